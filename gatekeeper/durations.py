@@ -1,0 +1,77 @@
+"""Spans and points of time as people write them: one rule for keys, filters, parameters and commands.
+
+A duration is a number and a unit, `30d`, `1.5h`. Units are fixed spans, so that the same text always
+means the same number of seconds: a month (`mo`) is 30 days, a day 24 hours whatever the clocks do.
+A point of time is a duration back from now, or a date or time in ISO 8601.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+MILLISECONDS = {
+    "ms": 1,
+    "s": 1_000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 7 * 86_400_000,
+    "mo": 30 * 86_400_000,
+}
+# Long enough for any key or question, short enough that now plus or minus it is always a date.
+LONGEST = 100 * 365 * MILLISECONDS["d"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SPAN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|mo|m|h|d|w)")
+
+
+def parse_duration(text: str) -> int:
+    """Whole seconds of `30d`, `12h`, `1.5h`; units `s m h d w mo`, the longest 100 years.
+
+    Raises ValueError, with what is allowed, for anything else.
+    """
+    span = parse_span(text)
+    if span % 1_000:
+        raise ValueError(f'"{text}" is not a whole number of seconds')
+    return int(span) // 1_000
+
+
+def parse_span(text: str) -> Decimal:
+    """Milliseconds of a duration, which may be as short as a fraction of one: `1.5ms`, `2s`, `1m`.
+
+    Raises ValueError, with what is allowed, for anything else.
+    """
+    found = _SPAN.fullmatch(text)
+    if not found:
+        raise ValueError(
+            f'"{text}" is no duration: write a number and one of ms s m h d w mo, like 30d or 1.5h'
+        )
+    span = Decimal(found[1]) * MILLISECONDS[found[2]]
+    if span > LONGEST:
+        raise ValueError(f'"{text}" is too long a duration: the longest is 36500d')
+    return span
+
+
+def parse_time(text: str, now: datetime) -> datetime:
+    """The point of time that `text` names: `1h` (before `now`), `2026-11-24`, `2026-11-24T13:00:00Z`.
+
+    A date is its midnight; what names no zone is in the zone of `now`, which must have one. Raises
+    ValueError, with what is allowed, for anything else.
+    """
+    if _SPAN.fullmatch(text):
+        return now - timedelta(milliseconds=float(parse_span(text)))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f'"{text}" is no time: write a duration back from now like 1h or 7d, a date like 2026-11-24,'
+            " or a time like 2026-11-24T13:00:00Z"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+
+
+def micros(moment: datetime) -> int:
+    """The moment, which has a zone, in microseconds since 1970 in UTC, as a call's `started_at` counts."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,117 @@
+"""What the gateway itself says no with, in Google's error shape, so that SDKs raise what they know.
+
+The table below is the contract's: a reason, the HTTP status it is sent with and the canonical status of
+google.rpc.Code (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto).
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """The contract's error reasons, as they stand in `details[].reason` and in the column `reason`."""
+
+    BAD_REQUEST = "GATEKEEPER_BAD_REQUEST"
+    KEY_MISSING = "GATEKEEPER_KEY_MISSING"
+    KEY_UNKNOWN = "GATEKEEPER_KEY_UNKNOWN"
+    KEY_BLOCKED = "GATEKEEPER_KEY_BLOCKED"
+    KEY_EXPIRED = "GATEKEEPER_KEY_EXPIRED"
+    MODEL_NOT_ALLOWED = "GATEKEEPER_MODEL_NOT_ALLOWED"
+    ROUTE_NOT_ALLOWED = "GATEKEEPER_ROUTE_NOT_ALLOWED"
+    NOT_FOUND = "GATEKEEPER_NOT_FOUND"
+    TOO_LARGE = "GATEKEEPER_TOO_LARGE"
+    BUDGET_EXCEEDED = "GATEKEEPER_BUDGET_EXCEEDED"
+    UPSTREAM_UNREACHABLE = "GATEKEEPER_UPSTREAM_UNREACHABLE"
+    UPSTREAM_KEY_INVALID = "GATEKEEPER_UPSTREAM_KEY_INVALID"
+    UPSTREAM_TIMEOUT = "GATEKEEPER_UPSTREAM_TIMEOUT"
+    DRAINING = "GATEKEEPER_DRAINING"
+    LEDGER_FULL = "GATEKEEPER_LEDGER_FULL"
+
+
+class HttpStatus(NamedTuple):
+    """An HTTP status code with its google.rpc.Code name."""
+
+    code: int
+    status: str
+
+
+STATUS: dict[Reason, HttpStatus] = {
+    Reason.BAD_REQUEST: HttpStatus(400, "INVALID_ARGUMENT"),
+    Reason.KEY_MISSING: HttpStatus(401, "UNAUTHENTICATED"),
+    Reason.KEY_UNKNOWN: HttpStatus(401, "UNAUTHENTICATED"),
+    Reason.KEY_BLOCKED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.KEY_EXPIRED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.MODEL_NOT_ALLOWED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.ROUTE_NOT_ALLOWED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.NOT_FOUND: HttpStatus(404, "NOT_FOUND"),
+    Reason.TOO_LARGE: HttpStatus(413, "INVALID_ARGUMENT"),
+    Reason.BUDGET_EXCEEDED: HttpStatus(429, "RESOURCE_EXHAUSTED"),
+    Reason.UPSTREAM_UNREACHABLE: HttpStatus(502, "UNAVAILABLE"),
+    Reason.UPSTREAM_KEY_INVALID: HttpStatus(502, "UNAVAILABLE"),
+    Reason.UPSTREAM_TIMEOUT: HttpStatus(504, "DEADLINE_EXCEEDED"),
+    Reason.DRAINING: HttpStatus(503, "UNAVAILABLE"),
+    Reason.LEDGER_FULL: HttpStatus(503, "UNAVAILABLE"),
+}
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A "no" of the gateway's own. `message` is for the person at the other end and holds no secret;
+    `retry_after` is seconds, given only where waiting helps."""
+
+    reason: Reason
+    message: str
+    metadata: dict[str, str] = {}
+    retry_after: float | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that the client is sent."""
+        return STATUS[self.reason].code
+
+
+def error_document(refusal: Refusal) -> dict[str, Any]:
+    """The refusal as google.rpc.Status in JSON, with an ErrorInfo and, where waiting helps, a RetryInfo
+    (https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto)."""
+    code, status = STATUS[refusal.reason]
+    details: list[dict[str, Any]] = [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": refusal.reason.value,
+            "domain": "gatekeeper",
+            "metadata": refusal.metadata,
+        }
+    ]
+    if refusal.retry_after is not None:
+        details.append(
+            {
+                "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                "retryDelay": f"{math.ceil(refusal.retry_after)}s",
+            }
+        )
+    return {"error": {"code": code, "message": refusal.message, "status": status, "details": details}}
+
+
+def error_body(refusal: Refusal) -> bytes:
+    """The document as it is sent, indented as Google's is."""
+    return msgspec.json.format(msgspec.json.encode(error_document(refusal)), indent=2) + b"\n"
+
+
+def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
+    """Response headers that go with `error_body`; `Retry-After` in whole seconds (RFC 9110 §10.2.3)."""
+    headers = [
+        (b"content-type", b"application/json; charset=UTF-8"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if refusal.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % math.ceil(refusal.retry_after)))
+    return headers
+
+
+def error_event(refusal: Refusal) -> bytes:
+    """The refusal as the last event of a Server-Sent Events stream that the gateway cuts."""
+    return b"data: " + msgspec.json.encode(error_document(refusal)) + b"\r\n\r\n"

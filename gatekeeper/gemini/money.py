@@ -1,0 +1,28 @@
+"""Money is an integer of pico-dollars (10^-12 USD); outside of Python it is an exact decimal."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+PICO = 10**12
+
+
+def usd(pico: int) -> str:
+    """The exact decimal in dollars with its 12 places: `usd(107_500_000) == "0.000107500000"`."""
+    sign = "-" if pico < 0 else ""
+    whole, fraction = divmod(abs(pico), PICO)
+    return f"{sign}{whole}.{fraction:012d}"
+
+
+def pico(amount: str | float | Decimal) -> int:
+    """Dollars as pico-dollars. A float counts as the decimal it is written as, so `0.1` is a tenth.
+
+    Raises ValueError for what is no finite number or needs more than 12 places.
+    """
+    try:
+        scaled = Decimal(str(amount)).scaleb(12)
+    except InvalidOperation:
+        raise ValueError(f"{amount!r} is no amount of dollars") from None
+    if not scaled.is_finite() or scaled != scaled.to_integral_value():
+        raise ValueError(f"{amount!r} is no amount of dollars with at most 12 decimal places")
+    return int(scaled)

@@ -1,0 +1,142 @@
+"""The ledger as the rest sees it: `begin` and `end` of a call on the hot path, and the tasks behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+import trio
+
+from gatekeeper.gemini.errors import Reason, Refusal
+from gatekeeper.ledger.desk import Desk
+from gatekeeper.ledger.entry import Call, Position
+from gatekeeper.ledger.journal import Journal
+from gatekeeper.ledger.live import Live
+
+log = structlog.get_logger()
+
+SYNC = 0.075  # seconds between two group syncs
+CONSUME = 1.0  # seconds between two rounds of the consumers
+BATCH = 2000  # calls
+
+
+class Consumer(Protocol):
+    """A reader of the journal. `take` makes a batch and its own watermark durable in one transaction."""
+
+    watermark: Position
+
+    async def take(self, calls: list[Call], watermark: Position) -> None:
+        """In the journal's order and without gaps. What it raises makes the ledger offer the same again."""
+        ...
+
+
+class Ledger:
+    """Journal, live events and analytics file of one data folder."""
+
+    def __init__(self, folder: Path, timezone: str) -> None:
+        self.journal = Journal(folder)
+        self.live = Live()
+        self.desk = Desk(self.journal, folder, timezone)
+        self.consumers: list[Consumer] = []
+        self._written = False
+
+    # On the hot path
+
+    def begin(self, call: Call) -> None:
+        self.journal.begin(call)
+        self._written = True
+        self.live.publish("call.started", call)
+
+    def end(self, call: Call) -> None:
+        self.journal.end(call)
+        self._written = True
+        self.live.publish("call.finished", call)
+        self.desk.wake()
+
+    def closed(self) -> Refusal | None:
+        """Why no call can be taken on, if the disk has been refusing for too long."""
+        if not self.journal.full:
+            return None
+        return Refusal(
+            Reason.LEDGER_FULL,
+            "The gateway cannot write its ledger (is the disk full?) and takes no calls until it can.",
+            retry_after=10,
+        )
+
+    # Behind it
+
+    def recover(self) -> None:
+        """Calls that a killed process left open become rows with the outcome `interrupted`."""
+        interrupted = self.journal.recover()
+        if interrupted:
+            log.warning("calls_interrupted_by_an_earlier_stop", calls=len(interrupted))
+            self.desk.wake()
+
+    async def run(self) -> None:
+        """All of the ledger's tasks, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._sync)
+            nursery.start_soon(self._consume)
+            nursery.start_soon(self._tick)
+            nursery.start_soon(self.desk.run)
+
+    async def close(self) -> None:
+        """Everything to the disk and into the file. After the last call, and once."""
+        self.live.close()
+        with trio.CancelScope(shield=True):
+            await self._guarded(self.feed)
+            await self.desk.close()
+            await trio.to_thread.run_sync(self.journal.close)
+
+    async def _sync(self) -> None:
+        while True:
+            await trio.sleep(SYNC)
+            if self._written or self.journal.fault:
+                self._written = False
+                healthy = self.journal.fault is None
+                await trio.to_thread.run_sync(self.journal.sync)
+                self._tell(healthy)
+
+    def _tell(self, was_healthy: bool) -> None:
+        fault = self.journal.fault
+        if was_healthy and fault:
+            log.error("journal_cannot_be_written", detail=str(fault))
+        elif fault is None and not was_healthy:
+            log.info("journal_well_again")
+
+    async def _consume(self) -> None:
+        seen = -1
+        while True:
+            await trio.sleep(CONSUME)
+            if self.live.next_id != seen:
+                seen = self.live.next_id
+                await self._guarded(self.feed)
+                await self._guarded(self._discard)
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as problem:  # noqa: BLE001  a consumer in trouble must not stop the calls; it tries again
+            log.warning("ledger_consumer_trouble", problem=type(problem).__name__, detail=str(problem))
+
+    async def feed(self) -> None:
+        """Brings every consumer up to the journal's end."""
+        for consumer in self.consumers:
+            more = True
+            while more:
+                batch, position = await trio.to_thread.run_sync(self.journal.read, consumer.watermark, BATCH)
+                if position != consumer.watermark:
+                    await consumer.take([call for _, call in batch], position)
+                more = len(batch) == BATCH
+
+    async def _discard(self) -> None:
+        if self.desk.watermark is not None:
+            marks = [self.desk.watermark, *(consumer.watermark for consumer in self.consumers)]
+            await trio.to_thread.run_sync(self.journal.discard, marks)
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(1)
+            self.live.take_tick()

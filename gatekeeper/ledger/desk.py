@@ -1,0 +1,144 @@
+"""The analytics file as the event loop sees it: one question at a time, in a thread, on rows that are current.
+
+The file is a projection of the journal. It is held while calls or questions come and let go after a few quiet
+seconds, so that other programs can open it; while somebody else holds it, rows wait in memory and questions
+are answered from those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+import trio
+
+from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.journal import Journal
+
+if TYPE_CHECKING:
+    from gatekeeper.ledger.analytics import Analytics
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+PERIOD = 1.0  # seconds from a call's end to its row in the file, at most, while nobody else holds the file
+QUIET = 5.0  # seconds without calls or questions, after which the file is let go
+BATCH = 2000  # rows
+
+
+class Desk:
+    """`watermark` is the place in the journal up to which rows lie in the file; None until that is known."""
+
+    def __init__(self, journal: Journal, folder: Path, timezone: str) -> None:
+        self._journal = journal
+        self._folder = folder
+        self._timezone = timezone
+        self._analytics: Analytics | None = None
+        self._read = Position(0, 0)
+        self._one = trio.CapacityLimiter(1)
+        self._busy_at = trio.current_time()
+        self._lent_until = 0.0
+        self._news = True
+        self.watermark: Position | None = None
+        self.fault: str | None = None
+
+    def wake(self) -> None:
+        """Something was written to the journal."""
+        self._news = True
+
+    async def run(self) -> None:
+        """Moves rows into the file as they come; for the ledger's nursery."""
+        while True:
+            await trio.sleep(PERIOD)
+            if self._news:
+                self._news = False
+                self._busy_at = trio.current_time()
+                await self._in_thread(self._store)
+            elif self._analytics and trio.current_time() - self._busy_at > QUIET:
+                await self._in_thread(self._let_go)
+
+    async def ask(self, question: Callable[[Analytics], T]) -> T:
+        """The answer over all calls that have ended by now. What the question raises passes."""
+        self._busy_at = trio.current_time()
+
+        def current() -> T:
+            analytics = self._open()
+            self._catch_up(analytics)
+            if not self._is_lent():
+                analytics.attach_if_free()
+            return question(analytics)
+
+        return await trio.to_thread.run_sync(current, limiter=self._one)
+
+    async def lend(self, seconds: float) -> None:
+        """Lets go of the file for so long, or until `take_back`."""
+        self._lent_until = time.monotonic() + seconds
+        await self._in_thread(self._let_go)
+
+    def take_back(self) -> None:
+        self._lent_until = 0.0
+        self._news = True
+
+    async def close(self) -> None:
+        """Moves what is left and lets go, whatever it takes; nothing may be asked afterwards."""
+        await self._in_thread(self._store)
+        await self._in_thread(self._let_go)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        """Trouble with the file is no trouble of the calls: it is told once, and tried again later."""
+        try:
+            await trio.to_thread.run_sync(work, limiter=self._one)
+        except Exception as problem:  # noqa: BLE001  whatever the disk or DuckDB does, serving goes on
+            self._news = True
+            if self.fault is None:
+                log.warning("analytics_file_trouble", problem=type(problem).__name__, detail=str(problem))
+            self.fault = str(problem) or type(problem).__name__
+        else:
+            if self.fault is not None:
+                log.info("analytics_file_well_again")
+            self.fault = None
+
+    # In the thread
+
+    def _open(self) -> Analytics:
+        if self._analytics is None:
+            from gatekeeper.ledger.analytics import (
+                Analytics,
+            )  # DuckDB takes memory and time: not before needed
+
+            self._analytics = Analytics(self._folder, self._timezone)
+            if not self._is_lent() and self._analytics.attach_if_free():
+                self._read = self._analytics.watermark() or self._read
+        return self._analytics
+
+    def _is_lent(self) -> bool:
+        return time.monotonic() < self._lent_until
+
+    def _catch_up(self, analytics: Analytics) -> None:
+        while True:
+            batch, position = self._journal.read(self._read, BATCH)
+            if batch:
+                analytics.add(batch)
+            self._read = position
+            if len(batch) < BATCH:
+                return
+
+    def _store(self) -> None:
+        analytics = self._open()
+        self._catch_up(analytics)
+        if self._is_lent():
+            self._news = True
+            return
+        moved = analytics.move()
+        if moved is None:
+            self._news = True  # somebody else has the file
+        else:
+            self.watermark = moved
+
+    def _let_go(self) -> None:
+        if self._analytics is not None:
+            self._analytics.release()

@@ -1,0 +1,133 @@
+"""One call as the ledger keeps it: a `Call` is a row of `calls`, a journal line and an API document.
+
+The fields are the columns of the contract, in its order, with its meanings. Three of them are kept in a
+form that computes and travels cheaply, and are rendered at the edges: `started_at` is an integer of
+microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly),
+`usage` the raw JSON bytes that Google sent.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gatekeeper.gemini.money import usd
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Outcome(StrEnum):
+    """How a call ended; `errors` in every sum is whatever is not `OK`."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_BROKEN = "upstream_broken"
+    CLIENT_DISCONNECTED = "client_disconnected"
+    CUT = "cut"
+    INTERRUPTED = "interrupted"
+
+
+class Position(NamedTuple):
+    """A place in the journal: how far a consumer has come. Positions order as their calls ended."""
+
+    segment: int
+    offset: int
+
+
+class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One call. Filled in while it runs; None is "not known", never 0."""
+
+    id: str
+    started_at: int
+    duration_ms: float | None = None
+    first_byte_ms: float | None = None
+    gateway_ms: float | None = None
+    key_id: str | None = None
+    key_alias: str | None = None
+    user_id: str | None = None
+    tags: list[str] = []
+    method: str
+    path: str
+    action: str | None = None
+    model: str | None = None
+    model_version: str | None = None
+    stream: bool = False
+    status: int | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    thoughts_tokens: int | None = None
+    tool_tokens: int | None = None
+    total_tokens: int | None = None
+    usage: msgspec.Raw | None = None
+    service_tier: str | None = None
+    cost_pico: int | None = None
+    price_version: str | None = None
+    finish_reason: str | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    upstream_key: str | None = None
+    user_agent: str | None = None
+    trace_id: str | None = None
+
+
+# The columns of `calls` with their DuckDB types: what the file declares, what a batch is read with.
+COLUMNS: dict[str, str] = {
+    "id": "UUID",
+    "started_at": "TIMESTAMPTZ",
+    "duration_ms": "DOUBLE",
+    "first_byte_ms": "DOUBLE",
+    "gateway_ms": "DOUBLE",
+    "key_id": "VARCHAR",
+    "key_alias": "VARCHAR",
+    "user_id": "VARCHAR",
+    "tags": "VARCHAR[]",
+    "method": "VARCHAR",
+    "path": "VARCHAR",
+    "action": "VARCHAR",
+    "model": "VARCHAR",
+    "model_version": "VARCHAR",
+    "stream": "BOOLEAN",
+    "status": "SMALLINT",
+    "outcome": "VARCHAR",
+    "reason": "VARCHAR",
+    "prompt_tokens": "BIGINT",
+    "cached_tokens": "BIGINT",
+    "output_tokens": "BIGINT",
+    "thoughts_tokens": "BIGINT",
+    "tool_tokens": "BIGINT",
+    "total_tokens": "BIGINT",
+    "usage": "JSON",
+    "service_tier": "VARCHAR",
+    "cost_usd": "DECIMAL(18,12)",
+    "price_version": "VARCHAR",
+    "finish_reason": "VARCHAR",
+    "request_bytes": "BIGINT",
+    "response_bytes": "BIGINT",
+    "upstream_key": "VARCHAR",
+    "user_agent": "VARCHAR",
+    "trace_id": "VARCHAR",
+}
+
+
+def iso(micros: int) -> str:
+    """Microseconds since 1970 as ISO 8601 in UTC with `Z`, exact to the microsecond."""
+    return (EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def document(call: Call) -> dict[str, Any]:
+    """The call as the API shows it and the file takes it: every column, in order, JSON-ready.
+
+    `usage` stays `msgspec.Raw`, so encode with msgspec. A call in flight has `outcome` None.
+    """
+    known: dict[str, Any] = {name: getattr(call, name, None) for name in COLUMNS}
+    known["started_at"] = iso(call.started_at)
+    known["cost_usd"] = None if call.cost_pico is None else usd(call.cost_pico)
+    return known

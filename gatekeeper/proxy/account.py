@@ -1,0 +1,79 @@
+"""What a call came to: from how it ended and what its answer said to the row's tokens, cost and outcome.
+
+Pure. The contract's rules: tokens as Google names them, NULL where not reported; a cost of 0 only for what is
+known to cost nothing (refused, answered with 400 or more, free by its route), NULL where it is unknown.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gatekeeper.gemini.price import Catalogue, quote
+from gatekeeper.gemini.route import Charge, Route
+from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.ledger.entry import EPOCH, Call, Outcome
+from gatekeeper.proxy.endings import Ending
+
+if TYPE_CHECKING:
+    from gatekeeper.gemini.meter import Reading
+
+
+def account(
+    call: Call,
+    route: Route,
+    ending: Ending | None,
+    reading: Reading,
+    tier: bytes | None,
+    catalogue: Catalogue,
+) -> None:
+    """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read."""
+    _outcome(call, ending, reading)
+    call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
+    usage = read_usage(reading.usage) if reading.usage else None
+    _tokens(call, reading.usage, usage)
+    call.service_tier = (usage.service_tier if usage else None) or (
+        tier.decode("latin-1").lower() if tier else None
+    )
+    _cost(call, route, usage, catalogue)
+
+
+def _outcome(call: Call, ending: Ending | None, reading: Reading) -> None:
+    error = reading.error
+    if ending is not None:
+        call.outcome = ending.outcome
+        call.reason = ending.refusal.reason.value if ending.refusal else None
+    elif error is not None or (call.status or 0) >= 400:
+        call.outcome = Outcome.UPSTREAM_ERROR
+        call.reason = error.reason if error else None
+    else:
+        call.outcome = Outcome.OK
+
+
+def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
+    if raw is None or usage is None:
+        return
+    call.usage = msgspec.Raw(raw)
+    call.prompt_tokens, call.cached_tokens = usage.prompt, usage.cached
+    call.output_tokens, call.thoughts_tokens = usage.output, usage.thoughts
+    call.tool_tokens, call.total_tokens = usage.tool, usage.total
+
+
+def _cost(call: Call, route: Route, usage: Usage | None, catalogue: Catalogue) -> None:
+    if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.charge is Charge.FREE:
+        call.cost_pico = 0
+        return
+    if route.charge is Charge.UNKNOWN or call.model is None:
+        return
+    priced = quote(
+        catalogue,
+        model=call.model,
+        model_version=call.model_version,
+        usage=usage,
+        at=EPOCH + timedelta(microseconds=call.started_at),
+        tier=call.service_tier or "standard",
+        action=call.action or "",
+    )
+    call.cost_pico, call.price_version = priced.cost_pico, priced.price_version

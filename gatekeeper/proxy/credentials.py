@@ -1,0 +1,54 @@
+"""The client's credential: where it may stand, and what of the query goes on without it.
+
+Three spellings, in this order of precedence: `x-goog-api-key: K`, `?key=K`, `Authorization: Bearer K`.
+Google's front end decodes parameter names, so `%6Bey=K` is a credential too. Whatever could authenticate a
+client towards Google stays here, used or not: exactly one credential goes upstream, the gateway's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+CREDENTIAL_PARAMETERS = frozenset({"key", "access_token"})
+
+
+class Credential(NamedTuple):
+    """`secret`: what the client showed, None where nothing; `query`: the query's bytes without it."""
+
+    secret: str | None
+    query: bytes
+
+
+def take(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Credential:
+    """The credential of a request whose header names are in lower case."""
+    from_header = from_bearer = None
+    for name, value in headers:
+        if name == b"x-goog-api-key":
+            from_header = from_header or value.strip().decode("latin-1")
+        elif name == b"authorization":
+            from_bearer = from_bearer or _bearer(value)
+    if b"=" not in query:
+        return Credential(from_header or from_bearer, query)
+    from_query, rest = _split(query)
+    return Credential(from_header or from_query or from_bearer, rest)
+
+
+def _bearer(value: bytes) -> str | None:
+    """The token of `Bearer K`; the scheme's name is case-insensitive (RFC 9110 §11.1)."""
+    scheme, _, token = value.strip().partition(b" ")
+    return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
+
+
+def _split(query: bytes) -> tuple[str | None, bytes]:
+    secret = None
+    kept: list[bytes] = []
+    for pair in query.split(b"&"):
+        name, _, value = pair.decode("latin-1").partition("=")
+        parameter = unquote_plus(name)
+        if parameter not in CREDENTIAL_PARAMETERS:
+            kept.append(pair)
+        elif parameter == "key":
+            secret = secret or unquote_plus(value) or None
+    return secret, b"&".join(kept)

@@ -1,0 +1,146 @@
+"""What all calls to `/gemini` share, and the ASGI door that they come through."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
+from gatekeeper.gemini.price import Catalogue
+from gatekeeper.keys.record import KeyState
+from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.secrets import hash_secret, matches_master
+from gatekeeper.ledger.book import Ledger
+from gatekeeper.proxy.downstream import Receive, Scope, Send
+from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
+from gatekeeper.proxy.exchange import Exchange
+from gatekeeper.proxy.spend import ended_at
+from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.settings import Settings
+
+log = structlog.get_logger()
+
+SWEEP = 0.25  # seconds between two looks at all open calls
+
+
+class Identity(NamedTuple):
+    """Whose call it is, as the ledger's columns say it; `state` for a virtual key."""
+
+    key_id: str
+    alias: str | None
+    state: KeyState | None
+
+
+MASTER = Identity("master", None, None)
+OPEN = Identity("open", None, None)
+
+
+class Proxy:
+    """The proxy in front of one upstream. `open_calls` are the exchanges that run."""
+
+    def __init__(
+        self, settings: Settings, upstream: Upstream, registry: Registry, ledger: Ledger, catalogue: Catalogue
+    ) -> None:
+        self.settings = settings
+        self.upstream = upstream
+        self.registry = registry
+        self.ledger = ledger
+        self.catalogue = catalogue
+        self.open_calls: set[Exchange] = set()
+        self.draining = False
+        keys = settings.gemini_api_key or ("sandbox",)
+        self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self, scope, receive, send)
+        self.open_calls.add(exchange)
+        await exchange.run()
+
+    # What an exchange asks
+
+    def identify(self, secret: str | None) -> Identity:
+        """Raises Refused where nobody is found and a key is needed. In open mode any key will do, and none;
+        a virtual key counts as itself there too, so that its spend and limits can be tried out."""
+        state = self.registry.by_hash(hash_secret(secret)) if secret else None
+        if state is not None:
+            return Identity(state.record.token_id, state.record.key_alias, state)
+        master = self.settings.master_key
+        if master is None:
+            return OPEN
+        if secret is None:
+            raise Refused(_key_missing())
+        if matches_master(secret, master):
+            return MASTER
+        raise Refused(_key_unknown())
+
+    def closed(self) -> Refusal | None:
+        """Why no new call is taken on, if so."""
+        return draining() if self.draining else self.ledger.closed()
+
+    def choose_google_key(self) -> tuple[str, str]:
+        """The key for the next call and its label; several take turns."""
+        return next(self._google_keys)
+
+    def settle(self, exchange: Exchange) -> None:
+        """The end of a call: the journal's line, the key's spend, the alarm if Google refused our key."""
+        call = exchange.call
+        self.open_calls.discard(exchange)
+        self.ledger.end(call)
+        if exchange.key is not None:
+            self.registry.settle(exchange.key.record.token_id, call.cost_pico or 0, ended_at(call))
+        if isinstance(exchange.ending, KeyInvalid):
+            log.error(
+                "google_key_refused", key=call.upstream_key, remedy="set a valid GEMINI_API_KEY and restart"
+            )
+
+    # The watch over all open calls
+
+    async def watch(self) -> None:
+        """One task for all calls: ends those whose client has gone or whose next sign of life is overdue.
+        It costs next to nothing; a task or a timer for each call would cost as much as half of its relay."""
+        while True:
+            await trio.sleep(SWEEP)
+            now = trio.current_time()
+            for exchange in tuple(self.open_calls):
+                if exchange.downstream.has_gone():
+                    exchange.end(ClientGone())
+                elif now > exchange.deadline and exchange.overdue is not None:
+                    exchange.end(ClientGone() if exchange.downstream.blocked else exchange.overdue)
+            self.upstream.sweep()
+
+    def cut_all(self) -> None:
+        """Ends every open call; streams are told why."""
+        for exchange in tuple(self.open_calls):
+            exchange.end(Cut(draining()))
+
+
+def _key_missing() -> Refusal:
+    return Refusal(
+        Reason.KEY_MISSING,
+        "No API key. Send a key of this gateway as the header x-goog-api-key, as ?key=… or as "
+        "Authorization: Bearer …",
+    )
+
+
+def _key_unknown() -> Refusal:
+    return Refusal(
+        Reason.KEY_UNKNOWN,
+        "This gateway does not know this API key. Keys are made with `gatekeeper keys create` or in the "
+        "terminal application; a Google key is not one of them.",
+    )
+
+
+async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Live sessions are not relayed: the handshake is answered with an error that says so."""
+    await receive()
+    refusal = Refusal(Reason.NOT_FOUND, "Live sessions over WebSocket are not relayed by this gateway.")
+    body = error_body(refusal)
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
+        return
+    headers = error_headers(refusal, body)
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

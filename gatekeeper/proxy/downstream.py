@@ -1,0 +1,146 @@
+"""The client's side of a call: what it sends, what it is sent, and whether it is still there.
+
+The ASGI interface is enough for all of it. Two shortcuts go beneath it, each in one function and each with
+the plain way as its fallback, because they were measured to halve what an event costs:
+
+- `_wire`: over plain HTTP/1.1 a body chunk is framed by the server's own h11 connection and written straight
+  to the socket, instead of passing a lock, a cancel scope and two checkpoints (127 → 90 µs an event).
+- `has_gone`: Hypercorn gives the app the `receive` of a trio memory channel, which can be looked into without
+  waiting. A task per call that waits on `receive()` costs half of what the whole relay costs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import h11
+import trio
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.trio.tcp_server import TCPServer
+
+from gatekeeper.proxy.endings import ClientGone
+from gatekeeper.proxy.headers import Headers
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Wire(NamedTuple):
+    """What lies under an ASGI `send` over plain HTTP/1.1."""
+
+    http: h11.Connection
+    stream: trio.SocketStream
+
+
+def _wire(send: Send) -> Wire | None:
+    http_stream = getattr(send, "__self__", None)
+    protocol = getattr(getattr(http_stream, "send", None), "__self__", None)
+    server = getattr(getattr(protocol, "send", None), "__self__", None)
+    if not (isinstance(http_stream, HTTPStream) and isinstance(protocol, H11Protocol)):
+        return None
+    if not isinstance(server, TCPServer) or not isinstance(server.stream, trio.SocketStream):
+        return None
+    return (
+        Wire(protocol.connection, server.stream) if isinstance(protocol.connection, h11.Connection) else None
+    )
+
+
+class Downstream:
+    """One request's client. `received` and `sent` count the bytes of the two bodies."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._wire: Wire | None = None
+        self._bodyless = scope["method"] == "HEAD"
+        self._remaining: int | None = None
+        self._finished = False
+        self.body_ended = False
+        self.started = False
+        self.blocked = False  # waiting for a client that does not read
+        self.received = 0
+        self.sent = 0
+
+    async def chunk(self) -> bytes:
+        """The next piece of the request's body; empty only at its end. Raises ClientGone."""
+        while not self.body_ended:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self.body_ended = not message.get("more_body", False)
+            if body := message.get("body", b""):
+                self.received += len(body)
+                return body
+        return b""
+
+    async def body(self) -> bytes:
+        """The rest of the request's body, for one that is known to be small. Raises ClientGone."""
+        parts: list[bytes] = []
+        while part := await self.chunk():
+            parts.append(part)
+        return b"".join(parts)
+
+    async def discard_body(self, limit: int, seconds: float) -> None:
+        """Reads what is left of the request, within bounds: a server that answers and closes on a client
+        that is still sending resets the connection, and the client never reads the answer."""
+        with trio.move_on_after(seconds):
+            end = self.received + limit
+            while self.received < end and await self.chunk():
+                pass
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """The answer's head."""
+        self._bodyless = self._bodyless or status in (204, 304)
+        length = next((value for name, value in headers if name == b"content-length"), None)
+        self._remaining = int(length) if length is not None and length.isdigit() else None
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self.started = True
+        self._wire = None if self._bodyless else _wire(self._send)
+
+    async def write(self, chunk: bytes) -> None:
+        """A piece of the answer's body, sent on at once. Raises ClientGone."""
+        self.sent += len(chunk)
+        if self._remaining is not None:
+            self._remaining -= len(chunk)
+        if self._wire is not None:
+            await self._write_through(self._wire, chunk)
+            return
+        self._finished = self._remaining == 0
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
+
+    async def _write_through(self, wire: Wire, chunk: bytes) -> None:
+        try:
+            framed = wire.http.send(h11.Data(data=chunk)) or b""
+            try:
+                written = os.write(wire.stream.socket.fileno(), framed)
+            except BlockingIOError:
+                written = 0
+            if written < len(framed):
+                self.blocked = True
+                await wire.stream.send_all(memoryview(framed)[written:])
+                self.blocked = False
+        except (h11.LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            raise ClientGone from None
+
+    async def finish(self) -> None:
+        """The answer's proper end, where its last piece has not been it already."""
+        if not self._finished:
+            self._finished = True
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def has_gone(self) -> bool:
+        """Whether the client has hung up; only to be asked once the request's body has ended."""
+        channel = getattr(self._receive, "__self__", None)
+        if not self.body_ended or not isinstance(channel, trio.MemoryReceiveChannel):
+            return False
+        try:
+            message: dict[str, Any] = channel.receive_nowait()
+        except trio.WouldBlock:
+            return False
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            return True
+        return message["type"] == "http.disconnect"

@@ -1,0 +1,80 @@
+"""How a call can end other than by an answer that was relayed to its end.
+
+    Ending
+    ├── Refused       the gateway says no; nothing went upstream
+    ├── Unreachable   no answer came: no connection, or it died or fell silent before the first byte
+    ├── Broken        the upstream's answer ended early
+    ├── ClientGone    the client went away
+    └── Cut           the gateway ended an answer that was under way
+
+`refusal` is what the client is told, where anything can still be told.
+"""
+
+from __future__ import annotations
+
+from gatekeeper.gemini.errors import Reason, Refusal
+from gatekeeper.ledger.entry import Outcome
+
+
+class Ending(Exception):  # noqa: N818  an ending is no error of ours
+    """Raised inside a call to end it; `outcome` is the ledger's."""
+
+    outcome: Outcome
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        super().__init__(refusal.message if refusal else "")
+        self.refusal = refusal
+
+
+class Refused(Ending):
+    outcome = Outcome.REFUSED
+
+
+class Unreachable(Ending):
+    outcome = Outcome.UPSTREAM_UNREACHABLE
+
+
+class Broken(Ending):
+    outcome = Outcome.UPSTREAM_BROKEN
+
+
+class ClientGone(Ending):
+    outcome = Outcome.CLIENT_DISCONNECTED
+
+
+class Cut(Ending):
+    outcome = Outcome.CUT
+
+
+class KeyInvalid(Ending):
+    """Google refused the gateway's own key: an alarm for the operator, nothing that the client can mend."""
+
+    outcome = Outcome.UPSTREAM_ERROR
+
+
+def unreachable(detail: str) -> Unreachable:
+    return Unreachable(
+        Refusal(
+            Reason.UPSTREAM_UNREACHABLE, f"The Gemini API could not be reached: {detail}. Try again later."
+        )
+    )
+
+
+def silent(seconds: float) -> Refusal:
+    return Refusal(
+        Reason.UPSTREAM_TIMEOUT, f"The Gemini API sent nothing for {seconds:g} seconds. Try again later."
+    )
+
+
+def draining() -> Refusal:
+    return Refusal(Reason.DRAINING, "The gateway is shutting down. Try again in a moment.", retry_after=5)
+
+
+def key_invalid(label: str) -> KeyInvalid:
+    return KeyInvalid(
+        Refusal(
+            Reason.UPSTREAM_KEY_INVALID,
+            f"Google refused the gateway's own API key ({label}). Your key is fine; whoever runs the gateway "
+            "must set a valid GEMINI_API_KEY.",
+        )
+    )

@@ -1,0 +1,167 @@
+"""One call's life, from the request's head to its line in the ledger. Read `Exchange.run` first."""
+
+from __future__ import annotations
+
+import math
+from time import perf_counter, time_ns
+from typing import TYPE_CHECKING
+
+import trio
+import uuid_utils
+
+from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_event, error_headers
+from gatekeeper.gemini.meter import NOTHING, Meter
+from gatekeeper.gemini.route import Route, route
+from gatekeeper.keys.rules import Ask, admit
+from gatekeeper.ledger.entry import Call
+from gatekeeper.proxy.account import account
+from gatekeeper.proxy.credentials import take
+from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
+from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused
+from gatekeeper.proxy.headers import end_user, tags, value_of
+from gatekeeper.proxy.relay import Relay
+
+if TYPE_CHECKING:
+    from gatekeeper.keys.record import KeyState
+    from gatekeeper.proxy.door import Proxy
+
+PREFIX = len(b"/gemini")
+HEAD_LIMIT = 64 * 1024  # bytes of a request's head; Google takes less
+UNREAD_BODY = 32 * 1024 * 1024  # bytes of a refused request that are read, so that its answer arrives
+FAREWELL = 5.0  # seconds that the last words to a client may take
+
+
+class Exchange:
+    """A call that came to `/gemini`: what is known of it, and the client's side of it."""
+
+    def __init__(self, proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> None:
+        self.proxy = proxy
+        self.downstream = Downstream(scope, receive, send)
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.path: bytes = scope["raw_path"][PREFIX:]
+        self.credential = take(self.headers, scope["query_string"])
+        self.call = Call(
+            id=str(uuid_utils.uuid7()),
+            started_at=time_ns() // 1000,
+            method=scope["method"],
+            path=self.path.decode("latin-1"),
+        )
+        self.began = perf_counter()
+        self.route = Route(action=None)
+        self.key: KeyState | None = None
+        self.google_key = ""
+        self.meter: Meter = NOTHING
+        self.tier: bytes | None = None  # what the answer's header says of the service tier
+        self.scope = trio.CancelScope()
+        self.ending: Ending | None = None
+        self.relayed = False  # to its proper end
+        self.deadline = math.inf  # on trio's clock; past it the watch ends the call as `overdue` says
+        self.overdue: Ending | None = None
+
+    async def run(self) -> None:
+        """The story. Whatever happens the call is settled, and nothing is awaited between its last byte and
+        its line in the ledger."""
+        try:
+            try:
+                with self.scope:
+                    self.understand()
+                    self.identify()
+                    self.admit()
+                    self.begin()
+                    await Relay(self).run()
+            except Ending as ending:
+                self.ending = self.ending or ending
+            await self.take_leave()
+        finally:
+            self.settle()
+
+    def understand(self) -> None:
+        """The request line, and the headers that are meant for us."""
+        call = self.call
+        names = frozenset(name for name, _ in self.headers)
+        self.route = route(call.method, self.path, self.credential.query, names)
+        call.action, call.model, call.stream = self.route.action, self.route.model, self.route.stream
+        call.tags, call.user_id = tags(self.headers, ()), end_user(self.headers)
+        agent = value_of(self.headers, b"user-agent")
+        call.user_agent = agent.decode("utf-8", "replace") if agent else None
+        if len(self.path) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
+            raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
+
+    def identify(self) -> None:
+        """Whose key it is. `self.key` stays None where open mode or the master key lets the call pass."""
+        identity = self.proxy.identify(self.credential.secret)
+        self.call.key_id, self.call.key_alias, self.key = identity
+        if self.key is not None:
+            record = self.key.record
+            self.call.tags = tags(self.headers, record.tags)
+            self.call.user_id = self.call.user_id or record.user_id
+
+    def admit(self) -> None:
+        """Everything that can be said no to before a byte goes upstream."""
+        if closed := self.proxy.closed():
+            raise Refused(closed)
+        if self.route.objection:
+            raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
+        if self.key is not None:
+            ask = Ask(self.route.action, self.route.model, self.call.path, self.route.billable)
+            if refusal := admit(self.key, ask, self.call.started_at):
+                raise Refused(refusal)
+
+    def begin(self) -> None:
+        """The first line in the journal, before the first byte upstream."""
+        self.google_key, self.call.upstream_key = self.proxy.choose_google_key()
+        self.proxy.ledger.begin(self.call)
+
+    async def take_leave(self) -> None:
+        """What a client is told of a call that ended otherwise than by an answer. Returning without a proper
+        end breaks the client's connection, which is what a broken answer must look like."""
+        ending = self.ending
+        if ending is None or isinstance(ending, ClientGone):
+            return
+        with trio.move_on_after(FAREWELL):
+            if ending.refusal and not self.downstream.started:
+                await self.refuse(ending.refusal)
+            elif ending.refusal and isinstance(ending, Cut) and self.call.stream:
+                await self.downstream.write(error_event(ending.refusal))
+                await self.downstream.finish()
+
+    async def refuse(self, refusal: Refusal) -> None:
+        body = error_body(refusal)
+        try:
+            await self.downstream.discard_body(UNREAD_BODY, FAREWELL / 2)
+            self.call.status = refusal.status
+            self.mark_first_byte(upstream_ms=0.0)
+            headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", self.call.id.encode())]
+            await self.downstream.start(refusal.status, headers)
+            await self.downstream.write(body)
+            await self.downstream.finish()
+        except ClientGone:
+            self.ending = self.ending or ClientGone()
+
+    def settle(self) -> None:
+        """Tokens, cost, the ledger's line and the key's spend, in one go without an await."""
+        call = self.call
+        if self.ending is None and not self.relayed:
+            self.ending = Cut()  # the server itself is being cancelled
+        call.duration_ms = self.elapsed_ms()
+        call.request_bytes, call.response_bytes = self.downstream.received, self.downstream.sent
+        account(call, self.route, self.ending, self.meter.finish(), self.tier, self.proxy.catalogue)
+        self.proxy.settle(self)
+
+    # What the relay and the watch use
+
+    def elapsed_ms(self) -> float:
+        return round((perf_counter() - self.began) * 1000, 3)
+
+    def mark_first_byte(self, upstream_ms: float) -> None:
+        self.call.first_byte_ms = self.elapsed_ms()
+        self.call.gateway_ms = round(max(0.0, self.call.first_byte_ms - upstream_ms), 3)
+
+    def expect(self, seconds: float, overdue: Ending) -> None:
+        """From now on the next sign of life must come within so many seconds, else the call ends so."""
+        self.deadline, self.overdue = trio.current_time() + seconds, overdue
+
+    def end(self, ending: Ending) -> None:
+        """Ends the call from outside, wherever it waits."""
+        self.ending = self.ending or ending
+        self.scope.cancel()

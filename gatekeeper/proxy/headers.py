@@ -1,0 +1,102 @@
+"""Which header fields cross the gateway, in both directions.
+
+Upwards everything goes but what the contract keeps back; downwards only what an allow-list knows, because
+some of Google's answers repeat request headers, the API key included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Headers = list[tuple[bytes, bytes]]
+
+# Fields of one connection only (RFC 9110 §7.6.1), and `expect`, which the server here has answered.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization",
+        b"te", b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings", b"expect",
+    }
+)  # fmt: skip
+CREDENTIALS = frozenset({b"x-goog-api-key", b"authorization"})
+TAGS = frozenset({b"tags", b"x-gatekeeper-tags", b"x-litellm-tags"})
+USER = (b"x-gatekeeper-user", b"x-litellm-end-user-id")
+ABOUT_THE_CLIENT = frozenset({b"host", b"cookie", b"forwarded", b"via", b"x-real-ip"})
+STAYS = HOP_BY_HOP | CREDENTIALS | TAGS | frozenset(USER) | ABOUT_THE_CLIENT | {b"accept-encoding"}
+
+COMES_DOWN = frozenset(
+    {
+        b"accept-ranges", b"cache-control", b"content-disposition", b"content-encoding", b"content-language",
+        b"content-length", b"content-range", b"content-type", b"date", b"etag", b"expires", b"last-modified",
+        b"pragma", b"retry-after", b"server", b"server-timing", b"vary", b"x-content-type-options",
+        b"x-frame-options", b"x-gemini-service-tier", b"x-goog-upload-chunk-granularity",
+        b"x-goog-upload-size-received", b"x-goog-upload-status", b"x-xss-protection",
+    }
+)  # fmt: skip
+
+
+def upstream_headers(headers: Headers, host: bytes, google_key: str, *, chunked: bool) -> Headers:
+    """What goes up: `host` first, then the client's own fields in their order, then the Google key.
+
+    The client's `accept-encoding` is narrowed to gzip or identity, so that the meter can read the answer.
+    `chunked`: the body's length is not known and it is framed anew; otherwise a `content-length` stands.
+    """
+    named = _connection_options(headers)
+    encoding = b"identity"
+    kept: Headers = [(b"host", host)]
+    stays = STAYS | {b"content-length"} if chunked else STAYS
+    for field in headers:
+        name = field[0]
+        if name == b"accept-encoding":
+            encoding = b"gzip" if accepts_gzip(field[1]) else encoding
+        elif name in stays or name in named or name.startswith(b"x-forwarded-"):
+            continue
+        else:
+            kept.append(field)
+    kept.append((b"accept-encoding", encoding))
+    kept.append((b"x-goog-api-key", google_key.encode("latin-1")))
+    if chunked:
+        kept.append((b"transfer-encoding", b"chunked"))
+    return kept
+
+
+def accepts_gzip(value: bytes) -> bool:
+    """Whether an `accept-encoding` lists gzip with a weight above zero (RFC 9110 §12.5.3)."""
+    for item in value.lower().split(b","):
+        coding, _, weight = item.replace(b" ", b"").partition(b";q=")
+        if coding in (b"gzip", b"x-gzip", b"*"):
+            return weight.strip(b"0.") != b"" or not weight
+    return False
+
+
+def _connection_options(headers: Headers) -> frozenset[bytes]:
+    """Fields that `Connection` names: they were meant for this hop alone."""
+    values = [value for name, value in headers if name == b"connection"]
+    return frozenset(option.strip().lower() for value in values for option in value.split(b","))
+
+
+def downstream_headers(headers: Iterable[tuple[bytes, bytes]], call_id: str) -> Headers:
+    """What comes down of an answer of the upstream, with the id of the call."""
+    kept = [field for field in headers if field[0] in COMES_DOWN]
+    kept.append((b"x-gatekeeper-call-id", call_id.encode()))
+    return kept
+
+
+def tags(headers: Headers, of_key: Iterable[str]) -> list[str]:
+    """The key's tags, then those of the request: trimmed, without doubles, order kept, read as UTF-8."""
+    values = [value.decode("utf-8", "replace") for name, value in headers if name in TAGS]
+    texts = [*of_key, *(text.strip() for value in values for text in value.split(","))]
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def end_user(headers: Headers) -> str | None:
+    """The end user that the request names, None where it names none."""
+    found = {name: value for name, value in reversed(headers) if name in USER}
+    for name in USER:
+        if user := found.get(name, b"").decode("utf-8", "replace").strip():
+            return user
+    return None
+
+
+def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The first value of a field, None where there is none."""
+    return next((value for field, value in headers if field == name), None)

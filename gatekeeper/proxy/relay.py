@@ -1,0 +1,194 @@
+"""The plain carrier of a call: an HTTP request up, its answer down, each chunk sent on before it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import h11
+import trio
+
+from gatekeeper.gemini.meter import NOTHING, meter_for
+from gatekeeper.gemini.route import Charge
+from gatekeeper.proxy.endings import (
+    Broken,
+    ClientGone,
+    Cut,
+    Ending,
+    Unreachable,
+    key_invalid,
+    silent,
+    unreachable,
+)
+from gatekeeper.proxy.headers import Headers, downstream_headers, upstream_headers, value_of
+from gatekeeper.proxy.upstream import ConnectFailed, Connection, Died
+
+if TYPE_CHECKING:
+    from gatekeeper.proxy.exchange import Exchange
+
+WHOLE_BODY = (
+    256 * 1024
+)  # bytes; a body up to here is read before a connection is taken, and can be sent again
+IDLE_DEATH = 1.0  # seconds; a connection that dies later than this after a request did not die while idle
+HELD_ERROR = 64 * 1024  # bytes of a 400 that are read before it is passed on
+
+
+class Question(NamedTuple):
+    """A request as it goes upstream, without its body."""
+
+    method: str
+    target: bytes
+    headers: Headers
+
+
+class Relay:
+    """One call's request and answer. Raises Ending for every way in which that can fail."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.downstream = exchange.downstream
+        self.upstream = exchange.proxy.upstream
+        self.settings = exchange.proxy.settings
+        self.chunked = value_of(exchange.headers, b"transfer-encoding") is not None
+        self.length = int(value_of(exchange.headers, b"content-length") or 0)
+        self.asked = 0.0  # trio's clock, when the upstream's turn began
+
+    async def run(self) -> None:
+        self.exchange.expect(self.settings.read_timeout, ClientGone())
+        if self.chunked or self.length > WHOLE_BODY:
+            await self.ask_streaming()
+        else:
+            await self.ask_whole(await self.downstream.body())
+
+    def question(self) -> Question:
+        query = self.exchange.credential.query
+        target = self.upstream.prefix + self.exchange.path + (b"?" + query if query else b"")
+        headers = upstream_headers(
+            self.exchange.headers, self.upstream.authority, self.exchange.google_key, chunked=self.chunked
+        )
+        return Question(self.exchange.call.method, target, headers)
+
+    # A request up
+
+    async def ask_whole(self, body: bytes) -> None:
+        """A body that is held whole: one write, and one more try where an idle connection turns out dead."""
+        self.await_answer()
+        try:
+            connection = await self.upstream.take()
+            try:
+                await self.attempt(connection, body)
+            except Died as death:
+                if not self.died_idle(connection, death):
+                    raise
+                await self.attempt(await self.upstream.connect(), body)
+        except (ConnectFailed, Died) as failure:
+            raise unreachable(str(failure)) from None
+
+    def await_answer(self) -> None:
+        self.asked = trio.current_time()
+        seconds = self.settings.first_byte_timeout
+        self.exchange.expect(seconds, Unreachable(silent(seconds)))
+
+    def died_idle(self, connection: Connection, death: Died) -> bool:
+        """Whether nothing can have been answered, so that asking again charges nobody twice."""
+        return connection.reused and not death.answered and trio.current_time() - self.asked < IDLE_DEATH
+
+    async def attempt(self, connection: Connection, body: bytes) -> None:
+        try:
+            await connection.send_whole(*self.question(), body)
+            await self.answer(connection)
+        finally:
+            self.upstream.give_back(connection)
+
+    async def ask_streaming(self) -> None:
+        """A large body or one of unknown length goes up as it comes, while the answer is awaited: an upstream
+        may answer before it has read everything."""
+        self.await_answer()
+        try:
+            connection = await self.upstream.take()
+        except ConnectFailed as failure:
+            raise unreachable(str(failure)) from None
+        ending: Ending | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.pump, connection)
+                try:
+                    await self.answer(connection)
+                except Died as death:
+                    ending = unreachable(str(death))
+                except Ending as other:
+                    ending = other
+                nursery.cancel_scope.cancel()
+        finally:
+            self.upstream.give_back(connection)
+        if ending is not None:
+            raise ending
+
+    async def pump(self, connection: Connection) -> None:
+        """The request's body, one chunk at a time: the client is read no faster than the upstream takes."""
+        try:
+            await connection.send_head(*self.question())
+            while chunk := await self.downstream.chunk():
+                await connection.send_body(chunk)
+                if not self.downstream.started:
+                    self.await_answer()
+            await connection.finish_request()
+        except Died:
+            pass  # it may have answered before it closed; whoever waits for the answer is told
+        except ClientGone as gone:
+            self.exchange.end(gone)
+
+    # An answer down
+
+    async def answer(self, connection: Connection) -> None:
+        exchange, downstream = self.exchange, self.downstream
+        head = await connection.head()
+        upstream_ms = (trio.current_time() - self.asked) * 1000
+        self.meter(head)
+        held = await self.held_error(connection) if head.status_code == 400 else []
+        exchange.call.status = head.status_code
+        exchange.mark_first_byte(upstream_ms)
+        await downstream.start(head.status_code, downstream_headers(head.headers, exchange.call.id))
+        for chunk in held:
+            await downstream.write(chunk)
+        await self.stream(connection)
+        await downstream.finish()
+        exchange.relayed = True
+
+    def meter(self, head: h11.Response) -> None:
+        """Chooses the meter. Where nothing is charged by usage only an error is worth reading."""
+        headers: Headers = list(head.headers)
+        self.exchange.tier = value_of(headers, b"x-gemini-service-tier")
+        worth_reading = self.exchange.route.charge is Charge.METERED or head.status_code >= 400
+        self.exchange.meter = (
+            meter_for(value_of(headers, b"content-type"), value_of(headers, b"content-encoding"))
+            if worth_reading
+            else NOTHING
+        )
+
+    async def held_error(self, connection: Connection) -> list[bytes]:
+        """A 400, read before it is passed on: it may say that the gateway's own key is bad, and then the
+        client must not be told that its key is (and Google repeats a part of the key in it)."""
+        held: list[bytes] = []
+        while sum(map(len, held)) < HELD_ERROR and (chunk := await self.next(connection)) is not None:
+            held.append(chunk)
+            self.exchange.meter.feed(chunk)
+        error = self.exchange.meter.reading.error
+        if error is not None and error.reason == "API_KEY_INVALID":
+            raise key_invalid(self.exchange.call.upstream_key or "")
+        return held
+
+    async def stream(self, connection: Connection) -> None:
+        """The hot loop: each chunk is sent on before the meter sees it."""
+        exchange, write, feed = self.exchange, self.downstream.write, self.exchange.meter.feed
+        patience = self.settings.read_timeout
+        exchange.expect(patience, Cut(silent(patience)))
+        while (chunk := await self.next(connection)) is not None:
+            exchange.deadline = trio.current_time() + patience
+            await write(chunk)
+            feed(chunk)
+
+    async def next(self, connection: Connection) -> bytes | None:
+        try:
+            return await connection.chunk()
+        except Died:
+            raise Broken from None

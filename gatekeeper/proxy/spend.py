@@ -1,0 +1,31 @@
+"""The journal's reader that keeps each key's spend on disk, so that a budget survives any stop."""
+
+from __future__ import annotations
+
+from gatekeeper.keys.budget import Settlement
+from gatekeeper.keys.registry import Registry
+from gatekeeper.ledger.entry import Call, Position
+
+
+def ended_at(call: Call) -> int:
+    """When the call ended, microseconds since 1970; an interrupted call counts from its start."""
+    return call.started_at + round((call.duration_ms or 0.0) * 1000)
+
+
+class KeySpend:
+    """Consumer of the journal. While `replaying`, at a start, it also brings memory up to the journal's end;
+    later memory knows each cost before the journal does."""
+
+    def __init__(self, registry: Registry, watermark: Position) -> None:
+        self._registry = registry
+        self.watermark = watermark
+        self.replaying = True
+
+    async def take(self, calls: list[Call], watermark: Position) -> None:
+        settled = [
+            Settlement(call.key_id, call.cost_pico or 0, ended_at(call)) for call in calls if call.key_id
+        ]
+        if self.replaying:
+            self._registry.replay(settled)
+        await self._registry.charge(settled, *watermark)
+        self.watermark = watermark

@@ -1,0 +1,183 @@
+"""The running gateway: one nursery, from the first lock to the last line in the ledger."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+
+from gatekeeper import banner
+from gatekeeper.admin.gateway import Gateway
+from gatekeeper.app import Gatekeeper
+from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.store import SqliteKeyStore, StoreError
+from gatekeeper.ledger.book import Ledger
+from gatekeeper.logs import ServerLog, configure_logs
+from gatekeeper.prices import load_catalogue
+from gatekeeper.proxy.door import Proxy
+from gatekeeper.proxy.spend import KeySpend
+from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.sandbox.server import serve_sandbox
+from gatekeeper.settings import Settings
+
+log = structlog.get_logger()
+
+BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
+KEEP_ALIVE = 75.0  # seconds an idle client connection is kept
+LAST_WORDS = 6.0  # seconds after the drain's end that a cut call gets for its last event
+
+
+class CannotStart(Exception):
+    """Why there is no gateway: one line for people, and the exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def main(settings: Settings) -> int:
+    """Runs until stopped. Returns the exit status: 0 after a clean stop, 2 for settings that do not do, 6
+    where the data folder is in use, 1 for a fault of ours."""
+    configure_logs()
+    try:
+        with listening_socket(settings) as listener, locked(settings.data):
+            trio.run(run, settings, listener)
+    except CannotStart as reason:
+        print(f"gatekeeper: {reason}", file=sys.stderr)  # noqa: T201
+        return reason.status
+    return 0
+
+
+@contextmanager
+def listening_socket(settings: Settings) -> Iterator[socket.socket]:
+    """Bound before anything else is touched, so that a taken port costs nothing."""
+    if not settings.sandbox and settings.gemini_api_key is None:
+        raise CannotStart(
+            "there is no Google key. Either set GEMINI_API_KEY (https://aistudio.google.com/apikey), "
+            "or try it without one: gatekeeper serve --sandbox",
+            2,
+        )
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as fault:
+        raise CannotStart(f"cannot listen on {where}: {fault.strerror}. Check --host", 2) from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError as fault:
+            raise CannotStart(
+                f"cannot listen on {where}: {fault.strerror}. Stop what uses it, or choose another --port", 2
+            ) from None
+        yield listener
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """The data folder, made where it is missing, and nobody else's while we run."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (data / "gatekeeper.lock").open("a")
+    except OSError as fault:
+        raise CannotStart(
+            f"the data folder {data} is not writable: {fault.strerror}. Check --data", 2
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotStart(
+                f"another gateway uses the data folder {data}. Stop it, or choose another --data", 6
+            ) from None
+        yield
+
+
+async def run(settings: Settings, listener: socket.socket) -> None:
+    """Opens everything, serves until a signal, drains, and closes everything in turn."""
+    try:
+        store = SqliteKeyStore(settings.keys_file)
+    except StoreError as fault:
+        raise CannotStart(f"the keys in {settings.keys_file} cannot be opened: {fault}", 1) from None
+    registry = Registry(store)
+    try:
+        ledger = Ledger(settings.data, settings.timezone)
+        key_spend = KeySpend(registry, await registry.load())
+        ledger.recover()
+        ledger.consumers.append(key_spend)
+        await ledger.feed()
+        key_spend.replaying = False
+    except OSError as fault:
+        raise CannotStart(f"the data folder {settings.data} cannot be used: {fault.strerror}", 2) from None
+    try:
+        async with trio.open_nursery() as nursery:
+            upstream = await open_upstream(settings, nursery)
+            proxy = Proxy(settings, upstream, registry, ledger, load_catalogue())
+            gateway = Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
+            nursery.start_soon(ledger.run)
+            nursery.start_soon(proxy.watch)
+            stop = trio.Event()
+            nursery.start_soon(await_signals, gateway, stop)
+            banner.show(settings, listener.getsockname())
+            gc.collect()
+            gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
+            await hypercorn_serve(
+                Gatekeeper(gateway), server_config(settings, listener), shutdown_trigger=stop.wait
+            )
+            upstream.close_idle()
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await ledger.close()
+            store.close()
+
+
+async def open_upstream(settings: Settings, nursery: trio.Nursery) -> Upstream:
+    """Google, or the sandbox on a port of its own that only this machine reaches."""
+    url = settings.upstream
+    if settings.sandbox:
+        port: int = await nursery.start(serve_sandbox, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{port}"
+    return Upstream(url, connect_timeout=settings.connect_timeout)
+
+
+def server_config(settings: Settings, listener: socket.socket) -> Config:
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.backlog = BACKLOG
+    config.keep_alive_timeout = KEEP_ALIVE
+    config.keep_alive_max_requests = sys.maxsize
+    config.h11_max_incomplete_size = 256 * 1024  # the proxy's own limit is lower, and answers
+    config.include_date_header = False  # an answer has the upstream's
+    config.include_server_header = False
+    config.graceful_timeout = settings.drain_timeout + LAST_WORDS
+    config.logger_class = ServerLog
+    return config
+
+
+async def await_signals(gateway: Gateway, stop: trio.Event) -> None:
+    """The first signal drains: no new calls, the open ones may finish. A second one, or the drain's end,
+    cuts them."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        await anext(signals)
+        log.info("stopping", open_calls=len(gateway.proxy.open_calls))
+        gateway.proxy.draining = True
+        gateway.ledger.live.close()
+        stop.set()
+        with trio.move_on_after(gateway.settings.drain_timeout):
+            await anext(signals)
+        gateway.proxy.cut_all()
