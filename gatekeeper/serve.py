@@ -7,14 +7,14 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
+from hypercorn.trio import serve as hypercorn_serve  # pyright: ignore[reportUnknownVariableType]
 
 from gatekeeper import banner
 from gatekeeper.admin.gateway import Gateway
@@ -59,7 +59,7 @@ def main(settings: Settings) -> int:
 
 
 @contextmanager
-def listening_socket(settings: Settings) -> Iterator[socket.socket]:
+def listening_socket(settings: Settings) -> Generator[socket.socket]:
     """Bound before anything else is touched, so that a taken port costs nothing."""
     if not settings.sandbox and settings.gemini_api_key is None:
         raise CannotStart(
@@ -88,7 +88,7 @@ def listening_socket(settings: Settings) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def locked(data: Path) -> Iterator[None]:
+def locked(data: Path) -> Generator[None]:
     """The data folder, made where it is missing, and nobody else's while we run."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,36 +108,44 @@ def locked(data: Path) -> Iterator[None]:
 
 
 async def run(settings: Settings, listener: socket.socket) -> None:
-    """Opens everything, serves until a signal, drains, and closes everything in turn."""
+    """Serves until a signal, drains, and closes everything in turn."""
+    async with opened(settings) as gateway, trio.open_nursery() as nursery:
+        stop = trio.Event()
+        nursery.start_soon(await_signals, gateway, stop)
+        banner.show(settings, listener.getsockname())
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
+        await listen(gateway, listener, stop)
+        nursery.cancel_scope.cancel()
+
+
+async def listen(gateway: Gateway, listener: socket.socket, stop: trio.Event) -> None:
+    """Hypercorn, from now until `stop` and the end of the last call after it."""
+    config = server_config(gateway.settings, listener)
+    await hypercorn_serve(Gatekeeper(gateway), config, shutdown_trigger=stop.wait)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Gateway]:
+    """A gateway with its keys, ledger, upstream and their tasks; all closed, and everything written, after."""
     try:
         store = SqliteKeyStore(settings.keys_file)
-    except StoreError as fault:
-        raise CannotStart(f"the keys in {settings.keys_file} cannot be opened: {fault}", 1) from None
-    registry = Registry(store)
-    try:
+        registry = Registry(store)
         ledger = Ledger(settings.data, settings.timezone)
         key_spend = KeySpend(registry, await registry.load())
-        ledger.recover()
         ledger.consumers.append(key_spend)
+        ledger.recover()
         await ledger.feed()
         key_spend.replaying = False
-    except OSError as fault:
-        raise CannotStart(f"the data folder {settings.data} cannot be used: {fault.strerror}", 2) from None
+    except (OSError, StoreError) as fault:
+        raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
             proxy = Proxy(settings, upstream, registry, ledger, load_catalogue())
-            gateway = Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.watch)
-            stop = trio.Event()
-            nursery.start_soon(await_signals, gateway, stop)
-            banner.show(settings, listener.getsockname())
-            gc.collect()
-            gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
-            await hypercorn_serve(
-                Gatekeeper(gateway), server_config(settings, listener), shutdown_trigger=stop.wait
-            )
+            yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
             upstream.close_idle()
             nursery.cancel_scope.cancel()
     finally:
@@ -157,7 +165,7 @@ async def open_upstream(settings: Settings, nursery: trio.Nursery) -> Upstream:
 
 def server_config(settings: Settings, listener: socket.socket) -> Config:
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    config.bind = [f"fd://{listener.dup().detach()}"]  # Hypercorn closes what it is given
     config.backlog = BACKLOG
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = sys.maxsize
@@ -165,7 +173,7 @@ def server_config(settings: Settings, listener: socket.socket) -> Config:
     config.include_date_header = False  # an answer has the upstream's
     config.include_server_header = False
     config.graceful_timeout = settings.drain_timeout + LAST_WORDS
-    config.logger_class = ServerLog
+    config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]  it needs the methods only
     return config
 
 

@@ -11,101 +11,20 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple, cast
+
+from gatekeeper import values
 
 DEFAULT_FILE = "gatekeeper.toml"
-GOOGLE = "https://generativelanguage.googleapis.com"
 
 
 class SettingError(ValueError):
     """A setting that does not parse, is unknown, or cannot be together with another. One line, for people."""
 
 
-def _host(text: str) -> str:
-    if not text or any(c.isspace() or c in "/@?#" for c in text):
-        raise ValueError("an address or host name, such as 127.0.0.1")
-    return text
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise ValueError("a whole number from 1 to 65535")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 86400:
-        raise ValueError("seconds, more than 0 and at most 86400")
-    return value
-
-
-def _upstream(text: str) -> str:
-    allowed = f"an http:// or https:// URL without query, such as {GOOGLE}"
-    try:
-        url = urlsplit(text)
-        good = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
-    except ValueError:
-        raise ValueError(allowed) from None
-    if not good or url.query or url.fragment or url.username is not None:
-        raise ValueError(allowed)
-    return text.rstrip("/")
-
-
-def _keys(text: str) -> tuple[str, ...]:
-    keys = tuple(key.strip() for key in text.split(",") if key.strip())
-    if not keys or not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
-        raise ValueError("one key, or several separated by commas, printable and without blanks")
-    return keys
-
-
-def _secret(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or text.strip() != text:
-        raise ValueError("printable ASCII characters without blanks around them")
-    return text
-
-
-def _database(text: str) -> str:
-    if text.startswith(("postgresql://", "postgres://")):
-        raise ValueError(
-            "sqlite:///PATH or nothing at all; Postgres is not built yet, keys live in the data folder"
-        )
-    if not text.startswith("sqlite:///") or text == "sqlite:///":
-        raise ValueError("sqlite:///PATH, or unset for the data folder's own database")
-    return text
-
-
-def _timezone(text: str) -> str:
-    try:
-        return ZoneInfo(text).key
-    except (ValueError, OSError, KeyError):
-        raise ValueError("an IANA time zone, such as UTC or Europe/Berlin") from None
-
-
-def _switch(text: str) -> bool:
-    known = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if text.lower() not in known:
-        raise ValueError("true or false")
-    return known[text.lower()]
-
-
 class Setting(NamedTuple):
     """One row: `environment` lists the variables, the first is the proper one; `parse` raises ValueError
-    with what is allowed."""
+    with what is allowed; `several`: the file may give a list of texts."""
 
     name: str
     environment: tuple[str, ...]
@@ -113,58 +32,62 @@ class Setting(NamedTuple):
     parse: Callable[[str], object]
     meaning: str
     secret: bool = False
+    several: bool = False
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", _host, "address to listen on"),
-    Setting("port", ("GATEKEEPER_PORT",), "4000", _port, "port to listen on"),
-    Setting("data", ("GATEKEEPER_DATA",), "./data", Path, "folder of keys, journal and analytics file"),
-    Setting("upstream", ("GEMINI_API_BASE",), GOOGLE, _upstream, "the API behind /gemini"),
-    Setting("sandbox", (), "false", _switch, "put the built-in simulated Gemini API behind /gemini"),
+    Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", values.host, "address to listen on"),
+    Setting("port", ("GATEKEEPER_PORT",), "4000", values.port, "port to listen on"),
+    Setting(
+        "data", ("GATEKEEPER_DATA",), "./data", values.folder, "folder of keys, journal and analytics file"
+    ),
+    Setting("upstream", ("GEMINI_API_BASE",), values.GOOGLE, values.url, "the API behind /gemini"),
+    Setting("sandbox", (), "false", values.switch, "put the built-in simulated Gemini API behind /gemini"),
     Setting(
         "gemini_api_key",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         None,
-        _keys,
+        values.keys,
         "Google key, or several with commas",
-        True,
+        secret=True,
+        several=True,
     ),
     Setting(
         "master_key",
         ("GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"),
         None,
-        _secret,
+        values.secret,
         "admin key; unset is open mode",
-        True,
+        secret=True,
     ),
-    Setting("database_url", ("DATABASE_URL",), None, _database, "where virtual keys live", True),
-    Setting("timezone", ("GATEKEEPER_TIMEZONE",), "UTC", _timezone, "zone of days and hours in /spend"),
+    Setting("database_url", ("DATABASE_URL",), None, values.database, "where virtual keys live", secret=True),
+    Setting("timezone", ("GATEKEEPER_TIMEZONE",), "UTC", values.timezone, "zone of days and hours in /spend"),
     Setting(
         "connect_timeout",
         ("GATEKEEPER_CONNECT_TIMEOUT",),
         "10",
-        _seconds,
+        values.seconds,
         "seconds to connect to the upstream",
     ),
     Setting(
         "first_byte_timeout",
         ("GATEKEEPER_FIRST_BYTE_TIMEOUT",),
         "600",
-        _seconds,
+        values.seconds,
         "seconds to the first byte of an answer",
     ),
     Setting(
         "read_timeout",
         ("GATEKEEPER_READ_TIMEOUT",),
         "300",
-        _seconds,
+        values.seconds,
         "seconds between two chunks of an answer",
     ),
     Setting(
         "drain_timeout",
         ("GATEKEEPER_DRAIN_TIMEOUT",),
         "30",
-        _seconds,
+        values.seconds,
         "seconds that open calls get at a stop",
     ),
 )
@@ -213,13 +136,13 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
     allowed; also for an unknown key of the file, and for open mode on an address that others can reach.
     """
     file, table = _read_file(config)
-    values: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for setting in SETTINGS:
         text, source = _find(setting, flags, environ, table, file)
-        values[setting.name] = None if text is None else _parse(setting, text, source)
+        found[setting.name] = None if text is None else _parse(setting, text, source)
         sources[setting.name] = source
-    settings = Settings(**values, sources=sources)
+    settings = Settings(**found, sources=sources)
     _check_open_mode(settings)
     return settings
 
@@ -231,8 +154,9 @@ def _read_file(config: Path | None) -> tuple[Path, dict[str, Any]]:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise SettingError(f"{file}: cannot be read ({problem.strerror}); set by --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        where = "" if config is None else "; set by --config"
+        raise SettingError(f"{file}: cannot be read ({problem.strerror}){where}") from None
+    except ValueError as problem:  # of tomllib, for UTF-8, or an integer that has no end
         raise SettingError(f"{file}: is not valid TOML: {problem}") from None
     names = [setting.name for setting in SETTINGS]
     for name in table:
@@ -260,21 +184,32 @@ def _find(
 
 
 def _toml_text(setting: Setting, value: object, file: Path) -> str:
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if isinstance(value, bool | int | float | str):
         return str(value)
-    raise SettingError(f"{setting.name}: must be text, a number or true/false, not {value!r} (set in {file})")
+    if setting.several and (texts := _texts(value)):
+        return ",".join(texts)
+    allowed = "text, or a list of texts" if setting.several else "text, a number or true/false"
+    raise _refused(setting, value, str(file), allowed)
+
+
+def _texts(value: object) -> list[str]:
+    """The members of a list of texts; none of anything else."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    texts = [item for item in items if isinstance(item, str)]
+    return texts if len(texts) == len(items) else []
 
 
 def _parse(setting: Setting, text: str, source: str) -> object:
     try:
         return setting.parse(text)
     except ValueError as allowed:
-        shown = "the value" if setting.secret else repr(text)
-        raise SettingError(
-            f"{setting.name}: {shown} (set by {source}) is not allowed; it takes {allowed}"
-        ) from None
+        raise _refused(setting, text, source, str(allowed)) from None
+
+
+def _refused(setting: Setting, value: object, source: str, allowed: str) -> SettingError:
+    """The value is shown unless it is a secret, or could be a URL with a password in it."""
+    shown = "the value" if setting.secret or "@" in str(value) else repr(value)
+    return SettingError(f"{setting.name}: {shown} (set by {source}) is not allowed; it takes {allowed}")
 
 
 def is_loopback(host: str) -> bool:
@@ -290,8 +225,9 @@ def is_loopback(host: str) -> bool:
 def _check_open_mode(settings: Settings) -> None:
     if settings.open_mode and not is_loopback(settings.host):
         raise SettingError(
-            f"host: {settings.host!r} (set by {settings.sources['host']}) is not allowed without a master key: "
-            "whoever reaches it could use the Google key. Set GATEKEEPER_MASTER_KEY, or listen on 127.0.0.1"
+            f"host: {settings.host!r} (set by {settings.sources['host']}) is not allowed without a master "
+            "key: whoever reaches it could use the Google key. Set GATEKEEPER_MASTER_KEY, or listen on "
+            "127.0.0.1"
         )
 
 
@@ -302,5 +238,5 @@ def masked(setting: Setting, value: object) -> str | None:
         return None
     if not setting.secret:
         return str(value)
-    texts = value if isinstance(value, tuple) else (value,)  # pyright: ignore[reportUnknownVariableType]
-    return ", ".join(f"…{str(text)[-4:]}" if len(str(text)) >= 16 else "…" for text in texts)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    texts = cast("tuple[str, ...]", value if isinstance(value, tuple) else (value,))
+    return ", ".join(f"…{text[-4:]}" if len(text) >= 16 else "…" for text in texts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
 PICO = 10**12
+EXACT = Context(prec=60, Emin=-60, Emax=60, traps=[InvalidOperation, Inexact])  # 1e400000 would take seconds
 
 
 def usd(pico: int) -> str:
@@ -17,11 +18,11 @@ def usd(pico: int) -> str:
 def pico(amount: str | float | Decimal) -> int:
     """Dollars as pico-dollars. A float counts as the decimal it is written as, so `0.1` is a tenth.
 
-    Raises ValueError for what is no finite number or needs more than 12 places.
+    Raises ValueError for what is no finite number, needs more than 12 places, or is beyond all money.
     """
     try:
-        scaled = Decimal(str(amount)).scaleb(12)
-    except InvalidOperation:
+        scaled = Decimal(str(amount)).scaleb(12, EXACT)
+    except (InvalidOperation, Inexact):
         raise ValueError(f"{amount!r} is no amount of dollars") from None
     if not scaled.is_finite() or scaled != scaled.to_integral_value():
         raise ValueError(f"{amount!r} is no amount of dollars with at most 12 decimal places")

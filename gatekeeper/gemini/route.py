@@ -6,13 +6,15 @@ discovery documents v1, v1beta, v1alpha and the transcoding rules of google.api.
 (https://github.com/googleapis/googleapis/blob/master/google/api/http.proto).
 
 Two facts about spelling belong here as well. Google decodes a path before it routes it, so `%3A`, `//` and
-`..` are other spellings of a route; and some query parameters and headers take the usage out of an answer.
-On routes that cost money both are objected to, because a call that is spelt so would go unmetered.
+`..` are other spellings of a route; and some query parameters and headers take the usage out of an answer or
+make another method of the request (https://cloud.google.com/apis/docs/system-parameters). On routes that
+cost money both are objected to, because a call that is spelt so would go unmetered.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
@@ -78,11 +80,23 @@ READS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 VERSION = re.compile(r"v\d+[a-z0-9]*\Z")
 UPLOADS = ("upload/", "resumable/upload/")
+NOT_REST = ("batch", "google.", "$rpc/")
+
+# The two kinds of resource paths that are not built by AIP-130, and how they would look if they were.
+UNUSUAL = (
+    (re.compile(r"/upload/operations(?=/|\Z)"), "/operations"),
+    (re.compile(r"\A(interactions/[^/]+)/cancel\Z"), r"\1:cancel"),
+)
+
+LONGEST = 2000  # bytes of a path; none of Google's comes near it
 
 # Values of `alt` and `$alt` that leave the usage in the answer.
 METERED_ALTS = frozenset({"", "json", "sse", "json;enum-encoding=int"})
-MASKING_PARAMETERS = frozenset({"fields", "$fields", "callback", "$callback"})
+MASKING_PARAMETERS = frozenset(
+    {"fields", "$fields", "callback", "$callback", "$ct", "$httpmethod", "$httpheaders"}
+)
 MASKING_HEADERS = frozenset({b"x-goog-fieldmask", b"x-http-method-override"})
+OVERRIDES = frozenset({"x-http-method-override", "$httpmethod", "$httpheaders"})
 
 
 def route(method: str, path: bytes, query: bytes, header_names: frozenset[bytes] = frozenset()) -> Route:
@@ -92,13 +106,17 @@ def route(method: str, path: bytes, query: bytes, header_names: frozenset[bytes]
     A route with an `objection` costs money and is spelt so that it could not be metered: refuse it with the
     text of the objection.
     """
+    if len(path) > LONGEST or b"#" in path:
+        return Route(action=None, objection=f"a path has at most {LONGEST} bytes, and no `#`")
     known = _route(method, path)
-    if not known.billable and b"x-http-method-override" in header_names:
+    masks = _masks(query, header_names)
+    if not (known.billable or OVERRIDES.isdisjoint(masks)):
         known = _route("POST", path)
-    if known.objection or not known.billable:
+    if known.objection or not (known.billable and masks):
         return known
-    objection = _masking_parameter(query) or _masking_header(header_names)
-    return msgspec.structs.replace(known, objection=objection) if objection else known
+    return msgspec.structs.replace(
+        known, objection=f"`{masks[0]}` could keep the call from being metered: leave it out"
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -130,7 +148,7 @@ def _match(method: str, plain: str) -> Route:
     rest = plain[1:]
     if rest.startswith("ws/"):
         return Route(action=rest.rpartition(".")[2] or None, stream=True)
-    if rest.startswith(("batch", "google.ai.")) and not VERSION.match(rest.partition("/")[0]):
+    if rest.startswith(NOT_REST):
         return Route(
             action=None, objection="batch and gRPC paths are not relayed: call the REST method itself"
         )
@@ -142,6 +160,8 @@ def _match(method: str, plain: str) -> Route:
         return _upload(resource)
     if resource.startswith("openai/"):
         return _openai(method, resource.removeprefix("openai/"))
+    for pattern, usual in UNUSUAL:
+        resource = pattern.sub(usual, resource)
     return _model_action(resource) or _resource(method, resource)
 
 
@@ -167,9 +187,12 @@ def _upload(resource: str) -> Route:
 
 
 def _openai(method: str, resource: str) -> Route:
-    """OpenAI-style routes: `chat/completions` is the action `openai.chat.completions`."""
-    action = "openai." + resource.strip("/").replace("/", ".")
-    return Route(action=action, charge=Charge.FREE if method in READS else Charge.UNKNOWN)
+    """OpenAI-style routes: `chat/completions` is openai.chat.completions, a read of `models/1` is
+    openai.models.get."""
+    if method not in READS:
+        return Route(action="openai." + resource.replace("/", "."))
+    read = _resource(method, resource)
+    return Route(action=f"openai.{read.action}", model=read.model, charge=Charge.FREE)
 
 
 def _resource(method: str, resource: str) -> Route:
@@ -194,21 +217,17 @@ def _verb(method: str, *, one: bool) -> str:
     return METHOD_VERBS.get(method, method.lower())
 
 
-def _masking_parameter(query: bytes) -> str | None:
-    if not query or query == b"alt=sse":
-        return None
+def _masks(query: bytes, header_names: frozenset[bytes]) -> list[str]:
+    """What of the request could take the usage out of an answer, or stand for another method."""
+    parameters = [] if query in (b"", b"alt=sse") else list(_masking_parameters(query))
+    return parameters + sorted(name.decode() for name in header_names & MASKING_HEADERS)
+
+
+def _masking_parameters(query: bytes) -> Iterator[str]:
     for pair in query.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")
         name, value = unquote_plus(name).lower(), unquote_plus(value).lower()
         if name in MASKING_PARAMETERS:
-            return f"the query parameter `{name}` could take the usage out of the answer: leave it out"
-        if name in ("alt", "$alt") and value.replace(" ", "") not in METERED_ALTS:
-            return f"`{name}={value}` is not metered: use json or sse"
-    return None
-
-
-def _masking_header(header_names: frozenset[bytes]) -> str | None:
-    masking = sorted(header_names & MASKING_HEADERS)
-    if not masking:
-        return None
-    return f"the header `{masking[0].decode()}` could take the usage out of the answer: leave it out"
+            yield name
+        elif name in ("alt", "$alt") and value.replace(" ", "") not in METERED_ALTS:
+            yield f"{name}={value}"

@@ -1,4 +1,4 @@
-"""The analytics file as the event loop sees it: one question at a time, in a thread, on rows that are current.
+"""The analytics file as the event loop sees it: one question at a time, in a thread, on current rows.
 
 The file is a projection of the journal. It is held while calls or questions come and let go after a few quiet
 seconds, so that other programs can open it; while somebody else holds it, rows wait in memory and questions
@@ -112,8 +112,16 @@ class Desk:
 
             self._analytics = Analytics(self._folder, self._timezone)
             if not self._is_lent() and self._analytics.attach_if_free():
-                self._read = self._analytics.watermark() or self._read
+                self._start_at(self._analytics)
         return self._analytics
+
+    def _start_at(self, analytics: Analytics) -> None:
+        """Where the file left off; at the journal's beginning if the file is of a journal that is no more."""
+        watermark = analytics.watermark()
+        if watermark is not None and watermark > self._journal.durable:
+            analytics.rewind()
+        elif watermark is not None:
+            self._read = watermark
 
     def _is_lent(self) -> bool:
         return time.monotonic() < self._lent_until

@@ -37,7 +37,7 @@ def account(
     call.service_tier = (usage.service_tier if usage else None) or (
         tier.decode("latin-1").lower() if tier else None
     )
-    _cost(call, route, usage, catalogue)
+    _cost(call, route, usage, reading, catalogue)
 
 
 def _outcome(call: Call, ending: Ending | None, reading: Reading) -> None:
@@ -61,7 +61,7 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
     call.tool_tokens, call.total_tokens = usage.tool, usage.total
 
 
-def _cost(call: Call, route: Route, usage: Usage | None, catalogue: Catalogue) -> None:
+def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catalogue: Catalogue) -> None:
     if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.charge is Charge.FREE:
         call.cost_pico = 0
         return
@@ -74,6 +74,7 @@ def _cost(call: Call, route: Route, usage: Usage | None, catalogue: Catalogue) -
         usage=usage,
         at=EPOCH + timedelta(microseconds=call.started_at),
         tier=call.service_tier or "standard",
-        action=call.action or "",
+        action=call.action,
+        charges=reading.charges,
     )
     call.cost_pico, call.price_version = priced.cost_pico, priced.price_version

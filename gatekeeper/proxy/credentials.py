@@ -2,7 +2,8 @@
 
 Three spellings, in this order of precedence: `x-goog-api-key: K`, `?key=K`, `Authorization: Bearer K`.
 Google's front end decodes parameter names, so `%6Bey=K` is a credential too. Whatever could authenticate a
-client towards Google stays here, used or not: exactly one credential goes upstream, the gateway's own.
+client towards Google (https://cloud.google.com/apis/docs/system-parameters) stays here, used or not: exactly
+one credential goes upstream, the gateway's own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-CREDENTIAL_PARAMETERS = frozenset({"key", "access_token"})
+CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
 
 
 class Credential(NamedTuple):

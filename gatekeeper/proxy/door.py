@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from itertools import cycle
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
 from gatekeeper.gemini.price import Catalogue
 from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
-from gatekeeper.keys.secrets import hash_secret, matches_master
+from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.proxy.downstream import Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
@@ -51,6 +52,7 @@ class Proxy:
         self.catalogue = catalogue
         self.open_calls: set[Exchange] = set()
         self.draining = False
+        self._master_digest = hash_secret(settings.master_key) if settings.master_key else None
         keys = settings.gemini_api_key or ("sandbox",)
         self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
 
@@ -64,17 +66,14 @@ class Proxy:
     def identify(self, secret: str | None) -> Identity:
         """Raises Refused where nobody is found and a key is needed. In open mode any key will do, and none;
         a virtual key counts as itself there too, so that its spend and limits can be tried out."""
-        state = self.registry.by_hash(hash_secret(secret)) if secret else None
-        if state is not None:
-            return Identity(state.record.token_id, state.record.key_alias, state)
-        master = self.settings.master_key
-        if master is None:
-            return OPEN
-        if secret is None:
-            raise Refused(_key_missing())
-        if matches_master(secret, master):
+        digest = hash_secret(secret) if secret else ""
+        if self._master_digest and hmac.compare_digest(digest, self._master_digest):
             return MASTER
-        raise Refused(_key_unknown())
+        if state := self.registry.by_hash(digest):
+            return Identity(state.record.token_id, state.record.key_alias, state)
+        if self._master_digest is None:
+            return OPEN
+        raise Refused(_key_unknown() if secret else _key_missing())
 
     def closed(self) -> Refusal | None:
         """Why no new call is taken on, if so."""

@@ -16,7 +16,7 @@ from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.ledger.entry import Outcome
 
 
-class Ending(Exception):  # noqa: N818  an ending is no error of ours
+class Ending(Exception):
     """Raised inside a call to end it; `outcome` is the ledger's."""
 
     outcome: Outcome

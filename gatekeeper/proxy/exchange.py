@@ -162,6 +162,8 @@ class Exchange:
         self.deadline, self.overdue = trio.current_time() + seconds, overdue
 
     def end(self, ending: Ending) -> None:
-        """Ends the call from outside, wherever it waits."""
+        """Ends the call from outside, wherever it waits, unless its answer has been relayed."""
+        if self.relayed:
+            return
         self.ending = self.ending or ending
         self.scope.cancel()

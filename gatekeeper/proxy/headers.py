@@ -41,18 +41,14 @@ def upstream_headers(headers: Headers, host: bytes, google_key: str, *, chunked:
     `chunked`: the body's length is not known and it is framed anew; otherwise a `content-length` stands.
     """
     named = _connection_options(headers)
-    encoding = b"identity"
     kept: Headers = [(b"host", host)]
     stays = STAYS | {b"content-length"} if chunked else STAYS
     for field in headers:
         name = field[0]
-        if name == b"accept-encoding":
-            encoding = b"gzip" if accepts_gzip(field[1]) else encoding
-        elif name in stays or name in named or name.startswith(b"x-forwarded-"):
-            continue
-        else:
+        if not (name in stays or name in named or name.startswith(b"x-forwarded-")):
             kept.append(field)
-    kept.append((b"accept-encoding", encoding))
+    codings = b",".join(value for name, value in headers if name == b"accept-encoding")
+    kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
     kept.append((b"x-goog-api-key", google_key.encode("latin-1")))
     if chunked:
         kept.append((b"transfer-encoding", b"chunked"))
@@ -60,18 +56,21 @@ def upstream_headers(headers: Headers, host: bytes, google_key: str, *, chunked:
 
 
 def accepts_gzip(value: bytes) -> bool:
-    """Whether an `accept-encoding` lists gzip with a weight above zero (RFC 9110 §12.5.3)."""
-    for item in value.lower().split(b","):
-        coding, _, weight = item.replace(b" ", b"").partition(b";q=")
-        if coding in (b"gzip", b"x-gzip", b"*"):
-            return weight.strip(b"0.") != b"" or not weight
-    return False
+    """Whether an `accept-encoding` gives gzip a weight above zero, by its name or else by `*` (RFC 9110
+    §12.5.3)."""
+    weights: dict[bytes, bool] = {}
+    for item in b"".join(value.lower().split()).split(b","):
+        coding, _, weight = item.partition(b";q=")
+        weights[coding] = not weight or weight.strip(b"0.") != b""
+    return next((weights[name] for name in (b"gzip", b"x-gzip", b"*") if name in weights), False)
 
 
 def _connection_options(headers: Headers) -> frozenset[bytes]:
-    """Fields that `Connection` names: they were meant for this hop alone."""
+    """Fields that `Connection` names: they were meant for this hop alone. The body's length never is, or its
+    bytes would be read as another request."""
     values = [value for name, value in headers if name == b"connection"]
-    return frozenset(option.strip().lower() for value in values for option in value.split(b","))
+    options = frozenset(option.strip().lower() for value in values for option in value.split(b","))
+    return options - {b"content-length"}
 
 
 def downstream_headers(headers: Iterable[tuple[bytes, bytes]], call_id: str) -> Headers:

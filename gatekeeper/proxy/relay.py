@@ -151,8 +151,8 @@ class Relay:
         for chunk in held:
             await downstream.write(chunk)
         await self.stream(connection)
+        exchange.relayed = True  # a client that has it all may go before the server has tidied up
         await downstream.finish()
-        exchange.relayed = True
 
     def meter(self, head: h11.Response) -> None:
         """Chooses the meter. Where nothing is charged by usage only an error is worth reading."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatekeeper.keys import store
 from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.registry import Registry
 from gatekeeper.ledger.entry import Call, Position
@@ -16,9 +17,9 @@ class KeySpend:
     """Consumer of the journal. While `replaying`, at a start, it also brings memory up to the journal's end;
     later memory knows each cost before the journal does."""
 
-    def __init__(self, registry: Registry, watermark: Position) -> None:
+    def __init__(self, registry: Registry, watermark: store.Position) -> None:
         self._registry = registry
-        self.watermark = watermark
+        self.watermark = Position(*watermark)
         self.replaying = True
 
     async def take(self, calls: list[Call], watermark: Position) -> None:

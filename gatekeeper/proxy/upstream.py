@@ -24,6 +24,7 @@ CHUNK = 64 * 1024
 IDLE_EXPIRY = 60.0  # seconds; Google's front end keeps idle connections for about four minutes
 HEAD_LIMIT = 256 * 1024  # bytes of an answer's head
 
+OVER = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
 FAULTS = (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError, ssl.SSLError)
 
 
@@ -105,12 +106,14 @@ class Connection:
         return bytes(event.data) if isinstance(event, h11.Data) else None
 
     async def _event(self) -> h11.Event | None:
-        """The next event, None at the end of the message or of the connection. Raises Died."""
+        """The next event, None at and after the end of the message or of the connection. Raises Died."""
+        if self._http.their_state in OVER:
+            return None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 data = await self._stream.receive_some(CHUNK)
                 self._answered = self._answered or bool(data)
-                self._http.receive_data(data)
+                self._http.receive_data(bytes(data))
         except FAULTS as fault:
             raise Died(f"the answer broke off ({type(fault).__name__})", answered=self._answered) from None
         if isinstance(event, h11.Response | h11.Data | h11.InformationalResponse):

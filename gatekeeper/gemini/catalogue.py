@@ -1,0 +1,238 @@
+"""The dated price catalogue: TOML text in, models with their tariffs out.
+
+The form of the file
+- `[[models]]` has `ids` (exact ids or globs, `*` stands for anything), `source`, optionally a `note` and
+  the `inputs` that it takes (all four modalities unless said), and `prices`: one row for each tier, context
+  and period.
+- A row has `tier`; optionally `context` ("<=200k" or ">200k", by the whole prompt), `from` (first day, UTC)
+  and `to` (first day on which it no longer holds); and prices in dollars per 1M tokens, all as strings.
+- The price keys are `PRICE_KEYS`: `input` is the price of every modality of `inputs`, `input_audio` of one.
+  A price has at most six decimals, so that a token costs a whole number of pico-dollars.
+- `[aliases]` says which model an alias meant from which day on.
+
+An exact id wins over a glob, a longer glob over a shorter one, and no other likeness counts: an id that is
+merely like a known one is unknown, and so is its price.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import date
+from fnmatch import fnmatchcase
+from itertools import combinations, pairwise
+from typing import Literal
+
+import msgspec
+
+from gatekeeper.gemini.components import MODALITIES, Modality
+from gatekeeper.gemini.money import pico
+from gatekeeper.gemini.tariff import TIERS, PricedModel, Tariff
+
+TOKENS_PER_PRICE = 10**6
+
+# What a price key is the price of: a kind and a modality, or an output.
+KINDS = {"input": "input_", "cached": "cached_", "embedding": "embedding_input_"}
+OUTPUTS = {
+    "output": "output_text",
+    "output_thinking": "output_text_thinking",
+    "output_not_thinking": "output_text_not_thinking",
+}
+PRICE_KEYS = (
+    *(f"{kind}{suffix}" for kind in KINDS for suffix in ("", *(f"_{name}" for name in MODALITIES))),
+    *OUTPUTS,
+)
+ROW_KEYS = ("tier", "context", "from", "to")
+ENTRY_KEYS = f'ids, source, note, inputs (of {", ".join(MODALITIES)}), prices (rows of strings only: "0.30")'
+TOP_KEYS = 'version, checked ("2026-11-24"), currency ("USD"), models, aliases (rows of from and model)'
+
+ID = re.compile(r"[a-z0-9.*-]+\Z")
+PRICE = re.compile(r"\d{1,6}(\.\d{1,6})?\Z", re.ASCII)
+CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
+
+
+class CatalogueError(ValueError):
+    """The catalogue cannot be used. One line for people: the entry, what is wrong, what is allowed."""
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All prices of one file. `version` goes with every cost; `checked` is the last look at Google's page."""
+
+    version: str
+    checked: date
+    entries: tuple[PricedModel, ...]
+    exact: dict[str, PricedModel]
+    globs: tuple[tuple[str, PricedModel], ...]  # the longest first
+    aliases: dict[str, tuple[tuple[date, str], ...]]  # by day, ascending
+
+    @classmethod
+    def parse(cls, text: str) -> Catalogue:
+        """The catalogue that a TOML text holds. Raises CatalogueError."""
+        document = _document(text)
+        by_id = _by_id(entries := tuple(_entry(*item) for item in enumerate(document.models, 1)))
+        globs = sorted((item for item in by_id.items() if "*" in item[0]), key=lambda item: -len(item[0]))
+        catalogue = cls(
+            version=document.version,
+            checked=document.checked,
+            entries=entries,
+            exact={name: model for name, model in by_id.items() if "*" not in name},
+            globs=tuple(globs),
+            aliases={
+                name: tuple((s.starts, s.model) for s in steps) for name, steps in document.aliases.items()
+            },
+        )
+        _check_aliases(catalogue)
+        return catalogue
+
+    def models(self) -> tuple[PricedModel, ...]:
+        """Every entry, in the order of the file."""
+        return self.entries
+
+    def find(self, name: str) -> PricedModel | None:
+        """The entry of an id, with or without `models/`; None where no id and no glob of the file fits."""
+        name = name.removeprefix("models/")
+        if model := self.exact.get(name):
+            return model
+        return next((model for glob, model in self.globs if fnmatchcase(name, glob)), None)
+
+    def meant(self, name: str, day: date) -> str:
+        """The id without `models/`; for an alias, the model that it stood for on that day, if known."""
+        name = name.removeprefix("models/")
+        steps = self.aliases.get(name, ())
+        passed = bisect_right(steps, day, key=lambda step: step[0])
+        return steps[passed - 1][1] if passed else name
+
+
+class _Step(msgspec.Struct, forbid_unknown_fields=True, rename={"starts": "from"}):
+    starts: date
+    model: str
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    ids: tuple[str, ...]
+    source: str
+    prices: list[dict[str, str]]
+    note: str = ""
+    inputs: tuple[Modality, ...] = MODALITIES
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    version: str
+    checked: date
+    currency: Literal["USD"]
+    models: list[dict[str, object]]
+    aliases: dict[str, list[_Step]] = {}
+
+
+def _document(text: str) -> _Document:
+    try:
+        return msgspec.convert(tomllib.loads(text), _Document)
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogueError(f"the price catalogue is no TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise CatalogueError(f"the price catalogue: {error}; allowed at its top: {TOP_KEYS}") from None
+
+
+def _by_id(entries: Iterable[PricedModel]) -> dict[str, PricedModel]:
+    found: dict[str, PricedModel] = {}
+    for entry in entries:
+        for name in entry.ids:
+            if not ID.match(name):
+                raise CatalogueError(f"model {name!r}: an id has only a-z 0-9 . - and * (for anything)")
+            if name in found:
+                raise CatalogueError(f"model {name}: it stands in [[models]] twice; allowed is once")
+            found[name] = entry
+    return found
+
+
+def _check_aliases(catalogue: Catalogue) -> None:
+    for alias, steps in catalogue.aliases.items():
+        for day, model in steps:
+            if catalogue.find(model) is None:
+                raise CatalogueError(f"alias {alias}, from {day}: {model} is no id of [[models]]")
+        if any(later <= earlier for (earlier, _), (later, _) in pairwise(steps)):
+            raise CatalogueError(f"alias {alias}: its `from` days must ascend, one model for each")
+
+
+def _entry(number: int, entry: dict[str, object]) -> PricedModel:
+    where = f"model {number} ({entry.get('ids')})"
+    try:
+        read = msgspec.convert(entry, _Entry)
+    except msgspec.ValidationError as error:
+        raise CatalogueError(f"{where}: {error}; allowed: {ENTRY_KEYS}") from None
+    rows = [_row(f"{where}, price row {row}", keys, read.inputs) for row, keys in enumerate(read.prices, 1)]
+    for (first, one), (second, other) in combinations(enumerate(rows, 1), 2):
+        if one.overlaps(other):
+            raise CatalogueError(
+                f"{where}: price rows {first} and {second} hold for the same calls; allowed is one row for "
+                "each tier, context and day"
+            )
+    return PricedModel(read.ids, read.source, read.note, _by_tier(rows))
+
+
+def _by_tier(rows: list[Tariff]) -> dict[str, tuple[Tariff, ...]]:
+    return {tier: tuple(row for row in rows if row.tier == tier) for tier in TIERS}
+
+
+def _row(where: str, row: dict[str, str], inputs: tuple[Modality, ...]) -> Tariff:
+    try:
+        return _tariff(row, inputs)
+    except CatalogueError as error:
+        raise CatalogueError(f"{where}: {error}") from None
+
+
+def _tariff(row: dict[str, str], inputs: tuple[Modality, ...]) -> Tariff:
+    above, up_to = _context(row.get("context"))
+    tariff = Tariff(
+        tier=row.get("tier", ""),
+        prices=_prices({key: text for key, text in row.items() if key not in ROW_KEYS}, inputs),
+        starts=_day(row, "from") or date.min,
+        ends=_day(row, "to") or date.max,
+        above=above,
+        up_to=up_to,
+    )
+    if tariff.tier not in TIERS:
+        raise CatalogueError(f"tier is {tariff.tier!r}; allowed: {', '.join(TIERS)}")
+    if tariff.starts >= tariff.ends:
+        raise CatalogueError(f"`from` {tariff.starts} is not before `to` {tariff.ends}, so it never holds")
+    return tariff
+
+
+def _context(text: str | None) -> tuple[int, int | None]:
+    if text is None:
+        return -1, None
+    if not (match := CONTEXT.match(text)):
+        raise CatalogueError(f'context is {text!r}; allowed: "<=200k" or ">200k" (any number), or no context')
+    tokens = int(match[2]) * 1000
+    return (-1, tokens) if match[1] == "<=" else (tokens, None)
+
+
+def _day(row: dict[str, str], key: str) -> date | None:
+    try:
+        return date.fromisoformat(row[key]) if key in row else None
+    except ValueError:
+        raise CatalogueError(f'`{key}` is {row[key]!r}; allowed: a day such as "2026-11-24"') from None
+
+
+def _prices(texts: dict[str, str], inputs: tuple[Modality, ...]) -> dict[str, int]:
+    """Pico-dollars per token by component. `input_audio` comes after `input`, so it has the last word."""
+    prices: dict[str, int] = {}
+    for key in sorted(texts, key=len):
+        if key not in PRICE_KEYS:
+            raise CatalogueError(f"unknown key {key!r}; allowed: {', '.join((*ROW_KEYS, *PRICE_KEYS))}")
+        if not PRICE.match(texts[key]):
+            raise CatalogueError(
+                f"{key} is {texts[key]!r}; allowed: dollars per 1M tokens as a decimal with at most six "
+                'places, such as "0.30"'
+            )
+        prices.update(dict.fromkeys(_components(key, inputs), pico(texts[key]) // TOKENS_PER_PRICE))
+    return prices
+
+
+def _components(key: str, inputs: tuple[Modality, ...]) -> tuple[str, ...]:
+    if key in OUTPUTS:
+        return (OUTPUTS[key],)
+    kind, _, modality = key.partition("_")
+    return tuple(f"{KINDS[kind]}{name}" for name in ((modality,) if modality else inputs))

@@ -1,0 +1,182 @@
+"""Reads an answer of Google's while the relay passes its bytes on. Bytes in, a Reading out; nothing raises.
+
+Meters are layers: a GzipMeter inflates for an AnswerMeter, which has the body cut into JSON documents by a
+Framing and each of them read by a Tally. `meter_for` puts them together by the answer's headers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+
+from gatekeeper.gemini.json_array import ArraySplitter
+from gatekeeper.gemini.reading import Document, Reading, Tally
+from gatekeeper.gemini.sse import SseDecoder
+
+LIMIT = 64 * 2**20
+"""Bytes that one unary body, one event or one element of an array may hold and still be read."""
+
+_INFLATE_STEP = 2**20
+_TAIL = 8  # bytes in which a body's last bracket is looked for; Google ends it with one line end at most
+_BLANK_OR_BOM = b" \t\r\n\xef\xbb\xbf"
+
+
+class Meter(Protocol):
+    @property
+    def reading(self) -> Reading:
+        """The state so far."""
+        ...
+
+    def feed(self, chunk: bytes) -> None: ...
+
+    def finish(self) -> Reading:
+        """Reads what only the end makes whole and lets go of what was held. To be called once, at the end."""
+        ...
+
+
+class Framing(Protocol):
+    """Cuts a body into documents. `truncated`: whether one was over the limit and dropped."""
+
+    truncated: bool
+
+    def feed(self, chunk: bytes) -> Sequence[Document]:
+        """The documents that `chunk` completes."""
+        ...
+
+    def so_far(self) -> Sequence[Document]:
+        """The documents that seem whole already, though only the end can tell."""
+        ...
+
+    def finish(self) -> tuple[Sequence[Document], bool]:
+        """The documents that only the end completes, and whether it was a proper end."""
+        ...
+
+
+class WholeBody:
+    """The framing of an answer that is a single document."""
+
+    def __init__(self, limit: int) -> None:
+        self.truncated = False
+        self._limit = limit
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> Sequence[Document]:
+        if len(self._body) + len(chunk) > self._limit:
+            self.truncated = True
+            self._body = bytearray()
+        elif not self.truncated:
+            self._body += chunk
+        return ()
+
+    def so_far(self) -> Sequence[Document]:
+        return [self._body] if self._body[-_TAIL:].rstrip().endswith(b"}") else ()
+
+    def finish(self) -> tuple[Sequence[Document], bool]:
+        body, self._body = self._body, bytearray()
+        return [body], not self.truncated
+
+
+class AnswerMeter:
+    """Reads an answer in JSON. Its first byte that is not blank tells the framing before its media type does:
+    an error's body is one JSON object even under `text/event-stream`.
+    """
+
+    def __init__(self, framing: Callable[[int], Framing]) -> None:
+        self._default = framing
+        self._framing: Framing | None = None
+        self._tally = Tally()
+
+    @property
+    def reading(self) -> Reading:
+        for document in self._framing.so_far() if self._framing else ():
+            self._tally.read(document)
+        return self._reading(complete=False)
+
+    def feed(self, chunk: bytes) -> None:
+        if self._framing is None:
+            chunk = chunk.lstrip(_BLANK_OR_BOM)
+            if not chunk:
+                return
+            self._framing = _BY_FIRST_BYTE.get(chunk[0], self._default)(LIMIT)
+        for document in self._framing.feed(chunk):
+            self._tally.read(document)
+
+    def finish(self) -> Reading:
+        self._framing = self._framing or self._default(LIMIT)
+        documents, ended = self._framing.finish()
+        understood = [self._tally.read(document) for document in documents]
+        return self._reading(complete=ended and all(understood))
+
+    def _reading(self, *, complete: bool) -> Reading:
+        truncated = self._framing is not None and self._framing.truncated
+        return self._tally.reading(complete=complete, truncated=truncated)
+
+
+class GzipMeter:
+    """Inflates for another meter, a bounded piece at a time, as far as the data are sound."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    @property
+    def reading(self) -> Reading:
+        return self._meter.reading
+
+    def feed(self, chunk: bytes) -> None:
+        if self._gzip.eof:
+            return  # zlib would hold what follows
+        with suppress(zlib.error):  # which it repeats for all that follows
+            for piece in self._inflate(chunk):
+                self._meter.feed(piece)
+
+    def finish(self) -> Reading:
+        reading = self._meter.finish()
+        return reading if self._gzip.eof else msgspec.structs.replace(reading, complete=False)
+
+    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
+        """A piece that is not full is the last: zlib has then used up the chunk and holds nothing back."""
+        full = True
+        while full:
+            piece = self._gzip.decompress(chunk, _INFLATE_STEP)
+            chunk = self._gzip.unconsumed_tail
+            full = len(piece) == _INFLATE_STEP
+            yield piece
+
+
+class Unmetered:
+    """Reads nothing, of a body whose form or encoding is none that is understood."""
+
+    reading = Reading(complete=True)
+
+    def feed(self, chunk: bytes) -> None:
+        """Lets it pass."""
+
+    def finish(self) -> Reading:
+        return self.reading
+
+
+NOTHING: Meter = Unmetered()
+
+_BY_FIRST_BYTE: dict[int, Callable[[int], Framing]] = {ord("{"): WholeBody, ord("["): ArraySplitter}
+_BY_MEDIA_TYPE: dict[bytes, Callable[[int], Framing]] = {
+    b"application/json": WholeBody,
+    b"text/event-stream": SseDecoder,
+}
+_IDENTITY = (b"", b"identity")
+_GZIP = (b"gzip", b"x-gzip")
+
+
+def meter_for(content_type: bytes | None, content_encoding: bytes | None) -> Meter:
+    """The meter for an answer with these headers; `NOTHING` where they name no form that is understood."""
+    media_type = (content_type or b"").partition(b";")[0].strip().lower()
+    encoding = (content_encoding or b"").strip().lower()
+    framing = _BY_MEDIA_TYPE.get(media_type)
+    if framing is None or encoding not in _IDENTITY + _GZIP:
+        return NOTHING
+    meter = AnswerMeter(framing)
+    return GzipMeter(meter) if encoding in _GZIP else meter

@@ -1,0 +1,94 @@
+"""Which calls count against a key's budget: the arithmetic of windows. Pure but for the state it is given.
+
+A key's spend is the sum over the calls that ended in its running window. Windows follow each other without
+gaps, each `budget_duration` long, and nobody's timer turns them: whoever looks at a state first turns it to
+the window that holds its `now`. Without a duration there is one window, for good.
+
+The spend in memory and the one on disk are two sums over the same calls, of which the disk's lacks the most
+recent. Both count a call by the same question, whether it ended before the window's start, so they agree
+whenever the rest is added, also after a window has turned or a duration was changed in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from gatekeeper.durations import parse_duration
+from gatekeeper.keys.record import KeyState, Window
+
+SECOND = 1_000_000  # microseconds
+
+
+class Settlement(NamedTuple):
+    """What one finished call costs its key."""
+
+    token_id: str
+    cost_pico: int
+    ended_at: int
+
+
+class Charge(NamedTuple):
+    """What the stored spend of one key grows by, and the window in which it does."""
+
+    window: Window
+    spend_pico: int = 0
+    last_used_at: int | None = None
+
+
+def roll(window_end: int, budget_duration: str, now: int) -> int:
+    """The end of the window that holds `now`: `window_end` or the next end after `now` in its rhythm."""
+    if now < window_end:
+        return window_end
+    length = parse_duration(budget_duration) * SECOND
+    return window_end + ((now - window_end) // length + 1) * length
+
+
+def first_end(budget_duration: str | None, now: int) -> int | None:
+    """The end of a window that begins at `now`; None where the budget is for good."""
+    return None if budget_duration is None else now + parse_duration(budget_duration) * SECOND
+
+
+def standing(state: KeyState, now: int) -> tuple[int, int | None]:
+    """What counts against the budget at `now`, and when it starts anew. Changes nothing."""
+    end, duration = state.budget_reset_at, state.record.budget_duration
+    if end is None or duration is None or now < end:
+        return state.spend_pico, end
+    return 0, roll(end, duration, now)
+
+
+def turn(state: KeyState, now: int) -> None:
+    """Brings the state to the window that holds `now`, if the one it is in is over."""
+    end, duration = state.budget_reset_at, state.record.budget_duration
+    if end is None or duration is None or now < end:
+        return
+    state.budget_reset_at = roll(end, duration, now)
+    state.window_start = state.budget_reset_at - parse_duration(duration) * SECOND
+    state.spend_pico = 0
+
+
+def settle(state: KeyState, cost_pico: int, at: int) -> None:
+    """Counts a call that ends now, at `at`, in the window that holds it."""
+    # A live call cannot be of a window that is over. If the clock says so, it was set back, and the window
+    # reaches back with it: otherwise the key would spend unseen until the clock has caught up.
+    state.window_start = min(state.window_start, at)
+    replay(state, cost_pico, at)
+
+
+def replay(state: KeyState, cost_pico: int, at: int) -> None:
+    """Counts a call of the past that the stored spend lacks, unless its window is over already."""
+    turn(state, at)
+    if at >= state.window_start:
+        state.spend_pico += cost_pico
+    state.last_used_at = max(at, state.last_used_at or at)
+
+
+def charges(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> dict[str, Charge]:
+    """What the stored spends grow by for calls that the states have counted, without keys that are gone."""
+    grown: dict[str, Charge] = {}
+    for token_id, cost_pico, ended_at in settled:
+        if state := states.get(token_id):
+            spend = grown[token_id].spend_pico if token_id in grown else 0
+            counted = cost_pico if ended_at >= state.window_start else 0
+            grown[token_id] = Charge(state.window, spend + counted, state.last_used_at)
+    return grown

@@ -1,0 +1,219 @@
+"""The bodies of `/key/generate` and `/key/update`: which fields there are and what each may hold.
+
+`FIELDS` is the whole rule: a name of the API, the attribute of the record that it sets, how its value is
+read, and in words what is allowed. `null` sets a field back to "not set".
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import msgspec
+
+from gatekeeper.durations import parse_duration
+from gatekeeper.gemini.money import PICO, pico
+from gatekeeper.keys.budget import SECOND
+from gatekeeper.keys.record import KeyRecord, OnDisconnect
+
+ALIAS_LENGTH = 200  # characters
+LARGEST = 10**12  # dollars
+
+SECRET = re.compile(r"[!-~]{16,}")
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+class FieldError(ValueError):
+    """A value that its field does not allow. `value` is None where it must not be repeated."""
+
+    def __init__(self, field: str, value: object, allowed: str, problem: str | None = None) -> None:
+        super().__init__(f"{problem or f'`{field}` cannot be {_brief(value)}'}: {allowed}")
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class KeyFields(msgspec.Struct, frozen=True):
+    """What a body asks for: `changes` by attribute of `KeyRecord`, only those that were given. `secret` is
+    the one that the caller has chosen; it is for a new key, an update of one has none."""
+
+    changes: dict[str, object] = {}
+    secret: str | None = None
+
+
+class Field(NamedTuple):
+    """One row of the table. `read` raises ValueError for a value that is not allowed; where the value
+    counts from now, `dated` places it in time."""
+
+    attribute: str
+    read: Callable[[object], object]
+    allowed: str
+    dated: Callable[..., int | None] | None = None
+
+
+def parse_fields(document: object, *, now: int) -> KeyFields:
+    """The fields of a decoded JSON body. A body that names a key to update comes without that name.
+
+    Raises FieldError for the first field that is unknown or holds what it may not.
+    """
+    if not isinstance(document, dict):
+        raise FieldError("body", None, "send a JSON object", "The body is no JSON object")
+    given = cast("dict[str, object]", document)
+    changes = {_field(name).attribute: _value(name, value, now) for name, value in given.items()}
+    secret = cast("str | None", changes.pop("secret", None))
+    if secret and secret == changes.get("key_alias"):
+        raise FieldError(
+            "key_alias", None, "choose another", "The alias is not secret, so it cannot be the key"
+        )
+    return KeyFields(changes, secret)
+
+
+def _field(name: str) -> Field:
+    if field := FIELDS.get(name):
+        return field
+    near = difflib.get_close_matches(name, FIELDS, n=1)
+    allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(FIELDS)}"
+    raise FieldError(name, None, allowed, f"`{name}` is no field of a key")
+
+
+def _value(name: str, value: object, now: int) -> object:
+    attribute, read, allowed, dated = FIELDS[name]
+    if value is None:
+        return NOT_SET.get(attribute)
+    try:
+        parsed = read(value)
+    except ValueError:
+        if attribute == "secret":
+            raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
+        raise FieldError(name, value, allowed) from None
+    return dated(parsed, now) if dated else parsed
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# Readers: the value if it is allowed, in the record's type; ValueError if not.
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _alias(value: object) -> str:
+    alias = _text(value)
+    if len(alias) > ALIAS_LENGTH:
+        raise ValueError
+    return alias
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError  # noqa: TRY004  (a reader says no with ValueError)
+    return tuple(dict.fromkeys(_text(item).strip() for item in cast("list[object]", value)))
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise ValueError
+    return value
+
+
+def _amount(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError  # noqa: TRY004
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        raise ValueError
+    amount = pico(value)
+    if not 0 <= amount <= LARGEST * PICO:
+        raise ValueError
+    return amount
+
+
+def _seconds(value: object) -> int:
+    seconds = parse_duration(_text(value))
+    if not seconds:
+        raise ValueError
+    return seconds
+
+
+def _duration(value: object) -> str:
+    _seconds(value)
+    return _text(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError  # noqa: TRY004
+    return value
+
+
+def _ending(value: object) -> OnDisconnect:
+    return OnDisconnect(_text(value))
+
+
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004
+    json.dumps(
+        value, ensure_ascii=False, allow_nan=False
+    ).encode()  # ValueError for NaN, halves of characters
+    return cast("dict[str, object]", value)
+
+
+def _secret(value: object) -> str:
+    if not isinstance(value, str) or not SECRET.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _later(seconds: int, now: int) -> int:
+    return now + seconds * SECOND
+
+
+def _since_now(flag: bool, now: int) -> int | None:
+    return now if flag else None
+
+
+_LIMIT = "give a whole number from 1, or null for no limit"
+_AMOUNT = (
+    "give dollars from 0 to 1000000000000 with at most 12 decimal places, "
+    "as a number or a decimal string, or null for no budget"
+)
+_DURATION = "give a number with one of s m h d w mo, as 12h or 30d, of at most 100 years, or null"
+_NAMES = "give a list of non-empty strings of printable characters"
+_NAME = "give a non-empty string of printable characters, or null"
+
+FIELDS: dict[str, Field] = {
+    "key_alias": Field("key_alias", _alias, "give 1 to 200 printable characters, or null"),
+    "duration": Field("expires_at", _seconds, _DURATION, dated=_later),
+    "models": Field("models", _texts, f"{_NAMES}, each a model or a glob as gemini-2.5*"),
+    "max_budget": Field("max_budget_pico", _amount, _AMOUNT),
+    "soft_budget": Field("soft_budget_pico", _amount, _AMOUNT),
+    "budget_duration": Field("budget_duration", _duration, _DURATION),
+    "tpm_limit": Field("tpm_limit", _count, _LIMIT),
+    "rpm_limit": Field("rpm_limit", _count, _LIMIT),
+    "max_parallel_requests": Field("max_parallel_requests", _count, _LIMIT),
+    "tags": Field("tags", _texts, _NAMES),
+    "metadata": Field("metadata", _object, "give a JSON object"),
+    "user_id": Field("user_id", _text, _NAME),
+    "allowed_routes": Field(
+        "allowed_routes", _texts, f"{_NAMES}, each an action as generateContent or a glob as /v1beta/models/*"
+    ),
+    "blocked": Field("blocked_at", _flag, "give true or false", dated=_since_now),
+    "key": Field("secret", _secret, "give at least 16 printable ASCII characters without blanks"),
+    "group": Field("group", _text, _NAME),
+    "on_disconnect": Field("on_disconnect", _ending, "give `cancel` or `finish`"),
+}
+
+NOT_SET: dict[str, object] = {
+    field.name: {} if field.name == "metadata" else field.default
+    for field in msgspec.structs.fields(KeyRecord)
+    if not field.required
+}

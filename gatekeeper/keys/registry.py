@@ -1,0 +1,210 @@
+"""All living keys, in memory; the store behind them.
+
+Reading is a dict look-up and never waits. A change goes to the store first, in a worker thread and one at a
+time, and into memory when it is on disk: what an answer has confirmed, a crash does not take back. Spend goes
+the other way: memory knows it at once and is the truth, the store follows the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import trio
+from msgspec.structs import replace
+
+from gatekeeper.keys import budget
+from gatekeeper.keys.audit import Change, Entry, difference
+from gatekeeper.keys.budget import Settlement
+from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
+from gatekeeper.keys.record import KeyRecord, KeyState, key_document
+from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, shown
+from gatekeeper.keys.store import KeyStore, Position
+
+Edit = Callable[[KeyRecord], KeyRecord]
+
+
+class UnknownKey(LookupError):
+    """No living key has this secret, id or alias."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no key has the secret, the token_id or the alias {shown(name)}")
+
+
+class Registry:
+    """The living keys. `by` is who asks for a change, `now` when; all names of keys may be a secret, a
+    `token_id` or an alias. Changes raise UnknownKey, and the StoreErrors of the store."""
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+        self._changing = trio.Lock()
+        self._by_hash: dict[str, KeyState] = {}
+        self._by_id: dict[str, KeyState] = {}
+        self._by_alias: dict[str, KeyState] = {}
+
+    async def load(self) -> Position:
+        """Reads all keys; to be called once, first. The spends are those of the journal up to the position
+        returned: `replay` what ended after it."""
+        states, watermark = await trio.to_thread.run_sync(self._store.load)
+        for state in states:
+            self._remember(state)
+        return watermark
+
+    # What a call needs. Nothing here waits.
+
+    def by_hash(self, secret_hash: str) -> KeyState | None:
+        """The key whose secret has this digest (`secrets.hash_secret`)."""
+        return self._by_hash.get(secret_hash)
+
+    def settle(self, token_id: str, cost_pico: int, ended_at: int) -> None:
+        """Counts a call that has ended just now. One of no living key is nobody's spend."""
+        if state := self._by_id.get(token_id):
+            budget.settle(state, cost_pico, ended_at)
+
+    def replay(self, settled: Iterable[Settlement]) -> None:
+        """Counts calls of an earlier run that the stored spends lack."""
+        for token_id, cost_pico, ended_at in settled:
+            if state := self._by_id.get(token_id):
+                budget.replay(state, cost_pico, ended_at)
+
+    async def charge(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
+        """Stores what calls cost that memory has counted: those of the journal from the last watermark up
+        to this one. Raises StoreFailed, and may then be repeated with the same or a longer stretch."""
+        async with self._changing:
+            charges = budget.charges(self._by_id, settled)
+            await trio.to_thread.run_sync(self._store.charge, charges, segment, offset)
+
+    # What people ask.
+
+    def find(self, name: str, now: int) -> KeyState | None:
+        """The key of this name, in the budget window of `now`."""
+        state = self._by_hash.get(hash_secret(name)) or self._by_id.get(name) or self._by_alias.get(name)
+        if state:
+            budget.turn(state, now)
+        return state
+
+    def states(self, now: int) -> Iterable[KeyState]:
+        """All living keys, in the budget window of `now`."""
+        for state in self._by_id.values():
+            budget.turn(state, now)
+        return self._by_id.values()
+
+    def list(
+        self,
+        now: int,
+        *,
+        q: str = "",
+        limit: int = 100,
+        cursor: str | None = None,
+        sort: str = NEWEST_FIRST,
+    ) -> Page:
+        """A page of keys; see `listing.page`."""
+        return page(self.states(now), q=q, limit=limit, cursor=cursor, sort=sort)
+
+    async def trail(self, limit: int, before: int | None = None) -> Iterable[Entry]:
+        """The last changes, newest first, those with an id below `before`."""
+        return await trio.to_thread.run_sync(self._store.trail, limit, before)
+
+    # What people change.
+
+    async def create(self, fields: KeyFields, *, now: int, by: str) -> tuple[str, KeyState]:
+        """A new key with its secret, which is not to be had a second time."""
+        secret = fields.secret or new_secret()
+        record = KeyRecord(
+            token_id=new_token_id(),
+            secret_hash=hash_secret(secret),
+            key_name=key_name(secret),
+            created_at=now,
+            updated_at=now,
+        )
+        record = replace(record, **fields.changes)
+        state = KeyState(record=record, budget_reset_at=budget.first_end(record.budget_duration, now))
+        change = _change("create", record, now, by)
+        async with self._changing:
+            await trio.to_thread.run_sync(self._store.insert, record, state.window, change)
+            self._remember(state)
+        return secret, state
+
+    async def update(self, name: str, fields: KeyFields, *, now: int, by: str) -> KeyState:
+        """Sets the given fields. A changed `budget_duration` ends the running window that long from now."""
+        return await self._edit("update", name, lambda record: replace(record, **fields.changes), now, by)
+
+    async def block(self, name: str, *, now: int, by: str) -> KeyState:
+        """Refuses the key's calls from now on. A key that is blocked stays so since it was."""
+        return await self._edit(
+            "block", name, lambda record: replace(record, blocked_at=record.blocked_at or now), now, by
+        )
+
+    async def unblock(self, name: str, *, now: int, by: str) -> KeyState:
+        return await self._edit("unblock", name, lambda record: replace(record, blocked_at=None), now, by)
+
+    async def regenerate(self, name: str, *, now: int, by: str) -> tuple[str, KeyState]:
+        """A new secret for the key; the old one is unknown from here on."""
+        secret = new_secret()
+        fresh = {"secret_hash": hash_secret(secret), "key_name": key_name(secret)}
+        state = await self._edit("regenerate", name, lambda record: replace(record, **fresh), now, by)
+        return secret, state
+
+    async def delete(self, name: str, *, now: int, by: str) -> KeyState:
+        """Forgets the key. Its calls keep its id and alias in the ledger."""
+        async with self._changing:
+            state = self._living(name, now)
+            change = _change("delete", state.record, now, by, {"key": key_document(state)})
+            await trio.to_thread.run_sync(self._store.delete, state.record.token_id, change)
+            self._forget(state)
+        return state
+
+    async def _edit(self, action: str, name: str, edit: Edit, now: int, by: str) -> KeyState:
+        async with self._changing:
+            state = self._living(name, now)
+            edited = _edited(state, edit, now)
+            detail = difference(key_document(state), key_document(edited))
+            change = _change(action, edited.record, now, by, detail)
+            await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
+            self._forget(state)
+            if edited.record.budget_duration != state.record.budget_duration:
+                state.budget_reset_at = edited.budget_reset_at
+            state.record = edited.record
+            self._remember(state)
+        return state
+
+    def _living(self, name: str, now: int) -> KeyState:
+        state = self.find(name, now)
+        if state is None:
+            raise UnknownKey(name)
+        return state
+
+    def _remember(self, state: KeyState) -> None:
+        record = state.record
+        self._by_hash[record.secret_hash] = state
+        self._by_id[record.token_id] = state
+        if record.key_alias is not None:
+            self._by_alias[record.key_alias] = state
+
+    def _forget(self, state: KeyState) -> None:
+        record = state.record
+        del self._by_hash[record.secret_hash], self._by_id[record.token_id]
+        if record.key_alias is not None:
+            del self._by_alias[record.key_alias]
+
+
+def _edited(state: KeyState, edit: Edit, now: int) -> KeyState:
+    """The state as it will be. It is a copy: until the store has it, nobody is to see it."""
+    record = replace(edit(state.record), updated_at=now)
+    end = state.budget_reset_at
+    if record.budget_duration != state.record.budget_duration:
+        end = budget.first_end(record.budget_duration, now)
+    return replace(state, record=record, budget_reset_at=end)
+
+
+def _change(
+    action: str, record: KeyRecord, now: int, by: str, detail: dict[str, object] | None = None
+) -> Change:
+    return Change(
+        at=now,
+        by=by,
+        action=action,
+        token_id=record.token_id,
+        key_alias=record.key_alias,
+        detail=detail or {},
+    )

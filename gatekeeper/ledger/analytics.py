@@ -1,0 +1,255 @@
+"""The analytics file, and every question about finished calls.
+
+Calls arrive from the journal with their positions, wait in memory, and move to the file in transactions
+that move the file's watermark along. So each is there once, whatever dies when: what was lost before the
+commit is read from the journal again, and what is offered again is skipped. While another program holds the
+file (DuckDB locks it even against readers) everything goes on without it: the view `calls` is what the
+file has, while it is here, and what waits.
+
+There is a DuckDB instance only while it is needed, for it costs memory; `release` ends it and with it the
+lock. What waits lies outside, so nothing is lost with an instance that broke: the next use starts another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from gatekeeper.ledger import readonly, rows
+from gatekeeper.ledger.entry import Call, Position, iso
+from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance
+from gatekeeper.ledger.readonly import SqlError
+from gatekeeper.ledger.spend import Spend
+
+__all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable", "SqlError"]
+
+# Rows of one INSERT: a day's worth at once would need many times its size in memory.
+PORTION = 5_000
+QUERY_SECONDS = 30.0
+
+# The inner SELECT reads the ids of all rows, the outer one all columns of a few.
+PAGE = """
+    SELECT {shown} FROM calls WHERE id IN (SELECT id FROM calls WHERE {question} ORDER BY id DESC LIMIT ?)
+    ORDER BY id DESC
+"""
+MODELS = """
+    SELECT model, count(*), epoch_us(max(started_at)) AS last, CAST(sum(cost_usd) AS VARCHAR),
+           count(*) - count(cost_usd)
+    FROM calls WHERE model IS NOT NULL GROUP BY model ORDER BY last DESC, model
+"""
+
+
+class Waiting(NamedTuple):
+    """Calls that are not in the file yet: how many, the last one's position, their rows as JSON."""
+
+    calls: int
+    last: Position
+    items: str
+
+
+class Analytics:
+    """All of it blocks, and belongs to one thread at a time.
+
+    Questions see the file only while it is attached, and always what waits. The `timezone` is that of days
+    and hours; raises ValueError if there is none of that name.
+    """
+
+    def __init__(self, folder: Path, timezone: str = "UTC") -> None:
+        self._folder = folder.resolve()
+        self._spend = Spend(timezone)
+        self._instance: Instance | None = None
+        self._waiting: deque[Waiting] = deque()
+        self._loaded = 0  # so many of `_waiting`, from the first, are in the instance's table `pending`
+        self._last = Position(0, 0)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls are not in the file. Each takes about a kilobyte."""
+        return sum(each.calls for each in self._waiting)
+
+    # The file
+
+    def attach(self) -> None:
+        """Holds the file until `release`; makes it if there is none. Raises FileHeld, FileUnusable."""
+        try:
+            self._running().attach()
+        except FileUnusable:
+            self.release()
+            raise
+
+    def attach_if_free(self) -> bool:
+        """Whether the file is attached now. If not, questions are answered from what waits."""
+        try:
+            self.attach()
+        except AnalyticsError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Lets go of the file and of DuckDB's memory; the next use takes both again."""
+        if self._instance:
+            self._instance.close()
+        self._instance = None
+        self._loaded = 0
+
+    def watermark(self) -> Position | None:
+        """The position in the journal up to which calls are in the file; None while it is not attached."""
+        return self._instance.watermark if self._instance else None
+
+    def rewind(self) -> None:
+        """The journal was removed and its positions start anew: so does the attached file's watermark.
+
+        To be called when the watermark lies beyond the journal's end. Raises FileUnusable.
+        """
+        self._running().rewind()
+
+    # In
+
+    def add(self, batch: list[tuple[Position, Call]]) -> None:
+        """Takes finished calls in the journal's order; they can be asked for at once.
+
+        What was added before is skipped, so a reader that starts anew may offer it again.
+        """
+        fresh = [(position, call) for position, call in batch if position > self._last]
+        if fresh:
+            self._last = fresh[-1][0]
+            items = ",".join(rows.encode(position, call) for position, call in fresh)
+            self._waiting.append(Waiting(len(fresh), self._last, items))
+
+    def move(self) -> Position | None:
+        """Moves what waits to the file, attaching it if need be; the watermark, or None where it is held.
+
+        Raises FileUnusable; what was not committed by then waits on.
+        """
+        try:
+            self.attach()
+            return self._move_all(self._running())
+        except FileHeld:
+            return None
+        except FileUnusable:
+            self.release()
+            raise
+
+    def _move_all(self, instance: Instance) -> Position | None:
+        while portion := self._portion(0):
+            instance.append(joined(portion), portion[-1].last)
+            for _ in portion:
+                self._waiting.popleft()
+        if self._loaded:
+            instance.forget()
+            self._loaded = 0
+        return instance.watermark
+
+    def _load(self, instance: Instance) -> None:
+        while portion := self._portion(self._loaded):
+            instance.load(joined(portion))
+            self._loaded += len(portion)
+
+    def _portion(self, start: int) -> list[Waiting]:
+        portion = list[Waiting]()
+        calls = 0
+        for each in islice(self._waiting, start, None):
+            if calls >= PORTION:
+                break
+            portion.append(each)
+            calls += each.calls
+        return portion
+
+    # Out
+
+    def calls(
+        self,
+        filter: Filter | None = None,  # noqa: A002
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """At most `limit` calls as `entry.document` shows them, newest (that is, highest `id`) first.
+
+        `before` is the id of the last call of the page before. Raises ValueError where it is no id,
+        AnalyticsError.
+        """
+        question, values = (filter or Filter()).within(since, until).where()
+        if before is not None:
+            question, values = f"{question} AND id < CAST(? AS UUID)", [*values, cursor(before)]
+        page = PAGE.format(shown=rows.SHOWN, question=question)
+        with self._asked() as con:
+            return [rows.shown(row) for row in con.execute(page, [*values, limit]).fetchall()]
+
+    def call(self, call_id: str) -> dict[str, Any] | None:
+        """The finished call of that id, None where there is none. Raises AnalyticsError."""
+        select = f"SELECT {rows.SHOWN} FROM calls WHERE id = TRY_CAST(? AS UUID)"  # noqa: S608
+        with self._asked() as con:
+            found = con.execute(select, [call_id]).fetchall()
+        return rows.shown(found[0]) if found else None
+
+    def spend(
+        self,
+        by: list[str],
+        filter: Filter | None = None,  # noqa: A002
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 1000,
+    ) -> dict[str, Any]:
+        """`rows` by one or two of `spend.GROUPS` (or `none`), and their `total`; see `Spend.answer`.
+
+        Raises ValueError for another `by`, AnalyticsError.
+        """
+        where = (filter or Filter()).within(since, until).where()
+        with self._asked() as con:
+            return self._spend.answer(con, by, where, limit)
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models that were asked for, the last used first, with their calls and known cost."""
+        names = ("model", "calls", "last_used_at", "cost_usd", "unpriced_calls")
+        with self._asked() as con:
+            found = [dict(zip(names, row, strict=True)) for row in con.execute(MODELS).fetchall()]
+        return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
+
+    def sql(self, query: str, limit: int = 1000, seconds: float = QUERY_SECONDS) -> dict[str, Any]:
+        """The answer to one SELECT on `calls`: `columns`, `types`, `rows`, `truncated`.
+
+        Raises SqlError where the query is wrong, not allowed, or takes longer than `seconds`;
+        AnalyticsError.
+        """
+        with self._asked() as con:
+            return readonly.answer(con, query, limit, seconds)
+
+    @contextmanager
+    def _asked(self) -> Generator[DuckDBPyConnection]:
+        """The connection, with all that waits loaded. An instance that fails a question is done with."""
+        instance = self._running()
+        try:
+            self._load(instance)
+            yield instance.con
+        except SqlError as error:
+            raise SqlError(instance.without_path(str(error))) from None
+        except duckdb.Error as error:
+            self.release()
+            raise AnalyticsError(instance.without_path(str(error))) from None
+
+    def _running(self) -> Instance:
+        self._instance = self._instance or Instance(self._folder)
+        return self._instance
+
+
+def joined(portion: list[Waiting]) -> str:
+    return f"[{','.join(each.items for each in portion)}]"
+
+
+def cursor(before: str) -> str:
+    try:
+        return str(UUID(before))
+    except ValueError:
+        raise ValueError(f'"{before}" is no cursor; it is the id of the last call of the page before') from None

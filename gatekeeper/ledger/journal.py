@@ -1,0 +1,224 @@
+"""The journal: the append-only log from which all that is known of calls is made.
+
+A call writes a `begin` before its first upstream byte and an `end` when it is over; a refused call writes
+its `end` only. Each is one `write`, on the event loop. What is slow happens in threads: `sync` (writes what
+had to wait, rotates, makes durable), `read` (a consumer's share), `discard`.
+
+What makes each call one row, once:
+
+- Only durable lines are read. A consumer commits what it reads; were such an end lost with the power, the
+  next start would find a begin without an end and tell the call a second time.
+- No process appends to a segment of an earlier one, so a torn tail harms nothing.
+- Segments are discarded oldest first, without holes, for an end may be forgotten only after its begin. So
+  one call that runs for hours keeps every segment since its begin.
+- While the disk refuses, lines wait in memory in their order; `begin` and `end` never raise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+
+from gatekeeper.ledger.entry import Call, Outcome, Position
+from gatekeeper.ledger.framing import Record, frame
+from gatekeeper.ledger.segments import (
+    Segment,
+    discard_segment,
+    fsync,
+    records,
+    segment_numbers,
+    segment_path,
+)
+
+
+class Journal:
+    """One process's journal in `folder`/journal; holding the lock on the data folder is the caller's part.
+
+    `begin` and `end` belong to the event loop's thread; all else blocks and may be called in any thread.
+    Raises OSError where the folder or the first segment cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, segment_bytes: int = 8 << 20, backlog_limit: int = 100_000) -> None:
+        self._folder = folder / "journal"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._segment_bytes = segment_bytes
+        self._backlog_limit = backlog_limit
+        self._old = segment_numbers(self._folder)
+        self._segment = Segment(self._folder, max(self._old, default=0) + 1)
+        self._retired: list[Segment] = []
+        self._backlog: deque[bytes] = deque()
+        self._open: dict[str, int] = {}  # no begin of the call lies in a segment before this one
+        self._damaged: set[Position] = set()
+        # The event loop waits on `_writing`, so it is held for one write at most. `_syncing` is held across
+        # the slow parts; only its holder swaps or closes segments, so none is closed under an fdatasync.
+        self._writing = Lock()
+        self._syncing = Lock()
+        self.durable = Position(self._segment.number, 0)
+        """Every line before it will survive a loss of power."""
+        self.fault: OSError | None = None
+        """The present trouble with the disk, for readiness; None again once everything is durable."""
+
+    @property
+    def full(self) -> bool:
+        """Whether too many lines wait in memory: refuse new calls. Ends are kept all the same."""
+        return len(self._backlog) >= self._backlog_limit
+
+    @property
+    def damaged_lines(self) -> int:
+        """How many lines with a wrong checksum or content have been met, and skipped, since the start."""
+        return len(self._damaged)
+
+    def begin(self, call: Call) -> None:
+        line = frame(Record(begin=call))
+        with self._writing:
+            self._open[call.id] = self._segment.number
+            self._put(line)
+
+    def end(self, call: Call) -> Position | None:
+        """The position after the end, None while it waits for the disk. To be called once for a call."""
+        line = frame(Record(end=call))
+        with self._writing:
+            self._open.pop(call.id, None)
+            self._put(line)
+            return None if self._backlog else self._segment.end
+
+    def _put(self, line: bytes) -> None:
+        if self._backlog:
+            self._backlog.append(line)
+            return
+        try:
+            self._segment.append(line)
+        except OSError as error:
+            self.fault = error
+            self._backlog.append(line)
+
+    def sync(self) -> None:
+        """Makes durable what was written before; `fault` tells where that failed."""
+        with self._syncing:
+            try:
+                self._flush()
+                if self._segment.size >= self._segment_bytes:
+                    self._advance()
+                self._harden()
+            except OSError as error:
+                self.fault = error
+            else:
+                self._all_well()
+
+    def rotate(self) -> None:
+        """Starts a new segment unless the present one has no calls yet; `fault` tells where that failed."""
+        with self._syncing:
+            if self._segment.empty:
+                return
+            try:
+                self._advance()
+            except OSError as error:
+                self.fault = error
+
+    def _flush(self) -> None:
+        if self._segment.torn:
+            self._advance()
+        while self._backlog:
+            with self._writing:  # anew for each line, so that the event loop gets its turn
+                self._segment.append(self._backlog[0])
+                self._backlog.popleft()
+
+    def _advance(self) -> None:
+        fresh = Segment(self._folder, self._segment.number + 1)
+        with self._writing:
+            self._retired.append(self._segment)
+            self._segment = fresh
+
+    def _harden(self) -> None:
+        with self._writing:
+            mark = self._segment.end
+        if mark == self.durable:
+            return
+        for segment in [*self._retired, self._segment]:
+            segment.harden()
+        self.durable = mark
+        while self._retired:
+            self._retired.pop().close()
+
+    def _all_well(self) -> None:
+        with self._writing:
+            if not self._backlog:  # otherwise a write has failed meanwhile
+                self.fault = None
+
+    def read(self, position: Position, limit: int) -> tuple[list[tuple[Position, Call]], Position]:
+        """At most `limit` finished calls after `position`, each with the position after it; where to go on.
+
+        Syncs first, so what ended before is found. A position beyond the end comes from a journal that
+        somebody removed: reading starts at the beginning of this one. Raises OSError, NewerJournalError.
+        """
+        self.sync()
+        durable = self.durable
+        found: list[tuple[Position, Call]] = []
+        for after, record in self._between(self._known(position), durable):
+            if record is None:
+                self._damaged.add(after)
+            elif record.end:
+                found.append((after, record.end))
+                if len(found) == limit:
+                    return found, after
+        return found, durable
+
+    def _known(self, position: Position) -> Position:
+        return position if position <= self.durable else Position(0, 0)
+
+    def _between(self, start: Position, stop: Position) -> Iterator[tuple[Position, Record | None]]:
+        for number in segment_numbers(self._folder):
+            if start.segment <= number <= stop.segment:
+                first = start.offset if number == start.segment else 0
+                last = stop.offset if number == stop.segment else None
+                yield from records(self._folder, number, first, last)
+
+    def recover(self) -> list[Call]:
+        """Ends, as `interrupted`, what earlier processes began and did not end; returns those calls.
+
+        To be called before anything else; crashing on the way and starting again changes nothing. Memory
+        holds the open calls only. Raises OSError where an old segment cannot be read, NewerJournalError.
+        """
+        open_calls: dict[str, Call] = {}
+        for number in self._old:
+            fsync(segment_path(self._folder, number))  # a killed process's lines may be in memory only
+            for after, record in records(self._folder, number):
+                self._replay(after, record, open_calls)
+        for call in open_calls.values():
+            call.outcome = Outcome.INTERRUPTED
+            self.end(call)
+        return list(open_calls.values())
+
+    def _replay(self, after: Position, record: Record | None, open_calls: dict[str, Call]) -> None:
+        if record is None:
+            self._damaged.add(after)
+        elif record.begin:
+            open_calls[record.begin.id] = record.begin
+        elif record.end:
+            open_calls.pop(record.end.id, None)
+
+    def discard(self, watermarks: Iterable[Position]) -> None:
+        """Deletes the oldest segments: those before every watermark and before any open call's begin.
+
+        Raises OSError where one cannot be deleted.
+        """
+        passed = min((self._known(mark).segment for mark in watermarks), default=0)
+        with self._writing:
+            keep = min(passed, self._segment.number, *self._open.values())
+        # An end takes its call out of `_open` before it is durable; a loss of power that took the end
+        # would find the begin deleted, and the call would be gone.
+        self.sync()
+        if self.fault is None:
+            for number in self._before(keep):
+                discard_segment(self._folder, number)
+
+    def _before(self, number: int) -> list[int]:
+        return [each for each in segment_numbers(self._folder) if each < number]
+
+    def close(self) -> None:
+        """Syncs a last time. Nothing may be written or read after it."""
+        self.sync()
+        for segment in [*self._retired, self._segment]:
+            segment.close()

@@ -1,0 +1,135 @@
+"""Other people's SQL: one SELECT, which can read the calls and nothing else, and change nothing.
+
+Four walls, since each has had a hole somewhere: the statement is taken apart and may use only the tables
+and table functions named here; DuckDB itself refuses files and settings (see `analytics`); the transaction
+is read-only; and a timer ends what takes too long.
+
+The first is not only about secrets. The gateway's own file is the one that DuckDB must be able to open,
+and who opens and closes it a second time in this process, `read_blob` for one, takes the lock off it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from threading import Timer
+from typing import Any, cast
+
+import duckdb
+import msgspec
+from duckdb import DuckDBPyConnection, StatementType
+
+SCHEMAS = {"", "main", "file", "information_schema", "pg_catalog"}
+TABLE_FUNCTIONS = {
+    "duckdb_columns",
+    "duckdb_functions",
+    "duckdb_types",
+    "generate_series",
+    "json_each",
+    "json_tree",
+    "range",
+    "unnest",
+}
+ALLOWED = "write one SELECT on the table calls (or WITH, DESCRIBE, SUMMARIZE, EXPLAIN)"
+
+# Types whose values JSON has as they are. Everything else is shown as the text that DuckDB makes of it.
+_PLAIN = re.compile(r"BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|VARCHAR(\[\])?")
+_ZULU = "%Y-%m-%dT%H:%M:%S.%fZ"
+_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?", re.IGNORECASE)
+
+
+class SqlError(ValueError):
+    """A query that is not allowed, is wrong, or takes too long; with DuckDB's words where these are its."""
+
+
+def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> dict[str, Any]:
+    """`columns`, `types`, `rows` (JSON-ready, at most `limit`) and whether these are `truncated`.
+
+    Raises SqlError.
+    """
+    try:
+        _vet(con, query)
+        return _run(con, query, limit, seconds)
+    except duckdb.InterruptException:
+        raise SqlError(f"The query took longer than {seconds:g} s and was stopped") from None
+    except (duckdb.FatalException, duckdb.InternalException):
+        raise
+    except duckdb.Error as error:
+        raise SqlError(str(error)) from None
+
+
+def _vet(con: DuckDBPyConnection, query: str) -> None:
+    statements = con.extract_statements(query)
+    if len(statements) != 1:
+        raise SqlError(f"There are {len(statements)} statements; {ALLOWED}")
+    explained = statements[0].type == StatementType.EXPLAIN
+    tree = _tree(con, _EXPLAIN.sub("", query, count=1) if explained else query)
+    for node in _nodes(tree):
+        _vet_node(node)
+
+
+def _tree(con: DuckDBPyConnection, query: str) -> Any:
+    found = con.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [query]).fetchall()
+    tree = msgspec.json.decode(found[0][0])
+    if tree["error"]:
+        raise SqlError(f"This statement is not allowed; {ALLOWED}")
+    return tree["statements"]
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object in the statement, however deep."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            fields = cast("dict[str, Any]", node)
+            yield fields
+            waiting.extend(fields.values())
+        elif isinstance(node, list):
+            waiting.extend(cast("list[Any]", node))
+
+
+def _vet_node(node: dict[str, Any]) -> None:
+    match node.get("type"):
+        case "TABLE_FUNCTION":
+            name = node["function"]["function_name"]
+            if name not in TABLE_FUNCTIONS:
+                allowed = ", ".join(sorted(TABLE_FUNCTIONS))
+                raise SqlError(f"The table function {name} is not allowed; there are {allowed}")
+        case "BASE_TABLE":
+            # A name with a dot or a slash, or one like data.csv, would be opened as a file.
+            schema, table = node["schema_name"], node["table_name"]
+            if schema not in SCHEMAS or not re.fullmatch(r"[\w ]+", table):
+                raise SqlError(f'There is no table "{schema or "main"}.{table}"; {ALLOWED}')
+        case _:
+            pass
+
+
+def _run(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> dict[str, Any]:
+    timer = Timer(seconds, con.interrupt)
+    con.execute("BEGIN TRANSACTION READ ONLY")
+    timer.start()
+    try:
+        relation = con.sql(query)
+        types = [str(kind) for kind in relation.types]
+        shown = ", ".join(_shown(f"#{number}", kind) for number, kind in enumerate(types, 1))
+        rows = relation.project(shown).limit(limit + 1).fetchall()
+        columns = relation.columns
+    finally:
+        timer.cancel()
+        timer.join()
+        con.execute("ROLLBACK")
+    return {
+        "columns": columns,
+        "types": types,
+        "rows": [list(row) for row in rows[:limit]],
+        "truncated": len(rows) > limit,
+    }
+
+
+def _shown(column: str, kind: str) -> str:
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"strftime({column} AT TIME ZONE 'UTC', '{_ZULU}')"
+    if kind in ("DOUBLE", "FLOAT"):  # JSON knows neither NaN nor infinity
+        return f"CASE WHEN isfinite({column}) THEN {column} END"
+    return column if _PLAIN.fullmatch(kind) else f"CAST({column} AS VARCHAR)"

@@ -1,0 +1,128 @@
+"""The journal's files, `00000001.ndjson` and so on: made, appended to, read back.
+
+What follows the last newline of a segment is a torn tail, the trace of a crash or of a full disk. It is no
+line and no damage, for nobody was ever told that it is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.framing import VERSION, Record, frame, unframe
+
+SUFFIX = ".ndjson"
+
+
+class NewerJournalError(Exception):
+    """A segment is in a format that this version does not know; reading on would lose calls."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        super().__init__(
+            f"{path} was written by a newer gatekeeper (journal format {version}; this one reads {VERSION}). "
+            "Start the newer version on this data folder, or choose another folder with --data."
+        )
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08d}{SUFFIX}"
+
+
+def segment_numbers(folder: Path) -> list[int]:
+    """The segments that are there, oldest first. Files with other names are left alone."""
+    return sorted(int(path.stem) for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal())
+
+
+class Segment:
+    """A segment that is being written; in one thread at a time."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        """Makes the file with its header, its name durable. Raises OSError.
+
+        A file that has the name already is what an attempt that failed left behind: it is started afresh.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self.fd = os.open(segment_path(folder, number), flags, 0o600)
+        self.number = number
+        self.size = 0
+        self.torn = False
+        try:
+            self.append(frame(Record(v=VERSION, segment=number)))
+            fsync(folder)
+        except OSError:
+            self.close()
+            raise
+        self.header_size = self.size
+
+    @property
+    def end(self) -> Position:
+        return Position(self.number, self.size)
+
+    @property
+    def empty(self) -> bool:
+        return self.size == self.header_size
+
+    def append(self, line: bytes) -> None:
+        """Writes the whole line or, raising OSError, nothing of it.
+
+        `torn` is set where the part that did get written cannot be taken back: then the segment is over.
+        """
+        try:
+            written = os.write(self.fd, line)
+            while written < len(line):  # the next write says why this one was short
+                written += os.write(self.fd, line[written:])
+        except OSError:
+            self._take_back()
+            raise
+        self.size += written
+
+    def _take_back(self) -> None:
+        try:
+            os.ftruncate(self.fd, self.size)
+        except OSError:
+            self.torn = True
+
+    def harden(self) -> None:
+        """Makes durable what has been written. Raises OSError."""
+        os.fdatasync(self.fd)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def records(
+    folder: Path, number: int, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[Position, Record | None]]:
+    """The whole lines of a segment from byte `start` to `stop`, each with the position after it.
+
+    A damaged line is None; a segment that has been discarded has no lines. Raises OSError, NewerJournalError.
+    """
+    try:
+        file = segment_path(folder, number).open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(start)
+        while (stop is None or start < stop) and (line := file.readline()).endswith(b"\n"):
+            start += len(line)
+            record = unframe(line)
+            if record and record.v and record.v > VERSION:
+                raise NewerJournalError(segment_path(folder, number), record.v)
+            yield Position(number, start), record
+
+
+def discard_segment(folder: Path, number: int) -> None:
+    """Deletes the file, durably: a later one must not be gone while this one is back. Raises OSError."""
+    segment_path(folder, number).unlink()
+    fsync(folder)
+
+
+def fsync(path: Path) -> None:
+    """Makes a file's bytes or a folder's list of names durable, whoever wrote them. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

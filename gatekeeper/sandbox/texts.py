@@ -1,0 +1,174 @@
+"""Short plausible texts: what the sandbox says where Gemini would think.
+
+The prompt decides what kind of text comes (`KINDS`, the first that fits), its words what it is about, and the
+dice thrown for it how it is worded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from random import Random
+
+Writer = Callable[[str, str, Random], str]
+"""From what was asked, what it is about and the dice to a text."""
+
+OPENERS = (
+    "Once, in a town where the rain kept office hours,",
+    "Long after the last tram had gone,",
+    "On the morning the lighthouse was sold,",
+    "Nobody in the valley remembered who had started it, but",
+)
+HEROES = ("a clockmaker", "the night librarian", "a retired postman", "two sisters", "a very small robot")
+DEEDS = (
+    "found {topic} in a drawer that had never been there before.",
+    "was asked to look after {topic} for one night only.",
+    "wrote a letter about {topic} and posted it to the sea.",
+    "learned that {topic} could hum, and that it knew only one tune.",
+    "traded a good umbrella for {topic}.",
+)
+TURNS = (
+    "The neighbours said nothing, which was unusual for them.",
+    "It took three winters to understand what it was for.",
+    "By noon everybody had heard; by evening everybody had an opinion.",
+    "It was heavier than it looked, and it looked back.",
+    "There was a map inside, drawn by somebody who disliked straight lines.",
+    "The dog approved at once.",
+)
+ENDINGS = (
+    "In the end it was kept, in the kitchen, where it is warm.",
+    "And if you pass by on a quiet evening, you can still hear it.",
+    "They never agreed on what it meant, and they are friends to this day.",
+    "The next morning the rain came early, and nobody minded.",
+)
+HAIKU = (
+    ("Morning light arrives", "over quiet roofs it thinks", "of {topic}, and waits"),
+    ("An old pond again", "one leaf falls, and then a word:", "{topic}, rippling out"),
+    ("Snow on the railway", "the signal turns to green for", "{topic}, passing through"),
+)
+POINTS = (
+    "**Start small.** One careful look at {topic} beats a week of guessing.",
+    "**Write it down.** What is known about {topic} fits on a page; the rest is weather.",
+    "**Ask twice.** The second answer about {topic} is usually the better one.",
+    "**Measure first.** Change one thing, then look at {topic} again.",
+    "**Leave room.** A plan for {topic} without slack is a wish.",
+    "**Share it.** Somebody else has met {topic} before you.",
+    "**Stop in time.** Enough of {topic} is a decision, not an accident.",
+)
+CLAIMS = (
+    "In short, {topic} is a matter of balance: a little structure, and patience for the rest.",
+    "There are two sides to {topic}, and most of the trouble comes from seeing only one of them.",
+    "The usual answer is that {topic} depends on context; the useful answer is to look at an example.",
+    "What is surprising about {topic} is how much of it follows from a single simple idea.",
+)
+REASONS = (
+    "First, it has to work on an ordinary day, not only on a good one.",
+    "Second, whatever is added has to be carried by somebody later.",
+    "A small experiment settles more here than a long discussion.",
+    "People who do this every day tend to agree on the first half and to argue about the second.",
+    "The details matter less than doing them in the right order.",
+    "It helps to name the parts before moving them.",
+)
+GREETINGS = (
+    "Hello! How can I help you today?",
+    "Hi there! What would you like to talk about?",
+    "Hello, world!",
+)
+CODE = '''Here is a small function for it:
+
+```python
+def {name}(items: list[str]) -> dict[str, int]:
+    """Counts how often each item occurs."""
+    counts: dict[str, int] = {{}}
+    for item in items:
+        counts[item] = counts.get(item, 0) + 1
+    return counts
+```
+
+It runs in linear time and needs nothing but the standard library.'''
+
+
+def written(ask: str, chance: Random) -> str:
+    """A text that could answer `ask`."""
+    about = topic(ask)
+    for pattern, writer in KINDS:
+        if pattern.search(ask):
+            return writer(ask, about, chance)
+    return explanation(ask, about, chance)
+
+
+def long_story(ask: str, chance: Random) -> str:
+    """About 1,200 words: enough to watch for a minute."""
+    about = topic(ask)
+    return "\n\n".join(story(ask, about, chance) for _ in range(25))
+
+
+def thought(ask: str, chance: Random) -> str:
+    """A summary of thinking, in the form that `includeThoughts` gets: a title in bold, then prose."""
+    claim = chance.choice(CLAIMS).format(topic=topic(ask))
+    return f"**Considering the request**\n\nI'm looking at what is really asked. {claim}\n\n\n"
+
+
+def topic(ask: str) -> str:
+    """What the text is about: what is quoted, or follows "about", "of", "for", "on", or comes after the words
+    that only ask."""
+    for pattern in (QUOTED, NAMED):
+        if found := pattern.search(ask):
+            return found[1].strip()
+    plain = FEW_WORDS.search(ASKING.sub("", ask))
+    return plain[0].strip() if plain else "the question"
+
+
+def story(_: str, about: str, chance: Random) -> str:
+    hero, deed = chance.choice(HEROES), chance.choice(DEEDS).format(topic=about)
+    turns = " ".join(chance.sample(TURNS, 2))
+    return f"{chance.choice(OPENERS)} {hero} {deed} {turns} {chance.choice(ENDINGS)}"
+
+
+def haiku(_: str, about: str, chance: Random) -> str:
+    return "\n".join(chance.choice(HAIKU)).format(topic=about)
+
+
+def points(_: str, about: str, chance: Random) -> str:
+    chosen = chance.sample(POINTS, chance.randint(3, 5))
+    items = [f"{number}. {point.format(topic=about)}" for number, point in enumerate(chosen, 1)]
+    return "\n".join([f"Here are {len(items)} thoughts on {about}:", "", *items])
+
+
+def code(_: str, about: str, _chance: Random) -> str:
+    return CODE.format(name="_".join(re.findall(r"[a-z]+", about.lower())[:3]) or "answer")
+
+
+def greeting(_: str, _about: str, chance: Random) -> str:
+    return chance.choice(GREETINGS)
+
+
+def echo(ask: str, _: str, _chance: Random) -> str:
+    """What was to be said, less the quotation marks."""
+    said = ECHO.search(ask)
+    return (said[1] if said else ask).strip().strip("\"'“”‘’")
+
+
+def explanation(ask: str, about: str, chance: Random) -> str:
+    asked = " ".join(ask.split())[:120]
+    opening = f"You asked: “{asked}” " if asked.endswith("?") and chance.random() < 0.5 else ""
+    reasons = " ".join(chance.sample(REASONS, chance.randint(2, 4)))
+    return f"{opening}{chance.choice(CLAIMS).format(topic=about)}\n\n{reasons}"
+
+
+QUOTED = re.compile(r"(?:^|\s)[\"'“‘]([^\"'“”‘’]{3,40})[\"'”’]")
+NAMED = re.compile(r"\b(?:about|of|for|on)\s+((?:[\w'-]+ ?){1,4})")
+FEW_WORDS = re.compile(r"(?:[\w'-]+ ?){1,4}")
+ASKING = re.compile(
+    r"(?i)^\W*(?:(?:!\w+|please|can|could|you|tell|give|show|write|explain|describe|translate|summari[sz]e|how|"
+    r"what|why|who|when|where|which|does|do|did|is|are|was|me|us|this|that|an?|the|python|function)(?:['’]s)?\b\W*)+"
+)
+ECHO = re.compile(r"(?is)^\W*(?:please )?(?:say|repeat|echo|reply with|answer with)(?: exactly)?[: ]+(.+)$")
+KINDS: tuple[tuple[re.Pattern[str], Writer], ...] = (
+    (ECHO, echo),
+    (re.compile(r"(?i)^\W*(?:hi|hello|hey|good (?:morning|day|evening))\b.{0,20}$"), greeting),
+    (re.compile(r"(?i)\b(?:haiku|poem|verse)\b"), haiku),
+    (re.compile(r"(?i)\b(?:story|tale|fable)\b"), story),
+    (re.compile(r"(?i)\b(?:code|function|script|program|python|javascript)\b"), code),
+    (re.compile(r"(?i)\b(?:list|steps|tips|ideas|reasons|ways|names)\b"), points),
+)

@@ -1,0 +1,248 @@
+"""Price catalogues: what one says, which entry an id has, and what is wrong with one that cannot be used."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
+from gatekeeper.gemini.tariff import TIERS, Tariff
+
+HEAD = 'version = "2026-11-24"\nchecked = "2026-11-24"\ncurrency = "USD"\n'
+SHIPPED = Path(__file__).parents[2] / "data" / "prices.toml"
+TODAY = date(2026, 11, 24)
+
+
+def entry(rows: str = '{ tier = "standard", input = "0.30" }', ids: str = '"m"', more: str = "") -> str:
+    return f'[[models]]\nids = [{ids}]\nsource = "a page"\n{more}\nprices = [{rows}]\n'
+
+
+def catalogue(*entries: str, aliases: str = "") -> Catalogue:
+    return Catalogue.parse(HEAD + (f"[aliases]\n{aliases}\n" if aliases else "") + "".join(entries))
+
+
+def aliased(*steps: str) -> str:
+    return f"[aliases]\nl = [{', '.join(steps)}]\n" + entry()
+
+
+def prices(rows: str, more: str = "", tier: str = "standard", prompt: int = 0) -> dict[str, int]:
+    model = catalogue(entry(rows, more=more)).find("m")
+    assert model is not None
+    tariff = model.tariff(tier, TODAY, prompt)
+    assert tariff is not None
+    return tariff.prices
+
+
+def test_a_price_is_exact_for_a_single_token() -> None:
+    found = prices('{ tier = "standard", input = "0.30", input_audio = "1.00", output = "0.01875" }')
+    assert found == {
+        "input_text": 300_000,
+        "input_image": 300_000,
+        "input_video": 300_000,
+        "input_audio": 1_000_000,
+        "output_text": 18_750,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "expected"),
+    [
+        ('cached = "0.10"', 'inputs = ["text", "audio"]', ["cached_text", "cached_audio"]),
+        ('embedding = "0.20"', 'inputs = ["text"]', ["embedding_input_text"]),
+        ('embedding_video = "12"', "", ["embedding_input_video"]),
+        ('output_thinking = "3.50"', "", ["output_text_thinking"]),
+        ('output_not_thinking = "0.60"', "", ["output_text_not_thinking"]),
+    ],
+)
+def test_a_key_prices_its_components_and_no_other(row: str, more: str, expected: list[str]) -> None:
+    assert list(prices(f'{{ tier = "standard", {row} }}', more)) == expected
+
+
+def test_a_single_modality_overrides_wherever_it_stands() -> None:
+    found = prices('{ tier = "standard", cached_audio = "0.10", cached = "0.03" }')
+    assert (found["cached_audio"], found["cached_text"]) == (100_000, 30_000)
+
+
+def test_rows_hold_by_tier_context_and_day() -> None:
+    model = catalogue(
+        entry(
+            """
+            { tier = "standard", context = "<=200k", to = "2026-11-24", input = "1" },
+            { tier = "standard", context = "<=200k", from = "2026-11-24", input = "2" },
+            { tier = "standard", context = ">200k", input = "3" },
+            { tier = "batch", input = "4" },
+            """
+        )
+    ).models()[0]
+
+    def found(tier: str, day: date, prompt: int) -> int | None:
+        tariff = model.tariff(tier, day, prompt)
+        return tariff and tariff.prices["input_text"] // 10**6
+
+    yesterday = TODAY - timedelta(days=1)
+    assert [found("standard", yesterday, 200_000), found("standard", TODAY, 200_000)] == [1, 2]
+    assert [found("standard", TODAY, 0), found("standard", TODAY, 200_001)] == [2, 3]
+    assert [found("batch", TODAY, 10**6), found("flex", TODAY, 1), found("turbo", TODAY, 1)] == [
+        4,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("gemini-2.5-flash", "exact"),
+        ("models/gemini-2.5-flash", "exact"),
+        ("gemini-2.5-flash-lite", "longer glob"),
+        ("gemini-2.5-pro", "shorter glob"),
+        ("gemini-2.5-", "shorter glob"),
+        ("gemini-2-5-pro", None),
+        ("Gemini-2.5-pro", None),
+        ("x-gemini-2.5-pro", None),
+        ("tunedModels/gemini-2.5-pro", None),
+        ("models/models/gemini-2.5-flash", None),
+        ("", None),
+    ],
+)
+def test_exact_wins_over_glob_longer_over_shorter_and_nothing_else_counts(
+    asked: str, expected: str | None
+) -> None:
+    found = Catalogue.parse(
+        HEAD
+        + entry(ids='"gemini-2.5-*"').replace("a page", "shorter glob")
+        + entry(ids='"gemini-2.5-flash-*"').replace("a page", "longer glob")
+        + entry(ids='"gemini-2.5-flash"').replace("a page", "exact")
+    ).find(asked)
+    assert (found and found.source) == expected
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (date(2025, 9, 24), "latest"),
+        (date(2025, 9, 25), "old"),
+        (date(2026, 9, 1), "old"),
+        (date(2026, 9, 2), "new"),
+        (date(2030, 1, 1), "new"),
+    ],
+)
+def test_an_alias_means_what_it_meant_that_day(day: date, expected: str) -> None:
+    steps = '[{ from = "2025-09-25", model = "old" }, { from = "2026-09-02", model = "new" }]'
+    found = catalogue(entry(ids='"old", "new"'), aliases=f"latest = {steps}")
+    assert found.meant("latest", day) == expected
+    assert found.meant("models/latest", day) == expected
+    assert found.meant("models/other", day) == "other"
+
+
+STANDARD = 'tier = "standard"'
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "allowed"),
+    [
+        ("version = x", "no TOML", "line 1"),
+        (HEAD.replace("USD", "EUR") + entry(), "EUR", 'currency ("USD")'),
+        (HEAD, "models", "aliases"),
+        (HEAD + 'comment = "x"\n' + entry(), "comment", "version"),
+        (HEAD.replace('"2026-11-24"\nc', '"soon"\nc', 2) + entry(), "checked", "allowed at its top"),
+        (HEAD + "[[models]]\n", "model 1 (None)", "ids, source, note"),
+        (HEAD + entry(more='inputs = ["smell"]'), "model 1 (['m'])", "text, image, video, audio"),
+        (HEAD + entry(f"{{ {STANDARD}, input = 0.3 }}"), "model 1 (['m'])", "strings only"),
+        (HEAD + entry(f'{{ {STANDARD}, input = "0.3" }}, {{ tier = "gold" }}'), "row 2: tier", "flex"),
+        (HEAD + entry('{ input = "0.3" }'), "tier is ''", "standard, flex, priority, batch"),
+        (HEAD + entry(f'{{ {STANDARD}, inputs = "0.3" }}'), "'inputs'", "tier, context, from, to, input,"),
+        (HEAD + entry(f'{{ {STANDARD}, output_image = "0.3" }}'), "'output_image'", "output_thinking"),
+        (HEAD + entry(f'{{ {STANDARD}, input = "0.0000001" }}'), "input is '0.0000001'", "six places"),
+        (HEAD + entry(f'{{ {STANDARD}, input = "-1" }}'), "input is '-1'", "dollars per 1M tokens"),
+        (HEAD + entry(f'{{ {STANDARD}, input = "1,5" }}'), "input is '1,5'", '"0.30"'),
+        (HEAD + entry(f'{{ {STANDARD}, context = "200k" }}'), "context is '200k'", '"<=200k"'),
+        (HEAD + entry(f'{{ {STANDARD}, from = "1.1.2026" }}'), "`from` is '1.1.2026'", '"2026-11-24"'),
+        (HEAD + entry(f'{{ {STANDARD}, to = "" }}'), "`to` is ''", '"2026-11-24"'),
+        (HEAD + entry(f'{{ {STANDARD}, from = "2026-01-02", to = "2026-01-02" }}'), "never holds", "before"),
+        (HEAD + entry(f'{{ {STANDARD}, context = ">128k" }}, {{ {STANDARD} }}'), "rows 1 and 2", "one row"),
+        (HEAD + entry(ids='"models/m"'), "'models/m'", "a-z 0-9 . - and *"),
+        (HEAD + entry() + entry(ids='"n", "m"'), "model m", "once"),
+        (HEAD + aliased('{ from = "2026-01-01", model = "x" }'), "alias l, from 2026-01-01: x", "[[models]]"),
+        (HEAD + aliased(*['{ from = "2026-01-01", model = "m" }'] * 2), "alias l", "must ascend"),
+        (HEAD + aliased('{ since = "2026-01-01", model = "m" }'), "since", "aliases"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_the_entry_and_what_is_allowed(text: str, named: str, allowed: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        Catalogue.parse(text)
+    message = str(caught.value)
+    assert named in message
+    assert allowed in message
+    assert "\n" not in message
+
+
+SPAN = st.tuples(st.integers(1, 40), st.integers(1, 40)).filter(lambda pair: pair[0] < pair[1])
+BOUNDS = st.sampled_from([(-1, None), (-1, 10), (10, None), (5, 15)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(SPAN, SPAN, BOUNDS, BOUNDS, st.sampled_from(TIERS), st.sampled_from(TIERS[:2]))
+def test_two_tariffs_overlap_exactly_where_some_call_has_both(
+    span: tuple[int, int],
+    other_span: tuple[int, int],
+    bounds: tuple[int, int | None],
+    other_bounds: tuple[int, int | None],
+    tier: str,
+    other_tier: str,
+) -> None:
+    first = date(2026, 1, 1)
+
+    def tariff(tier: str, span: tuple[int, int], bounds: tuple[int, int | None]) -> Tariff:
+        starts, ends = (first + timedelta(days=day) for day in span)
+        return Tariff(tier=tier, prices={}, starts=starts, ends=ends, above=bounds[0], up_to=bounds[1])
+
+    one, other = tariff(tier, span, bounds), tariff(other_tier, other_span, other_bounds)
+    days = [first + timedelta(days=day) for day in range(42)]
+    shared = any(one.covers(day, n) and other.covers(day, n) for day in days for n in range(0, 20, 2))
+    assert one.overlaps(other) == (shared and tier == other_tier)
+    assert other.overlaps(one) == one.overlaps(other)
+
+
+def test_the_shipped_catalogue_prices_every_current_model_in_every_tier_it_names() -> None:
+    shipped = Catalogue.parse(SHIPPED.read_text("utf-8"))
+    assert shipped.version == "2026-11-24"
+    assert shipped.checked == TODAY
+    for model in ("gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-3.1-pro-preview", "gemini-2.5-flash"):
+        found = shipped.find(model)
+        assert found is not None
+        for tier in TIERS:
+            tariff = found.tariff(tier, TODAY, 1000)
+            assert tariff is not None
+            assert {"input_text", "input_audio", "cached_text", "output_text"} <= tariff.prices.keys()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gemini-2.5-flash-image", "gemini-3-pro-image", "gemini-2.0-flash-exp-image-generation",
+        "gemini-3.8-flash-tts", "gemini-3.1-flash-live-preview", "gemini-2.0-flash-live-001",
+        "gemini-live-2.5-flash-preview", "gemini-3.5-live-translate-preview", "gemini-3.5-transcribe-live",
+        "imagen-4.0-generate-001", "veo-3.1-generate-preview", "lyria-3.5", "gemini-omni-1.1-flash",
+        "gemini-robotics-er-2-preview", "deep-research-preview-04-2026", "gemini-3.8-flash-lite",
+    ],
+)  # fmt: skip
+def test_a_model_that_is_paid_by_more_than_text_is_unknown_to_the_shipped_catalogue(model: str) -> None:
+    assert Catalogue.parse(SHIPPED.read_text("utf-8")).find(model) is None
+
+
+def test_cached_tokens_are_never_dearer_than_fresh_ones_in_the_shipped_catalogue() -> None:
+    shipped = Catalogue.parse(SHIPPED.read_text("utf-8"))
+    tariffs = [row for model in shipped.models() for rows in model.tariffs.values() for row in rows]
+    pairs = [
+        (price, tariff.prices[component.replace("cached_", "input_")])
+        for tariff in tariffs
+        for component, price in tariff.prices.items()
+        if component.startswith("cached_")
+    ]
+    assert len(pairs) > 300
+    assert all(cached <= fresh for cached, fresh in pairs)

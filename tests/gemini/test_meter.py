@@ -1,0 +1,649 @@
+"""Meters: what is read of an answer by its headers and bytes, for every form of body and every cut.
+
+With GATEKEEPER_RECORDINGS set to a folder of recorded answers (`recorded.jsonl`, `index.csv`), each of these
+is read as well and compared with what the index says of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.meter import LIMIT, NOTHING, GzipMeter, Meter, WholeBody, meter_for
+from gatekeeper.gemini.reading import TEXT_LIMIT, Reading, UpstreamError
+
+JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
+
+
+def read(chunks: list[bytes], content_type: bytes = JSON_TYPE, encoding: bytes | None = None) -> Reading:
+    meter = meter_for(content_type, encoding)
+    for chunk in chunks:
+        meter.feed(chunk)
+    return meter.finish()
+
+
+def cut(body: bytes, at: list[int]) -> list[bytes]:
+    edges = [0, *sorted(position % (len(body) + 1) for position in at), len(body)]
+    return [body[start:end] for start, end in pairwise(edges)]
+
+
+def slivers(body: bytes, step: int) -> list[bytes]:
+    return [body[start : start + step] for start in range(0, len(body), step)]
+
+
+def unary(*documents: Any) -> tuple[bytes, bytes]:
+    return json.dumps(documents[-1], indent=2).encode() + b"\n", JSON_TYPE
+
+
+def sse(*documents: Any) -> tuple[bytes, bytes]:
+    return b"".join(b"data: %s\r\n\r\n" % json.dumps(document).encode() for document in documents), SSE_TYPE
+
+
+def array(*documents: Any) -> tuple[bytes, bytes]:
+    texts = (json.dumps(document, indent=2).encode() for document in documents)
+    return b"[" + b"\n,\r\n".join(texts) + b"\n]\n", JSON_TYPE
+
+
+def chunk(text: str, total: int, finish_reason: str | int | None = None) -> dict[str, Any]:
+    """A document as `streamGenerateContent` sends it."""
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
+    return {
+        "candidates": [candidate | ({"finishReason": finish_reason} if finish_reason is not None else {})],
+        "usageMetadata": {"promptTokenCount": 8, "totalTokenCount": total},
+        "modelVersion": "models/gemini-2.5-flash",
+        "responseId": "XDDlaIG",
+    }
+
+
+ANSWER = [chunk('"usageMetadata": {', 30), chunk("}]\u2028[{\n", 40), chunk("", 20, "STOP")]
+
+FORMS = pytest.mark.parametrize("form", [unary, sse, array], ids=["unary", "sse", "array"])
+STREAMS = pytest.mark.parametrize("form", [sse, array], ids=["sse", "array"])
+Form = Callable[..., tuple[bytes, bytes]]
+
+
+def usage(reading: Reading) -> Any:
+    return None if reading.usage is None else json.loads(reading.usage)
+
+
+# What an answer says
+
+
+@FORMS
+@pytest.mark.parametrize("step", [1, 3, 50, 100_000])
+def test_the_last_word_counts(form: Form, step: int):
+    body, content_type = form(*ANSWER)
+    reading = read(slivers(body, step), content_type)
+    assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 20}
+    assert (reading.model_version, reading.finish_reason) == ("gemini-2.5-flash", "STOP")
+    assert (reading.error, reading.complete, reading.truncated) == (None, True, False)
+
+
+def test_usage_is_as_received():
+    spaced = (
+        b'{"candidates": [], "usageMetadata" : {\r\n  "promptTokenCount":\t1,"new":[{"x":"\xc3\xa9"}] } }'
+    )
+    assert read([spaced]).usage == b'{\r\n  "promptTokenCount":\t1,"new":[{"x":"\xc3\xa9"}] }'
+
+
+@STREAMS
+def test_what_later_documents_leave_out_stays(form: Form):
+    body, content_type = form(chunk("a", 9, "MAX_TOKENS"), {"candidates": [{"content": {}}]}, {})
+    reading = read([body], content_type)
+    assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 9}
+    assert (reading.model_version, reading.finish_reason) == ("gemini-2.5-flash", "MAX_TOKENS")
+
+
+@STREAMS
+def test_the_state_so_far_grows_with_each_document(form: Form):
+    body, content_type = form(*ANSWER)
+    meter = meter_for(content_type, None)
+    seen: list[Any] = []
+    for piece in slivers(body, 1):
+        meter.feed(piece)
+        seen.append(usage(meter.reading))
+        assert not meter.reading.complete
+    totals = [found["totalTokenCount"] for found in seen if found]
+    assert list(dict.fromkeys(totals)) == [30, 40, 20]
+
+
+@FORMS
+def test_members_below_the_top_are_not_mistaken(form: Form):
+    call = {"name": "bill", "args": {"usageMetadata": {"totalTokenCount": 9}, "error": {"code": 1}}}
+    parts = {"candidates": [{"content": {"parts": [{"functionCall": call}]}, "modelVersion": "x"}]}
+    body, content_type = form(parts)
+    assert read([body], content_type) == Reading(complete=True)
+
+
+@pytest.mark.parametrize("odd", [None, 5, [], "x", True])
+def test_members_of_another_type_say_nothing(odd: Any):
+    document = chunk("a", 9) | {"usageMetadata": odd, "error": odd, "modelVersion": None}
+    document["candidates"][0]["finishReason"] = None
+    assert read([unary(document)[0]]) == Reading(complete=True)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "joined"),
+    [
+        (["STOP"], "STOP"),
+        ([None, "SAFETY"], "SAFETY"),
+        (["STOP", "STOP"], "STOP"),
+        (["RECITATION", "STOP"], "RECITATION|STOP"),
+        (["BRAND_NEW"], "BRAND_NEW"),
+        ([1], "STOP"),
+        ([2, 5], "MAX_TOKENS|OTHER"),
+        ([6, 12, 17], "LANGUAGE|UNEXPECTED_TOOL_CALL|IMAGE_RECITATION"),
+        ([0], "FINISH_REASON_UNSPECIFIED"),
+        ([99, -1], "99|-1"),
+        ([True, 1.5, {}], None),
+        ([], None),
+    ],
+)
+def test_how_it_ended(reasons: list[Any], joined: str | None):
+    body, content_type = unary({"candidates": [{"finishReason": reason} for reason in reasons]})
+    assert read([body], content_type).finish_reason == joined
+
+
+def test_a_blocked_prompt_has_usage_and_no_finish_reason():
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 7}}
+    reading = read([unary(blocked)[0]])
+    assert (usage(reading), reading.finish_reason) == ({"promptTokenCount": 7}, None)
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"embeddings": [{"values": [0.1, -2e-5]}]}, None),
+        ({"embedding": {"values": [1]}, "usageMetadata": {"promptTokenCount": 3}}, {"promptTokenCount": 3}),
+        ({"totalTokens": 36, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 36}]}, None),
+    ],
+    ids=["embeddings", "an embedding with usage", "countTokens"],
+)
+def test_answers_of_other_actions(document: Any, found: Any):
+    reading = read([unary(document)[0]])
+    assert (usage(reading), reading.complete) == (found, True)
+
+
+# Errors
+
+INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "23.5s"}
+QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "PerDay"}]}
+EXHAUSTED = {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}
+
+
+@FORMS
+def test_an_error_is_found_in_every_form(form: Form):
+    body, content_type = form(ANSWER[0], {"error": EXHAUSTED})
+    reading = read([body], content_type)
+    expected = UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", None)
+    assert (reading.error, reading.complete) == (expected, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            EXHAUSTED | {"details": [QUOTA, RETRY]},
+            UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", 23.5),
+            id="a pause",
+        ),
+        pytest.param(
+            {"code": 400, "status": "INVALID_ARGUMENT", "message": "Bad key.", "details": [INFO]},
+            UpstreamError(400, "INVALID_ARGUMENT", "Bad key.", "API_KEY_INVALID", None),
+            id="a reason of its own",
+        ),
+        pytest.param(
+            {"message": "Exhausted.", "code": "too_many_requests"},
+            UpstreamError(None, "too_many_requests", "Exhausted.", "too_many_requests", None),
+            id="Interactions",
+        ),
+        pytest.param({}, UpstreamError(None, None, "", None, None), id="empty"),
+        pytest.param(
+            {"code": 1.5, "status": [], "message": {}, "details": [None, "x", {"@type": 1}]},
+            UpstreamError(None, None, "", None, None),
+            id="other types",
+        ),
+        pytest.param(
+            {"code": 500, "details": {}, "message": "x" * 5000},
+            UpstreamError(500, None, "x" * TEXT_LIMIT, None, None),
+            id="a long message",
+        ),
+    ],
+)
+def test_what_an_error_says(error: Any, expected: UpstreamError):
+    assert read([unary({"error": error})[0]]).error == expected
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        ("0s", 0.0),
+        ("7s", 7.0),
+        ("0.000000001s", 1e-9),
+        ("-1s", None),
+        ("1m", None),
+        ("infs", None),
+        (7, None),
+    ],
+)
+def test_how_long_to_wait(delay: Any, seconds: float | None):
+    error = read([unary({"error": {"details": [RETRY | {"retryDelay": delay}]}})[0]]).error
+    assert error is not None
+    assert error.retry_delay == seconds
+
+
+def test_a_resource_that_failed_is_no_error_of_the_call():
+    operation = {"name": "operations/1", "done": True, "error": {"code": 3, "message": "No video."}}
+    assert read([unary(operation)[0]]).error is None
+
+
+def test_an_error_in_place_of_a_stream_is_one_object():
+    body = unary({"error": EXHAUSTED})[0]
+    reading = read(slivers(body, 10), SSE_TYPE)
+    assert (reading.error is not None, reading.complete) == (True, True)
+
+
+def test_a_bare_error_breaks_a_stream_off():
+    body = sse(chunk("a", 9))[0] + unary({"error": EXHAUSTED})[0]
+    reading = read([body], SSE_TYPE)
+    assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 9}
+    assert (reading.error is not None, reading.complete) == (True, False)
+
+
+def test_a_unary_answer_that_has_arrived_is_read_before_its_end_is_known():
+    meter = meter_for(JSON_TYPE, None)
+    assert meter.reading == Reading()
+    body = unary({"error": EXHAUSTED})[0]
+    meter.feed(body[:30])
+    assert meter.reading.error is None
+    meter.feed(body[30:])
+    assert meter.reading.error is not None
+    assert not meter.reading.complete
+
+
+# Bodies that are not as they should be
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"[DONE]",
+        b"",
+        b"null",
+        b'"usageMetadata"',
+        b'{"usageMetadata":{"totalTokenCount":1},}',
+        b'{"usageMetadata":{"totalTokenCount":1}',
+        b'{"usageMetadata":{"totalTokenCount":"\xff"}}',
+        b'{"modelVersion":"\xff\xfe"}',
+        b'{"candidates":{"finishReason":"OTHER"}}',
+        b'{"usageMetadata":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"error":{"code":' + b"9" * 10_000 + b"}}",
+    ],
+    ids=lambda event: repr(event[:30]),
+)
+def test_an_event_that_is_no_answer_is_passed_over(event: bytes):
+    before, after = sse(ANSWER[0])[0], sse(ANSWER[2])[0]
+    for body, found in (
+        (before + b"data: " + event + b"\n\n", 30),
+        (b"data: " + event + b"\n\n" + after, 20),
+    ):
+        reading = read([body], SSE_TYPE)
+        assert usage(reading)["totalTokenCount"] == found
+        assert (reading.model_version, reading.complete) == ("gemini-2.5-flash", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "complete"),
+    [
+        (b"", JSON_TYPE, False),
+        (b" \r\n", JSON_TYPE, False),
+        (b'{"a":1', JSON_TYPE, False),
+        (b"<html>", JSON_TYPE, False),
+        (b"null", JSON_TYPE, False),
+        (b"{}\n", JSON_TYPE, True),
+        (b"[{}", JSON_TYPE, False),
+        (b"[]", JSON_TYPE, True),
+        (b"", SSE_TYPE, True),
+        (b"data: {}\n\n", SSE_TYPE, True),
+        (b"data: {}\n", SSE_TYPE, False),
+        (b"data: {}\n\nda", SSE_TYPE, False),
+    ],
+)
+def test_whether_the_body_ended_properly(body: bytes, content_type: bytes, complete: bool):
+    assert read([body], content_type) == Reading(complete=complete)
+
+
+@FORMS
+@pytest.mark.parametrize("step", [1, 2, 100_000])
+def test_a_byte_order_mark_and_blank_lines_come_before_nothing(form: Form, step: int):
+    body, content_type = form(*ANSWER)
+    assert read(slivers(b"\xef\xbb\xbf\r\n " + body, step), content_type) == read([body], content_type)
+
+
+def test_the_last_event_counts_though_it_was_cut_off_after_its_data():
+    reading = read([sse(*ANSWER)[0].removesuffix(b"\r\n\r\n")], SSE_TYPE)
+    assert (usage(reading)["totalTokenCount"], reading.complete) == (20, False)
+
+
+@FORMS
+def test_a_document_beyond_the_limit_is_given_up(form: Form):
+    body, content_type = form(chunk("@", 5), chunk("@", 6))
+    meter = meter_for(content_type, None)
+    head, at, tail = body.rpartition(b"@")
+    megabyte = at * 2**20
+    meter.feed(head)
+    for _ in range(LIMIT // len(megabyte)):
+        meter.feed(megabyte)
+    assert meter.reading.truncated
+    meter.feed(tail)
+    reading = meter.finish()
+    assert reading.truncated
+    assert usage(reading) == (None if form is unary else {"promptTokenCount": 8, "totalTokenCount": 5})
+
+
+def test_a_body_beyond_the_limit_is_held_no_longer():
+    body = WholeBody(limit=4)
+    body.feed(b'{"')
+    body.feed(b'a"')
+    assert (body._body, body.truncated) == (b'{"a"', False)
+    body.feed(b":{}")
+    body.feed(b"}")
+    assert (body.so_far(), body.finish()) == ((), ([b""], False))
+
+
+@FORMS
+@pytest.mark.parametrize("missing", [0, 9])
+def test_nothing_large_is_held_after_the_end(form: Form, missing: int):
+    body, content_type = form(chunk("x" * 2**21, 5))
+    tracemalloc.start()
+    try:
+        meter = meter_for(content_type, None)
+        for piece in slivers(body[: len(body) - missing], 2**16):
+            meter.feed(piece)
+        meter.finish()
+        assert tracemalloc.get_traced_memory()[0] < 2**16
+    finally:
+        tracemalloc.stop()
+
+
+# Which meter, and compression
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding", "metered"),
+    [
+        (b"application/json", None, True),
+        (b"Application/JSON ;charset=utf-8", b"", True),
+        (b"text/event-stream", b"identity", True),
+        (b"application/json", b" GZIP ", True),
+        (b"text/event-stream", b"x-gzip", True),
+        (b"application/json", b"br", False),
+        (b"application/json", b"gzip, gzip", False),
+        (b"text/html", None, False),
+        (b"application/x-protobuf", b"gzip", False),
+        (b"", None, False),
+        (None, None, False),
+    ],
+)
+def test_which_answers_are_read(content_type: bytes | None, encoding: bytes | None, metered: bool):
+    assert (meter_for(content_type, encoding) is not NOTHING) is metered
+
+
+def test_nothing_reads_nothing():
+    NOTHING.feed(unary(*ANSWER)[0])
+    assert NOTHING.reading == NOTHING.finish() == Reading(complete=True)
+
+
+@FORMS
+@pytest.mark.parametrize("encoding", [b"gzip", b"x-gzip"])
+@pytest.mark.parametrize("step", [1, 17, 100_000])
+def test_gzip_changes_nothing(form: Form, encoding: bytes, step: int):
+    body, content_type = form(*ANSWER)
+    assert read(slivers(gzip.compress(body), step), content_type, encoding) == read([body], content_type)
+
+
+def test_gzip_is_read_as_far_as_it_goes():
+    body, content_type = sse(*ANSWER)
+    packed = gzip.compress(body)
+    meter = meter_for(content_type, b"gzip")
+    meter.feed(packed[:-4])
+    assert usage(meter.reading)["totalTokenCount"] == 20
+    assert not meter.finish().complete
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"data: {}\n\n", gzip.compress(b"")[:-8] + b"\xff" * 50, b"\x1f\x8b\x08"]
+)
+def test_damaged_gzip_is_not_read_on(damaged: bytes):
+    assert read([damaged, gzip.compress(sse(*ANSWER)[0])], SSE_TYPE, b"gzip") == Reading()
+
+
+def test_what_follows_gzip_is_ignored_and_not_held():
+    body, content_type = unary(*ANSWER)
+    meter = GzipMeter(meter_for(content_type, None))
+    for piece in (gzip.compress(body) + b"x", b"y" * 100):
+        meter.feed(piece)
+    assert meter._gzip.unused_data == b"x"
+    assert meter.finish() == read([body])
+
+
+class Sizes:
+    """A meter that notes how much it is fed at once."""
+
+    reading = Reading(complete=True)
+
+    def __init__(self) -> None:
+        self.fed: list[int] = []
+
+    def feed(self, chunk: bytes) -> None:
+        self.fed.append(len(chunk))
+
+    def finish(self) -> Reading:
+        return self.reading
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 2**20 + 100, 5 * 2**20])
+def test_inflated_bytes_come_in_bounded_pieces_and_none_is_kept_back(size: int):
+    sizes = Sizes()
+    meter = GzipMeter(sizes)
+    packed = gzip.compress(bytes(size))
+    meter.feed(packed[:-8])
+    assert sum(sizes.fed) == size
+    assert max(sizes.fed) <= 2**20
+    meter.feed(packed[-8:])
+    assert meter.finish().complete
+
+
+# Any stream, any cut
+
+
+def members(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=optional)
+
+
+TEXT = st.text(max_size=8) | st.sampled_from(['"}]', "\\", '\\"', "\n\n", "data: {", '"usageMetadata":{'])
+COUNTS = st.dictionaries(st.sampled_from(["promptTokenCount", "totalTokenCount"]), st.integers(0, 10**6))
+CANDIDATES = st.lists(members(content=TEXT, finishReason=st.sampled_from(["STOP", "SAFETY", 2])), max_size=2)
+DOCUMENTS = st.lists(
+    members(
+        candidates=CANDIDATES,
+        usageMetadata=COUNTS,
+        modelVersion=st.sampled_from(["models/a", "b"]),
+        error=st.just(EXHAUSTED),
+        other=TEXT,
+    ),
+    min_size=1,
+    max_size=5,
+)
+CUTS = st.lists(st.integers(0, 100_000), max_size=12)
+
+
+def last(documents: list[dict[str, Any]], member: str) -> Any:
+    return next((found[member] for found in reversed(documents) if member in found), None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DOCUMENTS, st.sampled_from([unary, sse, array]), CUTS)
+def test_any_answer_is_read_alike_whole_and_in_pieces(
+    documents: list[dict[str, Any]], form: Form, at: list[int]
+):
+    body, content_type = form(*documents)
+    reading = read(cut(body, at), content_type)
+    assert reading == read([body], content_type)
+    told = documents[-1:] if form is unary else documents
+    version = last(told, "modelVersion")
+    assert usage(reading) == last(told, "usageMetadata")
+    assert reading.model_version == (version and version.removeprefix("models/"))
+    assert (reading.error is None) == (last(told, "error") is None)
+    assert reading.complete
+
+
+RUBBISH = st.binary(max_size=30) | st.text('"\\{}[]:, \n1adt', max_size=30).map(str.encode)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([b"", b"{", b"[", b"data: {", b'{"usageMetadata":', b'[{"error":{', b"data: {}\n\n"]),
+    RUBBISH,
+    st.sampled_from([JSON_TYPE, SSE_TYPE]),
+    st.sampled_from([None, b"gzip"]),
+    CUTS,
+)
+def test_no_bytes_raise(
+    start: bytes, rubbish: bytes, content_type: bytes, encoding: bytes | None, at: list[int]
+):
+    body = gzip.compress(start + rubbish) if encoding else start + rubbish
+    assert read(cut(body, at), content_type, encoding) == read([body], content_type, encoding)
+
+
+def bytes_worked_on(meter: Meter, chunks: list[bytes]) -> int:
+    """How many bytes the methods called on bytes had before them, a searched chunk or buffer as a whole."""
+    work = 0
+
+    def count(_frame: FrameType, event: str, called: Any) -> None:
+        nonlocal work
+        if event == "c_call":
+            owner = getattr(called, "__self__", None)
+            work += len(owner) if isinstance(owner, bytes | bytearray) else 1
+
+    sys.setprofile(count)
+    try:
+        for piece in chunks:
+            meter.feed(piece)
+        meter.finish()
+    finally:
+        sys.setprofile(None)
+    return work
+
+
+@FORMS
+def test_work_grows_with_the_bytes_and_not_with_how_they_are_cut(form: Form):
+    def work(size: int) -> int:
+        body, content_type = form(chunk("\\" * size, 5))
+        return bytes_worked_on(meter_for(content_type, None), slivers(body, 1))
+
+    assert work(8000) < 5 * work(2000)
+
+
+# Recordings
+
+RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS")
+KINDS = ("unary", "sse", "json_array_stream", "embed", "error")
+COLUMNS = {
+    "prompt": "promptTokenCount",
+    "cached": "cachedContentTokenCount",
+    "candidates": "candidatesTokenCount",
+    "thoughts": "thoughtsTokenCount",
+    "tool_use": "toolUsePromptTokenCount",
+    "total": "totalTokenCount",
+}
+NUMBERS = {"1": "STOP", "2": "MAX_TOKENS"}
+BARE_ERRORS = {"g2282e86bb0090ff": "CANCELLED"}
+"""Errors within a stream that the index has not seen, because they come without `data:`."""
+
+
+def recordings(kind: str) -> Iterator[tuple[dict[str, str], bytes, bytes]]:
+    folder = Path(RECORDINGS or "")
+    with (folder / "index.csv").open(newline="") as index:
+        rows = {row["id"]: row for row in csv.DictReader(index) if row["kind"] == kind}
+    with (folder / "recorded.jsonl").open() as lines:
+        for recorded in map(json.loads, lines):
+            if recorded["kind"] == kind:
+                response = recorded["response"]
+                content_type = response["content_type"] or (
+                    "text/event-stream" if kind == "sse" else "application/json"
+                )
+                yield rows[recorded["id"]], (response["body"] or "").encode(), content_type.encode()
+
+
+def indexed(row: dict[str, str], body: bytes) -> tuple[dict[str, str], str | None, str | None]:
+    """Counts, finish reason and error status as the index has them. It joins a stream's reasons, of which the
+    last counts here, and says `HTTP_400` where it did not look into the body.
+    """
+    reason = row["finish_reasons"].split("|")[-1]
+    status: str | None = BARE_ERRORS.get(row["id"], row["error_status"] or None)
+    if status and status.startswith("HTTP_"):
+        try:
+            status = json.loads(body)["error"]["status"]
+        except (ValueError, KeyError):
+            status = None
+    return {column: row[column] for column in COLUMNS}, NUMBERS.get(reason, reason) or None, status
+
+
+def understood(reading: Reading) -> tuple[dict[str, str], str | None, str | None]:
+    found: dict[str, Any] = usage(reading) or {}
+    counts = {column: found.get(name) for column, name in COLUMNS.items()}
+    texts = {column: "" if count is None else str(count) for column, count in counts.items()}
+    return texts, reading.finish_reason, reading.error.status if reading.error else None
+
+
+@pytest.mark.skipif(not RECORDINGS, reason="GATEKEEPER_RECORDINGS names no folder of recorded answers")
+@pytest.mark.parametrize("kind", KINDS)
+def test_recorded_answers_are_read_as_indexed(kind: str):
+    compared = 0
+    for row, body, content_type in recordings(kind):
+        whole = read([body], content_type)
+        assert understood(whole) == indexed(row, body), row["id"]
+        assert (whole.usage is not None) == (row["has_usage"] == "true"), row["id"]
+        assert whole.model_version is None or whole.model_version.startswith(("gemini-", "gemma-")), row["id"]
+        draw = random.Random(row["id"])
+        pieces = cut(body, [draw.randrange(10**9) for _ in range(10)])
+        assert read(pieces, content_type) == whole, row["id"]
+        if len(body) < 800:
+            assert read(slivers(body, 1), content_type) == whole, row["id"]
+        compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize(
+    ("grounding", "charges"),
+    [
+        ({"webSearchQueries": ["a", ""]}, {"grounding_search_query"}),
+        ({"webSearchQueries": [""], "groundingChunks": [{"retrievedContext": {}}]}, set()),
+        ({"groundingChunks": [{"web": {"uri": "x"}}]}, {"grounding_search_query"}),
+        ({"webSearchQueries": ["cafes"], "groundingChunks": [{"maps": {}}]}, {"grounding_maps_query"}),
+        ({}, set()),
+        ("nonsense", set()),
+        ({"webSearchQueries": "nonsense", "groundingChunks": ["x"]}, set()),
+    ],
+)
+def test_searches_that_ran_are_charges(grounding: object, charges: set[str]) -> None:
+    body = json.dumps({"candidates": [{"groundingMetadata": grounding}]}).encode()
+    meter = meter_for(b"application/json", None)
+    meter.feed(body)
+    assert meter.finish().charges == charges

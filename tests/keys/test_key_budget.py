@@ -1,0 +1,149 @@
+"""Budget windows: their rhythm, what counts in them, and that memory and store count alike."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.durations import parse_duration
+from gatekeeper.keys.budget import (
+    Charge,
+    Settlement,
+    charges,
+    first_end,
+    replay,
+    roll,
+    settle,
+    standing,
+    turn,
+)
+from gatekeeper.keys.record import KeyRecord, KeyState, Window
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+NOW = 1_790_000_000_000_000
+
+
+def living(duration: str | None = "1h", *, spend: int = 0, start: int = 0, end: int | None = NOW) -> KeyState:
+    record = KeyRecord(
+        token_id="key_1",
+        secret_hash="00",
+        key_name="sk-...wxyz",
+        budget_duration=duration,
+        created_at=0,
+        updated_at=0,
+    )
+    return KeyState(
+        record=record, spend_pico=spend, window_start=start, budget_reset_at=end if duration else None
+    )
+
+
+moments = st.integers(0, 4 * NOW)
+
+
+@given(end=moments, now=moments, duration=st.sampled_from(["1s", "90s", "12h", "1d", "30d", "2w", "1mo"]))
+def test_windows_keep_their_rhythm_and_hold_every_moment(end, now, duration):
+    length = parse_duration(duration) * SECOND
+
+    rolled = roll(end, duration, now)
+
+    assert rolled > now
+    assert (rolled - end) % length == 0
+    assert rolled == end if now < end else rolled - length <= now
+
+
+@pytest.mark.parametrize(
+    ("now", "spend", "end"),
+    [
+        (NOW - 1, 7, NOW),
+        (NOW, 0, NOW + HOUR),
+        (NOW + HOUR - 1, 0, NOW + HOUR),
+        (NOW + HOUR, 0, NOW + 2 * HOUR),
+    ],
+)
+def test_a_window_that_is_over_counts_nothing(now, spend, end):
+    state = living(spend=7)
+
+    assert standing(state, now) == (spend, end)
+
+    turn(state, now)
+    assert (state.spend_pico, state.budget_reset_at) == (spend, end)
+
+
+def test_without_a_duration_the_budget_is_for_good():
+    state = living(None, spend=7)
+
+    turn(state, 4 * NOW)
+
+    assert standing(state, 4 * NOW) == (7, None)
+    assert state.window == Window(0, None)
+
+
+@pytest.mark.parametrize(("duration", "end"), [(None, None), ("12h", NOW + 12 * HOUR)])
+def test_the_first_window_begins_when_the_key_is_made(duration, end):
+    assert first_end(duration, NOW) == end
+
+
+def test_a_call_counts_in_the_window_it_ends_in():
+    state = living(spend=5)
+
+    settle(state, 3, NOW - 1)
+    assert (state.spend_pico, state.last_used_at) == (8, NOW - 1)
+
+    settle(state, 2, NOW + 5 * HOUR)
+    assert (state.spend_pico, state.window) == (2, Window(NOW + 5 * HOUR, NOW + 6 * HOUR))
+
+
+def test_a_replayed_call_of_a_window_that_is_over_counts_no_more():
+    state = living(spend=5, start=NOW - HOUR)
+
+    replay(state, 3, NOW - HOUR - 1)
+
+    assert (state.spend_pico, state.last_used_at) == (5, NOW - HOUR - 1)
+
+
+def test_a_clock_that_was_set_back_lets_nobody_spend_unseen():
+    state = living(spend=5, start=NOW - HOUR)
+
+    settle(state, 3, NOW - 30 * HOUR)
+
+    assert state.spend_pico == 8
+    grown = charges({"key_1": state}, [Settlement("key_1", 3, NOW - 30 * HOUR)])
+    assert grown["key_1"].spend_pico == 3
+
+
+def test_the_last_use_is_the_latest():
+    state = living()
+    settle(state, 0, NOW + 9)
+    settle(state, 0, NOW + 4)
+
+    assert state.last_used_at == NOW + 9
+
+
+def test_charges_add_up_by_key_and_leave_out_keys_that_are_gone():
+    state = living(start=NOW - HOUR)
+    calls = [Settlement("key_1", 2, NOW - 5), Settlement("gone", 9, NOW - 4), Settlement("key_1", 3, NOW - 3)]
+    for call in calls:
+        replay(state, call.cost_pico, call.ended_at)
+
+    grown = charges({"key_1": state}, calls)
+
+    assert grown == {"key_1": Charge(Window(NOW - HOUR, NOW), 5, NOW - 3)}
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5 * HOUR)), max_size=20),
+    split=st.integers(0, 20),
+)
+def test_the_spend_is_the_sum_over_the_running_window(calls, split):
+    calls = sorted(calls, key=lambda call: call[1])
+    state = living(end=HOUR)
+    for cost, at in calls:
+        settle(state, cost, at)
+
+    running = [cost for cost, at in calls if at >= state.window_start]
+    assert state.spend_pico == sum(running)
+    grown = charges({"key_1": state}, [Settlement("key_1", cost, at) for cost, at in calls[split:]])
+    counted = grown["key_1"].spend_pico if grown else 0
+    assert counted == sum(cost for cost, at in calls[split:] if at >= state.window_start)

@@ -1,0 +1,410 @@
+"""The living keys: changes are on disk when confirmed, and no call is counted twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.keys.budget import Settlement
+from gatekeeper.keys.fields import parse_fields
+from gatekeeper.keys.record import KeyState, iso, key_document
+from gatekeeper.keys.registry import Registry, UnknownKey
+from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.store import AliasTaken, Position, SecretTaken, SqliteKeyStore, StoreFailed
+
+NOW = 1_790_000_000_000_000
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+MASTER = "master"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "keys.db"
+
+
+@contextlib.asynccontextmanager
+async def running(path: Path, pending: Iterable[Settlement] = ()):
+    """A gateway's registry from start to stop."""
+    store = SqliteKeyStore(path)
+    registry = Registry(store)
+    await registry.load()
+    registry.replay(pending)
+    try:
+        yield registry
+    finally:
+        store.close()
+
+
+async def create(registry: Registry, now: int = NOW, **body) -> tuple[str, KeyState]:
+    return await registry.create(parse_fields(body, now=now), now=now, by=MASTER)
+
+
+async def update(registry: Registry, name: str, now: int = NOW, **body) -> KeyState:
+    return await registry.update(name, parse_fields(body, now=now), now=now, by=MASTER)
+
+
+def documents(registry: Registry, now: int) -> dict[str, dict]:
+    return {state.record.token_id: key_document(state) for state in registry.states(now)}
+
+
+async def test_a_new_key_is_found_by_its_secret_its_id_and_its_alias(path):
+    async with running(path) as registry:
+        secret, state = await create(registry, key_alias="team-a", budget_duration="1h", max_budget=5)
+
+        assert registry.by_hash(hash_secret(secret)) is state
+        assert [registry.find(name, NOW) for name in (secret, state.record.token_id, "team-a")] == [state] * 3
+        assert state.record.key_name == f"sk-...{secret[-4:]}"
+        assert key_document(state)["budget_reset_at"] == iso(NOW + HOUR)
+        assert registry.find("nobody", NOW) is None
+
+
+async def test_a_chosen_secret_is_the_keys(path):
+    async with running(path) as registry:
+        secret, state = await create(registry, key="my-own-secret-0001")
+
+        assert secret == "my-own-secret-0001"
+        assert registry.by_hash(hash_secret(secret)) is state
+        with pytest.raises(SecretTaken):
+            await create(registry, key="my-own-secret-0001")
+        assert len(list(registry.states(NOW))) == 1
+
+
+async def test_a_taken_alias_changes_nothing(path):
+    async with running(path) as registry:
+        _, first = await create(registry, key_alias="a")
+        _, second = await create(registry, key_alias="b")
+
+        with pytest.raises(AliasTaken, match="'a'"):
+            await update(registry, "b", key_alias="a", rpm_limit=5)
+
+        assert registry.find("a", NOW) is first
+        assert registry.find("b", NOW) is second
+        assert second.record.rpm_limit is None
+
+
+async def test_an_update_sets_what_is_given_and_null_unsets(path):
+    async with running(path) as registry:
+        secret, state = await create(registry, key_alias="a", rpm_limit=5, tags=["x"], models=["gemini*"])
+
+        same = await update(registry, "a", NOW + 1, key_alias="b", rpm_limit=None, max_budget="1.5")
+
+        assert same is state
+        assert (state.record.key_alias, state.record.rpm_limit, state.record.tags) == ("b", None, ("x",))
+        assert (state.record.created_at, state.record.updated_at) == (NOW, NOW + 1)
+        assert (registry.find("a", NOW), registry.find("b", NOW)) == (None, state)
+        assert registry.by_hash(hash_secret(secret)) is state
+
+
+async def test_a_changed_duration_ends_the_window_anew_and_keeps_the_spend(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        registry.settle(state.record.token_id, 7, NOW + 1)
+
+        await update(registry, "a", NOW + 2, budget_duration="1h")
+        assert (state.spend_pico, state.budget_reset_at) == (7, NOW + HOUR)
+        await update(registry, "a", NOW + 2, budget_duration="2h")
+        assert (state.spend_pico, state.budget_reset_at) == (7, NOW + 2 + 2 * HOUR)
+        await update(registry, "a", NOW + 3, budget_duration=None)
+        assert (state.spend_pico, state.budget_reset_at) == (7, None)
+
+
+async def test_a_blocked_key_stays_blocked_since_it_was_until_unblocked(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a")
+
+        await registry.block("a", now=NOW + 1, by=MASTER)
+        await registry.block("a", now=NOW + 2, by=MASTER)
+        assert state.record.blocked_at == NOW + 1
+
+        await registry.unblock("a", now=NOW + 3, by=MASTER)
+        assert not state.record.blocked
+
+
+async def test_a_new_secret_ends_the_old_one_and_keeps_the_key(path):
+    async with running(path) as registry:
+        old, state = await create(registry, key_alias="a")
+        registry.settle(state.record.token_id, 7, NOW)
+
+        new, same = await registry.regenerate(old, now=NOW, by=MASTER)
+
+        assert same is state
+        assert state.spend_pico == 7
+        assert registry.by_hash(hash_secret(old)) is None
+        assert registry.by_hash(hash_secret(new)) is state
+        assert state.record.key_name == f"sk-...{new[-4:]}"
+
+
+async def test_a_deleted_key_is_unknown_and_its_late_calls_are_nobodys(path):
+    async with running(path) as registry:
+        secret, state = await create(registry, key_alias="a")
+        token_id = state.record.token_id
+
+        await registry.delete("a", now=NOW, by=MASTER)
+        registry.settle(token_id, 7, NOW)
+        registry.replay([Settlement(token_id, 7, NOW)])
+        await registry.charge([Settlement(token_id, 7, NOW)], 1, 10)
+
+        assert registry.by_hash(hash_secret(secret)) is None
+        assert [registry.find(name, NOW) for name in (secret, token_id, "a")] == [None] * 3
+        _, another = await create(registry, key_alias="a", key=secret)
+        assert another.spend_pico == 0
+
+
+async def test_a_key_that_is_not_there_is_named_without_giving_a_secret_away(path):
+    async with running(path) as registry:
+        for name, part in [("nobody", "nobody"), ("sk-0123456789abcdefwxyz", "...wxyz")]:
+            for act in (registry.block, registry.unblock, registry.delete, registry.regenerate):
+                with pytest.raises(UnknownKey) as caught:
+                    await act(name, now=NOW, by=MASTER)
+                assert part in str(caught.value)
+                assert "0123456789" not in str(caught.value)
+
+
+async def test_reading_brings_the_budget_window_up_to_date(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        registry.settle(state.record.token_id, 7, NOW + 1)
+
+        assert registry.find("a", NOW + HOUR - 1) is state
+        assert key_document(state)["spend"] == "0.000000000007"
+        assert registry.find("a", NOW + HOUR) is state
+        assert key_document(state)["spend"] == "0.000000000000"
+
+
+async def test_a_list_shows_the_budget_window_of_its_time(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        registry.settle(state.record.token_id, 7, NOW + 1)
+
+        assert key_document(registry.list(NOW + HOUR - 1).states[0])["spend"] == "0.000000000007"
+        (listed,) = registry.list(NOW + HOUR, q="A", limit=1).states
+        assert key_document(listed)["spend"] == "0.000000000000"
+        assert key_document(listed)["budget_reset_at"] == iso(NOW + 2 * HOUR)
+
+
+async def test_the_trail_tells_who_changed_what(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a")
+        await update(registry, "a", NOW + 1, max_budget=2)
+        registry.settle(state.record.token_id, 7, NOW + 1)
+        await registry.delete("a", now=NOW + 2, by="open")
+
+        trail = [entry.change for entry in await registry.trail(10)]
+
+        assert [(c.action, c.at, c.by, c.key_alias) for c in trail] == [
+            ("delete", NOW + 2, "open", "a"),
+            ("update", NOW + 1, MASTER, "a"),
+            ("create", NOW, MASTER, "a"),
+        ]
+        assert trail[1].detail == {"max_budget": {"from": None, "to": "2.000000000000"}}
+        assert trail[0].detail["key"]["spend"] == "0.000000000007"
+
+
+async def test_a_store_that_fails_leaves_memory_as_it_was(path):
+    store = SqliteKeyStore(path)
+    registry = Registry(store)
+    secret, state = await create(registry, key_alias="a")
+    before = key_document(state)
+    store.close()
+
+    with pytest.raises(StoreFailed):
+        await update(registry, "a", key_alias="b")
+    with pytest.raises(StoreFailed):
+        await registry.regenerate("a", now=NOW, by=MASTER)
+    with pytest.raises(StoreFailed):
+        await registry.delete("a", now=NOW, by=MASTER)
+    with pytest.raises(StoreFailed):
+        await create(registry, key_alias="c")
+
+    assert registry.by_hash(hash_secret(secret)) is state
+    assert key_document(state) == before
+    assert list(registry.states(NOW)) == [state]
+
+
+async def test_changes_at_once_do_not_lose_each_other(path):
+    async with running(path) as registry:
+        await create(registry, key_alias="a")
+        async with trio.open_nursery() as nursery:
+            for name, value in [("rpm_limit", 1), ("tpm_limit", 2), ("user_id", "u"), ("group", "g")]:
+                nursery.start_soon(lambda body: update(registry, "a", **body), {name: value})
+        expected = documents(registry, NOW)
+
+    async with running(path) as again:
+        assert documents(again, NOW) == expected
+        record = again.list(NOW).states[0].record
+        assert (record.rpm_limit, record.tpm_limit, record.user_id, record.group) == (1, 2, "u", "g")
+
+
+async def test_a_change_that_is_cancelled_is_made_or_not_made_in_both_places(path):
+    async with running(path) as registry:
+        await create(registry, key_alias="a")
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lambda: update(registry, "a", rpm_limit=1))
+                nursery.start_soon(lambda: update(registry, "a", tpm_limit=1))
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        expected = documents(registry, NOW)
+
+    async with running(path) as again:
+        assert documents(again, NOW) == expected
+
+
+async def test_a_secret_is_nowhere_in_the_files(path):
+    async with running(path) as registry:
+        secrets = [(await create(registry, key_alias="a", key="my-own-secret-0001"))[0]]
+        secrets.append((await create(registry))[0])
+        await registry.block(secrets[0], now=NOW, by=MASTER)
+        secrets.append((await registry.regenerate(secrets[1], now=NOW, by=MASTER))[0])
+        await registry.delete(secrets[0], now=NOW, by=MASTER)
+        trail = msgspec.json.encode(list(await registry.trail(100)))
+
+        kept = b"".join(file.read_bytes() for file in path.parent.iterdir()) + trail
+
+    assert hash_secret(secrets[2]).encode() in kept
+    assert [secret for secret in secrets if secret.encode() in kept or secret[3:].encode() in kept] == []
+
+
+# Crashes. The journal is a list of calls here, the watermark an index into it.
+
+
+async def test_after_a_crash_each_call_counts_once(path):
+    journal = []
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        for number in range(6):
+            journal.append(Settlement(state.record.token_id, 10**number, NOW + number))
+            registry.settle(*journal[-1])
+        await registry.charge(journal[:2], 0, 2)
+        await registry.charge(journal[:2], 0, 2)
+        await registry.charge(journal[2:4], 0, 4)
+        expected = documents(registry, NOW + 9)
+
+    store = SqliteKeyStore(path)
+    again = Registry(store)
+    watermark = await again.load()
+    assert watermark == Position(0, 4)
+    assert [state.spend_pico for state in again.states(NOW + 9)] == [1111]
+    again.replay(journal[watermark.offset :])
+    assert documents(again, NOW + 9) == expected
+    store.close()
+
+
+async def test_a_window_that_turned_before_the_crash_is_not_charged_again(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        old = Settlement(state.record.token_id, 5, NOW + 1)
+        new = Settlement(state.record.token_id, 3, NOW + HOUR + 1)
+        registry.settle(*old)
+        registry.settle(*new)
+        await update(registry, "a", NOW + HOUR + 2, budget_duration="1d")
+        expected = documents(registry, NOW + HOUR + 3)
+
+    async with running(path, [old, new]) as again:
+        assert documents(again, NOW + HOUR + 3) == expected
+        assert again.list(NOW + HOUR + 3).states[0].spend_pico == 3
+
+
+ALIASES = ["a", "b", "c"]
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "key_alias": st.sampled_from([*ALIASES, None]),
+        "budget_duration": st.sampled_from(["1h", "2h", None]),
+        "max_budget": st.sampled_from([0, "1.5", None]),
+        "models": st.lists(st.sampled_from(["gemini*", "x"]), max_size=2),
+        "metadata": st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+        "blocked": st.booleans(),
+        "duration": st.sampled_from(["1d", None]),
+    },
+)
+names = st.sampled_from(ALIASES)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("create"), bodies),
+        st.tuples(st.just("update"), names, bodies),
+        st.tuples(st.sampled_from(["block", "unblock", "regenerate", "delete"]), names),
+        st.tuples(st.just("settle"), names, st.integers(0, 9)),
+        st.tuples(st.just("wait"), st.integers(0, 3 * HOUR)),
+        st.tuples(st.just("charge"), st.floats(0, 1)),
+        st.tuples(st.just("read")),
+    ),
+    max_size=25,
+)
+
+
+class Life:
+    """A registry's life, step by step, with the journal beside it."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.now = NOW
+        self.journal: list[Settlement] = []
+        self.charged = 0
+
+    async def take(self, step: str, *given) -> None:
+        self.now += 1
+        with contextlib.suppress(UnknownKey, AliasTaken):
+            await getattr(self, step)(*given)
+
+    async def create(self, body) -> None:
+        await create(self.registry, self.now, **body)
+
+    async def update(self, name, body) -> None:
+        await update(self.registry, name, self.now, **body)
+
+    async def block(self, name) -> None:
+        await self.registry.block(name, now=self.now, by=MASTER)
+
+    async def unblock(self, name) -> None:
+        await self.registry.unblock(name, now=self.now, by=MASTER)
+
+    async def regenerate(self, name) -> None:
+        await self.registry.regenerate(name, now=self.now, by=MASTER)
+
+    async def delete(self, name) -> None:
+        await self.registry.delete(name, now=self.now, by=MASTER)
+
+    async def settle(self, name, cost) -> None:
+        if state := self.registry.find(name, self.now):
+            self.journal.append(Settlement(state.record.token_id, cost, self.now))
+            self.registry.settle(*self.journal[-1])
+
+    async def wait(self, micros) -> None:
+        self.now += micros
+
+    async def charge(self, share) -> None:
+        upto = self.charged + round(share * (len(self.journal) - self.charged))
+        await self.registry.charge(self.journal[self.charged : upto], 0, upto)
+        self.charged = upto
+
+    async def read(self) -> None:
+        documents(self.registry, self.now)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_whatever_happened_a_restart_shows_the_same_keys(steps):
+    async def live_and_restart() -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "keys.db"
+            async with running(path) as registry:
+                life = Life(registry)
+                await life.take("create", {"key_alias": "a", "budget_duration": "1h"})
+                for step in steps:
+                    await life.take(*step)
+                before = documents(registry, life.now)
+            async with running(path, life.journal[life.charged :]) as again:
+                assert documents(again, life.now) == before
+
+    trio.run(live_and_restart)

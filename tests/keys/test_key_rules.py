@@ -1,0 +1,273 @@
+"""Admission: a table of states and asks with the reason they are refused for, and what the refusal says."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.errors import Reason
+from gatekeeper.keys.record import KeyRecord, KeyState, iso
+from gatekeeper.keys.rules import LONGEST_WAIT, Ask, admit, matches
+
+NOW = 1_790_000_000_000_000
+SECOND = 1_000_000
+USD = 10**12
+PATH = "/v1beta/models/gemini-2.5-flash:generateContent"
+
+
+def living(*, spend_pico: int = 0, reset_at: int | None = None, **fields) -> KeyState:
+    given = {"key_alias": "team-a", "created_at": NOW, "updated_at": NOW, **fields}
+    record = KeyRecord(token_id="key_1", secret_hash="00" * 32, key_name="sk-...wxyz", **given)
+    return KeyState(record=record, spend_pico=spend_pico, budget_reset_at=reset_at)
+
+
+def ask(model="gemini-2.5-flash", *, action="generateContent", path=PATH, billable=True) -> Ask:
+    return Ask(action=action, model=model, path=path, billable=billable)
+
+
+FREE = ask(None, action="files.list", path="/v1beta/files", billable=False)
+OPENAI = ask(None, action="openai.chat.completions", path="/v1beta/openai/chat/completions")
+UNNAMED = ask(None, action=None, path="/v1beta/somethingNew")
+
+MODEL, ROUTE = Reason.MODEL_NOT_ALLOWED, Reason.ROUTE_NOT_ALLOWED
+
+CASES = [
+    # a key without limits
+    ("no limits", {}, ask(), None),
+    ("no limits, unknown action", {}, UNNAMED, None),
+    # blocked, expired
+    ("blocked", {"blocked_at": NOW - 1}, ask(), Reason.KEY_BLOCKED),
+    ("blocked, free call", {"blocked_at": NOW - 1}, FREE, Reason.KEY_BLOCKED),
+    ("expires later", {"expires_at": NOW + 1}, ask(), None),
+    ("expires now", {"expires_at": NOW}, ask(), Reason.KEY_EXPIRED),
+    ("expired, free call", {"expires_at": NOW - SECOND}, FREE, Reason.KEY_EXPIRED),
+    # routes
+    ("action", {"allowed_routes": ("generateContent",)}, ask(), None),
+    ("other action", {"allowed_routes": ("countTokens",)}, ask(), ROUTE),
+    ("action in another case", {"allowed_routes": ("generatecontent",)}, ask(), ROUTE),
+    ("action is whole", {"allowed_routes": ("generate",)}, ask(), ROUTE),
+    ("glob on actions", {"allowed_routes": ("files.*",)}, FREE, None),
+    ("glob on path", {"allowed_routes": ("/v1beta/models/*",)}, ask(), None),
+    ("glob on another version", {"allowed_routes": ("/v1/models/*",)}, ask(), ROUTE),
+    ("glob is whole", {"allowed_routes": ("/v1beta/models",)}, ask(), ROUTE),
+    ("second of two", {"allowed_routes": ("files.list", "/v1beta/models/*")}, ask(), None),
+    ("path of an unknown action", {"allowed_routes": ("/v1beta/something*",)}, UNNAMED, None),
+    ("unknown action", {"allowed_routes": ("generateContent",)}, UNNAMED, ROUTE),
+    ("all routes", {"allowed_routes": ("*",)}, UNNAMED, None),
+    (
+        "path that leaves its folder",
+        {"allowed_routes": ("/v1beta/models/*",)},
+        ask(None, action="files.get", path="/v1beta/models/../files/1", billable=False),
+        ROUTE,
+    ),
+    (
+        "encoded path",
+        {"allowed_routes": ("/v1beta/files/*",)},
+        ask(None, action="models.get", path="/v1beta/files/%2e%2e/models/x", billable=False),
+        ROUTE,
+    ),
+    (
+        "doubled slash",
+        {"allowed_routes": ("/v1beta/*",)},
+        ask(None, action="files.get", path="/v1beta//files/1", billable=False),
+        ROUTE,
+    ),
+    (
+        "twisted path of an allowed action",
+        {"allowed_routes": ("files.get",)},
+        ask(None, action="files.get", path="/v1beta//files/1", billable=False),
+        None,
+    ),
+    (
+        "name that begins with a dot",
+        {"allowed_routes": ("/v1beta/files/*",)},
+        ask(None, action="files.get", path="/v1beta/files/.hidden", billable=False),
+        None,
+    ),
+    # models
+    ("model", {"models": ("gemini-2.5-flash",)}, ask(), None),
+    ("glob", {"models": ("gemini-2.5*",)}, ask(), None),
+    ("model with prefix in the rule", {"models": ("models/gemini-2.5-*",)}, ask(), None),
+    ("model with prefix in the path", {"models": ("gemini-2.5*",)}, ask("models/gemini-2.5-pro"), None),
+    ("other model", {"models": ("gemini-2.5*",)}, ask("gemini-3-pro"), MODEL),
+    ("model in another case", {"models": ("Gemini-2.5*",)}, ask(), MODEL),
+    ("model is whole", {"models": ("gemini-2.5",)}, ask(), MODEL),
+    ("one character", {"models": ("gemini-?.5-flash",)}, ask(), None),
+    ("no character sets", {"models": ("gemini-[23].5-flash",)}, ask(), MODEL),
+    ("brackets are themselves", {"models": ("a[b]",)}, ask("a[b]"), None),
+    ("tuned model", {"models": ("tunedModels/mine",)}, ask("tunedModels/mine"), None),
+    ("hidden model", {"models": ("gemini-2.5*",)}, OPENAI, MODEL),
+    ("hidden model, unknown action", {"models": ("gemini-2.5*",)}, UNNAMED, MODEL),
+    ("hidden model, all allowed", {"models": ("gemini-3*", "*")}, OPENAI, None),
+    ("no model, free", {"models": ("gemini-2.5*",)}, FREE, None),
+    ("free call of another model", {"models": ("gemini-2.5*",)}, ask("gemini-3-pro", billable=False), MODEL),
+    # budget
+    ("below", {"max_budget_pico": USD, "spend_pico": USD - 1}, ask(), None),
+    ("reached", {"max_budget_pico": USD, "spend_pico": USD}, ask(), Reason.BUDGET_EXCEEDED),
+    ("passed", {"max_budget_pico": USD, "spend_pico": 2 * USD}, ask(), Reason.BUDGET_EXCEEDED),
+    ("passed, free call", {"max_budget_pico": USD, "spend_pico": 2 * USD}, FREE, None),
+    ("nothing at all", {"max_budget_pico": 0}, ask(), Reason.BUDGET_EXCEEDED),
+    ("soft budget only", {"soft_budget_pico": USD, "spend_pico": 2 * USD}, ask(), None),
+    (
+        "window runs",
+        {"max_budget_pico": USD, "spend_pico": USD, "budget_duration": "1h", "reset_at": NOW + 1},
+        ask(),
+        Reason.BUDGET_EXCEEDED,
+    ),
+    (
+        "window is over",
+        {"max_budget_pico": USD, "spend_pico": USD, "budget_duration": "1h", "reset_at": NOW},
+        ask(),
+        None,
+    ),
+    (
+        "budget of nothing in a new window",
+        {"max_budget_pico": 0, "budget_duration": "1h", "reset_at": NOW},
+        ask(),
+        Reason.BUDGET_EXCEEDED,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "call", "reason"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+)
+def test_a_call_is_admitted_or_refused_with_its_reason(fields, call, reason):
+    refusal = admit(living(**fields), call, NOW)
+
+    assert (refusal and refusal.reason) == reason
+
+
+def test_a_key_that_nobody_has_is_unknown():
+    refusal = admit(None, ask(), NOW)
+
+    assert refusal is not None
+    assert (refusal.reason, refusal.status) == (Reason.KEY_UNKNOWN, 401)
+
+
+ORDER = [
+    ({"blocked_at": NOW}, Reason.KEY_BLOCKED),
+    ({"expires_at": NOW}, Reason.KEY_EXPIRED),
+    ({"allowed_routes": ("files.*",)}, Reason.ROUTE_NOT_ALLOWED),
+    ({"models": ("gemini-3*",)}, Reason.MODEL_NOT_ALLOWED),
+    ({"max_budget_pico": 0}, Reason.BUDGET_EXCEEDED),
+]
+
+
+@pytest.mark.parametrize("first", range(len(ORDER)))
+def test_the_first_reason_of_the_order_is_given(first):
+    fields = {name: value for limit, _ in ORDER[first:] for name, value in limit.items()}
+
+    refusal = admit(living(**fields), ask(), NOW)
+
+    assert refusal is not None
+    assert refusal.reason == ORDER[first][1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "call", "words"),
+    [
+        ({"blocked_at": NOW}, ask(), ["team-a", iso(NOW), "unblock"]),
+        ({"blocked_at": NOW, "key_alias": None}, ask(), ["sk-...wxyz"]),
+        ({"expires_at": NOW}, ask(), ["team-a", iso(NOW)]),
+        ({"models": ("gemini-3*", "gemma*")}, ask(), ["team-a", "gemini-2.5-flash", "gemini-3*, gemma*"]),
+        ({"models": ("gemini-3*",)}, OPENAI, ["gemini-3*", "openai.chat.completions", "in the path"]),
+        ({"allowed_routes": ("countTokens",)}, ask(), ["generateContent", "countTokens"]),
+        ({"allowed_routes": ("/v1/*",)}, ask(path="/v1//x"), ["percent-encoding"]),
+        (
+            {"max_budget_pico": 5 * USD // 2, "spend_pico": 3 * USD},
+            ask(),
+            ["3 USD", "2.5 USD", "higher budget"],
+        ),
+        ({"max_budget_pico": USD, "spend_pico": USD + 107_500_000}, ask(), ["1.0001075 USD", "1 USD"]),
+        (
+            {"max_budget_pico": 1, "spend_pico": 1, "budget_duration": "1h", "reset_at": NOW + SECOND},
+            ask(),
+            [iso(NOW + SECOND), "wait"],
+        ),
+    ],
+)
+def test_the_message_names_the_key_what_is_allowed_and_what_to_do(fields, call, words):
+    refusal = admit(living(**fields), call, NOW)
+
+    assert refusal is not None
+    assert [word for word in words if word not in refusal.message] == []
+    assert refusal.metadata["token_id"] == "key_1"
+
+
+def test_an_exhausted_budget_comes_with_its_figures():
+    state = living(max_budget_pico=USD, spend_pico=USD, budget_duration="1h", reset_at=NOW + 90 * SECOND)
+
+    refusal = admit(state, ask(), NOW)
+
+    assert refusal is not None
+    assert refusal.metadata == {
+        "token_id": "key_1",
+        "spend": "1.000000000000",
+        "max_budget": "1.000000000000",
+        "budget_reset_at": iso(NOW + 90 * SECOND),
+    }
+
+
+@pytest.mark.parametrize(
+    ("budget", "reset_at", "retry_after"),
+    [
+        (USD, NOW + SECOND * 3 // 2, 1.5),
+        (USD, NOW + LONGEST_WAIT * SECOND, LONGEST_WAIT),
+        (USD, NOW + LONGEST_WAIT * SECOND + 1, None),
+        (0, NOW + SECOND, None),
+    ],
+)
+def test_a_client_is_told_to_wait_only_where_that_helps(budget, reset_at, retry_after):
+    state = living(max_budget_pico=budget, spend_pico=USD, budget_duration="30d", reset_at=reset_at)
+
+    refusal = admit(state, ask(), NOW)
+
+    assert refusal is not None
+    assert refusal.retry_after == retry_after
+
+
+def test_admission_changes_nothing():
+    state = living(max_budget_pico=USD, spend_pico=USD, budget_duration="1h", reset_at=NOW - 1)
+
+    admit(state, ask(), NOW)
+
+    assert (state.spend_pico, state.budget_reset_at, state.window_start) == (USD, NOW - 1, 0)
+
+
+def fits(glob: str, text: str) -> bool:
+    """What a glob means, by its definition: too slow for long texts, too simple to be wrong."""
+
+    @cache
+    def from_here(at: int, place: int) -> bool:
+        if at == len(glob):
+            return place == len(text)
+        if glob[at] == "*":
+            return any(from_here(at + 1, end) for end in range(place, len(text) + 1))
+        return place < len(text) and glob[at] in ("?", text[place]) and from_here(at + 1, place + 1)
+
+    return from_here(0, 0)
+
+
+@given(glob=st.text("ab.-[]!*?^\\\n", max_size=8), text=st.text("ab.-[]!*?^\\\n", max_size=8))
+@example(glob="*a*b", text="ab-ab")
+@example(glob="[!a]", text="b")
+@example(glob="a", text="a\n")
+def test_a_glob_means_what_its_definition_says(glob, text):
+    assert matches(glob, text) == fits(glob, text)
+
+
+@given(data=st.data(), text=st.text("gemini-2.5/flash", min_size=1, max_size=30))
+def test_a_text_fits_every_glob_made_from_it(data, text):
+    cut = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(cut, len(text)))
+
+    assert matches(text[:cut] + "*" + text[end:], text)
+    assert matches(text[:cut] + "?" * (end - cut) + text[end:], text)
+
+
+def test_a_long_text_and_a_glob_of_many_stars_are_quick():
+    assert not matches("*a" * 12 + "b", "a" * 5_000)

@@ -1,0 +1,352 @@
+"""What every store of keys does, run on each implementation; then what is SQLite's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gatekeeper.keys.audit import Change, audit_document
+from gatekeeper.keys.budget import Charge
+from gatekeeper.keys.record import KeyRecord, KeyState, Window
+from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.store import (
+    AliasTaken,
+    KeyStore,
+    Position,
+    SecretTaken,
+    SqliteKeyStore,
+    StoreFailed,
+)
+
+Open = Callable[[], KeyStore]
+EVER = Window()
+
+
+@pytest.fixture(params=[SqliteKeyStore])
+def open_store(request, tmp_path):
+    """Opens the same store anew each time; the one before is closed, as a restart would."""
+    opened: list[KeyStore] = []
+
+    def open_anew() -> KeyStore:
+        for store in opened:
+            store.close()
+        opened[:] = [request.param(tmp_path / "keys.db")]
+        return opened[0]
+
+    yield open_anew
+    opened[0].close()
+
+
+def record(token_id: str = "key_1", **fields) -> KeyRecord:
+    given = {
+        "secret_hash": hash_secret(token_id),
+        "key_name": "sk-...wxyz",
+        "created_at": 1,
+        "updated_at": 1,
+        **fields,
+    }
+    return KeyRecord(token_id=token_id, **given)
+
+
+def change(token_id: str = "key_1", action: str = "create", **fields) -> Change:
+    return Change(
+        **{"at": 1, "by": "master", "action": action, "token_id": token_id, "key_alias": None, **fields}
+    )
+
+
+def insert(store: KeyStore, *records: KeyRecord) -> None:
+    for each in records:
+        store.insert(each, EVER, change(each.token_id))
+
+
+def only(store: KeyStore) -> KeyState:
+    (state,) = store.load().states
+    return state
+
+
+# Every store
+
+
+def test_a_new_store_is_empty_and_at_the_journals_beginning(open_store: Open):
+    assert open_store().load() == ([], Position(0, 0))
+
+
+def test_a_key_comes_back_as_it_was(open_store: Open):
+    whole = record(
+        key_alias="ключ 🔑",
+        models=("gemini*",),
+        max_budget_pico=10**24,
+        metadata={"a": [1, {"b": None}], "big": 10**30},
+        tags=("a, b",),
+        blocked_at=5,
+    )
+    open_store().insert(whole, Window(0, 99), change())
+
+    state = only(open_store())
+    assert state.record == whole
+    assert (state.spend_pico, state.window, state.last_used_at) == (0, Window(0, 99), None)
+
+
+def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
+    store = open_store()
+    insert(store, record())
+    store.charge({"key_1": Charge(EVER, 7, 3)}, 1, 10)
+    edited = record(key_alias="b", secret_hash=hash_secret("other"), rpm_limit=3)
+
+    store.update(edited, Window(0, 50), change(action="update"))
+
+    state = only(open_store())
+    assert state.record == edited
+    assert (state.spend_pico, state.window, state.last_used_at) == (7, Window(0, 50), 3)
+
+
+def test_an_update_in_a_later_window_ends_the_spend_of_the_one_before(open_store: Open):
+    store = open_store()
+    store.insert(record(), Window(0, 10), change())
+    store.charge({"key_1": Charge(Window(0, 10), 7, 3)}, 1, 10)
+
+    store.update(record(rpm_limit=1), Window(10, 20), change(action="update"))
+
+    assert (only(store).spend_pico, only(store).window) == (0, Window(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("second", "error"),
+    [
+        ({"key_alias": "a"}, AliasTaken),
+        ({"secret_hash": hash_secret("key_1")}, SecretTaken),
+    ],
+)
+def test_alias_and_secret_belong_to_one_living_key(open_store: Open, second, error):
+    store = open_store()
+    insert(store, record(key_alias="a"), record("key_2", key_alias="b"))
+
+    with pytest.raises(error):
+        insert(store, record("key_3", **second))
+    with pytest.raises(error):
+        store.update(record("key_2", **second), EVER, change("key_2", "update"))
+
+    assert {(s.record.token_id, s.record.key_alias) for s in store.load().states} == {
+        ("key_1", "a"),
+        ("key_2", "b"),
+    }
+    assert [entry.change.action for entry in store.trail(10)] == ["create", "create"]
+
+    store.delete("key_1", change(action="delete"))
+    insert(store, record("key_3", **second))
+    assert len(store.load().states) == 2
+
+
+def test_a_key_may_keep_its_alias_and_many_may_have_none(open_store: Open):
+    store = open_store()
+    insert(store, record(key_alias="a"), record("key_2"), record("key_3"))
+
+    store.update(record(key_alias="a", rpm_limit=1), EVER, change(action="update"))
+
+    assert len(store.load().states) == 3
+
+
+def test_charges_add_up_within_a_window_and_end_with_it(open_store: Open):
+    store = open_store()
+    insert(store, record(), record("key_2"))
+    store.charge({"key_1": Charge(Window(0, 10), 5, 4), "key_2": Charge(EVER, 1, 5)}, 1, 10)
+    store.charge({"key_1": Charge(Window(0, 10), 6, 3)}, 1, 20)
+
+    first, second = sorted(store.load().states, key=lambda state: state.record.token_id)
+    assert (first.spend_pico, first.window, first.last_used_at) == (11, Window(0, 10), 4)
+    assert (second.spend_pico, second.window, second.last_used_at) == (1, EVER, 5)
+
+    store.charge({"key_1": Charge(Window(10, 20), 2, 12)}, 2, 0)
+    loaded = open_store().load()
+    first = min(loaded.states, key=lambda state: state.record.token_id)
+    assert (first.spend_pico, first.window, first.last_used_at) == (2, Window(10, 20), 12)
+    assert loaded.watermark == Position(2, 0)
+
+
+def test_a_sum_beyond_64_bits_is_exact(open_store: Open):
+    store = open_store()
+    insert(store, record())
+    store.charge({"key_1": Charge(EVER, 2**63, 1)}, 1, 1)
+    store.charge({"key_1": Charge(EVER, 2**63 + 1, 1)}, 1, 2)
+
+    assert only(open_store()).spend_pico == 2**64 + 1
+
+
+def test_the_same_watermark_charges_once(open_store: Open):
+    store = open_store()
+    insert(store, record())
+    for _ in range(3):
+        store.charge({"key_1": Charge(EVER, 5, 1)}, 1, 10)
+
+    assert only(open_store()).spend_pico == 5
+
+
+def test_a_journal_begun_anew_is_charged_from_its_beginning(open_store: Open):
+    store = open_store()
+    insert(store, record())
+    store.charge({"key_1": Charge(EVER, 2, 1)}, 7, 100)
+
+    store.charge({"key_1": Charge(EVER, 5, 1)}, 1, 10)
+
+    loaded = open_store().load()
+    assert [state.spend_pico for state in loaded.states] == [7]
+    assert loaded.watermark == Position(1, 10)
+
+
+def test_a_charge_for_a_key_that_is_gone_is_passed_over(open_store: Open):
+    store = open_store()
+    insert(store, record())
+
+    store.charge({"gone": Charge(EVER, 5, 1), "key_1": Charge(EVER, 2, 1)}, 1, 10)
+
+    assert only(store).spend_pico == 2
+
+
+def test_a_charge_that_fails_half_way_has_not_happened(open_store: Open):
+    store = open_store()
+    insert(store, record(), record("key_2"))
+    unwritable = Charge(Window(2**70, None), 5, 1)  # no store keeps such a time
+
+    with pytest.raises((StoreFailed, OverflowError)):
+        store.charge({"key_1": Charge(EVER, 5, 1), "key_2": unwritable}, 1, 10)
+
+    loaded = store.load()
+    assert [state.spend_pico for state in loaded.states] == [0, 0]
+    assert loaded.watermark == Position(0, 0)
+
+
+def test_each_change_leaves_its_entry_and_the_key_may_go(open_store: Open):
+    store = open_store()
+    insert(store, record(key_alias="a"))
+    store.update(
+        record(key_alias="b"), EVER, change(action="update", at=2, detail={"key_alias": {"to": "b"}})
+    )
+    store.delete("key_1", change(action="delete", at=3, by="open", key_alias="b"))
+
+    store = open_store()
+    newest = store.trail(2)
+    assert [(entry.change.action, entry.change.at) for entry in newest] == [("delete", 3), ("update", 2)]
+    assert newest[1].change.detail == {"key_alias": {"to": "b"}}
+    assert [entry.change.action for entry in store.trail(10, before=newest[1].id)] == ["create"]
+    assert store.load().states == []
+    assert audit_document(newest[0]) == {
+        "id": newest[0].id,
+        "at": "1970-01-01T00:00:00.000003Z",
+        "by": "open",
+        "action": "delete",
+        "token_id": "key_1",
+        "key_alias": "b",
+        "detail": {},
+    }
+
+
+def test_a_closed_store_says_so(open_store: Open):
+    store = open_store()
+    store.close()
+
+    with pytest.raises(StoreFailed):
+        store.load()
+
+
+# SQLite
+
+
+def test_the_files_are_private_even_if_they_were_not(tmp_path: Path):
+    path = tmp_path / "keys.db"
+    path.touch(mode=0o666)
+    path.chmod(0o666)
+    store = SqliteKeyStore(path)
+    insert(store, record())
+
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    store.close()
+    assert modes == {"keys.db": 0o600, "keys.db-wal": 0o600, "keys.db-shm": 0o600}
+
+
+def test_others_may_read_while_it_is_open(tmp_path: Path):
+    store = SqliteKeyStore(tmp_path / "keys.db")
+    insert(store, record(key_alias="a"))
+
+    reader = sqlite3.connect(f"file:{tmp_path / 'keys.db'}?mode=ro", uri=True)
+    assert reader.execute("SELECT token_id, key_alias FROM keys").fetchall() == [("key_1", "a")]
+    assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    reader.close()
+    store.close()
+
+
+def test_a_file_of_a_newer_gatekeeper_is_left_alone(tmp_path: Path):
+    path = tmp_path / "keys.db"
+    SqliteKeyStore(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(StoreFailed, match=re.escape(str(path)) + ".*99"):
+        SqliteKeyStore(path)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path):
+    path = tmp_path / "keys.db"
+    path.write_bytes(b"not a database, whatever its name says" * 40)
+
+    with pytest.raises(StoreFailed, match=re.escape(str(path))):
+        SqliteKeyStore(path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(StoreFailed, match="nowhere"):
+        SqliteKeyStore(tmp_path / "nowhere" / "keys.db")
+
+
+CHARGING = """
+import sys
+from pathlib import Path
+from gatekeeper.keys.budget import Charge
+from gatekeeper.keys.record import Window
+from gatekeeper.keys.store import SqliteKeyStore
+
+store = SqliteKeyStore(Path(sys.argv[1]))
+for offset in range(1, 1_000_000):
+    store.charge({"key_1": Charge(Window(), 3, offset), "key_2": Charge(Window(), 5, offset)}, 0, offset)
+    print(offset, flush=True)
+"""
+
+
+def test_a_killed_process_leaves_spend_and_watermark_together(tmp_path: Path):
+    path = tmp_path / "keys.db"
+    store = SqliteKeyStore(path)
+    insert(store, record(), record("key_2"))
+    store.close()
+
+    with subprocess.Popen(
+        [sys.executable, "-c", CHARGING, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    ) as charging:
+        assert charging.stdout
+        for _ in range(20):
+            confirmed = int(charging.stdout.readline())
+        os.kill(charging.pid, signal.SIGKILL)
+
+    store = SqliteKeyStore(path)
+    loaded = store.load()
+    store.close()
+    offset = loaded.watermark.offset
+    assert offset >= confirmed
+    spends = {state.record.token_id: (state.spend_pico, state.last_used_at) for state in loaded.states}
+    assert spends == {"key_1": (3 * offset, offset), "key_2": (5 * offset, offset)}
+
+
+def test_records_of_an_older_gatekeeper_are_read():
+    old = (
+        b'{"token_id":"key_1","secret_hash":"00","key_name":"sk-...","created_at":1,"updated_at":1,"gone":1}'
+    )
+
+    assert msgspec.json.decode(old, type=KeyRecord) == record(secret_hash="00", key_name="sk-...")

@@ -1,0 +1,701 @@
+"""The analytics file: each call once, whatever happens; and what can be asked of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.durations import micros
+from gatekeeper.gemini.money import usd
+from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable, SqlError
+from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
+from gatekeeper.ledger.filters import parse
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+FILE = "gatekeeper.duckdb"
+
+
+def made(number: int, **known: Any) -> Call:
+    call = Call(
+        id=f"019a1b2c-0000-7000-8000-{number:012x}",
+        started_at=micros(NOON) + number,
+        key_id="tok1",
+        method="POST",
+        path="/v1beta/models/m:generateContent",
+        model="m",
+        status=200,
+        outcome=Outcome.OK,
+    )
+    for name, value in known.items():
+        setattr(call, name, value)
+    return call
+
+
+def placed(calls: list[Call], start: int = 1) -> list[tuple[Position, Call]]:
+    return [(Position(1, number), call) for number, call in enumerate(calls, start)]
+
+
+def several(first: int, last: int) -> list[tuple[Position, Call]]:
+    return placed([made(number) for number in range(first, last + 1)], first)
+
+
+@pytest.fixture
+def analytics(tmp_path: Path) -> Iterator[Analytics]:
+    analytics = Analytics(tmp_path)
+    yield analytics
+    analytics.release()
+
+
+class OtherProgram:
+    """Another process that opens and closes the file as it is told."""
+
+    SCRIPT = """
+        import duckdb, sys
+        for line in sys.stdin:
+            word, path = line.split()
+            try:
+                if word == "open":
+                    con = duckdb.connect(path)
+                    print(con.execute("SELECT count(*), count(DISTINCT id) FROM calls").fetchall()[0], flush=True)
+                else:
+                    con.close()
+                    print("closed", flush=True)
+            except duckdb.IOException:
+                print("locked", flush=True)
+    """
+
+    def __init__(self) -> None:
+        self.process = started(self.SCRIPT)
+
+    def opens(self, folder: Path) -> str:
+        """How many calls and different calls it finds there, or `locked`."""
+        return self._told("open", folder)
+
+    def closes(self, folder: Path) -> None:
+        self._told("close", folder)
+
+    def _told(self, word: str, folder: Path) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word} {folder / FILE}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+
+def started(script: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[OtherProgram]:
+    other = OtherProgram()
+    yield other
+    other.process.communicate()
+
+
+# Once
+
+
+def test_a_call_can_be_asked_for_at_once_and_lies_in_the_file_when_moved(
+    analytics: Analytics, tmp_path: Path, other: OtherProgram
+) -> None:
+    analytics.add(several(1, 3))
+    assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == analytics.waiting == 3
+    assert analytics.move() == analytics.watermark() == Position(1, 3)
+    assert analytics.waiting == 0
+    analytics.add(several(4, 5))
+    assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == 5
+    analytics.move()
+    assert len(analytics.calls()) == 5
+    analytics.release()
+    assert other.opens(tmp_path) == "(5, 5)"
+    other.closes(tmp_path)
+
+
+def test_what_is_offered_again_is_skipped(analytics: Analytics, tmp_path: Path) -> None:
+    analytics.add(several(1, 3))
+    analytics.add(several(1, 5))
+    assert len(analytics.calls()) == 5
+    analytics.move()
+    analytics.release()
+    restarted = Analytics(tmp_path)
+    restarted.add(several(1, 9))
+    assert len(restarted.calls()) == 9
+    restarted.attach()
+    assert restarted.watermark() == Position(1, 5)
+    assert len(restarted.calls()) == 9
+    assert restarted.move() == Position(1, 9)
+    assert len(restarted.calls()) == 9
+    restarted.release()
+
+
+def test_moving_nothing_tells_the_watermark_and_never_moves_it_back(
+    analytics: Analytics, tmp_path: Path
+) -> None:
+    assert analytics.watermark() is None
+    assert analytics.move() == Position(0, 0)
+    analytics.add(several(1, 5))
+    analytics.move()
+    analytics.release()
+    restarted = Analytics(tmp_path)
+    restarted.add(several(1, 2))
+    assert restarted.move() == Position(1, 5)
+    restarted.release()
+
+
+def test_after_a_removed_journal_the_positions_start_anew(analytics: Analytics, tmp_path: Path) -> None:
+    analytics.add(several(1, 5))
+    analytics.move()
+    analytics.release()
+    restarted = Analytics(tmp_path)
+    restarted.attach()
+    restarted.rewind()
+    restarted.add(placed([made(101), made(102)]))
+    assert restarted.move() == Position(1, 2)
+    assert len(restarted.calls()) == 7
+    restarted.release()
+
+
+def test_many_more_than_one_portion(analytics: Analytics) -> None:
+    for first in range(1, 12_001, 1_500):
+        analytics.add(several(first, first + 1_499))
+    assert analytics.spend(["none"])["total"]["calls"] == 12_000
+    assert analytics.move() == Position(1, 12_000)
+    assert analytics.spend(["none"])["total"]["calls"] == 12_000
+    assert analytics.sql("SELECT count(DISTINCT id) FROM calls")["rows"] == [[12_000]]
+
+
+KILLED = """
+    import os, random, signal, sys, time
+    from pathlib import Path
+    from gatekeeper.ledger.analytics import Analytics
+    from gatekeeper.ledger.entry import Call, Position
+
+    folder, calls, batch = Path(sys.argv[1]), 400, 20
+
+    def live():
+        analytics = Analytics(folder)
+        analytics.attach()
+        done = analytics.watermark().offset
+        os.write(told, b"!")
+        while done < calls:
+            ids = range(done + 1, done + batch + 1)
+            analytics.add([
+                (Position(1, n), Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/"))
+                for n in ids
+            ])
+            if random.random() < 0.3:
+                analytics.spend(["none"])
+            if random.random() < 0.3:
+                analytics.release()
+            analytics.move()
+            done += batch
+
+    deaths = 0
+    for attempt in range(100):
+        heard, told = os.pipe()
+        child = os.fork()
+        if child == 0:
+            live()
+            os._exit(0)
+        if attempt % 3:
+            os.read(heard, 1)
+        time.sleep(random.uniform(0, 0.08))
+        os.kill(child, signal.SIGKILL)
+        deaths += os.waitpid(child, 0)[1] != 0
+        os.close(heard), os.close(told)
+        if deaths > 8 and attempt % 3:
+            break
+    live_on = os.fork()
+    if live_on == 0:
+        told = os.open(os.devnull, os.O_WRONLY)
+        live()
+        os._exit(0)
+    os.waitpid(live_on, 0)
+    print(deaths)
+"""
+
+
+def test_a_killed_process_loses_and_doubles_nothing(tmp_path: Path, other: OtherProgram) -> None:
+    output, _ = started(KILLED, tmp_path).communicate(timeout=60)
+    assert int(output) > 1
+    assert other.opens(tmp_path) == "(400, 400)"
+    other.closes(tmp_path)
+
+
+FULL = """
+    import resource, signal, sys
+    from pathlib import Path
+    from gatekeeper.ledger.analytics import Analytics, FileUnusable
+    from gatekeeper.ledger.entry import Call, Position
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    analytics = Analytics(Path(sys.argv[1]))
+    last = 0
+
+    def add(count):
+        global last
+        analytics.add([
+            (Position(1, n), Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/" * 500))
+            for n in range(last + 1, last + count + 1)
+        ])
+        last += count
+
+    def counted():
+        return analytics.spend(["none"])["total"]["calls"]
+
+    add(100)
+    analytics.move()
+    biggest = max(path.stat().st_size for path in Path(sys.argv[1]).iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (biggest + 4096, resource.RLIM_INFINITY))
+    refused = 0
+    for _ in range(3):
+        add(1000)
+        try:
+            analytics.move()
+        except FileUnusable:
+            refused += 1
+    waiting = analytics.waiting
+    analytics.attach_if_free()
+    print(refused, waiting, counted())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(tuple(analytics.move()), analytics.waiting, counted())
+    analytics.release()
+"""
+
+
+def test_a_full_disk_loses_and_doubles_nothing(tmp_path: Path, other: OtherProgram) -> None:
+    output, _ = started(FULL, tmp_path).communicate(timeout=60)
+    assert output.splitlines() == ["3 3000 3100", "(1, 3100) 0 3100"]
+    assert other.opens(tmp_path) == "(3100, 3100)"
+    other.closes(tmp_path)
+
+
+# Others at the file
+
+
+def test_while_another_program_holds_the_file_everything_goes_on_without_it(
+    analytics: Analytics, tmp_path: Path, other: OtherProgram
+) -> None:
+    analytics.add(several(1, 2))
+    analytics.move()
+    assert other.opens(tmp_path) == "locked"
+    analytics.release()
+    assert other.opens(tmp_path) == "(2, 2)"
+    analytics.add(several(3, 5))
+    with pytest.raises(FileHeld, match=rf"{FILE} is open in another process \(PID {other.process.pid}\)"):
+        analytics.attach()
+    assert not analytics.attach_if_free()
+    assert analytics.move() is None
+    assert analytics.watermark() is None
+    assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == 3
+    analytics.add(several(6, 6))
+    assert len(analytics.calls()) == 4
+    other.closes(tmp_path)
+    assert analytics.move() == Position(1, 6)
+    assert len(analytics.calls()) == 6
+
+
+def test_starting_while_the_file_is_held(analytics: Analytics, tmp_path: Path, other: OtherProgram) -> None:
+    analytics.add(several(1, 2))
+    analytics.move()
+    analytics.release()
+    other.opens(tmp_path)
+    restarted = Analytics(tmp_path)
+    restarted.add(several(1, 3))
+    assert restarted.move() is None
+    assert len(restarted.calls()) == 3
+    other.closes(tmp_path)
+    assert restarted.move() == Position(1, 3)
+    assert len(restarted.calls()) == 3
+    restarted.release()
+
+
+def test_released_means_unlocked_even_with_an_answer_and_an_error_in_hand(
+    analytics: Analytics, tmp_path: Path, other: OtherProgram
+) -> None:
+    analytics.attach()
+    answer = analytics.sql("SELECT id FROM calls")
+    with pytest.raises(SqlError) as caught:
+        analytics.sql("SELECT 1/'x' FROM calls")
+    analytics.release()
+    analytics.release()
+    assert other.opens(tmp_path) == "(0, 0)"
+    other.closes(tmp_path)
+    assert answer["rows"] == []
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 1_000])
+def test_a_damaged_file_is_told_of_left_alone_and_not_needed(
+    analytics: Analytics, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    analytics.add(several(1, 2))
+    with pytest.raises(FileUnusable, match=f"{FILE} cannot be used: .*not a valid DuckDB") as caught:
+        analytics.move()
+    assert str(tmp_path) not in str(caught.value)
+    assert not analytics.attach_if_free()
+    assert len(analytics.calls()) == analytics.waiting == 2
+    assert (tmp_path / FILE).read_bytes() == content
+    (tmp_path / FILE).unlink()
+    assert analytics.move() == Position(1, 2)
+
+
+def test_a_file_with_another_table_of_that_name_is_not_touched(analytics: Analytics, tmp_path: Path) -> None:
+    script = (
+        f"import duckdb; duckdb.connect('{tmp_path / FILE}').execute('CREATE TABLE calls (number INTEGER)')"
+    )
+    started(script).communicate()
+    analytics.add(several(1, 1))
+    with pytest.raises(FileUnusable, match='"id"'):
+        analytics.move()
+    assert len(analytics.calls()) == 1
+
+
+def test_a_file_whose_making_was_interrupted_is_made_anew(analytics: Analytics, tmp_path: Path) -> None:
+    (tmp_path / f"{FILE}.new").write_bytes(b"half")
+    (tmp_path / f"{FILE}.new.wal").write_bytes(b"half")
+    assert analytics.move() == Position(0, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE]
+
+
+def test_the_file_is_as_the_contract_says_and_in_the_format_of_1_5(analytics: Analytics) -> None:
+    analytics.attach()
+    described = analytics.sql("DESCRIBE file.calls")["rows"]
+    types = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
+    assert {name: types.get(kind, kind) for name, kind, *_ in described} == COLUMNS
+    assert [name for name, *_ in described] == list(COLUMNS)
+    version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'file'"
+    assert analytics._instance is not None
+    assert analytics._instance.con.execute(version).fetchall()[0][0].startswith("v1.5.0")
+
+
+def test_a_folder_with_a_quote_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "it's"
+    folder.mkdir()
+    analytics = Analytics(folder)
+    analytics.add(several(1, 1))
+    assert analytics.move() == Position(1, 1)
+    analytics.release()
+
+
+def test_released_code_leaves_memory(analytics: Analytics) -> None:
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+    analytics.attach()
+    analytics.spend(["tag"])
+    used = resident()
+    analytics.release()
+    assert resident() < used - 5_000
+
+
+# Rows
+
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+counts = st.none() | st.integers(0, 2**63 - 1)
+spans = st.none() | st.floats(0, 1e9)
+calls = st.builds(
+    Call,
+    id=st.uuids(version=4).map(str),
+    started_at=st.integers(0, 4_102_444_800_000_000),
+    duration_ms=spans,
+    first_byte_ms=spans,
+    gateway_ms=spans,
+    key_id=st.none() | texts,
+    key_alias=st.none() | texts,
+    user_id=st.none() | texts,
+    tags=st.lists(texts, max_size=3),
+    method=texts,
+    path=texts,
+    action=st.none() | texts,
+    model=st.none() | texts,
+    model_version=st.none() | texts,
+    stream=st.booleans(),
+    status=st.none() | st.integers(100, 599),
+    outcome=st.sampled_from(Outcome),
+    reason=st.none() | texts,
+    prompt_tokens=counts,
+    cached_tokens=counts,
+    output_tokens=counts,
+    thoughts_tokens=counts,
+    tool_tokens=counts,
+    total_tokens=counts,
+    usage=st.none()
+    | st.dictionaries(texts, st.integers() | texts).map(
+        lambda x: msgspec.Raw(json.dumps(x, indent=1).encode())
+    ),
+    service_tier=st.none() | texts,
+    cost_pico=st.none() | st.integers(0, 10**18 - 1),
+    price_version=st.none() | texts,
+    finish_reason=st.none() | texts,
+    request_bytes=st.integers(0, 2**62),
+    response_bytes=st.integers(0, 2**62),
+    upstream_key=st.none() | texts,
+    user_agent=st.none() | texts,
+    trace_id=st.none() | texts,
+)
+
+
+def plain(call: dict[str, Any]) -> dict[str, Any]:
+    return {**call, "usage": None if call["usage"] is None else bytes(call["usage"])}
+
+
+@settings(max_examples=20, deadline=None)
+@given(call=calls)
+def test_a_call_comes_out_as_it_went_in(call: Call, tmp_path_factory: pytest.TempPathFactory) -> None:
+    analytics = Analytics(tmp_path_factory.mktemp("rows"))
+    analytics.add(placed([call]))
+    from_memory = analytics.call(call.id)
+    analytics.move()
+    assert from_memory is not None
+    assert plain(from_memory) == plain(document(call))
+    assert [plain(found) for found in analytics.calls()] == [plain(document(call))]
+    assert list(from_memory) == list(COLUMNS)
+    analytics.release()
+
+
+def test_a_value_that_no_column_holds_is_unknown_and_stops_no_other_row(analytics: Analytics) -> None:
+    odd = [
+        made(1, usage=msgspec.Raw(rb'{"text": "\ud800"}')),
+        made(2, usage=msgspec.Raw(b"\xff")),
+        made(3, total_tokens=2**70),
+        made(4, cost_pico=10**18),
+        made(5, id="no uuid"),
+        made(6, duration_ms=float("inf")),
+        made(7),
+    ]
+    analytics.add(placed(odd))
+    assert analytics.move() == Position(1, 7)
+    found = {call["id"]: call for call in analytics.calls()}
+    assert len(found) == 6
+    assert found[odd[0].id]["usage"] is None
+    assert found[odd[2].id]["total_tokens"] is None
+    assert found[odd[3].id]["cost_usd"] is None
+    assert analytics.sql("SELECT count(*) FROM calls WHERE id IS NULL")["rows"] == [[1]]
+
+
+# Questions
+
+
+def test_pages_show_every_call_once_newest_first(analytics: Analytics) -> None:
+    analytics.add(several(1, 25))
+    analytics.move()
+    analytics.add(several(26, 31))
+    seen: list[str] = []
+    before = None
+    while page := analytics.calls(limit=7, before=before):
+        seen += [call["id"] for call in page]
+        before = page[-1]["id"]
+    assert seen == [made(number).id for number in range(31, 0, -1)]
+
+
+def test_pages_of_a_filter_and_a_span_of_time(analytics: Analytics) -> None:
+    analytics.add(
+        placed([made(number, user_id="even" if number % 2 == 0 else "odd") for number in range(1, 11)])
+    )
+    moment = lambda number: NOON + timedelta(microseconds=number)  # noqa: E731
+    found = analytics.calls(parse("user:even", now=NOON), moment(4), moment(8))
+    assert [call["id"] for call in found] == [made(6).id, made(4).id]
+    found = analytics.calls(parse("user:even", now=NOON), limit=2, before=made(8).id)
+    assert [call["id"] for call in found] == [made(6).id, made(4).id]
+    with pytest.raises(ValueError, match="is no cursor"):
+        analytics.calls(before="x")
+
+
+def test_one_call_or_none(analytics: Analytics) -> None:
+    analytics.add(several(1, 2))
+    found = analytics.call(made(2).id)
+    assert found is not None
+    assert found["started_at"] == "2026-11-24T12:00:00.000002Z"
+    assert analytics.call(made(3).id) is None
+    assert analytics.call("x'; DROP TABLE pending") is None
+
+
+def test_models_seen(analytics: Analytics) -> None:
+    analytics.add(
+        placed([made(1, cost_pico=1), made(2, model="n"), made(3, model=None), made(4, cost_pico=2)])
+    )
+    assert analytics.models() == [
+        {
+            "model": "m",
+            "calls": 2,
+            "last_used_at": "2026-11-24T12:00:00.000004Z",
+            "cost_usd": "0.000000000003",
+            "unpriced_calls": 0,
+        },
+        {
+            "model": "n",
+            "calls": 1,
+            "last_used_at": "2026-11-24T12:00:00.000002Z",
+            "cost_usd": None,
+            "unpriced_calls": 1,
+        },
+    ]
+
+
+# Spend
+
+
+@pytest.fixture
+def spent(analytics: Analytics) -> Analytics:
+    priced = [
+        made(
+            1,
+            tags=["a", "b"],
+            key_alias="alpha",
+            user_id="ada",
+            cost_pico=5,
+            prompt_tokens=10,
+            output_tokens=1,
+        ),
+        made(2, tags=["a"], key_alias="alpha", cost_pico=7, prompt_tokens=20, cached_tokens=4),
+        made(3, tags=[], key_id="tok2", model="n", user_id="ada", cost_pico=0, outcome=Outcome.REFUSED),
+        made(4, tags=["c"], key_id="tok2", model="n", prompt_tokens=3, outcome=Outcome.CUT),
+        made(5, tags=["a,c"], key_id="tok2", model=None, cost_pico=100),
+    ]
+    analytics.add(placed(priced))
+    return analytics
+
+
+def table(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in answer["rows"]]
+
+
+def test_spend_by_tag_counts_a_call_under_each_tag_and_once_in_the_total(spent: Analytics) -> None:
+    answer = spent.spend(["tag"])
+    names = "tag calls errors prompt_tokens cached_tokens output_tokens cost_usd unpriced_calls"
+    assert list(answer["rows"][0]) == names.split()
+    assert table(answer) == [
+        ("a,c", 1, 0, None, None, None, "0.000000000100", 0),
+        ("a", 2, 0, 30, 4, 1, "0.000000000012", 0),
+        ("b", 1, 0, 10, None, 1, "0.000000000005", 0),
+        (None, 1, 1, None, None, None, "0.000000000000", 0),
+        ("c", 1, 1, 3, None, None, None, 1),
+    ]
+    assert tuple(answer["total"].values()) == (5, 2, 33, 4, 1, "0.000000000112", 1)
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        (["model"], [(None,), ("m",), ("n",)]),
+        (["key"], [("tok2",), ("alpha",)]),
+        (["user"], [(None,), ("ada",)]),
+        (["model", "user"], [(None, None), ("m", None), ("m", "ada"), ("n", "ada"), ("n", None)]),
+        (["tag", "key"], [("a,c", "tok2"), ("a", "alpha"), ("b", "alpha"), (None, "tok2"), ("c", "tok2")]),
+        (["day"], [("2026-11-24",)]),
+        (["hour"], [("2026-11-24T12:00:00Z",)]),
+    ],
+)
+def test_groups_come_costliest_first(spent: Analytics, by: list[str], groups: list[tuple[Any, ...]]) -> None:
+    assert [tuple(row[name] for name in by) for row in spent.spend(by)["rows"]] == groups
+
+
+def test_spend_of_everything_of_a_filter_and_of_nothing(spent: Analytics) -> None:
+    everything = spent.spend(["none"])
+    assert everything["rows"] == [everything["total"]] == spent.spend([])["rows"]
+    some = spent.spend(["user"], parse("tag:a", now=NOON))
+    assert [(row["user"], row["calls"]) for row in some["rows"]] == [(None, 1), ("ada", 1)]
+    assert spent.spend(["tag"], until=NOON) == {
+        "rows": [],
+        "total": dict(zip(everything["total"], (0, 0, 0, 0, 0, usd(0), 0), strict=True)),
+    }
+
+
+def test_a_limit_leaves_the_total_alone(spent: Analytics) -> None:
+    assert spent.spend(["tag"], limit=1) == {**spent.spend(["tag"]), "rows": spent.spend(["tag"])["rows"][:1]}
+
+
+@pytest.mark.parametrize("by", [["hat"], ["tag", "none"], ["tag", "tag"], ["tag", "model", "key"], [""]])
+def test_another_way_to_group_is_refused(spent: Analytics, by: list[str]) -> None:
+    with pytest.raises(ValueError, match="one or two of tag, model, key, user, day, hour, or none"):
+        spent.spend(by)
+
+
+def test_days_and_hours_are_those_of_the_zone_and_in_order_of_time(tmp_path: Path) -> None:
+    berlin = Analytics(tmp_path, "Europe/Berlin")
+    # The night of 25 October 2026 has the hour from two to three twice.
+    moments = ["2026-10-24T21:59:59", "2026-10-24T22:00:00", "2026-10-25T00:30:00", "2026-10-25T01:30:00"]
+    started = [micros(datetime.fromisoformat(moment).replace(tzinfo=UTC)) for moment in moments]
+    costs = [9, 1, 5, 7]
+    berlin.add(
+        placed(
+            [made(n, started_at=start, cost_pico=costs[n], model=f"m{n}") for n, start in enumerate(started)]
+        )
+    )
+    days = berlin.spend(["day"])["rows"]
+    assert [(row["day"], row["calls"]) for row in days] == [("2026-10-24", 1), ("2026-10-25", 3)]
+    assert [row["hour"] for row in berlin.spend(["hour"])["rows"]] == [
+        "2026-10-24T23:00:00+02:00",
+        "2026-10-25T00:00:00+02:00",
+        "2026-10-25T02:00:00+02:00",
+        "2026-10-25T02:00:00+01:00",
+    ]
+    both = berlin.spend(["model", "day"])["rows"]
+    assert [(row["day"], row["model"]) for row in both] == [
+        ("2026-10-24", "m0"),
+        ("2026-10-25", "m3"),
+        ("2026-10-25", "m2"),
+        ("2026-10-25", "m1"),
+    ]
+    assert [row["day"] for row in berlin.spend(["day"], limit=1)["rows"]] == ["2026-10-25"]
+    berlin.release()
+
+
+def test_hours_of_a_zone_that_is_half_an_hour_off(tmp_path: Path) -> None:
+    kolkata = Analytics(tmp_path, "Asia/Kolkata")
+    kolkata.add(
+        placed([made(1, started_at=micros(NOON)), made(2, started_at=micros(NOON + timedelta(minutes=30)))])
+    )
+    assert [row["hour"] for row in kolkata.spend(["hour"])["rows"]] == [
+        "2026-11-24T17:00:00+05:30",
+        "2026-11-24T18:00:00+05:30",
+    ]
+    kolkata.release()
+
+
+def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no time zone is called"):
+        Analytics(tmp_path, "Mars/Olympus")
+
+
+@settings(max_examples=10, deadline=None)
+@given(known=st.lists(calls, max_size=8, unique_by=lambda call: call.id))
+def test_the_total_is_exact(known: list[Call], tmp_path_factory: pytest.TempPathFactory) -> None:
+    analytics = Analytics(tmp_path_factory.mktemp("total"))
+    analytics.add(placed(known))
+    total = analytics.spend(["tag"])["total"]
+    costs = [call.cost_pico for call in known if call.cost_pico is not None]
+    assert total["cost_usd"] == (usd(sum(costs)) if costs or not known else None)
+    assert total["unpriced_calls"] == len(known) - len(costs)
+    assert total["errors"] == sum(call.outcome is not Outcome.OK for call in known)
+    analytics.release()
+
+
+def test_an_instance_that_breaks_loses_nothing(analytics: Analytics) -> None:
+    analytics.add(several(1, 2))
+    analytics.move()
+    analytics.add(several(3, 4))
+    assert analytics._instance is not None
+    analytics._instance.con.close()
+    with pytest.raises(AnalyticsError):
+        analytics.calls()
+    assert len(analytics.calls()) == 2
+    analytics.attach()
+    assert len(analytics.calls()) == 4
+    assert analytics.move() == Position(1, 4)

@@ -1,0 +1,194 @@
+"""What is written of a call that goes well, and of one that is refused by its key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rig.gateway import Running
+from rig.standin import Reply, StandIn
+from rig.wire import exchange
+
+GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
+USAGE = {
+    "promptTokenCount": 1042,
+    "candidatesTokenCount": 318,
+    "totalTokenCount": 1360,
+    "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 1042}],
+}
+ANSWER = json.dumps(
+    {
+        "candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
+        "usageMetadata": USAGE,
+        "modelVersion": "gemini-2.5-flash",
+    },
+    indent=2,
+).encode()
+
+
+async def test_a_whole_row(gateway: Running, google: StandIn) -> None:
+    google.script = lambda reply: reply.json(ANSWER)
+    answer = await exchange(
+        gateway.url,
+        f"POST /gemini{GENERATE}?key=anything",
+        body=b'{"contents": []}',
+        headers=["User-Agent: test/1", "tags: a,b", "x-gatekeeper-user: u"],
+    )
+    assert answer.body == ANSWER
+    row = await gateway.row()
+    times = {name: row.pop(name) for name in ("started_at", "duration_ms", "first_byte_ms", "gateway_ms")}
+    assert 0 <= times["gateway_ms"] <= times["first_byte_ms"] <= times["duration_ms"]
+    usage = row.pop("usage")
+    assert (usage if isinstance(usage, dict) else json.loads(bytes(usage))) == USAGE
+    assert row == {
+        "id": answer.headers["x-gatekeeper-call-id"],
+        "key_id": "open",
+        "key_alias": None,
+        "user_id": "u",
+        "tags": ["a", "b"],
+        "method": "POST",
+        "path": GENERATE,
+        "action": "generateContent",
+        "model": "gemini-2.5-flash",
+        "model_version": "gemini-2.5-flash",
+        "stream": False,
+        "status": 200,
+        "outcome": "ok",
+        "reason": None,
+        "prompt_tokens": 1042,
+        "cached_tokens": None,
+        "output_tokens": 318,
+        "thoughts_tokens": 0,
+        "tool_tokens": 0,
+        "total_tokens": 1360,
+        "service_tier": None,
+        "cost_usd": "0.001107600000",
+        "price_version": row["price_version"],
+        "finish_reason": "STOP",
+        "request_bytes": 16,
+        "response_bytes": len(ANSWER),
+        "upstream_key": "#1",
+        "user_agent": "test/1",
+        "trace_id": None,
+    }
+    assert row["price_version"]
+
+
+async def test_a_gzipped_answer_passes_zipped_and_is_metered(gateway: Running, google: StandIn) -> None:
+    import gzip
+
+    zipped = gzip.compress(ANSWER)
+    google.script = lambda reply: reply.json(zipped, headers=("Content-Encoding: gzip",))
+    answer = await exchange(
+        gateway.url, f"POST /gemini{GENERATE}?key=k", body=b"{}", headers=["Accept-Encoding: gzip"]
+    )
+    assert answer.body == zipped
+    assert (await gateway.row())["prompt_tokens"] == 1042
+
+
+@pytest.mark.parametrize(
+    ("model", "cost"), [("gemini-2.5-flash", "0.001107600000"), ("gemini-9-ultra", None), ("a/b", None)]
+)
+async def test_an_unknown_model_costs_null(
+    gateway: Running, google: StandIn, model: str, cost: str | None
+) -> None:
+    answer = ANSWER.replace(b'"gemini-2.5-flash"', json.dumps(model).encode())
+    google.script = lambda reply: reply.json(answer)
+    await exchange(gateway.url, f"POST /gemini/v1beta/models/{model}:generateContent?key=k", body=b"{}")
+    assert (await gateway.row())["cost_usd"] == cost
+
+
+@pytest.mark.parametrize(
+    ("line", "action"),
+    [
+        ("POST /gemini/v1beta/models/gemini-2.5-flash:countTokens", "countTokens"),
+        ("GET /gemini/v1beta/models", "models.list"),
+        ("DELETE /gemini/v1beta/files/1", "files.delete"),
+    ],
+)
+async def test_what_costs_nothing_costs_0(gateway: Running, google: StandIn, line: str, action: str) -> None:
+    google.script = lambda reply: reply.json(b'{"totalTokens": 7}')
+    await exchange(gateway.url, f"{line}?key=k", body=b"{}")
+    row = await gateway.row()
+    assert (row["action"], row["cost_usd"], row["outcome"]) == (action, "0.000000000000", "ok")
+
+
+@pytest.mark.parametrize(
+    ("spelling", "expected"),
+    [
+        ({"headers": ["x-goog-api-key: {secret}"]}, 200),
+        ({"query": "?key={secret}"}, 200),
+        ({"headers": ["Authorization: Bearer {secret}"]}, 200),
+        ({"headers": ["x-goog-api-key: wrong-one-comes-first"], "query": "?key={secret}"}, 401),
+        ({}, 401),
+    ],
+)
+async def test_credentials(
+    guarded: Running, google: StandIn, spelling: dict[str, object], expected: int
+) -> None:
+    secret = await guarded.key(key_alias="app", user_id="owner", tags=["team"])
+    headers = [str(line).format(secret=secret) for line in spelling.get("headers", [])]  # type: ignore[attr-defined]
+    query = str(spelling.get("query", "")).format(secret=secret)
+    answer = await exchange(
+        guarded.url, f"POST /gemini{GENERATE}{query}", body=b"{}", headers=[*headers, "tags: x,team"]
+    )
+    assert answer.status == expected
+    row = await guarded.row()
+    if expected == 200:
+        assert (row["key_alias"], row["user_id"], row["tags"]) == ("app", "owner", ["team", "x"])
+    else:
+        assert (row["key_id"], row["outcome"], row["cost_usd"]) == (None, "refused", "0.000000000000")
+
+
+@pytest.mark.parametrize(
+    ("fields", "line", "status", "reason"),
+    [
+        ({"blocked": True}, GENERATE, 403, "GATEKEEPER_KEY_BLOCKED"),
+        ({"duration": "1s"}, GENERATE, 403, "GATEKEEPER_KEY_EXPIRED"),
+        ({"models": ["gemini-2.5-pro*"]}, GENERATE, 403, "GATEKEEPER_MODEL_NOT_ALLOWED"),
+        ({"models": ["gemini-*"]}, "/v1beta/interactions", 403, "GATEKEEPER_MODEL_NOT_ALLOWED"),
+        ({"allowed_routes": ["countTokens"]}, GENERATE, 403, "GATEKEEPER_ROUTE_NOT_ALLOWED"),
+        ({"max_budget": 0}, GENERATE, 429, "GATEKEEPER_BUDGET_EXCEEDED"),
+        ({"models": ["gemini-2.5-*"], "max_budget": 1}, GENERATE, 200, None),
+    ],
+)
+async def test_a_key_is_held_to_its_limits(
+    guarded: Running, google: StandIn, fields: dict[str, object], line: str, status: int, reason: str | None
+) -> None:
+    secret = await guarded.key(**fields)  # made at the epoch, so that a second later lies in the past
+    answer = await exchange(guarded.url, f"POST /gemini{line}?key={secret}", body=b"{}")
+    assert answer.status == status
+    row = await guarded.row()
+    assert (row["status"], row["reason"]) == (status, reason)
+    assert len(google.asked) == (status == 200)
+
+
+async def test_spend_uses_a_budget_up(guarded: Running, google: StandIn) -> None:
+    google.script = lambda reply: reply.json(ANSWER)
+    secret = await guarded.key(max_budget="0.002")
+    statuses = [
+        (await exchange(guarded.url, f"POST /gemini{GENERATE}?key={secret}", body=b"{}")).status
+        for _ in range(4)
+    ]
+    assert statuses == [200, 200, 429, 429]
+
+
+async def test_the_master_key_passes_everywhere(guarded: Running, google: StandIn) -> None:
+    answer = await exchange(guarded.url, f"POST /gemini{GENERATE}?key=master-of-the-tests", body=b"{}")
+    assert answer.status == 200
+    assert (await guarded.row())["key_id"] == "master"
+
+
+async def test_a_json_array_stream_is_metered(gateway: Running, google: StandIn) -> None:
+    pieces = [b"[", ANSWER[:50], ANSWER[50:], b"\n,\r\n" + ANSWER, b"]"]
+
+    async def script(reply: Reply) -> None:
+        await reply.chunked(pieces, content_type="application/json")
+
+    google.script = script
+    line = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?key=k"
+    answer = await exchange(gateway.url, line, body=b"{}")
+    assert answer.body == b"".join(pieces)
+    row = await gateway.row()
+    assert (row["total_tokens"], row["stream"], row["outcome"]) == (1360, True, "ok")

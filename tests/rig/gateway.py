@@ -1,0 +1,67 @@
+"""A real gateway inside the test's own event loop: Hypercorn on a loopback port, SQLite, journal, DuckDB."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import trio
+
+from gatekeeper.admin.gateway import Gateway
+from gatekeeper.keys.fields import parse_fields
+from gatekeeper.serve import listen, opened
+from gatekeeper.settings import load
+
+GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
+
+
+class Running:
+    """The gateway under test. `url` is its address, `client` an HTTP client for it."""
+
+    def __init__(self, gateway: Gateway, url: str, client: httpx2.AsyncClient) -> None:
+        self.gateway = gateway
+        self.url = url
+        self.client = client
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """All rows of the ledger, oldest first, as the API shows them."""
+        found = await self.gateway.ledger.desk.ask(
+            lambda analytics: analytics.calls(None, None, None, 1000, None)
+        )
+        return found[::-1]
+
+    async def row(self, count: int = 1) -> dict[str, Any]:
+        """The last row, once there are `count`."""
+        with trio.fail_after(5):
+            while len(rows := await self.rows()) < count:
+                await trio.sleep(0.01)
+        assert len(rows) == count
+        return rows[-1]
+
+    async def key(self, **fields: Any) -> str:
+        """The secret of a new key."""
+        secret, _ = await self.gateway.registry.create(parse_fields(fields, now=0), now=0, by="test")
+        return secret
+
+
+@asynccontextmanager
+async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Running]:
+    """A gateway in front of `upstream`; `flags` are settings by name."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        given = {"data": data, "upstream": upstream, "port": port, "gemini_api_key": GOOGLE_KEY, **flags}
+        settings = load({"drain_timeout": 1, **given}, {})
+        data.mkdir(exist_ok=True)
+        url = f"http://127.0.0.1:{port}"
+        async with opened(settings) as gateway, trio.open_nursery() as nursery:
+            stop = trio.Event()
+            nursery.start_soon(listen, gateway, listener, stop)
+            async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
+                yield Running(gateway, url, client)
+            gateway.ledger.live.close()
+            gateway.proxy.cut_all()
+            stop.set()

@@ -1,0 +1,75 @@
+"""A client that says exactly what a test wants on the wire."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import h11
+import trio
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    whole: bool  # whether it came to its proper end
+
+
+async def connect(url: str) -> trio.SocketStream:
+    parts = urlsplit(url)
+    return await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
+
+
+def head(line: str, headers: list[str]) -> bytes:
+    return "\r\n".join([f"{line} HTTP/1.1", "Host: gateway", *headers, "", ""]).encode()
+
+
+async def exchange(
+    url: str,
+    line: str,
+    *,
+    body: bytes | None = None,
+    chunks: list[bytes] | None = None,
+    headers: list[str] | None = None,
+) -> Answer:
+    """One request on a connection of its own, and its answer. `line` is method and target."""
+    fields = list(headers or [])
+    payload = b""
+    if chunks is not None:
+        fields.append("Transfer-Encoding: chunked")
+        payload = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    elif body is not None:
+        fields.append(f"Content-Length: {len(body)}")
+        payload = body
+    async with await connect(url) as stream:
+        with contextlib.suppress(trio.BrokenResourceError):  # it may answer before it has read everything
+            await stream.send_all(head(line, fields) + payload)
+        return await read(stream, line.split()[0])
+
+
+async def read(stream: trio.SocketStream, method: str = "POST") -> Answer:
+    http = h11.Connection(h11.CLIENT)
+    http.send(h11.Request(method=method, target="/", headers=[("host", "x"), ("content-length", "0")]))
+    http.send(h11.EndOfMessage())
+    answer = Answer(0, {}, b"", whole=False)
+    while True:
+        try:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(await stream.receive_some())
+                continue
+        except (h11.RemoteProtocolError, trio.BrokenResourceError):
+            return answer
+        if isinstance(event, h11.Response):
+            answer.status = event.status_code
+            answer.headers = {name.decode(): value.decode() for name, value in event.headers}
+        elif isinstance(event, h11.Data):
+            answer.body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            answer.whole = True
+            return answer
+        elif isinstance(event, h11.ConnectionClosed):
+            return answer
