@@ -42,13 +42,12 @@ class Gatekeeper(QuartTrio):
             self.register_blueprint(noun.blueprint)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        asked = cast("dict[str, Any]", scope)
-        if not asked.get("raw_path", b"").startswith(PROXIED):
-            await super().__call__(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await refuse_websocket(asked, cast("Any", receive), cast("Any", send))
+        if scope["type"] == "websocket":  # nothing here speaks it
+            await refuse_websocket(*cast("Any", (scope, receive, send)))
+        elif scope["type"] == "http" and scope["raw_path"].startswith(PROXIED):
+            await self.gateway.proxy(scope, receive, send)
         else:
-            await self.gateway.proxy(asked, receive, send)
+            await super().__call__(scope, receive, send)
 
 
 async def forbid_storing(response: Response) -> Response:

@@ -127,7 +127,7 @@ async def listen(gateway: Gateway, listener: socket.socket, stop: trio.Event) ->
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[Gateway]:
-    """A gateway with its keys, ledger, upstream and their tasks; all closed, and everything written, after."""
+    """A gateway with its keys, ledger, upstream and their tasks; afterwards all is written and closed."""
     try:
         store = SqliteKeyStore(settings.keys_file)
         registry = Registry(store)

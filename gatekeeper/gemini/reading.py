@@ -70,7 +70,7 @@ class Reading(msgspec.Struct, frozen=True):
     """Of the last document with one; different ones of several candidates in their order, joined by `|`."""
     error: UpstreamError | None = None
     charges: frozenset[str] = frozenset()
-    """What the answer shows to have been used beside tokens, as price components; usage tells nothing of it."""
+    """What the answer shows to have been used beside tokens, as price components: usage does not tell."""
     complete: bool = False
     """Whether the body ended as its form demands. True as well where the form is none that is read."""
     truncated: bool = False

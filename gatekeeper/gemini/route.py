@@ -179,11 +179,10 @@ def _model_action(resource: str) -> Route | None:
 
 
 def _upload(resource: str) -> Route:
-    name, _, verb = resource.partition(":")
-    collection = name.partition("/")[0]
-    if collection == "files":
+    if resource == "files":
         return Route(action="files.upload", charge=Charge.FREE)
-    return Route(action=f"{collection}.{verb or 'upload'}")
+    name, _, verb = resource.partition(":")
+    return Route(action=f"{name.partition('/')[0]}.{verb or 'upload'}")
 
 
 def _openai(method: str, resource: str) -> Route:

@@ -48,8 +48,7 @@ def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> d
     Raises SqlError.
     """
     try:
-        _vet(con, query)
-        return _run(con, query, limit, seconds)
+        return _run(con, _vetted(con, query), limit, seconds)
     except duckdb.InterruptException:
         raise SqlError(f"The query took longer than {seconds:g} s and was stopped") from None
     except (duckdb.FatalException, duckdb.InternalException):
@@ -58,14 +57,24 @@ def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> d
         raise SqlError(str(error)) from None
 
 
-def _vet(con: DuckDBPyConnection, query: str) -> None:
+def _vetted(con: DuckDBPyConnection, query: str) -> str:
     statements = con.extract_statements(query)
     if len(statements) != 1:
         raise SqlError(f"There are {len(statements)} statements; {ALLOWED}")
+    query = _unterminated(query)
     explained = statements[0].type == StatementType.EXPLAIN
-    tree = _tree(con, _EXPLAIN.sub("", query, count=1) if explained else query)
-    for node in _nodes(tree):
+    for node in _nodes(_tree(con, _EXPLAIN.sub("", query, count=1) if explained else query)):
         _vet_node(node)
+    return query
+
+
+def _unterminated(query: str) -> str:
+    """The query without its semicolon and what follows, for it will stand in brackets."""
+    text = query.encode()  # what `tokenize` counts in
+    for offset, kind in duckdb.tokenize(query):
+        if kind == duckdb.token_type.operator and text[offset : offset + 1] == b";":
+            return text[:offset].decode()
+    return query
 
 
 def _tree(con: DuckDBPyConnection, query: str) -> Any:

@@ -31,9 +31,9 @@ PERIODS = ("day", "hour")
 SUMS = {
     "calls": "count(*)",
     "errors": "count(*) FILTER (WHERE outcome <> 'ok')",
-    "prompt_tokens": "CAST(sum(prompt_tokens) AS BIGINT)",
-    "cached_tokens": "CAST(sum(cached_tokens) AS BIGINT)",
-    "output_tokens": "CAST(sum(output_tokens) AS BIGINT)",
+    "prompt_tokens": "TRY_CAST(sum(prompt_tokens) AS BIGINT)",
+    "cached_tokens": "TRY_CAST(sum(cached_tokens) AS BIGINT)",
+    "output_tokens": "TRY_CAST(sum(output_tokens) AS BIGINT)",
     "cost_usd": "CAST(sum(cost_usd) AS VARCHAR)",
     "unpriced_calls": "count(*) - count(cost_usd)",
 }

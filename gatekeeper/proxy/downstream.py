@@ -111,7 +111,7 @@ class Downstream:
 
     def _cork(self, *, hold: bool) -> None:
         """Lets head and body of an answer of known length leave in one packet: a packet of its own for the
-        head costs as much as a tenth of the call. A stream's head is not held: its body may be long in coming."""
+        head costs as much as a tenth of the call. A stream's head is not held, its body may be long coming."""
         if self._wire is not None and self._remaining is not None and CORK is not None:
             with contextlib.suppress(OSError):  # the client has hung up: whoever writes next finds out
                 self._wire.stream.setsockopt(socket.IPPROTO_TCP, CORK, hold)

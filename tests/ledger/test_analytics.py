@@ -67,7 +67,8 @@ class OtherProgram:
             try:
                 if word == "open":
                     con = duckdb.connect(path)
-                    print(con.execute("SELECT count(*), count(DISTINCT id) FROM calls").fetchall()[0], flush=True)
+                    counted = con.execute("SELECT count(*), count(DISTINCT id) FROM calls")
+                    print(counted.fetchall()[0], flush=True)
                 else:
                     con.close()
                     print("closed", flush=True)
@@ -185,17 +186,16 @@ KILLED = """
 
     folder, calls, batch = Path(sys.argv[1]), 400, 20
 
+    def made(n):
+        return Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/")
+
     def live():
         analytics = Analytics(folder)
         analytics.attach()
         done = analytics.watermark().offset
         os.write(told, b"!")
         while done < calls:
-            ids = range(done + 1, done + batch + 1)
-            analytics.add([
-                (Position(1, n), Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/"))
-                for n in ids
-            ])
+            analytics.add([(Position(1, n), made(n)) for n in range(done + 1, done + batch + 1)])
             if random.random() < 0.3:
                 analytics.spend(["none"])
             if random.random() < 0.3:
@@ -245,12 +245,12 @@ FULL = """
     analytics = Analytics(Path(sys.argv[1]))
     last = 0
 
+    def made(n):
+        return Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/" * 500)
+
     def add(count):
         global last
-        analytics.add([
-            (Position(1, n), Call(id=f"019a1b2c-0000-7000-8000-{n:012x}", started_at=n, method="GET", path="/" * 500))
-            for n in range(last + 1, last + count + 1)
-        ])
+        analytics.add([(Position(1, n), made(n)) for n in range(last + 1, last + count + 1)])
         last += count
 
     def counted():
@@ -329,7 +329,7 @@ def test_released_means_unlocked_even_with_an_answer_and_an_error_in_hand(
     analytics.attach()
     answer = analytics.sql("SELECT id FROM calls")
     with pytest.raises(SqlError) as caught:
-        analytics.sql("SELECT 1/'x' FROM calls")
+        analytics.sql("SELECT nothing FROM calls")
     analytics.release()
     analytics.release()
     assert other.opens(tmp_path) == "(0, 0)"
@@ -685,6 +685,12 @@ def test_the_total_is_exact(known: list[Call], tmp_path_factory: pytest.TempPath
     assert total["unpriced_calls"] == len(known) - len(costs)
     assert total["errors"] == sum(call.outcome is not Outcome.OK for call in known)
     analytics.release()
+
+
+def test_a_count_that_no_integer_holds_is_unknown(analytics: Analytics) -> None:
+    analytics.add(placed([made(number, prompt_tokens=2**63 - 1, output_tokens=1) for number in (1, 2)]))
+    total = analytics.spend(["none"])["total"]
+    assert (total["prompt_tokens"], total["output_tokens"]) == (None, 2)
 
 
 def test_an_instance_that_breaks_loses_nothing(analytics: Analytics) -> None:

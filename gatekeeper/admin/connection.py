@@ -1,0 +1,49 @@
+"""One HTTP request between Hypercorn and Quart, with two of their habits mended.
+
+- An answer that comes before its request has been read (401, 413) would have Hypercorn close a connection
+  on which the client still sends: a reset, and the answer is never read. So the body is read first, within
+  bounds; Quart throws away what is beyond its limit.
+- With the answer's last byte Hypercorn tells the application that the client has gone. Quart-trio then
+  cancels the request, of which that very send is a part, and what Hypercorn does at a request's end (close
+  the connection, or time its idleness) is left undone: the client waits for ever. So from the last message
+  on nobody is told.
+"""
+
+from __future__ import annotations
+
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
+from quart import Quart
+from quart.typing import ResponseTypes
+from quart.wrappers import Request
+from quart_trio.asgi import TrioASGIHTTPConnection
+
+BODY_SECONDS = 5.0  # that an answer waits for the rest of its request
+
+
+class Connection(TrioASGIHTTPConnection):
+    def __init__(self, app: Quart, scope: HTTPScope) -> None:
+        super().__init__(app, scope)
+        self._request_ended = trio.Event()
+        self._answer_ended = False
+
+    async def handle_messages(
+        self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
+    ) -> None:
+        while (message := await receive())["type"] == "http.request":
+            request.body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                request.body.set_complete()
+                self._request_ended.set()
+        self._request_ended.set()
+        if not self._answer_ended:
+            nursery.cancel_scope.cancel()
+
+    async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
+        async def tracked(message: ASGISendEvent) -> None:
+            self._answer_ended = message["type"] == "http.response.body" and not message["more_body"]
+            await send(message)
+
+        with trio.move_on_after(BODY_SECONDS):
+            await self._request_ended.wait()
+        await super()._send_response(tracked, response)

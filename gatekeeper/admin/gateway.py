@@ -1,0 +1,59 @@
+"""What all of the gateway's HTTP side shares, and how a request finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, cast
+from zoneinfo import ZoneInfo
+
+from quart import current_app
+
+from gatekeeper.gemini.catalogue import Catalogue
+from gatekeeper.keys.registry import Registry
+from gatekeeper.ledger.book import Ledger
+from gatekeeper.settings import Settings
+
+NAME = "gatekeeper"
+
+
+class Door(Protocol):
+    """What others need of the proxy: to pass a request through it, to look at it, and to end it."""
+
+    catalogue: Catalogue
+    draining: bool
+
+    @property
+    def open_calls(self) -> Sized: ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def cut_all(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Gateway:
+    settings: Settings
+    registry: Registry
+    ledger: Ledger
+    proxy: Door
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The prices in force."""
+        return self.proxy.catalogue
+
+    @property
+    def admin(self) -> str:
+        """Who asks for changes, as the audit trail calls them: every admin has the same key, or none."""
+        return "open" if self.settings.open_mode else "master"
+
+    def now(self) -> datetime:
+        """The time in the zone in which days and hours are meant."""
+        return datetime.now(ZoneInfo(self.settings.timezone))
+
+
+def gateway() -> Gateway:
+    """The gateway that the current request has reached."""
+    return cast("Gateway", current_app.extensions[NAME])

@@ -1,0 +1,165 @@
+"""Virtual keys: `/key/…`, in LiteLLM's shapes where it has them.
+
+What changes keys takes `key` or `keys`, each a secret, a `token_id` or an alias; all of them have to exist
+before anything is changed. A key named by `key` is answered with its document, in which `key` is its
+`token_id` or, where a secret is new, that secret. Keys named by `keys` are answered with
+`{"keys": [document, …]}`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, cast
+
+from quart import Blueprint, Response
+
+from gatekeeper.admin.documents import answer, read_fields, read_object
+from gatekeeper.admin.gateway import gateway
+from gatekeeper.admin.problems import invalid
+from gatekeeper.admin.queries import DEFAULT_LIMIT, read_query
+from gatekeeper.keys.fields import parse_fields
+from gatekeeper.keys.listing import NEWEST_FIRST
+from gatekeeper.keys.record import KeyState, key_document
+from gatekeeper.keys.registry import UnknownKey
+
+blueprint = Blueprint("keys", __name__, url_prefix="/key")
+
+_NAME = "a key is named by its secret, its token_id or its alias"
+
+
+class Named(NamedTuple):
+    """The keys that a request names, each once, by `token_id`; `single` where it did so by `key`."""
+
+    token_ids: list[str]
+    single: bool
+
+
+@blueprint.post("/generate")
+async def generate() -> Response:
+    """Takes the fields of a key, all optional. Besides `regenerate` the only answer that has a secret."""
+    now = micros()
+    fields = parse_fields(await read_object(), now=now)
+    secret, state = await gateway().registry.create(fields, now=now, by=gateway().admin)
+    return answer(shown(state, secret))
+
+
+@blueprint.post("/update")
+async def update() -> Response:
+    """Sets the fields that are given and no other; null sets one back."""
+    body, now = await read_object(), micros()
+    named = take_named(body)
+    if len(named.token_ids) > 1 and body.get("key_alias") is not None:
+        raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
+    fields = parse_fields(body, now=now)
+
+    async def change(token_id: str) -> dict[str, Any]:
+        return shown(await gateway().registry.update(token_id, fields, now=now, by=gateway().admin))
+
+    return await change_all(named, change)
+
+
+@blueprint.post("/block")
+async def block() -> Response:
+    async def change(token_id: str) -> dict[str, Any]:
+        return shown(await gateway().registry.block(token_id, now=micros(), by=gateway().admin))
+
+    return await change_all(await read_named(), change)
+
+
+@blueprint.post("/unblock")
+async def unblock() -> Response:
+    async def change(token_id: str) -> dict[str, Any]:
+        return shown(await gateway().registry.unblock(token_id, now=micros(), by=gateway().admin))
+
+    return await change_all(await read_named(), change)
+
+
+@blueprint.post("/regenerate")
+async def regenerate() -> Response:
+    """New secrets, shown once; the old ones end. `token_id`, alias, spend and limits stay."""
+
+    async def change(token_id: str) -> dict[str, Any]:
+        secret, state = await gateway().registry.regenerate(token_id, now=micros(), by=gateway().admin)
+        return shown(state, secret)
+
+    return await change_all(await read_named(), change)
+
+
+@blueprint.post("/delete")
+async def delete() -> Response:
+    """`{"deleted_keys": [token_id, …]}`, for one key too. The calls made with them stay."""
+    named = await read_named()
+    for token_id in named.token_ids:
+        await gateway().registry.delete(token_id, now=micros(), by=gateway().admin)
+    return answer({"deleted_keys": named.token_ids})
+
+
+@blueprint.get("/info")
+async def info() -> Response:
+    name = read_query("key").key
+    if name is None:
+        raise invalid("key", f"`key` is missing: {_NAME}", "give it once")
+    state = living(name)
+    return answer({"key": state.record.token_id, "info": key_document(state)})
+
+
+@blueprint.get("/list")
+async def list_keys() -> Response:
+    """`q` is text found in alias, tags, user or group."""
+    query = read_query("q", "limit", "cursor", "sort")
+    page = gateway().registry.list(
+        micros(),
+        q=query.q,
+        limit=query.limit or DEFAULT_LIMIT,
+        cursor=query.cursor,
+        sort=query.sort or NEWEST_FIRST,
+    )
+    return answer({"keys": [key_document(state) for state in page.states], "next_cursor": page.next_cursor})
+
+
+def micros() -> int:
+    """Now, in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def shown(state: KeyState, secret: str | None = None) -> dict[str, Any]:
+    return {"key": secret or state.record.token_id, **key_document(state)}
+
+
+def living(name: str) -> KeyState:
+    """The key of this name. Raises UnknownKey."""
+    if state := gateway().registry.find(name, micros()):
+        return state
+    raise UnknownKey(name)
+
+
+async def read_named() -> Named:
+    """The keys named by a body that holds nothing else. Raises Problem, UnknownKey."""
+    return take_named(await read_fields("key", "keys"))
+
+
+def take_named(body: dict[str, Any]) -> Named:
+    """Takes the names of keys out of a body. Raises Problem, UnknownKey."""
+    given = {field: body.pop(field) for field in ("key", "keys") if field in body}
+    if len(given) != 1:
+        raise invalid("key", f"Name one key by `key`, or several by `keys`; {_NAME}", ["key", "keys"])
+    ((field, value),) = given.items()
+    names = [value] if field == "key" else value
+    if not _are_names(names):
+        raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for `keys` a list of texts")
+    ids = dict.fromkeys(living(name).record.token_id for name in names)
+    return Named(list(ids), single=field == "key")
+
+
+def _are_names(value: Any) -> bool:
+    return (
+        bool(value)
+        and isinstance(value, list)
+        and all(isinstance(name, str) and name for name in cast("list[Any]", value))
+    )
+
+
+async def change_all(named: Named, change: Callable[[str], Awaitable[dict[str, Any]]]) -> Response:
+    documents = [await change(token_id) for token_id in named.token_ids]
+    return answer(documents[0] if named.single else {"keys": documents})

@@ -1,0 +1,130 @@
+"""Every way in which the admin API says no, as one kind of document: RFC 9457, `application/problem+json`.
+
+`type` is `about:blank`, so `title` is the status code's own phrase and `detail` says what happened to whom
+and what is allowed. Further members point at the place: `field` (of the body, the query or the headers),
+`allowed`, `column` (of a filter, counted from 1).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from quart import Response, request
+from werkzeug.exceptions import HTTPException
+
+from gatekeeper.keys.fields import FieldError
+from gatekeeper.keys.registry import UnknownKey
+from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
+from gatekeeper.ledger.filters import FilterError
+
+log = structlog.get_logger()
+
+FRAMES = 5  # of a fault's trace that are logged
+
+
+class Problem(Exception):
+    """A "no" with its status. `members` go into the document, `headers` beside it; no secret is in either."""
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        title = HTTPStatus(self.status).phrase
+        known = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
+        return known | self.members
+
+
+def invalid(field: str, detail: str, allowed: str | list[str]) -> Problem:
+    """For a value that its place does not allow."""
+    return Problem(HTTPStatus.BAD_REQUEST, detail, field=field, allowed=allowed)
+
+
+async def answer_problem(error: Exception) -> Response:
+    """The answer to a request that ended with this exception."""
+    problem = problem_of(error)
+    response = Response(
+        msgspec.json.encode(problem.document()), problem.status, content_type="application/problem+json"
+    )
+    response.headers.update(problem.headers)
+    return response
+
+
+def problem_of(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case FieldError():
+            return invalid(error.field, str(error), error.allowed)
+        case FilterError():
+            return Problem(HTTPStatus.BAD_REQUEST, str(error), field="q", column=error.column)
+        case AliasTaken():
+            return Problem(HTTPStatus.CONFLICT, str(error), field="key_alias")
+        case SecretTaken():
+            return Problem(HTTPStatus.CONFLICT, str(error), field="key")
+        case UnknownKey():
+            return Problem(HTTPStatus.NOT_FOUND, str(error), field="key")
+        case StoreFailed():
+            log.error("key_store_failed", detail=str(error))
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; nothing was changed")
+        case HTTPException():
+            return _of_routing(error)
+        case _:
+            return _of_analytics(error) or _fault(error)
+
+
+def _of_analytics(error: Exception) -> Problem | None:
+    # Their modules bring DuckDB, which is not loaded before it is needed; when they raise, it is.
+    from gatekeeper.ledger.instance import AnalyticsError
+    from gatekeeper.ledger.readonly import SqlError
+
+    match error:
+        case SqlError():
+            return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
+        case AnalyticsError():
+            log.error("analytics_question_failed", detail=str(error))
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        case _:
+            return None
+
+
+def _of_routing(error: HTTPException) -> Problem:
+    """What Quart itself says no with: no such path or method, too large a body, a body that does not come."""
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            detail = f"There is nothing at {request.path}; GET / lists what there is"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = f"{request.path} does not take {request.method}; it takes {headers.get('Allow')}"
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            detail = "The body is too large: the admin API takes at most 1 MiB"
+        case _:
+            detail = error.description or HTTPStatus(status).description
+    return Problem(status, detail, headers=headers)
+
+
+def _fault(error: Exception) -> Problem:
+    """Ours. The log gets the places in the code and no message: what a value was may be a secret."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    log.error(
+        "admin_request_failed",
+        method=request.method,
+        path=request.path,
+        problem=type(error).__name__,
+        trace=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    )
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "This is a fault of the gateway, not of the request; its log has the event admin_request_failed",
+    )

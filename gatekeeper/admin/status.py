@@ -1,0 +1,80 @@
+"""Whether it lives and what it is: `/`, `/healthz`, `/readyz`. These ask for no key, so they tell no secret,
+no path and no name of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from quart import Blueprint, Response, request
+
+from gatekeeper.admin.documents import answer
+from gatekeeper.admin.gateway import NAME, gateway
+from gatekeeper.admin.problems import Problem
+from gatekeeper.admin.queries import read_query
+from gatekeeper.banner import version
+
+blueprint = Blueprint("status", __name__)
+
+LINKS = {
+    "keys": "/key/list",
+    "calls": "/calls",
+    "stream": "/calls/stream",
+    "spend": "/spend",
+    "models": "/models",
+    "prices": "/prices",
+    "audit": "/audit",
+    "health": "/healthz",
+    "readiness": "/readyz",
+}
+
+
+@blueprint.get("/")
+async def root() -> Response:
+    """`gemini` is what stands in place of Google's address; `upstream` is null in front of the sandbox."""
+    read_query()
+    settings = gateway().settings
+    return answer(
+        {
+            "name": NAME,
+            "version": version(),
+            "mode": settings.mode,
+            "sandbox": settings.sandbox,
+            "upstream": None if settings.sandbox else settings.upstream,
+            "gemini": f"{request.host_url}gemini",
+            "links": LINKS,
+        }
+    )
+
+
+@blueprint.get("/healthz")
+async def healthz() -> Response:
+    """That this is answered says it all."""
+    return answer({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+async def readyz() -> Response:
+    """Whether calls are taken. `reasons` say why not; `warnings` say what else is wrong."""
+    reasons, warnings = list(faults()), list(troubles())
+    if reasons:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "; ".join(reasons),
+            ready=False,
+            reasons=reasons,
+            warnings=warnings,
+        )
+    return answer({"ready": True, "reasons": reasons, "warnings": warnings})
+
+
+def faults() -> Iterator[str]:
+    if gateway().proxy.draining:
+        yield "the gateway is stopping and takes no new calls"
+    if gateway().ledger.journal.fault:
+        yield "the journal of calls cannot be written (is the disk full?)"
+
+
+def troubles() -> Iterator[str]:
+    if gateway().ledger.desk.fault:
+        yield "the analytics file cannot be written; calls are kept in the journal"

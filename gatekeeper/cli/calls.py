@@ -1,0 +1,168 @@
+"""`gatekeeper calls`: the calls of the ledger, live, searched, one whole, or all into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from gatekeeper.cli.gateway import Target, ask, on_gateway
+from gatekeeper.cli.help import InOrder, examples
+from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_cells, print_table, width
+from tui import call_columns, format  # noqa: A004 - the room's word for it
+from tui.call_text import call_text
+from tui.columns import Cell, Column
+from tui.documents import Call
+from tui.states import Tone, call_state
+
+T = TypeVar("T")
+
+FORMATS = ("csv", "ndjson", "parquet")
+TEXT_WIDTH = 100
+
+
+def which_calls(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds `--query`, `--since` and `--until`."""
+    for option in (
+        click.option("--until", metavar="TIME", help="Begun before: 1h, 2026-11-24, 2026-11-24T13:00Z."),
+        click.option("--since", metavar="TIME", help="Begun at or after; a span counts back from now."),
+        query_option,
+    ):
+        command = option(command)
+    return command
+
+
+query_option = click.option(
+    "--query",
+    "-q",
+    "q",
+    metavar="FILTER",
+    help="A filter: 'model:gemini-2.5* status:4xx -tag:ci cost:>0.01'.",
+)
+
+
+@click.group("calls", cls=InOrder, epilog=examples("calls tail --query status:>=400"))
+def command() -> None:
+    """Follow, search, show and export calls."""
+
+
+@command.command("tail", epilog=examples("calls tail --query 'tag:team-a -outcome:ok'", "calls tail --json"))
+@query_option
+@click.option("--json", "as_json", is_flag=True, help="Print each call as one line of JSON.")
+@on_gateway
+def tail(target: Target, q: str | None, as_json: bool) -> None:
+    """Print each call as it ends, until ctrl+c.
+
+    A connection that breaks is made again, and goes on where it broke.
+    """
+    from gatekeeper.cli.tail import follow, printed_as_json, printed_as_line
+
+    ask(target, lambda client: follow(client, q, printed_as_json if as_json else printed_as_line(width())))
+
+
+@command.command("list", epilog=examples("calls list --query model:gemini-2.5-pro --since 1h"))
+@which_calls
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Calls at most.")
+@click.option("--cursor", metavar="CURSOR", help="Go on where a list said that there are more.")
+@json_option
+@on_gateway
+def list_calls(
+    target: Target,
+    q: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> None:
+    """List finished calls, the newest first."""
+    answer = ask(target, lambda client: client.calls(q, since, until, limit, cursor))
+    if as_json:
+        emit(answer.raw)
+        return
+    print_table(COLUMNS, answer.value.calls)
+    note_gaps(answer.raw)
+    if answer.value.next_cursor:
+        note(f"There are more: --cursor {answer.value.next_cursor}")
+
+
+@command.command("show", epilog=examples("calls show 019ab8a0-5c1f-7cc3-9a52-0d8f3f1f2b11"))
+@click.argument("id")
+@json_option
+@on_gateway
+def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the contract's name
+    """Show all that is known of a call, with the arithmetic of its cost.
+
+    ID is what the answer's header x-gatekeeper-call-id says.
+    """
+    answer = ask(target, lambda client: client.call(id))
+    if as_json:
+        emit(answer.raw)
+        return
+    for line in call_text(answer.value, min(width(), TEXT_WIDTH), local_now()):
+        print_cells(line)
+    if answer.value.usage is not None:
+        import json
+
+        print_cells([("  usage as received", Tone.FAINT)])
+        for text in json.dumps(answer.value.usage, indent=2, ensure_ascii=False).splitlines():
+            print_cells([(f"  {text}", Tone.PLAIN)])
+
+
+@command.command("export", epilog=examples("calls export --since 30d --out calls.parquet"))
+@which_calls
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Else by the ending of FILE, else ndjson.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, allow_dash=True),
+    default="-",
+    metavar="FILE",
+    help="Where to; - is stdout.",
+)
+@on_gateway
+def export(
+    target: Target, q: str | None, since: str | None, until: str | None, form: str | None, out: Path
+) -> None:
+    """Write all finished calls, the newest first, as a file for other programs.
+
+    The columns are those of the analytics file.
+    """
+    from gatekeeper.cli.export import Question, export_calls
+
+    ending = out.suffix.removeprefix(".")
+    form = form or (ending if ending in FORMATS else "ndjson")
+    written = export_calls(target, Question(q, since, until), form, out)
+    note(f"{written:,} calls")
+
+
+def started_cell(call: Call) -> Cell:
+    at = call.started_at
+    return (f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else format.NOTHING), Tone.FAINT
+
+
+def state_cell(call: Call) -> Cell:
+    state = call_state(call, local_now())
+    return str(state), state.tone
+
+
+def local_now() -> datetime:
+    return datetime.now().astimezone()
+
+
+COLUMNS: tuple[Column[Call], ...] = (
+    Column("started", 0, started_cell),
+    Column("id", 0, lambda call: (call.id, Tone.PLAIN)),
+    Column("key", 0, call_columns.key_cell),
+    Column("model", 0, call_columns.model_cell),
+    Column("action", 0, call_columns.action_cell),
+    Column("status", 0, state_cell),
+    call_columns.TOTAL,
+    call_columns.IN,
+    call_columns.CACHED,
+    call_columns.OUT,
+    call_columns.COST,
+    Column("tags", 0, call_columns.tags_cell),
+)

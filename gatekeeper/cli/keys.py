@@ -1,0 +1,193 @@
+"""`gatekeeper keys`: virtual keys, over the admin API. A key is named by its alias, its id or its secret."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from gatekeeper.cli.failure import Failure, Status
+from gatekeeper.cli.gateway import Target, ask, on_gateway
+from gatekeeper.cli.help import examples
+from gatekeeper.cli.key_options import field_options
+from gatekeeper.cli.key_text import key_facts
+from gatekeeper.cli.output import emit, harmless, json_option, note, print_facts, print_table, width
+from tui.documents import Answer, Key, Keys, NewKey
+from tui.key_columns import key_columns
+
+if TYPE_CHECKING:
+    from tui.client import Client
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secret and nothing else.")
+
+
+@click.group("keys", epilog=examples("keys create --alias me --max-budget 10 --budget-duration 30d"))
+def command() -> None:
+    """Make, list, change, block and delete virtual keys.
+
+    A key is named by its alias, its id or its secret.
+    """
+
+
+@command.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))
+@field_options
+@click.option(
+    "--secret", metavar="SECRET", help="The secret itself, at least 16 characters; else one is made."
+)
+@click.option("--blocked", is_flag=True, help="Make it blocked.")
+@quiet_option
+@json_option
+@on_gateway
+def create(
+    target: Target, fields: dict[str, object], secret: str | None, blocked: bool, quiet: bool, as_json: bool
+) -> None:
+    """Make a key. Its secret is shown this once."""
+    if secret:
+        fields["key"] = secret
+    if blocked:
+        fields["blocked"] = True
+    print_new(ask(target, lambda client: client.key_generate(fields)), quiet, as_json)
+
+
+@command.command("rotate", epilog=examples("keys rotate ci --quiet"))
+@click.argument("name")
+@quiet_option
+@json_option
+@on_gateway
+def rotate(target: Target, name: str, quiet: bool, as_json: bool) -> None:
+    """Give a key a new secret, shown this once. The old one ends now."""
+    print_new(ask(target, lambda client: client.key_regenerate(name)), quiet, as_json)
+
+
+@command.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
+@click.option("--query", "-q", "q", metavar="TEXT", help="Only keys with this in alias, tags, user or group.")
+@click.option(
+    "--sort", metavar="FIELD", help="key_alias, created_at, expires, last_used_at or spend; -FIELD: down."
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Keys at most.")
+@click.option("--cursor", metavar="CURSOR", help="Go on where a list said that there are more.")
+@json_option
+@on_gateway
+def list_keys(
+    target: Target, q: str | None, sort: str | None, limit: int, cursor: str | None, as_json: bool
+) -> None:
+    """List keys with what they spent of their budgets."""
+    answer = ask(target, lambda client: client.keys(q, limit, cursor, sort))
+    if as_json:
+        emit(answer.raw)
+        return
+    print_table(key_columns(width(), local_now), answer.value.keys)
+    if answer.value.next_cursor:
+        note(f"There are more: --cursor {answer.value.next_cursor}")
+
+
+@command.command("show", epilog=examples("keys show ci"))
+@click.argument("name")
+@json_option
+@on_gateway
+def show(target: Target, name: str, as_json: bool) -> None:
+    """Show all that is known of a key."""
+    answer = ask(target, lambda client: client.key_info(name))
+    if as_json:
+        emit(answer.raw)
+    else:
+        print_facts(key_facts(answer.value.info, local_now()))
+
+
+@command.command("edit", epilog=examples("keys edit ci --max-budget 20 --rpm ''"))
+@click.argument("name")
+@field_options
+@json_option
+@on_gateway
+def edit(target: Target, name: str, fields: dict[str, object], as_json: bool) -> None:
+    """Change what is given and nothing else. An empty value takes a limit away: --rpm ''."""
+    if not fields:
+        raise click.UsageError(
+            "There is nothing to change: give at least one option", click.get_current_context()
+        )
+    change(target, as_json, "changed", lambda client: client.key_update(name, fields))
+
+
+@command.command("block", epilog=examples("keys block ci"))
+@click.argument("names", nargs=-1, required=True)
+@json_option
+@on_gateway
+def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
+    """Refuse all calls of a key from now on."""
+    change(target, as_json, "blocked", lambda client: client.key_block(*names))
+
+
+@command.command("unblock", epilog=examples("keys unblock ci"))
+@click.argument("names", nargs=-1, required=True)
+@json_option
+@on_gateway
+def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
+    """Take calls of a blocked key again."""
+    change(target, as_json, "unblocked", lambda client: client.key_unblock(*names))
+
+
+@command.command("delete", epilog=examples("keys delete ci --yes"))
+@click.argument("names", nargs=-1, required=True)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@json_option
+@on_gateway
+def delete(target: Target, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete a key for good. The calls that it made stay."""
+    labels = ask(target, lambda client: labels_of(client, names))
+    if not yes and not confirmed(f"Delete for good: {', '.join(labels)}?"):
+        raise Failure("nothing was deleted", Status.REFUSED)
+    change(target, as_json, "deleted", lambda client: client.key_delete(*names), labels)
+
+
+async def labels_of(client: Client, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What people call these keys: a name may be a secret, which is not to be shown."""
+    return tuple([(await client.key_info(name)).value.info.label for name in names])
+
+
+def confirmed(question: str) -> bool:
+    """Raises Failure where nobody is there to answer."""
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        raise Failure("nobody answered, so nothing was deleted: add --yes", Status.USAGE)
+    return answer.strip().lower() in ("y", "yes")
+
+
+def change(
+    target: Target,
+    as_json: bool,
+    done: str,
+    request: Callable[[Client], Awaitable[Answer[object]]],
+    labels: Sequence[str] = (),
+) -> None:
+    """Asks for a change, and says of each key that it was made; `labels` where the answer names none."""
+    answer = ask(target, request)
+    if as_json:
+        emit(answer.raw)
+        return
+    for label in labels or [key.label for key in keys_in(answer.raw)]:
+        print(f"{done} {harmless(label)}")
+
+
+def keys_in(document: bytes) -> tuple[Key, ...]:
+    """The keys of an answer, which is one key's document or has several as `keys`."""
+    return msgspec.json.decode(document, type=Keys).keys or (msgspec.json.decode(document, type=Key),)
+
+
+def print_new(answer: Answer[NewKey], quiet: bool, as_json: bool) -> None:
+    """The one time that the secret is shown; the rest of what is said goes where no script reads it."""
+    if as_json:
+        emit(answer.raw)
+    elif quiet:
+        print(answer.value.key)
+    else:
+        print_facts(key_facts(answer.value, local_now()))
+        note("Keep the key now: it is not shown again.")
+
+
+def local_now() -> datetime:
+    return datetime.now().astimezone()

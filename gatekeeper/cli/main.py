@@ -1,0 +1,132 @@
+"""The command `gatekeeper`: which commands there are, and how a run of one ends.
+
+The commands' modules are imported only when one of them runs: `gatekeeper --help` has to answer at once, so
+what it says of them stands here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from gatekeeper.cli.failure import INTERRUPTED, Failure, Status
+from gatekeeper.cli.help import examples
+
+COMMANDS = {
+    "serve": "Run the gateway.",
+    "sandbox": "Run the simulated Gemini API alone.",
+    "tui": "Watch calls, spend and keys in the terminal.",
+    "keys": "Make, list, change, block and delete virtual keys.",
+    "calls": "Follow, search, show and export calls.",
+    "spend": "Sum up spend by tag, model, key, user, day or hour.",
+    "sql": "Ask the analytics file in SQL.",
+    "prices": "Show the price catalogue, or price one call.",
+    "doctor": "Check the set-up, and say what to do.",
+    "config": "Print every setting in force, and where it came from.",
+}
+
+PROG = "gatekeeper"
+
+
+class ReaderLeft(Exception):
+    """What read our output has seen enough, as `head` does."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports `gatekeeper.cli.NAME` when its command is asked for, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"gatekeeper.cli.{cmd_name}").command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, which would end with the status 1 where the reader of our output has left."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderLeft from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, epilog=examples("serve --sandbox"))
+@click.version_option(package_name="gatekeeper-gemini", prog_name=PROG, message="%(prog)s %(version)s")
+def gatekeeper() -> None:
+    """A gateway for Google's Gemini API: virtual keys, an exact ledger, a terminal application."""
+
+
+def main() -> None:
+    """The entry point."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Runs one command. Returns the exit status; whatever went wrong has been told on stderr."""
+    try:
+        status = gatekeeper.main(args, prog_name=PROG, standalone_mode=False)
+        sys.stdout.flush()
+    except Failure as failure:
+        tell(str(failure))
+        return failure.status
+    except click.ClickException as failure:
+        tell_usage(failure)
+        return failure.exit_code
+    except click.Abort:  # ctrl+c
+        return INTERRUPTED
+    except (ReaderLeft, BrokenPipeError):
+        return reader_left()
+    except Exception as fault:  # noqa: BLE001 - the last boundary: a person reads what comes out of it
+        return own_fault(fault)
+    return status if isinstance(status, int) else Status.FINE
+
+
+def tell(message: str) -> None:
+    print(f"{PROG}: {message.strip().rstrip('.')}.", file=sys.stderr)
+
+
+def tell_usage(failure: click.ClickException) -> None:
+    """What is wrong with the arguments; for a group without a command, what commands there are."""
+    if isinstance(failure, NoArgsIsHelpError):
+        failure.show()
+    elif isinstance(failure, click.UsageError) and failure.ctx:
+        tell(f"{failure.format_message().rstrip('.')}. See {failure.ctx.command_path} --help")
+    else:
+        tell(failure.format_message())
+
+
+def reader_left() -> int:
+    """That is no fault. What is buffered goes nowhere, or the interpreter would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Status.FINE
+
+
+def own_fault(fault: Exception) -> int:
+    """One line, without the fault's own text: that may quote a secret."""
+    if os.environ.get("GATEKEEPER_DEBUG"):
+        traceback.print_exception(fault)
+    else:
+        at = traceback.extract_tb(fault.__traceback__)[-1]
+        where = f"{Path(at.filename).name}, line {at.lineno}"
+        tell(
+            f"this is a fault of its own: {type(fault).__name__} in {where}. "
+            "Run it again with GATEKEEPER_DEBUG=1 to see more, and report that"
+        )
+    return Status.FAULT

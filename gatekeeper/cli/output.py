@@ -1,0 +1,123 @@
+"""What commands print: documents as they came, text in tones, and tables as wide as what is in them.
+
+Colour only where a terminal shows it and NO_COLOR (https://no-color.org) is not set. What others wrote (tags,
+paths, user agents) is shown without its control characters: they would command the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.cells import cell_len
+
+from tui.columns import Cell, Column, padded
+from tui.states import Tone
+
+T = TypeVar("T")
+
+GAP = "  "
+WIDE = 160  # columns where there is no terminal to be narrow
+
+STYLES: dict[Tone, dict[str, Any]] = {
+    Tone.FAINT: {"dim": True},
+    Tone.ACCENT: {"fg": "cyan"},
+    Tone.FINE: {"fg": "green"},
+    Tone.WAITING: {"fg": "blue"},
+    Tone.LIMIT: {"fg": "yellow"},
+    Tone.ERROR: {"fg": "red"},
+}
+
+
+class Answered(msgspec.Struct):
+    """What an answer says of itself."""
+
+    partial: bool = False
+
+
+def json_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds `--json`, which the command gets as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the API's document, unchanged.")(
+        command
+    )
+
+
+def emit(document: bytes) -> None:
+    """A JSON document, byte for byte."""
+    click.echo(document)
+
+
+def note_gaps(document: bytes) -> None:
+    """Tells where an answer leaves out what lies in the analytics file, because another program has it."""
+    if msgspec.json.decode(document, type=Answered).partial:
+        note("These are not all calls: another program has the analytics file.")
+
+
+def note(text: str) -> None:
+    """What a person should know and no script reads: on stderr."""
+    click.echo(text, err=True)
+
+
+def width() -> int:
+    """Cells in a line."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+
+
+@cache
+def coloured() -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def paint(text: str, tone: Tone) -> str:
+    return click.style(text, **STYLES[tone]) if coloured() and tone in STYLES else text
+
+
+def harmless(text: str) -> str:
+    """Without control characters."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def print_cells(cells: Iterable[Cell]) -> None:
+    """One line of toned texts."""
+    line = [(harmless(text), tone) for text, tone in cells]
+    while line and not line[-1][0].strip():
+        line.pop()
+    if line:
+        line[-1] = (line[-1][0].rstrip(), line[-1][1])
+    click.echo("".join(paint(text, tone) for text, tone in line))
+
+
+def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None = None) -> None:
+    """Each column as wide as its widest cell, whatever the column says; `last` is set off below."""
+    body = [[column.cell(row) for column in columns] for row in rows]
+    foot = [[column.cell(last) for column in columns]] if last is not None else []
+    heads = [[(column.title, Tone.FAINT) for column in columns]]
+    whole = [[(harmless(text), tone) for text, tone in line] for line in (*heads, *body, *foot)]
+    widths = [max(cell_len(line[number][0]) for line in whole) for number in range(len(columns))]
+    for line in whole[: len(whole) - len(foot)]:
+        print_row(columns, widths, line)
+    if foot:
+        print(paint(GAP.join("─" * size for size in widths), Tone.FAINT))
+        print_row(columns, widths, whole[-1])
+
+
+def print_row(columns: Sequence[Column[T]], widths: Sequence[int], line: Sequence[Cell]) -> None:
+    cells: list[Cell] = []
+    for column, size, (text, tone) in zip(columns, widths, line, strict=True):
+        cells += [(padded(text, size, column.right), tone), (GAP, Tone.PLAIN)]
+    print_cells(cells)
+
+
+def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
+    """Names and what they stand for; those that stand for nothing are left out."""
+    known = [(name, value) for name, value in facts if value]
+    size = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        print_cells([(name.ljust(size) + GAP, Tone.FAINT), (value, Tone.PLAIN)])

@@ -1,0 +1,108 @@
+"""`gatekeeper spend`: sums by one or two groups, with a bar for each."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import click
+
+from gatekeeper.cli.calls import which_calls
+from gatekeeper.cli.gateway import Target, ask, on_gateway
+from gatekeeper.cli.help import examples
+from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_table
+from tui import format  # noqa: A004 - the room's word for it
+from tui.call_columns import PLACES
+from tui.columns import Cell, Column
+from tui.documents import Spend, SpendRow
+from tui.states import Tone
+
+BAR = 20
+UNPRICED = "See them: gatekeeper calls list --query '-cost:>=0'"
+
+
+@click.command(
+    "spend", epilog=examples("spend --by tag --since 30d", "spend --by day,model --query tag:team-a --json")
+)
+@click.option(
+    "--by",
+    default="tag",
+    show_default=True,
+    metavar="GROUP[,GROUP]",
+    help="One or two of tag, model, key, user, day, hour.",
+)
+@which_calls
+@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
+@json_option
+@on_gateway
+def command(
+    target: Target, by: str, q: str | None, since: str | None, until: str | None, limit: int, as_json: bool
+) -> None:
+    """Sum up what calls cost, as a table with bars.
+
+    A call with several tags counts under each; the total counts it once.
+    """
+    answer = ask(target, lambda client: client.spend(by, since, until, q, limit))
+    if as_json:
+        emit(answer.raw)
+        return
+    groups = [] if by == "none" else by.split(",")
+    total = answer.value.total
+    print_table(columns(groups, answer.value), answer.value.rows if groups else (), total)
+    note_gaps(answer.raw)
+    if total.unpriced_calls:
+        note(f"Calls whose price is unknown are in no sum: {total.unpriced_calls:,}. {UNPRICED}")
+
+
+def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
+    """The groups, then what they come to. Bars are against the dearest row."""
+    total = spend.total
+    dearest = max((cost(row) for row in spend.rows), default=Decimal(0))
+
+    def name(group: str, number: int) -> Column[SpendRow]:
+        title = "total" if number == 0 else ""
+        return Column(
+            group, 0, lambda row: group_cell(row, group) if row is not total else (title, Tone.PLAIN)
+        )
+
+    def bar(row: SpendRow) -> Cell:
+        return ("" if row is total else format.bar(format.share(cost(row), dearest), BAR)), Tone.ACCENT
+
+    def share(row: SpendRow) -> Cell:
+        return format.percent(format.share(cost(row), total.cost_usd)), Tone.PLAIN
+
+    return [
+        *(name(group, number) for number, group in enumerate(groups)),
+        Column("cost", 0, cost_cell, right=True),
+        Column("", 0, bar),
+        Column("share", 0, share, right=True),
+        *NUMBERS,
+    ]
+
+
+def cost(row: SpendRow) -> Decimal:
+    return row.cost_usd or Decimal(0)
+
+
+def group_cell(row: SpendRow, group: str) -> Cell:
+    value: str | None = getattr(row, group)
+    return (f"no {group}", Tone.FAINT) if value is None else (value, Tone.PLAIN)
+
+
+def cost_cell(row: SpendRow) -> Cell:
+    """Where not one price is known, neither is the sum."""
+    known = row.cost_usd if row.cost_usd or not row.unpriced_calls else None
+    return format.at_point(format.money(known), PLACES), Tone.LIMIT if known is None else Tone.PLAIN
+
+
+def count_cell(number: int, tone: Tone) -> Cell:
+    return format.count(number), tone if number else Tone.FAINT
+
+
+NUMBERS: tuple[Column[SpendRow], ...] = (
+    Column("calls", 0, lambda row: count_cell(row.calls, Tone.PLAIN), right=True),
+    Column("errors", 0, lambda row: count_cell(row.errors, Tone.ERROR), right=True),
+    Column("in", 0, lambda row: (format.tokens(row.prompt_tokens), Tone.PLAIN), right=True),
+    Column("cached", 0, lambda row: (format.tokens(row.cached_tokens), Tone.PLAIN), right=True),
+    Column("out", 0, lambda row: (format.tokens(row.output_tokens), Tone.PLAIN), right=True),
+    Column("unpriced", 0, lambda row: count_cell(row.unpriced_calls, Tone.LIMIT), right=True),
+)

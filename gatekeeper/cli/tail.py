@@ -1,0 +1,83 @@
+"""Follows the gateway's stream through lost connections and restarts, and prints what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from datetime import datetime
+from itertools import chain, repeat
+
+import msgspec
+
+from gatekeeper.cli.output import emit, note, print_cells
+from tui.call_columns import call_columns
+from tui.client import Client
+from tui.columns import cells, fit, heads
+from tui.documents import Call, CallFinished, StreamEvent, StreamGap
+from tui.errors import Faulty, Unreachable
+from tui.states import Tone
+
+Print = Callable[[CallFinished], None]
+
+
+def waits() -> Iterator[float]:
+    """Seconds before each new try; a gateway that restarts is back within the first few."""
+    return chain((0.5, 1.0, 2.0, 4.0), repeat(8.0))
+
+
+async def follow(client: Client, q: str | None, show: Print) -> None:
+    """Prints each call as it ends, for ever. What was missed in between is told on stderr.
+
+    Raises ApiError where no new try would help, and where the very first connection cannot be made.
+    """
+    pause, last_id, connected = waits(), None, False
+
+    def opened() -> None:
+        nonlocal pause, connected
+        if connected:
+            note("Connected again.")
+        pause, connected = waits(), True
+
+    while True:
+        trouble = f"The gateway at {client.url} has ended the connection."
+        try:
+            async with aclosing(client.stream(q, last_id, opened)) as events:
+                async for event in events:
+                    last_id = event.id or last_id
+                    take(event, show)
+        except (Unreachable, Faulty) as error:
+            if not connected:
+                raise
+            trouble = str(error)
+        wait = next(pause)
+        note(f"{trouble} Next try in {wait:g} s.")
+        await asyncio.sleep(wait)
+
+
+def take(event: StreamEvent, show: Print) -> None:
+    match event:
+        case CallFinished():
+            show(event)
+        case StreamGap():
+            note(f"{event.value.missed:,} events were missed here: `gatekeeper calls list` has their calls.")
+        case _:
+            pass
+
+
+def printed_as_json(event: CallFinished) -> None:
+    """One line: what Google sent may have line ends between its members."""
+    emit(msgspec.json.format(event.raw.encode(), indent=-1))
+
+
+def printed_as_line(width: int) -> Print:
+    """Prints the columns that fit into `width` cells, with their titles above the first."""
+    columns = call_columns(width, lambda: datetime.now().astimezone())
+    widths = fit(columns, width)
+    print_cells([(heads(columns, widths), Tone.FAINT)])
+
+    def show(event: CallFinished) -> None:
+        call: Call = event.value
+        print_cells(cells(columns, widths, call))
+
+    return show

@@ -1,0 +1,147 @@
+"""A gateway with calls in its ledger, and its admin API over HTTP. Calls are put in where the proxy would put
+them, through the ledger, so that what is tested is everything from there to the answer's bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+from uuid_utils import uuid7
+
+from gatekeeper.admin.gateway import Gateway
+from gatekeeper.app import Gatekeeper
+from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.store import SqliteKeyStore
+from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.logs import ServerLog
+from gatekeeper.prices import load_catalogue
+from gatekeeper.proxy.door import Proxy
+from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.settings import load
+
+UPSTREAM = "http://127.0.0.1:9"  # nobody is there, and nobody asks
+MASTER = "master-of-the-tests"
+NOON = 1_750_852_800_000_000  # 2025-06-25T12:00:00Z
+USAGE = {"promptTokenCount": 1204, "candidatesTokenCount": 331, "totalTokenCount": 1535}
+
+
+class Admin:
+    """The gateway under test: `calls` come in at one end, answers out of the other."""
+
+    def __init__(self, app: Gatekeeper, client: httpx2.AsyncClient, stop: trio.Event) -> None:
+        self.app = app
+        self.gateway = app.gateway
+        self.ledger = app.gateway.ledger
+        self.client = client
+        self.stop = stop
+
+    def start(self, **fields: Any) -> Call:
+        """A call that has begun."""
+        known: dict[str, Any] = {
+            "id": str(uuid7()),
+            "started_at": NOON,
+            "key_id": "open",
+            "method": "POST",
+            "path": "/v1beta/models/gemini-2.5-flash:generateContent",
+            "action": "generateContent",
+            "model": "gemini-2.5-flash",
+        }
+        call = Call(**known | fields)
+        self.ledger.begin(call)
+        return call
+
+    def end(self, call: Call, **fields: Any) -> Call:
+        usual = {"status": 200, "outcome": Outcome.OK, "duration_ms": 1500.0, "first_byte_ms": 250.0}
+        for name, value in (usual | fields).items():
+            setattr(call, name, value)
+        self.ledger.end(call)
+        return call
+
+    def finish(self, **fields: Any) -> Call:
+        """A call that has begun and ended."""
+        return self.end(self.start(), **fields)
+
+    def priced(self, **fields: Any) -> Call:
+        """1,204 tokens in at $0.30 and 331 out at $2.50 for a million."""
+        return self.finish(
+            **{
+                "model_version": "gemini-2.5-flash",
+                "prompt_tokens": 1204,
+                "output_tokens": 331,
+                "total_tokens": 1535,
+                "usage": msgspec.Raw(json.dumps(USAGE, indent=2).encode()),
+                "cost_pico": 1_188_700_000,
+                "price_version": self.gateway.catalogue.version,
+            }
+            | fields
+        )
+
+    async def get(self, path: str, **params: Any) -> Any:
+        response = await self.client.get(path, params=params)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def post(self, path: str, body: object = None) -> Any:
+        response = await self.client.post(path, content=b"" if body is None else msgspec.json.encode(body))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@asynccontextmanager
+async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
+    """All of a gateway that the admin API stands on, behind Hypercorn on a loopback port."""
+    settings = load({"data": data, "upstream": UPSTREAM}, environ)
+    store = SqliteKeyStore(settings.keys_file)
+    registry = Registry(store)
+    await registry.load()
+    ledger = Ledger(data, settings.timezone)
+    proxy = Proxy(settings, Upstream(UPSTREAM, connect_timeout=1), registry, ledger, load_catalogue())
+    app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
+    config, stop = Config(), trio.Event()
+    config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], ServerLog, 10.0
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ledger.run)
+            async with trio.open_nursery() as server:
+                (url,) = await server.start(partial(hypercorn_serve, app, config, shutdown_trigger=stop.wait))
+                async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
+                    yield Admin(app, client, stop)
+                ledger.live.close()
+                stop.set()
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await ledger.close()
+            store.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Admin]]:
+    """A gateway with the settings of this environment, given by name."""
+    return lambda **environ: running(tmp_path, environ)
+
+
+@pytest.fixture
+async def admin(serve: Any) -> AsyncIterator[Admin]:
+    """In open mode."""
+    async with serve() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def guarded(serve: Any) -> AsyncIterator[Admin]:
+    """With a master key, which its client shows."""
+    async with serve(GATEKEEPER_MASTER_KEY=MASTER) as gateway:
+        gateway.client.headers["Authorization"] = f"Bearer {MASTER}"
+        yield gateway

@@ -1,0 +1,119 @@
+"""Calls over HTTP: the list, and one call with its arithmetic."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+from uuid_utils import uuid7
+
+from gatekeeper.ledger.entry import COLUMNS, Outcome
+
+
+async def ids(admin, **params):
+    return [call["id"] for call in (await admin.get("/calls", **params))["calls"]]
+
+
+async def test_a_call_is_listed_the_moment_it_has_ended(admin):
+    running = admin.start()
+    assert await ids(admin) == []
+    admin.end(running)
+    (call,) = (await admin.get("/calls"))["calls"]
+    assert call["id"] == running.id
+    assert list(call) == list(COLUMNS)
+
+
+async def test_a_call_reads_as_the_columns_say(admin):
+    admin.priced(tags=["checkout", "eu"])
+    (call,) = (await admin.get("/calls"))["calls"]
+    assert call["started_at"] == "2025-06-25T12:00:00.000000Z"
+    assert call["cost_usd"] == "0.001188700000"
+    assert call["usage"] == {"promptTokenCount": 1204, "candidatesTokenCount": 331, "totalTokenCount": 1535}
+    assert call["tags"] == ["checkout", "eu"]
+    assert call["thoughts_tokens"] is None
+
+
+async def test_pages_hold_every_call_once_newest_first(admin):
+    made = [admin.finish().id for _ in range(5)]
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = await admin.get("/calls", limit=2, cursor=cursor)
+        pages.append([call["id"] for call in page["calls"]])
+        cursor = page["next_cursor"]
+    assert pages == [[made[4], made[3]], [made[2], made[1]], [made[0]]]
+
+
+async def test_a_page_that_is_just_full_is_the_last(admin):
+    admin.finish()
+    assert (await admin.get("/calls", limit=1))["next_cursor"] is None
+
+
+async def test_calls_are_chosen_by_filter_and_time(admin):
+    old = admin.end(admin.start(started_at=1_000_000), tags=["a, b"])
+    new = admin.finish(status=429, outcome=Outcome.UPSTREAM_ERROR)
+    assert await ids(admin, q="status:4xx") == [new.id]
+    assert await ids(admin, q='tag:"a, b"') == [old.id]
+    assert await ids(admin, since="2025-06-25") == [new.id]
+    assert await ids(admin, until="2025-06-25T12:00:00Z") == [old.id]
+    assert await ids(admin, since="1h") == []
+    assert await ids(admin, q="", since="") == [new.id, old.id]
+
+
+async def test_a_call_in_flight_is_shown_as_far_as_it_has_come(admin):
+    running = admin.start(model="gemini-2.5-pro")
+    call = await admin.get(f"/calls/{running.id}")
+    assert (call["model"], call["outcome"], call["cost"]) == ("gemini-2.5-pro", None, None)
+    admin.end(running)
+    assert (await admin.get(f"/calls/{running.id}"))["outcome"] == "ok"
+
+
+async def test_one_call_has_its_usage_as_received_and_the_arithmetic_of_its_cost(admin):
+    call = await admin.get(f"/calls/{admin.priced().id}")
+    assert call["usage"]["promptTokenCount"] == 1204
+    assert call["cost_usd"] == "0.001188700000"
+    assert call["cost"]["cost_usd"] == "0.0011887"
+    assert [(line["component"], line["quantity"], line["usd"]) for line in call["cost"]["lines"]] == [
+        ("input_text", "1204", "0.0003612"),
+        ("output_text", "331", "0.0008275"),
+    ]
+    assert call["cost"]["price_version"] == call["price_version"]
+    assert call["cost"]["notes"] == []
+
+
+async def test_the_arithmetic_follows_the_tier_and_the_model_that_served(admin):
+    call = admin.priced(service_tier="batch", model="gemini-flash-latest")
+    cost = (await admin.get(f"/calls/{call.id}"))["cost"]
+    assert (cost["model"], cost["cost_usd"]) == ("gemini-2.5-flash", "0.00059435")
+
+
+async def test_a_call_of_another_catalogue_says_so_in_the_notes(admin):
+    call = admin.priced(price_version="2020-01-01")
+    (note,) = (await admin.get(f"/calls/{call.id}"))["cost"]["notes"]
+    assert "2020-01-01" in note
+
+
+async def test_a_call_without_a_known_price_has_no_lines_and_the_reason(admin):
+    call = admin.priced(model_version="gemini-99-ultra", cost_pico=None)
+    cost = (await admin.get(f"/calls/{call.id}"))["cost"]
+    assert (cost["cost_usd"], cost["lines"]) == (None, [])
+    assert "gemini-99-ultra" in cost["notes"][-1]
+
+
+async def test_a_refused_call_has_no_arithmetic(admin):
+    call = admin.finish(status=403, outcome=Outcome.REFUSED, cost_pico=0)
+    shown = await admin.get(f"/calls/{call.id}")
+    assert (shown["cost_usd"], shown["cost"]) == ("0.000000000000", None)
+
+
+async def test_an_id_nobody_has_is_not_found(admin):
+    for call_id in (str(uuid7()), "nonsense", str(UUID(int=0))):
+        response = await admin.client.get(f"/calls/{call_id}")
+        assert response.status_code == 404
+        assert call_id in response.json()["detail"]
+
+
+async def test_answers_are_json_that_nobody_stores(admin):
+    response = await admin.client.get("/calls")
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert msgspec.json.decode(response.content) == {"calls": [], "next_cursor": None}

@@ -1,0 +1,141 @@
+"""Keys over HTTP, from their making to their end."""
+
+from __future__ import annotations
+
+import pytest
+
+SECRET = "sk-chosen-by-somebody"
+
+
+async def test_a_key_without_wishes_is_made_from_an_empty_body(admin):
+    key = await admin.post("/key/generate")
+    assert key["key"].startswith("sk-")
+    assert key["key_name"] == f"sk-...{key['key'][-4:]}"
+    assert key["token_id"].startswith("key_")
+    assert (key["key_alias"], key["expires"], key["spend"]) == (None, None, "0.000000000000")
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json", "application/x-www-form-urlencoded"])
+async def test_a_body_is_json_whatever_its_content_type_says(admin, content_type):
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await admin.client.post("/key/generate", content=b' {"key_alias": "ann"} ', headers=headers)
+    assert answer.json()["key_alias"] == "ann"
+
+
+async def test_every_field_of_a_new_key_is_answered(admin):
+    wishes = {
+        "key": SECRET,
+        "key_alias": "web",
+        "models": ["gemini-2.5*"],
+        "max_budget": "12.5",
+        "budget_duration": "30d",
+        "rpm_limit": 60,
+        "tags": ["eu"],
+        "metadata": {"team": {"name": "Ä"}},
+        "user_id": "u-1",
+        "allowed_routes": ["generateContent"],
+        "blocked": False,
+        "group": "g",
+        "on_disconnect": "finish",
+    }
+    key = await admin.post("/key/generate", wishes)
+    assert key["max_budget"] == "12.500000000000"
+    assert key["budget_reset_at"].endswith("Z")
+    assert {**wishes, "max_budget": key["max_budget"]}.items() <= key.items()
+
+
+async def test_a_key_answers_to_its_secret_its_id_and_its_alias_and_never_shows_the_secret_again(admin):
+    made = await admin.post("/key/generate", {"key": SECRET, "key_alias": "web"})
+    for name in (SECRET, made["token_id"], "web"):
+        answer = await admin.client.get("/key/info", params={"key": name})
+        assert answer.json()["key"] == answer.json()["info"]["token_id"] == made["token_id"]
+        assert SECRET not in answer.text
+    for path in ("/key/list", "/audit"):
+        assert SECRET not in (await admin.client.get(path)).text
+
+
+async def test_an_update_sets_what_is_given_and_no_more(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web", "rpm_limit": 5, "tags": ["a"]})
+    updated = await admin.post("/key/update", {"key": "web", "rpm_limit": None, "key_alias": "front"})
+    assert updated == {**made, "key": made["token_id"], "rpm_limit": None, "key_alias": "front"}
+    assert (await admin.get("/key/info", key="front"))["info"]["rpm_limit"] is None
+
+
+async def test_several_keys_change_at_once(admin):
+    ids = [(await admin.post("/key/generate"))["token_id"] for _ in range(2)]
+    blocked = (await admin.post("/key/block", {"keys": [*ids, ids[0]]}))["keys"]
+    assert [(key["token_id"], key["blocked"]) for key in blocked] == [(ids[0], True), (ids[1], True)]
+    tagged = (await admin.post("/key/update", {"keys": ids, "tags": ["x"]}))["keys"]
+    assert [key["tags"] for key in tagged] == [["x"], ["x"]]
+    assert [key["blocked"] for key in (await admin.post("/key/unblock", {"keys": ids}))["keys"]] == [
+        False
+    ] * 2
+
+
+async def test_a_batch_with_one_unknown_key_changes_nothing(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    for verb in ("update", "block", "regenerate", "delete"):
+        answer = await admin.client.post(f"/key/{verb}", json={"keys": ["web", "nobody"]})
+        assert answer.status_code == 404
+        assert "nobody" in answer.json()["detail"]
+    assert (await admin.get("/key/info", key=made["key"]))["info"]["blocked"] is False
+
+
+async def test_regenerate_ends_the_old_secret_and_keeps_the_rest(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    fresh = await admin.post("/key/regenerate", {"key": "web"})
+    assert fresh["key"] != made["key"]
+    assert fresh["token_id"] == made["token_id"]
+    assert (await admin.client.get("/key/info", params={"key": made["key"]})).status_code == 404
+    assert (await admin.get("/key/info", key=fresh["key"]))["key"] == made["token_id"]
+
+
+async def test_deleted_keys_are_told_by_id_and_gone(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    assert await admin.post("/key/delete", {"key": made["key"]}) == {"deleted_keys": [made["token_id"]]}
+    assert (await admin.get("/key/list"))["keys"] == []
+    await admin.post("/key/generate", {"key_alias": "web"})  # the alias is free again
+
+
+async def test_the_list_is_searched_sorted_and_paged(admin):
+    for alias in ("ann", "bob", "cid"):
+        await admin.post("/key/generate", {"key_alias": alias, "tags": ["eu"] if alias != "bob" else []})
+
+    async def listed(**params):
+        page = await admin.get("/key/list", **params)
+        return [key["key_alias"] for key in page["keys"]], page["next_cursor"]
+
+    assert (await listed())[0] == ["cid", "bob", "ann"]
+    assert (await listed(q="EU", sort="key_alias"))[0] == ["ann", "cid"]
+    first, cursor = await listed(sort="key_alias", limit=2)
+    second, end = await listed(sort="key_alias", limit=2, cursor=cursor)
+    assert (first, second, end) == (["ann", "bob"], ["cid"], None)
+
+
+async def test_what_a_key_spends_shows_at_once(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    admin.gateway.registry.settle(made["token_id"], 1_500, 1_000_000)
+    (key,) = (await admin.get("/key/list"))["keys"]
+    assert (key["spend"], key["last_used_at"]) == ("0.000000001500", "1970-01-01T00:00:01.000000Z")
+
+
+async def test_the_trail_says_who_changed_what_newest_first(guarded):
+    made = await guarded.post("/key/generate", {"key_alias": "web"})
+    await guarded.post("/key/update", {"key": "web", "rpm_limit": 7})
+    await guarded.post("/key/delete", {"key": "web"})
+    first = await guarded.get("/audit", limit=2)
+    second = await guarded.get("/audit", limit=2, cursor=first["next_cursor"])
+    changes = first["changes"] + second["changes"]
+    assert [(change["action"], change["by"]) for change in changes] == [
+        ("delete", "master"),
+        ("update", "master"),
+        ("create", "master"),
+    ]
+    assert changes[1]["detail"] == {"rpm_limit": {"from": None, "to": 7}}
+    assert {change["token_id"] for change in changes} == {made["token_id"]}
+    assert second["next_cursor"] is None
+
+
+async def test_in_open_mode_changes_are_by_open(admin):
+    await admin.post("/key/generate")
+    assert (await admin.get("/audit"))["changes"][0]["by"] == "open"

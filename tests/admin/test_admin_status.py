@@ -1,0 +1,101 @@
+"""What the gateway says of itself, and which way a request goes at its door."""
+
+from __future__ import annotations
+
+import trio
+
+from gatekeeper.ledger.entry import Outcome
+
+
+async def test_it_says_what_it_is(guarded):
+    root = await guarded.get("/")
+    assert (root["name"], root["mode"], root["sandbox"]) == ("gatekeeper", "master key", False)
+    assert root["upstream"] == "http://127.0.0.1:9"
+    assert root["gemini"] == f"{guarded.client.base_url}/gemini".replace("//gemini", "/gemini")
+    for link in root["links"].values():
+        if link != "/calls/stream":
+            assert (await guarded.client.get(link)).status_code == 200, link
+
+
+async def test_in_open_mode_it_says_so(admin):
+    assert (await admin.get("/"))["mode"] == "open"
+
+
+async def test_it_is_alive_and_ready(admin):
+    assert await admin.get("/healthz") == {"status": "ok"}
+    assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
+
+
+async def test_while_it_drains_it_is_alive_and_not_ready(admin):
+    admin.gateway.proxy.draining = True
+    answer = await admin.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["ready"] is False
+    assert "stopping" in answer.json()["reasons"][0]
+    assert await admin.get("/healthz") == {"status": "ok"}
+
+
+async def test_a_journal_that_cannot_be_written_is_a_reason_without_its_path(admin):
+    admin.ledger.journal.fault = OSError(28, "No space left on device", str(admin.gateway.settings.data))
+    answer = await admin.client.get("/readyz")
+    admin.ledger.journal.fault = None
+    assert answer.status_code == 503
+    assert "journal" in answer.json()["detail"]
+    assert str(admin.gateway.settings.data) not in answer.text
+
+
+async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
+    file = admin.gateway.settings.data / "gatekeeper.duckdb"
+    file.write_bytes(b"no database")
+    admin.priced()
+    await admin.ledger.desk.lend(0)
+    with trio.fail_after(5):
+        while not (ready := await admin.get("/readyz"))["warnings"]:  # noqa: ASYNC110  the desk's own pace
+            await trio.sleep(0.05)
+    assert ready["ready"] is True
+    assert str(file) not in str(ready)
+    file.unlink()
+
+
+async def test_what_begins_with_gemini_goes_to_the_proxy_and_into_the_ledger(admin):
+    answer = await admin.client.get("/gemini/v1beta/models/gemini-2.5-flash")
+    assert answer.status_code == 502
+    assert answer.json()["error"]["details"][0]["reason"] == "GATEKEEPER_UPSTREAM_UNREACHABLE"
+    (call,) = (await admin.get("/calls"))["calls"]
+    assert (call["id"], call["outcome"]) == (
+        answer.headers["x-gatekeeper-call-id"],
+        Outcome.UPSTREAM_UNREACHABLE,
+    )
+
+
+async def test_websockets_are_refused_with_an_answer(admin):
+    url = admin.client.base_url
+    for path in ("/gemini/ws/live", "/calls/stream", "/nowhere"):
+        handshake = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        async with await trio.open_tcp_stream(url.host, url.port) as stream:
+            await stream.send_all(handshake.encode())
+            with trio.fail_after(5):
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_large_body_is_read_before_it_is_refused_and_the_connection_goes_on(guarded):
+    body = b" " * 4_000_000
+    for _ in range(3):
+        assert (await guarded.client.post("/key/generate", content=body)).status_code == 413
+        answer = await guarded.client.post("/key/generate", content=body, headers={"Authorization": "none"})
+        assert answer.status_code == 401
+    assert await guarded.post("/key/generate")
+
+
+async def test_an_idle_connection_is_closed_when_the_gateway_stops(admin):
+    url = admin.client.base_url
+    async with await trio.open_tcp_stream(url.host, url.port) as stream:
+        await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200" in await stream.receive_some()
+        admin.stop.set()
+        with trio.fail_after(5):
+            while await stream.receive_some():
+                pass

@@ -1,0 +1,367 @@
+"""Every method of Google's discovery documents, and the ways around metering, by request line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.route import LONGEST, Charge, Route, route
+
+# Method and path, the action, and the model where the path names one.
+METHODS = {
+    Charge.METERED: """
+        POST /v1/models/m:generateContent                          generateContent m
+        POST /v1alpha/models/m:generateContent                     generateContent m
+        POST /v1beta/models/m:generateContent                      generateContent m
+        POST /v1beta/models/m:streamGenerateContent                streamGenerateContent m
+        POST /v1beta/models/m:embedContent                         embedContent m
+        POST /v1beta/models/m:batchEmbedContents                   batchEmbedContents m
+        POST /v1beta/models/m:generateAnswer                       generateAnswer m
+        POST /v1beta/tunedModels/t:generateContent                 generateContent tunedModels/t
+        POST /v1beta/tunedModels/t:streamGenerateContent           streamGenerateContent tunedModels/t
+        POST /v1beta/dynamic/d:generateContent                     generateContent dynamic/d
+        POST /v1beta/dynamic/d:streamGenerateContent               streamGenerateContent dynamic/d
+        POST /v9omega2/models/m:generateContent                    generateContent m
+    """,
+    Charge.FREE: """
+        POST /v1beta/models/m:countTokens                          countTokens m
+        POST /v1beta3/models/m:countTextTokens                     countTextTokens m
+        POST /v1beta2/models/m:countMessageTokens                  countMessageTokens m
+        POST /v1beta/tunedModels/t:transferOwnership               transferOwnership tunedModels/t
+        GET /v1beta/models                                         models.list
+        GET /v1beta/models/m                                       models.get m
+        HEAD /v1beta/models/m                                      models.get m
+        GET /v1beta/models/m/operations                            models.operations.list m
+        GET /v1beta/models/m/operations/o                          models.operations.get m
+        GET /v1beta/tunedModels                                    tunedModels.list
+        POST /v1beta/tunedModels                                   tunedModels.create
+        GET /v1beta/tunedModels/t                                  tunedModels.get
+        PATCH /v1beta/tunedModels/t                                tunedModels.patch
+        DELETE /v1beta/tunedModels/t                               tunedModels.delete
+        GET /v1beta/tunedModels/t/operations/o                     tunedModels.operations.get
+        POST /v1beta/tunedModels/t/operations/o:cancel             tunedModels.operations.cancel
+        GET /v1beta/tunedModels/t/permissions                      tunedModels.permissions.list
+        POST /v1beta/tunedModels/t/permissions                     tunedModels.permissions.create
+        PATCH /v1beta/tunedModels/t/permissions/p                  tunedModels.permissions.patch
+        GET /v1beta/files                                          files.list
+        POST /v1beta/files                                         files.create
+        GET /v1beta/files/f                                        files.get
+        DELETE /v1beta/files/f                                     files.delete
+        POST /v1beta/files:register                                files.register
+        GET /v1beta/files/f:download                               files.download
+        GET /download/v1beta/files/f:download                      files.download
+        POST /upload/v1beta/files                                  files.upload
+        PUT /upload/v1beta/files                                   files.upload
+        POST /resumable/upload/v1beta/files                        files.upload
+        GET /v1beta/generatedFiles                                 generatedFiles.list
+        GET /v1beta/generatedFiles/g/operations/o                  generatedFiles.operations.get
+        GET /v1beta/batches                                        batches.list
+        GET /v1beta/batches/b                                      batches.get
+        DELETE /v1beta/batches/b                                   batches.delete
+        POST /v1beta/batches/b:cancel                              batches.cancel
+        PATCH /v1beta/batches/b:updateGenerateContentBatch         batches.updateGenerateContentBatch
+        PATCH /v1beta/batches/b:updateEmbedContentBatch            batches.updateEmbedContentBatch
+        GET /v1beta/cachedContents                                 cachedContents.list
+        GET /v1beta/cachedContents/c                               cachedContents.get
+        DELETE /v1beta/cachedContents/c                            cachedContents.delete
+        GET /v1beta/corpora                                        corpora.list
+        POST /v1beta/corpora                                       corpora.create
+        POST /v1beta/corpora/c:query                               corpora.query
+        GET /v1beta/corpora/c/operations/o                         corpora.operations.get
+        DELETE /v1beta/corpora/c/permissions/p                     corpora.permissions.delete
+        POST /v1beta/corpora/c/documents/d:query                   corpora.documents.query
+        GET /v1beta/corpora/c/documents/d/chunks                   corpora.documents.chunks.list
+        PATCH /v1beta/corpora/c/documents/d/chunks/h               corpora.documents.chunks.patch
+        POST /v1beta/corpora/c/documents/d/chunks:batchCreate      corpora.documents.chunks.batchCreate
+        POST /v1beta/corpora/c/documents/d/chunks:batchUpdate      corpora.documents.chunks.batchUpdate
+        POST /v1beta/corpora/c/documents/d/chunks:batchDelete      corpora.documents.chunks.batchDelete
+        GET /v1/ragStores/r/operations/o                           ragStores.operations.get
+        GET /v1/ragStores/r/upload/operations/o                    ragStores.operations.get
+        GET /v1beta/fileSearchStores                               fileSearchStores.list
+        DELETE /v1beta/fileSearchStores/s                          fileSearchStores.delete
+        GET /v1beta/fileSearchStores/s/documents                   fileSearchStores.documents.list
+        GET /v1beta/fileSearchStores/s/operations/o                fileSearchStores.operations.get
+        GET /v1beta/fileSearchStores/s/upload/operations/o         fileSearchStores.operations.get
+        DELETE /v1/operations/o                                    operations.delete
+        POST /v1alpha/auth_tokens                                  auth_tokens.create
+        GET /v1beta/agents/a                                       agents.get
+        POST /v1beta/agents                                        agents.create
+        POST /v1beta/environments                                  environments.create
+        GET /v1beta/interactions/i                                 interactions.get
+        DELETE /v1beta/interactions/i                              interactions.delete
+        GET /v1beta/triggers                                       triggers.list
+        GET /v1beta/triggers/t/executions                          triggers.executions.list
+        POST /v1beta/webhooks                                      webhooks.create
+        POST /v1beta/webhooks/w:ping                               webhooks.ping
+        POST /v1beta/webhooks/w:rotateSigningSecret                webhooks.rotateSigningSecret
+        OPTIONS /v1beta/files                                      files.options
+        GET /v1beta/openai/models                                  openai.models.list
+        GET /v1beta/openai/models/m                                openai.models.get m
+        GET /v1beta/openai/batches/b                               openai.batches.get
+        GET /v1beta/openai/videos/v                                openai.videos.get
+    """,
+    Charge.UNKNOWN: """
+        POST /v1beta/models/m:batchGenerateContent                 batchGenerateContent m
+        POST /v1beta/models/m:asyncBatchEmbedContent               asyncBatchEmbedContent m
+        POST /v1beta/tunedModels/t:batchGenerateContent            batchGenerateContent tunedModels/t
+        POST /v1beta/models/m:predict                              predict m
+        POST /v1beta/models/m:predictLongRunning                   predictLongRunning m
+        POST /v1beta2/models/m:generateText                        generateText m
+        POST /v1beta2/models/m:generateMessage                     generateMessage m
+        POST /v1beta3/models/m:embedText                           embedText m
+        POST /v1beta3/models/m:batchEmbedText                      batchEmbedText m
+        POST /v1beta/models/m:somethingNew                         somethingNew m
+        POST /v1beta/cachedContents                                cachedContents.create
+        PATCH /v1beta/cachedContents/c                             cachedContents.patch
+        POST /v1beta/fileSearchStores                              fileSearchStores.create
+        POST /v1beta/fileSearchStores/s:importFile                 fileSearchStores.importFile
+        POST /v1beta/fileSearchStores/s:uploadToFileSearchStore    fileSearchStores.uploadToFileSearchStore
+        POST /upload/v1beta/fileSearchStores/s:uploadToFileSearchStore fileSearchStores.uploadToFileSearchStore
+        POST /upload/v1beta/novelties                              novelties.upload
+        POST /v1beta/interactions                                  interactions.create
+        POST /v1beta/interactions/i/cancel                         interactions.cancel
+        POST /v1beta/triggers                                      triggers.create
+        POST /v1beta/triggers/t/executions                         triggers.executions.create
+        POST /v1beta/openai/chat/completions                       openai.chat.completions
+        POST /v1beta/openai/embeddings                             openai.embeddings
+        POST /v1beta/openai/images/generations                     openai.images.generations
+        POST /v1beta/openai/videos                                 openai.videos
+        POST /v1beta/openai/batches                                openai.batches
+        GET /v1beta/novelties                                      novelties.list
+        BREW /v1beta/files                                         files.brew
+        GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent BidiGenerateContent
+        GET /ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateMusic BidiGenerateMusic
+    """,
+}
+
+
+def methods() -> Iterator[tuple[str, str, Route]]:
+    for charge, table in METHODS.items():
+        for line in filter(None, map(str.strip, table.splitlines())):
+            method, path, action, *model = line.split()
+            stream = action.startswith(("stream", "Bidi"))
+            yield method, path, Route(action, model[0] if model else None, charge, stream)
+
+
+CALLS = list(methods())
+
+
+@pytest.mark.parametrize(("method", "path", "expected"), CALLS)
+def test_a_method_of_google(method: str, path: str, expected: Route) -> None:
+    assert route(method, path.encode(), b"") == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/v1beta", "/v1beta/", "/models/m:countTokens", "/V1beta/files", "/v/files", "/$discovery/rest"],
+)
+def test_a_path_that_no_table_knows_has_no_action_and_is_not_free(path: str) -> None:
+    found = route("GET", path.encode(), b"")
+    assert found.action is None
+    assert found.billable
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1beta/models/m:",
+        "/v1beta/models/:generateContent",
+        "/v1beta/models:generateContent",
+        "/v1beta/models/a/b:generateContent",
+        "/v1beta/models/m:generateContent:countTokens",
+        "/v1beta/models/m:countTokens;x=1",
+        "/v1beta/models/m:countTokens:generateContent",
+        "/v1beta/models/m:counttokens",
+        "/v1beta/files/f:generateContent",
+        "/v1beta/Files",
+        "/upload/v1beta/files:generateContent",
+        "/upload/v1beta/models/m:generateContent",
+        "/v1beta/openai",
+    ],
+)
+def test_an_odd_path_is_never_free_by_accident(path: str) -> None:
+    assert route("POST", path.encode(), b"").charge is Charge.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/batch",
+        "/batch/generativelanguage/v1beta",
+        "/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
+        "/$rpc/google.ai.generativelanguage.v1beta.GenerativeService/GenerateContent",
+    ],
+)
+def test_what_is_not_the_rest_api_is_refused(path: str) -> None:
+    found = route("POST", path.encode(), b"")
+    assert found.billable
+    assert "call the REST method itself" in (found.objection or "")
+
+
+# Ways around metering: the path
+
+BILLABLE = [(method, path) for method, path, known in CALLS if known.billable]
+FREE = [(method, path) for method, path, known in CALLS if not known.billable]
+
+
+def percent(character: str) -> list[str]:
+    once, low = f"%{ord(character):02X}", f"%{ord(character):02x}"
+    return [once, low, once.replace("%", "%25"), "".join(f"%{ord(c):02x}" for c in once), "%25" + low[1:]]
+
+
+SLASHES = ["//", "/./", "/x/../", "\\", "/%2e/", "/x/%2E%252e/", "/x/.%2e\\", *percent("/"), *percent("\\")]
+ENDS = ["", "/", "/.", "%2F", "/x/..", "\\"]
+
+
+@st.composite
+def respelt(draw: st.DrawFn, calls: list[tuple[str, str]]) -> tuple[str, str, str]:
+    """A call, and another spelling of its path (or, where nothing was changed, the same)."""
+    method, path = draw(st.sampled_from(calls))
+    pieces = list(path)
+    for place in draw(st.sets(st.integers(1, len(path) - 1), max_size=12)):
+        choice = SLASHES if path[place] == "/" else percent(path[place])
+        pieces[place] = draw(st.sampled_from(choice))
+    pieces[0] += draw(st.sampled_from(["", "/", "../", "./", "%2e%2e/"]))
+    return method, path, "".join(pieces) + draw(st.sampled_from(ENDS))
+
+
+@settings(max_examples=300, deadline=None)
+@given(respelt(BILLABLE))
+def test_a_billable_path_in_another_spelling_is_the_same_route_and_objected_to(
+    call: tuple[str, str, str],
+) -> None:
+    method, path, spelling = call
+    plain, found = route(method, path.encode(), b""), route(method, spelling.encode(), b"")
+    assert found.billable
+    assert msgspec.structs.replace(found, objection=None) == plain
+    assert (found.objection is not None) == (spelling != path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(respelt(FREE))
+def test_a_free_path_passes_in_any_spelling(call: tuple[str, str, str]) -> None:
+    method, path, spelling = call
+    assert route(method, spelling.encode(), b"") == route(method, path.encode(), b"")
+
+
+PIECES = [
+    "v1beta",
+    "models",
+    "m",
+    "files",
+    "f:download",
+    "m:countTokens",
+    "upload",
+    "openai",
+    "corpora",
+    "batches",
+]
+TWISTS = ["..", ".", "", "%2e%2e", "%252E.", "x%2f..", "a\\..", "%00", "\xff"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES + TWISTS), max_size=8), st.sampled_from(["", "%3f", ";", "%23", "\t"]))
+def test_no_way_to_a_billable_verb_is_free(way: list[str], junk: str) -> None:
+    path = "/" + "/".join([*way, f"m{junk}:generateContent"])
+    assert route("POST", path.encode("latin-1"), b"").billable
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="POSTGEbc", max_size=6), st.binary(max_size=40), st.binary(max_size=40))
+def test_no_request_line_makes_it_fail(method: str, path: bytes, query: bytes) -> None:
+    known = route(method, b"/" + path, query)
+    assert isinstance(known.billable, bool)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1beta/models/m:generateContent#/../../files",
+        "/v1beta/files#/../models/m:generateContent",
+        "/v1beta/models/x%" + "25" * LONGEST,
+    ],
+    ids=["a server may end a path at #", "or may not", "an endless encoding is not even decoded"],
+)
+def test_a_path_that_nobody_can_read_safely_is_refused_even_where_it_looks_free(path: str) -> None:
+    assert route("POST", path.encode(), b"").objection == "a path has at most 2000 bytes, and no `#`"
+
+
+# Ways around metering: the query and the headers
+
+GENERATE = b"/v1beta/models/m:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("fields=candidates", "`fields`"),
+        ("$fields=candidates", "`$fields`"),
+        ("%24fields=candidates", "`$fields`"),
+        ("%66ields=candidates", "`fields`"),
+        ("alt=sse&FIELDS=candidates", "`fields`"),
+        ("a=1&b&=&fields", "`fields`"),
+        ("callback=f", "`callback`"),
+        ("$callback=f", "`$callback`"),
+        ("alt=proto", "`alt=proto`"),
+        ("$alt=proto", "`$alt=proto`"),
+        ("%24alt=%70roto", "`$alt=proto`"),
+        ("alt=media", "`alt=media`"),
+        ("alt=sse&alt=proto", "`alt=proto`"),
+        ("alt=json;enum-encoding=proto", "`alt=json;enum-encoding=proto`"),
+        ("$ct=application/x-protobuf", "`$ct`"),
+        ("$httpMethod=GET", "`$httpmethod`"),
+        ("$httpHeaders=X-Goog-FieldMask:candidates", "`$httpheaders`"),
+    ],
+)
+def test_a_parameter_that_hides_the_usage_is_objected_to(query: str, named: str) -> None:
+    assert named in (route("POST", GENERATE, query.encode()).objection or "")
+    assert route("GET", b"/v1beta/files/f:download", query.encode()).objection is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "alt=sse",
+        "alt=json",
+        "alt=",
+        "ALT=SSE",
+        "$alt=json;enum-encoding=int",
+        "%24alt=json%3Benum-encoding%3Dint",
+        "$alt=json;+enum-encoding=int",
+        "prettyPrint=false&quotaUser=u",
+        "afields=x&fields.x=y",
+        "x=fields=a",
+        "%ff=%ff&%",
+    ],
+)
+def test_other_parameters_pass(query: str) -> None:
+    assert route("POST", GENERATE, query.encode()).objection is None
+
+
+@pytest.mark.parametrize("header", [b"x-goog-fieldmask", b"x-http-method-override"])
+def test_a_header_that_hides_the_usage_is_objected_to(header: bytes) -> None:
+    names = frozenset({b"host", header})
+    assert f"`{header.decode()}`" in (route("POST", GENERATE, b"", names).objection or "")
+    assert route("POST", b"/v1beta/files", b"", names).objection is None
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [(b"", frozenset({b"x-http-method-override"})), (b"%24httpMethod=POST", frozenset())],
+)
+def test_a_free_read_that_says_it_is_another_method_is_judged_as_that(
+    query: bytes, headers: frozenset[bytes]
+) -> None:
+    found = route("GET", b"/v1beta/interactions", query, headers)
+    assert found.billable
+    assert found.objection is not None
+    assert route("GET", b"/v1beta/files", query, headers).action == "files.create"
+
+
+def test_the_path_is_objected_to_before_the_query() -> None:
+    assert "spelt plainly" in (route("POST", b"/" + GENERATE, b"fields=x").objection or "")

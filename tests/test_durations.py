@@ -1,0 +1,84 @@
+"""Durations and points of time as people write them."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.durations import micros, parse_duration, parse_span, parse_time
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30s", 30),
+        ("5m", 300),
+        ("12h", 43_200),
+        ("30d", 2_592_000),
+        ("2w", 1_209_600),
+        ("1mo", 2_592_000),
+        ("1.5h", 5_400),
+        ("0s", 0),
+        ("36500d", 3_153_600_000),
+    ],
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "d", "-1d", "1 d", "1D", "1y", "1e3s", ".5h", "1.h", "١d", "1d2h"]
+)
+def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(ValueError, match="a number and one of ms s m h d w mo"):
+        parse_duration(text)
+
+
+def test_a_duration_of_keys_is_whole_seconds_and_at_most_a_century() -> None:
+    with pytest.raises(ValueError, match="whole number of seconds"):
+        parse_duration("1.5s")
+    with pytest.raises(ValueError, match="longest is 36500d"):
+        parse_duration("36501d")
+
+
+def test_a_span_may_be_a_fraction_of_a_millisecond() -> None:
+    assert parse_span("1.5ms") == Decimal("1.5")
+    assert parse_span("2s") == 2_000
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("1h", NOW - timedelta(hours=1)),
+        ("1mo", NOW - timedelta(days=30)),
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T13:30:00Z", datetime(2026, 11, 1, 13, 30, tzinfo=UTC)),
+        ("2026-11-01T13:30:00", datetime(2026, 11, 1, 13, 30, tzinfo=UTC)),
+        ("2026-11-01T13:30:00.123456+02:00", datetime(2026, 11, 1, 11, 30, 0, 123456, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_a_duration_back_from_now_or_a_date_or_a_time(text: str, moment: datetime) -> None:
+    assert parse_time(text, NOW) == moment
+
+
+def test_what_names_no_zone_is_in_the_zone_of_now() -> None:
+    berlin = NOW.astimezone(ZoneInfo("Europe/Berlin"))
+    assert parse_time("2026-11-01", berlin) == datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "12", "1h ago", "99999d"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no time|too long"):
+        parse_time(text, NOW)
+
+
+@given(st.datetimes(timezones=st.timezones()).filter(lambda moment: moment.year > 1))
+def test_microseconds_are_exact_and_do_not_depend_on_the_zone(moment: datetime) -> None:
+    utc = moment.astimezone(UTC)
+    assert micros(moment) == micros(utc)
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros(utc)) == utc

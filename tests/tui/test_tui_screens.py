@@ -1,0 +1,108 @@
+"""Each screen as text, at three sizes, in full, empty, in error and while it loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SIZES = ((80, 24), (120, 40), (200, 60))
+STARTED = json.loads((Path(__file__).parent / "sample.json").read_text())["started"]
+FAULT = (500, {"title": "Internal error", "detail": "The ledger cannot be read: the disk is full."})
+
+
+@pytest.fixture
+def pictures(golden):
+    """Compares the screen at every size."""
+
+    async def take(stage, name):
+        for width, height in SIZES:
+            await stage.resize(width, height)
+            golden(f"{name}-{width}x{height}", stage.text())
+
+    return take
+
+
+def test_full(play, pictures):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.sees("● live")
+        stage.gateway.publish("call.started", STARTED)
+        stage.gateway.publish("tick", {"calls": 1, "errors": 0, "in_flight": 3, "tokens": 0, "cost_usd": "0"})
+        await stage.sees("7 calls · 3 in flight")
+        await pictures(stage, "logs-full")
+        await stage.press("g", "enter")
+        await stage.sees("prices 2026-11-20")
+        await pictures(stage, "call-full")
+        await stage.press("escape", "3")
+        await stage.sees("total $1,204")
+        await pictures(stage, "spend-full")
+        await stage.press("4")
+        await stage.sees("old-script")
+        await pictures(stage, "keys-full")
+
+    play(script)
+
+
+def test_empty(play, empty, pictures):
+    async def script(stage):
+        await stage.sees("No calls yet")
+        await stage.sees("● live")
+        await pictures(stage, "logs-empty")
+        await stage.press("3")
+        await stage.sees("Nothing was called")
+        await pictures(stage, "spend-empty")
+        await stage.press("4")
+        await stage.sees("No keys yet")
+        await pictures(stage, "keys-empty")
+
+    play(script, empty())
+
+
+def test_errors(play, sample, pictures):
+    answers = {**sample(), "GET /spend": FAULT, "GET /key/list": FAULT, "GET /calls/stream": FAULT}
+    newest = answers["GET /calls"]["calls"][0]["id"]
+    answers[f"GET /calls/{newest}"] = (404, {"title": "Not found", "detail": "No call has this id."})
+
+    async def script(stage):
+        await stage.sees("✗ offline")
+        await stage.sees("6 calls")
+        await pictures(stage, "logs-error")
+        await stage.press("enter")
+        await stage.sees("No call has this id.")
+        await pictures(stage, "call-error")
+        await stage.press("escape", "3")
+        await stage.sees("Trying again by itself.")
+        await pictures(stage, "spend-error")
+        await stage.press("4")
+        await stage.sees("Trying again by itself.")
+        await pictures(stage, "keys-error")
+
+    play(script, answers)
+
+
+def test_loading(play, pictures):
+    async def script(stage):
+        await stage.sees("● live")
+        await stage.sees("sandbox")
+        stage.gateway.hold()
+        await stage.press("enter")
+        await stage.sees("reading the call")
+        await pictures(stage, "call-loading")
+        await stage.press("escape", "3")
+        await stage.sees("adding up")
+        await pictures(stage, "spend-loading")
+        await stage.press("4")
+        await stage.sees("reading the keys")
+        await pictures(stage, "keys-loading")
+
+    play(script)
+
+
+def test_loading_the_log(play, pictures):
+    async def script(stage):
+        await stage.sees("reading the latest calls")
+        await pictures(stage, "logs-loading")
+
+    play(script, held=True)

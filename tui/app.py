@@ -1,0 +1,118 @@
+"""The terminal application: its screens, what they share, and the keys that work everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tui.client import Client
+from tui.errors import ApiError
+from tui.messages import Connected, Lost, ShowCalls
+from tui.screens.help import HelpScreen
+from tui.screens.keys import KeysScreen
+from tui.screens.logs import LogsScreen
+from tui.screens.place import Place
+from tui.screens.spend import SpendScreen
+from tui.session import LIVE, OFFLINE, Session, local_time
+from tui.shell import Shell
+from tui.theme import THEME
+
+# Keys of the toolkit that mean nothing here.
+TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
+PLACES: tuple[type[Place], ...] = (LogsScreen, SpendScreen, KeysScreen)
+
+
+class GatekeeperApp(Shell):
+    """Speaks to the gateway at `url` with its master `key`. Raises Refused where `url` is no address."""
+
+    TITLE = "gatekeeper"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("2", "switch_mode('logs')", "Logs", show=False),
+        Binding("3", "switch_mode('spend')", "Spend by tag", show=False),
+        Binding("4", "switch_mode('keys')", "Keys", show=False),
+        Binding("question_mark", "help", "help"),
+        Binding("q", "quit", "quit"),
+    ]
+
+    def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_time) -> None:
+        super().__init__()
+        self.session = Session(Client(url, key), clock)
+        self._places: list[Place] = []
+        for place in PLACES:
+            # The toolkit leaves open what its screens return.
+            self.add_mode(  # pyright: ignore[reportUnknownMemberType]
+                place.NAME, lambda place=place: self._open(place)
+            )
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    def _open(self, place: type[Place]) -> Place:
+        screen = place(self.session)
+        self._places.append(screen)
+        return screen
+
+    def on_mount(self) -> None:
+        self.switch_mode(LogsScreen.NAME)
+        self._ask_mode()
+
+    async def on_unmount(self) -> None:
+        await self.session.client.close()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: every key that works here, by its name."""
+        named = {binding.description: binding.key for binding in bindings_of(screen) if binding.description}
+        for name, key in named.items():
+            yield SystemCommand(name.capitalize(), f"key {key}", lambda key=key: self.simulate_key(key))
+        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
+
+    @on(Connected)
+    def _connected(self) -> None:
+        self.session.link, self.session.trouble = LIVE, ""
+        self._show_link()
+        self._ask_mode()
+
+    @on(Lost)
+    def _lost(self, message: Lost) -> None:
+        self.session.link, self.session.trouble = OFFLINE, f"{message.error} Trying again by itself."
+        self._show_link()
+
+    def _show_link(self) -> None:
+        for place in self._places:
+            place.show_link()
+
+    @work(exclusive=True)
+    async def _ask_mode(self) -> None:
+        """What the header tells of the gateway. That it cannot be asked is told by the stream already."""
+        try:
+            self.session.mode = (await self.session.client.root()).value.mode
+        except ApiError:
+            return
+        self._show_link()
+
+    @on(ShowCalls)
+    def _show_calls(self, message: ShowCalls) -> None:
+        back_to = None if self.current_mode == LogsScreen.NAME else self.current_mode
+        self.switch_mode(LogsScreen.NAME)
+        for place in self._places:
+            if isinstance(place, LogsScreen):
+                place.show_calls(message.filter, back_to)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen(bindings_of(self.screen)))
+
+
+def bindings_of(screen: Screen[object]) -> list[Binding]:
+    """The bindings that work on a screen now."""
+    active = (item.binding for item in screen.active_bindings.values() if item.enabled)
+    return [binding for binding in active if not binding.system and binding.action not in TOOLKITS_OWN]
+
+
+def run(url: str, key: str | None = None) -> None:
+    """Runs it until the person quits. Raises tui.errors.Refused where `url` is no address of a gateway."""
+    GatekeeperApp(url, key).run()

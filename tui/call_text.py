@@ -1,0 +1,191 @@
+"""A call told in full, as lines of toned text: what it was, where its time went, its tokens, its cost.
+
+Pure. It adds up nothing: the sums and every line of the arithmetic are the gateway's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tui import format  # noqa: A004 - the room's word for it
+from tui.columns import Cell, padded
+from tui.documents import CallDetail, CostLine
+from tui.states import Tone, call_state
+
+TextLine = list[Cell]
+INDENT = "  "
+NAME, NUMBER, DOLLARS = 24, 12, 18
+
+# Phases of a call's time, in their order: texture, name, tone.
+PHASES = (("▓", "gateway", Tone.WAITING), ("░", "waiting for Google", Tone.FAINT), ("█", "answer", Tone.FINE))
+
+
+def call_text(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
+    """All that is known of a call, for a screen of `width` cells."""
+    parts = (
+        head(call, width, now),
+        identity(call),
+        timing(call, width),
+        tokens(call),
+        cost(call),
+        ending(call),
+    )
+    text: list[TextLine] = []
+    for part in parts:
+        if part:
+            text += [*part, []]
+    return text
+
+
+def head(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
+    """The id, and on the right how it stands."""
+    state = call_state(call, now)
+    end = f"{state}  {state.meaning}" if state.meaning not in (state.word, "") else str(state)
+    return [
+        [
+            (padded(call.id, max(width - len(end), len(call.id) + 2), right=False), Tone.ACCENT),
+            (end, state.tone),
+        ]
+    ]
+
+
+def identity(call: CallDetail) -> list[TextLine]:
+    """Who called what, and when."""
+    served = call.model_version if call.model_version and call.model_version != call.model else None
+    facts = {
+        "key": f"{call.key_alias}  ({call.key_id})" if call.key_alias else call.key_id,
+        "request": f"{call.method or ''} {call.path or ''}".strip() or None,
+        "model": f"{call.model}  served by {served}" if served else call.model,
+        "action": call.action,
+        "tags": "  ".join(call.tags) if call.tags else None,
+        "user": call.user_id,
+        "started": format.moment(call.started_at),
+        "reason": call.reason,
+    }
+    return [fact(name, value, reason_tone(name)) for name, value in facts.items() if value]
+
+
+def reason_tone(name: str) -> Tone:
+    return Tone.LIMIT if name == "reason" else Tone.PLAIN
+
+
+def fact(name: str, value: str, tone: Tone = Tone.PLAIN) -> TextLine:
+    """A name and what it stands for."""
+    return [(INDENT, Tone.PLAIN), (padded(name, 10, right=False), Tone.FAINT), (value, tone)]
+
+
+def phases(call: CallDetail) -> list[float | None]:
+    """Milliseconds in the gateway, waiting for Google's first byte, and from there to the last."""
+    first, own, total = call.first_byte_ms, call.gateway_ms, call.duration_ms
+    waiting = max(first - own, 0) if first is not None and own is not None else None
+    streaming = max(total - first, 0) if total is not None and first is not None else None
+    return [own, waiting, streaming]
+
+
+def timing(call: CallDetail, width: int) -> list[TextLine]:
+    """A bar of the phases by their share of the whole, and what they are in numbers."""
+    if call.duration_ms is None:
+        return []
+    spent = phases(call)
+    room = width - 2 * len(INDENT)
+    bar: TextLine = [(INDENT, Tone.PLAIN)]
+    legend: TextLine = [(INDENT, Tone.PLAIN)]
+    for (texture, name, tone), part in zip(PHASES, spent, strict=True):
+        if part is not None:
+            bar.append((texture * phase_width(part, call.duration_ms, room), tone))
+            legend += [
+                (f"{texture} ", tone),
+                (f"{name} ", Tone.FAINT),
+                (f"{format.duration(part)}   ", Tone.PLAIN),
+            ]
+    legend += [("total ", Tone.FAINT), (format.duration(call.duration_ms), Tone.PLAIN)]
+    return [bar, legend] if len(bar) > 1 else [legend]
+
+
+def phase_width(part: float, whole: float, room: int) -> int:
+    """Cells for a phase; the shortest still shows."""
+    return max(round(part / whole * (room - len(PHASES))), 1) if part > 0 and whole > 0 else 0
+
+
+def tokens(call: CallDetail) -> list[TextLine]:
+    """Tokens by kind, as Google says; kinds that it did not report are left out."""
+    kinds = {
+        "prompt": (call.prompt_tokens, ""),
+        "of these cached": (call.cached_tokens, ""),
+        "output": (call.output_tokens, ""),
+        "thoughts": (call.thoughts_tokens, "counted as output"),
+        "tool prompts": (call.tool_tokens, ""),
+        "total": (call.total_tokens, "as Google says"),
+    }
+    known = [(name, number, note) for name, (number, note) in kinds.items() if number is not None]
+    return (
+        [title("tokens"), *(row(name, format.count(number), note) for name, number, note in known)]
+        if known
+        else []
+    )
+
+
+def title(text: str) -> TextLine:
+    return [(INDENT + text, Tone.FAINT)]
+
+
+def row(name: str, number: str, note: str = "") -> TextLine:
+    """A name, a right-aligned number and a note."""
+    cells = [
+        (INDENT + padded(name, NAME, right=False), Tone.PLAIN),
+        (padded(number, NUMBER, right=True), Tone.PLAIN),
+    ]
+    return [*cells, (f"  {note}", Tone.FAINT)] if note else cells
+
+
+def cost(call: CallDetail) -> list[TextLine]:
+    """The arithmetic, line by line to the last decimal, and its sum."""
+    if call.outcome is None and call.cost_usd is None:
+        return []
+    lines = [cost_line(line) for line in (call.cost.lines or ())] if call.cost else []
+    version = call.price_version or (call.cost.price_version if call.cost else None)
+    sum_tone = Tone.LIMIT if call.cost_usd is None else Tone.ACCENT
+    total = [
+        (INDENT + padded("total", NAME + NUMBER, right=False), Tone.PLAIN),
+        (padded(format.exact_money(call.cost_usd), DOLLARS, right=True), sum_tone),
+        (f"  prices {version}" if version else "", Tone.FAINT),
+    ]
+    unknown = (
+        []
+        if call.cost_usd is not None
+        else [title("Nobody knows: no price is known for this model or kind.")]
+    )
+    return [title("cost"), *lines, total, *unknown, *(title(note) for note in notes(call))]
+
+
+def cost_line(line: CostLine) -> TextLine:
+    """One component: how many at what price makes how much."""
+    name = line.component.replace("_", " ")
+    quantity = format.NOTHING if line.quantity is None else f"{line.quantity:,f}"
+    unit = line.unit.replace("_", " ").replace(" 1m ", " 1M ")
+    return [
+        *row(name, quantity),
+        (padded(format.exact_money(line.usd), DOLLARS, right=True), Tone.PLAIN),
+        (f"  at {format.price(line.unit_usd)} {unit}", Tone.FAINT),
+    ]
+
+
+def notes(call: CallDetail) -> Iterator[str]:
+    """What the pricing has to say about itself."""
+    said = call.cost.notes if call.cost else None
+    yield from ((said,) if isinstance(said, str) else said or ())
+
+
+def ending(call: CallDetail) -> list[TextLine]:
+    """The rest: how it finished, how much was sent, by whom, with which of Google's keys."""
+    sent = f"{format.size(call.request_bytes)} up, {format.size(call.response_bytes)} down"
+    facts = {
+        "finish": call.finish_reason,
+        "bytes": sent,
+        "tier": call.service_tier,
+        "client": call.user_agent,
+        "upstream": f"Google key {call.upstream_key}" if call.upstream_key else None,
+        "trace": call.trace_id,
+    }
+    return [fact(name, value) for name, value in facts.items() if value]

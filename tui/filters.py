@@ -1,0 +1,38 @@
+"""Writes filters in the gateway's grammar, from what is on the screen. To read them is the gateway's part."""
+
+from __future__ import annotations
+
+import re
+
+from tui.documents import Call
+
+BARE = re.compile(r'[^\s,"]+')
+
+
+def term(field: str, value: str | None) -> str:
+    """What finds the calls with this value; with None, those that have none.
+
+    A negated term also holds where the field is empty, and `*` stands for anything: `-tag:*` is "no tags".
+    """
+    if value is None:
+        return f"-{field}:*"
+    return f"{field}:{quoted(value)}"
+
+
+def quoted(value: str) -> str:
+    """As it is, or in quotes where it has blanks, commas or quotes of its own."""
+    if BARE.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def alike(call: Call) -> str:
+    """Finds calls of the same key for the same model, and of the same end if that was not a good one."""
+    fields = {"key": call.key_alias or call.key_id, "model": call.model}
+    if call.outcome not in (None, "ok"):
+        fields["outcome"] = call.outcome
+    return " ".join(term(field, value) for field, value in fields.items() if value)
+
+
+UNPRICED = "-cost:>=0"  # No cost is below 0: only one that nobody knows is not at least 0.

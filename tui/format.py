@@ -1,0 +1,214 @@
+"""How money, tokens, time and shares are written, for the terminal application and the command line.
+
+Pure: values in, text out; what depends on the clock takes it as an argument. Money is Decimal throughout and
+is rounded here only, half even, to the digits that matter. None is unknown: `?` for money, `–` for counts.
+Local time is that of the machine that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import accumulate
+
+UNKNOWN = "?"
+NOTHING = "–"
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+LEVELS = " ▁▂▃▄▅▆▇█"
+
+SMALLEST = Decimal("0.000001")
+CENTS, FOUR_PLACES, WHOLE = Decimal("0.01"), Decimal("0.0001"), Decimal(1)
+AGES = ((60, 1, "s"), (3600, 60, "min"), (172_800, 3600, "h"), (None, 86_400, "d"))
+
+
+def money(amount: Decimal | None) -> str:
+    """Dollars with the digits that matter: `$1,204`, `$12.40`, `$0.0294`, `$0.00011`; `?` where unknown."""
+    if amount is None:
+        return UNKNOWN
+    if amount < 0:
+        return f"-{money(-amount)}"
+    if amount == 0:
+        return "$0"
+    if amount < SMALLEST:
+        return f"<${SMALLEST:f}"
+    return f"${rounded(amount):,f}"
+
+
+def round_money(amount: Decimal | None) -> str:
+    """Money that somebody chose, such as a budget: without cents where there are none, `$800`."""
+    return money(amount).removesuffix(".00")
+
+
+def rounded(amount: Decimal) -> Decimal:
+    """A positive amount at the places that `money` shows. Twice: `0.99999` and `1.00` differ in places."""
+    once = amount.quantize(places(amount), ROUND_HALF_EVEN)
+    return once.quantize(places(once), ROUND_HALF_EVEN)
+
+
+def places(amount: Decimal) -> Decimal:
+    """Down to where digits matter; below a cent that is the second significant digit."""
+    if amount >= 1000:
+        return WHOLE
+    if amount >= 1:
+        return CENTS
+    if amount >= CENTS:
+        return FOUR_PLACES
+    return Decimal(1).scaleb(min(amount.adjusted() - 1, -4))
+
+
+def exact_money(amount: Decimal | None) -> str:
+    """Dollars to the last of the ledger's 12 decimals: `$0.000067200000`."""
+    return UNKNOWN if amount is None else f"${amount:,.12f}"
+
+
+def price(amount: Decimal | None) -> str:
+    """A price as it is published, at least two decimals: `$0.30`, `$0.075`."""
+    if amount is None:
+        return UNKNOWN
+    places = max(2, len(f"{amount.normalize():f}".partition(".")[2]))
+    return f"${amount:,.{places}f}"
+
+
+def at_point(text: str, places: int) -> str:
+    """Padded on the right so that decimal points stand below each other, `places` decimals from the edge."""
+    whole, point, decimals = text.partition(".")
+    width = places + 1 if places else 0
+    return whole + (point + decimals).ljust(width)
+
+
+def count(number: int | None) -> str:
+    """A whole number in full: `14,203`; `–` where there is none."""
+    return NOTHING if number is None else f"{number:,}"
+
+
+def tokens(number: int | None) -> str:
+    """A count at a glance: `8,310`, `12.3k`, `124k`, `1.2M`; `–` where there is none."""
+    if number is None or number < 10_000:
+        return count(number)
+    scaled, unit = scale(number, ("k", "M", "B", "T"))
+    return f"{scaled:.1f}{unit}" if scaled < 99.95 else f"{scaled:.0f}{unit}"
+
+
+def size(number: int | None) -> str:
+    """Bytes: `812 B`, `2.1 kB`, `18 MB`."""
+    if number is None or number < 1000:
+        return NOTHING if number is None else f"{number} B"
+    scaled, unit = scale(number, ("kB", "MB", "GB", "TB"))
+    return f"{scaled:.1f} {unit}" if scaled < 9.95 else f"{scaled:.0f} {unit}"
+
+
+def scale(number: int, units: Sequence[str]) -> tuple[float, str]:
+    """In the first unit, each 1,000 of the one before, that needs no more than three digits."""
+    power = next((power for power in range(1, len(units)) if number < 999.5 * 1000**power), len(units))
+    return number / 1000**power, units[power - 1]
+
+
+def duration(milliseconds: float | None) -> str:
+    """`0.3ms`, `212ms`, `3.41s`, `12.3s`, `2m05s`, `1h04m`; `–` where there is none."""
+    if milliseconds is None:
+        return NOTHING
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f}ms"
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f}ms"
+    return long_duration(milliseconds / 1000)
+
+
+def long_duration(seconds: float) -> str:
+    """From a second on: three digits, then minutes, then hours."""
+    if seconds < 9.995:
+        return f"{seconds:.2f}s"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def clock(moment: datetime | None) -> str:
+    """The local time of day: `14:07:21`."""
+    return NOTHING if moment is None else moment.astimezone().strftime("%H:%M:%S")
+
+
+def moment(at: datetime | None) -> str:
+    """The whole of a local time: `24 Nov 2026, 14:07:21.418`."""
+    if at is None:
+        return NOTHING
+    local = at.astimezone()
+    return f"{day(at)} {local.year}, {local:%H:%M:%S}.{local.microsecond // 1000:03}"
+
+
+def day(at: datetime) -> str:
+    """A local day without its year: `1 Dec`."""
+    local = at.astimezone()
+    return f"{local.day} {local:%b}"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long since: `now`, `40 s`, `3 min`, `5 h`, `40 d`; `never` where it did not happen."""
+    if at is None:
+        return "never"
+    seconds = (now - at).total_seconds()
+    if seconds < 10:
+        return "now"
+    return next(
+        f"{int(seconds // unit)} {name}" for limit, unit, name in AGES if not limit or seconds < limit
+    )
+
+
+def short_id(id: str) -> str:  # noqa: A002 - the contract's name
+    """Both ends of a UUID; the first alone would not tell calls of the same second apart."""
+    return id if len(id) <= 13 else f"{id[:8]}…{id[-4:]}"
+
+
+def share(part: Decimal | int | None, whole: Decimal | int | None) -> float:
+    """The part of the whole, from 0 to 1; 0 where there is no whole."""
+    return float(min(max(part / whole, 0), 1)) if part and whole else 0.0
+
+
+def percent(fraction: float) -> str:
+    """`48 %`, `0.4 %`: one decimal below ten, unless it is nothing."""
+    scaled = fraction * 100
+    return f"{scaled:.1f} %" if 0 < scaled < 9.95 else f"{scaled:.0f} %"
+
+
+def bar(fraction: float, width: int) -> str:
+    """A bar in eighths of a cell, padded to `width`; more than nothing shows at least an eighth."""
+    clamped = min(max(fraction, 0.0), 1.0)
+    eighths = max(round(clamped * width * 8), 1 if clamped > 0 and width else 0)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + EIGHTHS[rest].strip()).ljust(width)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One cell a value, against the largest; more than nothing shows at least an eighth."""
+    top = max(values, default=0)
+    return "".join(LEVELS[max(round(value / top * 8), 1) if value > 0 else 0] for value in values)
+
+
+def stacked(parts: Sequence[float], top: float, height: int) -> list[tuple[str, int]]:
+    """A column of `height` cells, from the bottom: each is how full it is, and which part it belongs to.
+
+    Parts stand on each other in their order, `top` is the value of a full column. A cell belongs to the part
+    in the middle of it; only the topmost filled cell is less than full.
+    """
+    total = sum(parts)
+    eighths = min(max(round(total / top * height * 8), 1), height * 8) if total > 0 and top > 0 else 0
+    cells: list[tuple[str, int]] = []
+    for start in range(0, height * 8, 8):
+        filled = min(max(eighths - start, 0), 8)
+        cells.append((LEVELS[filled], owner(parts, (start + filled / 2) / eighths * total) if filled else 0))
+    return cells
+
+
+def owner(parts: Sequence[float], position: float) -> int:
+    """The part that holds this position of the pile."""
+    edges = enumerate(accumulate(parts))
+    return next((number for number, edge in edges if edge >= position), len(parts) - 1)
+
+
+def cut(text: str, width: int) -> str:
+    """At most `width` characters; what is left out shows as `…`."""
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"[:width]

@@ -1,0 +1,108 @@
+"""The calls that a log holds: the newest of them, each once, oldest first, at most so many.
+
+Pure. Calls are ordered by id (UUID version 7: by their start), so that what is read from the ledger after a
+gap finds its place between what was seen live. A finished call replaces its running self, never the reverse.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+
+from rich.segment import Segment
+
+from tui.documents import Call
+
+PLACE = attrgetter("place")
+# Sorts after every hexadecimal digit: a mark stands behind the call whose id it continues.
+AFTER = "~"
+
+
+class Line:
+    """A call or a mark (gap, lost connection) at its place; in `drawn` the view remembers its looks."""
+
+    __slots__ = ("call", "drawn", "place", "text")
+
+    def __init__(self, place: str, call: Call | None = None, text: str = "") -> None:
+        self.place = place
+        self.call = call
+        self.text = text
+        self.drawn: tuple[object, list[Segment]] | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        return self.call is not None and self.call.outcome is None
+
+
+class Ring:
+    """At most `capacity` lines; when there are more, the oldest go."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._lines: list[Line] = []
+        self._by_id: dict[str, Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> Line:
+        return self._lines[index]
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._lines)
+
+    def index(self, line: Line) -> int:
+        """Where it stands; where it would, if it has gone."""
+        return bisect_left(self._lines, line.place, key=PLACE)
+
+    def after(self, place: str) -> int:
+        """How many lines stand behind this place."""
+        return len(self._lines) - bisect_right(self._lines, place, key=PLACE)
+
+    def get(self, id: str) -> Line | None:  # noqa: A002 - the contract's name
+        """The line of this call, if it is held."""
+        return self._by_id.get(id)
+
+    @property
+    def calls(self) -> int:
+        return len(self._by_id)
+
+    def add(self, calls: Iterable[Call]) -> int:
+        """Takes calls in, in any order; the number of those that were not held before."""
+        return sum(self._take(call) for call in calls)
+
+    def mark(self, text: str) -> None:
+        """A line that is no call, behind all that is held now."""
+        last = self._lines[-1].place if self._lines else ""
+        self._insert(Line(last + AFTER, text=text))
+
+    def drop(self, id: str) -> None:  # noqa: A002 - the contract's name
+        """Lets go of a call."""
+        if line := self._by_id.pop(id, None):
+            del self._lines[self.index(line)]
+
+    def trim(self) -> int:
+        """Lets the oldest go; their number. Apart from `add`, so that a batch is trimmed once."""
+        surplus = max(len(self._lines) - self.capacity, 0)
+        for line in self._lines[:surplus]:
+            if line.call:
+                del self._by_id[line.call.id]
+        del self._lines[:surplus]
+        return surplus
+
+    def _take(self, call: Call) -> bool:
+        line = self._by_id.get(call.id)
+        if line is None:
+            line = self._by_id[call.id] = Line(call.id, call)
+            self._insert(line)
+            return True
+        if call.outcome is not None or line.in_flight:
+            line.call, line.drawn = call, None
+        return False
+
+    def _insert(self, line: Line) -> None:
+        if not self._lines or self._lines[-1].place < line.place:
+            self._lines.append(line)
+        else:
+            self._lines.insert(self.index(line), line)

@@ -1,0 +1,76 @@
+"""Help: the keys that work here, and what the signs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.columns import Cell
+from tui.states import Tone
+from tui.theme import lines
+from tui.widgets.footer import KEYS
+
+SIGNS = (
+    ("✓", Tone.FINE, "went well"),
+    ("◌", Tone.WAITING, "in flight, with its running time"),
+    ("⊘", Tone.LIMIT, "refused by the gateway, or cut by it"),
+    ("↯", Tone.LIMIT, "the client left"),
+    ("✗", Tone.ERROR, "failed: Google's error, a broken answer, a gateway that died"),
+    ("●", Tone.FINE, "a key that may call"),
+    ("○", Tone.FAINT, "a key that may not: blocked or expired"),
+    ("?", Tone.LIMIT, "a cost that nobody knows, as no price is known"),
+    ("–", Tone.FAINT, "nothing, or not reported"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Shows the bindings that it is given."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter", "dismiss", "back"),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; background: transparent; }
+    HelpScreen VerticalScroll {
+        width: 72;
+        max-width: 100%;
+        height: auto;
+        max-height: 100%;
+        padding: 1 2;
+        border: solid $accent;
+        background: $background;
+        scrollbar-size: 0 0;
+    }
+    """
+
+    def __init__(self, bindings: Iterable[Binding]) -> None:
+        super().__init__()
+        self._bindings_here = list(bindings)
+
+    def compose(self) -> ComposeResult:
+        signs = [[(f"{sign:>12}", tone), (f"  {meaning}", Tone.PLAIN)] for sign, tone, meaning in SIGNS]
+        head: list[Cell] = [("keys here", Tone.FAINT)]
+        with VerticalScroll():
+            yield Static(lines([head, *key_lines(self._bindings_here), [], [("signs", Tone.FAINT)], *signs]))
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+
+def key_lines(bindings: Iterable[Binding]) -> list[list[Cell]]:
+    """What can be done, each with all its keys."""
+    keys: dict[str, list[str]] = {}
+    for binding in bindings:
+        if binding.description:
+            keys.setdefault(binding.description, []).append(KEYS.get(binding.key, binding.key))
+    return [
+        [(f"{' '.join(names):>12}", Tone.ACCENT), (f"  {what}", Tone.PLAIN)] for what, names in keys.items()
+    ]

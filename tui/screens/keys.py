@@ -1,0 +1,173 @@
+"""Keys: who may do what, how much of its budget each has used; makes, blocks and deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.documents import Key, Keys
+from tui.errors import ApiError, Refused
+from tui.filters import term
+from tui.key_columns import key_columns
+from tui.messages import ShowCalls
+from tui.screens.dialog import Confirm, TypeToConfirm
+from tui.screens.new_key import NewKeyDialog, SecretDialog
+from tui.screens.place import Place
+from tui.session import Session
+from tui.states import Tone
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.table import Table
+
+AGAIN_SECONDS = 10
+PAGE = 1000
+HINT = "text in alias, tags, user or group"
+
+
+class KeysScreen(Place):
+    """Reads the keys anew when it is shown, after each change, and now and then."""
+
+    NAME = "keys"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "new"),
+        Binding("b", "block", "block"),
+        Binding("d", "delete", "delete"),
+        Binding("y", "copy_id", "copy id"),
+        Binding("slash", "filter", "filter"),
+        Binding("escape", "clear", "clear the filter", show=False),
+    ]
+    DEFAULT_CSS = """
+    KeysScreen.-empty Table { display: none; }
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.table: Table[Key] = Table(lambda key: key.token_id)
+        self._q = ""
+        self._loaded = False
+
+    def body(self) -> ComposeResult:
+        yield FilterLine(HINT)
+        yield Static(id="blank", classes="blank")
+        yield self.table
+
+    def on_mount(self) -> None:
+        self.table.focus()
+        self.set_interval(AGAIN_SECONDS, self._again)
+        self._tell(Content.styled("◌ reading the keys…", "$secondary"))
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self.load(self._q)
+
+    def _again(self) -> None:
+        if self.is_current and not self.session.trouble:
+            self.load(self._q)
+
+    @work(exclusive=True, group="load")
+    async def load(self, q: str) -> None:
+        """Shows the keys that a text is found in; what was shown stays if they cannot be read."""
+        try:
+            page = (await self.session.client.keys(q=q or None, limit=PAGE)).value
+        except Refused as error:
+            self.query_one(FilterLine).refuse(error.problem, str(error))
+        except ApiError as error:
+            self._cannot(error)
+        else:
+            self._show(q, page)
+
+    def _cannot(self, error: ApiError) -> None:
+        if self._loaded:
+            self.fault(error)
+        else:
+            self._tell(Content.styled(f"✗ {error}", "$error"))
+
+    def _show(self, q: str, page: Keys) -> None:
+        self._q, self._loaded = q, True
+        self.query_one(FilterLine).settle(q)
+        self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
+        more = "first " if page.next_cursor else ""
+        self.query_one(FilterLine).find(f"{more}{len(page.keys):,} keys")
+        found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
+        none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " makes one")
+        self._tell(Content(found) if q else none)
+
+    def _tell(self, otherwise: Content) -> None:
+        empty = self.table.row_count() == 0
+        self.set_class(empty, "-empty")
+        blank = self.query_one("#blank", Static)
+        blank.set_class(empty, "-told")
+        blank.update(otherwise)
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).input.focus()
+
+    def action_clear(self) -> None:
+        if self._q:
+            self.load("")
+
+    @on(FilterLine.Applied)
+    def _filter(self, message: FilterLine.Applied) -> None:
+        self.table.focus()
+        self.load(message.text)
+
+    @on(FilterLine.Left)
+    def _leave_filter(self) -> None:
+        self.table.focus()
+
+    @on(Table.Opened)
+    def _open(self) -> None:
+        if key := self.table.selected:
+            self.post_message(ShowCalls(term("key", key.label)))
+
+    def action_copy_id(self) -> None:
+        if key := self._chosen():
+            self.copy(key.token_id, f"id of {key.label}")
+
+    def _chosen(self) -> Key | None:
+        key = self.table.selected
+        if key is None:
+            self.say("There is no key under the cursor.", Tone.LIMIT)
+        return key
+
+    @work
+    async def action_new(self) -> None:
+        key = await self.app.push_screen_wait(NewKeyDialog(self.session.client))
+        if key:
+            self.load(self._q)
+            await self.app.push_screen_wait(SecretDialog(key))
+
+    @work
+    async def action_block(self) -> None:
+        if key := self._chosen():
+            client = self.session.client
+            if key.blocked:
+                asked = Confirm(f"Unblock {key.label}?", "Its calls are taken again at once.")
+            else:
+                asked = Confirm(
+                    f"Block {key.label}?", "Its calls are refused at once, until it is unblocked."
+                )
+            if await self.app.push_screen_wait(asked):
+                change = client.key_unblock if key.blocked else client.key_block
+                await self._do(change(key.token_id), f"{key.label} is {'un' if key.blocked else ''}blocked")
+
+    @work
+    async def action_delete(self) -> None:
+        if key := self._chosen():
+            lost = "Its calls are refused from then on, for good. What it did stays in the ledger."
+            if await self.app.push_screen_wait(TypeToConfirm(f"Delete {key.label}?", lost, key.label)):
+                await self._do(self.session.client.key_delete(key.token_id), f"{key.label} is deleted")
+
+    async def _do(self, change: Awaitable[object], done: str) -> None:
+        try:
+            await change
+        except ApiError as error:
+            self.fault(error)
+        else:
+            self.say(f"✓ {done}")
+        self.load(self._q)

@@ -1,0 +1,251 @@
+"""Logs: what is happening now. Live calls below, older ones above, narrowed by the line on top."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from tui import feed, format  # noqa: A004 - the room's word for it
+from tui.documents import Calls, StreamGap, StreamTick
+from tui.errors import ApiError, NotFound, Refused
+from tui.filters import alike
+from tui.messages import Arrived, Connected, Lost
+from tui.screens.call import CallScreen
+from tui.screens.place import Place
+from tui.session import Session
+from tui.states import Tone
+from tui.welcome import curl, welcome
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.log import CAPACITY, LogView
+
+PAGE = 200
+OLDER = 1000
+MOST_ASKED = 100
+AGAIN_SECONDS = 5
+HINT = "key:ALIAS  model:gemini-2.5*  tag:a,b  status:4xx  cost:>0.01  lat:>2s  since:1h  or any text"
+
+
+class LogsScreen(Place):
+    """Keeps the stream open while another screen is shown, so that nothing is missed."""
+
+    NAME = "logs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "filter"),
+        Binding("y", "copy_id", "copy id"),
+        Binding("m", "alike", "more like this"),
+        Binding("escape", "back", "back", show=False),
+    ]
+    DEFAULT_CSS = """
+    LogsScreen #paused {
+        height: 1;
+        padding: 0 1;
+        text-align: right;
+        color: $secondary;
+        display: none;
+    }
+    LogsScreen.-paused #paused { display: block; }
+    LogsScreen.-empty LogView { display: none; }
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._q = ""
+        self._older: str | None = None
+        self._loaded = False
+        self._error: ApiError | None = None
+        self._in_flight = 0
+        self._lost_at: datetime | None = None
+        self._back_to: str | None = None
+
+    def show_link(self) -> None:
+        super().show_link()
+        self._tell()
+
+    def body(self) -> ComposeResult:
+        yield FilterLine(HINT)
+        yield Static(id="blank", classes="blank")
+        yield LogView(self.session.clock)
+        yield Static(id="paused")
+
+    def on_mount(self) -> None:
+        self.log_view.focus()
+        self._tell()
+        self._follow()
+        self.narrow("")
+
+    @property
+    def log_view(self) -> LogView:
+        return self.query_one(LogView)
+
+    @property
+    def filter_line(self) -> FilterLine:
+        return self.query_one(FilterLine)
+
+    def _follow(self) -> None:
+        """Opens the stream for the filter that holds; the one before is closed. The log hears it first."""
+        follow = feed.follow(self.session.client, self._q or None, self.log_view.post_message)
+        self.run_worker(follow, group="feed", exclusive=True)
+
+    def show_calls(self, q: str, back_to: str | None) -> None:
+        """Narrows to what a filter finds; esc goes back to the place named, if one is."""
+        self._back_to = back_to
+        self.narrow(q)
+
+    @work(exclusive=True, group="narrow")
+    async def narrow(self, q: str) -> None:
+        """Shows what a filter finds. One that is none is pointed at, and what was shown stays."""
+        try:
+            page = (await self.session.client.calls(q or None, limit=PAGE)).value
+        except Refused as error:
+            self.filter_line.refuse(error.problem, str(error))
+        except ApiError as error:
+            self._cannot(q, error)
+        else:
+            self._show(q, page)
+
+    def _cannot(self, q: str, error: ApiError) -> None:
+        """What is shown stays; where nothing is, the reason takes its place until a later try."""
+        if self._loaded:
+            self.fault(error)
+        else:
+            self._error = error
+            self._tell()
+            self.set_timer(AGAIN_SECONDS, lambda: self.narrow(q))
+
+    def _show(self, q: str, page: Calls) -> None:
+        self.filter_line.settle(q)
+        if q != self._q:
+            self._q = q
+            self.log_view.clear()
+            self._follow()
+        self._loaded, self._older = True, page.next_cursor
+        self.log_view.take(page.calls)
+        self.log_view.focus()
+
+    @on(LogView.WentPast)
+    def _read_older(self) -> None:
+        if self._older and len(self.log_view.ring) + OLDER <= CAPACITY:
+            self._fetch_older(self._older)
+
+    @work(exclusive=True, group="older")
+    async def _fetch_older(self, cursor: str) -> None:
+        self._older = None
+        try:
+            page = (await self.session.client.calls(self._q or None, limit=OLDER, cursor=cursor)).value
+        except ApiError as error:
+            self._older = cursor
+            self.fault(error)
+        else:
+            self._older = page.next_cursor
+            self.log_view.take(page.calls)
+
+    @on(Connected)
+    def _connected(self) -> None:
+        if self._lost_at:
+            away = f"{format.clock(self._lost_at)} to {format.clock(self.session.clock())}"
+            self.log_view.mark(f"not connected from {away}; calls of that time are read from the ledger")
+            self._lost_at = None
+        self._catch_up()
+
+    @on(Lost)
+    def _lost(self) -> None:
+        self._in_flight = 0
+        if self._loaded:
+            self._lost_at = self._lost_at or self.session.clock()
+        self._tell()
+
+    @work(exclusive=True, group="catch up")
+    async def _catch_up(self) -> None:
+        """Reads what ended before the stream was open, and asks for calls whose end it did not tell."""
+        unsure = [line.call.id for line in self.log_view.ring if line.call and line.in_flight]
+        try:
+            page = (await self.session.client.calls(self._q or None, limit=PAGE)).value
+            if not self._loaded:
+                self._loaded, self._older = True, page.next_cursor
+            self.log_view.take(page.calls)
+            for call_id in unsure[-MOST_ASKED:]:
+                await self._ask(call_id)
+        except ApiError as error:
+            self.fault(error)
+
+    async def _ask(self, id: str) -> None:  # noqa: A002 - the contract's name
+        try:
+            self.log_view.take([(await self.session.client.call(id)).value])
+        except NotFound:
+            self.log_view.drop(id)
+
+    @on(Arrived)
+    def _arrived(self, message: Arrived) -> None:
+        ticks = [event.value for event in message.events if isinstance(event, StreamTick)]
+        if ticks:
+            self._in_flight = ticks[-1].in_flight
+            self._tell()
+        if any(isinstance(event, StreamGap) for event in message.events):
+            self._catch_up()
+
+    @on(LogView.Changed)
+    def _tell(self) -> None:
+        """Brings all that is said about the log to what it holds."""
+        log = self.log_view
+        more = "newest " if self._older else ""
+        self.filter_line.find(f"{more}{log.ring.calls:,} calls · {self._in_flight:,} in flight")
+        self.query_one("#paused", Static).update(f"❚❚ paused  {log.unseen:,} new  (G follows)")
+        self.set_class(not log.following, "-paused")
+        self.set_class(not len(log.ring), "-empty")
+        blank = self.query_one("#blank", Static)
+        blank.set_class(not len(log.ring), "-told")
+        blank.update(self._nothing())
+
+    def _nothing(self) -> Content:
+        """What stands in the place of calls where there are none."""
+        if self.session.trouble:
+            return Content.styled("There is nothing to show until the gateway answers.", "dim")
+        if self._error and not self._loaded:
+            return Content.styled(f"✗ {self._error}", "$error")
+        if not self._loaded:
+            return Content.styled("◌ reading the latest calls…", "$secondary")
+        if self._q:
+            return Content("No call is found by this filter. New ones appear here at once.\n\nesc clears it")
+        return welcome(self.session)
+
+    def action_filter(self) -> None:
+        self.filter_line.input.focus()
+
+    @on(FilterLine.Applied)
+    def _filter(self, message: FilterLine.Applied) -> None:
+        self._back_to = None
+        self.narrow(message.text)
+
+    @on(FilterLine.Left)
+    def _leave_filter(self) -> None:
+        self.log_view.focus()
+
+    @on(LogView.Opened)
+    def _open(self) -> None:
+        if call := self.log_view.selected:
+            self.app.push_screen(CallScreen(self.session, call.id))
+
+    def action_copy_id(self) -> None:
+        if call := self.log_view.selected:
+            self.copy(call.id, f"id {format.short_id(call.id)}")
+        elif self._loaded and not self._q:
+            self.copy(curl(self.session), "the command")
+
+    def action_alike(self) -> None:
+        if call := self.log_view.selected:
+            self.narrow(alike(call))
+        else:
+            self.say("There is no call under the cursor.", Tone.LIMIT)
+
+    async def action_back(self) -> None:
+        back_to, self._back_to = self._back_to, None
+        if self._q:
+            self.narrow("")
+        if back_to:
+            await self.app.run_action(f"app.switch_mode('{back_to}')")

@@ -1,0 +1,209 @@
+"""Spend: where the money goes, over time and by tag, model, key or user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from tui import filters, format  # noqa: A004 - the room's word for it
+from tui.columns import Cell
+from tui.documents import SpendRow
+from tui.errors import ApiError, Refused
+from tui.messages import ShowCalls
+from tui.screens.place import Place
+from tui.session import Session
+from tui.spend_columns import spend_columns
+from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, spent
+from tui.states import Tone
+from tui.theme import toned
+from tui.widgets.bars import Bars
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.table import Table
+
+AGAIN_SECONDS = 30
+HINT = "narrow:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"
+
+
+class SpendScreen(Place):
+    """Asks anew when it is shown, when the question changes, and now and then."""
+
+    NAME = "spend"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("b", "group(1)", "by tag·model·key·user"),
+        Binding("B", "group(-1)", "back", show=False),
+        Binding("left_square_bracket", "span(-1)", "shorter range", show=False),
+        Binding("right_square_bracket", "span(1)", "range", key_display="[ ]"),
+        Binding("slash", "filter", "filter"),
+        Binding("u", "unpriced", "calls without a price", show=False),
+        Binding("escape", "clear", "clear the filter", show=False),
+    ]
+    DEFAULT_CSS = """
+    SpendScreen #question { height: 1; padding: 0 1; }
+    SpendScreen Bars { height: 40%; min-height: 8; max-height: 20; border-bottom: solid $border; }
+    SpendScreen #unpriced { height: 1; padding: 0 1; color: $warning; display: none; }
+    SpendScreen #unpriced.-told { display: block; }
+    SpendScreen.-empty Bars, SpendScreen.-empty Table { display: none; }
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.table: Table[SpendRow] = Table(self._group)
+        self._question = Question()
+        self._picture: Picture | None = None
+
+    def body(self) -> ComposeResult:
+        yield FilterLine(HINT)
+        yield Static(id="question")
+        yield Static(id="blank", classes="blank")
+        yield Bars()
+        yield self.table
+        yield Static(id="unpriced")
+
+    def on_mount(self) -> None:
+        self.table.focus()
+        self.set_interval(AGAIN_SECONDS, self._again)
+        self._tell(Content.styled("◌ adding up…", "$secondary"))
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self.load(self._question)
+
+    @property
+    def _shown(self) -> Question:
+        """The question whose answer is on the screen; the one asked last may still be on its way."""
+        return self._picture.question if self._picture else self._question
+
+    def _group(self, row: SpendRow) -> str | None:
+        return group_of(row, self._shown.by)
+
+    def _again(self) -> None:
+        if self.is_current and not self.session.trouble:
+            self.load(self._question)
+
+    @work(exclusive=True)
+    async def load(self, question: Question) -> None:
+        """Shows the answer to a question; what was shown stays if there is none."""
+        try:
+            picture = await ask(self.session.client, question, self.session.clock())
+        except Refused as error:
+            self.query_one(FilterLine).refuse(error.problem, str(error))
+        except ApiError as error:
+            self._cannot(error)
+        else:
+            self._show(picture)
+
+    def _cannot(self, error: ApiError) -> None:
+        if self._picture is None:
+            self._tell(Content.styled(f"✗ {error}", "$error"))
+        else:
+            self.fault(error)
+
+    def _show(self, picture: Picture) -> None:
+        self._picture, self._question = picture, picture.question
+        self.query_one(FilterLine).settle(picture.question.q)
+        self.query_one(Bars).chart = picture.chart()
+        self.table.show(picture.rows, lambda width: spend_columns(picture, width))
+        found = format.count(picture.ranking.total.calls)
+        self.query_one(FilterLine).find(f"{found} calls")
+        self._warn(picture.ranking.total.unpriced_calls)
+        self._tell(
+            Content(
+                "Nothing was called in this time." + (" esc clears the filter" if picture.question.q else "")
+            )
+        )
+
+    def _warn(self, unpriced: int) -> None:
+        line = self.query_one("#unpriced", Static)
+        calls = "1 call has" if unpriced == 1 else f"{unpriced:,} calls have"
+        line.update(f"? {calls} no known price and are in no sum: u shows them")
+        line.set_class(unpriced > 0, "-told")
+
+    def _tell(self, otherwise: Content) -> None:
+        """The question on top, and what to say where there is nothing to draw."""
+        empty = self._picture is None or not self._picture.ranking.rows
+        self.set_class(empty, "-empty")
+        blank = self.query_one("#blank", Static)
+        blank.set_class(empty, "-told")
+        blank.update(otherwise)
+        self.query_one("#question", Static).update(self._headline())
+
+    def _headline(self) -> Content:
+        question = self._shown
+        left = f"Spend by {question.by} · {question.span.title} · per {question.span.unit}"
+        room = self.size.width - 2 - len(left)
+        nothing: list[Cell] = []
+        right = next((line for line in sums(self._picture) if length(line) + 2 <= room), nothing)
+        return toned([(left, Tone.PLAIN), (" " * (room - length(right)), Tone.PLAIN), *right])
+
+    def on_resize(self) -> None:
+        self.query_one("#question", Static).update(self._headline())
+
+    def action_group(self, by: int) -> None:
+        group = GROUPS[(GROUPS.index(self._question.by) + by) % len(GROUPS)]
+        self._ask(replace(self._question, by=group))
+
+    def action_span(self, by: int) -> None:
+        number = SPANS.index(self._question.span) + by
+        self._ask(replace(self._question, span=SPANS[max(min(number, len(SPANS) - 1), 0)]))
+
+    def _ask(self, question: Question) -> None:
+        """At once: the next key already means the next question."""
+        self._question = question
+        self.load(question)
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).input.focus()
+
+    def action_clear(self) -> None:
+        if self._question.q:
+            self.load(replace(self._question, q=""))
+
+    def action_unpriced(self) -> None:
+        self._drill(filters.UNPRICED)
+
+    @on(FilterLine.Applied)
+    def _filter(self, message: FilterLine.Applied) -> None:
+        self.table.focus()
+        self.load(replace(self._question, q=message.text))
+
+    @on(FilterLine.Left)
+    def _leave_filter(self) -> None:
+        self.table.focus()
+
+    @on(Table.Opened)
+    def _open(self) -> None:
+        if row := self.table.selected:
+            self._drill(filters.term(self._shown.by, self._group(row)))
+
+    def _drill(self, term: str) -> None:
+        """To the calls behind a sum: the same filter and span, narrowed."""
+        question = self._shown
+        parts = (question.q, term, f"since:{question.span.name}")
+        self.post_message(ShowCalls(" ".join(part for part in parts if part)))
+
+
+def sums(picture: Picture | None) -> Iterator[list[Cell]]:
+    """The total and how it compares to as long a time before, from all of it to the least."""
+    if picture is None:
+        return
+    total, before = spent(picture.ranking.total), spent(picture.before)
+    least: list[Cell] = [("total ", Tone.FAINT), (format.money(total), Tone.ACCENT)]
+    if before > 0:
+        change = float(total / before) - 1
+        sign = "▲" if change >= 0 else "▼"
+        span = picture.question.span.title.removeprefix("last ")
+        compared = f"  {sign} {format.percent(abs(change))}"
+        yield [*least, (f"{compared} to the {span} before", Tone.FAINT)]
+        yield [*least, (compared, Tone.FAINT)]
+    yield least
+
+
+def length(cells: list[Cell]) -> int:
+    return sum(len(text) for text, _ in cells)

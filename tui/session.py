@@ -1,0 +1,38 @@
+"""What all screens share: the gateway's client, the clock, and how things stand between here and there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tui.client import Client
+from tui.states import State, Tone
+
+CONNECTING = State("◌", "connecting", Tone.WAITING)
+LIVE = State("●", "live", Tone.FINE)
+OFFLINE = State("✗", "offline", Tone.ERROR)
+
+# Key, name and title of each main screen. The digits are for good: 1 and 5 are not these screens'.
+PLACES = (("2", "logs", "Logs"), ("3", "spend", "Spend"), ("4", "keys", "Keys"))
+
+
+def local_time() -> datetime:
+    """Now, in the machine's own zone."""
+    return datetime.now().astimezone()
+
+
+@dataclass
+class Session:
+    """`link` is how the connection stands, `trouble` what to tell of it, `mode` the gateway's own."""
+
+    client: Client
+    clock: Callable[[], datetime] = local_time
+    link: State = CONNECTING
+    trouble: str = ""
+    mode: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where the gateway is, as short as it can be said."""
+        return self.client.url.partition("://")[2]

@@ -1,0 +1,94 @@
+"""The line on which a list is narrowed. It knows no grammar: the gateway reads the text and judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from tui.errors import Problem
+
+
+class FilterLine(Widget):
+    """A filter, beside it what it finds, and below it what is wrong with it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "back")]
+    DEFAULT_CSS = """
+    FilterLine {
+        height: auto;
+        padding: 0 1;
+        border-bottom: solid $border;
+    }
+    FilterLine Horizontal { height: 1; }
+    FilterLine Label { width: auto; }
+    FilterLine #slash { color: $accent; text-style: bold; padding: 0 1 0 0; }
+    FilterLine #found { text-style: dim; padding: 0 0 0 2; }
+    FilterLine #fault { color: $error; display: none; }
+    FilterLine.-faulty #fault { display: block; }
+    FilterLine Input, FilterLine Input:focus {
+        width: 1fr;
+        height: 1;
+        border: none;
+        padding: 0;
+        background: transparent;
+    }
+    """
+
+    @dataclass
+    class Applied(Message):
+        """The list is to be narrowed by this text."""
+
+        text: str
+
+    @dataclass
+    class Left(Message):
+        """The line was left without a change."""
+
+    def __init__(self, hint: str) -> None:
+        super().__init__()
+        self._hint = hint
+        self._applied = ""
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Label("/", id="slash")
+            yield Input(placeholder=self._hint, select_on_focus=False)
+            yield Label("", id="found")
+        yield Label("", id="fault", markup=False)
+
+    @property
+    def input(self) -> Input:
+        return self.query_one(Input)
+
+    def find(self, text: str) -> None:
+        """Tells what the list holds now."""
+        self.query_one("#found", Label).update(text)
+
+    def settle(self, text: str) -> None:
+        """This filter holds; nothing is wrong with it."""
+        self._applied = text
+        self.input.value = text
+        self.remove_class("-faulty")
+
+    def refuse(self, problem: Problem, message: str) -> None:
+        """Shows what is wrong with the text, under the column where it is."""
+        pointer = " " * (problem.column + 1) + "^ " if problem.column else "  "
+        self.query_one("#fault", Label).update(pointer + message)
+        self.add_class("-faulty")
+        self.input.focus()
+
+    def action_leave(self) -> None:
+        self.settle(self._applied)
+        self.post_message(self.Left())
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Applied(event.value.strip()))
