@@ -6,8 +6,6 @@ takes longer than a minute: reasons to decide before it is entered.
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart import Response
 from quart_trio import QuartTrio
@@ -18,7 +16,6 @@ from gatekeeper.admin.connection import Connection
 from gatekeeper.admin.documents import LARGEST_BODY
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import answer_problem
-from gatekeeper.proxy.door import refuse_websocket
 
 PROXIED = b"/gemini/"
 NOUNS = (status, keys, calls, spend, litellm, models, audit, sql)
@@ -42,10 +39,10 @@ class Gatekeeper(QuartTrio):
             self.register_blueprint(noun.blueprint)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "websocket":  # nothing here speaks it
-            await refuse_websocket(*cast("Any", (scope, receive, send)))
-        elif scope["type"] == "http" and scope["raw_path"].startswith(PROXIED):
+        if scope["type"] != "lifespan" and scope["raw_path"].startswith(PROXIED):
             await self.gateway.proxy(scope, receive, send)
+        elif scope["type"] == "websocket":  # nothing else here speaks it
+            await send({"type": "websocket.close", "code": 1008, "reason": None})
         else:
             await super().__call__(scope, receive, send)
 

@@ -79,7 +79,7 @@ class GatekeeperApp(Shell):
 
     @on(Lost)
     def _lost(self, message: Lost) -> None:
-        self.session.link, self.session.trouble = OFFLINE, f"{message.error} Trying again by itself."
+        self.session.link, self.session.trouble = OFFLINE, f"{message.error} Trying again."
         self._show_link()
 
     def _show_link(self) -> None:

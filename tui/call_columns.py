@@ -1,6 +1,6 @@
 """What the log shows of a call, and at which width of the screen.
 
-At 80 cells what one looks for first: when, who, what, how it went, how long, how much. At 110 the whole of a
+At 80 cells what one looks for first: when, who, what, how it went, how long, how much. At 120 the whole of a
 call's times and tokens; at 160 also for whom, and how it ended.
 """
 
@@ -14,7 +14,7 @@ from tui.columns import Cell, Column
 from tui.documents import Call
 from tui.states import Tone, call_state
 
-MEDIUM, WIDE = 110, 160
+MEDIUM, WIDE = 120, 160
 RUNNING = "…"
 PLACES = 5
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import msgspec
@@ -217,14 +217,15 @@ class Client:
 def address_host(url: str) -> str:
     """The host of a gateway's address. Raises Refused where it is none."""
     try:
-        address = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        address = httpx2.URL()
-    if address.scheme not in ("http", "https") or not address.host:
+        address = urlsplit(url)
+        host = httpx2.URL(url).host if address.scheme in ("http", "https") and address.port != 0 else ""
+    except (ValueError, httpx2.InvalidURL):
+        host = ""
+    if not host:
         raise errors.Refused(
             f"{url!r} is no address of a gateway: --url and GATEKEEPER_URL take http://HOST:PORT or https://HOST."
         )
-    return address.host
+    return host
 
 
 def given(params: Params) -> dict[str, str | int]:

@@ -10,7 +10,7 @@ from tui.columns import Cell, Column
 from tui.documents import Key
 from tui.states import NEARLY, Tone, budget_used, key_state
 
-MEDIUM, WIDE = 110, 160
+MEDIUM, WIDE = 120, 160
 REST = "░"
 
 

@@ -15,8 +15,9 @@ from rich.segment import Segment
 from tui.documents import Call
 
 PLACE = attrgetter("place")
-# Sorts after every hexadecimal digit: a mark stands behind the call whose id it continues.
-AFTER = "~"
+# `~` sorts after every hexadecimal digit and a blank before: a mark stands behind the call whose id it
+# continues, or before them all.
+AFTER, BEFORE = "~", " "
 
 
 class Line:
@@ -74,7 +75,7 @@ class Ring:
 
     def mark(self, text: str) -> None:
         """A line that is no call, behind all that is held now."""
-        last = self._lines[-1].place if self._lines else ""
+        last = self._lines[-1].place if self._lines else BEFORE
         self._insert(Line(last + AFTER, text=text))
 
     def drop(self, id: str) -> None:  # noqa: A002 - the contract's name

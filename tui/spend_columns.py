@@ -8,7 +8,7 @@ from tui.documents import SpendRow
 from tui.spending import Picture, spent
 from tui.states import Tone
 
-MEDIUM, WIDE = 110, 160
+MEDIUM, WIDE = 120, 160
 PLACES = 4
 TREND = 10
 
@@ -32,20 +32,11 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         values = picture.trend(row)
         return format.sparkline(values[-TREND:]), Tone.FAINT
 
-    medium = [Column("trend", TREND, trend)] if width >= MEDIUM else []
-    return [
-        Column(picture.question.by, 12, name, stretch=1),
-        SPENT,
-        Column("", bar_width, bar),
-        Column("share", 6, share, right=True),
-        *medium,
-        CALLS,
-        EACH,
-        TOKENS,
-        *([CACHED] if width >= MEDIUM else []),
-        ERRORS,
-        UNPRICED,
-    ]
+    start = [Column(picture.question.by, 12, name, stretch=1), SPENT, Column("", bar_width, bar)]
+    part = Column("share", 5, share, right=True)
+    if width < MEDIUM:
+        return [*start, part, CALLS, TOKENS, ERRORS, UNPRICED]
+    return [*start, part, Column("trend", TREND, trend), CALLS, EACH, TOKENS, CACHED, ERRORS, UNPRICED]
 
 
 def each_cell(row: SpendRow) -> Cell:
@@ -79,9 +70,9 @@ def spent_cell(row: SpendRow) -> Cell:
 
 
 SPENT: Column[SpendRow] = Column("spend", 12, spent_cell, right=True)
-CALLS: Column[SpendRow] = Column("calls", 7, lambda row: (format.tokens(row.calls), Tone.PLAIN), right=True)
+CALLS: Column[SpendRow] = Column("calls", 6, lambda row: (format.tokens(row.calls), Tone.PLAIN), right=True)
 EACH: Column[SpendRow] = Column("cost/call", 9, each_cell, right=True)
-TOKENS: Column[SpendRow] = Column("tokens", 7, tokens_cell, right=True)
+TOKENS: Column[SpendRow] = Column("tokens", 6, tokens_cell, right=True)
 CACHED: Column[SpendRow] = Column("cached", 6, cached_cell, right=True)
 ERRORS: Column[SpendRow] = Column("errors", 6, errors_cell, right=True)
 UNPRICED: Column[SpendRow] = Column("no price", 8, unpriced_cell, right=True)

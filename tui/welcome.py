@@ -24,11 +24,11 @@ def welcome(session: Session) -> Content:
     return Content.assemble(
         "No calls yet. Send one:\n\n",
         (curl(session), "$accent"),
-        "\n\nIt will appear here at once.     ",
+        "\n\nIt will appear here at once.   ",
         ("y", "bold $accent"),
-        " copy the command     ",
+        " copy the command   ",
         ("4", "bold $accent"),
-        " make a key first     ",
+        " make a key first   ",
         ("?", "bold $accent"),
         " help",
     )

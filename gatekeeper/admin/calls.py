@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Any
 
 import trio
 from quart import Blueprint, Response, request
 
-from gatekeeper.admin.documents import answer
+from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.queries import DEFAULT_LIMIT, call_cursor, read_query
@@ -58,7 +57,8 @@ async def stream() -> Response:
     subscription = gateway().ledger.live.subscribe(
         query.filter().matches if query.q else None, last_event_id()
     )
-    response = Response(events(subscription), content_type="text/event-stream")
+    body = b"" if request.method == "HEAD" else events(subscription)
+    response = Response(body, content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # a proxy in between is to pass each event on at once
     response.timeout = None
     return response
@@ -93,7 +93,7 @@ def last_event_id() -> int | None:
     return int(text)
 
 
-def arithmetic(call: dict[str, Any]) -> dict[str, Any] | None:
+def arithmetic(call: Document) -> Document | None:
     """How the cost came about, worked out anew from the row's usage by the catalogue in force; where that is
     not the one that priced the call, a note says so."""
     version = call["price_version"]

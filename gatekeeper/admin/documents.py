@@ -9,15 +9,18 @@ from quart import Response, request
 
 from gatekeeper.admin.problems import invalid
 
+Document = dict[str, Any]
+"""A JSON object."""
+
 LARGEST_BODY = 1024 * 1024  # bytes
 _OBJECT = "send one JSON object, or nothing where no field is needed"
 
 
-def answer(document: Any) -> Response:
+def answer(document: object) -> Response:
     return Response(msgspec.json.encode(document), content_type="application/json")
 
 
-async def read_object() -> dict[str, Any]:
+async def read_object() -> Document:
     """The request's body, whatever its Content-Type says; an empty one is an empty object.
 
     Raises Problem for what is no JSON object.
@@ -31,10 +34,10 @@ async def read_object() -> dict[str, Any]:
         raise invalid("body", f"The body is no JSON: {error}", _OBJECT) from None
     if not isinstance(document, dict):
         raise invalid("body", "The body is no JSON object", _OBJECT)
-    return cast("dict[str, Any]", document)
+    return cast("Document", document)
 
 
-async def read_fields(*allowed: str) -> dict[str, Any]:
+async def read_fields(*allowed: str) -> Document:
     """The body of a request that takes these fields and no other. Raises Problem."""
     document = await read_object()
     for name in document:

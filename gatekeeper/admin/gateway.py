@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from quart import current_app
 
+from gatekeeper.durations import micros
 from gatekeeper.gemini.catalogue import Catalogue
 from gatekeeper.keys.registry import Registry
 from gatekeeper.ledger.book import Ledger
@@ -34,6 +35,8 @@ class Door(Protocol):
 
 @dataclass(frozen=True)
 class Gateway:
+    """One running gateway, made when it starts."""
+
     settings: Settings
     registry: Registry
     ledger: Ledger
@@ -52,6 +55,10 @@ class Gateway:
     def now(self) -> datetime:
         """The time in the zone in which days and hours are meant."""
         return datetime.now(ZoneInfo(self.settings.timezone))
+
+    def micros(self) -> int:
+        """The same in microseconds since 1970."""
+        return micros(self.now())
 
 
 def gateway() -> Gateway:

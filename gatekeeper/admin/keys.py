@@ -8,13 +8,12 @@ before anything is changed. A key named by `key` is answered with its document, 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import answer, read_fields, read_object
+from gatekeeper.admin.documents import Document, answer, read_fields, read_object
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.queries import DEFAULT_LIMIT, read_query
@@ -28,6 +27,13 @@ blueprint = Blueprint("keys", __name__, url_prefix="/key")
 _NAME = "a key is named by its secret, its token_id or its alias"
 
 
+class Asked(TypedDict):
+    """When a change is asked for, and by whom."""
+
+    now: int
+    by: str
+
+
 class Named(NamedTuple):
     """The keys that a request names, each once, by `token_id`; `single` where it did so by `key`."""
 
@@ -38,39 +44,38 @@ class Named(NamedTuple):
 @blueprint.post("/generate")
 async def generate() -> Response:
     """Takes the fields of a key, all optional. Besides `regenerate` the only answer that has a secret."""
-    now = micros()
-    fields = parse_fields(await read_object(), now=now)
-    secret, state = await gateway().registry.create(fields, now=now, by=gateway().admin)
+    fields = parse_fields(await read_object(), now=gateway().micros())
+    secret, state = await gateway().registry.create(fields, **asked())
     return answer(shown(state, secret))
 
 
 @blueprint.post("/update")
 async def update() -> Response:
     """Sets the fields that are given and no other; null sets one back."""
-    body, now = await read_object(), micros()
+    body = await read_object()
     named = take_named(body)
     if len(named.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
-    fields = parse_fields(body, now=now)
+    fields = parse_fields(body, now=gateway().micros())
 
-    async def change(token_id: str) -> dict[str, Any]:
-        return shown(await gateway().registry.update(token_id, fields, now=now, by=gateway().admin))
+    async def change(token_id: str) -> Document:
+        return shown(await gateway().registry.update(token_id, fields, **asked()))
 
     return await change_all(named, change)
 
 
 @blueprint.post("/block")
 async def block() -> Response:
-    async def change(token_id: str) -> dict[str, Any]:
-        return shown(await gateway().registry.block(token_id, now=micros(), by=gateway().admin))
+    async def change(token_id: str) -> Document:
+        return shown(await gateway().registry.block(token_id, **asked()))
 
     return await change_all(await read_named(), change)
 
 
 @blueprint.post("/unblock")
 async def unblock() -> Response:
-    async def change(token_id: str) -> dict[str, Any]:
-        return shown(await gateway().registry.unblock(token_id, now=micros(), by=gateway().admin))
+    async def change(token_id: str) -> Document:
+        return shown(await gateway().registry.unblock(token_id, **asked()))
 
     return await change_all(await read_named(), change)
 
@@ -79,8 +84,8 @@ async def unblock() -> Response:
 async def regenerate() -> Response:
     """New secrets, shown once; the old ones end. `token_id`, alias, spend and limits stay."""
 
-    async def change(token_id: str) -> dict[str, Any]:
-        secret, state = await gateway().registry.regenerate(token_id, now=micros(), by=gateway().admin)
+    async def change(token_id: str) -> Document:
+        secret, state = await gateway().registry.regenerate(token_id, **asked())
         return shown(state, secret)
 
     return await change_all(await read_named(), change)
@@ -91,7 +96,7 @@ async def delete() -> Response:
     """`{"deleted_keys": [token_id, …]}`, for one key too. The calls made with them stay."""
     named = await read_named()
     for token_id in named.token_ids:
-        await gateway().registry.delete(token_id, now=micros(), by=gateway().admin)
+        await gateway().registry.delete(token_id, **asked())
     return answer({"deleted_keys": named.token_ids})
 
 
@@ -109,7 +114,7 @@ async def list_keys() -> Response:
     """`q` is text found in alias, tags, user or group."""
     query = read_query("q", "limit", "cursor", "sort")
     page = gateway().registry.list(
-        micros(),
+        gateway().micros(),
         q=query.q,
         limit=query.limit or DEFAULT_LIMIT,
         cursor=query.cursor,
@@ -118,18 +123,17 @@ async def list_keys() -> Response:
     return answer({"keys": [key_document(state) for state in page.states], "next_cursor": page.next_cursor})
 
 
-def micros() -> int:
-    """Now, in microseconds since 1970."""
-    return time.time_ns() // 1000
+def asked() -> Asked:
+    return {"now": gateway().micros(), "by": gateway().admin}
 
 
-def shown(state: KeyState, secret: str | None = None) -> dict[str, Any]:
+def shown(state: KeyState, secret: str | None = None) -> Document:
     return {"key": secret or state.record.token_id, **key_document(state)}
 
 
 def living(name: str) -> KeyState:
     """The key of this name. Raises UnknownKey."""
-    if state := gateway().registry.find(name, micros()):
+    if state := gateway().registry.find(name, gateway().micros()):
         return state
     raise UnknownKey(name)
 
@@ -139,7 +143,7 @@ async def read_named() -> Named:
     return take_named(await read_fields("key", "keys"))
 
 
-def take_named(body: dict[str, Any]) -> Named:
+def take_named(body: Document) -> Named:
     """Takes the names of keys out of a body. Raises Problem, UnknownKey."""
     given = {field: body.pop(field) for field in ("key", "keys") if field in body}
     if len(given) != 1:
@@ -160,6 +164,6 @@ def _are_names(value: Any) -> bool:
     )
 
 
-async def change_all(named: Named, change: Callable[[str], Awaitable[dict[str, Any]]]) -> Response:
+async def change_all(named: Named, change: Callable[[str], Awaitable[Document]]) -> Response:
     documents = [await change(token_id) for token_id in named.token_ids]
     return answer(documents[0] if named.single else {"keys": documents})

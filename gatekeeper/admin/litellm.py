@@ -9,12 +9,11 @@ with those before), and a range of dates does not turn logs into sums (`GET /spe
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 import msgspec
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import answer
+from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.queries import LARGEST_LIMIT, Query, call_cursor, read_query
 from gatekeeper.admin.questions import ask
@@ -70,7 +69,7 @@ def midnight(day: date | None) -> datetime | None:
 
 def chosen(query: Query) -> Filter:
     asked = {column: getattr(query, name) for name, column in COLUMNS.items()}
-    if query.api_key and (state := gateway().registry.find(query.api_key, 0)):
+    if query.api_key and (state := gateway().registry.find(query.api_key, gateway().micros())):
         asked["key_id"] = state.record.token_id
     terms = (Term((Text((column,), text),), negated=False) for column, text in asked.items() if text)
     return Filter(tuple(terms))
@@ -81,7 +80,7 @@ def number(decimal: str | None) -> msgspec.Raw | None:
     return None if decimal is None else msgspec.Raw(decimal.encode())
 
 
-def log(call: dict[str, Any]) -> dict[str, Any]:
+def log(call: Document) -> Document:
     """The row of `LiteLLM_SpendLogs` that the call would have been."""
     return {
         "request_id": call["id"],
@@ -107,7 +106,7 @@ def log(call: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def completion_tokens(call: dict[str, Any]) -> int | None:
+def completion_tokens(call: Document) -> int | None:
     """Output as OpenAI counts it, thoughts included."""
     known = [count for name in ("output_tokens", "thoughts_tokens") if (count := call[name]) is not None]
     return sum(known) if known else None

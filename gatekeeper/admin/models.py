@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import answer
+from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.queries import read_query
 from gatekeeper.admin.questions import ask
@@ -52,12 +51,12 @@ async def prices() -> Response:
     )
 
 
-def model_document(model: PricedModel) -> dict[str, Any]:
+def model_document(model: PricedModel) -> Document:
     rows = (tariff_document(tariff) for tariffs in model.tariffs.values() for tariff in tariffs)
     return {"ids": model.ids, "source": model.source, "note": model.note, "prices": list(rows)}
 
 
-def tariff_document(tariff: Tariff) -> dict[str, Any]:
+def tariff_document(tariff: Tariff) -> Document:
     """`from` is the first day, `to` the first on which it no longer holds; the bounds are of the whole prompt
     in tokens. Null: without bound."""
     return {

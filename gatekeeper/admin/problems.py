@@ -10,7 +10,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 import structlog
@@ -39,9 +38,14 @@ class Problem(Exception):
         self.headers = headers or {}
         self.members = members
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         title = HTTPStatus(self.status).phrase
-        known = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
+        known: dict[str, object] = {
+            "type": "about:blank",
+            "title": title,
+            "status": self.status,
+            "detail": self.detail,
+        }
         return known | self.members
 
 

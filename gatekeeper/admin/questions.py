@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from gatekeeper.admin.gateway import gateway
 
@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from gatekeeper.ledger.analytics import Analytics
 
 
-class Found(NamedTuple):
+T = TypeVar("T")
+
+
+class Found(NamedTuple, Generic[T]):
     """`whole` is false where the file was out of reach: then the calls are those since it was let go."""
 
-    value: Any
+    value: T
     whole: bool
 
     @property
@@ -23,7 +26,7 @@ class Found(NamedTuple):
         return {} if self.whole else {"partial": True}
 
 
-async def ask(question: Callable[[Analytics], Any]) -> Found:
+async def ask(question: Callable[[Analytics], T]) -> Found[T]:
     """The answer over all calls that have ended by now. Raises AnalyticsError, and what the question does."""
     return await gateway().ledger.desk.ask(
         lambda analytics: Found(question(analytics), analytics.watermark() is not None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import answer
+from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.queries import LARGEST_LIMIT, Query, read_query
 from gatekeeper.admin.questions import ask
@@ -23,7 +23,7 @@ async def spend() -> Response:
     query = read_query("by", "since", "until", "q", "limit")
     wanted, limit = query.filter(), query.limit or LARGEST_LIMIT
 
-    def question(analytics: Analytics) -> dict[str, Any]:
+    def question(analytics: Analytics) -> Document:
         check_groups(query)
         return analytics.spend(list(query.by), wanted, query.since, query.until, limit)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import answer, read_fields
+from gatekeeper.admin.documents import Document, answer, read_fields
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.queries import LARGEST_LIMIT
@@ -51,7 +50,7 @@ async def take_back() -> Response:
     return answer({"returned": True})
 
 
-def whole(body: dict[str, Any], field: str, largest: int, default: int | None = None) -> int:
+def whole(body: Document, field: str, largest: int, default: int | None = None) -> int:
     """A positive whole number of the body. Raises Problem."""
     value = body.get(field, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= largest:

@@ -72,7 +72,7 @@ def run(words: list[str], file: Path) -> int:
     if not file.exists():
         raise Failure(f"the gateway's file {file} is not on this machine", Status.REFUSED)
     command = [word.replace(PLACE, str(file)) for word in words]
-    previous = signal.signal(signal.SIGINT, lambda *_: None)
+    previous = signal.signal(signal.SIGINT, passed_over)
     try:
         code = subprocess.run(command, check=False).returncode
     except OSError as error:
@@ -80,6 +80,10 @@ def run(words: list[str], file: Path) -> int:
     finally:
         signal.signal(signal.SIGINT, previous)
     return code if code >= 0 else 128 - code  # as shells report a signal
+
+
+def passed_over(_signal: int, _frame: object) -> None:
+    """Unlike SIG_IGN, the program does not inherit this."""
 
 
 def take_back(target: Target) -> None:

@@ -99,7 +99,9 @@ def run(args: Sequence[str]) -> int:
 
 
 def tell(message: str) -> None:
-    print(f"{PROG}: {message.strip().rstrip('.')}.", file=sys.stderr)
+    """One line; what stands below an empty one is left out, as DuckDB's picture of the fault's place."""
+    line = " ".join(message.partition("\n\n")[0].split())
+    print(f"{PROG}: {line.rstrip('.')}.", file=sys.stderr)
 
 
 def tell_usage(failure: click.ClickException) -> None:

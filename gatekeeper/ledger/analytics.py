@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import duckdb
@@ -29,6 +29,7 @@ from gatekeeper.ledger.entry import Call, Position, iso
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance
 from gatekeeper.ledger.readonly import SqlError
+from gatekeeper.ledger.rows import Document
 from gatekeeper.ledger.spend import Spend
 
 __all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable", "SqlError"]
@@ -174,7 +175,7 @@ class Analytics:
         until: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Document]:
         """At most `limit` calls as `entry.document` shows them, newest (that is, highest `id`) first.
 
         `before` is the id of the last call of the page before. Raises ValueError where it is no id,
@@ -187,7 +188,7 @@ class Analytics:
         with self._asked() as con:
             return [rows.shown(row) for row in con.execute(page, [*values, limit]).fetchall()]
 
-    def call(self, call_id: str) -> dict[str, Any] | None:
+    def call(self, call_id: str) -> Document | None:
         """The finished call of that id, None where there is none. Raises AnalyticsError."""
         select = f"SELECT {rows.SHOWN} FROM calls WHERE id = TRY_CAST(? AS UUID)"  # noqa: S608
         with self._asked() as con:
@@ -201,7 +202,7 @@ class Analytics:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 1000,
-    ) -> dict[str, Any]:
+    ) -> Document:
         """`rows` by one or two of `spend.GROUPS` (or `none`), and their `total`; see `Spend.answer`.
 
         Raises ValueError for another `by`, AnalyticsError.
@@ -210,14 +211,14 @@ class Analytics:
         with self._asked() as con:
             return self._spend.answer(con, by, where, limit)
 
-    def models(self) -> list[dict[str, Any]]:
+    def models(self) -> list[Document]:
         """The models that were asked for, the last used first, with their calls and known cost."""
         names = ("model", "calls", "last_used_at", "cost_usd", "unpriced_calls")
         with self._asked() as con:
             found = [dict(zip(names, row, strict=True)) for row in con.execute(MODELS).fetchall()]
         return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
 
-    def sql(self, query: str, limit: int = 1000, seconds: float = QUERY_SECONDS) -> dict[str, Any]:
+    def sql(self, query: str, limit: int = 1000, seconds: float = QUERY_SECONDS) -> Document:
         """The answer to one SELECT on `calls`: `columns`, `types`, `rows`, `truncated`.
 
         Raises SqlError where the query is wrong, not allowed, or takes longer than `seconds`;
@@ -252,4 +253,4 @@ def cursor(before: str) -> str:
     try:
         return str(UUID(before))
     except ValueError:
-        raise ValueError(f'"{before}" is no cursor; it is the id of the last call of the page before') from None
+        raise ValueError(f'"{before}" is no cursor; give the id of the last call of a page') from None

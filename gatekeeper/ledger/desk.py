@@ -106,9 +106,8 @@ class Desk:
 
     def _open(self) -> Analytics:
         if self._analytics is None:
-            from gatekeeper.ledger.analytics import (
-                Analytics,
-            )  # DuckDB takes memory and time: not before needed
+            # Here and not above: DuckDB takes time and memory, and an idle gateway should take little.
+            from gatekeeper.ledger.analytics import Analytics
 
             self._analytics = Analytics(self._folder, self._timezone)
             if not self._is_lent() and self._analytics.attach_if_free():

@@ -148,8 +148,10 @@ class Instance:
             yield
         except (duckdb.Error, OSError) as error:
             problem = self.without_path(str(error))
-            if held := re.search(r"Could not set lock on file.*?(\(PID \d+\))?\. See", problem, re.DOTALL):
-                raise FileHeld(f"{NAME} is open in another process {held[1] or ''}".strip()) from None
+            if "Could not set lock" in problem:
+                holder = re.search(r"\(PID \d+\)", problem)
+                whose = f" {holder[0]}" if holder else ""
+                raise FileHeld(f"{NAME} is open in another process{whose}") from None
             raise FileUnusable(f"{NAME} cannot be used: {problem}") from None
 
     def without_path(self, text: str) -> str:

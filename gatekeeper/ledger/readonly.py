@@ -19,6 +19,8 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, StatementType
 
+from gatekeeper.ledger.rows import Document
+
 SCHEMAS = {"", "main", "file", "information_schema", "pg_catalog"}
 TABLE_FUNCTIONS = {
     "duckdb_columns",
@@ -42,7 +44,7 @@ class SqlError(ValueError):
     """A query that is not allowed, is wrong, or takes too long; with DuckDB's words where these are its."""
 
 
-def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> dict[str, Any]:
+def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> Document:
     """`columns`, `types`, `rows` (JSON-ready, at most `limit`) and whether these are `truncated`.
 
     Raises SqlError.
@@ -79,26 +81,29 @@ def _unterminated(query: str) -> str:
 
 def _tree(con: DuckDBPyConnection, query: str) -> Any:
     found = con.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [query]).fetchall()
-    tree = msgspec.json.decode(found[0][0])
+    try:
+        tree = msgspec.json.decode(found[0][0])
+    except RecursionError:
+        raise SqlError("The statement is nested too deeply") from None
     if tree["error"]:
         raise SqlError(f"This statement is not allowed; {ALLOWED}")
     return tree["statements"]
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def _nodes(tree: Any) -> Iterator[Document]:
     """Every object in the statement, however deep."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            fields = cast("dict[str, Any]", node)
+            fields = cast(Document, node)
             yield fields
             waiting.extend(fields.values())
         elif isinstance(node, list):
             waiting.extend(cast("list[Any]", node))
 
 
-def _vet_node(node: dict[str, Any]) -> None:
+def _vet_node(node: Document) -> None:
     match node.get("type"):
         case "TABLE_FUNCTION":
             name = node["function"]["function_name"]
@@ -114,7 +119,7 @@ def _vet_node(node: dict[str, Any]) -> None:
             pass
 
 
-def _run(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> dict[str, Any]:
+def _run(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> Document:
     timer = Timer(seconds, con.interrupt)
     con.execute("BEGIN TRANSACTION READ ONLY")
     timer.start()

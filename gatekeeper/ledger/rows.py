@@ -17,6 +17,9 @@ import msgspec
 
 from gatekeeper.ledger.entry import COLUMNS, Call, Position, iso
 
+Document = dict[str, Any]
+"""What will be a JSON object; msgspec encodes it."""
+
 # What the columns are made from where the call keeps them in another form, or leaves the default out.
 _SOURCES = {
     "started_at": "make_timestamptz(item.call.started_at)",
@@ -81,7 +84,7 @@ def encode(position: Position, call: Call) -> str:
     return _ENCODER.encode(Item(position.segment, position.offset, usage, bare)).decode()
 
 
-def shown(row: tuple[Any, ...]) -> dict[str, Any]:
+def shown(row: tuple[Any, ...]) -> Document:
     """A row of `SHOWN` as `entry.document` shows a call."""
     known = dict(zip(COLUMNS, row, strict=True))
     known["started_at"] = iso(known["started_at"])

@@ -7,25 +7,24 @@ all every sum is known, and 0.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
-from typing import Any
+from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from duckdb import DuckDBPyConnection
 
 from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.conditions import Sql
+from gatekeeper.ledger.rows import Document
 
 GROUPS = {
     "tag": "tag",
     "model": "model",
     "key": "coalesce(key_alias, key_id)",
     "user": "user_id",
-    "day": "strftime(started_at AT TIME ZONE '{zone}', '%Y-%m-%d')",
+    "day": "CAST(started_at AT TIME ZONE '{zone}' AS DATE)",
     # The moment at which the hour began by the zone's clocks: the hour that they go through twice in
     # autumn is two hours, and in a zone that is half an hour off the hours are its own.
-    "hour": """epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}')
-               + epoch_us(date_trunc('hour', started_at AT TIME ZONE '{zone}'))""",
+    "hour": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 3600000000",
 }
 PERIODS = ("day", "hour")
 SUMS = {
@@ -37,7 +36,7 @@ SUMS = {
     "cost_usd": "CAST(sum(cost_usd) AS VARCHAR)",
     "unpriced_calls": "count(*) - count(cost_usd)",
 }
-NOTHING: dict[str, Any] = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
+NOTHING: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
 
 
 class Spend:
@@ -50,7 +49,7 @@ class Spend:
             raise ValueError(f'no time zone is called "{timezone}"; write UTC or Europe/Berlin') from error
         self._groups = {name: group.format(zone=timezone) for name, group in GROUPS.items()}
 
-    def answer(self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int) -> dict[str, Any]:
+    def answer(self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int) -> Document:
         """`rows`, the costliest first or, by day or hour, in order of time (the latest `limit` of them),
         and their `total`, in which a call with several tags counts once. Raises ValueError for `by`.
         """
@@ -61,21 +60,18 @@ class Spend:
         total = total if total["calls"] else NOTHING
         return {"rows": self._rows(con, groups, where, limit) if groups else [total], "total": total}
 
-    def _rows(
-        self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int
-    ) -> list[dict[str, Any]]:
+    def _rows(self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int) -> list[Document]:
         columns = {f'"{name}"': self._groups[name] for name in groups} | SUMS
         found = con.execute(_grouped(groups, _list(columns), where[0]), [*where[1], limit]).fetchall()
         rows = [dict(zip([*groups, *SUMS], row, strict=True)) for row in found]
         for period in set(PERIODS).intersection(groups):
             rows.sort(key=lambda row: row[period])
-        for row in rows:
-            if "hour" in row:
-                row["hour"] = self._hour(row["hour"])
-        return rows
+        return [row | {name: self._shown(row[name]) for name in groups if name in PERIODS} for row in rows]
 
-    def _hour(self, began: int) -> str:
-        moment = datetime.fromtimestamp(began // 1_000_000, self._zone)
+    def _shown(self, period: date | int) -> str:
+        if isinstance(period, date):
+            return period.isoformat()
+        moment = datetime.fromtimestamp(period // 1_000_000, self._zone)
         return moment.isoformat().replace("+00:00", "Z")
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 import trio
 
-from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
+from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.price import Catalogue
 from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
@@ -18,6 +18,7 @@ from gatekeeper.ledger.book import Ledger
 from gatekeeper.proxy.downstream import Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
 from gatekeeper.proxy.exchange import Exchange
+from gatekeeper.proxy.live import refuse_live
 from gatekeeper.proxy.spend import ended_at
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.settings import Settings
@@ -57,6 +58,9 @@ class Proxy:
         self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await refuse_live(self, scope, receive, send)
+            return
         exchange = Exchange(self, scope, receive, send)
         self.open_calls.add(exchange)
         await exchange.run()
@@ -130,16 +134,3 @@ def _key_unknown() -> Refusal:
         "This gateway does not know this API key. Keys are made with `gatekeeper keys create` or in the "
         "terminal application; a Google key is not one of them.",
     )
-
-
-async def refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Live sessions are not relayed: the handshake is answered with an error that says so."""
-    await receive()
-    refusal = Refusal(Reason.NOT_FOUND, "Live sessions over WebSocket are not relayed by this gateway.")
-    body = error_body(refusal)
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
-        return
-    headers = error_headers(refusal, body)
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -30,6 +30,9 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+DISCARD_BYTES = 32 * 1024 * 1024
+DISCARD_SECONDS = 2.5
 CORK: int | None = getattr(socket, "TCP_CORK", None)  # Linux
 
 
@@ -64,6 +67,10 @@ class Downstream:
         self._send = send
         self._wire: Wire | None = None
         self._bodyless = scope["method"] == "HEAD"
+        names = {name for name, _ in scope["headers"]}
+        open_ended = scope["http_version"] == "2" and scope["method"] not in BODYLESS
+        # HTTP/1 frames a body by one of two fields, or has none; HTTP/2 needs neither.
+        self.length_is_open = b"transfer-encoding" in names or (open_ended and b"content-length" not in names)
         self._remaining: int | None = None
         self._finished = False
         self.body_ended = False
@@ -91,11 +98,13 @@ class Downstream:
             parts.append(part)
         return b"".join(parts)
 
-    async def discard_body(self, limit: int, seconds: float) -> None:
+    async def discard_body(self) -> None:
         """Reads what is left of the request, within bounds: a server that answers and closes on a client
         that is still sending resets the connection, and the client never reads the answer."""
-        with trio.move_on_after(seconds):
-            end = self.received + limit
+        if self.body_ended:
+            return
+        with trio.move_on_after(DISCARD_SECONDS):
+            end = self.received + DISCARD_BYTES
             while self.received < end and await self.chunk():
                 pass
 
@@ -111,7 +120,7 @@ class Downstream:
 
     def _cork(self, *, hold: bool) -> None:
         """Lets head and body of an answer of known length leave in one packet: a packet of its own for the
-        head costs as much as a tenth of the call. A stream's head is not held, its body may be long coming."""
+        head costs as much as a tenth of the call. A stream's head is not held: its body may be long away."""
         if self._wire is not None and self._remaining is not None and CORK is not None:
             with contextlib.suppress(OSError):  # the client has hung up: whoever writes next finds out
                 self._wire.stream.setsockopt(socket.IPPROTO_TCP, CORK, hold)

@@ -18,7 +18,7 @@ from gatekeeper.proxy.account import account
 from gatekeeper.proxy.credentials import take
 from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused
-from gatekeeper.proxy.headers import end_user, tags, value_of
+from gatekeeper.proxy.headers import end_user, tags, trace_id, value_of
 from gatekeeper.proxy.relay import Relay
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PREFIX = len(b"/gemini")
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head; Google takes less
-UNREAD_BODY = 32 * 1024 * 1024  # bytes of a refused request that are read, so that its answer arrives
 FAREWELL = 5.0  # seconds that the last words to a client may take
 
 
@@ -84,6 +83,7 @@ class Exchange:
         call.tags, call.user_id = tags(self.headers, ()), end_user(self.headers)
         agent = value_of(self.headers, b"user-agent")
         call.user_agent = agent.decode("utf-8", "replace") if agent else None
+        call.trace_id = trace_id(self.headers)
         if len(self.path) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
             raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
 
@@ -128,7 +128,7 @@ class Exchange:
     async def refuse(self, refusal: Refusal) -> None:
         body = error_body(refusal)
         try:
-            await self.downstream.discard_body(UNREAD_BODY, FAREWELL / 2)
+            await self.downstream.discard_body()
             self.call.status = refusal.status
             self.mark_first_byte(upstream_ms=0.0)
             headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", self.call.id.encode())]

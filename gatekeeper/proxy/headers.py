@@ -96,6 +96,13 @@ def end_user(headers: Headers) -> str | None:
     return None
 
 
+def trace_id(headers: Headers) -> str | None:
+    """The trace that the call belongs to, from `traceparent` (W3C Trace Context §3.2.2)."""
+    parts = (value_of(headers, b"traceparent") or b"").split(b"-")
+    known = len(parts) >= 4 and len(parts[1]) == 32 and parts[1].isalnum()
+    return parts[1].decode("latin-1") if known else None
+
+
 def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     """The first value of a field, None where there is none."""
     return next((value for field, value in headers if field == name), None)

@@ -48,8 +48,8 @@ class Relay:
         self.downstream = exchange.downstream
         self.upstream = exchange.proxy.upstream
         self.settings = exchange.proxy.settings
-        self.chunked = value_of(exchange.headers, b"transfer-encoding") is not None
         self.length = int(value_of(exchange.headers, b"content-length") or 0)
+        self.chunked = exchange.downstream.length_is_open
         self.asked = 0.0  # trio's clock, when the upstream's turn began
 
     async def run(self) -> None:
@@ -152,6 +152,7 @@ class Relay:
             await downstream.write(chunk)
         await self.stream(connection)
         exchange.relayed = True  # a client that has it all may go before the server has tidied up
+        await downstream.discard_body()
         await downstream.finish()
 
     def meter(self, head: h11.Response) -> None:

@@ -192,3 +192,33 @@ async def test_a_json_array_stream_is_metered(gateway: Running, google: StandIn)
     assert answer.body == b"".join(pieces)
     row = await gateway.row()
     assert (row["total_tokens"], row["stream"], row["outcome"]) == (1360, True, "ok")
+
+
+async def test_a_live_session_is_refused_and_recorded(gateway: Running, google: StandIn) -> None:
+    answer = await exchange(
+        gateway.url,
+        "GET /gemini/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=k",
+        headers=[
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ],
+    )
+    assert answer.status == 404
+    assert json.loads(answer.body)["error"]["details"][0]["reason"] == "GATEKEEPER_NOT_FOUND"
+    row = await gateway.row()
+    assert (row["action"], row["outcome"], row["status"]) == ("BidiGenerateContent", "refused", 404)
+    assert not google.asked
+
+
+async def test_a_call_keeps_its_trace(gateway: Running, google: StandIn) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await exchange(
+        gateway.url,
+        f"POST /gemini{GENERATE}?key=k",
+        body=b"{}",
+        headers=[f"traceparent: 00-{trace}-00f067aa0ba902b7-01"],
+    )
+    assert (await gateway.row())["trace_id"] == trace
+    assert google.asked[-1].header("traceparent")

@@ -52,6 +52,8 @@ class Gateway:
     requests: list[Request] = field(default_factory=list)
     events: list[tuple[int, str, Any]] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+    streaming: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -98,6 +100,7 @@ class Gateway:
         try:
             while request := await read_request(reader):
                 self.requests.append(request)
+                self.arrival.set()
                 await self.released.wait()
                 if request.path == "/calls/stream" and "GET /calls/stream" not in self.answers:
                     await self._stream(request, writer)
@@ -125,6 +128,7 @@ class Gateway:
         )
         last = request.headers.get("last-event-id")
         sent = int(last) if last else len(self.events)
+        self.streaming.set()
         while not writer.is_closing():
             for number, kind, data in self.events[sent:]:
                 writer.write(f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode())

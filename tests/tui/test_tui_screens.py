@@ -73,10 +73,10 @@ def test_errors(play, sample, pictures):
         await stage.sees("No call has this id.")
         await pictures(stage, "call-error")
         await stage.press("escape", "3")
-        await stage.sees("Trying again by itself.")
+        await stage.sees("Trying again.")
         await pictures(stage, "spend-error")
         await stage.press("4")
-        await stage.sees("Trying again by itself.")
+        await stage.sees("Trying again.")
         await pictures(stage, "keys-error")
 
     play(script, answers)

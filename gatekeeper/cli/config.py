@@ -1,0 +1,55 @@
+"""`gatekeeper config`: the settings in force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from gatekeeper.cli.flags import FLAGS, loaded, setting_flags
+from gatekeeper.cli.help import examples
+from gatekeeper.cli.output import emit, print_table
+from gatekeeper.settings import SETTINGS, Setting, Settings, masked
+from tui.columns import Column
+from tui.states import Tone
+
+
+@click.command("config", epilog=examples("config", "config --config /etc/gatekeeper.toml --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@setting_flags(*FLAGS)
+def command(config: Path | None, as_json: bool, **flags: object) -> None:
+    """Print every setting in force and where it came from, as `serve` would see them here.
+
+    Of a secret only the end is shown.
+    """
+    settings = loaded(flags, config)
+    if as_json:
+        emit(msgspec.json.encode({"settings": document(settings)}))
+    else:
+        print_table(columns(settings), SETTINGS)
+
+
+def document(settings: Settings) -> dict[str, dict[str, str | None]]:
+    """By name; values as text, null where one is not set."""
+    return {
+        setting.name: {
+            "value": shown(settings, setting),
+            "source": settings.sources[setting.name],
+            "meaning": setting.meaning,
+        }
+        for setting in SETTINGS
+    }
+
+
+def shown(settings: Settings, setting: Setting) -> str | None:
+    return masked(setting, getattr(settings, setting.name))
+
+
+def columns(settings: Settings) -> list[Column[Setting]]:
+    return [
+        Column("setting", 0, lambda setting: (setting.name, Tone.PLAIN)),
+        Column("value", 0, lambda setting: (shown(settings, setting) or "not set", Tone.ACCENT)),
+        Column("from", 0, lambda setting: (settings.sources[setting.name], Tone.PLAIN)),
+        Column("meaning", 0, lambda setting: (setting.meaning, Tone.FAINT)),
+    ]

@@ -1,0 +1,92 @@
+"""Dollars in, pico-dollars, dollars out: nothing is lost, and what would be lost is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.money import PICO, pico, usd
+
+EDGE = 10**30  # far beyond DECIMAL(18,12)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0.000000000000"),
+        (1, "0.000000000001"),
+        (-1, "-0.000000000001"),
+        (107_500_000, "0.000107500000"),
+        (PICO, "1.000000000000"),
+        (-3 * PICO // 2, "-1.500000000000"),
+        (999_999_999_999_999_999, "999999.999999999999"),
+    ],
+)
+def test_an_amount_is_shown_with_its_twelve_places(amount: int, text: str) -> None:
+    assert usd(amount) == text
+
+
+@given(st.integers(-EDGE, EDGE))
+def test_dollars_and_pico_dollars_are_each_others_inverse(amount: int) -> None:
+    assert pico(usd(amount)) == amount
+    assert Decimal(usd(amount)) * PICO == amount
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        (0.1, PICO // 10),
+        (1e-7, 100_000),
+        (1e-12, 1),
+        (2.675, 2_675_000_000_000),
+        (3, 3 * PICO),
+        ("0.30", 3 * PICO // 10),
+        ("1e3", 1000 * PICO),
+        ("-0", 0),
+        (Decimal("0.000000000001"), 1),
+        ("1." + "0" * 40, PICO),
+    ],
+)
+def test_a_float_counts_as_the_decimal_that_it_is_written_as(
+    amount: str | float | Decimal, expected: int
+) -> None:
+    assert pico(amount) == expected
+
+
+@given(st.integers(0, 10**9), st.integers(1, 12))
+def test_no_float_adds_an_error_of_its_own(digits: int, places: int) -> None:
+    written = Decimal(digits).scaleb(-places)
+    assert pico(float(written)) == written * PICO
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "0.0000000000001",
+        "1.0000000000000000001",
+        0.1 + 0.2,
+        "1e-13",
+        "1e-400000",
+        "1e400000",
+        "9" * 70,
+        1e300,
+        "NaN",
+        "sNaN",
+        "Infinity",
+        "-Infinity",
+        float("inf"),
+        "",
+        "1,50",
+        "$1",
+        "one",
+        "\ud800",
+        True,
+    ],
+)
+def test_what_is_no_amount_or_not_exact_is_refused_by_name(amount: str | float) -> None:
+    with pytest.raises(ValueError, match="is no amount of dollars") as refused:
+        pico(amount)
+    assert repr(amount) in str(refused.value)

@@ -1,0 +1,256 @@
+"""Which header fields cross the gateway, upwards and downwards, and which are meant for it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.proxy.headers import (
+    Headers,
+    accepts_gzip,
+    downstream_headers,
+    end_user,
+    tags,
+    upstream_headers,
+    value_of,
+)
+
+OURS = [(b"host", b"google"), (b"accept-encoding", b"identity"), (b"x-goog-api-key", b"AIza1")]
+
+
+def up(*headers: tuple[bytes, bytes], chunked: bool = False) -> Headers:
+    """What goes up of these fields beside the gateway's own."""
+    sent = upstream_headers(list(headers), b"google", "AIza1", chunked=chunked)
+    assert sent[0] == (b"host", b"google")
+    assert [name for name, _ in sent].count(b"x-goog-api-key") == 1
+    return [field for field in sent if field not in OURS]
+
+
+UP = [
+    b"content-type",
+    b"content-length",
+    b"content-encoding",
+    b"accept",
+    b"accept-language",
+    b"user-agent",
+    b"x-goog-api-client",
+    b"x-goog-fieldmask",
+    b"x-goog-upload-protocol",
+    b"x-goog-upload-command",
+    b"x-goog-user-project",
+    b"x-server-timeout",
+    b"range",
+    b"origin",
+    b"traceparent",
+    b"x-http-method-override",
+    b"x-anything",
+]
+STAYS = [
+    # one connection's
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"proxy-authorization",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"http2-settings",
+    b"expect",
+    # credentials
+    b"authorization",
+    b"x-goog-api-key",
+    # this gateway's own
+    b"tags",
+    b"x-gatekeeper-tags",
+    b"x-litellm-tags",
+    b"x-gatekeeper-user",
+    b"x-litellm-end-user-id",
+    # about the client
+    b"host",
+    b"cookie",
+    b"forwarded",
+    b"via",
+    b"x-real-ip",
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"x-forwarded-anything",
+]
+
+
+@pytest.mark.parametrize("name", UP)
+def test_a_field_that_goes_up(name: bytes) -> None:
+    assert up((name, b"1")) == [(name, b"1")]
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_a_field_that_stays(name: bytes) -> None:
+    assert up((name, b"1")) == []
+
+
+def test_what_goes_up_keeps_its_order_its_repetitions_and_its_bytes() -> None:
+    fields = [(b"b", b"\xff "), (b"a", b"1"), (b"b", b""), (b"a", b"1")]
+    assert up(fields[0], (b"cookie", b"c"), *fields[1:]) == fields
+
+
+def test_a_body_of_unknown_length_is_framed_anew() -> None:
+    assert up((b"content-length", b"5"), (b"transfer-encoding", b"chunked"), (b"a", b"1"), chunked=True) == [
+        (b"a", b"1"),
+        (b"transfer-encoding", b"chunked"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("connection", "left"),
+    [
+        ([b"close"], [b"x-one", b"x-two"]),
+        ([b"x-one"], [b"x-two"]),
+        ([b"keep-alive, X-One ,x-two"], []),
+        ([b"x-two", b", x-one,"], []),
+    ],
+)
+def test_fields_that_connection_names_stay(connection: list[bytes], left: list[bytes]) -> None:
+    named = [(b"connection", value) for value in connection]
+    assert up((b"x-one", b""), *named, (b"x-two", b"")) == [(name, b"") for name in left]
+
+
+def test_connection_cannot_take_the_frame_from_a_body() -> None:
+    assert up((b"connection", b"content-length, host"), (b"content-length", b"5")) == [
+        (b"content-length", b"5")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "narrowed"),
+    [
+        ([], b"identity"),
+        ([b""], b"identity"),
+        ([b"gzip"], b"gzip"),
+        ([b"gzip, deflate, br, zstd"], b"gzip"),
+        ([b"br;q=1.0, GZIP;q=0.8, *;q=0.1"], b"gzip"),
+        ([b"deflate,\tgzip ; Q=0.001"], b"gzip"),
+        ([b"x-gzip"], b"gzip"),
+        ([b"*"], b"gzip"),
+        ([b"*;q=0, gzip"], b"gzip"),
+        ([b"br", b"gzip"], b"gzip"),
+        ([b"gzip", b"br"], b"gzip"),
+        ([b"br, zstd"], b"identity"),
+        ([b"identity"], b"identity"),
+        ([b"gzip;q=0"], b"identity"),
+        ([b"gzip; q=0.000, *"], b"identity"),
+        ([b"*;q=0"], b"identity"),
+        ([b"gzipped"], b"identity"),
+    ],
+)
+def test_accept_encoding_is_narrowed_to_what_the_meter_reads(values: list[bytes], narrowed: bytes) -> None:
+    fields = [(b"accept-encoding", value) for value in values]
+    sent = upstream_headers(fields, b"google", "AIza1", chunked=False)
+    assert [value for name, value in sent if name == b"accept-encoding"] == [narrowed]
+    assert accepts_gzip(b",".join(values)) == (narrowed == b"gzip")
+
+
+NAME = st.sampled_from([*UP, *STAYS, b"accept-encoding"])
+
+
+@given(st.lists(st.tuples(NAME, st.binary(max_size=5)), max_size=12), st.booleans())
+def test_no_credential_of_a_client_ever_goes_up(fields: Headers, chunked: bool) -> None:
+    sent = upstream_headers(fields, b"google", "AIza1", chunked=chunked)
+    names = [name for name, _ in sent]
+    assert value_of(sent, b"x-goog-api-key") == b"AIza1"
+    assert names.count(b"x-goog-api-key") == names.count(b"host") == names.count(b"accept-encoding") == 1
+    assert not {b"authorization", b"cookie"} & set(names)
+    assert (b"transfer-encoding" in names) == chunked
+    assert not (chunked and b"content-length" in names)
+
+
+# Down
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"content-type",
+        b"content-length",
+        b"content-encoding",
+        b"content-disposition",
+        b"cache-control",
+        b"date",
+        b"etag",
+        b"retry-after",
+        b"server-timing",
+        b"vary",
+        b"x-gemini-service-tier",
+        b"x-goog-upload-status",
+        b"x-goog-upload-size-received",
+        b"x-goog-upload-chunk-granularity",
+    ],
+)
+def test_a_field_that_comes_down(name: bytes) -> None:
+    assert downstream_headers([(name, b"1")], "id") == [(name, b"1"), (b"x-gatekeeper-call-id", b"id")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"x-goog-api-key",
+        b"authorization",
+        b"set-cookie",
+        b"location",
+        b"x-goog-upload-url",
+        b"transfer-encoding",
+        b"connection",
+        b"alt-svc",
+        b"x-gatekeeper-call-id",
+        b"x-novelty",
+    ],
+)
+def test_a_field_that_does_not_come_down(name: bytes) -> None:
+    assert downstream_headers([(name, b"1")], "id") == [(b"x-gatekeeper-call-id", b"id")]
+
+
+# For the gateway itself
+
+
+@pytest.mark.parametrize(
+    ("headers", "of_key", "expected"),
+    [
+        ([], [], []),
+        ([(b"tags", b"a,b")], [], ["a", "b"]),
+        ([(b"x-gatekeeper-tags", b" a ,, b\t")], [], ["a", "b"]),
+        ([(b"x-litellm-tags", b"a")], [], ["a"]),
+        ([(b"x-litellm-tags", b"c"), (b"tags", b"a"), (b"x-gatekeeper-tags", b"b")], [], ["c", "a", "b"]),
+        ([(b"tags", b"b,a,b"), (b"tags", b"c,a")], [], ["b", "a", "c"]),
+        ([(b"tags", b"b,c")], ["a", "c"], ["a", "c", "b"]),
+        ([(b"tags", "grün,東京".encode())], [], ["grün", "東京"]),
+        ([(b"tags", b"\xffa")], [], ["\N{REPLACEMENT CHARACTER}a"]),
+        ([(b"tags", b"A,a")], [], ["A", "a"]),
+        ([(b"tags", b"")], ["k"], ["k"]),
+        ([(b"x-tags", b"a")], [], []),
+    ],
+)
+def test_tags(headers: Headers, of_key: list[str], expected: list[str]) -> None:
+    assert tags(headers, of_key) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], None),
+        ([(b"x-gatekeeper-user", b" u ")], "u"),
+        ([(b"x-litellm-end-user-id", b"u")], "u"),
+        ([(b"x-litellm-end-user-id", b"v"), (b"x-gatekeeper-user", b"u")], "u"),
+        ([(b"x-gatekeeper-user", b" "), (b"x-litellm-end-user-id", b"v")], "v"),
+        ([(b"x-gatekeeper-user", b"first"), (b"x-gatekeeper-user", b"second")], "first"),
+        ([(b"x-gatekeeper-user", "Zoë".encode())], "Zoë"),
+        ([(b"x-gatekeeper-user", b"")], None),
+        ([(b"user", b"u")], None),
+    ],
+)
+def test_the_end_user(headers: Headers, expected: str | None) -> None:
+    assert end_user(headers) == expected
+
+
+def test_the_value_of_a_field_is_its_first() -> None:
+    assert value_of([(b"a", b"1"), (b"b", b"2"), (b"b", b"3")], b"b") == b"2"
+    assert value_of([(b"a", b"1")], b"b") is None

@@ -1,0 +1,359 @@
+"""Where a setting comes from, what it may be, and what a person is told when it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.settings import SETTINGS, SettingError, Settings, is_loopback, load, masked
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+SECRET = "sk-do-not-show-this-one"
+
+File = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder has no settings file of somebody's own."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> File:
+    def written(text: str) -> Path:
+        path = tmp_path / "some.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return written
+
+
+def refusal(flags: dict[str, Any], environ: dict[str, str], config: Path | None = None) -> str:
+    with pytest.raises(SettingError) as refused:
+        load(flags, environ, config)
+    return str(refused.value)
+
+
+# Where from
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    settings = load({}, {})
+    assert settings.host == "127.0.0.1"
+    assert settings.port == 4000
+    assert settings.data == Path("data")
+    assert settings.upstream == "https://generativelanguage.googleapis.com"
+    assert settings.sandbox is False
+    assert settings.gemini_api_key is None
+    assert settings.timezone == "UTC"
+    assert (settings.open_mode, settings.mode) == (True, "open")
+    assert set(settings.sources.values()) == {"default"}
+    assert settings.sources.keys() == BY_NAME.keys()
+
+
+def test_the_order_is_flag_environment_file_default(file: File) -> None:
+    config = file("port = 4001\nhost = 'localhost'\ntimezone = 'Europe/Berlin'")
+    environ = {"GATEKEEPER_PORT": "4002", "GATEKEEPER_HOST": "::1"}
+    settings = load({"port": 4003, "host": None}, environ, config)
+    assert (settings.port, settings.host, settings.timezone) == (4003, "::1", "Europe/Berlin")
+    assert settings.sources["port"] == "--port"
+    assert settings.sources["host"] == "GATEKEEPER_HOST"
+    assert settings.sources["timezone"] == str(config)
+    assert settings.sources["data"] == "default"
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t\n"])
+def test_an_empty_variable_counts_as_unset(empty: str, file: File) -> None:
+    environ = {"GATEKEEPER_PORT": empty, "GEMINI_API_KEY": empty, "GOOGLE_API_KEY": "AIza1"}
+    settings = load({}, {**environ, "GATEKEEPER_MASTER_KEY": empty}, file("port = 4001"))
+    assert settings.port == 4001
+    assert settings.gemini_api_key == ("AIza1",)
+    assert settings.master_key is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("GEMINI_API_KEY", "AIza1, AQ.2 ,", "gemini_api_key", ("AIza1", "AQ.2")),
+        ("GOOGLE_API_KEY", "AIza1", "gemini_api_key", ("AIza1",)),
+        ("GATEKEEPER_MASTER_KEY", " sk-1234 ", "master_key", "sk-1234"),
+        ("LITELLM_MASTER_KEY", "sk-1234", "master_key", "sk-1234"),
+        ("GEMINI_API_BASE", "http://127.0.0.1:4001/", "upstream", "http://127.0.0.1:4001"),
+        ("GATEKEEPER_DATA", "/var/lib/gatekeeper", "data", Path("/var/lib/gatekeeper")),
+        ("GATEKEEPER_HOST", "localhost", "host", "localhost"),
+        ("GATEKEEPER_PORT", "80", "port", 80),
+        ("DATABASE_URL", "sqlite:////srv/keys.db", "keys_file", Path("/srv/keys.db")),
+        ("GATEKEEPER_TIMEZONE", "Asia/Tokyo", "timezone", "Asia/Tokyo"),
+        ("GATEKEEPER_READ_TIMEOUT", "2.5", "read_timeout", 2.5),
+    ],
+)
+def test_a_variable_sets_it(variable: str, text: str, name: str, value: object) -> None:
+    assert getattr(load({}, {variable: text}), name) == value
+
+
+def test_of_two_variables_the_proper_one_wins() -> None:
+    environ = {"LITELLM_MASTER_KEY": "old", "GATEKEEPER_MASTER_KEY": "new"}
+    assert load({}, environ).master_key == "new"
+    environ = {"GOOGLE_API_KEY": "old", "GEMINI_API_KEY": "new"}
+    assert load({}, environ).gemini_api_key == ("new",)
+
+
+def test_keys_live_in_the_data_folder_unless_said_otherwise() -> None:
+    assert load({"data": "d"}, {}).keys_file == Path("d/keys.sqlite")
+
+
+def test_the_file_of_the_current_folder_is_read_unless_another_is_named(file: File) -> None:
+    Path("gatekeeper.toml").write_text("port = 4001", encoding="utf-8")
+    assert load({}, {}).port == 4001
+    assert load({}, {}, file("")).port == 4000
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("port = 4000", "port", 4000),
+        ('port = "4000"', "port", 4000),
+        ("sandbox = true", "sandbox", True),
+        ('sandbox = "off"', "sandbox", False),
+        ("read_timeout = 90", "read_timeout", 90.0),
+        ("read_timeout = 0.5", "read_timeout", 0.5),
+        ('gemini_api_key = "a,b"', "gemini_api_key", ("a", "b")),
+        ('gemini_api_key = ["a", "b"]', "gemini_api_key", ("a", "b")),
+        ('data = "somewhere"', "data", Path("somewhere")),
+    ],
+)
+def test_toml_types_are_taken_as_they_are_meant(line: str, name: str, value: object, file: File) -> None:
+    assert getattr(load({}, {}, file(line)), name) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("port = true", ["port", "'True'", "a whole number from 1 to 65535"]),
+        ("port = 4000.5", ["port", "'4000.5'", "a whole number"]),
+        ("port = [4000]", ["port", "[4000]", "text, a number or true/false"]),
+        ('host = ["127.0.0.1"]', ["host", "['127.0.0.1']", "text, a number or true/false"]),
+        ("data = 2026-11-24", ["data", "2026", "text, a number or true/false"]),
+        ('data = ""', ["data", "''", "the path of a folder"]),
+        ("[upstream]\nurl = 'x'", ["upstream", "'url'", "text, a number or true/false"]),
+        ("gemini_api_key = []", ["gemini_api_key", "text, or a list of texts"]),
+        ("gemini_api_key = [1]", ["gemini_api_key", "text, or a list of texts"]),
+        ("master_key = ''", ["master_key", "printable ASCII"]),
+    ],
+)
+def test_a_value_of_the_file_that_does_not_do_is_named(line: str, told: list[str], file: File) -> None:
+    config = file(line)
+    message = refusal({}, {}, config)
+    assert [part for part in [*told, str(config)] if part not in message] == []
+
+
+def test_an_unknown_name_is_an_error_that_lists_what_is_allowed(file: File) -> None:
+    config = file(f'gemini_apikey = "{SECRET}"')
+    message = refusal({}, {}, config)
+    assert message.startswith(f"gemini_apikey: unknown setting in {config}; allowed are ")
+    assert message.endswith(", ".join(BY_NAME))
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "port = ",
+        'master_key = "' + SECRET,
+        f"master_key = {SECRET}",
+        "port = 1\nport = 2",
+        "port = 1" + "0" * 5000,
+    ],
+)
+def test_a_file_that_is_half_written_is_an_error_that_gives_no_secret_away(text: str, file: File) -> None:
+    config = file(text)
+    message = refusal({}, {}, config)
+    assert message.startswith(f"{config}: is not valid TOML: ")
+    assert SECRET not in message
+
+
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    config = tmp_path / "binary.toml"
+    config.write_bytes(b"port = \xff")
+    assert "is not valid TOML" in refusal({}, {}, config)
+
+
+def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
+    assert "set by --config" in refusal({}, {}, tmp_path / "missing.toml")
+    Path("gatekeeper.toml").mkdir()
+    message = refusal({}, {})
+    assert message.startswith("gatekeeper.toml: cannot be read")
+    assert "--config" not in message
+
+
+# What is allowed
+
+SPANS = ["", "0", "-1", "nan", "inf", "86401", "10s"]
+REFUSED = {
+    "host": ["", "a b", "127.0.0.1/8", "user@host", "127.0.0.1:80", "[::1]:80", "127.0.0.1,::1", "a\nb"],
+    "port": ["0", "65536", "-1", "+80", "4000.0", "٤٠٠٠", "4e3", "1" * 5000, "http"],
+    "data": ["", "a\0b"],
+    "upstream": [
+        "",
+        "generativelanguage.googleapis.com",
+        "ftp://host",
+        "https://",
+        "https://:443",
+        "https://host?",
+        "https://host?key=1",
+        "https://host#",
+        "https://host:0",
+        "https://host:99999",
+        "https://[::1",
+        "https://ho st",
+        "https://höst",
+    ],
+    "sandbox": ["", "maybe", "2"],
+    "gemini_api_key": [",", "a b", "a\tb", "schlüssel"],
+    "master_key": ["", " a", "a\n", "schlüssel"],
+    "database_url": ["", "sqlite://", "sqlite:///", "mysql://host/db", "keys.db"],
+    "timezone": ["", "Mars/Olympus", "../etc/passwd", "Europe", "\0"],
+    "connect_timeout": SPANS,
+    "first_byte_timeout": SPANS,
+    "read_timeout": SPANS,
+    "drain_timeout": SPANS,
+}
+
+
+def test_every_setting_is_tried() -> None:
+    assert REFUSED.keys() == BY_NAME.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in REFUSED.items() for text in texts]
+)
+def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: str) -> None:
+    message = refusal({name: text}, {})
+    shown = "the value" if BY_NAME[name].secret or "@" in text else repr(text)
+    source = f"--{name.replace('_', '-')}"
+    assert message.startswith(f"{name}: {shown} (set by {source}) is not allowed; it takes ")
+    assert len(message) > len(f"{name}: {shown} (set by {source}) is not allowed; it takes ") + 10
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("host", "[::1]", "[::1]"),
+        ("upstream", "HTTP://localhost:1/v1/", "HTTP://localhost:1/v1"),
+        ("upstream", "http://[::1]:4001", "http://[::1]:4001"),
+        ("port", "65535", 65535),
+        ("sandbox", "Yes", True),
+        ("sandbox", "0", False),
+        ("drain_timeout", "86400", 86400.0),
+        ("connect_timeout", "1e-3", 0.001),
+    ],
+)
+def test_what_is_at_the_edge_is_taken(name: str, text: str, value: object) -> None:
+    assert getattr(load({name: text}, {}), name) == value
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:pass-word@db/keys", "postgres://db/keys", "postgresql+asyncpg://db/keys"]
+)
+def test_postgres_is_refused_for_what_it_is(url: str) -> None:
+    message = refusal({}, {"DATABASE_URL": url})
+    assert message.startswith("database_url: the value (set by DATABASE_URL) is not allowed")
+    assert "Postgres is not built yet" in message
+    assert "pass-word" not in message
+
+
+# Secrets
+
+
+@pytest.mark.parametrize(
+    ("name", "environ"),
+    [
+        ("gemini_api_key", {"GEMINI_API_KEY": f"{SECRET} {SECRET}"}),
+        ("master_key", {"GATEKEEPER_MASTER_KEY": f"{SECRET}ß"}),
+        ("database_url", {"DATABASE_URL": f"mysql://root:{SECRET}@db"}),
+        ("upstream", {"GEMINI_API_BASE": f"https://user:{SECRET}@host"}),
+    ],
+)
+def test_an_error_does_not_show_a_secret(name: str, environ: dict[str, str]) -> None:
+    message = refusal({}, environ)
+    assert message.startswith(f"{name}: the value (set by {next(iter(environ))}) is not allowed")
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize("value", [f'{{ key = "{SECRET}" }}', f'[["{SECRET}"]]'])
+@pytest.mark.parametrize("name", ["gemini_api_key", "master_key", "database_url"])
+def test_nor_does_one_for_a_wrong_type(name: str, value: str, file: File) -> None:
+    message = refusal({}, {}, file(f"{name} = {value}"))
+    assert message.startswith(f"{name}: the value (set by ")
+    assert SECRET not in message
+
+
+def test_settings_that_are_printed_show_no_secret() -> None:
+    environ = {
+        "GEMINI_API_KEY": SECRET,
+        "GATEKEEPER_MASTER_KEY": SECRET,
+        "DATABASE_URL": f"sqlite:///{SECRET}",
+    }
+    settings = load({}, environ)
+    assert settings.gemini_api_key == (SECRET,)
+    assert SECRET not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("port", 4000, "4000"),
+        ("data", Path("/d"), "/d"),
+        ("master_key", None, None),
+        ("master_key", SECRET, "…-one"),
+        ("master_key", "fifteen-letters", "…"),
+        ("gemini_api_key", (SECRET, "short"), "…-one, …"),
+    ],
+)
+def test_of_a_secret_only_so_much_is_shown_as_gives_nothing_away(
+    name: str, value: object, shown: str | None
+) -> None:
+    assert masked(BY_NAME[name], value) == shown
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=5, max_size=60))
+def test_no_secret_can_be_read_from_its_mask(secret: str) -> None:
+    shown = masked(BY_NAME["master_key"], secret)
+    assert shown is not None
+    assert len(shown.removeprefix("…")) * 4 <= len(secret)
+
+
+# Open mode
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"])
+def test_open_mode_listens_on_loopback(host: str) -> None:
+    assert is_loopback(host)
+    assert load({"host": host}, {}).open_mode
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.1.5", "gateway.example", "localhost.example", "127.1"]
+)
+def test_and_nowhere_else(host: str) -> None:
+    assert not is_loopback(host)
+    message = refusal({}, {"GATEKEEPER_HOST": host})
+    assert message.startswith(f"host: '{host}' (set by GATEKEEPER_HOST) is not allowed without a master key")
+    assert "Set GATEKEEPER_MASTER_KEY, or listen on 127.0.0.1" in message
+    guarded: Settings = load({"host": host}, {"LITELLM_MASTER_KEY": "sk-1234"})
+    assert (guarded.host, guarded.open_mode, guarded.mode) == (host, False, "master key")
+
+
+def test_no_variable_sets_two_things() -> None:
+    variables = [variable for setting in SETTINGS for variable in setting.environment]
+    assert len(set(variables)) == len(variables)

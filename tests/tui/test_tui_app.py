@@ -1,0 +1,150 @@
+"""What works everywhere: digits, help, palette, quitting, what the header says, and who may import whom."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tui import feed
+from tui.app import GatekeeperApp
+from tui.client import Client
+from tui.errors import Refused, Unreachable
+from tui.messages import Arrived, Connected, Lost
+
+SECRET = "sk-master-0123456789"
+
+
+def test_the_digits_go_to_the_screens_and_1_and_5_nowhere(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        for key, told in (
+            ("3", "Spend by tag"),
+            ("4", "text in alias"),
+            ("2", "6 calls"),
+            ("1", "6 calls"),
+            ("5", "6 calls"),
+        ):
+            await stage.press(key)
+            await stage.sees(told)
+
+    play(script)
+
+
+def test_help_names_the_keys_and_the_signs(play, golden):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("question_mark")
+        await stage.sees("keys here")
+        golden("help-120x40", stage.text())
+        await stage.press("j", "k", "escape")
+        await stage.sees("6 calls")
+        await stage.press("4", "question_mark")
+        await stage.sees("delete")
+        await stage.press("q")
+        await stage.sees("5 keys")
+
+    play(script)
+
+
+def test_the_palette_has_every_key(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("ctrl+p")
+        await stage.until(lambda: stage.app.screen.query("CommandInput"), "the palette")
+        await stage.press(*"spend by")
+        await stage.sees("Spend by tag")
+        await stage.press("down", "enter")
+        await stage.sees("Spend by tag · last 30 days")
+
+    play(script)
+
+
+def test_q_quits(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("q")
+        await stage.until(lambda: not stage.app.is_running, "it to quit")
+
+    play(script)
+
+
+def test_the_master_key_is_asked_for_and_never_shown(gateway):
+    async def run():
+        async with gateway({"GET /calls/stream": (401, {}), "GET /calls": (401, {})}) as served:
+            app = GatekeeperApp(served.url, SECRET)
+            async with app.run_test(size=(120, 30)) as pilot:
+                seen = ""
+                while "wants its master key: --key or GATEKEEPER_MASTER_KEY" not in seen:
+                    await pilot.pause(0.01)
+                    seen = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+                    assert SECRET not in seen
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+
+
+def test_an_address_that_is_none_is_refused_before_anything_is_drawn():
+    with pytest.raises(Refused, match="is no address of a gateway"):
+        GatekeeperApp("localhost:4000")
+
+
+def test_it_knows_nothing_of_the_gateways_insides():
+    """By what is loaded: the command line may load both, the terminal application only itself."""
+    asked = "import sys, tui.app; print([name for name in sys.modules if name.partition('.')[0] in {'gatekeeper', 'trio', 'duckdb'}])"
+    told = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("setting", [{"NO_COLOR": "1"}, {"TEXTUAL_COLOR_SYSTEM": "standard"}])
+def test_it_is_drawn_without_or_with_few_colours(setting):
+    """In a process of its own: the toolkit reads these when it is loaded."""
+    asked = (
+        "import asyncio\n"
+        "from tui.app import GatekeeperApp\n"
+        "async def run():\n"
+        "    app = GatekeeperApp('http://127.0.0.1:1')\n"
+        "    async with app.run_test() as pilot:\n"
+        "        await pilot.pause(0.2)\n"
+        "        colours = {s.style.color for strip in app.screen._compositor.render_strips() for s in strip"
+        " if s.style and s.style.color and s.style.color.triplet}\n"
+        "        print(len(colours))\n"
+        "asyncio.run(run())\n"
+    )
+    env = {**os.environ, **setting}
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=env)
+    assert (told.stdout.strip() == "0") == ("NO_COLOR" in setting)
+
+
+def test_waits_grow_and_stay_short():
+    waits = feed.backoff()
+    assert [next(waits) for _ in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]
+
+
+def test_events_come_in_batches_between_connected_and_lost(gateway):
+    posted = []
+
+    async def run():
+        async with gateway() as served, Client(served.url) as client:
+            following = asyncio.create_task(feed.follow(client, None, posted.append))
+            await served.streaming.wait()
+            for number in range(50):
+                served.publish("call.started", {"id": str(number)})
+            while sum(len(item.events) for item in posted if isinstance(item, Arrived)) < 50:
+                await asyncio.sleep(0.01)
+            await served.stop()
+            while not isinstance(posted[-1], Lost):
+                await asyncio.sleep(0.01)
+            following.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 5))
+    batches = [item.events for item in posted if isinstance(item, Arrived)]
+    assert isinstance(posted[0], Connected)
+    assert [event.value.id for events in batches for event in events] == [str(number) for number in range(50)]
+    assert len(batches) <= 3
+    assert isinstance(posted[-1].error, Unreachable)
+    assert posted[-1].wait == 0.5

@@ -1,0 +1,282 @@
+"""The client against a gateway over HTTP: what it asks, what it reads, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from decimal import Decimal
+
+import pytest
+
+from tui import documents, errors
+from tui.client import Client
+
+SECRET = "sk-master-0123456789"
+
+
+def ask(gateway, answers, question, key=SECRET):
+    """The answer to a question, and what the gateway was asked."""
+
+    async def run():
+        async with gateway(answers) as served, Client(served.url, key) as client:
+            return await question(client), served.requests
+
+    return asyncio.run(run())
+
+
+def test_calls_are_asked_for_with_what_was_given_and_nothing_else(gateway, sample):
+    answer, (asked,) = ask(gateway, sample(), lambda client: client.calls("tag:a,b status:4xx", limit=5))
+    assert asked.query == {"q": "tag:a,b status:4xx", "limit": "5"}
+    assert asked.headers["authorization"] == f"Bearer {SECRET}"
+    assert answer.value.calls[-1].cost_usd == Decimal("0.001126600000")
+    assert answer.value.calls[-1].tags == ("checkout", "eu")
+    assert json.loads(answer.raw) == sample()["GET /calls"]
+
+
+def test_open_mode_sends_no_key(gateway, sample):
+    _, (asked,) = ask(gateway, sample(), lambda client: client.calls(), key=None)
+    assert "authorization" not in asked.headers
+
+
+def test_one_call_comes_with_its_usage_and_arithmetic(gateway, sample):
+    answer, _ = ask(gateway, sample(), lambda client: client.call("0193f2c4-5002-7c40-9d0a-5f1d9c1c0001"))
+    assert answer.value.usage["totalTokenCount"] == 1616
+    assert [line.usd for line in answer.value.cost.lines] == [
+        Decimal("0.0000672"),
+        Decimal("0.0000294"),
+        Decimal("0.00103"),
+    ]
+
+
+def test_an_id_cannot_leave_its_place_in_the_path(gateway):
+    _, (asked,) = ask(
+        gateway, {"GET /calls/..%2Fkey%2Flist%3Fx": {}}, lambda client: client.call("../key/list?x")
+    )
+    assert asked.path == "/calls/..%2Fkey%2Flist%3Fx"
+
+
+def test_unknown_fields_are_left_out_and_missing_ones_are_none(gateway):
+    answer, _ = ask(
+        gateway, {"GET /calls": {"calls": [{"id": "x", "novel": [1]}]}}, lambda client: client.calls()
+    )
+    assert answer.value == documents.Calls(calls=(documents.Call(id="x"),))
+
+
+POSTS = [
+    (
+        "/key/generate",
+        lambda c: c.key_generate({"key_alias": "a", "max_budget": 5}),
+        {"key_alias": "a", "max_budget": 5},
+    ),
+    ("/key/update", lambda c: c.key_update("a", {"rpm_limit": 6}), {"key": "a", "rpm_limit": 6}),
+    ("/key/delete", lambda c: c.key_delete("a"), {"key": "a"}),
+    ("/key/delete", lambda c: c.key_delete("a", "b"), {"keys": ["a", "b"]}),
+    ("/key/block", lambda c: c.key_block("a"), {"key": "a"}),
+    ("/key/unblock", lambda c: c.key_unblock("a"), {"key": "a"}),
+    ("/key/regenerate", lambda c: c.key_regenerate("a"), {"key": "a"}),
+    ("/sql", lambda c: c.sql("SELECT 1", limit=3), {"query": "SELECT 1", "limit": 3}),
+    ("/sql", lambda c: c.sql("SELECT 1"), {"query": "SELECT 1"}),
+]
+
+
+@pytest.mark.parametrize(("path", "question", "body"), POSTS)
+def test_changes_are_posted(gateway, path, question, body):
+    answer, (asked,) = ask(gateway, {f"POST {path}": {"key": "sk-x", "token_id": "t"}}, question)
+    assert (asked.method, asked.path, asked.body) == ("POST", path, body)
+    assert asked.headers["content-type"] == "application/json"
+    assert json.loads(answer.raw) == {"key": "sk-x", "token_id": "t"}
+
+
+GETS = [
+    ("/key/list", lambda c: c.keys(q="web", sort="spend"), {"q": "web", "sort": "spend"}),
+    ("/key/info", lambda c: c.key_info("web frontend"), {"key": "web frontend"}),
+    (
+        "/spend",
+        lambda c: c.spend("day,tag", since="30d", q="key:a"),
+        {"by": "day,tag", "since": "30d", "q": "key:a"},
+    ),
+    ("/", lambda c: c.root(), {}),
+]
+
+
+@pytest.mark.parametrize(("path", "question", "query"), GETS)
+def test_questions_are_asked(gateway, path, question, query):
+    _, (asked,) = ask(gateway, {f"GET {path}": {}}, question)
+    assert (asked.path, asked.query) == (path, query)
+
+
+@pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False)])
+def test_not_being_ready_is_an_answer(gateway, status, ready):
+    answer, _ = ask(
+        gateway, {"GET /readyz": (status, {"reasons": ["draining"]})}, lambda client: client.ready()
+    )
+    assert answer.value is ready
+    assert json.loads(answer.raw) == {"reasons": ["draining"]}
+
+
+def test_a_new_secret_does_not_show_when_the_key_is_printed(gateway):
+    made = {"POST /key/generate": {"key": SECRET, "token_id": "t", "key_alias": "a"}}
+    answer, _ = ask(gateway, made, lambda client: client.key_generate({}))
+    assert answer.value.key == SECRET
+    assert SECRET not in repr(answer.value)
+
+
+FAILURES = [
+    (
+        401,
+        {"title": "Unauthorized"},
+        errors.NotAuthorised,
+        "wants its master key: --key or GATEKEEPER_MASTER_KEY",
+    ),
+    (
+        403,
+        {"detail": "That is a virtual key."},
+        errors.NotAuthorised,
+        "That is a virtual key. Use the master key",
+    ),
+    (404, {"detail": "No call has this id."}, errors.NotFound, "No call has this id."),
+    (404, b"nothing", errors.NotFound, "knows nothing of that name"),
+    (400, {"title": "Bad", "detail": "limit is at most 1000"}, errors.Refused, "limit is at most 1000"),
+    (409, {"title": "The alias is taken"}, errors.Refused, "The alias is taken"),
+    (422, {}, errors.Refused, "refused the request (422)"),
+    (500, {"detail": "The disk is full."}, errors.Faulty, "failed (500). The disk is full."),
+    (503, b"<html>", errors.Faulty, "failed (503)"),
+    (302, b"", errors.Faulty, "does not speak as a gatekeeper does"),
+    (200, b"<html>", errors.Faulty, "does not speak as a gatekeeper does"),
+    (200, {"calls": "many"}, errors.Faulty, "does not speak as a gatekeeper does"),
+]
+
+
+@pytest.mark.parametrize(("status", "document", "kind", "said"), FAILURES)
+def test_failures_say_what_happened_and_what_to_do(gateway, status, document, kind, said):
+    with pytest.raises(kind) as caught:
+        ask(gateway, {"GET /calls": (status, document)}, lambda client: client.calls())
+    assert said in str(caught.value)
+    assert isinstance(caught.value, errors.ApiError)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("problem", "column"),
+    [
+        ({"detail": "no field foo", "column": 5}, 5),
+        ({"detail": "at column 12: no field foo"}, 12),
+        ({"detail": "no"}, None),
+    ],
+)
+def test_a_refused_filter_points_at_its_column(gateway, problem, column):
+    with pytest.raises(errors.Refused) as caught:
+        ask(gateway, {"GET /calls": (400, problem)}, lambda client: client.calls("x"))
+    assert caught.value.problem.column == column
+
+
+@pytest.mark.parametrize("url", ["localhost:4000", "ftp://x", "http://", "http://[", "", "http://x:999999"])
+def test_an_address_that_is_none(url):
+    with pytest.raises(errors.Refused, match="is no address of a gateway"):
+        Client(url)
+
+
+def test_nobody_there():
+    async def run():
+        async with Client("http://127.0.0.1:1") as client:
+            await client.root()
+
+    with pytest.raises(errors.Unreachable, match="Start one with `gatekeeper serve`"):
+        asyncio.run(run())
+
+
+def test_a_connection_that_breaks_off(gateway):
+    async def run():
+        async with gateway({}) as served, Client(served.url) as client:
+            served.hold()
+            asked = asyncio.create_task(client.root())
+            await served.arrival.wait()
+            await served.stop()
+            await asked
+
+    with pytest.raises(errors.Unreachable, match="broke off"):
+        asyncio.run(run())
+
+
+def test_a_key_that_no_header_carries_is_not_quoted():
+    async def run():
+        async with Client("http://127.0.0.1:1", "sk-secret\nx") as client:
+            await client.root()
+
+    with pytest.raises(errors.ApiError) as caught:
+        asyncio.run(run())
+    assert "sk-secret" not in str(caught.value)
+
+
+def stream(gateway, publish, take, **asked):
+    """The first events of a stream, and the request for it."""
+
+    async def run():
+        async with gateway() as served, Client(served.url) as client:
+            publish(served)
+            got = []
+            async with aclosing(client.stream(**asked)) as events:
+                async for event in events:
+                    got.append(event)
+                    if len(got) == take:
+                        break
+            return got, served.requests[0]
+
+    return asyncio.run(asyncio.wait_for(run(), 5))
+
+
+def publish_all(served):
+    served.publish("call.started", {"id": "x", "outcome": None})
+    served.publish("call.finished", {"id": "x", "outcome": "ok", "cost_usd": "0.1"})
+    served.publish("novelty", {"what": "ever"})
+    served.publish("gap", {"missed": 12})
+    served.publish("tick", {"calls": 1, "errors": 0, "in_flight": 3, "tokens": 9, "cost_usd": None})
+
+
+def test_a_stream_is_resumed_and_gives_typed_events(gateway):
+    events, asked = stream(gateway, publish_all, 4, q="tag:a", last_event_id="0")
+    assert (asked.query, asked.headers["last-event-id"]) == ({"q": "tag:a"}, "0")
+    assert [type(event) for event in events] == [
+        documents.CallStarted,
+        documents.CallFinished,
+        documents.StreamGap,
+        documents.StreamTick,
+    ]
+    assert [event.id for event in events] == ["1", "2", "4", "5"]
+    assert events[1].value.cost_usd == Decimal("0.1")
+    assert events[2].value.missed == 12
+    assert json.loads(events[3].raw)["in_flight"] == 3
+
+
+def test_a_stream_resumes_after_the_last_event(gateway):
+    events, _ = stream(gateway, publish_all, 1, last_event_id="4")
+    assert isinstance(events[0], documents.StreamTick)
+
+
+def test_opening_a_stream_is_told_before_any_event(gateway):
+    told = []
+    stream(gateway, publish_all, 1, last_event_id="0", on_open=lambda: told.append("open"))
+    assert told == ["open"]
+
+
+BROKEN_STREAMS = [
+    ((401, {}), errors.NotAuthorised),
+    ((400, {"detail": "column 3"}), errors.Refused),
+    ({"not": "a stream"}, errors.Faulty),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind"), BROKEN_STREAMS)
+def test_a_stream_that_is_none(gateway, answer, kind):
+    async def run():
+        async with gateway({"GET /calls/stream": answer}) as served, Client(served.url) as client:
+            await anext(client.stream())
+
+    with pytest.raises(kind):
+        asyncio.run(run())
+
+
+def test_an_event_that_is_no_document(gateway):
+    with pytest.raises(errors.Faulty):
+        stream(gateway, lambda served: served.publish("gap", "many"), 1, last_event_id="0")

@@ -1,0 +1,231 @@
+"""The Keys screen: making, blocking and deleting keys, and the one moment that a secret is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+
+import pytest
+
+from tui import clipboard, secret_file
+from tui.documents import NewKey
+
+SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
+MADE = {
+    "key": SECRET,
+    "token_id": "0193f000-0000-7000-8000-000000000009",
+    "key_alias": "new/one",
+    "key_name": "sk-...wxyz",
+}
+
+
+async def opened(stage):
+    await stage.press("4")
+    await stage.sees("old-script")
+
+
+def posted(stage, path):
+    return [request.body for request in stage.gateway.asked(path)]
+
+
+def test_a_key_is_made_and_its_secret_shown_once(play, sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def script(stage):
+        await opened(stage)
+        await stage.press("n")
+        await stage.sees("New key")
+        await stage.press(
+            *"new/one", "tab", *"gemini-2.5-flash*, gemini-2.5-pro", "down", *"20.50", "down", *"1mo"
+        )
+        await stage.press("tab", *"600", "tab", *"checkout eu", "enter")
+        await stage.sees(SECRET)
+        assert posted(stage, "/key/generate") == [
+            {
+                "key_alias": "new/one",
+                "models": ["gemini-2.5-flash*", "gemini-2.5-pro"],
+                "max_budget": 20.5,
+                "budget_duration": "1mo",
+                "rpm_limit": 600,
+                "tags": ["checkout", "eu"],
+            }
+        ]
+        await stage.press("y")
+        await stage.sees("✓ copied to the clipboard")
+        assert stage.app.clipboard == SECRET
+        await stage.press("s")
+        await stage.sees("new-one.key")
+        assert (tmp_path / "new-one.key").read_text() == f"{SECRET}\n"
+        assert stat.S_IMODE((tmp_path / "new-one.key").stat().st_mode) == 0o600
+        await stage.press("s")
+        await stage.sees("is there already")
+        await stage.press("escape")
+        await stage.misses(SECRET)
+        await stage.sees("old-script")
+
+    play(script, {**sample(), "POST /key/generate": MADE})
+
+
+def test_a_secret_is_not_lost_by_one_key(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("n", "enter")
+        await stage.sees(SECRET)
+        await stage.press("escape")
+        await stage.sees("neither copied nor saved")
+        await stage.press("escape")
+        await stage.misses(SECRET)
+
+    play(script, {**sample(), "POST /key/generate": MADE})
+
+
+def test_a_refused_key_stays_in_its_dialog(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("n", "down", "down", *"much", "enter")
+        await stage.sees("✗ max_budget: 'much' is no amount")
+        await stage.sees("New key")
+        assert posted(stage, "/key/generate") == [{"max_budget": "much"}]
+        await stage.press("escape")
+        await stage.misses("New key")
+
+    refusal = (400, {"title": "Invalid value", "detail": "max_budget: 'much' is no amount of dollars"})
+    play(script, {**sample(), "POST /key/generate": refusal})
+
+
+def test_blocking_asks_first(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("b")
+        await stage.sees("Block web-frontend?")
+        await stage.press("n")
+        await stage.misses("Block web-frontend?")
+        await stage.press("b")
+        await stage.sees("Block web-frontend?")
+        await stage.press("escape")
+        await stage.misses("Block web-frontend?")
+        assert posted(stage, "/key/block") == []
+        await stage.press("b")
+        await stage.sees("Block web-frontend?")
+        await stage.press("y")
+        await stage.sees("✓ web-frontend is blocked")
+        assert posted(stage, "/key/block") == [{"key": "0193f000-0000-7000-8000-000000000001"}]
+
+    play(script, {**sample(), "POST /key/block": {}})
+
+
+def test_a_blocked_key_is_unblocked(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("j", "j", "j", "b")
+        await stage.sees("Unblock old-script?")
+        await stage.press("y")
+        await stage.sees("✓ old-script is unblocked")
+        assert posted(stage, "/key/unblock") == [{"key": "0193f000-0000-7000-8000-000000000004"}]
+
+    play(script, {**sample(), "POST /key/unblock": {}})
+
+
+def test_deleting_takes_the_alias(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("d")
+        await stage.sees("Delete web-frontend?")
+        await stage.press(*"web", "enter")
+        await stage.sees("nothing was deleted")
+        await stage.press(*"-frontend", "enter")
+        await stage.sees("✓ web-frontend is deleted")
+        assert posted(stage, "/key/delete") == [{"key": "0193f000-0000-7000-8000-000000000001"}]
+
+    play(script, {**sample(), "POST /key/delete": {}})
+
+
+def test_what_cannot_be_done_says_why(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("b")
+        await stage.sees("Block web-frontend?")
+        await stage.press("y")
+        await stage.sees("✗ No key is called so.")
+
+    play(script, {**sample(), "POST /key/block": (404, {"detail": "No key is called so."})})
+
+
+def test_a_key_leads_to_its_calls_and_back(play):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("j", "enter")
+        await stage.sees("/ key:nightly-eval ")
+        await stage.press("escape")
+        await stage.sees("old-script")
+
+    play(script)
+
+
+def test_ids_are_copied(play):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("y")
+        await stage.sees("✓ id of web-frontend copied")
+        assert stage.app.clipboard == "0193f000-0000-7000-8000-000000000001"
+
+    play(script)
+
+
+def test_keys_are_filtered_by_text(play, sample):
+    keys = sample()["GET /key/list"]["keys"]
+
+    def found(request):
+        q = request.query.get("q", "")
+        return {"keys": [key for key in keys if q in (key["key_alias"] or "")], "next_cursor": None}
+
+    async def script(stage):
+        await opened(stage)
+        await stage.press("slash", *"bot", "enter")
+        await stage.sees("1 keys")
+        await stage.press("slash", *"x", "enter")
+        await stage.sees("No key has this text")
+        await stage.press("d")
+        await stage.sees("There is no key under the cursor.")
+        await stage.press("escape")
+        await stage.sees("5 keys")
+
+    play(script, {**sample(), "GET /key/list": found})
+
+
+def test_the_keys_that_were_read_stay(play):
+    async def script(stage):
+        await opened(stage)
+        stage.gateway.answers["GET /key/list"] = (500, {"detail": "The store is locked."})
+        await stage.press("2", "4")
+        await stage.sees("The store is locked.")
+        await stage.sees("old-script")
+
+    play(script)
+
+
+def test_no_secret_is_written_over_a_file(tmp_path):
+    key = NewKey(key=SECRET, token_id="t", key_alias="../../etc/passwd")
+    assert secret_file.save(key, tmp_path) == tmp_path / "etc-passwd.key"
+    with pytest.raises(FileExistsError):
+        secret_file.save(key, tmp_path)
+
+
+@pytest.mark.parametrize(("status", "told"), [(0, "copied to tmux's buffer"), (1, "copied to the clipboard")])
+def test_inside_tmux_its_buffer_is_loaded_too(tmp_path, monkeypatch, status, told):
+    tmux = tmp_path / "tmux"
+    tmux.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/args\ncat >{tmp_path}/buffer\nexit {status}\n')
+    tmux.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
+    asked = []
+    assert asyncio.run(clipboard.copy(SECRET, asked.append)).startswith(told)
+    assert asked == [SECRET]
+    assert (tmp_path / "buffer").read_text() == SECRET
+    assert SECRET not in (tmp_path / "args").read_text()
+
+
+def test_tmux_may_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
+    assert asyncio.run(clipboard.copy("x", lambda _: None)).startswith("copied to the clipboard")

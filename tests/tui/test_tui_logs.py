@@ -1,0 +1,333 @@
+"""The Logs screen and a call's detail, key by key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from textual.events import MouseScrollDown, MouseScrollUp
+
+SAMPLE = json.loads((Path(__file__).parent / "sample.json").read_text())
+CALLS, STARTED = SAMPLE["calls"], SAMPLE["started"]
+FINISHED = {**STARTED, "outcome": "ok", "status": 200, "duration_ms": 900.0, "cost_usd": "0.5"}
+TICK = {"calls": 1, "errors": 0, "in_flight": 0, "tokens": 0, "cost_usd": "0"}
+
+
+def many(count):
+    """So many calls, newest first, as a page of the API."""
+    calls = [
+        {**CALLS[0], "id": f"0193f2c4-6000-7c40-9d0a-{number:012x}", "key_alias": f"key{number}"}
+        for number in range(count)
+    ]
+    return calls[::-1]
+
+
+def marked(stage):
+    """The line under the cursor."""
+    return next((line for line in stage.text().splitlines() if line.startswith("▶")), "")
+
+
+def lines_of(stage, text):
+    return [line for line in stage.text().splitlines() if text in line]
+
+
+def test_calls_appear_run_and_end_on_one_line(play):
+    async def script(stage):
+        await stage.sees("● live")
+        stage.gateway.publish("call.started", STARTED)
+        await stage.sees("◌ 2.1s")
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("$0.5000")
+        assert len(lines_of(stage, "checkout us")) == 1
+        await stage.sees("7 calls")
+
+    play(script)
+
+
+def test_the_cursor_moves_and_following_pauses(play, sample):
+    async def script(stage):
+        await stage.sees("key59")
+        assert "key59" in marked(stage)
+        await stage.press("k", "up")
+        assert "key57" in marked(stage)
+        await stage.sees("❚❚ paused  0 new  (G follows)")
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("❚❚ paused  1 new")
+        assert "key57" in marked(stage)
+        await stage.press("j", "down")
+        assert "key59" in marked(stage)
+        await stage.press("g")
+        assert "key0 " in marked(stage)
+        await stage.press("pagedown")
+        assert "key17" in marked(stage)
+        await stage.press("pageup")
+        assert "key0 " in marked(stage)
+        await stage.press("G")
+        await stage.misses("paused")
+        assert "checkout us" in marked(stage)
+
+    play(script, {**sample(), "GET /calls": {"calls": many(60), "next_cursor": None}}, size=(120, 24))
+
+
+def test_f_pauses_and_follows(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("f")
+        await stage.sees("❚❚ paused")
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("1 new")
+        assert "checkout us" not in marked(stage)
+        await stage.press("f")
+        await stage.misses("paused")
+        assert "checkout us" in marked(stage)
+
+    play(script)
+
+
+def test_the_wheel_pauses_and_follows(play, sample):
+    async def script(stage):
+        await stage.sees("key59")
+        log = stage.app.screen.log_view
+        await stage.pilot._post_mouse_events([MouseScrollUp], log, button=0)
+        await stage.sees("❚❚ paused")
+        top = log.top
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("1 new")
+        assert log.top == top
+        for _ in range(20):
+            await stage.pilot._post_mouse_events([MouseScrollDown], log, button=0)
+        await stage.misses("paused")
+
+    play(script, {**sample(), "GET /calls": {"calls": many(60), "next_cursor": None}}, size=(120, 24))
+
+
+def test_clicks_choose_and_open(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.pilot.click("LogView", offset=(20, 2))
+        assert "nightly-eval" in marked(stage)
+        await stage.pilot.click("LogView", offset=(20, 2))
+        await stage.sees("$12.402100000000")
+        await stage.pilot.click("Footer", offset=(50, 1))
+        await stage.press("escape")
+        await stage.pilot.click("Header", offset=(23, 0))
+        await stage.sees("Spend by tag")
+
+    play(script)
+
+
+def test_older_calls_are_read_when_one_looks_for_them(play, sample):
+    pages = {
+        None: {"calls": many(300)[:200], "next_cursor": "more"},
+        "more": {"calls": many(300)[200:], "next_cursor": None},
+    }
+
+    async def script(stage):
+        await stage.sees("newest 200 calls")
+        await stage.press("g")
+        await stage.press("k")
+        await stage.sees("300 calls")
+        assert "key100 " in marked(stage)
+        await stage.press("g")
+        assert "key0 " in marked(stage)
+
+    play(script, {**sample(), "GET /calls": lambda request: pages[request.query.get("cursor")]})
+
+
+def filtered(request):
+    q = request.query.get("q")
+    if q and "nofield" in q:
+        return 400, {"title": "Bad filter", "detail": "column 9: there is no field nofield; key, model, tag…"}
+    found = [call for call in CALLS[::-1] if not q or q.partition(":")[2] in (call["tags"] or [])]
+    return {"calls": found, "next_cursor": None}
+
+
+def test_a_filter_narrows_the_list_and_the_stream(play, sample):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("slash", *"tag:eval", "enter")
+        await stage.sees("2 calls")
+        await stage.misses("intern-bot")
+        await stage.until(
+            lambda: stage.gateway.asked("/calls/stream")[-1].query == {"q": "tag:eval"}, "a stream of these"
+        )
+        await stage.press("slash", *"x", "enter")
+        await stage.sees("No call is found by this filter")
+        await stage.press("escape")
+        await stage.sees("6 calls")
+
+    play(script, {**sample(), "GET /calls": filtered})
+
+
+def test_a_filter_that_is_none_is_pointed_at(play, sample):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("slash", *"tag:eval nofield:1", "enter")
+        await stage.sees("no field nofield")
+        pointer, typed = lines_of(stage, "no field nofield")[0], lines_of(stage, "/ tag:eval nofield")[0]
+        assert typed[pointer.index("^")] == "n"
+        await stage.sees("6 calls")
+        await stage.press("escape")
+        await stage.misses("no field nofield")
+        await stage.misses("tag:eval nofield")
+        await stage.press("k")
+        await stage.sees("paused")
+
+    play(script, {**sample(), "GET /calls": filtered})
+
+
+def test_more_like_this(play, sample):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("g", "j", "j", "m")
+        await stage.sees("/ key:web-frontend model:gemini-2.5-flash outcome:upstream_error")
+        await stage.press("escape")
+        await stage.sees("6 calls")
+        await stage.press("g", "enter")
+        await stage.sees("tokens")
+        await stage.press("m")
+        await stage.sees("/ key:web-frontend model:gemini-2.5-flash ")
+
+    play(script)
+
+
+def test_a_call_in_full(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("g", "enter")
+        await stage.sees("$0.001126600000")
+        assert "promptTokenCount" not in stage.text()
+        await stage.press("u")
+        await stage.sees('"promptTokenCount": 1204')
+        await stage.press("u")
+        await stage.misses("promptTokenCount")
+        await stage.press("y")
+        await stage.sees("✓ id copied")
+        assert stage.app.clipboard == CALLS[0]["id"]
+        await stage.press("escape")
+        await stage.sees("6 calls")
+
+    play(script)
+
+
+def test_a_long_call_scrolls(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("g", "enter")
+        await stage.sees("tokens")
+        await stage.press("G")
+        await stage.sees("Google key 1")
+        await stage.press("k", "g")
+        await stage.sees(CALLS[0]["id"])
+        await stage.press("j", "j")
+        await stage.misses(CALLS[0]["id"])
+
+    play(script, size=(80, 24))
+
+
+def test_an_open_call_is_read_again_until_it_ends(play, sample):
+    ended = []
+    answers = {**sample(), f"GET /calls/{STARTED['id']}": lambda _: FINISHED if ended else STARTED}
+
+    async def script(stage):
+        await stage.sees("● live")
+        stage.gateway.publish("call.started", STARTED)
+        await stage.sees("7 calls")
+        await stage.press("enter")
+        await stage.sees("in flight")
+        ended.append(True)
+        await stage.sees("$0.500000000000")
+
+    play(script, answers)
+
+
+def test_ids_are_copied(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("y")
+        await stage.sees("✓ id 0193f2c4…0006 copied to the clipboard")
+        assert stage.app.clipboard == CALLS[-1]["id"]
+
+    play(script)
+
+
+@pytest.mark.parametrize(("mode", "key"), [("open", "anything"), ("master key", "YOUR_KEY")])
+def test_the_first_command_can_be_copied(play, empty, mode, key):
+    async def script(stage):
+        await stage.sees(f"x-goog-api-key: {key}'")
+        await stage.press("y")
+        await stage.sees("✓ the command copied")
+        assert stage.app.clipboard.startswith(f"curl -H 'x-goog-api-key: {key}'")
+        assert f"{stage.gateway.url}/gemini/v1beta/models/" in stage.app.clipboard
+        await stage.press("m")
+        await stage.sees("There is no call under the cursor.")
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("1 calls")
+        await stage.misses("No calls yet")
+
+    play(script, {**empty(), "GET /": {"mode": mode}})
+
+
+def test_a_ledger_that_cannot_be_read(play, sample):
+    async def script(stage):
+        await stage.sees("The ledger is locked.")
+        await stage.sees("● live")
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("$0.5000")
+
+    play(script, {**sample(), "GET /calls": (500, {"detail": "The ledger is locked."})})
+
+
+def test_a_lost_gateway_is_told_and_found_again_without_loss_or_double(play, sample):
+    calls = CALLS[:3]
+
+    async def script(stage):
+        await stage.sees("● live")
+        await stage.sees("3 calls")
+        stage.gateway.publish("call.started", STARTED)
+        await stage.sees("4 calls")
+        await stage.gateway.stop()
+        await stage.sees("✗ offline")
+        await stage.sees("Trying again.")
+        calls.extend([*CALLS[3:], {**FINISHED, "outcome": "interrupted", "status": None}])
+        await stage.gateway.start()
+        await stage.sees("● live")
+        await stage.sees("7 calls")
+        await stage.misses("Trying again.")
+        await stage.sees("not connected from 14:07:32 to 14:07:32")
+        await stage.sees("✗ died")
+        assert stage.gateway.asked("/calls/stream")[-1].headers["last-event-id"] == "1"
+        assert all(len(lines_of(stage, mark)) == 1 for mark in ("checkout us", "✗ 429", "⊘ 403", "↯ left"))
+
+    answers = {**sample(), "GET /calls": lambda _: {"calls": calls[::-1], "next_cursor": None}}
+    answers[f"GET /calls/{STARTED['id']}"] = FINISHED
+    play(script, answers)
+
+
+def test_a_running_call_that_the_gateway_forgot_goes(play, sample):
+    async def script(stage):
+        await stage.sees("● live")
+        stage.gateway.publish("call.started", STARTED)
+        await stage.sees("7 calls")
+        stage.gateway.publish("gap", {"missed": 1204})
+        await stage.sees("┄┄ 1,204 events of the stream were missed here")
+        await stage.sees("6 calls")
+        await stage.misses("checkout us")
+
+    answers = sample()
+    del answers[f"GET /calls/{STARTED['id']}"]
+    play(script, answers)
+
+
+def test_no_gateway_at_all(play):
+    async def script(stage):
+        await stage.gateway.stop()
+        await stage.sees("Start one with `gatekeeper serve`")
+
+    async def later(stage):
+        await script(stage)
+        await stage.gateway.start()
+        await stage.sees("6 calls")
+
+    play(later, held=True)

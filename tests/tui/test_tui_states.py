@@ -1,0 +1,152 @@
+"""How calls and keys are said to stand, filters written, and columns laid out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tui import filters
+from tui.call_columns import call_columns, cost_cell
+from tui.columns import Column, cells, fit, heads, padded
+from tui.documents import Call, Key, Spend, SpendRow
+from tui.key_columns import key_columns
+from tui.spend_columns import spend_columns
+from tui.spending import Picture, Question
+from tui.states import OUTCOMES, Tone, call_state, key_state
+
+NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"outcome": "ok", "status": 200}, "✓ 200"),
+        ({"outcome": "ok"}, "✓ ok"),
+        ({"outcome": "refused", "status": 403}, "⊘ 403"),
+        ({"outcome": "upstream_error", "status": 429}, "✗ 429"),
+        ({"outcome": "upstream_unreachable", "status": 502}, "✗ 502"),
+        ({"outcome": "upstream_broken", "status": 200}, "✗ broke"),
+        ({"outcome": "client_disconnected", "status": 200}, "↯ left"),
+        ({"outcome": "cut", "status": 200}, "⊘ cut"),
+        ({"outcome": "interrupted"}, "✗ died"),
+        ({"outcome": "novel"}, "· novel"),
+        ({"started_at": NOW - timedelta(seconds=2.14)}, "◌ 2.1s"),
+        ({"started_at": NOW - timedelta(seconds=75)}, "◌ 1m15s"),
+        ({"started_at": NOW + timedelta(seconds=3)}, "◌ 0.0s"),
+        ({}, "◌ …"),
+    ],
+)
+def test_a_call_stands(fields, said):
+    assert str(call_state(Call(**fields), NOW)) == said
+
+
+def test_every_outcome_has_a_sign_a_word_and_a_meaning():
+    assert all(state.sign and state.word and state.meaning for state in OUTCOMES.values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "● active"),
+        ({"blocked": True, "max_budget": Decimal(1), "spend": Decimal(2)}, "○ blocked"),
+        ({"expires": NOW - timedelta(days=1)}, "○ expired 23 Nov"),
+        ({"expires": NOW + timedelta(days=1)}, "● active"),
+        ({"max_budget": Decimal(20), "spend": Decimal("18.5")}, "● active, 92 % used"),
+        ({"max_budget": Decimal(20), "spend": Decimal(20)}, "⊘ used up"),
+        ({"max_budget": Decimal(20), "spend": Decimal(21), "budget_reset_at": NOW}, "⊘ used up until 24 Nov"),
+        ({"max_budget": Decimal(0)}, "⊘ used up"),
+        ({"max_budget": Decimal(20)}, "● active"),
+    ],
+)
+def test_a_key_stands(fields, said):
+    assert str(key_state(Key(**fields), NOW)) == said
+
+
+@pytest.mark.parametrize(
+    ("cost", "outcome", "shown"),
+    [
+        (None, "ok", ("?", Tone.LIMIT)),
+        (None, None, ("…", Tone.FAINT)),
+        (Decimal(0), "refused", ("–", Tone.FAINT)),
+        (Decimal("0.0013"), "ok", ("$0.0013", Tone.PLAIN)),
+    ],
+)
+def test_an_unknown_cost_is_never_nothing(cost, outcome, shown):
+    text, tone = cost_cell(Call(cost_usd=cost, outcome=outcome))
+    assert (text.strip(), tone) == shown
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("tag", "checkout", "tag:checkout"),
+        ("tag", None, "-tag:*"),
+        ("tag", "a, b", 'tag:"a, b"'),
+        ("user", 'o"neil', 'user:"o\\"neil"'),
+        ("user", "", 'user:""'),
+    ],
+)
+def test_terms_are_quoted_where_they_must_be(field, value, text):
+    assert filters.term(field, value) == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"key_alias": "web", "key_id": "k1", "model": "gemini-2.5-pro", "outcome": "ok"},
+            "key:web model:gemini-2.5-pro",
+        ),
+        ({"key_id": "open", "outcome": "cut"}, "key:open outcome:cut"),
+        ({"key_id": "open"}, "key:open"),
+    ],
+)
+def test_calls_like_this_one(fields, text):
+    assert filters.alike(Call(**fields)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "right", "shown"),
+    [
+        ("abc", 5, False, "abc  "),
+        ("abc", 5, True, "  abc"),
+        ("abcdef", 5, False, "abcd…"),
+        ("$12.40   ", 8, True, "  $12.40"),
+        ("模型名称", 5, False, "模型…"),
+        ("模型名称", 6, False, "模型 …"),
+        ("x", 0, False, ""),
+    ],
+)
+def test_cells_are_exactly_as_wide_as_their_column(text, width, right, shown):
+    assert padded(text, width, right) == shown
+
+
+def test_what_a_line_has_left_is_shared_out():
+    columns = [
+        Column("a", 4, str_cell, stretch=1),
+        Column("b", 4, str_cell, right=True),
+        Column("c", 4, str_cell, stretch=2),
+    ]
+    assert fit(columns, 14) == [4, 4, 4]
+    assert fit(columns, 24) == [7, 4, 11]
+    assert fit(columns, 8) == [4, 4, 4]
+    assert heads(columns, [4, 4, 4]) == "a       b c   "
+    assert [text for text, _ in cells(columns, [4, 4, 4], 7)] == ["7    ", "   7 ", "7   "]
+
+
+def str_cell(row):
+    return str(row), Tone.PLAIN
+
+
+@pytest.mark.parametrize("width", range(80, 240, 10))
+def test_columns_fill_the_screen_and_do_not_run_over(width):
+    picture = Picture(Question(), NOW, Spend(), Spend(), Spend(), SpendRow())
+    layouts = (
+        call_columns(width, lambda: NOW),
+        key_columns(width, lambda: NOW),
+        spend_columns(picture, width),
+    )
+    for columns in layouts:
+        assert sum(fit(columns, width - 1)) + len(columns) - 1 == width - 1
