@@ -88,7 +88,7 @@ class Bare:
         self.authority = parts.netloc.encode()
         self.idle: list[H11 | Httpcore] = []
 
-    async def __call__(self, scope, receive, send) -> None:  # noqa: ANN001
+    async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "lifespan":
             while (message := await receive())["type"] != "lifespan.shutdown":
                 await send({"type": message["type"] + ".complete"})
@@ -115,7 +115,7 @@ class Bare:
                 return connection
         return await self.kind.connect(self.host, self.port)
 
-    async def answer(self, connection: H11 | Httpcore, send) -> None:  # noqa: ANN001
+    async def answer(self, connection: H11 | Httpcore, send) -> None:
         headers = [pair for pair in connection.headers if pair[0] not in HOP_BY_HOP]
         left = next((int(value) for name, value in headers if name == b"content-length"), None)
         await send({"type": "http.response.start", "status": connection.status, "headers": headers})

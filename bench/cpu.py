@@ -1,7 +1,7 @@
 """CPU per call and per event of the gateway with everything on, against two bare proxies on the same stack.
 
-The three take turns, round by round, so that what else the machine does falls on all of them. A ratio is that of
-two servers in the same round; shown is the median of the rounds, with the lowest and the highest.
+The three take turns, round by round, so that what else the machine does falls on all of them. A ratio is of
+two servers in the same round; shown are its median, lowest and highest over the rounds.
 """
 
 import argparse
@@ -11,58 +11,50 @@ from statistics import median
 
 import servers
 
+Rounds = dict[str, list[tuple[float, float]]]
+
 
 def measure(server: servers.Server, options: argparse.Namespace, cpu: int | None) -> tuple[float, float]:
-    """Milliseconds a unary call, microseconds an event (its share of the stream's call included)."""
+    """Milliseconds of CPU a unary call, microseconds an event (with its share of what the call costs)."""
     before = server.cpu()
     calls = server.load("unary", cpu, requests=options.calls)
     between = server.cpu()
     streams = server.load("streams", cpu, count=options.streams, rate=options.streams * 2)
     after = server.cpu()
     if calls["broken"] or streams["broken"]:
-        raise SystemExit(f"{server.url}: broken calls, no figures: {calls} {streams}")
+        raise SystemExit(f"{server.url}: broken calls, so no figures: {calls} {streams}")
     return (between - before) * 1e3 / calls["calls"], (after - between) * 1e6 / streams["events"]
 
 
-def run(options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
+def run(options: argparse.Namespace) -> Rounds:
     server_cpu, load_cpu = (0, 1) if options.pin else (None, None)
     with ExitStack() as stack:
         upstream = stack.enter_context(servers.upstream(load_cpu, events=options.events, interval=0.02))
         contenders = {
             "gateway": stack.enter_context(servers.gateway(upstream, server_cpu)),
-            "bare h11": stack.enter_context(servers.bare(upstream, cpu=server_cpu)),
-            "bare httpcore2": stack.enter_context(servers.bare(upstream, "--httpcore", cpu=server_cpu)),
+            "bare h11": stack.enter_context(servers.bare(upstream, server_cpu)),
+            "bare httpcore2": stack.enter_context(servers.bare(upstream, server_cpu, "--httpcore")),
         }
-        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-        for number in range(options.rounds + 1):
+        rounds: Rounds = {name: [] for name in contenders}
+        for _ in range(options.rounds + 1):
             for name, server in contenders.items():
-                result = measure(server, options, load_cpu)
-                if number:  # the first round warms up
-                    rounds[name].append(result)
-    return rounds
+                rounds[name].append(measure(server, options, load_cpu))
+    return {name: results[1:] for name, results in rounds.items()}  # the first round warms up
 
 
-def summary(rounds: dict[str, list[tuple[float, float]]]) -> dict[str, dict[str, list[float]]]:
-    """Of each server: the median of each figure, and the gateway's ratio to it as median, lowest, highest."""
-    found = {}
-    for name, results in rounds.items():
-        found[name] = {}
-        for column, unit in enumerate(("call_ms", "event_us")):
-            own = [result[column] for result in results]
-            ratios = [ours[column] / theirs for ours, theirs in zip(rounds["gateway"], own, strict=True)]
-            found[name][unit] = round(median(own), 3)
-            found[name][f"{unit}_ratio"] = [round(f(ratios), 3) for f in (median, min, max)]
-    return found
+def summary(rounds: Rounds, name: str, column: int) -> dict[str, float]:
+    own = [result[column] for result in rounds[name]]
+    ratios = [ours[column] / theirs for ours, theirs in zip(rounds["gateway"], own, strict=True)]
+    return {"median": median(own), "ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
 
 
-def table(found: dict[str, dict]) -> None:
-    print(f"{'':16}{'ms a call':>10}  {'gateway is':20}{'µs an event':>12}  gateway is")
-    for name, row in found.items():
-        call, event = (
-            "" if name == "gateway" else "{:.2f} × ({:.2f}–{:.2f})".format(*row[unit])
-            for unit in ("call_ms_ratio", "event_us_ratio")
-        )
-        print(f"{name:16}{row['call_ms']:10.3f}  {call:20}{row['event_us']:12.1f}  {event}")
+def show(rounds: Rounds) -> None:
+    print(f"{'':16}{'ms a call':>10}   gateway is ×      {'µs an event':>12}   gateway is ×")
+    form = "{median:{width}.{digits}f}   {ratio:.2f} ({lowest:.2f}–{highest:.2f})"
+    for name in rounds:
+        call = form.format(**summary(rounds, name, 0), width=10, digits=3)
+        event = form.format(**summary(rounds, name, 1), width=12, digits=1)
+        print(f"{name:16}{call}  {event}")
 
 
 if __name__ == "__main__":
@@ -74,8 +66,10 @@ if __name__ == "__main__":
     parser.add_argument("--pin", action="store_true", help="servers on CPU 0, load and upstream on CPU 1")
     parser.add_argument("--json", action="store_true", help="with every round")
     given = parser.parse_args()
-    results = run(given)
+    found = run(given)
     if given.json:
-        print(json.dumps({"summary": summary(results), "rounds": results}))
+        columns = {"call_ms": 0, "event_us": 1}
+        medians = {n: {c: summary(found, n, i) for c, i in columns.items()} for n in found}
+        print(json.dumps({"summary": medians, "rounds": found}))
     else:
-        table(summary(results))
+        show(found)

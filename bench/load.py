@@ -1,13 +1,14 @@
 """Calls a gateway and times what comes back; prints one JSON line. Times in milliseconds.
 
 `unary`: a closed loop, each of CONCURRENCY connections asks again once it has been answered.
-`streams`: opens COUNT streams, RATE of them a second and each on a connection of its own, all open at once.
+`streams`: opens COUNT streams, RATE of them a second and each on a connection of its own.
 A call is broken unless it is answered with 200 and ends properly.
 """
 
 import argparse
 import asyncio
 import json
+from itertools import pairwise
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ PATIENCE = 60.0  # seconds for one call
 
 
 class Client(asyncio.Protocol):
-    """One connection. `call` returns when each event came, or None for a broken call."""
+    """One connection."""
 
     def __init__(self, url: str, key: str) -> None:
         self.address = urlsplit(url)
@@ -25,33 +26,27 @@ class Client(asyncio.Protocol):
             f"user-agent: bench\r\ntags: bench,paced\r\nx-goog-api-key: {key}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
         ).encode() + BODY
-        self.transport: asyncio.Transport | None = None
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, self.address.hostname, self.address.port)
 
     async def call(self) -> list[float] | None:
+        """When each event came; None for a broken call, after which the connection is no good."""
         self.times: list[float] = []
         self.tail, self.missing = b"", -1  # bytes of a body of known length; -1 before the head has come
         loop = asyncio.get_running_loop()
         self.ended = loop.create_future()
         overdue = loop.call_later(PATIENCE, self.end, False)
-        try:
-            if self.transport is None:
-                await loop.create_connection(lambda: self, self.address.hostname, self.address.port)
-            self.transport.write(self.request)
-            if await self.ended:
-                return self.times
-            if self.transport:
-                self.transport.abort()
-            return None
-        except OSError:
-            return None
-        finally:
-            overdue.cancel()
+        self.transport.write(self.request)
+        well = await self.ended
+        overdue.cancel()
+        return self.times if well else None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
 
     def connection_lost(self, _: Exception | None) -> None:
-        self.transport = None
         self.end(False)
 
     def end(self, well: bool) -> None:
@@ -64,13 +59,10 @@ class Client(asyncio.Protocol):
             data = self.begin(data)
         text = self.tail + data
         self.times += [now] * text.count(b"data: ")
-        self.tail = text[-5:]  # too short to hold the six bytes that were counted, long enough for the end
+        self.tail = text[-5:]  # one byte less than what is counted, and as long as a chunked body's end
         if self.missing:
             self.missing -= len(data)
-            well_ended = self.missing == 0
-        else:
-            well_ended = self.tail == b"0\r\n\r\n"
-        if well_ended:
+        if self.tail == b"0\r\n\r\n" if self.chunked else self.missing == 0:
             self.end(self.ok)
 
     def begin(self, data: bytes) -> bytes:
@@ -78,7 +70,7 @@ class Client(asyncio.Protocol):
         head, _, rest = data.partition(b"\r\n\r\n")
         self.ok = head.startswith(b"HTTP/1.1 200")
         _, _, length = head.lower().partition(b"content-length:")
-        self.missing = int(length.partition(b"\r\n")[0] or 0)
+        self.chunked, self.missing = not length, int(length.partition(b"\r\n")[0] or 0)
         return rest
 
 
@@ -89,18 +81,22 @@ def quantile(values: list[float], share: float) -> float | None:
 
 
 async def unary(options: argparse.Namespace) -> dict[str, object]:
-    left, broken, times = options.requests, 0, []
+    times: list[float] = []
+    started = 0
 
     async def ask() -> None:
-        nonlocal left, broken
+        nonlocal started
         client = Client(options.url, options.key)
-        while left > 0:
-            left -= 1
+        await client.connect()
+        while started < options.requests:
+            started += 1
             began = perf_counter()
-            broken += await client.call() is None
+            if await client.call() is None:
+                return
             times.append(perf_counter() - began)
 
     await asyncio.gather(*(ask() for _ in range(options.concurrency)))
+    broken = options.requests - len(times)
     return {"calls": len(times), "broken": broken, "p50": quantile(times, 0.5), "p99": quantile(times, 0.99)}
 
 
@@ -108,26 +104,22 @@ async def streams(options: argparse.Namespace) -> dict[str, object]:
     first: list[float] = []
     gaps: list[float] = []
 
-    async def ask(began: float) -> int:
-        await asyncio.sleep(began - perf_counter())
+    async def ask(due: float) -> int:
+        await asyncio.sleep(due - perf_counter())
         began = perf_counter()
-        times = await Client(options.url, options.key).call()
-        if not times:
+        client = Client(options.url, options.key)
+        await client.connect()
+        if not (times := await client.call()):
             return 0
         first.append(times[0] - began)
-        gaps.extend(after - before for before, after in zip(times, times[1:], strict=False))
+        gaps.extend(after - before for before, after in pairwise(times))
         return len(times)
 
     start = perf_counter()
     events = await asyncio.gather(*(ask(start + i / options.rate) for i in range(options.count)))
-    return {
-        "streams": options.count,
-        "broken": events.count(0),
-        "events": sum(events),
-        "first_p50": quantile(first, 0.5),
-        "first_p99": quantile(first, 0.99),
-        "gap_p99": quantile(gaps, 0.99),
-    }
+    quantiles = {"first_p50": quantile(first, 0.5), "first_p99": quantile(first, 0.99)}
+    quantiles["gap_p99"] = quantile(gaps, 0.99)
+    return {"streams": len(events), "broken": events.count(0), "events": sum(events)} | quantiles
 
 
 if __name__ == "__main__":

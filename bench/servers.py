@@ -1,8 +1,7 @@
-"""Starts the processes of a measurement on free loopback ports and asks Linux what they use."""
+"""Starts the processes of a measurement on free loopback ports, and asks Linux what they use."""
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
+GATEKEEPER = Path(sys.executable).with_name("gatekeeper")
+ENVIRONMENT = {"PATH": os.environ["PATH"]}  # and nothing that could set the gateway up otherwise
 MASTER = "bench-master-key"
 KEY = {
     "key_alias": "bench", "models": ["gemini-*"], "tags": ["bench"], "max_budget": 1_000_000,
@@ -25,11 +26,11 @@ STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
 
 
 class Server(NamedTuple):
-    """A running process and the address that clients call; `key` is what they show."""
+    """A running process, the address that clients call, and the key that they show."""
 
     process: subprocess.Popen[bytes]
     url: str
-    key: str = "bench-no-key"
+    key: str = "none"
 
     def cpu(self) -> float:
         """Seconds of CPU, user and system, of all its threads up to now."""
@@ -38,19 +39,18 @@ class Server(NamedTuple):
     def rss(self) -> float:
         """Resident memory in MiB."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
-    def load(self, kind: str, cpu: int | None = None, **options: float) -> dict[str, float]:
+    def load(self, kind: str, cpu: int | None, **options: float) -> dict[str, float]:
         """Runs load.py against it and returns what it measured."""
-        path = STREAM if kind == "streams" else UNARY
-        flags = [f"--{name}={value}" for name, value in options.items()]
+        url = self.url + (STREAM if kind == "streams" else UNARY)
+        command = [sys.executable, HERE / "load.py", kind, url, self.key, *flags(options)]
         with pinned(cpu):
-            done = subprocess.run(
-                [sys.executable, HERE / "load.py", kind, self.url + path, self.key, *flags],
-                check=True,
-                stdout=subprocess.PIPE,
-            )
-        return json.loads(done.stdout)
+            return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def flags(options: dict[str, float]) -> list[str]:
+    return [f"--{name}={value}" for name, value in options.items()]
 
 
 @contextmanager
@@ -70,67 +70,54 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[object], port: int, cpu: int | None, **where: object) -> Iterator[subprocess.Popen]:
-    """The process, from when its port answers until the block's end."""
-    with pinned(cpu):
-        process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, **where)
-    try:
-        while process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.01)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(10)
+def running(command: list[object], cpu: int | None = None, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, in a folder of its own, until the end of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        with pinned(cpu):
+            process = subprocess.Popen(
+                [str(part) for part in command], cwd=folder, env=ENVIRONMENT | env, stdout=subprocess.DEVNULL
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def await_port(process: subprocess.Popen[bytes], port: int) -> None:
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise SystemExit(f"{process.args} ended with {process.returncode}")
 
 
 @contextmanager
-def upstream(cpu: int | None = None, **options: float) -> Iterator[Server]:
+def upstream(cpu: int | None, **options: float) -> Iterator[Server]:
     port = free_port()
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    with running([sys.executable, HERE / "upstream.py", port, *flags], port, cpu) as process:
+    with running([sys.executable, HERE / "upstream.py", port, *flags(options)], cpu) as process:
+        await_port(process, port)
         yield Server(process, f"http://127.0.0.1:{port}")
 
 
 @contextmanager
-def bare(upstream: Server, *flags: str, cpu: int | None = None) -> Iterator[Server]:
+def bare(upstream: Server, cpu: int | None, *variant: str) -> Iterator[Server]:
     port = free_port()
-    command = [sys.executable, HERE / "bare.py", port, upstream.url, *flags]
-    with running(command, port, cpu) as process:
+    with running([sys.executable, HERE / "bare.py", port, upstream.url, *variant], cpu) as process:
+        await_port(process, port)
         yield Server(process, f"http://127.0.0.1:{port}/gemini")
 
 
-def gateway_program() -> Path:
-    return Path(sys.executable).with_name("gatekeeper")
-
-
-def environment(**added: str) -> dict[str, str]:
-    """Ours without the settings of a gateway, so that a measurement is of the defaults."""
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    kept.pop("DATABASE_URL", None)
-    return kept | added
-
-
 @contextmanager
-def gateway(upstream: Server, cpu: int | None = None) -> Iterator[Server]:
+def gateway(upstream: Server, cpu: int | None) -> Iterator[Server]:
     """`gatekeeper serve` with a master key, and a virtual key that has every kind of limit."""
-    port, folder = free_port(), tempfile.mkdtemp()
-    command = [gateway_program(), "serve", "--port", port, "--data", folder, "--upstream", upstream.url]
-    env = environment(GEMINI_API_KEY="bench-google-key", GATEKEEPER_MASTER_KEY=MASTER)
-    try:
-        with running(command, port, cpu, cwd=folder, env=env) as process:
-            yield Server(process, f"http://127.0.0.1:{port}/gemini", generated_key(port))
-    finally:
-        shutil.rmtree(folder)
-
-
-def generated_key(port: int) -> str:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/key/generate",
-        json.dumps(KEY).encode(),
-        {"authorization": f"Bearer {MASTER}", "content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["key"]
+    port = free_port()
+    command = [GATEKEEPER, "serve", "--port", port, "--upstream", upstream.url]
+    with running(command, cpu, GEMINI_API_KEY="bench", GATEKEEPER_MASTER_KEY=MASTER) as process:
+        await_port(process, port)
+        headers = {"authorization": f"Bearer {MASTER}", "content-type": "application/json"}
+        url = f"http://127.0.0.1:{port}"
+        asked = urllib.request.Request(f"{url}/key/generate", json.dumps(KEY).encode(), headers)
+        with urllib.request.urlopen(asked) as answer:
+            yield Server(process, f"{url}/gemini", json.load(answer)["key"])

@@ -1,52 +1,48 @@
-"""Many paced streams at once: what the gateway adds to the first event, whether any breaks, what memory it takes.
+"""Many paced streams at once: what the gateway adds to the first event, what breaks, what memory it takes.
 
-Direct to the upstream, through the bare proxy and through the gateway in turn. Times in ms, memory in MiB.
+Direct to the upstream, through the bare proxy and through the gateway, in turn. Times in ms, memory in MiB,
+`cpu` in seconds of CPU per second, `added_*` against the direct run of the same round.
 """
 
 import argparse
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import servers
 
-COLUMNS = ("round", "server", "broken", "first_p50", "first_p99", "added_p50", "added_p99", "gap_p99",
-           "events_per_s", "cpu_share", "rss")  # fmt: skip
+Row = dict[str, float | str]
+COLUMNS = (
+    "round", "server", "broken", "first_p50", "first_p99", "added_p50", "added_p99", "gap_p99", "events_s",
+    "cpu", "rss",
+)  # fmt: skip
 
 
-def run(options: argparse.Namespace) -> list[dict[str, object]]:
+def run(options: argparse.Namespace) -> Iterator[Row]:
     """A row for each server and round; round 0 is before any stream."""
     server_cpu, load_cpu = (0, 1) if options.pin else (None, None)
     with ExitStack() as stack:
-        upstream = stack.enter_context(
-            servers.upstream(load_cpu, events=options.events, interval=options.interval)
-        )
+        pace = {"events": options.events, "interval": options.interval}
+        upstream = stack.enter_context(servers.upstream(load_cpu, **pace))
         contenders = {
             "direct": upstream,
-            "bare": stack.enter_context(servers.bare(upstream, cpu=server_cpu)),
+            "bare": stack.enter_context(servers.bare(upstream, server_cpu)),
             "gateway": stack.enter_context(servers.gateway(upstream, server_cpu)),
         }
-        rows: list[dict[str, object]] = [
-            {"round": 0, "server": name, "rss": round(server.rss(), 1)} for name, server in contenders.items()
-        ]
+        for name, server in contenders.items():
+            yield {"round": 0, "server": name, "rss": server.rss()}
         for number in range(1, options.rounds + 1):
-            direct = None
+            direct: Row = {}
             for name, server in contenders.items():
                 before = server.cpu()
-                result = server.load("streams", load_cpu, count=options.streams, rate=options.rate)
-                direct = direct or result
-                used = server.cpu() - before
-                rows.append({"round": number, "server": name, "rss": round(server.rss(), 1)})
-                rows[-1] |= derived(result, direct, used)
-    return rows
-
-
-def derived(result: dict[str, float], direct: dict[str, float], used: float) -> dict[str, object]:
-    added = {f"added_{q}": round(result[f"first_{q}"] - direct[f"first_{q}"], 1) for q in ("p50", "p99")}
-    rates = {
-        "events_per_s": round(result["events"] / result["seconds"]),
-        "cpu_share": round(used / result["seconds"], 2),
-    }
-    return result | added | rates
+                row = server.load("streams", load_cpu, count=options.streams, rate=options.rate)
+                direct = direct or row
+                row |= {
+                    f"added_{q}": round(row[f"first_{q}"] - direct[f"first_{q}"], 1) for q in ("p50", "p99")
+                }
+                row["events_s"] = round(row["events"] / row["seconds"])
+                row["cpu"] = round((server.cpu() - before) / row["seconds"], 2)
+                yield {"round": number, "server": name, "rss": server.rss()} | row
 
 
 if __name__ == "__main__":
@@ -57,12 +53,10 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=2500.0, help="streams opened a second")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pin", action="store_true", help="servers on CPU 0, load and upstream on CPU 1")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one row a line")
     given = parser.parse_args()
-    found = run(given)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        print("".join(f"{name:>13}" for name in COLUMNS))
-        for row in found:
-            print("".join(f"{row.get(name, ''):>13}" for name in COLUMNS))
+    if not given.json:
+        print("".join(f"{name:>10}" for name in COLUMNS))
+    for found in run(given):
+        line = "".join(f"{found.get(name, ''):>10}" for name in COLUMNS)
+        print(json.dumps(found) if given.json else line, flush=True)

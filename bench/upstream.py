@@ -1,7 +1,7 @@
-"""A stand-in for the Gemini API with a pace of its own, light enough not to be what a measurement measures.
+"""A stand-in for the Gemini API with a pace of its own, light enough not to be what is measured.
 
-A path with `streamGenerateContent` is answered with EVENTS server-sent events, one each INTERVAL seconds, every
-other request with one JSON document after DELAY seconds. All answers are made beforehand.
+A path with `streamGenerateContent` is answered with EVENTS server-sent events, one each INTERVAL seconds,
+every other request with one JSON document after DELAY seconds. All answers are made beforehand.
 """
 
 import argparse
@@ -9,47 +9,40 @@ import asyncio
 import json
 
 
-def document(index: int, text: str, *, last: bool) -> bytes:
+def document(index: int, text: str, **ending: str) -> bytes:
     """One GenerateContentResponse; its usage grows with `index`, as that of a stream does."""
-    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
-    output = 8 * (index + 1)
-    usage = {
-        "promptTokenCount": 24,
-        "candidatesTokenCount": output,
-        "totalTokenCount": 124 + output,
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 24}],
-        "thoughtsTokenCount": 100,
-    }
-    return json.dumps(
-        {
-            "candidates": [candidate | ({"finishReason": "STOP"} if last else {})],
-            "usageMetadata": usage,
-            "modelVersion": "gemini-2.5-flash",
-            "responseId": "mZYlaYb8",
-        }
-    ).encode()
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0} | ending
+    prompt, thoughts, output = 24, 100, 8 * (index + 1)
+    usage = {"promptTokenCount": prompt, "candidatesTokenCount": output}
+    usage |= {"totalTokenCount": prompt + thoughts + output, "thoughtsTokenCount": thoughts}
+    usage |= {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}]}
+    identity = {"modelVersion": "gemini-2.5-flash", "responseId": "mZYlaYb8"}
+    return json.dumps({"candidates": [candidate], "usageMetadata": usage} | identity).encode()
 
 
 def stream_parts(events: int) -> list[bytes]:
     """The chunks of a stream's body as they go over the wire; the last one ends it."""
-    datas = (
-        b"data: %s\r\n\r\n" % document(i, f"Part {i} of a story with some words. ", last=i == events - 1)
-        for i in range(events)
-    )
+    documents = [document(i, f"Part {i} of a story with some words. ") for i in range(events - 1)]
+    documents.append(document(events - 1, "The end.", finishReason="STOP"))
+    datas = [b"data: %s\r\n\r\n" % each for each in documents]
     parts = [b"%x\r\n%s\r\n" % (len(data), data) for data in datas]
-    parts[-1] += b"0\r\n\r\n"
-    return parts
+    return [*parts[:-1], parts[-1] + b"0\r\n\r\n"]
+
+
+def unary_answer() -> bytes:
+    body = document(9, "A sentence of eight words, over and over. " * 20, finishReason="STOP")
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=UTF-8\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
 
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-UNARY_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=UTF-8\r\ncontent-length: %d\r\n\r\n"
 
 
 class Peer(asyncio.Protocol):
-    """One connection: requests with a content-length, one after the other, kept alive."""
+    """One connection: requests with a content-length, one after the other."""
 
-    def __init__(self, options: argparse.Namespace, parts: list[bytes], unary: bytes) -> None:
-        self.options, self.parts, self.unary = options, parts, unary
+    def __init__(self, interval: float, delay: float, parts: list[bytes], unary: bytes) -> None:
+        self.interval, self.delay, self.parts, self.unary = interval, delay, parts, unary
         self.loop = asyncio.get_running_loop()
         self.received = b""
 
@@ -65,9 +58,9 @@ class Peer(asyncio.Protocol):
         self.received = b""
         if b"streamGenerateContent" in head.partition(b"\r\n")[0]:
             self.transport.write(STREAM_HEAD)
-            self.loop.call_later(self.options.interval, self.send_part, 0)
-        elif self.options.delay:
-            self.loop.call_later(self.options.delay, self.transport.write, self.unary)
+            self.loop.call_later(self.interval, self.send_part, 0)
+        elif self.delay:
+            self.loop.call_later(self.delay, self.transport.write, self.unary)
         else:
             self.transport.write(self.unary)
 
@@ -76,17 +69,13 @@ class Peer(asyncio.Protocol):
             return
         self.transport.write(self.parts[index])
         if index + 1 < len(self.parts):
-            self.loop.call_later(self.options.interval, self.send_part, index + 1)
+            self.loop.call_later(self.interval, self.send_part, index + 1)
 
 
-async def serve(options: argparse.Namespace) -> None:
-    parts = stream_parts(options.events)
-    body = document(9, "A sentence of eight words, over and over. " * 20, last=True)
-    unary = UNARY_HEAD % len(body) + body
+async def serve(port: int, events: int, interval: float, delay: float) -> None:
+    peer_of = (interval, delay, stream_parts(events), unary_answer())
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Peer(options, parts, unary), "127.0.0.1", options.port, backlog=4096
-    )
+    server = await loop.create_server(lambda: Peer(*peer_of), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
@@ -96,4 +85,4 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=40, help="events of a stream")
     parser.add_argument("--interval", type=float, default=0.05, help="seconds between two events")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds to a unary answer")
-    asyncio.run(serve(parser.parse_args()))
+    asyncio.run(serve(**vars(parser.parse_args())))

@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -33,8 +33,11 @@ from gatekeeper.settings import Settings
 log = structlog.get_logger()
 
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
+STUCK = 30.0  # seconds without a byte's progress to a client, after which the kernel drops the connection:
+# Hypercorn's sends are shielded from cancellation, so one that hangs would hold up a stop for ever
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept
 LAST_WORDS = 6.0  # seconds after the drain's end that a cut call gets for its last event
+LOOK = 0.05  # seconds between two looks whether the last call is over
 
 
 class CannotStart(Exception):
@@ -77,6 +80,8 @@ def listening_socket(settings: Settings) -> Generator[socket.socket]:
         raise CannotStart(f"cannot listen on {where}: {fault.strerror}. Check --host", 2) from None
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK * 1000))
         try:
             listener.bind(address)
             listener.listen(BACKLOG)
@@ -108,20 +113,22 @@ def locked(data: Path) -> Generator[None]:
 
 
 async def run(settings: Settings, listener: socket.socket) -> None:
-    """Serves until a signal, drains, and closes everything in turn."""
-    async with opened(settings) as gateway, trio.open_nursery() as nursery:
-        stop = trio.Event()
-        nursery.start_soon(await_signals, gateway, stop)
-        banner.show(settings, listener.getsockname())
-        gc.collect()
-        gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
-        await listen(gateway, listener, stop)
-        nursery.cancel_scope.cancel()
+    """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
+    that comes while everything is written down must not break that off."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with opened(settings) as gateway, trio.open_nursery() as nursery:
+            stop = trio.Event()
+            nursery.start_soon(drain, gateway, signals, stop)
+            banner.show(settings, listener.getsockname())
+            gc.collect()
+            gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
+            await listen(gateway, listener, stop)
+            nursery.cancel_scope.cancel()
 
 
 async def listen(gateway: Gateway, listener: socket.socket, stop: trio.Event) -> None:
     """Hypercorn, from now until `stop` and the end of the last call after it."""
-    config = server_config(gateway.settings, listener)
+    config = server_config(listener)
     await hypercorn_serve(Gatekeeper(gateway), config, shutdown_trigger=stop.wait)
 
 
@@ -163,29 +170,42 @@ async def open_upstream(settings: Settings, nursery: trio.Nursery) -> Upstream:
     return Upstream(url, connect_timeout=settings.connect_timeout)
 
 
-def server_config(settings: Settings, listener: socket.socket) -> Config:
+def server_config(listener: socket.socket) -> Config:
     config = Config()
-    config.bind = [f"fd://{listener.dup().detach()}"]  # Hypercorn closes what it is given
+    config.bind = [f"fd://{listener.detach()}"]  # Hypercorn closes it: whoever connects then is refused
     config.backlog = BACKLOG
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = sys.maxsize
     config.h11_max_incomplete_size = 256 * 1024  # the proxy's own limit is lower, and answers
     config.include_date_header = False  # an answer has the upstream's
     config.include_server_header = False
-    config.graceful_timeout = settings.drain_timeout + LAST_WORDS
+    config.graceful_timeout = LAST_WORDS
     config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]  it needs the methods only
     return config
 
 
-async def await_signals(gateway: Gateway, stop: trio.Event) -> None:
-    """The first signal drains: no new calls, the open ones may finish. A second one, or the drain's end,
-    cuts them."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event) -> None:
+    """After the first signal new calls are refused, by a server that still answers, and the open ones may
+    finish. A second signal, or the drain's end, cuts them."""
+    await anext(signals)
+    log.info("stopping", open_calls=len(gateway.proxy.open_calls))
+    gateway.proxy.draining = True
+    gateway.ledger.live.close()
+    with trio.move_on_after(gateway.settings.drain_timeout):
+        await last_call(gateway, signals)
+    gateway.proxy.cut_all()
+    stop.set()
+
+
+async def last_call(gateway: Gateway, signals: AsyncIterator[int]) -> None:
+    """Returns at the end of the last open call, or at a signal."""
+
+    async def cancel_at_signal() -> None:
         await anext(signals)
-        log.info("stopping", open_calls=len(gateway.proxy.open_calls))
-        gateway.proxy.draining = True
-        gateway.ledger.live.close()
-        stop.set()
-        with trio.move_on_after(gateway.settings.drain_timeout):
-            await anext(signals)
-        gateway.proxy.cut_all()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_at_signal)
+        while len(gateway.proxy.open_calls):  # noqa: ASYNC110  an event would cost every call, all the time
+            await trio.sleep(LOOK)
+        nursery.cancel_scope.cancel()

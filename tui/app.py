@@ -41,7 +41,9 @@ class GatekeeperApp(Shell):
     ]
 
     def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_time) -> None:
-        super().__init__()
+        # Native colours are known to be wanted only once the theme is set, but NO_COLOR is judged before.
+        super().__init__(ansi_color=True)
+        self.ansi_color = None
         self.session = Session(Client(url, key), clock)
         self._places: list[Place] = []
         for place in PLACES:
@@ -84,7 +86,8 @@ class GatekeeperApp(Shell):
 
     def _show_link(self) -> None:
         for place in self._places:
-            place.show_link()
+            if place.is_mounted:
+                place.show_link()
 
     @work(exclusive=True)
     async def _ask_mode(self) -> None:

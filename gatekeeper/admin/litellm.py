@@ -58,8 +58,9 @@ async def logs() -> Response:
 
 
 def period(query: Query) -> tuple[datetime | None, datetime | None]:
-    """From the first moment of the first day until that of the day after the last."""
-    after = None if query.end_date is None else query.end_date + timedelta(days=1)
+    """From the first moment of the first day until that of the day after the last, if there is one."""
+    last = query.end_date
+    after = None if last in (None, date.max) else last + timedelta(days=1)
     return midnight(query.start_date), midnight(after)
 
 

@@ -30,11 +30,12 @@ def command(config: Path | None, as_json: bool, **flags: object) -> None:
         print_table(columns(settings), SETTINGS)
 
 
-def document(settings: Settings) -> dict[str, dict[str, str | None]]:
-    """By name; values as text, null where one is not set."""
+def document(settings: Settings) -> dict[str, dict[str, object]]:
+    """By name; numbers and switches as such, all else as text, null where one is not set."""
+    plain = {name: value for name, value in vars(settings).items() if isinstance(value, bool | int | float)}
     return {
         setting.name: {
-            "value": shown(settings, setting),
+            "value": plain.get(setting.name, shown(settings, setting)),
             "source": settings.sources[setting.name],
             "meaning": setting.meaning,
         }

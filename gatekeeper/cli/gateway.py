@@ -5,12 +5,11 @@ What speaks HTTP is imported where it is used: `--help` of a command has no use 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from tui.errors import ApiError
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 DEFAULT_URL = "http://127.0.0.1:4000"
 
@@ -34,7 +32,7 @@ class Target:
     key: str | None = field(repr=False)
 
 
-def on_gateway(command: Callable[Concatenate[Target, P], T]) -> Callable[..., T]:
+def on_gateway(command: Callable[..., T]) -> Callable[..., T]:
     """Adds `--url` and `--key`; the command's first argument is what they name."""
 
     @click.option(
@@ -54,14 +52,16 @@ def on_gateway(command: Callable[Concatenate[Target, P], T]) -> Callable[..., T]
         help="Its master key; none in open mode.",
     )
     @functools.wraps(command)
-    def with_target(*args: P.args, url: str, key: str | None, **options: P.kwargs) -> T:  # pyright: ignore
-        return command(Target(url, key), *args, **options)
+    def with_target(url: str, key: str | None, **options: object) -> T:
+        return command(Target(url, key), **options)
 
     return with_target
 
 
 def ask(target: Target, question: Callable[[Client], Awaitable[T]]) -> T:
     """What the gateway says to `question`. Raises Failure with the status of what stood in the way."""
+    import asyncio
+
     from tui.client import Client
 
     async def asked() -> T:

@@ -11,12 +11,12 @@ from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_table
 from tui import format  # noqa: A004 - the room's word for it
-from tui.call_columns import PLACES
 from tui.columns import Cell, Column
 from tui.documents import Spend, SpendRow
 from tui.states import Tone
 
 BAR = 20
+PLACES = 4  # decimals that a column of costs makes room for
 UNPRICED = "See them: gatekeeper calls list --query '-cost:>=0'"
 
 

@@ -21,9 +21,12 @@ from tui.states import Tone
 Print = Callable[[CallFinished], None]
 
 
+WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds; a gateway that restarts is back within the first few
+
+
 def waits() -> Iterator[float]:
-    """Seconds before each new try; a gateway that restarts is back within the first few."""
-    return chain((0.5, 1.0, 2.0, 4.0), repeat(8.0))
+    """Before each new try."""
+    return chain(WAITS, repeat(2 * WAITS[-1]))
 
 
 async def follow(client: Client, q: str | None, show: Print) -> None:

@@ -160,7 +160,7 @@ class Instance:
 
     def close(self) -> None:
         """Lets go of the file, whatever state it is in; what DuckDB could not checkpoint is in its log."""
-        # Of its own, because a query's result or an error's traceback may keep the connection from dying.
+        # Of its own: with 1.5, what an error's traceback still holds of a query keeps the file locked.
         with suppress(duckdb.Error):
             self.con.execute("DETACH DATABASE IF EXISTS file")
         self.con.close()

@@ -54,6 +54,10 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
             await trio.sleep(0.05)
     assert ready["ready"] is True
     assert str(file) not in str(ready)
+    answer = await admin.client.post("/sql/lend", json={"seconds": 1})
+    assert answer.status_code == 503
+    assert "gatekeeper.duckdb cannot be used" in answer.json()["detail"]
+    assert str(file) not in answer.text
     file.unlink()
 
 
@@ -70,7 +74,7 @@ async def test_what_begins_with_gemini_goes_to_the_proxy_and_into_the_ledger(adm
 
 async def test_websockets_are_refused_with_an_answer(admin):
     url = admin.client.base_url
-    for path in ("/gemini/ws/live", "/calls/stream", "/nowhere"):
+    for path, status in (("/gemini/ws/live", b"404"), ("/calls/stream", b"403"), ("/nowhere", b"403")):
         handshake = (
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -78,7 +82,7 @@ async def test_websockets_are_refused_with_an_answer(admin):
         async with await trio.open_tcp_stream(url.host, url.port) as stream:
             await stream.send_all(handshake.encode())
             with trio.fail_after(5):
-                assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 %b " % status), path
 
 
 async def test_a_large_body_is_read_before_it_is_refused_and_the_connection_goes_on(guarded):

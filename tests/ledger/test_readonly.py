@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 
@@ -204,6 +205,36 @@ def test_no_query_takes_the_lock_off_the_file(analytics: Analytics, folder: Path
     script = f"import duckdb\nduckdb.connect({str(folder / FILE)!r})"
     opened = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "Could not set lock" in opened.stderr
+
+
+def test_a_name_that_could_be_a_file_is_no_table_even_in_the_data_folder(
+    analytics: Analytics, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    for table in (
+        "gatekeeper.duckdb",
+        "'gatekeeper.duckdb'",
+        '"./gatekeeper".duckdb',
+        "'gatekeeper.duckdb.wal'",
+    ):
+        with pytest.raises(SqlError, match="There is no table"):
+            analytics.sql(f"SELECT * FROM {table}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "FROM read_csv('/etc/passwd')",
+        "COPY calls TO '/dev/null'",
+        "SET enable_external_access = true",
+        "SET threads = 1",
+    ],
+)
+def test_behind_that_wall_stands_another(analytics: Analytics, statement: str) -> None:
+    analytics.attach()
+    assert analytics._instance is not None
+    with pytest.raises(duckdb.Error, match=r"disabled by configuration|has been locked"):
+        analytics._instance.con.execute(statement)
 
 
 def test_what_takes_too_long_is_stopped(analytics: Analytics) -> None:

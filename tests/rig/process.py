@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -47,7 +49,7 @@ class Served:
     async def has_logged(self, text: str) -> None:
         """Returns once its log has the text."""
         with trio.fail_after(PATIENCE):
-            while text not in self.logged():
+            while text not in self.logged():  # noqa: ASYNC110  a file tells nobody
                 await trio.sleep(0.01)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -83,8 +85,11 @@ def environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port below those that the system gives out by itself, so that nobody is given it meanwhile."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 async def command(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
@@ -100,23 +105,28 @@ async def command(folder: Path, *words: str, **settings: str) -> subprocess.Comp
         )
 
 
-@asynccontextmanager
-async def serving(folder: Path, *flags: str, **settings: str) -> AsyncIterator[Served]:
-    """`gatekeeper serve`, from when it answers; stopped at the end unless it has ended by then.
-
-    `settings` are environment variables. Raises AssertionError with what it said where it does not start,
-    or does not stop as it should.
-    """
-    folder.mkdir(exist_ok=True)
-    port = free_port()
+async def start(folder: Path, port: int, *flags: str, **settings: str) -> trio.Process:
+    """`gatekeeper serve` in `folder`, where it keeps its data and what it says. `settings` are environment
+    variables."""
+    await trio.Path(folder).mkdir(exist_ok=True)
     words = [*COMMAND, "serve", "--port", str(port), "--data", "data", *flags]
     with (folder / "stdout.txt").open("ab") as stdout, (folder / "stderr.txt").open("ab") as stderr:
-        process = await trio.lowlevel.open_process(
+        return await trio.lowlevel.open_process(
             words, cwd=folder, env=environment(settings), stdout=stdout, stderr=stderr
         )
+
+
+@asynccontextmanager
+async def serving(folder: Path, *flags: str, **settings: str) -> AsyncIterator[Served]:
+    """The same from when it answers; stopped at the end unless it has ended by then.
+
+    Raises AssertionError with what it said where it does not start, or does not stop as it should.
+    """
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     master = settings.get("GATEKEEPER_MASTER_KEY") or settings.get("LITELLM_MASTER_KEY")
     headers = {"Authorization": f"Bearer {master}"} if master else {}
+    process = await start(folder, port, *flags, **settings)
     try:
         async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE) as client:
             served = Served(process, folder, url, client)
@@ -125,10 +135,15 @@ async def serving(folder: Path, *flags: str, **settings: str) -> AsyncIterator[S
         if process.poll() is None:
             assert await served.stop() == 0, served.logged()
     finally:
-        if process.poll() is None:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
+        await end(process)
+
+
+async def end(process: trio.Process) -> None:
+    """Kills it if it runs."""
+    if process.poll() is None:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
 
 
 async def answers(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +17,12 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     whole: bool  # whether it came to its proper end
+
+    @property
+    def reason(self) -> str:
+        """Of an error in Google's shape, also where it is the last event of a stream."""
+        document = self.body.rpartition(b"data: ")[2]
+        return json.loads(document)["error"]["details"][0]["reason"]
 
 
 async def connect(url: str) -> trio.SocketStream:
@@ -50,10 +57,13 @@ async def exchange(
         return await read(stream, line.split()[0])
 
 
-async def read(stream: trio.SocketStream, method: str = "POST") -> Answer:
+async def read(stream: trio.SocketStream, method: str = "POST", received: bytes = b"") -> Answer:
+    """The answer, of which so much has been `received` already."""
     http = h11.Connection(h11.CLIENT)
     http.send(h11.Request(method=method, target="/", headers=[("host", "x"), ("content-length", "0")]))
     http.send(h11.EndOfMessage())
+    if received:
+        http.receive_data(received)
     answer = Answer(0, {}, b"", whole=False)
     while True:
         try:

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from textual import events
 from textual.geometry import Size
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tui.app import GatekeeperApp
@@ -222,13 +223,15 @@ class Stage:
         return "\n".join(lines).replace(f":{self.gateway.port}", ":40000") + "\n"
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-
-    async def write(self, text: str) -> None:
-        await self.pilot.press(*text)
+        """As the pilot does it, less its waiting for an idle processor, which costs the suite minutes."""
+        for key in keys:
+            name = _character_to_key(key) if len(key) == 1 else key
+            self.app.post_message(events.Key(name, key if len(key) == 1 else None))
+            await self.settle()
+        await self.settle()
+        await self.settle()
 
     async def resize(self, width: int, height: int) -> None:
-        """As the pilot does it, less its waiting for an idle processor, which costs the suite seconds."""
         size = Size(width, height)
         self.app._driver._size = size
         self.app.post_message(events.Resize(size, size))

@@ -38,7 +38,6 @@ class KeysScreen(Place):
         Binding("b", "block", "block"),
         Binding("d", "delete", "delete"),
         Binding("y", "copy_id", "copy id"),
-        Binding("slash", "filter", "filter"),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
     DEFAULT_CSS = """
@@ -103,9 +102,6 @@ class KeysScreen(Place):
         blank = self.query_one("#blank", Static)
         blank.set_class(empty, "-told")
         blank.update(otherwise)
-
-    def action_filter(self) -> None:
-        self.query_one(FilterLine).input.focus()
 
     def action_clear(self) -> None:
         if self._q:

@@ -36,7 +36,6 @@ class LogsScreen(Place):
 
     NAME = "logs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter"),
         Binding("y", "copy_id", "copy id"),
         Binding("m", "alike", "more like this"),
         Binding("escape", "back", "back", show=False),
@@ -213,9 +212,6 @@ class LogsScreen(Place):
         if self._q:
             return Content("No call is found by this filter. New ones appear here at once.\n\nesc clears it")
         return welcome(self.session)
-
-    def action_filter(self) -> None:
-        self.filter_line.input.focus()
 
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:

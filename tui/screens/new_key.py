@@ -66,8 +66,9 @@ class NewKeyDialog(Dialog[NewKey]):
     """Stays open with the gateway's reason when the gateway refuses."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", show=False),
-        Binding("up", "app.focus_previous", show=False),
+        # With priority they move at once, so that what is typed right behind them is in the next field.
+        Binding("tab,down", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", show=False, priority=True),
     ]
     DEFAULT_CSS = """
     NewKeyDialog Horizontal { height: 1; }

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual import getters, work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tui.errors import ApiError
@@ -13,6 +14,7 @@ from tui.session import Session
 from tui.shell import Shell
 from tui.states import Tone
 from tui.widgets.banner import Banner
+from tui.widgets.filter_line import FilterLine
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
 
@@ -23,6 +25,7 @@ class Place(Screen[None]):
     app = getters.app(Shell)
 
     NAME: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "filter", "filter", priority=True)]
     DEFAULT_CSS = """
     Place .blank {
         height: 1fr;
@@ -45,6 +48,13 @@ class Place(Screen[None]):
     def body(self) -> ComposeResult:
         """What stands between banner and footer."""
         raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """A slash within a filter is a slash."""
+        return action != "filter" or not self.query_one(FilterLine).is_open
+
+    def action_filter(self) -> None:
+        self.query_one(FilterLine).open()
 
     def on_screen_resume(self) -> None:
         self.show_link()

@@ -40,7 +40,6 @@ class SpendScreen(Place):
         Binding("B", "group(-1)", "back", show=False),
         Binding("left_square_bracket", "span(-1)", "shorter range", show=False),
         Binding("right_square_bracket", "span(1)", "range", key_display="[ ]"),
-        Binding("slash", "filter", "filter"),
         Binding("u", "unpriced", "calls without a price", show=False),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
@@ -157,9 +156,6 @@ class SpendScreen(Place):
         """At once: the next key already means the next question."""
         self._question = question
         self.load(question)
-
-    def action_filter(self) -> None:
-        self.query_one(FilterLine).input.focus()
 
     def action_clear(self) -> None:
         if self._question.q:

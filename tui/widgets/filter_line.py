@@ -67,6 +67,15 @@ class FilterLine(Widget):
     def input(self) -> Input:
         return self.query_one(Input)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether keys are text here."""
+        return self.screen.focused is self.input
+
+    def open(self) -> None:
+        """At once, so that what is typed right behind the slash is text already."""
+        self.screen.set_focus(self.input)
+
     def find(self, text: str) -> None:
         """Tells what the list holds now."""
         self.query_one("#found", Label).update(text)
@@ -82,7 +91,7 @@ class FilterLine(Widget):
         pointer = " " * (problem.column + 1) + "^ " if problem.column else "  "
         self.query_one("#fault", Label).update(pointer + message)
         self.add_class("-faulty")
-        self.input.focus()
+        self.open()
 
     def action_leave(self) -> None:
         self.settle(self._applied)

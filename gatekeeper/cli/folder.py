@@ -1,0 +1,83 @@
+"""What `gatekeeper doctor` sees of the data folder: may it be written, is there room, and who uses it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatekeeper.cli.checks import Finding
+from tui import format  # noqa: A004 - the room's word for it
+
+LITTLE_SPACE = 10**9  # bytes
+LOCK, ANALYTICS = "gatekeeper.lock", "gatekeeper.duckdb"
+LOCKS = Path("/proc/locks")  # Linux only: elsewhere nobody is known to hold anything
+
+
+def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
+    """`runs_here`: the gateway of this folder answers, so that it is right for it to be in use."""
+    place = next(path for path in (data, *data.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        what = "no folder" if not place.is_dir() else "not writable"
+        yield Finding(
+            "data folder", f"{place} is {what}", "change that, or choose another: --data, GATEKEEPER_DATA"
+        )
+        return
+    yield Finding(
+        "data folder", f"{data} is writable" if place == data else f"{data} will be made in {place}"
+    )
+    yield space(place)
+    if place == data:
+        yield from users(data, runs_here)
+
+
+def space(place: Path) -> Finding:
+    free = shutil.disk_usage(place).free
+    remedy = "make room: without it calls can no longer be recorded" if free < LITTLE_SPACE else None
+    return Finding("disk", f"{format.size(free)} free", remedy)
+
+
+def users(data: Path, runs_here: bool) -> Iterator[Finding]:
+    gateways = holders(data / LOCK)
+    if not runs_here and is_locked(data / LOCK):
+        yield Finding(
+            "in use",
+            f"a gateway{processes(gateways)} uses {data}, and not at the address that is set",
+            "give its --port or --url, stop it, or choose another folder: --data, GATEKEEPER_DATA",
+        )
+    if others := holders(data / ANALYTICS) - gateways:
+        yield Finding(
+            "in use",
+            f"a program{processes(others)} has {ANALYTICS} open: calls wait in the journal meanwhile",
+            "end that program when it has what it wants",
+        )
+
+
+def is_locked(lock: Path) -> bool:
+    """Whether a gateway holds the folder."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def holders(file: Path) -> set[int]:
+    """Ids of the processes that hold a lock on the file; only those that this user may know of."""
+    try:
+        status = file.stat()
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        return set()
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    rows = [line.split() for line in lines]
+    return {int(row[4]) for row in rows if len(row) > 5 and row[5] == device and int(row[4]) > 0}
+
+
+def processes(ids: set[int]) -> str:
+    return f" (process {', '.join(map(str, sorted(ids)))})" if ids else ""

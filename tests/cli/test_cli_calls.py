@@ -1,0 +1,283 @@
+"""`gatekeeper calls` and `gatekeeper spend`: tables, one call whole, the live stream, files for others."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from gatekeeper.ledger.entry import COLUMNS
+
+ID = "01a20fc0-e5bd-769d-9140-f60780b123ba"
+USAGE = {"promptTokenCount": 1042, "candidatesTokenCount": 318, "totalTokenCount": 1360}
+CALL = dict.fromkeys(COLUMNS) | {
+    "id": ID,
+    "started_at": "2026-11-24T13:07:21.418000Z",
+    "duration_ms": 1530.25,
+    "first_byte_ms": 212.5,
+    "gateway_ms": 0.5,
+    "key_id": "key_1",
+    "key_alias": "ci",
+    "tags": ["a", 'b, "c"'],
+    "method": "POST",
+    "path": "/v1beta/models/gemini-2.5-flash:generateContent",
+    "action": "generateContent",
+    "model": "gemini-2.5-flash",
+    "model_version": "gemini-2.5-flash",
+    "stream": False,
+    "status": 200,
+    "outcome": "ok",
+    "prompt_tokens": 1042,
+    "output_tokens": 318,
+    "total_tokens": 1360,
+    "usage": USAGE,
+    "service_tier": "standard",
+    "cost_usd": "0.001107600000",
+    "price_version": "2026-11-24",
+    "finish_reason": "STOP",
+    "request_bytes": 43,
+    "response_bytes": 585,
+}
+REFUSED = dict.fromkeys(COLUMNS) | {
+    "id": "01a20fc0-e5bd-769d-9140-f60780b123bb",
+    "started_at": "2026-11-24T13:07:20Z",
+    "key_id": "key_1",
+    "tags": [],
+    "model": "gemini-9\u001b[2J",
+    "status": 429,
+    "outcome": "refused",
+    "reason": "GATEKEEPER_RATE_LIMITED",
+    "cost_usd": "0.000000000000",
+}
+
+
+# List and show
+
+
+def cells(line: str) -> list[str]:
+    return re.split(" {2,}", line.strip())
+
+
+def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": {"calls": [CALL, REFUSED], "next_cursor": ID}}
+    ended = on("calls", "list", "--query", "tag:a", "--since", "1h", "--until", "1m", "--limit", "2")
+    head, first, second = map(cells, ended.out.splitlines())
+    assert head == [
+        "started", "id", "key", "model", "action", "status", "total", "in", "cached", "out", "cost", "tags"
+    ]  # fmt: skip
+    assert first == [
+        "2026-11-24 13:07:21", ID, "ci", "gemini-2.5-flash", "generate", "✓ 200", "1.53s", "1,042", "–",
+        "318", "$0.0011", 'a b, "c"',
+    ]  # fmt: skip
+    assert second == [
+        "2026-11-24 13:07:20", REFUSED["id"], "key_1", "gemini-9�[2J", "–", "⊘ 429", "–", "–", "–", "–", "–",
+        "RATE_LIMITED",
+    ]  # fmt: skip
+    assert len({line.index(" ci " if ID in line else " key") for line in ended.out.splitlines()}) == 1
+    assert ended.err == f"There are more: --cursor {ID}\n"
+    assert gateway.asked[0].query == {"q": "tag:a", "since": "1h", "until": "1m", "limit": "2"}
+
+
+def test_an_answer_that_lacks_the_file_says_so(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": {"calls": [CALL], "next_cursor": None, "partial": True}}
+    assert "another program has the analytics file" in on("calls", "list").err
+
+
+def test_show_has_the_arithmetic_and_the_usage(on: Any, gateway: Any) -> None:
+    line = {"quantity": "1042", "unit": "per_1m_tokens", "unit_usd": "0.3", "usd": "0.0003126"}
+    cost = {
+        "lines": [{"component": "input_text", **line}],
+        "price_version": "2026-11-24",
+        "notes": ["so far"],
+    }
+    gateway.answers = {f"GET /calls/{ID}": {**CALL, "cost": cost}}
+    out = on("calls", "show", ID).out
+    for text in (
+        ID,
+        "✓ 200",
+        "POST /v1beta/models/gemini-2.5-flash:generateContent",
+        "24 Nov 2026, 13:07:21.418",
+        "input text                     1,042   $0.000312600000  at $0.30 per 1M tokens",
+        "$0.001107600000  prices 2026-11-24",
+        "so far",
+        '"candidatesTokenCount": 318',
+    ):
+        assert text in out
+    assert on("calls", "show", ID, "--json").document == {**CALL, "cost": cost}
+
+
+# Tail
+
+
+def event(number: int, kind: str, data: object) -> bytes:
+    return f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+STREAMS = [
+    b":\n\n" + event(7, "call.started", {**CALL, "outcome": None}) + event(8, "call.finished", CALL),
+    event(11, "gap", {"missed": 3}) + event(12, "tick", {"calls": 1}) + event(13, "call.finished", REFUSED),
+    (401, {}),
+]
+
+
+def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatekeeper.cli.tail.WAITS", (0.01,))
+    gateway.answers = {"GET /calls/stream": list(STREAMS)}
+    ended = on("calls", "tail", "--query", "status:>0")
+    head, first, second = ended.out.splitlines()
+    assert head.split()[:3] == ["time", "key", "model"]
+    assert first.split()[:5] == ["13:07:21", "ci", "gemini-2.5-flash", "generate", "✓"]
+    assert second.split()[:2] == ["13:07:20", "key_1"]
+    assert ended.status == 4
+    lost, again, gap, _, why = ended.err.splitlines()
+    assert "has ended the connection. Next try in 0.01 s" in lost
+    assert again == "Connected again."
+    assert gap.startswith("3 events were missed here")
+    assert "master key" in why
+    assert [asked.headers.get("last-event-id") for asked in gateway.asked] == [None, "8", "13"]
+    assert {asked.query["q"] for asked in gateway.asked} == {"status:>0"}
+
+
+def test_tail_as_json_is_one_finished_call_a_line(
+    on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.cli.tail.WAITS", (0.01,))
+    gateway.answers = {"GET /calls/stream": list(STREAMS)}
+    lines = on("calls", "tail", "--json").out.splitlines()
+    assert [json.loads(line) for line in lines] == [CALL, REFUSED]
+
+
+# Export
+
+
+def pages(*calls: dict[str, Any]) -> list[dict[str, Any]]:
+    last = len(calls) - 1
+    return [
+        {"calls": [call], "next_cursor": call["id"] if number < last else None}
+        for number, call in enumerate(calls)
+    ]
+
+
+def test_export_as_csv_has_the_columns_of_the_file(on: Any, gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = {"GET /calls": pages(CALL, REFUSED)}
+    ended = on("calls", "export", "--out", "calls.csv")
+    assert (ended.out, ended.err) == ("", "2 calls\n")
+    with (tmp_path / "calls.csv").open(newline="") as file:
+        head, first, second = csv.reader(file)
+    assert head == list(COLUMNS)
+    row = dict(zip(head, first, strict=True))
+    assert (row["id"], row["cost_usd"], row["duration_ms"]) == (ID, "0.001107600000", "1530.25")
+    assert (json.loads(row["tags"]), json.loads(row["usage"])) == (CALL["tags"], USAGE)
+    assert (row["stream"], row["user_id"], row["status"]) == ("false", "", "200")
+    assert second[head.index("model")] == REFUSED["model"]
+    assert [path.name for path in tmp_path.iterdir()] == ["calls.csv"]
+
+
+def test_export_as_ndjson_is_a_document_a_line(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": pages(CALL, REFUSED)}
+    ended = on("calls", "export", "--query", "tag:a")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [CALL, REFUSED]
+    assert [asked.query.get("cursor") for asked in gateway.asked] == [None, ID]
+
+
+@pytest.mark.parametrize("calls", [[CALL, REFUSED], [REFUSED], []], ids=len)
+def test_export_as_parquet_has_the_types_of_the_file(
+    on: Any, gateway: Any, tmp_path: Path, calls: list[dict[str, Any]]
+) -> None:
+    gateway.answers = {"GET /calls": pages(*calls) or {"calls": [], "next_cursor": None}}
+    assert on("calls", "export", "--out", "calls.parquet").status == 0
+    with duckdb.connect() as con:
+        found = con.read_parquet(str(tmp_path / "calls.parquet"))
+        types = [str(kind).replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ") for kind in found.types]
+        assert dict(zip(found.columns, types, strict=True)) == COLUMNS | {"usage": "VARCHAR"}
+        rows = found.project("CAST(id AS VARCHAR), cost_usd, tags, usage, epoch_us(started_at)").fetchall()
+    assert [row[0] for row in rows] == [call["id"] for call in calls]
+    if CALL in calls:
+        at = datetime(2026, 11, 24, 13, 7, 21, 418000, tzinfo=UTC)
+        assert rows[0][1:3] == (Decimal("0.0011076"), CALL["tags"])
+        assert json.loads(rows[0][3]) == USAGE
+        assert rows[0][4] == int(at.timestamp() * 1_000_000)
+
+
+def test_a_span_names_the_same_moment_on_every_page(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": pages(CALL, REFUSED)}
+    before = datetime.now(UTC)
+    assert on("calls", "export", "--since", "1h", "--until", "2026-11-25").status == 0
+    sinces = {asked.query["since"] for asked in gateway.asked}
+    assert len(sinces) == 1
+    assert (
+        timedelta(0)
+        <= datetime.fromisoformat(sinces.pop()) - (before - timedelta(hours=1))
+        < timedelta(minutes=1)
+    )
+    assert {asked.query["until"] for asked in gateway.asked} == {"2026-11-25"}
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_an_export_that_fails_leaves_no_file(on: Any, gateway: Any, tmp_path: Path, form: str) -> None:
+    old = tmp_path / "calls"
+    old.write_text("as it was")
+    gateway.answers = {"GET /calls": [pages(CALL, REFUSED)[0], (500, {})]}
+    ended = on("calls", "export", "--format", form, "--out", "calls")
+    assert ended.status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["calls"]
+    assert old.read_text() == "as it was"
+
+
+def test_an_export_is_never_a_part_of_it(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": {"calls": [CALL], "next_cursor": None, "partial": True}}
+    ended = on("calls", "export")
+    assert (ended.status, ended.out) == (6, "")
+    assert "another program" in ended.err
+
+
+def test_a_file_that_cannot_be_written(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": pages(CALL)}
+    ended = on("calls", "export", "--out", "no/folder/calls.csv")
+    assert ended.status == 2
+    assert "--out" in ended.err
+
+
+# Spend
+
+SPEND = {
+    "rows": [
+        {"tag": "team-a", "model": "gemini-2.5-pro", "calls": 1204, "errors": 3, "prompt_tokens": 1200000,
+         "cached_tokens": None, "output_tokens": 9000, "cost_usd": "12.400000000000", "unpriced_calls": 0},
+        {"tag": "team-a", "model": "gemini-2.5-flash", "calls": 10, "errors": 0, "prompt_tokens": 500,
+         "cached_tokens": 100, "output_tokens": 90, "cost_usd": "3.100000000000", "unpriced_calls": 0},
+        {"tag": None, "model": "gemini-9", "calls": 2, "errors": 0, "prompt_tokens": 5, "cached_tokens": None,
+         "output_tokens": 6, "cost_usd": None, "unpriced_calls": 2},
+    ],
+    "total": {"calls": 1216, "errors": 3, "prompt_tokens": 1200505, "cached_tokens": 100,
+              "output_tokens": 9096, "cost_usd": "15.500000000000", "unpriced_calls": 2},
+}  # fmt: skip
+TABLE = """\
+tag     model                 cost                        share  calls  errors    in  cached    out  unpriced
+team-a  gemini-2.5-pro    $12.40    ████████████████████   80 %  1,204       3  1.2M       –  9,000         0
+team-a  gemini-2.5-flash   $3.10    █████                  20 %     10       0   500     100     90         0
+no tag  gemini-9            ?                               0 %      2       0     5       –      6         2
+──────  ────────────────  ────────  ────────────────────  ─────  ─────  ──────  ────  ──────  ─────  ────────
+total                     $15.50                          100 %  1,216       3  1.2M     100  9,096         2
+"""
+
+
+def test_spend_is_a_table_with_bars(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /spend": SPEND}
+    ended = on("spend", "--by", "tag,model", "--since", "30d", "--query", "-key:me")
+    assert ended.out == TABLE
+    assert ended.err.startswith("Calls whose price is unknown are in no sum: 2.")
+    assert gateway.asked[0].query == {"by": "tag,model", "since": "30d", "q": "-key:me", "limit": "1000"}
+    assert on("spend", "--json").document == SPEND
+
+
+def test_spend_of_everything_is_its_total(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /spend": {"rows": [SPEND["total"]], "total": SPEND["total"]}}
+    assert on("spend", "--by", "none").out.count("$15.50") == 1

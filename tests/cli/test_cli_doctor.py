@@ -1,0 +1,246 @@
+"""`gatekeeper doctor` and `gatekeeper config`: what is set, what is there, and what to do about it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatekeeper.cli.checks import check_prices, check_upstream
+from gatekeeper.cli.folder import LOCKS
+from gatekeeper.cli.reach import Unreached, date_in, upstream_clock, why, within
+from gatekeeper.prices import load_catalogue
+from gatekeeper.settings import SETTINGS, load
+
+GOOGLE_KEY = "AIzaThisIsTheGoogleKeyOfTheTests"
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that something has, and answers nobody on."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@pytest.fixture
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def doctor(cli: Any, gateway: Any, free: int, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs it where all is well, but for what the arguments say; the small server is the upstream."""
+    monkeypatch.setenv("GEMINI_API_KEY", GOOGLE_KEY)
+    return lambda *args: cli("doctor", "--port", str(free), "--upstream", gateway.url, *args)
+
+
+def findings(ended: Any) -> dict[str, str]:
+    """By check: the remedies."""
+    return {each["check"]: each["remedy"] for each in ended.document["checks"] if each["remedy"]}
+
+
+def test_where_all_is_well(doctor: Any, gateway: Any, tmp_path: Path) -> None:
+    ended = doctor()
+    assert (ended.status, ended.err) == (0, "")
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["✓"] * 9
+    checked = doctor("--json").document
+    assert checked["ok"] is True
+    assert {each["check"] for each in checked["checks"]} == {
+        "settings", "Google key", "upstream", "data folder", "disk", "port", "clock", "prices", "gateway",
+    }  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+    assert GOOGLE_KEY not in ended.out + str(gateway.asked)
+
+
+def test_each_finding_says_what_to_do(cli: Any, taken: int, free: int, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    ended = cli("doctor", "--port", str(taken), "--upstream", f"http://127.0.0.1:{free}")
+    assert ended.status == 7
+    lines = [line for line in ended.out.splitlines() if "✓" not in line]
+    assert len(lines) == 8
+    for what, remedy in zip(lines[::2], lines[1::2], strict=True):
+        assert what.startswith("✗ ")
+        assert remedy.strip().startswith("→ ")
+    text = ended.out
+    assert "serve --sandbox" in text
+    assert "cannot be reached: Connection refused" in text
+    assert "data is no folder" in text
+    assert "--port" in text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [("GATEKEEPER_PORT", "x", "GATEKEEPER_PORT"), ("GATEKEEPER_HOST", "0.0.0.0", "GATEKEEPER_MASTER_KEY")],
+)
+def test_settings_that_do_not_do(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = cli("doctor", "--json")
+    assert ended.status == 7
+    assert said in findings(ended)["settings"]
+
+
+def test_the_sandbox_needs_neither_key_nor_network(cli: Any, free: int) -> None:
+    ended = cli("doctor", "--sandbox", "--port", str(free))
+    assert ended.status == 0
+    assert "the built-in sandbox" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        ({"ready": True, "reasons": [], "warnings": []}, 0, "ready at"),
+        ((503, {"ready": False, "reasons": ["it is stopping"]}), 7, "it is stopping"),
+        ({"ready": True, "warnings": ["the file cannot be written"]}, 7, "cannot be written"),
+        ((404, {}), 7, "something else answers"),
+        (b"<html>", 7, "something else answers"),
+    ],
+    ids=["ready", "not ready", "warnings", "no gateway", "no JSON"],
+)
+def test_a_running_gateway(doctor: Any, gateway: Any, answer: object, status: int, said: str) -> None:
+    gateway.answers = {"GET /readyz": answer}
+    ended = doctor("--url", gateway.url)
+    assert ended.status == status
+    assert said in ended.out
+
+
+def test_the_running_gateway_has_its_own_port_and_folder(cli: Any, gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = {"GET /readyz": {"ready": True}}
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "gatekeeper.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = cli("doctor", "--sandbox", "--port", gateway.url.rpartition(":")[2])
+    assert ended.status == 0
+    assert "is the running gateway's" in ended.out
+
+
+def test_a_folder_that_another_gateway_uses(doctor: Any, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "gatekeeper.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = doctor("--json")
+    assert ended.status == 7
+    assert "--data" in findings(ended)["in use"]
+    assert f"(process {os.getpid()})" in ended.out
+    assert doctor().status == 0
+
+
+@pytest.mark.skipif(not LOCKS.exists(), reason="this system does not tell who holds a lock")
+def test_an_analytics_file_that_another_program_has(doctor: Any, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "gatekeeper.duckdb").open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        ended = doctor("--json")
+    assert ended.status == 7
+    assert "end that program" in findings(ended)["in use"]
+
+
+def test_what_takes_connections_and_does_not_answer(
+    cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.cli.checks.READY_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        found = findings(cli("doctor", "--sandbox", "--port", str(port), "--json"))
+    assert set(found) == {"port", "gateway"}
+
+
+# Single checks
+
+
+@pytest.mark.parametrize(
+    ("days", "faulty"),
+    [(-30, {"clock"}), (0, set()), (80, set()), (100, {"prices"})],
+)
+def test_prices_and_clock_against_each_other(days: int, faulty: set[str]) -> None:
+    checked = datetime.combine(load_catalogue().checked, datetime.min.time(), UTC)
+    found = list(check_prices(checked + timedelta(days=days)))
+    assert {finding.check for finding in found} == {"clock", "prices"}
+    assert {finding.check for finding in found if finding.remedy} == faulty
+
+
+@pytest.mark.parametrize(("minutes", "wrong"), [(0, False), (1, False), (5, True), (-600, True)])
+def test_the_clock_against_the_upstreams(gateway: Any, minutes: int, wrong: bool) -> None:
+    settings = load({"upstream": gateway.url}, {})
+    found = list(check_upstream(settings, datetime.now(UTC) + timedelta(minutes=minutes)))
+    assert [finding.check for finding in found if finding.remedy] == (["clock"] if wrong else [])
+
+
+def test_an_upstream_without_tls(gateway: Any) -> None:
+    with pytest.raises(Unreached, match="TLS"):
+        upstream_clock(gateway.url.replace("http:", "https:"))
+
+
+def test_what_takes_too_long_is_left_behind() -> None:
+    begun, release = time.monotonic(), threading.Event()
+    with pytest.raises(Unreached, match="no answer within"):
+        within(0.05, release.wait)
+    release.set()
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (socket.gaierror(-2, "x"), "name"),
+        (TimeoutError(), "does not answer"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (ssl.SSLError(1, "x"), "TLS"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_why_in_words(error: OSError, text: str) -> None:
+    assert text in why(error)
+
+
+@pytest.mark.parametrize(
+    ("head", "at"),
+    [
+        (b"X\r\nDate: Tue, 24 Nov 2026 13:07:21 GMT\r\n", datetime(2026, 11, 24, 13, 7, 21, tzinfo=UTC)),
+        (b"HTTP/1.1 404 X\r\ndate:soon\r\n\r\n", None),
+        (b"", None),
+    ],
+)  # fmt: skip
+def test_the_date_of_an_answer(head: bytes, at: datetime | None) -> None:
+    assert date_in(head) == at
+
+
+# Config
+
+
+def test_config_tells_where_each_setting_is_from(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gatekeeper.toml").write_text('timezone = "Europe/Berlin"\nport = 4100\n')
+    monkeypatch.setenv("GATEKEEPER_PORT", "4200")
+    monkeypatch.setenv("GEMINI_API_KEY", f"{GOOGLE_KEY},short")
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-master-of-the-tests")
+    settings = cli("config", "--host", "localhost", "--json").document["settings"]
+    assert set(settings) == {setting.name for setting in SETTINGS}
+    given = {name: each for name, each in settings.items() if each["source"] != "default"}
+    assert {name: (each["value"], each["source"]) for name, each in given.items()} == {
+        "host": ("localhost", "--host"),
+        "port": (4200, "GATEKEEPER_PORT"),
+        "timezone": ("Europe/Berlin", "gatekeeper.toml"),
+        "gemini_api_key": (f"…{GOOGLE_KEY[-4:]}, …", "GEMINI_API_KEY"),
+        "master_key": ("…ests", "LITELLM_MASTER_KEY"),
+    }  # fmt: skip
+    ended = cli("config", "--host", "localhost")
+    rows = {line.split()[0]: line for line in ended.out.splitlines()}
+    assert set(rows) == {"setting", *settings}
+    assert "not set" in rows["database_url"]
+    assert "GATEKEEPER_PORT" in rows["port"]
+    assert GOOGLE_KEY not in ended.out
+    assert "sk-master" not in ended.out

@@ -1,0 +1,170 @@
+"""`gatekeeper keys`: what is sent, what is shown, and when a secret is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+SECRET = "sk-abcdefghijklmnopqrstuvwxyz"
+KEY = {
+    "token_id": "key_1",
+    "key_name": "sk-...wxyz",
+    "key_alias": "ci",
+    "expires": "2099-01-31T00:00:00Z",
+    "blocked": False,
+    "models": ["gemini-2.5*"],
+    "max_budget": "20.000000000000",
+    "soft_budget": "15.5",
+    "budget_duration": "30d",
+    "budget_reset_at": "2099-01-01T12:30:00Z",
+    "spend": "5.000000000000",
+    "tpm_limit": 100000,
+    "rpm_limit": 60,
+    "max_parallel_requests": 4,
+    "tags": ["team-a", "x\u001b[31m"],
+    "metadata": {"owner": "me"},
+    "user_id": "u1",
+    "group": "g1",
+    "allowed_routes": ["generateContent"],
+    "on_disconnect": "cancel",
+    "created_at": "2026-11-01T08:00:00Z",
+    "last_used_at": None,
+}
+PLAIN = {"token_id": "key_2", "key_name": "sk-...zzzz", "spend": "0.000000000000", "blocked": True}
+
+FACTS = """\
+key          {key}
+alias        ci
+id           key_1
+state        ● active
+models       gemini-2.5*
+routes       generateContent
+spend        $5.00 of $20 each 30d  █████░░░░░░░░░░░░░░░ 25 %
+soft budget  $15.50
+resets       1 Jan 2099, 12:30:00.000
+limits       60 calls a minute, 100,000 tokens a minute, 4 calls at a time
+tags         team-a, x�[31m
+user         u1
+group        g1
+metadata     {{"owner":"me"}}
+disconnect   cancel
+expires      31 Jan 2099, 00:00:00.000
+created      1 Nov 2026, 08:00:00.000
+last used    never
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ([], {}),
+        (["--alias", "ci", "--duration", "30d"], {"key_alias": "ci", "duration": "30d"}),
+        (["--models", "a, b,", "--tags", "x"], {"models": ["a", "b"], "tags": ["x"]}),
+        (
+            ["--max-budget", "10.50", "--soft-budget", "9", "--budget-duration", "1mo"],
+            {"max_budget": "10.50", "soft_budget": "9", "budget_duration": "1mo"},
+        ),
+        (
+            ["--rpm", "60", "--tpm", "1000", "--parallel", "4"],
+            {"rpm_limit": 60, "tpm_limit": 1000, "max_parallel_requests": 4},
+        ),
+        (["--user", "u", "--group", "g"], {"user_id": "u", "group": "g"}),
+        (["--routes", "embedContent,/v1/files/*"], {"allowed_routes": ["embedContent", "/v1/files/*"]}),
+        (["--metadata", '{"a": [1]}'], {"metadata": {"a": [1]}}),
+        (["--on-disconnect", "finish"], {"on_disconnect": "finish"}),
+        (["--secret", SECRET, "--blocked"], {"key": SECRET, "blocked": True}),
+    ],
+)  # fmt: skip
+def test_what_create_asks_for(on: Any, gateway: Any, options: list[str], sent: dict[str, Any]) -> None:
+    gateway.answers = {"POST /key/generate": {**KEY, "key": SECRET}}
+    assert on("keys", "create", *options).status == 0
+    assert gateway.asked[0].body == sent
+
+
+def test_edit_sends_what_is_given_and_an_empty_value_takes_away(on: Any, gateway: Any) -> None:
+    gateway.answers = {"POST /key/update": {**KEY, "key": "key_1"}}
+    ended = on("keys", "edit", "ci", "--rpm", "", "--max-budget", "20", "--models", " ")
+    assert gateway.asked[0].body == {"key": "ci", "rpm_limit": None, "max_budget": "20", "models": None}
+    assert (ended.status, ended.out, ended.err) == (0, "changed ci\n", "")
+
+
+@pytest.mark.parametrize("args", [["create"], ["rotate", "ci"]], ids=" ".join)
+def test_a_new_secret_is_shown_once(on: Any, gateway: Any, args: list[str]) -> None:
+    new = {**KEY, "key": SECRET}
+    gateway.answers = {"POST /key/generate": new, "POST /key/regenerate": new}
+    ended = on("keys", *args)
+    assert ended.out == FACTS.format(key=SECRET)
+    assert ended.err == "Keep the key now: it is not shown again.\n"
+    assert on("keys", *args, "--quiet").out == f"{SECRET}\n"
+    assert on("keys", *args, "--json").document == new
+
+
+def test_show_has_everything_but_the_secret(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /key/info": {"key": "key_1", "info": KEY}}
+    ended = on("keys", "show", "ci")
+    assert ended.out == FACTS.format(key="sk-...wxyz")
+    assert gateway.asked[0].query == {"key": "ci"}
+
+
+def test_list_is_a_table_with_bars(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /key/list": {"keys": [KEY, PLAIN], "next_cursor": "abc"}}
+    ended = on("keys", "list", "--query", "team", "--sort", "-spend", "--limit", "2", "--cursor", "xyz")
+    head, first, second = ended.out.splitlines()
+    assert head.split() == ["key", "secret", "models", "tags", "spend", "rate", "last", "used", "state"]
+    cells = [cell.strip() for cell in first.split("  ") if cell]
+    assert cells[:5] == ["ci", "sk-…wxyz", "gemini-2.5*", "team-a x�[31m", "$5.00 of $20/30d"]
+    assert cells[5].startswith("███")
+    assert cells[6:] == ["60/min", "never", "● active"]
+    assert [cell.strip() for cell in second.split("  ") if cell] == [
+        "key_2", "sk-…zzzz", "any", "$0", "no budget", "–", "never", "○ blocked",
+    ]  # fmt: skip
+    assert first.index("sk-") == second.index("sk-") == head.index("secret")
+    assert ended.err == "There are more: --cursor abc\n"
+    assert gateway.asked[0].query == {"q": "team", "sort": "-spend", "limit": "2", "cursor": "xyz"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "done"), [("block", "blocked"), ("unblock", "unblocked")]
+)  # fmt: skip
+def test_one_key_or_several(on: Any, gateway: Any, verb: str, done: str) -> None:
+    several = {"keys": [{**KEY, "key": "key_1"}, {**PLAIN, "key": "key_2"}]}
+    gateway.answers = {f"POST /key/{verb}": [{**KEY, "key": "key_1"}, several, several]}
+    assert on("keys", verb, "ci").out == f"{done} ci\n"
+    assert on("keys", verb, "ci", "key_2").out == f"{done} ci\n{done} key_2\n"
+    assert on("keys", verb, "ci", "key_2", "--json").document == several
+    assert [asked.body for asked in gateway.asked[:2]] == [{"key": "ci"}, {"keys": ["ci", "key_2"]}]
+
+
+@pytest.mark.parametrize(
+    ("args", "typed", "status", "asks", "deletes"),
+    [
+        (["--yes"], "", 0, False, True),
+        ([], "y\n", 0, True, True),
+        ([], "YES\n", 0, True, True),
+        ([], "\n", 6, True, False),
+        ([], "no\n", 6, True, False),
+        ([], "", 2, True, False),
+    ],
+)
+def test_delete_asks_first(
+    on: Any, gateway: Any, args: list[str], typed: str, status: int, asks: bool, deletes: bool
+) -> None:
+    gateway.answers = {
+        "GET /key/info": {"key": "key_1", "info": KEY},
+        "POST /key/delete": {"deleted_keys": ["key_1"]},
+    }
+    ended = on("keys", "delete", SECRET, *args, typed=typed)
+    assert ended.status == status
+    assert ("Delete for good: ci? [y/N]" in ended.err) == asks
+    assert ended.out == ("deleted ci\n" if deletes else "")
+    assert ("--yes" in ended.err) == (status == 2)
+    assert ("POST" in [asked.method for asked in gateway.asked]) == deletes
+    assert SECRET not in ended.out + ended.err
+
+
+def test_json_is_the_document_unchanged(on: Any, gateway: Any) -> None:
+    listed = {"keys": [{**KEY, "new_field": 1e400 if False else "kept"}], "next_cursor": None, "also": [1.50]}
+    gateway.answers = {"GET /key/list": listed}
+    assert on("keys", "list", "--json").out == json.dumps(listed) + "\n"

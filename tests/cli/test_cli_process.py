@@ -1,0 +1,169 @@
+"""What only a process shows: what is imported, how long it takes, ctrl+c, closed pipes, terminals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import click
+import pytest
+
+from gatekeeper.cli.main import COMMANDS, gatekeeper
+
+HEAVY = ("trio", "duckdb", "quart", "hypercorn", "httpx2", "textual", "asyncio")
+COMMAND = (sys.executable, "-m", "gatekeeper")
+HELP_SECONDS = 0.15
+
+
+def lines_of_commands() -> list[list[str]]:
+    """Every command and every command of a command."""
+    lines: list[list[str]] = []
+    for name in COMMANDS:
+        command = gatekeeper.get_command(click.Context(gatekeeper), name)
+        lines += [[name], *([name, sub] for sub in getattr(command, "commands", ()))]
+    return lines
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from gatekeeper.cli.main import run\n"
+        "assert run(['--help']) == 0\n"
+        "print('MODULES', *sorted(name for name in sys.modules if name.startswith('gatekeeper.')))\n"
+        f"for line in {lines_of_commands()!r}: assert run([*line, '--help']) == 0\n"
+        f"print('HEAVY', *[name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    found = {
+        line.split()[0]: line.split()[1:]
+        for line in said.splitlines()
+        if line.isupper() or line[:7] == "MODULES"
+    }
+    assert found["HEAVY"] == []
+    assert found["MODULES"] == [
+        "gatekeeper.cli", "gatekeeper.cli.failure", "gatekeeper.cli.help", "gatekeeper.cli.main"
+    ]  # fmt: skip
+
+
+def test_help_answers_at_once() -> None:
+    """By the processor's time, the best of a few: this machine may have other things to do."""
+
+    def seconds() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    times: list[float] = []
+    for _ in range(5):
+        before = seconds()
+        subprocess.run([*COMMAND, "--help"], stdout=subprocess.DEVNULL, check=True)
+        times.append(seconds() - before)
+        if times[-1] < HELP_SECONDS:
+            break
+    assert min(times) < HELP_SECONDS
+
+
+@pytest.mark.parametrize("line", lines_of_commands(), ids=" ".join)
+def test_each_help_has_an_example(cli: Any, line: list[str]) -> None:
+    ended = cli(*line, "--help")
+    assert (ended.status, ended.err) == (0, "")
+    assert f"  gatekeeper {' '.join(line)}" in ended.out.partition("Example")[2]
+
+
+def test_the_help_of_all_names_every_command(cli: Any) -> None:
+    out = cli("--help").out
+    for name in COMMANDS:
+        command = cast("click.Command", gatekeeper.get_command(click.Context(gatekeeper), name))
+        assert command.name == name
+        assert f"  {name} " in out
+    assert cli("--version").out.startswith("gatekeeper 0.")
+
+
+def test_a_command_without_its_command_shows_what_there_is(cli: Any) -> None:
+    ended = cli("keys")
+    assert ended.status == 2
+    assert "rotate" in ended.err
+
+
+@contextmanager
+def started(*args: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*COMMAND, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def test_ctrl_c_is_quiet(gateway: Any) -> None:
+    gateway.answers = {"GET /calls/stream": b":\n\n"}
+    with started("calls", "tail", "--json", "--url", gateway.url) as process:
+        assert process.stderr
+        assert "Next try" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert out == ""
+    assert [
+        line for line in err.splitlines() if line and "Connected again" not in line and "Next" not in line
+    ] == []
+
+
+def test_a_reader_that_has_enough_is_no_fault(gateway: Any) -> None:
+    call = {"id": "x" * 36, "path": "y" * 200, "tags": ["z" * 200]}
+    gateway.answers = {"GET /calls": {"calls": [call] * 1000, "next_cursor": None}}
+    with started("calls", "list", "--url", gateway.url) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("started")
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_only_for_a_terminal_that_wants_it(gateway: Any, no_color: str, coloured: bool) -> None:
+    gateway.answers = {"GET /calls": {"calls": [{"id": "1", "status": 200, "outcome": "ok"}]}}
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"NO_COLOR": no_color, "TERM": "xterm"}
+    subprocess.run(
+        [*COMMAND, "calls", "list", "--url", gateway.url], stdout=theirs, env=environment, check=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "✓ 200" in shown
+    assert ("\x1b[32m" in shown) == coloured
+    assert ("\x1b" in shown) == coloured
+
+
+def test_the_sandbox_alone_until_it_is_stopped() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        taken = subprocess.run(
+            [*COMMAND, "sandbox", "--port", str(port)], capture_output=True, text=True, check=False
+        )
+    assert taken.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in taken.stderr
+    assert taken.stderr.count("\n") == 1
+    with started("sandbox", "--port", str(port)) as process:
+        assert process.stdout
+        url = f"http://127.0.0.1:{port}"
+        assert (
+            process.stdout.readline() == f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
+        )
+        with urllib.request.urlopen(f"{url}/v1beta/models?key=any", timeout=10) as answer:
+            assert b"gemini-2.5-flash" in answer.read()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")

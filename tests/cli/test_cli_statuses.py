@@ -1,0 +1,182 @@
+"""How a command ends: its status for scripts, its line on stderr for people, and no secret in either."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+MASTER = "sk-master-that-nobody-may-see"
+QUERIES = [
+    ["keys", "list"],
+    ["keys", "show", "ci"],
+    ["keys", "create"],
+    ["keys", "edit", "ci", "--rpm", "5"],
+    ["keys", "block", "ci"],
+    ["keys", "unblock", "ci", "me"],
+    ["keys", "rotate", "ci"],
+    ["keys", "delete", "ci", "--yes"],
+    ["calls", "list"],
+    ["calls", "show", "1"],
+    ["calls", "tail"],
+    ["calls", "export"],
+    ["spend"],
+    ["sql", "SELECT 1"],
+    ["sql", "--exec", "true {file}"],
+]
+PATHS = [
+    "GET /key/list",
+    "GET /key/info",
+    "POST /key/generate",
+    "POST /key/update",
+    "POST /key/block",
+    "POST /key/unblock",
+    "POST /key/regenerate",
+    "POST /key/delete",
+    "GET /calls",
+    "GET /calls/1",
+    "GET /calls/stream",
+    "GET /spend",
+    "POST /sql",
+    "POST /sql/lend",
+]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail", "status", "said"),
+    [
+        (401, "", 4, "--key or GATEKEEPER_MASTER_KEY"),
+        (403, "this is a virtual key", 4, "virtual key"),
+        (404, "there is no such key", 5, "no such key"),
+        (400, "`limit` is not that", 6, "`limit`"),
+        (409, "the alias is taken", 6, "taken"),
+        (422, "", 6, "422"),
+        (500, "see its log", 1, "its log"),
+        (503, "the disk is full", 1, "disk is full"),
+        (302, "", 1, "does not speak as a gatekeeper does"),
+    ],
+)
+def test_each_answer_has_its_status(
+    on: Any, gateway: Any, answer: int, detail: str, status: int, said: str
+) -> None:
+    gateway.answers = {"GET /key/list": (answer, {"detail": detail})}
+    ended = on("keys", "list", "--key", MASTER)
+    assert (ended.status, ended.out) == (status, "")
+    assert said in ended.err
+    assert ended.err.startswith("gatekeeper: ")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", QUERIES, ids=" ".join)
+def test_every_command_shows_the_key_to_the_gateway_only(on: Any, gateway: Any, args: list[str]) -> None:
+    gateway.answers = dict.fromkeys(PATHS, (403, {"detail": "this is a virtual key"}))
+    ended = on(*args, "--key", MASTER)
+    assert ended.status == 4
+    assert "virtual key" in ended.err
+    assert MASTER not in ended.out + ended.err
+    assert gateway.asked[0].headers["authorization"] == f"Bearer {MASTER}"
+
+
+@pytest.mark.parametrize("args", [["keys", "list"], ["calls", "tail"], ["calls", "export"]], ids=" ".join)
+def test_a_gateway_that_is_not_there(cli: Any, args: list[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    ended = cli(*args, "--url", url, "--key", MASTER)
+    assert ended.status == 3
+    assert f"No gateway answers at {url}" in ended.err
+    assert "gatekeeper serve" in ended.err
+    assert MASTER not in ended.out + ended.err
+
+
+def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /key/list": b"<html>"}
+    ended = on("keys", "list")
+    assert (ended.status, ended.out) == (1, "")
+    assert "does not speak as a gatekeeper does" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["nix"], "No such command 'nix'"),
+        (["serve", "--prot", "5"], "--port"),
+        (["serve", "--port", "x"], "1 to 65535"),
+        (["serve", "--config", "nix.toml"], "nix.toml"),
+        (["serve", "--host", "0.0.0.0"], "GATEKEEPER_MASTER_KEY"),
+        (["config", "--port", "0"], "1 to 65535"),
+        (["config", "--upstream", "ftp://x"], "'ftp://x'"),
+        (["sandbox", "--port", "70000"], "65535"),
+        (["keys", "edit", "ci"], "nothing to change"),
+        (["keys", "create", "--rpm", "many"], "'many' is no whole number"),
+        (["keys", "create", "--metadata", "{"], "no JSON"),
+        (["keys", "block"], "Missing argument"),
+        (["calls", "list", "--limit", "1001"], "1000"),
+        (["calls", "export", "--format", "xls"], "parquet"),
+        (["sql"], "Give either"),
+        (["sql", "SELECT 1", "--exec", "true {file}"], "Give either"),
+        (["sql", "--exec", "true"], "{file}"),
+        (["sql", "--exec", "true '{file}"], "No closing quotation"),
+        (["prices", "quote"], "--usage"),
+        (["prices", "quote", "gemini-2.5-flash"], "--usage"),
+        (["prices", "quote", "--usage", "-"], "MODEL"),
+        (["prices", "quote", "m", "--call", "-"], "MODEL"),
+        (["prices", "quote", "m", "--usage", "nix.json"], "nix.json"),
+        (["prices", "quote", "m", "--usage", "-", "--tier", "gold"], "'gold'"),
+        (["prices", "quote", "m", "--usage", "-", "--at", "soon"], "soon"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage(cli: Any, args: list[str], said: str) -> None:
+    ended = cli(*args)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert ended.err.startswith("gatekeeper: ")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [["keys", "list"], ["tui"]], ids=" ".join)
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1:4000", "http://", ""])
+def test_an_address_that_is_none(cli: Any, args: list[str], url: str) -> None:
+    ended = cli(*args, "--url", url)
+    assert ended.status == 6
+    assert "--url and GATEKEEPER_URL take" in ended.err
+
+
+def test_a_key_that_no_header_can_carry(on: Any) -> None:
+    ended = on("keys", "list", "--key", "two\nlines")
+    assert (ended.status, ended.out) == (4, "")
+    assert "lines" not in ended.err
+
+
+@pytest.mark.parametrize("variable", ["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"])
+def test_the_environment_has_address_and_key(
+    cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    gateway.answers = {"GET /key/list": {"keys": [], "next_cursor": None}}
+    monkeypatch.setenv("GATEKEEPER_URL", f"{gateway.url}/")
+    monkeypatch.setenv(variable, MASTER)
+    assert cli("keys", "list").status == 0
+    assert gateway.asked[0].headers["authorization"] == f"Bearer {MASTER}"
+
+
+def test_open_mode_sends_no_key(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /key/list": {"keys": [], "next_cursor": None}}
+    assert on("keys", "list").status == 0
+    assert "authorization" not in gateway.asked[0].headers
+
+
+def test_a_fault_of_ours_is_one_line(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.answers = {"GET /key/list": {"keys": [], "next_cursor": None}}
+    monkeypatch.setattr("gatekeeper.cli.keys.print_table", None)
+    ended = on("keys", "list", "--key", MASTER)
+    assert ended.status == 1
+    assert "TypeError in keys.py, line" in ended.err
+    assert "GATEKEEPER_DEBUG=1" in ended.err
+    assert ended.err.count("\n") == 1
+    monkeypatch.setenv("GATEKEEPER_DEBUG", "1")
+    assert "Traceback" in on("keys", "list").err

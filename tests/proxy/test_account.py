@@ -1,0 +1,186 @@
+"""What a call comes to, by the contract's rules: tokens, cost, outcome and reason."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from gatekeeper.gemini.catalogue import Catalogue
+from gatekeeper.gemini.errors import Reason, Refusal
+from gatekeeper.gemini.reading import Reading, UpstreamError
+from gatekeeper.gemini.route import Charge, Route
+from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.prices import load_catalogue
+from gatekeeper.proxy.account import account
+from gatekeeper.proxy.endings import Broken, ClientGone, Cut, Ending, Refused, Unreachable, key_invalid
+
+DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
+FLASH, ITS_VERSION = "gemini-2.5-flash", "gemini-2.5-flash"
+# 1000 × 0.30 + 100 × 2.50 dollars per million tokens
+USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+COST = 550_000_000
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def reading(usage: dict[str, object] | bytes | None = None, **said: object) -> Reading:
+    raw = json.dumps(usage).encode() if isinstance(usage, dict) else usage
+    return msgspec.structs.replace(Reading(usage=raw, complete=True), **said)
+
+
+def settled(
+    catalogue: Catalogue,
+    *,
+    charge: Charge = Charge.METERED,
+    status: int | None = 200,
+    ending: Ending | None = None,
+    read: Reading | None = None,
+    tier: bytes | None = None,
+    model: str | None = FLASH,
+    action: str = "generateContent",
+) -> Call:
+    call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
+    route = Route(action, model, charge)
+    account(call, route, ending, read or reading(USAGE, model_version=ITS_VERSION), tier, catalogue)
+    return call
+
+
+NO = Refusal(Reason.BUDGET_EXCEEDED, "Spent.")
+DOWN = Refusal(Reason.UPSTREAM_UNREACHABLE, "Down.")
+DRAINING = Refusal(Reason.DRAINING, "Later.")
+NOTHING = Reading()
+ERROR = UpstreamError(
+    code=429, status="RESOURCE_EXHAUSTED", message="Slow.", reason="QUOTA", retry_delay=None
+)
+BAD = UpstreamError(code=None, status=None, message="", reason=None, retry_delay=None)
+
+
+# What it is called: how it ended, the status sent, what was read; the row's outcome, reason and cost.
+ENDINGS = {
+    "answered": (None, 200, reading(USAGE), "ok", None, COST),
+    "answered without usage: unknown, not 0": (None, 200, NOTHING, "ok", None, None),
+    "an error in a 200": (None, 200, reading(USAGE, error=ERROR), "upstream_error", "QUOTA", COST),
+    "an error in a 200 without usage": (None, 200, reading(error=ERROR), "upstream_error", "QUOTA", None),
+    "Google says no": (None, 429, reading(error=ERROR), "upstream_error", "QUOTA", 0),
+    "and gives no reason": (None, 400, reading(error=BAD), "upstream_error", None, 0),
+    "and nothing at all": (None, 500, NOTHING, "upstream_error", None, 0),
+    "an error that claims usage": (None, 503, reading(USAGE), "upstream_error", None, 0),
+    "our key": (key_invalid("#1"), 502, reading(error=BAD), "upstream_error", Reason.UPSTREAM_KEY_INVALID, 0),
+    "refused": (Refused(NO), 429, NOTHING, "refused", NO.reason, 0),
+    "refused, and nobody heard it": (Refused(NO), None, NOTHING, "refused", NO.reason, 0),
+    "unreachable": (Unreachable(DOWN), 502, NOTHING, "upstream_unreachable", DOWN.reason, 0),
+    "broken before any usage": (Broken(), 200, NOTHING, "upstream_broken", None, None),
+    "broken after some": (Broken(), 200, reading(USAGE), "upstream_broken", None, COST),
+    "broken after an error": (Broken(), 200, reading(error=ERROR), "upstream_broken", None, None),
+    "client gone mid-way": (ClientGone(), 200, reading(USAGE), "client_disconnected", None, COST),
+    "client gone early": (ClientGone(), None, NOTHING, "client_disconnected", None, None),
+    "cut mid-way": (Cut(DRAINING), 200, reading(USAGE), "cut", DRAINING.reason, COST),
+    "cut by the server's end": (Cut(), None, NOTHING, "cut", None, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "read", "outcome", "reason", "cost"), ENDINGS.values(), ids=ENDINGS.keys()
+)
+def test_how_it_ended(
+    catalogue: Catalogue,
+    ending: Ending | None,
+    status: int | None,
+    read: Reading,
+    outcome: str,
+    reason: str | None,
+    cost: int | None,
+) -> None:
+    call = settled(catalogue, ending=ending, status=status, read=read)
+    assert (call.outcome, call.reason, call.cost_pico) == (outcome, reason, cost)
+    free = settled(catalogue, ending=ending, status=status, read=read, charge=Charge.FREE)
+    assert (free.outcome, free.reason, free.cost_pico) == (outcome, reason, 0)
+
+
+def test_every_outcome_but_the_crashs_was_tried() -> None:
+    assert {case[3] for case in ENDINGS.values()} | {Outcome.INTERRUPTED} == set(Outcome)
+
+
+CACHED = {"promptTokenCount": 1000, "cachedContentTokenCount": 400, "totalTokenCount": 1000}
+COSTS = {
+    "as asked": ({}, COST),
+    "a route that usage does not price": ({"charge": Charge.UNKNOWN}, None),
+    "which failed": ({"charge": Charge.UNKNOWN, "status": 404}, 0),
+    "no model": ({"model": None}, None),
+    "a tuned model has no list price": ({"model": "tunedModels/t"}, None),
+    "a model that does not embed": ({"action": "embedContent"}, None),
+    "the header's tier": ({"tier": b"FLEX"}, COST // 2),
+    "the usage's tier": (
+        {"read": reading({**USAGE, "serviceTier": "priority"}), "tier": b"flex"},
+        990_000_000,
+    ),
+    "a tier without a price": ({"tier": b"golden"}, None),
+    "the model that served counts": ({"model": "gemini-pro-latest"}, COST),
+    "even if it is not known": ({"read": reading(USAGE, model_version="gemini-99")}, None),
+    "cached tokens are a part of the prompt": ({"read": reading(CACHED)}, 600 * 300_000 + 400 * 30_000),
+}
+
+
+@pytest.mark.parametrize(("said", "cost"), COSTS.values(), ids=COSTS.keys())
+def test_what_it_cost(catalogue: Catalogue, said: dict[str, object], cost: int | None) -> None:
+    assert settled(catalogue, **said).cost_pico == cost  # pyright: ignore[reportArgumentType]
+
+
+def test_the_row_says_what_the_answer_said(catalogue: Catalogue) -> None:
+    usage = {
+        "promptTokenCount": 1000,
+        "cachedContentTokenCount": 400,
+        "candidatesTokenCount": 100,
+        "thoughtsTokenCount": 30,
+        "toolUsePromptTokenCount": 7,
+        "totalTokenCount": 1137,
+        "serviceTier": "STANDARD",
+    }
+    raw = json.dumps(usage, indent=1).encode()
+    call = settled(
+        catalogue, read=reading(raw, model_version=ITS_VERSION, finish_reason="STOP"), tier=b"flex"
+    )
+    assert call.prompt_tokens == 1000
+    assert call.cached_tokens == 400
+    assert call.output_tokens == 100
+    assert call.thoughts_tokens == 30
+    assert call.tool_tokens == 7
+    assert call.total_tokens == 1137
+    assert call.usage is not None
+    assert bytes(call.usage) == raw
+    assert (call.model_version, call.finish_reason) == (ITS_VERSION, "STOP")
+    assert call.service_tier == "standard"
+    assert call.price_version == catalogue.version
+
+
+def test_tokens_that_were_not_reported_are_unknown_and_not_none(catalogue: Catalogue) -> None:
+    call = settled(catalogue, read=reading({"promptTokenCount": 10, "totalTokenCount": 12}))
+    assert (call.prompt_tokens, call.cached_tokens, call.output_tokens) == (10, None, None)
+    call = settled(catalogue, read=reading({"promptTokenCount": 10, "totalTokenCount": 10}))
+    assert (call.prompt_tokens, call.output_tokens, call.thoughts_tokens, call.tool_tokens) == (10, 0, 0, 0)
+    assert call.cached_tokens is None
+
+
+@pytest.mark.parametrize("read", [NOTHING, reading(b"[1]"), reading(b'{"promptTokenCount": ')])
+def test_what_is_no_usage_leaves_the_row_without_any(catalogue: Catalogue, read: Reading) -> None:
+    call = settled(catalogue, read=read)
+    assert (call.usage, call.prompt_tokens, call.total_tokens, call.cost_pico) == (None, None, None, None)
+
+
+def test_the_days_price_counts(catalogue: Catalogue) -> None:
+    call = Call(
+        id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH, status=200
+    )
+    cached = reading({"promptTokenCount": 1000, "cachedContentTokenCount": 1000, "totalTokenCount": 1000})
+    route = Route("generateContent", FLASH, Charge.METERED)
+    account(call, route, None, cached, None, catalogue)
+    assert call.cost_pico == 1000 * 30_000
+    call.started_at = int(datetime(2025, 10, 14, 23, 59, 59, 999999, tzinfo=UTC).timestamp() * 10**6)
+    account(call, route, None, cached, None, catalogue)
+    assert call.cost_pico == 1000 * 75_000
