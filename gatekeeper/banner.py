@@ -25,7 +25,7 @@ def show(settings: Settings, address: tuple[Any, ...]) -> None:
         "",
         f"  address    {url}/gemini   in place of https://generativelanguage.googleapis.com",
         f"  mode       {_mode(settings)}",
-        f"  upstream   {'sandbox: a simulated Gemini API, built in' if settings.sandbox else settings.upstream}",
+        f"  upstream   {'a simulated Gemini API, built in' if settings.sandbox else settings.upstream}",
         f"  data       {settings.data.resolve()}",
         "",
         TRY.format(url=url, key="anything" if settings.open_mode else "KEY"),

@@ -22,6 +22,7 @@ from tui.screens.spend import SpendScreen
 from tui.session import LIVE, OFFLINE, Session, local_time
 from tui.shell import Shell
 from tui.theme import THEME
+from tui.widgets.footer import Footer
 
 # Keys of the toolkit that mean nothing here.
 TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
@@ -86,7 +87,8 @@ class GatekeeperApp(Shell):
 
     def _show_link(self) -> None:
         for place in self._places:
-            if place.is_mounted:
+            # One that is just opened, or on its way out, has no widgets to show it.
+            if place.query(Footer):
                 place.show_link()
 
     @work(exclusive=True)

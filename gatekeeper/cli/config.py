@@ -9,14 +9,14 @@ import msgspec
 
 from gatekeeper.cli.flags import FLAGS, loaded, setting_flags
 from gatekeeper.cli.help import examples
-from gatekeeper.cli.output import emit, print_table
+from gatekeeper.cli.output import emit, own_json_option, print_table
 from gatekeeper.settings import SETTINGS, Setting, Settings, masked
 from tui.columns import Column
 from tui.states import Tone
 
 
 @click.command("config", epilog=examples("config", "config --config /etc/gatekeeper.toml --json"))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@own_json_option
 @setting_flags(*FLAGS)
 def command(config: Path | None, as_json: bool, **flags: object) -> None:
     """Print every setting in force and where it came from, as `serve` would see them here.

@@ -13,7 +13,7 @@ import msgspec
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.flags import FLAGS, loaded, setting_flags
 from gatekeeper.cli.help import examples
-from gatekeeper.cli.output import emit, print_cells
+from gatekeeper.cli.output import emit, own_json_option, print_cells
 from tui.columns import padded
 from tui.states import Tone
 
@@ -27,7 +27,7 @@ NAME = 14
 @click.option(
     "--url", envvar="GATEKEEPER_URL", metavar="URL", help="Where a gateway runs, if elsewhere than set."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@own_json_option
 @setting_flags(*FLAGS)
 def command(config: Path | None, url: str | None, as_json: bool, **flags: object) -> int:
     """Check settings, Google key, upstream, data folder, port, clock, prices and the running gateway.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
+from gatekeeper.cli.failure import Failure, Status, harmless
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.key_options import field_options
 from gatekeeper.cli.key_text import key_facts
-from gatekeeper.cli.output import emit, harmless, json_option, note, print_facts, print_table, width
+from gatekeeper.cli.output import emit, json_option, note, print_facts, print_table, width
 from tui.documents import Answer, Key, Keys, NewKey
 from tui.key_columns import key_columns
 

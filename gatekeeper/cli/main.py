@@ -18,7 +18,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from gatekeeper.cli.failure import INTERRUPTED, Failure, Status
+from gatekeeper.cli.failure import INTERRUPTED, Failure, Status, harmless
 from gatekeeper.cli.help import examples
 
 COMMANDS = {
@@ -101,7 +101,7 @@ def run(args: Sequence[str]) -> int:
 def tell(message: str) -> None:
     """One line; what stands below an empty one is left out, as DuckDB's picture of the fault's place."""
     line = " ".join(message.partition("\n\n")[0].split())
-    print(f"{PROG}: {line.rstrip('.')}.", file=sys.stderr)
+    print(f"{PROG}: {harmless(line).rstrip('.')}.", file=sys.stderr)
 
 
 def tell_usage(failure: click.ClickException) -> None:

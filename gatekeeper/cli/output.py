@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ import click
 import msgspec
 from rich.cells import cell_len
 
+from gatekeeper.cli.failure import harmless
 from tui.columns import Cell, Column, padded
 from tui.states import Tone
 
@@ -41,11 +42,8 @@ class Answered(msgspec.Struct):
     partial: bool = False
 
 
-def json_option(command: Callable[..., T]) -> Callable[..., T]:
-    """Adds `--json`, which the command gets as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the API's document, unchanged.")(
-        command
-    )
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document, unchanged.")
+own_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def emit(document: bytes) -> None:
@@ -79,14 +77,13 @@ def paint(text: str, tone: Tone) -> str:
     return click.style(text, **STYLES[tone]) if coloured() and tone in STYLES else text
 
 
-def harmless(text: str) -> str:
-    """Without control characters."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+def safe(cell: Cell) -> Cell:
+    return harmless(cell[0]), cell[1]
 
 
 def print_cells(cells: Iterable[Cell]) -> None:
     """One line of toned texts."""
-    line = [(harmless(text), tone) for text, tone in cells]
+    line = [safe(cell) for cell in cells]
     while line and not line[-1][0].strip():
         line.pop()
     if line:
@@ -96,16 +93,21 @@ def print_cells(cells: Iterable[Cell]) -> None:
 
 def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None = None) -> None:
     """Each column as wide as its widest cell, whatever the column says; `last` is set off below."""
-    body = [[column.cell(row) for column in columns] for row in rows]
-    foot = [[column.cell(last) for column in columns]] if last is not None else []
-    heads = [[(column.title, Tone.FAINT) for column in columns]]
-    whole = [[(harmless(text), tone) for text, tone in line] for line in (*heads, *body, *foot)]
-    widths = [max(cell_len(line[number][0]) for line in whole) for number in range(len(columns))]
-    for line in whole[: len(whole) - len(foot)]:
+    lines = [[(column.title, Tone.FAINT) for column in columns]]
+    lines += [cells_of(columns, row) for row in rows]
+    foot = [] if last is None else cells_of(columns, last)
+    widths = [
+        max(cell_len(text) for text, _ in cells) for cells in zip(*lines, foot or lines[0], strict=True)
+    ]
+    for line in lines:
         print_row(columns, widths, line)
     if foot:
-        print(paint(GAP.join("─" * size for size in widths), Tone.FAINT))
-        print_row(columns, widths, whole[-1])
+        print_cells([(GAP.join("─" * size for size in widths), Tone.FAINT)])
+        print_row(columns, widths, foot)
+
+
+def cells_of(columns: Sequence[Column[T]], row: T) -> list[Cell]:
+    return [safe(column.cell(row)) for column in columns]
 
 
 def print_row(columns: Sequence[Column[T]], widths: Sequence[int], line: Sequence[Cell]) -> None:

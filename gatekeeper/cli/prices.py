@@ -9,12 +9,10 @@ import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.help import InOrder, examples
-from gatekeeper.cli.output import emit
+from gatekeeper.cli.output import emit, own_json_option
 from gatekeeper.durations import parse_time
 from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
 from gatekeeper.gemini.tariff import TIERS
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.group("prices", cls=InOrder, epilog=examples("prices show gemini-2.5-flash"))
@@ -27,7 +25,7 @@ def command() -> None:
 
 @command.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro"))
 @click.argument("model", required=False)
-@json_option
+@own_json_option
 def show(model: str | None, as_json: bool) -> None:
     """Show prices per million tokens: what holds today, or of one MODEL all that ever held."""
     from gatekeeper.cli.price_text import catalogue_document, print_prices
@@ -60,7 +58,7 @@ def show(model: str | None, as_json: bool) -> None:
 @click.option(
     "--tier", type=click.Choice(TIERS), default="standard", show_default=True, help="How it was paid."
 )
-@json_option
+@own_json_option
 def quote(model: str | None, usage: str | None, call: str | None, at: str, tier: str, as_json: bool) -> None:
     """Print the exact cost of one call with its arithmetic.
 

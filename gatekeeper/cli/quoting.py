@@ -6,9 +6,7 @@ method that is free, and nobody knows what where its answer shows something besi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,26 +15,13 @@ from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.durations import parse_time
 from gatekeeper.gemini.catalogue import Catalogue
 from gatekeeper.gemini.price import Quote, quote
-from gatekeeper.gemini.route import COSTLY_COLLECTIONS, FREE_COLLECTIONS, FREE_VERBS, MODEL_ACTIONS, Charge
+from gatekeeper.gemini.reading import Tally
+from gatekeeper.gemini.route import Charge, charge_of
 from gatekeeper.gemini.usage import Usage, read_usage
 
 T = TypeVar("T")
 
 LIVE = "live"
-READS = frozenset({"list", "get", "delete"})
-
-
-class Grounding(msgspec.Struct, rename="camel"):
-    web_search_queries: list[str] | None = None
-    grounding_chunks: list[dict[str, Any]] | None = None
-
-
-class Candidate(msgspec.Struct, rename="camel"):
-    grounding_metadata: Grounding | None = None
-
-
-class Response(msgspec.Struct):
-    candidates: list[Candidate] | None = None
 
 
 class Request(msgspec.Struct, rename="camel"):
@@ -52,7 +37,7 @@ class Call(msgspec.Struct):
     tier: str | None = None
     action: str | None = None
     request: Request | None = None
-    response: Response | list[Response] | None = None
+    response: dict[str, Any] | list[dict[str, Any]] | None = None
     model_version: str | None = None
     status: int | None = None
     usage: dict[str, Any] | list[dict[str, Any]] | None = None
@@ -86,7 +71,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         at=moment(call.at),
         tier=tier_of(call),
         action=LIVE if turns else call.action,
-        charges=tuple(charges(call)),
+        charges=charges(call),
     )
 
 
@@ -118,27 +103,14 @@ def free(call: Call) -> str | None:
     """Why the call costs nothing, if that is known."""
     if call.status is not None and call.status >= 400:
         return f"answers of {call.status} cost nothing"
-    if call.action and is_free(call.action):
+    if call.action and charge_of(call.action) is Charge.FREE:
         return f"calls of {call.action} cost nothing"
     return None
 
 
-def is_free(action: str) -> bool:
-    """As `gemini.route` knows it of a path; a method of a collection is called `files.list`."""
-    *collections, verb = action.split(".")
-    if not collections:
-        return MODEL_ACTIONS.get(action) is Charge.FREE
-    if verb in READS:
-        return (FREE_COLLECTIONS | COSTLY_COLLECTIONS).issuperset(collections)
-    return action == "files.upload" or (verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections))
-
-
-def charges(call: Call) -> Iterator[str]:
-    """What an answer shows to have been used beside tokens. Empty queries are not billed."""
-    chunks = call.response if isinstance(call.response, list) else [call.response or Response()]
-    for candidate in chain.from_iterable(chunk.candidates or () for chunk in chunks):
-        grounding = candidate.grounding_metadata or Grounding()
-        if any(grounding.web_search_queries or ()):
-            yield "grounding_search_query"
-        if any("maps" in source for source in grounding.grounding_chunks or ()):
-            yield "grounding_maps_query"
+def charges(call: Call) -> frozenset[str]:
+    """What the answer shows to have been used beside tokens, as the meter reads it."""
+    tally = Tally()
+    for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
+        tally.read(msgspec.json.encode(chunk))
+    return tally.charges

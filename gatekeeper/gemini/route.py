@@ -70,10 +70,13 @@ COSTLY_COLLECTIONS = frozenset(
 )
 FREE_VERBS = frozenset(
     {
-        "create", "update", "patch", "register", "download", "cancel", "query", "batchCreate", "batchUpdate",
+        "create", "update", "patch", "upload", "register",
+        "download", "cancel", "query", "batchCreate", "batchUpdate",
         "batchDelete", "ping", "rotateSigningSecret", "updateEmbedContentBatch", "updateGenerateContentBatch",
     }
 )  # fmt: skip
+
+READING_VERBS = frozenset({"list", "get", "delete", "options"})
 
 METHOD_VERBS = {"GET": "get", "HEAD": "get", "DELETE": "delete", "PATCH": "patch", "PUT": "update"}
 READS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -117,6 +120,16 @@ def route(method: str, path: bytes, query: bytes, header_names: frozenset[bytes]
     return msgspec.structs.replace(
         known, objection=f"`{masks[0]}` could keep the call from being metered: leave it out"
     )
+
+
+def charge_of(action: str) -> Charge:
+    """What calls of an action cost, by its name alone: `generateContent`, `files.list`."""
+    *collections, verb = action.split(".")
+    if not collections:
+        return MODEL_ACTIONS.get(action, Charge.UNKNOWN)
+    read = verb in READING_VERBS and (FREE_COLLECTIONS | COSTLY_COLLECTIONS).issuperset(collections)
+    free = read or (verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections))
+    return Charge.FREE if free else Charge.UNKNOWN
 
 
 @lru_cache(maxsize=4096)
@@ -202,10 +215,8 @@ def _resource(method: str, resource: str) -> Route:
     if not verb:
         verb = _verb(method, one=len(segments) % 2 == 0)
     model = segments[1] if collections[0] == "models" and len(segments) > 1 else None
-    read = method in READS and FREE_COLLECTIONS.union(COSTLY_COLLECTIONS).issuperset(collections)
-    free = read or (verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections))
-    charge = Charge.FREE if free else Charge.UNKNOWN
-    return Route(action=f"{'.'.join(collections)}.{verb}", model=model, charge=charge)
+    action = f"{'.'.join(collections)}.{verb}"
+    return Route(action=action, model=model, charge=charge_of(action))
 
 
 def _verb(method: str, *, one: bool) -> str:

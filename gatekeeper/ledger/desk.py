@@ -28,6 +28,7 @@ T = TypeVar("T")
 PERIOD = 1.0  # seconds from a call's end to its row in the file, at most, while nobody else holds the file
 QUIET = 5.0  # seconds without calls or questions, after which the file is let go
 BATCH = 2000  # rows
+WAITING = 200_000  # rows of about a kilobyte that wait in memory while somebody else has the file
 
 
 class Desk:
@@ -39,6 +40,7 @@ class Desk:
         self._timezone = timezone
         self._analytics: Analytics | None = None
         self._read = Position(0, 0)
+        self._aligned = False
         self._one = trio.CapacityLimiter(1)
         self._busy_at = trio.current_time()
         self._lent_until = 0.0
@@ -68,8 +70,6 @@ class Desk:
         def current() -> T:
             analytics = self._open()
             self._catch_up(analytics)
-            if not self._is_lent():
-                analytics.attach_if_free()
             return question(analytics)
 
         return await trio.to_thread.run_sync(current, limiter=self._one)
@@ -110,23 +110,25 @@ class Desk:
             from gatekeeper.ledger.analytics import Analytics
 
             self._analytics = Analytics(self._folder, self._timezone)
-            if not self._is_lent() and self._analytics.attach_if_free():
-                self._start_at(self._analytics)
+        if not self._is_lent() and self._analytics.attach_if_free() and not self._aligned:
+            self._align(self._analytics)
         return self._analytics
 
-    def _start_at(self, analytics: Analytics) -> None:
-        """Where the file left off; at the journal's beginning if the file is of a journal that is no more."""
+    def _align(self, analytics: Analytics) -> None:
+        """Reads on where the file left off, or from the journal's beginning if the file is of a journal that
+        is no more."""
+        self._aligned = True
         watermark = analytics.watermark()
         if watermark is not None and watermark > self._journal.durable:
             analytics.rewind()
         elif watermark is not None:
-            self._read = watermark
+            self._read = max(self._read, watermark)
 
     def _is_lent(self) -> bool:
         return time.monotonic() < self._lent_until
 
     def _catch_up(self, analytics: Analytics) -> None:
-        while True:
+        while analytics.waiting < WAITING:
             batch, position = self._journal.read(self._read, BATCH)
             if batch:
                 analytics.add(batch)

@@ -8,13 +8,15 @@ all every sum is known, and 0.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, tzinfo
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from duckdb import DuckDBPyConnection
 
 from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.conditions import Sql
 from gatekeeper.ledger.rows import Document
+
+if TYPE_CHECKING:  # who only asks which groups there are need not load DuckDB
+    from duckdb import DuckDBPyConnection
 
 GROUPS = {
     "tag": "tag",

@@ -6,6 +6,7 @@ some of Google's answers repeat request headers, the API key included.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 Headers = list[tuple[bytes, bytes]]
@@ -32,6 +33,9 @@ COMES_DOWN = frozenset(
         b"x-goog-upload-size-received", b"x-goog-upload-status", b"x-xss-protection",
     }
 )  # fmt: skip
+
+# Version, trace, span, flags; later versions may go on.
+TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)")
 
 
 def upstream_headers(headers: Headers, host: bytes, google_key: str, *, chunked: bool) -> Headers:
@@ -98,9 +102,8 @@ def end_user(headers: Headers) -> str | None:
 
 def trace_id(headers: Headers) -> str | None:
     """The trace that the call belongs to, from `traceparent` (W3C Trace Context §3.2.2)."""
-    parts = (value_of(headers, b"traceparent") or b"").split(b"-")
-    known = len(parts) >= 4 and len(parts[1]) == 32 and parts[1].isalnum()
-    return parts[1].decode("latin-1") if known else None
+    named = TRACEPARENT.match(value_of(headers, b"traceparent") or b"")
+    return named[1].decode() if named else None
 
 
 def value_of(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:

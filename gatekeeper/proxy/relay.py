@@ -8,6 +8,7 @@ import h11
 import trio
 
 from gatekeeper.gemini.meter import NOTHING, meter_for
+from gatekeeper.gemini.reading import UpstreamError
 from gatekeeper.gemini.route import Charge
 from gatekeeper.proxy.endings import (
     Broken,
@@ -29,7 +30,8 @@ WHOLE_BODY = (
     256 * 1024
 )  # bytes; a body up to here is read before a connection is taken, and can be sent again
 IDLE_DEATH = 1.0  # seconds; a connection that dies later than this after a request did not die while idle
-HELD_ERROR = 64 * 1024  # bytes of a 400 that are read before it is passed on
+ABOUT_A_KEY = (400, 401, 403)  # what Google refuses a key with
+HELD_ERROR = 64 * 1024  # bytes of such an error that are read before it is passed on
 
 
 class Question(NamedTuple):
@@ -144,7 +146,7 @@ class Relay:
         head = await connection.head()
         upstream_ms = (trio.current_time() - self.asked) * 1000
         self.meter(head)
-        held = await self.held_error(connection) if head.status_code == 400 else []
+        held = await self.held_error(connection) if head.status_code in ABOUT_A_KEY else []
         exchange.call.status = head.status_code
         exchange.mark_first_byte(upstream_ms)
         await downstream.start(head.status_code, downstream_headers(head.headers, exchange.call.id))
@@ -167,14 +169,14 @@ class Relay:
         )
 
     async def held_error(self, connection: Connection) -> list[bytes]:
-        """A 400, read before it is passed on: it may say that the gateway's own key is bad, and then the
-        client must not be told that its key is (and Google repeats a part of the key in it)."""
+        """An error, read before it is passed on: it may say that the gateway's own key is bad, and then the
+        client must not be told that its key is. Nor the key: of a suspended one Google writes it out."""
         held: list[bytes] = []
         while sum(map(len, held)) < HELD_ERROR and (chunk := await self.next(connection)) is not None:
             held.append(chunk)
             self.exchange.meter.feed(chunk)
         error = self.exchange.meter.reading.error
-        if error is not None and error.reason == "API_KEY_INVALID":
+        if error is not None and refuses_key(error, self.exchange.google_key):
             raise key_invalid(self.exchange.call.upstream_key or "")
         return held
 
@@ -193,3 +195,10 @@ class Relay:
             return await connection.chunk()
         except Died:
             raise Broken from None
+
+
+def refuses_key(error: UpstreamError, key: str) -> bool:
+    """Whether an error is about the key that was used
+    (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto)."""
+    reason = error.reason or ""
+    return reason.startswith("API_KEY_") or reason == "CONSUMER_SUSPENDED" or key in error.message

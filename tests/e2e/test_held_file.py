@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -107,11 +107,11 @@ async def test_a_lent_file(folder: Path, google: StandIn) -> None:
 async def test_a_file_that_is_held_through_a_start_and_a_kill(folder: Path, google: StandIn) -> None:
     google.script = lambda reply: reply.json(ANSWER)
     flags = ("--upstream", google.url)
-    async with serving(folder, *flags, **SETTINGS) as served:
-        client = await new_client(served)
-        await client.call(2)
-    async with held(served.data) as rows:
-        assert rows == 2
+    async with AsyncExitStack() as stack:
+        async with serving(folder, *flags, **SETTINGS) as served:
+            client = await new_client(served)
+            await client.call(2)
+        assert await stack.enter_async_context(held(served.data)) == 2
         async with serving(folder, *flags, **SETTINGS) as served:
             client.served = served
             await client.call(3)
@@ -122,9 +122,8 @@ async def test_a_file_that_is_held_through_a_start_and_a_kill(folder: Path, goog
             client.served = served
             await client.call(1)
             assert set(client.ids[2:]) <= set((await client.listed())[0])
+            await stack.aclose()
+            await client.has_caught_up()
+            assert await client.listed() == (client.ids, False)
             assert await client.charged() == 6 * COST
-    async with serving(folder, *flags, **SETTINGS) as served:
-        client.served = served
-        assert await client.listed() == (client.ids, False)
-        assert await client.charged() == 6 * COST
     assert [str(row["id"]) for row in rows_in_file(served.data)] == client.ids

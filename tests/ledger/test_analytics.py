@@ -225,7 +225,7 @@ KILLED = """
     while deaths == line:
         line += 1
         deaths += died(child(lambda: (die_at(line), live(10, 10))))
-    for _ in range(8):
+    for _ in range(5):
         pid = child(lambda: live(1000, 10))
         time.sleep(random.uniform(0.03, 0.1))
         os.kill(pid, signal.SIGKILL)

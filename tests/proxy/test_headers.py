@@ -12,6 +12,7 @@ from gatekeeper.proxy.headers import (
     downstream_headers,
     end_user,
     tags,
+    trace_id,
     upstream_headers,
     value_of,
 )
@@ -249,6 +250,28 @@ def test_tags(headers: Headers, of_key: list[str], expected: list[str]) -> None:
 )
 def test_the_end_user(headers: Headers, expected: str | None) -> None:
     assert end_user(headers) == expected
+
+
+TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "expected"),
+    [
+        (b"00-%b-%b-01" % (TRACE, SPAN), TRACE.decode()),
+        (b"cc-%b-%b-00-what-comes-later" % (TRACE, SPAN), TRACE.decode()),
+        (b"00-%b-%b-01" % (b"0" * 32, SPAN), None),
+        (b"00-%b-%b-01" % (TRACE.upper(), SPAN), None),
+        (b"00-%b-%b-01" % (b"z" * 32, SPAN), None),
+        (b"00-%b-%b-01" % (TRACE[1:], SPAN), None),
+        (b"00-%b" % TRACE, None),
+        (TRACE, None),
+        (b"", None),
+    ],
+)
+def test_the_trace(traceparent: bytes, expected: str | None) -> None:
+    assert trace_id([(b"a", b"1"), (b"traceparent", traceparent)]) == expected
+    assert trace_id([(b"a", b"1")]) is None
 
 
 def test_the_value_of_a_field_is_its_first() -> None:

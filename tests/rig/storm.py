@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +34,7 @@ class Storm:
     """`answers` and `charges` (dollars) by the call's number, which is also its end user; `begun` and `ended`
     are the ids of the journal's lines."""
 
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
     answers: dict[int, Answer] = field(default_factory=dict)
     charges: dict[int, Decimal] = field(default_factory=dict)
     reached_upstream: set[int] = field(default_factory=set)
@@ -91,12 +93,12 @@ class Upstream:
 
 
 async def storm(folder: Path, google: StandIn, *, rounds: int, calls: int, seed: int) -> Storm:
-    """So many rounds of so many callers, who call until the gateway is killed, after a number of answers
-    that is drawn anew each round; before every second start another one is killed while it recovers."""
+    """So many rounds of so many callers, who call until the gateway is killed after a number of answers that
+    is drawn anew each round. Every second round begins with a gateway that is killed while it recovers; in
+    the others the answers count from when calls have been moved into the analytics file."""
     dice = Random(seed)
     found = Storm()
     google.script = Upstream(found, dice).answer
-    numbers = itertools.count()
     flags = ("--upstream", google.url)
     secrets: list[str] = []
     for number in range(rounds):
@@ -104,9 +106,24 @@ async def storm(folder: Path, google: StandIn, *, rounds: int, calls: int, seed:
             await be_killed_at_start(folder, *flags)
         async with serving(folder, *flags, **SETTINGS) as served:
             secrets = secrets or [MASTER, *[await make_key(served, alias) for alias in ALIASES]]
-            await one_round(served, found, numbers, secrets, calls, dice.randrange(1, 10 * calls))
+            counts = moved(served.data) if number % 2 == 0 else always
+            await Round(served, found, secrets, dice.randrange(1, 10 * calls), counts).run(calls)
         found.read_journal(served.data)
     return found
+
+
+def always() -> bool:
+    return True
+
+
+def moved(data: Path) -> Callable[[], bool]:
+    """Whether rows have been moved into the analytics file from now on: its own log has grown."""
+
+    def written() -> list[int]:
+        return [path.stat().st_mtime_ns for path in data.glob("gatekeeper.duckdb.wal")]
+
+    before = written()
+    return lambda: written() not in ([], before)
 
 
 async def make_key(served: Served, alias: str) -> str:
@@ -124,37 +141,44 @@ async def be_killed_at_start(folder: Path, *flags: str) -> None:
     await end(process)
 
 
-async def one_round(
-    served: Served, found: Storm, numbers: itertools.count[int], secrets: list[str], calls: int, enough: int
-) -> None:
-    answered = 0
-    killed = trio.Event()
+class Round:
+    """Calls until the gateway is killed: at the answer number `enough` of those that come while `counts`."""
 
-    async def call_until_killed() -> None:
-        nonlocal answered
-        while not killed.is_set():
-            number = next(numbers)
+    def __init__(
+        self, served: Served, found: Storm, secrets: list[str], enough: int, counts: Callable[[], bool]
+    ) -> None:
+        self.served = served
+        self.found = found
+        self.secrets = secrets
+        self.left = enough
+        self.counts = counts
+        self.killed = False
+
+    async def run(self, callers: int) -> None:
+        with trio.fail_after(10 * PATIENCE):
+            async with trio.open_nursery() as nursery:
+                for _ in range(callers):
+                    nursery.start_soon(self.call_until_killed)
+
+    async def call_until_killed(self) -> None:
+        while not self.killed:
+            number = next(self.found.numbers)
             try:
-                found.answers[number] = answer = await call(served, number, secrets[number % len(secrets)])
+                self.found.answers[number] = answer = await self.call(number)
             except OSError:
                 return
-            answered += answer.whole
-            if answered == enough:
-                killed.set()
-                await served.kill()
+            self.left -= answer.whole and self.counts()
+            if self.left == 0 and not self.killed:
+                self.killed = True
+                await self.served.kill()
 
-    with trio.fail_after(10 * PATIENCE):
-        async with trio.open_nursery() as nursery:
-            for _ in range(calls):
-                nursery.start_soon(call_until_killed)
-
-
-async def call(served: Served, number: int, secret: str) -> Answer:
-    action = "streamGenerateContent?alt=sse" if number % 2 else "generateContent"
-    headers = [f"x-goog-api-key: {secret}", f"x-number: {number}", f"x-gatekeeper-user: {number}"]
-    return await exchange(
-        served.url, f"POST /gemini/v1beta/models/{MODEL}:{action}", body=b"{}", headers=headers
-    )
+    async def call(self, number: int) -> Answer:
+        action = "streamGenerateContent?alt=sse" if number % 2 else "generateContent"
+        secret = self.secrets[number % len(self.secrets)]
+        headers = [f"x-goog-api-key: {secret}", f"x-number: {number}", f"x-gatekeeper-user: {number}"]
+        return await exchange(
+            self.served.url, f"POST /gemini/v1beta/models/{MODEL}:{action}", body=b"{}", headers=headers
+        )
 
 
 def spend_of(rows: list[dict[str, Any]], alias: str) -> Decimal:

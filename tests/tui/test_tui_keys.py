@@ -54,7 +54,7 @@ def test_a_key_is_made_and_its_secret_shown_once(play, sample, tmp_path, monkeyp
         await stage.sees("✓ copied to the clipboard")
         assert stage.app.clipboard == SECRET
         await stage.press("s")
-        await stage.sees("new-one.key")
+        await stage.sees("✓ saved to")
         assert (tmp_path / "new-one.key").read_text() == f"{SECRET}\n"
         assert stat.S_IMODE((tmp_path / "new-one.key").stat().st_mode) == 0o600
         await stage.press("s")
@@ -69,7 +69,9 @@ def test_a_key_is_made_and_its_secret_shown_once(play, sample, tmp_path, monkeyp
 def test_a_secret_is_not_lost_by_one_key(play, sample):
     async def script(stage):
         await opened(stage)
-        await stage.press("n", "enter")
+        await stage.press("n")
+        await stage.sees("New key")
+        await stage.press("enter")
         await stage.sees(SECRET)
         await stage.press("escape")
         await stage.sees("neither copied nor saved")
@@ -82,7 +84,9 @@ def test_a_secret_is_not_lost_by_one_key(play, sample):
 def test_a_refused_key_stays_in_its_dialog(play, sample):
     async def script(stage):
         await opened(stage)
-        await stage.press("n", "down", "down", *"much", "enter")
+        await stage.press("n")
+        await stage.sees("New key")
+        await stage.press("down", "down", *"much", "enter")
         await stage.sees("✗ max_budget: 'much' is no amount")
         await stage.sees("New key")
         assert posted(stage, "/key/generate") == [{"max_budget": "much"}]

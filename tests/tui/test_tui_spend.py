@@ -183,20 +183,20 @@ def test_a_chart():
     bars = tuple(Bar(f"{day} Nov", (Decimal(day), Decimal(4 - day))) for day in range(1, 5))
     assert draw(Chart(("a", "b"), bars), 40, 7).plain.splitlines() == [
         "                               █ a   ▓ b",
-        "     $4 ┤▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ███████ ",
-        "        │▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ███████ ███████ ",
-        "        │▓▓▓▓▓▓▓ ███████ ███████ ███████ ",
-        "        │███████ ███████ ███████ ███████ ",
-        "     $0 ┼────────────────────────────────",
-        "         1 Nov   2 Nov   3 Nov   4 Nov",
+        "    $4 ┤▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ███████ ",
+        "       │▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ███████ ███████ ",
+        "       │▓▓▓▓▓▓▓ ███████ ███████ ███████ ",
+        "       │███████ ███████ ███████ ███████ ",
+        "    $0 ┼────────────────────────────────",
+        "        1 Nov   2 Nov   3 Nov   4 Nov",
     ]
 
 
 def test_more_bars_than_cells_are_drawn_together():
     bars = tuple(Bar(f"{number:02}:00", (Decimal(1),)) for number in range(24))
     lines = draw(Chart(("a",), bars), 20, 6).plain.splitlines()
-    assert lines[1] == "     $2 ┤████████████"
-    assert lines[-1].split() == ["00:00"]
+    assert lines[1] == "    $2 ┤████████████"
+    assert lines[-1].split() == ["00:00", "14:00"]
 
 
 @pytest.mark.parametrize(
