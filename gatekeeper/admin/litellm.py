@@ -17,10 +17,9 @@ from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.queries import LARGEST_LIMIT, Query, call_cursor, read_query
 from gatekeeper.admin.questions import ask
-from gatekeeper.keys.record import iso
 from gatekeeper.ledger.conditions import Text
-from gatekeeper.ledger.entry import EPOCH
 from gatekeeper.ledger.filters import Filter, Term
+from gatekeeper.times import iso, micros
 
 blueprint = Blueprint("litellm", __name__, url_prefix="/spend")
 
@@ -117,4 +116,4 @@ def later(started_at: str, milliseconds: float | None) -> str | None:
     if milliseconds is None:
         return None
     moment = datetime.fromisoformat(started_at) + timedelta(milliseconds=milliseconds)
-    return iso((moment - EPOCH) // timedelta(microseconds=1))
+    return iso(micros(moment))

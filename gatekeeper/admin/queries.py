@@ -12,8 +12,8 @@ from quart import request
 
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import invalid
-from gatekeeper.durations import parse_time
 from gatekeeper.ledger import filters
+from gatekeeper.times import parse_time
 
 LARGEST_LIMIT = 1000
 DEFAULT_LIMIT = 100

@@ -21,8 +21,8 @@ import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.gateway import Target, ask
-from gatekeeper.durations import parse_span, parse_time
 from gatekeeper.ledger.entry import COLUMNS
+from gatekeeper.times import parse_span, parse_time
 from tui.client import Client
 
 PAGE = 1000

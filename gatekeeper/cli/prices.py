@@ -10,9 +10,9 @@ import msgspec
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.help import InOrder, examples
 from gatekeeper.cli.output import emit, own_json_option
-from gatekeeper.durations import parse_time
 from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
 from gatekeeper.gemini.tariff import TIERS
+from gatekeeper.times import parse_time
 
 
 @click.group("prices", cls=InOrder, epilog=examples("prices show gemini-2.5-flash"))

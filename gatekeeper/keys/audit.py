@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatekeeper.keys.record import iso
+from gatekeeper.times import iso
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from gatekeeper.durations import parse_duration
 from gatekeeper.keys.record import KeyState, Window
+from gatekeeper.times import parse_duration
 
 SECOND = 1_000_000  # microseconds
 

@@ -14,10 +14,10 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.durations import parse_duration
 from gatekeeper.gemini.money import PICO, pico
 from gatekeeper.keys.budget import SECOND
 from gatekeeper.keys.record import KeyRecord, OnDisconnect
+from gatekeeper.times import parse_duration
 
 ALIAS_LENGTH = 200  # characters
 LARGEST = 10**12  # dollars

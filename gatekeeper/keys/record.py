@@ -6,15 +6,13 @@ Times are integers of microseconds since 1970 (UTC), money is an integer of pico
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
 from gatekeeper.gemini.money import usd
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from gatekeeper.times import iso
 
 
 class OnDisconnect(StrEnum):
@@ -80,11 +78,6 @@ class KeyState(msgspec.Struct, kw_only=True, eq=False):
     @property
     def window(self) -> Window:
         return Window(self.window_start, self.budget_reset_at)
-
-
-def iso(micros: int) -> str:
-    """Microseconds since 1970 as ISO 8601 in UTC with `Z`, exact to the microsecond."""
-    return (EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def key_document(state: KeyState) -> dict[str, object]:

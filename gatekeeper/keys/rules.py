@@ -16,7 +16,8 @@ import msgspec
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.money import usd
 from gatekeeper.keys.budget import SECOND, standing
-from gatekeeper.keys.record import KeyState, iso
+from gatekeeper.keys.record import KeyState
+from gatekeeper.times import iso
 
 # A client that is told to wait longer than this had better be told to give up.
 LONGEST_WAIT = 24 * 60 * 60  # seconds

@@ -25,12 +25,13 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from gatekeeper.ledger import readonly, rows
-from gatekeeper.ledger.entry import Call, Position, iso
+from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance
 from gatekeeper.ledger.readonly import SqlError
 from gatekeeper.ledger.rows import Document
 from gatekeeper.ledger.spend import Spend
+from gatekeeper.times import iso
 
 __all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable", "SqlError"]
 

@@ -8,15 +8,13 @@ microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(1
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 
 from gatekeeper.gemini.money import usd
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from gatekeeper.times import iso
 
 
 class Outcome(StrEnum):
@@ -115,11 +113,6 @@ COLUMNS: dict[str, str] = {
     "user_agent": "VARCHAR",
     "trace_id": "VARCHAR",
 }
-
-
-def iso(micros: int) -> str:
-    """Microseconds since 1970 as ISO 8601 in UTC with `Z`, exact to the microsecond."""
-    return (EPOCH + timedelta(microseconds=micros)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def document(call: Call) -> dict[str, Any]:

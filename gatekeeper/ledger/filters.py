@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gatekeeper.durations import micros, parse_span, parse_time
 from gatekeeper.ledger.conditions import Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
 from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.times import micros, parse_span, parse_time
 
 FREE_TEXT = ("id", "key_alias", "model", "path", "tags", "user_id", "reason", "user_agent")
 

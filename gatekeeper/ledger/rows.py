@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from gatekeeper.ledger.entry import COLUMNS, Call, Position, iso
+from gatekeeper.ledger.entry import COLUMNS, Call, Position
+from gatekeeper.times import iso
 
 Document = dict[str, Any]
 """What will be a JSON object; msgspec encodes it."""

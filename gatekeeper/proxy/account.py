@@ -6,7 +6,6 @@ known to cost nothing (refused, answered with 400 or more, free by its route), N
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,8 +13,9 @@ import msgspec
 from gatekeeper.gemini.price import Catalogue, quote
 from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.gemini.usage import Usage, read_usage
-from gatekeeper.ledger.entry import EPOCH, Call, Outcome
+from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.proxy.endings import Ending
+from gatekeeper.times import moment_of
 
 if TYPE_CHECKING:
     from gatekeeper.gemini.meter import Reading
@@ -72,7 +72,7 @@ def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catal
         model=call.model,
         model_version=call.model_version,
         usage=usage,
-        at=EPOCH + timedelta(microseconds=call.started_at),
+        at=moment_of(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
         charges=reading.charges,

@@ -50,7 +50,7 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
     admin.priced()
     await admin.ledger.desk.lend(0)
     with trio.fail_after(5):
-        while not (ready := await admin.get("/readyz"))["warnings"]:  # noqa: ASYNC110  the desk's own pace
+        while not (ready := await admin.get("/readyz"))["warnings"]:
             await trio.sleep(0.05)
     assert ready["ready"] is True
     assert str(file) not in str(ready)

@@ -68,7 +68,7 @@ async def listening(admin: Any, last: str | None = None, **params: str) -> Async
 
 async def until(condition: Callable[[], bool]) -> None:
     with trio.fail_after(5):
-        while not condition():  # noqa: ASYNC110  a connection's end sets no event on this side
+        while not condition():
             await trio.sleep(0.01)
 
 

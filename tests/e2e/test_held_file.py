@@ -74,7 +74,7 @@ class Client:
 
     async def has_caught_up(self) -> None:
         with trio.fail_after(PATIENCE):
-            while (await self.listed())[1]:  # noqa: ASYNC110  it tells nobody
+            while (await self.listed())[1]:
                 await trio.sleep(0.05)
 
 

@@ -87,7 +87,7 @@ async def test_the_start_up_block(folder: Path) -> None:
         assert re.fullmatch(r"gatekeeper \d+\.\d+\.\d+.*", lines[0])
         assert fields["address"].startswith(f"{served.url}/gemini ")
         assert fields["mode"].startswith("open")
-        assert fields["upstream"].startswith("sandbox")
+        assert "simulated" in fields["upstream"]
         assert fields["data"] == str(served.data.resolve())
         assert f"--url {served.url}" in fields["keys"]
         assert served.logged() == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.errors import (
@@ -77,6 +77,7 @@ def test_the_headers_fit_the_body() -> None:
     ]
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1e6))
 def test_a_wait_is_told_twice_in_whole_seconds_and_never_too_short(seconds: float) -> None:
     refusal = Refusal(Reason.BUDGET_EXCEEDED, "Spent.", retry_after=seconds)
@@ -86,6 +87,7 @@ def test_a_wait_is_told_twice_in_whole_seconds_and_never_too_short(seconds: floa
     assert retry_info == {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{told}s"}
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="utf-8")))
 def test_whatever_it_says_it_is_one_event(message: str) -> None:
     refusal = Refusal(Reason.DRAINING, message)

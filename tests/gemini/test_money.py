@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.money import PICO, pico, usd
@@ -30,6 +30,7 @@ def test_an_amount_is_shown_with_its_twelve_places(amount: int, text: str) -> No
     assert usd(amount) == text
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.integers(-EDGE, EDGE))
 def test_dollars_and_pico_dollars_are_each_others_inverse(amount: int) -> None:
     assert pico(usd(amount)) == amount
@@ -57,6 +58,7 @@ def test_a_float_counts_as_the_decimal_that_it_is_written_as(
     assert pico(amount) == expected
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 12))
 def test_no_float_adds_an_error_of_its_own(digits: int, places: int) -> None:
     written = Decimal(digits).scaleb(-places)

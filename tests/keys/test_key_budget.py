@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.durations import parse_duration
 from gatekeeper.keys.budget import (
     Charge,
     Settlement,
@@ -19,6 +18,7 @@ from gatekeeper.keys.budget import (
     turn,
 )
 from gatekeeper.keys.record import KeyRecord, KeyState, Window
+from gatekeeper.times import parse_duration
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

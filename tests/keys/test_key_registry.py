@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.record import KeyState, iso, key_document
+from gatekeeper.keys.record import KeyState, key_document
 from gatekeeper.keys.registry import Registry, UnknownKey
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import AliasTaken, Position, SecretTaken, SqliteKeyStore, StoreFailed
+from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000
 SECOND = 1_000_000

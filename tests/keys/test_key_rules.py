@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.errors import Reason
-from gatekeeper.keys.record import KeyRecord, KeyState, iso
+from gatekeeper.keys.record import KeyRecord, KeyState
 from gatekeeper.keys.rules import LONGEST_WAIT, Ask, admit, matches
+from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000
 SECOND = 1_000_000

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.durations import micros
 from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable, SqlError
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
+from gatekeeper.times import micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FILE = "gatekeeper.duckdb"

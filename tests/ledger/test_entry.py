@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, document, iso
+from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, document
+from gatekeeper.times import iso
 
 # The contract's table, in its order.
 CONTRACT = """
@@ -63,6 +64,7 @@ def test_a_time_is_shown_in_utc_to_the_microsecond(micros: int, text: str) -> No
     assert iso(micros) == text
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 4 * 10**15))
 def test_a_time_that_is_shown_can_be_read_back(micros: int) -> None:
     assert (datetime.fromisoformat(iso(micros)) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
@@ -113,6 +115,7 @@ FIELDS = {
 }
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.fixed_dictionaries(FIELDS))
 def test_whatever_a_call_holds_its_document_says_it(fields: dict[str, object]) -> None:
     shown = json.loads(msgspec.json.encode(document(call(**fields))))

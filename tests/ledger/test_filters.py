@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.durations import micros
 from gatekeeper.ledger.analytics import Analytics
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.filters import FIELDS, Filter, FilterError, parse
+from gatekeeper.times import micros
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

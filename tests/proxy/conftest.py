@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
 from rig.gateway import Running, running
 from rig.standin import StandIn, standing_in
 

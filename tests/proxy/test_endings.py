@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import trio
-
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn, standing_in
 from rig.wire import connect, exchange, head, read
@@ -17,8 +16,8 @@ from rig.wire import connect, exchange, head, read
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
 EVENT = (
-    b'data: {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "usageMetadata": {"promptTokenCount": 4, '
-    b'"candidatesTokenCount": 2, "totalTokenCount": 6}, "modelVersion": "gemini-2.5-flash"}\r\n\r\n'
+    b'data: {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "modelVersion": "gemini-2.5-flash", '
+    b'"usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 2, "totalTokenCount": 6}}\r\n\r\n'
 )
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange

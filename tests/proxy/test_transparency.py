@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import trio
-
 from rig.gateway import GOOGLE_KEY, Running
 from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head

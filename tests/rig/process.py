@@ -49,7 +49,7 @@ class Served:
     async def has_logged(self, text: str) -> None:
         """Returns once its log has the text."""
         with trio.fail_after(PATIENCE):
-            while text not in self.logged():  # noqa: ASYNC110  a file tells nobody
+            while text not in self.logged():
                 await trio.sleep(0.01)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:

@@ -48,9 +48,8 @@ class Reply:
         status: int = 200,
         end: bool = True,
     ) -> None:
-        await self.raw(
-            f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
-        )
+        lines = [f"HTTP/1.1 {status} X", f"Content-Type: {content_type}", "Transfer-Encoding: chunked"]
+        await self.raw("\r\n".join([*lines, "", ""]).encode())
         for chunk in chunks:
             await self.raw(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             await trio.lowlevel.checkpoint()

@@ -136,7 +136,7 @@ async def be_killed_at_start(folder: Path, *flags: str) -> None:
     before = len(list(journal.iterdir()))
     process = await start(folder, free_port(), *flags, **SETTINGS)
     with trio.fail_after(PATIENCE):
-        while len(list(journal.iterdir())) == before:  # noqa: ASYNC110  a folder tells nobody
+        while len(list(journal.iterdir())) == before:
             await trio.sleep(0.001)
     await end(process)
 

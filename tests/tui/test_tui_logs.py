@@ -17,7 +17,7 @@ TICK = {"calls": 1, "errors": 0, "in_flight": 0, "tokens": 0, "cost_usd": "0"}
 def many(count):
     """So many calls, newest first, as a page of the API."""
     calls = [
-        {**CALLS[0], "id": f"0193f2c4-6000-7c40-9d0a-{number:012x}", "key_alias": f"key{number}"}
+        {**CALLS[0], "id": f"0193f2c4-4000-7c40-9d0a-{number:012x}", "key_alias": f"key{number}"}
         for number in range(count)
     ]
     return calls[::-1]
@@ -138,7 +138,10 @@ def test_older_calls_are_read_when_one_looks_for_them(play, sample):
 def filtered(request):
     q = request.query.get("q")
     if q and "nofield" in q:
-        return 400, {"title": "Bad filter", "detail": "column 9: there is no field nofield; key, model, tag…"}
+        return 400, {
+            "title": "Bad filter",
+            "detail": "column 10: there is no field nofield; key, model, tag…",
+        }
     found = [call for call in CALLS[::-1] if not q or q.partition(":")[2] in (call["tags"] or [])]
     return {"calls": found, "next_cursor": None}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.durations import micros, parse_duration, parse_span, parse_time
+from gatekeeper.times import micros, parse_duration, parse_span, parse_time
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

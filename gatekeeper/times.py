@@ -1,4 +1,4 @@
-"""Spans and points of time as people write them: one rule for keys, filters, parameters and commands.
+"""Spans and points of time: as people write them, as the API shows them, and as they are counted inside.
 
 A duration is a number and a unit, `30d`, `1.5h`. Units are fixed spans, so that the same text always
 means the same number of seconds: a month (`mo`) is 30 days, a day 24 hours whatever the clocks do.
@@ -23,7 +23,7 @@ MILLISECONDS = {
 # Long enough for any key or question, short enough that now plus or minus it is always a date.
 LONGEST = 100 * 365 * MILLISECONDS["d"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPAN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|mo|m|h|d|w)")
 
 
@@ -74,4 +74,14 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 def micros(moment: datetime) -> int:
     """The moment, which has a zone, in microseconds since 1970 in UTC, as a call's `started_at` counts."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(micros: int) -> datetime:
+    """Microseconds since 1970 as a moment in UTC."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def iso(micros: int) -> str:
+    """Microseconds since 1970 as ISO 8601 in UTC with `Z`, exact to the microsecond."""
+    return moment_of(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
