@@ -22,6 +22,7 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.store import SqliteKeyStore, StoreError
 from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.prices import load_catalogue
 from gatekeeper.proxy.door import Proxy
@@ -144,7 +145,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Gateway]:
         ledger.recover()
         await ledger.feed()
         key_spend.replaying = False
-    except (OSError, StoreError) as fault:
+    except (OSError, StoreError, NewerJournalError) as fault:
         raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None
     try:
         async with trio.open_nursery() as nursery:

@@ -77,4 +77,5 @@ def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catal
         action=call.action,
         charges=reading.charges,
     )
-    call.cost_pico, call.price_version = priced.cost_pico, priced.price_version
+    call.cost_pico = priced.cost_pico
+    call.price_version = None if priced.cost_pico is None else priced.price_version

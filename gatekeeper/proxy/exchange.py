@@ -51,6 +51,7 @@ class Exchange:
         self.google_key = ""
         self.meter: Meter = NOTHING
         self.tier: bytes | None = None  # what the answer's header says of the service tier
+        self.takes_events = False  # whether an event may be added to the answer
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
         self.relayed = False  # to its proper end
@@ -121,7 +122,7 @@ class Exchange:
         with trio.move_on_after(FAREWELL):
             if ending.refusal and not self.downstream.started:
                 await self.refuse(ending.refusal)
-            elif ending.refusal and isinstance(ending, Cut) and self.call.stream:
+            elif ending.refusal and isinstance(ending, Cut) and self.takes_events:
                 await self.downstream.write(error_event(ending.refusal))
                 await self.downstream.finish()
 

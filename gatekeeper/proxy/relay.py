@@ -158,15 +158,13 @@ class Relay:
         await downstream.finish()
 
     def meter(self, head: h11.Response) -> None:
-        """Chooses the meter. Where nothing is charged by usage only an error is worth reading."""
+        """What the answer's head says of its body, and the meter for it. Where nothing is charged by usage only an error is worth reading."""
         headers: Headers = list(head.headers)
+        form, encoding = value_of(headers, b"content-type"), value_of(headers, b"content-encoding")
+        self.exchange.takes_events = encoding is None and (form or b"").startswith(b"text/event-stream")
         self.exchange.tier = value_of(headers, b"x-gemini-service-tier")
         worth_reading = self.exchange.route.charge is Charge.METERED or head.status_code >= 400
-        self.exchange.meter = (
-            meter_for(value_of(headers, b"content-type"), value_of(headers, b"content-encoding"))
-            if worth_reading
-            else NOTHING
-        )
+        self.exchange.meter = meter_for(form, encoding) if worth_reading else NOTHING
 
     async def held_error(self, connection: Connection) -> list[bytes]:
         """An error, read before it is passed on: it may say that the gateway's own key is bad, and then the

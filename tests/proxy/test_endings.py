@@ -349,6 +349,23 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones(gateway: Running, 
         assert (await read(client)).whole
 
 
+async def test_what_takes_no_event_is_cut_uncleanly(gateway: Running, google: StandIn) -> None:
+    async def an_array(reply: Reply) -> None:
+        await reply.chunked([b'[{"candidates": []}'], content_type="application/json", end=False)
+        await reply.hung_up()
+
+    google.script = an_array
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(STREAM.replace("alt=sse&", ""), ["Content-Length: 2"]) + b"{}")
+        with trio.fail_after(2):
+            while not any(e.downstream.sent for e in gateway.gateway.proxy.open_calls):
+                await trio.sleep(0.01)
+        gateway.gateway.proxy.cut_all()
+        answer = await read(client)
+    assert (answer.body, answer.whole) == (b'[{"candidates": []}', False)
+    assert (await gateway.row())["outcome"] == "cut"
+
+
 async def test_a_drain_that_takes_too_long_cuts_with_an_event(gateway: Running, google: StandIn) -> None:
     google.script = in_the_stream
     async with await connect(gateway.url) as client:
