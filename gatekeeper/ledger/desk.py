@@ -97,10 +97,6 @@ class Desk:
             if self.fault is None:
                 log.warning("analytics_file_trouble", problem=type(problem).__name__, detail=str(problem))
             self.fault = str(problem) or type(problem).__name__
-        else:
-            if self.fault is not None:
-                log.info("analytics_file_well_again")
-            self.fault = None
 
     # In the thread
 
@@ -147,6 +143,9 @@ class Desk:
             self._news = True  # somebody else has the file
         else:
             self.watermark = moved
+            if self.fault is not None:
+                log.info("analytics_file_well_again")
+            self.fault = None
 
     def _let_go(self) -> None:
         if self._analytics is not None:

@@ -158,7 +158,8 @@ class Relay:
         await downstream.finish()
 
     def meter(self, head: h11.Response) -> None:
-        """What the answer's head says of its body, and the meter for it. Where nothing is charged by usage only an error is worth reading."""
+        """What the answer's head says of its body, and the meter for it: where nothing is charged by usage,
+        only an error is worth reading."""
         headers: Headers = list(head.headers)
         form, encoding = value_of(headers, b"content-type"), value_of(headers, b"content-encoding")
         self.exchange.takes_events = encoding is None and (form or b"").startswith(b"text/event-stream")

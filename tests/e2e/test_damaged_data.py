@@ -20,11 +20,7 @@ NEWER = b"%08x %b\n" % (crc32(HEADER), HEADER)
     ("path", "content", "said"),
     [
         ("keys.sqlite", b"no database" * 100, ["keys.sqlite", "not a database"]),
-        (
-            "journal/00000001.ndjson",
-            b"%08x %b\n" % (crc32(NEWER), NEWER),
-            ["00000001.ndjson", "newer", "--data"],
-        ),
+        ("journal/00000001.ndjson", NEWER, ["00000001.ndjson", "newer", "--data"]),
         ("journal", b"", ["data/journal"]),
     ],
 )

@@ -81,15 +81,19 @@ def cost(counted: dict[str, int]) -> Decimal:
     return counted["prompt_tokens"] * Decimal("0.3e-6") + output * Decimal("2.5e-6")
 
 
+def assert_charged(row: dict[str, Any], usage: types.GenerateContentResponseUsageMetadata) -> None:
+    counted = tokens(usage)
+    assert {name: row[name] for name in counted} == counted
+    assert Decimal(row["cost_usd"]) == cost(counted)
+
+
 async def test_generate(sdk: Sdk) -> None:
     answer = await sdk.do(
         lambda client: client.models.generate_content(model=FLASH, contents="Tell me of bees")
     )
     row = await sdk.row()
     assert answer.text
-    counted = tokens(answer.usage_metadata)
-    assert {name: row[name] for name in counted} == counted
-    assert Decimal(row["cost_usd"]) == cost(counted)
+    assert_charged(row, answer.usage_metadata)
     assert (row["action"], row["model"], row["stream"]) == ("generateContent", FLASH, False)
     assert row["user_agent"].startswith("google-genai-sdk/")
 
@@ -100,9 +104,7 @@ async def test_stream(sdk: Sdk) -> None:
     )
     row = await sdk.row()
     assert len(chunks) > 2
-    counted = tokens(chunks[-1].usage_metadata)
-    assert {name: row[name] for name in counted} == counted
-    assert Decimal(row["cost_usd"]) == cost(counted)
+    assert_charged(row, chunks[-1].usage_metadata)
     assert (row["action"], row["stream"], row["finish_reason"]) == ("streamGenerateContent", True, "STOP")
 
 
@@ -121,14 +123,19 @@ async def test_chat(sdk: Sdk) -> None:
     assert second["prompt_tokens"] > first["prompt_tokens"] > 0
 
 
-async def test_embed(sdk: Sdk) -> None:
+@pytest.mark.parametrize(
+    ("model", "tokens", "cost"),
+    [("gemini-embedding-2", 7, "0.000001400000"), ("gemini-embedding-001", None, None)],
+)
+async def test_embed(sdk: Sdk, model: str, tokens: int | None, cost: str | None) -> None:
+    """The older model reports no usage, and what is not known is not 0."""
     answer = await sdk.do(
-        lambda client: client.models.embed_content(model="gemini-embedding-001", contents=["a", "b"])
+        lambda client: client.models.embed_content(model=model, contents=["three words here", "three again"])
     )
-    assert [len(item.values) for item in answer.embeddings] == [3072, 3072]
+    assert {len(item.values) for item in answer.embeddings} == {3072}
     row = await sdk.row()
-    assert (row["action"], row["model"]) == ("batchEmbedContents", "gemini-embedding-001")
-    assert row["outcome"] == "ok"
+    assert (row["model"], row["outcome"]) == (model, "ok")
+    assert (row["prompt_tokens"], row["cost_usd"]) == (tokens, cost)
 
 
 async def test_count_tokens(sdk: Sdk) -> None:
@@ -145,7 +152,7 @@ async def test_structured_output(sdk: Sdk) -> None:
         lambda client: client.models.generate_content(model=FLASH, contents="Invent one", config=config)
     )
     assert isinstance(answer.parsed["age"], int)
-    assert (await sdk.row())["outcome"] == "ok"
+    assert_charged(await sdk.row(), answer.usage_metadata)
 
 
 async def test_function_calling(sdk: Sdk) -> None:
