@@ -71,6 +71,9 @@ class Gateway:
 
     def publish(self, kind: str, data: Any) -> None:
         self.events.append((len(self.events) + 1, kind, data))
+        self._tell()
+
+    def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
@@ -89,7 +92,7 @@ class Gateway:
         for writer in set(self._writers):
             writer.close()
         self.released.set()
-        self._news.set()
+        self._tell()
         await asyncio.gather(*self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -255,7 +258,7 @@ class Stage:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, f"not in {PATIENCE} s: {what}\n{self.text()}"
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
             self.app.screen._on_timer_update()
 
     async def sees(self, text: str) -> None:
@@ -271,7 +274,7 @@ Script = Callable[[Stage], Awaitable[None]]
 def play(
     script: Script,
     answers: dict[str, Any] | None = None,
-    size: tuple[int, int] = (120, 40),
+    size: tuple[int, int] = (120, 24),
     held: bool = False,
 ) -> None:
     """Runs the application before a gateway, which may hold its answers back, and the script before that."""

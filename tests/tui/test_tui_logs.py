@@ -95,7 +95,7 @@ def test_the_wheel_pauses_and_follows(play, sample):
         stage.gateway.publish("call.finished", FINISHED)
         await stage.sees("1 new")
         assert log.top == top
-        for _ in range(20):
+        for _ in range(8):
             await stage.pilot._post_mouse_events([MouseScrollDown], log, button=0)
         await stage.misses("paused")
 
@@ -326,7 +326,7 @@ def test_a_running_call_that_the_gateway_forgot_goes(play, sample):
 def test_no_gateway_at_all(play):
     async def script(stage):
         await stage.gateway.stop()
-        await stage.sees("Start one with `gatekeeper serve`")
+        await stage.sees("Start one with `gatekeeper")
 
     async def later(stage):
         await script(stage)

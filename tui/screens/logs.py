@@ -162,12 +162,13 @@ class LogsScreen(Place):
     @work(exclusive=True, group="catch up")
     async def _catch_up(self) -> None:
         """Reads what ended before the stream was open, and asks for calls whose end it did not tell."""
-        unsure = [line.call.id for line in self.log_view.ring if line.call and line.in_flight]
+        before = list(self.log_view.ring)
         try:
             page = (await self.session.client.calls(self._q or None, limit=PAGE)).value
             if not self._loaded:
                 self._loaded, self._older = True, page.next_cursor
             self.log_view.take(page.calls)
+            unsure = [line.call.id for line in before if line.call and line.in_flight]
             for call_id in unsure[-MOST_ASKED:]:
                 await self._ask(call_id)
         except ApiError as error:
