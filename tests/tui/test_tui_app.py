@@ -47,7 +47,7 @@ def test_help_names_the_keys_and_the_signs(play, golden):
         await stage.press("q")
         await stage.sees("5 keys")
 
-    play(script)
+    play(script, size=(120, 40))
 
 
 def test_the_palette_has_every_key(play):

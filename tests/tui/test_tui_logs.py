@@ -211,7 +211,7 @@ def test_a_call_in_full(play):
         await stage.press("escape")
         await stage.sees("6 calls")
 
-    play(script)
+    play(script, size=(120, 40))
 
 
 def test_a_long_call_scrolls(play):
