@@ -95,7 +95,7 @@ class GatekeeperApp(Shell):
     async def _ask_mode(self) -> None:
         """What the header tells of the gateway. That it cannot be asked is told by the stream already."""
         try:
-            self.session.mode = (await self.session.client.root()).value.mode
+            self.session.gateway = (await self.session.client.root()).value
         except ApiError:
             return
         self._show_link()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 
 from tui import format  # noqa: A004 - the room's word for it
 from tui.columns import Cell, padded
-from tui.documents import CallDetail, CostLine
+from tui.documents import CallDetail, Cost, CostLine
 from tui.states import Tone, call_state
 
 TextLine = list[Cell]
@@ -143,20 +144,25 @@ def cost(call: CallDetail) -> list[TextLine]:
     """The arithmetic, line by line to the last decimal, and its sum."""
     if call.outcome is None and call.cost_usd is None:
         return []
-    lines = [cost_line(line) for line in (call.cost.lines or ())] if call.cost else []
-    version = call.price_version or (call.cost.price_version if call.cost else None)
-    sum_tone = Tone.LIMIT if call.cost_usd is None else Tone.ACCENT
-    total = [
+    arithmetic = call.cost or Cost()
+    lines = [cost_line(line) for line in arithmetic.lines or ()]
+    said = [title(note) for note in notes(arithmetic)]
+    version = call.price_version or arithmetic.price_version
+    return [title("cost"), *lines, cost_total(call.cost_usd, version), *said]
+
+
+def cost_total(amount: Decimal | None, version: str | None) -> TextLine:
+    """What it makes in all, and by which prices; unknown is said in words."""
+    note = "nobody knows: no price is known for this model or kind" if amount is None else ""
+    by = note or (f"prices {version}" if version else "")
+    return [
         (INDENT + padded("total", NAME + NUMBER, right=False), Tone.PLAIN),
-        (padded(format.exact_money(call.cost_usd), DOLLARS, right=True), sum_tone),
-        (f"  prices {version}" if version else "", Tone.FAINT),
+        (
+            padded(format.exact_money(amount), DOLLARS, right=True),
+            Tone.LIMIT if amount is None else Tone.ACCENT,
+        ),
+        (f"  {by}", Tone.FAINT),
     ]
-    unknown = (
-        []
-        if call.cost_usd is not None
-        else [title("Nobody knows: no price is known for this model or kind.")]
-    )
-    return [title("cost"), *lines, total, *unknown, *(title(note) for note in notes(call))]
 
 
 def cost_line(line: CostLine) -> TextLine:
@@ -171,10 +177,9 @@ def cost_line(line: CostLine) -> TextLine:
     ]
 
 
-def notes(call: CallDetail) -> Iterator[str]:
+def notes(cost: Cost) -> Iterator[str]:
     """What the pricing has to say about itself."""
-    said = call.cost.notes if call.cost else None
-    yield from ((said,) if isinstance(said, str) else said or ())
+    yield from (cost.notes,) if isinstance(cost.notes, str) else cost.notes or ()
 
 
 def ending(call: CallDetail) -> list[TextLine]:

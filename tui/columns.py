@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 
+from tui.format import harmless
 from tui.states import Tone
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ def fit(columns: Sequence[Column[T]], width: int) -> list[int]:
 
 def padded(text: str, width: int, right: bool) -> str:
     """Exactly `width` cells; what does not fit ends in `…`."""
+    text = harmless(text)
     length = cell_len(text)
     if length > width:
         text = text.rstrip()

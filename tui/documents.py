@@ -87,8 +87,11 @@ class CallDetail(Call, frozen=True):
 
 
 class Calls(msgspec.Struct, frozen=True):
+    """`partial`: another program has the analytics file, so that older calls are missing."""
+
     calls: tuple[Call, ...] = ()
     next_cursor: str | None = None
+    partial: bool = False
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -163,16 +166,20 @@ class SpendRow(msgspec.Struct, frozen=True):
 
 
 class Spend(msgspec.Struct, frozen=True):
+    """`partial` as with calls."""
+
     rows: tuple[SpendRow, ...] = ()
     total: SpendRow = SpendRow()
+    partial: bool = False
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """What `GET /` tells of the gateway. `mode`: open, master key, sandbox…"""
+    """What `GET /` tells of the gateway. `mode` is `open` or `master key`."""
 
     name: str = "gatekeeper"
     version: str = ""
     mode: str = ""
+    sandbox: bool = False
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -186,9 +193,9 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """So many events were dropped for this reader."""
+    """So many events are lost to this reader; None where nobody knows, as after a restart."""
 
-    missed: int = 0
+    missed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import re
 import httpx2
 import msgspec
 
+HOW_TO_GIVE = "--key or GATEKEEPER_MASTER_KEY"
 COLUMN = re.compile(r"\bcolumn (\d+)\b")
 
 
@@ -80,25 +81,34 @@ def unreachable(error: httpx2.TransportError, address: str) -> ApiError:
 def failed(status: int, body: bytes, address: str) -> ApiError:
     """An answer that is no success, as one of ours."""
     problem = read_problem(body)
-    said = problem.detail or problem.title
-    match status:
-        case 401:
-            return NotAuthorised(
-                f"The gateway at {address} wants its master key: --key or GATEKEEPER_MASTER_KEY.",
-                problem,
-            )
-        case 403:
-            why = said or "This key may not do that."
-            return NotAuthorised(f"{why} Use the master key: --key or GATEKEEPER_MASTER_KEY.", problem)
-        case 404:
-            return NotFound(said or f"The gateway at {address} knows nothing of that name.", problem)
-        case _ if 400 <= status < 500:
-            return Refused(said or f"The gateway refused the request ({status}).", problem)
-        case _ if status >= 500:
+    said = sentence(problem.detail or problem.title)
+    match status // 100:
+        case 4:
+            return at_fault(status, said, address, problem)
+        case 5:
             why = said or "It gave no reason; its own log may."
             return Faulty(f"The gateway at {address} failed ({status}). {why}", problem)
         case _:
             return strange(address)
+
+
+def at_fault(status: int, said: str, address: str, problem: Problem) -> ApiError:
+    """For what is wrong with the request."""
+    match status:
+        case 401:
+            return NotAuthorised(f"The gateway at {address} wants its master key: {HOW_TO_GIVE}.", problem)
+        case 403:
+            why = said or "This key may not do that."
+            return NotAuthorised(f"{why} Use the master key: {HOW_TO_GIVE}.", problem)
+        case 404:
+            return NotFound(said or f"The gateway at {address} knows nothing of that name.", problem)
+        case _:
+            return Refused(said or f"The gateway refused the request ({status}).", problem)
+
+
+def sentence(text: str) -> str:
+    """With its full stop."""
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def strange(address: str) -> Faulty:

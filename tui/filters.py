@@ -6,7 +6,7 @@ import re
 
 from tui.documents import Call
 
-BARE = re.compile(r'[^\s,"]+')
+BARE = re.compile(r"[\w./@+][\w./@+-]*")
 
 
 def term(field: str, value: str | None) -> str:
@@ -20,7 +20,7 @@ def term(field: str, value: str | None) -> str:
 
 
 def quoted(value: str) -> str:
-    """As it is, or in quotes where it has blanks, commas or quotes of its own."""
+    """As it is, or in quotes where the grammar could read something else in it: blanks, `*`, `:`…"""
     if BARE.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -70,6 +70,11 @@ def price(amount: Decimal | None) -> str:
     return f"${amount:,.{places}f}"
 
 
+def harmless(text: str) -> str:
+    """What others wrote, without the characters that would command the terminal or turn the line around."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "·" for one in text)
+
+
 def at_point(text: str, places: int) -> str:
     """Padded on the right so that decimal points stand below each other, `places` decimals from the edge."""
     whole, point, decimals = text.partition(".")
@@ -80,6 +85,11 @@ def at_point(text: str, places: int) -> str:
 def count(number: int | None) -> str:
     """A whole number in full: `14,203`; `–` where there is none."""
     return NOTHING if number is None else f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of something: `1 call`, `14,203 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def tokens(number: int | None) -> str:
@@ -207,8 +217,3 @@ def owner(parts: Sequence[float], position: float) -> int:
     """The part that holds this position of the pile."""
     edges = enumerate(accumulate(parts))
     return next((number for number, edge in edges if edge >= position), len(parts) - 1)
-
-
-def cut(text: str, width: int) -> str:
-    """At most `width` characters; what is left out shows as `…`."""
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"[:width]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tui.client import Client
+from tui.documents import Gateway
 from tui.states import State, Tone
 
 CONNECTING = State("◌", "connecting", Tone.WAITING)
@@ -24,13 +25,18 @@ def local_time() -> datetime:
 
 @dataclass
 class Session:
-    """`link` is how the connection stands, `trouble` what to tell of it, `mode` the gateway's own."""
+    """`link` is how the connection stands, `trouble` what to tell of it, `gateway` what it says of itself."""
 
     client: Client
     clock: Callable[[], datetime] = local_time
     link: State = CONNECTING
     trouble: str = ""
-    mode: str = ""
+    gateway: Gateway = field(default_factory=Gateway)
+
+    @property
+    def mode(self) -> str:
+        """What sets this gateway apart, in a word or two."""
+        return ", ".join(filter(None, ("sandbox" if self.gateway.sandbox else "", self.gateway.mode)))
 
     @property
     def place(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from textual.content import Content
 from textual.theme import Theme
 
+from tui.format import harmless
 from tui.states import Tone
 
 THEME = Theme(
@@ -52,7 +53,12 @@ STYLES = {
 
 def toned(cells: Iterable[tuple[str, Tone]]) -> Content:
     """Texts with their tones as one line."""
-    return Content.assemble(*((text, STYLES[tone]) for text, tone in cells))
+    return Content.assemble(*((harmless(text), STYLES[tone]) for text, tone in cells))
+
+
+def told(text: str, tone: Tone = Tone.PLAIN) -> Content:
+    """One text with its tone."""
+    return toned([(text, tone)])
 
 
 def lines(rows: Iterable[Iterable[tuple[str, Tone]]]) -> Content:

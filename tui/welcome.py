@@ -11,7 +11,7 @@ PATH = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 
 def curl(session: Session) -> str:
     """A call that works as it stands in open mode; else with a key put in."""
-    key = "YOUR_KEY" if "master" in session.mode else "anything"
+    key = "anything" if session.gateway.mode == "open" else "YOUR_KEY"
     return (
         f"curl -H 'x-goog-api-key: {key}' -H 'Content-Type: application/json' \\\n"
         """  -d '{"contents":[{"parts":[{"text":"Hello"}]}]}' \\\n"""

@@ -9,12 +9,17 @@ microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(1
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from gatekeeper.gemini.money import usd
 from gatekeeper.times import iso
+
+if TYPE_CHECKING:
+    RawJson = msgspec.Raw | None
+else:
+    RawJson = msgspec.Raw  # msgspec decodes this, but not yet `Raw | None` (its issue 659)
 
 
 class Outcome(StrEnum):
@@ -64,7 +69,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     thoughts_tokens: int | None = None
     tool_tokens: int | None = None
     total_tokens: int | None = None
-    usage: msgspec.Raw | None = None
+    usage: RawJson = None
     service_tier: str | None = None
     cost_pico: int | None = None
     price_version: str | None = None

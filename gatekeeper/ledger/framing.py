@@ -26,21 +26,8 @@ class Record(msgspec.Struct, omit_defaults=True):
     end: Call | None = None
 
 
-class StoredCall(Call):
-    """`Call` as msgspec can read it back: it decodes `Raw`, but not yet `Raw | None` (its issue 659)."""
-
-    usage: msgspec.Raw = None  # pyright: ignore[reportAssignmentType, reportIncompatibleVariableOverride]
-
-
-class StoredRecord(msgspec.Struct):
-    v: int | None = None
-    segment: int | None = None
-    begin: StoredCall | None = None
-    end: StoredCall | None = None
-
-
 ENCODER = msgspec.json.Encoder()
-DECODER = msgspec.json.Decoder(StoredRecord)
+DECODER = msgspec.json.Decoder(Record)
 
 
 def frame(record: Record) -> bytes:
@@ -62,14 +49,9 @@ def unframe(line: bytes) -> Record | None:
     if line[:9] != b"%08x " % crc32(body):
         return None
     try:
-        stored = DECODER.decode(body)
+        return DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return Record(stored.v, stored.segment, plain(stored.begin), plain(stored.end))
-
-
-def plain(stored: StoredCall | None) -> Call | None:
-    return stored and Call(**msgspec.structs.asdict(stored))
 
 
 def readable(call: Call | None) -> Call | None:

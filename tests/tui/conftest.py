@@ -161,7 +161,7 @@ def sample_answers() -> dict[str, Any]:
     """What a gateway with a little of everything answers."""
     detail = {**SAMPLE["calls"][0], **SAMPLE["detail"]}
     return {
-        "GET /": {"name": "gatekeeper", "version": "0.1.0", "mode": "sandbox"},
+        "GET /": {"name": "gatekeeper", "version": "0.1.0", "mode": "open", "sandbox": True},
         "GET /calls": {"calls": SAMPLE["calls"][::-1], "next_cursor": None},
         **{
             f"GET /calls/{call['id']}": {**call, "cost": {"lines": [], "notes": []}}

@@ -186,7 +186,7 @@ def test_keys_are_filtered_by_text(play, sample):
     async def script(stage):
         await opened(stage)
         await stage.press("slash", *"bot", "enter")
-        await stage.sees("1 keys")
+        await stage.sees("1 key")
         await stage.press("slash", *"x", "enter")
         await stage.sees("No key has this text")
         await stage.press("d")

@@ -171,6 +171,9 @@ def test_a_filter_that_is_none_is_pointed_at(play, sample):
         pointer, typed = lines_of(stage, "no field nofield")[0], lines_of(stage, "/ tag:eval nofield")[0]
         assert typed[pointer.index("^")] == "n"
         await stage.sees("6 calls")
+        await stage.resize(60, 24)
+        await stage.press("enter")
+        await stage.sees("key, model, tag")
         await stage.press("escape")
         await stage.misses("no field nofield")
         await stage.misses("tag:eval nofield")
@@ -266,10 +269,22 @@ def test_the_first_command_can_be_copied(play, empty, mode, key):
         await stage.press("m")
         await stage.sees("There is no call under the cursor.")
         stage.gateway.publish("call.finished", FINISHED)
-        await stage.sees("1 calls")
+        await stage.sees("1 call ")
         await stage.misses("No calls yet")
 
     play(script, {**empty(), "GET /": {"mode": mode}})
+
+
+def test_calls_that_are_lent_out_are_told(play, sample):
+    async def script(stage):
+        await stage.sees("older ones lent out · 6 calls")
+        await stage.press("3")
+        await stage.sees("older calls are missing: another program has the analytics file")
+
+    answers = sample()
+    answers["GET /calls"]["partial"] = True
+    sums = answers["GET /spend"]
+    play(script, {**answers, "GET /spend": lambda request: {**sums(request), "partial": True}})
 
 
 def test_a_ledger_that_cannot_be_read(play, sample):
@@ -315,6 +330,7 @@ def test_a_running_call_that_the_gateway_forgot_goes(play, sample):
         await stage.sees("7 calls")
         stage.gateway.publish("gap", {"missed": 1204})
         await stage.sees("┄┄ 1,204 events of the stream were missed here")
+        stage.gateway.publish("gap", {"missed": None})
         await stage.sees("6 calls")
         await stage.misses("checkout us")
 

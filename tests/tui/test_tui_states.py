@@ -9,12 +9,15 @@ import pytest
 
 from tui import filters
 from tui.call_columns import call_columns, cost_cell
+from tui.call_text import call_text, timing
 from tui.columns import Column, cells, fit, heads, padded
-from tui.documents import Call, Key, Spend, SpendRow
+from tui.documents import Call, CallDetail, Cost, Key, Spend, SpendRow
+from tui.format import counted
 from tui.key_columns import key_columns
 from tui.spend_columns import spend_columns
 from tui.spending import Picture, Question
 from tui.states import OUTCOMES, Tone, call_state, key_state
+from tui.theme import lines
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 
@@ -84,6 +87,9 @@ def test_an_unknown_cost_is_never_nothing(cost, outcome, shown):
         ("tag", "checkout", "tag:checkout"),
         ("tag", None, "-tag:*"),
         ("tag", "a, b", 'tag:"a, b"'),
+        ("key", "eval*", 'key:"eval*"'),
+        ("tag", "-x:y", 'tag:"-x:y"'),
+        ("model", "gemini-2.5-flash", "model:gemini-2.5-flash"),
         ("user", 'o"neil', 'user:"o\\"neil"'),
         ("user", "", 'user:""'),
     ],
@@ -150,3 +156,38 @@ def test_columns_fill_the_screen_and_do_not_run_over(width):
     )
     for columns in layouts:
         assert sum(fit(columns, width - 1)) + len(columns) - 1 == width - 1
+
+
+def test_what_others_wrote_commands_no_terminal():
+    assert padded("a\x1b]52;c;x\x07\u202eb\n", 14, right=False) == "a·]52;c;x··b· "
+    call = CallDetail(id="x", outcome="ok", tags=("\x1b[2J",), user_agent="curl\x9b31m")
+    assert not any(control in lines(call_text(call, 80, NOW)).plain for control in ("\x1b", "\x9b"))
+
+
+def test_an_unknown_cost_is_said_in_words():
+    call = CallDetail(id="x", outcome="ok", status=200, cost=Cost(notes="no price for gemini-9-ultra"))
+    text = lines(call_text(call, 80, NOW)).plain
+    assert "?  nobody knows: no price is known" in text
+    assert "no price for gemini-9-ultra" in text
+
+
+@pytest.mark.parametrize(
+    ("times", "bar"),
+    [
+        ((100.0, 50.0, 25.0), "▓" * 18 + "░" * 18 + "█" * 36),
+        ((100.0, 100.0, 0.0), "░" * 73),
+        ((0.0, 0.0, 0.0), ""),
+        ((100.0, None, None), None),
+        ((None, None, None), None),
+    ],
+)
+def test_the_timing_bar_has_each_phase_by_its_share(times, bar):
+    total, first, own = times
+    call = CallDetail(id="x", outcome="ok", duration_ms=total, first_byte_ms=first, gateway_ms=own)
+    drawn = [line.strip() for line in lines(timing(call, 80)).plain.split("\n")]
+    assert (drawn[0] if len(drawn) > 1 else None) == bar
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 calls"), (1, "1 call"), (14_203, "14,203 calls")])
+def test_counted(number, said):
+    assert counted(number, "call") == said

@@ -21,7 +21,7 @@ from tui.messages import ShowCalls
 from tui.session import Session
 from tui.shell import Shell
 from tui.states import Tone
-from tui.theme import lines
+from tui.theme import lines, told
 from tui.widgets.footer import Footer
 
 AGAIN_SECONDS = 1.0
@@ -77,7 +77,7 @@ class CallScreen(Screen[None]):
         if self._call:
             self.query_one(Footer).say(f"✗ {error}", Tone.ERROR)
         else:
-            self.query_one(Static).update(Content.styled(f"✗ {error}", "$error"))
+            self.query_one(Static).update(told(f"✗ {error}", Tone.ERROR))
 
     def _tell(self, call: CallDetail) -> None:
         width = max(self.size.width - 2, 1)

@@ -12,6 +12,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui.format import harmless
+from tui.theme import told
+
 T = TypeVar("T")
 
 
@@ -40,7 +43,7 @@ class Dialog(ModalScreen[T]):
 
     def refuse(self, text: str) -> None:
         """Says what is wrong, and stays."""
-        self.query_one(".fault", Static).update(Content(f"✗ {text}"))
+        self.query_one(".fault", Static).update(told(f"✗ {text}"))
         self.add_class("-faulty")
 
 
@@ -65,8 +68,8 @@ class Confirm(Dialog[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(Content(self._question), classes="title")
-            yield Static(Content(self._consequence))
+            yield Static(told(self._question), classes="title")
+            yield Static(told(self._consequence))
             yield Static(key_help(y="yes", esc="no"), classes="keys")
 
 
@@ -85,9 +88,9 @@ class TypeToConfirm(Dialog[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(Content(self._question), classes="title")
-            yield Static(Content(self._consequence))
-            yield Static(Content.assemble("Type ", (self._expected, "bold"), " to confirm:"))
+            yield Static(told(self._question), classes="title")
+            yield Static(told(self._consequence))
+            yield Static(Content.assemble("Type ", (harmless(self._expected), "bold"), " to confirm:"))
             yield Input()
             yield Static(classes="fault")
             yield Static(key_help(enter="delete", esc="cancel"), classes="keys")

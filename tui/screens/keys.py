@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
+from tui import format  # noqa: A004 - the room's word for it
 from tui.documents import Key, Keys
 from tui.errors import ApiError, Refused
 from tui.filters import term
@@ -21,6 +22,7 @@ from tui.screens.new_key import NewKeyDialog, SecretDialog
 from tui.screens.place import Place
 from tui.session import Session
 from tui.states import Tone
+from tui.theme import told
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.table import Table
 
@@ -84,14 +86,14 @@ class KeysScreen(Place):
         if self._loaded:
             self.fault(error)
         else:
-            self._tell(Content.styled(f"✗ {error}", "$error"))
+            self._tell(told(f"✗ {error}", Tone.ERROR))
 
     def _show(self, q: str, page: Keys) -> None:
         self._q, self._loaded = q, True
         self.query_one(FilterLine).settle(q)
         self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
         more = "first " if page.next_cursor else ""
-        self.query_one(FilterLine).find(f"{more}{len(page.keys):,} keys")
+        self.query_one(FilterLine).find(more + format.counted(len(page.keys), "key"))
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
         none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " makes one")
         self._tell(Content(found) if q else none)

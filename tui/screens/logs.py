@@ -20,6 +20,7 @@ from tui.screens.call import CallScreen
 from tui.screens.place import Place
 from tui.session import Session
 from tui.states import Tone
+from tui.theme import told
 from tui.welcome import curl, welcome
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.log import CAPACITY, LogView
@@ -57,6 +58,7 @@ class LogsScreen(Place):
         self._q = ""
         self._older: str | None = None
         self._loaded = False
+        self._partial = False
         self._error: ApiError | None = None
         self._in_flight = 0
         self._lost_at: datetime | None = None
@@ -123,9 +125,13 @@ class LogsScreen(Place):
             self._q = q
             self.log_view.clear()
             self._follow()
-        self._loaded, self._older = True, page.next_cursor
-        self.log_view.take(page.calls)
+        self._keep(page)
         self.log_view.focus()
+
+    def _keep(self, page: Calls) -> None:
+        """Takes in the newest page of what is looked at."""
+        self._loaded, self._older, self._partial = True, page.next_cursor, page.partial
+        self.log_view.take(page.calls)
 
     @on(LogView.WentPast)
     def _read_older(self) -> None:
@@ -165,9 +171,10 @@ class LogsScreen(Place):
         before = list(self.log_view.ring)
         try:
             page = (await self.session.client.calls(self._q or None, limit=PAGE)).value
-            if not self._loaded:
-                self._loaded, self._older = True, page.next_cursor
-            self.log_view.take(page.calls)
+            if self._loaded:
+                self.log_view.take(page.calls)
+            else:
+                self._keep(page)
             unsure = [line.call.id for line in before if line.call and line.in_flight]
             for call_id in unsure[-MOST_ASKED:]:
                 await self._ask(call_id)
@@ -193,21 +200,24 @@ class LogsScreen(Place):
     def _tell(self) -> None:
         """Brings all that is said about the log to what it holds."""
         log = self.log_view
+        lent = "older ones lent out · " if self._partial else ""
         more = "newest " if self._older else ""
-        self.filter_line.find(f"{more}{log.ring.calls:,} calls · {self._in_flight:,} in flight")
+        calls = format.counted(log.ring.calls, "call")
+        self.filter_line.find(f"{lent}{more}{calls} · {self._in_flight:,} in flight")
         self.query_one("#paused", Static).update(f"❚❚ paused  {log.unseen:,} new  (G follows)")
         self.set_class(not log.following, "-paused")
         self.set_class(not len(log.ring), "-empty")
         blank = self.query_one("#blank", Static)
         blank.set_class(not len(log.ring), "-told")
-        blank.update(self._nothing())
+        if not len(log.ring):
+            blank.update(self._nothing())
 
     def _nothing(self) -> Content:
         """What stands in the place of calls where there are none."""
         if self.session.trouble:
             return Content.styled("There is nothing to show until the gateway answers.", "dim")
         if self._error and not self._loaded:
-            return Content.styled(f"✗ {self._error}", "$error")
+            return told(f"✗ {self._error}", Tone.ERROR)
         if not self._loaded:
             return Content.styled("◌ reading the latest calls…", "$secondary")
         if self._q:

@@ -22,6 +22,7 @@ from tui.documents import NewKey
 from tui.errors import ApiError
 from tui.screens.dialog import Dialog, key_help
 from tui.shell import Shell
+from tui.theme import told
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -133,7 +134,7 @@ class SecretDialog(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(Content(f"The secret of {self._key.label}"), classes="title")
+            yield Static(told(f"The secret of {self._key.label}"), classes="title")
             yield Static(Content(self._key.key), classes="secret")
             yield Static(
                 Content("It is shown here and now only: the gateway keeps nothing that could tell it again.")

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tui import filters, format  # noqa: A004 - the room's word for it
 from tui.columns import Cell
-from tui.documents import SpendRow
+from tui.documents import Spend, SpendRow
 from tui.errors import ApiError, Refused
 from tui.messages import ShowCalls
 from tui.screens.place import Place
@@ -22,7 +22,7 @@ from tui.session import Session
 from tui.spend_columns import spend_columns
 from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, spent
 from tui.states import Tone
-from tui.theme import toned
+from tui.theme import told, toned
 from tui.widgets.bars import Bars
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.table import Table
@@ -46,8 +46,8 @@ class SpendScreen(Place):
     DEFAULT_CSS = """
     SpendScreen #question { height: 1; padding: 0 1; }
     SpendScreen Bars { height: 40%; min-height: 8; max-height: 20; border-bottom: solid $border; }
-    SpendScreen #unpriced { height: 1; padding: 0 1; color: $warning; display: none; }
-    SpendScreen #unpriced.-told { display: block; }
+    SpendScreen #warning { height: 1; padding: 0 1; color: $warning; display: none; }
+    SpendScreen #warning.-told { display: block; }
     SpendScreen.-empty Bars, SpendScreen.-empty Table { display: none; }
     """
 
@@ -63,7 +63,7 @@ class SpendScreen(Place):
         yield Static(id="blank", classes="blank")
         yield Bars()
         yield self.table
-        yield Static(id="unpriced")
+        yield Static(id="warning")
 
     def on_mount(self) -> None:
         self.table.focus()
@@ -100,7 +100,7 @@ class SpendScreen(Place):
 
     def _cannot(self, error: ApiError) -> None:
         if self._picture is None:
-            self._tell(Content.styled(f"✗ {error}", "$error"))
+            self._tell(told(f"✗ {error}", Tone.ERROR))
         else:
             self.fault(error)
 
@@ -109,20 +109,19 @@ class SpendScreen(Place):
         self.query_one(FilterLine).settle(picture.question.q)
         self.query_one(Bars).chart = picture.chart()
         self.table.show(picture.rows, lambda width: spend_columns(picture, width))
-        found = format.count(picture.ranking.total.calls)
-        self.query_one(FilterLine).find(f"{found} calls")
-        self._warn(picture.ranking.total.unpriced_calls)
+        self.query_one(FilterLine).find(format.counted(picture.ranking.total.calls, "call"))
+        self._warn(picture)
         self._tell(
             Content(
                 "Nothing was called in this time." + (" esc clears the filter" if picture.question.q else "")
             )
         )
 
-    def _warn(self, unpriced: int) -> None:
-        line = self.query_one("#unpriced", Static)
-        calls = "1 call has" if unpriced == 1 else f"{unpriced:,} calls have"
-        line.update(f"? {calls} no known price and are in no sum: u shows them")
-        line.set_class(unpriced > 0, "-told")
+    def _warn(self, picture: Picture) -> None:
+        line = self.query_one("#warning", Static)
+        warnings = list(shortcomings(picture.ranking))
+        line.update("   ".join(warnings))
+        line.set_class(bool(warnings), "-told")
 
     def _tell(self, otherwise: Content) -> None:
         """The question on top, and what to say where there is nothing to draw."""
@@ -199,6 +198,15 @@ def sums(picture: Picture | None) -> Iterator[list[Cell]]:
         yield [*least, (f"{compared} to the {span} before", Tone.FAINT)]
         yield [*least, (compared, Tone.FAINT)]
     yield least
+
+
+def shortcomings(ranking: Spend) -> Iterator[str]:
+    """What the sums leave out."""
+    if ranking.partial:
+        yield "? older calls are missing: another program has the analytics file"
+    if ranking.total.unpriced_calls:
+        calls = format.counted(ranking.total.unpriced_calls, "call")
+        yield f"? {calls} without a known price, in no sum: u shows them"
 
 
 def length(cells: list[Cell]) -> int:

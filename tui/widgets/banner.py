@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from textual.content import Content
 from textual.widgets import Static
 
 from tui.states import Tone
-from tui.theme import STYLES
+from tui.theme import told
 
 
 class Banner(Static):
@@ -23,7 +22,7 @@ class Banner(Static):
 
     def tell(self, text: str) -> None:
         """Shows a fault, until `clear`."""
-        self.update(Content.styled(f"✗ {text}", STYLES[Tone.ERROR]))
+        self.update(told(f"✗ {text}", Tone.ERROR))
         self.add_class("-told")
 
     def clear(self) -> None:

@@ -16,7 +16,7 @@ from tui import format  # noqa: A004 - the room's word for it
 # Okabe and Ito's.
 TEXTURES = ("█", "▓", "▒", "░")
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "dim")
-AXIS = 8
+AXIS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,15 @@ def ceiling(largest: Decimal) -> Decimal:
 def scale_mark(row: int, rows: int, top: Decimal) -> str:
     """What stands left of a row: the amount that its upper edge, or the middle of the chart, means."""
     if row == rows - 1:
-        return f"{format.round_money(top)} ┤".rjust(AXIS)
+        return f"{round_number(top)} ┤".rjust(AXIS)
     if rows >= 5 and rows % 2 == 0 and row == rows // 2 - 1:
-        return f"{format.round_money(top / 2)} ┤".rjust(AXIS)
+        return f"{round_number(top / 2)} ┤".rjust(AXIS)
     return "│".rjust(AXIS)
+
+
+def round_number(amount: Decimal) -> str:
+    """Dollars of one or two digits, without the places that say nothing: `$80`, `$0.004`."""
+    return f"${amount.normalize():,f}"
 
 
 def cell(level: str, owner: int, step: int) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label
 
 from tui.errors import Problem
+from tui.format import harmless
 
 
 class FilterLine(Widget):
@@ -30,7 +31,7 @@ class FilterLine(Widget):
     FilterLine Label { width: auto; }
     FilterLine #slash { color: $accent; text-style: bold; padding: 0 1 0 0; }
     FilterLine #found { text-style: dim; padding: 0 0 0 2; }
-    FilterLine #fault { color: $error; display: none; }
+    FilterLine #fault { width: 1fr; color: $error; display: none; }
     FilterLine.-faulty #fault { display: block; }
     FilterLine Input, FilterLine Input:focus {
         width: 1fr;
@@ -88,8 +89,10 @@ class FilterLine(Widget):
 
     def refuse(self, problem: Problem, message: str) -> None:
         """Shows what is wrong with the text, under the column where it is."""
+        fault = self.query_one("#fault", Label)
         pointer = " " * (problem.column + 1) + "^ " if problem.column else "  "
-        self.query_one("#fault", Label).update(pointer + message)
+        fits = len(pointer) + len(message) <= self.content_size.width
+        fault.update(pointer + ("" if fits else "\n  ") + harmless(message))
         self.add_class("-faulty")
         self.open()
 

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.states import Tone
-from tui.theme import STYLES
+from tui.theme import STYLES, told
 from tui.widgets.clicks import Keyed, clickable
 
 NOTE_SECONDS = 5
@@ -57,8 +57,7 @@ class Footer(Keyed):
 
     def render(self) -> RenderResult:
         if self.note:
-            text, tone = self.note
-            return Content.styled(text, STYLES[tone])
+            return told(*self.note)
         right = key_line(self._keys(of_app=True))
         room = self.content_size.width - right.cell_length - 2
         left = key_line(self._keys(of_app=False), room)

@@ -107,8 +107,8 @@ class LogView(Rows):
             match event:
                 case CallStarted() | CallFinished():
                     self.ring.add((event.value,))
-                case StreamGap():
-                    self.ring.mark(f"{event.value.missed:,} events of the stream were missed here")
+                case StreamGap(value=gap) if gap.missed:
+                    self.ring.mark(f"{gap.missed:,} events of the stream were missed here")
                 case _:
                     pass
 
