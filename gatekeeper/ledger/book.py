@@ -17,8 +17,8 @@ from gatekeeper.ledger.live import Live
 
 log = structlog.get_logger()
 
-SYNC = 0.075  # seconds between two group syncs
-CONSUME = 1.0  # seconds between two rounds of the consumers
+SYNC = 0.1  # seconds between two group syncs
+CONSUME = 2.5  # seconds between two rounds of the consumers; memory knows a key's spend at once
 BATCH = 2000  # calls
 
 

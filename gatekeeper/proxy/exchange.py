@@ -81,7 +81,7 @@ class Exchange:
         names = frozenset(name for name, _ in self.headers)
         self.route = route(call.method, self.path, self.credential.query, names)
         call.action, call.model, call.stream = self.route.action, self.route.model, self.route.stream
-        call.tags, call.user_id = tags(self.headers, ()), end_user(self.headers)
+        call.tags, call.user_id = tags(self.headers), end_user(self.headers)
         agent = value_of(self.headers, b"user-agent")
         call.user_agent = agent.decode("utf-8", "replace") if agent else None
         call.trace_id = trace_id(self.headers)
@@ -94,7 +94,8 @@ class Exchange:
         self.call.key_id, self.call.key_alias, self.key = identity
         if self.key is not None:
             record = self.key.record
-            self.call.tags = tags(self.headers, record.tags)
+            if record.tags:
+                self.call.tags = tags(self.headers, record.tags)
             self.call.user_id = self.call.user_id or record.user_id
 
     def admit(self) -> None:

@@ -84,7 +84,7 @@ def downstream_headers(headers: Iterable[tuple[bytes, bytes]], call_id: str) -> 
     return kept
 
 
-def tags(headers: Headers, of_key: Iterable[str]) -> list[str]:
+def tags(headers: Headers, of_key: Iterable[str] = ()) -> list[str]:
     """The key's tags, then those of the request: trimmed, without doubles, order kept, read as UTF-8."""
     values = [value.decode("utf-8", "replace") for name, value in headers if name in TAGS]
     texts = [*of_key, *(text.strip() for value in values for text in value.split(","))]
