@@ -34,7 +34,7 @@ def test_the_digits_go_to_the_screens_and_1_and_5_nowhere(play):
     play(script)
 
 
-def test_help_names_the_keys_and_the_signs(play, golden):
+def test_help_the_palette_and_quitting(play, golden):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("question_mark")
@@ -46,30 +46,16 @@ def test_help_names_the_keys_and_the_signs(play, golden):
         await stage.sees("delete")
         await stage.press("q")
         await stage.sees("5 keys")
-
-    play(script, size=(120, 40))
-
-
-def test_the_palette_has_every_key(play):
-    async def script(stage):
-        await stage.sees("6 calls")
         await stage.press("ctrl+p")
         await stage.until(lambda: stage.app.screen.query("CommandInput"), "the palette")
         await stage.press(*"spend by")
         await stage.sees("Spend by tag")
         await stage.press("down", "enter")
         await stage.sees("Spend by tag · last 30 days")
-
-    play(script)
-
-
-def test_q_quits(play):
-    async def script(stage):
-        await stage.sees("6 calls")
         await stage.press("q")
         await stage.until(lambda: not stage.app.is_running, "it to quit")
 
-    play(script)
+    play(script, size=(120, 40))
 
 
 def test_the_master_key_is_asked_for_and_never_shown(gateway):

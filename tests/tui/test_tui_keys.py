@@ -97,37 +97,27 @@ def test_a_refused_key_stays_in_its_dialog(play, sample):
     play(script, {**sample(), "POST /key/generate": refusal})
 
 
-def test_blocking_asks_first(play, sample):
+def test_blocking_and_unblocking_ask_first(play, sample):
     async def script(stage):
         await opened(stage)
-        await stage.press("b")
-        await stage.sees("Block web-frontend?")
-        await stage.press("n")
-        await stage.misses("Block web-frontend?")
-        await stage.press("b")
-        await stage.sees("Block web-frontend?")
-        await stage.press("escape")
-        await stage.misses("Block web-frontend?")
+        for refusal in ("n", "escape"):
+            await stage.press("b")
+            await stage.sees("Block web-frontend?")
+            await stage.press(refusal)
+            await stage.misses("Block web-frontend?")
         assert posted(stage, "/key/block") == []
         await stage.press("b")
         await stage.sees("Block web-frontend?")
         await stage.press("y")
         await stage.sees("✓ web-frontend is blocked")
         assert posted(stage, "/key/block") == [{"key": "0193f000-0000-7000-8000-000000000001"}]
-
-    play(script, {**sample(), "POST /key/block": {}})
-
-
-def test_a_blocked_key_is_unblocked(play, sample):
-    async def script(stage):
-        await opened(stage)
         await stage.press("j", "j", "j", "b")
         await stage.sees("Unblock old-script?")
         await stage.press("y")
         await stage.sees("✓ old-script is unblocked")
         assert posted(stage, "/key/unblock") == [{"key": "0193f000-0000-7000-8000-000000000004"}]
 
-    play(script, {**sample(), "POST /key/unblock": {}})
+    play(script, {**sample(), "POST /key/block": {}, "POST /key/unblock": {}})
 
 
 def test_deleting_takes_the_alias(play, sample):
@@ -144,34 +134,31 @@ def test_deleting_takes_the_alias(play, sample):
     play(script, {**sample(), "POST /key/delete": {}})
 
 
-def test_what_cannot_be_done_says_why(play, sample):
+def test_what_cannot_be_done_says_why_and_what_was_read_stays(play, sample):
     async def script(stage):
         await opened(stage)
         await stage.press("b")
         await stage.sees("Block web-frontend?")
         await stage.press("y")
         await stage.sees("✗ No key is called so.")
+        stage.gateway.answers["GET /key/list"] = (500, {"detail": "The store is locked."})
+        await stage.press("2", "4")
+        await stage.sees("The store is locked.")
+        await stage.sees("old-script")
 
     play(script, {**sample(), "POST /key/block": (404, {"detail": "No key is called so."})})
 
 
-def test_a_key_leads_to_its_calls_and_back(play):
-    async def script(stage):
-        await opened(stage)
-        await stage.press("j", "enter")
-        await stage.sees("/ key:nightly-eval ")
-        await stage.press("escape")
-        await stage.sees("old-script")
-
-    play(script)
-
-
-def test_ids_are_copied(play):
+def test_a_key_has_its_id_copied_and_leads_to_its_calls_and_back(play):
     async def script(stage):
         await opened(stage)
         await stage.press("y")
         await stage.sees("✓ id of web-frontend copied")
         assert stage.app.clipboard == "0193f000-0000-7000-8000-000000000001"
+        await stage.press("j", "enter")
+        await stage.sees("/ key:nightly-eval ")
+        await stage.press("escape")
+        await stage.sees("old-script")
 
     play(script)
 
@@ -195,17 +182,6 @@ def test_keys_are_filtered_by_text(play, sample):
         await stage.sees("5 keys")
 
     play(script, {**sample(), "GET /key/list": found})
-
-
-def test_the_keys_that_were_read_stay(play):
-    async def script(stage):
-        await opened(stage)
-        stage.gateway.answers["GET /key/list"] = (500, {"detail": "The store is locked."})
-        await stage.press("2", "4")
-        await stage.sees("The store is locked.")
-        await stage.sees("old-script")
-
-    play(script)
 
 
 def test_no_secret_is_written_over_a_file(tmp_path):

@@ -66,23 +66,18 @@ def test_the_cursor_moves_and_following_pauses(play, sample):
         await stage.press("G")
         await stage.misses("paused")
         assert "checkout us" in marked(stage)
-
-    play(script, {**sample(), "GET /calls": {"calls": many(60), "next_cursor": None}}, size=(120, 24))
-
-
-def test_f_pauses_and_follows(play):
-    async def script(stage):
-        await stage.sees("6 calls")
         await stage.press("f")
         await stage.sees("❚❚ paused")
-        stage.gateway.publish("call.finished", FINISHED)
+        stage.gateway.publish(
+            "call.finished", {**FINISHED, "id": f"{FINISHED['id'][:-1]}9", "tags": ["later"]}
+        )
         await stage.sees("1 new")
-        assert "checkout us" not in marked(stage)
+        assert "checkout us" in marked(stage)
         await stage.press("f")
         await stage.misses("paused")
-        assert "checkout us" in marked(stage)
+        assert "later" in marked(stage)
 
-    play(script)
+    play(script, {**sample(), "GET /calls": {"calls": many(60), "next_cursor": None}}, size=(120, 24))
 
 
 def test_the_wheel_pauses_and_follows(play, sample):
@@ -183,9 +178,12 @@ def test_a_filter_that_is_none_is_pointed_at(play, sample):
     play(script, {**sample(), "GET /calls": filtered})
 
 
-def test_more_like_this(play, sample):
+def test_ids_are_copied_and_calls_like_one_are_found(play):
     async def script(stage):
         await stage.sees("6 calls")
+        await stage.press("y")
+        await stage.sees("✓ id 0193f2c4…0006 copied to the clipboard")
+        assert stage.app.clipboard == CALLS[-1]["id"]
         await stage.press("g", "j", "j", "m")
         await stage.sees("/ key:web-frontend model:gemini-2.5-flash outcome:upstream_error")
         await stage.press("escape")
@@ -211,25 +209,17 @@ def test_a_call_in_full(play):
         await stage.press("y")
         await stage.sees("✓ id copied")
         assert stage.app.clipboard == CALLS[0]["id"]
-        await stage.press("escape")
-        await stage.sees("6 calls")
-
-    play(script, size=(120, 40))
-
-
-def test_a_long_call_scrolls(play):
-    async def script(stage):
-        await stage.sees("6 calls")
-        await stage.press("g", "enter")
-        await stage.sees("tokens")
+        await stage.resize(80, 24)
         await stage.press("G")
         await stage.sees("Google key 1")
         await stage.press("k", "g")
         await stage.sees(CALLS[0]["id"])
         await stage.press("j", "j")
         await stage.misses(CALLS[0]["id"])
+        await stage.press("escape")
+        await stage.sees("6 calls")
 
-    play(script, size=(80, 24))
+    play(script, size=(120, 40))
 
 
 def test_an_open_call_is_read_again_until_it_ends(play, sample):
@@ -246,16 +236,6 @@ def test_an_open_call_is_read_again_until_it_ends(play, sample):
         await stage.sees("$0.500000000000")
 
     play(script, answers)
-
-
-def test_ids_are_copied(play):
-    async def script(stage):
-        await stage.sees("6 calls")
-        await stage.press("y")
-        await stage.sees("✓ id 0193f2c4…0006 copied to the clipboard")
-        assert stage.app.clipboard == CALLS[-1]["id"]
-
-    play(script)
 
 
 @pytest.mark.parametrize(("mode", "key"), [("open", "anything"), ("master key", "YOUR_KEY")])

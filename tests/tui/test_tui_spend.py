@@ -26,19 +26,13 @@ async def opened(stage):
     await stage.sees("total $1,204")
 
 
-def test_four_questions_make_the_picture(play):
+def test_questions_groups_and_ranges(play):
     async def script(stage):
         await opened(stage)
         since = "2026-10-26T00:00:00Z"
         before = "2026-09-26T10:52:28Z"
         assert sorted(asked(stage)) == [("day", since), ("day,tag", since), ("none", before), ("tag", since)]
-
-    play(script)
-
-
-def test_groups_and_ranges(play):
-    async def script(stage):
-        await opened(stage)
+        await stage.press("j", "j", "j")
         for key, group in (("b", "model"), ("b", "key"), ("b", "user"), ("b", "tag"), ("B", "user")):
             await stage.press(key)
             await stage.sees(f"Spend by {group} · last 30 days")
@@ -49,16 +43,6 @@ def test_groups_and_ranges(play):
         await stage.press("left_square_bracket", "left_square_bracket")
         await stage.sees("last 24 hours · per hour")
         assert ("hour,user", "2026-11-23T14:00:00Z") in asked(stage)
-
-    play(script)
-
-
-def test_the_cursor_stays_on_its_group(play):
-    async def script(stage):
-        await opened(stage)
-        await stage.press("j", "j", "j")
-        await stage.press("right_square_bracket")
-        await stage.sees("last 90 days")
         assert any(line.startswith("▶(none)") for line in stage.text().splitlines())
 
     play(script)

@@ -47,9 +47,7 @@ class LogsScreen(Place):
         padding: 0 1;
         text-align: right;
         color: $secondary;
-        display: none;
     }
-    LogsScreen.-paused #paused { display: block; }
     LogsScreen.-empty LogView { display: none; }
     """
 
@@ -204,8 +202,8 @@ class LogsScreen(Place):
         more = "newest " if self._older else ""
         calls = format.counted(log.ring.calls, "call")
         self.filter_line.find(f"{lent}{more}{calls} · {self._in_flight:,} in flight")
-        self.query_one("#paused", Static).update(f"❚❚ paused  {log.unseen:,} new  (G follows)")
-        self.set_class(not log.following, "-paused")
+        paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
+        self.query_one("#paused", Static).update(paused)
         self.set_class(not len(log.ring), "-empty")
         blank = self.query_one("#blank", Static)
         blank.set_class(not len(log.ring), "-told")
