@@ -37,6 +37,8 @@ async def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path) ->
             assert '"error"' not in said, line
 
 
-@pytest.mark.parametrize("wanted", ["curl ", "keys create", "keys list", "keys block", "spend", "calls list", "sql"])
+@pytest.mark.parametrize(
+    "wanted", ["curl ", "keys create", "keys list", "keys block", "spend", "calls", "sql"]
+)
 def test_nothing_was_overlooked(wanted: str) -> None:
     assert any(wanted in line for line in commands())
