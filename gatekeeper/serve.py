@@ -14,7 +14,6 @@ from pathlib import Path
 import structlog
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve  # pyright: ignore[reportUnknownVariableType]
 
 from gatekeeper import banner
 from gatekeeper.admin.gateway import Gateway
@@ -23,6 +22,7 @@ from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.store import SqliteKeyStore, StoreError
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
+from gatekeeper.listen import listen
 from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.prices import load_catalogue
 from gatekeeper.proxy.door import Proxy
@@ -123,14 +123,8 @@ async def run(settings: Settings, listener: socket.socket) -> None:
             banner.show(settings, listener.getsockname())
             gc.collect()
             gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
-            await listen(gateway, listener, stop)
+            await listen(Gatekeeper(gateway), server_config(), listener, stop)
             nursery.cancel_scope.cancel()
-
-
-async def listen(gateway: Gateway, listener: socket.socket, stop: trio.Event) -> None:
-    """Hypercorn, from now until `stop` and the end of the last call after it."""
-    config = server_config(listener)
-    await hypercorn_serve(Gatekeeper(gateway), config, shutdown_trigger=stop.wait)
 
 
 @asynccontextmanager
@@ -171,10 +165,8 @@ async def open_upstream(settings: Settings, nursery: trio.Nursery) -> Upstream:
     return Upstream(url, connect_timeout=settings.connect_timeout)
 
 
-def server_config(listener: socket.socket) -> Config:
+def server_config() -> Config:
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]  # Hypercorn closes it: whoever connects then is refused
-    config.backlog = BACKLOG
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = sys.maxsize
     config.h11_max_incomplete_size = 256 * 1024  # the proxy's own limit is lower, and answers

@@ -69,9 +69,9 @@ class Ledger:
 
     def recover(self) -> None:
         """Calls that a killed process left open become rows with the outcome `interrupted`."""
-        interrupted = self.journal.recover()
-        if interrupted:
+        if interrupted := self.journal.recover():
             log.warning("calls_interrupted_by_an_earlier_stop", calls=len(interrupted))
+        if self.journal.inherited:  # else there is no need for DuckDB and its memory yet
             self.desk.wake()
 
     async def run(self) -> None:

@@ -46,7 +46,7 @@ class Desk:
         self._one = trio.CapacityLimiter(1)
         self._busy_at = trio.current_time()
         self._lent_until = 0.0
-        self._news = True
+        self._news = False
         self.watermark: Position | None = None
         self.fault: str | None = None
 

@@ -61,6 +61,15 @@ class Journal:
         """The present trouble with the disk, for readiness; None again once everything is durable."""
 
     @property
+    def inherited(self) -> bool:
+        """Whether earlier processes left calls that some consumer may lack."""
+        return any(
+            record is None or record.end is not None or record.begin is not None
+            for number in self._old
+            for _, record in records(self._folder, number)
+        )
+
+    @property
     def full(self) -> bool:
         """Whether too many lines wait in memory: refuse new calls. Ends are kept all the same."""
         return len(self._backlog) >= self._backlog_limit

@@ -7,8 +7,8 @@ import socket
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve  # pyright: ignore[reportUnknownVariableType] - its WSGI half is untyped
 
+from gatekeeper.listen import listen
 from gatekeeper.sandbox.app import Sandbox
 
 BACKLOG = 4096  # Hypercorn's 100 makes hundreds of clients that come at once wait for seconds
@@ -26,12 +26,12 @@ async def serve_sandbox(
 ) -> None:
     """Serves until cancelled; reports the port, which for `port` 0 is any free one, as soon as clients can
     connect. Raises OSError if the address cannot be had."""
-    listener = listen(host, port)
+    listener = bound(host, port)
     task_status.started(listener.getsockname()[1])
-    await serve(Sandbox(pace=pace), settings(listener), mode="asgi")
+    await listen(Sandbox(pace=pace), settings(), listener, trio.Event())
 
 
-def listen(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
     """Bound here and not by Hypercorn, whose nurseries would wrap a refusal in groups of exceptions."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -39,11 +39,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def settings(listener: socket.socket) -> Config:
-    """Hypercorn's, which takes the socket over. Faults of the sandbox go to the log `gatekeeper.sandbox`."""
+def settings() -> Config:
+    """Hypercorn's. Faults of the sandbox go to the log `gatekeeper.sandbox`."""
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.backlog = BACKLOG
     config.errorlog = logging.getLogger("gatekeeper.sandbox")
     config.include_server_header = False
     config.keep_alive_timeout = IDLE_SECONDS

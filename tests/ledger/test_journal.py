@@ -738,3 +738,14 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
     left_open = [call_id for verb, call_id in said if verb == "begun" and int(call_id[2:]) % 3 == 0]
     assert len(left_open) >= 150
     assert {outcomes[call_id] for call_id in left_open} == {Outcome.INTERRUPTED}
+
+
+def test_what_is_inherited(tmp_path: Path) -> None:
+    first = Journal(tmp_path)
+    assert not first.inherited
+    first.close()
+    second = Journal(tmp_path)
+    assert not second.inherited, "a header is nothing to tell"
+    second.begin(Call(id="a", started_at=1, method="GET", path="/"))
+    second.close()
+    assert Journal(tmp_path).inherited

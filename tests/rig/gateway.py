@@ -12,8 +12,10 @@ import httpx2
 import trio
 
 from gatekeeper.admin.gateway import Gateway
+from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.serve import listen, opened
+from gatekeeper.listen import listen
+from gatekeeper.serve import opened, server_config
 from gatekeeper.settings import load
 
 GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
@@ -59,7 +61,7 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
         url = f"http://127.0.0.1:{port}"
         async with opened(settings) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
-            nursery.start_soon(listen, gateway, listener, stop)
+            nursery.start_soon(listen, Gatekeeper(gateway), server_config(), listener, stop)
             async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
                 yield Running(gateway, url, client)
             gateway.ledger.live.close()

