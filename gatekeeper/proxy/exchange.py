@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
@@ -54,6 +55,7 @@ class Exchange:
         self.takes_events = False  # whether an event may be added to the answer
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
+        self.asked: float | None = None  # on trio's clock, when the upstream's turn began
         self.relayed = False  # to its proper end
         self.deadline = math.inf  # on trio's clock; past it the watch ends the call as `overdue` says
         self.overdue: Ending | None = None
@@ -120,7 +122,7 @@ class Exchange:
         ending = self.ending
         if ending is None or isinstance(ending, ClientGone):
             return
-        with trio.move_on_after(FAREWELL):
+        with trio.move_on_after(FAREWELL), contextlib.suppress(ClientGone):
             if ending.refusal and not self.downstream.started:
                 await self.refuse(ending.refusal)
             elif ending.refusal and isinstance(ending, Cut) and self.takes_events:
@@ -128,17 +130,14 @@ class Exchange:
                 await self.downstream.finish()
 
     async def refuse(self, refusal: Refusal) -> None:
+        self.mark_first_byte()
+        await self.downstream.discard_body()
+        self.call.status = refusal.status
         body = error_body(refusal)
-        try:
-            await self.downstream.discard_body()
-            self.call.status = refusal.status
-            self.mark_first_byte(upstream_ms=0.0)
-            headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", self.call.id.encode())]
-            await self.downstream.start(refusal.status, headers)
-            await self.downstream.write(body)
-            await self.downstream.finish()
-        except ClientGone:
-            self.ending = self.ending or ClientGone()
+        headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", self.call.id.encode())]
+        await self.downstream.start(refusal.status, headers)
+        await self.downstream.write(body)
+        await self.downstream.finish()
 
     def settle(self) -> None:
         """Tokens, cost, the ledger's line and the key's spend, in one go without an await."""
@@ -155,7 +154,9 @@ class Exchange:
     def elapsed_ms(self) -> float:
         return round((perf_counter() - self.began) * 1000, 3)
 
-    def mark_first_byte(self, upstream_ms: float) -> None:
+    def mark_first_byte(self) -> None:
+        """The first byte goes to the client now; what passed since the upstream's turn began was its own."""
+        upstream_ms = 0.0 if self.asked is None else (trio.current_time() - self.asked) * 1000
         self.call.first_byte_ms = self.elapsed_ms()
         self.call.gateway_ms = round(max(0.0, self.call.first_byte_ms - upstream_ms), 3)
 

@@ -52,7 +52,6 @@ class Relay:
         self.settings = exchange.proxy.settings
         self.length = int(value_of(exchange.headers, b"content-length") or 0)
         self.chunked = exchange.downstream.length_is_open
-        self.asked = 0.0  # trio's clock, when the upstream's turn began
 
     async def run(self) -> None:
         self.exchange.expect(self.settings.read_timeout, ClientGone())
@@ -86,13 +85,14 @@ class Relay:
             raise unreachable(str(failure)) from None
 
     def await_answer(self) -> None:
-        self.asked = trio.current_time()
+        self.exchange.asked = trio.current_time()
         seconds = self.settings.first_byte_timeout
         self.exchange.expect(seconds, Unreachable(silent(seconds)))
 
     def died_idle(self, connection: Connection, death: Died) -> bool:
         """Whether nothing can have been answered, so that asking again charges nobody twice."""
-        return connection.reused and not death.answered and trio.current_time() - self.asked < IDLE_DEATH
+        waited = trio.current_time() - (self.exchange.asked or 0.0)
+        return connection.reused and not death.answered and waited < IDLE_DEATH
 
     async def attempt(self, connection: Connection, body: bytes) -> None:
         try:
@@ -144,11 +144,10 @@ class Relay:
     async def answer(self, connection: Connection) -> None:
         exchange, downstream = self.exchange, self.downstream
         head = await connection.head()
-        upstream_ms = (trio.current_time() - self.asked) * 1000
         self.meter(head)
         held = await self.held_error(connection) if head.status_code in ABOUT_A_KEY else []
         exchange.call.status = head.status_code
-        exchange.mark_first_byte(upstream_ms)
+        exchange.mark_first_byte()
         await downstream.start(head.status_code, downstream_headers(head.headers, exchange.call.id))
         for chunk in held:
             await downstream.write(chunk)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import trio
@@ -15,9 +14,8 @@ GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
 def sockets() -> int:
     """How many sockets this process has open."""
-    folder = Path("/proc/self/fd")
-    names = [os.readlink(folder / name) for name in os.listdir(folder) if (folder / name).is_symlink()]
-    return sum(name.startswith("socket:") for name in names)
+    entries = [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    return sum(str(entry.readlink()).startswith("socket:") for entry in entries)
 
 
 async def test_a_connection_ends_with_its_client(gateway: Running, google: StandIn) -> None:

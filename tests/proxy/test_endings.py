@@ -144,7 +144,9 @@ async def test_a_silent_upstream_is_given_up(
     async with running(tmp_path / "data", google.url, first_byte_timeout=0.3) as gateway:
         answer = await exchange(gateway.url, line, body=b"{}")
         assert (answer.status, reason_of(answer.body)) == (status, "GATEKEEPER_UPSTREAM_TIMEOUT")
-        assert (await gateway.row())["outcome"] == outcome
+        row = await gateway.row()
+        assert row["outcome"] == outcome
+        assert row["gateway_ms"] < 200 < row["first_byte_ms"], "the wait was the upstream's"
 
 
 async def test_a_stream_that_falls_silent_is_cut_with_an_error_event(google: StandIn, tmp_path: Path) -> None:
