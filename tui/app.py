@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import ClassVar
@@ -9,6 +10,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from tui.client import Client
@@ -22,7 +24,6 @@ from tui.screens.spend import SpendScreen
 from tui.session import LIVE, OFFLINE, Session, local_time
 from tui.shell import Shell
 from tui.theme import THEME
-from tui.widgets.footer import Footer
 
 # Keys of the toolkit that mean nothing here.
 TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
@@ -87,8 +88,8 @@ class GatekeeperApp(Shell):
 
     def _show_link(self) -> None:
         for place in self._places:
-            # One that is just opened, or on its way out, has no widgets to show it.
-            if place.query(Footer):
+            # One that is just opened, or on its way out, has not all of its widgets to show it.
+            with contextlib.suppress(NoMatches):
                 place.show_link()
 
     @work(exclusive=True)

@@ -115,6 +115,7 @@ async def test_an_idle_connection_that_died_is_replaced(gateway: Running, google
     for _ in range(2):
         assert (await exchange(gateway.url, GENERATE, body=b"{}")).status == 200
     assert [asked.connection for asked in google.asked] == [1, 1, 2]
+    await gateway.row(2)
     assert [row["outcome"] for row in await gateway.rows()] == ["ok", "ok"]
 
 
