@@ -8,6 +8,7 @@ in CLOSE-WAIT for 75 s; here none. All else is Hypercorn's.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 from functools import partial
@@ -26,16 +27,32 @@ class Peer(TCPServer):
     """A connection that ends with its client, and writes at once what can be written without waiting: a lock,
     a cancel scope and two checkpoints for each write cost more than the write."""
 
-    has_gone = False
+    idle_since = math.inf  # on trio's clock; for ever while it is busy
+
+    async def run(self) -> None:
+        self.idle_since = trio.current_time()
+        await super().run()
 
     async def _read_data(self) -> None:
         await super()._read_data()
-        self.has_gone = True
         await self.idle_task.stop()
 
+    async def _idle_timeout(self) -> None:
+        """One task for the connection's life, where Hypercorn starts and cancels one for each request."""
+        keep = self.config.keep_alive_timeout
+        while (wait := self.idle_since + keep - trio.current_time()) > 0:
+            with trio.move_on_after(min(wait, keep)):
+                await self.context.terminated.wait()
+                if self.idle_since == math.inf:
+                    return  # the protocol closes it after its answer
+                break
+        with trio.CancelScope(shield=True):
+            await self._initiate_server_close()
+
     async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, Updated) and self.has_gone:
-            return  # it would start to time its idleness again
+        if isinstance(event, Updated):
+            self.idle_since = trio.current_time() if event.idle else math.inf
+            return
         if isinstance(event, RawData):
             event = RawData(self._written_at_once(event.data))
             if not event.data:
