@@ -2,7 +2,8 @@
 
 Why not `hypercorn.trio.serve`: in 0.18 a connection whose client has hung up is held by the timer of its
 idleness until the keep-alive time is over. Measured: 900 streams on connections of their own left 708 sockets
-in CLOSE-WAIT for 75 s; here none. All else is Hypercorn's.
+in CLOSE-WAIT for 75 s; here none. Its timer for each request and what it does around each write cost as much
+as a third of a call (a unary call was 1.4 times the bare proxy's, and is 1.0). All else is Hypercorn's.
 """
 
 from __future__ import annotations

@@ -73,7 +73,6 @@ class KeyState(msgspec.Struct, kw_only=True, eq=False):
     window_start: int = 0
     budget_reset_at: int | None = None
     last_used_at: int | None = None
-    open_calls: int = 0
 
     @property
     def window(self) -> Window:
