@@ -108,7 +108,7 @@ def free(call: Call) -> str | None:
     return None
 
 
-def charges(call: Call) -> frozenset[str]:
+def charges(call: Call) -> dict[str, int | None]:
     """What the answer shows to have been used beside tokens, as the meter reads it."""
     tally = Tally()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:

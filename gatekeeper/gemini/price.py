@@ -14,8 +14,9 @@ Money is exact: quantity x price per token, in integers; neither line nor sum is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ UNIT = "per_1m_tokens"
 GENERATING = frozenset({"generateContent", "streamGenerateContent", "batchGenerateContent", "generateAnswer"})
 EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedContent"})
 BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
+NO_CHARGES: Mapping[str, int | None] = MappingProxyType({})
 FREE = frozenset({"countTokens"})  # billing FAQ: requests to count tokens are not billed
 
 
@@ -66,14 +68,14 @@ def quote(
     at: datetime,
     tier: str = "standard",
     action: str | None = None,
-    charges: Collection[str] = (),
+    charges: Mapping[str, int | None] = NO_CHARGES,
 ) -> Quote:
     """The cost of one call that Google answered with success, begun at `at` (an aware datetime).
 
     `tier` is what is known of the tier beside the usage: from the route or a header. `action` None takes
-    the call as what the model is for. `charges` names what the answer shows to have been used beside tokens,
-    as price components (`grounding_search_query`): none of them has a price here, so any leaves the cost
-    unknown. Never raises for a fault of the usage.
+    the call as what the model is for. `charges` says what the answer shows to have been used beside tokens,
+    and how often, as price components (`grounding_search_query`): none of them has a price here, so any
+    leaves the cost unknown. Never raises for a fault of the usage.
     """
     day = at.astimezone(UTC).date()
     named = (model_version or model).removeprefix("models/")
@@ -121,14 +123,15 @@ def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | N
         yield "the cached tokens have no modality; text of the prompt counts as cached first"
 
 
-def _check_kind(model: str, action: str | None, charges: Collection[str]) -> None:
+def _check_kind(model: str, action: str | None, charges: Mapping[str, int | None]) -> None:
     """Raises for a kind of call whose whole cost is not in its token counts."""
     if model.startswith("tunedModels/"):
         raise UnpricedError(f"{model} is a tuned model: those have no list price")
     if action is not None and action not in GENERATING | EMBEDDING:
         raise UnpricedError(f"calls of {action} are not priced by this version")
     if charges:
-        raise UnpricedError(f"the call also used {', '.join(sorted(charges))}, which has no price here")
+        used = ", ".join(f"{count or ''} {name}".strip() for name, count in sorted(charges.items()))
+        raise UnpricedError(f"the call also used {used}, which has no price here")
 
 
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:

@@ -11,6 +11,7 @@ asked for faster than the bytes can be searched for their names (measured from 0
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -69,8 +70,9 @@ class Reading(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
     """Of the last document with one; different ones of several candidates in their order, joined by `|`."""
     error: UpstreamError | None = None
-    charges: frozenset[str] = frozenset()
-    """What the answer shows to have been used beside tokens, as price components: usage does not tell."""
+    charges: dict[str, int | None] = {}
+    """What the answer shows to have been used beside tokens, as price components with their quantity (None:
+    it ran, and nothing says how often): usage does not tell."""
     complete: bool = False
     """Whether the body ended as its form demands. True as well where the form is none that is read."""
     truncated: bool = False
@@ -103,7 +105,7 @@ class Tally:
         self.model_version: str | None = None
         self.finish_reason: str | None = None
         self.error: UpstreamError | None = None
-        self.charges: frozenset[str] = frozenset()
+        self._searches: dict[str, set[str]] = {}
 
     def read(self, document: Document) -> bool:
         """False, with nothing taken from it, where the document is no answer in JSON. Never raises."""
@@ -121,11 +123,17 @@ class Tally:
             self.finish_reason = _finish_reason(answer.candidates) or self.finish_reason
             for candidate in answer.candidates:
                 if candidate.grounding_metadata is not None:
-                    self.charges |= _grounding(candidate.grounding_metadata)
+                    for component, queries in _grounding(candidate.grounding_metadata):
+                        self._searches.setdefault(component, set()).update(queries)
         error = _object(answer.error)
         if error is not None and answer.name is None:
             self.error = _upstream_error(error)
         return True
+
+    @property
+    def charges(self) -> dict[str, int | None]:
+        """A query that several chunks or candidates repeat is one: Google charges for different ones."""
+        return {component: len(queries) or None for component, queries in self._searches.items()}
 
     def reading(self, *, complete: bool, truncated: bool) -> Reading:
         return Reading(
@@ -139,18 +147,17 @@ class Tally:
         )
 
 
-def _grounding(metadata: Any) -> set[str]:
-    """The searches that ran: Google leaves out empty queries when it counts, and so does this. Passages of
-    file search (`retrievedContext`) are tokens and no charge of their own."""
+def _grounding(metadata: Any) -> Iterator[tuple[str, set[str]]]:
+    """The searches that ran, by component, and their queries: Google leaves out empty ones when it counts,
+    and so does this. Passages of file search (`retrievedContext`) are tokens and no charge of their own."""
     grounding = _object(metadata) or {}
-    queries, chunks = _list(grounding.get("webSearchQueries")), _list(grounding.get("groundingChunks"))
+    listed, chunks = _list(grounding.get("webSearchQueries")), _list(grounding.get("groundingChunks"))
+    queries = {query for query in listed if isinstance(query, str) and query}
     kinds = {kind for chunk in chunks for kind in _object(chunk) or ()}
-    charged: set[str] = set()
     if "maps" in kinds:
-        charged.add("grounding_maps_query")
-    elif any(queries) or "web" in kinds:
-        charged.add("grounding_search_query")
-    return charged
+        yield "grounding_maps_query", queries
+    elif queries or "web" in kinds:
+        yield "grounding_search_query", queries
 
 
 def _finish_reason(candidates: list[_Candidate]) -> str:

@@ -63,6 +63,9 @@ def embedding(name: str, title: str, inputs: int, dimensions: int, *, reports: b
 
 TABLE = (
     Model("gemini-4-argon", "Gemini 4 Argon"),
+    Model("gemini-4-carbon", "Gemini 4 Carbon"),
+    Model("gemini-4-hydrogen", "Gemini 4 Hydrogen"),
+    Model("gemini-4-neon", "Gemini 4 Neon"),
     Model("gemini-3.8-flash", "Gemini 3.8 Flash"),
     Model("gemini-3.7-flash", "Gemini 3.7 Flash"),
     Model("gemini-3.6-flash", "Gemini 3.6 Flash"),

@@ -210,13 +210,13 @@ def test_two_tariffs_overlap_exactly_where_some_call_has_both(
 
 def test_the_shipped_catalogue_prices_every_current_model_in_every_tier_it_names() -> None:
     shipped = Catalogue.parse(SHIPPED.read_text("utf-8"))
-    assert shipped.version == "2026-11-24"
-    assert shipped.checked == TODAY
-    for model in ("gemini-3.8-flash", "gemini-3.5-flash-lite", "gemini-3.1-pro-preview", "gemini-2.5-flash"):
+    assert shipped.version == "2026-11-28"
+    assert shipped.checked.isoformat() == shipped.version
+    for model in ("gemini-4-neon", "gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-2.5-flash"):
         found = shipped.find(model)
         assert found is not None
         for tier in TIERS:
-            tariff = found.tariff(tier, TODAY, 1000)
+            tariff = found.tariff(tier, shipped.checked, 1000)
             assert tariff is not None
             assert {"input_text", "input_audio", "cached_text", "output_text"} <= tariff.prices.keys()
 

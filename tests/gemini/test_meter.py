@@ -635,16 +635,16 @@ def test_recorded_answers_are_read_as_indexed(kind: str):
 @pytest.mark.parametrize(
     ("grounding", "charges"),
     [
-        ({"webSearchQueries": ["a", ""]}, {"grounding_search_query"}),
-        ({"webSearchQueries": [""], "groundingChunks": [{"retrievedContext": {}}]}, set()),
-        ({"groundingChunks": [{"web": {"uri": "x"}}]}, {"grounding_search_query"}),
-        ({"webSearchQueries": ["cafes"], "groundingChunks": [{"maps": {}}]}, {"grounding_maps_query"}),
-        ({}, set()),
-        ("nonsense", set()),
-        ({"webSearchQueries": "nonsense", "groundingChunks": ["x"]}, set()),
+        ({"webSearchQueries": ["a", "", "b", "a"]}, {"grounding_search_query": 2}),
+        ({"webSearchQueries": [""], "groundingChunks": [{"retrievedContext": {}}]}, {}),
+        ({"groundingChunks": [{"web": {"uri": "x"}}]}, {"grounding_search_query": None}),
+        ({"webSearchQueries": ["cafes"], "groundingChunks": [{"maps": {}}]}, {"grounding_maps_query": 1}),
+        ({}, {}),
+        ("nonsense", {}),
+        ({"webSearchQueries": "nonsense", "groundingChunks": ["x"]}, {}),
     ],
 )
-def test_searches_that_ran_are_charges(grounding: object, charges: set[str]) -> None:
+def test_searches_that_ran_are_charges(grounding: object, charges: dict[str, int | None]) -> None:
     body = json.dumps({"candidates": [{"groundingMetadata": grounding}]}).encode()
     meter = meter_for(b"application/json", None)
     meter.feed(body)

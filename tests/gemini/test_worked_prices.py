@@ -14,6 +14,7 @@ import pytest
 
 from gatekeeper.gemini.catalogue import Catalogue
 from gatekeeper.gemini.price import quote, quote_document
+from gatekeeper.gemini.reading import Tally
 from gatekeeper.gemini.usage import Usage, read_usage
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
@@ -61,6 +62,44 @@ def usage(used: str) -> Usage | None:
 
 
 WORKED = {
+    "4 Carbon on the last day of its introductory price": Worked(
+        day="2026-11-30",
+        model="gemini-4-carbon",
+        used="prompt 2000 TEXT 2000 cached 500 TEXT 500 output 300 thoughts 700 total 3000",
+        cost="0.01305",
+        lines="input_text 1500 x 2, cached_text 500 x 0.1, output_text 1000 x 10",
+    ),
+    "4 Carbon a day later": Worked(
+        day="2026-12-01",
+        model="gemini-4-carbon",
+        used="prompt 2000 TEXT 2000 cached 500 TEXT 500 output 300 thoughts 700 total 3000",
+        cost="0.0261",
+        lines="input_text 1500 x 4, cached_text 500 x 0.2, output_text 1000 x 20",
+    ),
+    "4 Argon doubles on the same day": Worked(
+        day="2026-12-01",
+        model="gemini-4-argon",
+        used="prompt 1000 output 100 total 1100",
+        cost="0.0108",
+        lines="input_text 1000 x 7.2, output_text 100 x 36",
+        tier="priority",
+    ),
+    "4 Hydrogen": Worked(
+        day="2026-11-28",
+        model="gemini-4-hydrogen",
+        used="prompt 1000 AUDIO 1000 cached 400 AUDIO 400 output 100 total 1100",
+        cost="0.00168",
+        lines="input_audio 600 x 1.5, cached_audio 400 x 0.075, output_text 100 x 7.5",
+    ),
+    "4 Neon in a batch": Worked(
+        day="2026-11-28",
+        model="gemini-4-neon",
+        used="prompt 1000 output 100 total 1100",
+        cost="0.00225",
+        lines="input_text 1000 x 1.5, output_text 100 x 7.5",
+        action="batchGenerateContent",
+        tier="batch",
+    ),
     "plain": Worked(
         day="2026-10-20",
         model="gemini-2.5-flash",
@@ -218,16 +257,10 @@ UNPRICED = frozenset(
 )
 
 
-def charges(example: dict[str, Any]) -> list[str]:
-    grounding = [
-        candidate.get("groundingMetadata", {})
-        for candidate in (example.get("response") or {}).get("candidates", [])
-    ]
-    return (
-        ["grounding_search_query"]
-        if any(any(found.get("webSearchQueries", [])) for found in grounding)
-        else []
-    )
+def charges(example: dict[str, Any]) -> dict[str, int | None]:
+    tally = Tally()
+    tally.read(json.dumps(example.get("response") or {}).encode())
+    return tally.charges
 
 
 def plain(document: dict[str, Any]) -> Any:
