@@ -59,6 +59,8 @@ class Call(msgspec.Struct, frozen=True):
     upstream_key: str | None = None
     user_agent: str | None = None
     trace_id: str | None = None
+    error_message: str | None = None
+    usage_note: str | None = None
 
 
 class CostLine(msgspec.Struct, frozen=True):

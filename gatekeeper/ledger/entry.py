@@ -79,6 +79,8 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     upstream_key: str | None = None
     user_agent: str | None = None
     trace_id: str | None = None
+    error_message: str | None = None
+    usage_note: str | None = None
 
 
 # The columns of `calls` with their DuckDB types: what the file declares, what a batch is read with.
@@ -117,6 +119,8 @@ COLUMNS: dict[str, str] = {
     "upstream_key": "VARCHAR",
     "user_agent": "VARCHAR",
     "trace_id": "VARCHAR",
+    "error_message": "VARCHAR",
+    "usage_note": "VARCHAR",
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from gatekeeper.ledger import rows
-from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.entry import COLUMNS, Position
 from gatekeeper.ledger.residence import drop_code
 from gatekeeper.ledger.segments import fsync
 
@@ -95,6 +95,7 @@ class Instance:
                 self._create()
             self.con.execute(f"ATTACH '{_quoted(self._path)}' AS file")
             self.con.execute(SCHEMA)
+            self._add_columns()
             self.con.execute(BOTH)
             self.watermark = Position(*self.con.execute("FROM file.watermark").fetchall()[0])
 
@@ -108,6 +109,14 @@ class Instance:
         self.con.execute("DETACH file")
         self._birthplace.rename(self._path)
         fsync(self._path.parent)
+
+    def _add_columns(self) -> None:
+        """Brings a file of an earlier version up to date. One whose table is not ours is left as it is."""
+        found = self.con.execute("SELECT column_name FROM duckdb_columns() WHERE database_name = 'file'")
+        missing = COLUMNS.keys() - {name for (name,) in found.fetchall()}
+        if missing <= set(rows.ADDED_COLUMNS):
+            for name in sorted(missing, key=list(COLUMNS).index):
+                self.con.execute(f"ALTER TABLE file.calls ADD COLUMN {name} {COLUMNS[name]}")
 
     def append(self, items: str, last: Position) -> None:
         """Rows beyond the watermark go into the file and move it up to `last`, both or neither.

@@ -52,6 +52,8 @@ NAMES = ", ".join(COLUMNS)
 SHOWN = ", ".join(_SHOWN.get(kind, "{}").format(name) for name, kind in COLUMNS.items())
 """The select list whose rows `shown` understands: no type in it needs more than plain Python."""
 COLUMN_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+ADDED_COLUMNS = ("error_message", "usage_note")
+"""Columns that files made before them lack; a column is never dropped or re-typed."""
 POSITION_DEFINITIONS = 'segment BIGINT, "offset" BIGINT'
 
 _STRUCTURE = _structure()

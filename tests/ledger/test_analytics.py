@@ -20,6 +20,7 @@ from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable, SqlError
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
+from gatekeeper.ledger.rows import ADDED_COLUMNS
 from gatekeeper.times import micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -387,6 +388,19 @@ def test_a_file_with_another_table_of_that_name_is_not_touched(analytics: Analyt
     assert len(analytics.calls()) == 1
 
 
+def test_a_file_of_an_earlier_version_gains_the_columns_it_lacks(
+    analytics: Analytics, tmp_path: Path
+) -> None:
+    analytics.add(several(1, 1))
+    analytics.move()
+    analytics.release()
+    drop = ";".join(f"ALTER TABLE calls DROP COLUMN {name}" for name in ADDED_COLUMNS)
+    started(f"import duckdb; duckdb.connect('{tmp_path / FILE}').execute('{drop}')").communicate()
+    analytics.add(placed([made(2, error_message="why", usage_note="guessed")], 2))
+    analytics.move()
+    assert [row["error_message"] for row in analytics.calls()] == ["why", None]
+
+
 def test_a_file_whose_making_was_interrupted_is_made_anew(analytics: Analytics, tmp_path: Path) -> None:
     (tmp_path / f"{FILE}.new").write_bytes(b"half")
     (tmp_path / f"{FILE}.new.wal").write_bytes(b"half")
@@ -470,6 +484,8 @@ calls = st.builds(
     upstream_key=st.none() | texts,
     user_agent=st.none() | texts,
     trace_id=st.none() | texts,
+    error_message=st.none() | texts,
+    usage_note=st.none() | texts,
 )
 
 

@@ -21,7 +21,8 @@ CONTRACT = """
     reason VARCHAR, prompt_tokens BIGINT, cached_tokens BIGINT, output_tokens BIGINT, thoughts_tokens BIGINT,
     tool_tokens BIGINT, total_tokens BIGINT, usage JSON, service_tier VARCHAR, cost_usd DECIMAL(18|12),
     price_version VARCHAR, finish_reason VARCHAR, request_bytes BIGINT, response_bytes BIGINT,
-    upstream_key VARCHAR, user_agent VARCHAR, trace_id VARCHAR
+    upstream_key VARCHAR, user_agent VARCHAR, trace_id VARCHAR,
+    error_message VARCHAR, usage_note VARCHAR
 """
 
 

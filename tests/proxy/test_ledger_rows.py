@@ -70,6 +70,8 @@ async def test_a_whole_row(gateway: Running, google: StandIn) -> None:
         "upstream_key": "#1",
         "user_agent": "test/1",
         "trace_id": None,
+        "error_message": None,
+        "usage_note": None,
     }
     assert row["price_version"]
 
