@@ -22,13 +22,13 @@ from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.store import SqliteKeyStore, StoreError
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
-from gatekeeper.listen import listen
 from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.prices import load_catalogue
 from gatekeeper.proxy.door import Proxy
 from gatekeeper.proxy.spend import KeySpend
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
+from gatekeeper.server.listen import listen
 from gatekeeper.settings import Settings
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ import socket
 import trio
 from hypercorn.config import Config
 
-from gatekeeper.listen import listen
 from gatekeeper.sandbox.app import Sandbox
+from gatekeeper.server.listen import listen
 
 BACKLOG = 4096  # Hypercorn's 100 makes hundreds of clients that come at once wait for seconds
 IDLE_SECONDS = 240  # Google's front end keeps an idle connection about as long

@@ -12,8 +12,8 @@ from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import connect, exchange, head, read
 
-from gatekeeper.listen import listen
 from gatekeeper.proxy.downstream import Receive, Send
+from gatekeeper.server.listen import listen
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 

@@ -14,8 +14,8 @@ import trio
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.listen import listen
 from gatekeeper.serve import opened, server_config
+from gatekeeper.server.listen import listen
 from gatekeeper.settings import load
 
 GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"

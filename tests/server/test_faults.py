@@ -1,0 +1,246 @@
+"""What goes wrong inside one connection ends that connection, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.trio import tcp_server
+from rig.wire import connect, head, read
+from structlog.testing import capture_logs
+
+from gatekeeper.logs import Seldom, ServerLog
+from gatekeeper.proxy.downstream import Receive, Send
+from gatekeeper.server.listen import listen
+
+STREAMS = 300
+PIECES = 5
+
+
+class Injected(Exception):
+    """Not one of the errors that a server library expects."""
+
+
+class Faulty(ProtocolWrapper):
+    """Hypercorn's protocol, which raises at the stage that its connection's request names."""
+
+    stage = ""  # for the connections that are made from now on
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.at = Faulty.stage
+        self._raise_at("creation")
+        if self.at == "task":
+            self.task_group.spawn(self._fail)
+        self._plain_send, self.protocol.send = self.send, self._send
+
+    def _raise_at(self, *stages: str) -> None:
+        if self.at in stages:
+            raise Injected
+
+    async def _fail(self) -> None:
+        raise Injected
+
+    async def _send(self, event: Event) -> None:
+        self._raise_at("send")
+        await self._plain_send(event)
+
+    async def initiate(self) -> None:
+        self._raise_at("start")
+        await super().initiate()
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, RawData) and event.data:
+            self._raise_at("data")
+            if self.at == "group":
+                raise ExceptionGroup("two at once", [Injected(), ExceptionGroup("deep", [Injected()])])
+        if isinstance(event, Closed):
+            self._raise_at("close", "idle")
+        await super().handle(event)
+
+
+class Streams:
+    """An application whose streams go on when they are told to."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.go_on = trio.Event()
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.body", "body": b"begun ", "more_body": True})
+            self.begun += 1
+            await self.go_on.wait()
+            for number in range(PIECES):
+                await send({"type": "http.response.body", "body": b"%d " % number, "more_body": True})
+        await send({"type": "http.response.body", "body": b"whole", "more_body": False})
+
+
+@asynccontextmanager
+async def served(app: Any, keep_alive: float = 75.0) -> AsyncIterator[str]:
+    config, stop = Config(), trio.Event()
+    config.keep_alive_timeout, config.graceful_timeout = keep_alive, 1
+    config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, app, config, listener, stop)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            stop.set()
+
+
+async def until_closed(client: trio.SocketStream) -> bytes:
+    received = b""
+    try:
+        while data := await client.receive_some():
+            received += data
+    except trio.BrokenResourceError:
+        pass
+    return received
+
+
+async def meet(url: str, stage: str) -> None:
+    """One connection that fails at a stage; returns once it has been closed."""
+    Faulty.stage = stage
+    async with await connect(url) as client:
+        if stage not in ("creation", "start", "task", "idle"):
+            await client.send_all(head("GET /", []))
+        if stage == "close":
+            await read(client, "GET")
+            await client.send_eof()
+        await until_closed(client)
+    Faulty.stage = ""
+
+
+async def test_what_a_connection_raises_ends_that_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp_server, "ProtocolWrapper", Faulty)
+    streams = Streams()
+    answers: list[bytes] = []
+
+    async def follow(url: str) -> None:
+        async with await connect(url) as client:
+            await client.send_all(head("GET /stream", []))
+            answer = await read(client, "GET")
+            assert answer.whole
+            answers.append(answer.body)
+
+    with trio.fail_after(20), capture_logs() as logged:
+        async with served(streams, keep_alive=0.2) as url, trio.open_nursery() as nursery:
+            for _ in range(STREAMS):
+                nursery.start_soon(follow, url)
+            while streams.begun < STREAMS:
+                await trio.sleep(0.01)
+            for stage in ("creation", "start", "task", "data", "group", "send", "close", "idle"):
+                await meet(url, stage)
+            async with await connect(url) as later:
+                await later.send_all(head("GET /", []))
+                assert (await read(later, "GET")).body == b"whole"
+            streams.go_on.set()
+    assert answers == [b"begun 0 1 2 3 4 whole"] * STREAMS
+    kinds = [line["kind"] for line in logged if line["event"] == "connection_failed"]
+    assert kinds == ["Injected"], "one line for a kind of error, however often it comes"
+
+
+async def test_a_write_that_waits_does_not_keep_a_connection_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hypercorn shields its writes from cancellation: the socket itself must be closed."""
+    ended = trio.Event()
+
+    async def endless(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": bytes(2**20), "more_body": True})
+                await trio.lowlevel.checkpoint()
+        finally:
+            ended.set()
+
+    class AtItsSecond(ProtocolWrapper):
+        seen = 0
+
+        async def handle(self, event: Event) -> None:
+            self.seen += isinstance(event, RawData)
+            if self.seen == 2:
+                raise Injected
+            await super().handle(event)
+
+    monkeypatch.setattr(tcp_server, "ProtocolWrapper", AtItsSecond)
+    with trio.fail_after(5):
+        async with served(endless) as url, await connect(url) as client:
+            await client.send_all(head("GET /", []))
+            await client.receive_some()
+            await trio.sleep(0.1)  # until nothing more fits into the sockets
+            await client.send_all(b"more")
+            await ended.wait()
+
+
+async def test_an_interrupt_passes_and_what_it_came_with_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted(ProtocolWrapper):
+        async def handle(self, event: Event) -> None:
+            raise BaseExceptionGroup("both", [KeyboardInterrupt(), Injected()])
+
+    monkeypatch.setattr(tcp_server, "ProtocolWrapper", Interrupted)
+
+    async def send_something() -> None:
+        async with served(Streams()) as url, await connect(url) as client:
+            await client.send_all(b"x")
+            await trio.sleep_forever()
+
+    with capture_logs() as logged, pytest.raises(BaseExceptionGroup) as caught:
+        await send_something()
+    passed, rest = caught.value.split(KeyboardInterrupt)
+    assert (passed is not None, rest) == (True, None)
+    assert [line["kind"] for line in logged] == ["Injected"]
+
+
+async def test_an_accept_that_fails_is_tried_again_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, failures = trio.SocketListener.accept, [errno.EMFILE, errno.ENOBUFS, errno.EPERM, errno.EMFILE]
+
+    async def accept(self: trio.SocketListener) -> trio.SocketStream:
+        if failures:
+            raise OSError(failures.pop(), "injected")
+        return await plain(self)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", accept)
+    with trio.fail_after(5), capture_logs() as logged:
+        async with served(Streams()) as url, await connect(url) as client:
+            await client.send_all(head("GET /", []))
+            assert (await read(client, "GET")).body == b"whole"
+    kinds = [line["kind"] for line in logged if line["event"] == "accept_failed"]
+    assert kinds == ["EMFILE", "EPERM", "ENOBUFS"]
+
+
+def test_a_flood_of_one_kind_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("gatekeeper.logs.monotonic", lambda: now[0])
+    seldom = Seldom("connection_failed")
+    with capture_logs() as logged:
+        for seconds, kind in [
+            (0, "KeyError"),
+            (1, "KeyError"),
+            (2, "OSError"),
+            (57, "KeyError"),
+            (1, "KeyError"),
+        ]:
+            now[0] += seconds
+            seldom.note(kind, raised_at="x.py:1")
+    assert [(line["kind"], line["count"]) for line in logged] == [
+        ("KeyError", 1),
+        ("OSError", 1),
+        ("KeyError", 2),
+    ]
