@@ -30,7 +30,6 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_SECONDS = 2.5
 CORK: int | None = getattr(socket, "TCP_CORK", None)  # Linux
@@ -68,9 +67,7 @@ class Downstream:
         self._wire: Wire | None = None
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
-        open_ended = scope["http_version"] == "2" and scope["method"] not in BODYLESS
-        # HTTP/1 frames a body by one of two fields, or has none; HTTP/2 needs neither.
-        self.length_is_open = b"transfer-encoding" in names or (open_ended and b"content-length" not in names)
+        self.length_is_open = b"transfer-encoding" in names
         self._remaining: int | None = None
         self._finished = False
         self.body_ended = False

@@ -12,13 +12,13 @@ import pytest
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.trio import tcp_server
 from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
 from gatekeeper.logs import Seldom, ServerLog
 from gatekeeper.proxy.downstream import Receive, Send
+from gatekeeper.server import connection
+from gatekeeper.server.http1 import Http1
 from gatekeeper.server.listen import listen
 
 STREAMS = 300
@@ -29,7 +29,7 @@ class Injected(Exception):
     """Not one of the errors that a server library expects."""
 
 
-class Faulty(ProtocolWrapper):
+class Faulty(Http1):
     """Hypercorn's protocol, which raises at the stage that its connection's request names."""
 
     stage = ""  # for the connections that are made from now on
@@ -40,7 +40,7 @@ class Faulty(ProtocolWrapper):
         self._raise_at("creation")
         if self.at == "task":
             self.task_group.spawn(self._fail)
-        self._plain_send, self.protocol.send = self.send, self._send
+        self._plain_send, self.send = self.send, self._send
 
     def _raise_at(self, *stages: str) -> None:
         if self.at in stages:
@@ -52,10 +52,6 @@ class Faulty(ProtocolWrapper):
     async def _send(self, event: Event) -> None:
         self._raise_at("send")
         await self._plain_send(event)
-
-    async def initiate(self) -> None:
-        self._raise_at("start")
-        await super().initiate()
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, RawData) and event.data:
@@ -111,7 +107,7 @@ async def meet(url: str, stage: str) -> None:
     """One connection that fails at a stage; returns once it has been closed."""
     Faulty.stage = stage
     async with await connect(url) as client:
-        if stage not in ("creation", "start", "task", "idle"):
+        if stage not in ("creation", "task", "idle"):
             await client.send_all(head("GET /", []))
         if stage == "close":
             await read(client, "GET")
@@ -123,7 +119,7 @@ async def meet(url: str, stage: str) -> None:
 async def test_what_a_connection_raises_ends_that_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tcp_server, "ProtocolWrapper", Faulty)
+    monkeypatch.setattr(connection, "Http1", Faulty)
     streams = Streams()
     answers: list[bytes] = []
 
@@ -140,7 +136,7 @@ async def test_what_a_connection_raises_ends_that_connection(
                 nursery.start_soon(follow, url)
             while streams.begun < STREAMS:
                 await trio.sleep(0.01)
-            for stage in ("creation", "start", "task", "data", "group", "send", "close", "idle"):
+            for stage in ("creation", "task", "data", "group", "send", "close", "idle"):
                 await meet(url, stage)
             async with await connect(url) as later:
                 await later.send_all(head("GET /", []))
@@ -166,7 +162,7 @@ async def test_a_write_that_waits_does_not_keep_a_connection_that_failed(
         finally:
             ended.set()
 
-    class AtItsSecond(ProtocolWrapper):
+    class AtItsSecond(Http1):
         seen = 0
 
         async def handle(self, event: Event) -> None:
@@ -175,7 +171,7 @@ async def test_a_write_that_waits_does_not_keep_a_connection_that_failed(
                 raise Injected
             await super().handle(event)
 
-    monkeypatch.setattr(tcp_server, "ProtocolWrapper", AtItsSecond)
+    monkeypatch.setattr(connection, "Http1", AtItsSecond)
     with trio.fail_after(5):
         async with served(endless) as url, await connect(url) as client:
             await client.send_all(head("GET /", []))
@@ -188,11 +184,11 @@ async def test_a_write_that_waits_does_not_keep_a_connection_that_failed(
 async def test_an_interrupt_passes_and_what_it_came_with_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Interrupted(ProtocolWrapper):
+    class Interrupted(Http1):
         async def handle(self, event: Event) -> None:
             raise BaseExceptionGroup("both", [KeyboardInterrupt(), Injected()])
 
-    monkeypatch.setattr(tcp_server, "ProtocolWrapper", Interrupted)
+    monkeypatch.setattr(connection, "Http1", Interrupted)
 
     async def send_something() -> None:
         async with served(Streams()) as url, await connect(url) as client:
