@@ -73,6 +73,8 @@ def faults() -> Iterator[str]:
         yield "the gateway is stopping and takes no new calls"
     if gateway().ledger.journal.fault:
         yield "the journal of calls cannot be written (is the disk full?)"
+    if stuck := gateway().ledger.desk.stuck:
+        yield stuck
 
 
 def troubles() -> Iterator[str]:

@@ -22,21 +22,25 @@ from typing import NamedTuple
 from uuid import UUID
 
 import duckdb
+import structlog
 from duckdb import DuckDBPyConnection
 
 from gatekeeper.ledger import readonly, rows
 from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.filters import Filter
-from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance
+from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance, RowsRefused
 from gatekeeper.ledger.readonly import SqlError
 from gatekeeper.ledger.rows import Document
 from gatekeeper.ledger.spend import Spend
 from gatekeeper.times import iso
 
+log = structlog.get_logger()
+
 __all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable", "SqlError"]
 
-# Rows of one INSERT: a day's worth at once would need many times its size in memory.
+# Rows, and characters of them, of one INSERT: a day's worth at once would need many times its size in memory.
 PORTION = 5_000
+PORTION_SIZE = 8 << 20
 QUERY_SECONDS = 30.0
 
 # The inner SELECT reads the ids of all rows, the outer one all columns of a few.
@@ -52,11 +56,10 @@ MODELS = """
 
 
 class Waiting(NamedTuple):
-    """Calls that are not in the file yet: how many, the last one's position, their rows as JSON."""
+    """A call that is not in the file yet: its position, and its row as JSON."""
 
-    calls: int
-    last: Position
-    items: str
+    position: Position
+    item: str
 
 
 class Analytics:
@@ -66,18 +69,21 @@ class Analytics:
     and hours; raises ValueError if there is none of that name.
     """
 
-    def __init__(self, folder: Path, timezone: str = "UTC") -> None:
+    def __init__(self, folder: Path, timezone: str = "UTC", memory: str = "512MB") -> None:
         self._folder = folder.resolve()
+        self._memory = memory
         self._spend = Spend(timezone)
         self._instance: Instance | None = None
         self._waiting: deque[Waiting] = deque()
+        self.waiting_size = 0
+        """How many characters of memory they take."""
         self._loaded = 0  # so many of `_waiting`, from the first, are in the instance's table `pending`
         self._last = Position(0, 0)
 
     @property
     def waiting(self) -> int:
-        """How many calls are not in the file. Each takes about a kilobyte."""
-        return sum(each.calls for each in self._waiting)
+        """How many calls are not in the file."""
+        return len(self._waiting)
 
     # The file
 
@@ -122,11 +128,12 @@ class Analytics:
 
         What was added before is skipped, so a reader that starts anew may offer it again.
         """
-        fresh = [(position, call) for position, call in batch if position > self._last]
-        if fresh:
-            self._last = fresh[-1][0]
-            items = ",".join(rows.encode(position, call) for position, call in fresh)
-            self._waiting.append(Waiting(len(fresh), self._last, items))
+        for position, call in batch:
+            if position > self._last:
+                self._last = position
+                item = rows.encode(position, call)
+                self._waiting.append(Waiting(position, item))
+                self.waiting_size += len(item)
 
     def move(self) -> Position | None:
         """Moves what waits to the file, attaching it if need be; the watermark, or None where it is held.
@@ -135,36 +142,64 @@ class Analytics:
         """
         try:
             self.attach()
-            return self._move_all(self._running())
+            return self._move_all()
         except FileHeld:
             return None
         except FileUnusable:
             self.release()
             raise
 
-    def _move_all(self, instance: Instance) -> Position | None:
-        while portion := self._portion(0):
-            instance.append(joined(portion), portion[-1].last)
-            for _ in portion:
+    def _move_all(self) -> Position | None:
+        """A portion that DuckDB refuses is tried again by halves, until the row is found that is to blame."""
+        most = PORTION
+        while portion := self._portion(0, most):
+            try:
+                self._running().append(joined(portion), portion[-1].position)
+            except RowsRefused as refusal:
+                self._begin_anew()
+                most = self._halved(portion, refusal)
+                continue
+            for each in portion:
                 self._waiting.popleft()
+                self.waiting_size -= len(each.item)
         if self._loaded:
-            instance.forget()
+            self._running().forget()
             self._loaded = 0
-        return instance.watermark
+        return self.watermark()
+
+    def _begin_anew(self) -> None:
+        """With another instance, for nobody knows what state this one is in. Raises AnalyticsError where the
+        file takes no row at all, so that none is to blame."""
+        self.release()
+        self.attach()
+        self._running().append("[]", Position(0, 0))
+
+    def _halved(self, portion: list[Waiting], refusal: Exception) -> int:
+        """How many rows to try next. One that is refused all by itself loses its texts."""
+        if len(portion) > 1:
+            return len(portion) // 2
+        position, item = portion[0]
+        bare = rows.without_texts(item)
+        if bare == item:
+            raise refusal
+        log.warning("row_stored_without_its_texts", position=position, size=len(item), detail=str(refusal))
+        self._waiting[0] = Waiting(position, bare)
+        self.waiting_size += len(bare) - len(item)
+        return PORTION
 
     def _load(self, instance: Instance) -> None:
-        while portion := self._portion(self._loaded):
+        while portion := self._portion(self._loaded, PORTION):
             instance.load(joined(portion))
             self._loaded += len(portion)
 
-    def _portion(self, start: int) -> list[Waiting]:
-        portion = list[Waiting]()
-        calls = 0
-        for each in islice(self._waiting, start, None):
-            if calls >= PORTION:
-                break
+    def _portion(self, start: int, most: int) -> list[Waiting]:
+        portion: list[Waiting] = []
+        size = 0
+        for each in islice(self._waiting, start, start + most):
             portion.append(each)
-            calls += each.calls
+            size += len(each.item)
+            if size >= PORTION_SIZE:
+                break
         return portion
 
     # Out
@@ -242,12 +277,12 @@ class Analytics:
             raise AnalyticsError(instance.without_path(str(error))) from None
 
     def _running(self) -> Instance:
-        self._instance = self._instance or Instance(self._folder)
+        self._instance = self._instance or Instance(self._folder, self._memory)
         return self._instance
 
 
 def joined(portion: list[Waiting]) -> str:
-    return f"[{','.join(each.items for each in portion)}]"
+    return f"[{','.join(each.item for each in portion)}]"
 
 
 def cursor(before: str) -> str:

@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from gatekeeper.gemini.errors import Reason, Refusal
+from gatekeeper.ledger.bounds import bound
 from gatekeeper.ledger.desk import Desk
 from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.journal import Journal
@@ -45,11 +46,13 @@ class Ledger:
     # On the hot path
 
     def begin(self, call: Call) -> None:
+        bound(call)
         self.journal.begin(call)
         self._written = True
         self.live.publish("call.started", call)
 
     def end(self, call: Call) -> None:
+        bound(call)
         self.journal.end(call)
         self._written = True
         self.live.publish("call.finished", call)
@@ -124,12 +127,14 @@ class Ledger:
     async def feed(self) -> None:
         """Brings every consumer up to the journal's end."""
         for consumer in self.consumers:
-            more = True
-            while more:
-                batch, position = await trio.to_thread.run_sync(self.journal.read, consumer.watermark, BATCH)
-                if position != consumer.watermark:
+            goal = self.journal.written
+            while True:
+                before = consumer.watermark
+                batch, position = await trio.to_thread.run_sync(self.journal.read, before, BATCH)
+                if position != before:
                     await consumer.take([call for _, call in batch], position)
-                more = len(batch) == BATCH
+                if position == before or position >= goal:
+                    break
 
     async def _discard(self) -> None:
         if self.desk.watermark is not None:

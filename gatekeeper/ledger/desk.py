@@ -30,7 +30,9 @@ T = TypeVar("T")
 PERIOD = 2.5
 QUIET = 5.0  # seconds without calls or questions, after which the file is let go
 BATCH = 2000  # rows
-WAITING = 200_000  # rows of about a kilobyte that wait in memory while somebody else has the file
+# Characters of the rows, usually some 1,000 each, that wait in memory while somebody else has the file.
+WAITING = 128 << 20
+PATIENCE = 60.0  # seconds that rows may fail to move until that is more than a warning
 
 
 class Desk:
@@ -49,6 +51,9 @@ class Desk:
         self._news = False
         self.watermark: Position | None = None
         self.fault: str | None = None
+        """Why rows cannot be moved into the file, unless somebody else has it."""
+        self._fault_since = 0.0
+        self._crowded = False
 
     def wake(self) -> None:
         """Something was written to the journal."""
@@ -98,7 +103,17 @@ class Desk:
             self._news = True
             if self.fault is None:
                 log.warning("analytics_file_trouble", problem=type(problem).__name__, detail=str(problem))
+                self._fault_since = time.monotonic()
             self.fault = str(problem) or type(problem).__name__
+
+    @property
+    def stuck(self) -> str | None:
+        """Why the ledger is behind for so long that somebody must do something, for readiness."""
+        if self._crowded:
+            return "too many calls wait for the analytics file: answers lack the latest ones"
+        if self.fault is not None and time.monotonic() - self._fault_since > PATIENCE:
+            return f"no call could be moved into the analytics file for over {PATIENCE:g} seconds"
+        return None
 
     # In the thread
 
@@ -126,13 +141,14 @@ class Desk:
         return time.monotonic() < self._lent_until
 
     def _catch_up(self, analytics: Analytics) -> None:
-        while analytics.waiting < WAITING:
+        goal = self._journal.written
+        while analytics.waiting_size < WAITING:
             batch, position = self._journal.read(self._read, BATCH)
-            if batch:
-                analytics.add(batch)
-            self._read = position
-            if len(batch) < BATCH:
-                return
+            analytics.add(batch)
+            stands_still, self._read = position == self._read, position
+            if stands_still or position >= goal:
+                break
+        self._crowded = analytics.waiting_size >= WAITING
 
     def _store(self) -> None:
         analytics = self._open()
@@ -145,6 +161,7 @@ class Desk:
             self._news = True  # somebody else has the file
         else:
             self.watermark = moved
+            self._crowded = False
             if self.fault is not None:
                 log.info("analytics_file_well_again")
             self.fault = None

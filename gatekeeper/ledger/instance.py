@@ -47,11 +47,16 @@ class FileUnusable(AnalyticsError):
     """The file is damaged, of another format, or cannot be written; somebody has to do something."""
 
 
+class RowsRefused(FileUnusable):
+    """DuckDB would not take rows, and it is not the disk's fault: it may be that of a row."""
+
+
 class Instance:
     """Opened without the file. Costs some 15 MB, and 5 to 40 ms, beyond what importing DuckDB costs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memory: str = "512MB") -> None:
         self._path = folder / NAME
+        self._memory = memory
         self.watermark: Position | None = None
         """How far in the journal the file is; None while it is not attached."""
         self.con = duckdb.connect(":memory:", config=self._settings())
@@ -62,7 +67,7 @@ class Instance:
     def _settings(self) -> dict[str, str | bool | int | float | list[str]]:
         return {
             "threads": 2,
-            "memory_limit": "512MB",
+            "memory_limit": self._memory,
             "temp_directory": f"{self._path}.tmp",
             "max_temp_directory_size": "2GB",
             "autoinstall_known_extensions": False,
@@ -121,13 +126,14 @@ class Instance:
     def append(self, items: str, last: Position) -> None:
         """Rows beyond the watermark go into the file and move it up to `last`, both or neither.
 
-        Raises FileUnusable; the instance is to be closed then.
+        Raises RowsRefused, FileUnusable; the instance is to be closed then.
         """
         assert self.watermark is not None  # noqa: S101
         mark = max(self.watermark, last)
-        with self.translated():
+        with self.translated(inserting=True):
             self.con.execute("BEGIN")
             self.con.execute(rows.INSERT_CALLS, [items, *self.watermark])
+        with self.translated():  # a commit that fails is the disk's fault, or memory's
             self._set_watermark(mark)
             self.con.execute("COMMIT")
         self.watermark = mark
@@ -151,7 +157,7 @@ class Instance:
             self.con.execute("TRUNCATE pending")
 
     @contextmanager
-    def translated(self) -> Generator[None]:
+    def translated(self, *, inserting: bool = False) -> Generator[None]:
         """DuckDB's errors and the file system's as ours."""
         try:
             yield
@@ -161,7 +167,10 @@ class Instance:
                 holder = re.search(r"\(PID \d+\)", problem)
                 whose = f" {holder[0]}" if holder else ""
                 raise FileHeld(f"{NAME} is open in another process{whose}") from None
-            raise FileUnusable(f"{NAME} cannot be used: {problem}") from None
+            by_disk = isinstance(error, duckdb.IOException | OSError)
+            by_rows = not by_disk and (inserting or "Out of Memory" in problem)
+            kind = RowsRefused if by_rows else FileUnusable
+            raise kind(f"{NAME} cannot be used: {problem}") from None
 
     def without_path(self, text: str) -> str:
         """What DuckDB says without telling where the data folder is."""

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
+from gatekeeper.ledger.bounds import weight
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.framing import Record, frame
 from gatekeeper.ledger.segments import (
@@ -32,6 +33,8 @@ from gatekeeper.ledger.segments import (
     segment_path,
 )
 
+READ = 4 << 20  # bytes of memory that the calls of one reading take, or one call more
+
 
 class Journal:
     """One process's journal in `folder`/journal; holding the lock on the data folder is the caller's part.
@@ -40,15 +43,16 @@ class Journal:
     Raises OSError where the folder or the first segment cannot be made.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 8 << 20, backlog_limit: int = 100_000) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int = 8 << 20, backlog_bytes: int = 64 << 20) -> None:
         self._folder = folder / "journal"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._segment_bytes = segment_bytes
-        self._backlog_limit = backlog_limit
+        self._backlog_limit = backlog_bytes
         self._old = segment_numbers(self._folder)
         self._segment = Segment(self._folder, max(self._old, default=0) + 1)
         self._retired: list[Segment] = []
         self._backlog: deque[bytes] = deque()
+        self._backlog_size = 0  # bytes
         self._open: dict[str, int] = {}  # no begin of the call lies in a segment before this one
         self._damaged: set[Position] = set()
         # The event loop waits on `_writing`, so it is held for one write at most. `_syncing` is held across
@@ -72,7 +76,13 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether too many lines wait in memory: refuse new calls. Ends are kept all the same."""
-        return len(self._backlog) >= self._backlog_limit
+        return self._backlog_size >= self._backlog_limit
+
+    @property
+    def written(self) -> Position:
+        """Where the next line will be; every line before it can be read once it is durable."""
+        with self._writing:
+            return self._segment.end
 
     @property
     def damaged_lines(self) -> int:
@@ -94,14 +104,15 @@ class Journal:
             return None if self._backlog else self._segment.end
 
     def _put(self, line: bytes) -> None:
-        if self._backlog:
-            self._backlog.append(line)
-            return
-        try:
-            self._segment.append(line)
-        except OSError as error:
-            self.fault = error
-            self._backlog.append(line)
+        if not self._backlog:
+            try:
+                self._segment.append(line)
+            except OSError as error:
+                self.fault = error
+            else:
+                return
+        self._backlog.append(line)
+        self._backlog_size += len(line)
 
     def sync(self) -> None:
         """Makes durable what was written before; `fault` tells where that failed."""
@@ -132,7 +143,7 @@ class Journal:
         while self._backlog:
             with self._writing:  # anew for each line, so that the event loop gets its turn
                 self._segment.append(self._backlog[0])
-                self._backlog.popleft()
+                self._backlog_size -= len(self._backlog.popleft())
 
     def _advance(self) -> None:
         fresh = Segment(self._folder, self._segment.number + 1)
@@ -157,7 +168,8 @@ class Journal:
                 self.fault = None
 
     def read(self, position: Position, limit: int) -> tuple[list[tuple[Position, Call]], Position]:
-        """At most `limit` finished calls after `position`, each with the position after it; where to go on.
+        """At most `limit` finished calls after `position`, or some megabytes of them, each with the position
+        after it; where to go on.
 
         Syncs first, so what ended before is found. A position beyond the end comes from a journal that
         somebody removed: reading starts at the beginning of this one. Raises OSError, NewerJournalError.
@@ -165,12 +177,14 @@ class Journal:
         self.sync()
         durable = self.durable
         found: list[tuple[Position, Call]] = []
+        size = 0
         for after, record in self._between(self._known(position), durable):
             if record is None:
                 self._damaged.add(after)
             elif record.end:
                 found.append((after, record.end))
-                if len(found) == limit:
+                size += weight(record.end)
+                if len(found) == limit or size >= READ:
                     return found, after
         return found, durable
 

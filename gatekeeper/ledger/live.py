@@ -1,8 +1,8 @@
 """What happens now, told to whoever listens: the events behind `/calls/stream`, the calls in flight.
 
-The last `capacity` events lie in one ring; a subscriber is a cursor into it, so it holds no queue, costs
-the publisher nothing, and needs no clean-up. One that is slower than the ring learns in a `gap` event how
-many events it missed and goes on with the oldest that is left.
+The last `capacity` events, or as many as `room` bytes of memory hold, lie in one ring; a subscriber is a
+cursor into it, so it holds no queue, costs the publisher nothing, and needs no clean-up. One that is slower
+than the ring learns in a `gap` event how many events it missed and goes on with the oldest that is left.
 
 Ids are consecutive, so what was missed is a subtraction. They start at the microseconds since 1970, so
 they grow over restarts (unless a process published more than a million events a second) and a
@@ -26,6 +26,7 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.money import usd
+from gatekeeper.ledger.bounds import weight
 from gatekeeper.ledger.entry import Call, Outcome, document
 
 Kind = Literal["call.started", "call.finished"]
@@ -38,6 +39,8 @@ class CallEvent(msgspec.Struct):
     id: int
     kind: Kind
     call: Call
+    size: int = 0
+    """Bytes of memory, those of its text included."""
     text: bytes | None = None
     """What `sse` made of it; all subscribers are sent the same, so it is made once."""
 
@@ -103,12 +106,17 @@ class Statistics(msgspec.Struct, frozen=True):
 class Live:
     """The publisher. All of it belongs to the event loop's thread."""
 
-    def __init__(self, capacity: int = 10_000, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, capacity: int = 10_000, now: Callable[[], float] = time.time, room: int = 64 << 20
+    ) -> None:
         self.in_flight: dict[str, Call] = {}
         """The calls that have started and not finished: the very objects, as far as they have come."""
         self.first_id = int(now() * 1_000_000)
         self.next_id = self.first_id
-        self.ring: deque[CallEvent] = deque(maxlen=capacity)
+        self.ring: deque[CallEvent] = deque()
+        self._capacity = capacity
+        self._room = room
+        self._taken = 0  # bytes
         self.closed = False
         self.ticks = 0
         self.tick: Tick | None = None
@@ -127,10 +135,16 @@ class Live:
         else:
             self.in_flight.pop(call.id, None)
             self._count(call)
-        self.ring.append(CallEvent(self.next_id, kind, call))
+        self._keep(CallEvent(self.next_id, kind, call, 2 * weight(call)))
         self.next_id += 1
         if self.news:
             self.news.unpark_all()
+
+    def _keep(self, event: CallEvent) -> None:
+        self.ring.append(event)
+        self._taken += event.size
+        while len(self.ring) > self._capacity or self._taken > self._room:
+            self._taken -= self.ring.popleft().size
 
     def _count(self, call: Call) -> None:
         self._calls += 1
@@ -159,7 +173,7 @@ class Live:
         return Statistics(
             published=self.next_id - self.first_id,
             ring=len(self.ring),
-            capacity=self.ring.maxlen or 0,
+            capacity=self._capacity,
             in_flight=len(self.in_flight),
             waiting=len(self.news),
             closed=self.closed,

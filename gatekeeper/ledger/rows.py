@@ -54,6 +54,10 @@ SHOWN = ", ".join(_SHOWN.get(kind, "{}").format(name) for name, kind in COLUMNS.
 COLUMN_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 ADDED_COLUMNS = ("error_message", "usage_note")
 """Columns that files made before them lack; a column is never dropped or re-typed."""
+WITHOUT_TEXTS = "the analytics file did not take the texts of this row"
+"""In `usage_note`."""
+_OUR_WORDS = {"outcome", "key_id", "price_version"}
+_TEXTS = {name for name, kind in COLUMNS.items() if kind == "VARCHAR"} - _OUR_WORDS
 POSITION_DEFINITIONS = 'segment BIGINT, "offset" BIGINT'
 
 _STRUCTURE = _structure()
@@ -85,6 +89,15 @@ def encode(position: Position, call: Call) -> str:
     usage = None if call.usage is None else bytes(call.usage).decode(errors="replace")
     bare = msgspec.structs.replace(call, usage=None)
     return _ENCODER.encode(Item(position.segment, position.offset, usage, bare)).decode()
+
+
+def without_texts(item: str) -> str:
+    """The row of a call that DuckDB would not take, with its numbers and our own short words only."""
+    bare = msgspec.json.decode(item, type=Item)
+    bare.usage = None
+    kept: dict[str, object] = {"tags": [], "method": "…", "path": "…", "usage_note": WITHOUT_TEXTS}
+    bare.call = msgspec.structs.replace(bare.call, **dict.fromkeys(_TEXTS) | kept)
+    return _ENCODER.encode(bare).decode()
 
 
 def shown(row: tuple[Any, ...]) -> Document:

@@ -79,6 +79,8 @@ class Exchange:
 
     def understand(self) -> None:
         """The request line, and the headers that are meant for us."""
+        if len(self.path) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
+            raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
         call = self.call
         names = frozenset(name for name, _ in self.headers)
         self.route = route(call.method, self.path, self.credential.query, names)
@@ -87,8 +89,6 @@ class Exchange:
         agent = value_of(self.headers, b"user-agent")
         call.user_agent = agent.decode("utf-8", "replace") if agent else None
         call.trace_id = trace_id(self.headers)
-        if len(self.path) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
-            raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
 
     def identify(self) -> None:
         """Whose key it is. `self.key` stays None where open mode or the master key lets the call pass."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from gatekeeper.ledger import desk
 from gatekeeper.ledger.entry import Outcome
 
 
@@ -59,6 +60,35 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
     assert "gatekeeper.duckdb cannot be used" in answer.json()["detail"]
     assert str(file) not in answer.text
     file.unlink()
+
+
+async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(admin, monkeypatch):
+    file = admin.gateway.settings.data / "gatekeeper.duckdb"
+    file.write_bytes(b"no database")
+    monkeypatch.setattr(desk, "PATIENCE", 0.0)
+    admin.priced()
+    await admin.ledger.desk.close()  # which tries to move the row, now
+    answer = await admin.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "analytics file" in answer.json()["reasons"][0]
+    assert str(file) not in answer.text
+    file.unlink()
+    await admin.ledger.desk.close()
+    assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
+
+
+async def test_more_calls_than_memory_keeps_while_the_file_is_lent_make_it_unready(admin, monkeypatch):
+    monkeypatch.setattr(desk, "WAITING", 1000)
+    await admin.ledger.desk.lend(60)
+    for _ in range(5):
+        admin.priced()
+    assert len((await admin.get("/calls"))["calls"]) > 0
+    answer = await admin.client.get("/readyz")
+    assert (answer.status_code, "wait for" in answer.json()["reasons"][0]) == (503, True)
+    admin.ledger.desk.take_back()
+    await admin.ledger.desk.close()
+    assert (await admin.get("/readyz"))["ready"]
+    assert len((await admin.get("/calls"))["calls"]) == 5
 
 
 async def test_what_begins_with_gemini_goes_to_the_proxy_and_into_the_ledger(admin):

@@ -20,7 +20,7 @@ from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable, SqlError
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
-from gatekeeper.ledger.rows import ADDED_COLUMNS
+from gatekeeper.ledger.rows import ADDED_COLUMNS, WITHOUT_TEXTS
 from gatekeeper.times import micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -755,3 +755,49 @@ def test_an_instance_that_breaks_loses_nothing(analytics: Analytics) -> None:
     analytics.attach()
     assert len(analytics.calls()) == 4
     assert analytics.move() == Position(1, 4)
+
+
+# Rows that DuckDB does not take
+
+
+def test_a_row_that_duckdb_refuses_loses_its_texts_and_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The limit of memory is small here, so that a text of some megabytes passes it."""
+    calls = [made(number, tags=["a"], cost_pico=number) for number in range(1, 201)]
+    calls[76].path = "/" + "x" * 8_000_000
+    calls[76].usage = msgspec.Raw(b'{"n": 1}')
+    analytics = Analytics(tmp_path, memory="16MB")
+    analytics.add(placed(calls))
+    assert analytics.move() == Position(1, 200)
+    assert (analytics.waiting, analytics.waiting_size) == (0, 0)
+    found = {row["id"]: row for row in analytics.calls(limit=1000)}
+    assert list(found) == [call.id for call in calls[::-1]]
+    assert [row["tags"] for row in found.values()].count(["a"]) == 199
+    bare = found[calls[76].id]
+    assert bare == document(
+        Call(
+            id=calls[76].id,
+            started_at=calls[76].started_at,
+            key_id="tok1",
+            method="…",
+            path="…",
+            status=200,
+            outcome=Outcome.OK,
+            cost_pico=77,
+            usage_note=WITHOUT_TEXTS,
+        )
+    )
+    assert capsys.readouterr().out.count("row_stored_without_its_texts") == 1
+    analytics.release()
+
+
+def test_rows_that_together_take_more_memory_than_there_is_go_one_by_one(tmp_path: Path) -> None:
+    analytics = Analytics(tmp_path, memory="64MB")
+    for number in range(1, 31):
+        analytics.add(placed([made(number, path="/" + "x" * 1_000_000)], number))
+    assert analytics.waiting_size > 30_000_000
+    assert analytics.move() == Position(1, 30)
+    assert analytics.spend(["none"])["total"]["calls"] == 30
+    assert [row["usage_note"] for row in analytics.calls(limit=2)] == [None, None]
+    analytics.release()

@@ -162,6 +162,16 @@ def test_who_has_read_all_gets_what_ends_afterwards(tmp_path: Path) -> None:
         assert ids(all_ends(journal, on)) == ["call-2"]
 
 
+def test_what_is_read_at_once_is_bounded_in_memory_too(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        for number in range(20):
+            journal.end(msgspec.structs.replace(finished(number), path="/" * 1_000_000))
+        found, on = journal.read(START, 1000)
+        assert ids([call for _, call in found]) == [f"call-{number}" for number in range(5)]
+        assert on == found[-1][0] < journal.written
+        assert ids(all_ends(journal)) == [f"call-{number}" for number in range(20)]
+
+
 def test_what_is_read_is_durable(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
         written = journal.end(finished(1))
@@ -463,7 +473,7 @@ def test_a_full_disk_loses_nothing_and_leaves_no_half_line(
 
 
 def test_the_fault_tells_the_trouble_and_goes_with_it(tmp_path: Path) -> None:
-    with closing(Journal(tmp_path, backlog_limit=3)) as journal:
+    with closing(Journal(tmp_path, backlog_bytes=300)) as journal:
         journal.begin(running(1))
         size = segments(tmp_path)[0].stat().st_size
         with disk_ends_at(size + 10):

@@ -52,6 +52,15 @@ def brief(events: list[Event]) -> list[str | Gap | Tick]:
     return [event.call.id if isinstance(event, CallEvent) else event for event in events]
 
 
+def test_the_ring_is_bounded_in_memory_too() -> None:
+    live = Live(room=1_000_000)
+    for number in range(100):
+        live.publish("call.finished", a_call(number, path="/" * 50_000))
+    live.publish("call.finished", a_call(100))
+    assert [event.call.id for event in live.ring] == [f"call-{number}" for number in range(91, 101)]
+    assert live.oldest_id == live.next_id - 10
+
+
 # Subscribers
 
 
