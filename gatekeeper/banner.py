@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from typing import Any
 
 from gatekeeper.settings import Settings
+from gatekeeper.streams import Outlet
 
 TRY = """\
   try it     curl "{url}/gemini/v1beta/models/gemini-2.5-flash:generateContent?key={key}" \\
@@ -33,7 +35,7 @@ def show(settings: Settings, address: tuple[Any, ...]) -> None:
         f"  watch      gatekeeper tui{_url(address[1])}",
         "  stop       ctrl+c",
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201
+    Outlet(sys.stdout.fileno()).write("\n".join([*lines, ""]))
 
 
 def _mode(settings: Settings) -> str:

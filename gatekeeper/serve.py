@@ -30,6 +30,7 @@ from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.server.listen import listen
 from gatekeeper.settings import Settings
+from gatekeeper.streams import Outlet
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ def main(settings: Settings) -> int:
         with listening_socket(settings) as listener, locked(settings.data):
             trio.run(run, settings, listener)
     except CannotStart as reason:
-        print(f"gatekeeper: {reason}", file=sys.stderr)  # noqa: T201
+        Outlet(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
         return reason.status
     return 0
 

@@ -20,6 +20,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from gatekeeper.cli.failure import INTERRUPTED, Failure, Status, harmless
 from gatekeeper.cli.help import examples
+from gatekeeper.streams import keep_standard_numbers
 
 COMMANDS = {
     "serve": "Run the gateway.",
@@ -72,6 +73,7 @@ def gatekeeper() -> None:
 
 def main() -> None:
     """The entry point."""
+    keep_standard_numbers()
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

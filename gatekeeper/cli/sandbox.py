@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import click
 
@@ -38,10 +39,12 @@ async def serve_until_stopped(host: str, port: int) -> None:
     import trio
 
     from gatekeeper.sandbox.server import serve_sandbox
+    from gatekeeper.streams import Outlet
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             at: int = await nursery.start(serve_sandbox, host, port)
-            print(f"simulated Gemini API at http://{host}:{at}, for any key; stop it with ctrl+c", flush=True)
+            told = f"simulated Gemini API at http://{host}:{at}, for any key; stop it with ctrl+c\n"
+            Outlet(sys.stdout.fileno()).write(told)
             await anext(signals)
             nursery.cancel_scope.cancel()

@@ -234,7 +234,7 @@ def test_a_flood_of_one_kind_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch)
             (1, "KeyError"),
         ]:
             now[0] += seconds
-            seldom.note(kind, raised_at="x.py:1")
+            seldom.note(kind, trace=["x.py:1 f"])
     assert [(line["kind"], line["count"]) for line in logged] == [
         ("KeyError", 1),
         ("OSError", 1),
