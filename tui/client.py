@@ -130,9 +130,11 @@ class Client:
         until: str | None = None,
         q: str | None = None,
         limit: int | None = None,
+        top: int | None = None,
     ) -> Answer[Spend]:
-        """Sums per group; `by` is one or two of tag, model, key, user, day, hour, joined by a comma."""
-        params = {"by": by, "since": since, "until": until, "q": q, "limit": limit}
+        """Sums per group; `by` is one or two of tag, model, key, user, day, hour, joined by a comma. With
+        `top` so many groups have rows of their own, and one row is all others."""
+        params = {"by": by, "since": since, "until": until, "q": q, "limit": limit, "top": top}
         return await self._get("/spend", Spend, params)
 
     async def keys(

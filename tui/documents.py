@@ -150,7 +150,10 @@ class KeyInfo(msgspec.Struct, frozen=True):
 
 
 class SpendRow(msgspec.Struct, frozen=True):
-    """One group's sums. The group's own fields are those that `by` named; None there is "without one"."""
+    """One group's sums. The group's own fields are those that `by` named; None there is "without one".
+
+    With `other` these are the sums of all groups outside the top that was asked for: `groups` of them.
+    """
 
     tag: str | None = None
     model: str | None = None
@@ -165,13 +168,27 @@ class SpendRow(msgspec.Struct, frozen=True):
     output_tokens: int | None = None
     cost_usd: Decimal | None = None
     unpriced_calls: int = 0
+    other: bool = False
+    groups: int | None = None
+
+
+class SpendRest(SpendRow, frozen=True):
+    """The sums of so many rows that an answer left out."""
+
+    rows: int = 0
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """`partial` as with calls."""
+    """`partial` as with calls. `since` and `until` are the points of time that were meant, `timezone` that of
+    the days and hours; `rest` is there where the answer is `truncated`."""
 
     rows: tuple[SpendRow, ...] = ()
     total: SpendRow = SpendRow()
+    truncated: bool = False
+    rest: SpendRest | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    timezone: str = "UTC"
     partial: bool = False
 
 

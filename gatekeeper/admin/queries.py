@@ -26,6 +26,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = None
+    top: int | None = None
     cursor: str | None = None
     sort: str | None = None
     by: tuple[str, ...] = ("none",)
@@ -101,6 +102,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "since": moment,
     "until": moment,
     "limit": limit,
+    "top": limit,
     "cursor": str,
     "sort": str,
     "by": names,

@@ -21,6 +21,7 @@ LINKS = {
     "calls": "/calls",
     "stream": "/calls/stream",
     "spend": "/spend",
+    "spend_top": "/spend?by=day,tag&top=8",
     "models": "/models",
     "prices": "/prices",
     "audit": "/audit",

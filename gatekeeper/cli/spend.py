@@ -12,7 +12,7 @@ from gatekeeper.cli.help import examples
 from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_table
 from tui import format  # noqa: A004 - the room's word for it
 from tui.columns import Cell, Column
-from tui.documents import Spend, SpendRow
+from tui.documents import Spend, SpendRest, SpendRow
 from tui.states import Tone
 
 BAR = 20
@@ -46,8 +46,9 @@ def command(
         emit(answer.raw)
         return
     groups = [] if by == "none" else by.split(",")
-    total = answer.value.total
-    print_table(columns(groups, answer.value), answer.value.rows if groups else (), total)
+    total, rest = answer.value.total, answer.value.rest
+    rows = (*answer.value.rows, rest) if rest else answer.value.rows
+    print_table(columns(groups, answer.value), rows if groups else (), total)
     note_gaps(answer.raw)
     if total.unpriced_calls:
         note(f"Calls whose price is unknown are in no sum: {total.unpriced_calls:,}. {UNPRICED}")
@@ -59,13 +60,18 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
     dearest = max((cost(row) for row in spend.rows), default=Decimal(0))
 
     def name(group: str, number: int) -> Column[SpendRow]:
-        title = "total" if number == 0 else ""
-        return Column(
-            group, 0, lambda row: group_cell(row, group) if row is not total else (title, Tone.PLAIN)
-        )
+        def cell(row: SpendRow) -> Cell:
+            if row is total:
+                return ("total" if number == 0 else ""), Tone.PLAIN
+            if isinstance(row, SpendRest):
+                return (f"… {row.rows:,} more rows" if number == 0 else ""), Tone.LIMIT
+            return group_cell(row, group)
+
+        return Column(group, 0, cell)
 
     def bar(row: SpendRow) -> Cell:
-        return ("" if row is total else format.bar(format.share(cost(row), dearest), BAR)), Tone.ACCENT
+        one = row is not total and not isinstance(row, SpendRest)
+        return (format.bar(format.share(cost(row), dearest), BAR) if one else ""), Tone.ACCENT
 
     def share(row: SpendRow) -> Cell:
         return format.percent(format.share(cost(row), total.cost_usd)), Tone.PLAIN

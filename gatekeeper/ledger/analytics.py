@@ -237,7 +237,8 @@ class Analytics:
         filter: Filter | None = None,  # noqa: A002
         since: datetime | None = None,
         until: datetime | None = None,
-        limit: int = 1000,
+        limit: int | None = 1000,
+        top: int | None = None,
     ) -> Document:
         """`rows` by one or two of `spend.GROUPS` (or `none`), and their `total`; see `Spend.answer`.
 
@@ -245,7 +246,7 @@ class Analytics:
         """
         where = (filter or Filter()).within(since, until).where()
         with self._asked() as con:
-            return self._spend.answer(con, by, where, limit)
+            return self._spend.answer(con, by, where, limit, top)
 
     def models(self) -> list[Document]:
         """The models that were asked for, the last used first, with their calls and known cost."""

@@ -3,12 +3,16 @@
 Sums are of what is known and stay exact: DECIMAL inside, text outside. A sum of nothing known is NULL, for
 what calls without a price cost is not 0; how many of these there are is `unpriced_calls`. Of no calls at
 all every sum is known, and 0.
+
+No answer is cut in silence. Where `limit` leaves rows out, `truncated` is true and `rest` says how many they
+are and what they add up to. With `top`, only so many groups have rows of their own, those that cost most in
+the whole range; in each period what is left is one row more, with `other`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gatekeeper.gemini.money import usd
@@ -32,13 +36,28 @@ PERIODS = ("day", "hour")
 SUMS = {
     "calls": "count(*)",
     "errors": "count(*) FILTER (WHERE outcome <> 'ok')",
-    "prompt_tokens": "TRY_CAST(sum(prompt_tokens) AS BIGINT)",
-    "cached_tokens": "TRY_CAST(sum(cached_tokens) AS BIGINT)",
-    "output_tokens": "TRY_CAST(sum(output_tokens) AS BIGINT)",
-    "cost_usd": "CAST(sum(cost_usd) AS VARCHAR)",
+    "prompt_tokens": "sum(prompt_tokens)",
+    "cached_tokens": "sum(cached_tokens)",
+    "output_tokens": "sum(output_tokens)",
+    "cost_usd": "sum(cost_usd)",
     "unpriced_calls": "count(*) - count(cost_usd)",
 }
 NOTHING: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
+
+_SHOWN = ", ".join(
+    f"CAST({name} AS VARCHAR)" if name == "cost_usd" else f"TRY_CAST({name} AS BIGINT)" for name in SUMS
+)
+_ADDED = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+# A call without tags has none to be unnested, and counts under NULL.
+_TAGS = "CASE WHEN len(tags) > 0 THEN tags ELSE [NULL] END"
+
+
+class Grouped(NamedTuple):
+    """A SELECT of sums, in the order in which its rows are wanted most, with the values for its `?`."""
+
+    columns: list[str]
+    query: str
+    values: list[object]
 
 
 class Spend:
@@ -51,51 +70,109 @@ class Spend:
             raise ValueError(f'no time zone is called "{timezone}"; write UTC or Europe/Berlin') from error
         self._groups = {name: group.format(zone=timezone) for name, group in GROUPS.items()}
 
-    def answer(self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int) -> Document:
+    def answer(
+        self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int | None, top: int | None = None
+    ) -> Document:
         """`rows`, the costliest first or, by day or hour, in order of time (the latest `limit` of them),
         and their `total`, in which a call with several tags counts once. Raises ValueError for `by`.
+
+        With `top` the rows of a period stand in the order of their groups' cost in the whole range, `other`
+        last. It is every call that has a group outside the top, counted once; so the rows of a period add
+        up to its total, except by tag, where a call may have one tag in the top and another outside.
         """
-        groups = grouping(by)
-        question, values = where
-        found = con.execute(f"SELECT {_list(SUMS)} FROM calls WHERE {question}", values).fetchall()  # noqa: S608
-        total = dict(zip(SUMS, found[0], strict=True))
+        groups = grouping(by, top)
+        query = f"SELECT {_SHOWN} FROM (SELECT {_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
+        total = dict(zip(SUMS, con.execute(query, where[1]).fetchall()[0], strict=True))
         total = total if total["calls"] else NOTHING
-        return {"rows": self._rows(con, groups, where, limit) if groups else [total], "total": total}
+        if not groups:
+            return {"rows": [total], "total": total}
+        rows, rest = (
+            self._top(con, groups, where, limit, top) if top else self._all(con, groups, where, limit)
+        )
+        cut = {"truncated": True, "rest": rest} if rest else {}
+        return {"rows": [self._shown(row) for row in rows], "total": total, **cut}
 
-    def _rows(self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int) -> list[Document]:
-        columns = {f'"{name}"': self._groups[name] for name in groups} | SUMS
-        found = con.execute(_grouped(groups, _list(columns), where[0]), [*where[1], limit]).fetchall()
-        rows = [dict(zip([*groups, *SUMS], row, strict=True)) for row in found]
-        for period in set(PERIODS).intersection(groups):
-            rows.sort(key=lambda row: row[period])
-        return [row | {name: self._shown(row[name]) for name in groups if name in PERIODS} for row in rows]
+    def _all(
+        self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int | None
+    ) -> tuple[list[Document], Document | None]:
+        tag = f", unnest({_TAGS}) AS tag" if "tag" in groups else ""
+        source = f"SELECT *{tag} FROM calls WHERE {where[0]}"  # noqa: S608
+        order = ["cost_usd DESC NULLS LAST", "calls DESC", *(f'"{name}"' for name in groups)]
+        return _fetched(con, self._grouped(groups, source, order, where[1]), limit)
 
-    def _shown(self, period: date | int) -> str:
+    def _top(
+        self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int | None, top: int
+    ) -> tuple[list[Document], Document | None]:
+        periods, names = split(groups)
+        leaders, others = self._all(con, names, where, top)
+        # A call's places: those of its groups among the leaders, and one more for all the others.
+        group = ", ".join("tag" if name == "tag" else self._groups[name] for name in names)
+        place = f"coalesce(list_position(CAST(? AS VARCHAR[][]), [{group}]), {len(leaders) + 1})"
+        tags = _TAGS if "tag" in names else "[NULL]"
+        places = f"unnest(list_distinct(list_transform({tags}, lambda tag: {place})))"
+        source = f"SELECT *, {places} AS place FROM calls WHERE {where[0]}"  # noqa: S608
+        values = [[[row[name] for name in names] for row in leaders], *where[1]]
+        rows, rest = _fetched(con, self._grouped([*periods, "place"], source, ["place"], values), limit)
+        known = [{name: row[name] for name in names} for row in leaders]
+        if others:
+            known.append({**dict.fromkeys(names), "other": True, "groups": others["rows"]})
+        return [dict.fromkeys(groups) | known[row.pop("place") - 1] | row for row in rows], rest
+
+    def _grouped(self, names: list[str], source: str, order: list[str], values: list[object]) -> Grouped:
+        columns = {f'"{name}"': self._groups.get(name, name) for name in names} | SUMS
+        latest = [f'"{name}" DESC' for name in split(names)[0]]
+        by = ", ".join(f'"{name}"' for name in names)
+        query = f"""
+            SELECT * FROM (SELECT {_list(columns)} FROM ({source}) GROUP BY {by})
+            ORDER BY {", ".join([*latest, *order])}
+        """  # noqa: S608
+        return Grouped(names, query, values)
+
+    def _shown(self, row: Document) -> Document:
+        return row | {name: self._period(row[name]) for name in PERIODS if name in row}
+
+    def _period(self, period: date | int) -> str:
         if isinstance(period, date):
             return period.isoformat()
         moment = datetime.fromtimestamp(period // 1_000_000, self._zone)
         return moment.isoformat().replace("+00:00", "Z")
 
 
-def grouping(by: list[str]) -> list[str]:
+def split(groups: list[str]) -> tuple[list[str], list[str]]:
+    """The periods among the groups, and the others."""
+    return [name for name in groups if name in PERIODS], [name for name in groups if name not in PERIODS]
+
+
+def grouping(by: list[str], top: int | None = None) -> list[str]:
     """One or two groups, or none of them. Raises ValueError with what is allowed."""
     groups = [] if by == ["none"] else by
     if len(groups) > 2 or len(set(groups)) < len(groups) or not set(groups) <= set(GROUPS):
         raise ValueError(
             f'"{",".join(by)}" is no way to group; write one or two of {", ".join(GROUPS)}, or none'
         )
+    if top and not split(groups)[1]:
+        names = ", ".join(split(list(GROUPS))[1])
+        raise ValueError(f'"{",".join(by)}" has no group that `top` could choose from; add one of {names}')
     return groups
 
 
-def _grouped(groups: list[str], columns: str, question: str) -> str:
-    tag = ", unnest(CASE WHEN len(tags) > 0 THEN tags ELSE [NULL] END) AS tag" if "tag" in groups else ""
-    periods = [f'"{name}" DESC' for name in groups if name in PERIODS]
-    order = [*periods, "sum(cost_usd) DESC NULLS LAST", "calls DESC", *(f'"{name}"' for name in groups)]
-    names = ", ".join(f'"{name}"' for name in groups)
-    return f"""
-        SELECT {columns} FROM (SELECT *{tag} FROM calls WHERE {question})
-        GROUP BY {names} ORDER BY {", ".join(order)} LIMIT ?
-    """  # noqa: S608
+def _fetched(
+    con: DuckDBPyConnection, grouped: Grouped, limit: int | None
+) -> tuple[list[Document], Document | None]:
+    """At most `limit` rows (None: all), those of periods in order of time; and the number and sums of those
+    beyond, if there are any."""
+    names, query, values = grouped
+    columns = ", ".join(f'"{name}"' for name in names)
+    some = f"SELECT {columns}, {_SHOWN} FROM ({query} LIMIT ?)"  # noqa: S608
+    found = con.execute(some, [*values, None if limit is None else limit + 1]).fetchall()
+    rows = [dict(zip([*names, *SUMS], row, strict=True)) for row in found[:limit]]
+    for period in split(names)[0]:
+        rows.sort(key=lambda row: row[period])
+    if limit is None or len(found) <= limit:
+        return rows, None
+    others = f"SELECT rows, {_SHOWN} FROM (SELECT count(*) AS rows, {_ADDED} FROM ({query} OFFSET ?))"  # noqa: S608
+    rest = con.execute(others, [*values, limit]).fetchall()[0]
+    return rows, dict(zip(["rows", *SUMS], rest, strict=True))
 
 
 def _list(columns: dict[str, str]) -> str:

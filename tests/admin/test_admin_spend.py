@@ -46,6 +46,43 @@ async def test_groups_times_filter_and_limit_choose_the_rows(admin):
     assert (await admin.get("/spend", since="1h"))["total"] == NOTHING
 
 
+async def test_the_top_groups_and_the_rest_of_each_day(admin):
+    for user in ("ann", "ann", "bob", None):
+        admin.priced(user_id=user)
+    top = await admin.get("/spend", by="day,user", top=1)
+    assert [(row["day"], row["user"], row.get("other"), row["calls"]) for row in top["rows"]] == [
+        ("2025-06-25", "ann", None, 2),
+        ("2025-06-25", None, True, 2),
+    ]
+    assert top["rows"][1]["groups"] == 2
+    assert "truncated" not in top
+    refused = await admin.client.get("/spend", params={"by": "day", "top": "8"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "by")
+    assert "add one of tag, model, key, user" in refused.json()["detail"]
+
+
+async def test_a_cut_answer_says_what_is_missing(admin):
+    for user in ("ann", "bob", "cy"):
+        admin.priced(user_id=user)
+    cut = await admin.get("/spend", by="user", limit=1)
+    assert (cut["truncated"], cut["rest"]["rows"], cut["rest"]["cost_usd"]) == (True, 2, "0.002377400000")
+
+
+async def test_the_points_of_time_that_were_meant_are_in_the_answer(serve):
+    async with serve(GATEKEEPER_TIMEZONE="Europe/Berlin") as admin:
+        admin.priced()
+        spend = await admin.get("/spend", since="2025-06-25", until="2025-06-26T00:00:00.5+00:00")
+        bounds = {name: spend[name] for name in ("since", "until", "timezone")}
+        assert bounds == {
+            "since": "2025-06-24T22:00:00.000000Z",
+            "until": "2025-06-26T00:00:00.500000Z",
+            "timezone": "Europe/Berlin",
+        }
+        calls = await admin.get("/calls", since=bounds["since"], until=bounds["until"])
+        assert len(calls["calls"]) == spend["total"]["calls"] == 1
+        assert (await admin.get("/spend"))["since"] is None
+
+
 async def test_days_and_dates_are_those_of_the_settings_timezone(serve):
     async with serve(GATEKEEPER_TIMEZONE="Pacific/Kiritimati") as admin:  # 14 hours ahead
         admin.priced()

@@ -278,6 +278,16 @@ def test_spend_is_a_table_with_bars(on: Any, gateway: Any) -> None:
     assert on("spend", "--json").document == SPEND
 
 
+def test_rows_that_are_missing_are_counted_and_added_up(on: Any, gateway: Any) -> None:
+    rest = {**SPEND["total"], "rows": 1400, "cost_usd": "3.25"}
+    gateway.answers = {"GET /spend": {**SPEND, "truncated": True, "rest": rest}}
+    *_, line, _, total = on("spend", "--by", "tag,model").out.splitlines()
+    assert line.startswith("… 1,400 more rows")
+    assert "$3.25" in line
+    assert "█" not in line
+    assert total.startswith("total")
+
+
 def test_spend_of_everything_is_its_total(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /spend": {"rows": [SPEND["total"]], "total": SPEND["total"]}}
     assert on("spend", "--by", "none").out.count("$15.50") == 1
