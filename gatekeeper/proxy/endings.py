@@ -52,7 +52,11 @@ class KeyInvalid(Ending):
     outcome = Outcome.UPSTREAM_ERROR
 
 
+MAY_HAVE_RUN = "The request may have been processed, and charged"
+
+
 def unreachable(detail: str) -> Unreachable:
+    """Nothing of the request went out."""
     return Unreachable(
         Refusal(
             Reason.UPSTREAM_UNREACHABLE, f"The Gemini API could not be reached: {detail}. Try again later."
@@ -60,9 +64,18 @@ def unreachable(detail: str) -> Unreachable:
     )
 
 
-def silent(seconds: float) -> Refusal:
+def unanswered(detail: str) -> Unreachable:
+    """The request went out, and the connection ended before an answer."""
+    return Unreachable(
+        Refusal(Reason.UPSTREAM_UNREACHABLE, f"The Gemini API did not answer: {detail}. {MAY_HAVE_RUN}.")
+    )
+
+
+def silent(seconds: float, *, answered: bool) -> Refusal:
+    """`answered`: whether some of the answer had come."""
+    outlook = "Try again later" if answered else MAY_HAVE_RUN
     return Refusal(
-        Reason.UPSTREAM_TIMEOUT, f"The Gemini API sent nothing for {seconds:g} seconds. Try again later."
+        Reason.UPSTREAM_TIMEOUT, f"The Gemini API sent nothing for {seconds:g} seconds. {outlook}."
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import h11
 import trio
 
 from gatekeeper.gemini.meter import NOTHING, meter_for
 from gatekeeper.gemini.reading import UpstreamError
 from gatekeeper.gemini.route import Charge
+from gatekeeper.proxy.connection import Connection, Died, Head
 from gatekeeper.proxy.endings import (
     Broken,
     ClientGone,
@@ -18,10 +18,11 @@ from gatekeeper.proxy.endings import (
     Unreachable,
     key_invalid,
     silent,
+    unanswered,
     unreachable,
 )
 from gatekeeper.proxy.headers import Headers, downstream_headers, upstream_headers, value_of
-from gatekeeper.proxy.upstream import ConnectFailed, Connection, Died
+from gatekeeper.proxy.upstream import ConnectFailed
 
 if TYPE_CHECKING:
     from gatekeeper.proxy.exchange import Exchange
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 WHOLE_BODY = (
     256 * 1024
 )  # bytes; a body up to here is read before a connection is taken, and can be sent again
-IDLE_DEATH = 1.0  # seconds; a connection that dies later than this after a request did not die while idle
 ABOUT_A_KEY = (400, 401, 403)  # what Google refuses a key with
 HELD_ERROR = 64 * 1024  # bytes of such an error that are read before it is passed on
 
@@ -71,28 +71,26 @@ class Relay:
     # A request up
 
     async def ask_whole(self, body: bytes) -> None:
-        """A body that is held whole: one write, and one more try where an idle connection turns out dead."""
+        """A body that is held whole: one write, and one more try where the connection had been closed before
+        anything reached the other side. Else nobody knows whether Google ran the call, and charged it."""
         self.await_answer()
         try:
             connection = await self.upstream.take()
             try:
                 await self.attempt(connection, body)
             except Died as death:
-                if not self.died_idle(connection, death):
+                if death.delivered:
                     raise
                 await self.attempt(await self.upstream.connect(), body)
-        except (ConnectFailed, Died) as failure:
+        except ConnectFailed as failure:
             raise unreachable(str(failure)) from None
+        except Died as death:
+            raise unanswered(str(death)) from None
 
     def await_answer(self) -> None:
         self.exchange.asked = trio.current_time()
         seconds = self.settings.first_byte_timeout
-        self.exchange.expect(seconds, Unreachable(silent(seconds)))
-
-    def died_idle(self, connection: Connection, death: Died) -> bool:
-        """Whether nothing can have been answered, so that asking again charges nobody twice."""
-        waited = trio.current_time() - (self.exchange.asked or 0.0)
-        return connection.reused and not death.answered and waited < IDLE_DEATH
+        self.exchange.expect(seconds, Unreachable(silent(seconds, answered=False)))
 
     async def attempt(self, connection: Connection, body: bytes) -> None:
         try:
@@ -116,7 +114,7 @@ class Relay:
                 try:
                     await self.answer(connection)
                 except Died as death:
-                    ending = unreachable(str(death))
+                    ending = unanswered(str(death))
                 except Ending as other:
                     ending = other
                 nursery.cancel_scope.cancel()
@@ -145,10 +143,10 @@ class Relay:
         exchange, downstream = self.exchange, self.downstream
         head = await connection.head()
         self.meter(head)
-        held = await self.held_error(connection) if head.status_code in ABOUT_A_KEY else []
-        exchange.call.status = head.status_code
+        held = await self.held_error(connection) if head.status in ABOUT_A_KEY else []
+        exchange.call.status = head.status
         exchange.mark_first_byte()
-        await downstream.start(head.status_code, downstream_headers(head.headers, exchange.call.id))
+        await downstream.start(head.status, downstream_headers(head.headers, exchange.call.id))
         for chunk in held:
             await downstream.write(chunk)
         await self.stream(connection)
@@ -156,14 +154,13 @@ class Relay:
         await downstream.discard_body()
         await downstream.finish()
 
-    def meter(self, head: h11.Response) -> None:
+    def meter(self, head: Head) -> None:
         """What the answer's head says of its body, and the meter for it: where nothing is charged by usage,
         only an error is worth reading."""
-        headers: Headers = list(head.headers)
-        form, encoding = value_of(headers, b"content-type"), value_of(headers, b"content-encoding")
+        form, encoding = (value_of(head.headers, name) for name in (b"content-type", b"content-encoding"))
         self.exchange.takes_events = encoding is None and (form or b"").startswith(b"text/event-stream")
-        self.exchange.tier = value_of(headers, b"x-gemini-service-tier")
-        worth_reading = self.exchange.route.charge is Charge.METERED or head.status_code >= 400
+        self.exchange.tier = value_of(head.headers, b"x-gemini-service-tier")
+        worth_reading = self.exchange.route.charge is Charge.METERED or head.status >= 400
         self.exchange.meter = meter_for(form, encoding) if worth_reading else NOTHING
 
     async def held_error(self, connection: Connection) -> list[bytes]:
@@ -182,7 +179,7 @@ class Relay:
         """The hot loop: each chunk is sent on before the meter sees it."""
         exchange, write, feed = self.exchange, self.downstream.write, self.exchange.meter.feed
         patience = self.settings.read_timeout
-        exchange.expect(patience, Cut(silent(patience)))
+        exchange.expect(patience, Cut(silent(patience, answered=True)))
         while (chunk := await self.next(connection)) is not None:
             exchange.deadline = trio.current_time() + patience
             await write(chunk)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -102,21 +104,28 @@ async def test_a_broken_body_ends_uncleanly(gateway: Running, google: StandIn) -
     assert (row["outcome"], row["cost_usd"]) == ("upstream_broken", None)
 
 
-async def test_an_idle_connection_that_died_is_replaced(gateway: Running, google: StandIn) -> None:
-    """The upstream closes in the very moment in which the connection is used again."""
+@pytest.mark.parametrize("with_reset", [False, True])
+async def test_a_request_that_arrived_is_not_sent_again(
+    gateway: Running, google: StandIn, with_reset: bool
+) -> None:
+    """The upstream takes a request on a connection that was used before, and hangs up without an answer."""
 
-    async def close_on_second(reply: Reply) -> None:
-        if reply.asked.connection == 1 and len(google.asked) > 1:
-            await reply.stream.aclose()
-        else:
+    async def hang_up_on_second(reply: Reply) -> None:
+        if len(google.asked) == 1:
             await reply.json(b"{}")
+            return
+        if with_reset:
+            reply.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await reply.stream.aclose()
 
-    google.script = close_on_second
-    for _ in range(2):
-        assert (await exchange(gateway.url, GENERATE, body=b"{}")).status == 200
-    assert [asked.connection for asked in google.asked] == [1, 1, 2]
+    google.script = hang_up_on_second
+    assert (await exchange(gateway.url, GENERATE, body=b"{}")).status == 200
+    answer = await exchange(gateway.url, GENERATE, body=b"{}")
+    assert (answer.status, reason_of(answer.body)) == (502, "GATEKEEPER_UPSTREAM_UNREACHABLE")
+    assert b"The request may have been processed, and charged." in answer.body
+    assert [asked.connection for asked in google.asked] == [1, 1]
     await gateway.row(2)
-    assert [row["outcome"] for row in await gateway.rows()] == ["ok", "ok"]
+    assert [row["outcome"] for row in await gateway.rows()] == ["ok", "upstream_unreachable"]
 
 
 async def test_connections_closed_while_idle_are_not_used(gateway: Running, google: StandIn) -> None:

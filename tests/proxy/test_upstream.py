@@ -1,0 +1,147 @@
+"""Connections to the upstream: what is known of a request when one breaks."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from rig.gateway import Running
+from rig.standin import Reply, StandIn
+from rig.wire import exchange
+
+from gatekeeper.proxy.connection import Connection, Died
+from gatekeeper.proxy.upstream import Upstream
+
+GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
+ASK = ("POST", b"/", [(b"host", b"x"), (b"content-length", b"5000")], b"q" * 5000)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def read(peer: socket.socket, count: int) -> None:
+    """A request's body is read to so many bytes, its head as a whole."""
+    received = b""
+    while len(received.partition(b"\r\n\r\n")[2]) < count:
+        received += peer.recv(1)
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[Upstream, Connection, socket.socket]]:
+    """An upstream, a connection to it that has carried one call, and the other side's end of that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        upstream = Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=5)
+        connection = await upstream.connect()
+        peer, _ = listener.accept()
+        with peer:
+            await connection.send_whole(*ASK)
+            read(peer, 5000)
+            peer.send(ANSWER)
+            await connection.head()
+            while await connection.chunk():
+                pass
+            upstream.give_back(connection)
+            try:
+                yield upstream, connection, peer
+            finally:
+                upstream.close_idle()
+
+
+async def readable(connection: Connection) -> None:
+    with trio.fail_after(2):
+        while not connection.has_expired(connection.idle_since):
+            await trio.sleep(0.001)
+
+
+async def ask(connection: Connection) -> Died:
+    async def call() -> None:
+        await connection.send_whole(*ASK)
+        await connection.head()
+
+    with pytest.raises(Died) as death:
+        await call()
+    return death.value
+
+
+def reset(peer: socket.socket) -> None:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+@pytest.mark.parametrize("unread", [0, 1, 4999])
+@pytest.mark.parametrize("close", [socket.socket.close, reset])
+async def test_a_request_that_was_read_counts_as_delivered(
+    unread: int, close: Callable[[socket.socket], None]
+) -> None:
+    """With bytes unread any close is a reset."""
+
+    def read_and_close() -> None:
+        read(peer, 5000 - unread)
+        close(peer)
+
+    async with connected() as (upstream, _, peer):
+        connection = await upstream.take()
+        assert connection.calls == 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, read_and_close)
+            death = await ask(connection)
+        assert death.delivered
+        upstream.give_back(connection)
+        assert upstream.open == 0
+
+
+async def test_a_request_that_came_after_the_close_was_not_delivered() -> None:
+    async with connected() as (upstream, connection, peer):
+        assert await upstream.take() is connection
+        peer.close()
+        await readable(connection)  # its end is here, but nobody has looked since it was taken
+        assert not (await ask(connection)).delivered
+        upstream.give_back(connection)
+        assert upstream.open == 0
+
+
+async def test_a_first_request_is_never_sent_again() -> None:
+    """Nothing is known of what a new connection's other side did with it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        upstream = Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=5)
+        connection = await upstream.connect()
+        peer, _ = listener.accept()
+        peer.close()
+        assert (await ask(connection)).delivered
+        upstream.give_back(connection)
+        assert upstream.open == 0
+
+
+class NoticesLate(Upstream):
+    """An upstream whose idle connection is closed in the moment between the last look at it and its use."""
+
+    before_use: Callable[[], Awaitable[None]]
+
+    async def take(self) -> Connection:
+        connection = await super().take()
+        if connection.calls:
+            await self.before_use()
+            await readable(connection)
+        return connection
+
+
+async def test_a_request_that_never_arrived_is_sent_again(gateway: Running, google: StandIn) -> None:
+    streams: list[trio.SocketStream] = []
+
+    async def answer(reply: Reply) -> None:
+        streams.append(reply.stream)
+        await reply.json(b"{}")
+
+    google.script = answer
+    upstream = NoticesLate(google.url, connect_timeout=5)
+    upstream.before_use = lambda: streams[0].aclose()
+    gateway.gateway.proxy.upstream = upstream
+    for _ in range(2):
+        assert (await exchange(gateway.url, GENERATE, body=b"{}")).status == 200
+    assert [asked.connection for asked in google.asked] == [1, 2], "each request arrived once"
+    await gateway.row(2)
+    assert [row["outcome"] for row in await gateway.rows()] == ["ok", "ok"]
+    upstream.close_idle()
+    assert upstream.open == 0
