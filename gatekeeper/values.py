@@ -5,6 +5,7 @@ Every parser takes text and raises ValueError that says what is allowed, to be r
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,16 +25,22 @@ SWITCH = {
 }
 
 
+# What clients put behind the base by themselves: a version, and what follows it in Google's paths.
+CLIENTS_PART = re.compile(r"(/v\d+[a-z]*\d*)+(/(models|openai)(/.*)?)?$|/openai$", re.IGNORECASE)
+
+
 def host(text: str) -> str:
+    """An address, of IPv6 without the brackets that it has in a URL; or a name."""
     allowed = "an address or host name without a port, such as 127.0.0.1"
-    if not text or any(c.isspace() or c in "/@?#," for c in text):
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not bare or any(c.isspace() or c in "/@?#,[]" for c in bare):
         raise ValueError(allowed)
-    if ":" in text:
+    if ":" in bare or bare != text:
         try:
-            IPv6Address(text.removeprefix("[").removesuffix("]"))
+            IPv6Address(bare)
         except ValueError:
             raise ValueError(allowed) from None
-    return text
+    return bare
 
 
 def port(text: str) -> int:
@@ -60,10 +67,20 @@ def folder(text: str) -> Path:
 
 
 def url(text: str) -> str:
-    """An absolute URL without the slash at its end; its path is kept as a prefix."""
+    """An absolute URL without the slash at its end; its path is kept as a prefix.
+
+    Clients send version and all that follows it, so a prefix that ends in them would double them: 404 for
+    every call. At Google's own host there is no prefix at all.
+    """
     if not _is_plain_url(text):
         raise ValueError(f"an http:// or https:// URL without user, query and fragment, such as {GOOGLE}")
-    return text.rstrip("/")
+    given = text.rstrip("/")
+    path = urlsplit(given).path
+    kept = "" if urlsplit(given).hostname == urlsplit(GOOGLE).hostname else CLIENTS_PART.sub("", path)
+    if kept != path:
+        base = given.removesuffix(path) + kept.rstrip("/")
+        raise ValueError(f"the API's address without what clients put behind it (version and path): {base}")
+    return given
 
 
 def _is_plain_url(text: str) -> bool:

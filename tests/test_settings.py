@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper import values
 from gatekeeper.settings import SETTINGS, SettingError, Settings, is_loopback, load, masked
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -199,7 +200,10 @@ def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
 
 SPANS = ["", "0", "-1", "nan", "inf", "86401", "10s"]
 REFUSED = {
-    "host": ["", "a b", "127.0.0.1/8", "user@host", "127.0.0.1:80", "[::1]:80", "127.0.0.1,::1", "a\nb"],
+    "host": [
+        *("", "a b", "127.0.0.1/8", "user@host", "127.0.0.1:80", "[::1]:80", "127.0.0.1,::1", "a\nb"),
+        *("[]", "[localhost]", "[127.0.0.1]", "[::1", "::1]", "[[::1]]"),
+    ],
     "port": ["0", "65536", "-1", "+80", "4000.0", "٤٠٠٠", "4e3", "1" * 5000, "http"],
     "data": ["", "a\0b"],
     "upstream": [
@@ -248,8 +252,12 @@ def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: 
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("host", "[::1]", "[::1]"),
-        ("upstream", "HTTP://localhost:1/v1/", "HTTP://localhost:1/v1"),
+        ("host", "[::1]", "::1"),
+        ("upstream", "HTTP://localhost:1/team/", "HTTP://localhost:1/team"),
+        ("upstream", "https://v1", "https://v1"),
+        ("upstream", "http://models/v1/account", "http://models/v1/account"),
+        ("upstream", "http://localhost:1/v1betas-gateway", "http://localhost:1/v1betas-gateway"),
+        ("upstream", "http://other:4000/gemini", "http://other:4000/gemini"),
         ("upstream", "http://[::1]:4001", "http://[::1]:4001"),
         ("port", "65535", 65535),
         ("sandbox", "Yes", True),
@@ -260,6 +268,30 @@ def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: 
 )
 def test_what_is_at_the_edge_is_taken(name: str, text: str, value: object) -> None:
     assert getattr(load({name: text}, {}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("https://generativelanguage.googleapis.com/v1beta", values.GOOGLE),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", values.GOOGLE),
+        ("https://generativelanguage.googleapis.com/gemini", values.GOOGLE),
+        ("https://generativelanguage.googleapis.com/v1beta/models/m:countTokens", values.GOOGLE),
+        ("http://localhost:1/v1", "http://localhost:1"),
+        ("http://localhost:1/V1Beta/", "http://localhost:1"),
+        ("http://localhost:1//v1alpha//", "http://localhost:1"),
+        ("http://localhost:1/v1beta/v1beta2", "http://localhost:1"),
+        ("http://localhost:1/team/v1beta/openai/chat/completions", "http://localhost:1/team"),
+        ("http://localhost:1/openai", "http://localhost:1"),
+        ("http://localhost:1/team/v1/models", "http://localhost:1/team"),
+    ],
+)
+def test_an_upstream_with_what_clients_add_is_refused_with_the_right_one(given: str, base: str) -> None:
+    """Each call would have a version twice, and be a 404."""
+    message = refusal({}, {"GEMINI_API_BASE": given})
+    assert message.startswith(f"upstream: {given!r} (set by GEMINI_API_BASE) is not allowed")
+    assert message.endswith(f": {base}")
+    assert load({"upstream": base}, {}).upstream == base
 
 
 @pytest.mark.parametrize(
