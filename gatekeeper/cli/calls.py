@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 FORMATS = ("csv", "ndjson", "parquet")
 TEXT_WIDTH = 100
+ERROR_WIDTH = 60  # characters of an error in a list; `calls show` has it whole
 
 
 def which_calls(command: Callable[..., T]) -> Callable[..., T]:
@@ -148,6 +149,10 @@ def state_cell(call: Call) -> Cell:
     return str(state), state.tone
 
 
+def shortened(sentence: str) -> str:
+    return sentence if len(sentence) <= ERROR_WIDTH else sentence[: ERROR_WIDTH - 1] + "…"
+
+
 def local_now() -> datetime:
     return datetime.now().astimezone()
 
@@ -165,4 +170,5 @@ COLUMNS: tuple[Column[Call], ...] = (
     call_columns.OUT,
     call_columns.COST,
     Column("tags", 0, call_columns.tags_cell),
+    Column("error", 0, lambda call: (shortened(call.error_message or ""), Tone.ERROR)),
 )

@@ -58,6 +58,8 @@ class UpstreamError(msgspec.Struct, frozen=True):
     """The ErrorInfo detail's, else the status."""
     retry_delay: float | None
     """Seconds, where a RetryInfo detail asks for a pause."""
+    quota: str | None = None
+    """The ids of the quotas that a QuotaFailure detail names: they tell a limit per minute from one per day."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -180,6 +182,7 @@ def _upstream_error(error: dict[str, Any]) -> UpstreamError:
         message=_text(error.get("message")) or "",
         reason=_text(_detail(error, "google.rpc.ErrorInfo", "reason")) or status,
         retry_delay=_seconds(_detail(error, "google.rpc.RetryInfo", "retryDelay")),
+        quota=_quotas(_detail(error, "google.rpc.QuotaFailure", "violations")),
     )
 
 
@@ -189,6 +192,11 @@ def _detail(error: dict[str, Any], kind: str, member: str) -> Any:
         if str(named.get("@type")).endswith(kind):
             return named.get(member)
     return None
+
+
+def _quotas(violations: Any) -> str | None:
+    ids = (_text((_object(violation) or {}).get("quotaId")) for violation in _list(violations))
+    return ", ".join(dict.fromkeys(filter(None, ids)))[:TEXT_LIMIT] or None
 
 
 def _object(value: Any) -> dict[str, Any] | None:

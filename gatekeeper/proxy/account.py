@@ -6,6 +6,7 @@ known to cost nothing (refused, answered with 400 or more, free by its route), N
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.proxy.endings import Ending
+from gatekeeper.proxy.failure import error_message
 from gatekeeper.times import moment_of
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ def account(
     reading: Reading,
     tier: bytes | None,
     catalogue: Catalogue,
+    secrets: Iterable[str] = (),
 ) -> None:
-    """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read."""
+    """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read;
+    `secrets` must not get into the row, whoever has written them."""
     _outcome(call, ending, reading)
+    call.error_message = error_message(ending, reading.error, secrets)
     call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
     usage = read_usage(reading.usage) if reading.usage else None
     _tokens(call, reading.usage, usage)

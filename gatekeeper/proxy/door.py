@@ -54,6 +54,8 @@ class Proxy:
         self.open_calls: set[Exchange] = set()
         self.draining = False
         self._master_digest = hash_secret(settings.master_key) if settings.master_key else None
+        self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
+        """What must not get into a row, whoever has written it into an answer."""
         keys = settings.gemini_api_key or ("sandbox",)
         self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
 

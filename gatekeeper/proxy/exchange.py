@@ -146,8 +146,9 @@ class Exchange:
             self.ending = Cut()  # the server itself is being cancelled
         call.duration_ms = self.elapsed_ms()
         call.request_bytes, call.response_bytes = self.downstream.received, self.downstream.sent
-        account(call, self.route, self.ending, self.meter.finish(), self.tier, self.proxy.catalogue)
-        self.proxy.settle(self)
+        proxy, reading = self.proxy, self.meter.finish()
+        account(call, self.route, self.ending, reading, self.tier, proxy.catalogue, proxy.secrets)
+        proxy.settle(self)
 
     # What the relay and the watch use
 

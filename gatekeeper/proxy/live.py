@@ -32,6 +32,7 @@ async def refuse_live(proxy: Proxy, scope: Scope, receive: Receive, send: Send) 
         status=REFUSAL.status,
         outcome=Outcome.REFUSED,
         reason=REFUSAL.reason.value,
+        error_message=REFUSAL.message,
         cost_pico=0,
     )
     try:

@@ -54,6 +54,7 @@ REFUSED = dict.fromkeys(COLUMNS) | {
     "status": 429,
     "outcome": "refused",
     "reason": "GATEKEEPER_RATE_LIMITED",
+    "error_message": "Spent all of it. " * 6,
     "cost_usd": "0.000000000000",
 }
 
@@ -70,7 +71,8 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
     ended = on("calls", "list", "--query", "tag:a", "--since", "1h", "--until", "1m", "--limit", "2")
     head, first, second = map(cells, ended.out.splitlines())
     assert head == [
-        "started", "id", "key", "model", "action", "status", "total", "in", "cached", "out", "cost", "tags"
+        "started", "id", "key", "model", "action", "status", "total", "in", "cached", "out", "cost", "tags",
+        "error",
     ]  # fmt: skip
     assert first == [
         "2026-11-24 13:07:21", ID, "ci", "gemini-2.5-flash", "generate", "✓ 200", "1.53s", "1,042", "–",
@@ -78,7 +80,7 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
     ]  # fmt: skip
     assert second == [
         "2026-11-24 13:07:20", REFUSED["id"], "key_1", "gemini-9�[2J", "–", "⊘ 429", "–", "–", "–", "–", "–",
-        "RATE_LIMITED",
+        "RATE_LIMITED", "Spent all of it. " * 3 + "Spent al…",
     ]  # fmt: skip
     assert len({line.index(" ci " if ID in line else " key") for line in ended.out.splitlines()}) == 1
     assert ended.err == f"There are more: --cursor {ID}\n"

@@ -199,8 +199,13 @@ def test_an_error_is_found_in_every_form(form: Form):
     [
         pytest.param(
             EXHAUSTED | {"details": [QUOTA, RETRY]},
-            UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", 23.5),
+            UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", 23.5, "PerDay"),
             id="a pause",
+        ),
+        pytest.param(
+            EXHAUSTED | {"details": [QUOTA | {"violations": [None, {"quotaId": "A"}, {}, {"quotaId": "B"}]}]},
+            UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", None, "A, B"),
+            id="two quotas",
         ),
         pytest.param(
             {"code": 400, "status": "INVALID_ARGUMENT", "message": "Bad key.", "details": [INFO]},
