@@ -59,7 +59,7 @@ class UpstreamError(msgspec.Struct, frozen=True):
     retry_delay: float | None
     """Seconds, where a RetryInfo detail asks for a pause."""
     quota: str | None = None
-    """The ids of the quotas that a QuotaFailure detail names: they tell a limit per minute from one per day."""
+    """The ids of the quotas that a QuotaFailure detail names: they tell a minute from a day."""
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -57,7 +57,7 @@ async def slams_the_door(reply: Reply) -> None:
         ),
         (answering(503, status="UNAVAILABLE"), "UNAVAILABLE"),
         (ends_early, "The answer of the Gemini API ended early."),
-        (slams_the_door, "The Gemini API could not be reached: "),
+        (slams_the_door, "The Gemini API did not answer: "),
     ],
     ids=["control characters", "quota and delay", "secrets", "a status only", "broken", "unreachable"],
 )
