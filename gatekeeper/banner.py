@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import socket
 import sys
 from typing import Any
 
+from gatekeeper.addresses import ANY, DEFAULT_URL, local_url
 from gatekeeper.settings import Settings
 from gatekeeper.streams import Outlet
+from gatekeeper.values import GOOGLE
 
 TRY = """\
   try it     curl "{url}/gemini/v1beta/models/gemini-2.5-flash:generateContent?key={key}" \\
@@ -20,19 +23,20 @@ def version() -> str:
 
 def show(settings: Settings, address: tuple[Any, ...]) -> None:
     """Prints it to stdout. `address` is that of the listening socket."""
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    url = f"http://{host}:{address[1]}"
+    host, port = str(address[0]), int(address[1])
+    url = local_url(host, port)
     lines = [
         f"gatekeeper {version()}",
         "",
-        f"  address    {url}/gemini   in place of https://generativelanguage.googleapis.com",
+        f"  address    {url}/gemini   in place of {GOOGLE}",
+        *_elsewhere(host, port),
         f"  mode       {_mode(settings)}",
         f"  upstream   {'a simulated Gemini API, built in' if settings.sandbox else settings.upstream}",
         f"  data       {settings.data.resolve()}",
         "",
         TRY.format(url=url, key="anything" if settings.open_mode else "KEY"),
-        f"  keys       gatekeeper keys create --alias me{_url(address[1])}",
-        f"  watch      gatekeeper tui{_url(address[1])}",
+        f"  keys       gatekeeper keys create --alias me{_flag(url)}",
+        f"  watch      gatekeeper tui{_flag(url)}",
         "  stop       ctrl+c",
     ]
     Outlet(sys.stdout.fileno()).write("\n".join([*lines, ""]))
@@ -46,5 +50,14 @@ def _mode(settings: Settings) -> str:
     return "master key: clients need a virtual key"
 
 
-def _url(port: int) -> str:
-    return "" if port == 4000 else f" --url http://127.0.0.1:{port}"
+def _elsewhere(host: str, port: int) -> list[str]:
+    """For clients on other machines, where all addresses of this one are listened on."""
+    if host not in ANY:
+        return []
+    url = local_url(socket.gethostname(), port)
+    return [f"             {url}/gemini   from other machines, by this one's name or address"]
+
+
+def _flag(url: str) -> str:
+    """What tells a client command the address, where it is not the one that it would try by itself."""
+    return "" if url == DEFAULT_URL else f" --url {url}"

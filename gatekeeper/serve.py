@@ -8,14 +8,14 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import structlog
 import trio
 from hypercorn.config import Config
 
-from gatekeeper import banner
+from gatekeeper import addresses, banner, obstacles
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
@@ -53,45 +53,39 @@ class CannotStart(Exception):
 def main(settings: Settings) -> int:
     """Runs until stopped. Returns the exit status: 0 after a clean stop, 2 for settings that do not do, 6
     where the data folder is in use, 1 for a fault of ours."""
-    configure_logs()
     try:
-        with listening_socket(settings) as listener, locked(settings.data):
-            trio.run(run, settings, listener)
+        check(settings)
+        with listening_sockets(settings) as listeners, locked(settings.data):
+            configure_logs()
+            trio.run(run, settings, listeners)
     except CannotStart as reason:
         Outlet(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
         return reason.status
     return 0
 
 
+def check(settings: Settings) -> None:
+    """Raises CannotStart for what need not be tried to be known."""
+    for obstacle in (obstacles.no_key(settings), obstacles.own_upstream(settings)):
+        if obstacle:
+            raise CannotStart(str(obstacle), obstacle.status)
+
+
 @contextmanager
-def listening_socket(settings: Settings) -> Generator[socket.socket]:
+def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
     """Bound before anything else is touched, so that a taken port costs nothing."""
-    if not settings.sandbox and settings.gemini_api_key is None:
-        raise CannotStart(
-            "there is no Google key. Either set GEMINI_API_KEY (https://aistudio.google.com/apikey), "
-            "or try it without one: gatekeeper serve --sandbox",
-            2,
-        )
-    where = f"{settings.host}:{settings.port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
+        listeners = addresses.bind(settings.host, settings.port, BACKLOG)
     except OSError as fault:
-        raise CannotStart(f"cannot listen on {where}: {fault.strerror}. Check --host", 2) from None
-    with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK * 1000))
-        try:
-            listener.bind(address)
-            listener.listen(BACKLOG)
-        except OSError as fault:
-            raise CannotStart(
-                f"cannot listen on {where}: {fault.strerror}. Stop what uses it, or choose another --port", 2
-            ) from None
-        yield listener
+        where = addresses.joined(settings.host, settings.port)
+        todo = addresses.remedy(fault)
+        raise CannotStart(f"cannot listen on {where}: {fault.strerror}; {todo}", 2) from None
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK * 1000))
+        yield listeners
 
 
 @contextmanager
@@ -114,16 +108,19 @@ def locked(data: Path) -> Generator[None]:
         yield
 
 
-async def run(settings: Settings, listener: socket.socket) -> None:
+async def run(settings: Settings, listeners: list[socket.socket]) -> None:
     """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
     that comes while everything is written down must not break that off."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with opened(settings) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
-            banner.show(settings, listener.getsockname())
+            banner.show(settings, listeners[0].getsockname())
             spare_collections()
-            await listen(Gatekeeper(gateway), server_config(), listener, stop)
+            app, config = Gatekeeper(gateway), server_config()
+            async with trio.open_nursery() as servers:
+                for listener in listeners:
+                    servers.start_soon(listen, app, config, listener, stop)
             nursery.cancel_scope.cancel()
 
 

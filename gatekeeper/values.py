@@ -33,7 +33,7 @@ def host(text: str) -> str:
     """An address, of IPv6 without the brackets that it has in a URL; or a name."""
     allowed = "an address or host name without a port, such as 127.0.0.1"
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not bare or any(c.isspace() or c in "/@?#,[]" for c in bare):
+    if not _is_host(bare) or any(c in "/@?#,[]" for c in bare):
         raise ValueError(allowed)
     if ":" in bare or bare != text:
         try:
@@ -88,9 +88,15 @@ def _is_plain_url(text: str) -> bool:
         return False
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_host(text: str) -> bool:
+    """Printable ASCII, and no part of it so short or long that looking up the name would raise."""
+    plain = all("!" <= c <= "~" for c in text)
+    return plain and all(0 < len(part) < 64 for part in text.removesuffix(".").split("."))
 
 
 def keys(text: str) -> tuple[str, ...]:

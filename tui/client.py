@@ -40,6 +40,7 @@ Params = Mapping[str, str | int | None]
 TIMEOUT = httpx2.Timeout(30, connect=5)
 # A comment comes every 15 s at least: a longer silence is a dead connection.
 SILENCE = httpx2.Timeout(20, connect=5)
+GEMINI = "/gemini"  # behind the address it is what SDKs are given, so that it is given here too
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 CALL = msgspec.json.Decoder(Call)
@@ -54,7 +55,7 @@ class Client:
     """
 
     def __init__(self, url: str, key: str | None = None) -> None:
-        self.url = url.rstrip("/")
+        self.url = url.rstrip("/").removesuffix(GEMINI).rstrip("/")
         host = address_host(url)
         headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
         # Reading the machine's trust store takes 150 ms: not for plain HTTP. Proxies of the environment

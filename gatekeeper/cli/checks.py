@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
 
+from gatekeeper import addresses, obstacles
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.gateway import Target, ask
 from gatekeeper.cli.reach import Unreached, upstream_clock
@@ -31,16 +31,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_key(settings: Settings) -> Finding:
     """Whether a Google key is set. Its form says nothing, and only a call could tell what Google thinks."""
-    if settings.gemini_api_key:
-        return Finding(
-            "Google key", f"{len(settings.gemini_api_key)} set by {settings.sources['gemini_api_key']}"
-        )
-    if settings.sandbox:
+    if obstacle := obstacles.no_key(settings):
+        return Finding("Google key", obstacle.what, obstacle.remedy)
+    if not settings.gemini_api_key:
         return Finding("Google key", "not set; the sandbox needs none")
     return Finding(
-        "Google key",
-        "not set",
-        "set GEMINI_API_KEY (https://aistudio.google.com/apikey), or try gatekeeper serve --sandbox",
+        "Google key", f"{len(settings.gemini_api_key)} set by {settings.sources['gemini_api_key']}"
     )
 
 
@@ -48,6 +44,9 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Whether it can be connected to and, by the way, whether its clock and ours agree."""
     if settings.sandbox:
         yield Finding("upstream", "the built-in sandbox")
+        return
+    if obstacle := obstacles.own_upstream(settings):
+        yield Finding("upstream", obstacle.what, obstacle.remedy)
         return
     try:
         theirs = upstream_clock(settings.upstream)
@@ -121,19 +120,12 @@ class Readiness(msgspec.Struct):
 
 def check_port(settings: Settings, runs_here: bool) -> Finding:
     """Whether `serve` could listen, or does."""
-    where = f"{settings.host}:{settings.port}"
+    where = addresses.joined(settings.host, settings.port)
     if runs_here:
         return Finding("port", f"{where} is the running gateway's")
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        socket.create_server((settings.host, settings.port), family=family).close()
-    except OSError as error:
-        remedy = "stop what uses it, or choose another: --port, GATEKEEPER_PORT, --host, GATEKEEPER_HOST"
-        return Finding("port", f"{where}: {error.strerror}", remedy)
+        for listener in addresses.bind(settings.host, settings.port, 1):
+            listener.close()
+    except OSError as fault:
+        return Finding("port", f"{where}: {fault.strerror}", addresses.remedy(fault))
     return Finding("port", f"{where} is free")
-
-
-def address(settings: Settings) -> str:
-    """Where a client on this machine reaches a gateway with these settings."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"

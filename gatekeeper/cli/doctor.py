@@ -46,6 +46,7 @@ def command(config: Path | None, url: str | None, as_json: bool, **flags: object
 
 def examined(flags: Mapping[str, object], config: Path | None, url: str | None) -> Iterator[Finding]:
     """All checks, as they are done; without settings those that need none."""
+    from gatekeeper.addresses import leads_here, local_url
     from gatekeeper.cli import checks, folder
 
     now = datetime.now(UTC)
@@ -55,12 +56,12 @@ def examined(flags: Mapping[str, object], config: Path | None, url: str | None) 
         yield checks.Finding("settings", "they do not do", str(failure))
         yield from checks.check_prices(now)
         return
-    here = checks.address(settings)
+    here = local_url(settings.host, settings.port)
     yield checks.Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
     yield checks.check_key(settings)
     yield from checks.check_upstream(settings, now)
     answers, gateway = checks.check_gateway(url or here)
-    runs_here = answers and url in (None, here)
+    runs_here = answers and (url is None or leads_here(url, settings.port))
     yield from folder.check_folder(settings.data, runs_here)
     yield checks.check_port(settings, runs_here)
     yield from checks.check_prices(now)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from gatekeeper.addresses import DEFAULT_URL
 from gatekeeper.cli.failure import Failure, Status
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tui.errors import ApiError
 
 T = TypeVar("T")
-
-DEFAULT_URL = "http://127.0.0.1:4000"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from threading import Thread
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from gatekeeper.trust import tls_context
+
 T = TypeVar("T")
 
 SECONDS = 5.0
@@ -77,9 +79,7 @@ def ask_for_head(url: SplitResult) -> datetime | None:
 
 
 def secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
-    import truststore
-
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_socket(plain, server_hostname=host)
+    return tls_context().wrap_socket(plain, server_hostname=host)
 
 
 def date_in(head: bytes) -> datetime | None:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 
 import click
 
+from gatekeeper import addresses, values
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.help import examples
 
 
+def checked_host(context: click.Context, option: click.Parameter, text: str) -> str:
+    try:
+        return values.host(text)
+    except ValueError as allowed:
+        raise click.BadParameter(f"{text!r} is not allowed; it takes {allowed}", context, option) from None
+
+
 @click.command("sandbox", epilog=examples("sandbox --port 4001"))
-@click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    metavar="HOST",
+    default="127.0.0.1",
+    show_default=True,
+    callback=checked_host,
+    help="Address to listen on.",
+)
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=4001, show_default=True, help="Port to listen on."
 )
@@ -24,27 +40,31 @@ def command(host: str, port: int) -> None:
     # Here and not above: `--help` has no use for a server.
     import trio
 
+    from gatekeeper.sandbox.server import bound
+
     try:
-        trio.run(serve_until_stopped, host, port)
-    except* OSError as faults:
-        why = getattr(faults.exceptions[0], "strerror", None) or "no such address"
+        listeners = bound(host, port)
+    except OSError as fault:
+        where = addresses.joined(host, port)
         raise Failure(
-            f"cannot listen on {host}:{port}: {why}. Stop what uses it, or choose another --port",
-            Status.USAGE,
+            f"cannot listen on {where}: {fault.strerror}; {addresses.remedy(fault)}", Status.USAGE
         ) from None
+    trio.run(serve_until_stopped, listeners)
 
 
-async def serve_until_stopped(host: str, port: int) -> None:
+async def serve_until_stopped(listeners: list[socket.socket]) -> None:
     """Until the first SIGINT or SIGTERM: a stop is how this command ends, and no fault."""
     import trio
 
-    from gatekeeper.sandbox.server import serve_sandbox
+    from gatekeeper.sandbox.server import serve_on
     from gatekeeper.streams import Outlet
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            at: int = await nursery.start(serve_sandbox, host, port)
-            told = f"simulated Gemini API at http://{host}:{at}, for any key; stop it with ctrl+c\n"
+            nursery.start_soon(serve_on, listeners)
+            host, port = listeners[0].getsockname()[:2]
+            url = addresses.local_url(host, port)
+            told = f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
             Outlet(sys.stdout.fileno()).write(told)
             await anext(signals)
             nursery.cancel_scope.cancel()

@@ -9,14 +9,13 @@ No HTTP/2: cancelling one of its streams can break the whole connection for the 
 from __future__ import annotations
 
 import ssl
-import sys
 from collections import deque
 from urllib.parse import urlsplit
 
 import trio
-import truststore
 
 from gatekeeper.proxy.connection import Connection
+from gatekeeper.trust import tls_context
 
 
 class ConnectFailed(Exception):
@@ -29,7 +28,7 @@ class Upstream:
     def __init__(self, url: str, *, connect_timeout: float) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
-        self._tls = _tls() if parts.scheme == "https" else None
+        self._tls = tls_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_timeout = connect_timeout
         self._idle: deque[Connection] = deque()
@@ -67,7 +66,7 @@ class Upstream:
 
     async def _secured(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
         secured = trio.SSLStream(
-            stream, self._tls or _tls(), server_hostname=self._host, https_compatible=True
+            stream, self._tls or tls_context(), server_hostname=self._host, https_compatible=True
         )
         try:
             await secured.do_handshake()
@@ -101,18 +100,3 @@ class Upstream:
     def close_idle(self) -> None:
         while self._idle:
             self.close(self._idle.pop())
-
-
-def _tls() -> ssl.SSLContext:
-    """The operating system's trust, HTTP/1.1 only.
-
-    On Linux OpenSSL itself finds the system's certificates, and its own context is taken: truststore reads
-    them anew for each connection, 23 ms of CPU against 1.
-    """
-    found = ssl.get_default_verify_paths()
-    if sys.platform == "linux" and (found.cafile or found.capath):
-        context = ssl.create_default_context()
-    else:
-        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -8,6 +8,7 @@ import socket
 import trio
 from hypercorn.config import Config
 
+from gatekeeper.addresses import bind
 from gatekeeper.sandbox.app import Sandbox
 from gatekeeper.server.listen import listen
 
@@ -26,17 +27,25 @@ async def serve_sandbox(
 ) -> None:
     """Serves until cancelled; reports the port, which for `port` 0 is any free one, as soon as clients can
     connect. Raises OSError if the address cannot be had."""
-    listener = bound(host, port)
-    task_status.started(listener.getsockname()[1])
-    await listen(Sandbox(pace=pace), settings(), listener, trio.Event())
+    listeners = bound(host, port)
+    task_status.started(listeners[0].getsockname()[1])
+    await serve_on(listeners, pace=pace)
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """Bound here and not by Hypercorn, whose nurseries would wrap a refusal in groups of exceptions."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or small events wait for each other
-    return listener
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Raises OSError if the address cannot be had."""
+    listeners = bind(host, port, BACKLOG)
+    for listener in listeners:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or small events wait for each other
+    return listeners
+
+
+async def serve_on(listeners: list[socket.socket], *, pace: float = 1.0) -> None:
+    """Serves until cancelled."""
+    app, config, never = Sandbox(pace=pace), settings(), trio.Event()
+    async with trio.open_nursery() as servers:
+        for listener in listeners:
+            servers.start_soon(listen, app, config, listener, never)
 
 
 def settings() -> Config:

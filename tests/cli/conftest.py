@@ -121,14 +121,14 @@ Cli = Callable[..., Ended]
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Runs `gatekeeper` with these arguments; `typed` is its stdin."""
 
     def ended(*args: str, typed: str = "") -> Ended:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
-        capsys.readouterr()
+        capfd.readouterr()
         status = run(args)
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         return Ended(status, out, err)
 
     return ended

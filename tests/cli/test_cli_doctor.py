@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -11,9 +12,11 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from rig.certificate import make_certificate
 
 from gatekeeper.cli.checks import check_prices, check_upstream
 from gatekeeper.cli.folder import LOCKS
@@ -92,6 +95,21 @@ def test_settings_that_do_not_do(
     assert said in findings(ended)["settings"]
 
 
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+def test_an_upstream_that_is_the_gateway_itself(
+    cli: Any, free: int, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also while it runs there, and would answer."""
+    monkeypatch.setenv("GEMINI_API_KEY", GOOGLE_KEY)
+    monkeypatch.setenv("GEMINI_API_BASE", f"http://{name}:{free}/gemini")
+    ended = cli("doctor", "--port", str(free), "--json")
+    assert ended.status == 7
+    assert findings(ended).keys() == {"upstream"}
+    assert "unset it for the gateway" in findings(ended)["upstream"]
+    assert "(set by GEMINI_API_BASE) is this gateway's own address" in ended.out
+    assert cli("doctor", "--port", str(free), "--sandbox").status == 0, "the sandbox has no use for it"
+
+
 def test_the_sandbox_needs_neither_key_nor_network(cli: Any, free: int) -> None:
     ended = cli("doctor", "--sandbox", "--port", str(free))
     assert ended.status == 0
@@ -116,12 +134,19 @@ def test_a_running_gateway(doctor: Any, gateway: Any, answer: object, status: in
     assert said in ended.out
 
 
-def test_the_running_gateway_has_its_own_port_and_folder(cli: Any, gateway: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["", "http://127.0.0.1:{}/", "http://localhost:{}", "http://localhost:{}/gemini"]
+)
+def test_the_running_gateway_has_its_own_port_and_folder(
+    cli: Any, gateway: Any, tmp_path: Path, name: str
+) -> None:
     gateway.answers = {"GET /readyz": {"ready": True}}
     (tmp_path / "data").mkdir()
     with (tmp_path / "data" / "gatekeeper.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        ended = cli("doctor", "--sandbox", "--port", gateway.url.rpartition(":")[2])
+        port = gateway.url.rpartition(":")[2]
+        given = ["--url", name.format(port)] if name else []
+        ended = cli("doctor", "--sandbox", "--port", port, *given)
     assert ended.status == 0
     assert "is the running gateway's" in ended.out
 
@@ -181,6 +206,46 @@ def test_the_clock_against_the_upstreams(gateway: Any, minutes: int, wrong: bool
 def test_an_upstream_without_tls(gateway: Any) -> None:
     with pytest.raises(Unreached, match="TLS"):
         upstream_clock(gateway.url.replace("http:", "https:"))
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[tuple[str, Path, SimpleQueue[str | None]]]:
+    """An upstream with TLS: its address, its certificate, and the protocol of each connection."""
+    certificate = make_certificate(tmp_path / "upstream.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    spoken: SimpleQueue[str | None] = SimpleQueue()
+
+    def answer_one() -> None:
+        with (
+            contextlib.suppress(OSError),
+            listener.accept()[0] as plain,
+            context.wrap_socket(plain, server_side=True) as connection,
+        ):
+            spoken.put(connection.selected_alpn_protocol())
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_one)
+        thread.start()
+        yield f"https://localhost:{listener.getsockname()[1]}", certificate, spoken
+        thread.join()
+
+
+def test_a_certificate_is_believed_where_serve_believes_it(
+    secured: tuple[str, Path, SimpleQueue[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, certificate, spoken = secured
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    upstream_clock(url)
+    assert spoken.get(timeout=5) == "http/1.1"
+
+
+def test_and_no_other(secured: tuple[str, Path, SimpleQueue[str | None]]) -> None:
+    with pytest.raises(Unreached, match="certificate is not trusted"):
+        upstream_clock(secured[0])
 
 
 def test_what_takes_too_long_is_left_behind() -> None:

@@ -73,6 +73,12 @@ def test_each_answer_has_its_status(
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("end", ["/", "/gemini", "/gemini/"])
+def test_the_address_may_end_as_sdks_are_given_it(cli: Any, gateway: Any, end: str) -> None:
+    gateway.answers = {"GET /key/list": {"keys": []}}
+    assert cli("keys", "list", "--url", f"{gateway.url}{end}").status == 0
+
+
 @pytest.mark.parametrize("args", QUERIES, ids=" ".join)
 def test_every_command_shows_the_key_to_the_gateway_only(on: Any, gateway: Any, args: list[str]) -> None:
     gateway.answers = dict.fromkeys(PATHS, (403, {"detail": "this is a virtual key"}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,46 +25,6 @@ KEY = {"GEMINI_API_KEY": "AIzaOfTheTests"}
 
 
 # Refusals to start
-
-
-@pytest.mark.parametrize(
-    ("words", "settings", "said"),
-    [
-        ([], {"GEMINI_API_KEY": ""}, ["no Google key", "GEMINI_API_KEY", "--sandbox"]),
-        (["--port", "{taken}"], KEY, ["127.0.0.1:{taken}", "in use", "--port"]),
-        (["--port", "70000"], KEY, ["port", "'70000'", "--port", "1 to 65535"]),
-        (["--config", "half.toml"], KEY, ["half.toml", "TOML", "line 2"]),
-        (["--config", "odd.toml"], KEY, ["prot", "odd.toml", "allowed are", "port"]),
-        (
-            [],
-            {**KEY, "DATABASE_URL": "postgresql://me:hush@db/x"},
-            ["database_url", "DATABASE_URL", "Postgres is not built yet"],
-        ),
-        (["--host", "0.0.0.0"], KEY, ["host", "'0.0.0.0'", "--host", "GATEKEEPER_MASTER_KEY", "127.0.0.1"]),
-        (
-            ["--port", "{free}", "--data", "half.toml/data"],
-            KEY,
-            ["data folder", "half.toml/data", "not writable", "--data"],
-        ),
-    ],
-)
-async def test_what_does_not_do_is_told_in_one_line(
-    tmp_path: Path, words: list[str], settings: dict[str, str], said: list[str]
-) -> None:
-    (tmp_path / "half.toml").write_text('host = "127.0.0.1"\nport =\n')
-    (tmp_path / "odd.toml").write_text("prot = 4000\n")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = str(listener.getsockname()[1])
-        words = [word.format(taken=taken, free=free_port()) for word in words]
-        run = await command(tmp_path, "serve", *words, **settings)
-    assert (run.returncode, run.stdout) == (2, b"")
-    line = run.stderr.decode()
-    assert line.startswith("gatekeeper: ")
-    assert line.endswith("\n")
-    assert line.count("\n") == 1
-    assert not [part for part in said if part.format(taken=taken) not in line], line
-    assert "hush" not in line
-    assert not (tmp_path / "data").exists(), "what does not start leaves nothing behind"
 
 
 async def test_one_data_folder_is_for_one_gateway(folder: Path) -> None:

@@ -1,0 +1,45 @@
+"""What in the settings stands in the way of a start: `serve` refuses with it, `doctor` names it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gatekeeper import addresses, values
+from gatekeeper.settings import Settings
+
+
+class Obstacle(NamedTuple):
+    """What it is and what to do about it, for people, without capital and full stop; and the exit status."""
+
+    what: str
+    remedy: str
+    status: int = 2
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy[0].upper()}{self.remedy[1:]}"
+
+
+def no_key(settings: Settings) -> Obstacle | None:
+    if settings.sandbox or settings.gemini_api_key is not None:
+        return None
+    return Obstacle(
+        "there is no Google key",
+        "either set GEMINI_API_KEY (https://aistudio.google.com/apikey), "
+        "or try it without one: gatekeeper serve --sandbox",
+    )
+
+
+def own_upstream(settings: Settings) -> Obstacle | None:
+    """A call to itself would be relayed to itself, until there are no descriptors left. Any address of this
+    machine counts: the one listened on may have several names."""
+    if settings.sandbox or not addresses.leads_here(settings.upstream, settings.port):
+        return None
+    source = settings.sources["upstream"]
+    remedy = f"say where the API is: --upstream {values.GOOGLE}"
+    if source == "GEMINI_API_BASE":
+        remedy = f"unset it for the gateway, clients read that variable too; or {remedy}"
+    return Obstacle(
+        f"the upstream {settings.upstream} (set by {source}) is this gateway's own address: every call would "
+        "come back to it",
+        remedy,
+    )
