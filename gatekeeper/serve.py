@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from gatekeeper import addresses, banner, obstacles
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
+from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.store import SqliteKeyStore, StoreError
 from gatekeeper.ledger.book import Ledger
@@ -55,9 +56,10 @@ def main(settings: Settings) -> int:
     where the data folder is in use, 1 for a fault of ours."""
     try:
         check(settings)
+        catalogue = prices()
         with listening_sockets(settings) as listeners, locked(settings.data):
             configure_logs()
-            trio.run(run, settings, listeners)
+            trio.run(run, settings, catalogue, listeners)
     except CannotStart as reason:
         Outlet(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
         return reason.status
@@ -69,6 +71,15 @@ def check(settings: Settings) -> None:
     for obstacle in (obstacles.no_key(settings), obstacles.own_upstream(settings)):
         if obstacle:
             raise CannotStart(str(obstacle), obstacle.status)
+
+
+def prices() -> Catalogue:
+    try:
+        return load_catalogue()
+    except CatalogueError as fault:
+        raise CannotStart(f"{fault}. Mend that entry, or install gatekeeper again", 2) from None
+    except FileNotFoundError as fault:
+        raise CannotStart(str(fault), 1) from None
 
 
 @contextmanager
@@ -108,11 +119,11 @@ def locked(data: Path) -> Generator[None]:
         yield
 
 
-async def run(settings: Settings, listeners: list[socket.socket]) -> None:
+async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.socket]) -> None:
     """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
     that comes while everything is written down must not break that off."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with opened(settings) as gateway, trio.open_nursery() as nursery:
+        async with opened(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
             banner.show(settings, listeners[0].getsockname())
@@ -133,7 +144,7 @@ def spare_collections() -> None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[Gateway]:
+async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gateway]:
     """A gateway with its keys, ledger, upstream and their tasks; afterwards all is written and closed."""
     try:
         store = SqliteKeyStore(settings.keys_file)
@@ -149,7 +160,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Gateway]:
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
-            proxy = Proxy(settings, upstream, registry, ledger, load_catalogue())
+            proxy = Proxy(settings, upstream, registry, ledger, catalogue)
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.watch)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)

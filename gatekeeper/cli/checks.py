@@ -70,7 +70,7 @@ def check_prices(now: datetime) -> Iterator[Finding]:
     try:
         catalogue = load_catalogue()
     except (CatalogueError, OSError) as error:
-        yield Finding("prices", str(error), "install gatekeeper again, or mend data/prices.toml")
+        yield Finding("prices", str(error), "mend that entry, or install gatekeeper again")
         return
     yield clock_after(catalogue, now)
     stood = f"of {catalogue.version}, checked on {catalogue.checked}"

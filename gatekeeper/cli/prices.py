@@ -86,7 +86,9 @@ def loaded_catalogue() -> Catalogue:
 
     try:
         return load_catalogue()
-    except (CatalogueError, OSError) as error:
+    except CatalogueError as error:
+        raise Failure(f"{error}. Mend that entry, or install gatekeeper again", Status.USAGE) from None
+    except FileNotFoundError as error:
         raise Failure(str(error), Status.FAULT) from None
 
 

@@ -167,3 +167,42 @@ def test_a_catalogue_that_is_gone(cli: Any, monkeypatch: pytest.MonkeyPatch) -> 
     ended = cli("prices", "show")
     assert ended.status == 1
     assert "prices.toml is missing" in ended.err
+
+
+HEAD = b'version = "1"\nchecked = "2026-11-28"\ncurrency = "USD"\n'
+ROW = b'prices = [{ tier = "standard", input = "0.30" }]'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version = 1\nmodels = x\n", "line 2"),
+        (b"version = '1'\xff", "utf-8"),
+        (b"version = 1" + b"0" * 5000, "digits"),
+        (b"", "version"),
+        (HEAD + b"[[models]]\nids = ['gemini-x']\nsource = ''", "model 1 (['gemini-x'])"),
+        (HEAD + b"[[models]]\nids = ['x']\nsource = ''\n" + ROW.replace(b"0.30", b"3,0"), "price row 1"),
+        (HEAD + b"[[models]]\nids = ['Gemini X']\nsource = ''\n" + ROW, "model 'Gemini X'"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["serve", "--sandbox"], ["prices", "show"], ["doctor", "--sandbox"]], ids=" ".join
+)
+def test_a_catalogue_with_an_error(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str, command: list[str]
+) -> None:
+    """One line with the entry; `serve` has not touched anything by then."""
+    file = tmp_path / "prices.toml"
+    file.write_bytes(content)
+    monkeypatch.setattr("gatekeeper.prices.PLACES", (file,))
+    monkeypatch.setattr("gatekeeper.serve.listening_sockets", None)
+    ended = cli(*command)
+    if command[0] == "doctor":
+        (line,) = [line for line in ended.out.splitlines() if line.startswith("✗") and "prices" in line]
+    else:
+        assert (ended.out, ended.err.count("\n")) == ("", 1)
+        line = ended.err
+    assert ended.status == (7 if command[0] == "doctor" else 2)
+    assert f"{file}: " in line
+    assert said in line
+    assert [path.name for path in tmp_path.iterdir()] == ["prices.toml"]

@@ -14,10 +14,12 @@ import trio
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
+from gatekeeper.prices import load_catalogue
 from gatekeeper.serve import opened, server_config
 from gatekeeper.server.listen import listen
 from gatekeeper.settings import load
 
+CATALOGUE = load_catalogue()
 GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
 
 
@@ -59,7 +61,7 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
         settings = load({"drain_timeout": 1, **given}, {})
         data.mkdir(exist_ok=True)
         url = f"http://127.0.0.1:{port}"
-        async with opened(settings) as gateway, trio.open_nursery() as nursery:
+        async with opened(settings, CATALOGUE) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(listen, Gatekeeper(gateway), server_config(), listener, stop)
             async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
