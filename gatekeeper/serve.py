@@ -199,7 +199,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
     await anext(signals)
     log.info("stopping", open_calls=len(gateway.proxy.open_calls))
     gateway.proxy.draining = True
-    gateway.ledger.live.close()
+    gateway.ledger.stop_answering()
     with trio.move_on_after(gateway.settings.drain_timeout):
         await last_call(gateway, signals)
     gateway.proxy.cut_all()

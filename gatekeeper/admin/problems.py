@@ -20,6 +20,7 @@ from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.registry import UnknownKey
 from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
 from gatekeeper.ledger.filters import FilterError
+from gatekeeper.ledger.queries import QueryRefused, QueryUnavailable
 
 log = structlog.get_logger()
 
@@ -78,6 +79,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.CONFLICT, str(error), field="key")
         case UnknownKey():
             return Problem(HTTPStatus.NOT_FOUND, str(error), field="key")
+        case QueryRefused():
+            return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
+        case QueryUnavailable():
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         case StoreFailed():
             log.error("key_store_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; nothing was changed")
@@ -90,11 +95,8 @@ def problem_of(error: Exception) -> Problem:
 def _of_analytics(error: Exception) -> Problem | None:
     # Their modules bring DuckDB, which is not loaded before it is needed; when they raise, it is.
     from gatekeeper.ledger.instance import AnalyticsError
-    from gatekeeper.ledger.readonly import SqlError
 
     match error:
-        case SqlError():
-            return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
         case AnalyticsError():
             log.error("analytics_question_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))

@@ -10,7 +10,6 @@ from gatekeeper.admin.documents import Document, answer, read_fields
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.queries import LARGEST_LIMIT
-from gatekeeper.admin.questions import ask
 
 blueprint = Blueprint("sql", __name__, url_prefix="/sql")
 
@@ -25,8 +24,8 @@ async def query() -> Response:
     text, limit = body.get("query"), whole(body, "limit", LARGEST_LIMIT, default=LARGEST_LIMIT)
     if not isinstance(text, str) or not text.strip():
         raise invalid("query", "`query` is missing", "a text with one SELECT on the table calls")
-    found = await ask(lambda analytics: analytics.sql(text, limit))
-    return answer({**found.value, **found.gaps})
+    found = await gateway().ledger.queries.answer(text, limit)
+    return Response(found, content_type="application/json")
 
 
 @blueprint.post("/lend")
@@ -34,12 +33,10 @@ async def lend() -> Response:
     """Brings the file up to date and lets go of it, for `seconds` or until it is returned. Calls made
     meanwhile wait, and questions are answered from those. 409 where another program has it already."""
     seconds = whole(await read_fields("seconds"), "seconds", LONGEST_LOAN)
-    moved = await ask(lambda analytics: analytics.move())
-    if moved.value is None:
+    if not await gateway().ledger.desk.lend(seconds):
         raise Problem(
             HTTPStatus.CONFLICT, f"Another program has {FILE} open: wait until it is done, or end it"
         )
-    await gateway().ledger.desk.lend(seconds)
     return answer({"file": str((gateway().settings.data / FILE).resolve()), "seconds": seconds})
 
 

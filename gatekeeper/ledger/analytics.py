@@ -14,34 +14,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 from uuid import UUID
 
 import duckdb
 import structlog
 from duckdb import DuckDBPyConnection
 
-from gatekeeper.ledger import readonly, rows
+from gatekeeper.ledger import rows
 from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance, RowsRefused
-from gatekeeper.ledger.readonly import SqlError
-from gatekeeper.ledger.rows import Document
+from gatekeeper.ledger.rows import Document, Waiting, joined
 from gatekeeper.ledger.spend import Spend
 from gatekeeper.times import iso
 
 log = structlog.get_logger()
 
-__all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable", "SqlError"]
+__all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable"]
 
 # Rows, and characters of them, of one INSERT: a day's worth at once would need many times its size in memory.
 PORTION = 5_000
 PORTION_SIZE = 8 << 20
-QUERY_SECONDS = 30.0
 
 # The inner SELECT reads the ids of all rows, the outer one all columns of a few.
 PAGE = """
@@ -55,13 +52,6 @@ MODELS = """
 """
 
 
-class Waiting(NamedTuple):
-    """A call that is not in the file yet: its position, and its row as JSON."""
-
-    position: Position
-    item: str
-
-
 class Analytics:
     """All of it blocks, and belongs to one thread at a time.
 
@@ -72,6 +62,7 @@ class Analytics:
     def __init__(self, folder: Path, timezone: str = "UTC", memory: str = "512MB") -> None:
         self._folder = folder.resolve()
         self._memory = memory
+        self._read_only = False
         self._spend = Spend(timezone)
         self._instance: Instance | None = None
         self._waiting: deque[Waiting] = deque()
@@ -90,7 +81,7 @@ class Analytics:
     def attach(self) -> None:
         """Holds the file until `release`; makes it if there is none. Raises FileHeld, FileUnusable."""
         try:
-            self._running().attach()
+            self._running().attach(read_only=self._read_only)
         except FileUnusable:
             self.release()
             raise
@@ -121,6 +112,26 @@ class Analytics:
         """
         self._running().rewind()
 
+    def share(self) -> bool:
+        """Brings the file up to date and opens it for reading only, as any number of processes then may; no
+        rows move to it until `unshare`. Whether that was possible."""
+        with suppress(AnalyticsError):
+            self.move()
+        self._reopen(read_only=True)
+        return self.attach_if_free()
+
+    def unshare(self) -> None:
+        self._reopen(read_only=False)
+
+    def _reopen(self, *, read_only: bool) -> None:
+        """Lets go of the file, so that the next use opens it in this way."""
+        self._read_only = read_only
+        try:
+            if self._instance:
+                self._instance.detach()
+        except FileUnusable:
+            self.release()
+
     # In
 
     def add(self, batch: list[tuple[Position, Call]]) -> None:
@@ -140,6 +151,8 @@ class Analytics:
 
         Raises FileUnusable; what was not committed by then waits on.
         """
+        if self._read_only:
+            return None
         try:
             self.attach()
             return self._move_all()
@@ -255,14 +268,10 @@ class Analytics:
             found = [dict(zip(names, row, strict=True)) for row in con.execute(MODELS).fetchall()]
         return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
 
-    def sql(self, query: str, limit: int = 1000, seconds: float = QUERY_SECONDS) -> Document:
-        """The answer to one SELECT on `calls`: `columns`, `types`, `rows`, `truncated`.
-
-        Raises SqlError where the query is wrong, not allowed, or takes longer than `seconds`;
-        AnalyticsError.
-        """
-        with self._asked() as con:
-            return readonly.answer(con, query, limit, seconds)
+    def first_waiting(self) -> tuple[str, bool]:
+        """A portion of the rows that wait, as `Instance.load` takes it, and whether that is all of them."""
+        portion = self._portion(0, PORTION)
+        return joined(portion), len(portion) == self.waiting
 
     @contextmanager
     def _asked(self) -> Generator[DuckDBPyConnection]:
@@ -271,8 +280,6 @@ class Analytics:
         try:
             self._load(instance)
             yield instance.con
-        except SqlError as error:
-            raise SqlError(instance.without_path(str(error))) from None
         except duckdb.Error as error:
             self.release()
             raise AnalyticsError(instance.without_path(str(error))) from None
@@ -280,10 +287,6 @@ class Analytics:
     def _running(self) -> Instance:
         self._instance = self._instance or Instance(self._folder, self._memory)
         return self._instance
-
-
-def joined(portion: list[Waiting]) -> str:
-    return f"[{','.join(each.item for each in portion)}]"
 
 
 def cursor(before: str) -> str:

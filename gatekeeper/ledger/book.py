@@ -15,6 +15,7 @@ from gatekeeper.ledger.desk import Desk
 from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.live import Live
+from gatekeeper.ledger.queries import Queries
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class Ledger:
         self.journal = Journal(folder)
         self.live = Live()
         self.desk = Desk(self.journal, folder, timezone)
+        self.queries = Queries(self.desk, folder)
         self.consumers: list[Consumer] = []
         self._written = False
 
@@ -87,11 +89,16 @@ class Ledger:
 
     async def close(self) -> None:
         """Everything to the disk and into the file. After the last call, and once."""
-        self.live.close()
+        self.stop_answering()
         with trio.CancelScope(shield=True):
             await self._guarded(self.feed)
             await self.desk.close()
             await trio.to_thread.run_sync(self.journal.close)
+
+    def stop_answering(self) -> None:
+        """Ends what would otherwise go on for as long as it likes: live streams, and people's queries."""
+        self.live.close()
+        self.queries.stop()
 
     async def _sync(self) -> None:
         while True:

@@ -8,9 +8,10 @@ are answered from those.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import structlog
 import trio
@@ -34,6 +35,17 @@ BATCH = 2000  # rows
 WAITING = 128 << 20
 PATIENCE = 60.0  # seconds that rows may fail to move until that is more than a warning
 
+TURN = 5.0  # seconds to wait for other processes that read the file
+
+
+class Share(NamedTuple):
+    """What another process may see: whether it may open the file, and rows that are not in it. `whole` where
+    that is every call."""
+
+    attached: bool
+    rows: str
+    whole: bool
+
 
 class Desk:
     """`watermark` is the place in the journal up to which rows lie in the file; None until that is known."""
@@ -48,6 +60,7 @@ class Desk:
         self._one = trio.CapacityLimiter(1)
         self._busy_at = trio.current_time()
         self._lent_until = 0.0
+        self._reading = trio.Lock()
         self._news = False
         self.watermark: Position | None = None
         self.fault: str | None = None
@@ -81,14 +94,31 @@ class Desk:
 
         return await trio.to_thread.run_sync(current, limiter=self._one)
 
-    async def lend(self, seconds: float) -> None:
-        """Lets go of the file for so long, or until `take_back`."""
-        self._lent_until = time.monotonic() + seconds
-        await self._in_thread(self._let_go)
+    async def lend(self, seconds: float) -> bool:
+        """Brings the file up to date and lets go of it for so long, or until `take_back`. False where another
+        program has it already. Raises AnalyticsError."""
+        async with self._reading:
+            return await trio.to_thread.run_sync(self._lend, seconds, limiter=self._one)
 
     def take_back(self) -> None:
         self._lent_until = 0.0
         self._news = True
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncGenerator[Share]:
+        """All calls for one other process to read. What comes meanwhile waits, and is in the answers here.
+
+        Raises trio.TooSlowError where other processes read for long.
+        """
+        with trio.fail_after(TURN):
+            await self._reading.acquire()
+        try:
+            self._busy_at = trio.current_time()
+            yield await trio.to_thread.run_sync(self._share, limiter=self._one)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._in_thread(self._unshare)
+            self._reading.release()
 
     async def close(self) -> None:
         """Moves what is left and lets go, whatever it takes; nothing may be asked afterwards."""
@@ -165,6 +195,27 @@ class Desk:
             if self.fault is not None:
                 log.info("analytics_file_well_again")
             self.fault = None
+
+    def _share(self) -> Share:
+        analytics = self._open()
+        self._catch_up(analytics)
+        attached = not self._is_lent() and analytics.share()
+        rows, all_of_them = analytics.first_waiting()
+        return Share(attached, rows, attached and all_of_them)
+
+    def _unshare(self) -> None:
+        if self._analytics is not None:
+            self._analytics.unshare()
+        self._news = True
+
+    def _lend(self, seconds: float) -> bool:
+        analytics = self._open()
+        self._catch_up(analytics)
+        if analytics.move() is None:
+            return False
+        self._lent_until = time.monotonic() + seconds
+        analytics.release()
+        return True
 
     def _let_go(self) -> None:
         if self._analytics is not None:

@@ -54,9 +54,10 @@ class RowsRefused(FileUnusable):
 class Instance:
     """Opened without the file. Costs some 15 MB, and 5 to 40 ms, beyond what importing DuckDB costs."""
 
-    def __init__(self, folder: Path, memory: str = "512MB") -> None:
+    def __init__(self, folder: Path, memory: str = "512MB", temporary: str = f"{NAME}.tmp") -> None:
         self._path = folder / NAME
         self._memory = memory
+        self._temporary = folder / temporary
         self.watermark: Position | None = None
         """How far in the journal the file is; None while it is not attached."""
         self.con = duckdb.connect(":memory:", config=self._settings())
@@ -68,7 +69,7 @@ class Instance:
         return {
             "threads": 2,
             "memory_limit": self._memory,
-            "temp_directory": f"{self._path}.tmp",
+            "temp_directory": str(self._temporary),
             "max_temp_directory_size": "2GB",
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -91,18 +92,34 @@ class Instance:
     def _birthplace(self) -> Path:
         return self._path.with_name(f"{NAME}.new")
 
-    def attach(self) -> None:
-        """Locks and opens the file, which it makes if there is none. Raises FileHeld, FileUnusable."""
+    def attach(self, *, read_only: bool = False) -> None:
+        """Locks and opens the file, which it makes if there is none. Raises FileHeld, FileUnusable.
+
+        For reading only it must be there, and other processes may have it so at the same time.
+        """
         if self.watermark is not None:
             return
         with self.translated():
-            if not self._path.exists():
-                self._create()
-            self.con.execute(f"ATTACH '{_quoted(self._path)}' AS file")
-            self.con.execute(SCHEMA)
-            self._add_columns()
+            if read_only:
+                self.con.execute(f"ATTACH '{_quoted(self._path)}' AS file (READ_ONLY)")
+            else:
+                self._attach_to_write()
             self.con.execute(BOTH)
             self.watermark = Position(*self.con.execute("FROM file.watermark").fetchall()[0])
+
+    def _attach_to_write(self) -> None:
+        if not self._path.exists():
+            self._create()
+        self.con.execute(f"ATTACH '{_quoted(self._path)}' AS file")
+        self.con.execute(SCHEMA)
+        self._add_columns()
+
+    def detach(self) -> None:
+        """Lets go of the file and of nothing else. Raises FileUnusable."""
+        with self.translated():
+            self.con.execute(ALONE)
+            self.con.execute("DETACH DATABASE IF EXISTS file")
+        self.watermark = None
 
     def _create(self) -> None:
         """Makes the file elsewhere and moves it into place: one that is half made can never be opened."""

@@ -19,6 +19,7 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, StatementType
 
+from gatekeeper.ledger.instance import AnalyticsError, Instance
 from gatekeeper.ledger.rows import Document
 
 SCHEMAS = {"", "main", "file", "information_schema", "pg_catalog"}
@@ -44,6 +45,20 @@ class SqlError(ValueError):
     """A query that is not allowed, is wrong, or takes too long; with DuckDB's words where these are its."""
 
 
+class OutOfMemory(SqlError):
+    """A query that needs more memory than it may take."""
+
+
+def ask(instance: Instance, query: str, limit: int, seconds: float) -> Document:
+    """As `answer`, without telling where the data folder is. Raises SqlError, AnalyticsError."""
+    try:
+        return answer(instance.con, query, limit, seconds)
+    except SqlError as error:
+        raise type(error)(instance.without_path(str(error))) from None
+    except duckdb.Error as error:
+        raise AnalyticsError(instance.without_path(str(error))) from None
+
+
 def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> Document:
     """`columns`, `types`, `rows` (JSON-ready, at most `limit`) and whether these are `truncated`.
 
@@ -53,6 +68,8 @@ def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> D
         return _run(con, _vetted(con, query), limit, seconds)
     except duckdb.InterruptException:
         raise SqlError(f"The query took longer than {seconds:g} s and was stopped") from None
+    except duckdb.OutOfMemoryException:
+        raise OutOfMemory("The query needed more memory than it may take") from None
     except (duckdb.FatalException, duckdb.InternalException):
         raise
     except duckdb.Error as error:

@@ -11,7 +11,7 @@ none after it would arrive. `usage` travels as a string for this reason, and arr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -79,6 +79,18 @@ class Item(msgspec.Struct):
     offset: int
     usage: str | None
     call: Call
+
+
+class Waiting(NamedTuple):
+    """A call that is not in the file yet: its position, and its row as JSON."""
+
+    position: Position
+    item: str
+
+
+def joined(portion: list[Waiting]) -> str:
+    """What the INSERTs take."""
+    return f"[{','.join(each.item for each in portion)}]"
 
 
 _ENCODER = msgspec.json.Encoder()

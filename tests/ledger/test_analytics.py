@@ -17,14 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.money import usd
-from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable, SqlError
+from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
+from gatekeeper.ledger.readonly import SqlError, answer
 from gatekeeper.ledger.rows import ADDED_COLUMNS, WITHOUT_TEXTS
 from gatekeeper.times import micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FILE = "gatekeeper.duckdb"
+
+
+def asked(analytics: Analytics, query: str) -> dict[str, Any]:
+    """The answer to a person's query, in this process."""
+    with analytics._asked() as con:
+        return answer(con, query, 1000, 20.0)
 
 
 def made(number: int, **known: Any) -> Call:
@@ -176,7 +183,7 @@ def test_many_more_than_one_portion(analytics: Analytics) -> None:
     assert analytics.spend(["none"])["total"]["calls"] == 12_000
     assert analytics.move() == Position(1, 12_000)
     assert analytics.spend(["none"])["total"]["calls"] == 12_000
-    assert analytics.sql("SELECT count(DISTINCT id) FROM calls")["rows"] == [[12_000]]
+    assert asked(analytics, "SELECT count(DISTINCT id) FROM calls")["rows"] == [[12_000]]
 
 
 KILLED = """
@@ -244,7 +251,7 @@ def test_a_process_killed_at_any_line_or_any_moment_loses_and_doubles_nothing(
     analytics.attach()
     mark = analytics.watermark()
     assert mark is not None
-    assert analytics.sql("SELECT count(*), count(DISTINCT id), max(epoch_us(started_at)) FROM calls")[
+    assert asked(analytics, "SELECT count(*), count(DISTINCT id), max(epoch_us(started_at)) FROM calls")[
         "rows"
     ] == [[mark.offset] * 3]
 
@@ -342,14 +349,14 @@ def test_released_means_unlocked_even_with_an_answer_and_an_error_in_hand(
 ) -> None:
     analytics.add(several(1, 1))
     analytics.move()
-    answer = analytics.sql("SELECT id FROM calls")
+    found = asked(analytics, "SELECT id FROM calls")
     with pytest.raises(SqlError) as caught:
-        analytics.sql("SELECT CAST(path AS INTEGER) FROM calls")
+        asked(analytics, "SELECT CAST(path AS INTEGER) FROM calls")
     analytics.release()
     analytics.release()
     assert other.opens(tmp_path) == "(1, 1)"
     other.closes(tmp_path)
-    assert answer["rows"] == [[made(1).id]]
+    assert found["rows"] == [[made(1).id]]
     assert "Could not convert" in str(caught.value)
 
 
@@ -410,7 +417,7 @@ def test_a_file_whose_making_was_interrupted_is_made_anew(analytics: Analytics, 
 
 def test_the_file_is_as_the_contract_says_and_in_the_format_of_1_5(analytics: Analytics) -> None:
     analytics.attach()
-    described = analytics.sql("DESCRIBE file.calls")["rows"]
+    described = asked(analytics, "DESCRIBE file.calls")["rows"]
     types = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
     assert {name: types.get(kind, kind) for name, kind, *_ in described} == COLUMNS
     assert [name for name, *_ in described] == list(COLUMNS)
@@ -524,7 +531,7 @@ def test_a_value_that_no_column_holds_is_unknown_and_stops_no_other_row(analytic
     assert found[odd[0].id]["usage"] is None
     assert found[odd[2].id]["total_tokens"] is None
     assert found[odd[3].id]["cost_usd"] is None
-    assert analytics.sql("SELECT count(*) FROM calls WHERE id IS NULL")["rows"] == [[1]]
+    assert asked(analytics, "SELECT count(*) FROM calls WHERE id IS NULL")["rows"] == [[1]]
 
 
 # Questions

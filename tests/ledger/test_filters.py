@@ -422,7 +422,8 @@ def test_the_rule_of_case_is_duckdbs_for_every_character(tmp_path: Path) -> None
     wanted = parse('"ä","σ","i","ǆ"', now=NOW)
     found = {call["path"] for call in analytics.calls(wanted, limit=1000)}
     assert found == {call.path for call in made if wanted.matches(call)} == {"Ä", "Σ", "I", "İ", "Ǆ", "ǅ"}
-    lower = analytics.sql("SELECT path, lower(path) FROM calls", limit=10_000)["rows"]
+    with analytics._asked() as con:
+        lower = con.execute("SELECT path, lower(path) FROM calls").fetchall()
     assert {capital: capital.lower()[0] for capital in capitals} == dict(lower)
     analytics.release()
 

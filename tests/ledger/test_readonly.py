@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ import pytest
 
 from gatekeeper.ledger.analytics import Analytics
 from gatekeeper.ledger.entry import Call, Outcome, Position
-from gatekeeper.ledger.readonly import SqlError
+from gatekeeper.ledger.instance import Instance
+from gatekeeper.ledger.readonly import SqlError, ask
+
+Sql = Callable[..., dict[str, Any]]
 
 FILE = "gatekeeper.duckdb"
 
@@ -37,15 +40,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def analytics(folder: Path) -> Iterator[Analytics]:
+def instance(folder: Path) -> Iterator[Instance]:
+    """Two calls in the file, which is open for reading only, and one that is not in it yet."""
     analytics = Analytics(folder)
     first = made(1, model="m", tags=["a", "b"], cost_pico=1, usage=msgspec.Raw(b'{"n": 1}'))
     second = made(2, model="n", total_tokens=7, cost_pico=2)
     analytics.add([(Position(1, 1), first), (Position(1, 2), second)])
     analytics.move()
     analytics.add([(Position(1, 3), made(3))])
-    yield analytics
+    pending, _ = analytics.first_waiting()
     analytics.release()
+    instance = Instance(folder)
+    instance.attach(read_only=True)
+    instance.load(pending)
+    yield instance
+    instance.close()
+
+
+@pytest.fixture
+def sql(instance: Instance) -> Sql:
+    return lambda query, limit=1000, seconds=20.0: ask(instance, query, limit, seconds)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +79,8 @@ def analytics(folder: Path) -> Iterator[Analytics]:
         ("SELECT 1 AS a, 2 AS a", [[1, 2]]),
     ],
 )
-def test_a_select_is_answered(analytics: Analytics, query: str, rows: list[list[Any]]) -> None:
-    assert analytics.sql(query)["rows"] == rows
+def test_a_select_is_answered(sql: Sql, query: str, rows: list[list[Any]]) -> None:
+    assert sql(query)["rows"] == rows
 
 
 @pytest.mark.parametrize(
@@ -92,21 +106,21 @@ def test_a_select_is_answered(analytics: Analytics, query: str, rows: list[list[
         ("NULL", None),
     ],
 )
-def test_every_value_is_one_of_json(analytics: Analytics, expression: str, shown: object) -> None:
-    answer = analytics.sql(f"SELECT {expression} AS value FROM calls LIMIT 1")
+def test_every_value_is_one_of_json(sql: Sql, expression: str, shown: object) -> None:
+    answer = sql(f"SELECT {expression} AS value FROM calls LIMIT 1")
     assert answer["columns"] == ["value"]
     assert answer["rows"] == [[shown]]
     msgspec.json.encode(answer)
 
 
-def test_columns_types_and_the_limit(analytics: Analytics) -> None:
-    assert analytics.sql("SELECT id, cost_usd FROM calls ORDER BY id", limit=2) == {
+def test_columns_types_and_the_limit(sql: Sql) -> None:
+    assert sql("SELECT id, cost_usd FROM calls ORDER BY id", limit=2) == {
         "columns": ["id", "cost_usd"],
         "types": ["UUID", "DECIMAL(18,12)"],
         "rows": [[made(1).id, "0.000000000001"], [made(2).id, "0.000000000002"]],
         "truncated": True,
     }
-    assert analytics.sql("SELECT id FROM calls", limit=3)["truncated"] is False
+    assert sql("SELECT id FROM calls", limit=3)["truncated"] is False
 
 
 @pytest.mark.parametrize(
@@ -119,8 +133,8 @@ def test_columns_types_and_the_limit(analytics: Analytics) -> None:
         "SHOW TABLES",
     ],
 )
-def test_a_query_and_the_tables_can_be_looked_into(analytics: Analytics, query: str) -> None:
-    assert analytics.sql(query)["rows"]
+def test_a_query_and_the_tables_can_be_looked_into(sql: Sql, query: str) -> None:
+    assert sql(query)["rows"]
 
 
 @pytest.mark.parametrize(
@@ -186,29 +200,27 @@ def test_a_query_and_the_tables_can_be_looked_into(analytics: Analytics, query: 
         "SELECT " + "- " * 20_000 + "1",
     ],
 )
-def test_everything_else_is_refused_and_changes_nothing(
-    analytics: Analytics, folder: Path, query: str
-) -> None:
+def test_everything_else_is_refused_and_changes_nothing(sql: Sql, folder: Path, query: str) -> None:
     before = sorted(path.name for path in folder.iterdir())
     with pytest.raises(SqlError) as caught:
-        analytics.sql(query.replace("{folder}", str(folder)))
+        sql(query.replace("{folder}", str(folder)))
     assert str(caught.value)
     if "{folder}" not in query:
         assert str(folder) not in str(caught.value)
     assert sorted(path.name for path in folder.iterdir()) == before
-    assert analytics.sql("SELECT count(*), count(method) FROM calls")["rows"] == [[3, 3]]
+    assert sql("SELECT count(*), count(method) FROM calls")["rows"] == [[3, 3]]
 
 
-def test_no_query_takes_the_lock_off_the_file(analytics: Analytics, folder: Path) -> None:
+def test_no_query_takes_the_lock_off_the_file(sql: Sql, folder: Path) -> None:
     with pytest.raises(SqlError, match="table function read_blob is not allowed; there are duckdb_columns"):
-        analytics.sql(f"SELECT * FROM read_blob('{folder / FILE}')")
+        sql(f"SELECT * FROM read_blob('{folder / FILE}')")
     script = f"import duckdb\nduckdb.connect({str(folder / FILE)!r})"
     opened = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "Could not set lock" in opened.stderr
 
 
 def test_a_name_that_could_be_a_file_is_no_table_even_in_the_data_folder(
-    analytics: Analytics, folder: Path, monkeypatch: pytest.MonkeyPatch
+    sql: Sql, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
     for table in (
@@ -218,7 +230,7 @@ def test_a_name_that_could_be_a_file_is_no_table_even_in_the_data_folder(
         "'gatekeeper.duckdb.wal'",
     ):
         with pytest.raises(SqlError, match="There is no table"):
-            analytics.sql(f"SELECT * FROM {table}")
+            sql(f"SELECT * FROM {table}")
 
 
 @pytest.mark.parametrize(
@@ -230,19 +242,17 @@ def test_a_name_that_could_be_a_file_is_no_table_even_in_the_data_folder(
         "SET threads = 1",
     ],
 )
-def test_behind_that_wall_stands_another(analytics: Analytics, statement: str) -> None:
-    analytics.attach()
-    assert analytics._instance is not None
+def test_behind_that_wall_stands_another(instance: Instance, statement: str) -> None:
     with pytest.raises(duckdb.Error, match=r"disabled by configuration|has been locked"):
-        analytics._instance.con.execute(statement)
+        instance.con.execute(statement)
 
 
-def test_what_takes_too_long_is_stopped(analytics: Analytics) -> None:
+def test_what_takes_too_long_is_stopped(sql: Sql) -> None:
     began = time.monotonic()
     with pytest.raises(SqlError, match=r"took longer than 0\.2 s"):
-        analytics.sql(
+        sql(
             "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range",
             seconds=0.2,
         )
     assert time.monotonic() - began < 5
-    assert analytics.sql("SELECT 1")["rows"] == [[1]]
+    assert sql("SELECT 1")["rows"] == [[1]]
