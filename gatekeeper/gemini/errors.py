@@ -59,9 +59,15 @@ STATUS: dict[Reason, HttpStatus] = {
 }
 
 
+LONGEST_HEADER = 60  # seconds; some clients sleep a longer `Retry-After` in full, for days, without a word
+
+# Their statuses (429, 502) make clients try again; without a time only a person can change anything.
+FOR_A_PERSON = frozenset({Reason.BUDGET_EXCEEDED, Reason.UPSTREAM_KEY_INVALID})
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """A "no" of the gateway's own. `message` is for the person at the other end and holds no secret;
-    `retry_after` is seconds, given only where waiting helps."""
+    `retry_after` is seconds, the true time however long, given only where waiting helps."""
 
     reason: Reason
     message: str
@@ -102,13 +108,18 @@ def error_body(refusal: Refusal) -> bytes:
 
 
 def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
-    """Response headers that go with `error_body`; `Retry-After` in whole seconds (RFC 9110 §10.2.3)."""
+    """Response headers that go with `error_body`. A short wait is told as `Retry-After` in whole seconds
+    (RFC 9110 §10.2.3). Of a longer one only the body tells: the header says, to clients that know it, to
+    give up."""
     headers = [
         (b"content-type", b"application/json; charset=UTF-8"),
         (b"content-length", b"%d" % len(body)),
     ]
-    if refusal.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % math.ceil(refusal.retry_after)))
+    wait = refusal.retry_after
+    if wait is not None and wait <= LONGEST_HEADER:
+        headers.append((b"retry-after", b"%d" % math.ceil(wait)))
+    elif wait is not None or refusal.reason in FOR_A_PERSON:
+        headers.append((b"x-should-retry", b"false"))
     return headers
 
 

@@ -19,9 +19,6 @@ from gatekeeper.keys.budget import SECOND, standing
 from gatekeeper.keys.record import KeyState
 from gatekeeper.times import iso
 
-# A client that is told to wait longer than this had better be told to give up.
-LONGEST_WAIT = 24 * 60 * 60  # seconds
-
 # Spellings that Google would read as another path than the one that a glob sees.
 TWISTED = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 
@@ -150,14 +147,13 @@ def _over_budget(state: KeyState, spend: int, budget: int, reset_at: int | None,
             f"{spent}: ask the gateway's administrator for a higher budget.",
             metadata,
         )
-    wait = (reset_at - now) / SECOND
     return Refusal(
         Reason.BUDGET_EXCEEDED,
         f"{spent}, which starts anew at {iso(reset_at)}: "
         "wait until then, or ask the gateway's administrator for a higher budget.",
         {**metadata, "budget_reset_at": iso(reset_at)},
         # A budget of nothing is as spent after the reset as before.
-        retry_after=wait if budget and wait <= LONGEST_WAIT else None,
+        retry_after=(reset_at - now) / SECOND if budget else None,
     )
 
 

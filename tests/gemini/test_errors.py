@@ -78,13 +78,24 @@ def test_the_headers_fit_the_body() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.floats(0, 1e6))
-def test_a_wait_is_told_twice_in_whole_seconds_and_never_too_short(seconds: float) -> None:
+@given(st.floats(0, 1e10))
+def test_the_body_tells_every_wait_in_whole_seconds_and_never_too_short(seconds: float) -> None:
     refusal = Refusal(Reason.BUDGET_EXCEEDED, "Spent.", retry_after=seconds)
     *_, retry_info = error_document(refusal)["error"]["details"]
-    told = int(dict(error_headers(refusal, b""))[b"retry-after"])
+    told = int(retry_info["retryDelay"].removesuffix("s"))
     assert 0 <= told - seconds <= 1
     assert retry_info == {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{told}s"}
+    headers = dict(error_headers(refusal, b""))
+    assert headers.get(b"retry-after") == (b"%d" % told if seconds <= 60 else None)
+    assert headers.get(b"x-should-retry") == (None if seconds <= 60 else b"false")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_clients_are_told_to_give_up_where_only_a_person_can_help(reason: Reason) -> None:
+    headers = dict(error_headers(Refusal(reason, "No."), b""))
+    expected = {"GATEKEEPER_BUDGET_EXCEEDED", "GATEKEEPER_UPSTREAM_KEY_INVALID"}
+    assert (headers.get(b"x-should-retry") == b"false") == (reason.value in expected)
+    assert b"retry-after" not in headers
 
 
 @settings(max_examples=100, deadline=None)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from time import time_ns
 
 import pytest
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
+
+from gatekeeper.keys.fields import parse_fields
+from gatekeeper.times import parse_duration
 
 GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
 USAGE = {
@@ -173,6 +177,36 @@ async def test_spend_uses_a_budget_up(guarded: Running, google: StandIn) -> None
         for _ in range(4)
     ]
     assert statuses == [200, 200, 429, 429]
+
+
+@pytest.mark.parametrize(
+    ("budget", "duration", "told", "headers"),
+    [
+        (1, "20s", True, {"retry-after"}),
+        (1, "90s", True, {"x-should-retry"}),
+        (1, "30d", True, {"x-should-retry"}),
+        (1, None, False, {"x-should-retry"}),
+        (0, "20s", False, {"x-should-retry"}),
+    ],
+)
+async def test_a_spent_budget_tells_the_true_time_in_the_body_and_a_short_one_in_the_header(
+    guarded: Running, budget: int, duration: str | None, told: bool, headers: set[str]
+) -> None:
+    now = time_ns() // 1000
+    fields = parse_fields({"max_budget": budget, "budget_duration": duration}, now=now)
+    secret, state = await guarded.gateway.registry.create(fields, now=now, by="test")
+    guarded.gateway.registry.settle(state.record.token_id, 10**12, now)
+    answer = await exchange(guarded.url, f"POST /gemini{GENERATE}?key={secret}", body=b"{}")
+    assert answer.status == 429
+    assert {"retry-after", "x-should-retry"} & answer.headers.keys() == headers
+    details = {detail["@type"]: detail for detail in json.loads(answer.body)["error"]["details"]}
+    info = details.get("type.googleapis.com/google.rpc.RetryInfo")
+    assert (info is not None) == told
+    if info and duration:
+        delay = info["retryDelay"].removesuffix("s")
+        assert 0 <= parse_duration(duration) - int(delay) <= 10
+        assert answer.headers.get("retry-after", delay) == delay
+    assert answer.headers.get("x-should-retry", "false") == "false"
 
 
 async def test_the_master_key_passes_everywhere(guarded: Running, google: StandIn) -> None:
