@@ -33,6 +33,7 @@ GENERATING = frozenset({"generateContent", "streamGenerateContent", "batchGenera
 EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedContent"})
 BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
 NO_CHARGES: Mapping[str, int | None] = MappingProxyType({})
+_NO_TOKENS = Usage()
 FREE = frozenset({"countTokens"})  # billing FAQ: requests to count tokens are not billed
 
 
@@ -90,6 +91,21 @@ def quote(
     except UnpricedError as reason:
         return Quote(priced, None, (), catalogue.version, (*notes, str(reason)))
     return Quote(priced, sum(line.pico for line in lines), lines, catalogue.version, notes)
+
+
+def unpriced(catalogue: Catalogue, *, model: str, at: datetime, action: str | None) -> str | None:
+    """Why no call of this model, begun at `at` and billed in the standard tier, could be priced whatever its
+    usage says; None where one could."""
+    day = at.astimezone(UTC).date()
+    name = catalogue.meant(model, day)
+    try:
+        _check_kind(model, action, NO_CHARGES)
+        tariff, _ = _tariff(catalogue, name, _NO_TOKENS, day, _billed_tier("standard", None, action))
+    except UnpricedError as reason:
+        return str(reason)
+    if tariff.embeds != (action in EMBEDDING):
+        return f"{name} has no price for {action}"
+    return None
 
 
 def quote_document(quote: Quote) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import msgspec
 
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.money import usd
+from gatekeeper.gemini.route import Charge
 from gatekeeper.keys.budget import SECOND, standing
 from gatekeeper.keys.record import KeyState
 from gatekeeper.times import iso
@@ -25,12 +26,19 @@ TWISTED = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 
 class Ask(msgspec.Struct, frozen=True):
     """What a call wants: its action and model as far as the request line tells, and its path after
-    `/gemini`. `billable` is whether it may cost anything."""
+    `/gemini`. `charge` is what calls of its route cost; `unpriced` says why this one could not be priced, for
+    a key with a budget only."""
 
     action: str | None
     model: str | None
     path: str
-    billable: bool
+    charge: Charge
+    unpriced: str | None = None
+
+    @property
+    def billable(self) -> bool:
+        """Whether it may cost anything."""
+        return self.charge is not Charge.FREE
 
 
 def admit(state: KeyState | None, ask: Ask, now: int) -> Refusal | None:
@@ -126,6 +134,29 @@ def _hidden_model(state: KeyState, ask: Ask) -> Refusal:
     )
 
 
+def _countable(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
+    """A budget bounds only what can be counted against it."""
+    if state.record.max_budget_pico is None:
+        return None
+    what = ask.action or ask.path
+    if ask.charge is Charge.UNKNOWN:
+        return Refusal(
+            Reason.ROUTE_NOT_ALLOWED,
+            f"The key {state.record.title} has a budget, and this gateway cannot tell what {what} costs: "
+            "call generateContent or another method whose answer reports its tokens, "
+            "or use a key without a budget.",
+            {"token_id": state.record.token_id, "action": ask.action or "", "path": ask.path},
+        )
+    if ask.unpriced is None:
+        return None
+    return Refusal(
+        Reason.MODEL_UNPRICED,
+        f"The key {state.record.title} has a budget, and {what} could not be counted against it: "
+        f"{ask.unpriced}. Use a model that `gatekeeper prices show` lists, or a key without a budget.",
+        {"token_id": state.record.token_id, "model": ask.model or ""},
+    )
+
+
 def _budget_left(state: KeyState, ask: Ask, now: int) -> Refusal | None:
     budget = state.record.max_budget_pico
     if budget is None or not ask.billable:
@@ -162,4 +193,4 @@ def _short(pico: int) -> str:
     return usd(pico).rstrip("0").rstrip(".")
 
 
-RULES = (_unblocked, _unexpired, _route_allowed, _model_allowed, _budget_left)
+RULES = (_unblocked, _unexpired, _route_allowed, _model_allowed, _countable, _budget_left)

@@ -12,7 +12,8 @@ import uuid_utils
 
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_event, error_headers
 from gatekeeper.gemini.meter import NOTHING, Meter
-from gatekeeper.gemini.route import Route, route
+from gatekeeper.gemini.price import unpriced
+from gatekeeper.gemini.route import Charge, Route, route
 from gatekeeper.keys.rules import Ask, admit
 from gatekeeper.ledger.entry import Call
 from gatekeeper.proxy.account import account
@@ -21,6 +22,7 @@ from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused
 from gatekeeper.proxy.headers import end_user, tags, trace_id, value_of
 from gatekeeper.proxy.relay import Relay
+from gatekeeper.times import moment_of
 
 if TYPE_CHECKING:
     from gatekeeper.keys.record import KeyState
@@ -106,10 +108,20 @@ class Exchange:
             raise Refused(closed)
         if self.route.objection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
-        if self.key is not None:
-            ask = Ask(self.route.action, self.route.model, self.call.path, self.route.billable)
-            if refusal := admit(self.key, ask, self.call.started_at):
-                raise Refused(refusal)
+        refusal = self.key and admit(self.key, self.ask(self.key), self.call.started_at)
+        if refusal:
+            raise Refused(refusal)
+
+    def ask(self, key: KeyState) -> Ask:
+        route, reason = self.route, None
+        if key.record.max_budget_pico is not None and route.charge is Charge.METERED and route.model:
+            reason = unpriced(
+                self.proxy.catalogue,
+                model=route.model,
+                at=moment_of(self.call.started_at),
+                action=route.action,
+            )
+        return Ask(route.action, route.model, self.call.path, route.charge, reason)
 
     def begin(self) -> None:
         """The first line in the journal, before the first byte upstream."""

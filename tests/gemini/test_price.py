@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.catalogue import Catalogue
-from gatekeeper.gemini.price import Line, Quote, quote, quote_document
+from gatekeeper.gemini.price import EMBEDDING, GENERATING, Line, Quote, quote, quote_document, unpriced
 from gatekeeper.gemini.usage import Usage
 
 CATALOGUE = Catalogue.parse("""
@@ -298,3 +298,46 @@ def test_any_usage_has_a_cost_or_a_reason(usage: Usage | None, model: str, actio
         assert not found.lines
     else:
         assert found.cost_pico == sum(line.pico for line in found.lines) >= 0
+
+
+@pytest.mark.parametrize(
+    ("model", "action", "day", "reason"),
+    [
+        ("text", "generateContent", 20, None),
+        ("models/text", "streamGenerateContent", 20, None),
+        ("text-latest", "generateContent", 20, None),
+        ("vectors", "embedContent", 20, None),
+        ("long", "generateContent", 20, None),
+        ("text-99", "generateContent", 20, "text-99 is not in the price catalogue of 2026-10-01"),
+        ("tunedModels/mine", "generateContent", 20, "tunedModels/mine is a tuned model"),
+        ("text", "embedContent", 20, "text has no price for embedContent"),
+        ("vectors", "generateContent", 20, "vectors has no price for generateContent"),
+        ("text", "predict", 20, "calls of predict are not priced"),
+        ("vectors", "asyncBatchEmbedContent", 20, None),
+        ("long", "batchGenerateContent", 20, "long has no price in tier batch on 2026-10-20"),
+    ],
+)
+def test_what_no_usage_could_price_is_known_beforehand(
+    model: str, action: str, day: int, reason: str | None
+) -> None:
+    at = datetime(2026, 10, day, tzinfo=UTC)
+    found = unpriced(CATALOGUE, model=model, at=at, action=action)
+    assert (found is None) == (reason is None)
+    assert (found or "").startswith(reason or "")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["text", "long", "two-outputs", "vectors", "text-latest", "none"]),
+    st.sampled_from(sorted(GENERATING | EMBEDDING)),
+    st.integers(0, 10**6),
+    st.integers(0, 10**6),
+)
+def test_what_is_unpriced_beforehand_is_never_priced_afterwards(
+    model: str, action: str, prompt: int, output: int
+) -> None:
+    at = datetime(2026, 10, 20, tzinfo=UTC)
+    usage = Usage(prompt=prompt, output=output, total=prompt + output)
+    if unpriced(CATALOGUE, model=model, at=at, action=action):
+        found = priced(usage, model, at=at, action=action)
+        assert not found.cost_pico

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.errors import Reason
+from gatekeeper.gemini.route import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState
 from gatekeeper.keys.rules import Ask, admit, matches
 from gatekeeper.times import iso
@@ -25,13 +26,24 @@ def living(*, spend_pico: int = 0, reset_at: int | None = None, **fields) -> Key
     return KeyState(record=record, spend_pico=spend_pico, budget_reset_at=reset_at)
 
 
-def ask(model="gemini-2.5-flash", *, action="generateContent", path=PATH, billable=True) -> Ask:
-    return Ask(action=action, model=model, path=path, billable=billable)
+def ask(
+    model="gemini-2.5-flash",
+    *,
+    action="generateContent",
+    path=PATH,
+    billable=True,
+    metered=True,
+    unpriced=None,
+) -> Ask:
+    charge = (Charge.METERED if metered else Charge.UNKNOWN) if billable else Charge.FREE
+    return Ask(action=action, model=model, path=path, charge=charge, unpriced=unpriced)
 
 
 FREE = ask(None, action="files.list", path="/v1beta/files", billable=False)
-OPENAI = ask(None, action="openai.chat.completions", path="/v1beta/openai/chat/completions")
-UNNAMED = ask(None, action=None, path="/v1beta/somethingNew")
+OPENAI = ask(None, action="openai.chat.completions", path="/v1beta/openai/chat/completions", metered=False)
+UNNAMED = ask(None, action=None, path="/v1beta/somethingNew", metered=False)
+VEO = ask("veo-3", action="predictLongRunning", path="/v1beta/models/veo-3:x", metered=False)
+UNPRICED = ask("gemini-99", unpriced="gemini-99 is not in the price catalogue")
 
 MODEL, ROUTE = Reason.MODEL_NOT_ALLOWED, Reason.ROUTE_NOT_ALLOWED
 
@@ -105,6 +117,15 @@ CASES = [
     ("hidden model, all allowed", {"models": ("gemini-3*", "*")}, OPENAI, None),
     ("no model, free", {"models": ("gemini-2.5*",)}, FREE, None),
     ("free call of another model", {"models": ("gemini-2.5*",)}, ask("gemini-3-pro", billable=False), MODEL),
+    # what a budget cannot count
+    ("budget, OpenAI-style", {"max_budget_pico": USD}, OPENAI, ROUTE),
+    ("budget used up, OpenAI-style", {"max_budget_pico": USD, "spend_pico": USD}, OPENAI, ROUTE),
+    ("budget, unknown action", {"max_budget_pico": USD}, UNNAMED, ROUTE),
+    ("budget, a model's unmetered action", {"max_budget_pico": USD}, VEO, ROUTE),
+    ("budget, a free call", {"max_budget_pico": USD}, FREE, None),
+    ("budget, no price", {"max_budget_pico": USD}, UNPRICED, Reason.MODEL_UNPRICED),
+    ("soft budget only, OpenAI-style", {"soft_budget_pico": USD}, OPENAI, None),
+    ("no budget, no price", {}, UNPRICED, None),
     # budget
     ("below", {"max_budget_pico": USD, "spend_pico": USD - 1}, ask(), None),
     ("reached", {"max_budget_pico": USD, "spend_pico": USD}, ask(), Reason.BUDGET_EXCEEDED),
@@ -183,6 +204,9 @@ def test_the_first_reason_of_the_order_is_given(first):
             ask(),
             ["3 USD", "2.5 USD", "higher budget"],
         ),
+        ({"max_budget_pico": USD}, OPENAI, ["team-a", "openai.chat.completions", "without a budget"]),
+        ({"max_budget_pico": USD}, UNNAMED, ["/v1beta/somethingNew"]),
+        ({"max_budget_pico": USD}, UNPRICED, ["gemini-99 is not in the price catalogue", "prices show"]),
         ({"max_budget_pico": USD, "spend_pico": USD + 107_500_000}, ask(), ["1.0001075 USD", "1 USD"]),
         (
             {"max_budget_pico": 1, "spend_pico": 1, "budget_duration": "1h", "reset_at": NOW + SECOND},
