@@ -110,6 +110,7 @@ class Key(msgspec.Struct, frozen=True):
     budget_duration: str | None = None
     budget_reset_at: datetime | None = None
     spend: Decimal | None = None
+    spend_estimated: Decimal | None = None
     tpm_limit: int | None = None
     rpm_limit: int | None = None
     max_parallel_requests: int | None = None

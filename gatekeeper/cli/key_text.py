@@ -23,6 +23,7 @@ def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "models", listed(key.models) or "any"
     yield "routes", listed(key.allowed_routes)
     yield "spend", spend(key)
+    yield "estimated", estimated(key)
     yield "soft budget", None if key.soft_budget is None else format.round_money(key.soft_budget)
     yield "resets", format.moment(key.budget_reset_at) if key.budget_reset_at else None
     yield "limits", limits(key)
@@ -49,6 +50,13 @@ def spend(key: Key) -> str:
     bar = format.bar(used, BAR).replace(" ", "░")
     of = f"{format.money(key.spend)} of {format.round_money(key.max_budget)}{each}"
     return f"{of}  {bar} {format.percent(used)}"
+
+
+def estimated(key: Key) -> str | None:
+    """What of the spend is no known cost."""
+    if not key.spend_estimated:
+        return None
+    return f"{format.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
 
 
 def limits(key: Key) -> str | None:

@@ -57,8 +57,9 @@ class CatalogueError(ValueError):
     """The catalogue cannot be used. One line for people: the entry, what is wrong, what is allowed."""
 
 
-class Catalogue(msgspec.Struct, frozen=True):
-    """All prices of one file. `version` goes with every cost; `checked` is the last look at Google's page."""
+class Catalogue(msgspec.Struct, frozen=True, eq=False):
+    """All prices of one file. `version` goes with every cost; `checked` is the last look at Google's page.
+    One is equal to itself only, so that what is worked out from it can be remembered."""
 
     version: str
     checked: date

@@ -21,19 +21,22 @@ SECOND = 1_000_000  # microseconds
 
 
 class Settlement(NamedTuple):
-    """What one finished call costs its key."""
+    """What one finished call costs its key; `estimated` where that is an upper estimate, the cost unknown."""
 
     token_id: str
     cost_pico: int
     ended_at: int
+    estimated: bool = False
 
 
 class Charge(NamedTuple):
-    """What the stored spend of one key grows by, and the window in which it does."""
+    """What the stored spend of one key grows by, `estimated_pico` of it by estimates, and the window in which
+    it does."""
 
     window: Window
     spend_pico: int = 0
     last_used_at: int | None = None
+    estimated_pico: int = 0
 
 
 def roll(window_end: int, budget_duration: str, now: int) -> int:
@@ -64,31 +67,37 @@ def turn(state: KeyState, now: int) -> None:
         return
     state.budget_reset_at = roll(end, duration, now)
     state.window_start = state.budget_reset_at - parse_duration(duration) * SECOND
-    state.spend_pico = 0
+    state.spend_pico = state.estimated_pico = 0
 
 
-def settle(state: KeyState, cost_pico: int, at: int) -> None:
+def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
     """Counts a call that ends now, at `at`, in the window that holds it."""
     # A live call cannot be of a window that is over. If the clock says so, it was set back, and the window
     # reaches back with it: otherwise the key would spend unseen until the clock has caught up.
     state.window_start = min(state.window_start, at)
-    replay(state, cost_pico, at)
+    replay(state, cost_pico, at, estimated=estimated)
 
 
-def replay(state: KeyState, cost_pico: int, at: int) -> None:
+def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
     """Counts a call of the past that the stored spend lacks, unless its window is over already."""
     turn(state, at)
     if at >= state.window_start:
         state.spend_pico += cost_pico
+        state.estimated_pico += cost_pico if estimated else 0
     state.last_used_at = max(at, state.last_used_at or at)
 
 
 def charges(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> dict[str, Charge]:
     """What the stored spends grow by for calls that the states have counted, without keys that are gone."""
     grown: dict[str, Charge] = {}
-    for token_id, cost_pico, ended_at in settled:
+    for token_id, cost_pico, ended_at, estimated in settled:
         if state := states.get(token_id):
-            spend = grown[token_id].spend_pico if token_id in grown else 0
+            before = grown.get(token_id, Charge(state.window))
             counted = cost_pico if ended_at >= state.window_start else 0
-            grown[token_id] = Charge(state.window, spend + counted, state.last_used_at)
+            grown[token_id] = Charge(
+                state.window,
+                before.spend_pico + counted,
+                state.last_used_at,
+                before.estimated_pico + (counted if estimated else 0),
+            )
     return grown

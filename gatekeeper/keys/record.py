@@ -66,10 +66,12 @@ class Window(NamedTuple):
 
 
 class KeyState(msgspec.Struct, kw_only=True, eq=False):
-    """One living key. There is one object per key from its making to its deletion, whatever changes."""
+    """One living key. There is one object per key from its making to its deletion, whatever changes.
+    `estimated_pico` is the part of its spend that is upper estimates of calls whose cost nobody knows."""
 
     record: KeyRecord
     spend_pico: int = 0
+    estimated_pico: int = 0
     window_start: int = 0
     budget_reset_at: int | None = None
     last_used_at: int | None = None
@@ -95,6 +97,7 @@ def key_document(state: KeyState) -> dict[str, object]:
         "budget_duration": record.budget_duration,
         "budget_reset_at": _time(state.budget_reset_at),
         "spend": usd(state.spend_pico),
+        "spend_estimated": usd(state.estimated_pico),
         "tpm_limit": record.tpm_limit,
         "rpm_limit": record.rpm_limit,
         "max_parallel_requests": record.max_parallel_requests,

@@ -56,16 +56,16 @@ class Registry:
         """The key whose secret has this digest (`secrets.hash_secret`)."""
         return self._by_hash.get(secret_hash)
 
-    def settle(self, token_id: str, cost_pico: int, ended_at: int) -> None:
+    def settle(self, token_id: str, cost_pico: int, ended_at: int, estimated: bool = False) -> None:
         """Counts a call that has ended just now. One of no living key is nobody's spend."""
         if state := self._by_id.get(token_id):
-            budget.settle(state, cost_pico, ended_at)
+            budget.settle(state, cost_pico, ended_at, estimated=estimated)
 
     def replay(self, settled: Iterable[Settlement]) -> None:
         """Counts calls of an earlier run that the stored spends lack."""
-        for token_id, cost_pico, ended_at in settled:
+        for token_id, cost_pico, ended_at, estimated in settled:
             if state := self._by_id.get(token_id):
-                budget.replay(state, cost_pico, ended_at)
+                budget.replay(state, cost_pico, ended_at, estimated=estimated)
 
     async def charge(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
         """Stores what calls cost that memory has counted: those of the journal from the last watermark up

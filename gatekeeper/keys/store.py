@@ -119,6 +119,8 @@ MIGRATIONS = (
       change TEXT NOT NULL  -- JSON
     ) STRICT;
     """,
+    # The part of spend_pico that is estimates.
+    "ALTER TABLE keys ADD COLUMN estimated_pico TEXT NOT NULL DEFAULT '0'",
 )
 
 
@@ -148,7 +150,8 @@ class SqliteKeyStore:
     def load(self) -> Loaded:
         with self._transaction() as db:
             rows = db.execute(
-                "SELECT record, spend_pico, window_start, budget_reset_at, last_used_at FROM keys"
+                "SELECT record, spend_pico, estimated_pico, window_start, budget_reset_at, last_used_at "
+                "FROM keys"
             ).fetchall()
             return Loaded([_state(*row) for row in rows], _watermark(db))
 
@@ -225,10 +228,13 @@ class SqliteKeyStore:
             raise StoreFailed(f"the store of keys {self._path} does not work: {error}") from error
 
 
-def _state(record: str, spend: str, start: int, reset_at: int | None, used_at: int | None) -> KeyState:
+def _state(
+    record: str, spend: str, estimated: str, start: int, reset_at: int | None, used_at: int | None
+) -> KeyState:
     return KeyState(
         record=msgspec.json.decode(record, type=KeyRecord),
         spend_pico=int(spend),
+        estimated_pico=int(estimated),
         window_start=start,
         budget_reset_at=reset_at,
         last_used_at=used_at,
@@ -256,16 +262,23 @@ def _refuse_doubles(db: sqlite3.Connection, record: KeyRecord) -> None:
 def _grow(db: sqlite3.Connection, token_id: str, charge: Charge) -> None:
     """Adds to a key's spend; what it spent before the charge's window is over."""
     row = db.execute(
-        "SELECT spend_pico, window_start, last_used_at FROM keys WHERE token_id = ?", (token_id,)
+        "SELECT spend_pico, estimated_pico, window_start, last_used_at FROM keys WHERE token_id = ?",
+        (token_id,),
     ).fetchone()
     if row is None:
         return
-    spend, start, used_at = row
-    kept = int(spend) if start >= charge.window.start else 0
+    spend, estimated, start, used_at = row
+    kept = start >= charge.window.start
     db.execute(
-        "UPDATE keys SET spend_pico = ?, window_start = ?, budget_reset_at = ?, last_used_at = ? "
-        "WHERE token_id = ?",
-        (str(kept + charge.spend_pico), *charge.window, _later(used_at, charge.last_used_at), token_id),
+        "UPDATE keys SET spend_pico = ?, estimated_pico = ?, window_start = ?, budget_reset_at = ?, "
+        "last_used_at = ? WHERE token_id = ?",
+        (
+            str((int(spend) if kept else 0) + charge.spend_pico),
+            str((int(estimated) if kept else 0) + charge.estimated_pico),
+            *charge.window,
+            _later(used_at, charge.last_used_at),
+            token_id,
+        ),
     )
 
 

@@ -4,6 +4,9 @@ The fields are the columns of the contract, in its order, with its meanings. Thr
 form that computes and travels cheaply, and are rendered at the edges: `started_at` is an integer of
 microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly),
 `usage` the raw JSON bytes that Google sent.
+
+One field is no column: `charged_pico`, what the key's budget is charged where the cost is not known. It is on
+the line, so that whoever counts the journal again counts the same.
 """
 
 from __future__ import annotations
@@ -81,6 +84,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     trace_id: str | None = None
     error_message: str | None = None
     usage_note: str | None = None
+    charged_pico: int | None = None
 
 
 # The columns of `calls` with their DuckDB types: what the file declares, what a batch is read with.

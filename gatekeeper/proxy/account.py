@@ -1,17 +1,20 @@
 """What a call came to: from how it ended and what its answer said to the row's tokens, cost and outcome.
 
 Pure. The contract's rules: tokens as Google names them, NULL where not reported; a cost of 0 only for what is
-known to cost nothing (refused, answered with 400 or more, free by its route), NULL where it is unknown.
+known to cost nothing (refused, answered with 400 or more, free by its route), NULL where it is unknown. A
+key's budget is charged an upper estimate for what is unknown; that is on the journal's line, and the row's
+`usage_note` says it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from gatekeeper.gemini.price import Catalogue, quote
+from gatekeeper.gemini.estimate import estimate
+from gatekeeper.gemini.price import NO_CHARGES, Catalogue, quote
 from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
@@ -31,9 +34,12 @@ def account(
     tier: bytes | None,
     catalogue: Catalogue,
     secrets: Iterable[str] = (),
+    *,
+    budgeted: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read;
-    `secrets` must not get into the row, whoever has written them."""
+    `secrets` must not get into the row, whoever has written them. `budgeted`: whether the call went to Google
+    for a key that has a budget."""
     _outcome(call, ending, reading)
     call.error_message = error_message(ending, reading.error, secrets)
     call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
@@ -43,6 +49,36 @@ def account(
         tier.decode("latin-1").lower() if tier else None
     )
     _cost(call, route, usage, reading, catalogue)
+    call.charged_pico = call.usage_note = None  # what was charged in advance
+    if budgeted and call.cost_pico is None:
+        _charge(call, usage, reading.charges, call.request_bytes, catalogue)
+
+
+def charge_in_advance(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
+    """What the budget of the call's key is charged if the gateway dies before the call ends. `request_bytes`
+    None: the request's length is not known yet."""
+    if route.billable:
+        _charge(call, None, NO_CHARGES, request_bytes, catalogue)
+
+
+def _charge(
+    call: Call,
+    usage: Usage | None,
+    charges: Mapping[str, int | None],
+    request_bytes: int | None,
+    catalogue: Catalogue,
+) -> None:
+    call.charged_pico, call.usage_note = estimate(
+        catalogue,
+        model=call.model,
+        model_version=call.model_version,
+        usage=usage,
+        at=moment_of(call.started_at),
+        tier=call.service_tier or "standard",
+        action=call.action,
+        charges=charges,
+        request_bytes=request_bytes,
+    )
 
 
 def _outcome(call: Call, ending: Ending | None, reading: Reading) -> None:

@@ -19,7 +19,7 @@ from gatekeeper.proxy.downstream import Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
 from gatekeeper.proxy.exchange import Exchange
 from gatekeeper.proxy.live import refuse_live
-from gatekeeper.proxy.spend import ended_at
+from gatekeeper.proxy.spend import settlement
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.settings import Settings
 
@@ -94,8 +94,8 @@ class Proxy:
         call = exchange.call
         self.open_calls.discard(exchange)
         self.ledger.end(call)
-        if exchange.key is not None:
-            self.registry.settle(exchange.key.record.token_id, call.cost_pico or 0, ended_at(call))
+        if exchange.key is not None and (counted := settlement(call)):
+            self.registry.settle(*counted)
         if isinstance(exchange.ending, KeyInvalid):
             log.error(
                 "google_key_refused", key=call.upstream_key, remedy="set a valid GEMINI_API_KEY and restart"

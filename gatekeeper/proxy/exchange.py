@@ -16,7 +16,7 @@ from gatekeeper.gemini.price import unpriced
 from gatekeeper.gemini.route import Charge, Route, route
 from gatekeeper.keys.rules import Ask, admit
 from gatekeeper.ledger.entry import Call
-from gatekeeper.proxy.account import account
+from gatekeeper.proxy.account import account, charge_in_advance
 from gatekeeper.proxy.credentials import take
 from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused
@@ -108,13 +108,13 @@ class Exchange:
             raise Refused(closed)
         if self.route.objection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
-        refusal = self.key and admit(self.key, self.ask(self.key), self.call.started_at)
+        refusal = self.key and admit(self.key, self.ask(), self.call.started_at)
         if refusal:
             raise Refused(refusal)
 
-    def ask(self, key: KeyState) -> Ask:
+    def ask(self) -> Ask:
         route, reason = self.route, None
-        if key.record.max_budget_pico is not None and route.charge is Charge.METERED and route.model:
+        if self.budgeted and route.charge is Charge.METERED and route.model:
             reason = unpriced(
                 self.proxy.catalogue,
                 model=route.model,
@@ -126,7 +126,16 @@ class Exchange:
     def begin(self) -> None:
         """The first line in the journal, before the first byte upstream."""
         self.google_key, self.call.upstream_key = self.proxy.choose_google_key()
+        if self.budgeted:
+            length = value_of(self.headers, b"content-length")
+            size = None if self.downstream.length_is_open else int(length or 0)
+            charge_in_advance(self.call, self.route, size, self.proxy.catalogue)
         self.proxy.ledger.begin(self.call)
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether there is a budget that this call counts against."""
+        return self.key is not None and self.key.record.max_budget_pico is not None
 
     async def take_leave(self) -> None:
         """What a client is told of a call that ended otherwise than by an answer. Returning without a proper
@@ -159,7 +168,17 @@ class Exchange:
         call.duration_ms = self.elapsed_ms()
         call.request_bytes, call.response_bytes = self.downstream.received, self.downstream.sent
         proxy, reading = self.proxy, self.meter.finish()
-        account(call, self.route, self.ending, reading, self.tier, proxy.catalogue, proxy.secrets)
+        budgeted = self.budgeted and self.asked is not None
+        account(
+            call,
+            self.route,
+            self.ending,
+            reading,
+            self.tier,
+            proxy.catalogue,
+            proxy.secrets,
+            budgeted=budgeted,
+        )
         proxy.settle(self)
 
     # What the relay and the watch use

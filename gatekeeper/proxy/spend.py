@@ -13,6 +13,15 @@ def ended_at(call: Call) -> int:
     return call.started_at + round((call.duration_ms or 0.0) * 1000)
 
 
+def settlement(call: Call) -> Settlement | None:
+    """What the call costs its key: the cost, or where nobody knows it what the budget is charged instead."""
+    if call.key_id is None:
+        return None
+    if call.cost_pico is None and call.charged_pico is not None:
+        return Settlement(call.key_id, call.charged_pico, ended_at(call), estimated=True)
+    return Settlement(call.key_id, call.cost_pico or 0, ended_at(call))
+
+
 class KeySpend:
     """Consumer of the journal. While `replaying`, at a start, it also brings memory up to the journal's end;
     later memory knows each cost before the journal does."""
@@ -23,9 +32,7 @@ class KeySpend:
         self.replaying = True
 
     async def take(self, calls: list[Call], watermark: Position) -> None:
-        settled = [
-            Settlement(call.key_id, call.cost_pico or 0, ended_at(call)) for call in calls if call.key_id
-        ]
+        settled = [counted for call in calls if (counted := settlement(call))]
         if self.replaying:
             self._registry.replay(settled)
         await self._registry.charge(settled, *watermark)

@@ -20,6 +20,7 @@ KEY = {
     "budget_duration": "30d",
     "budget_reset_at": "2099-01-01T12:30:00Z",
     "spend": "5.000000000000",
+    "spend_estimated": "0.500000000000",
     "tpm_limit": 100000,
     "rpm_limit": 60,
     "max_parallel_requests": 4,
@@ -42,6 +43,7 @@ state        ● active
 models       gemini-2.5*
 routes       generateContent
 spend        $5.00 of $20 each 30d  █████░░░░░░░░░░░░░░░ 25 %
+estimated    $0.5000 of the spend, for calls whose cost is unknown
 soft budget  $15.50
 resets       1 Jan 2099, 12:30:00.000
 limits       60 calls a minute, 100,000 tokens a minute, 4 calls at a time

@@ -147,3 +147,16 @@ def test_the_spend_is_the_sum_over_the_running_window(calls, split):
     grown = charges({"key_1": state}, [Settlement("key_1", cost, at) for cost, at in calls[split:]])
     counted = grown["key_1"].spend_pico if grown else 0
     assert counted == sum(cost for cost, at in calls[split:] if at >= state.window_start)
+
+
+def test_estimates_are_a_part_of_the_spend_and_end_with_its_window():
+    state = living(start=NOW - HOUR)
+    settle(state, 3, NOW - 4)
+    settle(state, 5, NOW - 3, estimated=True)
+    assert (state.spend_pico, state.estimated_pico) == (8, 5)
+
+    calls = [Settlement("key_1", 3, NOW - 4), Settlement("key_1", 5, NOW - 3, estimated=True)]
+    assert charges({"key_1": state}, calls)["key_1"] == Charge(state.window, 8, NOW - 3, 5)
+
+    turn(state, NOW)
+    assert (state.spend_pico, state.estimated_pico) == (0, 0)

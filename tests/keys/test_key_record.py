@@ -24,6 +24,7 @@ def test_a_key_without_anything_set():
         "budget_duration": None,
         "budget_reset_at": None,
         "spend": "0.000000000000",
+        "spend_estimated": "0.000000000000",
         "tpm_limit": None,
         "rpm_limit": None,
         "max_parallel_requests": None,
@@ -59,7 +60,13 @@ def test_a_key_with_everything_set():
         created_at=1_700_000_000_000_001,
         updated_at=2,
     )
-    state = KeyState(record=record, spend_pico=107_500_000, budget_reset_at=1_000_000, last_used_at=2_000_000)
+    state = KeyState(
+        record=record,
+        spend_pico=107_500_000,
+        estimated_pico=7_500_000,
+        budget_reset_at=1_000_000,
+        last_used_at=2_000_000,
+    )
 
     assert key_document(state) == {
         "token_id": "key_1",
@@ -73,6 +80,7 @@ def test_a_key_with_everything_set():
         "budget_duration": "30d",
         "budget_reset_at": "1970-01-01T00:00:01.000000Z",
         "spend": "0.000107500000",
+        "spend_estimated": "0.000007500000",
         "tpm_limit": 1,
         "rpm_limit": 2,
         "max_parallel_requests": 3,

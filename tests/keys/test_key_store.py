@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from gatekeeper.keys.budget import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState, Window
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import (
+    MIGRATIONS,
     AliasTaken,
     KeyStore,
     Position,
@@ -172,6 +174,18 @@ def test_charges_add_up_within_a_window_and_end_with_it(open_store: Open):
     assert loaded.watermark == Position(2, 0)
 
 
+def test_estimates_add_up_and_end_with_their_window(open_store: Open):
+    store = open_store()
+    insert(store, record())
+    for offset in (1, 2):
+        store.charge({"key_1": Charge(Window(0, 99), 7, 3, estimated_pico=5)}, 1, offset)
+    assert (only(store).spend_pico, only(store).estimated_pico) == (14, 10)
+
+    store.charge({"key_1": Charge(Window(99, 198), 2, 100, estimated_pico=1)}, 1, 3)
+    state = only(open_store())
+    assert (state.spend_pico, state.estimated_pico) == (2, 1)
+
+
 def test_a_sum_beyond_64_bits_is_exact(open_store: Open):
     store = open_store()
     insert(store, record())
@@ -292,6 +306,22 @@ def test_a_file_of_a_newer_gatekeeper_is_left_alone(tmp_path: Path):
 
     with pytest.raises(StoreFailed, match=re.escape(str(path)) + ".*99"):
         SqliteKeyStore(path)
+
+
+def test_a_file_of_an_older_gatekeeper_is_brought_up_to_date(tmp_path: Path):
+    path = tmp_path / "keys.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        for statement in MIGRATIONS[0].split(";\n"):
+            old.execute(statement)
+        old.execute(
+            "INSERT INTO keys VALUES ('key_1', 'hash', NULL, ?, '7', 0, NULL, 3)",
+            (msgspec.json.encode(record()).decode(),),
+        )
+        old.execute("PRAGMA user_version = 1")
+
+    with closing(SqliteKeyStore(path)) as store:
+        state = only(store)
+        assert (state.record, state.spend_pico, state.estimated_pico) == (record(), 7, 0)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path):

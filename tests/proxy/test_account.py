@@ -14,7 +14,7 @@ from gatekeeper.gemini.reading import Reading, UpstreamError
 from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.prices import load_catalogue
-from gatekeeper.proxy.account import account
+from gatekeeper.proxy.account import account, charge_in_advance
 from gatekeeper.proxy.endings import Broken, ClientGone, Cut, Ending, Refused, Unreachable, key_invalid
 
 DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
@@ -44,10 +44,12 @@ def settled(
     tier: bytes | None = None,
     model: str | None = FLASH,
     action: str = "generateContent",
+    budgeted: bool = False,
 ) -> Call:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
     route = Route(action, model, charge)
-    account(call, route, ending, read or reading(USAGE, model_version=ITS_VERSION), tier, catalogue)
+    said = read or reading(USAGE, model_version=ITS_VERSION)
+    account(call, route, ending, said, tier, catalogue, budgeted=budgeted)
     return call
 
 
@@ -184,3 +186,32 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
     call.started_at = int(datetime(2025, 10, 14, 23, 59, 59, 999999, tzinfo=UTC).timestamp() * 10**6)
     account(call, route, None, cached, None, catalogue)
     assert call.cost_pico == 1000 * 75_000
+
+
+@pytest.mark.parametrize("case", ENDINGS.values(), ids=ENDINGS.keys())
+def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
+    catalogue: Catalogue, case: tuple[Ending | None, int | None, Reading, str, str | None, int | None]
+) -> None:
+    ending, status, read, *_, cost = case
+    call = settled(catalogue, ending=ending, status=status, read=read, budgeted=True)
+    assert call.cost_pico == cost
+    assert (call.charged_pico is not None) == (cost is None)
+    assert (call.usage_note or "").startswith("estimated for the budget: " if cost is None else "")
+    assert cost is None or call.usage_note is None
+    plain = settled(catalogue, ending=ending, status=status, read=read)
+    assert (plain.cost_pico, plain.charged_pico, plain.usage_note) == (cost, None, None)
+
+
+def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_known(
+    catalogue: Catalogue,
+) -> None:
+    call = Call(id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH)
+    charge_in_advance(call, Route("countTokens", FLASH, Charge.FREE), 100, catalogue)
+    assert call.charged_pico is None
+    route = Route("generateContent", FLASH, Charge.METERED)
+    charge_in_advance(call, route, 100, catalogue)
+    assert call.charged_pico is not None
+    assert call.charged_pico > COST
+    call.status = 200
+    account(call, route, None, reading(USAGE), None, catalogue, budgeted=True)
+    assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)

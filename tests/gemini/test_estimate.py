@@ -1,0 +1,138 @@
+"""What a call of unknown cost is taken to have cost at most."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.catalogue import Catalogue
+from gatekeeper.gemini.estimate import Estimate, estimate
+from gatekeeper.gemini.price import quote
+from gatekeeper.gemini.usage import Usage
+
+CATALOGUE = Catalogue.parse("""
+version = "1"
+checked = "2026-11-24"
+currency = "USD"
+
+[[models]]
+ids = ["gemini-2.5-text", "gemini-3-text"]
+source = "invented"
+prices = [
+  { tier = "standard", input = "1", input_audio = "4", cached = "0.1", cached_audio = "0.4", output = "10" },
+  { tier = "flex", input = "0.5", output = "5" },
+]
+
+[[models]]
+ids = ["vectors"]
+source = "invented"
+prices = [{ tier = "standard", embedding = "0.2" }]
+
+[[models]]
+ids = ["free-*"]
+source = "invented"
+prices = [{ tier = "standard", input = "0", output = "0" }]
+
+[[models]]
+ids = ["dear"]
+source = "invented"
+prices = [{ tier = "standard", from = "2026-02-01", to = "2026-03-01", input = "50", output = "100" }]
+""")
+
+DAY = datetime(2026, 2, 10, tzinfo=UTC)
+MICRO = 10**6  # pico-dollars: the price of a token at 1 USD per million
+PLAIN = Usage(prompt=1000, output=100, total=1100)
+SEARCH, MAPS = "grounding_search_query", "grounding_maps_query"
+
+
+def estimated(usage: Usage | None = PLAIN, model: str | None = "gemini-2.5-text", **call: Any) -> Estimate:
+    defaults = {
+        "model_version": None,
+        "at": DAY,
+        "tier": "standard",
+        "action": "generateContent",
+        "request_bytes": 300,
+    }
+    return estimate(CATALOGUE, model=model, usage=usage, **(defaults | call))
+
+
+TOKENS = (1000 + 100 * 10) * MICRO
+MOST = 65_536 * 10
+CASES = {
+    "a search, once a request": ({"charges": {SEARCH: 3}}, TOKENS + 35_000 * MICRO),
+    "a search and maps": ({"charges": {SEARCH: 3, MAPS: None}}, TOKENS + 70_000 * MICRO),
+    "each query": ({"model": "gemini-3-text", "charges": {SEARCH: 3}}, TOKENS + 42_000 * MICRO),
+    "no query listed": ({"model": "gemini-3-text", "charges": {SEARCH: None}}, TOKENS + 140_000 * MICRO),
+    "the model that served searched": (
+        {"model": "gemini-3-text", "model_version": "models/gemini-2.5-text", "charges": {SEARCH: 3}},
+        TOKENS + 35_000 * MICRO,
+    ),
+    "no usage": ({"usage": None}, (300 * 4 + MOST) * MICRO),
+    "no usage, and a search": (
+        {"usage": None, "charges": {SEARCH: 1}},
+        (300 * 4 + MOST + 35_000) * MICRO,
+    ),
+    "no usage, a large request": (
+        {"usage": None, "request_bytes": 10**9},
+        (1_048_576 * 4 + MOST) * MICRO,
+    ),
+    "no usage, any length": ({"usage": None, "request_bytes": None}, (1_048_576 * 4 + MOST) * MICRO),
+    "no usage of an embedding": (
+        {"usage": None, "model": "vectors", "action": "embedContent"},
+        300 * MICRO // 5,
+    ),
+    "no prompt": ({"usage": Usage(output=7)}, (300 * 4 + 7 * 10) * MICRO),
+    "no output": ({"usage": Usage(prompt=7)}, (7 * 4 + MOST) * MICRO),
+    "a total below the prompt": ({"usage": Usage(prompt=7, total=3)}, (7 * 4 + MOST) * MICRO),
+    "more cached than prompt": (
+        {"usage": Usage(prompt=7, cached=9, tool=1, thoughts=2, total=100)},
+        (10 * 4 + 90 * 10) * MICRO,
+    ),
+    "a tier without a price": ({"tier": "golden"}, (1000 * 4 + 1000) * MICRO),
+    "an unknown model": ({"model_version": "gemini-99"}, (1000 * 50 + 100 * 100) * MICRO),
+    "a tuned model": ({"model": "tunedModels/mine"}, (1000 * 50 + 100 * 100) * MICRO),
+    "no model": ({"model": None}, (1000 * 50 + 100 * 100) * MICRO),
+    "a model without a price that day": (
+        {"model": "dear", "at": datetime(2026, 4, 1, tzinfo=UTC)},
+        (1000 * 4 + 100 * 10) * MICRO,
+    ),
+    "a free model": ({"model": "free-1", "usage": None}, 0),
+}
+
+
+@pytest.mark.parametrize(("call", "pico"), CASES.values(), ids=CASES.keys())
+def test_the_rule(call: dict[str, Any], pico: int) -> None:
+    assert estimated(**call).pico == pico
+
+
+def test_the_note_says_how_much_and_why() -> None:
+    assert estimated(None).note == (
+        "estimated for the budget: 0.65656 USD, 300 tokens of input and 65,536 of output "
+        "(input and output not reported, the most there can be) at the model's dearest prices"
+    )
+    assert estimated(charges={SEARCH: 1}).note == (
+        "estimated for the budget: 0.037 USD, the searches at their list price"
+    )
+
+
+counts = st.none() | st.integers(0, 10**6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(prompt=counts, cached=counts, output=counts, thoughts=counts, tool=counts, total=counts)
+def test_it_is_never_below_a_price_that_is_known(**reported: int | None) -> None:
+    usage = Usage(**reported)
+    known = quote(
+        CATALOGUE,
+        model="gemini-2.5-text",
+        model_version=None,
+        usage=usage,
+        at=DAY,
+        action="generateContent",
+    )
+    assert estimated(usage).pico >= (known.cost_pico or 0)
+    assert estimated(usage, tier="golden").pico >= (known.cost_pico or 0)

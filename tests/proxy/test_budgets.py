@@ -1,0 +1,119 @@
+"""What counts against a key's budget where nobody knows the cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+import pytest
+import trio
+from rig.gateway import Running
+from rig.standin import Reply, StandIn
+from rig.wire import connect, exchange, head
+
+MODEL = "/v1beta/models/gemini-2.5-flash"
+USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+PRICE = Decimal("0.00055")  # of that usage
+GROUNDING = {"webSearchQueries": ["a", "b"], "groundingChunks": [{"web": {"uri": "x"}}]}
+HEAD = b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n"
+
+Script = Callable[[Reply], Awaitable[None]]
+
+
+def answer(**members: object) -> Script:
+    document = {"candidates": [], "usageMetadata": USAGE, "modelVersion": "gemini-2.5-flash", **members}
+    return lambda reply: reply.json(json.dumps(document).encode())
+
+
+async def broken(reply: Reply) -> None:
+    await reply.raw(HEAD + b'{"candidates": [')
+    await reply.stream.aclose()
+
+
+async def standing(gateway: Running, secret: str, spent: bool = True) -> tuple[Decimal, Decimal]:
+    """The key's spend, and the part of it that is estimates, as the API tells it; once it has spent any."""
+    with trio.fail_after(3):
+        while True:
+            answer = await gateway.client.get(
+                "/key/info", params={"key": secret}, headers={"Authorization": "Bearer master-of-the-tests"}
+            )
+            info = answer.json()["info"]
+            if Decimal(info["spend"]) or not spent:
+                return Decimal(info["spend"]), Decimal(info["spend_estimated"])
+            await trio.sleep(0.01)
+
+
+UNPRICED = {
+    "a search": (answer(candidates=[{"groundingMetadata": GROUNDING}]), PRICE + Decimal("0.035"), "ok"),
+    "no usage": (answer(usageMetadata=None), Decimal("0.1"), "ok"),
+    "a model that served and has no price": (answer(modelVersion="gemini-99"), PRICE, "ok"),
+    "broken": (broken, Decimal("0.1"), "upstream_broken"),
+}
+
+
+@pytest.mark.parametrize(("script", "least", "outcome"), UNPRICED.values(), ids=UNPRICED.keys())
+async def test_an_answer_without_a_cost_uses_the_budget_up_and_its_row_has_none(
+    guarded: Running, google: StandIn, script: Script, least: Decimal, outcome: str
+) -> None:
+    google.script = script
+    secret = await guarded.key(max_budget="0.0005")
+    line = f"POST /gemini{MODEL}:generateContent?key={secret}"
+    await exchange(guarded.url, line, body=b"{}")
+    spend, estimated = await standing(guarded, secret)
+    assert spend == estimated >= least
+    assert (await exchange(guarded.url, line, body=b"{}")).status == 429
+    first, _ = await guarded.rows()
+    assert (first["outcome"], first["cost_usd"]) == (outcome, None)
+    told = Decimal(first["usage_note"].removeprefix("estimated for the budget: ").partition(" USD")[0])
+    assert told == spend
+
+
+async def test_without_a_budget_nothing_is_estimated(guarded: Running, google: StandIn) -> None:
+    google.script = answer(usageMetadata=None)
+    secret = await guarded.key(soft_budget=1)
+    await exchange(guarded.url, f"POST /gemini{MODEL}:generateContent?key={secret}", body=b"{}")
+    row = await guarded.row()
+    assert (row["cost_usd"], row["usage_note"]) == (None, None)
+    assert await standing(guarded, secret, spent=False) == (0, 0)
+
+
+@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent?alt=sse"])
+async def test_every_abandoned_call_counts(guarded: Running, google: StandIn, action: str) -> None:
+    google.script = lambda reply: reply.hung_up()
+    secret = await guarded.key(max_budget=1000)
+    calls = 20
+    async with trio.open_nursery() as nursery:
+
+        async def abandoned() -> None:
+            line = f"POST /gemini{MODEL}:{action}"
+            async with await connect(guarded.url) as client:
+                await client.send_all(head(line, ["Content-Length: 2", f"x-goog-api-key: {secret}"]) + b"{}")
+                with trio.fail_after(5):
+                    while len(google.asked) < calls:
+                        await trio.sleep(0.005)
+
+        for _ in range(calls):
+            nursery.start_soon(abandoned)
+    with trio.fail_after(5):
+        while guarded.gateway.proxy.open_calls:
+            await trio.sleep(0.01)
+    rows = await guarded.rows()
+    assert {(row["outcome"], row["cost_usd"]) for row in rows} == {("client_disconnected", None)}
+    # 65,536 tokens of output at 2.5 to 4.5 dollars a million, and two bytes of input
+    spend, estimated = await standing(guarded, secret)
+    assert spend == estimated >= calls * Decimal("0.16384")
+
+
+async def test_a_request_that_never_went_to_google_costs_nothing(guarded: Running, google: StandIn) -> None:
+    secret = await guarded.key(max_budget=1)
+    line = f"POST /gemini{MODEL}:generateContent?key={secret}"
+    async with await connect(guarded.url) as client:
+        await client.send_all(head(line, ["Content-Length: 100"]) + b"{")
+        with trio.fail_after(2):
+            while not guarded.gateway.proxy.open_calls:
+                await trio.sleep(0.005)
+    row = await guarded.row()
+    assert (row["outcome"], row["usage_note"]) == ("client_disconnected", None)
+    assert not google.asked
+    assert await standing(guarded, secret, spent=False) == (0, 0)
