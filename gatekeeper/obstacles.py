@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import addresses, values
+from gatekeeper import addresses, kind, values
 from gatekeeper.settings import Settings
 
 
@@ -43,3 +44,27 @@ def own_upstream(settings: Settings) -> Obstacle | None:
         "come back to it",
         remedy,
     )
+
+
+def other_kind(settings: Settings) -> Obstacle | None:
+    """Spend of the sandbox among Google's, or the other way round. Raises OSError."""
+    here = kind.kind(settings)
+    for place, mark in kind.places(settings).items():
+        found = kind.kind_of(place, mark)
+        if found in (None, here):
+            continue
+        owner = "the sandbox, whose money is not real" if not settings.sandbox else "calls to Google"
+        return Obstacle(f"{place} belongs to {owner}", _other_place(settings, place, mark), status=6)
+    return None
+
+
+def _other_place(settings: Settings, place: Path, mark: Path) -> str:
+    if place != settings.data:
+        remedy = "choose another DATABASE_URL"
+    elif settings.sandbox:
+        remedy = f"leave --data out, the sandbox has {values.SANDBOX_FOLDER}; or choose another"
+    else:
+        remedy = "choose another --data, or say --sandbox"
+    if settings.sandbox and not mark.exists():
+        remedy += f". If it is the sandbox's from before it had a mark, write {kind.SANDBOX} into {mark}"
+    return remedy

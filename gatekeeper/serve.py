@@ -9,13 +9,12 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 
 import structlog
 import trio
 from hypercorn.config import Config
 
-from gatekeeper import addresses, banner, obstacles
+from gatekeeper import addresses, banner, kind, obstacles
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
@@ -57,7 +56,7 @@ def main(settings: Settings) -> int:
     try:
         check(settings)
         catalogue = prices()
-        with listening_sockets(settings) as listeners, locked(settings.data):
+        with listening_sockets(settings) as listeners, locked(settings):
             configure_logs()
             trio.run(run, settings, catalogue, listeners)
     except CannotStart as reason:
@@ -100,8 +99,9 @@ def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
 
 
 @contextmanager
-def locked(data: Path) -> Generator[None]:
-    """The data folder, made where it is missing, and nobody else's while we run."""
+def locked(settings: Settings) -> Generator[None]:
+    """The data folder, made where it is missing, of our kind, and nobody else's while we run."""
+    data = settings.data
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data / "gatekeeper.lock").open("a")
@@ -116,7 +116,20 @@ def locked(data: Path) -> Generator[None]:
             raise CannotStart(
                 f"another gateway uses the data folder {data}. Stop it, or choose another --data", 6
             ) from None
+        claim(settings)
         yield
+
+
+def claim(settings: Settings) -> None:
+    """Marks the folder as Google's or the sandbox's. Raises CannotStart where it is the other's."""
+    try:
+        obstacle = obstacles.other_kind(settings)
+        if not obstacle:
+            kind.leave_marks(settings)
+    except OSError as fault:
+        raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None
+    if obstacle:
+        raise CannotStart(str(obstacle), obstacle.status)
 
 
 async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.socket]) -> None:

@@ -39,7 +39,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", values.host, "address to listen on"),
     Setting("port", ("GATEKEEPER_PORT",), "4000", values.port, "port to listen on"),
     Setting(
-        "data", ("GATEKEEPER_DATA",), "./data", values.folder, "folder of keys, journal and analytics file"
+        "data",
+        ("GATEKEEPER_DATA",),
+        "./data",
+        values.folder,
+        f"folder of keys, journal and analytics file; the sandbox has {values.SANDBOX_FOLDER}",
     ),
     Setting("upstream", ("GEMINI_API_BASE",), values.GOOGLE, values.url, "the API behind /gemini"),
     Setting("sandbox", (), "false", values.switch, "put the built-in simulated Gemini API behind /gemini"),
@@ -142,6 +146,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
         text, source = _find(setting, flags, environ, table, file)
         found[setting.name] = None if text is None else _parse(setting, text, source)
         sources[setting.name] = source
+    if found["sandbox"] and sources["data"] == "default":
+        found["data"] = values.folder(values.SANDBOX_FOLDER)
     settings = Settings(**found, sources=sources)
     _check_open_mode(settings)
     return settings

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 GOOGLE = "https://generativelanguage.googleapis.com"
+SANDBOX_FOLDER = "./data-sandbox"
 
 SWITCH = {
     "1": True,

@@ -109,6 +109,20 @@ def test_keys_live_in_the_data_folder_unless_said_otherwise() -> None:
     assert load({"data": "d"}, {}).keys_file == Path("d/keys.sqlite")
 
 
+@pytest.mark.parametrize(
+    ("flags", "data"),
+    [
+        ({"sandbox": True}, "data-sandbox"),
+        ({"sandbox": False}, "data"),
+        ({"sandbox": True, "data": "d"}, "d"),
+        ({"sandbox": True, "data": "data"}, "data"),
+    ],
+)
+def test_the_sandbox_has_a_folder_of_its_own(flags: dict[str, Any], data: str) -> None:
+    assert load(flags, {}).data == Path(data)
+    assert load({"sandbox": True}, {"GATEKEEPER_DATA": "e"}).data == Path("e")
+
+
 def test_the_file_of_the_current_folder_is_read_unless_another_is_named(file: File) -> None:
     Path("gatekeeper.toml").write_text("port = 4001", encoding="utf-8")
     assert load({}, {}).port == 4001

@@ -63,6 +63,7 @@ def examined(flags: Mapping[str, object], config: Path | None, url: str | None) 
     answers, gateway = checks.check_gateway(url or here)
     runs_here = answers and (url is None or leads_here(url, settings.port))
     yield from folder.check_folder(settings.data, runs_here)
+    yield from folder.check_kind(settings)
     yield checks.check_port(settings, runs_here)
     yield from checks.check_prices(now)
     yield gateway

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gatekeeper.cli.checks import Finding
+from gatekeeper.obstacles import other_kind
+from gatekeeper.settings import Settings
 from tui import format  # noqa: A004 - the room's word for it
 
 LITTLE_SPACE = 10**9  # bytes
@@ -31,6 +34,13 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     yield space(place)
     if place == data:
         yield from users(data, runs_here)
+
+
+def check_kind(settings: Settings) -> Iterator[Finding]:
+    """Whether the folder is of the other kind. One that cannot be read is told by `check_folder`."""
+    with contextlib.suppress(OSError):
+        if obstacle := other_kind(settings):
+            yield Finding("data folder", obstacle.what, obstacle.remedy)
 
 
 def space(place: Path) -> Finding:

@@ -141,8 +141,8 @@ def test_the_running_gateway_has_its_own_port_and_folder(
     cli: Any, gateway: Any, tmp_path: Path, name: str
 ) -> None:
     gateway.answers = {"GET /readyz": {"ready": True}}
-    (tmp_path / "data").mkdir()
-    with (tmp_path / "data" / "gatekeeper.lock").open("w") as lock:
+    (tmp_path / "data-sandbox").mkdir()
+    with (tmp_path / "data-sandbox" / "gatekeeper.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         port = gateway.url.rpartition(":")[2]
         given = ["--url", name.format(port)] if name else []
@@ -170,6 +170,15 @@ def test_an_analytics_file_that_another_program_has(doctor: Any, tmp_path: Path)
         ended = doctor("--json")
     assert ended.status == 7
     assert "end that program" in findings(ended)["in use"]
+
+
+def test_a_folder_of_the_other_kind(doctor: Any, tmp_path: Path) -> None:
+    (tmp_path / "data" / "journal").mkdir(parents=True)
+    (tmp_path / "data" / "gatekeeper.kind").write_text("sandbox\n")
+    ended = doctor("--json")
+    assert ended.status == 7
+    assert findings(ended) == {"data folder": "choose another --data, or say --sandbox"}
+    assert doctor("--sandbox", "--data", "data").status == 0
 
 
 def test_what_takes_connections_and_does_not_answer(

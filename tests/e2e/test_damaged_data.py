@@ -30,7 +30,7 @@ async def test_what_cannot_be_read_stops_the_start(
     broken = tmp_path / "data" / path
     broken.parent.mkdir(parents=True)
     broken.write_bytes(content)
-    run = await command(tmp_path, "serve", "--sandbox", "--port", str(free_port()), "--data", "data")
+    run = await command(tmp_path, "serve", "--port", str(free_port()), "--data", "data", **KEY)
     line = run.stderr.decode()
     assert (run.returncode, line.count("\n")) == (2, 1), line
     assert not [part for part in said if part not in line], line
