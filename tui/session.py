@@ -34,11 +34,6 @@ class Session:
     gateway: Gateway = field(default_factory=Gateway)
 
     @property
-    def mode(self) -> str:
-        """What sets this gateway apart, in a word or two."""
-        return ", ".join(filter(None, ("sandbox" if self.gateway.sandbox else "", self.gateway.mode)))
-
-    @property
     def place(self) -> str:
         """Where the gateway is, as short as it can be said."""
         return self.client.url.partition("://")[2]

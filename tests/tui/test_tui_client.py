@@ -40,7 +40,7 @@ def test_open_mode_sends_no_key(gateway, sample):
 
 
 def test_one_call_comes_with_its_usage_and_arithmetic(gateway, sample):
-    answer, _ = ask(gateway, sample(), lambda client: client.call("0193f2c4-5002-7c40-9d0a-5f1d9c1c0001"))
+    answer, _ = ask(gateway, sample(), lambda client: client.call("01a20dab-04ca-7c40-9d0a-5f1d9c1c0001"))
     assert answer.value.usage["totalTokenCount"] == 1616
     assert [line.usd for line in answer.value.cost.lines] == [
         Decimal("0.0000672"),

@@ -17,7 +17,7 @@ TICK = {"calls": 1, "errors": 0, "in_flight": 0, "tokens": 0, "cost_usd": "0"}
 def many(count):
     """So many calls, newest first, as a page of the API."""
     calls = [
-        {**CALLS[0], "id": f"0193f2c4-4000-7c40-9d0a-{number:012x}", "key_alias": f"key{number}"}
+        {**CALLS[0], "id": f"01a20dab-0000-7c40-9d0a-{number:012x}", "key_alias": f"key{number}"}
         for number in range(count)
     ]
     return calls[::-1]
@@ -182,7 +182,7 @@ def test_ids_are_copied_and_calls_like_one_are_found(play):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("y")
-        await stage.sees("✓ id 0193f2c4…0006 copied to the clipboard")
+        await stage.sees("✓ id 01a20dab…0006 copied to the clipboard")
         assert stage.app.clipboard == CALLS[-1]["id"]
         await stage.press("g", "j", "j", "m")
         await stage.sees("/ key:web-frontend model:gemini-2.5-flash outcome:upstream_error")

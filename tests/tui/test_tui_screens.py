@@ -85,7 +85,7 @@ def test_errors(play, sample, pictures):
 def test_loading(play, pictures):
     async def script(stage):
         await stage.sees("● live")
-        await stage.sees("sandbox")
+        await stage.sees("SANDBOX")
         stage.gateway.hold()
         await stage.press("enter")
         await stage.sees("reading the call")

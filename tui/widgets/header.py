@@ -10,6 +10,9 @@ from tui.states import Tone
 from tui.theme import STYLES
 from tui.widgets.clicks import Keyed, clickable
 
+# No money of a sandbox is real: that is told first, and at every width.
+SANDBOX = f"{STYLES[Tone.LIMIT]} bold reverse"
+
 
 class Header(Keyed):
     """Tells of the screens by their digit keys; a click on one goes there."""
@@ -46,8 +49,10 @@ class Header(Keyed):
     def _news(self) -> list[Content]:
         """What is told on the right, from all of it to the least."""
         session = self._session
+        sandbox = Content.styled(" SANDBOX ", SANDBOX) if session.gateway.sandbox else Content("")
         state = Content.styled(str(session.link), STYLES[session.link.tone])
-        place, mode = Content(session.place), Content(session.mode)
+        place, mode = Content(session.place), Content(session.gateway.mode)
         time = Content.styled(format.clock(session.clock()), "dim")
-        wishes = ([state, place, mode, time], [state, place, time], [state, time], [state])
+        told = [sandbox, state, place, mode, time]
+        wishes = (told, [sandbox, state, place, time], [sandbox, state, time], [sandbox, state], [sandbox])
         return [Content("  ").join(part for part in wish if part.plain) for wish in wishes]
