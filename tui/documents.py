@@ -194,12 +194,13 @@ class Spend(msgspec.Struct, frozen=True):
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """What `GET /` tells of the gateway. `mode` is `open` or `master key`."""
+    """What `GET /` tells of the gateway. `mode` is `open` or `master key`, `timezone` that of its days."""
 
     name: str = "gatekeeper"
     version: str = ""
     mode: str = ""
     sandbox: bool = False
+    timezone: str = ""
 
 
 class Tick(msgspec.Struct, frozen=True):

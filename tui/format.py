@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from itertools import accumulate
 
 UNKNOWN = "?"
 NOTHING = "–"
@@ -192,28 +191,13 @@ def bar(fraction: float, width: int) -> str:
     return ("█" * full + EIGHTHS[rest].strip()).ljust(width)
 
 
+def condensed(values: Sequence[float], most: int) -> list[float]:
+    """At most so many values for the whole of them: as many neighbours as it takes are added up."""
+    size = max(-(-len(values) // most), 1)
+    return [sum(values[start : start + size]) for start in range(0, len(values), size)]
+
+
 def sparkline(values: Sequence[float]) -> str:
     """One cell a value, against the largest; more than nothing shows at least an eighth."""
     top = max(values, default=0)
     return "".join(LEVELS[max(round(value / top * 8), 1) if value > 0 else 0] for value in values)
-
-
-def stacked(parts: Sequence[float], top: float, height: int) -> list[tuple[str, int]]:
-    """A column of `height` cells, from the bottom: each is how full it is, and which part it belongs to.
-
-    Parts stand on each other in their order, `top` is the value of a full column. A cell belongs to the part
-    in the middle of it; only the topmost filled cell is less than full.
-    """
-    total = sum(parts)
-    eighths = min(max(round(total / top * height * 8), 1), height * 8) if total > 0 and top > 0 else 0
-    cells: list[tuple[str, int]] = []
-    for start in range(0, height * 8, 8):
-        filled = min(max(eighths - start, 0), 8)
-        cells.append((LEVELS[filled], owner(parts, (start + filled / 2) / eighths * total) if filled else 0))
-    return cells
-
-
-def owner(parts: Sequence[float], position: float) -> int:
-    """The part that holds this position of the pile."""
-    edges = enumerate(accumulate(parts))
-    return next((number for number, edge in edges if edge >= position), len(parts) - 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from tui.client import Client
 from tui.documents import Gateway
@@ -32,6 +33,21 @@ class Session:
     link: State = CONNECTING
     trouble: str = ""
     gateway: Gateway = field(default_factory=Gateway)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of the gateway's days and hours; UTC as long as it is not known."""
+        try:
+            return ZoneInfo(self.gateway.timezone) if self.gateway.timezone else UTC
+        except (KeyError, ValueError, OSError):
+            return UTC  # what this machine's list of zones does not have; the gateway names its days itself
+
+    @property
+    def other_zone(self) -> str:
+        """The name of that zone where its clocks are not those of this machine."""
+        now = self.clock()
+        same = now.astimezone().utcoffset() == now.astimezone(self.zone).utcoffset()
+        return "" if same else self.gateway.timezone
 
     @property
     def place(self) -> str:

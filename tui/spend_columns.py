@@ -30,7 +30,9 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
 
     def trend(row: SpendRow) -> Cell:
         values = picture.trend(row)
-        return format.sparkline(values[-TREND:]), Tone.FAINT
+        if values is None:
+            return format.NOTHING, Tone.FAINT
+        return format.sparkline(format.condensed(values, TREND)), Tone.FAINT
 
     start = [Column(picture.question.by, 12, name, stretch=1), SPENT, Column("", bar_width, bar)]
     part = Column("share", 5, share, right=True)

@@ -1,6 +1,8 @@
 """What the Spend screen shows, made from the gateway's sums: which span of time, by whom, how it compares.
 
-The sums are the gateway's; the only thing made here is "other", the part of a bar that no named group spent.
+The sums are the gateway's. Made here is how a bar is divided: its height is what was spent in its hour or
+day, each call counted once. Where groups add up to more, as tags do of calls with several of them, each has
+its part in proportion; where they add up to less, the rest is that of others.
 """
 
 from __future__ import annotations
@@ -8,44 +10,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
 from decimal import Decimal
+from functools import cached_property
 
 from tui.client import Client
 from tui.documents import Spend, SpendRow
-from tui.widgets.bars import Bar, Chart
+from tui.widgets.bars import NAMED, OTHERS, Bar, Chart
 
 GROUPS = ("tag", "model", "key", "user")
+Group = tuple[str | None, bool]
+"""A group's name, None for calls without one; true for the sum of those that are not told apart."""
+REST: Group = (None, True)
 NONE = "(none)"
-OTHER = "other"
-NAMED = 3
+NOTHING = Decimal(0)
+MOST = 500  # groups in the ranking
+TOLD_APART = 20  # groups whose trend is known, as long as that makes no more rows than the gateway gives
 MOST_ROWS = 1000
+NOW = "0s"  # back from now, by the gateway's clock: the answer says when that was
+SPLIT = "calls with several tags: split among them here, counted under each below"
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """So many hours or days up to now, one bar each."""
+    """So many hours or days up to now, one bar each, by the clocks of the gateway's zone."""
 
     name: str
     title: str
     unit: str
     bars: int
 
-    @property
-    def step(self) -> timedelta:
-        return timedelta(hours=1) if self.unit == "hour" else timedelta(days=1)
+    def axis(self, now: datetime, zone: tzinfo) -> list[datetime]:
+        """When each bar begins."""
+        here = now.astimezone(zone)
+        if self.unit == "hour":
+            hour = here.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+            return [(hour - timedelta(hours=back)).astimezone(zone) for back in reversed(range(self.bars))]
+        days = (here.date() - timedelta(days=back) for back in reversed(range(self.bars)))
+        return [datetime.combine(day, time_of_day(), zone) for day in days]
 
-    def start(self, now: datetime) -> datetime:
-        """The beginning of the first bar."""
-        first = now.astimezone(UTC) - self.step * (self.bars - 1)
-        hour = first.replace(minute=0, second=0, microsecond=0)
-        return hour if self.unit == "hour" else hour.replace(hour=0)
-
-    def axis(self, now: datetime) -> list[str]:
-        """What the gateway calls each bar's hour or day."""
-        starts = (self.start(now) + self.step * number for number in range(self.bars))
-        shape = "%Y-%m-%dT%H:%M:%SZ" if self.unit == "hour" else "%Y-%m-%d"
-        return [start.strftime(shape) for start in starts]
+    def label(self, start: datetime) -> str:
+        """What the gateway calls a bar."""
+        return f"{start:%Y-%m-%d}" if self.unit == "day" else start.isoformat().replace("+00:00", "Z")
 
 
 SPANS = (
@@ -65,12 +72,18 @@ class Question:
     q: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Picture:
-    """The answer: sums per group, the largest first; per hour or day, and that by group; the span before."""
+    """The answer: sums per group; per hour or day, and that by group; and of as long a time before.
+
+    All are of the calls from `since` until `until`, in the API's words, so that these find the same calls
+    again. `axis` is what the gateway calls each bar's hour or day.
+    """
 
     question: Question
-    asked_at: datetime
+    axis: Sequence[str]
+    since: str
+    until: str
     ranking: Spend
     by_time: Spend
     by_time_and_group: Spend
@@ -78,71 +91,111 @@ class Picture:
 
     @property
     def rows(self) -> list[SpendRow]:
-        """Most expensive first."""
-        return sorted(self.ranking.rows, key=lambda row: (-spent(row), -row.calls))
+        """Most expensive first; the sum of those that are too many to be told apart comes last."""
+        return sorted(self.ranking.rows, key=lambda row: (row.other, -spent(row), -row.calls))
 
     def name(self, row: SpendRow) -> str:
         """What a row's group is called."""
-        return group_of(row, self.question.by) or NONE
+        return f"… {row.groups or 0:,} more" if row.other else name_of(self._group(row))
 
-    def trend(self, row: SpendRow) -> list[float]:
-        """What a group spent in each hour or day."""
-        sums = self._sums(group_of(row, self.question.by))
-        return [float(sums.get(label, Decimal(0))) for label in self._axis()]
+    def found_by(self, term: str) -> str:
+        """A filter that finds those of the calls added up here that a term finds."""
+        return " ".join(filter(None, (self.question.q, term, f"since:{self.since}", f"until:{self.until}")))
+
+    def trend(self, row: SpendRow) -> list[float] | None:
+        """What a group spent in each hour or day; None where it is not told apart from others there."""
+        sums = self._sums.get(self._group(row))
+        if sums is None and REST in self._sums:
+            return None
+        return [float((sums or {}).get(label, NOTHING)) for label in self._labels]
 
     def chart(self) -> Chart:
         """Bars of the largest groups, and what is left as one more."""
-        leaders = [group_of(row, self.question.by) for row in self.rows[:NAMED] if spent(row) > 0]
-        columns = [self._sums(group) for group in leaders]
+        leaders = [self._group(row) for row in self.rows[:NAMED] if spent(row) > 0 and not row.other]
         totals = {time_of(row): spent(row) for row in self.by_time.rows}
         bars: list[Bar] = []
-        for label in self._axis():
-            parts = [column.get(label, Decimal(0)) for column in columns]
-            # A call with two tags counts under each but once in the total: the rest is never less than none.
-            rest = max(totals.get(label, Decimal(0)) - sum(parts, Decimal(0)), Decimal(0))
-            bars.append(Bar(short_label(label), (*parts, rest)))
-        names = [group or NONE for group in leaders]
-        return Chart((*names, OTHER) if any(bar.parts[-1] for bar in bars) else tuple(names), tuple(bars))
+        split = False
+        for label in self._labels:
+            total = totals.get(label, NOTHING)
+            pile = self._pile(label, leaders)
+            split = split or sum(pile) > total
+            bars.append(Bar(short_label(label), divided(pile, total)))
+        names = tuple(map(name_of, leaders))
+        return Chart(names, tuple(bars), SPLIT if split and self.question.by == "tag" else "")
 
-    def _axis(self) -> list[str]:
-        """The span's own labels, and those that a gateway in another time zone adds."""
-        known = {time_of(row) for row in self.by_time.rows}
-        return sorted({*self.question.span.axis(self.asked_at), *filter(None, known)})
+    def _pile(self, label: str, leaders: Sequence[Group]) -> list[Decimal]:
+        """What the leaders spent in an hour or day, and last what all others did."""
+        sums = {group: of_group.get(label, NOTHING) for group, of_group in self._sums.items()}
+        named = [sums.pop(leader, NOTHING) for leader in leaders]
+        return [*named, sum(sums.values(), NOTHING)]
 
-    def _sums(self, group: str | None) -> dict[str | None, Decimal]:
-        by = self.question.by
-        return {time_of(row): spent(row) for row in self.by_time_and_group.rows if group_of(row, by) == group}
+    def _group(self, row: SpendRow) -> Group:
+        return REST if row.other else (group_of(row, self.question.by), False)
+
+    @cached_property
+    def _sums(self) -> dict[Group, dict[str | None, Decimal]]:
+        sums: dict[Group, dict[str | None, Decimal]] = {}
+        for row in self.by_time_and_group.rows:
+            sums.setdefault(self._group(row), {})[time_of(row)] = spent(row)
+        return sums
+
+    @cached_property
+    def _labels(self) -> list[str]:
+        """The span's own labels, and those that a gateway with another clock adds."""
+        known = {label for row in self.by_time.rows if (label := time_of(row))}
+        return sorted({*self.axis, *known}, key=datetime.fromisoformat)
 
 
-async def ask(client: Client, question: Question, now: datetime) -> Picture:
-    """Asks for all that the picture needs, at once. Raises ApiError."""
+def divided(pile: Sequence[Decimal], total: Decimal) -> tuple[Decimal, ...]:
+    """A pile's parts, scaled down to its total, or with what it lacks added to the last."""
+    whole = sum(pile, NOTHING)
+    if whole > total:
+        return tuple(part * total / whole for part in pile)
+    return (*pile[:-1], pile[-1] + total - whole)
+
+
+async def ask(client: Client, question: Question, now: datetime, zone: tzinfo = UTC) -> Picture:
+    """Asks for all that the picture needs, of one and the same time. Raises ApiError."""
     span, by, q = question.span, question.by, question.q or None
-    start = span.start(now)
-    since, before = stamp(start), stamp(start - (now - start))
+    starts = span.axis(now, zone)
+    since = stamp(starts[0])
+    by_time = (await client.spend(span.unit, since=since, until=NOW, q=q)).value
+    end = by_time.until or now
+    until, before = stamp(end), stamp(starts[0] - (end - starts[0]))
     answers = await asyncio.gather(
-        client.spend(by, since=since, q=q, limit=MOST_ROWS),
-        client.spend(span.unit, since=since, q=q, limit=MOST_ROWS),
-        client.spend(f"{span.unit},{by}", since=since, q=q, limit=MOST_ROWS),
+        client.spend(by, since=since, until=until, q=q, top=MOST),
+        client.spend(f"{span.unit},{by}", since=since, until=until, q=q, top=told_apart(span)),
         client.spend("none", since=before, until=since, q=q),
     )
-    ranking, by_time, both, earlier = (answer.value for answer in answers)
-    return Picture(question, now, ranking, by_time, both, earlier.total)
+    ranking, both, earlier = (answer.value for answer in answers)
+    axis = [span.label(start) for start in starts]
+    return Picture(question, axis, since, until, ranking, by_time, both, earlier.total)
+
+
+def told_apart(span: Span) -> int:
+    """How many groups one can ask for by hour or day, with a row for the others of each."""
+    return min(TOLD_APART, MOST_ROWS // span.bars - 2)
 
 
 def stamp(at: datetime) -> str:
     """As the API takes times."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def spent(row: SpendRow) -> Decimal:
     """What is known to be spent."""
-    return row.cost_usd or Decimal(0)
+    return row.cost_usd or NOTHING
 
 
 def group_of(row: SpendRow, by: str) -> str | None:
     """The group's name in the API's words; None for calls without one."""
     groups: Sequence[str | None] = (row.tag, row.model, row.key, row.user)
     return groups[GROUPS.index(by)]
+
+
+def name_of(group: Group) -> str:
+    name, _ = group
+    return OTHERS if group == REST else NONE if name is None else name
 
 
 def time_of(row: SpendRow) -> str | None:

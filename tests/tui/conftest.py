@@ -161,7 +161,13 @@ def sample_answers() -> dict[str, Any]:
     """What a gateway with a little of everything answers."""
     detail = {**SAMPLE["calls"][0], **SAMPLE["detail"]}
     return {
-        "GET /": {"name": "gatekeeper", "version": "0.1.0", "mode": "open", "sandbox": True},
+        "GET /": {
+            "name": "gatekeeper",
+            "version": "0.1.0",
+            "mode": "open",
+            "sandbox": True,
+            "timezone": "UTC",
+        },
         "GET /calls": {"calls": SAMPLE["calls"][::-1], "next_cursor": None},
         **{
             f"GET /calls/{call['id']}": {**call, "cost": {"lines": [], "notes": []}}
@@ -186,7 +192,8 @@ def empty_answers() -> dict[str, Any]:
 
 def spend(request: Request) -> Any:
     """Sums by tag, and by day in a pattern of their own; other groups are the tags under another name."""
-    since = request.query["since"]
+    since, until = request.query["since"], request.query["until"]
+    bounds = {"since": since, "until": NOW.isoformat() if until == "0s" else until, "timezone": "UTC"}
     unit, _, group = request.query["by"].rpartition(",")
     rows = [{**row, group: row["tag"]} for row in SAMPLE["spend"]["tag"]]
     if group in ("day", "hour"):
@@ -202,7 +209,8 @@ def spend(request: Request) -> Any:
             for day, label in enumerate(labels(unit, since))
         ]
     total = SAMPLE["spend"]["total"]
-    return {"rows": rows, "total": {**total, "cost_usd": "1075.000000000000"} if group == "none" else total}
+    total = {**total, "cost_usd": "1075.000000000000"} if group == "none" else total
+    return {"rows": rows, "total": total, **bounds}
 
 
 def labels(unit: str, since: str) -> list[str]:

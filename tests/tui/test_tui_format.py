@@ -211,25 +211,8 @@ def test_sparkline():
 
 
 @pytest.mark.parametrize(
-    ("parts", "top", "cells"),
-    [
-        ([3, 2, 1], 6, [("█", 0), ("█", 0), ("█", 1)]),
-        ([1, 0, 0], 100, [("▁", 0), (" ", 0), (" ", 0)]),
-        ([0, 1], 1, [("█", 1), ("█", 1), ("█", 1)]),
-        ([1, 1], 4, [("█", 0), ("▄", 1), (" ", 0)]),
-        ([0, 0], 0, [(" ", 0), (" ", 0), (" ", 0)]),
-        ([9], 3, [("█", 0), ("█", 0), ("█", 0)]),
-    ],
+    ("values", "most", "fewer"),
+    [([], 3, []), ([1, 2, 3], 3, [1, 2, 3]), ([1, 2, 3, 4], 3, [3, 7]), ([1, 2, 3, 4, 5], 2, [6, 9])],
 )
-def test_stacked(parts, top, cells):
-    assert format.stacked(parts, top, 3) == cells
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=4), st.integers(1, 20))
-@settings(max_examples=200)
-def test_a_stack_has_no_holes(parts, height):
-    cells = format.stacked(parts, sum(parts), height)
-    levels = [format.LEVELS.index(level) for level, _ in cells]
-    assert len(cells) == height
-    assert levels == sorted(levels, reverse=True)
-    assert all(owner < len(parts) for _, owner in cells)
+def test_a_trend_is_condensed_and_loses_nothing(values, most, fewer):
+    assert format.condensed(values, most) == fewer

@@ -45,6 +45,16 @@ def test_full(play, pictures):
     play(script)
 
 
+def test_without_colour_textures_tell_the_groups_apart(play, golden, monkeypatch):
+    async def script(stage):
+        await stage.press("3")
+        await stage.sees("total $1,204")
+        golden("spend-no-color-80x24", stage.text())
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    play(script, size=(80, 24))
+
+
 def test_empty(play, empty, pictures):
     async def script(stage):
         await stage.sees("No calls yet")

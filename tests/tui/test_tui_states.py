@@ -148,7 +148,7 @@ def str_cell(row):
 
 @pytest.mark.parametrize("width", range(80, 240, 10))
 def test_columns_fill_the_screen_and_do_not_run_over(width):
-    picture = Picture(Question(), NOW, Spend(), Spend(), Spend(), SpendRow())
+    picture = Picture(Question(), (), "", "", Spend(), Spend(), Spend(), SpendRow())
     layouts = (
         call_columns(width, lambda: NOW),
         key_columns(width, lambda: NOW),

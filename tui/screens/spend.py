@@ -23,7 +23,7 @@ from tui.spend_columns import spend_columns
 from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, spent
 from tui.states import Tone
 from tui.theme import told, toned
-from tui.widgets.bars import Bars
+from tui.widgets.bars import Bars, bars_as_one
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.table import Table
 
@@ -45,17 +45,18 @@ class SpendScreen(Place):
     ]
     DEFAULT_CSS = """
     SpendScreen #question { height: 1; padding: 0 1; }
-    SpendScreen Bars { height: 40%; min-height: 8; max-height: 20; border-bottom: solid $border; }
-    SpendScreen #warning { height: 1; padding: 0 1; color: $warning; display: none; }
+    SpendScreen Bars { height: 40%; min-height: 11; max-height: 20; border-bottom: solid $border; }
+    SpendScreen #warning { height: auto; padding: 0 1; color: $warning; display: none; }
     SpendScreen #warning.-told { display: block; }
     SpendScreen.-empty Bars, SpendScreen.-empty Table { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.table: Table[SpendRow] = Table(self._group)
+        self.table: Table[SpendRow] = Table(self._identity)
         self._question = Question()
         self._picture: Picture | None = None
+        self._chosen: dict[str, object] = {}
 
     def body(self) -> ComposeResult:
         yield FilterLine(HINT)
@@ -79,8 +80,8 @@ class SpendScreen(Place):
         """The question whose answer is on the screen; the one asked last may still be on its way."""
         return self._picture.question if self._picture else self._question
 
-    def _group(self, row: SpendRow) -> str | None:
-        return group_of(row, self._shown.by)
+    def _identity(self, row: SpendRow) -> object:
+        return self._shown.by, group_of(row, self._shown.by), row.other
 
     def _again(self) -> None:
         if self.is_current and not self.session.trouble:
@@ -90,7 +91,7 @@ class SpendScreen(Place):
     async def load(self, question: Question) -> None:
         """Shows the answer to a question; what was shown stays if there is none."""
         try:
-            picture = await ask(self.session.client, question, self.session.clock())
+            picture = await ask(self.session.client, question, self.session.clock(), self.session.zone)
         except Refused as error:
             self.query_one(FilterLine).refuse(error.problem, str(error))
         except ApiError as error:
@@ -105,10 +106,12 @@ class SpendScreen(Place):
             self.fault(error)
 
     def _show(self, picture: Picture) -> None:
+        self._chosen[self._shown.by] = self.table.chosen
         self._picture, self._question = picture, picture.question
         self.query_one(FilterLine).settle(picture.question.q)
         self.query_one(Bars).chart = picture.chart()
         self.table.show(picture.rows, lambda width: spend_columns(picture, width))
+        self.table.choose(self._chosen.get(picture.question.by))
         self.query_one(FilterLine).find(format.counted(picture.ranking.total.calls, "call"))
         self._warn(picture)
         self._tell(
@@ -120,7 +123,7 @@ class SpendScreen(Place):
     def _warn(self, picture: Picture) -> None:
         line = self.query_one("#warning", Static)
         warnings = list(shortcomings(picture.ranking))
-        line.update("   ".join(warnings))
+        line.update("\n".join(warnings))
         line.set_class(bool(warnings), "-told")
 
     def _tell(self, otherwise: Content) -> None:
@@ -134,11 +137,19 @@ class SpendScreen(Place):
 
     def _headline(self) -> Content:
         question = self._shown
-        left = f"Spend by {question.by} · {question.span.title} · per {question.span.unit}"
+        left = f"Spend by {question.by} · {question.span.title} · per {self._bar()}"
         room = self.size.width - 2 - len(left)
         nothing: list[Cell] = []
         right = next((line for line in sums(self._picture) if length(line) + 2 <= room), nothing)
         return toned([(left, Tone.PLAIN), (" " * (room - length(right)), Tone.PLAIN), *right])
+
+    def _bar(self) -> str:
+        """What one bar stands for, and by whose clock where it is not the one on the wall."""
+        bars = self.query_one(Bars)
+        size = bars_as_one(len(bars.chart.bars), bars.content_size.width or self.size.width)
+        unit = self._shown.span.unit
+        zone = self.session.other_zone
+        return (unit if size == 1 else f"{size} {unit}s") + (f" ({zone})" if zone else "")
 
     def on_resize(self) -> None:
         self.query_one("#question", Static).update(self._headline())
@@ -174,14 +185,16 @@ class SpendScreen(Place):
 
     @on(Table.Opened)
     def _open(self) -> None:
-        if row := self.table.selected:
-            self._drill(filters.term(self._shown.by, self._group(row)))
+        row = self.table.selected
+        if row and row.other:
+            self.say(f"These are many {self._shown.by}s: / narrows what is added up.", Tone.LIMIT)
+        elif row:
+            self._drill(filters.term(self._shown.by, group_of(row, self._shown.by)))
 
     def _drill(self, term: str) -> None:
-        """To the calls behind a sum: the same filter and span, narrowed."""
-        question = self._shown
-        parts = (question.q, term, f"since:{question.span.name}")
-        self.post_message(ShowCalls(" ".join(part for part in parts if part)))
+        """To the calls behind a sum: the very same ones."""
+        if self._picture:
+            self.post_message(ShowCalls(self._picture.found_by(term)))
 
 
 def sums(picture: Picture | None) -> Iterator[list[Cell]]:

@@ -1,4 +1,4 @@
-"""Stacked bars over time: the height is the money, the textures are who spent it."""
+"""Stacked bars over time: the height is the money, colours and textures are who spent it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,69 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from rich.cells import cell_len
+from textual import getters
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui import format  # noqa: A004 - the room's word for it
+from tui import format, stacks  # noqa: A004 - the room's word for it
+from tui.columns import padded
+from tui.shell import Shell
+from tui.stacks import CELL, LEAST, Cell
 
-# Texture and colour of each part, from the bottom; the textures alone tell them apart. The colours are
-# Okabe and Ito's.
-TEXTURES = ("█", "▓", "▒", "░")
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "dim")
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """How a group looks: its colour (Okabe and Ito's), and a texture that tells it without one, which colour
+    shows as a pattern of `shade`."""
+
+    texture: str
+    colour: str
+    shade: str
+
+
+PAINTS = (
+    Paint("█", "#0072B2", "#0072B2"),
+    Paint("▓", "#E69F00", "#F2B02E"),
+    Paint("▒", "#009E73", "#008763"),
+    Paint("░", "#56B4E9", "#6EC2F2"),
+    Paint("▚", "#CC79A7", "#B8648F"),
+    Paint("·", "#999999", "#808080"),
+)
+NAMED = len(PAINTS) - 1
+OTHERS = "(others)"
+SMALL = 3  # groups that a chart names where it has not the room of the next two
+WIDE, HIGH = 100, 8
 AXIS = 10
+AROUND = 3  # lines that are not bars: legend, axis, labels
+FEWEST = 3  # rows of bars without which a note is left out
+SPACE = 5  # cells of the legend that a group takes beside its name
+ROUND = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "3", "4", "5", "6", "8", "10")))
+LOW = "low bars show the largest only"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One span of time: its label and the parts of its sum, in the order of the chart's names."""
+    """One span of time: its label and the parts of its sum, in the order of the chart's names, and last what
+    is nobody's of these."""
 
     label: str
     parts: tuple[Decimal, ...]
 
+    @property
+    def total(self) -> Decimal:
+        return sum(self.parts, Decimal(0))
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`names` are the parts', as the legend has them; at most as many as there are textures."""
+    """`names` are the groups that have parts of their own, at most `NAMED`, the largest first; `note` is what
+    one must know to read it."""
 
     names: tuple[str, ...] = ()
     bars: tuple[Bar, ...] = ()
+    note: str = ""
 
 
 class Bars(Widget):
@@ -45,33 +81,52 @@ class Bars(Widget):
     }
     """
 
+    app = getters.app(Shell)
+
     chart: reactive[Chart] = reactive(Chart())
 
     def render(self) -> Content:
-        return draw(self.chart, self.content_size.width, self.content_size.height)
+        size = self.content_size
+        return draw(self.chart, size.width, size.height, colour=not self.app.no_color)
 
 
-def draw(chart: Chart, width: int, height: int) -> Content:
-    """The chart: legend, rows from the top down, axis with labels."""
-    rows = height - 3
+def draw(chart: Chart, width: int, height: int, colour: bool = True) -> Content:
+    """The chart: legend and note, rows from the top down, axis with labels."""
+    note = [Content.styled(chart.note, "dim")] if chart.note and height > AROUND + FEWEST else []
+    rows = height - AROUND - len(note)
     if rows < 1 or not chart.bars:
         return Content("")
-    bars = merged(chart.bars, max(width - AXIS, 1))
-    top = ceiling(max(sum(bar.parts, Decimal(0)) for bar in bars))
+    names = chart.names[: NAMED if width >= WIDE and rows >= HIGH else SMALL]
+    bars = [painted_parts(bar, len(names)) for bar in merged(chart.bars, bars_as_one(len(chart.bars), width))]
+    top = ceiling(max(bar.total for bar in bars))
     step = max((width - AXIS) // len(bars), 1)
-    columns = [format.stacked([float(part) for part in bar.parts], float(top), rows) for bar in bars]
-    lines = [legend(chart.names, width)]
+    borders = [edges(bar, top, rows, colour) for bar in bars]
+    low = LOW if any(map(is_low, bars, borders)) else ""
+    columns = [stacks.cells(bar, rows) for bar in borders]
+    others = any(bar.parts[-1] for bar in bars)
+    lines = [legend(names, others, low, width, colour), *note]
     for row in reversed(range(rows)):
-        cells = (cell(*column[row], step) for column in columns)
-        lines.append(Content.assemble((scale_mark(row, rows, top), "dim"), *cells))
+        pieces = (piece for column in columns for piece in painted(column[row], step, colour))
+        lines.append(Content.assemble((scale_mark(row, rows, top), "dim"), *pieces))
     lines.append(Content.styled("$0 ┼".rjust(AXIS) + "─" * step * len(bars), "dim"))
     lines.append(Content.styled(" " * AXIS + labels([bar.label for bar in bars], step), "dim"))
     return Content("\n").join(lines)
 
 
-def merged(bars: Sequence[Bar], most: int) -> list[Bar]:
-    """At most `most` bars: as many neighbours as it takes become one, under the first one's label."""
-    size = -(-len(bars) // most)
+def painted_parts(bar: Bar, named: int) -> Bar:
+    """With a part for each paint: the first groups', and the last for all others."""
+    own = bar.parts[:-1][:named]
+    none = [Decimal(0)] * (NAMED - len(own))
+    return Bar(bar.label, (*own, *none, sum(bar.parts[len(own) :], Decimal(0))))
+
+
+def bars_as_one(bars: int, width: int) -> int:
+    """How many neighbours are drawn as one bar at this width."""
+    return max(-(-bars // max(width - AXIS, 1)), 1)
+
+
+def merged(bars: Sequence[Bar], size: int) -> list[Bar]:
+    """So many neighbours become one, under the first one's label."""
     groups = [bars[start : start + size] for start in range(0, len(bars), size)]
     return [Bar(group[0].label, added([bar.parts for bar in group])) for group in groups]
 
@@ -81,12 +136,27 @@ def added(parts: Sequence[tuple[Decimal, ...]]) -> tuple[Decimal, ...]:
     return tuple(sum(column, Decimal(0)) for column in zip(*parts, strict=True))
 
 
+def edges(bar: Bar, top: Decimal, rows: int, colour: bool) -> list[int]:
+    """Where its parts end, in eighths of a cell."""
+    height = stacks.eighths(float(bar.total), float(top), rows)
+    return stacks.borders([float(part) for part in bar.parts], height, shared=colour)
+
+
+def is_low(bar: Bar, edges: Sequence[int]) -> bool:
+    """Whether it has no room for a group that is to be seen."""
+    least = float(bar.total) * LEAST
+    feet = (0, *edges)
+    return any(
+        foot == edge and float(part) > least for part, foot, edge in zip(bar.parts, feet, edges, strict=False)
+    )
+
+
 def ceiling(largest: Decimal) -> Decimal:
-    """The next of 1, 2, 4, 5, 8 or 10 times a power of ten: what the axis can say in one digit."""
+    """The next amount that the axis can say in two digits, and its half too."""
     if largest <= 0:
         return Decimal(1)
     power = Decimal(1).scaleb(largest.adjusted())
-    return next(power * digit for digit in (1, 2, 4, 5, 8, 10) if power * digit >= largest)
+    return next(power * digit for digit in ROUND if power * digit >= largest)
 
 
 def scale_mark(row: int, rows: int, top: Decimal) -> str:
@@ -103,11 +173,23 @@ def round_number(amount: Decimal) -> str:
     return f"${amount.normalize():,f}"
 
 
-def cell(level: str, owner: int, step: int) -> tuple[str, str]:
-    """A bar's piece in one row; wide bars leave a gap to their neighbours."""
-    texture = TEXTURES[owner] if level == "█" else level
+def painted(cell: Cell, step: int, colour: bool) -> tuple[tuple[str, str], tuple[str, str]]:
+    """A bar's piece in one row, and the gap that wide bars leave to their neighbours."""
     thick = step - 1 if step > 1 else 1
-    return (texture * thick).ljust(step), COLOURS[owner]
+    glyph = " " if cell.lower is None else format.LEVELS[cell.level]
+    if cell.lower is not None and cell.level == CELL:
+        glyph = PAINTS[cell.lower].texture
+    return (glyph * thick, style(cell) if colour else ""), (" " * (step - thick), "")
+
+
+def style(cell: Cell) -> str:
+    """A border cell is the lower group's block on the upper one's ground; a whole one is patterned."""
+    if cell.lower is None:
+        return ""
+    paint = PAINTS[cell.lower]
+    if cell.level == CELL:
+        return f"{paint.shade} on {paint.colour}"
+    return paint.colour if cell.upper is None else f"{paint.colour} on {PAINTS[cell.upper].colour}"
 
 
 def labels(names: Sequence[str], step: int) -> str:
@@ -119,10 +201,23 @@ def labels(names: Sequence[str], step: int) -> str:
     return "".join(name.ljust(every * step) for name in fitting).rstrip()
 
 
-def legend(names: Sequence[str], width: int) -> Content:
-    """Which texture is whose, on the right."""
-    pairs = zip(TEXTURES, COLOURS, names, strict=False)
-    line = Content("   ").join(
-        Content.assemble((texture, colour), f" {name}") for texture, colour, name in pairs
-    )
-    return Content.assemble(" " * max(width - line.cell_length, 0), line)
+def legend(names: Sequence[str], others: bool, note: str, width: int, colour: bool) -> Content:
+    """A note on the left; on the right which colour and texture is whose, names cut where they must be."""
+    shown = [*map(format.harmless, names), *([OTHERS] if others else [])]
+    paints = [*range(len(names)), NAMED]
+    cut = within(shown, width - len(note) - SPACE * len(shown))
+    parts = [
+        Content.assemble((PAINTS[number].texture, style(Cell(CELL, number)) if colour else ""), f" {name}")
+        for number, name in zip(paints, cut, strict=False)
+    ]
+    line = Content(" " * (SPACE - 2)).join(parts)
+    left = Content.styled(note, "dim")
+    return Content.assemble(left, " " * max(width - left.cell_length - line.cell_length, 0), line)
+
+
+def within(names: Sequence[str], room: int) -> list[str]:
+    """Names that together take no more cells than there are: the longest are cut first, and say so."""
+    longest = max(map(cell_len, names), default=0)
+    while longest > 1 and sum(min(cell_len(name), longest) for name in names) > room:
+        longest -= 1
+    return [padded(name, min(cell_len(name), longest), right=False) for name in names]

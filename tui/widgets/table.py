@@ -22,6 +22,7 @@ class Table(Rows, Generic[T]):
         self._identity = identity
         self._layout: Layout[T] = lambda _: ()
         self._rows: Sequence[T] = ()
+        self._identities: list[object] = []
         self._columns: Sequence[Column[T]] = ()
         self._widths: list[int] = []
 
@@ -32,12 +33,22 @@ class Table(Rows, Generic[T]):
 
     def show(self, rows: Sequence[T], layout: Layout[T]) -> None:
         """Takes rows in place of those before; `layout` gives the columns for a width."""
-        before = [self._identity(row) for row in self._rows[self.cursor : self.cursor + 1]]
+        before = self.chosen
         self._rows, self._layout = rows, layout
+        self._identities = [self._identity(row) for row in rows]
         self._lay_out()
         self.resized()
-        found = (number for number, row in enumerate(rows) if self._identity(row) in before)
-        self.cursor = next(found, self.cursor)
+        self.choose(before)
+
+    @property
+    def chosen(self) -> object:
+        """Which row the cursor is on; None in an empty table."""
+        return self._identities[self.cursor] if self.cursor < len(self._identities) else None
+
+    def choose(self, identity: object) -> None:
+        """Puts the cursor on this row; where there is none, it stays on its line."""
+        if identity in self._identities:
+            self.cursor = self._identities.index(identity)
 
     def row_count(self) -> int:
         return len(self._rows)

@@ -1,0 +1,261 @@
+"""The chart of spend: what is drawn, read back cell by cell, against the sums it was drawn from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import accumulate, pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui.documents import Spend, SpendRow
+from tui.format import LEVELS
+from tui.spending import SPANS, Picture, Question, divided
+from tui.stacks import CELL, LEAST, borders, cells, eighths
+from tui.widgets.bars import (
+    AXIS,
+    HIGH,
+    LOW,
+    NAMED,
+    PAINTS,
+    SMALL,
+    WIDE,
+    Bar,
+    Chart,
+    bars_as_one,
+    ceiling,
+    draw,
+)
+
+NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
+SIZES = [(78, 10), (118, 15), (198, 19), (30, 7)]
+COLOURS = [paint.colour for paint in PAINTS]
+TEXTURES = [paint.texture for paint in PAINTS]
+
+money = st.integers(0, 4).flatmap(lambda power: st.integers(0, 10**power)).map(lambda n: Decimal(n) / 10**4)
+
+
+@st.composite
+def pictures(draw):
+    """A gateway's documents for a span: sums by group and time, of calls that may have several tags."""
+    span = draw(st.sampled_from(SPANS))
+    axis = [span.label(start) for start in span.axis(NOW, UTC)]
+    groups = draw(st.lists(st.sampled_from([*"abcdefg", None]), min_size=1, unique=True))
+    spent = {
+        label: [draw(money) for _ in groups]
+        for label in draw(st.lists(st.sampled_from(axis), unique=True, max_size=12))
+    }
+    both = [
+        SpendRow(**{span.unit: label}, tag=tag, cost_usd=cost)
+        for label, costs in spent.items()
+        for tag, cost in zip(groups, costs, strict=True)
+    ]
+    by_time = []
+    for label, costs in spent.items():
+        once = draw(st.sampled_from([1, Decimal("0.5"), Decimal("0.9")]))  # of what the tags add up to
+        by_time.append(SpendRow(**{span.unit: label}, cost_usd=max(sum(costs) * once, max(costs))))
+    ranking = [
+        SpendRow(tag=tag, cost_usd=sum((costs[number] for costs in spent.values()), Decimal(0)))
+        for number, tag in enumerate(groups)
+    ]
+    sums = (Spend(tuple(ranking)), Spend(tuple(by_time)), Spend(tuple(both)))
+    return Picture(Question("tag", span), axis, "S", "U", *sums, SpendRow())
+
+
+def true_bars(picture, width, named):
+    """What each bar is to show: for each of its groups, and the others, its share of the total."""
+    rows = sorted(picture.ranking.rows, key=lambda row: -row.cost_usd)
+    leaders = [row.tag for row in rows[:named] if row.cost_usd]
+    bars = []
+    for label in picture.axis:
+        total = sum(row.cost_usd for row in picture.by_time.rows if label in (row.day, row.hour))
+        sums = {
+            row.tag: row.cost_usd for row in picture.by_time_and_group.rows if label in (row.day, row.hour)
+        }
+        whole = sum(sums.values())
+        own = [sums.pop(leader, Decimal(0)) for leader in leaders]
+        parts = [*own, *[Decimal(0)] * (NAMED - len(own)), sum(sums.values(), Decimal(0))]
+        parts[-1] += max(total - whole, 0)
+        bars.append([float(part * total / sum(parts)) if total else 0.0 for part in parts])
+    size = bars_as_one(len(bars), width)
+    return [list(map(sum, zip(*bars[at : at + size], strict=True))) for at in range(0, len(bars), size)]
+
+
+def read(drawn, bars):
+    """As somebody sees it: the axis' top in dollars, its rows, and each bar's eighths by group."""
+    text = drawn.plain.splitlines()
+    rows = [number for number, line in enumerate(text) if line[AXIS - 1 : AXIS] in ("│", "┤")]
+    top = Decimal(text[rows[0]][: AXIS - 1].strip(" $┤").replace(",", ""))
+    step = len(text[rows[-1] + 1].rstrip()[AXIS:]) // bars
+    starts = list(accumulate((len(line) + 1 for line in text), initial=0))
+    heights = [[0] * len(PAINTS) for _ in range(bars)]
+    for row in rows:
+        line = drawn[starts[row] : starts[row] + len(text[row])]
+        for bar in range(bars):
+            at = AXIS + bar * step
+            glyph = text[row].ljust(AXIS + bars * step)[at]
+            if glyph != " ":
+                add(heights[bar], glyph, style_at(line, at))
+    return top, len(rows), heights
+
+
+def style_at(line, at):
+    return next(str(span.style) for span in line.spans if span.start <= at < span.end)
+
+
+def add(heights, glyph, style):
+    """A cell's eighths to those whose they are."""
+    fore, _, ground = style.partition(" on ")
+    if glyph in TEXTURES:
+        heights[COLOURS.index(ground)] += CELL
+        return
+    level = LEVELS.index(glyph)
+    heights[COLOURS.index(fore)] += level
+    if ground:
+        heights[COLOURS.index(ground)] += CELL - level
+
+
+@settings(max_examples=100, deadline=None)
+@given(pictures(), st.sampled_from(SIZES))
+def test_what_is_drawn_in_colour_is_true(picture, size):
+    """Heights are the totals' within one eighth of a cell. A group has its share of the height within one
+    eighth where every border has a cell of its own, else within two cells, and is there if above 1/16 of it;
+    only a bar with fewer than (groups + 1) / 2 cells leaves out its smallest."""
+    chart = picture.chart()
+    drawn = draw(chart, *size)
+    top, rows, heights = read(drawn, -(-len(picture.axis) // bars_as_one(len(picture.axis), size[0])))
+    truth = true_bars(picture, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL)
+    low = False
+    for parts, seen in zip(truth, heights, strict=True):
+        total = sum(parts)
+        scale = rows * CELL / float(top)
+        assert abs(sum(seen) - total * scale) <= 1
+        if not total:
+            continue
+        height = sum(seen)
+        wanted = [part / total * height for part in parts]
+        visible = [number for number, part in enumerate(parts) if part > total * LEAST * 1.000001]
+        room = 2 * -(-height // CELL) - (height % CELL > 0)
+        missing = [number for number in visible if not seen[number]]
+        low = low or bool(missing)
+        assert not missing or len(visible) > room
+        if not missing:
+            bound = 1 if apart(wanted) else 2 * CELL
+            assert all(abs(a - b) <= bound for a, b in zip(seen, wanted, strict=True))
+    assert (LOW in drawn.plain) == low
+
+
+def apart(wanted):
+    """Whether every group is to be seen and no two borders fall into one cell."""
+    pairs = list(pairwise([0, *(round(edge) for edge in accumulate(wanted))]))
+    if any(
+        low == high and size > LEAST * sum(wanted) for size, (low, high) in zip(wanted, pairs, strict=True)
+    ):
+        return False
+    return not any(low != high and low % CELL and low // CELL == high // CELL for low, high in pairs)
+
+
+parts = st.lists(st.floats(0, 1e3), min_size=1, max_size=NAMED + 1).filter(any)
+
+
+@settings(max_examples=200, deadline=None)
+@given(parts, st.integers(1, 160))
+def test_without_colour_each_cell_is_one_groups(parts, height):
+    """A group has its share of the height within four cells, and is there if above 1/16 of it; only a bar of
+    fewer cells than groups leaves out its smallest."""
+    edges = borders(parts, height, shared=False)
+    drawn = cells(edges, -(-height // CELL))
+    assert edges[-1] == height
+    assert [cell.level for cell in drawn[:-1]] == [CELL] * (len(drawn) - 1)
+    assert all(cell.upper is None for cell in drawn)
+    sizes = [high - low for low, high in pairwise([0, *edges])]
+    wanted = [part / sum(parts) * height for part in parts]
+    visible = [number for number, size in enumerate(wanted) if size > height * LEAST * 1.000001]
+    missing = [number for number in visible if not sizes[number]]
+    assert not missing or len(visible) > len(drawn)
+    if not missing:
+        assert all(abs(a - b) < 4 * CELL for a, b in zip(sizes, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("amount", "top", "height"), [(0, 1, 0), (1, 0, 0), (1e-9, 1, 1), (0.5, 1, 12), (1, 1, 24), (2, 1, 24)]
+)
+def test_heights_in_eighths(amount, top, height):
+    assert eighths(amount, top, 3) == height
+
+
+def test_a_pile_is_as_high_as_its_total():
+    assert divided([Decimal(2), Decimal(1)], Decimal(6)) == (2, 4)
+    assert divided([Decimal(2), Decimal(1)], Decimal("1.5")) == (1, Decimal("0.5"))
+    assert divided([Decimal(0), Decimal(0)], Decimal(0)) == (0, 0)
+
+
+def test_a_chart_with_its_textures():
+    bars = tuple(Bar(f"{day} Nov", (Decimal(day), Decimal(4 - day), Decimal(0))) for day in range(1, 5))
+    assert draw(Chart(("a", "b"), bars), 42, 7, colour=False).plain.splitlines() == [
+        "                                 █ a   ▓ b",
+        "      $4 ┤▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ███████ ",
+        "         │▓▓▓▓▓▓▓ ▓▓▓▓▓▓▓ ███████ ███████ ",
+        "         │▓▓▓▓▓▓▓ ███████ ███████ ███████ ",
+        "         │███████ ███████ ███████ ███████ ",
+        "      $0 ┼────────────────────────────────",
+        "          1 Nov   2 Nov   3 Nov   4 Nov",
+    ]
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_the_largest_group_is_in_a_bar_whose_others_are_as_large(colour):
+    bars = (Bar("1 Nov", tuple(Decimal(part) for part in (31, 30, 20, 19))),)
+    drawn = draw(Chart(("a", "b", "c"), bars), 20, 7, colour)
+    assert LOW not in drawn.plain
+    if colour:
+        assert read(drawn, 1)[2] == [[10, 10, 6, 0, 0, 6]]
+    else:
+        assert [line[AXIS] for line in drawn.plain.splitlines()[1:5]] == ["·", "▒", "▓", "█"]
+
+
+def test_a_low_bar_shows_its_largest_groups_and_says_so():
+    bars = (Bar("1 Nov", tuple(map(Decimal, (80, 0, 0)))), Bar("2 Nov", tuple(map(Decimal, (4, 3, 0)))))
+    drawn = draw(Chart(("a", "b"), bars), 60, 9)
+    assert drawn.plain.startswith("low bars show the largest only ")
+    assert [bar[:2] for bar in read(drawn, 2)[2]] == [[48, 0], [4, 0]]
+
+
+def test_a_small_chart_names_fewer_groups():
+    bars = (Bar("1 Nov", tuple(map(Decimal, (6, 5, 4, 3, 2, 1)))),)
+    chart = Chart(tuple("abcde"), bars)
+    assert draw(chart, 120, 12).plain.splitlines()[0].split()[1::2] == [*"abcde", "(others)"]
+    assert draw(chart, 78, 12).plain.splitlines()[0].split()[1::2] == [*"abc", "(others)"]
+
+
+def test_a_note_stands_above_the_bars_where_there_is_room():
+    chart = Chart(("a",), (Bar("1 Nov", (Decimal(1), Decimal(0))),), "read this")
+    assert draw(chart, 40, 8).plain.splitlines()[1] == "read this"
+    assert "read this" not in draw(chart, 40, 6).plain
+
+
+def test_names_that_do_not_fit_are_cut_and_say_so():
+    bars = (Bar("1 Nov", tuple(map(Decimal, (1, 1, 1, 0)))),)
+    chart = Chart(("a" * 40, "short", "模型\x1b名称"), bars)
+    assert draw(chart, 40, 7).plain.splitlines()[0] == "   █ aaaaaaaaaa…   ▓ short   ▒ 模型·名称"
+
+
+def test_more_bars_than_cells_are_drawn_together():
+    bars = tuple(Bar(f"{number:02}:00", (Decimal(1), Decimal(0))) for number in range(24))
+    lines = draw(Chart(("a",), bars), 22, 6).plain.splitlines()
+    assert lines[1] == "      $2 ┤████████████"
+    assert lines[-1].split() == ["00:00", "14:00"]
+
+
+@pytest.mark.parametrize(
+    ("largest", "top"), [("0", "1"), ("0.037", "0.04"), ("1", "1"), ("5.1", "6"), ("81", "100")]
+)
+def test_the_axis_ends_at_a_round_number(largest, top):
+    assert ceiling(Decimal(largest)) == Decimal(top)
+
+
+def test_nothing_to_draw():
+    assert draw(Chart(), 80, 12).plain == ""
+    assert draw(Chart(("a",), (Bar("x", (Decimal(1), Decimal(0))),)), 80, 2).plain == ""
