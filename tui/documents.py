@@ -120,6 +120,7 @@ class Key(msgspec.Struct, frozen=True):
     group: str | None = None
     allowed_routes: tuple[str, ...] | None = None
     on_disconnect: str | None = None
+    not_enforced: tuple[str, ...] = ()
     created_at: datetime | None = None
     last_used_at: datetime | None = None
 

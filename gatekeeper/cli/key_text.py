@@ -27,6 +27,7 @@ def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "soft budget", None if key.soft_budget is None else format.round_money(key.soft_budget)
     yield "resets", format.moment(key.budget_reset_at) if key.budget_reset_at else None
     yield "limits", limits(key)
+    yield "stored only", not_enforced(key)
     yield "tags", listed(key.tags)
     yield "user", key.user_id
     yield "group", key.group
@@ -57,6 +58,12 @@ def estimated(key: Key) -> str | None:
     if not key.spend_estimated:
         return None
     return f"{format.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
+
+
+def not_enforced(*keys: Key) -> str | None:
+    """Which limits of these keys do nothing yet."""
+    names = dict.fromkeys(name for key in keys for name in key.not_enforced)
+    return f"not enforced yet: {', '.join(names)}" if names else None
 
 
 def limits(key: Key) -> str | None:

@@ -14,7 +14,7 @@ from gatekeeper.cli.failure import Failure, Status, harmless
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.key_options import field_options
-from gatekeeper.cli.key_text import key_facts
+from gatekeeper.cli.key_text import key_facts, not_enforced
 from gatekeeper.cli.output import emit, json_option, note, print_facts, print_table, width
 from tui.documents import Answer, Key, Keys, NewKey
 from tui.key_columns import key_columns
@@ -81,6 +81,7 @@ def list_keys(
         emit(answer.raw)
         return
     print_table(key_columns(width(), local_now), answer.value.keys)
+    note_not_enforced(answer.value.keys)
     if answer.value.next_cursor:
         note(f"There are more: --cursor {answer.value.next_cursor}")
 
@@ -169,8 +170,16 @@ def change(
     if as_json:
         emit(answer.raw)
         return
-    for label in labels or [key.label for key in keys_in(answer.raw)]:
+    keys = () if labels else keys_in(answer.raw)
+    for label in labels or [key.label for key in keys]:
         print(f"{done} {harmless(label)}")
+    note_not_enforced(keys)
+
+
+def note_not_enforced(keys: Sequence[Key]) -> None:
+    """Tells of limits that are stored and do nothing yet: nobody is to rely on them."""
+    if text := not_enforced(*keys):
+        note(f"Stored, {text}")
 
 
 def keys_in(document: bytes) -> tuple[Key, ...]:

@@ -40,7 +40,10 @@ def audit_document(entry: Entry) -> dict[str, object]:
 
 
 def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
-    """The fields of two key documents that differ, each as `{"from": …, "to": …}`."""
+    """The fields of two key documents that differ, each as `{"from": …, "to": …}`; none that only
+    follows from others."""
     return {
-        name: {"from": before[name], "to": value} for name, value in after.items() if before[name] != value
+        name: {"from": before[name], "to": value}
+        for name, value in after.items()
+        if before[name] != value and name != "not_enforced"
     }

@@ -52,6 +52,17 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.blocked_at is not None
 
     @property
+    def not_enforced(self) -> list[str]:
+        """The limits that are set and do nothing yet, by the API's names."""
+        limits = {
+            "rpm_limit": self.rpm_limit is not None,
+            "tpm_limit": self.tpm_limit is not None,
+            "max_parallel_requests": self.max_parallel_requests is not None,
+            "on_disconnect": self.on_disconnect is OnDisconnect.FINISH,
+        }
+        return [name for name, is_set in limits.items() if is_set]
+
+    @property
     def title(self) -> str:
         """What people call the key: its alias, else the masked secret."""
         return self.key_alias or self.key_name
@@ -107,6 +118,7 @@ def key_document(state: KeyState) -> dict[str, object]:
         "group": record.group,
         "allowed_routes": list(record.allowed_routes),
         "on_disconnect": record.on_disconnect.value,
+        "not_enforced": record.not_enforced,
         "created_at": iso(record.created_at),
         "last_used_at": _time(state.last_used_at),
     }

@@ -30,11 +30,13 @@ KEY = {
     "group": "g1",
     "allowed_routes": ["generateContent"],
     "on_disconnect": "cancel",
+    "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
     "created_at": "2026-11-01T08:00:00Z",
     "last_used_at": None,
 }
 PLAIN = {"token_id": "key_2", "key_name": "sk-...zzzz", "spend": "0.000000000000", "blocked": True}
 
+NOT_ENFORCED = "Stored, not enforced yet: rpm_limit, tpm_limit, max_parallel_requests\n"
 FACTS = """\
 key          {key}
 alias        ci
@@ -47,6 +49,7 @@ estimated    $0.5000 of the spend, for calls whose cost is unknown
 soft budget  $15.50
 resets       1 Jan 2099, 12:30:00.000
 limits       60 calls a minute, 100,000 tokens a minute, 4 calls at a time
+stored only  not enforced yet: rpm_limit, tpm_limit, max_parallel_requests
 tags         team-a, x�[31m
 user         u1
 group        g1
@@ -89,7 +92,7 @@ def test_edit_sends_what_is_given_and_an_empty_value_takes_away(on: Any, gateway
     gateway.answers = {"POST /key/update": {**KEY, "key": "key_1"}}
     ended = on("keys", "edit", "ci", "--rpm", "", "--max-budget", "20", "--models", " ")
     assert gateway.asked[0].body == {"key": "ci", "rpm_limit": None, "max_budget": "20", "models": None}
-    assert (ended.status, ended.out, ended.err) == (0, "changed ci\n", "")
+    assert (ended.status, ended.out, ended.err) == (0, "changed ci\n", NOT_ENFORCED)
 
 
 @pytest.mark.parametrize("args", [["create"], ["rotate", "ci"]], ids=" ".join)
@@ -123,7 +126,7 @@ def test_list_is_a_table_with_bars(on: Any, gateway: Any) -> None:
         "key_2", "sk-…zzzz", "any", "$0", "no budget", "–", "never", "○ blocked",
     ]  # fmt: skip
     assert first.index("sk-") == second.index("sk-") == head.index("secret")
-    assert ended.err == "There are more: --cursor abc\n"
+    assert ended.err == f"{NOT_ENFORCED}There are more: --cursor abc\n"
     assert gateway.asked[0].query == {"q": "team", "sort": "-spend", "limit": "2", "cursor": "xyz"}
 
 

@@ -34,6 +34,7 @@ def test_a_key_without_anything_set():
         "group": None,
         "allowed_routes": [],
         "on_disconnect": "cancel",
+        "not_enforced": [],
         "created_at": "1970-01-01T00:00:00.000000Z",
         "last_used_at": None,
     }
@@ -90,6 +91,7 @@ def test_a_key_with_everything_set():
         "group": "g",
         "allowed_routes": ["files.*"],
         "on_disconnect": "finish",
+        "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests", "on_disconnect"],
         "created_at": "2023-11-14T22:13:20.000001Z",
         "last_used_at": "1970-01-01T00:00:02.000000Z",
     }
