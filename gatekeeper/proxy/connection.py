@@ -16,13 +16,14 @@ from typing import NamedTuple
 import h11
 import trio
 
-from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.headers import Headers, value_of
 
 CHUNK = 64 * 1024
 IDLE_EXPIRY = 60.0  # seconds; Google's front end keeps idle connections for about four minutes
 HEAD_LIMIT = 256 * 1024  # bytes of an answer's head
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 BYTES_ACKED = struct.Struct("120xQ")  # where Linux' `struct tcp_info` has `tcpi_bytes_acked`
+BODYLESS = (204, 304)
 
 OVER = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
 FAULTS = (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError, ssl.SSLError)
@@ -38,7 +39,7 @@ class Died(Exception):
 
 
 class Head(NamedTuple):
-    """The head of an answer."""
+    """The head of an answer. Its headers hold no `content-length` where the body is framed otherwise."""
 
     status: int
     headers: Headers
@@ -53,7 +54,10 @@ class Connection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         self._answered = False
         self._ended = False  # the end of the other side's stream has come
+        self._asks_no_body = False
         self._acknowledged: int | None = None  # bytes, before this request
+        self._said: int | None = None  # bytes of the body by a `content-length` that does not frame it
+        self._got = 0
         self.calls = 0
         self.idle_since = 0.0
 
@@ -70,7 +74,7 @@ class Connection:
 
     async def send_whole(self, method: str, target: bytes, headers: Headers, body: bytes) -> None:
         """The whole request at once, in one write."""
-        self._start()
+        self._start(method)
         parts = [self._http.send(h11.Request(method=method, target=target, headers=headers))]
         if body:
             parts.append(self._http.send(h11.Data(data=body)))
@@ -78,7 +82,7 @@ class Connection:
         await self._write(b"".join(part for part in parts if part))
 
     async def send_head(self, method: str, target: bytes, headers: Headers) -> None:
-        self._start()
+        self._start(method)
         await self._write(self._http.send(h11.Request(method=method, target=target, headers=headers)) or b"")
 
     async def send_body(self, chunk: bytes) -> None:
@@ -87,9 +91,10 @@ class Connection:
     async def finish_request(self) -> None:
         await self._write(self._http.send(h11.EndOfMessage()) or b"")
 
-    def _start(self) -> None:
+    def _start(self, method: str) -> None:
         self.calls += 1
         self._answered = False
+        self._asks_no_body = method == "HEAD"
         self._acknowledged = acknowledged(self._socket) if self.reused else None
 
     async def _write(self, data: bytes) -> None:
@@ -116,14 +121,33 @@ class Connection:
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
-                return Head(event.status_code, list(event.headers))
+                return self._framed(event.status_code, list(event.headers))
             if event is None:
                 raise self._death("it closed the connection without an answer")
 
+    def _framed(self, status: int, headers: Headers) -> Head:
+        """Where two fields say how long the body is, `transfer-encoding` counts (RFC 9112 §6.3), and the
+        other, which may lie, does not go on."""
+        self._said, self._got = None, 0
+        if value_of(headers, b"transfer-encoding") is not None:
+            said = value_of(headers, b"content-length")
+            if said is not None and not (self._asks_no_body or status in BODYLESS):
+                self._said = int(said)
+            headers = [field for field in headers if field[0] != b"content-length"]
+        return Head(status, headers)
+
     async def chunk(self) -> bytes | None:
-        """The next piece of the answer's body, as it arrived; None at its proper end."""
+        """The next piece of the answer's body, as it arrived; None at its proper end. Raises Died also where
+        the body was longer or shorter than said."""
         event = await self._event()
-        return bytes(event.data) if isinstance(event, h11.Data) else None
+        if isinstance(event, h11.Data):
+            self._got += len(event.data)
+            return bytes(event.data)
+        if self._http.trailing_data[0]:
+            raise Died("it sent more than it had said")
+        if self._said is not None and self._said != self._got:
+            raise Died(f"it said {self._said} bytes and sent {self._got}")
+        return None
 
     async def _event(self) -> h11.Event | None:
         """The next event, None at and after the end of the message or of the connection. Raises Died."""
@@ -143,6 +167,8 @@ class Connection:
     def reset(self) -> bool:
         """Makes it ready for the next call; False where it cannot carry one."""
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        if self._said not in (None, self._got):
             return False
         self._http.start_next_cycle()
         return not self._http.trailing_data[0]
