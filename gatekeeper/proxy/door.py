@@ -19,6 +19,7 @@ from gatekeeper.proxy.downstream import Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
 from gatekeeper.proxy.exchange import Exchange
 from gatekeeper.proxy.live import refuse_live
+from gatekeeper.proxy.masking import Mask
 from gatekeeper.proxy.spend import settlement
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.settings import Settings
@@ -57,6 +58,7 @@ class Proxy:
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
         """What must not get into a row, whoever has written it into an answer."""
         keys = settings.gemini_api_key or ("sandbox",)
+        self.mask = Mask(settings.gemini_api_key or ())
         self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -71,6 +71,17 @@ def unanswered(detail: str) -> Unreachable:
     )
 
 
+def unreadable(status: int, coding: bytes) -> Broken:
+    """An error whose body may hold anything, the gateway's own key included."""
+    return Broken(
+        Refusal(
+            Reason.UPSTREAM_UNREACHABLE,
+            f"The Gemini API answered with status {status} in a coding that was not asked for "
+            f"({coding.decode('latin-1')[:40]}), which the gateway cannot read and does not pass on.",
+        )
+    )
+
+
 def silent(seconds: float, *, answered: bool) -> Refusal:
     """`answered`: whether some of the answer had come."""
     outlook = "Try again later" if answered else MAY_HAVE_RUN

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PREFIX = len(b"/gemini")
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head; Google takes less
+NOT_RELAYED = ("TRACE", "CONNECT")  # one repeats the request's headers, the other opens a tunnel
 FAREWELL = 5.0  # seconds that the last words to a client may take
 
 
@@ -106,6 +107,8 @@ class Exchange:
         """Everything that can be said no to before a byte goes upstream."""
         if closed := self.proxy.closed():
             raise Refused(closed)
+        if self.call.method in NOT_RELAYED:
+            raise Refused(Refusal(Reason.BAD_REQUEST, f"{self.call.method} is not relayed."))
         if self.route.objection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
         refusal = self.key and admit(self.key, self.ask(), self.call.started_at)
@@ -179,6 +182,7 @@ class Exchange:
             proxy.secrets,
             budgeted=budgeted,
         )
+        call.reason = proxy.mask.text(call.reason)
         proxy.settle(self)
 
     # What the relay and the watch use

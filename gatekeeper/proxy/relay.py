@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
 from gatekeeper.gemini.meter import NOTHING, meter_for
-from gatekeeper.gemini.reading import UpstreamError
 from gatekeeper.gemini.route import Charge
 from gatekeeper.proxy.connection import Connection, Died, Head
 from gatekeeper.proxy.endings import (
@@ -21,6 +21,7 @@ from gatekeeper.proxy.endings import (
     unanswered,
     unreachable,
 )
+from gatekeeper.proxy.error_answer import ErrorAnswer, NextChunk
 from gatekeeper.proxy.headers import Headers, downstream_headers, upstream_headers, value_of
 from gatekeeper.proxy.upstream import ConnectFailed
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 WHOLE_BODY = (
     256 * 1024
 )  # bytes; a body up to here is read before a connection is taken, and can be sent again
-ABOUT_A_KEY = (400, 401, 403)  # what Google refuses a key with
-HELD_ERROR = 64 * 1024  # bytes of such an error that are read before it is passed on
 
 
 class Question(NamedTuple):
@@ -50,6 +49,7 @@ class Relay:
         self.downstream = exchange.downstream
         self.upstream = exchange.proxy.upstream
         self.settings = exchange.proxy.settings
+        self.mask = exchange.proxy.mask
         self.length = int(value_of(exchange.headers, b"content-length") or 0)
         self.chunked = exchange.downstream.length_is_open
 
@@ -140,19 +140,20 @@ class Relay:
     # An answer down
 
     async def answer(self, connection: Connection) -> None:
-        exchange, downstream = self.exchange, self.downstream
         head = await connection.head()
+        source = partial(self.next, connection)
+        if head.status // 100 != 2:
+            error = ErrorAnswer(self.mask, head.status, head.headers, source)
+            await error.hold()
+            if error.refuses_key():
+                raise key_invalid(self.exchange.call.upstream_key or "")
+            head, source = Head(head.status, error.headers), error.next
         self.meter(head)
-        held = await self.held_error(connection) if head.status in ABOUT_A_KEY else []
-        exchange.call.status = head.status
-        exchange.mark_first_byte()
-        await downstream.start(head.status, downstream_headers(head.headers, exchange.call.id))
-        for chunk in held:
-            await downstream.write(chunk)
-        await self.stream(connection)
-        exchange.relayed = True  # a client that has it all may go before the server has tidied up
-        await downstream.discard_body()
-        await downstream.finish()
+        await self.start(head)
+        await self.stream(source)
+        self.exchange.relayed = True  # a client that has it all may go before the server has tidied up
+        await self.downstream.discard_body()
+        await self.downstream.finish()
 
     def meter(self, head: Head) -> None:
         """What the answer's head says of its body, and the meter for it: where nothing is charged by usage,
@@ -163,24 +164,19 @@ class Relay:
         worth_reading = self.exchange.route.charge is Charge.METERED or head.status >= 400
         self.exchange.meter = meter_for(form, encoding) if worth_reading else NOTHING
 
-    async def held_error(self, connection: Connection) -> list[bytes]:
-        """An error, read before it is passed on: it may say that the gateway's own key is bad, and then the
-        client must not be told that its key is. Nor the key: of a suspended one Google writes it out."""
-        held: list[bytes] = []
-        while sum(map(len, held)) < HELD_ERROR and (chunk := await self.next(connection)) is not None:
-            held.append(chunk)
-            self.exchange.meter.feed(chunk)
-        error = self.exchange.meter.reading.error
-        if error is not None and refuses_key(error, self.exchange.google_key):
-            raise key_invalid(self.exchange.call.upstream_key or "")
-        return held
+    async def start(self, head: Head) -> None:
+        exchange = self.exchange
+        exchange.call.status = head.status
+        exchange.mark_first_byte()
+        headers = self.mask.headers(downstream_headers(head.headers, exchange.call.id))
+        await self.downstream.start(head.status, headers)
 
-    async def stream(self, connection: Connection) -> None:
+    async def stream(self, source: NextChunk) -> None:
         """The hot loop: each chunk is sent on before the meter sees it."""
         exchange, write, feed = self.exchange, self.downstream.write, self.exchange.meter.feed
         patience = self.settings.read_timeout
         exchange.expect(patience, Cut(silent(patience, answered=True)))
-        while (chunk := await self.next(connection)) is not None:
+        while (chunk := await source()) is not None:
             exchange.deadline = trio.current_time() + patience
             await write(chunk)
             feed(chunk)
@@ -190,10 +186,3 @@ class Relay:
             return await connection.chunk()
         except Died:
             raise Broken from None
-
-
-def refuses_key(error: UpstreamError, key: str) -> bool:
-    """Whether an error is about the key that was used
-    (https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto)."""
-    reason = error.reason or ""
-    return reason.startswith("API_KEY_") or reason == "CONSUMER_SUSPENDED" or key in error.message

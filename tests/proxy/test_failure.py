@@ -53,7 +53,7 @@ async def slams_the_door(reply: Reply) -> None:
             answering(
                 404, message=f"{GOOGLE_KEY} or {MASTER} or sk-abc_def-123 or AQ.Ab8 is at risk-free.test/FAQ."
             ),
-            "[secret] or [secret] or [secret] or [secret] is at risk-free.test/FAQ.",
+            f"{'*' * len(GOOGLE_KEY)} or [secret] or [secret] or [secret] is at risk-free.test/FAQ.",
         ),
         (answering(503, status="UNAVAILABLE"), "UNAVAILABLE"),
         (ends_early, "The answer of the Gemini API ended early."),

@@ -80,7 +80,9 @@ class Recording:
 
     @property
     def of_a_bad_google_key(self) -> bool:
-        return self.response["status"] == 400 and b"API_KEY_INVALID" in self.body
+        says = {400: b"API_KEY_INVALID", 401: b"", 403: b"unregistered callers"}
+        status = self.response["status"]
+        return status in says and says[status] in self.body
 
 
 Source = Callable[[], Iterator[Recording]]
