@@ -45,7 +45,7 @@ async def one_call(call_id: str) -> Response:
         return answer({**document(running), "cost": None})
     found = await ask(lambda analytics: analytics.call(call_id))
     if found.value is None:
-        held = ", or it is in the analytics file, which another program has" if not found.whole else ""
+        held = f", or it is in the analytics file: {found.absence}" if found.absence else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
     return answer({**found.value, "cost": arithmetic(found.value)})
 

@@ -1,4 +1,4 @@
-"""Questions to the analytics file, with what the answer lacks while another program has that file."""
+"""Questions to the analytics file, and what the answer lacks while that file is out of reach."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ T = TypeVar("T")
 
 
 class Found(NamedTuple, Generic[T]):
-    """`whole` is false where the file was out of reach: then the calls are those since it was let go."""
+    """`absence` says why the file was out of reach, None where it was not: then the calls are those since it
+    was let go."""
 
     value: T
-    whole: bool
+    absence: str | None
 
     @property
-    def gaps(self) -> dict[str, bool]:
-        """What a document says of it: `"partial": true`, or nothing."""
-        return {} if self.whole else {"partial": True}
+    def gaps(self) -> dict[str, bool | str]:
+        """What a document says of it: `"partial": true` and why, or nothing."""
+        return {"partial": True, "partial_reason": self.absence} if self.absence else {}
 
 
 async def ask(question: Callable[[Analytics], T]) -> Found[T]:
     """The answer over all calls that have ended by now. Raises AnalyticsError, and what the question does."""
-    return await gateway().ledger.desk.ask(
-        lambda analytics: Found(question(analytics), analytics.watermark() is not None)
-    )
+    desk = gateway().ledger.desk
+    return await desk.ask(lambda analytics: Found(question(analytics), desk.absence))

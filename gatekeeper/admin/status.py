@@ -80,4 +80,4 @@ def faults() -> Iterator[str]:
 
 def troubles() -> Iterator[str]:
     if gateway().ledger.desk.fault:
-        yield "the analytics file cannot be written; calls are kept in the journal"
+        yield "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"

@@ -43,6 +43,7 @@ class Page(msgspec.Struct):
     calls: list[msgspec.Raw]
     next_cursor: str | None = None
     partial: bool = False
+    partial_reason: str = "another program has the analytics file"
 
 
 Calls = list[msgspec.Raw]
@@ -131,8 +132,7 @@ async def pages(client: Client, question: Question) -> AsyncGenerator[Page]:
         page = msgspec.json.decode(answer.raw, type=Page)
         if page.partial:
             raise Failure(
-                "another program has the analytics file, so these would not be all calls: wait until it is "
-                "done, or end it",
+                f"{page.partial_reason}, so these would not be all calls: try again when it is back",
                 Status.REFUSED,
             )
         yield page

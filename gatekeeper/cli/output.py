@@ -40,6 +40,7 @@ class Answered(msgspec.Struct):
     """What an answer says of itself."""
 
     partial: bool = False
+    partial_reason: str = "another program has the analytics file"
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document, unchanged.")
@@ -52,9 +53,10 @@ def emit(document: bytes) -> None:
 
 
 def note_gaps(document: bytes) -> None:
-    """Tells where an answer leaves out what lies in the analytics file, because another program has it."""
-    if msgspec.json.decode(document, type=Answered).partial:
-        note("These are not all calls: another program has the analytics file.")
+    """Tells where an answer leaves out what lies in the analytics file, and why."""
+    answered = msgspec.json.decode(document, type=Answered)
+    if answered.partial:
+        note(f"These are not all calls: {answered.partial_reason}.")
 
 
 def note(text: str) -> None:

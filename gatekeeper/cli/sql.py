@@ -114,7 +114,7 @@ def read(file: Path, query: str, limit: int) -> bytes:
 
 
 def unreadable(file: Path, problem: str) -> str:
-    if "lock" in problem:
+    if "Could not set lock" in problem:
         return (
             f"another program has {file}: give the --url of the gateway that does, or wait until it is done"
         )

@@ -3,8 +3,7 @@
 Calls arrive from the journal with their positions, wait in memory, and move to the file in transactions
 that move the file's watermark along. So each is there once, whatever dies when: what was lost before the
 commit is read from the journal again, and what is offered again is skipped. While another program holds the
-file (DuckDB locks it even against readers) everything goes on without it: the view `calls` is what the
-file has, while it is here, and what waits.
+file (DuckDB locks it) everything goes on without it: the view `calls` is what the file has, and what waits.
 
 There is a DuckDB instance only while it is needed, for it costs memory; `release` ends it and with it the
 lock. What waits lies outside, so nothing is lost with an instance that broke: the next use starts another.
@@ -12,13 +11,10 @@ lock. What waits lies outside, so nothing is lost with an instance that broke: t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from uuid import UUID
 
 import duckdb
 import structlog
@@ -27,18 +23,24 @@ from duckdb import DuckDBPyConnection
 from gatekeeper.ledger import rows
 from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.filters import Filter
-from gatekeeper.ledger.instance import AnalyticsError, FileHeld, FileUnusable, Instance, RowsRefused
-from gatekeeper.ledger.rows import Document, Waiting, joined
+from gatekeeper.ledger.instance import (
+    NAME,
+    START,
+    AnalyticsError,
+    FileHeld,
+    FileReplaced,
+    FileUnusable,
+    Instance,
+    RowsRefused,
+)
+from gatekeeper.ledger.rows import Document
 from gatekeeper.ledger.spend import Spend
+from gatekeeper.ledger.waiting import PORTION, Row, Waiting, joined
 from gatekeeper.times import iso
 
 log = structlog.get_logger()
 
-__all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileUnusable"]
-
-# Rows, and characters of them, of one INSERT: a day's worth at once would need many times its size in memory.
-PORTION = 5_000
-PORTION_SIZE = 8 << 20
+__all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileReplaced", "FileUnusable"]
 
 # The inner SELECT reads the ids of all rows, the outer one all columns of a few.
 PAGE = """
@@ -65,34 +67,58 @@ class Analytics:
         self._read_only = False
         self._spend = Spend(timezone)
         self._instance: Instance | None = None
-        self._waiting: deque[Waiting] = deque()
-        self.waiting_size = 0
-        """How many characters of memory they take."""
-        self._loaded = 0  # so many of `_waiting`, from the first, are in the instance's table `pending`
-        self._last = Position(0, 0)
+        self._queue = Waiting()
+        self._loaded = 0  # so many of the queue, from the first, are in the instance's table `pending`
+        self._known = START
 
     @property
     def waiting(self) -> int:
         """How many calls are not in the file."""
-        return len(self._waiting)
+        return len(self._queue)
+
+    @property
+    def waiting_size(self) -> int:
+        """How many characters of memory they take."""
+        return self._queue.size
+
+    @property
+    def awake(self) -> bool:
+        """Whether there is something to be let go."""
+        return self._instance is not None
 
     # The file
 
     def attach(self) -> None:
-        """Holds the file until `release`; makes it if there is none. Raises FileHeld, FileUnusable."""
+        """Holds the file until `release`; makes it if there is none.
+
+        Raises FileHeld, FileUnusable, FileReplaced.
+        """
+        if self._instance and self._instance.is_lost():
+            log.error("analytics_file_was_deleted", calls=self._instance.count())
+            self.release()
         try:
             self._running().attach(read_only=self._read_only)
         except FileUnusable:
             self.release()
             raise
+        mark = self.watermark() or START
+        if mark < self._known:
+            raise FileReplaced(
+                f"{NAME} lacks calls that were in it: it was deleted, or an old copy was put back"
+            )
+        self._known = mark
 
-    def attach_if_free(self) -> bool:
-        """Whether the file is attached now. If not, questions are answered from what waits."""
-        try:
-            self.attach()
-        except AnalyticsError:
-            return False
-        return True
+    def start_over(self) -> int:
+        """Takes a file that was replaced for what it is; returns how many calls are in it. Those after its
+        watermark are to be added again.
+
+        Raises FileUnusable.
+        """
+        self._known = mark = self.watermark() or START
+        self._running().forget()
+        self._queue.begin_at(mark)
+        self._loaded = 0
+        return self._running().count()
 
     def release(self) -> None:
         """Lets go of the file and of DuckDB's memory; the next use takes both again."""
@@ -111,6 +137,7 @@ class Analytics:
         To be called when the watermark lies beyond the journal's end. Raises FileUnusable.
         """
         self._running().rewind()
+        self._known = START
 
     def share(self) -> bool:
         """Brings the file up to date and opens it for reading only, as any number of processes then may; no
@@ -118,7 +145,9 @@ class Analytics:
         with suppress(AnalyticsError):
             self.move()
         self._reopen(read_only=True)
-        return self.attach_if_free()
+        with suppress(AnalyticsError):
+            self.attach()
+        return self.watermark() is not None
 
     def unshare(self) -> None:
         self._reopen(read_only=False)
@@ -139,17 +168,12 @@ class Analytics:
 
         What was added before is skipped, so a reader that starts anew may offer it again.
         """
-        for position, call in batch:
-            if position > self._last:
-                self._last = position
-                item = rows.encode(position, call)
-                self._waiting.append(Waiting(position, item))
-                self.waiting_size += len(item)
+        self._queue.add(batch)
 
     def move(self) -> Position | None:
         """Moves what waits to the file, attaching it if need be; the watermark, or None where it is held.
 
-        Raises FileUnusable; what was not committed by then waits on.
+        Raises FileUnusable, FileReplaced; what was not committed by then waits on.
         """
         if self._read_only:
             return None
@@ -165,19 +189,19 @@ class Analytics:
     def _move_all(self) -> Position | None:
         """A portion that DuckDB refuses is tried again by halves, until the row is found that is to blame."""
         most = PORTION
-        while portion := self._portion(0, most):
+        while portion := self._queue.portion(0, most):
+            instance = self._running()
             try:
-                self._running().append(joined(portion), portion[-1].position)
+                self._known = instance.append(joined(portion), portion[-1].position)
             except RowsRefused as refusal:
                 self._begin_anew()
                 most = self._halved(portion, refusal)
-                continue
-            for each in portion:
-                self._waiting.popleft()
-                self.waiting_size -= len(each.item)
+            else:
+                self._queue.drop(len(portion))
         if self._loaded:
             self._running().forget()
             self._loaded = 0
+        self.attach()  # once more: rows that went into a file which was deleted meanwhile are nowhere
         return self.watermark()
 
     def _begin_anew(self) -> None:
@@ -185,35 +209,22 @@ class Analytics:
         file takes no row at all, so that none is to blame."""
         self.release()
         self.attach()
-        self._running().append("[]", Position(0, 0))
+        self._running().append("[]", START)
 
-    def _halved(self, portion: list[Waiting], refusal: Exception) -> int:
+    def _halved(self, portion: list[Row], refusal: Exception) -> int:
         """How many rows to try next. One that is refused all by itself loses its texts."""
         if len(portion) > 1:
             return len(portion) // 2
         position, item = portion[0]
-        bare = rows.without_texts(item)
-        if bare == item:
+        if not self._queue.strip():
             raise refusal
         log.warning("row_stored_without_its_texts", position=position, size=len(item), detail=str(refusal))
-        self._waiting[0] = Waiting(position, bare)
-        self.waiting_size += len(bare) - len(item)
         return PORTION
 
     def _load(self, instance: Instance) -> None:
-        while portion := self._portion(self._loaded, PORTION):
+        while portion := self._queue.portion(self._loaded):
             instance.load(joined(portion))
             self._loaded += len(portion)
-
-    def _portion(self, start: int, most: int) -> list[Waiting]:
-        portion: list[Waiting] = []
-        size = 0
-        for each in islice(self._waiting, start, start + most):
-            portion.append(each)
-            size += len(each.item)
-            if size >= PORTION_SIZE:
-                break
-        return portion
 
     # Out
 
@@ -232,7 +243,7 @@ class Analytics:
         """
         question, values = (filter or Filter()).within(since, until).where()
         if before is not None:
-            question, values = f"{question} AND id < CAST(? AS UUID)", [*values, cursor(before)]
+            question, values = f"{question} AND id < CAST(? AS UUID)", [*values, rows.cursor(before)]
         page = PAGE.format(shown=rows.SHOWN, question=question)
         with self._asked() as con:
             return [rows.shown(row) for row in con.execute(page, [*values, limit]).fetchall()]
@@ -270,7 +281,7 @@ class Analytics:
 
     def first_waiting(self) -> tuple[str, bool]:
         """A portion of the rows that wait, as `Instance.load` takes it, and whether that is all of them."""
-        portion = self._portion(0, PORTION)
+        portion = self._queue.portion()
         return joined(portion), len(portion) == self.waiting
 
     @contextmanager
@@ -287,10 +298,3 @@ class Analytics:
     def _running(self) -> Instance:
         self._instance = self._instance or Instance(self._folder, self._memory)
         return self._instance
-
-
-def cursor(before: str) -> str:
-    try:
-        return str(UUID(before))
-    except ValueError:
-        raise ValueError(f'"{before}" is no cursor; give the id of the last call of a page') from None

@@ -22,6 +22,10 @@ from gatekeeper.ledger.journal import Journal
 if TYPE_CHECKING:
     from gatekeeper.ledger.analytics import Analytics
 
+# Why the file is out of reach, to be read after "because".
+HELD = "another program has the analytics file"
+UNUSABLE = "the analytics file is damaged or cannot be written"
+
 log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -31,6 +35,7 @@ T = TypeVar("T")
 PERIOD = 2.5
 QUIET = 5.0  # seconds without calls or questions, after which the file is let go
 BATCH = 2000  # rows
+START = Position(0, 0)
 # Characters of the rows, usually some 1,000 each, that wait in memory while somebody else has the file.
 WAITING = 128 << 20
 PATIENCE = 60.0  # seconds that rows may fail to move until that is more than a warning
@@ -55,8 +60,7 @@ class Desk:
         self._folder = folder
         self._timezone = timezone
         self._analytics: Analytics | None = None
-        self._read = Position(0, 0)
-        self._aligned = False
+        self._read = START
         self._one = trio.CapacityLimiter(1)
         self._busy_at = trio.current_time()
         self._lent_until = 0.0
@@ -65,6 +69,8 @@ class Desk:
         self.watermark: Position | None = None
         self.fault: str | None = None
         """Why rows cannot be moved into the file, unless somebody else has it."""
+        self.absence: str | None = None
+        """Why the file is out of reach, so that answers lack what is in it; None while it is not."""
         self._fault_since = 0.0
         self._crowded = False
 
@@ -80,7 +86,7 @@ class Desk:
                 self._news = False
                 self._busy_at = trio.current_time()
                 await self._in_thread(self._store)
-            elif self._analytics and trio.current_time() - self._busy_at > QUIET:
+            elif self._holds and trio.current_time() - self._busy_at > QUIET:
                 await self._in_thread(self._let_go)
 
     async def ask(self, question: Callable[[Analytics], T]) -> T:
@@ -145,6 +151,10 @@ class Desk:
             return f"no call could be moved into the analytics file for over {PATIENCE:g} seconds"
         return None
 
+    @property
+    def _holds(self) -> bool:
+        return self._analytics is not None and self._analytics.awake
+
     # In the thread
 
     def _open(self) -> Analytics:
@@ -153,19 +163,48 @@ class Desk:
             from gatekeeper.ledger.analytics import Analytics
 
             self._analytics = Analytics(self._folder, self._timezone)
-        if not self._is_lent() and self._analytics.attach_if_free() and not self._aligned:
-            self._align(self._analytics)
+        if self._is_lent():
+            self.absence = HELD
+        else:
+            self._attach(self._analytics)
         return self._analytics
+
+    def _attach(self, analytics: Analytics) -> None:
+        from gatekeeper.ledger.instance import FileHeld, FileReplaced, FileUnusable
+
+        try:
+            analytics.attach()
+        except FileHeld:
+            self.absence = HELD
+            return
+        except FileUnusable:
+            self.absence = UNUSABLE
+            return
+        except FileReplaced as replaced:
+            self._start_over(analytics, str(replaced))
+        self.absence = None
+        self._align(analytics)
+
+    def _start_over(self, analytics: Analytics, why: str) -> None:
+        """Reads again what the journal still has: it forgets what is in the file, so calls may be missing."""
+        calls = analytics.start_over()
+        self._read = self.watermark = analytics.watermark() or START
+        log.error(
+            "analytics_file_replaced", detail=why, calls_in_it=calls, journal_read_again_from=self._read
+        )
 
     def _align(self, analytics: Analytics) -> None:
         """Reads on where the file left off, or from the journal's beginning if the file is of a journal that
         is no more."""
-        self._aligned = True
         watermark = analytics.watermark()
-        if watermark is not None and watermark > self._journal.durable:
-            analytics.rewind()
-        elif watermark is not None:
+        if watermark is None:
+            return
+        if watermark <= self._journal.durable:
             self._read = max(self._read, watermark)
+            return
+        analytics.rewind()
+        if self.watermark is not None:  # there was another file before
+            self._start_over(analytics, "the file is of another journal")
 
     def _is_lent(self) -> bool:
         return time.monotonic() < self._lent_until
@@ -190,8 +229,9 @@ class Desk:
         if moved is None:
             self._news = True  # somebody else has the file
         else:
-            self.watermark = moved
+            self._news = self._crowded  # then there is more to be read
             self._crowded = False
+            self.watermark = moved
             if self.fault is not None:
                 log.info("analytics_file_well_again")
             self.fault = None

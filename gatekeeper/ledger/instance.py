@@ -47,6 +47,10 @@ class FileUnusable(AnalyticsError):
     """The file is damaged, of another format, or cannot be written; somebody has to do something."""
 
 
+class FileReplaced(AnalyticsError):
+    """The file is another one than it was, and lacks calls: the journal is to be read again."""
+
+
 class RowsRefused(FileUnusable):
     """DuckDB would not take rows, and it is not the disk's fault: it may be that of a row."""
 
@@ -60,6 +64,7 @@ class Instance:
         self._temporary = folder / temporary
         self.watermark: Position | None = None
         """How far in the journal the file is; None while it is not attached."""
+        self._inode: tuple[int, int] | None = None
         self.con = duckdb.connect(":memory:", config=self._settings())
         self._lock_up()
         self.con.execute(PENDING)
@@ -105,6 +110,7 @@ class Instance:
             else:
                 self._attach_to_write()
             self.con.execute(BOTH)
+            self._inode = inode(self._path)
             self.watermark = Position(*self.con.execute("FROM file.watermark").fetchall()[0])
 
     def _attach_to_write(self) -> None:
@@ -121,10 +127,20 @@ class Instance:
             self.con.execute("DETACH DATABASE IF EXISTS file")
         self.watermark = None
 
+    def is_lost(self) -> bool:
+        """Whether the attached file is no longer at its path, so that what is written to it is lost."""
+        return self.watermark is not None and inode(self._path) != self._inode
+
+    def count(self) -> int:
+        """How many calls are in the attached file. Raises FileUnusable."""
+        with self.translated():
+            return self.con.execute("SELECT count(*) FROM file.calls").fetchall()[0][0]
+
     def _create(self) -> None:
-        """Makes the file elsewhere and moves it into place: one that is half made can never be opened."""
-        for path in (self._birthplace, self._path.with_name(f"{NAME}.new.wal")):
-            path.unlink(missing_ok=True)
+        """Makes the file elsewhere and moves it into place: one that is half made can never be opened. What a
+        deleted file has left behind, its log, belongs to no other."""
+        for name in (f"{NAME}.new", f"{NAME}.new.wal", f"{NAME}.wal"):
+            self._path.with_name(name).unlink(missing_ok=True)
         # The format of 1.5, which every newer DuckDB reads, too; 2.0's own would shut the older ones out.
         self.con.execute(f"ATTACH '{_quoted(self._birthplace)}' AS file (STORAGE_VERSION 'v1.5.0')")
         self.con.execute(SCHEMA)
@@ -140,8 +156,8 @@ class Instance:
             for name in sorted(missing, key=list(COLUMNS).index):
                 self.con.execute(f"ALTER TABLE file.calls ADD COLUMN {name} {COLUMNS[name]}")
 
-    def append(self, items: str, last: Position) -> None:
-        """Rows beyond the watermark go into the file and move it up to `last`, both or neither.
+    def append(self, items: str, last: Position) -> Position:
+        """Rows beyond the watermark go into the file and move it up to `last`, both or neither. Returns it.
 
         Raises RowsRefused, FileUnusable; the instance is to be closed then.
         """
@@ -154,6 +170,7 @@ class Instance:
             self._set_watermark(mark)
             self.con.execute("COMMIT")
         self.watermark = mark
+        return mark
 
     def rewind(self) -> None:
         """Raises FileUnusable."""
@@ -201,6 +218,15 @@ class Instance:
         self.con.close()
         self.watermark = None
         drop_code("_duckdb")
+
+
+def inode(path: Path) -> tuple[int, int] | None:
+    """Which file is there, None where none is. It is not opened, as the locks demand."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _quoted(path: Path) -> str:

@@ -11,7 +11,8 @@ none after it would arrive. `usage` travels as a string for this reason, and arr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -81,18 +82,6 @@ class Item(msgspec.Struct):
     call: Call
 
 
-class Waiting(NamedTuple):
-    """A call that is not in the file yet: its position, and its row as JSON."""
-
-    position: Position
-    item: str
-
-
-def joined(portion: list[Waiting]) -> str:
-    """What the INSERTs take."""
-    return f"[{','.join(each.item for each in portion)}]"
-
-
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -118,3 +107,10 @@ def shown(row: tuple[Any, ...]) -> Document:
     known["started_at"] = iso(known["started_at"])
     known["usage"] = None if known["usage"] is None else msgspec.Raw(known["usage"].encode())
     return known
+
+
+def cursor(before: str) -> str:
+    try:
+        return str(UUID(before))
+    except ValueError:
+        raise ValueError(f'"{before}" is no cursor; give the id of the last call of a page') from None

@@ -49,12 +49,15 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
     file = admin.gateway.settings.data / "gatekeeper.duckdb"
     file.write_bytes(b"no database")
     admin.priced()
-    await admin.ledger.desk.lend(0)
-    with trio.fail_after(5):
-        while not (ready := await admin.get("/readyz"))["warnings"]:
-            await trio.sleep(0.05)
+    await admin.ledger.desk.close()  # which tries to move the row, now
+    ready = await admin.get("/readyz")
     assert ready["ready"] is True
+    assert "damaged" in ready["warnings"][0]
     assert str(file) not in str(ready)
+    listed = await admin.get("/calls")
+    assert (listed["partial"], "damaged" in listed["partial_reason"]) == (True, True)
+    missing = await admin.client.get("/calls/019a1b2c-0000-7000-8000-000000000001")
+    assert "damaged" in missing.json()["detail"]
     answer = await admin.client.post("/sql/lend", json={"seconds": 1})
     assert answer.status_code == 503
     assert "gatekeeper.duckdb cannot be used" in answer.json()["detail"]

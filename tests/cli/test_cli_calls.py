@@ -88,8 +88,11 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
 
 
 def test_an_answer_that_lacks_the_file_says_so(on: Any, gateway: Any) -> None:
-    gateway.answers = {"GET /calls": {"calls": [CALL], "next_cursor": None, "partial": True}}
+    answer = {"calls": [CALL], "next_cursor": None, "partial": True}
+    gateway.answers = {"GET /calls": answer}
     assert "another program has the analytics file" in on("calls", "list").err
+    gateway.answers = {"GET /calls": {**answer, "partial_reason": "the analytics file is damaged"}}
+    assert "These are not all calls: the analytics file is damaged." in on("calls", "list").err
 
 
 def test_show_has_the_arithmetic_and_the_usage(on: Any, gateway: Any) -> None:

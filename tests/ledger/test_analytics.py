@@ -258,6 +258,7 @@ def test_a_process_killed_at_any_line_or_any_moment_loses_and_doubles_nothing(
 
 FULL = """
     import resource, signal, sys
+    from contextlib import suppress
     from pathlib import Path
     from gatekeeper.ledger.analytics import Analytics, FileUnusable
     from gatekeeper.ledger.entry import Call, Position
@@ -289,7 +290,8 @@ FULL = """
         except FileUnusable:
             refused += 1
     waiting = analytics.waiting
-    analytics.attach_if_free()
+    with suppress(FileUnusable):
+        analytics.attach()
     print(refused, waiting, counted())
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     print(tuple(analytics.move()), analytics.waiting, counted())
@@ -318,7 +320,6 @@ def test_while_another_program_holds_the_file_everything_goes_on_without_it(
     analytics.add(several(3, 5))
     with pytest.raises(FileHeld, match=rf"{FILE} is open in another process \(PID {other.process.pid}\)"):
         analytics.attach()
-    assert not analytics.attach_if_free()
     assert analytics.move() is None
     assert analytics.watermark() is None
     assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == 3
@@ -377,7 +378,8 @@ def test_a_damaged_file_is_told_of_left_alone_and_not_needed(
     with pytest.raises(FileUnusable, match=f"{FILE} cannot be used: .*not a valid DuckDB") as caught:
         analytics.move()
     assert str(tmp_path) not in str(caught.value)
-    assert not analytics.attach_if_free()
+    with pytest.raises(FileUnusable):
+        analytics.attach()
     assert len(analytics.calls()) == analytics.waiting == 2
     assert (tmp_path / FILE).read_bytes() == content
     (tmp_path / FILE).unlink()

@@ -1,0 +1,153 @@
+"""The desk between journal and analytics file, when that file is deleted, replaced, damaged or lent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import uuid_utils
+
+from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.desk import HELD, UNUSABLE
+from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.instance import NAME
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    ledger = Ledger(tmp_path, "UTC")
+    yield ledger
+    await ledger.close()
+
+
+def made(ledger: Ledger, count: int = 1) -> list[str]:
+    """The ids of so many finished calls, oldest first."""
+    calls = [
+        Call(id=str(uuid_utils.uuid7()), started_at=number, method="POST", path="/", outcome=Outcome.OK)
+        for number in range(count)
+    ]
+    for call in calls:
+        ledger.begin(call)
+        ledger.end(call)
+    return [call.id for call in calls]
+
+
+async def found(ledger: Ledger) -> list[str]:
+    rows = await ledger.desk.ask(lambda analytics: analytics.calls(limit=1000))
+    return [row["id"] for row in rows[::-1]]
+
+
+async def moved(ledger: Ledger) -> None:
+    await ledger.desk._in_thread(ledger.desk._store)
+
+
+async def let_go(ledger: Ledger) -> None:
+    await ledger.desk._in_thread(ledger.desk._let_go)
+
+
+async def held(ledger: Ledger) -> None:
+    pass
+
+
+def deletes(file: Path, copy: Path) -> None:
+    file.unlink()
+
+
+def deletes_all(file: Path, copy: Path) -> None:
+    for path in file.parent.glob(f"{NAME}*"):
+        path.unlink()
+
+
+def puts_an_old_copy_back(file: Path, copy: Path) -> None:
+    copy.rename(file)
+
+
+@pytest.mark.parametrize("state", [held, let_go])
+@pytest.mark.parametrize("disturb", [deletes, deletes_all, puts_an_old_copy_back])
+async def test_a_file_that_is_gone_or_old_swallows_no_call(
+    ledger: Ledger,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    state: Callable,
+    disturb: Callable[[Path, Path], None],
+) -> None:
+    """The journal still has all of them here."""
+    file, copy = tmp_path / NAME, tmp_path / "copy"
+    ids = made(ledger, 3)
+    await moved(ledger)
+    await let_go(ledger)
+    shutil.copy(file, copy)
+    ids += made(ledger, 3)
+    await moved(ledger)
+    await state(ledger)
+    disturb(file, copy)
+    ids += made(ledger, 3)
+    await moved(ledger)
+    assert await found(ledger) == ids
+    await moved(ledger)
+    await let_go(ledger)
+    assert await found(ledger) == ids
+    assert ledger.desk.watermark == ledger.journal.durable
+    told = capsys.readouterr().out
+    assert told.count("analytics_file_replaced") == 1
+    assert ("analytics_file_was_deleted" in told) == (state is held)
+
+
+async def test_nothing_is_discarded_of_what_the_new_file_lacks(ledger: Ledger, tmp_path: Path) -> None:
+    made(ledger)
+    ledger.journal.rotate()
+    kept = made(ledger)
+    await moved(ledger)
+    await ledger._discard()
+    ledger.journal.rotate()
+    kept += made(ledger)
+    (tmp_path / NAME).unlink()
+    await moved(ledger)
+    assert await found(ledger) == kept, "the first call was in a segment that was discarded before"
+    assert ledger.desk.watermark == ledger.journal.durable
+
+
+async def test_a_file_of_another_journal_is_read_into_from_the_start(ledger: Ledger, tmp_path: Path) -> None:
+    foreign = Ledger(tmp_path / "foreign", "UTC")
+    for _ in range(3):
+        foreign.journal.rotate()
+        theirs = made(foreign)
+        foreign.journal.rotate()
+    await foreign.close()
+    ids = made(ledger, 2)
+    await moved(ledger)
+    await let_go(ledger)
+    (tmp_path / "foreign" / NAME).rename(tmp_path / NAME)
+    ids += made(ledger, 2)
+    await moved(ledger)
+    await moved(ledger)
+    assert set(ids) | set(theirs) <= set(await found(ledger))
+    assert ledger.desk.watermark == ledger.journal.durable
+
+
+async def test_why_the_file_is_out_of_reach_is_told_apart(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.desk.lend(60)
+    ids = made(ledger, 2)
+    assert await found(ledger) == ids
+    assert ledger.desk.absence == HELD
+    ledger.desk.take_back()
+    (tmp_path / NAME).write_bytes(b"no database" * 1000)
+    assert await found(ledger) == ids
+    assert ledger.desk.absence == UNUSABLE
+    (tmp_path / NAME).unlink()
+    assert await found(ledger) == ids
+    assert ledger.desk.absence is None
+
+
+async def test_a_desk_with_nothing_to_let_go_takes_no_thread(ledger: Ledger) -> None:
+    desk = ledger.desk
+    assert not desk._holds
+    made(ledger)
+    await moved(ledger)
+    assert desk._holds
+    await let_go(ledger)
+    assert not desk._holds
+    await found(ledger)
+    assert desk._holds
