@@ -15,7 +15,7 @@ from gatekeeper.admin.access import check_access
 from gatekeeper.admin.connection import Connection
 from gatekeeper.admin.documents import LARGEST_BODY
 from gatekeeper.admin.gateway import NAME, Gateway
-from gatekeeper.admin.problems import answer_problem
+from gatekeeper.admin.problems import answer_problem, refuse_malformed
 
 PROXIED = b"/gemini/"
 NOUNS = (status, keys, calls, spend, litellm, models, audit, sql)
@@ -41,6 +41,8 @@ class Gatekeeper(QuartTrio):
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "lifespan" and scope["raw_path"].startswith(PROXIED):
             await self.gateway.proxy(scope, receive, send)
+        elif scope["type"] == "http" and (malformed := scope["state"].get("malformed")):
+            await refuse_malformed(malformed, send)
         elif scope["type"] == "websocket":  # nothing else here speaks it
             await send({"type": "websocket.close", "code": 1008, "reason": None})
         else:

@@ -25,6 +25,7 @@ from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.prices import load_catalogue
 from gatekeeper.proxy.door import Proxy
+from gatekeeper.proxy.exchange import HEAD_LIMIT
 from gatekeeper.proxy.spend import KeySpend
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
@@ -37,6 +38,7 @@ log = structlog.get_logger()
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
 STUCK = 30.0  # seconds without a byte's progress to a client, after which the kernel drops the connection:
 # Hypercorn's sends are shielded from cancellation, so one that hangs would hold up a stop for ever
+# and a silent one is probed, so that a client that is no more is not waited for
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept
 LAST_WORDS = 6.0  # seconds after the drain's end that a cut call gets for its last event
 LOOK = 0.05  # seconds between two looks whether the last call is over
@@ -93,8 +95,10 @@ def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
     with ExitStack() as stack:
         for listener in listeners:
             stack.enter_context(listener)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+            if sys.platform == "linux":  # accepted connections inherit these
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK * 1000))
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(STUCK))
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         yield listeners
 
 
@@ -198,7 +202,7 @@ def server_config() -> Config:
     config = Config()
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = sys.maxsize
-    config.h11_max_incomplete_size = 256 * 1024  # the proxy's own limit is lower, and answers
+    config.h11_max_incomplete_size = HEAD_LIMIT
     config.include_date_header = False  # an answer has the upstream's
     config.include_server_header = False
     config.graceful_timeout = LAST_WORDS

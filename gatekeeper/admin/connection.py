@@ -11,12 +11,17 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
 from quart import Quart
 from quart.typing import ResponseTypes
 from quart.wrappers import Request
 from quart_trio.asgi import TrioASGIHTTPConnection
+
+from gatekeeper.admin.problems import refuse_malformed
+from gatekeeper.server.grammar import Malformed
 
 BODY_SECONDS = 5.0  # that an answer waits for the rest of its request
 
@@ -25,7 +30,13 @@ class Connection(TrioASGIHTTPConnection):
     def __init__(self, app: Quart, scope: HTTPScope) -> None:
         super().__init__(app, scope)
         self._request_ended = trio.Event()
-        self._answer_ended = False
+        self._answer_begun = self._answer_ended = False
+        self._malformed: Malformed | None = None
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await super().__call__(receive, send)
+        if self._malformed and not self._answer_begun:
+            await refuse_malformed(self._malformed, send)
 
     async def handle_messages(
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
@@ -36,11 +47,13 @@ class Connection(TrioASGIHTTPConnection):
                 request.body.set_complete()
                 self._request_ended.set()
         self._request_ended.set()
+        self._malformed = cast("dict[str, Any]", message).get("malformed")
         if not self._answer_ended:
             nursery.cancel_scope.cancel()
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         async def tracked(message: ASGISendEvent) -> None:
+            self._answer_begun = True
             self._answer_ended = message["type"] == "http.response.body" and not message["more_body"]
             await send(message)
 

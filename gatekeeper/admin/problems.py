@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import msgspec
 import structlog
+from hypercorn.typing import ASGISendCallable
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -21,6 +22,7 @@ from gatekeeper.keys.registry import UnknownKey
 from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
 from gatekeeper.ledger.filters import FilterError
 from gatekeeper.ledger.queries import QueryRefused, QueryUnavailable
+from gatekeeper.server.grammar import Malformed
 
 log = structlog.get_logger()
 
@@ -63,6 +65,15 @@ async def answer_problem(error: Exception) -> Response:
     )
     response.headers.update(problem.headers)
     return response
+
+
+async def refuse_malformed(malformed: Malformed, send: ASGISendCallable) -> None:
+    """The answer to what is no proper HTTP, and so never comes to Quart."""
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if malformed.too_large else HTTPStatus.BAD_REQUEST
+    body = msgspec.json.encode(Problem(status, malformed.message).document())
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def problem_of(error: Exception) -> Problem:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.ledger.entry import Outcome
+from gatekeeper.server.grammar import Malformed
 
 
 class Ending(Exception):
@@ -88,6 +89,12 @@ def silent(seconds: float, *, answered: bool) -> Refusal:
     return Refusal(
         Reason.UPSTREAM_TIMEOUT, f"The Gemini API sent nothing for {seconds:g} seconds. {outlook}."
     )
+
+
+def refused(malformed: Malformed) -> Refused:
+    """For what is no proper HTTP."""
+    reason = Reason.TOO_LARGE if malformed.too_large else Reason.BAD_REQUEST
+    return Refused(Refusal(reason, malformed.message))
 
 
 def draining() -> Refusal:

@@ -19,9 +19,10 @@ from gatekeeper.ledger.entry import Call
 from gatekeeper.proxy.account import account, charge_in_advance
 from gatekeeper.proxy.credentials import take
 from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
-from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused
+from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused, refused
 from gatekeeper.proxy.headers import end_user, tags, trace_id, value_of
 from gatekeeper.proxy.relay import Relay
+from gatekeeper.server.grammar import Malformed
 from gatekeeper.times import moment_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Exchange:
         self.downstream = Downstream(scope, receive, send)
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.path: bytes = scope["raw_path"][PREFIX:]
+        self.target_bytes = len(scope["raw_path"]) + len(scope["query_string"])
+        self.malformed: Malformed | None = scope.get("state", {}).get("malformed")
         self.credential = take(self.headers, scope["query_string"])
         self.call = Call(
             id=str(uuid_utils.uuid7()),
@@ -82,7 +85,9 @@ class Exchange:
 
     def understand(self) -> None:
         """The request line, and the headers that are meant for us."""
-        if len(self.path) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
+        if self.malformed:
+            raise refused(self.malformed)
+        if self.target_bytes + sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
             raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
         call = self.call
         names = frozenset(name for name, _ in self.headers)

@@ -134,8 +134,8 @@ class Relay:
             await connection.finish_request()
         except Died:
             pass  # it may have answered before it closed; whoever waits for the answer is told
-        except ClientGone as gone:
-            self.exchange.end(gone)
+        except Ending as ending:  # the client's: it has gone, or what it sends is malformed
+            self.exchange.end(ending)
 
     # An answer down
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import select
 import socket
 from typing import TYPE_CHECKING, cast
 
@@ -33,21 +34,20 @@ class Peer(TCPServer):
     a cancel scope and two checkpoints for each write cost more than the write."""
 
     idle_since = math.inf  # on trio's clock; for ever while it is busy
-    parting = False  # all has been said; what still comes is not looked at
+    left = False  # the client has gone, and what it began is not whole
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
-        self.reading, self.idling = trio.CancelScope(), trio.CancelScope()
+        self.reading, self.receiving, self.idling = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
         self.socket = cast("trio.SocketStream", self.stream).socket
         try:
             async with TaskGroup() as tasks:
                 self.protocol = cast("ProtocolWrapper", self._http(tasks))
+                await self.http.initiate()
                 tasks.spawn(self._idle_timeout)  # pyright: ignore[reportUnknownMemberType]
                 await self._read_data()
         except OSError:
             pass  # it was gone before it could be asked who it is
-        finally:
-            await self._close()
 
     def _http(self, tasks: TaskGroup) -> Http1:
         self.http = Http1(
@@ -55,7 +55,7 @@ class Peer(TCPServer):
             self.config,
             self.context,
             tasks,
-            ConnectionState(self.state),
+            ConnectionState({"peer": self}),
             False,
             self.socket.getpeername()[:2],
             self.socket.getsockname()[:2],
@@ -64,60 +64,73 @@ class Peer(TCPServer):
         return self.http
 
     async def _read_data(self) -> None:
+        """Until the client has left, or all has been said. A client that has ended its own side only is there
+        as long as it can be answered."""
         try:
             with self.reading:
                 while data := await self._receive():
-                    if not self.parting:
-                        await self.protocol.handle(RawData(data))
-            if not self.parting:
-                await self.protocol.handle(RawData(b""))
-            await self.protocol.handle(Closed())
-        except Exception:
-            # Or a write that waits for the client, shielded from cancellation, would keep the connection.
+                    await self.http.handle(RawData(data))
+                if self.http.owes_answer and not self.left:
+                    await self.http.answered.wait()
+            await self.http.handle(Closed())
+        finally:
+            self.left = True
+            # Also under a write that waits for the client: that is shielded from cancellation.
             self.socket.close()
-            raise
         self.idling.cancel()
 
     async def _receive(self) -> bytes:
-        """What has come; nothing at the end, also where there is no proper one."""
+        """What has come; nothing at the end, proper or not."""
         try:
-            return bytes(await self.stream.receive_some(MAX_RECV))
+            with trio.CancelScope() as self.receiving:
+                return bytes(await self.stream.receive_some(MAX_RECV))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
-            return b""
+            self.left = True
+        return b""
+
+    def has_gone(self) -> bool:
+        """Whether the client has left with what it began, or the connection is broken: the socket itself
+        knows, also while nothing is read from it. An end of its sending is neither."""
+        if self.left:
+            return True
+        looking = select.poll()
+        looking.register(self.socket.fileno(), 0)
+        return bool(looking.poll(0))  # an error or a hang-up, which are always looked for
 
     def _part(self) -> None:
-        """Ends our side, and leaves the client a moment to read what it was told before it is cut off."""
-        self.parting = True
-        self.reading.deadline = trio.current_time() + LINGER
+        """Ends our side. A client that may be sending gets a moment to read what it was told before it is cut
+        off, and what it sends is thrown away."""
+        self.http.deaf = True
+        self.reading.deadline = trio.current_time() + (LINGER if self.http.more_may_come else 0.0)
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     async def _idle_timeout(self) -> None:
         """One task for the connection's life, where Hypercorn starts and cancels one for each request."""
-        keep = self.config.keep_alive_timeout
+        keep, terminated = self.config.keep_alive_timeout, self.context.terminated
         with self.idling:
-            while (wait := self.idle_since + keep - trio.current_time()) > 0:
-                with trio.move_on_after(min(wait, keep)):
-                    await self.context.terminated.wait()
-                    if self.idle_since == math.inf:
-                        return  # the protocol closes it after its answer
-                    break
-            with trio.CancelScope(shield=True):
-                await self._initiate_server_close()
+            while not terminated.is_set():
+                wait = self.idle_since + keep - trio.current_time()
+                if wait > 0:
+                    with trio.move_on_after(min(wait, keep)):
+                        await terminated.wait()
+                else:
+                    self.receiving.cancel()  # to no effect if something has just come
+                    await trio.sleep(LINGER)
+                    if self.idle_since + keep < trio.current_time():
+                        self.reading.cancel()
+            if self.idle_since < math.inf:  # else the protocol closes it after its answer
+                self.receiving.cancel()
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
             self.idle_since = trio.current_time() if event.idle else math.inf
-            return
-        if isinstance(event, RawData):
-            event = RawData(self._written_at_once(event.data))
-            if not event.data:
-                return
-        if isinstance(event, Closed) and self.http.more_may_come:
+        elif isinstance(event, RawData):
+            if rest := self._written_at_once(event.data):
+                await super().protocol_send(RawData(rest))
+        else:
             self._part()
-            await self.protocol.handle(Closed())
-            return
-        await super().protocol_send(event)
+            await self.http.handle(Closed())
 
     def _written_at_once(self, data: bytes) -> bytes:
         """What is left of the data for the way that waits, which also meets whatever error there is."""

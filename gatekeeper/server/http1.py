@@ -3,13 +3,34 @@
 Hypercorn 0.18 speaks HTTP/2 on a plain port to whoever asks. It keeps whatever a client does not read (50
 streams took 870 MB), so none is spoken: an upgrade to it is ignored, which RFC 9110 §7.8 allows and clients
 expect, and a client that begins with it is told what to do instead.
+
+A malformed request it answers with an empty 400 of its own, in which no SDK finds an error and which leaves
+no row. Here the application is asked for the answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
 import h11
-from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h11 import H11Protocol
+import trio
+from h11._receivebuffer import ReceiveBuffer
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ConnectionState
+
+from gatekeeper.server.grammar import (
+    LONGEST_LINE,
+    Malformed,
+    fault_of_chunk,
+    fault_of_lines,
+    fault_of_request,
+    opening_of,
+)
 
 USE_HTTP1 = b"This port speaks HTTP/1.1. For HTTP/2 put a proxy in front of it that ends TLS and HTTP/2."
 
@@ -21,27 +42,160 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 SETTINGS, GOAWAY, HTTP_1_1_REQUIRED = 4, 7, 13
 FAREWELL = _frame(SETTINGS, b"") + _frame(GOAWAY, bytes(4) + HTTP_1_1_REQUIRED.to_bytes(4) + USE_HTTP1)
+TOO_LARGE = 431  # h11's, for a head
+OPEN = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # where more of a request may come; None is a WebSocket's
+GONE = {"type": "http.disconnect"}
+TELL = 30.0  # seconds in which an application takes the news that its client has left
 
 
-class Http2Begun(Exception):
-    """The client speaks HTTP/2 without having asked."""
+class StrictBuffer(ReceiveBuffer):
+    """What has been received and not read, with the lines that h11 reads in it checked. `opening` is the head
+    that was read last."""
+
+    opening = b""
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        before = bytes(self._data)
+        lines = super().maybe_extract_lines()
+        if lines is not None:
+            self.opening = before[: len(before) - len(self._data)]
+            _refuse_for(fault_of_lines(self.opening))
+        return lines
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        end = self._data.find(b"\n", 0, LONGEST_LINE)
+        if end < 0 and len(self._data) < LONGEST_LINE:
+            return None
+        _refuse_for(fault_of_chunk(bytes(self._data[: end + 1])))
+        return super().maybe_extract_next_line()
+
+
+def _refuse_for(fault: str | None) -> None:
+    if fault is not None:
+        raise h11.RemoteProtocolError(fault)
 
 
 class Http1(H11Protocol):
-    """One connection's protocol."""
+    """One connection's protocol. Once it is `deaf` nothing that comes is looked at any more."""
+
+    deaf = False
+
+    async def initiate(self) -> None:
+        self.buffer = StrictBuffer()
+        self.answered = trio.Event()  # or given up; one for each request
+        self.connection._receive_buffer = self.buffer  # noqa: SLF001  # pyright: ignore
 
     async def handle(self, event: Event) -> None:
-        try:
+        if not (self.deaf and isinstance(event, RawData)):
             await super().handle(event)
-        except Http2Begun:
-            await self.send(RawData(FAREWELL))
-            await self.send(Closed())
 
     @property
     def more_may_come(self) -> bool:
         """Whether the client may be sending: to close on it resets the connection, and the answer is lost."""
-        return self.connection.their_state in (h11.SEND_BODY, h11.ERROR)
+        return self.connection.their_state in OPEN
 
-    async def _check_protocol(self, event: h11.Request) -> None:
-        if event.method == b"PRI" and event.http_version == b"2.0":
-            raise Http2Begun
+    @property
+    def owes_answer(self) -> bool:
+        """Whether the client has sent all that it needs to, and waits."""
+        return self.stream is not None and (self.deaf or not self.more_may_come)
+
+    async def _handle_events(self) -> None:
+        """As Hypercorn's, but for what is malformed."""
+        while not self.deaf:
+            if self.connection.they_are_waiting_for_100_continue:
+                await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+            state = self.connection.their_state
+            if state is h11.IDLE:
+                self.buffer.opening = b""
+            try:
+                event = self.connection.next_event()
+                if isinstance(event, h11.Request):
+                    self._look_at(event)
+            except h11.RemoteProtocolError as error:
+                self.deaf = True
+                if state in OPEN:  # else it is junk behind a request that is whole
+                    await self._refuse(error)
+            else:
+                if event is h11.PAUSED:
+                    await self.can_read.clear()
+                    await self.can_read.wait()
+                elif event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
+                    return
+                else:
+                    await self._pass_on(cast("h11.Event | Data", event))
+
+    def _look_at(self, request: h11.Request) -> None:
+        if len(self.buffer.opening) > self.config.h11_max_incomplete_size:  # h11 counts a head in parts only
+            raise h11.RemoteProtocolError("", error_status_hint=TOO_LARGE)
+        _refuse_for(fault_of_request(request.method, request.http_version, request.headers))
+
+    async def _pass_on(self, event: h11.Event | Data) -> None:
+        if isinstance(event, h11.Request):
+            await self.send(Updated(idle=False))
+            if event.method == b"PRI" and event.http_version == b"2.0":
+                self.deaf = True
+                await self.send(RawData(FAREWELL))
+                await self.send(Closed())
+            else:
+                self.answered = trio.Event()
+                await self._create_stream(event)
+        elif self.stream is None:
+            pass  # it has been answered already
+        elif isinstance(event, h11.Data):
+            await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            await self.stream.handle(EndBody(stream_id=STREAM_ID))
+        elif isinstance(event, Data):  # of a WebSocket
+            await self.stream.handle(event)
+
+    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
+        """Has the application answer. h11's words end where they begin to quote."""
+        malformed = Malformed(str(error).partition(":")[0])
+        if error.error_status_hint == TOO_LARGE:
+            limit = self.config.h11_max_incomplete_size
+            malformed = Malformed(f"its head is over {limit:,} bytes", too_large=True)
+        if isinstance(self.stream, HTTPStream):
+            await self.stream.app_put(cast("Any", {"type": "http.disconnect", "malformed": malformed}))
+            return
+        await self.send(Updated(idle=False))
+        self.answered = trio.Event()
+        method, path = opening_of(self.buffer.opening or bytes(self.buffer))
+        stream = self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        state = ConnectionState({**self.connection_state, "malformed": malformed})
+        await stream.handle(Request(STREAM_ID, [], "1.1", method, path, state))
+        await stream.handle(EndBody(stream_id=STREAM_ID))
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if self.deaf and isinstance(event, Response):
+            event = Response(STREAM_ID, [*event.headers, (b"connection", b"close")], event.status_code)
+        await super().stream_send(event)
+
+    async def _close_stream(self) -> None:
+        """As Hypercorn's, which waits here for ever for an application that has ended with a full inbox."""
+        stream, self.stream = self.stream, None
+        self.answered.set()
+        if not isinstance(stream, HTTPStream):
+            if stream is not None:
+                await stream.handle(StreamClosed(stream_id=STREAM_ID))
+            return
+        put = cast("Any", stream.app_put)
+        stream.app_put = cast("Any", None)
+        await stream.handle(StreamClosed(stream_id=STREAM_ID))
+        try:
+            put.__self__.send_nowait(GONE)
+        except trio.WouldBlock:
+            self.task_group.spawn(self._tell, put)  # pyright: ignore[reportUnknownMemberType]
+
+    async def _tell(self, put: Callable[[dict[str, str]], Awaitable[None]]) -> None:
+        with trio.move_on_after(TELL):
+            await put(GONE)

@@ -6,15 +6,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from hypercorn.config import Config
 from rig.gateway import Running
-from rig.standin import StandIn
-from rig.wire import connect, exchange, head, read
+from rig.standin import Reply, StandIn, answer_ok
+from rig.wire import connect, exchange, head, read, reset
 
+from gatekeeper.proxy.door import SWEEP
 from gatekeeper.proxy.downstream import Receive, Send
 from gatekeeper.server.listen import listen
 
+EVENT = b'data: {"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}\r\n\r\n'
+STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
 
@@ -35,6 +39,118 @@ async def test_a_connection_ends_with_its_client(gateway: Running, google: Stand
     with trio.fail_after(2):
         while sockets() > before:
             await trio.sleep(0.01)
+
+
+async def after_a_while(reply: Reply) -> None:
+    """Later than two looks at all calls."""
+    await trio.sleep(2.5 * SWEEP)
+    if b"stream" in reply.asked.target:
+        await reply.chunked([EVENT, EVENT])
+    else:
+        await answer_ok(reply)
+
+
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        (GENERATE, b"Content-Length: 2\r\n\r\n{}"),
+        (STREAM, b"Content-Length: 2\r\n\r\n{}"),
+        (GENERATE, b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
+        (GENERATE, b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000),
+        (GENERATE, b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"),
+        ("GET /healthz", b"\r\n"),
+        ("GET /nothing", b"X : malformed\r\n\r\n"),
+    ],
+)
+async def test_a_client_that_has_ended_its_side_is_answered(
+    gateway: Running, google: StandIn, line: str, body: bytes
+) -> None:
+    google.script = after_a_while
+    before = sockets()
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(line, [])[:-2] + body)
+        await client.send_eof()
+        answer = await read(client, line.split()[0])
+        assert (answer.status, answer.whole) == (400 if b"malformed" in body else 200, True)
+        with trio.fail_after(1):
+            assert await client.receive_some() == b"", "nothing more can be asked on it"
+    if line.startswith("POST"):
+        row = await gateway.row()
+        assert (row["outcome"], row["status"], row["total_tokens"]) == ("ok", 200, 1)
+        gateway.gateway.proxy.upstream.close_idle()
+    with trio.fail_after(2):
+        while sockets() > before:
+            await trio.sleep(0.01)
+
+
+async def test_one_that_has_ended_its_side_after_two_requests_gets_both_answers(gateway: Running) -> None:
+    async with await connect(gateway.url) as client:
+        await client.send_all(2 * (head(GENERATE, ["Content-Length: 2"]) + b"{}"))
+        await client.send_eof()
+        received = b""
+        with trio.fail_after(5):
+            while data := await client.receive_some():
+                received += data
+    assert received.count(b"HTTP/1.1 200") == 2
+
+
+async def test_one_that_closed_is_found_out_by_the_first_writes(gateway: Running, google: StandIn) -> None:
+    """A proper close looks like the end of one side until something is written."""
+    go_on = trio.Event()
+
+    async def waits(reply: Reply) -> None:
+        await go_on.wait()
+        await reply.chunked([EVENT], end=False)
+        await reply.hung_up()
+
+    google.script = waits
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(STREAM, ["Content-Length: 2"]) + b"{}")
+        with trio.fail_after(2):
+            while not google.asked:
+                await trio.sleep(0.01)
+    go_on.set()
+    with trio.fail_after(1.5):
+        while google.open:
+            await trio.sleep(0.01)
+    assert (await gateway.row())["outcome"] == "client_disconnected"
+
+
+async def reads_nothing(stream: trio.SocketStream, number: int) -> None:
+    await trio.sleep_forever()
+
+
+async def test_one_that_breaks_off_in_an_upload_that_nobody_takes(gateway: Running, google: StandIn) -> None:
+    google.read = reads_nothing  # type: ignore[method-assign, assignment]
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(GENERATE, ["Content-Length: 1000000000"]))
+        with trio.move_on_after(0.5):
+            while True:
+                await client.send_all(bytes(65536))
+        assert len(gateway.gateway.proxy.open_calls) == 1
+        reset(client)
+    with trio.fail_after(4 * SWEEP):
+        while gateway.gateway.proxy.open_calls:
+            await trio.sleep(0.01)
+    assert (await gateway.row())["outcome"] == "client_disconnected"
+
+
+async def test_one_that_breaks_off_with_a_request_in_waiting(gateway: Running, google: StandIn) -> None:
+    async def never(reply: Reply) -> None:
+        await reply.hung_up()
+
+    google.script = never
+    async with await connect(gateway.url) as client:
+        await client.send_all(2 * (head(GENERATE, ["Content-Length: 2"]) + b"{}"))
+        with trio.fail_after(2):
+            while not google.asked:
+                await trio.sleep(0.01)
+        reset(client)
+    with trio.fail_after(4 * SWEEP):
+        while gateway.gateway.proxy.open_calls:
+            await trio.sleep(0.01)
+    assert (await gateway.row())["outcome"] == "client_disconnected"
+    assert len(google.asked) == 1, "what it had asked next is not asked"
 
 
 async def slow_app(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -13,7 +13,7 @@ import pytest
 import trio
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn, standing_in
-from rig.wire import connect, exchange, head, read
+from rig.wire import connect, exchange, head, read, reset
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
@@ -197,6 +197,7 @@ async def test_a_client_that_goes_cancels_the_call(gateway: Running, google: Sta
         with trio.fail_after(2):
             while not google.asked:
                 await trio.sleep(0.01)
+        reset(client)
     with trio.fail_after(1.5):
         while google.open:
             await trio.sleep(0.01)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
+import struct
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -28,6 +30,11 @@ class Answer:
 async def connect(url: str) -> trio.SocketStream:
     parts = urlsplit(url)
     return await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
+
+
+def reset(client: trio.SocketStream) -> None:
+    """Has the client break its connection when it closes it, as one does that has not read everything."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def head(line: str, headers: list[str]) -> bytes:

@@ -1,0 +1,104 @@
+"""What a request must look like (RFC 9112), where the parser is more tolerant than a gateway may be: what two
+servers can read in two ways is a request smuggled past the first one.
+
+Pure. A fault is a phrase that goes on after "The request is not valid HTTP/1.1: "; it quotes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+VERSIONS = (b"1.0", b"1.1")
+HTTP2 = (b"PRI", b"2.0")  # how a client of HTTP/2 begins
+LONGEST = 2**63 - 1  # bytes of a body or a chunk that a reader of 64 bits can count
+LONGEST_LINE = 4096  # bytes of a chunk's first line
+WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+BARE_LF = re.compile(rb"(?<!\r)\n")
+BARE_CR = re.compile(rb"\r(?!\n)")
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+FOLD = re.compile(rb"\n[ \t]")
+CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
+REQUEST_LINE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
+)
+LONGEST_PATH = 2048  # bytes of a path that is shown
+
+
+class Malformed(NamedTuple):
+    """Why a request is answered by a refusal; it is passed to the application in place of what it asked for,
+    as `scope["state"]["malformed"]`, or, in the middle of a body, as `malformed` of `http.disconnect`."""
+
+    fault: str
+    too_large: bool = False
+
+    @property
+    def message(self) -> str:
+        return f"The request is {'too large' if self.too_large else 'not valid HTTP/1.1'}: {self.fault}."
+
+
+def fault_of_lines(lines: bytes) -> str | None:
+    """Of a head, or of a body's trailer, as they came."""
+    if BARE_LF.search(lines):
+        return "a line ends in LF without CR"
+    if BARE_CR.search(lines):
+        return "a line has a CR without LF"
+    if CONTROL.search(lines):
+        return "it has a control character"
+    if FOLD.search(lines):
+        return "a header is folded over several lines"
+    return None
+
+
+def fault_of_request(method: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Of a head that the parser took; header names are in lower case."""
+    fields = dict(headers)
+    if version not in VERSIONS and (method, version) != HTTP2:
+        return "the version is neither HTTP/1.1 nor HTTP/1.0"
+    if method == b"CONNECT":
+        return "CONNECT asks for a tunnel, and this is no forward proxy"
+    if b"transfer-encoding" in fields:
+        if b"content-length" in fields:
+            return "it has both Content-Length and Transfer-Encoding"
+        if version == b"1.0":
+            return "HTTP/1.0 has no Transfer-Encoding"
+    if int(fields.get(b"content-length", b"0")) > LONGEST:
+        return "Content-Length is past 64 bits"
+    upgrade = fields.get(b"upgrade", b"").lower() == b"websocket"
+    if upgrade and method == b"GET" and b"upgrade" in fields.get(b"connection", b"").lower():
+        return fault_of_handshake(fields, version)
+    return None
+
+
+def fault_of_handshake(fields: dict[bytes, bytes], version: bytes) -> str | None:
+    """Of a WebSocket's (RFC 6455 §4.2.1)."""
+    if version != b"1.1" or b"content-length" in fields or b"transfer-encoding" in fields:
+        return "a WebSocket handshake is an HTTP/1.1 request without a body"
+    if not WEBSOCKET_KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
+        return "Sec-WebSocket-Key is not sixteen bytes in base64"
+    if fields.get(b"sec-websocket-version") != b"13":
+        return "Sec-WebSocket-Version is not 13"
+    if not all(value.isascii() for name, value in fields.items() if name.startswith(b"sec-websocket-")):
+        return "a WebSocket header is not ASCII"
+    return None
+
+
+def fault_of_chunk(line: bytes) -> str | None:
+    """Of the line before a chunk, with its end."""
+    found = CHUNK.fullmatch(line)
+    if found is None:
+        return "a chunk's first line is malformed"
+    if int(found[1], 16) > LONGEST:
+        return "a chunk's size is past 64 bits"
+    return None
+
+
+def opening_of(received: bytes) -> tuple[str, bytes]:
+    """Method and path of a request that could not be read, as far as they can be: `?` and nothing where not.
+    The path has visible ASCII characters only."""
+    found = REQUEST_LINE.match(received)
+    if found is None:
+        return "?", b""
+    path = re.sub(rb"[^!-~]", lambda each: b"%%%02X" % each[0][0], found[2][:LONGEST_PATH])
+    return found[1].decode("ascii").upper(), path
