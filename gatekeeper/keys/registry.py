@@ -41,6 +41,7 @@ class Registry:
         self._by_hash: dict[str, KeyState] = {}
         self._by_id: dict[str, KeyState] = {}
         self._by_alias: dict[str, KeyState] = {}
+        self._retired: set[str] = set()
 
     async def load(self) -> Position:
         """Reads all keys; to be called once, first. The spends are those of the journal up to the position
@@ -48,6 +49,7 @@ class Registry:
         states, watermark = await trio.to_thread.run_sync(self._store.load)
         for state in states:
             self._remember(state)
+        self._retired = await trio.to_thread.run_sync(self._store.retired)
         return watermark
 
     # What a call needs. Nothing here waits.
@@ -55,6 +57,10 @@ class Registry:
     def by_hash(self, secret_hash: str) -> KeyState | None:
         """The key whose secret has this digest (`secrets.hash_secret`)."""
         return self._by_hash.get(secret_hash)
+
+    def is_retired(self, secret_hash: str) -> bool:
+        """Whether a key had this secret that was deleted or has another one now."""
+        return secret_hash in self._retired
 
     def settle(self, token_id: str, cost_pico: int, ended_at: int, estimated: bool = False) -> None:
         """Counts a call that has ended just now. One of no living key is nobody's spend."""
@@ -176,6 +182,7 @@ class Registry:
 
     def _remember(self, state: KeyState) -> None:
         record = state.record
+        self._retired.discard(record.secret_hash)
         self._by_hash[record.secret_hash] = state
         self._by_id[record.token_id] = state
         if record.key_alias is not None:
@@ -183,6 +190,7 @@ class Registry:
 
     def _forget(self, state: KeyState) -> None:
         record = state.record
+        self._retired.add(record.secret_hash)
         del self._by_hash[record.secret_hash], self._by_id[record.token_id]
         if record.key_alias is not None:
             del self._by_alias[record.key_alias]

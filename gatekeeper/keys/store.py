@@ -1,4 +1,4 @@
-"""Where keys are kept. `KeyStore` is all that the rest knows; SQL is in this file and nowhere else.
+"""Where keys are kept. `KeyStore` is all that the rest knows; SQL is in this file and in `schema` only.
 
 Methods block (call them from a worker thread) and may be called from any thread. Each is one transaction: it
 happens as a whole, durably, or it raises and nothing has changed.
@@ -22,6 +22,7 @@ import msgspec
 from gatekeeper.keys.audit import Change, Entry
 from gatekeeper.keys.budget import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState, Window
+from gatekeeper.keys.schema import MIGRATIONS
 
 
 class StoreError(Exception):
@@ -62,10 +63,14 @@ class Loaded(NamedTuple):
 
 
 class KeyStore(Protocol):
-    """What any store of keys does. All but `load` and `trail` raise StoreFailed if it cannot be done."""
+    """What any store of keys does. What writes raises StoreFailed if it cannot be done."""
 
     def load(self) -> Loaded:
         """Every living key and the watermark; `Position(0, 0)` if nothing has been charged yet."""
+        ...
+
+    def retired(self) -> set[str]:
+        """The digests of secrets that were a key's once and are no living key's."""
         ...
 
     def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
@@ -91,37 +96,6 @@ class KeyStore(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-# One script for each version of the schema; `user_version` says how many of them a file has had.
-MIGRATIONS = (
-    """
-    CREATE TABLE keys (
-      token_id TEXT PRIMARY KEY,
-      secret_hash TEXT NOT NULL UNIQUE,
-      key_alias TEXT UNIQUE,
-      record TEXT NOT NULL,  -- JSON
-      spend_pico TEXT NOT NULL,  -- digits: a sum may outgrow 64 bits, and SQLite would make it a float
-      window_start INTEGER NOT NULL,  -- this and all other times: microseconds since 1970, UTC
-      budget_reset_at INTEGER,
-      last_used_at INTEGER
-    ) STRICT;
-    CREATE TABLE watermark (
-      one INTEGER PRIMARY KEY CHECK (one = 1),
-      segment INTEGER NOT NULL,
-      "offset" INTEGER NOT NULL
-    ) STRICT;
-    INSERT INTO watermark VALUES (1, 0, 0);
-    CREATE TABLE audit (
-      id INTEGER PRIMARY KEY AUTOINCREMENT,
-      at INTEGER NOT NULL,
-      token_id TEXT NOT NULL,
-      change TEXT NOT NULL  -- JSON
-    ) STRICT;
-    """,
-    # The part of spend_pico that is estimates.
-    "ALTER TABLE keys ADD COLUMN estimated_pico TEXT NOT NULL DEFAULT '0'",
-)
 
 
 class SqliteKeyStore:
@@ -155,6 +129,10 @@ class SqliteKeyStore:
             ).fetchall()
             return Loaded([_state(*row) for row in rows], _watermark(db))
 
+    def retired(self) -> set[str]:
+        with self._transaction() as db:
+            return {digest for (digest,) in db.execute("SELECT secret_hash FROM retired")}
+
     def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
         with self._transaction() as db:
             _refuse_doubles(db, record)
@@ -163,20 +141,24 @@ class SqliteKeyStore:
                 "budget_reset_at) VALUES (?, ?, ?, ?, '0', ?, ?)",
                 (record.token_id, record.secret_hash, record.key_alias, _json(record), *window),
             )
+            _revive(db, record)
             _note(db, change)
 
     def update(self, record: KeyRecord, window: Window, change: Change) -> None:
         with self._transaction() as db:
             _refuse_doubles(db, record)
+            _retire(db, record.token_id, change.at)
             db.execute(
                 "UPDATE keys SET secret_hash = ?, key_alias = ?, record = ? WHERE token_id = ?",
                 (record.secret_hash, record.key_alias, _json(record), record.token_id),
             )
+            _revive(db, record)
             _grow(db, record.token_id, Charge(window, 0, None))
             _note(db, change)
 
     def delete(self, token_id: str, change: Change) -> None:
         with self._transaction() as db:
+            _retire(db, token_id, change.at)
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
             _note(db, change)
 
@@ -257,6 +239,17 @@ def _refuse_doubles(db: sqlite3.Connection, record: KeyRecord) -> None:
         return
     if db.execute(others + "key_alias = ?", (record.token_id, record.key_alias)).fetchone():
         raise AliasTaken(record.key_alias)
+
+
+def _retire(db: sqlite3.Connection, token_id: str, at: int) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO retired SELECT secret_hash, ? FROM keys WHERE token_id = ?", (at, token_id)
+    )
+
+
+def _revive(db: sqlite3.Connection, record: KeyRecord) -> None:
+    """The secret of a living key is not retired, though it may have been."""
+    db.execute("DELETE FROM retired WHERE secret_hash = ?", (record.secret_hash,))
 
 
 def _grow(db: sqlite3.Connection, token_id: str, charge: Charge) -> None:

@@ -73,12 +73,15 @@ class Proxy:
 
     def identify(self, secret: str | None) -> Identity:
         """Raises Refused where nobody is found and a key is needed. In open mode any key will do, and none;
-        a virtual key counts as itself there too, so that its spend and limits can be tried out."""
+        a virtual key counts as itself there too, so that its spend and limits can be tried out, and one that
+        was deleted or given another secret is as gone there as anywhere."""
         digest = hash_secret(secret) if secret else ""
         if self._master_digest and hmac.compare_digest(digest, self._master_digest):
             return MASTER
         if state := self.registry.by_hash(digest):
             return Identity(state.record.token_id, state.record.key_alias, state)
+        if self.registry.is_retired(digest):
+            raise Refused(_key_retired())
         if self._master_digest is None:
             return OPEN
         raise Refused(_key_unknown() if secret else _key_missing())
@@ -137,4 +140,12 @@ def _key_unknown() -> Refusal:
         Reason.KEY_UNKNOWN,
         "This gateway does not know this API key. Keys are made with `gatekeeper keys create` or in the "
         "terminal application; a Google key is not one of them.",
+    )
+
+
+def _key_retired() -> Refusal:
+    return Refusal(
+        Reason.KEY_UNKNOWN,
+        "This API key is no longer valid: it was deleted, or given a new secret. Ask the gateway's "
+        "administrator for the new one.",
     )

@@ -18,9 +18,9 @@ import pytest
 from gatekeeper.keys.audit import Change, audit_document
 from gatekeeper.keys.budget import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState, Window
+from gatekeeper.keys.schema import MIGRATIONS
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import (
-    MIGRATIONS,
     AliasTaken,
     KeyStore,
     Position,
@@ -261,6 +261,22 @@ def test_each_change_leaves_its_entry_and_the_key_may_go(open_store: Open):
         "key_alias": "b",
         "detail": {},
     }
+
+
+def test_the_secrets_of_gone_keys_are_remembered_until_somebody_has_them_again(open_store: Open):
+    store = open_store()
+    insert(store, record(), record("key_2"))
+    store.update(record(secret_hash="new"), EVER, change(action="regenerate"))
+    store.update(record("key_2", rpm_limit=3), EVER, change("key_2", action="update"))
+    assert store.retired() == {hash_secret("key_1")}
+
+    store.delete("key_2", change("key_2", action="delete"))
+    assert open_store().retired() == {hash_secret("key_1"), hash_secret("key_2")}
+
+    store = open_store()
+    insert(store, record("key_3", secret_hash=hash_secret("key_2")))
+    store.update(record(), EVER, change(action="regenerate"))
+    assert store.retired() == {"new"}
 
 
 def test_a_closed_store_says_so(open_store: Open):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from time import time_ns
 
 import pytest
-from rig.gateway import Running
+from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
@@ -188,6 +189,25 @@ async def test_a_key_is_held_to_its_limits(
     row = await guarded.row()
     assert (row["status"], row["reason"]) == (status, reason)
     assert len(google.asked) == (status == 200)
+
+
+@pytest.mark.parametrize("end", ["delete", "regenerate"])
+@pytest.mark.parametrize("mode", ["open", "guarded"])
+async def test_a_secret_that_was_withdrawn_is_refused_in_open_mode_too(
+    google: StandIn, tmp_path: Path, end: str, mode: str
+) -> None:
+    flags = {"master_key": "master-of-the-tests"} if mode == "guarded" else {}
+    headers = {"Authorization": "Bearer master-of-the-tests"}
+    secrets: list[str] = []
+    for _ in range(2):  # the second gateway reads it from the disk
+        async with running(tmp_path / "data", google.url, **flags) as gateway:
+            if not secrets:
+                secrets.append(await gateway.key(key_alias="app"))
+                await gateway.client.post(f"/key/{end}", json={"key": "app"}, headers=headers)
+            answer = await exchange(gateway.url, f"POST /gemini{GENERATE}?key={secrets[0]}", body=b"{}")
+            assert (answer.status, answer.reason) == (401, "GATEKEEPER_KEY_UNKNOWN")
+            assert "deleted, or given a new secret" in answer.body.decode()
+    assert not google.asked
 
 
 async def test_spend_uses_a_budget_up(guarded: Running, google: StandIn) -> None:
