@@ -14,7 +14,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
-from gatekeeper import addresses, banner, kind, obstacles
+from gatekeeper import addresses, banner, descriptors, kind, obstacles
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
@@ -57,6 +57,7 @@ def main(settings: Settings) -> int:
     where the data folder is in use, 1 for a fault of ours."""
     try:
         check(settings)
+        descriptors.raise_limit()
         catalogue = prices()
         with listening_sockets(settings) as listeners, locked(settings):
             configure_logs()

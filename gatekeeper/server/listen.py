@@ -16,6 +16,7 @@ from hypercorn.typing import ConnectionState
 from gatekeeper.logs import Seldom
 from gatekeeper.server.connection import Peer
 
+FULL = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
 PAUSE = 0.1  # seconds without accepting, after the system has refused a connection
 
 
@@ -39,7 +40,9 @@ class Listener:
                     stream = await self.listener.accept()
                 except OSError as fault:
                     code = fault.errno or 0
-                    self.refused.note(errno.errorcode.get(code, str(code)), detail=os.strerror(code))
+                    kind = errno.errorcode.get(code, str(code))
+                    todo = {"remedy": "raise the limit of open files (ulimit -n)"} if code in FULL else {}
+                    self.refused.note(kind, detail=os.strerror(code), **todo)
                     await trio.sleep(PAUSE)
                 else:
                     connections.start_soon(self.serve, stream)
