@@ -51,12 +51,12 @@ async def generate() -> Response:
 
 @blueprint.post("/update")
 async def update() -> Response:
-    """Sets the fields that are given and no other; null sets one back."""
+    """Sets the fields that are given and no other; null, and nothing else, sets one back."""
     body = await read_object()
     named = take_named(body)
     if len(named.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
-    fields = parse_fields(body, now=gateway().micros())
+    fields = parse_fields(body, now=gateway().micros(), update=True)
 
     async def change(token_id: str) -> Document:
         return shown(await gateway().registry.update(token_id, fields, **asked()))

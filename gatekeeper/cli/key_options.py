@@ -61,9 +61,7 @@ FIELDS = (
 
 def field_options(command: Callable[..., T]) -> Callable[..., T]:
     """Adds an option for each field; the command gets those that were given as `fields`, by the API's names.
-
-    An empty text sets a field back.
-    """
+    An empty value is refused: a script's variable that is not set must not widen what a key may do."""
 
     @functools.wraps(command)
     def with_fields(*args: object, **options: object) -> T:
@@ -88,4 +86,26 @@ NOT_GIVEN = object()
 def read(field: Field, _context: click.Context, _option: click.Parameter, text: str | None) -> object:
     if text is None:
         return NOT_GIVEN
-    return field.read(text) if text.strip() else None
+    value = field.read(text) if text.strip() else None
+    if value in (None, []):
+        raise click.BadParameter(
+            f"it is empty: give a value or leave the option out. What a key has is taken away by "
+            f"`keys edit NAME --unset {field.flag}`"
+        )
+    return value
+
+
+def unset(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, None]:
+    """The fields of `--unset`, by the API's names, each with the value that sets it back."""
+    if text is None:
+        return {}
+    names = {field.flag: field.name for field in FIELDS}
+    flags = texts(text)
+    if not flags or not names.keys() >= set(flags):
+        raise click.BadParameter(f"{text!r} is none of {', '.join(names)}")
+    return {names[flag]: None for flag in flags}
+
+
+unset_option = click.option(
+    "--unset", metavar="A,B", callback=unset, help="What to take away, by option: rpm,max-budget."
+)

@@ -13,7 +13,7 @@ import msgspec
 from gatekeeper.cli.failure import Failure, Status, harmless
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
-from gatekeeper.cli.key_options import field_options
+from gatekeeper.cli.key_options import field_options, unset_option
 from gatekeeper.cli.key_text import key_facts, not_enforced
 from gatekeeper.cli.output import emit, json_option, note, print_facts, print_table, width
 from tui.documents import Answer, Key, Keys, NewKey
@@ -46,7 +46,7 @@ def create(
     target: Target, fields: dict[str, object], secret: str | None, blocked: bool, quiet: bool, as_json: bool
 ) -> None:
     """Make a key. Its secret is shown this once."""
-    if secret:
+    if secret is not None:
         fields["key"] = secret
     if blocked:
         fields["blocked"] = True
@@ -99,18 +99,22 @@ def show(target: Target, name: str, as_json: bool) -> None:
         print_facts(key_facts(answer.value.info, local_now()))
 
 
-@command.command("edit", epilog=examples("keys edit ci --max-budget 20 --rpm ''"))
+@command.command("edit", epilog=examples("keys edit ci --max-budget 20 --unset rpm"))
 @click.argument("name")
 @field_options
+@unset_option
 @json_option
 @on_gateway
-def edit(target: Target, name: str, fields: dict[str, object], as_json: bool) -> None:
-    """Change what is given and nothing else. An empty value takes a limit away: --rpm ''."""
-    if not fields:
+def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, None], as_json: bool) -> None:
+    """Change what is given and nothing else."""
+    if both := sorted(fields.keys() & unset.keys()):
+        raise click.UsageError(f"{both[0]} is both set and unset: choose one", click.get_current_context())
+    changes = {**fields, **unset}
+    if not changes:
         raise click.UsageError(
             "There is nothing to change: give at least one option", click.get_current_context()
         )
-    change(target, as_json, "changed", lambda client: client.key_update(name, fields))
+    change(target, as_json, "changed", lambda client: client.key_update(name, changes))
 
 
 @command.command("block", epilog=examples("keys block ci"))

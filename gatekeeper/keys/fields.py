@@ -1,7 +1,9 @@
 """The bodies of `/key/generate` and `/key/update`: which fields there are and what each may hold.
 
 `FIELDS` is the whole rule: a name of the API, the attribute of the record that it sets, how its value is
-read, and in words what is allowed. `null` sets a field back to "not set".
+read, and in words what is allowed. `null` sets a field back to "not set", and nothing else does: an empty
+text is refused everywhere, and so is an empty list that would take a key's limit away. For a new key an empty
+list is no limit, because LiteLLM's clients send it for "all".
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from gatekeeper.times import parse_duration
 
 ALIAS_LENGTH = 200  # characters
 LARGEST = 10**12  # dollars
+
+LISTED_LIMITS = ("models", "allowed_routes")
 
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -54,8 +58,8 @@ class Field(NamedTuple):
     dated: Callable[..., int | None] | None = None
 
 
-def parse_fields(document: object, *, now: int) -> KeyFields:
-    """The fields of a decoded JSON body. A body that names a key to update comes without that name.
+def parse_fields(document: object, *, now: int, update: bool = False) -> KeyFields:
+    """The fields of a decoded JSON body. A body that names a key to `update` comes without that name.
 
     Raises FieldError for the first field that is unknown or holds what it may not.
     """
@@ -63,6 +67,8 @@ def parse_fields(document: object, *, now: int) -> KeyFields:
         raise FieldError("body", None, "send a JSON object", "The body is no JSON object")
     given = cast("dict[str, object]", document)
     changes = {_field(name).attribute: _value(name, value, now) for name, value in given.items()}
+    if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) == []), None)):
+        raise FieldError(widened, [], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))
     if secret and secret == changes.get("key_alias"):
         raise FieldError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 SECRET = "sk-chosen-by-somebody"
 
 
@@ -59,6 +61,23 @@ async def test_an_update_sets_what_is_given_and_no_more(admin):
     changed = {"rpm_limit": None, "not_enforced": [], "key_alias": "front"}
     assert updated == {**made, "key": made["token_id"], **changed}
     assert (await admin.get("/key/info", key="front"))["info"]["rpm_limit"] is None
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"models": []}, {"models": ""}, {"models": [""]}, {"allowed_routes": []}, {"allowed_routes": [" "]},
+        {"max_budget": ""}, {"rpm_limit": ""}, {"duration": ""}, {"budget_duration": ""},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_an_empty_value_takes_no_limit_away(admin, field):
+    limits = {"models": ["gemini-2.5*"], "allowed_routes": ["generateContent"], "max_budget": 1}
+    made = await admin.post("/key/generate", {**limits, "rpm_limit": 5, "duration": "1h"})
+    answer = await admin.client.post("/key/update", json={"key": made["token_id"], **field})
+    assert (answer.status_code, answer.json()["field"]) == (400, *field)
+    info = (await admin.get("/key/info", key=made["token_id"]))["info"]
+    assert info == {name: made[name] for name in info}
 
 
 async def test_several_keys_change_at_once(admin):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.cli.key_options import FIELDS
+
 SECRET = "sk-abcdefghijklmnopqrstuvwxyz"
 KEY = {
     "token_id": "key_1",
@@ -88,11 +90,40 @@ def test_what_create_asks_for(on: Any, gateway: Any, options: list[str], sent: d
     assert gateway.asked[0].body == sent
 
 
-def test_edit_sends_what_is_given_and_an_empty_value_takes_away(on: Any, gateway: Any) -> None:
+def test_edit_sends_what_is_given_and_takes_away_what_is_named(on: Any, gateway: Any) -> None:
     gateway.answers = {"POST /key/update": {**KEY, "key": "key_1"}}
-    ended = on("keys", "edit", "ci", "--rpm", "", "--max-budget", "20", "--models", " ")
+    ended = on("keys", "edit", "ci", "--max-budget", "20", "--unset", "rpm, models")
     assert gateway.asked[0].body == {"key": "ci", "rpm_limit": None, "max_budget": "20", "models": None}
     assert (ended.status, ended.out, ended.err) == (0, "changed ci\n", NOT_ENFORCED)
+
+
+@pytest.mark.parametrize("command", [["create"], ["edit", "ci"]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    "option",
+    [[f"--{field.flag}", value] for field in FIELDS for value in ("", "  ")]
+    + [["--models", ","], ["--routes", " , "], ["--tags", ",,"]],
+    ids=" ".join,
+)
+def test_an_empty_value_is_refused_before_anything_is_asked(
+    on: Any, gateway: Any, command: list[str], option: list[str]
+) -> None:
+    ended = on("keys", *command, *option)
+    assert (ended.status, ended.out, gateway.asked) == (2, "", [])
+    assert f"--unset {option[0].removeprefix('--')}" in ended.err
+
+
+@pytest.mark.parametrize(
+    "options", [["--unset", ""], ["--unset", "nonsense"], ["--rpm", "1", "--unset", "rpm"]]
+)
+def test_what_cannot_be_taken_away(on: Any, gateway: Any, options: list[str]) -> None:
+    assert on("keys", "edit", "ci", *options).status == 2
+    assert not gateway.asked
+
+
+def test_an_empty_secret_is_sent_to_be_refused(on: Any, gateway: Any) -> None:
+    gateway.answers = {"POST /key/generate": (400, {"title": "Bad Request", "detail": "`key` is empty"})}
+    assert on("keys", "create", "--secret", "").status == 6
+    assert gateway.asked[0].body == {"key": ""}
 
 
 @pytest.mark.parametrize("args", [["create"], ["rotate", "ci"]], ids=" ".join)

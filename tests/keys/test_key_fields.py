@@ -66,6 +66,17 @@ def test_null_means_not_set(field, attribute, unset):
     assert parse_fields({field: None}, now=NOW) == KeyFields({attribute: unset})
 
 
+@pytest.mark.parametrize("field", ["models", "allowed_routes"])
+def test_an_empty_list_is_no_limit_for_a_new_key_and_takes_none_away_from_another(field):
+    assert parse_fields({field: []}, now=NOW) == KeyFields({field: ()})
+
+    with pytest.raises(FieldError, match="null for no limit") as caught:
+        parse_fields({"tags": [], field: []}, now=NOW, update=True)
+
+    assert caught.value.field == field
+    assert parse_fields({field: None, "tags": []}, now=NOW, update=True).changes == {field: (), "tags": ()}
+
+
 def test_what_is_not_given_is_not_changed():
     assert parse_fields({}, now=NOW) == KeyFields({}, None)
 
