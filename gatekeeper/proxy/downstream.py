@@ -139,14 +139,14 @@ class Downstream:
         if self._remaining is not None:
             self._remaining -= len(chunk)
         if self._wire is not None:
-            await self._write_through(self._wire, chunk)
+            await self._write_through(self._wire, h11.Data(data=chunk))
             return
         self._finished = self._remaining == 0
         await self._send({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
 
-    async def _write_through(self, wire: Wire, chunk: bytes) -> None:
+    async def _write_through(self, wire: Wire, event: h11.Data | h11.EndOfMessage) -> None:
         try:
-            framed = wire.http.send(h11.Data(data=chunk)) or b""
+            framed = wire.http.send(event) or b""
             try:
                 written = os.write(wire.stream.socket.fileno(), framed)
             except BlockingIOError:
@@ -160,11 +160,15 @@ class Downstream:
             raise ClientGone from None
 
     async def finish(self) -> None:
-        """The answer's proper end, where its last piece has not been it already."""
-        if not self._finished:
-            self._finished = True
-            self._cork(hold=False)
+        """The answer's proper end, where its last piece has not been it already, and what is left of the
+        request: in this order, for a client may wait for the one before it goes on with the other. Without
+        the shortcut the end closes the connection, and so comes last. Raises ClientGone."""
+        if self._wire is not None:
+            await self._write_through(self._wire, h11.EndOfMessage())
+        await self.discard_body()
+        if self._wire is None and not self._finished:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._finished = True
 
     def has_gone(self) -> bool:
         """Whether the client has hung up; one that has only ended its own side has not, and is answered."""

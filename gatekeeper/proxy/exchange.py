@@ -160,7 +160,6 @@ class Exchange:
 
     async def refuse(self, refusal: Refusal) -> None:
         self.mark_first_byte()
-        await self.downstream.discard_body()
         self.call.status = refusal.status
         body = error_body(refusal)
         headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", self.call.id.encode())]

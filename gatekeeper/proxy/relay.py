@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,6 +60,8 @@ class Relay:
             await self.ask_streaming()
         else:
             await self.ask_whole(await self.downstream.body())
+        with suppress(ClientGone):  # who has it all may go before the server has tidied up
+            await self.downstream.finish()
 
     def question(self) -> Question:
         query = self.exchange.credential.query
@@ -117,7 +120,7 @@ class Relay:
                     ending = unanswered(str(death))
                 except Ending as other:
                     ending = other
-                nursery.cancel_scope.cancel()
+                nursery.cancel_scope.cancel()  # before anybody else reads the request's body
         finally:
             self.upstream.give_back(connection)
         if ending is not None:
@@ -151,9 +154,7 @@ class Relay:
         self.meter(head)
         await self.start(head)
         await self.stream(source)
-        self.exchange.relayed = True  # a client that has it all may go before the server has tidied up
-        await self.downstream.discard_body()
-        await self.downstream.finish()
+        self.exchange.relayed = True
 
     def meter(self, head: Head) -> None:
         """What the answer's head says of its body, and the meter for it: where nothing is charged by usage,

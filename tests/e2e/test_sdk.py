@@ -197,26 +197,27 @@ async def test_the_async_client(sdk: Sdk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "kind", "status"),
+    ("command", "kind", "code", "status"),
     [
-        ("!400", errors.ClientError, "INVALID_ARGUMENT"),
-        ("!401", errors.ClientError, "UNAUTHENTICATED"),
-        ("!429", errors.ClientError, "RESOURCE_EXHAUSTED"),
-        ("!503", errors.ServerError, "UNAVAILABLE"),
+        ("!400", errors.ClientError, 400, "INVALID_ARGUMENT"),
+        ("!401", errors.ServerError, 502, "UNAVAILABLE"),  # of the gateway's key, not the client's
+        ("!403", errors.ClientError, 403, "PERMISSION_DENIED"),
+        ("!429", errors.ClientError, 429, "RESOURCE_EXHAUSTED"),
+        ("!503", errors.ServerError, 503, "UNAVAILABLE"),
     ],
 )
 async def test_errors_of_google_are_raised_as_such(
-    sdk: Sdk, command: str, kind: type[errors.APIError], status: str
+    sdk: Sdk, command: str, kind: type[errors.APIError], code: int, status: str
 ) -> None:
     config = types.GenerateContentConfig(http_options=ONE_TRY)
     with pytest.raises(kind) as caught:
         await sdk.do(
             lambda client: client.models.generate_content(model=FLASH, contents=command, config=config)
         )
-    assert (caught.value.code, caught.value.status) == (int(command[1:]), status)
+    assert (caught.value.code, caught.value.status) == (code, status)
     row = await sdk.row()
     assert (row["status"], row["outcome"], row["cost_usd"]) == (
-        int(command[1:]),
+        code,
         "upstream_error",
         "0.000000000000",
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
+import trio
 from rig.gateway import Running
-from rig.standin import Reply, StandIn
-from rig.wire import exchange
+from rig.standin import Asked, Reply, StandIn, answer_ok
+from rig.wire import connect, exchange, head, read
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
@@ -59,3 +62,58 @@ async def test_two_lengths_of_no_body(gateway: Running, google: StandIn) -> None
     answer = await exchange(gateway.url, GENERATE.replace("POST", "HEAD"))
     assert (answer.status, answer.body, answer.whole) == (200, b"", True)
     assert (await gateway.row())["outcome"] == "ok"
+
+
+UPLOAD = 1_000_000
+
+
+async def answers_early(reply: Reply) -> None:
+    """An answer in chunks, whose end waits for nothing."""
+    await reply.chunked([b"early"], content_type="text/plain")
+
+
+async def reads_the_head(stream: trio.SocketStream, number: int) -> Asked | None:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += (data := await stream.receive_some())
+        if not data:
+            return None
+    return Asked("POST", b"/", [], connection=number)
+
+
+async def test_an_early_answer_ends_before_the_request_does(gateway: Running, google: StandIn) -> None:
+    """The client waits for the answer's end with the rest of what it sends, and its connection lives on."""
+    google.read, google.script = reads_the_head, answers_early  # type: ignore[method-assign]
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(GENERATE, [f"Content-Length: {UPLOAD}"]) + bytes(UPLOAD // 2))
+        with trio.fail_after(1):
+            answer = await read(client)
+        assert (answer.body, answer.whole) == (b"early", True)
+        await client.send_all(bytes(UPLOAD // 2))
+        google.read, google.script = partial(StandIn.read, google), answer_ok  # type: ignore[method-assign]
+        await client.send_all(head(GENERATE, ["Content-Length: 2"]) + b"{}")
+        assert (await read(client)).status == 200
+    await gateway.row(2)
+    assert [row["outcome"] for row in await gateway.rows()] == ["ok", "ok"]
+    assert (await gateway.rows())[0]["request_bytes"] == UPLOAD
+
+
+async def test_a_client_that_has_its_whole_answer_may_go(gateway: Running, google: StandIn) -> None:
+    google.read, google.script = reads_the_head, answers_early  # type: ignore[method-assign]
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(GENERATE, [f"Content-Length: {UPLOAD}"]) + bytes(UPLOAD // 2))
+        assert (await read(client)).whole
+    with trio.fail_after(1):
+        assert (await gateway.row())["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("size", [300_000, 3_000_000])
+async def test_an_upload_has_its_answer_at_once(gateway: Running, google: StandIn, size: int) -> None:
+    """Also where the body's end and the answer cross: nobody but the pump reads the request."""
+    google.script = lambda reply: reply.chunked([b"done"], content_type="text/plain")
+    with trio.fail_after(2):
+        for _ in range(10):
+            answer = await exchange(gateway.url, GENERATE, chunks=[bytes(size // 10)] * 10)
+            assert (answer.body, answer.whole) == (b"done", True)
+    await gateway.row(10)
+    assert {row["outcome"] for row in await gateway.rows()} == {"ok"}
