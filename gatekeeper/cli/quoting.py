@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
+from gatekeeper.gemini.actions import Charge, charge_of
 from gatekeeper.gemini.catalogue import Catalogue
 from gatekeeper.gemini.price import Quote, quote
 from gatekeeper.gemini.reading import Tally
-from gatekeeper.gemini.route import Charge, charge_of
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.times import parse_time
 

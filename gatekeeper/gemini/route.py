@@ -5,170 +5,136 @@ its own name (or none) whose cost is unknown, never one that is free by accident
 discovery documents v1, v1beta, v1alpha and the transcoding rules of google.api.http
 (https://github.com/googleapis/googleapis/blob/master/google/api/http.proto).
 
-Two facts about spelling belong here as well. Google decodes a path before it routes it, so `%3A`, `//` and
-`..` are other spellings of a route; and some query parameters and headers take the usage out of an answer or
-make another method of the request (https://cloud.google.com/apis/docs/system-parameters). On routes that
-cost money both are objected to, because a call that is spelt so would go unmetered.
+How a request is spelt belongs here as well (`spelling`: its path, `parameters`: its query and headers). On
+routes that cost money another spelling than Google's own is objected to, because a call that is spelt so
+could go unmetered.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from enum import Enum
 from functools import lru_cache
-from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-
-class Charge(Enum):
-    """What a finished call of a route costs."""
-
-    FREE = "free"  # nothing, and that is known
-    METERED = "metered"  # what the usage in its answer says
-    UNKNOWN = "unknown"  # something, but not what a usage says (or nobody knows)
+from gatekeeper.gemini.actions import (
+    COSTLY_NAMES,
+    MODEL_ACTIONS,
+    NAMES,
+    OPENAI_ACTIONS,
+    OPENAI_ONLY,
+    Charge,
+    charge_of,
+)
+from gatekeeper.gemini.parameters import masking_header, masking_parameter, unlisted
+from gatekeeper.gemini.spelling import CLEAN, LONGEST, NAME, VERSION, fold, plain_path, shown
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A request line, understood. `action` and `model` are the ledger's columns."""
+    """A request line, understood. `action` and `model` are the ledger's columns. `astray`: the path is none
+    of Google's, so that whoever sent it has a wrong base URL."""
 
     action: str | None
     model: str | None = None
     charge: Charge = Charge.UNKNOWN
     stream: bool = False
     objection: str | None = None
+    astray: bool = False
 
     @property
     def billable(self) -> bool:
         return self.charge is not Charge.FREE
 
 
-# `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
-MODEL_ACTIONS: dict[str, Charge] = {
-    "generateContent": Charge.METERED,
-    "streamGenerateContent": Charge.METERED,
-    "embedContent": Charge.METERED,
-    "batchEmbedContents": Charge.METERED,
-    "generateAnswer": Charge.METERED,
-    "countTokens": Charge.FREE,
-    "countTextTokens": Charge.FREE,
-    "countMessageTokens": Charge.FREE,
-    "transferOwnership": Charge.FREE,
-}
-
-# Collections whose methods are free to call. The others cost something on create or by a custom verb, and
-# so does a custom verb that is not known to be free, whatever its collection.
-FREE_COLLECTIONS = frozenset(
-    {
-        "models", "files", "generatedFiles", "operations", "batches", "corpora", "tunedModels", "auth_tokens",
-        "agents", "environments", "webhooks", "permissions", "documents", "chunks", "ragStores",
-    }
-)  # fmt: skip
-COSTLY_COLLECTIONS = frozenset(
-    {"cachedContents", "fileSearchStores", "interactions", "dynamic", "triggers", "executions"}
-)
-FREE_VERBS = frozenset(
-    {
-        "create", "update", "patch", "upload", "register",
-        "download", "cancel", "query", "batchCreate", "batchUpdate",
-        "batchDelete", "ping", "rotateSigningSecret", "updateEmbedContentBatch", "updateGenerateContentBatch",
-    }
-)  # fmt: skip
-
-READING_VERBS = frozenset({"list", "get", "delete", "options"})
-
 METHOD_VERBS = {"GET": "get", "HEAD": "get", "DELETE": "delete", "PATCH": "patch", "PUT": "update"}
 READS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+METHODS = READS | {"POST", "PUT", "PATCH"}
 
-VERSION = re.compile(r"v\d+[a-z0-9]*\Z")
 UPLOADS = ("upload/", "resumable/upload/")
-NOT_REST = ("batch", "google.", "$rpc/")
+PREFIXES = frozenset({"upload", "resumable", "download", "ws", "batch", "gemini"})
+LIVE = re.compile(r"ws/google\.ai\.generativelanguage\.v\w+\.GenerativeService\.(Bidi[A-Za-z]{1,49})")
+DISCOVERY = "/$discovery/"
+NOT_REST = re.compile(r"batch(?:/|\Z)|google\.|\$rpc/")
 
-# The two kinds of resource paths that are not built by AIP-130, and how they would look if they were.
+# The kinds of resource paths that are not built by AIP-130, and how they would look if they were.
 UNUSUAL = (
     (re.compile(r"/upload/operations(?=/|\Z)"), "/operations"),
     (re.compile(r"\A(interactions/[^/]+)/cancel\Z"), r"\1:cancel"),
+    (re.compile(r"\A(environments/[^/]+/files)/.+"), r"\1/path"),
 )
 
-LONGEST = 2000  # bytes of a path; none of Google's comes near it
-
-# Values of `alt` and `$alt` that leave the usage in the answer.
-METERED_ALTS = frozenset({"", "json", "sse", "json;enum-encoding=int"})
-MASKING_PARAMETERS = frozenset(
-    {"fields", "$fields", "callback", "$callback", "$ct", "$httpmethod", "$httpheaders"}
-)
-MASKING_HEADERS = frozenset({b"x-goog-fieldmask", b"x-http-method-override"})
-OVERRIDES = frozenset({"x-http-method-override", "$httpmethod", "$httpheaders"})
+UNPLAIN = "the path must be spelt plainly: no percent-encoding, `//`, `.` or `..`"
 
 
-def route(method: str, path: bytes, query: bytes, header_names: frozenset[bytes] = frozenset()) -> Route:
+def route(
+    method: str,
+    path: bytes,
+    query: bytes,
+    header_names: frozenset[bytes] = frozenset(),
+    forms: bytes = b"",
+) -> Route:
     """The route of a request. `path` and `query` are the bytes after `/gemini` (path with its slash);
-    `header_names` are in lower case.
+    `header_names` are in lower case, `forms` the values of `content-type` and `accept`.
 
-    A route with an `objection` costs money and is spelt so that it could not be metered: refuse it with the
-    text of the objection.
+    A route with an `objection` costs money and is spelt so that it might not be metered, or cannot be told
+    at all: refuse it with the text of the objection.
     """
+    if method not in METHODS:
+        allowed = ", ".join(sorted(METHODS))
+        return Route(action=None, objection=f"{shown(method, 15)} is no method of this API; it has {allowed}")
     if len(path) > LONGEST or b"#" in path:
         return Route(action=None, objection=f"a path has at most {LONGEST} bytes, and no `#`")
     known = _route(method, path)
-    masks = _masks(query, header_names)
-    if not (known.billable or OVERRIDES.isdisjoint(masks)):
-        known = _route("POST", path)
-    if known.objection or not (known.billable and masks):
+    oddity = masking_header(header_names, forms)
+    if known.charge is Charge.METERED or (known.billable and method not in READS):
+        spoilt = unlisted(query) or (oddity and oddity.objection)
+    else:
+        oddity = max(filter(None, (masking_parameter(query), oddity)), default=None)
+        spoilt = oddity and oddity.objection
+        if not known.billable and oddity and oddity.overrides:
+            known = _route("POST", path)
+    if known.objection or known.astray or not (known.billable and spoilt):
         return known
-    return msgspec.structs.replace(
-        known, objection=f"`{masks[0]}` could keep the call from being metered: leave it out"
-    )
-
-
-def charge_of(action: str) -> Charge:
-    """What calls of an action cost, by its name alone: `generateContent`, `files.list`."""
-    *collections, verb = action.split(".")
-    if not collections:
-        return MODEL_ACTIONS.get(action, Charge.UNKNOWN)
-    read = verb in READING_VERBS and (FREE_COLLECTIONS | COSTLY_COLLECTIONS).issuperset(collections)
-    free = read or (verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections))
-    return Charge.FREE if free else Charge.UNKNOWN
+    return msgspec.structs.replace(known, objection=spoilt)
 
 
 @lru_cache(maxsize=4096)
 def _route(method: str, path: bytes) -> Route:
-    plain = _plain(path)
+    plain = plain_path(path)
+    if plain is None:
+        return Route(action=None, objection="the path leads above its root")
     known = _match(method, plain)
-    if known.billable and plain.encode() != path:
-        return msgspec.structs.replace(
-            known, objection="the path must be spelt plainly: no percent-encoding, `//`, `.` or `..`"
-        )
-    return known
+    if not known.billable or known.objection or known.astray:
+        return known
+    objection = _misspelt(known, plain) or (UNPLAIN if plain.encode() != path else None)
+    return msgspec.structs.replace(known, objection=objection) if objection else known
 
 
-def _plain(path: bytes) -> str:
-    """The path as Google reads it: decoded until it holds still, without empty and dot segments."""
-    text = path.decode("latin-1")
-    while (decoded := unquote(text, errors="replace")) != text:
-        text = decoded
-    kept: list[str] = []
-    for segment in text.replace("\\", "/").split("/"):
-        if segment == "..":
-            kept = kept[:-1]
-        elif segment not in ("", "."):
-            kept.append(segment)
-    return "/" + "/".join(kept)
+def _misspelt(known: Route, plain: str) -> str | None:
+    """Why the path of a costly route, or of one that no table knows, is not one of Google's own."""
+    if known.charge is Charge.UNKNOWN and not LIVE.fullmatch(plain[1:]) and (taken := NAMES.taken_for(plain)):
+        return f"{shown(taken[0], 40)} could be taken for `{taken[1]}`: write the path as Google does"
+    if not CLEAN.fullmatch(plain) or (known.action is None and not plain.startswith(DISCOVERY)):
+        return "the path is no method of Google's: those have plain words, ids and a `:verb` at their end"
+    return None
 
 
 def _match(method: str, plain: str) -> Route:
     rest = plain[1:]
-    if rest.startswith("ws/"):
-        return Route(action=rest.rpartition(".")[2] or None, stream=True)
-    if rest.startswith(NOT_REST):
+    if live := LIVE.fullmatch(rest):
+        return Route(action=live[1], stream=True)
+    if NOT_REST.match(rest):
         return Route(
             action=None, objection="batch and gRPC paths are not relayed: call the REST method itself"
         )
+    if plain.startswith(DISCOVERY):
+        return Route(action=None)
     upload = next((prefix for prefix in UPLOADS if rest.startswith(prefix)), "")
     version, _, resource = rest.removeprefix(upload).removeprefix("download/").partition("/")
-    if not VERSION.match(version) or not resource:
-        return Route(action=None)
+    if not VERSION.fullmatch(version):
+        return _versionless(version)
+    if not resource or _is_lost(resource):
+        return Route(action=None, astray=True)
     if upload:
         return _upload(resource)
     if resource.startswith("openai/"):
@@ -178,14 +144,31 @@ def _match(method: str, plain: str) -> Route:
     return _model_action(resource) or _resource(method, resource)
 
 
+def _versionless(first: str) -> Route:
+    """A path that does not begin with a version, nor with what may stand before one."""
+    folded = fold(first)
+    if folded != first and (VERSION.fullmatch(folded) or folded in PREFIXES):
+        return Route(action=None, objection=f"{shown(first, 40)} could be taken for `{folded}`: write that")
+    return Route(action=None, astray=True)
+
+
+def _is_lost(resource: str) -> bool:
+    """Whether a base URL said too much (a second version or prefix) or too little (`openai/` is missing)."""
+    first = resource.partition("/")[0]
+    return bool(VERSION.fullmatch(first)) or first in PREFIXES or resource in OPENAI_ONLY
+
+
 def _model_action(resource: str) -> Route | None:
     name, colon, action = resource.partition(":")
     collection, _, model = name.partition("/")
-    if not (colon and model and collection in ("models", "tunedModels", "dynamic")) or "/" in model + action:
+    known = action in MODEL_ACTIONS or action in COSTLY_NAMES
+    if not (colon and model and collection in ("models", "tunedModels", "dynamic")):
+        return None
+    if "/" in action or ("/" in model and not known):  # `models/a/b:cancel` is of a resource of a model
         return None
     return Route(
-        action=action,
-        model=model if collection == "models" else name,
+        action=_ledger_name(action),
+        model=model.removeprefix("models/") if collection == "models" else name,
         charge=MODEL_ACTIONS.get(action, Charge.UNKNOWN),
         stream=action.startswith("stream"),
     )
@@ -195,49 +178,51 @@ def _upload(resource: str) -> Route:
     if resource == "files":
         return Route(action="files.upload", charge=Charge.FREE)
     name, _, verb = resource.partition(":")
-    return Route(action=f"{name.partition('/')[0]}.{verb or 'upload'}")
+    return Route(action=_ledger_name(name.partition("/")[0], verb or "upload"))
 
 
 def _openai(method: str, resource: str) -> Route:
     """OpenAI-style routes: `chat/completions` is openai.chat.completions, a read of `models/1` is
     openai.models.get."""
+    first, _, rest = resource.partition("/")
+    if VERSION.fullmatch(first) or first == "openai":
+        return Route(action=None, astray=True)
     if method not in READS:
-        return Route(action="openai." + resource.replace("/", "."))
-    read = _resource(method, resource)
-    return Route(action=f"openai.{read.action}", model=read.model, charge=Charge.FREE)
+        known = resource.split("/") if resource in OPENAI_ACTIONS else [first]
+        return Route(action=_ledger_name("openai", *known))
+    # OpenAI's clients ask for a model by the id that the list shows: `models/models/m`.
+    read = _resource(
+        method, f"models/{rest.removeprefix('models/')}" if rest and first == "models" else resource
+    )
+    action = f"openai.{read.action}" if read.action else None
+    return Route(action=action, model=read.model, charge=Charge.FREE)
 
 
 def _resource(method: str, resource: str) -> Route:
-    """`files` is files.list or files.create, `files/1` files.get, `a/1/b/2:verb` a.b.verb, by AIP-130."""
+    """`files` is files.list or files.create, `files/1` files.get, `a/1/b/2:verb` a.b.verb, by AIP-130. A read
+    of `models/a/b` is one of a model whose id has a slash."""
     name, _, verb = resource.partition(":")
     segments = name.split("/")
+    if segments[0] == "models" and segments[2:3] != ["operations"] and method in READS and not verb:
+        segments = name.split("/", 1)
     collections = segments[::2]
     if not verb:
-        verb = _verb(method, one=len(segments) % 2 == 0)
+        verb = _verb(method, segments)
     model = segments[1] if collections[0] == "models" and len(segments) > 1 else None
-    action = f"{'.'.join(collections)}.{verb}"
-    return Route(action=action, model=model, charge=charge_of(action))
+    action = _ledger_name(*collections, verb)
+    return Route(action=action, model=model, charge=charge_of(action) if action else Charge.UNKNOWN)
 
 
-def _verb(method: str, *, one: bool) -> str:
+def _verb(method: str, segments: list[str]) -> str:
+    one = len(segments) % 2 == 0
     if method == "POST":
-        return "create"
+        # Google has no POST to a model without a verb: what it would cost is not known.
+        return "post" if segments[0] in ("models", "tunedModels") and len(segments) == 2 else "create"
     if method in ("GET", "HEAD") and not one:
         return "list"
     return METHOD_VERBS.get(method, method.lower())
 
 
-def _masks(query: bytes, header_names: frozenset[bytes]) -> list[str]:
-    """What of the request could take the usage out of an answer, or stand for another method."""
-    parameters = [] if query in (b"", b"alt=sse") else list(_masking_parameters(query))
-    return parameters + sorted(name.decode() for name in header_names & MASKING_HEADERS)
-
-
-def _masking_parameters(query: bytes) -> Iterator[str]:
-    for pair in query.decode("latin-1").split("&"):
-        name, _, value = pair.partition("=")
-        name, value = unquote_plus(name).lower(), unquote_plus(value).lower()
-        if name in MASKING_PARAMETERS:
-            yield name
-        elif name in ("alt", "$alt") and value.replace(" ", "") not in METERED_ALTS:
-            yield f"{name}={value}"
+def _ledger_name(*parts: str) -> str | None:
+    """Names as one action; None where one of them is a client's invention, which no column is to hold."""
+    return ".".join(parts) if all(map(NAME.fullmatch, parts)) else None

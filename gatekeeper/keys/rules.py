@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import msgspec
 
+from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.money import usd
-from gatekeeper.gemini.route import Charge
 from gatekeeper.keys.budget import SECOND, standing
 from gatekeeper.keys.record import KeyState
 from gatekeeper.times import iso

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.estimate import estimate
 from gatekeeper.gemini.price import NO_CHARGES, Catalogue, quote
-from gatekeeper.gemini.route import Charge, Route
+from gatekeeper.gemini.route import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.proxy.endings import Ending

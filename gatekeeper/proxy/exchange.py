@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import trio
 import uuid_utils
 
+from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_event, error_headers
 from gatekeeper.gemini.meter import NOTHING, Meter
 from gatekeeper.gemini.price import unpriced
-from gatekeeper.gemini.route import Charge, Route, route
+from gatekeeper.gemini.route import Route, route
 from gatekeeper.keys.rules import Ask, admit
 from gatekeeper.ledger.entry import Call
 from gatekeeper.proxy.account import account, charge_in_advance
 from gatekeeper.proxy.credentials import take
+from gatekeeper.proxy.directions import directions
 from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused, refused
 from gatekeeper.proxy.headers import end_user, tags, trace_id, value_of
@@ -29,9 +31,9 @@ if TYPE_CHECKING:
     from gatekeeper.keys.record import KeyState
     from gatekeeper.proxy.door import Proxy
 
-PREFIX = len(b"/gemini")
+PREFIX = b"/gemini"
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head; Google takes less
-NOT_RELAYED = ("TRACE", "CONNECT")  # one repeats the request's headers, the other opens a tunnel
+FORMS = (b"content-type", b"accept")
 FAREWELL = 5.0  # seconds that the last words to a client may take
 
 
@@ -42,9 +44,10 @@ class Exchange:
         self.proxy = proxy
         self.downstream = Downstream(scope, receive, send)
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.path: bytes = scope["raw_path"][PREFIX:]
         self.target_bytes = len(scope["raw_path"]) + len(scope["query_string"])
         self.malformed: Malformed | None = scope.get("state", {}).get("malformed")
+        self.scheme: str = scope["scheme"]
+        self.path = path_of(scope)
         self.credential = take(self.headers, scope["query_string"])
         self.call = Call(
             id=str(uuid_utils.uuid7()),
@@ -91,7 +94,8 @@ class Exchange:
             raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
         call = self.call
         names = frozenset(name for name, _ in self.headers)
-        self.route = route(call.method, self.path, self.credential.query, names)
+        forms = b" ".join(value for name, value in self.headers if name in FORMS)
+        self.route = route(call.method, self.path, self.credential.query, names, forms)
         call.action, call.model, call.stream = self.route.action, self.route.model, self.route.stream
         call.tags, call.user_id = tags(self.headers), end_user(self.headers)
         agent = value_of(self.headers, b"user-agent")
@@ -112,8 +116,8 @@ class Exchange:
         """Everything that can be said no to before a byte goes upstream."""
         if closed := self.proxy.closed():
             raise Refused(closed)
-        if self.call.method in NOT_RELAYED:
-            raise Refused(Refusal(Reason.BAD_REQUEST, f"{self.call.method} is not relayed."))
+        if self.route.astray:
+            raise Refused(directions(PREFIX + self.path, self.scheme, self.headers))
         if self.route.objection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
         refusal = self.key and admit(self.key, self.ask(), self.call.started_at)
@@ -210,3 +214,9 @@ class Exchange:
             return
         self.ending = self.ending or ending
         self.scope.cancel()
+
+
+def path_of(scope: Scope) -> bytes:
+    """The path after `/gemini`, with one slash before it: a base URL that ends in one makes it two."""
+    path: bytes = scope["raw_path"][len(PREFIX) :]
+    return b"/" + path.lstrip(b"/") if path.startswith(b"//") else path

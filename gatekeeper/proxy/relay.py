@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.meter import NOTHING, meter_for
-from gatekeeper.gemini.route import Charge
 from gatekeeper.proxy.connection import Connection, Died, Head
 from gatekeeper.proxy.endings import (
     Broken,

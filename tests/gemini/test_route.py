@@ -26,6 +26,8 @@ METHODS = {
         POST /v1beta/dynamic/d:generateContent                     generateContent dynamic/d
         POST /v1beta/dynamic/d:streamGenerateContent               streamGenerateContent dynamic/d
         POST /v9omega2/models/m:generateContent                    generateContent m
+        POST /v1beta/models/a/b:generateContent                    generateContent a/b
+        POST /v1beta/models/models/m:generateContent               generateContent m
     """,
     Charge.FREE: """
         POST /v1beta/models/m:countTokens                          countTokens m
@@ -91,6 +93,9 @@ METHODS = {
         GET /v1beta/agents/a                                       agents.get
         POST /v1beta/agents                                        agents.create
         POST /v1beta/environments                                  environments.create
+        GET /v1beta/environments/e/files                           environments.files.list
+        GET /v1beta/environments/e/files/a/b/c                     environments.files.get
+        GET /v1beta/voices/v                                       voices.get
         GET /v1beta/interactions/i                                 interactions.get
         DELETE /v1beta/interactions/i                              interactions.delete
         GET /v1beta/triggers                                       triggers.list
@@ -101,6 +106,9 @@ METHODS = {
         OPTIONS /v1beta/files                                      files.options
         GET /v1beta/openai/models                                  openai.models.list
         GET /v1beta/openai/models/m                                openai.models.get m
+        GET /v1beta/openai/models/models/m                         openai.models.get m
+        GET /v1beta/openai/models/a/b                              openai.models.get a/b
+        GET /v1beta/models/a/b                                     models.get a/b
         GET /v1beta/openai/batches/b                               openai.batches.get
         GET /v1beta/openai/videos/v                                openai.videos.get
     """,
@@ -124,6 +132,10 @@ METHODS = {
         POST /upload/v1beta/novelties                              novelties.upload
         POST /v1beta/interactions                                  interactions.create
         POST /v1beta/interactions/i/cancel                         interactions.cancel
+        POST /v1beta/interactions/i/auth_tokens                    interactions.auth_tokens.create
+        POST /v1beta/decisions                                     decisions.create
+        POST /v1beta/voices                                        voices.create
+        POST /upload/v1beta/environments/e/files/a/b               environments.upload
         POST /v1beta/triggers                                      triggers.create
         POST /v1beta/triggers/t/executions                         triggers.executions.create
         POST /v1beta/openai/chat/completions                       openai.chat.completions
@@ -131,8 +143,9 @@ METHODS = {
         POST /v1beta/openai/images/generations                     openai.images.generations
         POST /v1beta/openai/videos                                 openai.videos
         POST /v1beta/openai/batches                                openai.batches
+        POST /v1beta/openai/batches/b/cancel                       openai.batches
+        POST /v1beta/openai/responses                              openai.responses
         GET /v1beta/novelties                                      novelties.list
-        BREW /v1beta/files                                         files.brew
         GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent BidiGenerateContent
         GET /ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateMusic BidiGenerateMusic
     """,
@@ -171,7 +184,7 @@ def test_a_path_that_no_table_knows_has_no_action_and_is_not_free(path: str) -> 
         "/v1beta/models/m:",
         "/v1beta/models/:generateContent",
         "/v1beta/models:generateContent",
-        "/v1beta/models/a/b:generateContent",
+        "/v1beta/models/a/b:cancel",
         "/v1beta/models/m:generateContent:countTokens",
         "/v1beta/models/m:countTokens;x=1",
         "/v1beta/models/m:countTokens:generateContent",
@@ -225,7 +238,7 @@ def respelt(draw: st.DrawFn, calls: list[tuple[str, str]]) -> tuple[str, str, st
     for place in draw(st.sets(st.integers(1, len(path) - 1), max_size=12)):
         choice = SLASHES if path[place] == "/" else percent(path[place])
         pieces[place] = draw(st.sampled_from(choice))
-    pieces[0] += draw(st.sampled_from(["", "/", "../", "./", "%2e%2e/"]))
+    pieces[0] += draw(st.sampled_from(["", "/", "x/../", "./", "x/%2e%2e/"]))
     return method, path, "".join(pieces) + draw(st.sampled_from(ENDS))
 
 
@@ -304,8 +317,18 @@ GENERATE = b"/v1beta/models/m:generateContent"
         ("$fields=candidates", "`$fields`"),
         ("%24fields=candidates", "`$fields`"),
         ("%66ields=candidates", "`fields`"),
-        ("alt=sse&FIELDS=candidates", "`fields`"),
-        ("a=1&b&=&fields", "`fields`"),
+        ("alt=sse&FIELDS=candidates", "`FIELDS`"),
+        ("prettyPrint&quotaUser=&&fields", "`fields`"),
+        ("afields=x", "`afields`"),
+        ("fields.x=y", "`fields.x`"),
+        ("=", "``"),
+        ("x=fields=a", "`x`"),
+        ("%ff=%ff&%", "`\N{REPLACEMENT CHARACTER}`"),
+        ("ALT=SSE", "`ALT`"),
+        ("alt=SSE", "`alt=SSE`"),
+        ("prettyPrint=true;fields=x", "`prettyPrint=true;fields=x`"),
+        ("quotaUser=u%26fields=x", "`quotaUser`"),
+        ("sk-a-secret-in-the-wrong-place", "`sk-a-se…`"),
         ("callback=f", "`callback`"),
         ("$callback=f", "`$callback`"),
         ("alt=proto", "`alt=proto`"),
@@ -315,8 +338,8 @@ GENERATE = b"/v1beta/models/m:generateContent"
         ("alt=sse&alt=proto", "`alt=proto`"),
         ("alt=json;enum-encoding=proto", "`alt=json;enum-encoding=proto`"),
         ("$ct=application/x-protobuf", "`$ct`"),
-        ("$httpMethod=GET", "`$httpmethod`"),
-        ("$httpHeaders=X-Goog-FieldMask:candidates", "`$httpheaders`"),
+        ("$httpMethod=GET", "`$httpMethod`"),
+        ("$httpHeaders=X-Goog-FieldMask:candidates", "`$httpHeaders`"),
     ],
 )
 def test_a_parameter_that_hides_the_usage_is_objected_to(query: str, named: str) -> None:
@@ -331,14 +354,11 @@ def test_a_parameter_that_hides_the_usage_is_objected_to(query: str, named: str)
         "alt=sse",
         "alt=json",
         "alt=",
-        "ALT=SSE",
         "$alt=json;enum-encoding=int",
         "%24alt=json%3Benum-encoding%3Dint",
         "$alt=json;+enum-encoding=int",
         "prettyPrint=false&quotaUser=u",
-        "afields=x&fields.x=y",
-        "x=fields=a",
-        "%ff=%ff&%",
+        "&quotaUser=a%20b%2Bc@example.com&&%24.xgafv=2&userIp=::1&quotaUser=QQ==&",
     ],
 )
 def test_other_parameters_pass(query: str) -> None:
@@ -367,3 +387,52 @@ def test_a_free_read_that_says_it_is_another_method_is_judged_as_that(
 
 def test_the_path_is_objected_to_before_the_query() -> None:
     assert "spelt plainly" in (route("POST", b"/" + GENERATE, b"fields=x").objection or "")
+
+
+@pytest.mark.parametrize(
+    ("query", "passes"),
+    [
+        (b"pageSize=2&filter=x", True),
+        (b"alt=json", True),
+        (b"alt=media", False),
+        (b"$Fields%2520[]=x", False),
+        (b"x;callback=f", False),
+        (b"pageToken=" + b"%25" * 2 + b"41", True),
+        (b"pageToken=%" + b"25" * 9 + b"41", False),
+    ],
+)
+def test_a_read_that_no_table_knows_may_have_any_parameter_but_those_that_hide(
+    query: bytes, passes: bool
+) -> None:
+    assert (route("GET", b"/v1beta/novelties", query).objection is None) == passes
+    assert route("GET", b"/v1beta/files", query).objection is None
+
+
+@pytest.mark.parametrize("form", [b"application/x-protobuf", b"*/* application/GRPC"])
+def test_a_costly_call_is_not_made_in_a_form_that_nobody_reads(form: bytes) -> None:
+    assert "JSON" in (route("POST", GENERATE, b"", frozenset(), form).objection or "")
+    assert route("POST", b"/v1beta/files", b"", frozenset(), form).objection is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1beta",
+        "/models/m:generateContent",
+        "/v1beta/v1/models",
+        "/v1/chat/completions",
+        "/gemini/v1beta/models",
+        "/v1beta/openai/v1/models",
+        "/v1beta/openai/openai/models",
+        "/x/v1beta/models",
+    ],
+)
+def test_a_path_that_is_none_of_googles_is_astray(path: str) -> None:
+    assert route("POST", path.encode(), b"fields=x") == Route(action=None, astray=True)
+    assert not route("POST", b"/v1beta/novelties", b"").astray
+
+
+def test_a_path_that_leads_above_its_root_and_a_strange_method_are_refused_even_where_free() -> None:
+    assert route("GET", b"/v1beta/../../files", b"").objection == "the path leads above its root"
+    assert "it has DELETE, GET" in (route("BREW", b"/v1beta/files", b"").objection or "")

@@ -15,7 +15,7 @@ STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
 @pytest.mark.parametrize(
     ("path", "query"),
     [
-        (GENERATE, "alt=json&x=%31+%2B"),
+        (GENERATE, "alt=json&quotaUser=%31+%2B"),
         ("/v1beta/files/a%20b", ""),
         ("/v1/models", "pageSize=2&pageToken=a%3D%3D"),
         ("/v1alpha//files", "&&a&b="),
@@ -60,13 +60,13 @@ async def test_a_chunked_body_goes_up_chunk_by_chunk(gateway: Running, google: S
 async def test_only_the_gateways_own_key_goes_up(gateway: Running, google: StandIn) -> None:
     await exchange(
         gateway.url,
-        f"POST /gemini{GENERATE}?a=1&key=query-secret&b=2",
+        f"POST /gemini{GENERATE}?quotaUser=1&key=query-secret&userIp=2",
         body=b"{}",
         headers=["x-goog-api-key: header-secret", "Authorization: Bearer bearer-secret", "Cookie: c=d"],
     )
     asked = google.asked[-1]
     assert asked.header("x-goog-api-key") == [GOOGLE_KEY]
-    assert asked.target.endswith(b"?a=1&b=2")
+    assert asked.target.endswith(b"?quotaUser=1&userIp=2")
     everything = repr((asked.target, asked.headers))
     assert not any(
         secret in everything for secret in ("query-secret", "header-secret", "bearer-secret", "c=d")
