@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 import uuid_utils
 
+from gatekeeper.browser import foreign
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_event, error_headers
 from gatekeeper.gemini.meter import NOTHING, Meter
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PREFIX = b"/gemini"
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head; Google takes less
+FROM_A_BROWSER = (b"host", b"origin", b"sec-fetch-site")
 FORMS = (b"content-type", b"accept")
 FAREWELL = 5.0  # seconds that the last words to a client may take
 
@@ -116,6 +118,8 @@ class Exchange:
         """Everything that can be said no to before a byte goes upstream."""
         if closed := self.proxy.closed():
             raise Refused(closed)
+        if self.proxy.settings.open_mode and (why := self.foreign()):
+            raise Refused(Refusal(Reason.POLICY, f"{why}."))
         if self.route.astray:
             raise Refused(directions(PREFIX + self.path, self.scheme, self.headers))
         if self.route.objection:
@@ -134,6 +138,11 @@ class Exchange:
                 action=route.action,
             )
         return Ask(route.action, route.model, self.call.path, route.charge, reason)
+
+    def foreign(self) -> str | None:
+        """Why the request may be a web page's, where nobody is asked for a key."""
+        said = {name: value.decode("latin-1") for name, value in self.headers if name in FROM_A_BROWSER}
+        return foreign(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
 
     def begin(self) -> None:
         """The first line in the journal, before the first byte upstream."""

@@ -38,7 +38,7 @@ def reset(client: trio.SocketStream) -> None:
 
 
 def head(line: str, headers: list[str]) -> bytes:
-    return "\r\n".join([f"{line} HTTP/1.1", "Host: gateway", *headers, "", ""]).encode()
+    return "\r\n".join([f"{line} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 async def exchange(
