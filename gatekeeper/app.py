@@ -6,7 +6,11 @@ takes longer than a minute: reasons to decide before it is entered.
 
 from __future__ import annotations
 
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+import re
+from typing import cast
+from urllib.parse import unquote
+
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWScope
 from quart import Response
 from quart_trio import QuartTrio
 
@@ -16,8 +20,10 @@ from gatekeeper.admin.connection import Connection
 from gatekeeper.admin.documents import LARGEST_BODY
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
+from gatekeeper.proxy.directions import belongs_to_gemini, direct
 
 PROXIED = b"/gemini/"
+ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
 NOUNS = (status, keys, calls, spend, litellm, models, audit, sql)
 
 
@@ -39,14 +45,36 @@ class Gatekeeper(QuartTrio):
             self.register_blueprint(noun.blueprint)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] != "lifespan" and scope["raw_path"].startswith(PROXIED):
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        scope = in_origin_form(scope)
+        if scope["raw_path"].startswith(PROXIED):
             await self.gateway.proxy(scope, receive, send)
         elif scope["type"] == "http" and (malformed := scope["state"].get("malformed")):
             await refuse_malformed(malformed, send)
         elif scope["type"] == "websocket":  # nothing else here speaks it
             await send({"type": "websocket.close", "code": 1008, "reason": None})
+        elif belongs_to_gemini(scope["raw_path"]):
+            await direct(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def in_origin_form(scope: WWWScope) -> WWWScope:
+    """A request for `http://host/path`, which only proxies are asked for but every server must take, as one
+    for `/path` at that host (RFC 9112 §3.2.2)."""
+    absolute = ABSOLUTE.fullmatch(scope["raw_path"])
+    if absolute is None:
+        return scope
+    path = absolute[2] or b"/"
+    others = [field for field in scope["headers"] if field[0] != b"host"]
+    changed = {
+        "raw_path": path,
+        "path": unquote(path.decode("latin-1")),
+        "headers": [(b"host", absolute[1]), *others],
+    }
+    return cast("WWWScope", {**scope, **changed})
 
 
 async def forbid_storing(response: Response) -> Response:
