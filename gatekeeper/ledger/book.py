@@ -61,7 +61,7 @@ class Ledger:
         self.desk.wake()
 
     def closed(self) -> Refusal | None:
-        """Why no call can be taken on, if the disk has been refusing for too long."""
+        """Why no call can be taken on, if the disk has no room for its row."""
         if not self.journal.full:
             return None
         return Refusal(

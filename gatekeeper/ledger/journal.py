@@ -11,13 +11,15 @@ What makes each call one row, once:
 - No process appends to a segment of an earlier one, so a torn tail harms nothing.
 - Segments are discarded oldest first, without holes, for an end may be forgotten only after its begin. So
   one call that runs for hours keeps every segment since its begin.
-- While the disk refuses, lines wait in memory in their order; `begin` and `end` never raise.
+- Room for thousands of lines is allocated ahead. Once it cannot be renewed, the journal is `full`: what
+  is left of it is for the ends of the calls that are open, and refused calls wait in memory.
+- While the disk refuses even so, lines wait in memory in their order; `begin` and `end` never raise.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -33,6 +35,9 @@ from gatekeeper.ledger.segments import (
     segment_path,
 )
 
+AHEAD = 4 << 20  # bytes of room on the disk that there should always be
+RESERVE = 1 << 20  # bytes of it that no new call is to take
+END = 2048  # bytes, more than most ends have, that each open call has there as well
 READ = 4 << 20  # bytes of memory that the calls of one reading take, or one call more
 
 
@@ -53,6 +58,10 @@ class Journal:
         self._retired: list[Segment] = []
         self._backlog: deque[bytes] = deque()
         self._backlog_size = 0  # bytes
+        self._refused: deque[bytes] = deque()  # ends without a begin, which wait for room
+        self._refused_size = 0  # bytes
+        self.lost_refusals = 0
+        """How many refused calls have no row, because a full disk left too many of them waiting."""
         self._open: dict[str, int] = {}  # no begin of the call lies in a segment before this one
         self._damaged: set[Position] = set()
         # The event loop waits on `_writing`, so it is held for one write at most. `_syncing` is held across
@@ -63,6 +72,8 @@ class Journal:
         """Every line before it will survive a loss of power."""
         self.fault: OSError | None = None
         """The present trouble with the disk, for readiness; None again once everything is durable."""
+        self._scarce = False  # whether room could not be had
+        self._try(self._reserve)
 
     @property
     def inherited(self) -> bool:
@@ -75,8 +86,10 @@ class Journal:
 
     @property
     def full(self) -> bool:
-        """Whether too many lines wait in memory: refuse new calls. Ends are kept all the same."""
-        return self._backlog_size >= self._backlog_limit
+        """Whether new calls are to be refused, for want of room. Ends of open calls are kept all the same."""
+        room = self._segment.room
+        spent = self._scarce and room is not None and room < RESERVE + END * len(self._open)
+        return spent or self._backlog_size >= self._backlog_limit
 
     @property
     def written(self) -> Position:
@@ -99,9 +112,20 @@ class Journal:
         """The position after the end, None while it waits for the disk. To be called once for a call."""
         line = frame(Record(end=call))
         with self._writing:
-            self._open.pop(call.id, None)
+            begun = self._open.pop(call.id, None) is not None
+            if not begun and self.full:
+                self._put_off(line)
+                return None
             self._put(line)
             return None if self._backlog else self._segment.end
+
+    def _put_off(self, line: bytes) -> None:
+        """A refused call must not take the room of one that has been answered."""
+        if self._refused_size + len(line) > self._backlog_limit:
+            self.lost_refusals += 1
+            return
+        self._refused.append(line)
+        self._refused_size += len(line)
 
     def _put(self, line: bytes) -> None:
         if not self._backlog:
@@ -117,25 +141,29 @@ class Journal:
     def sync(self) -> None:
         """Makes durable what was written before; `fault` tells where that failed."""
         with self._syncing:
-            try:
-                self._flush()
-                if self._segment.size >= self._segment_bytes:
-                    self._advance()
-                self._harden()
-            except OSError as error:
-                self.fault = error
-            else:
+            done = [self._try(step) for step in (self._reserve, self._flush, self._follow, self._harden)]
+            if all(done):
                 self._all_well()
+
+    def _try(self, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except OSError as error:
+            self.fault = error
+            return False
+        return True
+
+    def _reserve(self) -> None:
+        self._scarce = True
+        self._segment.reserve(AHEAD)
+        self._scarce = False
 
     def rotate(self) -> None:
         """Starts a new segment unless the present one has no calls yet; `fault` tells where that failed."""
         with self._syncing:
             if self._segment.empty:
                 return
-            try:
-                self._advance()
-            except OSError as error:
-                self.fault = error
+            self._try(self._advance)
 
     def _flush(self) -> None:
         if self._segment.torn:
@@ -144,9 +172,23 @@ class Journal:
             with self._writing:  # anew for each line, so that the event loop gets its turn
                 self._segment.append(self._backlog[0])
                 self._backlog_size -= len(self._backlog.popleft())
+        while self._refused and not self.full:
+            with self._writing:
+                self._segment.append(self._refused[0])
+                self._refused_size -= len(self._refused.popleft())
+
+    def _follow(self) -> None:
+        if self._segment.size >= self._segment_bytes:
+            self._advance()
 
     def _advance(self) -> None:
         fresh = Segment(self._folder, self._segment.number + 1)
+        try:
+            fresh.reserve(AHEAD)
+        except OSError:
+            if not self._segment.torn:  # the old one has more room than this
+                fresh.close()
+                raise
         with self._writing:
             self._retired.append(self._segment)
             self._segment = fresh
@@ -211,7 +253,8 @@ class Journal:
                 self._replay(after, record, open_calls)
         for call in open_calls.values():
             call.outcome = Outcome.INTERRUPTED
-            self.end(call)
+            with self._writing:
+                self._put(frame(Record(end=call)))
         return list(open_calls.values())
 
     def _replay(self, after: Position, record: Record | None, open_calls: dict[str, Call]) -> None:
@@ -230,10 +273,11 @@ class Journal:
         passed = min((self._known(mark).segment for mark in watermarks), default=0)
         with self._writing:
             keep = min(passed, self._segment.number, *self._open.values())
+            goal = self._segment.end
         # An end takes its call out of `_open` before it is durable; a loss of power that took the end
         # would find the begin deleted, and the call would be gone.
         self.sync()
-        if self.fault is None:
+        if not self._backlog and self.durable >= goal:
             for number in self._before(keep):
                 discard_segment(self._folder, number)
 

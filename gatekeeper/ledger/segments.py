@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from gatekeeper.ledger.entry import Position
 from gatekeeper.ledger.framing import VERSION, Record, frame, unframe
+from gatekeeper.ledger.room import allocate
 
 SUFFIX = ".ndjson"
 
@@ -47,6 +49,8 @@ class Segment:
         self.fd = os.open(segment_path(folder, number), flags, 0o600)
         self.number = number
         self.size = 0
+        self.allocated: int | None = 0
+        """Bytes of the file for which there is room on the disk; None where that cannot be had or known."""
         self.torn = False
         try:
             self.append(frame(Record(v=VERSION, segment=number)))
@@ -63,6 +67,20 @@ class Segment:
     @property
     def empty(self) -> bool:
         return self.size == self.header_size
+
+    @property
+    def room(self) -> int | None:
+        """How many bytes can still be written, however full the disk; None where nobody knows."""
+        return None if self.allocated is None else self.allocated - self.size
+
+    def reserve(self, ahead: int) -> None:
+        """Makes room for so many bytes, and a quarter more, so that it need not be done often.
+
+        Raises OSError where the disk is full.
+        """
+        if self.room is not None and self.room < ahead:
+            start, length = self.size, ahead * 5 // 4
+            self.allocated = start + length if allocate(self.fd, start, length) else None
 
     def append(self, line: bytes) -> None:
         """Writes the whole line or, raising OSError, nothing of it.
@@ -83,12 +101,18 @@ class Segment:
             os.ftruncate(self.fd, self.size)
         except OSError:
             self.torn = True
+        if self.allocated is not None:
+            self.allocated = self.size  # it took back all room beyond, too
 
     def harden(self) -> None:
         """Makes durable what has been written. Raises OSError."""
         os.fdatasync(self.fd)
 
     def close(self) -> None:
+        """Gives back the room that was not needed."""
+        if self.allocated:
+            with suppress(OSError):
+                os.ftruncate(self.fd, self.size)
         os.close(self.fd)
 
 

@@ -1,0 +1,113 @@
+"""A journal on a disk that is full: what is open can be ended, what is new is refused, nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from rig.disk import fill, small_disk
+
+from gatekeeper.ledger.entry import Call, Outcome, Position
+from gatekeeper.ledger.journal import AHEAD, Journal
+from gatekeeper.ledger.segments import records, segment_numbers
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 16) as disk:
+        yield disk
+
+
+def a_call(name: str, outcome: Outcome | None = None) -> Call:
+    return Call(id=name, started_at=1, method="POST", path="/" * 1000, outcome=outcome)
+
+
+def on_disk(folder: Path) -> list[str]:
+    """The ids of the ended calls that a killed process would leave behind."""
+    journal = folder / "journal"
+    found = [record for number in segment_numbers(journal) for _, record in records(journal, number)]
+    return [record.end.id for record in found if record and record.end]
+
+
+def test_open_calls_are_ended_on_a_full_disk_and_refused_ones_wait(disk: Path) -> None:
+    with closing(Journal(disk)) as journal:
+        filler = fill(disk)
+        journal.sync()
+        begun: list[str] = []
+        while not journal.full:
+            journal.begin(a_call(f"open-{len(begun)}"))
+            begun.append(f"open-{len(begun)}")
+            if len(begun) % 100 == 0:
+                journal.sync()
+        assert len(begun) > 1000
+        assert journal.fault, "readiness tells"
+        refused = [f"refused-{number}" for number in range(3000)]
+        for name in refused:
+            assert journal.end(a_call(name, Outcome.REFUSED)) is None
+        written = [journal.end(a_call(name, Outcome.OK)) for name in begun]
+        assert None not in written
+        assert on_disk(disk) == begun
+        journal.sync()
+        assert journal.full
+        assert journal.durable >= (written[-1] or Position(0, 0))
+        filler.unlink()
+        journal.sync()
+        assert (journal.fault, journal.full) == (None, False)
+        assert on_disk(disk) == begun + refused
+    with closing(Journal(disk)) as journal:
+        assert journal.recover() == []
+
+
+def test_more_refused_calls_than_memory_is_for_them_are_counted(disk: Path) -> None:
+    with closing(Journal(disk, backlog_bytes=5000)) as journal:
+        filler = fill(disk)
+        journal.sync()
+        while not journal.full:
+            journal.begin(a_call("open"))
+            journal.sync()
+        for number in range(10):
+            journal.end(a_call(f"refused-{number}", Outcome.REFUSED))
+        assert journal.lost_refusals == 6
+        filler.unlink()
+        journal.sync()
+        assert on_disk(disk) == [f"refused-{number}" for number in range(4)]
+
+
+def test_a_start_on_a_full_disk_takes_no_calls_until_there_is_room(disk: Path) -> None:
+    filler = fill(disk, leave=1 << 20)
+    with closing(Journal(disk)) as journal:
+        assert journal.full
+        assert journal.fault
+        filler.unlink()
+        journal.sync()
+        assert (journal.full, journal.fault) == (False, None)
+
+
+def test_a_segment_is_kept_while_there_is_no_room_for_the_next(disk: Path) -> None:
+    with closing(Journal(disk, segment_bytes=1000)) as journal:
+        filler = fill(disk)
+        for number in range(3):
+            journal.begin(a_call(f"{number}"))
+            journal.end(a_call(f"{number}", Outcome.OK))
+            journal.sync()
+        assert journal.written.segment == 1
+        assert on_disk(disk) == ["0", "1", "2"]
+        assert journal.durable == journal.written
+        filler.unlink()
+        journal.sync()
+        assert journal.written.segment == 2
+
+
+def test_room_that_was_not_needed_is_given_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    (segment,) = (tmp_path / "journal").iterdir()
+    room = segment.stat().st_blocks * 512
+    journal.end(a_call("1", Outcome.OK))
+    size = segment.stat().st_size
+    journal.close()
+    if room > size:  # otherwise this file system cannot allocate ahead
+        assert size < AHEAD <= room
+        assert segment.stat().st_blocks * 512 < 100_000
+    assert segment.stat().st_size == size

@@ -1,0 +1,43 @@
+"""A small disk of its own that a test may fill: a file system in memory, which only root can mount."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+BLOCK = 1 << 16
+
+
+@contextmanager
+def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """An empty disk of that size at `folder`. Skips the test where none can be had."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "none", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs `mount`")
+    if done.returncode:
+        pytest.skip(f"needs to mount a small disk: {done.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path, leave: int = 0) -> Path:
+    """Fills it, but for so many bytes, with a file that it returns: deleting that empties the disk again."""
+    filler, spare = disk / "filler", disk / "spare"
+    spare.write_bytes(bytes(leave))
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\1" * BLOCK)
+        except OSError:
+            pass
+    spare.unlink()
+    return filler
