@@ -84,3 +84,10 @@ def faults() -> Iterator[str]:
 def troubles() -> Iterator[str]:
     if gateway().ledger.desk.fault:
         yield "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"
+    ledger = gateway().ledger
+    if ledger.behind:
+        yield f"what reads the journal is behind (see the log): {', '.join(ledger.behind)}"
+    if lines := ledger.journal.damaged_lines:
+        yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
+    if lost := ledger.journal.lost_refusals:
+        yield f"{lost} refused call{'s' * (lost > 1)} came while the disk was full, and have no row"

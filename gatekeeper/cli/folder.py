@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gatekeeper.cli.checks import Finding
+from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
 from gatekeeper.obstacles import other_kind
 from gatekeeper.settings import Settings
 from tui import format  # noqa: A004 - the room's word for it
 
 LITTLE_SPACE = 10**9  # bytes
+LOOKED_AT = 10  # segments of the journal, the last ones; there are rarely more
 LOCK, ANALYTICS = "gatekeeper.lock", "gatekeeper.duckdb"
 LOCKS = Path("/proc/locks")  # Linux only: elsewhere nobody is known to hold anything
 
@@ -34,6 +36,8 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     yield space(place)
     if place == data:
         yield from users(data, runs_here)
+        if not is_locked(data / LOCK):  # of its own a running gateway tells in /readyz
+            yield from journal(data / "journal")
 
 
 def check_kind(settings: Settings) -> Iterator[Finding]:
@@ -62,6 +66,23 @@ def users(data: Path, runs_here: bool) -> Iterator[Finding]:
             "in use",
             f"a program{processes(others)} has {ANALYTICS} open: calls wait in the journal meanwhile",
             "end that program when it has what it wants",
+        )
+
+
+def journal(folder: Path) -> Iterator[Finding]:
+    """Lines of the journal that nobody can read any more; nothing where all is well."""
+    try:
+        numbers = segment_numbers(folder)[-LOOKED_AT:]
+        damaged = [number for number in numbers for _, record in records(folder, number) if record is None]
+    except (OSError, NewerJournalError) as problem:
+        yield Finding("journal", str(problem), "look at that file; what is in it is not in the books yet")
+        return
+    if damaged:
+        files = ", ".join(f"{number:08}.ndjson" for number in sorted(set(damaged)))
+        yield Finding(
+            "journal",
+            f"{len(damaged)} damaged lines in {files}: the calls in them are lost",
+            "check the disk; a gateway skips such lines and reads on",
         )
 
 

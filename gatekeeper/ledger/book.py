@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from gatekeeper.gemini.errors import Reason, Refusal
+from gatekeeper.ledger.attempts import Attempts
 from gatekeeper.ledger.bounds import bound
 from gatekeeper.ledger.desk import Desk
 from gatekeeper.ledger.entry import Call, Position
@@ -43,7 +44,10 @@ class Ledger:
         self.desk = Desk(self.journal, folder, timezone)
         self.queries = Queries(self.desk, folder)
         self.consumers: list[Consumer] = []
+        self._feeding: dict[Consumer, Attempts] = {}
+        self._discarding = Attempts("discard")
         self._written = False
+        self._told = False  # of trouble with the journal
 
     # On the hot path
 
@@ -91,9 +95,12 @@ class Ledger:
         """Everything to the disk and into the file. After the last call, and once."""
         self.stop_answering()
         with trio.CancelScope(shield=True):
-            await self._guarded(self.feed)
+            await self._feed_each(at_once=True)
             await self.desk.close()
             await trio.to_thread.run_sync(self.journal.close)
+        self._tell(self.journal.fault)
+        if self.journal.waiting_lines:
+            log.error("journal_lines_lost_at_the_stop", lines=self.journal.waiting_lines)
 
     def stop_answering(self) -> None:
         """Ends what would otherwise go on for as long as it likes: live streams, and people's queries."""
@@ -105,43 +112,53 @@ class Ledger:
             await trio.sleep(SYNC)
             if self._written or self.journal.fault:
                 self._written = False
-                healthy = self.journal.fault is None
+                found = self.journal.fault  # on the hot path, perhaps
                 await trio.to_thread.run_sync(self.journal.sync)
-                self._tell(healthy)
+                self._tell(self.journal.fault or found)
+                self._tell(self.journal.fault)
 
-    def _tell(self, was_healthy: bool) -> None:
-        fault = self.journal.fault
-        if was_healthy and fault:
+    def _tell(self, fault: OSError | None) -> None:
+        """Once of each change."""
+        if fault and not self._told:
             log.error("journal_cannot_be_written", detail=str(fault))
-        elif fault is None and not was_healthy:
-            log.info("journal_well_again")
+        elif self._told and not fault:
+            log.info("journal_well_again", refused_calls_without_a_row=self.journal.lost_refusals)
+        self._told = fault is not None
 
     async def _consume(self) -> None:
         seen = -1
         while True:
             await trio.sleep(CONSUME)
-            if self.live.next_id != seen:
+            if self.live.next_id != seen or self.behind or self._discarding.failing:
                 seen = self.live.next_id
-                await self._guarded(self.feed)
-                await self._guarded(self._discard)
+                await self._feed_each()
+                await self._discarding.make(self._discard)
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception as problem:  # noqa: BLE001  a consumer in trouble must not stop the calls; it tries again
-            log.warning("ledger_consumer_trouble", problem=type(problem).__name__, detail=str(problem))
+    @property
+    def behind(self) -> list[str]:
+        """The consumers that could not take what they were offered, by name."""
+        return [type(consumer).__name__ for consumer, attempts in self._feeding.items() if attempts.failing]
+
+    async def _feed_each(self, *, at_once: bool = False) -> None:
+        """Each by itself: one that fails holds up no other."""
+        for consumer in self.consumers:
+            attempts = self._feeding.setdefault(consumer, Attempts(type(consumer).__name__))
+            await attempts.make(partial(self._feed, consumer), at_once=at_once)
 
     async def feed(self) -> None:
-        """Brings every consumer up to the journal's end."""
+        """Brings every consumer up to the journal's end. Raises what they raise."""
         for consumer in self.consumers:
-            goal = self.journal.written
-            while True:
-                before = consumer.watermark
-                batch, position = await trio.to_thread.run_sync(self.journal.read, before, BATCH)
-                if position != before:
-                    await consumer.take([call for _, call in batch], position)
-                if position == before or position >= goal:
-                    break
+            await self._feed(consumer)
+
+    async def _feed(self, consumer: Consumer) -> None:
+        goal = self.journal.written
+        while True:
+            before = consumer.watermark
+            batch, position = await trio.to_thread.run_sync(self.journal.read, before, BATCH)
+            if position != before:
+                await consumer.take([call for _, call in batch], position)
+            if position == before or position >= goal:
+                break
 
     async def _discard(self) -> None:
         if self.desk.watermark is not None:

@@ -92,6 +92,11 @@ class Journal:
         return spent or self._backlog_size >= self._backlog_limit
 
     @property
+    def waiting_lines(self) -> int:
+        """How many lines wait in memory, because there was no room for them."""
+        return len(self._backlog) + len(self._refused)
+
+    @property
     def written(self) -> Position:
         """Where the next line will be; every line before it can be read once it is durable."""
         with self._writing:

@@ -80,6 +80,15 @@ async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(adm
     assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
 
 
+async def test_damaged_lines_of_the_journal_are_a_warning(serve, tmp_path):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "00000001.ndjson").write_bytes(b"no line\nnor this\n")
+    async with serve() as admin:
+        await admin.get("/calls")
+        ready = await admin.get("/readyz")
+    assert ready["warnings"] == ["2 damaged lines of the journal had to be skipped"]
+
+
 async def test_more_calls_than_memory_keeps_while_the_file_is_lent_make_it_unready(admin, monkeypatch):
     monkeypatch.setattr(desk, "WAITING", 1000)
     await admin.ledger.desk.lend(60)

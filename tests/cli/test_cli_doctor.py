@@ -172,6 +172,15 @@ def test_an_analytics_file_that_another_program_has(doctor: Any, tmp_path: Path)
     assert "end that program" in findings(ended)["in use"]
 
 
+def test_damaged_lines_of_a_journal_that_no_gateway_reads(doctor: Any, tmp_path: Path) -> None:
+    (tmp_path / "data" / "journal").mkdir(parents=True)
+    (tmp_path / "data" / "journal" / "00000007.ndjson").write_bytes(b"no line\nnor this\ntorn")
+    ended = doctor("--json")
+    assert ended.status == 7
+    assert "check the disk" in findings(ended)["journal"]
+    assert "2 damaged lines in 00000007.ndjson" in ended.out
+
+
 def test_a_folder_of_the_other_kind(doctor: Any, tmp_path: Path) -> None:
     (tmp_path / "data" / "journal").mkdir(parents=True)
     (tmp_path / "data" / "gatekeeper.kind").write_text("sandbox\n")

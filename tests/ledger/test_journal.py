@@ -4,14 +4,13 @@ import fcntl
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from zlib import crc32
 
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from rig.disk import disk_ends_at
 
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.journal import Journal
@@ -67,17 +67,6 @@ def lines_on_disk(*paths: Path) -> list[dict]:
 
 def ids(calls: list[Call]) -> list[str]:
     return [call.id for call in calls]
-
-
-@contextmanager
-def disk_ends_at(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond `size`: the kernel shortens a write, then refuses the next."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # Lines

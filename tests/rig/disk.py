@@ -1,7 +1,8 @@
-"""A small disk of its own that a test may fill: a file system in memory, which only root can mount."""
+"""Disks that are full: a limit on the size of files, and a small disk of its own that a test may fill."""
 
 from __future__ import annotations
 
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,19 @@ BLOCK = 1 << 16
 
 
 @contextmanager
+def disk_ends_at(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond `size`: the kernel shortens a write, then refuses the next."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
 def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
-    """An empty disk of that size at `folder`. Skips the test where none can be had."""
+    """An empty disk of that size, in memory, at `folder`. Skips the test where none can be mounted."""
     folder.mkdir(exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "none", str(folder)]
     try:
