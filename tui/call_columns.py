@@ -6,17 +6,18 @@ call's times and tokens; at 160 also for whom, and how it ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from tui import format  # noqa: A004 - the room's word for it
-from tui.columns import Cell, Column
+from tui.columns import GAP, Cell, Column, cells, padded
 from tui.documents import Call
 from tui.states import Tone, call_state
 
 MEDIUM, WIDE = 120, 160
 RUNNING = "…"
 PLACES = 5
+SENTENCE = 30  # cells in which a sentence says more than the reason's name does
 
 ACTIONS = {
     "generateContent": "generate",
@@ -74,12 +75,38 @@ def action_cell(call: Call) -> Cell:
     return ACTIONS.get(action, action), Tone.FAINT
 
 
+def call_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Call) -> list[Cell]:
+    """A call's line. Of one that failed before it had used anything the sentence that says why takes the
+    place of tokens, cost and tags: it stands beside the status and the time."""
+    line = cells(columns, widths, call)
+    if (not call.reason and not call.error_message) or call.total_tokens is not None or call.cost_usd:
+        return line
+    first = columns.index(TOTAL) + 1
+    last = next((number for number, column in enumerate(columns) if column.title == "tags"), len(columns) - 1)
+    room = sum(widths[first : last + 1]) + GAP * (last - first)
+    gap = " " * GAP if last < len(columns) - 1 else ""
+    return [
+        *line[:first],
+        (padded(why(call, room), room, right=False) + gap, failed(call)),
+        *line[last + 1 :],
+    ]
+
+
+def why(call: Call, room: int) -> str:
+    """Why it failed: the sentence where there is room for one, else the reason's name."""
+    reason = (call.reason or "").removeprefix("GATEKEEPER_")
+    sentence = call.error_message or reason
+    return sentence if len(sentence) <= room or room >= SENTENCE or not reason else reason
+
+
+def failed(call: Call) -> Tone:
+    return Tone.LIMIT if call.outcome == "refused" else Tone.ERROR
+
+
 def tags_cell(call: Call) -> Cell:
     """Why a call failed says more than its tags."""
-    if call.reason:
-        return call.reason.removeprefix(
-            "GATEKEEPER_"
-        ), Tone.LIMIT if call.outcome == "refused" else Tone.ERROR
+    if call.reason or call.error_message:
+        return why(call, 0), failed(call)
     return " ".join(call.tags or ()), Tone.FAINT
 
 

@@ -25,6 +25,7 @@ PHASES = (("▓", "gateway", Tone.WAITING), ("░", "waiting for Google", Tone.F
 def call_text(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
     """All that is known of a call, for a screen of `width` cells."""
     parts = (
+        failure(call, now),
         head(call, width, now),
         identity(call),
         timing(call, width),
@@ -37,6 +38,12 @@ def call_text(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
         if part:
             text += [*part, []]
     return text
+
+
+def failure(call: CallDetail, now: datetime) -> list[TextLine]:
+    """Why it failed, in the words of who refused it."""
+    state = call_state(call, now)
+    return [[(f"{state.sign} {call.error_message}", state.tone)]] if call.error_message else []
 
 
 def head(call: CallDetail, width: int, now: datetime) -> list[TextLine]:

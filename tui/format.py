@@ -155,6 +155,11 @@ def day(at: datetime) -> str:
     return f"{local.day} {local:%b}"
 
 
+def weekday(at: datetime) -> str:
+    """A local day with its name: `Fri 27 Nov`."""
+    return f"{at.astimezone():%a} {day(at)}"
+
+
 def ago(at: datetime | None, now: datetime) -> str:
     """How long since: `now`, `40 s`, `3 min`, `5 h`, `40 d`; `never` where it did not happen."""
     if at is None:

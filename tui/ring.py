@@ -1,4 +1,5 @@
-"""The calls that a log holds: the newest of them, each once, oldest first, at most so many.
+"""The calls that a log holds: the newest of them, each once, oldest first, at most so many, with a rule
+where a day of the local calendar begins.
 
 Pure. Calls are ordered by id (UUID version 7: by their start), so that what is read from the ledger after a
 gap finds its place between what was seen live. A finished call replaces its running self, never the reverse.
@@ -12,6 +13,7 @@ from operator import attrgetter
 
 from rich.segment import Segment
 
+from tui.days import Day, day_of
 from tui.documents import Call
 
 PLACE = attrgetter("place")
@@ -21,14 +23,16 @@ AFTER, BEFORE = "~", " "
 
 
 class Line:
-    """A call or a mark (gap, lost connection) at its place; in `drawn` the view remembers its looks."""
+    """A call, the beginning of a day, or a mark (gap, lost connection) at its place; in `drawn` the view
+    remembers its looks."""
 
-    __slots__ = ("call", "drawn", "place", "text")
+    __slots__ = ("call", "drawn", "is_day", "place", "text")
 
-    def __init__(self, place: str, call: Call | None = None, text: str = "") -> None:
+    def __init__(self, place: str, call: Call | None = None, text: str = "", is_day: bool = False) -> None:
         self.place = place
         self.call = call
         self.text = text
+        self.is_day = is_day
         self.drawn: tuple[object, list[Segment]] | None = None
 
     @property
@@ -43,6 +47,10 @@ class Ring:
         self.capacity = capacity
         self._lines: list[Line] = []
         self._by_id: dict[str, Line] = {}
+        self._days: set[str] = set()
+        self._day: Day | None = None
+        self.trimmed = False
+        """Whether older lines were let go."""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -58,8 +66,10 @@ class Ring:
         return bisect_left(self._lines, line.place, key=PLACE)
 
     def after(self, place: str) -> int:
-        """How many lines stand behind this place."""
-        return len(self._lines) - bisect_right(self._lines, place, key=PLACE)
+        """How many calls stand behind this place."""
+        return sum(
+            line.call is not None for line in self._lines[bisect_right(self._lines, place, key=PLACE) :]
+        )
 
     def get(self, id: str) -> Line | None:  # noqa: A002 - the contract's name
         """The line of this call, if it is held."""
@@ -79,9 +89,20 @@ class Ring:
         self._insert(Line(last + AFTER, text=text))
 
     def drop(self, id: str) -> None:  # noqa: A002 - the contract's name
-        """Lets go of a call."""
+        """Lets go of a call, and of the day that it leaves empty."""
         if line := self._by_id.pop(id, None):
-            del self._lines[self.index(line)]
+            index = self.index(line)
+            empty = index and self._lines[index - 1].is_day and self._is_end_of_day(index + 1)
+            self._forget(index - bool(empty), index + 1)
+
+    def _is_end_of_day(self, index: int) -> bool:
+        return index == len(self._lines) or self._lines[index].is_day
+
+    def _forget(self, start: int, end: int) -> None:
+        for line in self._lines[start:end]:
+            self._days.discard(line.place)
+        del self._lines[start:end]
+        self._day = None
 
     def trim(self) -> int:
         """Lets the oldest go; their number. Apart from `add`, so that a batch is trimmed once."""
@@ -90,17 +111,28 @@ class Ring:
             if line.call:
                 del self._by_id[line.call.id]
         del self._lines[:surplus]
+        self.trimmed = self.trimmed or surplus > 0
         return surplus
 
     def _take(self, call: Call) -> bool:
         line = self._by_id.get(call.id)
         if line is None:
             line = self._by_id[call.id] = Line(call.id, call)
+            self._begin_day(call.id)
             self._insert(line)
             return True
         if call.outcome is not None or line.in_flight:
             line.call, line.drawn = call, None
         return False
+
+    def _begin_day(self, id: str) -> None:  # noqa: A002 - the contract's name
+        """A rule before the first call of its day. One that was trimmed does not come back."""
+        if self._day and self._day.first <= id < self._day.next:
+            return
+        self._day = day_of(id)
+        if self._day and self._day.first not in self._days:
+            self._days.add(self._day.first)
+            self._insert(Line(self._day.first, text=self._day.title, is_day=True))
 
     def _insert(self, line: Line) -> None:
         if not self._lines or self._lines[-1].place < line.place:

@@ -80,6 +80,42 @@ def test_the_cursor_moves_and_following_pauses(play, sample):
     play(script, {**sample(), "GET /calls": {"calls": many(60), "next_cursor": None}}, size=(120, 24))
 
 
+def test_days_are_told_apart_and_passed_over(play, sample):
+    earlier = {**CALLS[0], "id": "01a20000-0000-7c40-9d0a-5f1d9c1c0001", "key_alias": "earlier"}
+
+    async def script(stage):
+        await stage.sees("7 calls")
+        await stage.sees("── Sat 21 Nov ───")
+        await stage.sees("── Tue 24 Nov ───")
+        await stage.press(*"kkkkk")
+        assert "14:07:21" in marked(stage)
+        await stage.press("k")
+        assert "earlier" in marked(stage)
+        await stage.press("k")
+        assert "earlier" in marked(stage)
+        await stage.press("j")
+        assert "14:07:21" in marked(stage)
+        await stage.press("g")
+        assert "earlier" in marked(stage)
+
+    answers = {**sample(), "GET /calls": {"calls": [*CALLS[::-1], earlier], "next_cursor": None}}
+    play(script, answers)
+
+
+def test_why_a_call_failed_is_told_beside_its_status_and_first_in_its_detail(play):
+    async def script(stage):
+        await stage.sees("⊘ 403    0.3ms  0.3ms This key may not use gemini-3.1-pro-previe…")
+        await stage.press("g", "j", "j", "enter")
+        await stage.sees("✗ 429  refused or failed by Google")
+        first = next(line for line in stage.text().splitlines() if line.strip())
+        assert first.startswith(" ✗ You exceeded your current quota. (quota GenerateRequestsPerMinute")
+        await stage.press("escape")
+        await stage.resize(80, 24)
+        await stage.sees("⊘ 403    0.3ms MODEL_NOT_ALLOW…")
+
+    play(script)
+
+
 def test_the_wheel_pauses_and_follows(play, sample):
     async def script(stage):
         await stage.sees("key59")
@@ -100,9 +136,9 @@ def test_the_wheel_pauses_and_follows(play, sample):
 def test_clicks_choose_and_open(play):
     async def script(stage):
         await stage.sees("6 calls")
-        await stage.pilot.click("LogView", offset=(20, 2))
+        await stage.pilot.click("LogView", offset=(20, 3))
         assert "nightly-eval" in marked(stage)
-        await stage.pilot.click("LogView", offset=(20, 2))
+        await stage.pilot.click("LogView", offset=(20, 3))
         await stage.sees("$12.402100000000")
         await stage.pilot.click("Footer", offset=(50, 1))
         await stage.press("escape")
@@ -249,7 +285,7 @@ def test_the_first_command_can_be_copied(play, empty, mode, key):
         await stage.press("m")
         await stage.sees("There is no call under the cursor.")
         stage.gateway.publish("call.finished", FINISHED)
-        await stage.sees("1 call ")
+        await stage.sees("1 call")
         await stage.misses("No calls yet")
 
     play(script, {**empty(), "GET /": {"mode": mode}})

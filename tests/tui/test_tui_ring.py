@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tui.days import day_of
 from tui.documents import Call
 from tui.ring import Ring
 
@@ -78,3 +82,56 @@ def test_a_dropped_call_is_gone():
     ring.drop("a")
     ring.drop("a")
     assert len(ring) == 0
+
+
+def call_at(moment, number=0):
+    digits = f"{round(moment.timestamp() * 1000):012x}"
+    return call(f"{digits[:8]}-{digits[8:]}-7000-8000-{number:012x}")
+
+
+START = datetime(2026, 10, 23, 12, tzinfo=UTC)
+minutes = st.lists(st.integers(0, 5 * 24 * 60), min_size=1, max_size=40)
+
+
+@given(minutes, st.randoms())
+@settings(max_examples=150)
+def test_a_rule_stands_at_each_change_of_the_local_day(ago, random):
+    """Over the night in which Amsterdam's clocks go back, in whatever order calls come."""
+    calls = {minute: call_at(START + timedelta(minutes=minute)) for minute in ago}
+    ring, told = Ring(1000), list(calls.values())
+    random.shuffle(told)
+    for one in told:
+        ring.add([one])
+    expected, day = [], None
+    for minute in sorted(calls):
+        local = (START + timedelta(minutes=minute)).astimezone()
+        if local.date() != day:
+            day = local.date()
+            expected.append(f"{local:%a} {local.day} {local:%b}")
+        expected.append(calls[minute].id)
+    assert [line.call.id if line.call else line.text for line in ring] == expected
+    assert ring.calls == ring.after("") == len(calls)
+    for one in random.sample(told, len(told)):
+        ring.drop(one.id)
+    assert len(ring) == 0
+
+
+def test_a_day_that_was_trimmed_is_said_to_be_cut_and_one_that_was_dropped_comes_back():
+    ring = Ring(2)
+    ring.add([call_at(START, number) for number in range(3)])
+    assert (ring.trim(), ring.trimmed) == (2, True)
+    ring.add([call_at(START, 3)])
+    assert all(line.call for line in ring)
+    ring = Ring(9)
+    for _ in range(2):
+        ring.add([call_at(START)])
+        assert [line.is_day for line in ring] == [True, False]
+        ring.drop(call_at(START).id)
+        assert (len(ring), ring.trimmed) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "id", ["", "open", "0193f2c4-7b1e-4c40-9d0a-5f1d9c1c2ab1", "x" * 14 + "7", "f" * 14 + "7"]
+)
+def test_an_id_that_tells_no_time_has_no_day(id):  # noqa: A002
+    assert day_of(id) is None

@@ -49,6 +49,7 @@ def test_without_colour_textures_tell_the_groups_apart(play, golden, monkeypatch
     async def script(stage):
         await stage.press("3")
         await stage.sees("total $1,204")
+        await stage.still()
         golden("spend-no-color-80x24", stage.text())
 
     monkeypatch.setenv("NO_COLOR", "1")

@@ -58,7 +58,7 @@ class LogsScreen(Place):
         self._loaded = False
         self._partial = False
         self._error: ApiError | None = None
-        self._in_flight = 0
+        self._in_flight: int | None = None
         self._lost_at: datetime | None = None
         self._back_to: str | None = None
 
@@ -158,7 +158,7 @@ class LogsScreen(Place):
 
     @on(Lost)
     def _lost(self) -> None:
-        self._in_flight = 0
+        self._in_flight = None
         if self._loaded:
             self._lost_at = self._lost_at or self.session.clock()
         self._tell()
@@ -199,9 +199,10 @@ class LogsScreen(Place):
         """Brings all that is said about the log to what it holds."""
         log = self.log_view
         lent = "older ones lent out · " if self._partial else ""
-        more = "newest " if self._older else ""
+        more = "newest " if self._older or log.ring.trimmed else ""
         calls = format.counted(log.ring.calls, "call")
-        self.filter_line.find(f"{lent}{more}{calls} · {self._in_flight:,} in flight")
+        running = "" if self._in_flight is None else f" · {self._in_flight:,} in flight"
+        self.filter_line.find(f"{lent}{more}{calls}{running}")
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
         self.query_one("#paused", Static).update(paused)
         self.set_class(not len(log.ring), "-empty")

@@ -17,8 +17,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from tui.call_columns import call_columns
-from tui.columns import Column, cells, fit, heads
+from tui.call_columns import call_cells, call_columns
+from tui.columns import Column, fit, heads
 from tui.documents import Call, CallFinished, CallStarted, StreamGap
 from tui.messages import Arrived
 from tui.ring import Line, Ring
@@ -114,7 +114,9 @@ class LogView(Rows):
 
     def _alter(self, change: Callable[[], object]) -> None:
         """Changes the ring while the lines in sight and the cursor stay where one looks."""
-        chosen, top = self._line(self.cursor), self._line(self.top)
+        # Where older calls come, the rule of their day goes up to the first of them: it keeps no place.
+        above = int(self._is_day(self.top))
+        chosen, top = self._line(self.cursor), self._line(self.top + above)
         change()
         self.ring.trim()
         if self.following or chosen is None or top is None:
@@ -124,11 +126,14 @@ class LogView(Rows):
         else:
             self.set_reactive(Rows.cursor, self.ring.index(chosen))
             self.resized()
-            self.jump(self.ring.index(top))
+            self.jump(self.ring.index(top) - above)
         self.post_message(self.Changed())
 
     def _line(self, index: int) -> Line | None:
         return self.ring[index] if index < len(self.ring) else None
+
+    def _is_day(self, index: int) -> bool:
+        return index < len(self.ring) and self.ring[index].is_day
 
     def row_count(self) -> int:
         return len(self.ring)
@@ -139,14 +144,15 @@ class LogView(Rows):
     def row_segments(self, index: int) -> list[Segment]:
         line = self.ring[index]
         if line.call is None:
-            return [Segment(f"┄┄ {line.text} ".ljust(self.row_width, "┄"), self.style_of(Tone.LIMIT))]
+            rule, tone = ("─", Tone.FAINT) if line.is_day else ("┄", Tone.LIMIT)
+            return [Segment(f"{rule * 2} {line.text} ".ljust(self.row_width, rule), self.style_of(tone))]
         state = (self._layout, self._beat if line.in_flight else 0)
         if line.drawn is None or line.drawn[0] != state:
             line.drawn = (state, self._draw(line.call))
         return line.drawn[1]
 
     def _draw(self, call: Call) -> list[Segment]:
-        return self.toned(cells(self._layout.columns, self._layout.widths, call))
+        return self.toned(call_cells(self._layout.columns, self._layout.widths, call))
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -178,7 +184,16 @@ class LogView(Rows):
             self._seen = self.ring[-1].place
         self.post_message(self.Changed())
 
+    def validate_cursor(self, cursor: int) -> int:
+        """A day's rule is passed over: there is nothing to open on it."""
+        cursor = super().validate_cursor(cursor)
+        if not self._is_day(cursor):
+            return cursor
+        return cursor - 1 if 0 < cursor < self.cursor else cursor + 1
+
     def watch_cursor(self) -> None:
+        if self.cursor and self._is_day(self.cursor - 1):
+            self.show_row(self.cursor - 1)
         super().watch_cursor()
         self.following = self.cursor >= len(self.ring) - 1
 
