@@ -12,13 +12,17 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import duckdb
 import httpx2
 import trio
 
+from rig import warm
+
 SETTINGS = ("GATEKEEPER_", "LITELLM_", "GEMINI_", "GOOGLE_", "DATABASE_URL")
+Process = trio.Process | warm.Process
 COMMAND = (sys.executable, "-m", "gatekeeper")
 PATIENCE = 20.0  # seconds for whatever must happen in the end, on a machine that has other things to do
 
@@ -26,7 +30,7 @@ PATIENCE = 20.0  # seconds for whatever must happen in the end, on a machine tha
 class Served:
     """A `gatekeeper serve` that answers. `folder` is where it was started: its data, and what it said."""
 
-    def __init__(self, process: trio.Process, folder: Path, url: str, client: httpx2.AsyncClient) -> None:
+    def __init__(self, process: Process, folder: Path, url: str, client: httpx2.AsyncClient) -> None:
         self.process = process
         self.folder = folder
         self.url = url
@@ -94,26 +98,24 @@ def free_port() -> int:
 
 async def command(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[bytes]:
     """One run of `gatekeeper`, started in `folder`, to its end."""
-    with trio.fail_after(PATIENCE):
-        return await trio.run_process(
-            [*COMMAND, *words],
-            cwd=folder,
-            env=environment(settings),
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-        )
+    with trio.fail_after(PATIENCE), TemporaryFile() as stdout, TemporaryFile() as stderr:
+        process = warm.start(list(words), folder, environment(settings), stdout, stderr)
+        try:
+            status = await process.wait()
+        finally:
+            await end(process)
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess([*COMMAND, *words], status, stdout.read(), stderr.read())
 
 
-async def start(folder: Path, port: int, *flags: str, **settings: str) -> trio.Process:
+async def start(folder: Path, port: int, *flags: str, **settings: str) -> Process:
     """`gatekeeper serve` in `folder`, where it keeps its data and what it says. `settings` are environment
     variables."""
     await trio.Path(folder).mkdir(exist_ok=True)
-    words = [*COMMAND, "serve", "--port", str(port), "--data", "data", *flags]
+    words = ["serve", "--port", str(port), "--data", "data", *flags]
     with (folder / "stdout.txt").open("ab") as stdout, (folder / "stderr.txt").open("ab") as stderr:
-        return await trio.lowlevel.open_process(
-            words, cwd=folder, env=environment(settings), stdout=stdout, stderr=stderr
-        )
+        return warm.start(words, folder, environment(settings), stdout, stderr)
 
 
 @asynccontextmanager
@@ -138,7 +140,7 @@ async def serving(folder: Path, *flags: str, **settings: str) -> AsyncIterator[S
         await end(process)
 
 
-async def end(process: trio.Process) -> None:
+async def end(process: Process) -> None:
     """Kills it if it runs."""
     if process.poll() is None:
         process.kill()
