@@ -63,9 +63,15 @@ def take(event: StreamEvent, show: Print) -> None:
         case CallFinished():
             show(event)
         case StreamGap():
-            note(f"{event.value.missed:,} events were missed here: `gatekeeper calls list` has their calls.")
+            note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
         case _:
             pass
+
+
+def gap_text(missed: int | None) -> str:
+    if missed is None:
+        return "The gateway was started anew, and what ended in between is missing here"
+    return f"{missed:,} events were missed here"
 
 
 def printed_as_json(event: CallFinished) -> None:

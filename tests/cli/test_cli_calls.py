@@ -150,6 +150,20 @@ def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.
     assert {asked.query["q"] for asked in gateway.asked} == {"status:>0"}
 
 
+def test_tail_goes_on_after_a_restart_of_the_gateway(
+    on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nobody knows how many events were missed."""
+    monkeypatch.setattr("gatekeeper.cli.tail.WAITS", (0.01,))
+    anew = event(1, "gap", {"missed": None}) + event(2, "call.finished", REFUSED)
+    gateway.answers = {"GET /calls/stream": [event(8, "call.finished", CALL), anew, (401, {})]}
+    ended = on("calls", "tail", "--json")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [CALL, REFUSED]
+    assert "started anew" in ended.err
+    assert ended.status == 4
+    assert [asked.headers.get("last-event-id") for asked in gateway.asked] == [None, "8", "2"]
+
+
 def test_tail_as_json_is_one_finished_call_a_line(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
