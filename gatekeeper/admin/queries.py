@@ -17,10 +17,13 @@ from gatekeeper.times import parse_time
 
 LARGEST_LIMIT = 1000
 DEFAULT_LIMIT = 100
+NEVER_EMPTY = ("since", "until", "by", "limit", "top")
+"""To read these, given empty, as if they were not there would widen what was asked for."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of one request; those that were not given, or given empty, have their default."""
+    """The parameters of one request; those that were not given have their default, and so have those that
+    were given empty and are not among `NEVER_EMPTY`."""
 
     q: str = ""
     since: datetime | None = None
@@ -46,7 +49,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 def read_query(*allowed: str) -> Query:
     """Raises Problem for a parameter that the route does not take, that is there twice, or that does not
     hold what it may."""
-    given = {name: text for name in request.args if (text := _single(name, allowed))}
+    given = {name: text for name in request.args if (text := _single(name, allowed)) or name in NEVER_EMPTY}
     return Query(**{name: _value(name, text) for name, text in given.items()})
 
 

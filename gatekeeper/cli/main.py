@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def main() -> None:
 def run(args: Sequence[str]) -> int:
     """Runs one command. Returns the exit status; whatever went wrong has been told on stderr."""
     try:
+        refuse_empty(args)
         status = gatekeeper.main(args, prog_name=PROG, standalone_mode=False)
         sys.stdout.flush()
     except Failure as failure:
@@ -98,6 +100,18 @@ def run(args: Sequence[str]) -> int:
     except Exception as fault:  # noqa: BLE001 - the last boundary: a person reads what comes out of it
         return own_fault(fault)
     return status if isinstance(status, int) else Status.FINE
+
+
+def refuse_empty(args: Sequence[str]) -> None:
+    """An empty argument is most likely a variable of the shell that was not set. To read it as if it had not
+    been given would often mean more: all time, every call, each address. The commands of keys have their own
+    rules, because an empty text may set a field back. Raises UsageError.
+    """
+    for before, word in pairwise(("", *args)):
+        option, equals, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        if (equals or not word) and not value and args[0] != "keys":
+            name = option if option.startswith("-") else "an argument"
+            raise click.UsageError(f"{name} is empty: give it a value, or leave it out")
 
 
 def tell(message: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+import pytest
+
 from gatekeeper.ledger.entry import Outcome
 
 NOTHING = {
@@ -59,6 +61,12 @@ async def test_the_top_groups_and_the_rest_of_each_day(admin):
     refused = await admin.client.get("/spend", params={"by": "day", "top": "8"})
     assert (refused.status_code, refused.json()["field"]) == (400, "by")
     assert "add one of tag, model, key, user" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["since", "until", "by", "limit", "top"])
+async def test_an_empty_parameter_does_not_widen_the_question(admin, name):
+    refused = await admin.client.get("/spend", params={name: ""})
+    assert (refused.status_code, refused.json()["field"]) == (400, name)
 
 
 async def test_a_cut_answer_says_what_is_missing(admin):

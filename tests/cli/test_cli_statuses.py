@@ -146,7 +146,7 @@ def test_wrong_usage(cli: Any, args: list[str], said: str) -> None:
 
 
 @pytest.mark.parametrize("args", [["keys", "list"], ["tui"]], ids=" ".join)
-@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1:4000", "http://", ""])
+@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1:4000", "http://"])
 def test_an_address_that_is_none(cli: Any, args: list[str], url: str) -> None:
     ended = cli(*args, "--url", url)
     assert ended.status == 6
