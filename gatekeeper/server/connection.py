@@ -41,27 +41,28 @@ class Peer(TCPServer):
         self.reading, self.receiving, self.idling = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
         self.socket = cast("trio.SocketStream", self.stream).socket
         try:
-            async with TaskGroup() as tasks:
-                self.protocol = cast("ProtocolWrapper", self._http(tasks))
-                await self.http.initiate()
-                tasks.spawn(self._idle_timeout)  # pyright: ignore[reportUnknownMemberType]
-                await self._read_data()
+            client, server = self.socket.getpeername()[:2], self.socket.getsockname()[:2]
         except OSError:
-            pass  # it was gone before it could be asked who it is
+            return  # it was gone before it could be asked who it is
+        async with TaskGroup() as tasks:
+            self.http = self._http(tasks, client, server)
+            self.protocol = cast("ProtocolWrapper", self.http)
+            await self.http.initiate()
+            tasks.spawn(self._idle_timeout)  # pyright: ignore[reportUnknownMemberType]
+            await self._read_data()
 
-    def _http(self, tasks: TaskGroup) -> Http1:
-        self.http = Http1(
+    def _http(self, tasks: TaskGroup, client: tuple[str, int], server: tuple[str, int]) -> Http1:
+        return Http1(
             self.app,
             self.config,
             self.context,
             tasks,
             ConnectionState({"peer": self}),
             False,
-            self.socket.getpeername()[:2],
-            self.socket.getsockname()[:2],
+            client,
+            server,
             self.protocol_send,
         )
-        return self.http
 
     async def _read_data(self) -> None:
         """Until the client has left, or all has been said. A client that has ended its own side only is there

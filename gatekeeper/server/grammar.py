@@ -23,6 +23,7 @@ CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
 REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
 )
+TARGET = re.compile(rb"/|https?://", re.IGNORECASE)
 LONGEST_PATH = 2048  # bytes of a path that is shown
 
 
@@ -51,13 +52,17 @@ def fault_of_lines(lines: bytes) -> str | None:
     return None
 
 
-def fault_of_request(method: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def fault_of_request(
+    method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> str | None:
     """Of a head that the parser took; header names are in lower case."""
     fields = dict(headers)
     if version not in VERSIONS and (method, version) != HTTP2:
         return "the version is neither HTTP/1.1 nor HTTP/1.0"
     if method == b"CONNECT":
         return "CONNECT asks for a tunnel, and this is no forward proxy"
+    if target != b"*" and not TARGET.match(target):
+        return "the target is neither a path nor a URL"
     if b"transfer-encoding" in fields:
         if b"content-length" in fields:
             return "it has both Content-Length and Transfer-Encoding"

@@ -21,6 +21,7 @@ from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, St
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
 
 from gatekeeper.server.grammar import (
@@ -127,7 +128,7 @@ class Http1(H11Protocol):
     def _look_at(self, request: h11.Request) -> None:
         if len(self.buffer.opening) > self.config.h11_max_incomplete_size:  # h11 counts a head in parts only
             raise h11.RemoteProtocolError("", error_status_hint=TOO_LARGE)
-        _refuse_for(fault_of_request(request.method, request.http_version, request.headers))
+        _refuse_for(fault_of_request(request.method, request.target, request.http_version, request.headers))
 
     async def _pass_on(self, event: h11.Event | Data) -> None:
         if isinstance(event, h11.Request):
@@ -145,8 +146,11 @@ class Http1(H11Protocol):
             await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
         elif isinstance(event, h11.EndOfMessage):
             await self.stream.handle(EndBody(stream_id=STREAM_ID))
-        elif isinstance(event, Data):  # of a WebSocket
-            await self.stream.handle(event)
+        elif isinstance(event, Data) and isinstance(self.stream, WSStream):
+            if self.stream.handshake.accepted:
+                await self.stream.handle(event)
+            else:
+                self.deaf = True  # who speaks before the handshake is answered speaks no WebSocket
 
     async def _refuse(self, error: h11.RemoteProtocolError) -> None:
         """Has the application answer. h11's words end where they begin to quote."""
