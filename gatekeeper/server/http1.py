@@ -43,6 +43,7 @@ def _frame(kind: int, payload: bytes) -> bytes:
 
 SETTINGS, GOAWAY, HTTP_1_1_REQUIRED = 4, 7, 13
 FAREWELL = _frame(SETTINGS, b"") + _frame(GOAWAY, bytes(4) + HTTP_1_1_REQUIRED.to_bytes(4) + USE_HTTP1)
+UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE, None)
 TOO_LARGE = 431  # h11's, for a head
 OPEN = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # where more of a request may come; None is a WebSocket's
 GONE = {"type": "http.disconnect"}
@@ -77,9 +78,11 @@ def _refuse_for(fault: str | None) -> None:
 
 
 class Http1(H11Protocol):
-    """One connection's protocol. Once it is `deaf` nothing that comes is looked at any more."""
+    """One connection's protocol. Once it is `deaf` nothing that comes is looked at any more. Once it is
+    `broken` an answer's head has been cut off, and what Hypercorn adds would make it look whole."""
 
     deaf = False
+    broken = False
 
     async def initiate(self) -> None:
         self.buffer = StrictBuffer()
@@ -180,6 +183,14 @@ class Http1(H11Protocol):
         await stream.handle(EndBody(stream_id=STREAM_ID))
 
     async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Response) and self.connection.our_state not in (
+            h11.IDLE,
+            h11.SEND_RESPONSE,
+            None,
+        ):
+            self.broken = True
+        if self.broken and not isinstance(event, StreamClosed):
+            return
         if self.deaf and isinstance(event, Response):
             event = Response(STREAM_ID, [*event.headers, (b"connection", b"close")], event.status_code)
         await super().stream_send(event)

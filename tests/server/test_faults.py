@@ -181,6 +181,24 @@ async def test_a_write_that_waits_does_not_keep_a_connection_that_failed(
             await ended.wait()
 
 
+async def test_an_answer_whose_head_was_cut_is_broken_off() -> None:
+    """The client must not take what comes behind it for a whole answer."""
+
+    async def cancelled(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        with trio.CancelScope() as cut:
+            cut.cancel()
+            headers = [(b"x-large", b"x" * 2**24)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    with trio.fail_after(5), capture_logs() as logged:
+        async with served(cancelled) as url, await connect(url) as client:
+            await client.send_all(head("GET /", []))
+            received = await until_closed(client)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"\r\n\r\n" not in received
+    assert logged == []
+
+
 async def test_an_interrupt_passes_and_what_it_came_with_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
