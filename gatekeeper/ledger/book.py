@@ -47,7 +47,7 @@ class Ledger:
         self._feeding: dict[Consumer, Attempts] = {}
         self._discarding = Attempts("discard")
         self._written = False
-        self._told = False  # of trouble with the journal
+        self._told: OSError | None = None  # the journal's trouble, once it was logged
 
     # On the hot path
 
@@ -118,12 +118,13 @@ class Ledger:
                 self._tell(self.journal.fault)
 
     def _tell(self, fault: OSError | None) -> None:
-        """Once of each change."""
+        """Once of each change; at the end again what it was, for the log may have been on the same disk."""
         if fault and not self._told:
             log.error("journal_cannot_be_written", detail=str(fault))
         elif self._told and not fault:
-            log.info("journal_well_again", refused_calls_without_a_row=self.journal.lost_refusals)
-        self._told = fault is not None
+            lost = self.journal.lost_refusals
+            log.info("journal_well_again", trouble=str(self._told), refused_calls_without_a_row=lost)
+        self._told = self._told if fault and self._told else fault
 
     async def _consume(self) -> None:
         seen = -1
