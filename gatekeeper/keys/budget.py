@@ -18,6 +18,7 @@ from gatekeeper.keys.record import KeyState, Window
 from gatekeeper.times import parse_duration
 
 SECOND = 1_000_000  # microseconds
+DRIFT = 60 * 60 * SECOND  # by which a clock may be set back without a word
 
 
 class Settlement(NamedTuple):
@@ -55,13 +56,34 @@ def first_end(budget_duration: str | None, now: int) -> int | None:
 def standing(state: KeyState, now: int) -> tuple[int, int | None]:
     """What counts against the budget at `now`, and when it starts anew. Changes nothing."""
     end, duration = state.budget_reset_at, state.record.budget_duration
-    if end is None or duration is None or now < end:
+    if end is None or duration is None:
         return state.spend_pico, end
+    if now < end:
+        return state.spend_pico, brought_back(end, duration, now)
     return 0, roll(end, duration, now)
 
 
+def brought_back(window_end: int, budget_duration: str, now: int) -> int:
+    """The end of a window that cannot have begun yet, because a clock was ahead when it was reached, back in
+    its rhythm; any other end as it is. Its spend stays: those calls were made."""
+    length = parse_duration(budget_duration) * SECOND
+    ahead = window_end - length - now
+    return window_end if ahead <= DRIFT else window_end - -(-ahead // length) * length
+
+
 def turn(state: KeyState, now: int) -> None:
-    """Brings the state to the window that holds `now`, if the one it is in is over."""
+    """Brings the state to the window that holds `now`, if it is in one that is over or far from begun."""
+    end, duration = state.budget_reset_at, state.record.budget_duration
+    if end is None or duration is None:
+        return
+    back = brought_back(end, duration, now)
+    if back < end:
+        state.budget_reset_at = back
+        state.window_start = min(state.window_start, back - parse_duration(duration) * SECOND)
+    _advance(state, now)
+
+
+def _advance(state: KeyState, now: int) -> None:
     end, duration = state.budget_reset_at, state.record.budget_duration
     if end is None or duration is None or now < end:
         return
@@ -72,6 +94,7 @@ def turn(state: KeyState, now: int) -> None:
 
 def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
     """Counts a call that ends now, at `at`, in the window that holds it."""
+    turn(state, at)
     # A live call cannot be of a window that is over. If the clock says so, it was set back, and the window
     # reaches back with it: otherwise the key would spend unseen until the clock has caught up.
     state.window_start = min(state.window_start, at)
@@ -80,7 +103,7 @@ def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False)
 
 def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
     """Counts a call of the past that the stored spend lacks, unless its window is over already."""
-    turn(state, at)
+    _advance(state, at)  # never back: what is past now may be far before a window that is right
     if at >= state.window_start:
         state.spend_pico += cost_pico
         state.estimated_pico += cost_pico if estimated else 0

@@ -160,3 +160,56 @@ def test_estimates_are_a_part_of_the_spend_and_end_with_its_window():
 
     turn(state, NOW)
     assert (state.spend_pico, state.estimated_pico) == (0, 0)
+
+
+YEARS = 10 * 365 * 24 * HOUR
+
+
+@pytest.mark.parametrize("ahead", [2 * HOUR, 9 * HOUR + 1, YEARS])
+def test_a_window_that_a_jumping_clock_left_in_the_future_is_brought_back_with_its_spend(ahead):
+    state = living(spend=5, start=NOW - HOUR, end=NOW)
+    settle(state, 3, NOW + ahead)
+    assert state.budget_reset_at > NOW + ahead
+
+    assert standing(state, NOW + 1) == (3, NOW + HOUR)
+    turn(state, NOW + 1)
+    assert (state.spend_pico, state.budget_reset_at) == (3, NOW + HOUR)
+    assert state.window_start <= NOW
+    settle(state, 2, NOW + 2)
+    assert state.spend_pico == 5
+    calls = [Settlement("key_1", 3, NOW + ahead), Settlement("key_1", 2, NOW + 2)]
+    assert charges({"key_1": state}, calls)["key_1"].spend_pico == 5
+
+    turn(state, NOW + HOUR)
+    assert (state.spend_pico, state.budget_reset_at) == (0, NOW + 2 * HOUR)
+
+
+def test_a_replayed_call_of_long_ago_brings_no_window_back():
+    state = living(spend=5, start=NOW - HOUR, end=NOW)
+
+    replay(state, 3, NOW - YEARS)
+
+    assert (state.spend_pico, state.window) == (5, Window(NOW - HOUR, NOW))
+
+
+@pytest.mark.parametrize("back", [1, HOUR])
+def test_a_clock_that_was_set_back_a_little_changes_no_window(back):
+    state = living(spend=5, start=NOW - HOUR, end=NOW)
+
+    turn(state, NOW - HOUR - back)
+
+    assert (state.spend_pico, state.window) == (5, Window(NOW - HOUR, NOW))
+
+
+@given(end=moments, now=moments, duration=st.sampled_from(["1s", "90s", "12h", "1d", "30d", "1mo"]))
+def test_no_window_begins_far_from_now_whatever_the_clock_did(end, now, duration):
+    state = living(duration, spend=7, start=max(0, end - 1), end=end)
+    length = parse_duration(duration) * SECOND
+
+    told = standing(state, now)
+    turn(state, now)
+
+    assert told == (state.spend_pico, state.budget_reset_at)
+    assert now < state.budget_reset_at <= now + length + HOUR
+    assert (state.budget_reset_at - end) % length == 0
+    assert state.spend_pico == (7 if now < end else 0)
