@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -117,6 +117,7 @@ class SqliteKeyStore:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
+            self._checkpoint()
         except StoreFailed:
             self._db.close()
             raise
@@ -134,7 +135,7 @@ class SqliteKeyStore:
             return {digest for (digest,) in db.execute("SELECT secret_hash FROM retired")}
 
     def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
-        with self._transaction() as db:
+        with self._writing() as db:
             _refuse_doubles(db, record)
             db.execute(
                 "INSERT INTO keys (token_id, secret_hash, key_alias, record, spend_pico, window_start, "
@@ -145,7 +146,7 @@ class SqliteKeyStore:
             _note(db, change)
 
     def update(self, record: KeyRecord, window: Window, change: Change) -> None:
-        with self._transaction() as db:
+        with self._writing() as db:
             _refuse_doubles(db, record)
             _retire(db, record.token_id, change.at)
             db.execute(
@@ -157,13 +158,13 @@ class SqliteKeyStore:
             _note(db, change)
 
     def delete(self, token_id: str, change: Change) -> None:
-        with self._transaction() as db:
+        with self._writing() as db:
             _retire(db, token_id, change.at)
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
             _note(db, change)
 
     def charge(self, charges: Mapping[str, Charge], segment: int, offset: int) -> None:
-        with self._transaction() as db:
+        with self._writing() as db:
             if _watermark(db) == (segment, offset):
                 return
             for token_id, charge in charges.items():
@@ -194,6 +195,19 @@ class SqliteKeyStore:
                 for statement in script.split(";\n"):
                     db.execute(statement)
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    @contextmanager
+    def _writing(self) -> Generator[sqlite3.Connection]:
+        """A transaction, and after it the log's way into the database. Left to itself SQLite does that each
+        1,000 pages, which keys may not fill in months: a copy of the file alone would be empty."""
+        with self._transaction() as db:
+            yield db
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        # What was written is on disk in the log already. Passive: neither waits for a reader nor hinders one.
+        with self._lock, suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -311,6 +312,28 @@ def test_others_may_read_while_it_is_open(tmp_path: Path):
     assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     reader.close()
     store.close()
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool):
+    def copied() -> sqlite3.Connection:
+        shutil.copy(tmp_path / "keys.db", tmp_path / "copy.db")
+        return sqlite3.connect(tmp_path / "copy.db")
+
+    with closing(SqliteKeyStore(tmp_path / "keys.db")) as store:
+        with closing(copied()) as copy:
+            assert copy.execute("SELECT count(*) FROM keys").fetchone() == (0,)
+        insert(store, record(), record("key_2"))
+        store.charge({"key_1": Charge(EVER, 7, 3)}, 1, 10)
+        store.delete("key_2", change("key_2"))
+        with closing(copied()) as copy:
+            assert copy.execute("SELECT token_id, spend_pico FROM keys").fetchall() == [("key_1", "7")]
+        if reading:  # which keeps the log from the file for a while, and is no fault
+            with closing(sqlite3.connect(tmp_path / "keys.db")) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM keys").fetchone()
+                store.charge({"key_1": Charge(EVER, 1, 3)}, 1, 20)
+            assert only(store).spend_pico == 8
 
 
 def test_a_file_of_a_newer_gatekeeper_is_left_alone(tmp_path: Path):
