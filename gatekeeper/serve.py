@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import signal
 import socket
@@ -14,7 +13,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
-from gatekeeper import addresses, banner, descriptors, kind, obstacles
+from gatekeeper import addresses, banner, descriptors, kind, locks, obstacles, permissions
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
@@ -58,9 +57,11 @@ def main(settings: Settings) -> int:
     try:
         check(settings)
         descriptors.raise_limit()
+        permissions.keep_private()
         catalogue = prices()
         with listening_sockets(settings) as listeners, locked(settings):
             configure_logs()
+            permissions.tighten(settings.data, settings.keys_file)
             trio.run(run, settings, catalogue, listeners)
     except CannotStart as reason:
         Outlet(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
@@ -107,19 +108,19 @@ def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
 def locked(settings: Settings) -> Generator[None]:
     """The data folder, made where it is missing, of our kind, and nobody else's while we run."""
     data = settings.data
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (data / "gatekeeper.lock").open("a")
-    except OSError as fault:
-        raise CannotStart(
-            f"the data folder {data} is not writable: {fault.strerror}. Check --data", 2
-        ) from None
-    with lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held.enter_context(locks.hold(data, settings.keys_file))
+        except locks.InUse as other:
+            choice = "--data" if other.path == data else "DATABASE_URL"
+            what = f"data folder {data}" if other.path == data else f"keys in {other.path}"
             raise CannotStart(
-                f"another gateway uses the data folder {data}. Stop it, or choose another --data", 6
+                f"another gateway uses the {what}. Stop it, or choose another {choice}", 6
+            ) from None
+        except OSError as fault:
+            raise CannotStart(
+                f"the data folder {data} is not writable: {fault.strerror}. Check --data", 2
             ) from None
         claim(settings)
         yield

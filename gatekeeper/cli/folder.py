@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,13 +10,15 @@ from pathlib import Path
 
 from gatekeeper.cli.checks import Finding
 from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
+from gatekeeper.locks import NAME as LOCK
+from gatekeeper.locks import is_held
 from gatekeeper.obstacles import other_kind
 from gatekeeper.settings import Settings
 from tui import format  # noqa: A004 - the room's word for it
 
 LITTLE_SPACE = 10**9  # bytes
 LOOKED_AT = 10  # segments of the journal, the last ones; there are rarely more
-LOCK, ANALYTICS = "gatekeeper.lock", "gatekeeper.duckdb"
+ANALYTICS = "gatekeeper.duckdb"
 LOCKS = Path("/proc/locks")  # Linux only: elsewhere nobody is known to hold anything
 
 
@@ -55,7 +56,7 @@ def space(place: Path) -> Finding:
 
 def users(data: Path, runs_here: bool) -> Iterator[Finding]:
     gateways = holders(data / LOCK)
-    if not runs_here and is_locked(data / LOCK):
+    if not runs_here and (is_held(data) or is_held(data / LOCK)):
         yield Finding(
             "in use",
             f"a gateway{processes(gateways)} uses {data}, and not at the address that is set",
@@ -84,18 +85,6 @@ def journal(folder: Path) -> Iterator[Finding]:
             f"{len(damaged)} damaged lines in {files}: the calls in them are lost",
             "check the disk; a gateway skips such lines and reads on",
         )
-
-
-def is_locked(lock: Path) -> bool:
-    """Whether a gateway holds the folder."""
-    try:
-        with lock.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def holders(file: Path) -> set[int]:

@@ -27,13 +27,39 @@ KEY = {"GEMINI_API_KEY": "AIzaOfTheTests"}
 # Refusals to start
 
 
-async def test_one_data_folder_is_for_one_gateway(folder: Path) -> None:
-    async with serving(folder, "--sandbox") as first:
-        run = await command(folder, "serve", "--sandbox", "--port", str(free_port()), "--data", "data")
-        assert run.returncode == 6
-        assert run.stderr.decode().count("\n") == 1
-        assert b"another gateway uses the data folder data" in run.stderr
+async def test_one_data_folder_and_one_store_of_keys_are_for_one_gateway(folder: Path) -> None:
+    shared = {"DATABASE_URL": "sqlite:///shared.sqlite"}
+    async with serving(folder, "--sandbox", **shared) as first:
+        (folder / "data" / "gatekeeper.lock").unlink()
+        for data, store, words in (
+            ("data", "own.sqlite", b"another gateway uses the data folder data"),
+            ("other", "shared.sqlite", b"another gateway uses the keys in shared.sqlite"),
+        ):
+            words_of = ("serve", "--sandbox", "--port", str(free_port()), "--data", data)
+            run = await command(folder, *words_of, DATABASE_URL=f"sqlite:///{store}")
+            assert run.returncode == 6
+            assert run.stderr.decode().count("\n") == 1
+            assert words in run.stderr
         assert (await first.client.get("/readyz")).status_code == 200
+
+
+async def test_files_are_the_owners_alone_those_of_earlier_runs_too(folder: Path) -> None:
+    data = folder / "data"
+    for path in (data / "journal", data / "theirs"):
+        path.mkdir(mode=0o755, parents=True)
+    for name in ("keys.sqlite", "gatekeeper.lock", "gatekeeper.duckdb.wal.old", "theirs/file"):
+        (data / name).touch(mode=0o644)
+    (data / "gatekeeper.kind").write_text("sandbox")
+    data.chmod(0o755)
+    async with serving(folder, "--sandbox") as served:
+        await served.post("/key/generate", {})
+        await served.client.post(
+            "/gemini/v1beta/models/gemini-2.5-flash:generateContent", json={"contents": []}
+        )
+        assert len((await served.get("/calls"))["calls"]) == 1
+        found = {path.relative_to(data): path.stat().st_mode & 0o077 for path in (data, *data.rglob("*"))}
+        assert {str(path) for path, open_to in found.items() if open_to} == {"theirs", "theirs/file"}
+        assert {"gatekeeper.duckdb", "keys.sqlite-wal", "journal"} <= {str(path) for path in found}
 
 
 # Running
