@@ -105,9 +105,11 @@ def problem_of(error: Exception) -> Problem:
 
 def _of_analytics(error: Exception) -> Problem | None:
     # Their modules bring DuckDB, which is not loaded before it is needed; when they raise, it is.
-    from gatekeeper.ledger.instance import AnalyticsError
+    from gatekeeper.ledger.instance import AnalyticsError, TookTooLong
 
     match error:
+        case TookTooLong():
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         case AnalyticsError():
             log.error("analytics_question_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))

@@ -39,7 +39,6 @@ from gatekeeper.ledger.waiting import PORTION, Row, Waiting, joined
 from gatekeeper.times import iso
 
 log = structlog.get_logger()
-
 __all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileReplaced", "FileUnusable"]
 
 # The inner SELECT reads the ids of all rows, the outer one all columns of a few.
@@ -290,7 +289,8 @@ class Analytics:
         instance = self._running()
         try:
             self._load(instance)
-            yield instance.con
+            with instance.asked() as con:
+                yield con
         except duckdb.Error as error:
             self.release()
             raise AnalyticsError(instance.without_path(str(error))) from None

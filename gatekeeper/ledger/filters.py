@@ -9,6 +9,8 @@ and `?`; quoted text is taken as it stands, so that any tag or alias can be name
 field is free text, looked for whatever the case in the columns of `FREE_TEXT`. A negated term holds where
 the plain one does not, hence also where the field is empty: `-tag:*` finds the calls without a tag.
 
+A filter has at most `MOST_VALUES` values in all its terms, and `LONGEST` characters.
+
 A date or time without a zone is in the zone of the `now` that the filter is parsed with.
 """
 
@@ -24,6 +26,9 @@ from gatekeeper.ledger.conditions import Between, Compare, Condition, Contains, 
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.times import micros, parse_span, parse_time
 
+LONGEST = 4096  # characters of a filter
+MOST_VALUES = 100  # of a filter, in all its terms: each asks every call something
+MOST_STARS = 100  # of one glob
 FREE_TEXT = ("id", "key_alias", "model", "path", "tags", "user_id", "reason", "user_agent")
 
 
@@ -87,6 +92,8 @@ def joined(word: str, parts: list[Sql]) -> Sql:
 def text(*columns: str) -> Reading:
     def read(value: Value, _now: datetime) -> Condition:
         wild = not value.quoted and ("*" in value.text or "?" in value.text)
+        if wild and value.text.count("*") > MOST_STARS:
+            raise ValueError(f"a pattern has at most {MOST_STARS} *; in quotes each * stands for itself")
         return Glob(columns, value.text) if wild else Text(columns, value.text)
 
     return read
@@ -196,12 +203,18 @@ BLANKS = re.compile(r"\s*")
 
 
 def terms(source: str, now: datetime) -> Iterator[Term]:
+    if len(source) > LONGEST:
+        raise FilterError(LONGEST + 1, f"a filter has at most {LONGEST} characters")
     position = end_of(BLANKS, source, 0)
+    left = MOST_VALUES
     while position < len(source):
         try:
             term, end = term_at(source, position, now)
         except ValueError as error:
             raise FilterError(position + 1, str(error)) from None
+        left -= len(term.either)
+        if left < 0:
+            raise FilterError(position + 1, f"a filter has at most {MOST_VALUES} terms, or values of terms")
         yield term
         position = end_of(BLANKS, source, end)
 

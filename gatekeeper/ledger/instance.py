@@ -10,8 +10,10 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
 
 import duckdb
+from duckdb import DuckDBPyConnection
 
 from gatekeeper.ledger import rows
 from gatekeeper.ledger.entry import COLUMNS, Position
@@ -20,6 +22,7 @@ from gatekeeper.ledger.segments import fsync
 
 NAME = "gatekeeper.duckdb"
 START = Position(0, 0)
+QUESTION_SECONDS = 10.0  # others wait so long for a question of a search or a sum
 
 SCHEMA = f"""
     CREATE TABLE IF NOT EXISTS file.calls ({rows.COLUMN_DEFINITIONS});
@@ -53,6 +56,10 @@ class FileReplaced(AnalyticsError):
 
 class RowsRefused(FileUnusable):
     """DuckDB would not take rows, and it is not the disk's fault: it may be that of a row."""
+
+
+class TookTooLong(AnalyticsError):
+    """A question was stopped; a simpler one, or one of a shorter time, may do."""
 
 
 class Instance:
@@ -181,6 +188,12 @@ class Instance:
     def _set_watermark(self, mark: Position) -> None:
         self.con.execute('UPDATE file.watermark SET segment = ?, "offset" = ?', list(mark))
 
+    @contextmanager
+    def asked(self) -> Generator[DuckDBPyConnection]:
+        """The connection for one question. Raises TookTooLong out of it after `QUESTION_SECONDS`."""
+        with stopped_after(self.con, QUESTION_SECONDS):
+            yield self.con
+
     def load(self, items: str) -> None:
         """Shows rows that are not in the file yet. Once they are, they do not show twice."""
         self.con.execute(rows.INSERT_PENDING, [items])
@@ -227,6 +240,21 @@ def inode(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+@contextmanager
+def stopped_after(con: DuckDBPyConnection, seconds: float) -> Generator[None]:
+    """Raises TookTooLong out of what DuckDB does for longer."""
+    timer = Timer(seconds, con.interrupt)
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        remedy = "ask for a shorter time, or with a simpler filter"
+        raise TookTooLong(f"This took longer than {seconds:g} s and was stopped: {remedy}") from None
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _quoted(path: Path) -> str:

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from threading import Timer
 from typing import Any, cast
 
 import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, StatementType
 
-from gatekeeper.ledger.instance import AnalyticsError, Instance
+from gatekeeper.ledger.instance import AnalyticsError, Instance, TookTooLong, stopped_after
 from gatekeeper.ledger.rows import Document
 
 SCHEMAS = {"", "main", "file", "information_schema", "pg_catalog"}
@@ -66,7 +65,7 @@ def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> D
     """
     try:
         return _run(con, _vetted(con, query), limit, seconds)
-    except duckdb.InterruptException:
+    except TookTooLong:
         raise SqlError(f"The query took longer than {seconds:g} s and was stopped") from None
     except duckdb.OutOfMemoryException:
         raise OutOfMemory("The query needed more memory than it may take") from None
@@ -137,18 +136,15 @@ def _vet_node(node: Document) -> None:
 
 
 def _run(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> Document:
-    timer = Timer(seconds, con.interrupt)
     con.execute("BEGIN TRANSACTION READ ONLY")
-    timer.start()
     try:
-        relation = con.sql(query)
-        types = [str(kind) for kind in relation.types]
-        shown = ", ".join(_shown(f"#{number}", kind) for number, kind in enumerate(types, 1))
-        rows = relation.project(shown).limit(limit + 1).fetchall()
-        columns = relation.columns
+        with stopped_after(con, seconds):
+            relation = con.sql(query)
+            types = [str(kind) for kind in relation.types]
+            shown = ", ".join(_shown(f"#{number}", kind) for number, kind in enumerate(types, 1))
+            rows = relation.project(shown).limit(limit + 1).fetchall()
+            columns = relation.columns
     finally:
-        timer.cancel()
-        timer.join()
         con.execute("ROLLBACK")
     return {
         "columns": columns,

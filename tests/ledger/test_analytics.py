@@ -20,6 +20,7 @@ from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
+from gatekeeper.ledger.instance import TookTooLong
 from gatekeeper.ledger.readonly import SqlError, answer
 from gatekeeper.ledger.rows import ADDED_COLUMNS, WITHOUT_TEXTS
 from gatekeeper.times import micros
@@ -571,6 +572,19 @@ def test_one_call_or_none(analytics: Analytics) -> None:
     assert found["started_at"] == "2026-11-24T12:00:00.000002Z"
     assert analytics.call(made(3).id) is None
     assert analytics.call("x'; DROP TABLE pending") is None
+
+
+def test_a_question_that_takes_too_long_is_stopped_and_the_next_one_answered(
+    analytics: Analytics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.ledger.instance.QUESTION_SECONDS", 0.1)
+    analytics.add(placed([made(1)]))
+    with (
+        pytest.raises(TookTooLong, match=r"longer than 0\.1 s and was stopped: ask for"),
+        analytics._asked() as con,
+    ):
+        con.execute("SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range")
+    assert [call["id"] for call in analytics.calls()] == [made(1).id]
 
 
 def test_models_seen(analytics: Analytics) -> None:

@@ -404,6 +404,27 @@ def test_memory_and_file_find_the_same_calls(known: list[Call], asked: list[str]
         analytics.release()
 
 
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("a " * 101, 201, "at most 100 terms"),
+        ("tag:a id:" + ",".join("a" * 100), 7, "at most 100 terms"),
+        ("x" * 4097, 4097, "at most 4096 characters"),
+        ("tag:b path:" + "*a" * 101, 7, "at most 100 \\*"),
+    ],
+)
+def test_a_filter_has_an_end(text: str, column: int, words: str) -> None:
+    with pytest.raises(FilterError, match=words) as caught:
+        parse(text, now=NOW)
+    assert caught.value.column == column
+
+
+def test_up_to_there_it_may_be_long() -> None:
+    parse("a " * 100, now=NOW)
+    parse('"' + "x" * 4094 + '"', now=NOW)
+    parse('path:"' + "*a" * 101 + '" path:' + "*a" * 100, now=NOW)
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_a_filter_or_an_error_with_a_column_in_it(anything: str) -> None:
     column = 1
