@@ -170,7 +170,14 @@ async def test_a_gateway_that_is_killed_takes_the_query_with_it(tmp_path):
 def readers_of(pid: int) -> list[int]:
     """The processes that a gateway's queries run in."""
     found = [children.read_text().split() for children in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [int(child) for children in found for child in children if alive(int(child))]
+    return [int(child) for children in found for child in children if reads(int(child))]
+
+
+def reads(pid: int) -> bool:
+    try:
+        return "gatekeeper.ledger.reader" in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False
 
 
 def alive(pid: int) -> bool:
