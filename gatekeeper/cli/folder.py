@@ -37,7 +37,7 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     yield space(place)
     if place == data:
         yield from users(data, runs_here)
-        if not is_locked(data / LOCK):  # of its own a running gateway tells in /readyz
+        if not (is_held(data) or is_held(data / LOCK)):  # of its own a running gateway tells in /readyz
             yield from journal(data / "journal")
 
 
