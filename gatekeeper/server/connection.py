@@ -38,7 +38,7 @@ class Peer(TCPServer):
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
-        self.reading, self.receiving, self.idling = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
+        self.reading, self.idling = trio.CancelScope(), trio.CancelScope()
         self.socket = cast("trio.SocketStream", self.stream).socket
         try:
             client, server = self.socket.getpeername()[:2], self.socket.getsockname()[:2]
@@ -83,11 +83,10 @@ class Peer(TCPServer):
     async def _receive(self) -> bytes:
         """What has come; nothing at the end, proper or not."""
         try:
-            with trio.CancelScope() as self.receiving:
-                return bytes(await self.stream.receive_some(MAX_RECV))
+            return bytes(await self.stream.receive_some(MAX_RECV))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             self.left = True
-        return b""
+            return b""
 
     def has_gone(self) -> bool:
         """Whether the client has left with what it began, or the connection is broken: the socket itself
@@ -116,12 +115,17 @@ class Peer(TCPServer):
                     with trio.move_on_after(min(wait, keep)):
                         await terminated.wait()
                 else:
-                    self.receiving.cancel()  # to no effect if something has just come
+                    self._take_no_more()
                     await trio.sleep(LINGER)
                     if self.idle_since + keep < trio.current_time():
                         self.reading.cancel()
             if self.idle_since < math.inf:  # else the protocol closes it after its answer
-                self.receiving.cancel()
+                self._take_no_more()
+
+    def _take_no_more(self) -> None:
+        """Has the reader find the end, behind what may just have come: that is still answered."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RD)
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):

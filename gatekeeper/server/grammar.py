@@ -15,9 +15,8 @@ HTTP2 = (b"PRI", b"2.0")  # how a client of HTTP/2 begins
 LONGEST = 2**63 - 1  # bytes of a body or a chunk that a reader of 64 bits can count
 LONGEST_LINE = 4096  # bytes of a chunk's first line
 WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
-BARE_LF = re.compile(rb"(?<!\r)\n")
-BARE_CR = re.compile(rb"\r(?!\n)")
-CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+ALLOWED = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
+WORTH_A_LOOK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
 FOLD = re.compile(rb"\n[ \t]")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
 REQUEST_LINE = re.compile(
@@ -41,11 +40,12 @@ class Malformed(NamedTuple):
 
 def fault_of_lines(lines: bytes) -> str | None:
     """Of a head, or of a body's trailer, as they came."""
-    if BARE_LF.search(lines):
+    ends = lines.count(b"\r\n")
+    if lines.count(b"\n") != ends:
         return "a line ends in LF without CR"
-    if BARE_CR.search(lines):
+    if lines.count(b"\r") != ends:
         return "a line has a CR without LF"
-    if CONTROL.search(lines):
+    if lines.translate(None, ALLOWED):
         return "it has a control character"
     if FOLD.search(lines):
         return "a header is folded over several lines"
@@ -53,16 +53,20 @@ def fault_of_lines(lines: bytes) -> str | None:
 
 
 def fault_of_request(
-    method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]
+    method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]], head: bytes
 ) -> str | None:
-    """Of a head that the parser took; header names are in lower case."""
-    fields = dict(headers)
+    """Of a head that the parser took, and how it came; header names are in lower case."""
     if version not in VERSIONS and (method, version) != HTTP2:
         return "the version is neither HTTP/1.1 nor HTTP/1.0"
     if method == b"CONNECT":
         return "CONNECT asks for a tunnel, and this is no forward proxy"
     if target != b"*" and not TARGET.match(target):
         return "the target is neither a path nor a URL"
+    return fault_of_fields(method, version, dict(headers)) if WORTH_A_LOOK.search(head) else None
+
+
+def fault_of_fields(method: bytes, version: bytes, fields: dict[bytes, bytes]) -> str | None:
+    """Of what says how long the body is, and what it is to become."""
     if b"transfer-encoding" in fields:
         if b"content-length" in fields:
             return "it has both Content-Length and Transfer-Encoding"

@@ -131,7 +131,8 @@ class Http1(H11Protocol):
     def _look_at(self, request: h11.Request) -> None:
         if len(self.buffer.opening) > self.config.h11_max_incomplete_size:  # h11 counts a head in parts only
             raise h11.RemoteProtocolError("", error_status_hint=TOO_LARGE)
-        _refuse_for(fault_of_request(request.method, request.target, request.http_version, request.headers))
+        version, head = request.http_version, self.buffer.opening
+        _refuse_for(fault_of_request(request.method, request.target, version, request.headers, head))
 
     async def _pass_on(self, event: h11.Event | Data) -> None:
         if isinstance(event, h11.Request):
@@ -183,11 +184,7 @@ class Http1(H11Protocol):
         await stream.handle(EndBody(stream_id=STREAM_ID))
 
     async def stream_send(self, event: StreamEvent) -> None:
-        if isinstance(event, Response) and self.connection.our_state not in (
-            h11.IDLE,
-            h11.SEND_RESPONSE,
-            None,
-        ):
+        if isinstance(event, Response) and self.connection.our_state not in UNANSWERED:
             self.broken = True
         if self.broken and not isinstance(event, StreamClosed):
             return
