@@ -57,8 +57,8 @@ def test_the_ring_is_bounded_in_memory_too() -> None:
     for number in range(100):
         live.publish("call.finished", a_call(number, path="/" * 50_000))
     live.publish("call.finished", a_call(100))
-    assert [event.call.id for event in live.ring] == [f"call-{number}" for number in range(91, 101)]
-    assert live.oldest_id == live.next_id - 10
+    assert [event.call.id for event in live.ring] == [f"call-{number}" for number in range(96, 101)]
+    assert live.oldest_id == live.next_id - 5
 
 
 # Subscribers
