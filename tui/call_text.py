@@ -94,7 +94,7 @@ def phases(call: CallDetail) -> list[float | None]:
 def timing(call: CallDetail, width: int) -> list[TextLine]:
     """A bar of the phases by their share of the whole, and what they are in numbers."""
     if call.duration_ms is None:
-        return []
+        return running(call) if call.outcome is None else []
     spent = phases(call)
     room = width - 2 * len(INDENT)
     bar: TextLine = [(INDENT, Tone.PLAIN)]
@@ -109,6 +109,17 @@ def timing(call: CallDetail, width: int) -> list[TextLine]:
             ]
     legend += [("total ", Tone.FAINT), (format.duration(call.duration_ms), Tone.PLAIN)]
     return [bar, legend] if len(bar) > 1 else [legend]
+
+
+def running(call: CallDetail) -> list[TextLine]:
+    """What is known of the times of a call that has not ended."""
+    if call.first_byte_ms is None:
+        return [[(f"{INDENT}no byte of the answer yet", Tone.WAITING)]]
+    own, waited, _ = phases(call)
+    known = ((PHASES[0], own), (PHASES[1], waited))
+    parts = [f"{name} {format.duration(part)}" for (_, name, _), part in known if part is not None]
+    first = f"first byte after {format.duration(call.first_byte_ms)}"
+    return [[(f"{INDENT}{'   '.join([first, *parts])}   still answering", Tone.WAITING)]]
 
 
 def phase_width(part: float, whole: float, room: int) -> int:
@@ -126,12 +137,12 @@ def tokens(call: CallDetail) -> list[TextLine]:
         "tool prompts": (call.tool_tokens, ""),
         "total": (call.total_tokens, "as Google says"),
     }
-    known = [(name, number, note) for name, (number, note) in kinds.items() if number is not None]
-    return (
-        [title("tokens"), *(row(name, format.count(number), note) for name, number, note in known)]
-        if known
-        else []
-    )
+    known = [
+        row(name, format.count(number), note) for name, (number, note) in kinds.items() if number is not None
+    ]
+    said = [title(call.usage_note)] if call.usage_note else []
+    so_far = " so far" if call.outcome is None else ""
+    return [title(f"tokens{so_far}"), *known, *said] if known or said else []
 
 
 def title(text: str) -> TextLine:
@@ -191,13 +202,21 @@ def notes(cost: Cost) -> Iterator[str]:
 
 def ending(call: CallDetail) -> list[TextLine]:
     """The rest: how it finished, how much was sent, by whom, with which of Google's keys."""
-    sent = f"{format.size(call.request_bytes)} up, {format.size(call.response_bytes)} down"
     facts = {
         "finish": call.finish_reason,
-        "bytes": sent,
+        "bytes": sent(call),
         "tier": call.service_tier,
         "client": call.user_agent,
         "upstream": f"Google key {call.upstream_key}" if call.upstream_key else None,
         "trace": call.trace_id,
     }
     return [fact(name, value) for name, value in facts.items() if value]
+
+
+def sent(call: CallDetail) -> str:
+    """How much went up and came down. A gateway that died had not written it down: its 0 is no number."""
+    up, down = call.request_bytes, call.response_bytes
+    if call.outcome == "interrupted":
+        up, down = up or None, down or None
+    until = " so far" if call.outcome is None else ""
+    return f"{format.size(up)} up, {format.size(down)} down{until}"

@@ -23,14 +23,15 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         return text, Tone.PLAIN
 
     def share(row: SpendRow) -> Cell:
-        return format.percent(format.share(spent(row), whole)), Tone.PLAIN
+        known = row.cost_usd is not None
+        return (format.percent(format.share(spent(row), whole)) if known else format.UNKNOWN), Tone.PLAIN
 
     def bar(row: SpendRow) -> Cell:
         return format.bar(format.share(spent(row), whole), bar_width), Tone.ACCENT
 
     def trend(row: SpendRow) -> Cell:
         values = picture.trend(row)
-        if values is None:
+        if values is None or row.cost_usd is None:
             return format.NOTHING, Tone.FAINT
         return format.sparkline(format.condensed(values, TREND)), Tone.FAINT
 
@@ -54,6 +55,8 @@ def tokens_cell(row: SpendRow) -> Cell:
 
 
 def cached_cell(row: SpendRow) -> Cell:
+    if row.cached_tokens is None or row.prompt_tokens is None:
+        return format.NOTHING, Tone.FAINT
     return format.percent(format.share(row.cached_tokens, row.prompt_tokens)), Tone.PLAIN
 
 

@@ -38,11 +38,12 @@ async def list_calls() -> Response:
 
 @blueprint.get("/<call_id>")
 async def one_call(call_id: str) -> Response:
-    """The call, finished or in flight, with the arithmetic of its cost as `cost`: null where it was not
-    priced (it runs, was refused, failed, is free by its kind), without lines where a price is unknown."""
+    """The call, finished or in flight (with its bytes and tokens so far), with the arithmetic of its cost as
+    `cost`: null where it was not priced (it runs, was refused, failed, is free by its kind), without lines
+    where a price is unknown."""
     read_query()
     if running := gateway().ledger.live.in_flight.get(call_id):
-        return answer({**document(running), "cost": None})
+        return answer({**document(gateway().proxy.so_far(call_id) or running), "cost": None})
     found = await ask(lambda analytics: analytics.call(call_id))
     if found.value is None:
         held = f", or it is in the analytics file: {found.absence}" if found.absence else ""

@@ -13,6 +13,7 @@ from quart import current_app
 from gatekeeper.gemini.catalogue import Catalogue
 from gatekeeper.keys.registry import Registry
 from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.entry import Call
 from gatekeeper.settings import Settings
 from gatekeeper.times import micros
 
@@ -29,6 +30,8 @@ class Door(Protocol):
     def open_calls(self) -> Sized: ...
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def so_far(self, call_id: str) -> Call | None: ...
 
     def cut_all(self) -> None: ...
 

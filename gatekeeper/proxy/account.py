@@ -43,9 +43,7 @@ def account(
     for a key that has a budget."""
     _outcome(call, ending, reading)
     call.error_message = error_message(ending, reading.error, secrets)
-    call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
-    usage = read_usage(reading.usage) if reading.usage else None
-    _tokens(call, reading.usage, usage)
+    usage = take_reading(call, reading)
     call.service_tier = (usage.service_tier if usage else None) or (
         tier.decode("latin-1").lower() if tier else None
     )
@@ -53,6 +51,14 @@ def account(
     call.charged_pico = call.usage_note = None  # what was charged in advance
     if budgeted and call.cost_pico is None:
         _charge(call, usage, reading.charges, call.request_bytes, catalogue)
+
+
+def take_reading(call: Call, reading: Reading) -> Usage | None:
+    """What the answer says of itself and its tokens; of a call that runs, what it has said until now."""
+    call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
+    usage = read_usage(reading.usage) if reading.usage else None
+    _tokens(call, reading.usage, usage)
+    return usage
 
 
 def charge_in_advance(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:

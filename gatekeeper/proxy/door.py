@@ -15,6 +15,7 @@ from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.entry import Call
 from gatekeeper.proxy.downstream import Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
 from gatekeeper.proxy.exchange import Exchange
@@ -105,6 +106,12 @@ class Proxy:
             log.error(
                 "google_key_refused", key=call.upstream_key, remedy="set a valid GEMINI_API_KEY and restart"
             )
+
+    def so_far(self, call_id: str) -> Call | None:
+        """A call as it stands while it runs; None where none of this id does. Who looks pays with a search
+        of all open calls; these pay nothing for being found."""
+        running = (exchange for exchange in self.open_calls if exchange.call.id == call_id)
+        return next((exchange.so_far() for exchange in running), None)
 
     # The watch over all open calls
 

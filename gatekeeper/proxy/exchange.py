@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from copy import copy
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from gatekeeper.gemini.price import unpriced
 from gatekeeper.gemini.route import Route, route
 from gatekeeper.keys.rules import Ask, admit
 from gatekeeper.ledger.entry import Call
-from gatekeeper.proxy.account import account, charge_in_advance
+from gatekeeper.proxy.account import account, charge_in_advance, take_reading
 from gatekeeper.proxy.credentials import take
 from gatekeeper.proxy.directions import directions
 from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
@@ -201,6 +202,13 @@ class Exchange:
         )
         call.reason = proxy.mask.text(call.reason)
         proxy.settle(self)
+
+    def so_far(self) -> Call:
+        """The call as it stands while it runs: a copy, with what has passed and been understood until now."""
+        call = copy(self.call)
+        call.request_bytes, call.response_bytes = self.downstream.received, self.downstream.sent
+        take_reading(call, self.meter.reading)
+        return call
 
     # What the relay and the watch use
 

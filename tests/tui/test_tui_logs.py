@@ -274,6 +274,32 @@ def test_an_open_call_is_read_again_until_it_ends(play, sample):
     play(script, answers)
 
 
+def test_a_running_call_shows_how_far_it_has_come(play, sample):
+    come = {**STARTED, "first_byte_ms": 198.0, "gateway_ms": 1.0, "prompt_tokens": 811, "output_tokens": 57}
+    come |= {"request_bytes": 2104, "response_bytes": 18_211}
+    answers = {**sample(), f"GET /calls/{STARTED['id']}": STARTED}
+
+    async def script(stage):
+        await stage.sees("● live")
+        stage.gateway.publish("call.started", STARTED)
+        await stage.sees("7 calls")
+        await stage.press("enter")
+        await stage.sees("no byte of the answer yet")
+        assert "0 B" not in stage.text()
+        stage.gateway.answers[f"GET /calls/{STARTED['id']}"] = come
+        await stage.sees(
+            "first byte after 198ms   gateway 1.0ms   waiting for Google 197ms   still answering"
+        )
+        await stage.sees("tokens so far")
+        await stage.sees("2.1 kB up, 18 kB down so far")
+        await stage.press("escape")
+        await stage.sees("◌ 2.1s   198ms      …    811      –     57   …")
+        stage.gateway.publish("call.finished", FINISHED)
+        await stage.sees("$0.5000")
+
+    play(script, answers)
+
+
 @pytest.mark.parametrize(("mode", "key"), [("open", "anything"), ("master key", "YOUR_KEY")])
 def test_the_first_command_can_be_copied(play, empty, mode, key):
     async def script(stage):

@@ -9,11 +9,12 @@ import pytest
 
 from tui import filters
 from tui.call_columns import call_columns, cost_cell
-from tui.call_text import call_text, timing
+from tui.call_text import call_text, sent, timing
 from tui.columns import Column, cells, fit, heads, padded
 from tui.documents import Call, CallDetail, Cost, Key, Spend, SpendRow
 from tui.format import counted
 from tui.key_columns import key_columns
+from tui.screens.spend import sums
 from tui.spend_columns import spend_columns
 from tui.spending import Picture, Question
 from tui.states import OUTCOMES, Tone, call_state, key_state
@@ -191,3 +192,25 @@ def test_the_timing_bar_has_each_phase_by_its_share(times, bar):
 @pytest.mark.parametrize(("number", "said"), [(0, "0 calls"), (1, "1 call"), (14_203, "14,203 calls")])
 def test_counted(number, said):
     assert counted(number, "call") == said
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"outcome": "ok", "request_bytes": 0, "response_bytes": 812}, "0 B up, 812 B down"),
+        ({"outcome": "interrupted", "request_bytes": 0, "response_bytes": 0}, "– up, – down"),
+        ({"outcome": None, "request_bytes": 9, "response_bytes": None}, "9 B up, – down so far"),
+    ],
+)
+def test_bytes_that_nobody_counted_are_not_0(fields, told):
+    assert sent(CallDetail(id="x", **fields)) == told
+
+
+def test_sums_of_what_nobody_knows_are_not_0():
+    row = SpendRow(tag="a", calls=3, unpriced_calls=3)
+    ranking = Spend((row,), SpendRow(calls=3, unpriced_calls=3))
+    picture = Picture(Question(), (), "", "", ranking, Spend(), Spend(), SpendRow(cost_usd=Decimal(5)))
+    columns = {column.title: column.cell(row)[0].strip() for column in spend_columns(picture, 120)}
+    expected = {"spend": "?", "share": "?", "trend": "–", "cost/call": "–", "tokens": "–", "cached": "–"}
+    assert {name: columns[name] for name in expected} == expected
+    assert [[text for text, _ in line] for line in sums(picture)] == [["total ", "?"]]

@@ -29,6 +29,8 @@ PAGE = 200
 OLDER = 1000
 MOST_ASKED = 100
 AGAIN_SECONDS = 5
+LOOK_SECONDS = 1.0
+MOST_LOOKED_AT = 8  # running calls in sight that are asked for each time
 HINT = "key:ALIAS  model:gemini-2.5*  tag:a,b  status:4xx  cost:>0.01  lat:>2s  since:1h  or any text"
 
 
@@ -77,6 +79,7 @@ class LogsScreen(Place):
         self._tell()
         self._follow()
         self.narrow("")
+        self.set_interval(LOOK_SECONDS, self._look)
 
     @property
     def log_view(self) -> LogView:
@@ -184,6 +187,21 @@ class LogsScreen(Place):
             self.log_view.take([(await self.session.client.call(id)).value])
         except NotFound:
             self.log_view.drop(id)
+
+    def _look(self) -> None:
+        """The stream tells a call's beginning and end: how far one has come that takes long is asked for."""
+        if self.is_current and not self.session.trouble and (ids := self.log_view.running(LOOK_SECONDS)):
+            self._ask_running(ids[-MOST_LOOKED_AT:])
+
+    @work(exclusive=True, group="running")
+    async def _ask_running(self, ids: list[str]) -> None:
+        for id in ids:  # noqa: A001 - the contract's name
+            try:
+                call = (await self.session.client.call(id)).value
+            except ApiError:
+                return  # it has just ended, or the link broke: the stream tells either
+            if self.log_view.ring.get(id):
+                self.log_view.take([call])
 
     @on(Arrived)
     def _arrived(self, message: Arrived) -> None:

@@ -201,9 +201,9 @@ def sums(picture: Picture | None) -> Iterator[list[Cell]]:
     """The total and how it compares to as long a time before, from all of it to the least."""
     if picture is None:
         return
-    total, before = spent(picture.ranking.total), spent(picture.before)
+    total, before = picture.ranking.total.cost_usd, spent(picture.before)
     least: list[Cell] = [("total ", Tone.FAINT), (format.money(total), Tone.ACCENT)]
-    if before > 0:
+    if before > 0 and total is not None:
         change = float(total / before) - 1
         sign = "▲" if change >= 0 else "▼"
         span = picture.question.span.title.removeprefix("last ")

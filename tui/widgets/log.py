@@ -22,7 +22,7 @@ from tui.columns import Column, fit, heads
 from tui.documents import Call, CallFinished, CallStarted, StreamGap
 from tui.messages import Arrived
 from tui.ring import Line, Ring
-from tui.states import Tone
+from tui.states import Tone, elapsed_ms
 from tui.widgets.rows import HEAD, Rows
 
 CAPACITY = 10_000
@@ -168,12 +168,21 @@ class LogView(Rows):
         columns = call_columns(self.size.width, self._clock)
         self._layout = Layout(columns, fit(columns, self.row_width))
 
+    def running(self, seconds: float) -> list[str]:
+        """The ids of the calls in sight that have run for so long."""
+        now = self._clock()
+        calls = (self.ring[index].call for index in self._in_sight() if self.ring[index].in_flight)
+        return [call.id for call in calls if call and (elapsed_ms(call, now) or 0) >= seconds * 1000]
+
+    def _in_sight(self) -> range:
+        return range(self.top, min(self.top + self.page, len(self.ring)))
+
     def _run_clocks(self) -> None:
         """Draws the lines anew whose call still runs."""
         self._beat += 1
         if not self.screen.is_current:
             return
-        for index in range(self.top, min(self.top + self.page, len(self.ring))):
+        for index in self._in_sight():
             if self.ring[index].in_flight:
                 self.refresh_line(index + HEAD)
 
