@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gatekeeper.gemini.reading import Seam
+
 
 class Reason(StrEnum):
     """The contract's error reasons, as they stand in `details[].reason` and in the column `reason`."""
@@ -127,6 +129,6 @@ def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def error_event(refusal: Refusal) -> bytes:
-    """The refusal as the last event of a Server-Sent Events stream that the gateway cuts."""
-    return b"data: " + msgspec.json.encode(error_document(refusal)) + b"\r\n\r\n"
+def error_event(refusal: Refusal, seam: Seam) -> bytes:
+    """The refusal as the last event, or the last element of an array, of a stream that the gateway cuts."""
+    return seam.before + msgspec.json.encode(error_document(refusal)) + seam.after

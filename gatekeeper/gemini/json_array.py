@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gatekeeper.gemini.reading import Seam
+
 # To the next bracket, or to the beginning of a string that has an escape or goes on after the chunk. Other
 # strings are passed over within the one call; possessive, so that no byte is tried twice.
 _BRACKET_OR_STRING = re.compile(rb'(?:[^"{}\[\]]*+"[^"\\]*+")*+[^"{}\[\]]*+["{}\[\]]')
@@ -63,29 +65,40 @@ class ArraySplitter:
         self._element = bytearray()
         self._dropped = False
         self._closed = False
+        self._separated = True  # whether an element may stand here without a comma before it
 
     def feed(self, chunk: bytes) -> list[bytearray]:
         elements: list[bytearray] = []
         if self._closed or not chunk:
             return elements
-        start = 0
+        start = end = 0
         for at in self._brackets.scan(chunk):
+            end = at + 1
             if chunk[at] in _OPENING:
                 self._depth += 1
                 start = at if self._depth == 2 else start
                 continue
             self._depth -= 1
             if self._depth == 1:
-                elements += self._end(chunk[start : at + 1])
+                elements += self._end(chunk[start:end])
+                self._separated = False
             elif self._depth <= 0:
                 self._closed = True
                 return elements
         if self._depth >= 2:
             self._hold(chunk[start:])
+        elif b"," in chunk[end:]:
+            self._separated = True
         return elements
 
     def so_far(self) -> tuple[()]:
         return ()
+
+    @property
+    def seam(self) -> Seam | None:
+        if self._depth != 1 or self._closed:
+            return None
+        return Seam(b"" if self._separated else b",\r\n", b"\r\n")
 
     def finish(self) -> tuple[tuple[()], bool]:
         """Nothing, for an unfinished element can not be read, and whether the array was closed."""

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from gatekeeper.gemini.json_array import ArraySplitter
-from gatekeeper.gemini.reading import Document, Reading, Tally
+from gatekeeper.gemini.reading import Document, Reading, Seam, Tally
 from gatekeeper.gemini.sse import SseDecoder
 
 LIMIT = 64 * 2**20
@@ -31,6 +31,11 @@ class Meter(Protocol):
         """The state so far."""
         ...
 
+    @property
+    def seam(self) -> Seam | None:
+        """How one more document is added at the place that the body has reached; None where none can be."""
+        ...
+
     def feed(self, chunk: bytes) -> None: ...
 
     def finish(self) -> Reading:
@@ -42,6 +47,11 @@ class Framing(Protocol):
     """Cuts a body into documents. `truncated`: whether one was over the limit and dropped."""
 
     truncated: bool
+
+    @property
+    def seam(self) -> Seam | None:
+        """As of `Meter`."""
+        ...
 
     def feed(self, chunk: bytes) -> Sequence[Document]:
         """The documents that `chunk` completes."""
@@ -58,6 +68,8 @@ class Framing(Protocol):
 
 class WholeBody:
     """The framing of an answer that is a single document."""
+
+    seam = None
 
     def __init__(self, limit: int) -> None:
         self.truncated = False
@@ -96,6 +108,10 @@ class AnswerMeter:
             self._tally.read(document)
         return self._reading(complete=False)
 
+    @property
+    def seam(self) -> Seam | None:
+        return (self._framing or self._default(LIMIT)).seam
+
     def feed(self, chunk: bytes) -> None:
         if self._framing is None:
             chunk = chunk.lstrip(_BLANK_OR_BOM)
@@ -118,6 +134,8 @@ class AnswerMeter:
 
 class GzipMeter:
     """Inflates for another meter, a bounded piece at a time, as far as the data are sound."""
+
+    seam = None
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -152,6 +170,7 @@ class Unmetered:
     """Reads nothing, of a body whose form or encoding is none that is understood."""
 
     reading = Reading(complete=True)
+    seam = None
 
     def feed(self, chunk: bytes) -> None:
         """Lets it pass."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -45,6 +45,13 @@ _FINISH_REASONS = (
 _DURATION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)s")
 
 Document = bytes | bytearray
+
+
+class Seam(NamedTuple):
+    """What stands before and after one more document at the place that a stream has reached."""
+
+    before: bytes
+    after: bytes
 
 
 class UpstreamError(msgspec.Struct, frozen=True):

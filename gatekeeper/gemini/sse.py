@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gatekeeper.gemini.reading import Seam
+
 # A dropped line keeps this many bytes: enough never to pass for the blank line that ends an event.
 _STUB = 2
 _BEGINS_JSON = frozenset(b'{}[]" \t')
@@ -50,9 +52,18 @@ class SseDecoder:
     def so_far(self) -> tuple[()]:
         return ()
 
+    @property
+    def seam(self) -> Seam | None:
+        return None if self._unfinished else Seam(b"data: ", b"\r\n\r\n")
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether the place reached lies within an event."""
+        return bool(self._line or self._data or self._dropped)
+
     def finish(self) -> tuple[list[bytes], bool]:
         """What an unfinished last event says, and whether the stream ended between events instead."""
-        ended = not (self._line or self._data or self._dropped)
+        ended = not self._unfinished
         line, self._line = bytes(self._line), bytearray()
         return self._events([line, b""]), ended
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -33,6 +34,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_SECONDS = 2.5
+AT_ONCE = struct.pack("ii", 1, 0)  # a linger of 0 seconds: closing throws away what is not sent, and resets
 CORK: int | None = getattr(socket, "TCP_CORK", None)  # Linux
 
 
@@ -77,10 +79,11 @@ class Downstream:
         names = {name for name, _ in scope["headers"]}
         self.length_is_open = b"transfer-encoding" in names
         self._remaining: int | None = None
+        self._ends_by_closing = scope["http_version"] == "1.0"
         self._finished = False
         self.body_ended = False
         self.started = False
-        self.blocked = False  # waiting for a client that does not read
+        self.blocked = False  # in a write that the client holds up; for good once one was cut half-way
         self.received = 0
         self.sent = 0
 
@@ -123,8 +126,16 @@ class Downstream:
         self._remaining = int(length) if length is not None and length.isdigit() else None
         self._wire = None if self._bodyless else _wire(self._send)
         self._cork(hold=True)
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         self.started = True
+        await self._hand_over({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _hand_over(self, message: dict[str, Any]) -> None:
+        """Sends by the plain way."""
+        if self.blocked:
+            raise ClientGone
+        self.blocked = True
+        await self._send(message)
+        self.blocked = False
 
     def _cork(self, *, hold: bool) -> None:
         """Lets head and body of an answer of known length leave in one packet: a packet of its own for the
@@ -142,9 +153,11 @@ class Downstream:
             await self._write_through(self._wire, h11.Data(data=chunk))
             return
         self._finished = self._remaining == 0
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
+        await self._hand_over({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
 
     async def _write_through(self, wire: Wire, event: h11.Data | h11.EndOfMessage) -> None:
+        if self.blocked:
+            raise ClientGone  # what was cut half-way is not gone on with by something else
         try:
             framed = wire.http.send(event) or b""
             try:
@@ -167,8 +180,17 @@ class Downstream:
             await self._write_through(self._wire, h11.EndOfMessage())
         await self.discard_body()
         if self._wire is None and not self._finished:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._hand_over({"type": "http.response.body", "body": b"", "more_body": False})
         self._finished = True
+
+    def break_off(self) -> None:
+        """Makes a reset of the connection's end where there was no proper end, and closing would be one: a
+        body of HTTP/1.0 without a length has no other."""
+        if self._wire is None or self._finished or self._remaining is not None or not self._ends_by_closing:
+            return
+        with contextlib.suppress(OSError):
+            self._wire.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self._wire.stream.socket.close()
 
     def has_gone(self) -> bool:
         """Whether the client has hung up; one that has only ended its own side has not, and is answered."""

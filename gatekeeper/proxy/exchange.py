@@ -64,7 +64,6 @@ class Exchange:
         self.google_key = ""
         self.meter: Meter = NOTHING
         self.tier: bytes | None = None  # what the answer's header says of the service tier
-        self.takes_events = False  # whether an event may be added to the answer
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
         self.asked: float | None = None  # on trio's clock, when the upstream's turn began
@@ -160,17 +159,19 @@ class Exchange:
         return self.key is not None and self.key.record.max_budget_pico is not None
 
     async def take_leave(self) -> None:
-        """What a client is told of a call that ended otherwise than by an answer. Returning without a proper
-        end breaks the client's connection, which is what a broken answer must look like."""
+        """What a client is told of a call that ended otherwise than by an answer: all of it, or, where some
+        of an answer has gone out, one more event. That is no proper end, and neither is what is broken: most
+        clients would take it for whole. Returning without an end breaks the client's connection."""
         ending = self.ending
-        if ending is None or isinstance(ending, ClientGone):
+        if ending is None:
             return
-        with trio.move_on_after(FAREWELL), contextlib.suppress(ClientGone):
-            if ending.refusal and not self.downstream.started:
-                await self.refuse(ending.refusal)
-            elif ending.refusal and isinstance(ending, Cut) and self.takes_events:
-                await self.downstream.write(error_event(ending.refusal))
-                await self.downstream.finish()
+        if ending.refusal is not None:
+            with trio.move_on_after(FAREWELL), contextlib.suppress(ClientGone):
+                if not self.downstream.started:
+                    await self.refuse(ending.refusal)
+                elif isinstance(ending, Cut) and (seam := self.meter.seam):
+                    await self.downstream.write(error_event(ending.refusal, seam))
+        self.downstream.break_off()
 
     async def refuse(self, refusal: Refusal) -> None:
         self.mark_first_byte()

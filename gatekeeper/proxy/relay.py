@@ -158,11 +158,11 @@ class Relay:
 
     def meter(self, head: Head) -> None:
         """What the answer's head says of its body, and the meter for it: where nothing is charged by usage,
-        only an error is worth reading."""
+        only an error is worth reading, and a stream for where its events end."""
         form, encoding = (value_of(head.headers, name) for name in (b"content-type", b"content-encoding"))
-        self.exchange.takes_events = encoding is None and (form or b"").startswith(b"text/event-stream")
         self.exchange.tier = value_of(head.headers, b"x-gemini-service-tier")
-        worth_reading = self.exchange.route.charge is Charge.METERED or head.status >= 400
+        charged = self.exchange.route.charge is Charge.METERED
+        worth_reading = charged or head.status >= 400 or (form or b"").startswith(b"text/event-stream")
         self.exchange.meter = meter_for(form, encoding) if worth_reading else NOTHING
 
     async def start(self, head: Head) -> None:

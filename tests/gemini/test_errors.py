@@ -17,6 +17,7 @@ from gatekeeper.gemini.errors import (
     error_event,
     error_headers,
 )
+from gatekeeper.gemini.reading import Seam
 
 CONTRACT = {
     "GATEKEEPER_BAD_REQUEST": (400, "INVALID_ARGUMENT"),
@@ -104,7 +105,7 @@ def test_clients_are_told_to_give_up_where_only_a_person_can_help(reason: Reason
 @given(st.text(st.characters(codec="utf-8")))
 def test_whatever_it_says_it_is_one_event(message: str) -> None:
     refusal = Refusal(Reason.DRAINING, message)
-    event = error_event(refusal)
+    event = error_event(refusal, Seam(b"data: ", b"\r\n\r\n"))
     assert event.startswith(b"data: ")
     assert event.endswith(b"\r\n\r\n")
     data = event[6:-4]

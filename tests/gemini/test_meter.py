@@ -19,12 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.meter import LIMIT, NOTHING, GzipMeter, Meter, WholeBody, meter_for
-from gatekeeper.gemini.reading import TEXT_LIMIT, Reading, UpstreamError
+from gatekeeper.gemini.reading import TEXT_LIMIT, Reading, Seam, UpstreamError
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
 
@@ -449,10 +450,61 @@ def test_what_follows_gzip_is_ignored_and_not_held():
     assert meter.finish() == read([body])
 
 
+EVENT, ELEMENT, NEXT = Seam(b"data: ", b"\r\n\r\n"), Seam(b"", b"\r\n"), Seam(b",\r\n", b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "content_type", "encoding", "seam"),
+    [
+        (b"", SSE_TYPE, None, EVENT),
+        (b"data: {}\r\n\r\n", SSE_TYPE, None, EVENT),
+        (b"data: {}\n\ndata: [DONE]\n\n", SSE_TYPE, None, EVENT),
+        (b"data: {}\r\n\r", SSE_TYPE, None, None),
+        (b"data: {}\r\n", SSE_TYPE, None, None),
+        (b"data: {}\n\nda", SSE_TYPE, None, None),
+        (b"[", JSON_TYPE, None, ELEMENT),
+        (b"[{}", JSON_TYPE, None, NEXT),
+        (b"[{}\n,\r\n", JSON_TYPE, None, ELEMENT),
+        (b'[{"a": [1, {}', JSON_TYPE, None, None),
+        (b"[{}]", JSON_TYPE, None, None),
+        (b"[{}]\r\n", JSON_TYPE, None, None),
+        (b"", JSON_TYPE, None, None),
+        (b'{"a": 1', JSON_TYPE, None, None),
+        (b'{"a": 1}', SSE_TYPE, None, None),
+        (b"data: {}\n\n", SSE_TYPE, b"gzip", None),
+        (b"<html>", b"text/html", None, None),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 100])
+def test_where_one_more_document_may_stand(
+    sent: bytes, content_type: bytes, encoding: bytes | None, seam: Seam | None, step: int
+):
+    meter = meter_for(content_type, encoding)
+    for piece in slivers(sent, step):
+        meter.feed(piece)
+    assert meter.seam == seam
+
+
+@STREAMS
+@given(st.lists(st.sampled_from(ANSWER), min_size=1, max_size=3), st.integers(0, 2000))
+def test_what_is_added_at_a_seam_is_one_more_document(form: Form, documents: list[Any], at: int):
+    body, content_type = form(*documents)
+    sent = body[:at]
+    meter = meter_for(content_type, None)
+    meter.feed(sent)
+    before, seam = meter.reading, meter.seam
+    if seam is not None:
+        meter.feed(seam.before + b'{"error": {"code": 503}}' + seam.after)
+        after = meter.reading
+        assert after.error is not None
+        assert msgspec.structs.replace(after, error=None) == before
+
+
 class Sizes:
     """A meter that notes how much it is fed at once."""
 
     reading = Reading(complete=True)
+    seam = None
 
     def __init__(self) -> None:
         self.fed: list[int] = []
