@@ -5,7 +5,7 @@ Pure. It adds up nothing: the sums and every line of the arithmetic are the gate
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +15,8 @@ from tui.documents import CallDetail, Cost, CostLine
 from tui.states import Tone, call_state
 
 TextLine = list[Cell]
+Moment = Callable[[datetime | None], str]
+"""Shows a time."""
 INDENT = "  "
 NAME, NUMBER, DOLLARS = 24, 12, 18
 
@@ -22,12 +24,12 @@ NAME, NUMBER, DOLLARS = 24, 12, 18
 PHASES = (("▓", "gateway", Tone.WAITING), ("░", "waiting for Google", Tone.FAINT), ("█", "answer", Tone.FINE))
 
 
-def call_text(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
+def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = format.moment) -> list[TextLine]:
     """All that is known of a call, for a screen of `width` cells."""
     parts = (
         failure(call, now),
         head(call, width, now),
-        identity(call),
+        identity(call, moment),
         timing(call, width),
         tokens(call),
         cost(call),
@@ -58,7 +60,7 @@ def head(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
     ]
 
 
-def identity(call: CallDetail) -> list[TextLine]:
+def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
     """Who called what, and when."""
     served = call.model_version if call.model_version and call.model_version != call.model else None
     facts = {
@@ -68,7 +70,7 @@ def identity(call: CallDetail) -> list[TextLine]:
         "action": call.action,
         "tags": "  ".join(call.tags) if call.tags else None,
         "user": call.user_id,
-        "started": format.moment(call.started_at),
+        "started": moment(call.started_at),
         "reason": call.reason,
     }
     return [fact(name, value, reason_tone(name)) for name, value in facts.items() if value]

@@ -11,8 +11,8 @@ import click
 
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import InOrder, examples
-from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_cells, print_table, width
-from tui import call_columns, format  # noqa: A004 - the room's word for it
+from gatekeeper.cli.output import emit, json_option, moment, note, note_gaps, print_cells, print_table, width
+from tui import call_columns
 from tui.call_text import call_text
 from tui.columns import Cell, Column
 from tui.documents import Call
@@ -103,7 +103,7 @@ def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the co
     if as_json:
         emit(answer.raw)
         return
-    for line in call_text(answer.value, min(width(), TEXT_WIDTH), local_now()):
+    for line in call_text(answer.value, min(width(), TEXT_WIDTH), local_now(), moment):
         print_cells(line)
     if answer.value.usage is not None:
         import json
@@ -140,8 +140,7 @@ def export(
 
 
 def started_cell(call: Call) -> Cell:
-    at = call.started_at
-    return (f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else format.NOTHING), Tone.FAINT
+    return moment(call.started_at, "seconds"), Tone.FAINT
 
 
 def state_cell(call: Call) -> Cell:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from gatekeeper.cli.output import moment
 from tui import format  # noqa: A004 - the room's word for it
 from tui.documents import Key, NewKey
 from tui.states import budget_used, key_state
@@ -25,7 +26,7 @@ def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "spend", spend(key)
     yield "estimated", estimated(key)
     yield "soft budget", None if key.soft_budget is None else format.round_money(key.soft_budget)
-    yield "resets", format.moment(key.budget_reset_at) if key.budget_reset_at else None
+    yield "resets", moment(key.budget_reset_at) if key.budget_reset_at else None
     yield "limits", limits(key)
     yield "stored only", not_enforced(key)
     yield "tags", listed(key.tags)
@@ -33,8 +34,8 @@ def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "group", key.group
     yield "metadata", msgspec.json.encode(key.metadata).decode() if key.metadata else None
     yield "disconnect", key.on_disconnect
-    yield "expires", format.moment(key.expires) if key.expires else "never"
-    yield "created", format.moment(key.created_at) if key.created_at else None
+    yield "expires", moment(key.expires) if key.expires else "never"
+    yield "created", moment(key.created_at) if key.created_at else None
     yield "last used", format.ago(key.last_used_at, now)
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ import msgspec
 from rich.cells import cell_len
 
 from gatekeeper.cli.failure import harmless
+from tui import format  # noqa: A004 - the room's word for it
 from tui.columns import Cell, Column, padded
 from tui.states import Tone
 
@@ -117,6 +119,14 @@ def print_row(columns: Sequence[Column[T]], widths: Sequence[int], line: Sequenc
     for column, size, (text, tone) in zip(columns, widths, line, strict=True):
         cells += [(padded(text, size, column.right), tone), (GAP, Tone.PLAIN)]
     print_cells(cells)
+
+
+def moment(at: datetime | None, timespec: str = "milliseconds") -> str:
+    """A time by the clocks of this machine, with its zone, so that `--since` and others read it back as the
+    same: `2026-11-24 14:07:21.418+01:00`."""
+    if at is None:
+        return format.NOTHING
+    return at.astimezone().isoformat(" ", timespec).replace("+00:00", "Z")
 
 
 def print_facts(facts: Iterable[tuple[str, str | None]]) -> None:

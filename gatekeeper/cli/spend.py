@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from decimal import Decimal
 
 import click
@@ -9,7 +10,7 @@ import click
 from gatekeeper.cli.calls import which_calls
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
-from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_table
+from gatekeeper.cli.output import emit, json_option, moment, note, note_gaps, print_table
 from tui import format  # noqa: A004 - the room's word for it
 from tui.columns import Cell, Column
 from tui.documents import Spend, SpendRest, SpendRow
@@ -17,7 +18,6 @@ from tui.states import Tone
 
 BAR = 20
 PLACES = 4  # decimals that a column of costs makes room for
-UNPRICED = "See them: gatekeeper calls list --query '-cost:>=0'"
 
 
 @click.command(
@@ -50,8 +50,28 @@ def command(
     rows = (*answer.value.rows, rest) if rest else answer.value.rows
     print_table(columns(groups, answer.value), rows if groups else (), total)
     note_gaps(answer.raw)
+    if said := span_text(answer.value, groups):
+        note(said)
     if total.unpriced_calls:
-        note(f"Calls whose price is unknown are in no sum: {total.unpriced_calls:,}. {UNPRICED}")
+        see = shlex.join(unpriced(answer.value, q))
+        note(f"Calls whose price is unknown are in no sum: {total.unpriced_calls:,}. See them: {see}")
+
+
+def span_text(spend: Spend, groups: list[str]) -> str:
+    """Which time was meant, and by whose clocks; nothing where that is all time."""
+    bounds = [
+        f"{word} {moment(at, 'auto')}" for word, at in (("from", spend.since), ("until", spend.until)) if at
+    ]
+    begun = [f"Calls begun {' '.join(bounds)}."] if bounds else []
+    zone = [f"Days and hours are those of {spend.timezone}."] if {"day", "hour"} & set(groups) else []
+    return " ".join([*begun, *zone])
+
+
+def unpriced(spend: Spend, q: str | None) -> list[str]:
+    """The command that lists exactly those of the summed calls."""
+    bounds = (("--since", spend.since), ("--until", spend.until))
+    given = [word for name, at in bounds if at for word in (name, moment(at, "auto"))]
+    return ["gatekeeper", "calls", "list", "--query", f"{q or ''} -cost:>=0".strip(), *given]
 
 
 def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:

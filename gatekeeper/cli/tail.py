@@ -10,10 +10,10 @@ from itertools import chain, repeat
 
 import msgspec
 
-from gatekeeper.cli.output import emit, note, print_cells
+from gatekeeper.cli.output import emit, moment, note, print_cells
 from tui.call_columns import call_columns
 from tui.client import Client
-from tui.columns import cells, fit, heads
+from tui.columns import Column, cells, fit, heads
 from tui.documents import Call, CallFinished, StreamEvent, StreamGap
 from tui.errors import Faulty, Unreachable
 from tui.states import Tone
@@ -21,6 +21,7 @@ from tui.states import Tone
 Print = Callable[[CallFinished], None]
 
 
+STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), Tone.FAINT))
 WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds; a gateway that restarts is back within the first few
 
 
@@ -81,7 +82,8 @@ def printed_as_json(event: CallFinished) -> None:
 
 def printed_as_line(width: int) -> Print:
     """Prints the columns that fit into `width` cells, with their titles above the first."""
-    columns = call_columns(width, lambda: datetime.now().astimezone())
+    _, *others = call_columns(width - STARTED.width, lambda: datetime.now().astimezone())
+    columns = [STARTED, *others]
     widths = fit(columns, width)
     print_cells([(heads(columns, widths), Tone.FAINT)])
 

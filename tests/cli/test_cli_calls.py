@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +14,14 @@ from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from gatekeeper.cli.output import moment
 from gatekeeper.ledger.entry import COLUMNS
+from gatekeeper.times import parse_time
 
+YEARS = datetime(1971, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - the strategy adds the zone
 ID = "01a20fc0-e5bd-769d-9140-f60780b123ba"
 USAGE = {"promptTokenCount": 1042, "candidatesTokenCount": 318, "totalTokenCount": 1360}
 CALL = dict.fromkeys(COLUMNS) | {
@@ -75,11 +82,11 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
         "error",
     ]  # fmt: skip
     assert first == [
-        "2026-11-24 13:07:21", ID, "ci", "gemini-2.5-flash", "generate", "✓ 200", "1.53s", "1,042", "–",
+        "2026-11-24 13:07:21Z", ID, "ci", "gemini-2.5-flash", "generate", "✓ 200", "1.53s", "1,042", "–",
         "318", "$0.0011", 'a b, "c"',
     ]  # fmt: skip
     assert second == [
-        "2026-11-24 13:07:20", REFUSED["id"], "key_1", "gemini-9�[2J", "–", "⊘ 429", "–", "–", "–", "–", "–",
+        "2026-11-24 13:07:20Z", REFUSED["id"], "key_1", "gemini-9�[2J", "–", "⊘ 429", "–", "–", "–", "–", "–",
         "RATE_LIMITED", "Spent all of it. " * 3 + "Spent al…",
     ]  # fmt: skip
     assert len({line.index(" ci " if ID in line else " key") for line in ended.out.splitlines()}) == 1
@@ -108,7 +115,7 @@ def test_show_has_the_arithmetic_and_the_usage(on: Any, gateway: Any) -> None:
         ID,
         "✓ 200",
         "POST /v1beta/models/gemini-2.5-flash:generateContent",
-        "24 Nov 2026, 13:07:21.418",
+        "2026-11-24 13:07:21.418Z",
         "input text                     1,042   $0.000312600000  at $0.30 per 1M tokens",
         "$0.001107600000  prices 2026-11-24",
         "so far",
@@ -137,9 +144,9 @@ def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.
     gateway.answers = {"GET /calls/stream": list(STREAMS)}
     ended = on("calls", "tail", "--query", "status:>0")
     head, first, second = ended.out.splitlines()
-    assert head.split()[:3] == ["time", "key", "model"]
-    assert first.split()[:5] == ["13:07:21", "ci", "gemini-2.5-flash", "generate", "✓"]
-    assert second.split()[:2] == ["13:07:20", "key_1"]
+    assert head.split()[:3] == ["started", "key", "model"]
+    assert first.split()[:6] == ["2026-11-24", "13:07:21Z", "ci", "gemini-2.5-flash", "generate", "✓"]
+    assert second.split()[:3] == ["2026-11-24", "13:07:20Z", "key_1"]
     assert ended.status == 4
     lost, again, gap, _, why = ended.err.splitlines()
     assert "has ended the connection. Next try in 0.01 s" in lost
@@ -295,6 +302,39 @@ def test_spend_is_a_table_with_bars(on: Any, gateway: Any) -> None:
     assert ended.err.startswith("Calls whose price is unknown are in no sum: 2.")
     assert gateway.asked[0].query == {"by": "tag,model", "since": "30d", "q": "-key:me", "limit": "1000"}
     assert on("spend", "--json").document == SPEND
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.datetimes(*YEARS, timezones=st.just(UTC)))
+def test_a_time_that_is_shown_is_read_back_as_the_same(zone: str, at: datetime) -> None:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", zone)
+        time.tzset()
+        shown = moment(at, "auto")
+    time.tzset()
+    assert parse_time(shown, datetime(2026, 11, 24, tzinfo=UTC)) == at
+
+
+def test_what_a_sum_stands_for_is_told_and_can_be_listed(on: Any, gateway: Any) -> None:
+    meant = {"since": "2026-11-23T23:00:00.000000Z", "until": "2026-11-24T12:00:00.500000Z"}
+    gateway.answers = {
+        "GET /spend": {**SPEND, **meant, "timezone": "Europe/Berlin"},
+        "GET /calls": {"calls": [], "next_cursor": None},
+    }
+    said = on("spend", "--by", "day,model", "--since", "24h", "--query", "tag:a").err.splitlines()
+    assert said[0] == (
+        "Calls begun from 2026-11-23 23:00:00Z until 2026-11-24 12:00:00.500000Z. "
+        "Days and hours are those of Europe/Berlin."
+    )
+    _, *words = shlex.split(said[1].partition("See them: ")[2])
+    on(*words)
+    assert gateway.asked[-1].query == {
+        "q": "tag:a -cost:>=0",
+        "since": "2026-11-23 23:00:00Z",
+        "until": "2026-11-24 12:00:00.500000Z",
+        "limit": "50",
+    }
 
 
 def test_rows_that_are_missing_are_counted_and_added_up(on: Any, gateway: Any) -> None:

@@ -49,7 +49,7 @@ routes       generateContent
 spend        $5.00 of $20 each 30d  █████░░░░░░░░░░░░░░░ 25 %
 estimated    $0.5000 of the spend, for calls whose cost is unknown
 soft budget  $15.50
-resets       1 Jan 2099, 12:30:00.000
+resets       2099-01-01 12:30:00.000Z
 limits       60 calls a minute, 100,000 tokens a minute, 4 calls at a time
 stored only  not enforced yet: rpm_limit, tpm_limit, max_parallel_requests
 tags         team-a, x�[31m
@@ -57,8 +57,8 @@ user         u1
 group        g1
 metadata     {{"owner":"me"}}
 disconnect   cancel
-expires      31 Jan 2099, 00:00:00.000
-created      1 Nov 2026, 08:00:00.000
+expires      2099-01-31 00:00:00.000Z
+created      2026-11-01 08:00:00.000Z
 last used    never
 """
 
