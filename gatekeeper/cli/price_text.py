@@ -108,7 +108,7 @@ COLUMNS: tuple[Column[Price], ...] = (
     Column("model", 0, lambda price: (price.name, Tone.PLAIN)),
     Column("tier", 0, lambda price: (price.tariff.tier, Tone.PLAIN)),
     Column("prompt", 0, lambda price: (context_of(price.tariff), Tone.PLAIN)),
-    Column("holds", 0, lambda price: (period_of(price.tariff), Tone.FAINT)),
+    Column("holds (UTC)", 0, lambda price: (period_of(price.tariff), Tone.FAINT)),
     Column("input", 0, lambda price: (price_of(price.tariff, INPUT), Tone.PLAIN)),
     Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), Tone.PLAIN)),
     Column("output", 0, lambda price: (output_of(price.tariff), Tone.PLAIN)),

@@ -28,7 +28,7 @@ WRONG = [
     Wrong("GET", "/nowhere", 404, says="/nowhere"),
     Wrong("GET", "/calls/", 404),
     Wrong("GET", "/calls//stream", 404),
-    Wrong("GET", "/gemini", 404),
+    Wrong("GET", "/geminis", 404),
     Wrong("DELETE", "/calls", 405, says="GET"),
     Wrong("GET", "/key/generate", 405, says="POST"),
     Wrong("GET", "/calls/0193f2c4-7b1e-7c40-9d0a-5f1d9c1c2ab1", 404, says="0193f2c4"),
