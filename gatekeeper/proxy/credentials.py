@@ -8,7 +8,7 @@ one credential goes upstream, the gateway's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
@@ -40,6 +40,13 @@ def _bearer(value: bytes) -> str | None:
     """The token of `Bearer K`; the scheme's name is case-insensitive (RFC 9110 §11.1)."""
     scheme, _, token = value.strip().partition(b" ")
     return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
+
+
+def parameters(query: bytes) -> Iterator[tuple[str, str]]:
+    """Names and values of a query, decoded once, as a server reads them."""
+    for pair in query.decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
+        yield unquote_plus(name), unquote_plus(value)
 
 
 def _split(query: bytes) -> tuple[str | None, bytes]:

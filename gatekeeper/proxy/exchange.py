@@ -26,6 +26,7 @@ from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused, refused
 from gatekeeper.proxy.headers import end_user, tags, trace_id, value_of
 from gatekeeper.proxy.relay import Relay
+from gatekeeper.proxy.uploads import NOT_RESUMABLE, starts_resumable
 from gatekeeper.server.grammar import Malformed
 from gatekeeper.times import moment_of
 
@@ -124,6 +125,8 @@ class Exchange:
             raise Refused(directions(PREFIX + self.path, self.scheme, self.headers))
         if self.route.objection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
+        if starts_resumable(self.route.action, self.headers, self.credential.query):
+            raise Refused(NOT_RESUMABLE)
         refusal = self.key and admit(self.key, self.ask(), self.call.started_at)
         if refusal:
             raise Refused(refusal)
