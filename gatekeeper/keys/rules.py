@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
-from gatekeeper.gemini.actions import Charge
+from gatekeeper.gemini.actions import READING_VERBS, Charge
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.money import usd
 from gatekeeper.keys.budget import SECOND, standing
@@ -108,6 +108,32 @@ def _route_allowed(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
     )
 
 
+def _token_kept(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
+    """An ephemeral token opens Live at Google itself, past this gateway: no limit would hold there."""
+    *collections, verb = (ask.action or "").split(".")
+    if collections[-1:] != ["auth_tokens"] or verb in READING_VERBS:
+        return None
+    record = state.record
+    limits = {
+        "models": "*" not in record.models and record.models,
+        "max_budget": record.max_budget_pico is not None,
+        "allowed_routes": record.allowed_routes,
+        "rpm_limit": record.rpm_limit is not None,
+        "tpm_limit": record.tpm_limit is not None,
+        "max_parallel_requests": record.max_parallel_requests is not None,
+        "an expiry": record.expires_at is not None,
+    }
+    named = ", ".join(name for name, is_set in limits.items() if is_set)
+    if not named:
+        return None
+    return Refusal(
+        Reason.ROUTE_NOT_ALLOWED,
+        f"The key {record.title} has limits ({named}), and a token made with it would be used at Google "
+        "itself, where they do not hold: use a key without limits.",
+        {"token_id": record.token_id, "action": ask.action or "", "path": ask.path},
+    )
+
+
 def _model_allowed(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
     allowed = state.record.models
     if not allowed or "*" in allowed:
@@ -193,4 +219,4 @@ def _short(pico: int) -> str:
     return usd(pico).rstrip("0").rstrip(".")
 
 
-RULES = (_unblocked, _unexpired, _route_allowed, _model_allowed, _countable, _budget_left)
+RULES = (_unblocked, _unexpired, _route_allowed, _token_kept, _model_allowed, _countable, _budget_left)

@@ -45,12 +45,28 @@ UNNAMED = ask(None, action=None, path="/v1beta/somethingNew", metered=False)
 VEO = ask("veo-3", action="predictLongRunning", path="/v1beta/models/veo-3:x", metered=False)
 UNPRICED = ask("gemini-99", unpriced="gemini-99 is not in the price catalogue")
 
+TOKEN = ask(None, action="auth_tokens.create", path="/v1alpha/auth_tokens", billable=False)
+TOKEN_OF = ask(None, action="interactions.auth_tokens.create", path="/v1/interactions/i/auth_tokens")
+TOKENS = ask(None, action="auth_tokens.list", path="/v1alpha/auth_tokens", billable=False)
+
 MODEL, ROUTE = Reason.MODEL_NOT_ALLOWED, Reason.ROUTE_NOT_ALLOWED
 
 CASES = [
     # a key without limits
     ("no limits", {}, ask(), None),
     ("no limits, unknown action", {}, UNNAMED, None),
+    # ephemeral tokens
+    ("a token", {}, TOKEN, None),
+    ("a token, all models", {"models": ("*",), "tags": ("a",), "soft_budget_pico": 1}, TOKEN, None),
+    ("a token, models", {"models": ("gemini-*",)}, TOKEN, ROUTE),
+    ("a token, budget", {"max_budget_pico": USD}, TOKEN, ROUTE),
+    ("a token, its route", {"allowed_routes": ("auth_tokens.create",)}, TOKEN, ROUTE),
+    ("a token, requests", {"rpm_limit": 1}, TOKEN, ROUTE),
+    ("a token, tokens", {"tpm_limit": 1}, TOKEN, ROUTE),
+    ("a token, parallel", {"max_parallel_requests": 1}, TOKEN, ROUTE),
+    ("a token, expires later", {"expires_at": NOW + SECOND}, TOKEN, ROUTE),
+    ("a token, of an interaction", {"expires_at": NOW + SECOND}, TOKEN_OF, ROUTE),
+    ("a list of tokens", {"expires_at": NOW + SECOND}, TOKENS, None),
     # blocked, expired
     ("blocked", {"blocked_at": NOW - 1}, ask(), Reason.KEY_BLOCKED),
     ("blocked, free call", {"blocked_at": NOW - 1}, FREE, Reason.KEY_BLOCKED),

@@ -298,3 +298,20 @@ async def test_a_call_keeps_its_trace(gateway: Running, google: StandIn) -> None
     )
     assert (await gateway.row())["trace_id"] == trace
     assert google.asked[-1].header("traceparent")
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha", "v1beta", "v9"])
+@pytest.mark.parametrize(
+    "spelt", ["auth_tokens", "%61uth_tokens", "auth_tokens/", "Auth_Tokens", "authTokens"]
+)
+async def test_a_key_with_limits_makes_no_token_that_goes_past_the_gateway(
+    guarded: Running, google: StandIn, version: str, spelt: str
+) -> None:
+    key = await guarded.key(max_budget=1)
+    line = f"POST /gemini/{version}/{spelt}"
+    answer = await exchange(guarded.url, line, body=b"{}", headers=[f"x-goog-api-key: {key}"])
+    assert (answer.status, answer.reason) in (
+        (403, "GATEKEEPER_ROUTE_NOT_ALLOWED"),
+        (400, "GATEKEEPER_BAD_REQUEST"),
+    )
+    assert google.asked == []
