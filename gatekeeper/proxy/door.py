@@ -91,6 +91,11 @@ class Proxy:
         """Why no new call is taken on, if so."""
         return draining() if self.draining else self.ledger.closed()
 
+    def is_open(self, call_ids: list[bytes]) -> bool:
+        """Whether one of the ids (in header fields) is of a call that runs here."""
+        named = b",".join(call_ids).decode("latin-1")
+        return any(exchange.call.id in named for exchange in self.open_calls)
+
     def choose_google_key(self) -> tuple[str, str]:
         """The key for the next call and its label; several take turns."""
         return next(self._google_keys)

@@ -83,6 +83,14 @@ def unreadable(status: int, coding: bytes) -> Broken:
     )
 
 
+def went_round() -> Refusal:
+    return Refusal(
+        Reason.UPSTREAM_UNREACHABLE,
+        "This call has been here before: the upstream of this gateway leads back to it. Whoever runs it must "
+        "set --upstream (or GEMINI_API_BASE) to the address of the Gemini API.",
+    )
+
+
 def silent(seconds: float, *, answered: bool) -> Refusal:
     """`answered`: whether some of the answer had come."""
     outlook = "Try again later" if answered else MAY_HAVE_RUN

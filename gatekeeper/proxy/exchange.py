@@ -23,8 +23,8 @@ from gatekeeper.proxy.account import account, charge_in_advance, take_reading
 from gatekeeper.proxy.credentials import take
 from gatekeeper.proxy.directions import directions
 from gatekeeper.proxy.downstream import Downstream, Receive, Scope, Send
-from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused, refused
-from gatekeeper.proxy.headers import end_user, tags, trace_id, value_of
+from gatekeeper.proxy.endings import ClientGone, Cut, Ending, Refused, refused, went_round
+from gatekeeper.proxy.headers import CALL_ID, end_user, tags, text_of, trace_id, value_of
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.uploads import NOT_RESUMABLE, starts_resumable
 from gatekeeper.server.grammar import Malformed
@@ -52,6 +52,7 @@ class Exchange:
         self.malformed: Malformed | None = scope.get("state", {}).get("malformed")
         self.scheme: str = scope["scheme"]
         self.path = path_of(scope)
+        self.trail = [value for name, value in self.headers if name == CALL_ID]
         self.credential = take(self.headers, scope["query_string"])
         self.call = Call(
             id=str(uuid_utils.uuid7()),
@@ -102,8 +103,10 @@ class Exchange:
         call.action, call.model, call.stream = self.route.action, self.route.model, self.route.stream
         call.tags, call.user_id = tags(self.headers), end_user(self.headers)
         agent = value_of(self.headers, b"user-agent")
-        call.user_agent = agent.decode("utf-8", "replace") if agent else None
+        call.user_agent = text_of(agent) if agent else None
         call.trace_id = trace_id(self.headers)
+        if self.trail and self.proxy.is_open(self.trail):
+            raise Refused(went_round())
 
     def identify(self) -> None:
         """Whose key it is. `self.key` stays None where open mode or the master key lets the call pass."""

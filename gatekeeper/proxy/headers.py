@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -21,8 +22,9 @@ HOP_BY_HOP = frozenset(
 CREDENTIALS = frozenset({b"x-goog-api-key", b"authorization"})
 TAGS = frozenset({b"tags", b"x-gatekeeper-tags", b"x-litellm-tags"})
 USER = (b"x-gatekeeper-user", b"x-litellm-end-user-id")
+CALL_ID = b"x-gatekeeper-call-id"
 ABOUT_THE_CLIENT = frozenset({b"host", b"cookie", b"forwarded", b"via", b"x-real-ip"})
-STAYS = HOP_BY_HOP | CREDENTIALS | TAGS | frozenset(USER) | ABOUT_THE_CLIENT | {b"accept-encoding"}
+STAYS = HOP_BY_HOP | CREDENTIALS | TAGS | frozenset(USER) | ABOUT_THE_CLIENT | {b"accept-encoding", CALL_ID}
 
 COMES_DOWN = frozenset(
     {
@@ -38,10 +40,13 @@ COMES_DOWN = frozenset(
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)")
 
 
-def upstream_headers(headers: Headers, host: bytes, google_key: str, *, chunked: bool) -> Headers:
+def upstream_headers(
+    headers: Headers, host: bytes, google_key: str, *, chunked: bool, trail: bytes | None = None
+) -> Headers:
     """What goes up: `host` first, then the client's own fields in their order, then the Google key.
 
     The client's `accept-encoding` is narrowed to gzip or identity, so that the meter can read the answer.
+    `trail`: the ids of the call here and at gateways before, for an upstream that may be a gateway.
     `chunked`: the body's length is not known and it is framed anew; otherwise a `content-length` stands.
     """
     named = _connection_options(headers)
@@ -49,11 +54,17 @@ def upstream_headers(headers: Headers, host: bytes, google_key: str, *, chunked:
     stays = STAYS | {b"content-length"} if chunked else STAYS
     for field in headers:
         name = field[0]
+        if b"_" in name:  # some servers take it for `-`: what stays, stays in both spellings
+            name = name.replace(b"_", b"-")
+            if name == b"content-length":
+                continue
         if not (name in stays or name in named or name.startswith(b"x-forwarded-")):
             kept.append(field)
     codings = b",".join(value for name, value in headers if name == b"accept-encoding")
     kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
     kept.append((b"x-goog-api-key", google_key.encode("latin-1")))
+    if trail is not None:
+        kept.append((CALL_ID, trail))
     if chunked:
         kept.append((b"transfer-encoding", b"chunked"))
     return kept
@@ -84,10 +95,30 @@ def downstream_headers(headers: Iterable[tuple[bytes, bytes]], call_id: str) -> 
     return kept
 
 
+def text_of(value: bytes) -> str:
+    """A field's text: UTF-8 where it is that, else Latin-1, which is what `fetch` sends."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def unescaped(text: str) -> str:
+    """A text whose other than ASCII letters may be percent-encoded, as JavaScript's `encodeURIComponent` does
+    with what no header takes. What is no UTF-8, or hides characters that do not show, stays as it came."""
+    if "%" not in text:
+        return text
+    try:
+        plain = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+    return plain if plain.isprintable() else text
+
+
 def tags(headers: Headers, of_key: Iterable[str] = ()) -> list[str]:
-    """The key's tags, then those of the request: trimmed, without doubles, order kept, read as UTF-8."""
-    values = [value.decode("utf-8", "replace") for name, value in headers if name in TAGS]
-    texts = [*of_key, *(text.strip() for value in values for text in value.split(","))]
+    """The key's tags, then those of the request: trimmed, without doubles, order kept."""
+    values = [text_of(value) for name, value in headers if name in TAGS]
+    texts = [*of_key, *(unescaped(text).strip() for value in values for text in value.split(","))]
     return list(dict.fromkeys(text for text in texts if text))
 
 
@@ -95,7 +126,7 @@ def end_user(headers: Headers) -> str | None:
     """The end user that the request names, None where it names none."""
     found = {name: value for name, value in reversed(headers) if name in USER}
     for name in USER:
-        if user := found.get(name, b"").decode("utf-8", "replace").strip():
+        if user := unescaped(text_of(found.get(name, b""))).strip():
             return user
     return None
 

@@ -66,8 +66,15 @@ class Relay:
     def question(self) -> Question:
         query = self.exchange.credential.query
         target = self.upstream.prefix + self.exchange.path + (b"?" + query if query else b"")
+        exchange = self.exchange
+        # Nothing is added for Google; any other upstream may lead back here, and then the call is known.
+        trail = b", ".join([*exchange.trail, exchange.call.id.encode()])
         headers = upstream_headers(
-            self.exchange.headers, self.upstream.authority, self.exchange.google_key, chunked=self.chunked
+            exchange.headers,
+            self.upstream.authority,
+            exchange.google_key,
+            chunked=self.chunked,
+            trail=trail if self.upstream.may_be_gateway else None,
         )
         return Question(self.exchange.call.method, target, headers)
 

@@ -34,6 +34,7 @@ class Upstream:
         self._idle: deque[Connection] = deque()
         self.authority = parts.netloc.encode("latin-1")
         self.prefix = parts.path.rstrip("/").encode("latin-1")
+        self.may_be_gateway = not self._host.endswith(".googleapis.com")
         self.open = 0
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from gatekeeper.proxy.headers import (
     downstream_headers,
     end_user,
     tags,
+    text_of,
     trace_id,
     upstream_headers,
     value_of,
@@ -77,6 +78,14 @@ STAYS = [
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-forwarded-anything",
+    # the same in underscores, and what frames a body
+    b"x_goog_api_key",
+    b"x_forwarded_for",
+    b"transfer_encoding",
+    b"content_length",
+    b"x_gatekeeper-user",
+    # the id of a call is made here
+    b"x-gatekeeper-call-id",
 ]
 
 
@@ -114,6 +123,22 @@ def test_a_body_of_unknown_length_is_framed_anew() -> None:
 def test_fields_that_connection_names_stay(connection: list[bytes], left: list[bytes]) -> None:
     named = [(b"connection", value) for value in connection]
     assert up((b"x-one", b""), *named, (b"x-two", b"")) == [(name, b"") for name in left]
+
+
+def test_an_upstream_that_may_be_a_gateway_is_told_where_the_call_has_been() -> None:
+    sent = upstream_headers(
+        [(b"x-gatekeeper-call-id", b"before")], b"other", "k", chunked=False, trail=b"before, here"
+    )
+    assert [field for field in sent if field[0] == b"x-gatekeeper-call-id"] == [
+        (b"x-gatekeeper-call-id", b"before, here")
+    ]
+
+
+@given(st.binary(max_size=30))
+def test_no_text_of_a_header_becomes_a_replacement_character(value: bytes) -> None:
+    texts = [text_of(value), *tags([(b"tags", value)]), end_user([(b"x-gatekeeper-user", value)]) or ""]
+    given_one = "\N{REPLACEMENT CHARACTER}".encode() in value
+    assert given_one or "\N{REPLACEMENT CHARACTER}" not in "".join(texts)
 
 
 def test_connection_cannot_take_the_frame_from_a_body() -> None:
@@ -225,7 +250,14 @@ def test_a_field_that_does_not_come_down(name: bytes) -> None:
         ([(b"tags", b"b,a,b"), (b"tags", b"c,a")], [], ["b", "a", "c"]),
         ([(b"tags", b"b,c")], ["a", "c"], ["a", "c", "b"]),
         ([(b"tags", "grün,東京".encode())], [], ["grün", "東京"]),
-        ([(b"tags", b"\xffa")], [], ["\N{REPLACEMENT CHARACTER}a"]),
+        ([(b"tags", b"\xffa")], [], ["ÿa"]),
+        ([(b"tags", "Zürich".encode("latin-1"))], [], ["Zürich"]),
+        ([(b"tags", b"Z%C3%BCrich,%E6%9D%B1%E4%BA%AC,a%2Cb")], [], ["Zürich", "東京", "a,b"]),
+        (
+            [(b"tags", b"100%,50%25,%FC,%zz,a%00b,a%0Ab,%E2%80%AEx,%20,a+b")],
+            [],
+            ["100%", "50%", "%FC", "%zz", "a%00b", "a%0Ab", "%E2%80%AEx", "a+b"],
+        ),
         ([(b"tags", b"A,a")], [], ["A", "a"]),
         ([(b"tags", b"")], ["k"], ["k"]),
         ([(b"x-tags", b"a")], [], []),
@@ -246,6 +278,9 @@ def test_tags(headers: Headers, of_key: list[str], expected: list[str]) -> None:
         ([(b"x-gatekeeper-user", b"first"), (b"x-gatekeeper-user", b"second")], "first"),
         ([(b"x-gatekeeper-user", "Zoë".encode())], "Zoë"),
         ([(b"x-gatekeeper-user", b"")], None),
+        ([(b"x-gatekeeper-user", b"Zo\xeb")], "Zoë"),
+        ([(b"x-gatekeeper-user", b"Zo%C3%AB%20K")], "Zoë K"),
+        ([(b"x-gatekeeper-user", b"%20"), (b"x-litellm-end-user-id", b"v")], "v"),
         ([(b"user", b"u")], None),
     ],
 )
