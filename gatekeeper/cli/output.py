@@ -7,6 +7,7 @@ paths, user agents) is shown without its control characters: they would command 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,9 @@ from tui.columns import Cell, Column, padded
 from tui.states import Tone
 
 T = TypeVar("T")
+
+# All of them can stand in strings only, so that a document stays the same JSON. C0 is escaped in any JSON.
+COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 GAP = "  "
 WIDE = 160  # columns where there is no terminal to be narrow
@@ -45,13 +49,14 @@ class Answered(msgspec.Struct):
     partial_reason: str = "another program has the analytics file"
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document, unchanged.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document.")
 own_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def emit(document: bytes) -> None:
-    """A JSON document, byte for byte."""
-    click.echo(document)
+    """A JSON document. What would command a terminal or turn its text around is escaped: JSON lets DEL, C1
+    controls and bidirectional ones stand in a string as they are, and to a reader they are the same."""
+    click.echo(COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", document.decode(errors="replace")))
 
 
 def note_gaps(document: bytes) -> None:

@@ -204,3 +204,13 @@ def test_json_is_the_document_unchanged(on: Any, gateway: Any) -> None:
     listed = {"keys": [{**KEY, "new_field": 1e400 if False else "kept"}], "next_cursor": None, "also": [1.50]}
     gateway.answers = {"GET /key/list": listed}
     assert on("keys", "list", "--json").out == json.dumps(listed) + "\n"
+
+
+@pytest.mark.parametrize("character", [0x7F, 0x80, 0x9B, 0x9F, 0x61C, 0x200F, 0x202E, 0x2028, 0x2066, 0x2069])
+def test_json_escapes_what_would_command_a_terminal(on: Any, gateway: Any, character: int) -> None:
+    listed = {"keys": [{**KEY, "user_id": f"Zürich {chr(character)}31m"}], "next_cursor": None}
+    gateway.answers = {"GET /key/list": (200, json.dumps(listed, ensure_ascii=False).encode())}
+    ended = on("keys", "list", "--json")
+    assert ended.document == listed
+    assert chr(character) not in ended.out
+    assert f"Zürich \\u{character:04x}31m" in ended.out
