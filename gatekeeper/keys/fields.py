@@ -26,6 +26,7 @@ LARGEST = 10**12  # dollars
 
 LISTED_LIMITS = ("models", "allowed_routes")
 
+OTHER_NAME = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")  # what ids and secrets look like
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -94,6 +95,8 @@ def _value(name: str, value: object, now: int) -> object:
     except ValueError:
         if attribute == "secret":
             raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
+        if isinstance(value, str) and OTHER_NAME.fullmatch(value):
+            raise FieldError(name, None, allowed, f"This `{name}` looks like an id or a secret") from None
         raise FieldError(name, value, allowed) from None
     return dated(parsed, now) if dated else parsed
 
@@ -114,7 +117,7 @@ def _text(value: object) -> str:
 
 def _alias(value: object) -> str:
     alias = _text(value)
-    if len(alias) > ALIAS_LENGTH:
+    if len(alias) > ALIAS_LENGTH or OTHER_NAME.fullmatch(alias):
         raise ValueError
     return alias
 
@@ -197,7 +200,9 @@ _NAMES = "give a list of non-empty strings of printable characters"
 _NAME = "give a non-empty string of printable characters, or null"
 
 FIELDS: dict[str, Field] = {
-    "key_alias": Field("key_alias", _alias, "give 1 to 200 printable characters, or null"),
+    "key_alias": Field(
+        "key_alias", _alias, "give 1 to 200 printable characters, unlike an id or a secret, or null"
+    ),
     "duration": Field("expires_at", _seconds, _DURATION, dated=_later),
     "models": Field("models", _texts, f"{_NAMES}, each a model or a glob as gemini-2.5*"),
     "max_budget": Field("max_budget_pico", _amount, _AMOUNT),

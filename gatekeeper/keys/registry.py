@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gatekeeper.keys import budget
 from gatekeeper.keys.audit import Change, Entry, difference
 from gatekeeper.keys.budget import Settlement
-from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
 from gatekeeper.keys.record import KeyRecord, KeyState, key_document
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, shown
@@ -33,7 +33,8 @@ class UnknownKey(LookupError):
 
 class Registry:
     """The living keys. `by` is who asks for a change, `now` when; all names of keys may be a secret, a
-    `token_id` or an alias. Changes raise UnknownKey, and the StoreErrors of the store."""
+    `token_id` or an alias. Changes raise UnknownKey, FieldError for a name that is another key's, and the
+    StoreErrors of the store."""
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
@@ -127,6 +128,7 @@ class Registry:
         state = KeyState(record=record, budget_reset_at=budget.first_end(record.budget_duration, now))
         change = _change("create", record, now, by)
         async with self._changing:
+            self._refuse_names(record, fields.secret)
             await trio.to_thread.run_sync(self._store.insert, record, state.window, change)
             self._remember(state)
         return secret, state
@@ -164,6 +166,8 @@ class Registry:
         async with self._changing:
             state = self._living(name, now)
             edited = _edited(state, edit, now)
+            if edited.record.key_alias != state.record.key_alias:
+                self._refuse_names(edited.record)
             detail = difference(key_document(state), key_document(edited))
             change = _change(action, edited.record, now, by, detail)
             await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
@@ -173,6 +177,15 @@ class Registry:
             state.record = edited.record
             self._remember(state)
         return state
+
+    def _refuse_names(self, record: KeyRecord, secret: str | None = None) -> None:
+        """A name says which key is meant: an alias that is an id or a secret, or a secret that is a name,
+        would be taken for the other key's. Raises FieldError."""
+        alias = record.key_alias
+        if alias is not None and (alias in self._by_id or hash_secret(alias) in self._by_hash):
+            raise FieldError("key_alias", None, "choose another", "The alias is the id or secret of a key")
+        if secret is not None and (secret in self._by_id or secret in self._by_alias):
+            raise FieldError("key", None, "choose another", "This `key` is a name of another key")
 
     def _living(self, name: str, now: int) -> KeyState:
         state = self.find(name, now)

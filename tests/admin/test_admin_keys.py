@@ -80,6 +80,26 @@ async def test_an_empty_value_takes_no_limit_away(admin, field):
     assert info == {name: made[name] for name in info}
 
 
+async def test_a_name_of_one_key_is_no_name_of_another(admin):
+    chosen = "a-secret-without-prefix"
+    first = await admin.post("/key/generate", {"key": chosen, "key_alias": "alias-of-the-first"})
+    other = await admin.post("/key/generate")
+    for path, field, body in (
+        ("generate", "key_alias", {"key_alias": first["token_id"]}),
+        ("generate", "key_alias", {"key_alias": chosen}),
+        ("generate", "key", {"key": "alias-of-the-first"}),
+        ("generate", "key", {"key": first["token_id"]}),
+        ("update", "key_alias", {"key": other["token_id"], "key_alias": chosen}),
+        ("update", "key_alias", {"key": other["token_id"], "key_alias": other["key"]}),
+    ):
+        answer = await admin.client.post(f"/key/{path}", json=body)
+        assert (answer.status_code, answer.json()["field"]) == (400, field)
+        assert chosen not in answer.text
+        assert other["key"] not in answer.text
+    for name in (chosen, first["token_id"], "alias-of-the-first"):
+        assert (await admin.get("/key/info", key=name))["key"] == first["token_id"]
+
+
 async def test_several_keys_change_at_once(admin):
     ids = [(await admin.post("/key/generate"))["token_id"] for _ in range(2)]
     blocked = (await admin.post("/key/block", {"keys": [*ids, ids[0]]}))["keys"]

@@ -16,6 +16,8 @@ USD = 10**12
 TAKEN = [
     ("key_alias", "team a", "key_alias", "team a"),
     ("key_alias", "ü" * 200, "key_alias", "ü" * 200),
+    ("key_alias", "key_team", "key_alias", "key_team"),
+    ("key_alias", "sk-short", "key_alias", "sk-short"),
     ("duration", "12h", "expires_at", NOW + 12 * 3600 * SECOND),
     ("duration", "1mo", "expires_at", NOW + 30 * 86400 * SECOND),
     ("models", ["gemini-2.5*", "gemma*"], "models", ("gemini-2.5*", "gemma*")),
@@ -89,7 +91,15 @@ def test_a_secret_may_be_chosen():
 NUL, HALF, TAB = "a\x00b", "\ud800", "a\tb"
 
 REFUSED = {
-    "key_alias": ["", "   ", "x" * 201, TAB, HALF, 7, ["a"]],
+    "key_alias": [
+        "",
+        "   ",
+        "x" * 201,
+        TAB,
+        HALF,
+        7,
+        ["a"],
+    ],
     "duration": ["", "30", "d", "-1d", "0s", "30 d", "1y", "500ms", "99999999mo", 30, True],
     "models": ["gemini", [""], [7], [None], {"a": 1}, [TAB]],
     "max_budget": [-1, "-1", "1e3", "1_0", " 1", "", "ten", "NaN", float("nan"), float("inf"), True, [1]],
@@ -129,6 +139,15 @@ def test_a_bad_secret_is_not_repeated(secret):
     assert caught.value.field == "key"
     assert caught.value.value is None
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("alias", ["key_0123456789abcdef", "sk-0123456789abc", "sk-" + "A_-9" * 11])
+def test_an_alias_looks_like_no_id_and_no_secret_and_is_not_repeated(alias):
+    with pytest.raises(FieldError, match="looks like") as caught:
+        parse_fields({"key_alias": alias}, now=NOW)
+
+    assert (caught.value.field, caught.value.value) == ("key_alias", None)
+    assert alias not in str(caught.value)
 
 
 def test_an_alias_that_gives_the_secret_away_is_refused():
