@@ -71,6 +71,10 @@ class Seldom:
             log.error(self._event, kind=kind, count=self._counts.pop(kind), **fields)
             self._due[kind] = monotonic() + MINUTE
 
+    def note_fault(self, fault: Exception) -> None:
+        """An exception by type and place; what it says may be secret."""
+        self.note(type(fault).__name__, trace=_trace(fault))
+
     def note_each(self, faults: BaseExceptionGroup[BaseException]) -> None:
         """The exceptions of a group by type and place; what they say may be secret."""
         for fault in faults.exceptions:

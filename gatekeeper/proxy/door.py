@@ -16,6 +16,7 @@ from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call
+from gatekeeper.logs import Seldom
 from gatekeeper.proxy.downstream import Receive, Scope, Send
 from gatekeeper.proxy.endings import ClientGone, Cut, KeyInvalid, Refused, draining
 from gatekeeper.proxy.exchange import Exchange
@@ -55,6 +56,7 @@ class Proxy:
         self.catalogue = catalogue
         self.open_calls: set[Exchange] = set()
         self.draining = False
+        self.faults = Seldom("call_not_settled_as_it_should_be")
         self._master_digest = hash_secret(settings.master_key) if settings.master_key else None
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
         """What must not get into a row, whoever has written it into an answer."""
@@ -104,7 +106,10 @@ class Proxy:
         """The end of a call: the journal's line, the key's spend, the alarm if Google refused our key."""
         call = exchange.call
         self.open_calls.discard(exchange)
-        self.ledger.end(call)
+        try:
+            self.ledger.end(call)
+        except Exception as fault:  # noqa: BLE001  the key's spend counts whatever becomes of the row
+            self.faults.note_fault(fault)
         if exchange.key is not None and (counted := settlement(call)):
             self.registry.settle(*counted)
         if isinstance(exchange.ending, KeyInvalid):

@@ -18,7 +18,7 @@ from gatekeeper.gemini.meter import NOTHING, Meter
 from gatekeeper.gemini.price import unpriced
 from gatekeeper.gemini.route import Route, route
 from gatekeeper.keys.rules import Ask, admit
-from gatekeeper.ledger.entry import Call
+from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.proxy.account import account, charge_in_advance, take_reading
 from gatekeeper.proxy.credentials import take
 from gatekeeper.proxy.directions import directions
@@ -189,26 +189,37 @@ class Exchange:
         await self.downstream.finish()
 
     def settle(self) -> None:
-        """Tokens, cost, the ledger's line and the key's spend, in one go without an await."""
-        call = self.call
+        """Tokens, cost, the ledger's line and the key's spend, in one go without an await. What goes wrong in
+        that is logged, and the row written all the same: its cost is unknown, and a budget is charged what it
+        was in advance."""
+        call, proxy = self.call, self.proxy
         if self.ending is None and not self.relayed:
             self.ending = Cut()  # the server itself is being cancelled
         call.duration_ms = self.elapsed_ms()
         call.request_bytes, call.response_bytes = self.downstream.received, self.downstream.sent
+        in_advance = call.charged_pico, call.usage_note
+        try:
+            self.account()
+        except Exception as fault:  # noqa: BLE001
+            proxy.faults.note_fault(fault)
+            call.outcome = call.outcome or (self.ending.outcome if self.ending else Outcome.OK)
+            call.cost_pico = call.price_version = None
+            call.charged_pico, call.usage_note = in_advance
+        call.reason = proxy.mask.text(call.reason)
+        proxy.settle(self)
+
+    def account(self) -> None:
         proxy, reading = self.proxy, self.meter.finish()
-        budgeted = self.budgeted and self.asked is not None
         account(
-            call,
+            self.call,
             self.route,
             self.ending,
             reading,
             self.tier,
             proxy.catalogue,
             proxy.secrets,
-            budgeted=budgeted,
+            budgeted=self.budgeted and self.asked is not None,
         )
-        call.reason = proxy.mask.text(call.reason)
-        proxy.settle(self)
 
     def so_far(self) -> Call:
         """The call as it stands while it runs: a copy, with what has passed and been understood until now."""
