@@ -19,6 +19,12 @@ def term(field: str, value: str | None) -> str:
     return f"{field}:{quoted(value)}"
 
 
+def group(by: str, value: str | None) -> str:
+    """What finds exactly the calls that a sum by this group counts under the value. The group `key` is the
+    alias, else the id; the field of that name finds calls with either."""
+    return term("label" if by == "key" else by, value)
+
+
 def quoted(value: str) -> str:
     """As it is, or in quotes where the grammar could read something else in it: blanks, `*`, `:`…"""
     if BARE.fullmatch(value):

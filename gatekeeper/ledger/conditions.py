@@ -21,6 +21,9 @@ from gatekeeper.ledger.entry import Call
 Sql = tuple[str, list[object]]
 """A condition with `?` in it, and the values for these."""
 
+LABEL = "coalesce(key_alias, key_id)"
+"""What a call's key is called in sums, as if it were a column."""
+
 Number = int | float | Decimal
 
 COMPARISONS: dict[str, Callable[[Number, Number], bool]] = {
@@ -150,11 +153,15 @@ def measured(call: Call, column: str) -> Number | None:
 
 def texts(call: Call, columns: tuple[str, ...]) -> Iterator[str]:
     for column in columns:
-        value: str | list[str] | None = getattr(call, column)
+        value: str | list[str] | None = label(call) if column == LABEL else getattr(call, column)
         if isinstance(value, list):
             yield from value
         elif value is not None:
             yield value
+
+
+def label(call: Call) -> str | None:
+    return call.key_id if call.key_alias is None else call.key_alias
 
 
 def anywhere(columns: tuple[str, ...], question: str, value: object) -> Sql:

@@ -9,6 +9,9 @@ and `?`; quoted text is taken as it stands, so that any tag or alias can be name
 field is free text, looked for whatever the case in the columns of `FREE_TEXT`. A negated term holds where
 the plain one does not, hence also where the field is empty: `-tag:*` finds the calls without a tag.
 
+So each group of `/spend` has a term that finds its calls and no other: `tag`, `model` and `user` with its
+value in quotes, `label` with that of `key` (the alias, else the id; `key` finds either), `-tag:*` for null.
+
 A filter has at most `MOST_VALUES` values in all its terms, and `LONGEST` characters.
 
 A date or time without a zone is in the zone of the `now` that the filter is parsed with.
@@ -22,7 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gatekeeper.ledger.conditions import Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
+from gatekeeper.ledger.conditions import LABEL, Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.times import micros, parse_span, parse_time
 
@@ -189,6 +192,7 @@ FIELDS: dict[str, Reading] = {
     "upstream": text("upstream_key"),
     "agent": text("user_agent"),
     "trace": text("trace_id"),
+    "label": text(LABEL),
 }
 
 

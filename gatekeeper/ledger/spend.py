@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gatekeeper.gemini.money import usd
-from gatekeeper.ledger.conditions import Sql
+from gatekeeper.ledger.conditions import LABEL, Sql
 from gatekeeper.ledger.rows import Document
 
 if TYPE_CHECKING:  # who only asks which groups there are need not load DuckDB
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # who only asks which groups there are need not load DuckDB
 GROUPS = {
     "tag": "tag",
     "model": "model",
-    "key": "coalesce(key_alias, key_id)",
+    "key": LABEL,
     "user": "user_id",
     "day": "CAST(started_at AT TIME ZONE '{zone}' AS DATE)",
     # The moment at which the hour began by the zone's clocks: the hour that they go through twice in

@@ -16,6 +16,7 @@ from gatekeeper.ledger.analytics import Analytics
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.filters import parse
 from gatekeeper.times import moment_of
+from tui import filters
 
 MONDAY = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
 HOUR = 3_600_000_000
@@ -151,6 +152,38 @@ def test_rows_beyond_the_limit_are_counted_and_added_up(
     assert (len(answer["rows"]), answer["truncated"], answer["rest"]["rows"]) == (1, True, 2)
     assert shown(answer["rest"]) == total([made[name] for name in rest])
     assert not {"truncated", "rest"} & set(spend(analytics, q, by, limit=3))
+
+
+def test_each_group_has_a_term_that_finds_exactly_its_calls(analytics: Analytics) -> None:
+    """A key without an alias that was given one later, and nothing at all."""
+    known = [
+        {"key_id": "key_1", "tags": ["a", "b"], "model": "m*"},
+        {"key_id": "key_1", "key_alias": "ci", "tags": ["a,b"], "model": "mm", "user_id": "-"},
+        {"key_id": "key_2", "key_alias": "ci", "tags": [], "user_id": 'a "b" \\'},
+        {"key_id": None, "tags": [], "model": None},
+    ]
+    batch = added(analytics, [])
+    calls = [
+        Call(
+            id=f"019a1b2c-0000-7000-8000-{next(NUMBERS):012x}",
+            started_at=MONDAY,
+            method="POST",
+            path="/",
+            outcome=Outcome.OK,
+            trace_id=batch.partition(":")[2],
+            **fields,
+        )
+        for fields in known
+    ]
+    for call in calls:
+        analytics.add([(Position(1, next(NUMBERS)), call)])
+    for by in ("tag", "model", "key", "user"):
+        rows = spend(analytics, batch, [by])["rows"]
+        for row in rows:
+            q = f"{batch} {filters.group(by, row[by])}"
+            found = parse(q, now=moment_of(MONDAY))
+            assert len(analytics.calls(found)) == row["calls"] == sum(map(found.matches, calls)), q
+        assert sum(row["calls"] for row in rows) >= len(calls)
 
 
 @pytest.mark.parametrize("by", [["none"], ["day"], ["day", "hour"]])

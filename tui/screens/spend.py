@@ -189,7 +189,7 @@ class SpendScreen(Place):
         if row and row.other:
             self.say(f"These are many {self._shown.by}s: / narrows what is added up.", Tone.LIMIT)
         elif row:
-            self._drill(filters.term(self._shown.by, group_of(row, self._shown.by)))
+            self._drill(filters.group(self._shown.by, group_of(row, self._shown.by)))
 
     def _drill(self, term: str) -> None:
         """To the calls behind a sum: the very same ones."""
