@@ -100,7 +100,7 @@ class Streams:
         self.go_on = trio.Event()
 
     async def script(self, reply: Reply) -> None:
-        if b"streamed=yes" not in reply.asked.target:
+        if not reply.asked.header("x-streamed"):
             await answer_ok(reply)
             return
         self.begun += 1
@@ -112,8 +112,8 @@ class Streams:
 
     async def follow(self, url: str) -> None:
         async with await connect(url) as client:
-            line = f"POST {MODEL}:streamGenerateContent?alt=sse&key=k&streamed=yes"
-            await client.send_all(head(line, ["Content-Length: 2"]) + b"{}")
+            line = f"POST {MODEL}:streamGenerateContent?alt=sse&key=k"
+            await client.send_all(head(line, ["Content-Length: 2", "x-streamed: yes"]) + b"{}")
             answer = await read(client)
             self.whole += answer.whole and answer.body == EVENT * (PIECES + 1)
 
