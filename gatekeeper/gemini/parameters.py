@@ -48,7 +48,8 @@ PUNCTUATION = b"-_.!#$%&'*+^`|~"
 OVERRIDING_HEADER = re.compile(
     rb"methodoverride|http(?:method|verb)|(?:original|rewrite)(?:method|path|ur[il])"
 )
-MASKING_HEADER = re.compile(rb"fieldmask")
+HARMFUL_HEADER = re.compile(OVERRIDING_HEADER.pattern + rb"|fieldmask")
+WORDS = (b"method", b"mask", b"verb", b"original", b"rewrite")  # one of them is in each; faster to look for
 UNREADABLE_FORM = re.compile(rb"proto|grpc", re.IGNORECASE)  # in `content-type` or `accept`
 
 
@@ -110,10 +111,13 @@ def masking_parameter(query: bytes) -> Oddity | None:
 def masking_header(names: frozenset[bytes], forms: bytes) -> Oddity | None:
     """The same of header names (in lower case), and of `forms`: the values of `content-type` and `accept`."""
     joined = b"\n".join(names).translate(None, PUNCTUATION)
-    for pattern in (OVERRIDING_HEADER, MASKING_HEADER):
-        if pattern.search(joined):
-            name = min(name for name in names if pattern.search(name.translate(None, PUNCTUATION)))
-            return Oddity(overrides=pattern is OVERRIDING_HEADER, objection=_hides(name.decode("latin-1")))
+    if [word for word in WORDS if word in joined] and HARMFUL_HEADER.search(joined):
+        plain = {name: name.translate(None, PUNCTUATION) for name in sorted(names)}
+        return max(
+            Oddity(bool(OVERRIDING_HEADER.search(text)), _hides(name.decode("latin-1")))
+            for name, text in plain.items()
+            if HARMFUL_HEADER.search(text)
+        )
     if UNREADABLE_FORM.search(forms):
         return Oddity(overrides=False, objection="a call with a cost speaks JSON, not protobuf")
     return None
