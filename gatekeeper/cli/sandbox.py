@@ -40,7 +40,10 @@ def command(host: str, port: int) -> None:
     # Here and not above: `--help` has no use for a server.
     import trio
 
+    from gatekeeper import descriptors
     from gatekeeper.sandbox.server import bound
+
+    descriptors.raise_limit()
 
     try:
         listeners = bound(host, port)

@@ -9,10 +9,13 @@ as a third of a call (a unary call was 1.4 times the bare proxy's, and is 1.0). 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
 import socket
+import sys
+import termios
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -26,6 +29,7 @@ from gatekeeper.server.http1 import Http1
 if TYPE_CHECKING:
     from hypercorn.protocol import ProtocolWrapper
 
+ENDED = getattr(select, "POLLRDHUP", 0)  # Linux: the client has ended its side
 LINGER = 2.0  # seconds that a client gets to read the answer to what it has not sent whole
 
 
@@ -35,11 +39,14 @@ class Peer(TCPServer):
 
     idle_since = math.inf  # on trio's clock; for ever while it is busy
     left = False  # the client has gone, and what it began is not whole
+    ended_well = False  # its side, behind what may be a whole request
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
         self.reading, self.idling = trio.CancelScope(), trio.CancelScope()
         self.socket = cast("trio.SocketStream", self.stream).socket
+        self.looking = select.poll()
+        self.looking.register(self.socket.fileno(), ENDED)  # errors and hang-ups are always looked for
         try:
             client, server = self.socket.getpeername()[:2], self.socket.getsockname()[:2]
         except OSError:
@@ -90,12 +97,23 @@ class Peer(TCPServer):
 
     def has_gone(self) -> bool:
         """Whether the client has left with what it began, or the connection is broken: the socket itself
-        knows, also while nothing is read from it. An end of its sending is neither."""
+        knows, also while nothing is read from it."""
         if self.left:
             return True
-        looking = select.poll()
-        looking.register(self.socket.fileno(), 0)
-        return bool(looking.poll(0))  # an error or a hang-up, which are always looked for
+        looked = self.looking.poll(0)
+        if not looked:
+            return False
+        if looked[0][1] & (select.POLLERR | select.POLLHUP):
+            return True
+        if not self.ended_well:
+            self.ended_well = self.http.can_be_whole(self._unread)
+        return not self.ended_well
+
+    def _unread(self) -> bytes:
+        """What the system has for us; the client has sent its last."""
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
+            size = int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, bytes(4)), sys.byteorder)
+            return copy.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT) if size else b""
 
     def _part(self) -> None:
         """Ends our side. A client that may be sending gets a moment to read what it was told before it is cut

@@ -19,6 +19,7 @@ ALLOWED = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
 WORTH_A_LOOK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
 FOLD = re.compile(rb"\n[ \t]")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
+LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
 REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
 )

@@ -25,6 +25,7 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
 
 from gatekeeper.server.grammar import (
+    LAST_CHUNK,
     LONGEST_LINE,
     Malformed,
     fault_of_chunk,
@@ -101,7 +102,18 @@ class Http1(H11Protocol):
     @property
     def owes_answer(self) -> bool:
         """Whether the client has sent all that it needs to, and waits."""
+        if isinstance(self.stream, WSStream):
+            return not self.stream.handshake.accepted
         return self.stream is not None and (self.deaf or not self.more_may_come)
+
+    def can_be_whole(self, unread: Callable[[], bytes]) -> bool:
+        """Whether the request that is being read may end with what has come, if nothing more does. Where it
+        is not known the answer is yes."""
+        if self.connection.their_state is not h11.SEND_BODY:
+            return True
+        at_hand = bytes(self.buffer) + unread()
+        lacking = getattr(cast("h11.Connection", self.connection)._reader, "_remaining", None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return LAST_CHUNK.search(at_hand) is not None if lacking is None else len(at_hand) >= lacking
 
     async def _handle_events(self) -> None:
         """As Hypercorn's, but for what is malformed."""

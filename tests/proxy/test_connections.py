@@ -22,6 +22,12 @@ STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
 
+WEBSOCKET = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
 def sockets() -> int:
     """How many sockets this process has open."""
     entries = [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
@@ -51,19 +57,21 @@ async def after_a_while(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "body"),
+    ("line", "body", "status"),
     [
-        (GENERATE, b"Content-Length: 2\r\n\r\n{}"),
-        (STREAM, b"Content-Length: 2\r\n\r\n{}"),
-        (GENERATE, b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
-        (GENERATE, b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000),
-        (GENERATE, b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"),
-        ("GET /healthz", b"\r\n"),
-        ("GET /nothing", b"X : malformed\r\n\r\n"),
+        (GENERATE, b"Content-Length: 2\r\n\r\n{}", 200),
+        (STREAM, b"Content-Length: 2\r\n\r\n{}", 200),
+        (GENERATE, b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200),
+        (GENERATE, b"Content-Length: 3000000\r\n\r\n" + b"x" * 3_000_000, 200),
+        (GENERATE, b"Connection: close\r\nContent-Length: 2\r\n\r\n{}", 200),
+        ("GET /healthz", b"\r\n", 200),
+        ("GET /nothing", b"X : malformed\r\n\r\n", 400),
+        ("GET /gemini/v1beta/live", WEBSOCKET, 404),
     ],
+    ids=["unary", "stream", "chunked", "large", "last", "admin", "malformed", "websocket"],
 )
 async def test_a_client_that_has_ended_its_side_is_answered(
-    gateway: Running, google: StandIn, line: str, body: bytes
+    gateway: Running, google: StandIn, line: str, body: bytes, status: int
 ) -> None:
     google.script = after_a_while
     before = sockets()
@@ -71,7 +79,7 @@ async def test_a_client_that_has_ended_its_side_is_answered(
         await client.send_all(head(line, [])[:-2] + body)
         await client.send_eof()
         answer = await read(client, line.split()[0])
-        assert (answer.status, answer.whole) == (400 if b"malformed" in body else 200, True)
+        assert (answer.status, answer.whole) == (status, True)
         with trio.fail_after(1):
             assert await client.receive_some() == b"", "nothing more can be asked on it"
     if line.startswith("POST"):

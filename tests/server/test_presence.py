@@ -1,0 +1,66 @@
+"""Whether a client is still there, where nobody reads what it sends."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.config import Config
+from rig.wire import connect, head
+
+from gatekeeper.proxy.downstream import Receive, Send
+from gatekeeper.server.connection import Peer
+from gatekeeper.server.listen import listen
+
+PIECES = 15  # more than an application's inbox holds
+CHUNK = b"4\r\n\r\n1\r\r\n"
+WHOLE, CUT = False, True
+
+
+class Deaf:
+    """An application that reads nothing, and keeps the connection that its request came by."""
+
+    def __init__(self) -> None:
+        self.peer: Peer | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self.peer = scope["state"]["peer"]
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("field", "piece", "last", "gone"),
+    [
+        ("Transfer-Encoding: chunked", CHUNK, b"0\r\n\r\n", WHOLE),
+        ("Transfer-Encoding: chunked", CHUNK, b"000;a\r\nX: a\r\n\r\n", WHOLE),
+        ("Transfer-Encoding: chunked", CHUNK, b"", CUT),
+        ("Transfer-Encoding: chunked", CHUNK, b"4\r\nabcd", CUT),
+        ("Transfer-Encoding: chunked", CHUNK, b"4\r\n0", WHOLE),  # as far as can be known
+        ("Content-Length: 60", b"abcd", b"", WHOLE),
+        ("Content-Length: 60", b"abcd", b"GET / HTTP/1.1\r\n", WHOLE),
+        ("Content-Length: 61", b"abcd", b"", CUT),
+        ("Content-Length: 9000000", b"abcd", b"", CUT),
+    ],
+)
+async def test_an_end_in_the_middle_of_a_body(field: str, piece: bytes, last: bytes, gone: bool) -> None:
+    app, stop = Deaf(), trio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(listen, app, Config(), listener, stop)
+                async with await connect(url) as client:
+                    await client.send_all(head("POST /", [field]))
+                    for _ in range(PIECES):
+                        await client.send_all(piece)
+                        await trio.sleep(0.002)  # so that it comes as a piece of its own
+                    await client.send_all(last)
+                    assert app.peer is not None
+                    assert not app.peer.has_gone()
+                    await client.send_eof()
+                    while not (app.peer.has_gone() or app.peer.ended_well):
+                        await trio.sleep(0.002)
+                    assert app.peer.has_gone() is gone
+                nursery.cancel_scope.cancel()
