@@ -28,8 +28,12 @@ ERROR_WIDTH = 60  # characters of an error in a list; `calls show` has it whole
 def which_calls(command: Callable[..., T]) -> Callable[..., T]:
     """Adds `--query`, `--since` and `--until`."""
     for option in (
-        click.option("--until", metavar="TIME", help="Begun before: 1h, 2026-11-24, 2026-11-24T13:00Z."),
-        click.option("--since", metavar="TIME", help="Begun at or after; a span counts back from now."),
+        click.option(
+            "--until",
+            metavar="TIME",
+            help="Begun before; without a zone by the gateway's clocks.",
+        ),
+        click.option("--since", metavar="TIME", help="Begun at or after: 1h ago as 1h, 2026-11-24, or a time as printed."),
         query_option,
     ):
         command = option(command)

@@ -44,12 +44,12 @@ TURN = 5.0  # seconds to wait for other processes that read the file
 
 
 class Share(NamedTuple):
-    """What another process may see: whether it may open the file, and rows that are not in it. `whole` where
-    that is every call."""
+    """What another process may see: whether it may open the file, and rows that are not in it. `absence` says
+    why that is not every call; None where it is."""
 
     attached: bool
     rows: str
-    whole: bool
+    absence: str | None
 
 
 class Desk:
@@ -241,7 +241,7 @@ class Desk:
         self._catch_up(analytics)
         attached = not self._is_lent() and analytics.share()
         rows, all_of_them = analytics.first_waiting()
-        return Share(attached, rows, attached and all_of_them)
+        return Share(attached, rows, None if attached and all_of_them else self.absence or HELD)
 
     def _unshare(self) -> None:
         if self._analytics is not None:

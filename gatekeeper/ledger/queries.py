@@ -65,8 +65,8 @@ class Queries:
             scope.cancel()
 
     async def answer(self, query: str, limit: int) -> bytes:
-        """The JSON of `columns`, `types`, at most `limit` `rows` and `truncated`; with `partial` where calls
-        are missing because another program has the file. Raises QueryRefused, QueryUnavailable."""
+        """The JSON of `columns`, `types`, at most `limit` `rows` and `truncated`; with `partial` and
+        `partial_reason` where calls are missing. Raises QueryRefused, QueryUnavailable."""
         with trio.CancelScope() as scope:
             self._asking.add(scope)
             try:
@@ -93,7 +93,7 @@ class Queries:
             memory=self.limits.memory,
             largest_answer=self.limits.answer,
             attached=share.attached,
-            whole=share.whole,
+            absence=share.absence,
             rows=share.rows,
         )
         return msgspec.json.encode(request) + b"\n"

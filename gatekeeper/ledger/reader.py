@@ -31,7 +31,8 @@ PARTING = 5  # seconds after the time limit, after which the process ends though
 class Request(msgspec.Struct):
     """A query, what it may use, and what the file does not have: `rows`, a JSON array.
 
-    `attached` is false where the file is out of reach, `whole` where calls are missing from what can be seen.
+    `attached` is false where the file is out of reach. `absence` says why calls are missing from what can be
+    seen; None where none are.
     """
 
     folder: str
@@ -42,7 +43,7 @@ class Request(msgspec.Struct):
     largest_answer: int
     attached: bool
     rows: str
-    whole: bool
+    absence: str | None
 
 
 def main() -> None:
@@ -86,7 +87,8 @@ def answer(request: Request) -> tuple[bytes, bytes]:
             instance.attach(read_only=True)
         instance.load(request.rows)
         found = ask(instance, request.query, request.limit, request.seconds)
-        document = msgspec.json.encode(found if request.whole else {**found, "partial": True})
+        gaps = {"partial": True, "partial_reason": request.absence} if request.absence else {}
+        document = msgspec.json.encode({**found, **gaps})
     except (OutOfMemory, MemoryError):
         return b"refused", out_of_memory(request.memory).encode()
     except SqlError as error:

@@ -129,6 +129,7 @@ async def test_a_query_that_begins_during_a_loan_sees_what_came_since(admin):
     admin.priced(model="late")
     _, found = await sql(admin, "SELECT model FROM calls")
     assert (found["rows"], found["partial"]) == ([["late"]], True)
+    assert "another program" in found["partial_reason"]
     await admin.post("/sql/return")
     _, found = await sql(admin, COUNT)
     assert (found["rows"], "partial" in found) == ([[2]], False)
