@@ -33,7 +33,7 @@ def which_calls(command: Callable[..., T]) -> Callable[..., T]:
             metavar="TIME",
             help="Begun before; without a zone by the gateway's clocks.",
         ),
-        click.option("--since", metavar="TIME", help="Begun at or after: 1h ago as 1h, 2026-11-24, or a time as printed."),
+        click.option("--since", metavar="TIME", help="Begun at or after: 1h, 2026-11-24, or as printed."),
         query_option,
     ):
         command = option(command)
