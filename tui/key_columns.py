@@ -27,14 +27,14 @@ def key_columns(width: int, now: Callable[[], datetime]) -> list[Column[Key]]:
     def bar(key: Key) -> Cell:
         return bar_cell(key, bar_width)
 
-    bar_width = 10 if width < MEDIUM else 12
+    bar_width = 10 if width < WIDE else 12
     name = Column("key", 13, name_cell, stretch=1)
     budget = [Column("spend", 19, budget_cell), Column("", bar_width, bar)]
     stands = Column("state", 21, state, stretch=1)
     if width < MEDIUM:
         return [name, *budget, Column("last used", 9, used), stands]
     models = Column("models", 17, models_cell, stretch=1)
-    middle = [Column("rate", 10, rate_cell), Column("last used", 9, used)]
+    middle = [Column("rate", 12, rate_cell), Column("last used", 9, used)]
     tags = [Column("tags", 16, tags_cell, stretch=1)] if width >= WIDE else []
     return [name, Column("secret", 11, secret_cell), models, *tags, *budget, *middle, stands]
 
@@ -73,9 +73,13 @@ def bar_cell(key: Key, width: int) -> Cell:
 
 
 def rate_cell(key: Key) -> Cell:
-    """Calls, else tokens, a minute."""
+    """Calls, else tokens, a minute; in brackets where that is only stored."""
     if key.rpm_limit is not None:
-        return f"{format.tokens(key.rpm_limit)}/min", Tone.PLAIN
+        return rate(key, "rpm_limit", f"{format.tokens(key.rpm_limit)}/min")
     if key.tpm_limit is not None:
-        return f"{format.tokens(key.tpm_limit)} tok/m", Tone.PLAIN
+        return rate(key, "tpm_limit", f"{format.tokens(key.tpm_limit)} tok/m")
     return format.NOTHING, Tone.FAINT
+
+
+def rate(key: Key, name: str, text: str) -> Cell:
+    return (f"({text})", Tone.FAINT) if name in key.not_enforced else (text, Tone.PLAIN)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import stat
 
+import msgspec
 import pytest
 
 from tui import clipboard, secret_file
 from tui.documents import NewKey
+from tui.screens.new_key import number, words
 
 SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
 MADE = {
@@ -95,6 +97,81 @@ def test_a_refused_key_stays_in_its_dialog(play, sample):
 
     refusal = (400, {"title": "Invalid value", "detail": "max_budget: 'much' is no amount of dollars"})
     play(script, {**sample(), "POST /key/generate": refusal})
+
+
+def test_what_a_key_may_do_without_limits_is_said_before_it_is_made(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("n")
+        await stage.sees("no budget: this key can spend without limit")
+        await stage.sees("any model · no budget")
+        await stage.press("down", *"x", "down", *"20")
+        await stage.misses("without limit")
+        await stage.misses("any model")
+        await stage.sees("never expires")
+        await stage.press("backspace", "backspace", "enter")
+        await stage.sees("✗ budget was cleared: no budget: this key can spend without limit.")
+        await stage.sees("enter again makes it so.")
+        assert posted(stage, "/key/generate") == []
+        await stage.press(*"1", "backspace", "enter")
+        await stage.until(lambda: stage.app.screen._asked, "to be asked again")
+        assert posted(stage, "/key/generate") == []
+        await stage.press("enter")
+        await stage.sees(SECRET)
+        assert posted(stage, "/key/generate") == [{"models": ["x"]}]
+
+    play(script, {**sample(), "POST /key/generate": MADE})
+
+
+@pytest.mark.parametrize(
+    ("downs", "typed", "title"),
+    [(1, " ,", "models"), (2, " ", "budget"), (5, ",", "tags"), (6, " ", "expires")],
+)
+def test_blanks_are_no_value(play, sample, downs, typed, title):
+    async def script(stage):
+        await opened(stage)
+        await stage.press("n")
+        await stage.sees("New key")
+        await stage.press(*["down"] * downs, *typed, *["up"] * downs, "enter")
+        await stage.sees(f"✗ {title}")
+        await stage.sees("there are only blanks; fill it in, or clear it")
+        assert posted(stage, "/key/generate") == []
+        assert stage.app.focused.value == typed
+
+    play(script, {**sample(), "POST /key/generate": MADE})
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (words, ", a,,b ", ["a", "b"]),
+        (number, "20.50", msgspec.Raw(b"20.50")),
+        (number, "٣", "٣"),
+        (number, "-1", "-1"),
+        (number, "1e9", "1e9"),
+    ],
+)
+def test_how_a_field_is_read(read, text, value):
+    assert read(text) == value
+
+
+def test_limits_that_are_only_stored_are_said_to_be(play, sample):
+    async def script(stage):
+        await opened(stage)
+        await stage.sees("(600/min)")
+        await stage.sees("( ) stored, not enforced yet: calls a minute (1 key), tokens a minute (1 key)")
+        await stage.press("n")
+        await stage.sees("a number: 600 (stored, not enforced yet)")
+        await stage.press("enter")
+        await stage.sees("calls a minute, what a client's leaving ends: stored, not enforced yet")
+        await stage.press("y", "escape")
+        stage.gateway.answers["GET /key/list"] = {"keys": [{"token_id": "t", "rpm_limit": 5}]}
+        await stage.press("2", "4")
+        await stage.sees(" 5/min ")
+        await stage.misses("not enforced")
+
+    made = {**MADE, "not_enforced": ["rpm_limit", "on_disconnect"]}
+    play(script, {**sample(), "POST /key/generate": made})
 
 
 def test_blocking_and_unblocking_ask_first(play, sample):

@@ -16,6 +16,7 @@ from tui.documents import Key, Keys
 from tui.errors import ApiError, Refused
 from tui.filters import term
 from tui.key_columns import key_columns
+from tui.limits import stored_only
 from tui.messages import ShowCalls
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.new_key import NewKeyDialog, SecretDialog
@@ -44,6 +45,8 @@ class KeysScreen(Place):
     ]
     DEFAULT_CSS = """
     KeysScreen.-empty Table { display: none; }
+    KeysScreen #stored { height: auto; padding: 0 1; color: $warning; display: none; }
+    KeysScreen #stored.-told { display: block; }
     """
 
     def __init__(self, session: Session) -> None:
@@ -56,6 +59,7 @@ class KeysScreen(Place):
         yield FilterLine(HINT)
         yield Static(id="blank", classes="blank")
         yield self.table
+        yield Static(id="stored")
 
     def on_mount(self) -> None:
         self.table.focus()
@@ -92,6 +96,10 @@ class KeysScreen(Place):
         self._q, self._loaded = q, True
         self.query_one(FilterLine).settle(q)
         self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
+        stored = stored_only(page.keys)
+        line = self.query_one("#stored", Static)
+        line.update(told(f"( ) {stored}", Tone.LIMIT))
+        line.set_class(bool(stored), "-told")
         more = "first " if page.next_cursor else ""
         self.query_one(FilterLine).find(more + format.counted(len(page.keys), "key"))
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"

@@ -20,16 +20,18 @@ from tui import secret_file
 from tui.client import Client
 from tui.documents import NewKey
 from tui.errors import ApiError
+from tui.limits import STORED, of_one
 from tui.screens.dialog import Dialog, key_help
 from tui.shell import Shell
+from tui.states import Tone
 from tui.theme import told
 
-NUMBER = re.compile(r"\d+(\.\d+)?")
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def words(text: str) -> object:
     """A list, separated by commas or blanks."""
-    return re.split(r"[\s,]+", text)
+    return [word for word in re.split(r"[\s,]+", text) if word]
 
 
 def number(text: str) -> object:
@@ -44,22 +46,30 @@ def plain(text: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One line of the form: the contract's field, what it is called here, an example, how it is read."""
+    """One line of the form: the contract's field, what it is called here, an example, how it is read, and
+    what the key may do without it."""
 
     name: str
     title: str
     hint: str
     read: Callable[[str], object] = plain
+    without: str = ""
 
 
 FIELDS = (
     Field("key_alias", "alias", "web-frontend"),
-    Field("models", "models", "any, or globs: gemini-2.5-flash* gemini-2.5-pro", words),
-    Field("max_budget", "budget", "none, or dollars: 20", number),
+    Field("models", "models", "any, or globs: gemini-2.5-flash* gemini-2.5-pro", words, "any model"),
+    Field(
+        "max_budget",
+        "budget",
+        "none, or dollars: 20",
+        number,
+        "no budget: this key can spend without limit",
+    ),
     Field("budget_duration", "budget per", "ever, or a time: 30d 1mo"),
-    Field("rpm_limit", "calls a minute", "as many as come, or a number: 600", number),
+    Field("rpm_limit", "calls a minute", f"a number: 600 ({STORED})", number),
     Field("tags", "tags", "none, or several: checkout eu", words),
-    Field("duration", "expires in", "never, or a time: 90d"),
+    Field("duration", "expires in", "never, or a time: 90d", plain, "never expires"),
 )
 
 
@@ -74,11 +84,14 @@ class NewKeyDialog(Dialog[NewKey]):
     DEFAULT_CSS = """
     NewKeyDialog Horizontal { height: 1; }
     NewKeyDialog Horizontal Label { width: 16; text-style: dim; }
+    NewKeyDialog .meaning { margin: 1 0 0 0; }
     """
 
     def __init__(self, client: Client) -> None:
         super().__init__()
         self._client = client
+        self._filled: set[str] = set()
+        self._asked = False
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -87,20 +100,48 @@ class NewKeyDialog(Dialog[NewKey]):
                 with Horizontal():
                     yield Label(field.title)
                     yield Input(placeholder=field.hint, id=field.name)
+            yield Static(classes="meaning")
             yield Static(classes="fault")
             yield Static(key_help(enter="make it", tab="next field", esc="cancel"), classes="keys")
 
     def on_mount(self) -> None:
         self.query(Input).first().focus()
+        self._tell_meaning()
+
+    def _typed(self) -> dict[Field, str]:
+        return {field: self.query_one(f"#{field.name}", Input).value for field in FIELDS}
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        self._asked = False
+        if event.value:
+            self._filled.add(event.input.id or "")
+        self._tell_meaning()
+
+    def _tell_meaning(self) -> None:
+        """What the key may do without the fields that are empty, said before it is made."""
+        free = [field.without for field, text in self._typed().items() if field.without and not text]
+        self.query_one(".meaning", Static).update(told(" · ".join(free), Tone.LIMIT))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        self._make(self._fields())
-
-    def _fields(self) -> dict[str, object]:
-        """What was filled in; the rest is left to the gateway's defaults."""
-        typed = {field: self.query_one(f"#{field.name}", Input).value.strip() for field in FIELDS}
-        return {field.name: field.read(text) for field, text in typed.items() if text}
+        """Makes the key. Blanks are no value, and a limit that was there and is gone is asked about once."""
+        typed = self._typed()
+        blank = next((field for field, text in typed.items() if text and not text.strip(", \t")), None)
+        gone = [
+            field
+            for field, text in typed.items()
+            if not text and field.without and field.name in self._filled
+        ]
+        if blank:
+            self.query_one(f"#{blank.name}", Input).focus()
+            self.refuse(f"{blank.title}: there are only blanks; fill it in, or clear it ({blank.hint}).")
+        elif gone and not self._asked:
+            self._asked = True
+            cleared = "; ".join(f"{field.title} was cleared: {field.without}" for field in gone)
+            self.refuse(f"{cleared}. enter again makes it so.")
+        else:
+            self._make({field.name: field.read(text.strip()) for field, text in typed.items() if text})
 
     @work(exclusive=True)
     async def _make(self, fields: dict[str, object]) -> None:
@@ -139,6 +180,7 @@ class SecretDialog(Dialog[None]):
             yield Static(
                 Content("It is shown here and now only: the gateway keeps nothing that could tell it again.")
             )
+            yield Static(told(of_one(self._key), Tone.LIMIT))
             yield Static(classes="told")
             yield Static(key_help(y="copy", s="save to a file", esc="close"), classes="keys")
 
