@@ -106,7 +106,10 @@ class Peer(TCPServer):
         if looked[0][1] & (select.POLLERR | select.POLLHUP):
             return True
         if not self.ended_well:
-            self.ended_well = self.http.can_be_whole(self._unread)
+            try:
+                self.ended_well = self.http.can_be_whole(self._unread)
+            except OSError:  # no descriptor is left for a look: there will be another
+                return False
         return not self.ended_well
 
     def _unread(self) -> bytes:

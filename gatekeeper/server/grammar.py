@@ -19,6 +19,7 @@ ALLOWED = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
 WORTH_A_LOOK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
 FOLD = re.compile(rb"\n[ \t]")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
+OF_HANDSHAKES = (b"connection", b"sec-websocket-")
 LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
 REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
@@ -63,11 +64,12 @@ def fault_of_request(
         return "CONNECT asks for a tunnel, and this is no forward proxy"
     if target != b"*" and not TARGET.match(target):
         return "the target is neither a path nor a URL"
-    return fault_of_fields(method, version, dict(headers)) if WORTH_A_LOOK.search(head) else None
+    return fault_of_fields(method, version, list(headers)) if WORTH_A_LOOK.search(head) else None
 
 
-def fault_of_fields(method: bytes, version: bytes, fields: dict[bytes, bytes]) -> str | None:
+def fault_of_fields(method: bytes, version: bytes, headers: list[tuple[bytes, bytes]]) -> str | None:
     """Of what says how long the body is, and what it is to become."""
+    fields = dict(headers)
     if b"transfer-encoding" in fields:
         if b"content-length" in fields:
             return "it has both Content-Length and Transfer-Encoding"
@@ -77,6 +79,8 @@ def fault_of_fields(method: bytes, version: bytes, fields: dict[bytes, bytes]) -
         return "Content-Length is past 64 bits"
     upgrade = fields.get(b"upgrade", b"").lower() == b"websocket"
     if upgrade and method == b"GET" and b"upgrade" in fields.get(b"connection", b"").lower():
+        if not all(value.isascii() for name, value in headers if name.startswith(OF_HANDSHAKES)):
+            return "a header of the WebSocket handshake is not ASCII"
         return fault_of_handshake(fields, version)
     return None
 
@@ -89,8 +93,6 @@ def fault_of_handshake(fields: dict[bytes, bytes], version: bytes) -> str | None
         return "Sec-WebSocket-Key is not sixteen bytes in base64"
     if fields.get(b"sec-websocket-version") != b"13":
         return "Sec-WebSocket-Version is not 13"
-    if not all(value.isascii() for name, value in fields.items() if name.startswith(b"sec-websocket-")):
-        return "a WebSocket header is not ASCII"
     return None
 
 

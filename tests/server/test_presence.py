@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypercorn.config import Config
 from rig.wire import connect, head
 
 from gatekeeper.proxy.downstream import Receive, Send
+from gatekeeper.server import connection
 from gatekeeper.server.connection import Peer
 from gatekeeper.server.listen import listen
 
@@ -28,6 +30,29 @@ class Deaf:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self.peer = scope["state"]["peer"]
         await trio.sleep_forever()
+
+
+async def test_a_look_without_a_descriptor_left_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, stop = Deaf(), trio.Event()
+
+    def no_more(number: int) -> int:
+        raise OSError(errno.EMFILE, "injected")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, app, Config(), listener, stop)
+            async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+                await client.send_all(head("POST /", ["Transfer-Encoding: chunked"]) + CHUNK * PIECES)
+                while app.peer is None:
+                    await trio.sleep(0.002)
+                await client.send_eof()
+                with monkeypatch.context() as patch:
+                    patch.setattr(connection.os, "dup", no_more)
+                    while not app.peer.looking.poll(0):
+                        await trio.sleep(0.002)
+                    assert not app.peer.has_gone()
+                assert app.peer.has_gone()
+            nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
