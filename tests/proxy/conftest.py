@@ -25,5 +25,5 @@ async def gateway(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
 @pytest.fixture
 async def guarded(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
     """A gateway with a master key in front of it."""
-    async with running(tmp_path / "data", google.url, master_key="master-of-the-tests") as gateway:
+    async with running(tmp_path / "guarded", google.url, master_key="master-of-the-tests") as gateway:
         yield gateway
