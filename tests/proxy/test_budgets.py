@@ -10,7 +10,7 @@ import pytest
 import trio
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
-from rig.wire import connect, exchange, head
+from rig.wire import connect, exchange, head, reset
 
 MODEL = "/v1beta/models/gemini-2.5-flash"
 USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
@@ -92,6 +92,7 @@ async def test_every_abandoned_call_counts(guarded: Running, google: StandIn, ac
                 with trio.fail_after(5):
                     while len(google.asked) < calls:
                         await trio.sleep(0.005)
+                reset(client)
 
         for _ in range(calls):
             nursery.start_soon(abandoned)
