@@ -1,7 +1,7 @@
 """Who may use the admin API.
 
-With a master key: whoever shows it, as a bearer token and in no other way. Without one, in open mode, nobody
-is asked, and `browser` keeps the pages of other sites out.
+With a master key: whoever shows it, as a bearer token and in no other way; wrong ones are counted and slowed
+(`keys.failures`). Without one, in open mode, nobody is asked, and `browser` keeps other sites' pages out.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ async def check_access() -> None:
     if master is None:
         _check_browser()
     else:
-        _check_bearer(master)
+        await _check_bearer(master)
 
 
-def _check_bearer(master: str) -> None:
+async def _check_bearer(master: str) -> None:
     scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
     secret = token.strip() if scheme.lower() == "bearer" else ""
     if not secret:
@@ -43,6 +43,7 @@ def _check_bearer(master: str) -> None:
             HTTPStatus.FORBIDDEN,
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
+    await gateway().proxy.failures.hold_back(request.remote_addr or "")
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
 

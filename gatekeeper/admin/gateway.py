@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from quart import current_app
 
 from gatekeeper.gemini.catalogue import Catalogue
+from gatekeeper.keys.failures import Failures
 from gatekeeper.keys.registry import Registry
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call
@@ -25,6 +26,7 @@ class Door(Protocol):
 
     catalogue: Catalogue
     draining: bool
+    failures: Failures
 
     @property
     def open_calls(self) -> Sized: ...

@@ -11,6 +11,7 @@ import trio
 
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.price import Catalogue
+from gatekeeper.keys.failures import Failures
 from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import hash_secret
@@ -57,6 +58,7 @@ class Proxy:
         self.open_calls: set[Exchange] = set()
         self.draining = False
         self.faults = Seldom("call_not_settled_as_it_should_be")
+        self.failures = Failures()
         self._master_digest = hash_secret(settings.master_key) if settings.master_key else None
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
         """What must not get into a row, whoever has written it into an answer."""

@@ -51,6 +51,7 @@ class Exchange:
         self.target_bytes = len(scope["raw_path"]) + len(scope["query_string"])
         self.malformed: Malformed | None = scope.get("state", {}).get("malformed")
         self.scheme: str = scope["scheme"]
+        self.client: str = (scope.get("client") or ("",))[0]  # its address
         self.path = path_of(scope)
         self.trail = [value for name, value in self.headers if name == CALL_ID]
         self.credential = take(self.headers, scope["query_string"])
@@ -180,6 +181,8 @@ class Exchange:
         self.downstream.break_off()
 
     async def refuse(self, refusal: Refusal) -> None:
+        if refusal.reason is Reason.KEY_UNKNOWN:
+            await self.proxy.failures.hold_back(self.client)
         self.mark_first_byte()
         self.call.status = refusal.status
         body = error_body(refusal)

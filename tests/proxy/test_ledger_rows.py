@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from time import time_ns
+from time import perf_counter, time_ns
 
 import pytest
+import trio
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
+from structlog.testing import capture_logs
 
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.times import parse_duration
@@ -208,6 +210,36 @@ async def test_a_secret_that_was_withdrawn_is_refused_in_open_mode_too(
             assert (answer.status, answer.reason) == (401, "GATEKEEPER_KEY_UNKNOWN")
             assert "deleted, or given a new secret" in answer.body.decode()
     assert not google.asked
+
+
+@pytest.mark.parametrize("admin", [False, True])
+async def test_wrong_credentials_are_slowed_and_logged_and_right_ones_are_not(
+    guarded: Running, google: StandIn, admin: bool
+) -> None:
+    guarded.gateway.proxy.failures.delay = 0.4
+    secret = "master-of-the-tests" if admin else await guarded.key()
+    path = "/key/list" if admin else f"/gemini{GENERATE}"
+
+    async def call(secret: str) -> tuple[int, float]:
+        headers = {"Authorization": f"Bearer {secret}"}
+        began = perf_counter()
+        answer = await guarded.client.request("GET" if admin else "POST", path, headers=headers)
+        return answer.status_code, perf_counter() - began
+
+    with capture_logs() as logged:
+        assert [(await call(f"wrong-{number}"))[0] for number in range(10)] == [401] * 10
+        status, seconds = await call("wrong")
+    assert status == 401
+    assert seconds >= 0.4
+    (line,) = [line for line in logged if line["event"] == "credentials_refused"]
+    assert (line["address"], line["count"]) == ("127.0.0.1", 1)
+    assert "wrong" not in json.dumps(logged)
+    guarded.gateway.proxy.failures.delay = 60
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, "wrong")
+        with trio.fail_after(10):  # a right one does not wait with it
+            assert (await call(secret))[0] == 200
+        nursery.cancel_scope.cancel()
 
 
 async def test_spend_uses_a_budget_up(guarded: Running, google: StandIn) -> None:
