@@ -12,7 +12,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+from gatekeeper.gemini.parameters import ALLOWED
+from gatekeeper.gemini.spelling import letters
+
 CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
+# What is left of their names, and of ones taken for them, in any spelling: `Key`, `%256bey`, `api_key`.
+MISSPELT = frozenset({"key", "apikey", "accesstoken", "oauthtoken", "xgoogapikey"})
 
 
 class Credential(NamedTuple):
@@ -56,7 +61,8 @@ def _split(query: bytes) -> tuple[str | None, bytes]:
         name, _, value = pair.decode("latin-1").partition("=")
         parameter = unquote_plus(name)
         if parameter not in CREDENTIAL_PARAMETERS:
-            kept.append(pair)
+            if parameter in ALLOWED or letters(unquote_plus(parameter)) not in MISSPELT:
+                kept.append(pair)
         elif parameter == "key":
             secret = secret or unquote_plus(value) or None
     return secret, b"&".join(kept)

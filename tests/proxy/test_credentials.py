@@ -62,6 +62,7 @@ def test_the_credential_is_found(headers: Headers, query: bytes, secret: str | N
         (b"a=1&key=A&b=%20+&%6bey=B", b"a=1&b=%20+"),
         (b"a=1&&key=A&", b"a=1&&"),
         (b"access_token=A&x=1&oauth_token=A&%24key=A&$key=A", b"x=1"),
+        (b"Key=A&%256bey=A&x=1&api_key=A&+key=A&key%00=A&X-Goog-Api-Key=A&Access_Token=A", b"x=1"),
         (b"pageToken=key=A&monkey=1", b"pageToken=key=A&monkey=1"),
         (b"%E2%82%AC=\xff&=&==&%", b"%E2%82%AC=\xff&=&==&%"),
     ],
