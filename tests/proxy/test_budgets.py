@@ -93,6 +93,7 @@ async def test_every_abandoned_call_counts(guarded: Running, google: StandIn, ac
                     while len(google.asked) < calls:
                         await trio.sleep(0.005)
                 reset(client)
+                reset(client)
 
         for _ in range(calls):
             nursery.start_soon(abandoned)
