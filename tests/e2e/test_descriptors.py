@@ -26,7 +26,8 @@ async def limited(folder: Path, limits: str) -> AsyncIterator[Served]:
             stderr=stderr,
         )
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
+        url = f"http://127.0.0.1:{port}"
+        async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client:
             served = Served(process, folder, f"http://127.0.0.1:{port}", client)
             await answers(served)
             yield served

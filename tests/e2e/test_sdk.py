@@ -31,7 +31,14 @@ class Sdk:
         self.api_key = api_key
 
     def client(self) -> genai.Client:
-        return genai.Client(api_key=self.api_key, http_options={"base_url": f"{self.gateway.url}/gemini"})
+        return genai.Client(
+            api_key=self.api_key,
+            http_options={
+                "base_url": f"{self.gateway.url}/gemini",
+                "client_args": {"verify": False},  # or it reads certificates for half of a test's time
+                "async_client_args": {"verify": False},
+            },
+        )
 
     async def do(self, work: Callable[[genai.Client], T]) -> T:
         def with_client() -> T:

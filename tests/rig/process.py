@@ -130,7 +130,9 @@ async def serving(folder: Path, *flags: str, **settings: str) -> AsyncIterator[S
     headers = {"Authorization": f"Bearer {master}"} if master else {}
     process = await start(folder, port, *flags, **settings)
     try:
-        async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE) as client:
+        # Reading the system's certificates, for nothing, would be most of what a small test costs.
+        client = httpx2.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE, verify=False)
+        async with client:
             served = Served(process, folder, url, client)
             await answers(served)
             yield served

@@ -32,7 +32,7 @@ async def start(google: httpx2.AsyncClient, about: dict | None = None) -> str:
 async def go_on(url: str, command: str, offset: int = 0, data: bytes = b"") -> httpx2.Response:
     """Without a key: the address is one."""
     headers = {"x-goog-upload-command": command, "x-goog-upload-offset": str(offset)}
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(verify=False) as client:
         return await client.post(url, content=data, headers=headers)
 
 

@@ -19,7 +19,7 @@ async def sdk(sandbox_url: str) -> Callable:
 
     async def run(work: Callable):
         def with_client():
-            client = genai.Client(api_key="any", http_options={"base_url": sandbox_url})
+            client = genai.Client(api_key="any", http_options={"base_url": sandbox_url, "client_args": {"verify": False}})
             try:
                 return work(client)
             finally:
