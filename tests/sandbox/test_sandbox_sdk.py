@@ -19,7 +19,8 @@ async def sdk(sandbox_url: str) -> Callable:
 
     async def run(work: Callable):
         def with_client():
-            client = genai.Client(api_key="any", http_options={"base_url": sandbox_url, "client_args": {"verify": False}})
+            options = {"base_url": sandbox_url, "client_args": {"verify": False}}
+            client = genai.Client(api_key="any", http_options=options)
             try:
                 return work(client)
             finally:
