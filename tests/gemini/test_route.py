@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.gemini.actions import charge_of
 from gatekeeper.gemini.route import LONGEST, Charge, Route, route
 
 # Method and path, the action, and the model where the path names one.
@@ -436,3 +437,10 @@ def test_a_path_that_is_none_of_googles_is_astray(path: str) -> None:
 def test_a_path_that_leads_above_its_root_and_a_strange_method_are_refused_even_where_free() -> None:
     assert route("GET", b"/v1beta/../../files", b"").objection == "the path leads above its root"
     assert "it has DELETE, GET" in (route("BREW", b"/v1beta/files", b"").objection or "")
+
+
+@pytest.mark.parametrize(("method", "path", "known"), CALLS)
+def test_what_an_action_costs_is_told_by_its_name_too(method: str, path: str, known: Route) -> None:
+    action = known.action or ""
+    if not action.startswith("openai.") and "upload" not in path:
+        assert charge_of(action) is known.charge
