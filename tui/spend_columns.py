@@ -5,7 +5,7 @@ from __future__ import annotations
 from tui import format  # noqa: A004 - the room's word for it
 from tui.columns import Cell, Column
 from tui.documents import SpendRow
-from tui.spending import Picture, spent
+from tui.spending import Picture, known_cost, spent
 from tui.states import Tone
 
 MEDIUM, WIDE = 120, 160
@@ -23,15 +23,15 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         return text, Tone.PLAIN
 
     def share(row: SpendRow) -> Cell:
-        known = row.cost_usd is not None
-        return (format.percent(format.share(spent(row), whole)) if known else format.UNKNOWN), Tone.PLAIN
+        cost = known_cost(row)
+        return (format.UNKNOWN if cost is None else format.percent(format.share(cost, whole))), Tone.PLAIN
 
     def bar(row: SpendRow) -> Cell:
         return format.bar(format.share(spent(row), whole), bar_width), Tone.ACCENT
 
     def trend(row: SpendRow) -> Cell:
         values = picture.trend(row)
-        if values is None or row.cost_usd is None:
+        if values is None or known_cost(row) is None:
             return format.NOTHING, Tone.FAINT
         return format.sparkline(format.condensed(values, TREND)), Tone.FAINT
 
@@ -44,8 +44,8 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
 
 def each_cell(row: SpendRow) -> Cell:
     """The mean of the calls whose cost is known."""
-    priced = row.calls - row.unpriced_calls
-    mean = row.cost_usd / priced if row.cost_usd is not None and priced > 0 else None
+    priced, cost = row.calls - row.unpriced_calls, known_cost(row)
+    mean = cost / priced if cost is not None and priced > 0 else None
     return format.at_point(format.NOTHING if mean is None else format.money(mean), PLACES), Tone.PLAIN
 
 
@@ -69,9 +69,8 @@ def unpriced_cell(row: SpendRow) -> Cell:
 
 
 def spent_cell(row: SpendRow) -> Cell:
-    if row.cost_usd is None:
-        return format.at_point(format.UNKNOWN, PLACES), Tone.LIMIT
-    return format.at_point(format.money(row.cost_usd), PLACES), Tone.PLAIN
+    cost = known_cost(row)
+    return format.at_point(format.money(cost), PLACES), Tone.LIMIT if cost is None else Tone.PLAIN
 
 
 SPENT: Column[SpendRow] = Column("spend", 12, spent_cell, right=True)

@@ -94,6 +94,11 @@ class Picture:
         """Most expensive first; the sum of those that are too many to be told apart comes last."""
         return sorted(self.ranking.rows, key=lambda row: (row.other, -spent(row), -row.calls))
 
+    @property
+    def groups(self) -> int:
+        """How many groups there are, whether or not they have rows of their own."""
+        return sum((row.groups or 0) if row.other else 1 for row in self.ranking.rows)
+
     def name(self, row: SpendRow) -> str:
         """What a row's group is called."""
         return f"… {row.groups or 0:,} more" if row.other else name_of(self._group(row))
@@ -185,6 +190,11 @@ def stamp(at: datetime) -> str:
 def spent(row: SpendRow) -> Decimal:
     """What is known to be spent."""
     return row.cost_usd or NOTHING
+
+
+def known_cost(row: SpendRow) -> Decimal | None:
+    """What it cost; None where no price is known of any call that is charged for: that 0 is no sum."""
+    return row.cost_usd if row.cost_usd or not row.unpriced_calls else None
 
 
 def group_of(row: SpendRow, by: str) -> str | None:

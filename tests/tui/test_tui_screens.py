@@ -97,6 +97,7 @@ def test_loading(play, pictures):
     async def script(stage):
         await stage.sees("● live")
         await stage.sees("SANDBOX")
+        await stage.sees("6 calls")
         stage.gateway.hold()
         await stage.press("enter")
         await stage.sees("reading the call")

@@ -111,6 +111,7 @@ def test_groups_that_are_not_told_apart_are_counted_and_have_no_calls_to_show(pl
     async def script(stage):
         await opened(stage)
         await stage.sees(" … 14 more ")
+        await stage.sees("calls in 18 groups")
         await stage.press("G")
         await stage.sees("▶… 14 more ")
         await stage.press("enter")

@@ -206,9 +206,12 @@ def test_bytes_that_nobody_counted_are_not_0(fields, told):
     assert sent(CallDetail(id="x", **fields)) == told
 
 
-def test_sums_of_what_nobody_knows_are_not_0():
-    row = SpendRow(tag="a", calls=3, unpriced_calls=3)
-    ranking = Spend((row,), SpendRow(calls=3, unpriced_calls=3))
+@pytest.mark.parametrize("refused", [0, 2])
+def test_sums_of_what_nobody_knows_are_not_0(refused):
+    """Nor where refused calls, which cost nothing, are among them."""
+    sums_of = {"calls": 3 + refused, "unpriced_calls": 3, "cost_usd": Decimal(0) if refused else None}
+    row = SpendRow(tag="a", **sums_of)
+    ranking = Spend((row,), SpendRow(**sums_of))
     picture = Picture(Question(), (), "", "", ranking, Spend(), Spend(), SpendRow(cost_usd=Decimal(5)))
     columns = {column.title: column.cell(row)[0].strip() for column in spend_columns(picture, 120)}
     expected = {"spend": "?", "share": "?", "trend": "–", "cost/call": "–", "tokens": "–", "cached": "–"}

@@ -218,7 +218,8 @@ class LogsScreen(Place):
         log = self.log_view
         lent = "older ones lent out · " if self._partial else ""
         more = "newest " if self._older or log.ring.trimmed else ""
-        calls = format.counted(log.ring.calls, "call")
+        known = self._loaded or log.ring.calls > 0
+        calls = format.counted(log.ring.calls, "call") if known else ""
         running = "" if self._in_flight is None else f" · {self._in_flight:,} in flight"
         self.filter_line.find(f"{lent}{more}{calls}{running}")
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"

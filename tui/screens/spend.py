@@ -20,7 +20,7 @@ from tui.messages import ShowCalls
 from tui.screens.place import Place
 from tui.session import Session
 from tui.spend_columns import spend_columns
-from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, spent
+from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, known_cost, spent
 from tui.states import Tone
 from tui.theme import told, toned
 from tui.widgets.bars import Bars, bars_as_one
@@ -112,7 +112,8 @@ class SpendScreen(Place):
         self.query_one(Bars).chart = picture.chart()
         self.table.show(picture.rows, lambda width: spend_columns(picture, width))
         self.table.choose(self._chosen.get(picture.question.by))
-        self.query_one(FilterLine).find(format.counted(picture.ranking.total.calls, "call"))
+        counts = ((picture.ranking.total.calls, "call"), (picture.groups, "group"))
+        self.query_one(FilterLine).find(" in ".join(format.counted(number, noun) for number, noun in counts))
         self._warn(picture)
         self._tell(
             Content(
@@ -201,7 +202,7 @@ def sums(picture: Picture | None) -> Iterator[list[Cell]]:
     """The total and how it compares to as long a time before, from all of it to the least."""
     if picture is None:
         return
-    total, before = picture.ranking.total.cost_usd, spent(picture.before)
+    total, before = known_cost(picture.ranking.total), spent(picture.before)
     least: list[Cell] = [("total ", Tone.FAINT), (format.money(total), Tone.ACCENT)]
     if before > 0 and total is not None:
         change = float(total / before) - 1
