@@ -95,6 +95,14 @@ class ArraySplitter:
         return ()
 
     @property
+    def held(self) -> int:
+        return len(self._element)
+
+    def drop(self) -> None:
+        self._element = bytearray()
+        self._dropped = self.truncated = True
+
+    @property
     def seam(self) -> Seam | None:
         if self._depth != 1 or self._closed:
             return None
@@ -106,9 +114,8 @@ class ArraySplitter:
         return (), self._closed and self._depth == 0
 
     def _hold(self, piece: bytes) -> None:
-        if len(self._element) + len(piece) > self._limit:
-            self._element = bytearray()
-            self._dropped = self.truncated = True
+        if self._dropped or len(self._element) + len(piece) > self._limit:
+            self.drop()
         else:
             self._element += piece
 

@@ -13,12 +13,14 @@ from typing import Protocol
 
 import msgspec
 
+from gatekeeper.gemini.bulk import Abridger
 from gatekeeper.gemini.json_array import ArraySplitter
 from gatekeeper.gemini.reading import Document, Reading, Seam, Tally
 from gatekeeper.gemini.sse import SseDecoder
 
 LIMIT = 64 * 2**20
-"""Bytes that one unary body, one event or one element of an array may hold and still be read."""
+"""Bytes that one unary body, one event or one element of an array may hold and still be read, and that all
+meters together hold of those that are not whole yet; long runs of base64 count as `KEPT` bytes."""
 
 _INFLATE_STEP = 2**20
 _TAIL = 8  # bytes in which a body's last bracket is looked for; Google ends it with one line end at most
@@ -49,6 +51,15 @@ class Framing(Protocol):
     truncated: bool
 
     @property
+    def held(self) -> int:
+        """Bytes of a document that is not whole yet."""
+        ...
+
+    def drop(self) -> None:
+        """Gives up the document that is not whole yet; the next one is read again."""
+        ...
+
+    @property
     def seam(self) -> Seam | None:
         """As of `Meter`."""
         ...
@@ -76,10 +87,17 @@ class WholeBody:
         self._limit = limit
         self._body = bytearray()
 
+    @property
+    def held(self) -> int:
+        return len(self._body)
+
+    def drop(self) -> None:
+        self.truncated = True
+        self._body = bytearray()
+
     def feed(self, chunk: bytes) -> Sequence[Document]:
         if len(self._body) + len(chunk) > self._limit:
-            self.truncated = True
-            self._body = bytearray()
+            self.drop()
         elif not self.truncated:
             self._body += chunk
         return ()
@@ -92,6 +110,17 @@ class WholeBody:
         return [body], not self.truncated
 
 
+class Allowance:
+    """What all meters together may hold."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+
+SHARED = Allowance(LIMIT)
+
+
 class AnswerMeter:
     """Reads an answer in JSON. Its first byte that is not blank tells the framing before its media type does:
     an error's body is one JSON object even under `text/event-stream`.
@@ -100,7 +129,9 @@ class AnswerMeter:
     def __init__(self, framing: Callable[[int], Framing]) -> None:
         self._default = framing
         self._framing: Framing | None = None
+        self._abridger = Abridger()
         self._tally = Tally()
+        self._held = 0  # bytes that count against the allowance of all
 
     @property
     def reading(self) -> Reading:
@@ -118,12 +149,22 @@ class AnswerMeter:
             if not chunk:
                 return
             self._framing = _BY_FIRST_BYTE.get(chunk[0], self._default)(LIMIT)
-        for document in self._framing.feed(chunk):
+        framing = self._framing
+        for document in framing.feed(self._abridger.feed(chunk)):
             self._tally.read(document)
+        if framing.held != self._held:
+            if framing.held > self._held and SHARED.used + framing.held - self._held > SHARED.limit:
+                framing.drop()
+            self._count(framing.held)
+
+    def _count(self, held: int) -> None:
+        SHARED.used += held - self._held
+        self._held = held
 
     def finish(self) -> Reading:
         self._framing = self._framing or self._default(LIMIT)
         documents, ended = self._framing.finish()
+        self._count(0)
         understood = [self._tally.read(document) for document in documents]
         return self._reading(complete=ended and all(understood))
 

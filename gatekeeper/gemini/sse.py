@@ -53,6 +53,15 @@ class SseDecoder:
         return ()
 
     @property
+    def held(self) -> int:
+        return len(self._line) + self._size
+
+    def drop(self) -> None:
+        self._begin()
+        self._dropped = self.truncated = True
+        del self._line[_STUB:]
+
+    @property
     def seam(self) -> Seam | None:
         return None if self._unfinished else Seam(b"data: ", b"\r\n\r\n")
 
@@ -92,10 +101,8 @@ class SseDecoder:
         self._size += len(line)
 
     def _check(self, line_size: int) -> None:
-        if self._size + line_size > self._limit:
-            self._begin()
-            self._dropped = self.truncated = True
-            del self._line[_STUB:]
+        if self._dropped or self._size + line_size > self._limit:
+            self.drop()
 
     def _begin(self) -> None:
         self._data = []

@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.meter import LIMIT, NOTHING, GzipMeter, Meter, WholeBody, meter_for
+from gatekeeper.gemini.meter import LIMIT, NOTHING, SHARED, GzipMeter, Meter, WholeBody, meter_for
 from gatekeeper.gemini.reading import TEXT_LIMIT, Reading, Seam, UpstreamError
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
@@ -385,6 +385,51 @@ def test_nothing_large_is_held_after_the_end(form: Form, missing: int):
         assert tracemalloc.get_traced_memory()[0] < 2**16
     finally:
         tracemalloc.stop()
+
+
+@FORMS
+@pytest.mark.parametrize("encoding", [None, b"gzip"])
+def test_images_of_many_answers_at_once_are_read_and_not_held(form: Form, encoding: bytes | None):
+    image = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo/+" * 80_000}}
+    answer = chunk("", 1290, "STOP")
+    answer["candidates"][0]["content"]["parts"] = [image, {"text": "a"}]
+    body, content_type = form(answer)
+    pieces = slivers(gzip.compress(body, 1) if encoding else body, 2**16)
+    meters = [meter_for(content_type, encoding) for _ in range(50)]
+    tracemalloc.start()
+    try:
+        for piece in pieces[:-1]:
+            for meter in meters:
+                meter.feed(piece)
+        assert tracemalloc.get_traced_memory()[0] < 2**21
+    finally:
+        tracemalloc.stop()
+    for meter in meters:
+        meter.feed(pieces[-1])
+        reading = meter.finish()
+        assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 1290}
+        assert (reading.finish_reason, reading.complete, reading.truncated) == ("STOP", True, False)
+
+
+@FORMS
+def test_what_all_meters_hold_is_bounded(form: Form, monkeypatch: pytest.MonkeyPatch):
+    """The one that passes the bound is given up, and the others are not."""
+    monkeypatch.setattr(SHARED, "used", 0)
+    monkeypatch.setattr(SHARED, "limit", 2500)
+    body, content_type = form(chunk("@" * 2000, 5), chunk("@" * 2000, 6))
+    first, second = meter_for(content_type, None), meter_for(content_type, None)
+    for meter in (first, second):
+        for piece in slivers(body[:-700], 300):
+            meter.feed(piece)
+            assert SHARED.used <= SHARED.limit
+    for meter in (first, second):
+        for piece in slivers(body[-700:], 300):
+            meter.feed(piece)
+    assert not first.finish().truncated
+    reading = second.finish()
+    assert (reading.truncated, reading.usage) == (True, None)
+    assert SHARED.used == 0
+    assert read([body], content_type).truncated is False, "there is room again"
 
 
 # Which meter, and compression
