@@ -70,6 +70,7 @@ class Exchange:
         self.scope = trio.CancelScope()
         self.ending: Ending | None = None
         self.asked: float | None = None  # on trio's clock, when the upstream's turn began
+        self.clients_turn = 0.0  # seconds since then that it was the client's instead
         self.relayed = False  # to its proper end
         self.deadline = math.inf  # on trio's clock; past it the watch ends the call as `overdue` says
         self.overdue: Ending | None = None
@@ -237,8 +238,11 @@ class Exchange:
         return round((perf_counter() - self.began) * 1000, 3)
 
     def mark_first_byte(self) -> None:
-        """The first byte goes to the client now; what passed since the upstream's turn began was its own."""
-        upstream_ms = 0.0 if self.asked is None else (trio.current_time() - self.asked) * 1000
+        """The first byte goes to the client now. What passed since the upstream was first turned to, for a
+        connection, was its own: also while it took the request, but not while the next piece of an upload was
+        awaited from the client. That counts as ours, as it does for a body that is read before."""
+        turn = 0.0 if self.asked is None else trio.current_time() - self.asked - self.clients_turn
+        upstream_ms = turn * 1000
         self.call.first_byte_ms = self.elapsed_ms()
         self.call.gateway_ms = round(max(0.0, self.call.first_byte_ms - upstream_ms), 3)
 

@@ -98,7 +98,8 @@ class Relay:
             raise unanswered(str(death)) from None
 
     def await_answer(self) -> None:
-        self.exchange.asked = trio.current_time()
+        if self.exchange.asked is None:
+            self.exchange.asked = trio.current_time()
         seconds = self.settings.first_byte_timeout
         self.exchange.expect(seconds, Unreachable(silent(seconds, answered=False)))
 
@@ -137,15 +138,24 @@ class Relay:
         """The request's body, one chunk at a time: the client is read no faster than the upstream takes."""
         try:
             await connection.send_head(*self.question())
-            while chunk := await self.downstream.chunk():
+            while chunk := await self.from_client():
                 await connection.send_body(chunk)
-                if not self.downstream.started:
-                    self.await_answer()
             await connection.finish_request()
         except Died:
             pass  # it may have answered before it closed; whoever waits for the answer is told
         except Ending as ending:  # the client's: it has gone, or what it sends is malformed
             self.exchange.end(ending)
+
+    async def from_client(self) -> bytes:
+        """The next piece of the request's body. While it is awaited it is the client's turn."""
+        exchange, since = self.exchange, trio.current_time()
+        if not self.downstream.started:
+            exchange.expect(self.settings.read_timeout, ClientGone())
+        chunk = await self.downstream.chunk()
+        if not self.downstream.started:
+            exchange.clients_turn += trio.current_time() - since
+            self.await_answer()
+        return chunk
 
     # An answer down
 

@@ -117,3 +117,23 @@ async def test_an_upload_has_its_answer_at_once(gateway: Running, google: StandI
             assert (answer.body, answer.whole) == (b"done", True)
     await gateway.row(10)
     assert {row["outcome"] for row in await gateway.rows()} == {"ok"}
+
+
+async def test_a_slow_upload_is_not_the_upstreams_time(gateway: Running, google: StandIn) -> None:
+    """The client takes its time for the upload, and the upstream its own for the answer."""
+
+    async def thinks(reply: Reply) -> None:
+        await trio.sleep(0.2)
+        await answer_ok(reply)
+
+    google.script = thinks
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(GENERATE, ["Transfer-Encoding: chunked"]))
+        for _ in range(3):
+            await trio.sleep(0.1)
+            await client.send_all(b"2\r\n{}\r\n")
+        await client.send_all(b"0\r\n\r\n")
+        assert (await read(client)).status == 200
+    row = await gateway.row()
+    assert row["first_byte_ms"] > 490
+    assert 290 < row["gateway_ms"] < row["first_byte_ms"] - 190
