@@ -192,6 +192,16 @@ class Downstream:
             self._wire.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self._wire.stream.socket.close()
 
+    def let_go(self) -> None:
+        """At the call's end: makes room in the queue of a request that is not read any more. The server waits
+        for room with what it has read, and would wait with the connection's end too, for ever."""
+        queue = getattr(self._receive, "__self__", None)
+        if self.body_ended or not isinstance(queue, trio.MemoryReceiveChannel):
+            return
+        with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                cast("trio.MemoryReceiveChannel[object]", queue).receive_nowait()
+
     def has_gone(self) -> bool:
         """Whether the client has hung up; one that has only ended its own side has not, and is answered."""
         return self._peer is not None and self._peer.has_gone()

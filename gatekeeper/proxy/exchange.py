@@ -90,6 +90,7 @@ class Exchange:
                 self.ending = self.ending or ending
             await self.take_leave()
         finally:
+            self.downstream.let_go()
             self.settle()
 
     def understand(self) -> None:
