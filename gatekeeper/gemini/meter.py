@@ -152,8 +152,9 @@ class AnswerMeter:
         framing = self._framing
         for document in framing.feed(self._abridger.feed(chunk)):
             self._tally.read(document)
-        if framing.held != self._held:
-            if framing.held > self._held and SHARED.used + framing.held - self._held > SHARED.limit:
+        held = framing.held
+        if held != self._held:
+            if held > self._held and SHARED.used + held - self._held > SHARED.limit:
                 framing.drop()
             self._count(framing.held)
 
