@@ -131,7 +131,7 @@ class Exchange:
             raise Refused(directions(PREFIX + self.path, self.scheme, self.headers))
         if self.route.objection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
-        if starts_resumable(self.route.action, self.headers, self.credential.query):
+        if starts_resumable(self.route.action, self.path, self.headers, self.credential.query):
             raise Refused(NOT_RESUMABLE)
         refusal = self.key and admit(self.key, self.ask(), self.call.started_at)
         if refusal:

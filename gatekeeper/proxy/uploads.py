@@ -5,6 +5,7 @@ and without it a client could only say that it is missing.
 from __future__ import annotations
 
 from gatekeeper.gemini.errors import Reason, Refusal
+from gatekeeper.gemini.spelling import plain_path
 from gatekeeper.proxy.credentials import parameters
 from gatekeeper.proxy.headers import Headers
 
@@ -16,13 +17,14 @@ NOT_RESUMABLE = Refusal(
 )
 
 
-def starts_resumable(action: str | None, headers: Headers, query: bytes) -> bool:
-    """Whether a request begins an upload in several requests: by its command, or by its protocol where it is
-    not one of the later requests, which name the upload."""
+def starts_resumable(action: str | None, path: bytes, headers: Headers, query: bytes) -> bool:
+    """Whether a request begins an upload in several requests: by its command, or by its protocol (the path
+    may name it) where it is not one of the later requests, which name the upload."""
     if "upload" not in (action or "").lower():
         return False
     said = {name.replace(b"_", b"-"): value.strip().lower() for name, value in headers}
     asked = dict(parameters(query))
     protocols = (said.get(PROTOCOL), asked.get("uploadType"), asked.get("upload_protocol"))
     resumable = any(protocol in (b"resumable", "resumable") for protocol in protocols)
+    resumable = resumable or (plain_path(path) or "").startswith("/resumable/")
     return b"start" in said.get(COMMAND, b"") or (resumable and "upload_id" not in asked)

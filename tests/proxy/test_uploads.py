@@ -20,6 +20,8 @@ STORE = "/upload/v1/fileSearchStores/s:uploadToFileSearchStore"
         (FILES, START),
         (STORE, START),
         ("/resumable" + FILES, START),
+        ("/resumable" + FILES, []),
+        ("/%72esumable" + FILES, []),
         (FILES, START[:1]),
         (FILES, START[1:]),
         (FILES, ["x_goog_upload_protocol: Resumable"]),
