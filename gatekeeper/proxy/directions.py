@@ -28,9 +28,10 @@ APIS = (OPENAI | FREE_COLLECTIONS | COSTLY_COLLECTIONS | {"upload", "resumable",
 def belongs_to_gemini(raw_path: bytes) -> bool:
     """Whether a path outside `/gemini/` was meant for the Gemini API rather than for the admin API."""
     first, *rest = _segments(raw_path)
-    if first.casefold() in ("models", "gemini"):  # by itself one is the admin API's, the other nobody's
+    name = first.casefold()
+    if name == "models":  # by itself it is the admin API's
         return bool(rest)
-    return first in APIS or bool(VERSION.fullmatch(first))
+    return name == "gemini" or first in APIS or bool(VERSION.fullmatch(first))
 
 
 def directions(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:

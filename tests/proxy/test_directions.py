@@ -41,6 +41,7 @@ OUTSIDE = {
     "/v1beta/openai/chat/completions": "does not begin with `/gemini`",
     "/v1/chat/completions": "without `openai/`",
     "/chat/completions": "without `openai/`",
+    "/gemini": "not a version and a method",
     f"/Gemini/v1beta/{GENERATE}": "does not begin with `/gemini`",
     f"//gemini/v1beta/{GENERATE}": "not a version and a method",
 }
