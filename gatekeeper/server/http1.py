@@ -91,8 +91,14 @@ class Http1(H11Protocol):
         self.connection._receive_buffer = self.buffer  # noqa: SLF001  # pyright: ignore
 
     async def handle(self, event: Event) -> None:
-        if not (self.deaf and isinstance(event, RawData)):
-            await super().handle(event)
+        if isinstance(event, Closed):
+            # Hypercorn wakes a reader that holds the next request back when an answer ends, and where a write
+            # has failed none does: it would wait for ever, and keep the socket.
+            self.deaf = True
+            await self.can_read.set()
+        elif self.deaf:
+            return
+        await super().handle(event)
 
     @property
     def more_may_come(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 import trio
 from hypercorn.config import Config
 from rig.gateway import Running
-from rig.standin import Reply, StandIn, answer_ok
+from rig.standin import Reply, Script, StandIn, answer_ok
 from rig.wire import connect, exchange, head, read, reset
 
 from gatekeeper.proxy.door import SWEEP
@@ -159,6 +159,33 @@ async def test_one_that_breaks_off_with_a_request_in_waiting(gateway: Running, g
             await trio.sleep(0.01)
     assert (await gateway.row())["outcome"] == "client_disconnected"
     assert len(google.asked) == 1, "what it had asked next is not asked"
+
+
+@pytest.mark.parametrize("answer", [answer_ok, lambda reply: reply.chunked([EVENT])], ids=["unary", "stream"])
+async def test_one_that_breaks_off_before_an_answer_with_a_request_in_waiting(
+    gateway: Running, google: StandIn, answer: Script
+) -> None:
+    """The first that is known of it is that the answer's head cannot be written."""
+    broken_off = trio.Event()
+
+    async def answers_too_late(reply: Reply) -> None:
+        await broken_off.wait()
+        await answer(reply)
+
+    google.script = answers_too_late
+    before = sockets()
+    async with await connect(gateway.url) as client:
+        await client.send_all(2 * (head(GENERATE, ["Content-Length: 2"]) + b"{}"))
+        with trio.fail_after(2):
+            while not google.asked:
+                await trio.sleep(0.01)
+        reset(client)
+    broken_off.set()
+    with trio.fail_after(2):
+        while sockets() > before:
+            gateway.gateway.proxy.upstream.close_idle()
+            await trio.sleep(0.01)
+    assert (await gateway.row())["outcome"] == "client_disconnected"
 
 
 async def slow_app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
