@@ -226,7 +226,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
 
 
 async def last_call(gateway: Gateway, signals: AsyncIterator[int]) -> None:
-    """Returns at the end of the last open call, or at a signal."""
+    """Returns at the end of the last call that was let in, or at a signal."""
 
     async def cancel_at_signal() -> None:
         await anext(signals)
@@ -234,6 +234,6 @@ async def last_call(gateway: Gateway, signals: AsyncIterator[int]) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel_at_signal)
-        while len(gateway.proxy.open_calls):  # noqa: ASYNC110  an event would cost every call, all the time
+        while gateway.proxy.at_work:  # noqa: ASYNC110  an event would cost every call, all the time
             await trio.sleep(LOOK)
         nursery.cancel_scope.cancel()

@@ -125,6 +125,12 @@ class Proxy:
         running = (exchange for exchange in self.open_calls if exchange.call.id == call_id)
         return next((exchange.so_far() for exchange in running), None)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a call that was let in still runs. One that is being refused is of no account: whoever goes
+        on asking, or is slow to hear it, would hold up a stop."""
+        return any(exchange.google_key for exchange in self.open_calls)
+
     # The watch over all open calls
 
     async def watch(self) -> None:

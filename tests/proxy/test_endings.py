@@ -16,6 +16,8 @@ from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn, standing_in
 from rig.wire import Answer, connect, exchange, head, read, reset
 
+from gatekeeper.serve import LOOK, last_call
+
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
 EVENT = (
@@ -361,6 +363,32 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones(gateway: Running, 
         assert refused.headers["retry-after"] == "5"
         go_on.set()
         assert (await read(client)).whole
+
+
+async def test_a_stop_waits_for_calls_and_not_for_refusals(guarded: Running, google: StandIn) -> None:
+    go_on = trio.Event()
+
+    async def waits(reply: Reply) -> None:
+        await go_on.wait()
+        await reply.json(b"{}")
+
+    google.script = waits
+    proxy, line = guarded.gateway.proxy, GENERATE.replace("key=k", f"key={await guarded.key()}")
+    signals = trio.open_memory_channel[int](0)[1]
+    async with await connect(guarded.url) as client, await connect(guarded.url) as refused:
+        await client.send_all(head(line, ["Content-Length: 2"]) + b"{}")
+        with trio.fail_after(2):
+            while not google.asked:
+                await trio.sleep(0.01)
+        with trio.move_on_after(3 * LOOK) as waiting:
+            await last_call(guarded.gateway, signals)
+        assert waiting.cancelled_caught
+        await refused.send_all(head(GENERATE, ["Content-Length: 900"]) + b"{")  # and the rest never comes
+        assert (await read(refused)).status == 401
+        go_on.set()
+        with trio.fail_after(1):
+            await last_call(guarded.gateway, signals)
+        assert len(proxy.open_calls) == 1
 
 
 ELEMENT = b'{"candidates": []}'
