@@ -46,11 +46,12 @@ async def test_one_data_folder_and_one_store_of_keys_are_for_one_gateway(folder:
 async def test_files_are_the_owners_alone_those_of_earlier_runs_too(folder: Path) -> None:
     data = folder / "data"
     for path in (data / "journal", data / "theirs"):
-        path.mkdir(mode=0o755, parents=True)
+        path.mkdir(parents=True)
     for name in ("keys.sqlite", "gatekeeper.lock", "gatekeeper.duckdb.wal.old", "theirs/file"):
-        (data / name).touch(mode=0o644)
+        (data / name).touch()
     (data / "gatekeeper.kind").write_text("sandbox")
-    data.chmod(0o755)
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     async with serving(folder, "--sandbox") as served:
         await served.post("/key/generate", {})
         await served.client.post(
