@@ -19,7 +19,7 @@ MINUTE = 60.0  # seconds
 FREE = (
     10  # wrong credentials a minute that cost an address no time: whoever sets up a client errs a few times
 )
-DELAY = 1.0  # seconds, for each one more
+DELAY = 0.5  # seconds, for each one more
 ADDRESSES = 4096  # of which the ones longest unheard of are forgotten
 WAITING = 1000  # answers that are held back at once; more are given at once
 

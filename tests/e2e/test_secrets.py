@@ -5,6 +5,7 @@ Only what must show one does: the answers that hand a new key out, once each.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ class Witness:
     def __init__(self, served: Served) -> None:
         self.served = served
         self.heard: list[bytes] = []
+        self.sources = (f"127.0.0.{number}" for number in itertools.cycle(range(1, 255)))
 
     async def ask(self, line: str, *headers: str, body: bytes = b"{}") -> bytes:
-        """What came back after the head, which is kept as well."""
-        async with await connect(self.served.url) as stream:
+        """What came back after the head, which is kept as well. Each is asked from an address of its own, for
+        one that shows many wrong credentials is made to wait."""
+        async with await connect(self.served.url, next(self.sources)) as stream:
             await stream.send_all(head(line, [*headers, f"Content-Length: {len(body)}"]) + body)
             answer = await read(stream)
             assert answer.status, line
@@ -88,7 +91,7 @@ async def every_call(witness: Witness, google: StandIn, keys: dict[str, str]) ->
         google.script = script
         for secret in keys.values():
             await witness.ask(generate, f"x-goog-api-key: {secret}")
-            await witness.ask(f"{generate}?a=1&key={secret}")
+            await witness.ask(f"{generate}?quotaUser=1&key={secret}")
             await witness.ask(stream, f"Authorization: Bearer {secret}", f"User-Agent: {GOOGLE[:4]} agent")
             await witness.ask(f"GET /gemini/v1beta/files/1?%6Bey={secret}&x=y", body=b"")
     google.script = answer_ok

@@ -6,7 +6,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from gatekeeper.keys.failures import ADDRESSES, FREE, WAITING, Failures, network
+from gatekeeper.keys.failures import ADDRESSES, DELAY, FREE, WAITING, Failures, network
 
 
 async def waited(failures: Failures, address: str) -> float:
@@ -17,7 +17,7 @@ async def waited(failures: Failures, address: str) -> float:
 
 async def test_only_an_address_that_errs_often_waits_and_a_minute_later_no_more(autojump_clock):
     failures = Failures()
-    assert [await waited(failures, "10.0.0.1") for _ in range(FREE + 2)] == [0] * FREE + [1, 1]
+    assert [await waited(failures, "10.0.0.1") for _ in range(FREE + 2)] == [0] * FREE + [DELAY, DELAY]
     assert await waited(failures, "10.0.0.2") == 0
     await trio.sleep(60)
     assert await waited(failures, "10.0.0.1") == 0
@@ -47,7 +47,7 @@ async def test_no_more_than_a_bounded_number_waits(autojump_clock):
             nursery.start_soon(failures.hold_back, "10.0.0.1")
         await trio.testing.wait_all_tasks_blocked()
         assert await waited(failures, "10.0.0.1") == 0
-    assert await waited(failures, "10.0.0.1") == 1
+    assert await waited(failures, "10.0.0.1") == DELAY
 
 
 async def test_what_is_kept_of_addresses_is_bounded(autojump_clock):

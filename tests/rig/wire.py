@@ -27,9 +27,10 @@ class Answer:
         return json.loads(document)["error"]["details"][0]["reason"]
 
 
-async def connect(url: str) -> trio.SocketStream:
+async def connect(url: str, source: str | None = None) -> trio.SocketStream:
+    """`source`: the loopback address that the client comes from."""
     parts = urlsplit(url)
-    return await trio.open_tcp_stream(parts.hostname or "", parts.port or 80)
+    return await trio.open_tcp_stream(parts.hostname or "", parts.port or 80, local_address=source)
 
 
 def reset(client: trio.SocketStream) -> None:
