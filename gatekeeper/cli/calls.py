@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 FORMATS = ("csv", "ndjson", "parquet")
 TEXT_WIDTH = 100
-ERROR_WIDTH = 60  # characters of an error in a list; `calls show` has it whole
+ERROR_WIDTH = 80  # characters of an error in a list; `calls show` has it whole
 
 
 def which_calls(command: Callable[..., T]) -> Callable[..., T]:
@@ -152,8 +152,16 @@ def state_cell(call: Call) -> Cell:
     return str(state), state.tone
 
 
-def shortened(sentence: str) -> str:
-    return sentence if len(sentence) <= ERROR_WIDTH else sentence[: ERROR_WIDTH - 1] + "…"
+def tags_cell(call: Call) -> Cell:
+    """Of a call that failed too: unlike on a screen, nothing else stands here in their place."""
+    return " ".join(call.tags or ()), Tone.FAINT
+
+
+def error_cell(call: Call) -> Cell:
+    """The reason's name, then the sentence."""
+    name = (call.reason or "").removeprefix("GATEKEEPER_")
+    text = ": ".join(part for part in (name, call.error_message) if part)
+    return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", Tone.ERROR
 
 
 def local_now() -> datetime:
@@ -172,6 +180,6 @@ COLUMNS: tuple[Column[Call], ...] = (
     call_columns.CACHED,
     call_columns.OUT,
     call_columns.COST,
-    Column("tags", 0, call_columns.tags_cell),
-    Column("error", 0, lambda call: (shortened(call.error_message or ""), Tone.ERROR)),
+    Column("tags", 0, tags_cell),
+    Column("error", 0, error_cell),
 )

@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from tui.limits import STORED
+
 T = TypeVar("T")
 
 
@@ -48,14 +50,14 @@ FIELDS = (
     Field("max-budget", "max_budget", "USD", "It may spend this much."),
     Field("soft-budget", "soft_budget", "USD", "From this much on it is conspicuous."),
     Field("budget-duration", "budget_duration", "SPAN", "The budget starts anew after this: 30d."),
-    Field("rpm", "rpm_limit", "N", "Calls a minute.", count),
-    Field("tpm", "tpm_limit", "N", "Tokens a minute.", count),
-    Field("parallel", "max_parallel_requests", "N", "Calls at the same time.", count),
+    Field("rpm", "rpm_limit", "N", f"Calls a minute; {STORED}.", count),
+    Field("tpm", "tpm_limit", "N", f"Tokens a minute; {STORED}.", count),
+    Field("parallel", "max_parallel_requests", "N", f"Calls at the same time; {STORED}.", count),
     Field("tags", "tags", "A,B", "Tags of all its calls.", texts),
     Field("user", "user_id", "NAME", "End user of calls that name none."),
     Field("group", "group", "NAME", "Group that it belongs to."),
     Field("metadata", "metadata", "JSON", "A JSON object of your own.", document),
-    Field("on-disconnect", "on_disconnect", "cancel|finish", "What becomes of a call whose client left."),
+    Field("on-disconnect", "on_disconnect", "cancel|finish", f"A call whose client left; finish: {STORED}."),
 )
 
 

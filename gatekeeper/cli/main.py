@@ -37,6 +37,7 @@ COMMANDS = {
 }
 
 PROG = "gatekeeper"
+OWN_RULES = (("keys", "create"), ("keys", "edit"))
 
 
 class ReaderLeft(Exception):
@@ -104,12 +105,14 @@ def run(args: Sequence[str]) -> int:
 
 def refuse_empty(args: Sequence[str]) -> None:
     """An empty argument is most likely a variable of the shell that was not set. To read it as if it had not
-    been given would often mean more: all time, every call, each address. The commands of keys have their own
-    rules, because an empty text may set a field back. Raises UsageError.
+    been given would often mean more: all time, every call, each key. `keys create` and `keys edit` refuse it
+    themselves and say how a field is set back. Raises UsageError.
     """
+    if tuple(args[:2]) in OWN_RULES:
+        return
     for before, word in pairwise(("", *args)):
         option, equals, value = word.partition("=") if word.startswith("--") else (before, "", word)
-        if (equals or not word) and not value and args[0] != "keys":
+        if (equals or not word) and not value:
             name = option if option.startswith("-") else "an argument"
             raise click.UsageError(f"{name} is empty: give it a value, or leave it out")
 

@@ -94,7 +94,9 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
         return (format.bar(format.share(cost(row), dearest), BAR) if one else ""), Tone.ACCENT
 
     def share(row: SpendRow) -> Cell:
-        return format.percent(format.share(cost(row), total.cost_usd)), Tone.PLAIN
+        known = known_cost(row)
+        part = format.share(known, total.cost_usd)
+        return (format.UNKNOWN if known is None else format.percent(part)), Tone.PLAIN
 
     return [
         *(name(group, number) for number, group in enumerate(groups)),
@@ -109,14 +111,19 @@ def cost(row: SpendRow) -> Decimal:
     return row.cost_usd or Decimal(0)
 
 
+def known_cost(row: SpendRow) -> Decimal | None:
+    """None where not one price is known: then neither is the sum."""
+    return row.cost_usd if row.cost_usd or not row.unpriced_calls else None
+
+
 def group_cell(row: SpendRow, group: str) -> Cell:
     value: str | None = getattr(row, group)
     return (f"no {group}", Tone.FAINT) if value is None else (value, Tone.PLAIN)
 
 
 def cost_cell(row: SpendRow) -> Cell:
-    """Where not one price is known, neither is the sum."""
-    known = row.cost_usd if row.cost_usd or not row.unpriced_calls else None
+    """`?` where nothing is known."""
+    known = known_cost(row)
     return format.at_point(format.money(known), PLACES), Tone.LIMIT if known is None else Tone.PLAIN
 
 

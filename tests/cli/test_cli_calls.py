@@ -56,7 +56,7 @@ REFUSED = dict.fromkeys(COLUMNS) | {
     "id": "01a20fc0-e5bd-769d-9140-f60780b123bb",
     "started_at": "2026-11-24T13:07:20Z",
     "key_id": "key_1",
-    "tags": [],
+    "tags": ["a"],
     "model": "gemini-9\u001b[2J",
     "status": 429,
     "outcome": "refused",
@@ -87,7 +87,7 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
     ]  # fmt: skip
     assert second == [
         "2026-11-24 13:07:20Z", REFUSED["id"], "key_1", "gemini-9�[2J", "–", "⊘ 429", "–", "–", "–", "–", "–",
-        "RATE_LIMITED", "Spent all of it. " * 3 + "Spent al…",
+        "a", "RATE_LIMITED: " + "Spent all of it. " * 3 + "Spent all of i…",
     ]  # fmt: skip
     assert len({line.index(" ci " if ID in line else " key") for line in ended.out.splitlines()}) == 1
     assert ended.err == f"There are more: --cursor {ID}\n"
@@ -116,7 +116,7 @@ def test_show_has_the_arithmetic_and_the_usage(on: Any, gateway: Any) -> None:
         "✓ 200",
         "POST /v1beta/models/gemini-2.5-flash:generateContent",
         "2026-11-24 13:07:21.418Z",
-        "input text                     1,042   $0.000312600000  at $0.30 per 1M tokens",
+        "input text                 1,042   $0.000312600000  at $0.30 per 1M tokens",
         "$0.001107600000  prices 2026-11-24",
         "so far",
         '"candidatesTokenCount": 318',
@@ -289,7 +289,7 @@ TABLE = """\
 tag     model                 cost                        share  calls  errors    in  cached    out  unpriced
 team-a  gemini-2.5-pro    $12.40    ████████████████████   80 %  1,204       3  1.2M       –  9,000         0
 team-a  gemini-2.5-flash   $3.10    █████                  20 %     10       0   500     100     90         0
-no tag  gemini-9            ?                               0 %      2       0     5       –      6         2
+no tag  gemini-9            ?                                 ?      2       0     5       –      6         2
 ──────  ────────────────  ────────  ────────────────────  ─────  ─────  ──────  ────  ──────  ─────  ────────
 total                     $15.50                          100 %  1,216       3  1.2M     100  9,096         2
 """
