@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from tui import format  # noqa: A004 - the room's word for it
 from tui.columns import GAP, Cell, Column, cells, padded
@@ -17,6 +18,7 @@ from tui.states import Tone, call_state
 MEDIUM, WIDE = 120, 160
 RUNNING = "…"
 PLACES = 5
+SMALLEST = Decimal("0.00001")
 SENTENCE = 30  # cells in which a sentence says more than the reason's name does
 
 ACTIONS = {
@@ -39,14 +41,14 @@ def call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Call]]:
     if width < MEDIUM:
         key = Column("key", 12, key_cell, stretch=1)
         model = Column("model", 18, short_model_cell, stretch=1)
-        return [TIME, key, model, state, TOTAL, OUT, COST]
+        return [TIME, key, model, state, TOTAL, OUT, SHORT_COST]
     start = [TIME, Column("key", 12, key_cell, stretch=1), Column("model", 22, model_cell, stretch=1)]
     middle = [Column("action", 8, action_cell), state, FIRST, TOTAL, IN, CACHED, OUT]
     if width < WIDE:
-        return [*start, *middle, COST, Column("tags", 12, tags_cell, stretch=3)]
+        return [*start, *middle, SHORT_COST, Column("tags", 12, tags_cell, stretch=3)]
     end = [
         THOUGHTS,
-        COST,
+        SHORT_COST,
         Column("tags", 14, tags_cell, stretch=2),
         Column("user", 10, user_cell, stretch=1),
         FINISH,
@@ -139,6 +141,13 @@ def cost_cell(call: Call) -> Cell:
     return format.at_point(format.money(call.cost_usd), PLACES), tone
 
 
+def short_cost_cell(call: Call) -> Cell:
+    """In the nine cells of a screen's column: a cost with more digits is said to be small, not cut."""
+    text, tone = cost_cell(call)
+    small = call.cost_usd is not None and 0 < call.cost_usd < SMALLEST
+    return (f"<${SMALLEST:f}", tone) if small else (text, tone)
+
+
 TIME: Column[Call] = Column("time", 8, time_cell)
 FIRST: Column[Call] = Column("first", 6, lambda call: duration_cell(call, call.first_byte_ms), right=True)
 TOTAL: Column[Call] = Column("total", 6, lambda call: duration_cell(call, call.duration_ms), right=True)
@@ -147,4 +156,5 @@ CACHED: Column[Call] = Column("cached", 6, lambda call: tokens_cell(call.cached_
 OUT: Column[Call] = Column("out", 6, lambda call: tokens_cell(call.output_tokens), right=True)
 THOUGHTS: Column[Call] = Column("thoughts", 8, lambda call: tokens_cell(call.thoughts_tokens), right=True)
 COST: Column[Call] = Column("cost", 9, cost_cell, right=True)
+SHORT_COST: Column[Call] = Column("cost", 9, short_cost_cell, right=True)
 FINISH: Column[Call] = Column("finish", 10, finish_cell)

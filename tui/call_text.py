@@ -18,7 +18,7 @@ TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
 """Shows a time."""
 INDENT = "  "
-NAME, NUMBER, DOLLARS = 24, 12, 18
+NAME, NUMBER, DOLLARS = 22, 10, 18
 
 # Phases of a call's time, in their order: texture, name, tone.
 PHASES = (("▓", "gateway", Tone.WAITING), ("░", "waiting for Google", Tone.FAINT), ("█", "answer", Tone.FINE))

@@ -35,8 +35,9 @@ def money(amount: Decimal | None) -> str:
 
 
 def round_money(amount: Decimal | None) -> str:
-    """Money that somebody chose, such as a budget: without cents where there are none, `$800`."""
-    return money(amount).removesuffix(".00")
+    """Money that somebody chose, such as a budget: without zeros at its end, `$800`, `$0.50`, `$0.001`."""
+    whole, point, decimals = money(amount).removesuffix(".00").partition(".")
+    return whole + point + decimals[:2] + decimals[2:].rstrip("0")
 
 
 def rounded(amount: Decimal) -> Decimal:

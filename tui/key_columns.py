@@ -27,16 +27,16 @@ def key_columns(width: int, now: Callable[[], datetime]) -> list[Column[Key]]:
     def bar(key: Key) -> Cell:
         return bar_cell(key, bar_width)
 
-    bar_width = 10 if width < WIDE else 12
+    bar_width = 9 if width < WIDE else 12
     name = Column("key", 13, name_cell, stretch=1)
-    budget = [Column("spend", 19, budget_cell), Column("", bar_width, bar)]
-    stands = Column("state", 21, state, stretch=1)
+    budget = [Column("spend", 21, budget_cell), Column("", bar_width, bar)]
+    stands = Column("state", 22, state, stretch=1)
     if width < MEDIUM:
         return [name, *budget, Column("last used", 9, used), stands]
     models = Column("models", 17, models_cell, stretch=1)
     middle = [Column("rate", 12, rate_cell), Column("last used", 9, used)]
     tags = [Column("tags", 16, tags_cell, stretch=1)] if width >= WIDE else []
-    return [name, Column("secret", 11, secret_cell), models, *tags, *budget, *middle, stands]
+    return [name, Column("secret", 9, secret_cell), models, *tags, *budget, *middle, stands]
 
 
 def name_cell(key: Key) -> Cell:

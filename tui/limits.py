@@ -13,7 +13,7 @@ WORDS = {
     "rpm_limit": "calls a minute",
     "tpm_limit": "tokens a minute",
     "max_parallel_requests": "calls at once",
-    "on_disconnect": "what a client's leaving ends",
+    "on_disconnect": "on disconnect",
 }
 
 

@@ -50,7 +50,16 @@ def test_shown_money_is_within_half_of_its_last_two_digits(amount):
 
 
 @pytest.mark.parametrize(
-    ("amount", "shown"), [("800.000000000000", "$800"), ("0.5", "$0.5000"), ("12.40", "$12.40"), (None, "?")]
+    ("amount", "shown"),
+    [
+        ("800.000000000000", "$800"),
+        ("0.5", "$0.50"),
+        ("0.001", "$0.001"),
+        ("0.0125", "$0.0125"),
+        ("12.40", "$12.40"),
+        ("1000", "$1,000"),
+        (None, "?"),
+    ],
 )
 def test_round_money(amount, shown):
     assert format.round_money(None if amount is None else Decimal(amount)) == shown

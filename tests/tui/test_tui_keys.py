@@ -163,7 +163,7 @@ def test_limits_that_are_only_stored_are_said_to_be(play, sample):
         await stage.press("n")
         await stage.sees("a number: 600 (stored, not enforced yet)")
         await stage.press("enter")
-        await stage.sees("calls a minute, what a client's leaving ends: stored, not enforced yet")
+        await stage.sees("calls a minute, on disconnect: stored, not enforced yet")
         await stage.press("y", "escape")
         stage.gateway.answers["GET /key/list"] = {"keys": [{"token_id": "t", "rpm_limit": 5}]}
         await stage.press("2", "4")

@@ -159,6 +159,26 @@ def test_columns_fill_the_screen_and_do_not_run_over(width):
         assert sum(fit(columns, width - 1)) + len(columns) - 1 == width - 1
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize(
+    ("cost", "shown"),
+    [
+        ("0.000000000001", "<$0.00001"),
+        ("0.0000031", "<$0.00001"),
+        ("0.000009999999", "<$0.00001"),
+        ("0.00001", "$0.000010"),
+        ("0.0000996", "$0.00010"),
+        ("99999", "$99,999"),
+        (None, "?"),
+    ],
+)
+def test_a_cost_in_the_log_is_never_cut(width, cost, shown):
+    call = Call(id="x", outcome="ok", cost_usd=None if cost is None else Decimal(cost))
+    columns = call_columns(width, lambda: NOW)
+    texts = [text.strip() for text, _ in cells(columns, fit(columns, width), call)]
+    assert texts[[column.title for column in columns].index("cost")] == shown
+
+
 def test_what_others_wrote_commands_no_terminal():
     assert padded("a\x1b]52;c;x\x07\u202eb\n", 14, right=False) == "a·]52;c;x··b· "
     call = CallDetail(id="x", outcome="ok", tags=("\x1b[2J",), user_agent="curl\x9b31m")
@@ -217,3 +237,23 @@ def test_sums_of_what_nobody_knows_are_not_0(refused):
     expected = {"spend": "?", "share": "?", "trend": "–", "cost/call": "–", "tokens": "–", "cached": "–"}
     assert {name: columns[name] for name in expected} == expected
     assert [[text for text, _ in line] for line in sums(picture)] == [["total ", "?"]]
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_what_a_budget_says_is_not_cut(width):
+    key = Key(
+        token_id="key_1",
+        max_budget=Decimal("0.0010"),
+        budget_duration="30d",
+        spend=Decimal("0.0011"),
+        budget_reset_at=datetime(2026, 12, 28, 13, tzinfo=UTC),
+        models=("gemini-2.5-flash*",),
+    )
+    columns = key_columns(width, lambda: NOW)
+    texts = {
+        column.title: text.strip()
+        for column, (text, _) in zip(columns, cells(columns, fit(columns, width - 1), key), strict=True)
+    }
+    assert texts["spend"] == "$0.0011 of $0.001/30d"
+    assert texts["state"] == "⊘ used up until 28 Dec"
+    assert texts.get("models", "gemini-2.5-flash*") == "gemini-2.5-flash*"

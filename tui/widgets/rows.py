@@ -34,8 +34,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("enter", "open", "open"),
         Binding("j,down", "move(1)", "down", show=False),
         Binding("k,up", "move(-1)", "up", show=False),
-        Binding("g,home", "first", "oldest", show=False),
-        Binding("G,end", "last", "newest", show=False),
+        Binding("g,home", "first", "first", show=False),
+        Binding("G,end", "last", "last", show=False),
         Binding("pagedown,ctrl+d", "page(1)", "page down", show=False),
         Binding("pageup,ctrl+u", "page(-1)", "page up", show=False),
     ]
