@@ -60,6 +60,8 @@ def fault_of_request(
     """Of a head that the parser took, and how it came; header names are in lower case."""
     if version not in VERSIONS and (method, version) != HTTP2:
         return "the version is neither HTTP/1.1 nor HTTP/1.0"
+    if not method.isupper():  # the server behind this would take `get` for GET
+        return "the method is not in upper case"
     if method == b"CONNECT":
         return "CONNECT asks for a tunnel, and this is no forward proxy"
     if target != b"*" and not TARGET.match(target):

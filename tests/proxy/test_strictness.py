@@ -83,6 +83,8 @@ HEADS = [
     Case("letters beyond ASCII in the target", post(LENGTH, line=f"POST {PATH}/\xe9\xff?key=k HTTP/1.1")),
     Case("a control character in the target", post(LENGTH, line=f"POST {PATH}\x01?key=k HTTP/1.1")),
     Case("NUL in the target", post(LENGTH, line=f"POST {PATH}\x00?key=k HTTP/1.1")),
+    Case("a method in lower case", post(LENGTH, line=f"post {PATH}?key=k HTTP/1.1")),
+    Case("a method in mixed case", post(LENGTH, line=f"Get {PATH}?key=k HTTP/1.1")),
     Case("CONNECT to a path", post(LENGTH, line=f"CONNECT {PATH}?key=k HTTP/1.1")),
     Case("no Host", post(LENGTH, host="")),
     Case("two Hosts", post(LENGTH, "Host: y")),
