@@ -49,6 +49,7 @@ OVERRIDING_HEADER = re.compile(
     rb"methodoverride|http(?:method|verb)|(?:original|rewrite)(?:method|path|ur[il])"
 )
 HARMFUL_HEADER = re.compile(OVERRIDING_HEADER.pattern + rb"|fieldmask")
+OF_PROXIES = frozenset({b"x-envoy-original-path"})  # of one in front that rewrites paths; they stay here
 WORDS = (b"method", b"mask", b"verb", b"original", b"rewrite")  # one of them is in each; faster to look for
 UNREADABLE_FORM = re.compile(rb"proto|grpc", re.IGNORECASE)  # in `content-type` or `accept`
 
@@ -112,12 +113,14 @@ def masking_header(names: frozenset[bytes], forms: bytes) -> Oddity | None:
     """The same of header names (in lower case), and of `forms`: the values of `content-type` and `accept`."""
     joined = b"\n".join(names).translate(None, PUNCTUATION)
     if [word for word in WORDS if word in joined] and HARMFUL_HEADER.search(joined):
-        plain = {name: name.translate(None, PUNCTUATION) for name in sorted(names)}
-        return max(
+        plain = {name: name.translate(None, PUNCTUATION) for name in sorted(names - OF_PROXIES)}
+        harmful = [
             Oddity(bool(OVERRIDING_HEADER.search(text)), _hides(name.decode("latin-1")))
             for name, text in plain.items()
             if HARMFUL_HEADER.search(text)
-        )
+        ]
+        if harmful:
+            return max(harmful)
     if UNREADABLE_FORM.search(forms):
         return Oddity(overrides=False, objection="a call with a cost speaks JSON, not protobuf")
     return None

@@ -104,6 +104,8 @@ def _route(method: str, path: bytes) -> Route:
     if plain is None:
         return Route(action=None, objection="the path leads above its root")
     known = _match(method, plain)
+    if method == "OPTIONS":  # asks what may be asked
+        known = msgspec.structs.replace(known, charge=Charge.FREE)
     if not known.billable or known.objection or known.astray:
         return known
     objection = _misspelt(known, plain) or (UNPLAIN if plain.encode() != path else None)
@@ -113,6 +115,8 @@ def _route(method: str, path: bytes) -> Route:
 def _misspelt(known: Route, plain: str) -> str | None:
     """Why the path of a costly route, or of one that no table knows, is not one of Google's own."""
     if known.charge is Charge.UNKNOWN and not LIVE.fullmatch(plain[1:]) and (taken := NAMES.taken_for(plain)):
+        if taken[0] == taken[1]:
+            return f"`{taken[0]}` has another path in the Gemini API, and this may be one of Vertex AI"
         return f"{shown(taken[0], 40)} could be taken for `{taken[1]}`: write the path as Google does"
     if not CLEAN.fullmatch(plain) or (known.action is None and not plain.startswith(DISCOVERY)):
         return "the path is no method of Google's: those have plain words, ids and a `:verb` at their end"

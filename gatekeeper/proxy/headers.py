@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
+from gatekeeper.gemini.parameters import OF_PROXIES
+
 Headers = list[tuple[bytes, bytes]]
 
 # Fields of one connection only (RFC 9110 §7.6.1), and `expect`, which the server here has answered.
@@ -24,7 +26,8 @@ TAGS = frozenset({b"tags", b"x-gatekeeper-tags", b"x-litellm-tags"})
 USER = (b"x-gatekeeper-user", b"x-litellm-end-user-id")
 CALL_ID = b"x-gatekeeper-call-id"
 ABOUT_THE_CLIENT = frozenset({b"host", b"cookie", b"forwarded", b"via", b"x-real-ip"})
-STAYS = HOP_BY_HOP | CREDENTIALS | TAGS | frozenset(USER) | ABOUT_THE_CLIENT | {b"accept-encoding", CALL_ID}
+OURS = TAGS | frozenset(USER) | {CALL_ID}
+STAYS = HOP_BY_HOP | CREDENTIALS | OURS | ABOUT_THE_CLIENT | OF_PROXIES | {b"accept-encoding"}
 
 COMES_DOWN = frozenset(
     {

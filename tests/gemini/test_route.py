@@ -386,6 +386,25 @@ def test_a_free_read_that_says_it_is_another_method_is_judged_as_that(
     assert route("GET", b"/v1beta/files", query, headers).action == "files.create"
 
 
+def test_what_a_rewriting_proxy_adds_is_no_override() -> None:
+    names = frozenset({b"x-envoy-original-path"})
+    assert route("POST", GENERATE, b"", names).objection is None
+    assert "protobuf" in (route("POST", GENERATE, b"", names, b"application/x-protobuf").objection or "")
+    both = route("POST", GENERATE, b"", names | {b"x-original-path"})
+    assert "`x-original-path`" in (both.objection or "")
+
+
+def test_to_ask_what_may_be_asked_is_free_unless_it_says_it_is_another_method() -> None:
+    assert route("OPTIONS", GENERATE, b"alt=sse") == Route("generateContent", "m", Charge.FREE)
+    names = frozenset({b"x-http-method-override"})
+    assert route("OPTIONS", GENERATE, b"", names).objection is not None
+
+
+def test_a_path_of_vertex_ai_is_called_one() -> None:
+    path = b"/v1beta1/projects/p/locations/l/publishers/google/models/m:generateContent"
+    assert "Vertex AI" in (route("POST", path, b"").objection or "")
+
+
 def test_the_path_is_objected_to_before_the_query() -> None:
     assert "spelt plainly" in (route("POST", b"/" + GENERATE, b"fields=x").objection or "")
 

@@ -78,6 +78,7 @@ STAYS = [
     b"x-forwarded-for",
     b"x-forwarded-proto",
     b"x-forwarded-anything",
+    b"x-envoy-original-path",
     # the same in underscores, and what frames a body
     b"x_goog_api_key",
     b"x_forwarded_for",
