@@ -161,7 +161,8 @@ class Live:
         return self.tick
 
     def subscribe(self, filter: Filter | None = None, last_event_id: int | None = None) -> Subscription:  # noqa: A002
-        """The events from now on, or after `last_event_id`; of calls, those for which `filter` is true."""
+        """The events from now on, after a `call.started` for each call that runs, or those after
+        `last_event_id`; of calls, those for which `filter` is true."""
         return Subscription(self, filter, last_event_id)
 
     def close(self) -> None:
@@ -194,8 +195,10 @@ class Subscription:
         self._passes = passes
         self._ticks = live.ticks
         self._stranger = False
+        self._running: deque[Call] = deque()
         if last_event_id is None:
             self._next = live.next_id
+            self._running.extend(live.in_flight.values())
         elif live.first_id - 1 <= last_event_id < live.next_id:
             self._next = last_event_id + 1
         else:  # from before this start, or from nowhere: all that is left is news to it
@@ -214,7 +217,7 @@ class Subscription:
         """What is there, up to `limit` events, to be sent in one go; waits for the first. Empty: closed."""
         await trio.lowlevel.checkpoint()
         while not (events := list(islice(self._pending(), limit))):
-            if self._next < self._live.next_id:
+            if self._running or self._next < self._live.next_id:
                 await trio.lowlevel.checkpoint()
             elif self._live.closed:
                 break
@@ -224,12 +227,21 @@ class Subscription:
 
     def _pending(self) -> Iterator[Event]:
         """What is there within one stride; whatever is yielded counts as read."""
+        yield from self._started()
         if gap := self._gap():
             yield gap
         if self._live.tick and self._ticks < self._live.ticks:
             self._ticks = self._live.ticks
             yield self._live.tick
         yield from self._calls()
+
+    def _started(self) -> Iterator[CallEvent]:
+        """The calls that ran when the subscription began. One that has ended since is told by the ring."""
+        before = self._next - 1
+        for _ in range(min(len(self._running), self.STRIDE)):
+            call = self._running.popleft()
+            if call.id in self._live.in_flight and (self._passes is None or self._passes(call)):
+                yield CallEvent(before, "call.started", copy(call))
 
     def _gap(self) -> Gap | None:
         missed = self._live.oldest_id - self._next

@@ -393,3 +393,34 @@ def test_a_call_is_one_event_with_its_document_on_one_line(kind: str, line_end: 
 def test_an_event_is_encoded_once_for_all_subscribers() -> None:
     event = CallEvent(41, "call.finished", a_call(1))
     assert sse(event) is sse(event)
+
+
+async def test_a_new_subscriber_is_told_of_the_calls_that_run() -> None:
+    live = live_from()
+    for number in (1, 2, 3):
+        live.publish("call.started", a_call(number))
+    finish(live, 1)
+    new = live.subscribe()
+    tagged = live.subscribe(lambda call: call.id == "call-3")
+    back = live.subscribe(last_event_id=live.next_id - 1)
+    finish(live, 2)
+    told = [(event.id, event.kind, event.call.id) for event in await what_is_there(new)]
+    assert told == [(FIRST + 3, "call.started", "call-3"), (FIRST + 4, "call.finished", "call-2")]
+    assert brief(await what_is_there(tagged)) == ["call-3"]
+    assert brief(await what_is_there(back)) == ["call-2"]
+
+
+@given(st.integers(0, 3 * Subscription.STRIDE), st.integers(1, 50))
+@settings(max_examples=30)
+def test_each_running_call_is_told_once_whatever_the_batches(running: int, limit: int) -> None:
+    async def told() -> list[str]:
+        live, ids = live_from(), []
+        for number in range(running):
+            live.publish("call.started", a_call(number))
+        subscription = live.subscribe()
+        live.close()
+        while batch := await subscription.batch(limit):
+            ids += brief(batch)
+        return ids
+
+    assert trio.run(told) == [f"call-{number}" for number in range(running)]
