@@ -7,8 +7,9 @@ An estimate is charged to a key's budget and is never a cost: the ledger's cost 
   "Grounding"); where it ran and no query is listed, it counts as `UNLISTED_QUERIES`.
 - Other reported tokens cost the dearest price of the model that day, over all tiers, contexts and
   modalities; of a model without any price that day, the dearest of the whole catalogue.
-- Of a prompt that was not reported each byte of the request counts as a token, up to the largest window, and
-  output that was not reported counts as the longest one there is: 65,536 tokens.
+- Of a prompt that was not reported each byte of the request counts as a token, up to the largest window (that
+  is what a zipped request counts as), and output that was not reported counts as the longest one there is:
+  65,536 tokens.
 """
 
 from __future__ import annotations

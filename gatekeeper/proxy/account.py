@@ -37,10 +37,11 @@ def account(
     secrets: Iterable[str] = (),
     *,
     budgeted: bool = False,
+    coded: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read;
     `secrets` must not get into the row, whoever has written them. `budgeted`: whether the call went to Google
-    for a key that has a budget."""
+    for a key that has a budget; `coded`: whether its request was zipped."""
     _outcome(call, ending, reading)
     call.error_message = error_message(ending, reading.error, secrets)
     usage = take_reading(call, reading)
@@ -50,7 +51,7 @@ def account(
     _cost(call, route, usage, reading, catalogue)
     call.charged_pico = call.usage_note = None  # what was charged in advance
     if budgeted and call.cost_pico is None:
-        _charge(call, usage, reading.charges, call.request_bytes, catalogue)
+        _charge(call, usage, reading.charges, None if coded else call.request_bytes, catalogue)
 
 
 def take_reading(call: Call, reading: Reading) -> Usage | None:
@@ -63,7 +64,7 @@ def take_reading(call: Call, reading: Reading) -> Usage | None:
 
 def charge_in_advance(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
     """What the budget of the call's key is charged if the gateway dies before the call ends. `request_bytes`
-    None: the request's length is not known yet."""
+    None: it is not known how long the request is."""
     if route.billable:
         _charge(call, None, NO_CHARGES, request_bytes, catalogue)
 

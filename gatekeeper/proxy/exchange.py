@@ -158,7 +158,7 @@ class Exchange:
         self.google_key, self.call.upstream_key = self.proxy.choose_google_key()
         if self.budgeted:
             length = value_of(self.headers, b"content-length")
-            size = None if self.downstream.length_is_open else int(length or 0)
+            size = None if self.downstream.length_is_open or self.coded else int(length or 0)
             charge_in_advance(self.call, self.route, size, self.proxy.catalogue)
         self.proxy.ledger.begin(self.call)
 
@@ -166,6 +166,11 @@ class Exchange:
     def budgeted(self) -> bool:
         """Whether there is a budget that this call counts against."""
         return self.key is not None and self.key.record.max_budget_pico is not None
+
+    @property
+    def coded(self) -> bool:
+        """Whether the request's body is zipped, so that its length bounds no prompt."""
+        return value_of(self.headers, b"content-encoding") not in (None, b"", b"identity")
 
     async def take_leave(self) -> None:
         """What a client is told of a call that ended otherwise than by an answer: all of it, or, where some
@@ -224,6 +229,7 @@ class Exchange:
             proxy.catalogue,
             proxy.secrets,
             budgeted=self.budgeted and self.asked is not None,
+            coded=self.coded,
         )
 
     def so_far(self) -> Call:

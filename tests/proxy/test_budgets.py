@@ -69,6 +69,17 @@ async def test_an_answer_without_a_cost_uses_the_budget_up_and_its_row_has_none(
     assert told == spend
 
 
+@pytest.mark.parametrize(("coding", "tokens"), [("gzip", "1,048,576"), ("identity", "2")])
+async def test_what_a_zipped_request_holds_is_not_told_by_its_length(
+    guarded: Running, google: StandIn, coding: str, tokens: str
+) -> None:
+    google.script = answer(usageMetadata=None)
+    secret = await guarded.key(max_budget=5)
+    line = f"POST /gemini{MODEL}:generateContent?key={secret}"
+    await exchange(guarded.url, line, body=b"{}", headers=[f"Content-Encoding: {coding}"])
+    assert f", {tokens} tokens of input" in (await guarded.row())["usage_note"]
+
+
 async def test_without_a_budget_nothing_is_estimated(guarded: Running, google: StandIn) -> None:
     google.script = answer(usageMetadata=None)
     secret = await guarded.key(soft_budget=1)
