@@ -82,9 +82,9 @@ def unlisted(query: bytes) -> str | None:
 def _odd_value(name: str, value: str, pattern: re.Pattern[str]) -> str:
     if pattern not in TAKES:
         return f"the value of {shown(name, SHOWN)} holds characters that could hide another parameter"
-    return (
-        f"{shown(f'{name}={value}', SHOWN)} could keep the call from being metered: it takes {TAKES[pattern]}"
-    )
+    plain, more, _ = f"{name}={value}".partition("&")  # behind it may be a key in the wrong place
+    told = shown(plain + (more and "&…"), SHOWN)
+    return f"{told} could keep the call from being metered: it takes {TAKES[pattern]}"
 
 
 def masking_parameter(query: bytes) -> Oddity | None:

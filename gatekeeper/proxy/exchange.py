@@ -59,7 +59,7 @@ class Exchange:
             id=str(uuid_utils.uuid7()),
             started_at=time_ns() // 1000,
             method=scope["method"],
-            path=self.path.decode("latin-1"),
+            path=self.path.partition(b"#")[0].decode("latin-1"),  # behind it there may be a secret
         )
         self.began = perf_counter()
         self.route = Route(action=None)

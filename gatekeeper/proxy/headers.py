@@ -21,7 +21,8 @@ HOP_BY_HOP = frozenset(
         b"te", b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings", b"expect",
     }
 )  # fmt: skip
-CREDENTIALS = frozenset({b"x-goog-api-key", b"authorization"})
+# The last three are other APIs': whoever sends one here has put a key of this gateway in the wrong place.
+CREDENTIALS = frozenset({b"x-goog-api-key", b"authorization", b"api-key", b"x-api-key", b"x-litellm-api-key"})
 TAGS = frozenset({b"tags", b"x-gatekeeper-tags", b"x-litellm-tags"})
 USER = (b"x-gatekeeper-user", b"x-litellm-end-user-id")
 CALL_ID = b"x-gatekeeper-call-id"

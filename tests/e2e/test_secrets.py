@@ -97,6 +97,8 @@ async def every_call(witness: Witness, google: StandIn, keys: dict[str, str]) ->
     google.script = answer_ok
     for secret in (STRANGER, "", keys["blocked"]):
         await witness.ask(f"{generate}?key={secret}&fields=x")
+        await witness.ask(f"{generate}?alt=json%26key={secret}")
+        await witness.ask(f"POST /gemini/v1beta/files#key={secret}")
         await witness.ask(f"POST /gemini/batch/x?key={secret}")
         await witness.ask(f"{stream}&access_token={secret}", f"Authorization: token {secret}")
 

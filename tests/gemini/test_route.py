@@ -330,6 +330,7 @@ GENERATE = b"/v1beta/models/m:generateContent"
         ("prettyPrint=true;fields=x", "`prettyPrint=true;fields=x`"),
         ("quotaUser=u%26fields=x", "`quotaUser`"),
         ("sk-a-secret-in-the-wrong-place", "`sk-a-se…`"),
+        ("alt=json%26key=a-secret-there", "`alt=json&…`"),
         ("callback=f", "`callback`"),
         ("$callback=f", "`$callback`"),
         ("alt=proto", "`alt=proto`"),

@@ -63,6 +63,10 @@ STAYS = [
     # credentials
     b"authorization",
     b"x-goog-api-key",
+    b"api-key",
+    b"x-api-key",
+    b"x-litellm-api-key",
+    b"x_api_key",
     # this gateway's own
     b"tags",
     b"x-gatekeeper-tags",
