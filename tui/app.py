@@ -40,6 +40,7 @@ class GatekeeperApp(Shell):
         Binding("4", "switch_mode('keys')", "Keys", show=False),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "quit"),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True),
     ]
 
     def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_time) -> None:

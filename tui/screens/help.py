@@ -19,7 +19,7 @@ from tui.widgets.footer import KEYS
 SIGNS = (
     ("✓", Tone.FINE, "went well"),
     ("◌", Tone.WAITING, "in flight, with its running time"),
-    ("⊘", Tone.LIMIT, "refused by the gateway, or cut by it"),
+    ("⊘", Tone.LIMIT, "refused or cut by the gateway; a budget used up"),
     ("↯", Tone.LIMIT, "the client left"),
     ("✗", Tone.ERROR, "failed: Google's error, a broken answer, a gateway that died"),
     ("●", Tone.FINE, "a key that may call"),
