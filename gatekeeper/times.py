@@ -8,8 +8,9 @@ A point of time is a duration back from now, or a date or time in ISO 8601.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 MILLISECONDS = {
     "ms": 1,
@@ -24,9 +25,11 @@ MILLISECONDS = {
 LONGEST = 100 * 365 * MILLISECONDS["d"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = 86_400_000_000  # microseconds
 _SPAN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|mo|m|h|d|w)")
 
 
+@lru_cache(maxsize=1024)  # a budget asks for its own with every call
 def parse_duration(text: str) -> int:
     """Whole seconds of `30d`, `12h`, `1.5h`; units `s m h d w mo`, the longest 100 years.
 
@@ -80,6 +83,16 @@ def micros(moment: datetime) -> int:
 def moment_of(micros: int) -> datetime:
     """Microseconds since 1970 as a moment in UTC."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+def day_of(micros: int) -> date:
+    """The day in UTC that holds these microseconds since 1970."""
+    return _day(micros // DAY)
+
+
+@lru_cache(maxsize=4)  # calls ask all the time, and for today
+def _day(number: int) -> date:
+    return EPOCH.date() + timedelta(days=number)
 
 
 def iso(micros: int) -> str:

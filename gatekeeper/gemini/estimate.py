@@ -84,6 +84,20 @@ def estimate(
     )
 
 
+def in_advance(
+    catalogue: Catalogue, *, model: str | None, day: date, action: str | None, request_bytes: int | None
+) -> int:
+    """The estimate, in pico-dollars, of a call of that day (UTC) of which only the request is known."""
+    fed, made, _ = _tokens(None, action, request_bytes)
+    prices = _dearest(catalogue, model or "", day)
+    return fed * prices.fed + made * prices.made
+
+
+def noted_in_advance(pico: int | None) -> str | None:
+    """The note to such an estimate, for a call of which no more became known."""
+    return None if pico is None else _noted(pico, "the most that its request can have cost").note
+
+
 def _noted(pico: int, how: str) -> Estimate:
     dollars = usd(pico).rstrip("0").rstrip(".")
     return Estimate(pico, f"estimated for the budget: {dollars} USD, {how}")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -93,10 +94,10 @@ def quote(
     return Quote(priced, sum(line.pico for line in lines), lines, catalogue.version, notes)
 
 
-def unpriced(catalogue: Catalogue, *, model: str, at: datetime, action: str | None) -> str | None:
-    """Why no call of this model, begun at `at` and billed in the standard tier, could be priced whatever its
-    usage says; None where one could."""
-    day = at.astimezone(UTC).date()
+@lru_cache(maxsize=1024)  # a call of a key with a budget asks, and there are few models in use
+def unpriced(catalogue: Catalogue, model: str, day: date, action: str | None) -> str | None:
+    """Why no call of this model, begun on that day (UTC) and billed in the standard tier, could be priced
+    whatever its usage says; None where one could."""
     name = catalogue.meant(model, day)
     try:
         _check_kind(model, action, NO_CHARGES)

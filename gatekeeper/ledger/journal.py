@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
+from gatekeeper.gemini.estimate import noted_in_advance
 from gatekeeper.ledger.bounds import weight
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.framing import Record, frame
@@ -258,6 +259,7 @@ class Journal:
                 self._replay(after, record, open_calls)
         for call in open_calls.values():
             call.outcome = Outcome.INTERRUPTED
+            call.usage_note = noted_in_advance(call.charged_pico)
             with self._writing:
                 self._put(frame(Record(end=call)))
         return list(open_calls.values())

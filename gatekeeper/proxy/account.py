@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.estimate import estimate
-from gatekeeper.gemini.price import NO_CHARGES, Catalogue, quote
+from gatekeeper.gemini.estimate import estimate, in_advance
+from gatekeeper.gemini.price import Catalogue, quote
 from gatekeeper.gemini.route import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.proxy.endings import Ending
 from gatekeeper.proxy.failure import error_message
-from gatekeeper.times import moment_of
+from gatekeeper.times import day_of, moment_of
 
 if TYPE_CHECKING:
     from gatekeeper.gemini.meter import Reading
@@ -66,7 +66,13 @@ def charge_in_advance(call: Call, route: Route, request_bytes: int | None, catal
     """What the budget of the call's key is charged if the gateway dies before the call ends. `request_bytes`
     None: it is not known how long the request is."""
     if route.billable:
-        _charge(call, None, NO_CHARGES, request_bytes, catalogue)
+        call.charged_pico = in_advance(
+            catalogue,
+            model=call.model,
+            day=day_of(call.started_at),
+            action=call.action,
+            request_bytes=request_bytes,
+        )
 
 
 def _charge(

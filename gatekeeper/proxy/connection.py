@@ -141,13 +141,25 @@ class Connection:
         the body was longer or shorter than said."""
         event = await self._event()
         if isinstance(event, h11.Data):
-            self._got += len(event.data)
-            return bytes(event.data)
+            return self._piece(event)
         if self._http.trailing_data[0]:
             raise Died("it sent more than it had said")
         if self._said is not None and self._said != self._got:
             raise Died(f"it said {self._said} bytes and sent {self._got}")
         return None
+
+    def at_hand(self) -> bytes | None:
+        """The first piece of the answer's body if it came with the head; None where it has to be waited for,
+        or there is none."""
+        try:
+            event = None if self._http.their_state in OVER else self._http.next_event()
+        except h11.RemoteProtocolError:  # which is raised again where the piece is asked for
+            return None
+        return self._piece(event) if isinstance(event, h11.Data) else None
+
+    def _piece(self, data: h11.Data) -> bytes:
+        self._got += len(data.data)
+        return bytes(data.data)
 
     async def _event(self) -> h11.Event | None:
         """The next event, None at and after the end of the message or of the connection. Raises Died."""

@@ -54,7 +54,7 @@ async def direct(scope: Any, receive: Any, send: Any) -> None:
     body = error_body(refusal)
     try:
         await downstream.discard_body()
-        await downstream.start(refusal.status, error_headers(refusal, body))
+        await downstream.start(refusal.status, error_headers(refusal, body), body_follows=True)
         await downstream.write(body)
         await downstream.finish()
     except ClientGone:

@@ -93,6 +93,10 @@ class ErrorAnswer:
         meter.feed(self._plain)
         return meter.finish().error
 
+    def at_hand(self) -> bytes | None:
+        """The first piece of the body, where `hold` has read it."""
+        return self._ready.popleft() if self._ready else None
+
     async def next(self) -> bytes | None:
         """The next piece of the body, None at its end. Raises Broken."""
         while not self._ready:

@@ -14,6 +14,7 @@ import uuid_utils
 from gatekeeper.browser import foreign
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_event, error_headers
+from gatekeeper.gemini.estimate import noted_in_advance
 from gatekeeper.gemini.meter import NOTHING, Meter
 from gatekeeper.gemini.price import unpriced
 from gatekeeper.gemini.route import Route, route
@@ -28,7 +29,7 @@ from gatekeeper.proxy.headers import CALL_ID, end_user, tags, text_of, trace_id,
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.uploads import NOT_RESUMABLE, starts_resumable
 from gatekeeper.server.grammar import Malformed
-from gatekeeper.times import moment_of
+from gatekeeper.times import day_of
 
 if TYPE_CHECKING:
     from gatekeeper.keys.record import KeyState
@@ -140,12 +141,8 @@ class Exchange:
     def ask(self) -> Ask:
         route, reason = self.route, None
         if self.budgeted and route.charge is Charge.METERED and route.model:
-            reason = unpriced(
-                self.proxy.catalogue,
-                model=route.model,
-                at=moment_of(self.call.started_at),
-                action=route.action,
-            )
+            day = day_of(self.call.started_at)
+            reason = unpriced(self.proxy.catalogue, route.model, day, route.action)
         return Ask(route.action, route.model, self.call.path, route.charge, reason)
 
     def foreign(self) -> str | None:
@@ -194,7 +191,7 @@ class Exchange:
         self.call.status = refusal.status
         body = error_body(refusal)
         headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", self.call.id.encode())]
-        await self.downstream.start(refusal.status, headers)
+        await self.downstream.start(refusal.status, headers, body_follows=True)
         await self.downstream.write(body)
         await self.downstream.finish()
 
@@ -207,14 +204,14 @@ class Exchange:
             self.ending = Cut()  # the server itself is being cancelled
         call.duration_ms = self.elapsed_ms()
         call.request_bytes, call.response_bytes = self.downstream.received, self.downstream.sent
-        in_advance = call.charged_pico, call.usage_note
+        in_advance = call.charged_pico
         try:
             self.account()
         except Exception as fault:  # noqa: BLE001
             proxy.faults.note_fault(fault)
             call.outcome = call.outcome or (self.ending.outcome if self.ending else Outcome.OK)
             call.cost_pico = call.price_version = None
-            call.charged_pico, call.usage_note = in_advance
+            call.charged_pico, call.usage_note = in_advance, noted_in_advance(in_advance)
         call.reason = proxy.mask.text(call.reason)
         proxy.settle(self)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from gatekeeper.proxy.headers import Headers
 
-ESCAPES = b"%\\&"  # what every spelling other than the plain one holds
+ESCAPES = rb"[%\\&]"  # what every spelling other than the plain one holds
 
 
 class Mask:
@@ -18,9 +18,10 @@ class Mask:
     JSON's or as a character reference of HTML's."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = [key.encode() for key in keys]
-        self._patterns = [re.compile(b"".join(map(_spellings, key))) for key in self._keys]
-        self.reach = max((6 * len(key) for key in self._keys), default=1) - 1
+        encoded = [key.encode() for key in keys]
+        self._patterns = [re.compile(b"".join(map(_spellings, key))) for key in encoded]
+        self._may_hold_one = re.compile(b"|".join([*map(re.escape, encoded), ESCAPES])).search
+        self.reach = max((6 * len(key) for key in encoded), default=1) - 1
         """Bytes at the end of a piece that may be the beginning of a key."""
 
     def __call__(self, data: bytes) -> bytes:
@@ -30,9 +31,6 @@ class Mask:
         for pattern in self._patterns:
             data = pattern.sub(_stars, data)
         return data
-
-    def _may_hold_one(self, data: bytes) -> bool:
-        return any(key in data for key in self._keys) or any(escape in data for escape in ESCAPES)
 
     def text(self, text: str | None) -> str | None:
         return text and self(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")

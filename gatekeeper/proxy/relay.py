@@ -162,15 +162,17 @@ class Relay:
     async def answer(self, connection: Connection) -> None:
         head = await connection.head()
         source = partial(self.next, connection)
-        if head.status // 100 != 2:
+        if head.status // 100 == 2:
+            first = connection.at_hand()
+        else:
             error = ErrorAnswer(self.mask, head.status, head.headers, source)
             await error.hold()
             if error.refuses_key():
                 raise key_invalid(self.exchange.call.upstream_key or "")
-            head, source = Head(head.status, error.headers), error.next
+            head, source, first = Head(head.status, error.headers), error.next, error.at_hand()
         self.meter(head)
-        await self.start(head)
-        await self.stream(source)
+        await self.start(head, body_follows=first is not None)
+        await self.stream(first, source)
         self.exchange.relayed = True
 
     def meter(self, head: Head) -> None:
@@ -182,22 +184,24 @@ class Relay:
         worth_reading = charged or head.status >= 400 or (form or b"").startswith(b"text/event-stream")
         self.exchange.meter = meter_for(form, encoding) if worth_reading else NOTHING
 
-    async def start(self, head: Head) -> None:
+    async def start(self, head: Head, *, body_follows: bool) -> None:
         exchange = self.exchange
         exchange.call.status = head.status
         exchange.mark_first_byte()
         headers = self.mask.headers(downstream_headers(head.headers, exchange.call.id))
-        await self.downstream.start(head.status, headers)
+        await self.downstream.start(head.status, headers, body_follows=body_follows)
 
-    async def stream(self, source: NextChunk) -> None:
+    async def stream(self, first: bytes | None, source: NextChunk) -> None:
         """The hot loop: each chunk is sent on before the meter sees it."""
         exchange, write, feed = self.exchange, self.downstream.write, self.exchange.meter.feed
         patience = self.settings.read_timeout
         exchange.expect(patience, Cut(silent(patience, answered=True)))
-        while (chunk := await source()) is not None:
+        chunk = await source() if first is None else first
+        while chunk is not None:
             exchange.deadline = trio.current_time() + patience
             await write(chunk)
             feed(chunk)
+            chunk = await source()
 
     async def next(self, connection: Connection) -> bytes | None:
         try:
