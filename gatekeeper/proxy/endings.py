@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.ledger.entry import Outcome
 from gatekeeper.server.grammar import Malformed
@@ -91,6 +93,7 @@ def went_round() -> Refusal:
     )
 
 
+@lru_cache(maxsize=16)  # a call has two of them ready
 def silent(seconds: float, *, answered: bool) -> Refusal:
     """`answered`: whether some of the answer had come."""
     outlook = "Try again later" if answered else MAY_HAVE_RUN
