@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 LONGEST = LONGER["error_message"]
 LONGEST_NOTE = 150  # characters of the quota and the delay, which a long sentence must not push out
-# What keys of this gateway and Google's two kinds of keys look like; `task-force` and `FAQ.` are none.
-SECRETS = re.compile(r"(?:AIza|(?<![A-Za-z])(?:sk-|AQ\.))[\w.~+/=-]*")
+# What keys of this gateway and Google's two kinds of keys look like; `task-force` and `FAQ.` are none, and
+# `sk-...wxyz` is what a key without an alias is called.
+SECRETS = re.compile(r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.))[\w.~+/=-]*")
 MASK = "[secret]"
 
 # Endings of which nobody was told anything.

@@ -82,6 +82,13 @@ async def test_our_own_refusals_say_so_with_their_numbers(guarded: Running, goog
     assert "has spent 0 USD of its budget of 0 USD" in poor
 
 
+@pytest.mark.parametrize("secret", ["sk-ending-in-word", "sk-ending-in-a--_"])
+async def test_a_key_without_an_alias_is_named_as_everywhere_else(guarded: Running, secret: str) -> None:
+    await guarded.key(max_budget=0.0, key=secret)
+    await exchange(guarded.url, GENERATE, body=b"{}", headers=[f"x-goog-api-key: {secret}"])
+    assert f"The key sk-...{secret[-4:]} has spent" in (await guarded.row())["error_message"]
+
+
 async def test_a_call_that_went_well_has_none(google: StandIn, tmp_path: Path) -> None:
     async with running(tmp_path / "data", google.url) as gateway:
         await exchange(gateway.url, GENERATE + "?key=k", body=b"{}")
