@@ -5,8 +5,8 @@ form that computes and travels cheaply, and are rendered at the edges: `started_
 microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly),
 `usage` the raw JSON bytes that Google sent.
 
-One field is no column: `charged_pico`, what the key's budget is charged where the cost is not known. It is on
-the line, so that whoever counts the journal again counts the same.
+One field is no column: `charged_pico`, what the key's budget is charged in place of the cost, if
+anything. It is on the line, so that whoever counts the journal again counts the same.
 """
 
 from __future__ import annotations

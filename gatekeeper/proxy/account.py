@@ -2,8 +2,8 @@
 
 Pure. The contract's rules: tokens as Google names them, NULL where not reported; a cost of 0 only for what is
 known to cost nothing (refused, answered with 400 or more, free by its route), NULL where it is unknown. A
-key's budget is charged an upper estimate for what is unknown; that is on the journal's line, and the row's
-`usage_note` says it.
+key's budget is charged an upper estimate for what is unknown, and for a call that was given up before its
+answer; that is on the journal's line, and the row's `usage_note` says it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def account(
     )
     _cost(call, route, usage, reading, catalogue)
     call.charged_pico = call.usage_note = None  # what was charged in advance
-    if budgeted and call.cost_pico is None:
+    if budgeted and route.billable and (call.cost_pico is None or _was_given_up(call, ending)):
         _charge(call, usage, reading.charges, None if coded else call.request_bytes, catalogue)
 
 
@@ -92,6 +92,16 @@ def _charge(
         action=call.action,
         charges=charges,
         request_bytes=request_bytes,
+    )
+
+
+def _was_given_up(call: Call, ending: Ending | None) -> bool:
+    """Whether the client got an error of the gateway's in place of an answer that Google may have made."""
+    return (
+        ending is not None
+        and ending.may_have_run
+        and ending.refusal is not None
+        and call.status == ending.refusal.status
     )
 
 

@@ -2,7 +2,8 @@
 
     Ending
     ├── Refused       the gateway says no; nothing went upstream
-    ├── Unreachable   no answer came: no connection, or it died or fell silent before the first byte
+    ├── Unreachable   no answer came: no connection, or it died before the first byte
+    │   └── GivenUp   or fell silent
     ├── Broken        the upstream's answer ended early
     ├── ClientGone    the client went away
     └── Cut           the gateway ended an answer that was under way
@@ -23,6 +24,7 @@ class Ending(Exception):
     """Raised inside a call to end it; `outcome` is the ledger's."""
 
     outcome: Outcome
+    may_have_run = False  # at Google, though the gateway gave it up before an answer
 
     def __init__(self, refusal: Refusal | None = None) -> None:
         super().__init__(refusal.message if refusal else "")
@@ -37,6 +39,12 @@ class Unreachable(Ending):
     outcome = Outcome.UPSTREAM_UNREACHABLE
 
 
+class GivenUp(Unreachable):
+    """It was silent for too long; it may be at work all the same."""
+
+    may_have_run = True
+
+
 class Broken(Ending):
     outcome = Outcome.UPSTREAM_BROKEN
 
@@ -47,6 +55,7 @@ class ClientGone(Ending):
 
 class Cut(Ending):
     outcome = Outcome.CUT
+    may_have_run = True
 
 
 class KeyInvalid(Ending):

@@ -16,7 +16,7 @@ from gatekeeper.proxy.endings import (
     ClientGone,
     Cut,
     Ending,
-    Unreachable,
+    GivenUp,
     key_invalid,
     silent,
     unanswered,
@@ -101,7 +101,7 @@ class Relay:
         if self.exchange.asked is None:
             self.exchange.asked = trio.current_time()
         seconds = self.settings.first_byte_timeout
-        self.exchange.expect(seconds, Unreachable(silent(seconds, answered=False)))
+        self.exchange.expect(seconds, GivenUp(silent(seconds, answered=False)))
 
     async def attempt(self, connection: Connection, body: bytes) -> None:
         try:

@@ -14,10 +14,10 @@ def ended_at(call: Call) -> int:
 
 
 def settlement(call: Call) -> Settlement | None:
-    """What the call costs its key: the cost, or where nobody knows it what the budget is charged instead."""
+    """What the call costs its key: the cost, or what the budget is charged instead, if anything."""
     if call.key_id is None:
         return None
-    if call.cost_pico is None and call.charged_pico is not None:
+    if call.charged_pico is not None:
         return Settlement(call.key_id, call.charged_pico, ended_at(call), estimated=True)
     return Settlement(call.key_id, call.cost_pico or 0, ended_at(call))
 

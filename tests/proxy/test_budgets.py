@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import trio
-from rig.gateway import Running
+from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
-from rig.wire import connect, exchange, head, reset
+from rig.wire import connect, exchange, head, read, reset
 
 MODEL = "/v1beta/models/gemini-2.5-flash"
 USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
@@ -116,6 +117,30 @@ async def test_every_abandoned_call_counts(guarded: Running, google: StandIn, ac
     # 65,536 tokens of output at 2.5 to 4.5 dollars a million, and two bytes of input
     spend, estimated = await standing(guarded, secret)
     assert spend == estimated >= calls * Decimal("0.16384")
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.3, 504), (60, 503)], ids=["silence", "a stop"])
+async def test_a_call_that_the_gateway_gives_up_counts(
+    google: StandIn, tmp_path: Path, seconds: float, status: int
+) -> None:
+    google.script = Reply.hung_up
+    master = {"master_key": "master-of-the-tests"}
+    async with running(tmp_path / "data", google.url, first_byte_timeout=seconds, **master) as gateway:
+        secret = await gateway.key(max_budget="0.1")
+        line = f"POST /gemini{MODEL}:generateContent?key={secret}"
+        async with await connect(gateway.url) as client:
+            await client.send_all(head(line, ["Content-Length: 2"]) + b"{}")
+            with trio.fail_after(2):
+                while not google.asked:
+                    await trio.sleep(0.005)
+            if status == 503:
+                gateway.gateway.proxy.cut_all()
+            assert (await read(client)).status == status
+        row = await gateway.row()
+        assert row["usage_note"].startswith("estimated for the budget: ")
+        spend, estimated = await standing(gateway, secret)
+        assert spend == estimated > Decimal("0.1")
+        assert (await exchange(gateway.url, line, body=b"{}")).status == 429
 
 
 async def test_a_request_that_never_went_to_google_costs_nothing(guarded: Running, google: StandIn) -> None:
