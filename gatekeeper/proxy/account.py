@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from gatekeeper.gemini.meter import Reading
 
 
+ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
+SO_FAR = "the answer ended early: these are the last tokens that it reported"
+
+
 def account(
     call: Call,
     route: Route,
@@ -49,7 +53,8 @@ def account(
         tier.decode("latin-1").lower() if tier else None
     )
     _cost(call, route, usage, reading, catalogue)
-    call.charged_pico = call.usage_note = None  # what was charged in advance
+    call.charged_pico = None  # what was charged in advance
+    call.usage_note = SO_FAR if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
     if budgeted and route.billable and (call.cost_pico is None or _was_given_up(call, ending)):
         _charge(call, usage, reading.charges, None if coded else call.request_bytes, catalogue)
 

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import h11
 import trio
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.tcp_server import TCPServer
 
 from gatekeeper.proxy.endings import ClientGone, Refused, refused
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.http1 import Http1
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -40,6 +40,7 @@ AT_ONCE = struct.pack("ii", 1, 0)  # a linger of 0 seconds: closing throws away 
 class Wire(NamedTuple):
     """What lies under an ASGI `send` over plain HTTP/1.1."""
 
+    protocol: Http1
     http: h11.Connection
     stream: trio.SocketStream
 
@@ -50,27 +51,20 @@ def _wire(send: Send) -> Wire | None:
     server = getattr(getattr(protocol, "send", None), "__self__", None)
     if not (
         isinstance(http_stream, HTTPStream)
-        and isinstance(protocol, H11Protocol)
+        and isinstance(protocol, Http1)
         and isinstance(protocol.connection, h11.Connection)
         and isinstance(server, TCPServer)
     ):
         return None
     # Hypercorn annotates the stream of a plain connection as the TLS one.
     stream = cast("trio.SocketStream | trio.SSLStream[trio.SocketStream]", server.stream)
-    return Wire(protocol.connection, stream) if isinstance(stream, trio.SocketStream) else None
+    return Wire(protocol, protocol.connection, stream) if isinstance(stream, trio.SocketStream) else None
 
 
 class Peer(Protocol):
     """The client's connection, as the server passes it on in `scope["state"]`."""
 
     def has_gone(self) -> bool: ...
-
-    def hold(self) -> None:
-        """What is sent now waits for `held`."""
-
-    def held(self) -> bytes:
-        """What has waited, to be written with what follows it."""
-        ...
 
 
 class Downstream:
@@ -84,6 +78,7 @@ class Downstream:
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
         self.length_is_open = b"transfer-encoding" in names
+        self._head = b""  # of the answer, which goes out with the first piece of its body
         self._remaining: int | None = None
         self._ends_by_closing = scope["http_version"] == "1.0"
         self._finished = False
@@ -133,9 +128,15 @@ class Downstream:
         self._remaining = int(length) if length is not None and length.isdigit() else None
         self._wire = None if self._bodyless else _wire(self._send)
         self.started = True
-        if body_follows and self._wire is not None and self._peer is not None:
-            self._peer.hold()
-        await self._hand_over({"type": "http.response.start", "status": status, "headers": headers})
+        if self._wire is None:
+            await self._hand_over({"type": "http.response.start", "status": status, "headers": headers})
+            return
+        try:
+            self._head = self._wire.protocol.begin_answer(status, headers)
+        except h11.LocalProtocolError:
+            raise ClientGone from None
+        if not body_follows:
+            await self._write_out(self._wire, b"")
 
     async def _hand_over(self, message: dict[str, Any]) -> None:
         """Sends by the plain way."""
@@ -160,9 +161,16 @@ class Downstream:
         if self.blocked:
             raise ClientGone  # what was cut half-way is not gone on with by something else
         try:
-            framed = wire.http.send(event) or b""
-            if self._peer is not None:
-                framed = self._peer.held() + framed
+            framed = wire.http.send(event)
+        except h11.LocalProtocolError:
+            raise ClientGone from None
+        if framed or self._head:
+            await self._write_out(wire, framed or b"")
+
+    async def _write_out(self, wire: Wire, framed: bytes) -> None:
+        """With the head, where that has waited."""
+        framed, self._head = self._head + framed, b""
+        try:
             try:
                 written = os.write(wire.stream.socket.fileno(), framed)
             except BlockingIOError:
@@ -171,7 +179,7 @@ class Downstream:
                 self.blocked = True
                 await wire.stream.send_all(memoryview(framed)[written:])
                 self.blocked = False
-        except (h11.LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             raise ClientGone from None
 
     async def finish(self) -> None:

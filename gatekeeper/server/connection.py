@@ -40,7 +40,6 @@ class Peer(TCPServer):
     idle_since = math.inf  # on trio's clock; for ever while it is busy
     left = False  # the client has gone, and what it began is not whole
     ended_well = False  # its side, behind what may be a whole request
-    waiting: bytes | None = None  # what was sent and goes out with the next write of the application's own
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
@@ -113,15 +112,6 @@ class Peer(TCPServer):
                 return False
         return not self.ended_well
 
-    def hold(self) -> None:
-        """What is sent from now on waits for `held`."""
-        self.waiting = b""
-
-    def held(self) -> bytes:
-        """What has waited, which is the caller's to write."""
-        held, self.waiting = self.waiting or b"", None
-        return held
-
     def _unread(self) -> bytes:
         """What the system has for us; the client has sent its last."""
         with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
@@ -161,8 +151,6 @@ class Peer(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
             self.idle_since = trio.current_time() if event.idle else math.inf
-        elif isinstance(event, RawData) and self.waiting is not None:
-            self.waiting += event.data
         elif isinstance(event, RawData):
             if rest := self._written_at_once(event.data):
                 await super().protocol_send(RawData(rest))

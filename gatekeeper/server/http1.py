@@ -20,7 +20,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
-from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
 
@@ -200,6 +200,20 @@ class Http1(H11Protocol):
         state = ConnectionState({**self.connection_state, "malformed": malformed})
         await stream.handle(Request(STREAM_ID, [], "1.1", method, path, state))
         await stream.handle(EndBody(stream_id=STREAM_ID))
+
+    def begin_answer(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The answer's head, framed, which is the caller's to write, as its body is. What Hypercorn does
+        around it costs as much again. Raises h11.LocalProtocolError where no answer can begin."""
+        stream = self.stream
+        if not isinstance(stream, HTTPStream):
+            raise h11.LocalProtocolError("the connection has ended")
+        stream.state = ASGIHTTPState.RESPONSE
+        stream.response = {"type": "http.response.start", "status": status, "headers": headers}
+        if self.deaf:
+            headers = [*headers, (b"connection", b"close")]
+        # As h11 makes one of what it has read itself: each field has been read by it or is ours.
+        answer = h11.Response(status_code=status, headers=headers, http_version=b"1.1", _parsed=True)
+        return self.connection.send(answer) or b""
 
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, Response) and self.connection.our_state not in UNANSWERED:

@@ -14,7 +14,7 @@ from gatekeeper.gemini.reading import Reading, UpstreamError
 from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.prices import load_catalogue
-from gatekeeper.proxy.account import account, charge_in_advance
+from gatekeeper.proxy.account import SO_FAR, account, charge_in_advance
 from gatekeeper.proxy.endings import Broken, ClientGone, Cut, Ending, Refused, Unreachable, key_invalid
 
 DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
@@ -197,9 +197,10 @@ def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
     assert call.cost_pico == cost
     assert (call.charged_pico is not None) == (cost is None)
     assert (call.usage_note or "").startswith("estimated for the budget: " if cost is None else "")
-    assert cost is None or call.usage_note is None
     plain = settled(catalogue, ending=ending, status=status, read=read)
-    assert (plain.cost_pico, plain.charged_pico, plain.usage_note) == (cost, None, None)
+    assert (plain.cost_pico, plain.charged_pico) == (cost, None)
+    ended_early = isinstance(ending, Broken | ClientGone | Cut) and cost
+    assert plain.usage_note == (SO_FAR if ended_early else None)
 
 
 def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_known(
