@@ -135,8 +135,8 @@ class Downstream:
             self._head = self._wire.protocol.begin_answer(status, headers)
         except h11.LocalProtocolError:
             raise ClientGone from None
-        if not body_follows:
-            await self._write_out(self._wire, b"")
+        if not body_follows and (rest := self._written_at_once(self._wire, b"")):
+            await self._write_slowly(self._wire, rest)
 
     async def _hand_over(self, message: dict[str, Any]) -> None:
         """Sends by the plain way."""
@@ -164,23 +164,30 @@ class Downstream:
             framed = wire.http.send(event)
         except h11.LocalProtocolError:
             raise ClientGone from None
-        if framed or self._head:
-            await self._write_out(wire, framed or b"")
+        if rest := self._written_at_once(wire, framed or b""):
+            await self._write_slowly(wire, rest)
 
-    async def _write_out(self, wire: Wire, framed: bytes) -> None:
-        """With the head, where that has waited."""
-        framed, self._head = self._head + framed, b""
+    def _written_at_once(self, wire: Wire, framed: bytes) -> memoryview | None:
+        """What the client does not take at once of it, behind the head where that has waited."""
+        if self._head:
+            framed, self._head = self._head + framed, b""
+        if not framed:
+            return None
         try:
-            try:
-                written = os.write(wire.stream.socket.fileno(), framed)
-            except BlockingIOError:
-                written = 0
-            if written < len(framed):
-                self.blocked = True
-                await wire.stream.send_all(memoryview(framed)[written:])
-                self.blocked = False
+            written = os.write(wire.stream.socket.fileno(), framed)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            raise ClientGone from None
+        return memoryview(framed)[written:] if written < len(framed) else None
+
+    async def _write_slowly(self, wire: Wire, rest: memoryview) -> None:
+        self.blocked = True
+        try:
+            await wire.stream.send_all(rest)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             raise ClientGone from None
+        self.blocked = False
 
     async def finish(self) -> None:
         """The answer's proper end, where its last piece has not been it already, and what is left of the
