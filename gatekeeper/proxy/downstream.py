@@ -1,12 +1,12 @@
 """The client's side of a call: what it sends, what it is sent, and whether it is still there.
 
-The ASGI interface is enough for most of it. Two ways go beneath it, each in one function and each with the
-plain way as its fallback, because they were measured to halve what an event costs:
+The ASGI interface is enough for most of it. Two ways go beneath it, by the connection that the server passes
+on in `scope["state"]`, because they were measured to halve what an event costs; without one ASGI has to do:
 
-- `_wire`: over plain HTTP/1.1 a body chunk is framed by the server's own h11 connection and written straight
-  to the socket, instead of passing a lock, a cancel scope and two checkpoints (127 → 90 µs an event).
-- `has_gone`: the server passes its connection on in `scope["state"]`, and that looks at the socket. A task
-  per call that waits on `receive()` costs half of what the whole relay costs.
+- Head and body are framed by the server's own h11 connection and written straight to the socket, instead of
+  passing a lock, a cancel scope and two checkpoints.
+- `has_gone` looks at the socket. A task per call that waits on `receive()` costs half of what the whole relay
+  costs.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, cast
 
 import h11
 import trio
-from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.trio.tcp_server import TCPServer
 
 from gatekeeper.proxy.endings import ClientGone, Refused, refused
 from gatekeeper.proxy.headers import Headers
+from gatekeeper.server.connection import Peer
 from gatekeeper.server.grammar import Malformed
-from gatekeeper.server.http1 import Http1
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -37,36 +35,6 @@ DISCARD_SECONDS = 2.5
 AT_ONCE = struct.pack("ii", 1, 0)  # a linger of 0 seconds: closing throws away what is not sent, and resets
 
 
-class Wire(NamedTuple):
-    """What lies under an ASGI `send` over plain HTTP/1.1."""
-
-    protocol: Http1
-    http: h11.Connection
-    stream: trio.SocketStream
-
-
-def _wire(send: Send) -> Wire | None:
-    http_stream = getattr(send, "__self__", None)
-    protocol = getattr(getattr(http_stream, "send", None), "__self__", None)
-    server = getattr(getattr(protocol, "send", None), "__self__", None)
-    if not (
-        isinstance(http_stream, HTTPStream)
-        and isinstance(protocol, Http1)
-        and isinstance(protocol.connection, h11.Connection)
-        and isinstance(server, TCPServer)
-    ):
-        return None
-    # Hypercorn annotates the stream of a plain connection as the TLS one.
-    stream = cast("trio.SocketStream | trio.SSLStream[trio.SocketStream]", server.stream)
-    return Wire(protocol, protocol.connection, stream) if isinstance(stream, trio.SocketStream) else None
-
-
-class Peer(Protocol):
-    """The client's connection, as the server passes it on in `scope["state"]`."""
-
-    def has_gone(self) -> bool: ...
-
-
 class Downstream:
     """One request's client. `received` and `sent` count the bytes of the two bodies."""
 
@@ -74,7 +42,7 @@ class Downstream:
         self._receive = receive
         self._send = send
         self._peer: Peer | None = scope.get("state", {}).get("peer")
-        self._wire: Wire | None = None
+        self._wire: Peer | None = None  # where head and body go beneath ASGI
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
         self.length_is_open = b"transfer-encoding" in names
@@ -126,13 +94,13 @@ class Downstream:
         self._bodyless = self._bodyless or status in (204, 304)
         length = next((value for name, value in headers if name == b"content-length"), None)
         self._remaining = int(length) if length is not None and length.isdigit() else None
-        self._wire = None if self._bodyless else _wire(self._send)
+        self._wire = None if self._bodyless else self._peer
         self.started = True
         if self._wire is None:
             await self._hand_over({"type": "http.response.start", "status": status, "headers": headers})
             return
         try:
-            self._head = self._wire.protocol.begin_answer(status, headers)
+            self._head = self._wire.http.begin_answer(status, headers)
         except h11.LocalProtocolError:
             raise ClientGone from None
         if not body_follows and (rest := self._written_at_once(self._wire, b"")):
@@ -157,31 +125,31 @@ class Downstream:
         self._finished = self._remaining == 0
         await self._hand_over({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
 
-    async def _write_through(self, wire: Wire, event: h11.Data | h11.EndOfMessage) -> None:
+    async def _write_through(self, wire: Peer, event: h11.Data | h11.EndOfMessage) -> None:
         if self.blocked:
             raise ClientGone  # what was cut half-way is not gone on with by something else
         try:
-            framed = wire.http.send(event)
+            framed = wire.http.connection.send(event)
         except h11.LocalProtocolError:
             raise ClientGone from None
         if rest := self._written_at_once(wire, framed or b""):
             await self._write_slowly(wire, rest)
 
-    def _written_at_once(self, wire: Wire, framed: bytes) -> memoryview | None:
+    def _written_at_once(self, wire: Peer, framed: bytes) -> memoryview | None:
         """What the client does not take at once of it, behind the head where that has waited."""
         if self._head:
             framed, self._head = self._head + framed, b""
         if not framed:
             return None
         try:
-            written = os.write(wire.stream.socket.fileno(), framed)
+            written = os.write(wire.socket.fileno(), framed)
         except BlockingIOError:
             written = 0
         except OSError:
             raise ClientGone from None
         return memoryview(framed)[written:] if written < len(framed) else None
 
-    async def _write_slowly(self, wire: Wire, rest: memoryview) -> None:
+    async def _write_slowly(self, wire: Peer, rest: memoryview) -> None:
         self.blocked = True
         try:
             await wire.stream.send_all(rest)
@@ -206,8 +174,8 @@ class Downstream:
         if self._wire is None or self._finished or self._remaining is not None or not self._ends_by_closing:
             return
         with contextlib.suppress(OSError):
-            self._wire.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-        self._wire.stream.socket.close()
+            self._wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self._wire.socket.close()
 
     def let_go(self) -> None:
         """At the call's end: makes room in the queue of a request that is not read any more. The server waits
