@@ -21,6 +21,7 @@ from gatekeeper.admin.documents import LARGEST_BODY
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
 from gatekeeper.proxy.directions import belongs_to_gemini, direct
+from gatekeeper.server.http1 import Direct
 
 PROXIED = b"/gemini/"
 ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
@@ -35,6 +36,7 @@ class Gatekeeper(QuartTrio):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__("gatekeeper", static_folder=None, template_folder=None)
         self.gateway = gateway
+        self.directly = Direct(PROXIED, gateway.proxy)
         self.extensions[NAME] = gateway
         self.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
         self.url_map.merge_slashes = False  # a redirect is no answer that a script expects

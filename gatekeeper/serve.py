@@ -150,7 +150,7 @@ async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.s
             app, config = Gatekeeper(gateway), server_config()
             async with trio.open_nursery() as servers:
                 for listener in listeners:
-                    servers.start_soon(listen, app, config, listener, stop)
+                    servers.start_soon(listen, app, config, listener, stop, app.directly)
             nursery.cancel_scope.cancel()
 
 

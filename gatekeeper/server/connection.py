@@ -24,12 +24,16 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.typing import ConnectionState
 
-from gatekeeper.server.http1 import Http1
+from gatekeeper.server.http1 import Direct, Http1
 
 if TYPE_CHECKING:
+    from hypercorn.app_wrappers import ASGIWrapper
+    from hypercorn.config import Config
     from hypercorn.protocol import ProtocolWrapper
+    from hypercorn.trio.worker_context import WorkerContext
 
-ENDED = getattr(select, "POLLRDHUP", 0)  # Linux: the client has ended its side
+# Linux tells that the client has ended its side; elsewhere that shows once all before it has been read.
+ENDED = getattr(select, "POLLRDHUP", select.POLLIN)
 LINGER = 2.0  # seconds that a client gets to read the answer to what it has not sent whole
 
 
@@ -40,6 +44,19 @@ class Peer(TCPServer):
     idle_since = math.inf  # on trio's clock; for ever while it is busy
     left = False  # the client has gone, and what it began is not whole
     ended_well = False  # its side, behind what may be a whole request
+
+    def __init__(
+        self,
+        app: ASGIWrapper,
+        config: Config,
+        context: WorkerContext,
+        stream: trio.SocketStream,
+        directly: Direct | None,
+    ) -> None:
+        # Hypercorn annotates the stream of a plain connection as the TLS one.
+        plain = cast("trio.SSLStream[trio.SocketStream]", stream)
+        super().__init__(app, config, context, ConnectionState({}), plain)
+        self.directly = directly
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
@@ -69,6 +86,8 @@ class Peer(TCPServer):
             client,
             server,
             self.protocol_send,
+            directly=self.directly,
+            read=self._receive,
         )
 
     async def _read_data(self) -> None:
@@ -107,6 +126,8 @@ class Peer(TCPServer):
             return True
         if not self.ended_well:
             try:
+                if ENDED == select.POLLIN and self._unread():
+                    return False
                 self.ended_well = self.http.can_be_whole(self._unread)
             except OSError:  # no descriptor is left for a look: there will be another
                 return False

@@ -1,7 +1,7 @@
 """What a request must look like (RFC 9112), where the parser is more tolerant than a gateway may be: what two
 servers can read in two ways is a request smuggled past the first one.
 
-Pure. A fault is a phrase that goes on after "The request is not valid HTTP/1.1: "; it quotes nothing.
+No I/O. A fault is a phrase that goes on after "The request is not valid HTTP/1.1: "; it quotes nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
 
 VERSIONS = (b"1.0", b"1.1")
 HTTP2 = (b"PRI", b"2.0")  # how a client of HTTP/2 begins
@@ -28,12 +31,29 @@ TARGET = re.compile(rb"/|https?://", re.IGNORECASE)
 LONGEST_PATH = 2048  # bytes of a path that is shown
 
 
+USE_HTTP1 = b"This port speaks HTTP/1.1. For HTTP/2 put a proxy in front of it that ends TLS and HTTP/2."
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    """A frame of stream 0 without flags (RFC 9113 §4.1)."""
+    return len(payload).to_bytes(3) + bytes([kind]) + bytes(5) + payload
+
+
+SETTINGS, GOAWAY, HTTP_1_1_REQUIRED = 4, 7, 13
+HTTP_1_1_ONLY = _frame(SETTINGS, b"") + _frame(GOAWAY, bytes(4) + HTTP_1_1_REQUIRED.to_bytes(4) + USE_HTTP1)
+
+
 class Malformed(NamedTuple):
     """Why a request is answered by a refusal; it is passed to the application in place of what it asked for,
     as `scope["state"]["malformed"]`, or, in the middle of a body, as `malformed` of `http.disconnect`."""
 
     fault: str
     too_large: bool = False
+
+    @classmethod
+    def found(cls, error: h11.RemoteProtocolError) -> Malformed:
+        """By h11, whose words end where they begin to quote."""
+        return cls(str(error).partition(":")[0])
 
     @property
     def message(self) -> str:
@@ -116,3 +136,30 @@ def opening_of(received: bytes) -> tuple[str, bytes]:
         return "?", b""
     path = re.sub(rb"[^!-~]", lambda each: b"%%%02X" % each[0][0], found[2][:LONGEST_PATH])
     return found[1].decode("ascii").upper(), path
+
+
+class StrictBuffer(ReceiveBuffer):
+    """What has been received and not read, with the lines that h11 reads in it checked. `opening` is the head
+    that was read last."""
+
+    opening = b""
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        before = bytes(self._data)
+        lines = super().maybe_extract_lines()
+        if lines is not None:
+            self.opening = before[: len(before) - len(self._data)]
+            refuse_for(fault_of_lines(self.opening))
+        return lines
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        end = self._data.find(b"\n", 0, LONGEST_LINE)
+        if end < 0 and len(self._data) < LONGEST_LINE:
+            return None
+        refuse_for(fault_of_chunk(bytes(self._data[: end + 1])))
+        return super().maybe_extract_next_line()
+
+
+def refuse_for(fault: str | None) -> None:
+    if fault is not None:
+        raise h11.RemoteProtocolError(fault)

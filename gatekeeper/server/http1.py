@@ -6,16 +6,20 @@ expect, and a client that begins with it is told what to do instead.
 
 A malformed request it answers with an empty 400 of its own, in which no SDK finds an error and which leaves
 no row. Here the application is asked for the answer.
+
+It starts a task with a queue for each request. Requests below the prefix of a `Direct` application are
+answered in the connection's own task instead, which reads when the application asks for more: measured, a
+unary call costs an eighth less, and nothing is read ahead of who wants it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
 
 import h11
 import trio
-from h11._receivebuffer import ReceiveBuffer
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
@@ -23,67 +27,57 @@ from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
+from hypercorn.utils import suppress_body
 
 from gatekeeper.server.grammar import (
+    HTTP_1_1_ONLY,
     LAST_CHUNK,
-    LONGEST_LINE,
     Malformed,
-    fault_of_chunk,
-    fault_of_lines,
+    StrictBuffer,
     fault_of_request,
     opening_of,
+    refuse_for,
 )
 
-USE_HTTP1 = b"This port speaks HTTP/1.1. For HTTP/2 put a proxy in front of it that ends TLS and HTTP/2."
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
-
-def _frame(kind: int, payload: bytes) -> bytes:
-    """A frame of stream 0 without flags (RFC 9113 §4.1)."""
-    return len(payload).to_bytes(3) + bytes([kind]) + bytes(5) + payload
-
-
-SETTINGS, GOAWAY, HTTP_1_1_REQUIRED = 4, 7, 13
-FAREWELL = _frame(SETTINGS, b"") + _frame(GOAWAY, bytes(4) + HTTP_1_1_REQUIRED.to_bytes(4) + USE_HTTP1)
 UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE, None)
 TOO_LARGE = 431  # h11's, for a head
 OPEN = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # where more of a request may come; None is a WebSocket's
-GONE = {"type": "http.disconnect"}
+GONE: dict[str, Any] = {"type": "http.disconnect"}
 TELL = 30.0  # seconds in which an application takes the news that its client has left
 
 
-class StrictBuffer(ReceiveBuffer):
-    """What has been received and not read, with the lines that h11 reads in it checked. `opening` is the head
-    that was read last."""
-
-    opening = b""
-
-    def maybe_extract_lines(self) -> list[bytearray] | None:
-        before = bytes(self._data)
-        lines = super().maybe_extract_lines()
-        if lines is not None:
-            self.opening = before[: len(before) - len(self._data)]
-            _refuse_for(fault_of_lines(self.opening))
-        return lines
-
-    def maybe_extract_next_line(self) -> bytearray | None:
-        end = self._data.find(b"\n", 0, LONGEST_LINE)
-        if end < 0 and len(self._data) < LONGEST_LINE:
-            return None
-        _refuse_for(fault_of_chunk(bytes(self._data[: end + 1])))
-        return super().maybe_extract_next_line()
+def upgrades(request: h11.Request) -> bool:
+    """Whether it may be a WebSocket's handshake, which is Hypercorn's."""
+    return request.method == b"GET" and any(name == b"upgrade" for name, _ in request.headers)
 
 
-def _refuse_for(fault: str | None) -> None:
-    if fault is not None:
-        raise h11.RemoteProtocolError(fault)
+class Direct(NamedTuple):
+    """An ASGI application for the requests whose target begins with `prefix`. It reads a request's body to
+    its end or not at all, and learns by the connection in `scope["state"]` whether its client has left."""
+
+    prefix: bytes
+    app: Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Http1(H11Protocol):
     """One connection's protocol. Once it is `deaf` nothing that comes is looked at any more. Once it is
-    `broken` an answer's head has been cut off, and what Hypercorn adds would make it look whole."""
+    `broken` an answer's head has been cut off, and what Hypercorn adds would make it look whole. `direct`
+    says whether a request is being answered in the connection's task."""
 
     deaf = False
     broken = False
+    direct = False
+
+    def __init__(
+        self, *arguments: Any, directly: Direct | None, read: Callable[[], Awaitable[bytes]]
+    ) -> None:
+        super().__init__(*arguments)
+        self.directly = directly
+        self.read = read
 
     async def initiate(self) -> None:
         self.buffer = StrictBuffer()
@@ -124,8 +118,7 @@ class Http1(H11Protocol):
     async def _handle_events(self) -> None:
         """As Hypercorn's, but for what is malformed."""
         while not self.deaf:
-            if self.connection.they_are_waiting_for_100_continue:
-                await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+            await self._continue()
             state = self.connection.their_state
             if state is h11.IDLE:
                 self.buffer.opening = b""
@@ -146,18 +139,24 @@ class Http1(H11Protocol):
                 else:
                     await self._pass_on(cast("h11.Event | Data", event))
 
+    async def _continue(self) -> None:
+        if self.connection.they_are_waiting_for_100_continue:
+            await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
+
     def _look_at(self, request: h11.Request) -> None:
         if len(self.buffer.opening) > self.config.h11_max_incomplete_size:  # h11 counts a head in parts only
             raise h11.RemoteProtocolError("", error_status_hint=TOO_LARGE)
         version, head = request.http_version, self.buffer.opening
-        _refuse_for(fault_of_request(request.method, request.target, version, request.headers, head))
+        refuse_for(fault_of_request(request.method, request.target, version, request.headers, head))
 
     async def _pass_on(self, event: h11.Event | Data) -> None:
         if isinstance(event, h11.Request):
             await self.send(Updated(idle=False))
-            if event.method == b"PRI" and event.http_version == b"2.0":
+            if self.directly and event.target.startswith(self.directly.prefix) and not upgrades(event):
+                await self._answer_directly(self.directly, event)
+            elif event.method == b"PRI" and event.http_version == b"2.0":
                 self.deaf = True
-                await self.send(RawData(FAREWELL))
+                await self.send(RawData(HTTP_1_1_ONLY))
                 await self.send(Closed())
             else:
                 self.answered = trio.Event()
@@ -174,9 +173,62 @@ class Http1(H11Protocol):
             else:
                 self.deaf = True  # who speaks before the handshake is answered speaks no WebSocket
 
+    async def _answer_directly(self, application: Direct, request: h11.Request) -> None:
+        self.direct = True
+        await self._continue()
+        path, _, query = request.target.partition(b"?")
+        self.scope: Message = {
+            "type": "http",
+            "asgi": {"spec_version": "2.1", "version": "3.0"},
+            "http_version": request.http_version.decode(),
+            "method": request.method.decode(),
+            "scheme": "http",
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
+            "query_string": query,
+            "headers": list(request.headers),
+            "client": self.client,
+            "server": self.server,
+            "state": self.connection_state.copy(),
+        }
+        try:
+            await application.app(self.scope, self._next_message, self._send_message)
+        except Exception:  # noqa: BLE001  an application's fault ends its request, and is logged as Hypercorn does
+            await self.config.log.exception("Error in ASGI Framework")
+            if self.connection.our_state is h11.SEND_RESPONSE:
+                await self._send_error_response(500)
+        self.direct = False
+        await self._maybe_recycle()
+
+    async def _next_message(self) -> Message:
+        """The next piece of the request's body. Not to be asked once it has ended."""
+        while True:
+            try:
+                event = self.connection.next_event()
+            except h11.RemoteProtocolError as error:
+                self.deaf = True
+                return {**GONE, "malformed": Malformed.found(error)}
+            if event is not h11.NEED_DATA:
+                body = bytes(event.data) if isinstance(event, h11.Data) else b""
+                return {"type": "http.request", "body": body, "more_body": isinstance(event, h11.Data)}
+            if not (data := await self.read()):
+                self.deaf = True
+                return GONE
+            self.connection.receive_data(data)
+
+    async def _send_message(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            await self.send(RawData(self.begin_answer(self.status, message["headers"])))
+            return
+        if message["body"] and not suppress_body(self.scope["method"], self.status):
+            await self._send_h11_event(h11.Data(data=message["body"]))
+        if not message["more_body"]:
+            await self._send_h11_event(h11.EndOfMessage())
+
     async def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        """Has the application answer. h11's words end where they begin to quote."""
-        malformed = Malformed(str(error).partition(":")[0])
+        """Has the application answer."""
+        malformed = Malformed.found(error)
         if error.error_status_hint == TOO_LARGE:
             limit = self.config.h11_max_incomplete_size
             malformed = Malformed(f"its head is over {limit:,} bytes", too_large=True)
@@ -205,10 +257,11 @@ class Http1(H11Protocol):
         """The answer's head, framed, which is the caller's to write, as its body is. What Hypercorn does
         around it costs as much again. Raises h11.LocalProtocolError where no answer can begin."""
         stream = self.stream
-        if not isinstance(stream, HTTPStream):
+        if isinstance(stream, HTTPStream):
+            stream.state = ASGIHTTPState.RESPONSE
+            stream.response = {"type": "http.response.start", "status": status, "headers": headers}
+        elif not self.direct:
             raise h11.LocalProtocolError("the connection has ended")
-        stream.state = ASGIHTTPState.RESPONSE
-        stream.response = {"type": "http.response.start", "status": status, "headers": headers}
         if self.deaf:
             headers = [*headers, (b"connection", b"close")]
         # As h11 makes one of what it has read itself: each field has been read by it or is ours.

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any, cast
+from typing import Any
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
 
 from gatekeeper.logs import Seldom
 from gatekeeper.server.connection import Peer
+from gatekeeper.server.http1 import Direct
 
 FULL = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
 PAUSE = 0.1  # seconds without accepting, after the system has refused a connection
@@ -24,8 +24,9 @@ class Listener:
     """One listening socket and the connections that came by it. Nothing that goes wrong with one of them, or
     with accepting it, reaches another."""
 
-    def __init__(self, app: Any, config: Config, listener: socket.socket) -> None:
+    def __init__(self, app: Any, config: Config, listener: socket.socket, directly: Direct | None) -> None:
         self.app = ASGIWrapper(app)
+        self.directly = directly
         self.config = config
         self.context = WorkerContext(None)
         self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
@@ -49,20 +50,21 @@ class Listener:
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection. What it raises ends it, and only it; a cancellation, or an interrupt, passes."""
-        # Hypercorn annotates the stream of a plain connection as the TLS one.
-        plain = cast("trio.SSLStream[trio.SocketStream]", stream)
         try:
-            await Peer(self.app, self.config, self.context, ConnectionState({}), plain).run()
+            await Peer(self.app, self.config, self.context, stream, self.directly).run()
         except* Exception as faults:  # noqa: BLE001  whatever it is, the other connections go on
             self.failed.note_each(faults)
         finally:
             stream.socket.close()
 
 
-async def listen(app: Any, config: Config, listener: socket.socket, stop: trio.Event) -> None:
-    """Accepts connections for an ASGI application until `stop`; then closes the idle ones, lets the others
-    finish for `config.graceful_timeout` seconds, and returns. The socket is closed."""
-    server = Listener(app, config, listener)
+async def listen(
+    app: Any, config: Config, listener: socket.socket, stop: trio.Event, directly: Direct | None = None
+) -> None:
+    """Accepts connections for an ASGI application, and for one that answers `directly`, until `stop`; then
+    closes the idle ones, lets the others finish for `config.graceful_timeout` seconds, and returns. The
+    socket is closed."""
+    server = Listener(app, config, listener, directly)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
             accepting.start_soon(server.accept, connections)

@@ -62,8 +62,8 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
         data.mkdir(exist_ok=True)
         url = f"http://127.0.0.1:{port}"
         async with opened(settings, CATALOGUE) as gateway, trio.open_nursery() as nursery:
-            stop = trio.Event()
-            nursery.start_soon(listen, Gatekeeper(gateway), server_config(), listener, stop)
+            app, stop = Gatekeeper(gateway), trio.Event()
+            nursery.start_soon(listen, app, server_config(), listener, stop, app.directly)
             async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
                 yield Running(gateway, url, client)
             gateway.ledger.live.close()

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from gatekeeper.logs import Seldom, ServerLog
 from gatekeeper.proxy.downstream import Receive, Send
 from gatekeeper.server import connection
-from gatekeeper.server.http1 import Http1
+from gatekeeper.server.http1 import Direct, Http1
 from gatekeeper.server.listen import listen
 
 STREAMS = 300
@@ -34,8 +34,8 @@ class Faulty(Http1):
 
     stage = ""  # for the connections that are made from now on
 
-    def __init__(self, *words: Any) -> None:
-        super().__init__(*words)
+    def __init__(self, *words: Any, **named: Any) -> None:
+        super().__init__(*words, **named)
         self.at = Faulty.stage
         self._raise_at("creation")
         if self.at == "task":
@@ -82,13 +82,15 @@ class Streams:
 
 
 @asynccontextmanager
-async def served(app: Any, keep_alive: float = 75.0) -> AsyncIterator[str]:
+async def served(app: Any, keep_alive: float = 75.0, prefix: bytes | None = None) -> AsyncIterator[str]:
+    """`prefix`: of the targets that are answered in their connection's own task."""
+    directly = None if prefix is None else Direct(prefix, app)
     config, stop = Config(), trio.Event()
     config.keep_alive_timeout, config.graceful_timeout = keep_alive, 1
     config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, app, config, listener, stop)
+            nursery.start_soon(listen, app, config, listener, stop, directly)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             stop.set()
 
@@ -116,8 +118,9 @@ async def meet(url: str, stage: str) -> None:
     Faulty.stage = ""
 
 
+@pytest.mark.parametrize("prefix", [None, b"/"])
 async def test_what_a_connection_raises_ends_that_connection(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, prefix: bytes | None
 ) -> None:
     monkeypatch.setattr(connection, "Http1", Faulty)
     streams = Streams()
@@ -131,7 +134,7 @@ async def test_what_a_connection_raises_ends_that_connection(
             answers.append(answer.body)
 
     with trio.fail_after(20), capture_logs() as logged:
-        async with served(streams, keep_alive=0.2) as url, trio.open_nursery() as nursery:
+        async with served(streams, 0.2, prefix) as url, trio.open_nursery() as nursery:
             for _ in range(STREAMS):
                 nursery.start_soon(follow, url)
             while streams.begun < STREAMS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 from typing import Any
 
@@ -14,11 +15,13 @@ from rig.wire import connect, head
 from gatekeeper.proxy.downstream import Receive, Send
 from gatekeeper.server import connection
 from gatekeeper.server.connection import Peer
+from gatekeeper.server.http1 import Direct
 from gatekeeper.server.listen import listen
 
 PIECES = 15  # more than an application's inbox holds
 CHUNK = b"4\r\n\r\n1\r\r\n"
 WHOLE, CUT = False, True
+WAYS = [b"/", b"/other"]  # in the connection's own task, and by Hypercorn's
 
 
 class Deaf:
@@ -32,7 +35,10 @@ class Deaf:
         await trio.sleep_forever()
 
 
-async def test_a_look_without_a_descriptor_left_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("prefix", WAYS)
+async def test_a_look_without_a_descriptor_left_is_none(
+    monkeypatch: pytest.MonkeyPatch, prefix: bytes
+) -> None:
     app, stop = Deaf(), trio.Event()
 
     def no_more(number: int) -> int:
@@ -40,7 +46,7 @@ async def test_a_look_without_a_descriptor_left_is_none(monkeypatch: pytest.Monk
 
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, app, Config(), listener, stop)
+            nursery.start_soon(listen, app, Config(), listener, stop, Direct(prefix, app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 await client.send_all(head("POST /", ["Transfer-Encoding: chunked"]) + CHUNK * PIECES)
                 while app.peer is None:
@@ -56,6 +62,37 @@ async def test_a_look_without_a_descriptor_left_is_none(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    ("field", "last", "gone"),
+    [
+        ("Content-Length: 4", b"abcd", None),  # which nobody has read, so that the end does not show
+        ("Content-Length: 0", b"", WHOLE),
+        ("Content-Length: 5", b"", CUT),
+    ],
+)
+async def test_an_end_where_the_system_does_not_tell_it(
+    monkeypatch: pytest.MonkeyPatch, field: str, last: bytes, gone: bool | None
+) -> None:
+    monkeypatch.setattr(connection, "ENDED", select.POLLIN)
+    app, stop = Deaf(), trio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, app, Config(), listener, stop, Direct(b"/", app))
+            async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+                await client.send_all(head("POST /", [field]))
+                while app.peer is None:
+                    await trio.sleep(0.002)
+                assert not app.peer.has_gone()
+                await client.send_all(last)
+                await client.send_eof()
+                while not app.peer.looking.poll(0):
+                    await trio.sleep(0.002)
+                assert app.peer.has_gone() is bool(gone)
+                assert app.peer.ended_well is (gone is WHOLE)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("prefix", WAYS)
+@pytest.mark.parametrize(
     ("field", "piece", "last", "gone"),
     [
         ("Transfer-Encoding: chunked", CHUNK, b"0\r\n\r\n", WHOLE),
@@ -69,13 +106,15 @@ async def test_a_look_without_a_descriptor_left_is_none(monkeypatch: pytest.Monk
         ("Content-Length: 9000000", b"abcd", b"", CUT),
     ],
 )
-async def test_an_end_in_the_middle_of_a_body(field: str, piece: bytes, last: bytes, gone: bool) -> None:
+async def test_an_end_in_the_middle_of_a_body(
+    field: str, piece: bytes, last: bytes, gone: bool, prefix: bytes
+) -> None:
     app, stop = Deaf(), trio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(listen, app, Config(), listener, stop)
+                nursery.start_soon(listen, app, Config(), listener, stop, Direct(prefix, app))
                 async with await connect(url) as client:
                     await client.send_all(head("POST /", [field]))
                     for _ in range(PIECES):

@@ -1,0 +1,138 @@
+"""Requests that are answered in their connection's own task."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.config import Config
+from rig.gateway import running
+from rig.standin import Reply, answer_ok, standing_in
+from rig.wire import connect, head, read
+from structlog.testing import capture_logs
+
+from gatekeeper.logs import ServerLog
+from gatekeeper.server.http1 import Direct, Receive, Send
+from gatekeeper.server.listen import listen
+
+GET = head("GET /direct/a?b=c", [])
+
+
+class Application:
+    """Answers with what it was asked, by the plain way of ASGI. `tasks`: which answered."""
+
+    def __init__(self) -> None:
+        self.tasks: list[trio.lowlevel.Task] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self.tasks.append(trio.lowlevel.current_task())
+        body = bytearray()
+        while (message := await receive())["type"] == "http.request":
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        if b"raise before" in body:
+            raise ValueError("injected")
+        said = message.get("malformed")
+        said = (
+            said.message.encode() if said else scope["raw_path"] + b" " + scope["query_string"] + b" " + body
+        )
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b")]})
+        await send({"type": "http.response.body", "body": said, "more_body": True})
+        if b"raise behind" in body:
+            raise ValueError("injected")
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@asynccontextmanager
+async def served(app: Application) -> AsyncIterator[trio.SocketStream]:
+    """A connection to it."""
+    config, stop = Config(), trio.Event()
+    config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]
+    with trio.fail_after(5), socket.create_server(("127.0.0.1", 0)) as listener:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen, app, config, listener, stop, Direct(b"/direct/", app))
+            async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+                yield client
+            stop.set()
+
+
+def post(body: bytes) -> bytes:
+    return head("POST /direct/a", [f"Content-Length: {len(body)}"]) + body
+
+
+async def test_requests_of_a_connection_are_answered_in_its_task_and_in_turn() -> None:
+    app = Application()
+    async with served(app) as client:
+        last = head("GET /direct/last", ["Connection: close"])
+        await client.send_all(GET + post(b"1" * 200_000) + last)
+        received = bytearray()
+        while data := await client.receive_some():
+            received += data
+    assert re.findall(rb"/direct/\S*", received) == [b"/direct/a", b"/direct/a", b"/direct/last"]
+    assert received.count(b"1" * 200_000) == 1
+    assert len(set(app.tasks)) == 1
+
+
+async def test_the_two_ways_take_turns_on_one_connection() -> None:
+    app = Application()
+    async with served(app) as client:
+        for target in ("/direct/a", "/other", "/direct/b"):
+            await client.send_all(head(f"GET {target}", []))
+            assert (await read(client, "GET")).body == target.encode() + b"  "
+    assert app.tasks[0] is app.tasks[2] is not app.tasks[1]
+
+
+@pytest.mark.parametrize("target", ["/direct/", "/other"])
+async def test_both_ways_answer_alike(target: str) -> None:
+    async with served(Application()) as client:
+        await client.send_all(head(f"HEAD {target}", []))
+        answer = await read(client, "HEAD")
+        assert (answer.status, answer.headers["x-a"], answer.body, answer.whole) == (200, "b", b"", True)
+        await client.send_all(head(f"POST {target}", ["Expect: 100-continue", "Content-Length: 1"]))
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 100")
+        await client.send_all(b"x")
+        assert (await read(client, "POST")).body == target.encode() + b"  x"
+        await client.send_all(head(f"POST {target}", ["Transfer-Encoding: chunked"]) + b"zz\r\n")
+        assert b"chunk" in (await read(client, "POST")).body
+
+
+@pytest.mark.parametrize("target", ["/direct/", "/other"])
+@pytest.mark.parametrize(
+    ("body", "status", "whole"), [("raise before", 500, True), ("raise behind", 200, False)]
+)
+async def test_what_an_application_raises_ends_its_request(
+    target: str, body: str, status: int, whole: bool
+) -> None:
+    with capture_logs() as logged:
+        async with served(Application()) as client:
+            await client.send_all(head(f"POST {target}", [f"Content-Length: {len(body)}"]) + body.encode())
+            answer = await read(client, "POST")
+            assert (answer.status, answer.whole) == (status, whole)
+            assert await client.receive_some() == b""
+    assert [line["event"] for line in logged] == ["request_failed"]
+
+
+async def test_a_gateways_calls_take_this_way(tmp_path: Path) -> None:
+    """A task and a queue for each call cost it an eighth more, and nothing else would show them."""
+    async with standing_in() as google, running(tmp_path / "data", google.url) as gateway:
+        ways: list[tuple[bool, object]] = []
+
+        async def look(reply: Reply) -> None:
+            (call,) = gateway.gateway.proxy.open_calls
+            peer = call.downstream._peer
+            ways.append((peer.http.direct, peer.http.stream) if peer else (False, None))
+            await answer_ok(reply)
+
+        google.script = look
+        path = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
+        answers = [await gateway.client.post(path, json={}) for _ in range(2)]
+        answers.append(await gateway.client.get("/gemini/v1beta/models"))
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert ways == [(True, None)] * 3
