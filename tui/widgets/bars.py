@@ -13,6 +13,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui import format, stacks  # noqa: A004 - the room's word for it
+from tui.areas import chart_borders
 from tui.columns import padded
 from tui.shell import Shell
 from tui.stacks import CELL, LEAST, Cell
@@ -45,7 +46,7 @@ AROUND = 3  # lines that are not bars: legend, axis, labels
 FEWEST = 3  # rows of bars without which a note is left out
 SPACE = 5  # cells of the legend that a group takes beside its name
 ROUND = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "3", "4", "5", "6", "8", "10")))
-LOW = "low bars show the largest only"
+LOW = "low bars leave some groups out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class Bar:
     @property
     def total(self) -> Decimal:
         return sum(self.parts, Decimal(0))
+
+    @property
+    def sums(self) -> list[float]:
+        """As the drawing takes them, which is no more exact than a screen."""
+        return [float(part) for part in self.parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,8 @@ def draw(chart: Chart, width: int, height: int, colour: bool = True) -> Content:
     bars = [painted_parts(bar, len(names)) for bar in merged(chart.bars, bars_as_one(len(chart.bars), width))]
     top = ceiling(max(bar.total for bar in bars))
     step = max((width - AXIS) // len(bars), 1)
-    borders = [edges(bar, top, rows, colour) for bar in bars]
+    heights = [stacks.eighths(float(bar.total), float(top), rows) for bar in bars]
+    borders = edges([bar.sums for bar in bars], heights, colour)
     low = LOW if any(map(is_low, bars, borders)) else ""
     columns = [stacks.cells(bar, rows) for bar in borders]
     others = any(bar.parts[-1] for bar in bars)
@@ -136,10 +143,11 @@ def added(parts: Sequence[tuple[Decimal, ...]]) -> tuple[Decimal, ...]:
     return tuple(sum(column, Decimal(0)) for column in zip(*parts, strict=True))
 
 
-def edges(bar: Bar, top: Decimal, rows: int, colour: bool) -> list[int]:
-    """Where its parts end, in eighths of a cell."""
-    height = stacks.eighths(float(bar.total), float(top), rows)
-    return stacks.borders([float(part) for part in bar.parts], height, shared=colour)
+def edges(bars: Sequence[Sequence[float]], heights: Sequence[int], colour: bool) -> list[list[int]]:
+    """Where the bars' parts end, in eighths of a cell."""
+    if colour:
+        return chart_borders(bars, heights)
+    return [stacks.borders(parts, height, shared=False) for parts, height in zip(bars, heights, strict=True)]
 
 
 def is_low(bar: Bar, edges: Sequence[int]) -> bool:
