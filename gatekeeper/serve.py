@@ -23,8 +23,9 @@ from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.prices import load_catalogue
-from gatekeeper.proxy.door import Proxy
-from gatekeeper.proxy.exchange import HEAD_LIMIT
+from gatekeeper.proxy.asgi import Proxy
+from gatekeeper.proxy.call import HEAD_LIMIT
+from gatekeeper.proxy.services import Services
 from gatekeeper.proxy.spend import KeySpend
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
@@ -179,9 +180,9 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
-            proxy = Proxy(settings, upstream, registry, ledger, catalogue)
+            proxy = Proxy(Services(settings, upstream, registry, ledger, catalogue))
             nursery.start_soon(ledger.run)
-            nursery.start_soon(proxy.watch)
+            nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
             upstream.close_idle()
             nursery.cancel_scope.cancel()
@@ -217,7 +218,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
     finish. A second signal, or the drain's end, cuts them."""
     await anext(signals)
     log.info("stopping", open_calls=len(gateway.proxy.open_calls))
-    gateway.proxy.draining = True
+    gateway.proxy.services.draining = True
     gateway.ledger.stop_answering()
     with trio.move_on_after(gateway.settings.drain_timeout):
         await last_call(gateway, signals)

@@ -43,7 +43,7 @@ async def one_call(call_id: str) -> Response:
     where a price is unknown."""
     read_query()
     if running := gateway().ledger.live.in_flight.get(call_id):
-        return answer({**document(gateway().proxy.so_far(call_id) or running), "cost": None})
+        return answer({**document(gateway().proxy.peek(call_id) or running), "cost": None})
     found = await ask(lambda analytics: analytics.call(call_id))
     if found.value is None:
         held = f", or it is in the analytics file: {found.absence}" if found.absence else ""

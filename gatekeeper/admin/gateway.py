@@ -21,12 +21,20 @@ from gatekeeper.times import micros
 NAME = "gatekeeper"
 
 
-class Door(Protocol):
-    """What others need of the proxy: to pass a request through it, to look at it, and to end it."""
+class Shared(Protocol):
+    """What calls and the admin API share: the prices in force, whether a stop is under way, and who has come
+    with wrong keys."""
 
     catalogue: Catalogue
     draining: bool
     failures: Failures
+
+
+class ProxyApp(Protocol):
+    """What others need of the proxy: to pass a request through it, to look at it, and to end it."""
+
+    @property
+    def services(self) -> Shared: ...
 
     @property
     def open_calls(self) -> Sized: ...
@@ -36,7 +44,7 @@ class Door(Protocol):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
-    def so_far(self, call_id: str) -> Call | None: ...
+    def peek(self, call_id: str) -> Call | None: ...
 
     def cut_all(self) -> None: ...
 
@@ -48,12 +56,12 @@ class Gateway:
     settings: Settings
     registry: Registry
     ledger: Ledger
-    proxy: Door
+    proxy: ProxyApp
 
     @property
     def catalogue(self) -> Catalogue:
         """The prices in force."""
-        return self.proxy.catalogue
+        return self.proxy.services.catalogue
 
     @property
     def admin(self) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 from gatekeeper.gemini.actions import COSTLY_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
 from gatekeeper.gemini.spelling import VERSION, plain_path, shown
-from gatekeeper.proxy.downstream import Downstream
-from gatekeeper.proxy.endings import ClientGone
 from gatekeeper.proxy.headers import Headers, value_of
+from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
 
 HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 OPENAI = frozenset(path.partition("/")[0] for path in OPENAI_ONLY) | {"openai"}
@@ -49,15 +48,15 @@ def directions(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:
 
 async def direct(scope: Any, receive: Any, send: Any) -> None:
     """Answers a request that went past `/gemini/`. It is no call: it has no row and no id."""
-    downstream = Downstream(scope, receive, send)
+    stream = ClientStream(scope, receive, send)
     refusal = directions(scope["raw_path"], scope["scheme"], scope["headers"])
     body = error_body(refusal)
     try:
-        await downstream.discard_body()
-        await downstream.start(refusal.status, error_headers(refusal, body), body_follows=True)
-        await downstream.write(body)
-        await downstream.finish()
-    except ClientGone:
+        await stream.discard_body()
+        await stream.start(refusal.status, error_headers(refusal, body), body_follows=True)
+        await stream.write(body)
+        await stream.finish()
+    except ClientDisconnected:
         pass
 
 

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.reading import UpstreamError
-from gatekeeper.proxy.endings import Broken, unreadable
 from gatekeeper.proxy.headers import Headers, value_of
 from gatekeeper.proxy.masking import Mask, MaskedStream
+from gatekeeper.proxy.outcomes import UpstreamBroken, unreadable
 
 HELD = 64 * 1024
 """Bytes, unzipped or as they came, that are read before anything is passed on. What is beyond is masked as it
@@ -48,11 +48,11 @@ class ErrorAnswer:
         self._masked = MaskedStream(mask)
         self._ready: deque[bytes] = deque()
         self._over = False
-        self._broken: Broken | None = None
+        self._broken: UpstreamBroken | None = None
         self.names_key = False
 
     async def hold(self) -> None:
-        """Reads the whole body, or as much of it as is held. Raises Broken where it cannot be understood."""
+        """Reads the whole body, or as much of it as is held. Raises UpstreamBroken if nobody can read it."""
         plain = bytearray()
         came = 0
         while not self._over and len(plain) < HELD and came < HELD:
@@ -98,7 +98,7 @@ class ErrorAnswer:
         return self._ready.popleft() if self._ready else None
 
     async def next(self) -> bytes | None:
-        """The next piece of the body, None at its end. Raises Broken."""
+        """The next piece of the body, None at its end. Raises UpstreamBroken."""
         while not self._ready:
             if self._broken is not None:
                 raise self._broken
@@ -109,12 +109,12 @@ class ErrorAnswer:
         return self._ready.popleft()
 
     async def _piece(self) -> bytes:
-        """What came, unzipped; nothing at the end, and then it is over. Only a `Broken` that says why nobody
-        can read it is raised at once: what came before the connection broke is still passed on."""
+        """What came, unzipped; nothing at the end, and then it is over. Only an `UpstreamBroken` that says
+        why nobody can read it is raised at once: what came before the connection broke is still passed on."""
         while (piece := next(self._pieces, None)) is None:
             try:
                 chunk = await self._next_chunk()
-            except Broken as broken:
+            except UpstreamBroken as broken:
                 self._broken, chunk = broken, None
             if chunk is None:
                 self._over = True

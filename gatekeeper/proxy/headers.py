@@ -45,12 +45,12 @@ TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-
 
 
 def upstream_headers(
-    headers: Headers, host: bytes, google_key: str, *, chunked: bool, trail: bytes | None = None
+    headers: Headers, host: bytes, google_key: str, *, chunked: bool, call_ids: bytes | None = None
 ) -> Headers:
     """What goes up: `host` first, then the client's own fields in their order, then the Google key.
 
     The client's `accept-encoding` is narrowed to gzip or identity, so that the meter can read the answer.
-    `trail`: the ids of the call here and at gateways before, for an upstream that may be a gateway.
+    `call_ids`: the ids of the call here and at gateways before, for an upstream that may be a gateway.
     `chunked`: the body's length is not known and it is framed anew; otherwise a `content-length` stands.
     """
     named = _connection_options(headers)
@@ -67,8 +67,8 @@ def upstream_headers(
     codings = b",".join(value for name, value in headers if name == b"accept-encoding")
     kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
     kept.append((b"x-goog-api-key", google_key.encode("latin-1")))
-    if trail is not None:
-        kept.append((CALL_ID, trail))
+    if call_ids is not None:
+        kept.append((CALL_ID, call_ids))
     if chunked:
         kept.append((b"transfer-encoding", b"chunked"))
     return kept

@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
-from gatekeeper.ledger.entry import Outcome
-from gatekeeper.proxy.downstream import Receive, Scope, Send
-from gatekeeper.proxy.endings import Refused
-from gatekeeper.proxy.exchange import Exchange
-
-if TYPE_CHECKING:
-    from gatekeeper.proxy.door import Proxy
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.server.http1 import Receive, Scope, Send
 
 REFUSAL = Refusal(Reason.NOT_FOUND, "Live sessions over WebSocket are not relayed by this gateway.")
 
 
-async def refuse_live(proxy: Proxy, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers the handshake with Google's error shape where the server can, else by closing it. The row says
-    whose it was, as any call's."""
-    exchange = Exchange(proxy, {**scope, "method": "GET"}, receive, send)
-    call, refusal = exchange.call, REFUSAL
-    try:
-        exchange.understand()
-        exchange.identify()
-    except Refused as refused:
-        refusal = refused.refusal or REFUSAL
-    call.stream, call.status, call.outcome, call.cost_pico = True, refusal.status, Outcome.REFUSED, 0
-    call.reason, call.error_message = refusal.reason.value, refusal.message
-    try:
-        await receive()
-        await _answer(scope, send, call.id, refusal)
-    finally:
-        call.duration_ms = exchange.elapsed_ms()
-        proxy.ledger.end(call)
+class LiveCarrier:
+    """A carrier that objects to every call."""
 
+    streams = True
+    received = sent = 0
+    blocked = started = False
 
-async def _answer(scope: Scope, send: Send, call_id: str, refusal: Refusal) -> None:
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
-        return
-    body = error_body(refusal)
-    headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", call_id.encode())]
-    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._extensions = scope.get("extensions", {})
+        self._receive = receive
+        self._send = send
+
+    def objection(self, call: ProxyCall) -> Refusal | None:  # noqa: ARG002  whatever it is
+        return REFUSAL
+
+    def request_length(self) -> int | None:
+        return None
+
+    async def relay(self, call: ProxyCall) -> None:
+        raise NotImplementedError
+
+    async def refuse(self, refusal: Refusal, call_id: str) -> None:
+        """With Google's error shape where the server can, else by closing the handshake."""
+        await self._receive()
+        if "websocket.http.response" not in self._extensions:
+            await self._send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
+            return
+        body = error_body(refusal)
+        headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", call_id.encode())]
+        status = refusal.status
+        await self._send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+    async def final_error(self, refusal: Refusal, call: ProxyCall) -> None: ...
+
+    def break_off(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def has_gone(self) -> bool:
+        return False

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.spelling import plain_path
-from gatekeeper.proxy.credentials import parameters
+from gatekeeper.proxy.authenticate import parameters
 from gatekeeper.proxy.headers import Headers
 
 PROTOCOL, COMMAND = b"x-goog-upload-protocol", b"x-goog-upload-command"

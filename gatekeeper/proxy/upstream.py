@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from gatekeeper.proxy.connection import Connection
+from gatekeeper.proxy.upstream_connection import Connection
 from gatekeeper.trust import tls_context
 
 

@@ -37,7 +37,7 @@ ENDED = getattr(select, "POLLRDHUP", select.POLLIN)
 LINGER = 2.0  # seconds that a client gets to read the answer to what it has not sent whole
 
 
-class Peer(TCPServer):
+class ClientConnection(TCPServer):
     """A connection that ends with its client, and writes at once what can be written without waiting: a lock,
     a cancel scope and two checkpoints for each write cost more than the write."""
 
@@ -81,7 +81,7 @@ class Peer(TCPServer):
             self.config,
             self.context,
             tasks,
-            ConnectionState({"peer": self}),
+            ConnectionState({"connection": self}),
             False,
             client,
             server,

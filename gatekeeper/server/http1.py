@@ -40,6 +40,7 @@ from gatekeeper.server.grammar import (
 )
 
 Message = dict[str, Any]
+Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 

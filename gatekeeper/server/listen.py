@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from gatekeeper.logs import Seldom
-from gatekeeper.server.connection import Peer
+from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.http1 import Direct
 
 FULL = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
@@ -51,7 +51,7 @@ class Listener:
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection. What it raises ends it, and only it; a cancellation, or an interrupt, passes."""
         try:
-            await Peer(self.app, self.config, self.context, stream, self.directly).run()
+            await ClientConnection(self.app, self.config, self.context, stream, self.directly).run()
         except* Exception as faults:  # noqa: BLE001  whatever it is, the other connections go on
             self.failed.note_each(faults)
         finally:

@@ -26,7 +26,8 @@ from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.logs import ServerLog
 from gatekeeper.prices import load_catalogue
-from gatekeeper.proxy.door import Proxy
+from gatekeeper.proxy.asgi import Proxy
+from gatekeeper.proxy.services import Services
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.settings import load
 
@@ -106,7 +107,8 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     registry = Registry(store)
     await registry.load()
     ledger = Ledger(data, settings.timezone)
-    proxy = Proxy(settings, Upstream(UPSTREAM, connect_timeout=1), registry, ledger, load_catalogue())
+    upstream = Upstream(UPSTREAM, connect_timeout=1)
+    proxy = Proxy(Services(settings, upstream, registry, ledger, load_catalogue()))
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()
     config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], ServerLog, 10.0

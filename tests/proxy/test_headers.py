@@ -132,7 +132,7 @@ def test_fields_that_connection_names_stay(connection: list[bytes], left: list[b
 
 def test_an_upstream_that_may_be_a_gateway_is_told_where_the_call_has_been() -> None:
     sent = upstream_headers(
-        [(b"x-gatekeeper-call-id", b"before")], b"other", "k", chunked=False, trail=b"before, here"
+        [(b"x-gatekeeper-call-id", b"before")], b"other", "k", chunked=False, call_ids=b"before, here"
     )
     assert [field for field in sent if field[0] == b"x-gatekeeper-call-id"] == [
         (b"x-gatekeeper-call-id", b"before, here")

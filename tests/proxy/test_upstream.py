@@ -13,8 +13,8 @@ from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
-from gatekeeper.proxy.connection import Connection, Died
 from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.proxy.upstream_connection import Connection, ConnectionLost
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 ASK = ("POST", b"/", [(b"host", b"x"), (b"content-length", b"5000")], b"q" * 5000)
@@ -55,12 +55,12 @@ async def readable(connection: Connection) -> None:
             await trio.sleep(0.001)
 
 
-async def ask(connection: Connection) -> Died:
+async def ask(connection: Connection) -> ConnectionLost:
     async def call() -> None:
         await connection.send_whole(*ASK)
         await connection.head()
 
-    with pytest.raises(Died) as death:
+    with pytest.raises(ConnectionLost) as death:
         await call()
     return death.value
 
@@ -137,7 +137,7 @@ async def test_a_request_that_never_arrived_is_sent_again(gateway: Running, goog
     google.script = answer
     upstream = NoticesLate(google.url, connect_timeout=5)
     upstream.before_use = lambda: streams[0].aclose()
-    gateway.gateway.proxy.upstream = upstream
+    gateway.gateway.proxy.services.upstream = upstream
     for _ in range(2):
         assert (await exchange(gateway.url, GENERATE, body=b"{}")).status == 200
     assert [asked.connection for asked in google.asked] == [1, 2], "each request arrived once"

@@ -126,7 +126,7 @@ async def test_a_gateways_calls_take_this_way(tmp_path: Path) -> None:
 
         async def look(reply: Reply) -> None:
             (call,) = gateway.gateway.proxy.open_calls
-            peer = call.downstream._peer
+            peer = call.carrier.stream._connection
             ways.append((peer.http.direct, peer.http.stream) if peer else (False, None))
             await answer_ok(reply)
 

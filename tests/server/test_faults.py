@@ -16,9 +16,8 @@ from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
 from gatekeeper.logs import Seldom, ServerLog
-from gatekeeper.proxy.downstream import Receive, Send
 from gatekeeper.server import connection
-from gatekeeper.server.http1 import Direct, Http1
+from gatekeeper.server.http1 import Direct, Http1, Receive, Send
 from gatekeeper.server.listen import listen
 
 STREAMS = 300

@@ -12,10 +12,9 @@ import trio
 from hypercorn.config import Config
 from rig.wire import connect, head
 
-from gatekeeper.proxy.downstream import Receive, Send
 from gatekeeper.server import connection
-from gatekeeper.server.connection import Peer
-from gatekeeper.server.http1 import Direct
+from gatekeeper.server.connection import ClientConnection
+from gatekeeper.server.http1 import Direct, Receive, Send
 from gatekeeper.server.listen import listen
 
 PIECES = 15  # more than an application's inbox holds
@@ -28,10 +27,10 @@ class Deaf:
     """An application that reads nothing, and keeps the connection that its request came by."""
 
     def __init__(self) -> None:
-        self.peer: Peer | None = None
+        self.peer: ClientConnection | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        self.peer = scope["state"]["peer"]
+        self.peer = scope["state"]["connection"]
         await trio.sleep_forever()
 
 

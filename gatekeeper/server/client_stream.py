@@ -15,34 +15,40 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 import h11
 import trio
 
-from gatekeeper.proxy.endings import ClientGone, Refused, refused
-from gatekeeper.proxy.headers import Headers
-from gatekeeper.server.connection import Peer
+from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.grammar import Malformed
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from gatekeeper.server.http1 import Message, Receive, Scope, Send
 
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_SECONDS = 2.5
 AT_ONCE = struct.pack("ii", 1, 0)  # a linger of 0 seconds: closing throws away what is not sent, and resets
 
 
-class Downstream:
+class ClientDisconnected(Exception):
+    """The client has gone, or its connection is broken."""
+
+
+class MalformedBody(Exception):
+    """The request's body is no proper HTTP."""
+
+    def __init__(self, malformed: Malformed) -> None:
+        super().__init__(malformed.message)
+        self.malformed = malformed
+
+
+class ClientStream:
     """One request's client. `received` and `sent` count the bytes of the two bodies."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._peer: Peer | None = scope.get("state", {}).get("peer")
-        self._wire: Peer | None = None  # where head and body go beneath ASGI
+        self._connection: ClientConnection | None = scope.get("state", {}).get("connection")
+        self._wire: ClientConnection | None = None  # where head and body go beneath ASGI
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
         self.length_is_open = b"transfer-encoding" in names
@@ -57,14 +63,14 @@ class Downstream:
         self.sent = 0
 
     async def chunk(self) -> bytes:
-        """The next piece of the request's body; empty only at its end. Raises ClientGone, and Refused for a
-        body that is malformed."""
+        """The next piece of the request's body; empty only at its end. Raises ClientDisconnected,
+        and MalformedBody."""
         while not self.body_ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self.body_ended = True
                 malformed: Malformed | None = message.get("malformed")
-                raise refused(malformed) if malformed else ClientGone
+                raise MalformedBody(malformed) if malformed else ClientDisconnected
             self.body_ended = not message.get("more_body", False)
             if body := message.get("body", b""):
                 self.received += len(body)
@@ -72,7 +78,7 @@ class Downstream:
         return b""
 
     async def body(self) -> bytes:
-        """The rest of the request's body, for one that is known to be small. Raises ClientGone."""
+        """The rest of the request's body, for one that is known to be small. Raises ClientDisconnected."""
         parts: list[bytes] = []
         while part := await self.chunk():
             parts.append(part)
@@ -83,18 +89,20 @@ class Downstream:
         that is still sending resets the connection, and the client never reads the answer."""
         if self.body_ended:
             return
-        with trio.move_on_after(DISCARD_SECONDS), contextlib.suppress(Refused):
+        with trio.move_on_after(DISCARD_SECONDS), contextlib.suppress(MalformedBody):
             end = self.received + DISCARD_BYTES
             while self.received < end and await self.chunk():
                 pass
 
-    async def start(self, status: int, headers: Headers, *, body_follows: bool = False) -> None:
+    async def start(
+        self, status: int, headers: list[tuple[bytes, bytes]], *, body_follows: bool = False
+    ) -> None:
         """The answer's head. Where `body_follows` at once both go out in one write: one for the head alone
         costs as much as a tenth of the call."""
         self._bodyless = self._bodyless or status in (204, 304)
         length = next((value for name, value in headers if name == b"content-length"), None)
         self._remaining = int(length) if length is not None and length.isdigit() else None
-        self._wire = None if self._bodyless else self._peer
+        self._wire = None if self._bodyless else self._connection
         self.started = True
         if self._wire is None:
             await self._hand_over({"type": "http.response.start", "status": status, "headers": headers})
@@ -102,20 +110,20 @@ class Downstream:
         try:
             self._head = self._wire.http.begin_answer(status, headers)
         except h11.LocalProtocolError:
-            raise ClientGone from None
+            raise ClientDisconnected from None
         if not body_follows and (rest := self._written_at_once(self._wire, b"")):
             await self._write_slowly(self._wire, rest)
 
-    async def _hand_over(self, message: dict[str, Any]) -> None:
+    async def _hand_over(self, message: Message) -> None:
         """Sends by the plain way."""
         if self.blocked:
-            raise ClientGone
+            raise ClientDisconnected
         self.blocked = True
         await self._send(message)
         self.blocked = False
 
     async def write(self, chunk: bytes) -> None:
-        """A piece of the answer's body, sent on at once. Raises ClientGone."""
+        """A piece of the answer's body, sent on at once. Raises ClientDisconnected."""
         self.sent += len(chunk)
         if self._remaining is not None:
             self._remaining -= len(chunk)
@@ -125,17 +133,17 @@ class Downstream:
         self._finished = self._remaining == 0
         await self._hand_over({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
 
-    async def _write_through(self, wire: Peer, event: h11.Data | h11.EndOfMessage) -> None:
+    async def _write_through(self, wire: ClientConnection, event: h11.Data | h11.EndOfMessage) -> None:
         if self.blocked:
-            raise ClientGone  # what was cut half-way is not gone on with by something else
+            raise ClientDisconnected  # what was cut half-way is not gone on with by something else
         try:
             framed = wire.http.connection.send(event)
         except h11.LocalProtocolError:
-            raise ClientGone from None
+            raise ClientDisconnected from None
         if rest := self._written_at_once(wire, framed or b""):
             await self._write_slowly(wire, rest)
 
-    def _written_at_once(self, wire: Peer, framed: bytes) -> memoryview | None:
+    def _written_at_once(self, wire: ClientConnection, framed: bytes) -> memoryview | None:
         """What the client does not take at once of it, behind the head where that has waited."""
         if self._head:
             framed, self._head = self._head + framed, b""
@@ -146,21 +154,21 @@ class Downstream:
         except BlockingIOError:
             written = 0
         except OSError:
-            raise ClientGone from None
+            raise ClientDisconnected from None
         return memoryview(framed)[written:] if written < len(framed) else None
 
-    async def _write_slowly(self, wire: Peer, rest: memoryview) -> None:
+    async def _write_slowly(self, wire: ClientConnection, rest: memoryview) -> None:
         self.blocked = True
         try:
             await wire.stream.send_all(rest)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            raise ClientGone from None
+            raise ClientDisconnected from None
         self.blocked = False
 
     async def finish(self) -> None:
         """The answer's proper end, where its last piece has not been it already, and what is left of the
         request: in this order, for a client may wait for the one before it goes on with the other. Without
-        the shortcut the end closes the connection, and so comes last. Raises ClientGone."""
+        the shortcut the end closes the connection, and so comes last. Raises ClientDisconnected."""
         if self._wire is not None:
             await self._write_through(self._wire, h11.EndOfMessage())
         await self.discard_body()
@@ -177,7 +185,7 @@ class Downstream:
             self._wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self._wire.socket.close()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """At the call's end: makes room in the queue of a request that is not read any more. The server waits
         for room with what it has read, and would wait with the connection's end too, for ever."""
         queue = getattr(self._receive, "__self__", None)
@@ -189,4 +197,4 @@ class Downstream:
 
     def has_gone(self) -> bool:
         """Whether the client has hung up; one that has only ended its own side has not, and is answered."""
-        return self._peer is not None and self._peer.has_gone()
+        return self._connection is not None and self._connection.has_gone()

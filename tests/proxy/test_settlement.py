@@ -14,8 +14,16 @@ from gatekeeper.gemini.reading import Reading, UpstreamError
 from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.prices import load_catalogue
-from gatekeeper.proxy.account import SO_FAR, account, charge_in_advance
-from gatekeeper.proxy.endings import Broken, ClientGone, Cut, Ending, Refused, Unreachable, key_invalid
+from gatekeeper.proxy.outcomes import (
+    CallFailed,
+    ClientGone,
+    Cut,
+    Refused,
+    UpstreamBroken,
+    UpstreamUnreachable,
+    google_key_refused,
+)
+from gatekeeper.proxy.settlement import SO_FAR, account, charge_in_advance
 
 DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
 FLASH, ITS_VERSION = "gemini-2.5-flash", "gemini-2.5-flash"
@@ -39,7 +47,7 @@ def settled(
     *,
     charge: Charge = Charge.METERED,
     status: int | None = 200,
-    ending: Ending | None = None,
+    ending: CallFailed | None = None,
     read: Reading | None = None,
     tier: bytes | None = None,
     model: str | None = FLASH,
@@ -73,13 +81,20 @@ ENDINGS = {
     "and gives no reason": (None, 400, reading(error=BAD), "upstream_error", None, 0),
     "and nothing at all": (None, 500, NOTHING, "upstream_error", None, 0),
     "an error that claims usage": (None, 503, reading(USAGE), "upstream_error", None, 0),
-    "our key": (key_invalid("#1"), 502, reading(error=BAD), "upstream_error", Reason.UPSTREAM_KEY_INVALID, 0),
+    "our key": (
+        google_key_refused("#1"),
+        502,
+        reading(error=BAD),
+        "upstream_error",
+        Reason.UPSTREAM_KEY_INVALID,
+        0,
+    ),
     "refused": (Refused(NO), 429, NOTHING, "refused", NO.reason, 0),
     "refused, and nobody heard it": (Refused(NO), None, NOTHING, "refused", NO.reason, 0),
-    "unreachable": (Unreachable(DOWN), 502, NOTHING, "upstream_unreachable", DOWN.reason, 0),
-    "broken before any usage": (Broken(), 200, NOTHING, "upstream_broken", None, None),
-    "broken after some": (Broken(), 200, reading(USAGE), "upstream_broken", None, COST),
-    "broken after an error": (Broken(), 200, reading(error=ERROR), "upstream_broken", None, None),
+    "unreachable": (UpstreamUnreachable(DOWN), 502, NOTHING, "upstream_unreachable", DOWN.reason, 0),
+    "broken before any usage": (UpstreamBroken(), 200, NOTHING, "upstream_broken", None, None),
+    "broken after some": (UpstreamBroken(), 200, reading(USAGE), "upstream_broken", None, COST),
+    "broken after an error": (UpstreamBroken(), 200, reading(error=ERROR), "upstream_broken", None, None),
     "client gone mid-way": (ClientGone(), 200, reading(USAGE), "client_disconnected", None, COST),
     "client gone early": (ClientGone(), None, NOTHING, "client_disconnected", None, None),
     "cut mid-way": (Cut(DRAINING), 200, reading(USAGE), "cut", DRAINING.reason, COST),
@@ -92,7 +107,7 @@ ENDINGS = {
 )
 def test_how_it_ended(
     catalogue: Catalogue,
-    ending: Ending | None,
+    ending: CallFailed | None,
     status: int | None,
     read: Reading,
     outcome: str,
@@ -190,7 +205,7 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize("case", ENDINGS.values(), ids=ENDINGS.keys())
 def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
-    catalogue: Catalogue, case: tuple[Ending | None, int | None, Reading, str, str | None, int | None]
+    catalogue: Catalogue, case: tuple[CallFailed | None, int | None, Reading, str, str | None, int | None]
 ) -> None:
     ending, status, read, *_, cost = case
     call = settled(catalogue, ending=ending, status=status, read=read, budgeted=True)
@@ -199,7 +214,7 @@ def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
     assert (call.usage_note or "").startswith("estimated for the budget: " if cost is None else "")
     plain = settled(catalogue, ending=ending, status=status, read=read)
     assert (plain.cost_pico, plain.charged_pico) == (cost, None)
-    ended_early = isinstance(ending, Broken | ClientGone | Cut) and cost
+    ended_early = isinstance(ending, UpstreamBroken | ClientGone | Cut) and cost
     assert plain.usage_note == (SO_FAR if ended_early else None)
 
 

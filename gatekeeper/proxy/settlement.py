@@ -19,8 +19,7 @@ from gatekeeper.gemini.price import Catalogue, quote
 from gatekeeper.gemini.route import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
-from gatekeeper.proxy.endings import Ending
-from gatekeeper.proxy.failure import error_message
+from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import day_of, moment_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ SO_FAR = "the answer ended early: these are the last tokens that it reported"
 def account(
     call: Call,
     route: Route,
-    ending: Ending | None,
+    failure: CallFailed | None,
     reading: Reading,
     tier: bytes | None,
     catalogue: Catalogue,
@@ -46,8 +45,8 @@ def account(
     """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read;
     `secrets` must not get into the row, whoever has written them. `budgeted`: whether the call went to Google
     for a key that has a budget; `coded`: whether its request was zipped."""
-    _outcome(call, ending, reading)
-    call.error_message = error_message(ending, reading.error, secrets)
+    _outcome(call, failure, reading)
+    call.error_message = error_message(failure, reading.error, secrets)
     usage = take_reading(call, reading)
     call.service_tier = (usage.service_tier if usage else None) or (
         tier.decode("latin-1").lower() if tier else None
@@ -55,7 +54,7 @@ def account(
     _cost(call, route, usage, reading, catalogue)
     call.charged_pico = None  # what was charged in advance
     call.usage_note = SO_FAR if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
-    if budgeted and route.billable and (call.cost_pico is None or _was_given_up(call, ending)):
+    if budgeted and route.billable and (call.cost_pico is None or _was_given_up(call, failure)):
         _charge(call, usage, reading.charges, None if coded else call.request_bytes, catalogue)
 
 
@@ -100,21 +99,21 @@ def _charge(
     )
 
 
-def _was_given_up(call: Call, ending: Ending | None) -> bool:
+def _was_given_up(call: Call, failure: CallFailed | None) -> bool:
     """Whether the client got an error of the gateway's in place of an answer that Google may have made."""
     return (
-        ending is not None
-        and ending.may_have_run
-        and ending.refusal is not None
-        and call.status == ending.refusal.status
+        failure is not None
+        and failure.may_have_run
+        and failure.refusal is not None
+        and call.status == failure.refusal.status
     )
 
 
-def _outcome(call: Call, ending: Ending | None, reading: Reading) -> None:
+def _outcome(call: Call, failure: CallFailed | None, reading: Reading) -> None:
     error = reading.error
-    if ending is not None:
-        call.outcome = ending.outcome
-        call.reason = ending.refusal.reason.value if ending.refusal else None
+    if failure is not None:
+        call.outcome = failure.outcome
+        call.reason = failure.refusal.reason.value if failure.refusal else None
     elif error is not None or (call.status or 0) >= 400:
         call.outcome = Outcome.UPSTREAM_ERROR
         call.reason = error.reason if error else None

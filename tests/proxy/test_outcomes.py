@@ -206,7 +206,7 @@ async def test_a_client_that_goes_cancels_the_call(gateway: Running, google: Sta
             await trio.sleep(0.01)
     row = await gateway.row()
     assert row["outcome"] == "client_disconnected"
-    assert gateway.gateway.proxy.upstream.open == 0
+    assert gateway.gateway.proxy.services.upstream.open == 0
 
 
 async def test_a_client_that_goes_while_it_sends(gateway: Running, google: StandIn) -> None:
@@ -357,7 +357,7 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones(gateway: Running, 
         with trio.fail_after(2):
             while not gateway.gateway.proxy.open_calls:
                 await trio.sleep(0.01)
-        gateway.gateway.proxy.draining = True
+        gateway.gateway.proxy.services.draining = True
         refused = await exchange(gateway.url, GENERATE, body=b"{}")
         assert (refused.status, reason_of(refused.body)) == (503, "GATEKEEPER_DRAINING")
         assert refused.headers["retry-after"] == "5"
@@ -413,7 +413,7 @@ async def cut_after(gateway: Running, line: str, sent: int, version: str = "1.1"
         opening = head(line, ["Content-Length: 2"]).replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         await client.send_all(opening + b"{}")
         with trio.fail_after(2):
-            while not any(e.downstream.sent >= sent for e in gateway.gateway.proxy.open_calls):
+            while not any(e.carrier.sent >= sent for e in gateway.gateway.proxy.open_calls):
                 await trio.sleep(0.01)
         gateway.gateway.proxy.cut_all()
         received = b""
@@ -498,7 +498,7 @@ async def test_nothing_is_framed_into_a_chunk_that_was_cut(gateway: Running, goo
         with trio.fail_after(5):
             while len(looks) < 10 or looks[-10] != looks[-1]:
                 await trio.sleep(0.01)
-                looks += [e.downstream.sent for e in gateway.gateway.proxy.open_calls if e.downstream.blocked]
+                looks += [e.carrier.sent for e in gateway.gateway.proxy.open_calls if e.carrier.blocked]
         gateway.gateway.proxy.cut_all()
         answer = await read(client)
     assert not answer.whole
@@ -512,7 +512,7 @@ async def test_a_drain_that_takes_too_long_cuts_with_an_event(gateway: Running, 
     async with await connect(gateway.url) as client:
         await client.send_all(head(STREAM, ["Content-Length: 2"]) + b"{}")
         with trio.fail_after(2):
-            while not any(e.downstream.sent for e in gateway.gateway.proxy.open_calls):
+            while not any(e.carrier.sent for e in gateway.gateway.proxy.open_calls):
                 await trio.sleep(0.01)
         gateway.gateway.proxy.cut_all()
         answer = await read(client)

@@ -1,4 +1,4 @@
-"""The client's credential: where it may stand, and what of the query goes on without it.
+"""The client's credential: where it may stand, what of the query goes on without it, and whose it is.
 
 Three spellings, in this order of precedence: `x-goog-api-key: K`, `?key=K`, `Authorization: Bearer K`.
 Google's front end decodes parameter names, so `%6Bey=K` is a credential too. Whatever could authenticate a
@@ -8,12 +8,18 @@ one credential goes upstream, the gateway's own.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.parameters import ALLOWED
 from gatekeeper.gemini.spelling import letters
+from gatekeeper.keys.record import KeyState
+from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.proxy.outcomes import Refused
 
 CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
 # What is left of their names, and of ones taken for them, in any spelling: `Key`, `%256bey`, `api_key`.
@@ -66,3 +72,63 @@ def _split(query: bytes) -> tuple[str | None, bytes]:
         elif parameter == "key":
             secret = secret or unquote_plus(value) or None
     return secret, b"&".join(kept)
+
+
+class Identity(NamedTuple):
+    """Whose call it is, as the ledger's columns say it; `state` for a virtual key."""
+
+    key_id: str
+    alias: str | None
+    state: KeyState | None
+
+
+MASTER = Identity("master", None, None)
+OPEN = Identity("open", None, None)
+
+
+class Authenticator:
+    """Who may call: who has the master key or a virtual key, and anyone where there is no master key."""
+
+    def __init__(self, registry: Registry, master_key: str | None) -> None:
+        self._registry = registry
+        self._master_digest = hash_secret(master_key) if master_key else None
+
+    def identify(self, secret: str | None) -> Identity:
+        """Raises Refused where nobody is found and a key is needed. In open mode any key will do, and none;
+        a virtual key counts as itself there too, so that its spend and limits can be tried out, and one that
+        was deleted or given another secret is as gone there as anywhere."""
+        digest = hash_secret(secret) if secret else ""
+        # Compared in constant time: how far a guess is right must not show in how long it takes.
+        if self._master_digest and hmac.compare_digest(digest, self._master_digest):
+            return MASTER
+        if state := self._registry.by_hash(digest):
+            return Identity(state.record.token_id, state.record.key_alias, state)
+        if self._registry.is_retired(digest):
+            raise Refused(_key_retired())
+        if self._master_digest is None:
+            return OPEN
+        raise Refused(_key_unknown() if secret else _key_missing())
+
+
+def _key_missing() -> Refusal:
+    return Refusal(
+        Reason.KEY_MISSING,
+        "No API key. Send a key of this gateway as the header x-goog-api-key, as ?key=… or as "
+        "Authorization: Bearer …",
+    )
+
+
+def _key_unknown() -> Refusal:
+    return Refusal(
+        Reason.KEY_UNKNOWN,
+        "This gateway does not know this API key. Keys are made with `gatekeeper keys create` or in the "
+        "terminal application; a Google key is not one of them.",
+    )
+
+
+def _key_retired() -> Refusal:
+    return Refusal(
+        Reason.KEY_UNKNOWN,
+        "This API key is no longer valid: it was deleted, or given a new secret. Ask the gateway's "
+        "administrator for the new one.",
+    )

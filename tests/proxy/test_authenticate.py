@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.proxy.credentials import CREDENTIAL_PARAMETERS, take
+from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, take
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -29,7 +29,7 @@ OVER = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
 FAULTS = (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError, ssl.SSLError)
 
 
-class Died(Exception):
+class ConnectionLost(Exception):
     """The connection ended before the answer did. `delivered` is False only where it is certain that none of
     the request has arrived."""
 
@@ -103,8 +103,8 @@ class Connection:
         except FAULTS as fault:
             raise self._death(f"it closed the connection ({type(fault).__name__})") from None
 
-    def _death(self, why: str) -> Died:
-        return Died(why, delivered=self._answered or not self._came_too_late())
+    def _death(self, why: str) -> ConnectionLost:
+        return ConnectionLost(why, delivered=self._answered or not self._came_too_late())
 
     def _came_too_late(self) -> bool:
         """Whether the other side had closed before any of this request reached it.
@@ -137,15 +137,15 @@ class Connection:
         return Head(status, headers)
 
     async def chunk(self) -> bytes | None:
-        """The next piece of the answer's body, as it arrived; None at its proper end. Raises Died also where
-        the body was longer or shorter than said."""
+        """The next piece of the answer's body, as it arrived; None at its proper end. Raises ConnectionLost
+        also where the body was longer or shorter than said."""
         event = await self._event()
         if isinstance(event, h11.Data):
             return self._piece(event)
         if self._http.trailing_data[0]:
-            raise Died("it sent more than it had said")
+            raise ConnectionLost("it sent more than it had said")
         if self._said is not None and self._said != self._got:
-            raise Died(f"it said {self._said} bytes and sent {self._got}")
+            raise ConnectionLost(f"it said {self._said} bytes and sent {self._got}")
         return None
 
     def at_hand(self) -> bytes | None:
@@ -162,7 +162,7 @@ class Connection:
         return bytes(data.data)
 
     async def _event(self) -> h11.Event | None:
-        """The next event, None at and after the end of the message or of the connection. Raises Died."""
+        """The next event, None at and after the end of message or connection. Raises ConnectionLost."""
         if self._http.their_state in OVER:
             return None
         try:

@@ -14,8 +14,15 @@ from rig.standin import Reply, Script, StandIn
 from rig.wire import exchange
 
 from gatekeeper.gemini.reading import TEXT_LIMIT, Tally, UpstreamError
-from gatekeeper.proxy.endings import Broken, ClientGone, Cut, Ending, key_invalid, unreachable
-from gatekeeper.proxy.failure import error_message
+from gatekeeper.proxy.outcomes import (
+    CallFailed,
+    ClientGone,
+    Cut,
+    UpstreamBroken,
+    error_message,
+    google_key_refused,
+    unreachable,
+)
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent"
 MASTER = "master-of-the-tests"
@@ -100,20 +107,20 @@ async def test_a_call_that_went_well_has_none(google: StandIn, tmp_path: Path) -
     [
         (None, None, None),
         (ClientGone(), None, None),
-        (Broken(), None, "The answer of the Gemini API ended early."),
+        (UpstreamBroken(), None, "The answer of the Gemini API ended early."),
         (Cut(), None, "The gateway ended the call."),
-        (Broken(), PLAIN, "The answer of the Gemini API ended early. Google said: It failed."),
+        (UpstreamBroken(), PLAIN, "The answer of the Gemini API ended early. Google said: It failed."),
         (unreachable("no route"), None, "The Gemini API could not be reached: no route. Try again later."),
     ],
 )
 def test_both_are_told_where_both_said_something(
-    ending: Ending | None, error: UpstreamError | None, message: str | None
+    ending: CallFailed | None, error: UpstreamError | None, message: str | None
 ) -> None:
     assert error_message(ending, error, ()) == message
 
 
 def test_a_refused_google_key_is_told_with_googles_own_words() -> None:
-    message = error_message(key_invalid("#2"), PLAIN, ()) or ""
+    message = error_message(google_key_refused("#2"), PLAIN, ()) or ""
     assert message.startswith("Google refused the gateway's own API key (#2).")
     assert message.endswith("Google said: It failed.")
 
