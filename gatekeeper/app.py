@@ -16,22 +16,30 @@ from quart_trio import QuartTrio
 
 from gatekeeper.admin import audit, calls, keys, litellm, models, spend, sql, status
 from gatekeeper.admin.access import check_access
-from gatekeeper.admin.connection import Connection
 from gatekeeper.admin.documents import LARGEST_BODY
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
 from gatekeeper.proxy.directions import belongs_to_gemini, direct
+from gatekeeper.server.grammar import Malformed
 from gatekeeper.server.http1 import Direct
+from gatekeeper.server.quart_connection import QuartConnection
 
 PROXIED = b"/gemini/"
 ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
 NOUNS = (status, keys, calls, spend, litellm, models, audit, sql)
 
 
+class AdminConnection(QuartConnection):
+    """A request to the admin API, whose words for a "no" are its own."""
+
+    async def refuse_malformed(self, malformed: Malformed, send: ASGISendCallable) -> None:
+        await refuse_malformed(malformed, send)
+
+
 class Gatekeeper(QuartTrio):
     """The whole gateway as one ASGI application."""
 
-    asgi_http_class = Connection
+    asgi_http_class = AdminConnection
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__("gatekeeper", static_folder=None, template_folder=None)

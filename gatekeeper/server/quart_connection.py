@@ -20,13 +20,16 @@ from quart.typing import ResponseTypes
 from quart.wrappers import Request
 from quart_trio.asgi import TrioASGIHTTPConnection
 
-from gatekeeper.admin.problems import refuse_malformed
 from gatekeeper.server.grammar import Malformed
 
 BODY_SECONDS = 5.0  # that an answer waits for the rest of its request
 
 
-class Connection(TrioASGIHTTPConnection):
+class QuartConnection(TrioASGIHTTPConnection):
+    async def refuse_malformed(self, malformed: Malformed, send: ASGISendCallable) -> None:
+        """Answers a request whose body is no proper HTTP."""
+        raise NotImplementedError
+
     def __init__(self, app: Quart, scope: HTTPScope) -> None:
         super().__init__(app, scope)
         self._request_ended = trio.Event()
@@ -36,7 +39,7 @@ class Connection(TrioASGIHTTPConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await super().__call__(receive, send)
         if self._malformed and not self._answer_begun:
-            await refuse_malformed(self._malformed, send)
+            await self.refuse_malformed(self._malformed, send)
 
     async def handle_messages(
         self, nursery: trio.Nursery, request: Request, receive: ASGIReceiveCallable
