@@ -1,9 +1,11 @@
-"""Addresses of this machine: listening on them, which are its own, and how a client on it names them."""
+"""Addresses of this machine: listening on them, which are its own, how a client on it names them, and which
+requests may come from a page of the web."""
 
 from __future__ import annotations
 
 import errno
 import socket
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,3 +109,54 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
     """Without the zone of a link-local address, and IPv4 inside IPv6 as what it is."""
     found = ip_address(address.partition("%")[0])
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def foreign(host: str, origin: str | None, site: str | None) -> str | None:
+    """Why a request with these headers (`site` is `Sec-Fetch-Site`) is not of this machine, for people; None
+    where it may be.
+
+    In open mode the gateway listens on loopback only, but the browser on this machine is there too, running
+    other people's pages. Three things tell them: a page that had its own name resolve to 127.0.0.1 (DNS
+    rebinding) sends that name as `Host`; a form or script of another page sends its `Origin`; and where a
+    browser sends none, it says `Sec-Fetch-Site: cross-site` (https://www.w3.org/TR/fetch-metadata/). Programs
+    send neither of the last two."""
+    if not _is_local_name(_hostname(f"//{host}")):
+        what = f"The Host {host[:200]!r} is neither an IP address nor localhost"
+        why = "a page on the web can make its own name point to this machine"
+    elif origin is not None and not is_loopback(_hostname(origin)):
+        what = f"The Origin {origin[:200]!r} is not of this machine"
+        why = "a page on the web can send requests here"
+    elif origin is None and site == "cross-site":
+        what = "This request was sent by a page of another site (Sec-Fetch-Site: cross-site)"
+        why = "a page on the web can send requests here"
+    else:
+        return None
+    remedy = "Use http://127.0.0.1 from this machine, or set GATEKEEPER_MASTER_KEY and send it"
+    return f"{what}. Without a master key that is refused: {why}. {remedy}"
+
+
+def _hostname(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_local_name(host: str) -> bool:
+    # Any address will do: a page cannot make a browser send one as the Host of its own name.
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True

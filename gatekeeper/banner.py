@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from gatekeeper.addresses import ANY, DEFAULT_URL, local_url
+from gatekeeper.logs import Outlet
 from gatekeeper.settings import Settings
-from gatekeeper.streams import Outlet
 from gatekeeper.values import GOOGLE
 
 TRY = """\

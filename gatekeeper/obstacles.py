@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from gatekeeper import addresses, kind, values
+from gatekeeper import addresses, data_dir, values
 from gatekeeper.settings import Settings
 
 
@@ -48,9 +48,9 @@ def own_upstream(settings: Settings) -> Obstacle | None:
 
 def other_kind(settings: Settings) -> Obstacle | None:
     """Spend of the sandbox among Google's, or the other way round. Raises OSError."""
-    here = kind.kind(settings)
-    for place, mark in kind.places(settings).items():
-        found = kind.kind_of(place, mark)
+    here = data_dir.kind(settings)
+    for place, mark in data_dir.places(settings).items():
+        found = data_dir.kind_of(place, mark)
         if found in (None, here):
             continue
         owner = "the sandbox, whose money is not real" if not settings.sandbox else "calls to Google"
@@ -66,5 +66,5 @@ def _other_place(settings: Settings, place: Path, mark: Path) -> str:
     else:
         remedy = "choose another --data, or say --sandbox"
     if settings.sandbox and not mark.exists():
-        remedy += f". If it is the sandbox's from before it had a mark, write {kind.SANDBOX} into {mark}"
+        remedy += f". If it is the sandbox's from before it had a mark, write {data_dir.SANDBOX} into {mark}"
     return remedy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 import sys
@@ -13,7 +12,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
-from gatekeeper import addresses, banner, descriptors, kind, locks, obstacles, permissions
+from gatekeeper import addresses, banner, data_dir, obstacles, runtime
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
@@ -21,7 +20,7 @@ from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.store import SqliteKeyStore, StoreError
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
-from gatekeeper.logs import ServerLog, configure_logs
+from gatekeeper.logs import Outlet, ServerLog, configure_logs
 from gatekeeper.prices import load_catalogue
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import HEAD_LIMIT
@@ -31,7 +30,6 @@ from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.server.listen import listen
 from gatekeeper.settings import Settings
-from gatekeeper.streams import Outlet
 
 log = structlog.get_logger()
 
@@ -57,12 +55,13 @@ def main(settings: Settings) -> int:
     where the data folder is in use, 1 for a fault of ours."""
     try:
         check(settings)
-        descriptors.raise_limit()
-        permissions.keep_private()
+        runtime.raise_descriptor_limit()
+        data_dir.keep_private()
         catalogue = prices()
         with listening_sockets(settings) as listeners, locked(settings):
             configure_logs()
-            permissions.tighten(settings.data, settings.keys_file)
+            for path, detail in data_dir.tighten(settings.data, settings.keys_file):
+                log.warning("file_open_to_others", path=str(path), detail=detail)
             trio.run(run, settings, catalogue, listeners)
     except CannotStart as reason:
         Outlet(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
@@ -112,8 +111,8 @@ def locked(settings: Settings) -> Generator[None]:
     with ExitStack() as held:
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            held.enter_context(locks.hold(data, settings.keys_file))
-        except locks.InUse as other:
+            held.enter_context(data_dir.hold(data, settings.keys_file))
+        except data_dir.InUse as other:
             choice = "--data" if other.path == data else "DATABASE_URL"
             what = f"data folder {data}" if other.path == data else f"keys in {other.path}"
             raise CannotStart(
@@ -132,7 +131,7 @@ def claim(settings: Settings) -> None:
     try:
         obstacle = obstacles.other_kind(settings)
         if not obstacle:
-            kind.leave_marks(settings)
+            data_dir.leave_marks(settings)
     except OSError as fault:
         raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None
     if obstacle:
@@ -147,20 +146,12 @@ async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.s
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
             banner.show(settings, listeners[0].getsockname())
-            spare_collections()
+            runtime.spare_collections()
             app, config = Gatekeeper(gateway), server_config()
             async with trio.open_nursery() as servers:
                 for listener in listeners:
                     servers.start_soon(listen, app, config, listener, stop, app.directly)
             nursery.cancel_scope.cancel()
-
-
-def spare_collections() -> None:
-    """Fewer looks of the garbage collector at what is no garbage: what start-up made lives as long as we do,
-    and a call's objects, some hundreds, mostly go by themselves. Measured: 8 to 10 % of a call's CPU."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
 
 
 @asynccontextmanager

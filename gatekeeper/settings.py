@@ -6,7 +6,6 @@ table `SETTINGS` is the one place: the command line, `gatekeeper config` and the
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from gatekeeper import values
+from gatekeeper.addresses import is_loopback
 
 DEFAULT_FILE = "gatekeeper.toml"
 
@@ -216,16 +216,6 @@ def _refused(setting: Setting, value: object, source: str, allowed: str) -> Sett
     """The value is shown unless it is a secret, or could be a URL with a password in it."""
     shown = "the value" if setting.secret or "@" in str(value) else repr(value)
     return SettingError(f"{setting.name}: {shown} (set by {source}) is not allowed; it takes {allowed}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_open_mode(settings: Settings) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper import values
-from gatekeeper.settings import SETTINGS, SettingError, Settings, is_loopback, load, masked
+from gatekeeper.addresses import is_loopback
+from gatekeeper.settings import SETTINGS, SettingError, Settings, load, masked
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 SECRET = "sk-do-not-show-this-one"

@@ -10,9 +10,9 @@ from http import HTTPStatus
 
 from quart import request
 
+from gatekeeper.addresses import foreign
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem
-from gatekeeper.browser import foreign
 from gatekeeper.keys.secrets import hash_secret, matches_master
 
 UNGUARDED = frozenset({"/", "/healthz", "/readyz"})

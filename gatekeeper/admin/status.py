@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from quart import Blueprint, Response, request
 
-from gatekeeper import descriptors
+from gatekeeper import runtime
 from gatekeeper.admin.documents import answer
 from gatekeeper.admin.gateway import NAME, gateway
 from gatekeeper.admin.problems import Problem
@@ -73,7 +73,7 @@ async def readyz() -> Response:
 def faults() -> Iterator[str]:
     if gateway().proxy.services.draining:
         yield "the gateway is stopping and takes no new calls"
-    if not descriptors.any_left():
+    if not runtime.has_descriptors():
         yield "the limit of open files is reached: no new connections are taken (raise ulimit -n)"
     if gateway().ledger.journal.fault:
         yield "the journal of calls cannot be written (is the disk full?)"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gatekeeper.cli.checks import Finding
+from gatekeeper.data_dir import LOCK_FILE as LOCK
+from gatekeeper.data_dir import is_held
 from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
-from gatekeeper.locks import NAME as LOCK
-from gatekeeper.locks import is_held
 from gatekeeper.obstacles import other_kind
 from gatekeeper.settings import Settings
 from tui import format  # noqa: A004 - the room's word for it

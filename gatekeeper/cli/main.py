@@ -21,7 +21,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from gatekeeper.cli.failure import INTERRUPTED, Failure, Status, harmless
 from gatekeeper.cli.help import examples
-from gatekeeper.streams import keep_standard_numbers
+from gatekeeper.runtime import keep_standard_numbers
 
 COMMANDS = {
     "serve": "Run the gateway.",

@@ -40,10 +40,10 @@ def command(host: str, port: int) -> None:
     # Here and not above: `--help` has no use for a server.
     import trio
 
-    from gatekeeper import descriptors
+    from gatekeeper import runtime
     from gatekeeper.sandbox.server import bound
 
-    descriptors.raise_limit()
+    runtime.raise_descriptor_limit()
 
     try:
         listeners = bound(host, port)
@@ -59,8 +59,8 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
     """Until the first SIGINT or SIGTERM: a stop is how this command ends, and no fault."""
     import trio
 
+    from gatekeeper.logs import Outlet
     from gatekeeper.sandbox.server import serve_on
-    from gatekeeper.streams import Outlet
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:

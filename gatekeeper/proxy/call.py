@@ -15,7 +15,7 @@ import structlog
 import trio
 import uuid_utils
 
-from gatekeeper.browser import foreign
+from gatekeeper.addresses import foreign
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.estimate import noted_in_advance

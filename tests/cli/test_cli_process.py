@@ -50,7 +50,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert found["HEAVY"] == []
     assert found["MODULES"] == [
         "gatekeeper.cli", "gatekeeper.cli.failure", "gatekeeper.cli.help", "gatekeeper.cli.main",
-        "gatekeeper.streams",
+        "gatekeeper.runtime",
     ]  # fmt: skip
 
 

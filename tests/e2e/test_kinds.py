@@ -9,7 +9,7 @@ from rig.process import command, free_port, rows_in_file, serving
 from rig.standin import StandIn
 from rig.wire import exchange
 
-from gatekeeper.kind import leave_marks
+from gatekeeper.data_dir import leave_marks
 from gatekeeper.obstacles import Obstacle, other_kind
 from gatekeeper.settings import Settings, load
 

