@@ -39,6 +39,7 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     missing = OSError(errno.EADDRNOTAVAIL, "No such address")
     try:
+        # IPv4 first: its address is the one that the start-up block shows.
         for family, address in sorted(places, key=lambda place: place[0] != socket.AF_INET):
             try:
                 sockets.append(_listening(family, address, backlog))
@@ -60,6 +61,7 @@ def _listening(family: int, address: tuple[Any, ...], backlog: int) -> socket.so
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
+            # For one IPv6 address its own traffic only, so that both families can be bound beside each other.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         listener.bind(address)
         listener.listen(backlog)
@@ -98,6 +100,7 @@ def is_own(address: str) -> bool:
         return True
     family = socket.AF_INET if to.version == 4 else socket.AF_INET6
     try:
+        # A datagram socket sends nothing by connecting; it only makes the system choose a way.
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, DISCARD))
             return _plain(str(probe.getsockname()[0])) == to

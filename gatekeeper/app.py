@@ -20,8 +20,8 @@ from gatekeeper.admin.documents import LARGEST_BODY
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
 from gatekeeper.proxy.directions import belongs_to_gemini, direct
+from gatekeeper.server.application import Direct
 from gatekeeper.server.grammar import Malformed
-from gatekeeper.server.http1 import Direct
 from gatekeeper.server.quart_connection import QuartConnection
 
 PROXIED = b"/gemini/"
@@ -46,6 +46,7 @@ class Gatekeeper(QuartTrio):
         self.gateway = gateway
         self.directly = Direct(PROXIED, gateway.proxy)
         self.extensions[NAME] = gateway
+        # Quart's own is 16 MiB; nothing that the admin API takes is near it.
         self.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
         self.url_map.merge_slashes = False  # a redirect is no answer that a script expects
         self.before_request(check_access)
@@ -55,9 +56,11 @@ class Gatekeeper(QuartTrio):
             self.register_blueprint(noun.blueprint)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        # Only a server that is not ours sends it; ours starts and stops everything in `serve`.
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
+        # Before any path is looked at, or `GET http://host/gemini/…` would be the admin API's.
         scope = in_origin_form(scope)
         if scope["raw_path"].startswith(PROXIED):
             await self.gateway.proxy(scope, receive, send)

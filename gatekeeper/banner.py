@@ -24,6 +24,7 @@ def version() -> str:
 def show(settings: Settings, address: tuple[Any, ...]) -> None:
     """Prints it to stdout. `address` is that of the listening socket."""
     host, port = str(address[0]), int(address[1])
+    # What clients can use: 0.0.0.0 can be listened on, not connected to everywhere.
     url = local_url(host, port)
     lines = [
         f"gatekeeper {version()}",

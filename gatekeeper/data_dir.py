@@ -53,6 +53,8 @@ def leave_marks(settings: Settings) -> None:
             with open(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
                 file.write(f"{kind(settings)}\n")
                 file.flush()
+                # On disk before the first row is: a loss of power must not leave the sandbox's money
+                # unmarked.
                 os.fsync(file.fileno())
 
 
@@ -107,6 +109,7 @@ def is_held(path: Path) -> bool:
 
 @contextmanager
 def _locked(path: Path, flags: int, whole: Path, kind: int = fcntl.LOCK_EX) -> Generator[None]:
+    # A process that we start must not hold the lock on after us.
     file = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -127,6 +130,7 @@ def tighten(data: Path, store: Path) -> Iterator[tuple[Path, str]]:
     """Takes what others may do away from the data folder, from what is ours in it, and from the store of keys
     where that is elsewhere. What belongs to somebody else is left as it is: its path, and why, come
     out."""
+    # By name and not by what is in the folder: other people's files are not ours to close.
     for path in {data, *_ours(data, store)}:
         mode = path.lstat().st_mode
         # A folder that is everybody's by its nature (/tmp) stays that.

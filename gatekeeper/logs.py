@@ -36,6 +36,7 @@ class Outlet:
 
     def write(self, text: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
+        # A line that was cut is ended, so that the next one can be read by machines.
         if self._torn:
             data = b"\n" + data
         written = self._write(data)
@@ -48,6 +49,7 @@ class Outlet:
         """How much of it was taken."""
         written = 0
         try:
+            # Asked before each piece: a pipe that nobody reads would hold up the whole event loop.
             while written < len(data) and self._poll.poll(0):
                 written += os.write(self._number, data[written : written + PIECE])
         except OSError:

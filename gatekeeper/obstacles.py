@@ -33,6 +33,7 @@ def no_key(settings: Settings) -> Obstacle | None:
 def own_upstream(settings: Settings) -> Obstacle | None:
     """A call to itself would be relayed to itself, until there are no descriptors left. Any address of this
     machine counts: the one listened on may have several names."""
+    # Whatever name the URL has: a name in /etc/hosts, another interface, 0.0.0.0.
     if settings.sandbox or not addresses.leads_here(settings.upstream, settings.port):
         return None
     source = settings.sources["upstream"]
@@ -65,6 +66,7 @@ def _other_place(settings: Settings, place: Path, mark: Path) -> str:
         remedy = f"leave --data out, the sandbox has {values.SANDBOX_FOLDER}; or choose another"
     else:
         remedy = "choose another --data, or say --sandbox"
+    # From before there were marks, such a folder counts as Google's, and only its owner knows better.
     if settings.sandbox and not mark.exists():
         remedy += f". If it is the sandbox's from before it had a mark, write {data_dir.SANDBOX} into {mark}"
     return remedy

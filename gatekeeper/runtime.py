@@ -29,6 +29,7 @@ def has_descriptors() -> bool:
 def keep_standard_numbers() -> None:
     """Gives the numbers of standard streams that were closed at the start to nothing: else the next file that
     is opened gets one, a database perhaps, and every message is written into that."""
+    # The system gives the lowest number that is free, so this fills 0 to 2 and stops behind them.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -41,5 +42,6 @@ def spare_collections() -> None:
     """Fewer looks of the garbage collector at what is no garbage: what start-up made lives as long as we do,
     and a call's objects, some hundreds, mostly go by themselves. Measured: 8 to 10 % of a call's CPU."""
     gc.collect()
+    # What was frozen is never looked at again: modules, classes, catalogue, schema.
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)

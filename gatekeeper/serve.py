@@ -58,7 +58,9 @@ def main(settings: Settings) -> int:
         runtime.raise_descriptor_limit()
         data_dir.keep_private()
         catalogue = prices()
+        # The port first: to find it taken must leave nothing behind in the data folder.
         with listening_sockets(settings) as listeners, locked(settings):
+            # Only now, because what stops a start is told in one line, not as a log.
             configure_logs()
             for path, detail in data_dir.tighten(settings.data, settings.keys_file):
                 log.warning("file_open_to_others", path=str(path), detail=detail)
@@ -97,7 +99,8 @@ def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
     with ExitStack() as stack:
         for listener in listeners:
             stack.enter_context(listener)
-            if sys.platform == "linux":  # accepted connections inherit these
+            # Accepted connections inherit these.
+            if sys.platform == "linux":
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK * 1000))
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(STUCK))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -110,6 +113,7 @@ def locked(settings: Settings) -> Generator[None]:
     data = settings.data
     with ExitStack() as held:
         try:
+            # 0o700 from the first moment: whoever opens a folder before it is closed to others keeps it.
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             held.enter_context(data_dir.hold(data, settings.keys_file))
         except data_dir.InUse as other:
@@ -145,6 +149,7 @@ async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.s
         async with opened(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
+            # The sockets listen already: who calls as soon as it is printed is answered.
             banner.show(settings, listeners[0].getsockname())
             runtime.spare_collections()
             app, config = Gatekeeper(gateway), server_config()
@@ -161,6 +166,8 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
         store = SqliteKeyStore(settings.keys_file)
         registry = Registry(store)
         ledger = Ledger(settings.data, settings.timezone)
+        # Keys and spend are brought up to the journal's end before the first call, or a budget that was used
+        # up at a kill -9 would be whole again.
         key_spend = KeySpend(registry, await registry.load())
         ledger.consumers.append(key_spend)
         ledger.recover()
@@ -175,6 +182,8 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
+            # After the last call: its line goes into the ledger, which is closed below, behind everything
+            # else.
             upstream.close_idle()
             nursery.cancel_scope.cancel()
     finally:
@@ -195,6 +204,7 @@ async def open_upstream(settings: Settings, nursery: trio.Nursery) -> Upstream:
 def server_config() -> Config:
     config = Config()
     config.keep_alive_timeout = KEEP_ALIVE
+    # Hypercorn closes a connection after 1,000 requests, which a busy client would feel as a reset.
     config.keep_alive_max_requests = sys.maxsize
     config.h11_max_incomplete_size = HEAD_LIMIT
     config.include_date_header = False  # an answer has the upstream's
@@ -210,6 +220,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
     await anext(signals)
     log.info("stopping", open_calls=len(gateway.proxy.open_calls))
     gateway.proxy.services.draining = True
+    # Live streams of events have no end of their own, and would use up the whole drain.
     gateway.ledger.stop_answering()
     with trio.move_on_after(gateway.settings.drain_timeout):
         await last_call(gateway, signals)

@@ -146,6 +146,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
         text, source = _find(setting, flags, environ, table, file)
         found[setting.name] = None if text is None else _parse(setting, text, source)
         sources[setting.name] = source
+    # Play and real money never share a folder; only the default moves, what was asked for stays.
     if found["sandbox"] and sources["data"] == "default":
         found["data"] = values.folder(values.SANDBOX_FOLDER)
     settings = Settings(**found, sources=sources)
@@ -182,6 +183,8 @@ def _find(
     if flag is not None:
         return str(flag), f"--{setting.name.replace('_', '-')}"
     for variable in setting.environment:
+        # Empty counts as unset: `GEMINI_API_KEY= gatekeeper serve` means none, in every shell and compose
+        # file.
         if environ.get(variable, "").strip():
             return environ[variable].strip(), variable
     if setting.name in table:
@@ -214,6 +217,7 @@ def _parse(setting: Setting, text: str, source: str) -> object:
 
 def _refused(setting: Setting, value: object, source: str, allowed: str) -> SettingError:
     """The value is shown unless it is a secret, or could be a URL with a password in it."""
+    # A secret that is mistyped is still most of a secret.
     shown = "the value" if setting.secret or "@" in str(value) else repr(value)
     return SettingError(f"{setting.name}: {shown} (set by {source}) is not allowed; it takes {allowed}")
 

@@ -51,6 +51,7 @@ def parse_span(text: str) -> Decimal:
         raise ValueError(
             f'"{text}" is no duration: write a number and one of ms s m h d w mo, like 30d or 1.5h'
         )
+    # Decimal, because 0.1 s in binary is not a whole number of milliseconds.
     span = Decimal(found[1]) * MILLISECONDS[found[2]]
     if span > LONGEST:
         raise ValueError(f'"{text}" is too long a duration: the longest is 36500d')

@@ -19,5 +19,6 @@ def tls_context() -> ssl.SSLContext:
         context = ssl.create_default_context()
     else:
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # A server may choose HTTP/2 where it is offered, and the connection speaks HTTP/1.1 only.
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -36,6 +36,7 @@ def host(text: str) -> str:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not _is_host(bare) or any(c in "/@?#,[]" for c in bare):
         raise ValueError(allowed)
+    # Only an IPv6 address has colons, or brackets around it.
     if ":" in bare or bare != text:
         try:
             IPv6Address(bare)
@@ -45,6 +46,7 @@ def host(text: str) -> str:
 
 
 def port(text: str) -> int:
+    # `int` takes signs, blanks, underscores and other scripts' digits too.
     digits = text.isascii() and text.isdigit() and len(text) <= 5
     if not digits or not 0 < int(text) < 65536:
         raise ValueError("a whole number from 1 to 65535")
@@ -56,6 +58,7 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
+    # Also what is no number (nan) or has no end (inf) fails this.
     if not 0 < value <= 86400:
         raise ValueError("seconds, more than 0 and at most 86400")
     return value
@@ -77,6 +80,7 @@ def url(text: str) -> str:
         raise ValueError(f"an http:// or https:// URL without user, query and fragment, such as {GOOGLE}")
     given = text.rstrip("/")
     path = urlsplit(given).path
+    # Google's own host answers under its root only.
     kept = "" if urlsplit(given).hostname == urlsplit(GOOGLE).hostname else CLIENTS_PART.sub("", path)
     if kept != path:
         base = given.removesuffix(path) + kept.rstrip("/")

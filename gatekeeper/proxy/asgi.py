@@ -13,7 +13,7 @@ from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.outcomes import ClientGone, Cut, draining
 from gatekeeper.proxy.services import Services
-from gatekeeper.server.http1 import Receive, Scope, Send
+from gatekeeper.server.application import Receive, Scope, Send
 
 SWEEP = 0.25  # seconds between two looks at all open calls
 
@@ -62,6 +62,7 @@ class Proxy:
             for call in tuple(self.open_calls):
                 if call.carrier.has_gone():
                     call.end(ClientGone())
+                # Silence is the client's fault while a write to it waits.
                 elif now > call.deadline and call.overdue is not None:
                     call.end(ClientGone() if call.carrier.blocked else call.overdue)
             self.services.upstream.sweep()

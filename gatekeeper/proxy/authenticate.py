@@ -41,6 +41,7 @@ def take(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Credential:
             from_header = from_header or value.strip().decode("latin-1")
         elif name == b"authorization":
             from_bearer = from_bearer or _bearer(value)
+    # Most requests have no query at all, or only a bare word.
     if b"=" not in query:
         return Credential(from_header or from_bearer, query)
     from_query, rest = _split(query)
@@ -69,6 +70,7 @@ def _split(query: bytes) -> tuple[str | None, bytes]:
         if parameter not in CREDENTIAL_PARAMETERS:
             if parameter in ALLOWED or letters(unquote_plus(parameter)) not in MISSPELT:
                 kept.append(pair)
+        # Other credentials of Google's are dropped, never used: they are not of this gateway.
         elif parameter == "key":
             secret = secret or unquote_plus(value) or None
     return secret, b"&".join(kept)

@@ -15,7 +15,6 @@ import structlog
 import trio
 import uuid_utils
 
-from gatekeeper.addresses import foreign
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.estimate import noted_in_advance
@@ -31,10 +30,10 @@ from gatekeeper.proxy.directions import directions
 from gatekeeper.proxy.headers import CALL_ID, end_user, tags, text_of, trace_id, value_of
 from gatekeeper.proxy.outcomes import (
     CallFailed,
-    ClientGone,
     Cut,
     GoogleKeyRefused,
     Refused,
+    failure_of,
     refused,
     went_round,
 )
@@ -47,7 +46,6 @@ from gatekeeper.times import day_of
 log = structlog.get_logger()
 
 HEAD_LIMIT = 64 * 1024  # bytes of a request's head; Google takes less
-FROM_A_BROWSER = (b"host", b"origin", b"sec-fetch-site")
 FORMS = (b"content-type", b"accept")
 FINAL_ERROR = 5.0  # seconds that the last error to a client may take
 
@@ -69,6 +67,7 @@ class ProxyCall:
             method=head.method,
             path=head.path.partition(b"#")[0].decode("latin-1"),  # behind it there may be a secret
         )
+        # Beside `started_at`: the wall clock may be set while the call runs, durations must not follow it.
         self.began = perf_counter()
         self.route = Route(action=None)
         self.key: KeyState | None = None
@@ -96,6 +95,8 @@ class ProxyCall:
                     await self.carrier.relay(self)
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
                 self.failure = self.failure or failure_of(error)
+            # Outside the scope, which may have been cancelled: the last error needs to be written all the
+            # same.
             await self.tell_client()
         finally:
             self.carrier.release()
@@ -108,6 +109,8 @@ class ProxyCall:
         if self.head.size > HEAD_LIMIT:
             raise Refused(Refusal(Reason.TOO_LARGE, f"The head of the request is over {HEAD_LIMIT:,} bytes."))
         row = self.row
+        # Some headers change what Google does (method overrides, field masks, other body forms), and so what
+        # can be metered: the route is judged with them.
         names = frozenset(name for name, _ in self.headers)
         forms = b" ".join(value for name, value in self.headers if name in FORMS)
         self.route = route(row.method, self.head.path, self.credential.query, names, forms)
@@ -122,6 +125,8 @@ class ProxyCall:
 
     def has_come_round(self) -> bool:
         """Whether one of the calls that this one was before runs here."""
+        # A call is there from before its first byte upstream to its end, so one that comes round finds
+        # itself.
         running = self.services.ledger.live.in_flight
         named = b",".join(self.earlier_ids).decode("latin-1").split(",")
         return any(call_id.strip() in running for call_id in named)
@@ -132,15 +137,17 @@ class ProxyCall:
         self.row.key_id, self.row.key_alias, self.key = identity
         if self.key is not None:
             record = self.key.record
+            # A key's own tags come first, and no request can take them off.
             if record.tags:
                 self.row.tags = tags(self.headers, record.tags)
             self.row.user_id = self.row.user_id or record.user_id
 
     def admit(self) -> None:
         """Everything that can be said no to before a byte goes upstream."""
+        # Before the key's limits: a gateway that stops says so, and not that a key has no budget.
         if closed := self.services.closed():
             raise Refused(closed)
-        if self.services.settings.open_mode and (why := self.foreign()):
+        if self.services.settings.open_mode and (why := self.head.foreign()):
             raise Refused(Refusal(Reason.POLICY, f"{why}."))
         if self.route.astray:
             raise Refused(directions(PREFIX + self.head.path, self.head.scheme, self.headers))
@@ -159,15 +166,12 @@ class ProxyCall:
             reason = unpriced(self.services.catalogue, route.model, day, route.action)
         return Ask(route.action, route.model, self.row.path, route.charge, reason)
 
-    def foreign(self) -> str | None:
-        """Why the request may be a web page's, where nobody is asked for a key."""
-        said = {name: value.decode("latin-1") for name, value in self.headers if name in FROM_A_BROWSER}
-        return foreign(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
-
     def begin(self) -> None:
         """The first line in the journal, before the first byte upstream."""
+        # From here on the call counts as let in, and a stop waits for it.
         self.google_key, self.row.upstream_key = self.services.choose_google_key()
         if self.budgeted:
+            # A zipped body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.coded else self.carrier.request_length()
             charge_in_advance(self.row, self.route, size, self.services.catalogue)
         self.services.ledger.begin(self.row)
@@ -199,6 +203,7 @@ class ProxyCall:
 
     async def refuse(self, refusal: Refusal) -> None:
         if refusal.reason is Reason.KEY_UNKNOWN:
+            # Guessing keys is made slow here, in the answer, so that a right key never waits.
             await self.services.failures.hold_back(self.head.client)
         self.mark_first_byte()
         self.row.status = refusal.status
@@ -213,6 +218,7 @@ class ProxyCall:
             self.failure = Cut()  # the server itself is being cancelled
         row.duration_ms = self.elapsed_ms()
         row.request_bytes, row.response_bytes = self.carrier.received, self.carrier.sent
+        # Kept for the case that accounting fails below, which sets it anew.
         in_advance = row.charged_pico
         try:
             self.account()
@@ -221,6 +227,7 @@ class ProxyCall:
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
             row.charged_pico, row.usage_note = in_advance, noted_in_advance(in_advance)
+        # Google's own words may name the key that it refused.
         row.reason = services.mask.text(row.reason)
         self.record()
 
@@ -282,16 +289,6 @@ class ProxyCall:
         """Ends the call from outside, wherever it waits, unless its answer has been relayed."""
         if self.relayed:
             return
+        # The first reason counts; a later one is what the first has caused.
         self.failure = self.failure or failure
         self.scope.cancel()
-
-
-def failure_of(error: CallFailed | ClientDisconnected | MalformedBody) -> CallFailed:
-    """What the server has to say of a client, in a call's terms."""
-    match error:
-        case ClientDisconnected():
-            return ClientGone()
-        case MalformedBody():
-            return refused(error.malformed)
-        case _:
-            return error

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, TypeVar
 
+from gatekeeper.addresses import foreign
 from gatekeeper.gemini.errors import Refusal
 from gatekeeper.proxy.headers import Headers
+from gatekeeper.server.application import Scope
 from gatekeeper.server.grammar import Malformed
-from gatekeeper.server.http1 import Scope
 
 PREFIX = b"/gemini"
+FROM_A_BROWSER = (b"host", b"origin", b"sec-fetch-site")
 
 # The call itself, which is made of what is here: `ProxyCall`, or what a test has in its place.
 CallT = TypeVar("CallT", contravariant=True)
@@ -45,6 +47,11 @@ class RequestHead(NamedTuple):
             len(path) + len(query) + sum(len(name) + len(value) for name, value in headers),
             scope.get("state", {}).get("malformed"),
         )
+
+    def foreign(self) -> str | None:
+        """Why the request may be a web page's, where nobody is asked for a key."""
+        said = {name: value.decode("latin-1") for name, value in self.headers if name in FROM_A_BROWSER}
+        return foreign(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
 
 
 class Carrier(Protocol[CallT]):

@@ -28,6 +28,7 @@ def belongs_to_gemini(raw_path: bytes) -> bool:
     """Whether a path outside `/gemini/` was meant for the Gemini API rather than for the admin API."""
     first, *rest = _segments(raw_path)
     name = first.casefold()
+    # `GET /models` is the admin API's; `/models/gemini-…:generateContent` can only be meant for Google.
     if name == "models":  # by itself it is the admin API's
         return bool(rest)
     return name == "gemini" or first in APIS or bool(VERSION.fullmatch(first))
@@ -76,6 +77,7 @@ def _fault(segments: list[str]) -> str:
 def _origin(scheme: str, headers: Headers) -> str:
     """Scheme and authority as the client used them, as far as it and what stands between can tell."""
     host = value_of(headers, b"host") or b""
+    # Believed for this text only: it decides nothing, and a wrong one misleads its own sender.
     if value_of(headers, b"x-forwarded-proto") == b"https":
         scheme = "https"
     return f"{scheme}://{host.decode() if HOST.fullmatch(host) else 'HOST'}"

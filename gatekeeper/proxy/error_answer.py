@@ -60,6 +60,7 @@ class ErrorAnswer:
             came = sum(map(len, self._came))
         self._plain = bytes(plain)
         masked = self._mask(self._plain)
+        # Looked for in both forms, unzipped and as it came.
         self.names_key = masked != self._plain or any(self._mask(chunk) != chunk for chunk in self._came)
         if not self._over:
             self._reframe(None)
@@ -81,6 +82,7 @@ class ErrorAnswer:
 
     def refuses_key(self) -> bool:
         """Whether it is the key that was used that Google says no to. The client's own never goes up."""
+        # 401 is always about the credential, and the only one that goes up is ours.
         if self.status not in WORDS:
             return self.status == 401
         error = self._error()
@@ -114,6 +116,7 @@ class ErrorAnswer:
         while (piece := next(self._pieces, None)) is None:
             try:
                 chunk = await self._next_chunk()
+            # Kept until what came before it has been passed on.
             except UpstreamBroken as broken:
                 self._broken, chunk = broken, None
             if chunk is None:
@@ -135,6 +138,7 @@ class ErrorAnswer:
         """In bounded pieces, one gzip member after the other."""
         full = True
         while full or chunk:
+            # A gzip body may be several members one after the other (RFC 1952 §2.2).
             if self._gzip.eof:
                 self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
             try:

@@ -53,12 +53,14 @@ def upstream_headers(
     `call_ids`: the ids of the call here and at gateways before, for an upstream that may be a gateway.
     `chunked`: the body's length is not known and it is framed anew; otherwise a `content-length` stands.
     """
+    # RFC 9110 §7.6.1: what `Connection` names was for this hop only.
     named = _connection_options(headers)
     kept: Headers = [(b"host", host)]
     stays = STAYS | {b"content-length"} if chunked else STAYS
     for field in headers:
         name = field[0]
-        if b"_" in name:  # some servers take it for `-`: what stays, stays in both spellings
+        # Some servers take it for `-`: what stays, stays in both spellings.
+        if b"_" in name:
             name = name.replace(b"_", b"-")
             if name == b"content-length":
                 continue
@@ -66,6 +68,7 @@ def upstream_headers(
             kept.append(field)
     codings = b",".join(value for name, value in headers if name == b"accept-encoding")
     kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
+    # The one credential that goes up; all that a client sent have been left out above.
     kept.append((b"x-goog-api-key", google_key.encode("latin-1")))
     if call_ids is not None:
         kept.append((CALL_ID, call_ids))
@@ -89,6 +92,7 @@ def _connection_options(headers: Headers) -> frozenset[bytes]:
     bytes would be read as another request."""
     values = [value for name, value in headers if name == b"connection"]
     options = frozenset(option.strip().lower() for value in values for option in value.split(b","))
+    # A client could name it here; without it the body would have no end that both sides agree on.
     return options - {b"content-length"}
 
 
@@ -128,6 +132,7 @@ def tags(headers: Headers, of_key: Iterable[str] = ()) -> list[str]:
 
 def end_user(headers: Headers) -> str | None:
     """The end user that the request names, None where it names none."""
+    # Reversed, so that of a field sent twice the first counts, as everywhere here.
     found = {name: value for name, value in reversed(headers) if name in USER}
     for name in USER:
         if user := unescaped(text_of(found.get(name, b""))).strip():

@@ -11,7 +11,7 @@ import trio
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import Refusal, error_body, error_event, error_headers
 from gatekeeper.gemini.meter import NOTHING, meter_for
-from gatekeeper.proxy.call import ProxyCall, failure_of
+from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_answer import ErrorAnswer, NextChunk
 from gatekeeper.proxy.headers import Headers, downstream_headers, upstream_headers, value_of
 from gatekeeper.proxy.outcomes import (
@@ -20,6 +20,7 @@ from gatekeeper.proxy.outcomes import (
     Cut,
     UpstreamBroken,
     UpstreamTimeout,
+    failure_of,
     google_key_refused,
     silent,
     unanswered,
@@ -28,8 +29,8 @@ from gatekeeper.proxy.outcomes import (
 from gatekeeper.proxy.uploads import NOT_RESUMABLE, starts_resumable
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import Connection, ConnectionLost, Head
+from gatekeeper.server.application import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
-from gatekeeper.server.http1 import Receive, Scope, Send
 
 WHOLE_BODY = 256 * 1024
 """Bytes. A body up to here is read before a connection is taken, and can be sent again."""
@@ -112,12 +113,14 @@ class Relay:
         self.chunked = stream.length_is_open
 
     async def run(self) -> None:
+        # The client's turn: it has announced a body and not sent all of it.
         self.call.expect(self.settings.read_timeout, ClientGone())
         if self.chunked or self.length > WHOLE_BODY:
             await self.ask_streaming()
         else:
             await self.ask_whole(await self.stream.body())
-        with suppress(ClientDisconnected):  # who has it all may go before the server has tidied up
+        # Who has it all may go before the server has tidied up.
+        with suppress(ClientDisconnected):
             await self.stream.finish()
 
     def request(self) -> UpstreamRequest:
@@ -148,6 +151,7 @@ class Relay:
             except ConnectionLost as lost:
                 if lost.delivered:
                     raise
+                # On a connection of its own: the next idle one may have been closed by the same restart.
                 await self.attempt(await self.upstream.connect(), body)
         except ConnectFailed as fault:
             raise unreachable(str(fault)) from None
@@ -177,6 +181,7 @@ class Relay:
             raise unreachable(str(fault)) from None
         failure: CallFailed | ClientDisconnected | None = None
         try:
+            # Outcomes are carried out of the nursery by hand: it would wrap them into a group.
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.pump, connection)
                 try:
@@ -185,7 +190,8 @@ class Relay:
                     failure = unanswered(str(lost))
                 except (CallFailed, ClientDisconnected) as other:
                     failure = other
-                nursery.cancel_scope.cancel()  # before anybody else reads the request's body
+                # Before anybody else reads the request's body.
+                nursery.cancel_scope.cancel()
         finally:
             self.upstream.give_back(connection)
         if failure is not None:
@@ -210,6 +216,7 @@ class Relay:
             call.expect(self.settings.read_timeout, ClientGone())
         chunk = await self.stream.chunk()
         if not self.stream.started:
+            # What the client took to send is neither the gateway's time nor Google's.
             call.clients_turn += trio.current_time() - since
             self.await_answer()
         return chunk
@@ -219,6 +226,8 @@ class Relay:
     async def answer(self, connection: Connection) -> None:
         head = await connection.head()
         source = partial(self.next, connection)
+        # A success is passed on as it comes. Anything else is read first: it may be about our own key, or
+        # repeat it.
         if head.status // 100 == 2:
             first = connection.at_hand()
         else:
@@ -245,6 +254,7 @@ class Relay:
         call = self.call
         call.row.status = head.status
         call.mark_first_byte()
+        # Google repeats request headers in some of its answers.
         headers = self.mask.headers(downstream_headers(head.headers, call.row.id))
         await self.stream.start(head.status, headers, body_follows=body_follows)
 
@@ -256,6 +266,7 @@ class Relay:
         chunk = await source() if first is None else first
         while chunk is not None:
             call.deadline = trio.current_time() + patience
+            # The client first; understanding what it was must never delay or break it.
             await write(chunk)
             feed(chunk)
             chunk = await source()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.server.http1 import Receive, Scope, Send
+from gatekeeper.server.application import Receive, Scope, Send
 
 REFUSAL = Refusal(Reason.NOT_FOUND, "Live sessions over WebSocket are not relayed by this gateway.")
 
@@ -32,6 +32,7 @@ class LiveCarrier:
 
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         """With Google's error shape where the server can, else by closing the handshake."""
+        # ASGI: the handshake is answered only after `websocket.connect` has been received.
         await self._receive()
         if "websocket.http.response" not in self._extensions:
             await self._send({"type": "websocket.close", "code": 1008, "reason": refusal.message})

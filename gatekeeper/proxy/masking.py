@@ -26,6 +26,7 @@ class Mask:
 
     def __call__(self, data: bytes) -> bytes:
         """The same number of bytes, with `*` in place of a key's."""
+        # One search over everything, and nearly always the last: the patterns below are slow.
         if not self._may_hold_one(data):
             return data
         for pattern in self._patterns:
@@ -50,6 +51,7 @@ class MaskedStream:
 
     def feed(self, chunk: bytes) -> bytes:
         data = self._mask(self._held + chunk)
+        # A key may begin in this piece and end in the next one.
         end = max(0, len(data) - self._mask.reach)
         self._held = data[end:]
         return data[:end]

@@ -23,6 +23,7 @@ from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.reading import TEXT_LIMIT, UpstreamError
 from gatekeeper.ledger.bounds import LONGER, MARK, cut
 from gatekeeper.ledger.entry import Outcome
+from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.server.grammar import Malformed
 
 LONGEST = LONGER["error_message"]
@@ -136,6 +137,17 @@ def refused(malformed: Malformed) -> Refused:
     return Refused(Refusal(reason, malformed.message))
 
 
+def failure_of(error: CallFailed | ClientDisconnected | MalformedBody) -> CallFailed:
+    """What the server has to say of a client, in a call's terms."""
+    match error:
+        case ClientDisconnected():
+            return ClientGone()
+        case MalformedBody():
+            return refused(error.malformed)
+        case _:
+            return error
+
+
 def draining() -> Refusal:
     return Refusal(Reason.DRAINING, "The gateway is shutting down. Try again in a moment.", retry_after=5)
 
@@ -167,6 +179,7 @@ def error_message(
 def _of_google(error: UpstreamError, secrets: Iterable[str]) -> str:
     """Its sentence, then the quota that it was about and the pause that it asks for."""
     message = error.message
+    # Half a key would slip past the pattern that knows whole ones.
     if len(message) == TEXT_LIMIT:  # cut, so that its last word may be the beginning of a secret
         message = message.rpartition(" ")[0] + MARK
     sentence = clean(message or error.status or "", secrets)
@@ -175,6 +188,7 @@ def _of_google(error: UpstreamError, secrets: Iterable[str]) -> str:
         notes.append(f"retry in {error.retry_delay:g} s")
     if not notes:
         return sentence
+    # Room for quota and delay first: they are what an operator looks for at 3 a.m.
     note = f" ({cut('; '.join(notes), LONGEST_NOTE)})"
     return (cut(sentence, LONGEST - len(note)) + note).strip()
 

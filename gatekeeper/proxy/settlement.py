@@ -52,8 +52,10 @@ def account(
         tier.decode("latin-1").lower() if tier else None
     )
     _cost(call, route, usage, reading, catalogue)
+    # The estimate from before the answer; below it is made anew from what is known now, if it has to be.
     call.charged_pico = None  # what was charged in advance
     call.usage_note = SO_FAR if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
+    # A budget must hold also where the cost stays unknown.
     if budgeted and route.billable and (call.cost_pico is None or _was_given_up(call, failure)):
         _charge(call, usage, reading.charges, None if coded else call.request_bytes, catalogue)
 
@@ -134,6 +136,7 @@ def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catal
     if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.charge is Charge.FREE:
         call.cost_pico = 0
         return
+    # NULL, not 0: somebody may be charged for it, and nobody here knows how much.
     if route.charge is Charge.UNKNOWN or call.model is None:
         return
     priced = quote(

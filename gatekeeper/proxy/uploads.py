@@ -22,6 +22,7 @@ def starts_resumable(action: str | None, path: bytes, headers: Headers, query: b
     may name it) where it is not one of the later requests, which name the upload."""
     if "upload" not in (action or "").lower():
         return False
+    # Some servers read `_` in a header's name as `-`.
     said = {name.replace(b"_", b"-"): value.strip().lower() for name, value in headers}
     asked = dict(parameters(query))
     protocols = (said.get(PROTOCOL), asked.get("uploadType"), asked.get("upload_protocol"))

@@ -45,6 +45,7 @@ class Upstream:
         now = trio.current_time()
         while self._idle:
             connection = self._idle.pop()
+            # Readable while idle means closed by the other side: the next request would be lost on it.
             if not connection.has_expired(now):
                 return connection
             self.close(connection)
@@ -73,6 +74,7 @@ class Upstream:
             await secured.do_handshake()
         except trio.BrokenResourceError as fault:
             stream.socket.close()
+            # trio wraps it, and "certificate verify failed" is what an operator has to read.
             raise fault.__cause__ if isinstance(fault.__cause__, ssl.SSLError) else fault from None
         except trio.Cancelled:
             stream.socket.close()
@@ -95,6 +97,7 @@ class Upstream:
     def sweep(self) -> None:
         """Closes what lies expired at the bottom of the stack; for a periodic task."""
         now = trio.current_time()
+        # Oldest at the bottom: the first that lives ends the search.
         while self._idle and self._idle[0].has_expired(now):
             self.close(self._idle.popleft())
 

@@ -113,6 +113,7 @@ class Connection:
         acknowledgement of all that came before it. A reset proves nothing: Linux does not look at the
         acknowledgement in one, so that a request may have been read of which no byte counts as acknowledged.
         """
+        # None for a first request: a connection just made was not closed for having been idle.
         before = self._acknowledged
         return self._ended and before is not None and acknowledged(self._socket) == before
 
@@ -142,6 +143,7 @@ class Connection:
         event = await self._event()
         if isinstance(event, h11.Data):
             return self._piece(event)
+        # More than was announced is a sign that what was passed on was cut at the wrong place.
         if self._http.trailing_data[0]:
             raise ConnectionLost("it sent more than it had said")
         if self._said is not None and self._said != self._got:
@@ -180,6 +182,7 @@ class Connection:
         """Makes it ready for the next call; False where it cannot carry one."""
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
+        # The other side lies about lengths: nothing on this connection can be trusted any more.
         if self._said not in (None, self._got):
             return False
         self._http.start_next_cycle()

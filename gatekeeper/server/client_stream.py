@@ -20,9 +20,9 @@ from typing import cast
 import h11
 import trio
 
+from gatekeeper.server.application import Message, Receive, Scope, Send
 from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.grammar import Malformed
-from gatekeeper.server.http1 import Message, Receive, Scope, Send
 
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_SECONDS = 2.5
@@ -49,6 +49,7 @@ class ClientStream:
         self._send = send
         self._connection: ClientConnection | None = scope.get("state", {}).get("connection")
         self._wire: ClientConnection | None = None  # where head and body go beneath ASGI
+        # Answers without a body go the plain way, which knows all of the exceptions; they are rare.
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
         self.length_is_open = b"transfer-encoding" in names
@@ -90,6 +91,7 @@ class ClientStream:
         if self.body_ended:
             return
         with trio.move_on_after(DISCARD_SECONDS), contextlib.suppress(MalformedBody):
+            # A client that sends for ever must not keep a call that has been answered.
             end = self.received + DISCARD_BYTES
             while self.received < end and await self.chunk():
                 pass
@@ -135,7 +137,8 @@ class ClientStream:
 
     async def _write_through(self, wire: ClientConnection, event: h11.Data | h11.EndOfMessage) -> None:
         if self.blocked:
-            raise ClientDisconnected  # what was cut half-way is not gone on with by something else
+            # What was cut half-way is not gone on with by something else.
+            raise ClientDisconnected
         try:
             framed = wire.http.connection.send(event)
         except h11.LocalProtocolError:
@@ -160,6 +163,7 @@ class ClientStream:
     async def _write_slowly(self, wire: ClientConnection, rest: memoryview) -> None:
         self.blocked = True
         try:
+            # Cancelled half-way, `blocked` stays True: nothing may be written behind a torn chunk.
             await wire.stream.send_all(rest)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             raise ClientDisconnected from None
@@ -182,6 +186,7 @@ class ClientStream:
         if self._wire is None or self._finished or self._remaining is not None or not self._ends_by_closing:
             return
         with contextlib.suppress(OSError):
+            # A reset is the only way to say "this was not all" where closing is the proper end.
             self._wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self._wire.socket.close()
 

@@ -24,7 +24,8 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.typing import ConnectionState
 
-from gatekeeper.server.http1 import Direct, Http1
+from gatekeeper.server.application import Direct
+from gatekeeper.server.http1 import Http1
 
 if TYPE_CHECKING:
     from hypercorn.app_wrappers import ASGIWrapper
@@ -60,11 +61,13 @@ class ClientConnection(TCPServer):
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
+        # Scopes of their own: reading may end while an answer is still being written.
         self.reading, self.idling = trio.CancelScope(), trio.CancelScope()
         self.socket = cast("trio.SocketStream", self.stream).socket
         self.looking = select.poll()
         self.looking.register(self.socket.fileno(), ENDED)  # errors and hang-ups are always looked for
         try:
+            # A client may have gone between its connect and our accept; then the system knows no name for it.
             client, server = self.socket.getpeername()[:2], self.socket.getsockname()[:2]
         except OSError:
             return  # it was gone before it could be asked who it is
@@ -119,6 +122,7 @@ class ClientConnection(TCPServer):
         knows, also while nothing is read from it."""
         if self.left:
             return True
+        # Without waiting and without reading: the body may be nobody's yet, and must stay where it is.
         looked = self.looking.poll(0)
         if not looked:
             return False
@@ -135,6 +139,7 @@ class ClientConnection(TCPServer):
 
     def _unread(self) -> bytes:
         """What the system has for us; the client has sent its last."""
+        # trio's socket has no look at what is unread, and the descriptor is its own to close: hence a copy.
         with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
             size = int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, bytes(4)), sys.byteorder)
             return copy.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT) if size else b""
@@ -143,6 +148,8 @@ class ClientConnection(TCPServer):
         """Ends our side. A client that may be sending gets a moment to read what it was told before it is cut
         off, and what it sends is thrown away."""
         self.http.deaf = True
+        # Closing on a client that still sends makes the system reset the connection, and a reset throws away
+        # what the client has not read yet: the answer (RFC 9112 §9.6).
         self.reading.deadline = trio.current_time() + (LINGER if self.http.more_may_come else 0.0)
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
@@ -158,10 +165,12 @@ class ClientConnection(TCPServer):
                         await terminated.wait()
                 else:
                     self._take_no_more()
+                    # What came at the last moment is still read and answered; only who stays idle is cut off.
                     await trio.sleep(LINGER)
                     if self.idle_since + keep < trio.current_time():
                         self.reading.cancel()
-            if self.idle_since < math.inf:  # else the protocol closes it after its answer
+            # Else the protocol closes it after its answer.
+            if self.idle_since < math.inf:
                 self._take_no_more()
 
     def _take_no_more(self) -> None:
@@ -173,6 +182,7 @@ class ClientConnection(TCPServer):
         if isinstance(event, Updated):
             self.idle_since = trio.current_time() if event.idle else math.inf
         elif isinstance(event, RawData):
+            # Hypercorn's own way waits for its lock; it is taken only for what does not fit at once.
             if rest := self._written_at_once(event.data):
                 await super().protocol_send(RawData(rest))
         else:

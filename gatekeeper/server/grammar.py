@@ -15,6 +15,7 @@ from h11._receivebuffer import ReceiveBuffer
 
 VERSIONS = (b"1.0", b"1.1")
 HTTP2 = (b"PRI", b"2.0")  # how a client of HTTP/2 begins
+# What a server in C may read as negative, or cut off to something smaller.
 LONGEST = 2**63 - 1  # bytes of a body or a chunk that a reader of 64 bits can count
 LONGEST_LINE = 4096  # bytes of a chunk's first line
 WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
@@ -80,6 +81,7 @@ def fault_of_request(
     """Of a head that the parser took, and how it came; header names are in lower case."""
     if version not in VERSIONS and (method, version) != HTTP2:
         return "the version is neither HTTP/1.1 nor HTTP/1.0"
+    # RFC 9110 §9.1: methods are case-sensitive. Two readings of one request are one too many.
     if not method.isupper():  # the server behind this would take `get` for GET
         return "the method is not in upper case"
     if method == b"CONNECT":
@@ -128,6 +130,11 @@ def fault_of_chunk(line: bytes) -> str | None:
     return None
 
 
+def upgrades(request: h11.Request) -> bool:
+    """Whether it may be a WebSocket's handshake, which is Hypercorn's."""
+    return request.method == b"GET" and any(name == b"upgrade" for name, _ in request.headers)
+
+
 def opening_of(received: bytes) -> tuple[str, bytes]:
     """Method and path of a request that could not be read, as far as they can be: `?` and nothing where not.
     The path has visible ASCII characters only."""
@@ -145,6 +152,7 @@ class StrictBuffer(ReceiveBuffer):
     opening = b""
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
+        # h11 cuts the lines off its buffer, so what they were has to be kept before it reads them.
         before = bytes(self._data)
         lines = super().maybe_extract_lines()
         if lines is not None:
@@ -154,6 +162,7 @@ class StrictBuffer(ReceiveBuffer):
 
     def maybe_extract_next_line(self) -> bytearray | None:
         end = self._data.find(b"\n", 0, LONGEST_LINE)
+        # Until a line is whole or too long there is nothing to judge; h11 waits for more by itself.
         if end < 0 and len(self._data) < LONGEST_LINE:
             return None
         refuse_for(fault_of_chunk(bytes(self._data[: end + 1])))

@@ -1,8 +1,7 @@
 """HTTP/1.1 and WebSocket handshakes, by Hypercorn's protocol; HTTP/2 is refused.
 
-Hypercorn 0.18 speaks HTTP/2 on a plain port to whoever asks. It keeps whatever a client does not read (50
-streams took 870 MB), so none is spoken: an upgrade to it is ignored, which RFC 9110 §7.8 allows and clients
-expect, and a client that begins with it is told what to do instead.
+Hypercorn 0.18 speaks HTTP/2 on a plain port to whoever asks, and keeps whatever a client does not read (50
+streams took 870 MB): an upgrade is ignored, as RFC 9110 §7.8 allows, and who begins with it is told better.
 
 A malformed request it answers with an empty 400 of its own, in which no SDK finds an error and which leaves
 no row. Here the application is asked for the answer.
@@ -15,7 +14,7 @@ unary call costs an eighth less, and nothing is read ahead of who wants it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import h11
@@ -29,6 +28,7 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import suppress_body
 
+from gatekeeper.server.application import Direct, Message
 from gatekeeper.server.grammar import (
     HTTP_1_1_ONLY,
     LAST_CHUNK,
@@ -37,31 +37,14 @@ from gatekeeper.server.grammar import (
     fault_of_request,
     opening_of,
     refuse_for,
+    upgrades,
 )
-
-Message = dict[str, Any]
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE, None)
 TOO_LARGE = 431  # h11's, for a head
 OPEN = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # where more of a request may come; None is a WebSocket's
 GONE: dict[str, Any] = {"type": "http.disconnect"}
 TELL = 30.0  # seconds in which an application takes the news that its client has left
-
-
-def upgrades(request: h11.Request) -> bool:
-    """Whether it may be a WebSocket's handshake, which is Hypercorn's."""
-    return request.method == b"GET" and any(name == b"upgrade" for name, _ in request.headers)
-
-
-class Direct(NamedTuple):
-    """An ASGI application for the requests whose target begins with `prefix`. It reads a request's body to
-    its end or not at all, and learns by the connection in `scope["state"]` whether its client has left."""
-
-    prefix: bytes
-    app: Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Http1(H11Protocol):
@@ -83,6 +66,7 @@ class Http1(H11Protocol):
     async def initiate(self) -> None:
         self.buffer = StrictBuffer()
         self.answered = trio.Event()  # or given up; one for each request
+        # h11 has no hook for the lines that it reads, and it forgets how they ended; its buffer sees both.
         self.connection._receive_buffer = self.buffer  # noqa: SLF001  # pyright: ignore
 
     async def handle(self, event: Event) -> None:
@@ -113,6 +97,7 @@ class Http1(H11Protocol):
         if self.connection.their_state is not h11.SEND_BODY:
             return True
         at_hand = bytes(self.buffer) + unread()
+        # h11's reader of a body with a length counts what is still to come; that of a chunked one does not.
         lacking = getattr(cast("h11.Connection", self.connection)._reader, "_remaining", None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return LAST_CHUNK.search(at_hand) is not None if lacking is None else len(at_hand) >= lacking
 
@@ -121,6 +106,7 @@ class Http1(H11Protocol):
         while not self.deaf:
             await self._continue()
             state = self.connection.their_state
+            # Only a new request's head is kept for the error that it may earn, not the one before it.
             if state is h11.IDLE:
                 self.buffer.opening = b""
             try:
@@ -129,7 +115,8 @@ class Http1(H11Protocol):
                     self._look_at(event)
             except h11.RemoteProtocolError as error:
                 self.deaf = True
-                if state in OPEN:  # else it is junk behind a request that is whole
+                # Else it is junk behind a request that is whole.
+                if state in OPEN:
                     await self._refuse(error)
             else:
                 if event is h11.PAUSED:
@@ -145,7 +132,8 @@ class Http1(H11Protocol):
             await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
 
     def _look_at(self, request: h11.Request) -> None:
-        if len(self.buffer.opening) > self.config.h11_max_incomplete_size:  # h11 counts a head in parts only
+        # h11 counts a head in parts only.
+        if len(self.buffer.opening) > self.config.h11_max_incomplete_size:
             raise h11.RemoteProtocolError("", error_status_hint=TOO_LARGE)
         version, head = request.http_version, self.buffer.opening
         refuse_for(fault_of_request(request.method, request.target, version, request.headers, head))
@@ -155,11 +143,14 @@ class Http1(H11Protocol):
             await self.send(Updated(idle=False))
             if self.directly and event.target.startswith(self.directly.prefix) and not upgrades(event):
                 await self._answer_directly(self.directly, event)
+            # The preface of a client that speaks HTTP/2 without asking (RFC 9113 §3.4). It is told in its own
+            # frames what is spoken here; bytes of HTTP/1.1 would be a protocol error to it.
             elif event.method == b"PRI" and event.http_version == b"2.0":
                 self.deaf = True
                 await self.send(RawData(HTTP_1_1_ONLY))
                 await self.send(Closed())
             else:
+                # One for each request: the one before may still be awaited.
                 self.answered = trio.Event()
                 await self._create_stream(event)
         elif self.stream is None:
@@ -177,6 +168,7 @@ class Http1(H11Protocol):
     async def _answer_directly(self, application: Direct, request: h11.Request) -> None:
         self.direct = True
         await self._continue()
+        # As Hypercorn's HTTPStream makes it: an application cannot tell the way.
         path, _, query = request.target.partition(b"?")
         self.scope: Message = {
             "type": "http",
@@ -196,6 +188,7 @@ class Http1(H11Protocol):
             await application.app(self.scope, self._next_message, self._send_message)
         except Exception:  # noqa: BLE001  an application's fault ends its request, and is logged as Hypercorn does
             await self.config.log.exception("Error in ASGI Framework")
+            # Else the connection's end tells that the answer broke.
             if self.connection.our_state is h11.SEND_RESPONSE:
                 await self._send_error_response(500)
         self.direct = False
@@ -222,6 +215,7 @@ class Http1(H11Protocol):
             self.status = message["status"]
             await self.send(RawData(self.begin_answer(self.status, message["headers"])))
             return
+        # RFC 9110 §9.3.2 and §15.3.5: no content for HEAD, 204 and 304, whatever the application sends.
         if message["body"] and not suppress_body(self.scope["method"], self.status):
             await self._send_h11_event(h11.Data(data=message["body"]))
         if not message["more_body"]:
@@ -234,6 +228,7 @@ class Http1(H11Protocol):
             limit = self.config.h11_max_incomplete_size
             malformed = Malformed(f"its head is over {limit:,} bytes", too_large=True)
         if isinstance(self.stream, HTTPStream):
+            # In the middle of a body the application is at work already: it learns of it where it reads on.
             await self.stream.app_put(cast("Any", {"type": "http.disconnect", "malformed": malformed}))
             return
         await self.send(Updated(idle=False))
@@ -270,6 +265,8 @@ class Http1(H11Protocol):
         return self.connection.send(answer) or b""
 
     async def stream_send(self, event: StreamEvent) -> None:
+        # Hypercorn answers 500 for an application that was cancelled in the write of its head; behind a part
+        # of a head that would be taken for more of it.
         if isinstance(event, Response) and self.connection.our_state not in UNANSWERED:
             self.broken = True
         if self.broken and not isinstance(event, StreamClosed):
@@ -286,6 +283,7 @@ class Http1(H11Protocol):
             if stream is not None:
                 await stream.handle(StreamClosed(stream_id=STREAM_ID))
             return
+        # Without its inbox Hypercorn's stream tells nobody; the application is told below, if it listens.
         put = cast("Any", stream.app_put)
         stream.app_put = cast("Any", None)
         await stream.handle(StreamClosed(stream_id=STREAM_ID))

@@ -13,8 +13,8 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from gatekeeper.logs import Seldom
+from gatekeeper.server.application import Direct
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.http1 import Direct
 
 FULL = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
 PAUSE = 0.1  # seconds without accepting, after the system has refused a connection
@@ -44,6 +44,8 @@ class Listener:
                     kind = errno.errorcode.get(code, str(code))
                     todo = {"remedy": "raise the limit of open files (ulimit -n)"} if code in FULL else {}
                     self.refused.note(kind, detail=os.strerror(code), **todo)
+                    # The connection is still in the queue: without a pause the same error comes at once, for
+                    # ever.
                     await trio.sleep(PAUSE)
                 else:
                     connections.start_soon(self.serve, stream)
@@ -52,6 +54,7 @@ class Listener:
         """One connection. What it raises ends it, and only it; a cancellation, or an interrupt, passes."""
         try:
             await ClientConnection(self.app, self.config, self.context, stream, self.directly).run()
+        # `except*`, because a connection's nursery raises groups; a cancellation among them passes.
         except* Exception as faults:  # noqa: BLE001  whatever it is, the other connections go on
             self.failed.note_each(faults)
         finally:

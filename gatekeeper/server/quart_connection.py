@@ -60,6 +60,7 @@ class QuartConnection(TrioASGIHTTPConnection):
             self._answer_ended = message["type"] == "http.response.body" and not message["more_body"]
             await send(message)
 
+        # Who does not send what it announced gets its answer all the same, and then a reset.
         with trio.move_on_after(BODY_SECONDS):
             await self._request_ended.wait()
         await super()._send_response(tracked, response)

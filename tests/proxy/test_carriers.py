@@ -11,8 +11,8 @@ from rig.wire import exchange
 from gatekeeper.gemini.errors import Refusal, error_body, error_headers
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.server.application import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientStream
-from gatekeeper.server.http1 import Receive, Scope, Send
 
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent"
 SAID = json.dumps(

@@ -14,7 +14,7 @@ from rig.standin import Reply, Script, StandIn, answer_ok
 from rig.wire import connect, exchange, head, read, reset
 
 from gatekeeper.proxy.asgi import SWEEP
-from gatekeeper.server.http1 import Receive, Send
+from gatekeeper.server.application import Receive, Send
 from gatekeeper.server.listen import listen
 
 EVENT = b'data: {"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}\r\n\r\n'

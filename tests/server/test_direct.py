@@ -18,7 +18,7 @@ from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
 from gatekeeper.logs import ServerLog
-from gatekeeper.server.http1 import Direct, Receive, Send
+from gatekeeper.server.application import Direct, Receive, Send
 from gatekeeper.server.listen import listen
 
 GET = head("GET /direct/a?b=c", [])

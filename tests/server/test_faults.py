@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 
 from gatekeeper.logs import Seldom, ServerLog
 from gatekeeper.server import connection
-from gatekeeper.server.http1 import Direct, Http1, Receive, Send
+from gatekeeper.server.application import Direct, Receive, Send
+from gatekeeper.server.http1 import Http1
 from gatekeeper.server.listen import listen
 
 STREAMS = 300

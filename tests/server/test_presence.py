@@ -13,8 +13,8 @@ from hypercorn.config import Config
 from rig.wire import connect, head
 
 from gatekeeper.server import connection
+from gatekeeper.server.application import Direct, Receive, Send
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.http1 import Direct, Receive, Send
 from gatekeeper.server.listen import listen
 
 PIECES = 15  # more than an application's inbox holds
