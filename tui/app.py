@@ -13,15 +13,17 @@ from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
 
-from tui.client import Client
-from tui.errors import ApiError
-from tui.messages import Connected, Lost, ShowCalls
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.formats import local_now
+from tui.feed import Connected, Lost
+from tui.filters import ShowCalls
 from tui.screens.help import HelpScreen
 from tui.screens.keys import KeysScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.place import Place
 from tui.screens.spend import SpendScreen
-from tui.session import LIVE, OFFLINE, Session, local_time
+from tui.session import LIVE, OFFLINE, Session
 from tui.shell import Shell
 from tui.theme import THEME
 
@@ -43,7 +45,7 @@ class GatekeeperApp(Shell):
         Binding("ctrl+q", "quit", "quit", show=False, priority=True),
     ]
 
-    def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_time) -> None:
+    def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_now) -> None:
         # Native colours are known to be wanted only once the theme is set, but NO_COLOR is judged before.
         super().__init__(ansi_color=True)
         self.ansi_color = None

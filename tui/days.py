@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tui import format  # noqa: A004 - the room's word for it
+from gatekeeper.client import formats
 
 VERSION = slice(14, 15)
 DIGITS = 12
@@ -29,7 +29,7 @@ def day_of(id: str) -> Day | None:  # noqa: A002 - the contract's name
             return None
         moment = datetime.fromtimestamp(int(id.replace("-", "")[:DIGITS], 16) / 1000).astimezone()
         midnight = moment.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
-        return Day(first_id(midnight), first_id(midnight + timedelta(days=1)), format.weekday(moment))
+        return Day(first_id(midnight), first_id(midnight + timedelta(days=1)), formats.weekday(moment))
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -1,31 +1,43 @@
-"""Follows the gateway's stream for as long as it is let, through lost connections and restarts.
+"""What the gateway's stream brings, as messages to a screen. The worker posts these and touches no widget.
 
-It resumes after the last event seen, so that nothing is lost or told twice; where the gateway no longer has
-what came between, its `gap` event says so. Events are handed on in batches: a screen drawn more often than 10
-times a second is no easier to read.
+Events are handed on in batches: a screen drawn more often than 10 times a second is no easier to read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import aclosing
-from itertools import chain, repeat
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from textual.message import Message
 
-from tui.client import Client
-from tui.documents import StreamEvent
-from tui.errors import ApiError, Unreachable
-from tui.messages import Arrived, Connected, Lost
+from gatekeeper.client import admin_api
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.api_types import StreamEvent
 
 BATCH_SECONDS = 0.1
 Post = Callable[[Message], object]
 
 
-def backoff() -> Iterator[float]:
-    """Seconds to wait before each new try; a gateway that restarts is back within the first few."""
-    return chain((0.5, 1.0, 2.0, 4.0), repeat(8.0))
+@dataclass
+class Connected(Message):
+    """The stream is open: what ends from here on will arrive."""
+
+
+@dataclass
+class Arrived(Message):
+    """What the stream brought since the last of these, in its order."""
+
+    events: list[StreamEvent]
+
+
+@dataclass
+class Lost(Message):
+    """The stream ended; the next try is `wait` seconds away."""
+
+    error: ApiError
+    wait: float
 
 
 class Batch:
@@ -36,10 +48,18 @@ class Batch:
         self._events: list[StreamEvent] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, event: StreamEvent) -> None:
+    def connected(self) -> None:
+        self._post(Connected())
+
+    def arrived(self, event: StreamEvent) -> None:
         self._events.append(event)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
+
+    def lost(self, error: ApiError, wait: float) -> None:
+        # What came before the loss is told before it, or it would seem to be news of the next connection.
+        self.flush()
+        self._post(Lost(error, wait))
 
     def flush(self) -> None:
         """Posts what there is, now."""
@@ -53,25 +73,8 @@ class Batch:
 
 async def follow(client: Client, q: str | None, post: Post) -> None:
     """Posts `Connected`, `Arrived` and `Lost` until cancelled."""
-    waits, last_id = backoff(), None
-
-    def opened() -> None:
-        nonlocal waits
-        waits = backoff()
-        post(Connected())
-
     batch = Batch(post)
-    while True:
-        error: ApiError = Unreachable(f"The gateway at {client.url} has ended the connection.")
-        try:
-            async with aclosing(client.stream(q, last_id, opened)) as events:
-                async for event in events:
-                    last_id = event.id or last_id
-                    batch.add(event)
-        except ApiError as caught:
-            error = caught
-        finally:
-            batch.flush()
-        wait = next(waits)
-        post(Lost(error, wait))
-        await asyncio.sleep(wait)
+    try:
+        await admin_api.follow(client, q, batch)
+    finally:
+        batch.flush()

@@ -1,10 +1,15 @@
-"""Writes filters in the gateway's grammar, from what is on the screen. To read them is the gateway's part."""
+"""Finds calls: filters in the gateway's grammar, written from what is on the screen, and the wish to see what
+one finds. To read them is the gateway's part.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from tui.documents import Call
+from textual.message import Message
+
+from gatekeeper.client.api_types import Call
 
 BARE = re.compile(r"[\w./@+][\w./@+-]*")
 
@@ -41,4 +46,8 @@ def alike(call: Call) -> str:
     return " ".join(term(field, value) for field, value in fields.items() if value)
 
 
-UNPRICED = "-cost:>=0"  # No cost is below 0: only one that nobody knows is not at least 0.
+@dataclass
+class ShowCalls(Message):
+    """The calls that this filter finds are to be shown; esc leads back to where it was asked."""
+
+    filter: str

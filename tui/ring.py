@@ -13,8 +13,8 @@ from operator import attrgetter
 
 from rich.segment import Segment
 
+from gatekeeper.client.api_types import Call
 from tui.days import Day, day_of
-from tui.documents import Call
 
 PLACE = attrgetter("place")
 # `~` sorts after every hexadecimal digit and a blank before: a mark stands behind the call whose id it

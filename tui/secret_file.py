@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from tui.documents import NewKey
+from gatekeeper.client.api_types import NewKey
 
 UNSAFE = re.compile(r"[^\w.-]+")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from tui.client import Client
-from tui.documents import Gateway
-from tui.states import State, Tone
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_types import Gateway
+from gatekeeper.client.formats import State, Tone, local_now
 
 CONNECTING = State("◌", "connecting", Tone.WAITING)
 LIVE = State("●", "live", Tone.FINE)
@@ -19,17 +19,12 @@ OFFLINE = State("✗", "offline", Tone.ERROR)
 PLACES = (("2", "logs", "Logs"), ("3", "spend", "Spend"), ("4", "keys", "Keys"))
 
 
-def local_time() -> datetime:
-    """Now, in the machine's own zone."""
-    return datetime.now().astimezone()
-
-
 @dataclass
 class Session:
     """`link` is how the connection stands, `trouble` what to tell of it, `gateway` what it says of itself."""
 
     client: Client
-    clock: Callable[[], datetime] = local_time
+    clock: Callable[[], datetime] = local_now
     link: State = CONNECTING
     trouble: str = ""
     gateway: Gateway = field(default_factory=Gateway)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from tui import format  # noqa: A004 - the room's word for it
-from tui.columns import Cell, Column
-from tui.documents import SpendRow
-from tui.spending import Picture, known_cost, spent
-from tui.states import Tone
+from collections.abc import Sequence
 
-MEDIUM, WIDE = 120, 160
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import SpendRow
+from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, Tone
+from tui.spending import Picture
+
 PLACES = 4
 TREND = 10
 
 
 def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
     """The columns for a screen of `width` cells."""
-    whole = spent(picture.ranking.total)
+    whole = picture.ranking.total.spent
     bar_width = 12 if width < MEDIUM else 20 if width < WIDE else 48
 
     def name(row: SpendRow) -> Cell:
@@ -23,17 +23,17 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         return text, Tone.PLAIN
 
     def share(row: SpendRow) -> Cell:
-        cost = known_cost(row)
-        return (format.UNKNOWN if cost is None else format.percent(format.share(cost, whole))), Tone.PLAIN
+        cost = row.known_cost
+        return (formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole))), Tone.PLAIN
 
     def bar(row: SpendRow) -> Cell:
-        return format.bar(format.share(spent(row), whole), bar_width), Tone.ACCENT
+        return formats.bar(formats.share(row.spent, whole), bar_width), Tone.ACCENT
 
     def trend(row: SpendRow) -> Cell:
         values = picture.trend(row)
-        if values is None or known_cost(row) is None:
-            return format.NOTHING, Tone.FAINT
-        return format.sparkline(format.condensed(values, TREND)), Tone.FAINT
+        if values is None or row.known_cost is None:
+            return formats.NOTHING, Tone.FAINT
+        return sparkline(condensed(values, TREND)), Tone.FAINT
 
     start = [Column(picture.question.by, 12, name, stretch=1), SPENT, Column("", bar_width, bar)]
     part = Column("share", 5, share, right=True)
@@ -42,26 +42,38 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
     return [*start, part, Column("trend", TREND, trend), CALLS, EACH, TOKENS, CACHED, ERRORS, UNPRICED]
 
 
+def condensed(values: Sequence[float], most: int) -> list[float]:
+    """At most so many values for the whole of them: as many neighbours as it takes are added up."""
+    size = max(-(-len(values) // most), 1)
+    return [sum(values[start : start + size]) for start in range(0, len(values), size)]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One cell a value, against the largest; more than nothing shows at least an eighth."""
+    top = max(values, default=0)
+    return "".join(formats.LEVELS[max(round(value / top * 8), 1) if value > 0 else 0] for value in values)
+
+
 def each_cell(row: SpendRow) -> Cell:
     """The mean of the calls whose cost is known."""
-    priced, cost = row.calls - row.unpriced_calls, known_cost(row)
+    priced, cost = row.calls - row.unpriced_calls, row.known_cost
     mean = cost / priced if cost is not None and priced > 0 else None
-    return format.at_point(format.NOTHING if mean is None else format.money(mean), PLACES), Tone.PLAIN
+    return formats.at_point(formats.NOTHING if mean is None else formats.money(mean), PLACES), Tone.PLAIN
 
 
 def tokens_cell(row: SpendRow) -> Cell:
     known = [number for number in (row.prompt_tokens, row.output_tokens) if number is not None]
-    return format.tokens(sum(known) if known else None), Tone.PLAIN
+    return formats.tokens(sum(known) if known else None), Tone.PLAIN
 
 
 def cached_cell(row: SpendRow) -> Cell:
     if row.cached_tokens is None or row.prompt_tokens is None:
-        return format.NOTHING, Tone.FAINT
-    return format.percent(format.share(row.cached_tokens, row.prompt_tokens)), Tone.PLAIN
+        return formats.NOTHING, Tone.FAINT
+    return formats.percent(formats.share(row.cached_tokens, row.prompt_tokens)), Tone.PLAIN
 
 
 def errors_cell(row: SpendRow) -> Cell:
-    return format.percent(format.share(row.errors, row.calls)), Tone.PLAIN
+    return formats.percent(formats.share(row.errors, row.calls)), Tone.PLAIN
 
 
 def unpriced_cell(row: SpendRow) -> Cell:
@@ -69,12 +81,12 @@ def unpriced_cell(row: SpendRow) -> Cell:
 
 
 def spent_cell(row: SpendRow) -> Cell:
-    cost = known_cost(row)
-    return format.at_point(format.money(cost), PLACES), Tone.LIMIT if cost is None else Tone.PLAIN
+    cost = row.known_cost
+    return formats.at_point(formats.money(cost), PLACES), Tone.LIMIT if cost is None else Tone.PLAIN
 
 
 SPENT: Column[SpendRow] = Column("spend", 12, spent_cell, right=True)
-CALLS: Column[SpendRow] = Column("calls", 6, lambda row: (format.tokens(row.calls), Tone.PLAIN), right=True)
+CALLS: Column[SpendRow] = Column("calls", 6, lambda row: (formats.tokens(row.calls), Tone.PLAIN), right=True)
 EACH: Column[SpendRow] = Column("cost/call", 9, each_cell, right=True)
 TOKENS: Column[SpendRow] = Column("tokens", 6, tokens_cell, right=True)
 CACHED: Column[SpendRow] = Column("cached", 6, cached_cell, right=True)

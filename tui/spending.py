@@ -15,8 +15,8 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from functools import cached_property
 
-from tui.client import Client
-from tui.documents import Spend, SpendRow
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_types import Spend, SpendRow
 from tui.widgets.bars import NAMED, OTHERS, Bar, Chart
 
 GROUPS = ("tag", "model", "key", "user")
@@ -92,7 +92,7 @@ class Picture:
     @property
     def rows(self) -> list[SpendRow]:
         """Most expensive first; the sum of those that are too many to be told apart comes last."""
-        return sorted(self.ranking.rows, key=lambda row: (row.other, -spent(row), -row.calls))
+        return sorted(self.ranking.rows, key=lambda row: (row.other, -row.spent, -row.calls))
 
     @property
     def groups(self) -> int:
@@ -116,8 +116,8 @@ class Picture:
 
     def chart(self) -> Chart:
         """Bars of the largest groups, and what is left as one more."""
-        leaders = [self._group(row) for row in self.rows[:NAMED] if spent(row) > 0 and not row.other]
-        totals = {time_of(row): spent(row) for row in self.by_time.rows}
+        leaders = [self._group(row) for row in self.rows[:NAMED] if row.spent > 0 and not row.other]
+        totals = {time_of(row): row.spent for row in self.by_time.rows}
         bars: list[Bar] = []
         split = False
         for label in self._labels:
@@ -141,7 +141,7 @@ class Picture:
     def _sums(self) -> dict[Group, dict[str | None, Decimal]]:
         sums: dict[Group, dict[str | None, Decimal]] = {}
         for row in self.by_time_and_group.rows:
-            sums.setdefault(self._group(row), {})[time_of(row)] = spent(row)
+            sums.setdefault(self._group(row), {})[time_of(row)] = row.spent
         return sums
 
     @cached_property
@@ -185,16 +185,6 @@ def told_apart(span: Span) -> int:
 def stamp(at: datetime) -> str:
     """As the API takes times."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def spent(row: SpendRow) -> Decimal:
-    """What is known to be spent."""
-    return row.cost_usd or NOTHING
-
-
-def known_cost(row: SpendRow) -> Decimal | None:
-    """What it cost; None where no price is known of any call that is charged for: that 0 is no sum."""
-    return row.cost_usd if row.cost_usd or not row.unpriced_calls else None
 
 
 def group_of(row: SpendRow, by: str) -> str | None:

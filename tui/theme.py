@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from textual.content import Content
 from textual.theme import Theme
 
-from tui.format import harmless
-from tui.states import Tone
+from gatekeeper.client.formats import Tone, harmless
 
 THEME = Theme(
     name="gatekeeper",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +11,10 @@ import click
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import InOrder, examples
 from gatekeeper.cli.output import emit, json_option, moment, note, note_gaps, print_cells, print_table, width
-from tui import call_columns
-from tui.call_text import call_text
-from tui.columns import Cell, Column
-from tui.documents import Call
-from tui.states import Tone, call_state
+from gatekeeper.client import list_columns
+from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_text import call_state, call_text
+from gatekeeper.client.formats import Cell, Column, Tone, local_now
 
 T = TypeVar("T")
 
@@ -63,9 +61,14 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
 
     A connection that breaks is made again, and goes on where it broke.
     """
-    from gatekeeper.cli.tail import follow, printed_as_json, printed_as_line
+    from gatekeeper.cli.tail import Tail, printed_as_json, printed_as_line
+    from gatekeeper.client.admin_api import follow
 
-    ask(target, lambda client: follow(client, q, printed_as_json if as_json else printed_as_line(width())))
+    # Titles are printed only when the gateway's address is known to be one: hence within.
+    ask(
+        target,
+        lambda client: follow(client, q, Tail(printed_as_json if as_json else printed_as_line(width()))),
+    )
 
 
 @command.command("list", epilog=examples("calls list --query model:gemini-2.5-pro --since 1h"))
@@ -164,22 +167,18 @@ def error_cell(call: Call) -> Cell:
     return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", Tone.ERROR
 
 
-def local_now() -> datetime:
-    return datetime.now().astimezone()
-
-
 COLUMNS: tuple[Column[Call], ...] = (
     Column("started", 0, started_cell),
     Column("id", 0, lambda call: (call.id, Tone.PLAIN)),
-    Column("key", 0, call_columns.key_cell),
-    Column("model", 0, call_columns.model_cell),
-    Column("action", 0, call_columns.action_cell),
+    Column("key", 0, list_columns.key_cell),
+    Column("model", 0, list_columns.model_cell),
+    Column("action", 0, list_columns.action_cell),
     Column("status", 0, state_cell),
-    call_columns.TOTAL,
-    call_columns.IN,
-    call_columns.CACHED,
-    call_columns.OUT,
-    call_columns.COST,
+    list_columns.TOTAL,
+    list_columns.IN,
+    list_columns.CACHED,
+    list_columns.OUT,
+    list_columns.COST,
     Column("tags", 0, tags_cell),
     Column("error", 0, error_cell),
 )

@@ -10,9 +10,8 @@ import msgspec
 from gatekeeper.cli.flags import FLAGS, loaded, setting_flags
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.output import emit, own_json_option, print_table
+from gatekeeper.client.formats import Column, Tone
 from gatekeeper.settings import SETTINGS, Setting, Settings, masked
-from tui.columns import Column
-from tui.states import Tone
 
 
 @click.command("config", epilog=examples("config", "config --config /etc/gatekeeper.toml --json"))

@@ -14,8 +14,7 @@ from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.flags import FLAGS, loaded, setting_flags
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.output import emit, own_json_option, print_cells
-from tui.columns import padded
-from tui.states import Tone
+from gatekeeper.client.formats import Tone, padded
 
 if TYPE_CHECKING:
     from gatekeeper.cli.checks import Finding

@@ -21,9 +21,9 @@ import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.gateway import Target, ask
+from gatekeeper.client.admin_api import Client
 from gatekeeper.ledger.entry import COLUMNS
 from gatekeeper.times import parse_span, parse_time
-from tui.client import Client
 
 PAGE = 1000
 STDOUT = Path("-")

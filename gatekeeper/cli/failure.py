@@ -20,11 +20,6 @@ class Status(IntEnum):
     FOUND = 7
 
 
-def harmless(text: str) -> str:
-    """Without control characters: what others wrote is not to command the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
-
-
 class Failure(Exception):
     """Why a command could not do what it was asked: one line for people, and the exit status."""
 

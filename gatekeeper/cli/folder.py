@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gatekeeper.cli.checks import Finding
+from gatekeeper.client import formats
 from gatekeeper.data_dir import LOCK_FILE as LOCK
 from gatekeeper.data_dir import is_held
 from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
 from gatekeeper.obstacles import other_kind
 from gatekeeper.settings import Settings
-from tui import format  # noqa: A004 - the room's word for it
 
 LITTLE_SPACE = 10**9  # bytes
 LOOKED_AT = 10  # segments of the journal, the last ones; there are rarely more
@@ -51,7 +51,7 @@ def check_kind(settings: Settings) -> Iterator[Finding]:
 def space(place: Path) -> Finding:
     free = shutil.disk_usage(place).free
     remedy = "make room: without it calls can no longer be recorded" if free < LITTLE_SPACE else None
-    return Finding("disk", f"{format.size(free)} free", remedy)
+    return Finding("disk", f"{formats.size(free)} free", remedy)
 
 
 def users(data: Path, runs_here: bool) -> Iterator[Finding]:

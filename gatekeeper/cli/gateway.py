@@ -17,8 +17,8 @@ from gatekeeper.addresses import DEFAULT_URL
 from gatekeeper.cli.failure import Failure, Status
 
 if TYPE_CHECKING:
-    from tui.client import Client
-    from tui.errors import ApiError
+    from gatekeeper.client.admin_api import Client
+    from gatekeeper.client.api_errors import ApiError
 
 T = TypeVar("T")
 
@@ -61,20 +61,20 @@ def ask(target: Target, question: Callable[[Client], Awaitable[T]]) -> T:
     """What the gateway says to `question`. Raises Failure with the status of what stood in the way."""
     import asyncio
 
-    from tui.client import Client
+    from gatekeeper.client.admin_api import Client
 
     async def asked() -> T:
         async with Client(target.url, target.key) as client:
             return await question(client)
 
-    with api_errors():
+    with as_failures():
         return asyncio.run(asked())
 
 
 @contextmanager
-def api_errors() -> Generator[None]:
+def as_failures() -> Generator[None]:
     """Errors of the API as Failures."""
-    from tui.errors import ApiError
+    from gatekeeper.client.api_errors import ApiError
 
     try:
         yield
@@ -84,16 +84,16 @@ def api_errors() -> Generator[None]:
 
 def status_of(error: ApiError) -> Status:
     """The exit status that tells scripts what went wrong."""
-    from tui import errors
+    from gatekeeper.client import api_errors
 
     match error:
-        case errors.Unreachable():
+        case api_errors.Unreachable():
             return Status.UNREACHABLE
-        case errors.NotAuthorised():
+        case api_errors.NotAuthorised():
             return Status.NOT_AUTHORISED
-        case errors.NotFound():
+        case api_errors.NotFound():
             return Status.NOT_FOUND
-        case errors.Refused():
+        case api_errors.Refused():
             return Status.REFUSED
         case _:
             return Status.FAULT

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from tui.limits import STORED
+from gatekeeper.client.list_columns import STORED
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import msgspec
 
 from gatekeeper.cli.output import moment
-from tui import format  # noqa: A004 - the room's word for it
-from tui.documents import Key, NewKey
-from tui.states import budget_used, key_state
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import Key, NewKey
+from gatekeeper.client.list_columns import budget_used, key_state
 
 BAR = 20
 
@@ -25,7 +25,7 @@ def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "routes", listed(key.allowed_routes)
     yield "spend", spend(key)
     yield "estimated", estimated(key)
-    yield "soft budget", None if key.soft_budget is None else format.round_money(key.soft_budget)
+    yield "soft budget", None if key.soft_budget is None else formats.round_money(key.soft_budget)
     yield "resets", moment(key.budget_reset_at) if key.budget_reset_at else None
     yield "limits", limits(key)
     yield "stored only", not_enforced(key)
@@ -36,7 +36,7 @@ def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "disconnect", key.on_disconnect
     yield "expires", moment(key.expires) if key.expires else "never"
     yield "created", moment(key.created_at) if key.created_at else None
-    yield "last used", format.ago(key.last_used_at, now)
+    yield "last used", formats.ago(key.last_used_at, now)
 
 
 def listed(texts: tuple[str, ...] | None) -> str | None:
@@ -47,18 +47,18 @@ def spend(key: Key) -> str:
     """What it spent, of how much, in what time, with a bar."""
     used = budget_used(key)
     if used is None or key.max_budget is None:
-        return f"{format.money(key.spend)}, no budget"
+        return f"{formats.money(key.spend)}, no budget"
     each = f" each {key.budget_duration}" if key.budget_duration else ""
-    bar = format.bar(used, BAR).replace(" ", "░")
-    of = f"{format.money(key.spend)} of {format.round_money(key.max_budget)}{each}"
-    return f"{of}  {bar} {format.percent(used)}"
+    bar = formats.bar(used, BAR).replace(" ", "░")
+    of = f"{formats.money(key.spend)} of {formats.round_money(key.max_budget)}{each}"
+    return f"{of}  {bar} {formats.percent(used)}"
 
 
 def estimated(key: Key) -> str | None:
     """What of the spend is no known cost."""
     if not key.spend_estimated:
         return None
-    return f"{format.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
+    return f"{formats.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
 
 
 def not_enforced(*keys: Key) -> str | None:
@@ -73,4 +73,6 @@ def limits(key: Key) -> str | None:
         (key.tpm_limit, "tokens a minute"),
         (key.max_parallel_requests, "calls at a time"),
     )
-    return ", ".join(f"{format.count(number)} {what}" for number, what in known if number is not None) or None
+    return (
+        ", ".join(f"{formats.count(number)} {what}" for number, what in known if number is not None) or None
+    )

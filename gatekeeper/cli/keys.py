@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status, harmless
+from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.key_options import field_options, unset_option
 from gatekeeper.cli.key_text import key_facts, not_enforced
-from gatekeeper.cli.output import emit, json_option, note, print_facts, print_table, width
-from tui.documents import Answer, Key, Keys, NewKey
-from tui.key_columns import key_columns
+from gatekeeper.cli.output import emit, harmless, json_option, note, print_facts, print_table, width
+from gatekeeper.client.api_types import Answer, Key, Keys, NewKey
+from gatekeeper.client.formats import local_now
+from gatekeeper.client.list_columns import key_columns
 
 if TYPE_CHECKING:
-    from tui.client import Client
+    from gatekeeper.client.admin_api import Client
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secret and nothing else.")
 
@@ -200,7 +200,3 @@ def print_new(answer: Answer[NewKey], quiet: bool, as_json: bool) -> None:
     else:
         print_facts(key_facts(answer.value, local_now()))
         note("Keep the key now: it is not shown again.")
-
-
-def local_now() -> datetime:
-    return datetime.now().astimezone()

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.gateway import Target, api_errors
+from gatekeeper.cli.gateway import Target, ask
 from gatekeeper.cli.output import note
-from tui.client import Client
+from gatekeeper.client.admin_api import Client
 
 LOAN = 3600  # seconds, after which the gateway takes the file back by itself if it is free
 PLACE = "{file}"
-
-T = TypeVar("T")
-
-
-class Loan(msgspec.Struct):
-    """`file` is the path on the gateway's machine."""
-
-    file: str
-
-
-class Lender(Client):
-    """The admin API's part that only this command uses."""
-
-    async def lend(self) -> Path:
-        return Path((await self._post("/sql/lend", Loan, {"seconds": LOAN})).value.file)
-
-    async def take_back(self) -> None:
-        await self._post("/sql/return", object, {})
 
 
 def run_with_file(target: Target, program: str, instead: Callable[[Failure], Path]) -> int:
@@ -47,7 +25,7 @@ def run_with_file(target: Target, program: str, instead: Callable[[Failure], Pat
     """
     words = command_line(program)
     try:
-        file = asked(target, Lender.lend)
+        file = Path(ask(target, lambda client: client.lend(LOAN)).value.file)
     except Failure as failure:
         return run(words, instead(failure))
     try:
@@ -89,17 +67,6 @@ def passed_over(_signal: int, _frame: object) -> None:
 def take_back(target: Target) -> None:
     """A gateway that cannot be told any more has ended, and the loan with it."""
     try:
-        asked(target, Lender.take_back)
+        ask(target, Client.take_back)
     except Failure as failure:
         note(f"The file could not be given back: {failure}")
-
-
-def asked(target: Target, request: Callable[[Lender], Awaitable[T]]) -> T:
-    """Raises Failure."""
-
-    async def answer() -> T:
-        async with Lender(target.url, target.key) as lender:
-            return await request(lender)
-
-    with api_errors():
-        return asyncio.run(answer())

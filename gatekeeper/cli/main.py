@@ -19,7 +19,7 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from gatekeeper.cli.failure import INTERRUPTED, Failure, Status, harmless
+from gatekeeper.cli.failure import INTERRUPTED, Failure, Status
 from gatekeeper.cli.help import examples
 from gatekeeper.runtime import keep_standard_numbers
 
@@ -119,6 +119,9 @@ def refuse_empty(args: Sequence[str]) -> None:
 
 def tell(message: str) -> None:
     """One line; what stands below an empty one is left out, as DuckDB's picture of the fault's place."""
+    # Here and not above: `--help` writes nothing that others wrote.
+    from gatekeeper.cli.output import harmless
+
     line = " ".join(message.partition("\n\n")[0].split())
     print(f"{PROG}: {harmless(line).rstrip('.')}.", file=sys.stderr)
 

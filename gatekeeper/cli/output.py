@@ -19,10 +19,8 @@ import click
 import msgspec
 from rich.cells import cell_len
 
-from gatekeeper.cli.failure import harmless
-from tui import format  # noqa: A004 - the room's word for it
-from tui.columns import Cell, Column, padded
-from tui.states import Tone
+from gatekeeper.client import formats
+from gatekeeper.client.formats import WIDE, Cell, Column, Tone, padded
 
 T = TypeVar("T")
 
@@ -30,7 +28,6 @@ T = TypeVar("T")
 COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 GAP = "  "
-WIDE = 160  # columns where there is no terminal to be narrow
 
 STYLES: dict[Tone, dict[str, Any]] = {
     Tone.FAINT: {"dim": True},
@@ -72,7 +69,7 @@ def note(text: str) -> None:
 
 
 def width() -> int:
-    """Cells in a line."""
+    """Cells in a line. Where there is no terminal nothing is too narrow."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
 
 
@@ -84,6 +81,11 @@ def coloured() -> bool:
 
 def paint(text: str, tone: Tone) -> str:
     return click.style(text, **STYLES[tone]) if coloured() and tone in STYLES else text
+
+
+def harmless(text: str) -> str:
+    """Printed, a character that was left out is seen to be one, by the sign that Unicode has for it."""
+    return formats.harmless(text, instead="�")
 
 
 def safe(cell: Cell) -> Cell:
@@ -130,7 +132,7 @@ def moment(at: datetime | None, timespec: str = "milliseconds") -> str:
     """A time by the clocks of this machine, with its zone, so that `--since` and others read it back as the
     same: `2026-11-24 14:07:21.418+01:00`."""
     if at is None:
-        return format.NOTHING
+        return formats.NOTHING
     return at.astimezone().isoformat(" ", timespec).replace("+00:00", "Z")
 
 

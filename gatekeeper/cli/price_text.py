@@ -8,14 +8,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from gatekeeper.cli.output import print_cells, print_facts, print_table
+from gatekeeper.client import formats
+from gatekeeper.client.formats import Column, Tone
 from gatekeeper.gemini.catalogue import TOKENS_PER_PRICE, Catalogue
 from gatekeeper.gemini.components import MODALITIES
 from gatekeeper.gemini.money import usd
 from gatekeeper.gemini.price import UNIT, Quote
 from gatekeeper.gemini.tariff import PricedModel, Tariff
-from tui import format  # noqa: A004 - the room's word for it
-from tui.columns import Column
-from tui.states import Tone
 
 INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 
@@ -27,7 +26,7 @@ def print_quote(quote: Quote) -> None:
     name = max((len(line.component) for line in quote.lines), default=0)
     for line in quote.lines:
         unit = "1M" if line.unit == UNIT else line.unit
-        price = format.price(Decimal(usd(line.unit_pico)))
+        price = formats.price(Decimal(usd(line.unit_pico)))
         print(f"{line.quantity:>{size},} {line.component:<{name}} × {price} / {unit} = ${usd(line.pico)}")
     if quote.cost_pico is None:
         print_cells([("total unknown", Tone.LIMIT)])
@@ -72,7 +71,7 @@ def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
     names = [f"{kind}{modality}" for kind in kinds for modality in MODALITIES]
     known = [name for name in names if name in tariff.prices]
     if not known:
-        return format.NOTHING
+        return formats.NOTHING
     first = tariff.prices[known[0]]
     others = [
         f"{name.rpartition('_')[2]} {dollars(tariff.prices[name])}"
@@ -85,11 +84,11 @@ def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
 def output_of(tariff: Tariff) -> str:
     """One price, or two for some previews of 2025: without and with thoughts."""
     known = [dollars(pico) for name, pico in tariff.prices.items() if name.startswith("output_")]
-    return " or ".join(known) or format.NOTHING
+    return " or ".join(known) or formats.NOTHING
 
 
 def dollars(pico: int) -> str:
-    return format.price(Decimal(usd(pico * TOKENS_PER_PRICE)))
+    return formats.price(Decimal(usd(pico * TOKENS_PER_PRICE)))
 
 
 def context_of(tariff: Tariff) -> str:

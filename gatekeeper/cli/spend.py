@@ -11,10 +11,9 @@ from gatekeeper.cli.calls import which_calls
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.output import emit, json_option, moment, note, note_gaps, print_table
-from tui import format  # noqa: A004 - the room's word for it
-from tui.columns import Cell, Column
-from tui.documents import Spend, SpendRest, SpendRow
-from tui.states import Tone
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import UNPRICED, Spend, SpendRest, SpendRow
+from gatekeeper.client.formats import Cell, Column, Tone
 
 BAR = 20
 PLACES = 4  # decimals that a column of costs makes room for
@@ -71,13 +70,13 @@ def unpriced(spend: Spend, q: str | None) -> list[str]:
     """The command that lists exactly those of the summed calls."""
     bounds = (("--since", spend.since), ("--until", spend.until))
     given = [word for name, at in bounds if at for word in (name, moment(at, "auto"))]
-    return ["gatekeeper", "calls", "list", "--query", f"{q or ''} -cost:>=0".strip(), *given]
+    return ["gatekeeper", "calls", "list", "--query", f"{q or ''} {UNPRICED}".strip(), *given]
 
 
 def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
     """The groups, then what they come to. Bars are against the dearest row."""
     total = spend.total
-    dearest = max((cost(row) for row in spend.rows), default=Decimal(0))
+    dearest = max((row.spent for row in spend.rows), default=Decimal(0))
 
     def name(group: str, number: int) -> Column[SpendRow]:
         def cell(row: SpendRow) -> Cell:
@@ -91,12 +90,12 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
 
     def bar(row: SpendRow) -> Cell:
         one = row is not total and not isinstance(row, SpendRest)
-        return (format.bar(format.share(cost(row), dearest), BAR) if one else ""), Tone.ACCENT
+        return (formats.bar(formats.share(row.spent, dearest), BAR) if one else ""), Tone.ACCENT
 
     def share(row: SpendRow) -> Cell:
-        known = known_cost(row)
-        part = format.share(known, total.cost_usd)
-        return (format.UNKNOWN if known is None else format.percent(part)), Tone.PLAIN
+        known = row.known_cost
+        part = formats.share(known, total.cost_usd)
+        return (formats.UNKNOWN if known is None else formats.percent(part)), Tone.PLAIN
 
     return [
         *(name(group, number) for number, group in enumerate(groups)),
@@ -107,15 +106,6 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
     ]
 
 
-def cost(row: SpendRow) -> Decimal:
-    return row.cost_usd or Decimal(0)
-
-
-def known_cost(row: SpendRow) -> Decimal | None:
-    """None where not one price is known: then neither is the sum."""
-    return row.cost_usd if row.cost_usd or not row.unpriced_calls else None
-
-
 def group_cell(row: SpendRow, group: str) -> Cell:
     value: str | None = getattr(row, group)
     return (f"no {group}", Tone.FAINT) if value is None else (value, Tone.PLAIN)
@@ -123,19 +113,19 @@ def group_cell(row: SpendRow, group: str) -> Cell:
 
 def cost_cell(row: SpendRow) -> Cell:
     """`?` where nothing is known."""
-    known = known_cost(row)
-    return format.at_point(format.money(known), PLACES), Tone.LIMIT if known is None else Tone.PLAIN
+    known = row.known_cost
+    return formats.at_point(formats.money(known), PLACES), Tone.LIMIT if known is None else Tone.PLAIN
 
 
 def count_cell(number: int, tone: Tone) -> Cell:
-    return format.count(number), tone if number else Tone.FAINT
+    return formats.count(number), tone if number else Tone.FAINT
 
 
 NUMBERS: tuple[Column[SpendRow], ...] = (
     Column("calls", 0, lambda row: count_cell(row.calls, Tone.PLAIN), right=True),
     Column("errors", 0, lambda row: count_cell(row.errors, Tone.ERROR), right=True),
-    Column("in", 0, lambda row: (format.tokens(row.prompt_tokens), Tone.PLAIN), right=True),
-    Column("cached", 0, lambda row: (format.tokens(row.cached_tokens), Tone.PLAIN), right=True),
-    Column("out", 0, lambda row: (format.tokens(row.output_tokens), Tone.PLAIN), right=True),
+    Column("in", 0, lambda row: (formats.tokens(row.prompt_tokens), Tone.PLAIN), right=True),
+    Column("cached", 0, lambda row: (formats.tokens(row.cached_tokens), Tone.PLAIN), right=True),
+    Column("out", 0, lambda row: (formats.tokens(row.output_tokens), Tone.PLAIN), right=True),
     Column("unpriced", 0, lambda row: count_cell(row.unpriced_calls, Tone.LIMIT), right=True),
 )

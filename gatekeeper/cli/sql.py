@@ -15,8 +15,7 @@ from gatekeeper.cli.flags import loaded, setting_flags
 from gatekeeper.cli.gateway import Target, ask, on_gateway
 from gatekeeper.cli.help import examples
 from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_table
-from tui.columns import Cell, Column
-from tui.states import Tone
+from gatekeeper.client.formats import Cell, Column, Tone
 
 FILE = "gatekeeper.duckdb"
 SECONDS = 300.0  # that a query on the file itself may take; a gateway has its own limit

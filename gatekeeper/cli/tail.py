@@ -1,72 +1,48 @@
-"""Follows the gateway's stream through lost connections and restarts, and prints what it says."""
+"""What `gatekeeper calls tail` prints of the gateway's stream."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import aclosing
-from datetime import datetime
-from itertools import chain, repeat
+from collections.abc import Callable
 
 import msgspec
 
 from gatekeeper.cli.output import emit, moment, note, print_cells
-from tui.call_columns import call_columns
-from tui.client import Client
-from tui.columns import Column, cells, fit, heads
-from tui.documents import Call, CallFinished, StreamEvent, StreamGap
-from tui.errors import Faulty, Unreachable
-from tui.states import Tone
+from gatekeeper.client.api_errors import ApiError, Faulty, Unreachable
+from gatekeeper.client.api_types import Call, CallFinished, StreamEvent, StreamGap
+from gatekeeper.client.formats import Column, Tone, cells, fit, heads, local_now
+from gatekeeper.client.list_columns import call_columns
 
 Print = Callable[[CallFinished], None]
 
-
 STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), Tone.FAINT))
-WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds; a gateway that restarts is back within the first few
 
 
-def waits() -> Iterator[float]:
-    """Before each new try."""
-    return chain(WAITS, repeat(2 * WAITS[-1]))
+class Tail:
+    """Shows each call as it ends. What was missed in between, and what the link does, is told on stderr."""
 
+    def __init__(self, show: Print) -> None:
+        self._show = show
+        self._was_connected = False
 
-async def follow(client: Client, q: str | None, show: Print) -> None:
-    """Prints each call as it ends, for ever. What was missed in between is told on stderr.
-
-    Raises ApiError where no new try would help, and where the very first connection cannot be made.
-    """
-    pause, last_id, connected = waits(), None, False
-
-    def opened() -> None:
-        nonlocal pause, connected
-        if connected:
+    def connected(self) -> None:
+        if self._was_connected:
             note("Connected again.")
-        pause, connected = waits(), True
+        self._was_connected = True
 
-    while True:
-        trouble = f"The gateway at {client.url} has ended the connection."
-        try:
-            async with aclosing(client.stream(q, last_id, opened)) as events:
-                async for event in events:
-                    last_id = event.id or last_id
-                    take(event, show)
-        except (Unreachable, Faulty) as error:
-            if not connected:
-                raise
-            trouble = str(error)
-        wait = next(pause)
-        note(f"{trouble} Next try in {wait:g} s.")
-        await asyncio.sleep(wait)
+    def arrived(self, event: StreamEvent) -> None:
+        match event:
+            case CallFinished():
+                self._show(event)
+            case StreamGap():
+                note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
+            case _:
+                pass
 
-
-def take(event: StreamEvent, show: Print) -> None:
-    match event:
-        case CallFinished():
-            show(event)
-        case StreamGap():
-            note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
-        case _:
-            pass
+    def lost(self, error: ApiError, wait: float) -> None:
+        """Raises the error where no new try would help, and where the very first connection failed."""
+        if not self._was_connected or not isinstance(error, Unreachable | Faulty):
+            raise error
+        note(f"{error} Next try in {wait:g} s.")
 
 
 def gap_text(missed: int | None) -> str:
@@ -82,7 +58,7 @@ def printed_as_json(event: CallFinished) -> None:
 
 def printed_as_line(width: int) -> Print:
     """Prints the columns that fit into `width` cells, with their titles above the first."""
-    _, *others = call_columns(width - STARTED.width, lambda: datetime.now().astimezone())
+    _, *others = call_columns(width - STARTED.width, local_now)
     columns = [STARTED, *others]
     widths = fit(columns, width)
     print_cells([(heads(columns, widths), Tone.FAINT)])

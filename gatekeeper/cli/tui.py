@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gatekeeper.cli.gateway import Target, api_errors, on_gateway
+from gatekeeper.cli.gateway import Target, as_failures, on_gateway
 from gatekeeper.cli.help import examples
 
 
@@ -14,5 +14,5 @@ def command(target: Target) -> None:
     """Watch calls as they come, spend and keys, in the terminal."""
     from tui.app import run
 
-    with api_errors():
+    with as_failures():
         run(target.url, target.key)

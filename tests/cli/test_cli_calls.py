@@ -140,7 +140,7 @@ STREAMS = [
 
 
 def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.cli.tail.WAITS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.admin_api.WAITS", (0.01,))
     gateway.answers = {"GET /calls/stream": list(STREAMS)}
     ended = on("calls", "tail", "--query", "status:>0")
     head, first, second = ended.out.splitlines()
@@ -161,7 +161,7 @@ def test_tail_goes_on_after_a_restart_of_the_gateway(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then nobody knows how many events were missed."""
-    monkeypatch.setattr("gatekeeper.cli.tail.WAITS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.admin_api.WAITS", (0.01,))
     anew = event(1, "gap", {"missed": None}) + event(2, "call.finished", REFUSED)
     gateway.answers = {"GET /calls/stream": [event(8, "call.finished", CALL), anew, (401, {})]}
     ended = on("calls", "tail", "--json")
@@ -174,7 +174,7 @@ def test_tail_goes_on_after_a_restart_of_the_gateway(
 def test_tail_as_json_is_one_finished_call_a_line(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.cli.tail.WAITS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.admin_api.WAITS", (0.01,))
     gateway.answers = {"GET /calls/stream": list(STREAMS)}
     lines = on("calls", "tail", "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == [CALL, REFUSED]

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
+from gatekeeper.client.admin_api import Client, backoff
+from gatekeeper.client.api_errors import Refused, Unreachable
 from tui import feed
 from tui.app import GatekeeperApp
-from tui.client import Client
-from tui.errors import Refused, Unreachable
-from tui.messages import Arrived, Connected, Lost
+from tui.feed import Arrived, Connected, Lost
 
 SECRET = "sk-master-0123456789"
 
@@ -78,8 +78,13 @@ def test_an_address_that_is_none_is_refused_before_anything_is_drawn():
 
 
 def test_it_knows_nothing_of_the_gateways_insides():
-    """By what is loaded: the command line may load both, the terminal application only itself."""
-    asked = "import sys, tui.app; print({'gatekeeper', 'trio', 'duckdb'} & set(sys.modules))"
+    """By what is loaded: of the gateway's package nothing but the client."""
+    asked = (
+        "import sys, tui.app\n"
+        "inside = {name for name in sys.modules if name.startswith('gatekeeper.')}\n"
+        "client = {name for name in inside if name.startswith('gatekeeper.client')}\n"
+        "print((inside - client) | {'trio', 'duckdb'} & set(sys.modules))\n"
+    )
     told = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=dict(os.environ)
     )
@@ -106,7 +111,7 @@ def test_it_is_drawn_without_colours_where_they_are_not_wanted():
 
 
 def test_waits_grow_and_stay_short():
-    waits = feed.backoff()
+    waits = backoff()
     assert [next(waits) for _ in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]
 
 

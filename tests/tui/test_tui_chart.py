@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.client.api_types import Spend, SpendRow
+from gatekeeper.client.formats import LEVELS
 from tui.areas import chart_borders
-from tui.documents import Spend, SpendRow
-from tui.format import LEVELS
 from tui.spending import SPANS, Picture, Question, divided
 from tui.stacks import CELL, LEAST, borders, cells, eighths
 from tui.widgets.bars import (

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from tui import documents, errors
-from tui.client import Client
+from gatekeeper.client import api_errors, api_types
+from gatekeeper.client.admin_api import Client
 
 SECRET = "sk-master-0123456789"
 
@@ -60,7 +60,7 @@ def test_unknown_fields_are_left_out_and_missing_ones_are_none(gateway):
     answer, _ = ask(
         gateway, {"GET /calls": {"calls": [{"id": "x", "novel": [1]}]}}, lambda client: client.calls()
     )
-    assert answer.value == documents.Calls(calls=(documents.Call(id="x"),))
+    assert answer.value == api_types.Calls(calls=(api_types.Call(id="x"),))
 
 
 POSTS = [
@@ -126,25 +126,25 @@ FAILURES = [
     (
         401,
         {"title": "Unauthorized"},
-        errors.NotAuthorised,
+        api_errors.NotAuthorised,
         "wants its master key: --key or GATEKEEPER_MASTER_KEY",
     ),
     (
         403,
         {"detail": "That is a virtual key."},
-        errors.NotAuthorised,
+        api_errors.NotAuthorised,
         "That is a virtual key. Use the master key",
     ),
-    (404, {"detail": "No call has this id."}, errors.NotFound, "No call has this id."),
-    (404, b"nothing", errors.NotFound, "knows nothing of that name"),
-    (400, {"title": "Bad", "detail": "limit is at most 1000"}, errors.Refused, "limit is at most 1000"),
-    (409, {"title": "The alias is taken"}, errors.Refused, "The alias is taken"),
-    (422, {}, errors.Refused, "refused the request (422)"),
-    (500, {"detail": "The disk is full."}, errors.Faulty, "failed (500). The disk is full."),
-    (503, b"<html>", errors.Faulty, "failed (503)"),
-    (302, b"", errors.Faulty, "does not speak as a gatekeeper does"),
-    (200, b"<html>", errors.Faulty, "does not speak as a gatekeeper does"),
-    (200, {"calls": "many"}, errors.Faulty, "does not speak as a gatekeeper does"),
+    (404, {"detail": "No call has this id."}, api_errors.NotFound, "No call has this id."),
+    (404, b"nothing", api_errors.NotFound, "knows nothing of that name"),
+    (400, {"title": "Bad", "detail": "limit is at most 1000"}, api_errors.Refused, "limit is at most 1000"),
+    (409, {"title": "The alias is taken"}, api_errors.Refused, "The alias is taken"),
+    (422, {}, api_errors.Refused, "refused the request (422)"),
+    (500, {"detail": "The disk is full."}, api_errors.Faulty, "failed (500). The disk is full."),
+    (503, b"<html>", api_errors.Faulty, "failed (503)"),
+    (302, b"", api_errors.Faulty, "does not speak as a gatekeeper does"),
+    (200, b"<html>", api_errors.Faulty, "does not speak as a gatekeeper does"),
+    (200, {"calls": "many"}, api_errors.Faulty, "does not speak as a gatekeeper does"),
 ]
 
 
@@ -153,7 +153,7 @@ def test_failures_say_what_happened_and_what_to_do(gateway, status, document, ki
     with pytest.raises(kind) as caught:
         ask(gateway, {"GET /calls": (status, document)}, lambda client: client.calls())
     assert said in str(caught.value)
-    assert isinstance(caught.value, errors.ApiError)
+    assert isinstance(caught.value, api_errors.ApiError)
     assert SECRET not in str(caught.value)
 
 
@@ -166,14 +166,14 @@ def test_failures_say_what_happened_and_what_to_do(gateway, status, document, ki
     ],
 )
 def test_a_refused_filter_points_at_its_column(gateway, problem, column):
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(api_errors.Refused) as caught:
         ask(gateway, {"GET /calls": (400, problem)}, lambda client: client.calls("x"))
     assert caught.value.problem.column == column
 
 
 @pytest.mark.parametrize("url", ["localhost:4000", "ftp://x", "http://", "http://[", "", "http://x:999999"])
 def test_an_address_that_is_none(url):
-    with pytest.raises(errors.Refused, match="is no address of a gateway"):
+    with pytest.raises(api_errors.Refused, match="is no address of a gateway"):
         Client(url)
 
 
@@ -182,7 +182,7 @@ def test_nobody_there():
         async with Client("http://127.0.0.1:1") as client:
             await client.root()
 
-    with pytest.raises(errors.Unreachable, match="Start one with `gatekeeper serve`"):
+    with pytest.raises(api_errors.Unreachable, match="Start one with `gatekeeper serve`"):
         asyncio.run(run())
 
 
@@ -195,7 +195,7 @@ def test_a_connection_that_breaks_off(gateway):
             await served.stop()
             await asked
 
-    with pytest.raises(errors.Unreachable, match="broke off"):
+    with pytest.raises(api_errors.Unreachable, match="broke off"):
         asyncio.run(run())
 
 
@@ -204,7 +204,7 @@ def test_a_key_that_no_header_carries_is_not_quoted():
         async with Client("http://127.0.0.1:1", "sk-secret\nx") as client:
             await client.root()
 
-    with pytest.raises(errors.ApiError) as caught:
+    with pytest.raises(api_errors.ApiError) as caught:
         asyncio.run(run())
     assert "sk-secret" not in str(caught.value)
 
@@ -238,10 +238,10 @@ def test_a_stream_is_resumed_and_gives_typed_events(gateway):
     events, asked = stream(gateway, publish_all, 4, q="tag:a", last_event_id="0")
     assert (asked.query, asked.headers["last-event-id"]) == ({"q": "tag:a"}, "0")
     assert [type(event) for event in events] == [
-        documents.CallStarted,
-        documents.CallFinished,
-        documents.StreamGap,
-        documents.StreamTick,
+        api_types.CallStarted,
+        api_types.CallFinished,
+        api_types.StreamGap,
+        api_types.StreamTick,
     ]
     assert [event.id for event in events] == ["1", "2", "4", "5"]
     assert events[1].value.cost_usd == Decimal("0.1")
@@ -251,7 +251,7 @@ def test_a_stream_is_resumed_and_gives_typed_events(gateway):
 
 def test_a_stream_resumes_after_the_last_event(gateway):
     events, _ = stream(gateway, publish_all, 1, last_event_id="4")
-    assert isinstance(events[0], documents.StreamTick)
+    assert isinstance(events[0], api_types.StreamTick)
 
 
 def test_opening_a_stream_is_told_before_any_event(gateway):
@@ -261,9 +261,9 @@ def test_opening_a_stream_is_told_before_any_event(gateway):
 
 
 BROKEN_STREAMS = [
-    ((401, {}), errors.NotAuthorised),
-    ((400, {"detail": "column 3"}), errors.Refused),
-    ({"not": "a stream"}, errors.Faulty),
+    ((401, {}), api_errors.NotAuthorised),
+    ((400, {"detail": "column 3"}), api_errors.Refused),
+    ({"not": "a stream"}, api_errors.Faulty),
 ]
 
 
@@ -278,5 +278,5 @@ def test_a_stream_that_is_none(gateway, answer, kind):
 
 
 def test_an_event_that_is_no_document(gateway):
-    with pytest.raises(errors.Faulty):
+    with pytest.raises(api_errors.Faulty):
         stream(gateway, lambda served: served.publish("gap", "many"), 1, last_event_id="0")

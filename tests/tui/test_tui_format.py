@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui import format  # noqa: A004
+from gatekeeper.client import formats
+from tui.spend_columns import condensed, sparkline
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 
@@ -39,13 +40,13 @@ NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
     ],
 )
 def test_money(amount, shown):
-    assert format.money(None if amount is None else Decimal(amount)) == shown
+    assert formats.money(None if amount is None else Decimal(amount)) == shown
 
 
 @given(st.decimals(min_value="0.000001", max_value="1000000", places=12))
 @settings(max_examples=200)
 def test_shown_money_is_within_half_of_its_last_two_digits(amount):
-    shown = Decimal(format.money(amount).lstrip("$").replace(",", ""))
+    shown = Decimal(formats.money(amount).lstrip("$").replace(",", ""))
     assert abs(shown - amount) <= amount * Decimal("0.051")
 
 
@@ -62,7 +63,7 @@ def test_shown_money_is_within_half_of_its_last_two_digits(amount):
     ],
 )
 def test_round_money(amount, shown):
-    assert format.round_money(None if amount is None else Decimal(amount)) == shown
+    assert formats.round_money(None if amount is None else Decimal(amount)) == shown
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_round_money(amount, shown):
     ],
 )
 def test_exact_money(amount, shown):
-    assert format.exact_money(None if amount is None else Decimal(amount)) == shown
+    assert formats.exact_money(None if amount is None else Decimal(amount)) == shown
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_exact_money(amount, shown):
     [("0.3", "$0.30"), ("0.075", "$0.075"), ("10", "$10.00"), ("1E+1", "$10.00"), (None, "?")],
 )
 def test_price(amount, shown):
-    assert format.price(None if amount is None else Decimal(amount)) == shown
+    assert formats.price(None if amount is None else Decimal(amount)) == shown
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_price(amount, shown):
     [("$0.0041", "$0.0041 "), ("$12.40", "$12.40   "), ("?", "?      "), ("$0.00011", "$0.00011")],
 )
 def test_decimal_points_stand_below_each_other(text, padded):
-    assert format.at_point(text, 5) == padded
+    assert formats.at_point(text, 5) == padded
 
 
 @pytest.mark.parametrize(
@@ -113,13 +114,13 @@ def test_decimal_points_stand_below_each_other(text, padded):
     ],
 )
 def test_tokens(number, shown):
-    assert format.tokens(number) == shown
+    assert formats.tokens(number) == shown
 
 
 @given(st.integers(0, 10**13))
 @settings(max_examples=200)
 def test_tokens_take_no_more_than_six_cells(number):
-    assert len(format.tokens(number)) <= 6
+    assert len(formats.tokens(number)) <= 6
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_tokens_take_no_more_than_six_cells(number):
     ],
 )
 def test_size(number, shown):
-    assert format.size(number) == shown
+    assert formats.size(number) == shown
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_size(number, shown):
     ],
 )
 def test_duration(milliseconds, shown):
-    assert format.duration(milliseconds) == shown
+    assert formats.duration(milliseconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -171,22 +172,22 @@ def test_duration(milliseconds, shown):
     ],
 )
 def test_ago(seconds, shown):
-    assert format.ago(NOW - timedelta(seconds=seconds), NOW) == shown
+    assert formats.ago(NOW - timedelta(seconds=seconds), NOW) == shown
 
 
 def test_local_times_are_those_of_the_person():
     at = datetime(2026, 11, 30, 23, 30, 5, 418_000, tzinfo=UTC)
-    assert format.clock(at) == "00:30:05"
-    assert format.day(at) == "1 Dec"
-    assert format.moment(at) == "1 Dec 2026, 00:30:05.418"
-    assert (format.clock(None), format.moment(None), format.ago(None, NOW)) == ("–", "–", "never")
+    assert formats.clock(at) == "00:30:05"
+    assert formats.day(at) == "1 Dec"
+    assert formats.moment(at) == "1 Dec 2026, 00:30:05.418"
+    assert (formats.clock(None), formats.moment(None), formats.ago(None, NOW)) == ("–", "–", "never")
 
 
 @pytest.mark.parametrize(
     ("name", "shown"), [("0193f2c4-7b1e-7c40-9d0a-5f1d9c1c2ab1", "0193f2c4…2ab1"), ("open", "open")]
 )
 def test_short_id(name, shown):
-    assert format.short_id(name) == shown
+    assert formats.short_id(name) == shown
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_short_id(name, shown):
     ],
 )
 def test_share(part, whole, shown):
-    assert format.percent(format.share(part, whole)) == shown
+    assert formats.percent(formats.share(part, whole)) == shown
 
 
 @pytest.mark.parametrize(
@@ -210,13 +211,13 @@ def test_share(part, whole, shown):
     [(0, "    "), (0.001, "▏   "), (0.5, "██  "), (0.53, "██▏ "), (1, "████"), (7, "████"), (-1, "    ")],
 )
 def test_bar(fraction, drawn):
-    assert format.bar(fraction, 4) == drawn
+    assert formats.bar(fraction, 4) == drawn
 
 
 def test_sparkline():
-    assert format.sparkline([0, 1, 4, 8, 0.01]) == " ▁▄█▁"
-    assert format.sparkline([]) == ""
-    assert format.sparkline([0, 0]) == "  "
+    assert sparkline([0, 1, 4, 8, 0.01]) == " ▁▄█▁"
+    assert sparkline([]) == ""
+    assert sparkline([0, 0]) == "  "
 
 
 @pytest.mark.parametrize(
@@ -224,4 +225,4 @@ def test_sparkline():
     [([], 3, []), ([1, 2, 3], 3, [1, 2, 3]), ([1, 2, 3, 4], 3, [3, 7]), ([1, 2, 3, 4, 5], 2, [6, 9])],
 )
 def test_a_trend_is_condensed_and_loses_nothing(values, most, fewer):
-    assert format.condensed(values, most) == fewer
+    assert condensed(values, most) == fewer

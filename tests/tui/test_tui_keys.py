@@ -8,8 +8,8 @@ import stat
 import msgspec
 import pytest
 
+from gatekeeper.client.api_types import NewKey
 from tui import clipboard, secret_file
-from tui.documents import NewKey
 from tui.screens.new_key import number, words
 
 SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.client.api_types import Call
 from tui.days import day_of
-from tui.documents import Call
 from tui.ring import Ring
 
 IDS = [f"0193f2c4-{number:04x}" for number in range(30)]

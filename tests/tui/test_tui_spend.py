@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.ledger import entry, filters
-from tui.documents import Spend, SpendRow
 from tui.filters import term
 from tui.spending import SPANS, Picture, Question, short_label, stamp
 

@@ -7,17 +7,14 @@ from decimal import Decimal
 
 import pytest
 
+from gatekeeper.client.api_types import Call, CallDetail, Cost, Key, Spend, SpendRow
+from gatekeeper.client.call_text import OUTCOMES, call_state, call_text, sent, timing
+from gatekeeper.client.formats import Column, Tone, cells, counted, fit, heads, padded
+from gatekeeper.client.list_columns import call_columns, cost_cell, key_columns, key_state
 from tui import filters
-from tui.call_columns import call_columns, cost_cell
-from tui.call_text import call_text, sent, timing
-from tui.columns import Column, cells, fit, heads, padded
-from tui.documents import Call, CallDetail, Cost, Key, Spend, SpendRow
-from tui.format import counted
-from tui.key_columns import key_columns
 from tui.screens.spend import sums
 from tui.spend_columns import spend_columns
 from tui.spending import Picture, Question
-from tui.states import OUTCOMES, Tone, call_state, key_state
 from tui.theme import lines
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)

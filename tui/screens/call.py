@@ -13,14 +13,13 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from tui.call_text import call_text
-from tui.documents import CallDetail
-from tui.errors import ApiError
-from tui.filters import alike
-from tui.messages import ShowCalls
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.api_types import CallDetail
+from gatekeeper.client.call_text import call_text
+from gatekeeper.client.formats import Tone
+from tui.filters import ShowCalls, alike
 from tui.session import Session
 from tui.shell import Shell
-from tui.states import Tone
 from tui.theme import lines, told
 from tui.widgets.footer import Footer
 

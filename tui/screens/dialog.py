@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui.format import harmless
+from gatekeeper.client.formats import harmless
 from tui.theme import told
 
 T = TypeVar("T")

@@ -11,8 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.columns import Cell
-from tui.states import Tone
+from gatekeeper.client.formats import Cell, Tone
 from tui.theme import lines
 from tui.widgets.footer import KEYS
 

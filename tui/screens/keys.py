@@ -11,18 +11,16 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from tui import format  # noqa: A004 - the room's word for it
-from tui.documents import Key, Keys
-from tui.errors import ApiError, Refused
-from tui.filters import term
-from tui.key_columns import key_columns
-from tui.limits import stored_only
-from tui.messages import ShowCalls
+from gatekeeper.client import formats
+from gatekeeper.client.api_errors import ApiError, Refused
+from gatekeeper.client.api_types import Key, Keys
+from gatekeeper.client.formats import Tone
+from gatekeeper.client.list_columns import key_columns, stored_only
+from tui.filters import ShowCalls, term
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.new_key import NewKeyDialog, SecretDialog
 from tui.screens.place import Place
 from tui.session import Session
-from tui.states import Tone
 from tui.theme import told
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.table import Table
@@ -101,7 +99,7 @@ class KeysScreen(Place):
         line.update(told(f"( ) {stored}", Tone.LIMIT))
         line.set_class(bool(stored), "-told")
         more = "first " if page.next_cursor else ""
-        self.query_one(FilterLine).find(more + format.counted(len(page.keys), "key"))
+        self.query_one(FilterLine).find(more + formats.counted(len(page.keys), "key"))
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
         none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " makes one")
         self._tell(Content(found) if q else none)

@@ -11,15 +11,16 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from tui import feed, format  # noqa: A004 - the room's word for it
-from tui.documents import Calls, StreamGap, StreamTick
-from tui.errors import ApiError, NotFound, Refused
+from gatekeeper.client import formats
+from gatekeeper.client.api_errors import ApiError, NotFound, Refused
+from gatekeeper.client.api_types import Calls, StreamGap, StreamTick
+from gatekeeper.client.formats import Tone
+from tui import feed
+from tui.feed import Arrived, Connected, Lost
 from tui.filters import alike
-from tui.messages import Arrived, Connected, Lost
 from tui.screens.call import CallScreen
 from tui.screens.place import Place
 from tui.session import Session
-from tui.states import Tone
 from tui.theme import told
 from tui.welcome import curl, welcome
 from tui.widgets.filter_line import FilterLine
@@ -154,7 +155,7 @@ class LogsScreen(Place):
     @on(Connected)
     def _connected(self) -> None:
         if self._lost_at:
-            away = f"{format.clock(self._lost_at)} to {format.clock(self.session.clock())}"
+            away = f"{formats.clock(self._lost_at)} to {formats.clock(self.session.clock())}"
             self.log_view.mark(f"not connected from {away}; calls of that time are read from the ledger")
             self._lost_at = None
         self._catch_up()
@@ -219,7 +220,7 @@ class LogsScreen(Place):
         lent = "older ones lent out · " if self._partial else ""
         more = "newest " if self._older or log.ring.trimmed else ""
         known = self._loaded or log.ring.calls > 0
-        calls = format.counted(log.ring.calls, "call") if known else ""
+        calls = formats.counted(log.ring.calls, "call") if known else ""
         running = "" if self._in_flight is None else f" · {self._in_flight:,} in flight"
         self.filter_line.find(f"{lent}{more}{calls}{running}")
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
@@ -258,7 +259,7 @@ class LogsScreen(Place):
 
     def action_copy_id(self) -> None:
         if call := self.log_view.selected:
-            self.copy(call.id, f"id {format.short_id(call.id)}")
+            self.copy(call.id, f"id {formats.short_id(call.id)}")
         elif self._loaded and not self._q:
             self.copy(curl(self.session), "the command")
 

@@ -16,14 +16,14 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Label, Static
 
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.api_types import NewKey
+from gatekeeper.client.formats import Tone
+from gatekeeper.client.list_columns import STORED, of_one
 from tui import secret_file
-from tui.client import Client
-from tui.documents import NewKey
-from tui.errors import ApiError
-from tui.limits import STORED, of_one
 from tui.screens.dialog import Dialog, key_help
 from tui.shell import Shell
-from tui.states import Tone
 from tui.theme import told
 
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -9,10 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from tui.errors import ApiError
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.formats import Tone
 from tui.session import Session
 from tui.shell import Shell
-from tui.states import Tone
 from tui.widgets.banner import Banner
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.footer import Footer

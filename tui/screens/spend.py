@@ -12,16 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from tui import filters, format  # noqa: A004 - the room's word for it
-from tui.columns import Cell
-from tui.documents import Spend, SpendRow
-from tui.errors import ApiError, Refused
-from tui.messages import ShowCalls
+from gatekeeper.client import formats
+from gatekeeper.client.api_errors import ApiError, Refused
+from gatekeeper.client.api_types import UNPRICED, Spend, SpendRow
+from gatekeeper.client.formats import Cell, Tone
+from tui import filters
+from tui.filters import ShowCalls
 from tui.screens.place import Place
 from tui.session import Session
 from tui.spend_columns import spend_columns
-from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, known_cost, spent
-from tui.states import Tone
+from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of
 from tui.theme import told, toned
 from tui.widgets.bars import Bars, bars_as_one
 from tui.widgets.filter_line import FilterLine
@@ -113,7 +113,7 @@ class SpendScreen(Place):
         self.table.show(picture.rows, lambda width: spend_columns(picture, width))
         self.table.choose(self._chosen.get(picture.question.by))
         counts = ((picture.ranking.total.calls, "call"), (picture.groups, "group"))
-        self.query_one(FilterLine).find(" in ".join(format.counted(number, noun) for number, noun in counts))
+        self.query_one(FilterLine).find(" in ".join(formats.counted(number, noun) for number, noun in counts))
         self._warn(picture)
         self._tell(
             Content(
@@ -173,7 +173,7 @@ class SpendScreen(Place):
             self.load(replace(self._question, q=""))
 
     def action_unpriced(self) -> None:
-        self._drill(filters.UNPRICED)
+        self._drill(UNPRICED)
 
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
@@ -202,13 +202,13 @@ def sums(picture: Picture | None) -> Iterator[list[Cell]]:
     """The total and how it compares to as long a time before, from all of it to the least."""
     if picture is None:
         return
-    total, before = known_cost(picture.ranking.total), spent(picture.before)
-    least: list[Cell] = [("total ", Tone.FAINT), (format.money(total), Tone.ACCENT)]
+    total, before = picture.ranking.total.known_cost, picture.before.spent
+    least: list[Cell] = [("total ", Tone.FAINT), (formats.money(total), Tone.ACCENT)]
     if before > 0 and total is not None:
         change = float(total / before) - 1
         sign = "▲" if change >= 0 else "▼"
         span = picture.question.span.title.removeprefix("last ")
-        compared = f"  {sign} {format.percent(abs(change))}"
+        compared = f"  {sign} {formats.percent(abs(change))}"
         yield [*least, (f"{compared} to the {span} before", Tone.FAINT)]
         yield [*least, (compared, Tone.FAINT)]
     yield least
@@ -219,7 +219,7 @@ def shortcomings(ranking: Spend) -> Iterator[str]:
     if ranking.partial:
         yield "? older calls are missing: another program has the analytics file"
     if ranking.total.unpriced_calls:
-        calls = format.counted(ranking.total.unpriced_calls, "call")
+        calls = formats.counted(ranking.total.unpriced_calls, "call")
         yield f"? {calls} without a known price, in no sum: u shows them"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Static
 
-from tui.states import Tone
+from gatekeeper.client.formats import Tone
 from tui.theme import told
 
 

@@ -12,9 +12,10 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui import format, stacks  # noqa: A004 - the room's word for it
+from gatekeeper.client import formats
+from gatekeeper.client.formats import padded
+from tui import stacks
 from tui.areas import chart_borders
-from tui.columns import padded
 from tui.shell import Shell
 from tui.stacks import CELL, LEAST, Cell
 
@@ -184,7 +185,7 @@ def round_number(amount: Decimal) -> str:
 def painted(cell: Cell, step: int, colour: bool) -> tuple[tuple[str, str], tuple[str, str]]:
     """A bar's piece in one row, and the gap that wide bars leave to their neighbours."""
     thick = step - 1 if step > 1 else 1
-    glyph = " " if cell.lower is None else format.LEVELS[cell.level]
+    glyph = " " if cell.lower is None else formats.LEVELS[cell.level]
     if cell.lower is not None and cell.level == CELL:
         glyph = PAINTS[cell.lower].texture
     return (glyph * thick, style(cell) if colour else ""), (" " * (step - thick), "")
@@ -211,7 +212,7 @@ def labels(names: Sequence[str], step: int) -> str:
 
 def legend(names: Sequence[str], others: bool, note: str, width: int, colour: bool) -> Content:
     """A note on the left; on the right which colour and texture is whose, names cut where they must be."""
-    shown = [*map(format.harmless, names), *([OTHERS] if others else [])]
+    shown = [*map(formats.harmless, names), *([OTHERS] if others else [])]
     paints = [*range(len(names)), NAMED]
     cut = within(shown, width - len(note) - SPACE * len(shown))
     parts = [

@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Label
 
-from tui.errors import Problem
-from tui.format import harmless
+from gatekeeper.client.api_errors import Problem
+from gatekeeper.client.formats import harmless
 
 
 class FilterLine(Widget):

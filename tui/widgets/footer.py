@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.states import Tone
+from gatekeeper.client.formats import Tone
 from tui.theme import STYLES, told
 from tui.widgets.clicks import Keyed, clickable
 

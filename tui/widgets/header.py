@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from tui import format  # noqa: A004 - the room's word for it
+from gatekeeper.client import formats
+from gatekeeper.client.formats import Tone
 from tui.session import PLACES, Session
-from tui.states import Tone
 from tui.theme import STYLES
 from tui.widgets.clicks import Keyed, clickable
 
@@ -52,7 +52,7 @@ class Header(Keyed):
         sandbox = Content.styled(" SANDBOX ", SANDBOX) if session.gateway.sandbox else Content("")
         state = Content.styled(str(session.link), STYLES[session.link.tone])
         place, mode = Content(session.place), Content(session.gateway.mode)
-        time = Content.styled(format.clock(session.clock()), "dim")
+        time = Content.styled(formats.clock(session.clock()), "dim")
         told = [sandbox, state, place, mode, time]
         wishes = (told, [sandbox, state, place, time], [sandbox, state, time], [sandbox, state], [sandbox])
         return [Content("  ").join(part for part in wish if part.plain) for wish in wishes]

@@ -6,7 +6,7 @@ the layout changes. What it is fed is the stream's `Arrived` message, or calls t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -17,12 +17,12 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from tui.call_columns import call_cells, call_columns
-from tui.columns import Column, fit, heads
-from tui.documents import Call, CallFinished, CallStarted, StreamGap
-from tui.messages import Arrived
+from gatekeeper.client.api_types import Call, CallFinished, CallStarted, StreamGap
+from gatekeeper.client.call_text import elapsed_ms
+from gatekeeper.client.formats import GAP, Cell, Column, Tone, cells, fit, heads, padded
+from gatekeeper.client.list_columns import TOTAL, call_columns, failed, why
+from tui.feed import Arrived
 from tui.ring import Line, Ring
-from tui.states import Tone, elapsed_ms
 from tui.widgets.rows import HEAD, Rows
 
 CAPACITY = 10_000
@@ -232,3 +232,20 @@ class LogView(Rows):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:  # noqa: ARG002 - the toolkit's call
         if self.top + self.page >= len(self.ring):
             self.following = True
+
+
+def call_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Call) -> list[Cell]:
+    """A call's line. Of one that failed before it had used anything the sentence that says why takes the
+    place of tokens, cost and tags: it stands beside the status and the time."""
+    line = cells(columns, widths, call)
+    if (not call.reason and not call.error_message) or call.total_tokens is not None or call.cost_usd:
+        return line
+    first = columns.index(TOTAL) + 1
+    last = next((number for number, column in enumerate(columns) if column.title == "tags"), len(columns) - 1)
+    room = sum(widths[first : last + 1]) + GAP * (last - first)
+    gap = " " * GAP if last < len(columns) - 1 else ""
+    return [
+        *line[:first],
+        (padded(why(call, room), room, right=False) + gap, failed(call)),
+        *line[last + 1 :],
+    ]

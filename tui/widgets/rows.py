@@ -19,8 +19,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.columns import Cell
-from tui.states import Tone
+from gatekeeper.client.formats import Cell, Tone
 
 HEAD = 1
 MARKER = "▶"

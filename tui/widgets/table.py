@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from rich.segment import Segment
 
-from tui.columns import Column, cells, fit, heads
+from gatekeeper.client.formats import Column, cells, fit, heads
 from tui.widgets.rows import Rows
 
 T = TypeVar("T")

@@ -1,4 +1,7 @@
-"""A call told in full, as lines of toned text: what it was, where its time went, its tokens, its cost.
+"""How a call stands, and all that is known of it as lines of toned text: times, tokens, cost.
+
+Colour never says alone how it stands. Signs: `✓` went well, `◌` under way, `⊘` refused or at a limit, `↯` the
+client left, `✗` a fault. Each is one cell wide in every font that has it.
 
 Pure. It adds up nothing: the sums and every line of the arithmetic are the gateway's.
 """
@@ -9,10 +12,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 
-from tui import format  # noqa: A004 - the room's word for it
-from tui.columns import Cell, padded
-from tui.documents import CallDetail, Cost, CostLine
-from tui.states import Tone, call_state
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import Call, CallDetail, Cost, CostLine
+from gatekeeper.client.formats import Cell, State, Tone, padded
 
 TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
@@ -23,8 +25,44 @@ NAME, NUMBER, DOLLARS = 22, 10, 18
 # Phases of a call's time, in their order: texture, name, tone.
 PHASES = (("▓", "gateway", Tone.WAITING), ("░", "waiting for Google", Tone.FAINT), ("█", "answer", Tone.FINE))
 
+# By outcome. Where the client was sent a status that tells the story, the status is the word.
+OUTCOMES = {
+    "ok": State("✓", "ok", Tone.FINE, "ok"),
+    "refused": State("⊘", "refused", Tone.LIMIT, "refused by the gateway"),
+    "upstream_error": State("✗", "error", Tone.ERROR, "refused or failed by Google"),
+    "upstream_unreachable": State("✗", "no path", Tone.ERROR, "Google could not be reached"),
+    "upstream_broken": State("✗", "broke", Tone.ERROR, "Google's answer ended early"),
+    "client_disconnected": State("↯", "left", Tone.LIMIT, "the client left"),
+    "cut": State("⊘", "cut", Tone.LIMIT, "cut by the gateway on its way"),
+    "interrupted": State("✗", "died", Tone.ERROR, "the gateway died meanwhile"),
+}
+STATUS_TELLS = frozenset({"ok", "refused", "upstream_error", "upstream_unreachable"})
 
-def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = format.moment) -> list[TextLine]:
+
+def call_state(call: Call, now: datetime) -> State:
+    """A call in flight shows its running clock instead of a status."""
+    if call.outcome is None:
+        running = elapsed_ms(call, now)
+        word = (
+            "…"
+            if running is None
+            else f"{running / 1000:.1f}s"
+            if running < 59_950
+            else formats.duration(running)
+        )
+        return State("◌", word, Tone.WAITING, "in flight")
+    state = OUTCOMES.get(call.outcome, State("·", call.outcome, Tone.PLAIN, call.outcome))
+    if call.status is None or call.outcome not in STATUS_TELLS:
+        return state
+    return State(state.sign, str(call.status), state.tone, state.meaning)
+
+
+def elapsed_ms(call: Call, now: datetime) -> float | None:
+    """How long a call has run; never negative, though the two clocks may differ."""
+    return None if call.started_at is None else max((now - call.started_at).total_seconds() * 1000, 0)
+
+
+def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = formats.moment) -> list[TextLine]:
     """All that is known of a call, for a screen of `width` cells."""
     parts = (
         failure(call, now),
@@ -107,9 +145,9 @@ def timing(call: CallDetail, width: int) -> list[TextLine]:
             legend += [
                 (f"{texture} ", tone),
                 (f"{name} ", Tone.FAINT),
-                (f"{format.duration(part)}   ", Tone.PLAIN),
+                (f"{formats.duration(part)}   ", Tone.PLAIN),
             ]
-    legend += [("total ", Tone.FAINT), (format.duration(call.duration_ms), Tone.PLAIN)]
+    legend += [("total ", Tone.FAINT), (formats.duration(call.duration_ms), Tone.PLAIN)]
     return [bar, legend] if len(bar) > 1 else [legend]
 
 
@@ -119,8 +157,8 @@ def running(call: CallDetail) -> list[TextLine]:
         return [[(f"{INDENT}no byte of the answer yet", Tone.WAITING)]]
     own, waited, _ = phases(call)
     known = ((PHASES[0], own), (PHASES[1], waited))
-    parts = [f"{name} {format.duration(part)}" for (_, name, _), part in known if part is not None]
-    first = f"first byte after {format.duration(call.first_byte_ms)}"
+    parts = [f"{name} {formats.duration(part)}" for (_, name, _), part in known if part is not None]
+    first = f"first byte after {formats.duration(call.first_byte_ms)}"
     return [[(f"{INDENT}{'   '.join([first, *parts])}   still answering", Tone.WAITING)]]
 
 
@@ -140,7 +178,7 @@ def tokens(call: CallDetail) -> list[TextLine]:
         "total": (call.total_tokens, "as Google says"),
     }
     known = [
-        row(name, format.count(number), note) for name, (number, note) in kinds.items() if number is not None
+        row(name, formats.count(number), note) for name, (number, note) in kinds.items() if number is not None
     ]
     said = [title(call.usage_note)] if call.usage_note else []
     so_far = " so far" if call.outcome is None else ""
@@ -178,7 +216,7 @@ def cost_total(amount: Decimal | None, version: str | None) -> TextLine:
     return [
         (INDENT + padded("total", NAME + NUMBER, right=False), Tone.PLAIN),
         (
-            padded(format.exact_money(amount), DOLLARS, right=True),
+            padded(formats.exact_money(amount), DOLLARS, right=True),
             Tone.LIMIT if amount is None else Tone.ACCENT,
         ),
         (f"  {by}", Tone.FAINT),
@@ -188,12 +226,12 @@ def cost_total(amount: Decimal | None, version: str | None) -> TextLine:
 def cost_line(line: CostLine) -> TextLine:
     """One component: how many at what price makes how much."""
     name = line.component.replace("_", " ")
-    quantity = format.NOTHING if line.quantity is None else f"{line.quantity:,f}"
+    quantity = formats.NOTHING if line.quantity is None else f"{line.quantity:,f}"
     unit = line.unit.replace("_", " ").replace(" 1m ", " 1M ")
     return [
         *row(name, quantity),
-        (padded(format.exact_money(line.usd), DOLLARS, right=True), Tone.PLAIN),
-        (f"  at {format.price(line.unit_usd)} {unit}", Tone.FAINT),
+        (padded(formats.exact_money(line.usd), DOLLARS, right=True), Tone.PLAIN),
+        (f"  at {formats.price(line.unit_usd)} {unit}", Tone.FAINT),
     ]
 
 
@@ -221,4 +259,4 @@ def sent(call: CallDetail) -> str:
     if call.outcome == "interrupted":
         up, down = up or None, down or None
     until = " so far" if call.outcome is None else ""
-    return f"{format.size(up)} up, {format.size(down)} down{until}"
+    return f"{formats.size(up)} up, {formats.size(down)} down{until}"

@@ -1,37 +1,35 @@
 """The admin API as typed calls: one client for the terminal application and the command line.
 
 Every method gives an `Answer` (the document as it came and as it reads) or raises an `ApiError`. `stream`
-gives events until the gateway ends it; to connect again, from the last id seen, is the caller's part.
+gives events until the gateway ends it; `follow` connects again, for as long as it is let.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from types import TracebackType
-from typing import Self, TypeVar
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from itertools import chain, repeat
+from typing import Protocol, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
 import msgspec
 
-from tui import errors
-from tui.documents import (
+from gatekeeper.client import api_errors
+from gatekeeper.client.api_errors import ApiError, Unreachable
+from gatekeeper.client.api_types import (
     Answer,
-    Call,
     CallDetail,
-    CallFinished,
     Calls,
-    CallStarted,
-    Gap,
     Gateway,
     KeyInfo,
     Keys,
+    Loan,
     NewKey,
     Spend,
     StreamEvent,
-    StreamGap,
-    StreamTick,
-    Tick,
+    read_event,
 )
 
 T = TypeVar("T")
@@ -43,9 +41,8 @@ SILENCE = httpx2.Timeout(20, connect=5)
 GEMINI = "/gemini"  # behind the address it is what SDKs are given, so that it is given here too
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-CALL = msgspec.json.Decoder(Call)
-GAP = msgspec.json.Decoder(Gap)
-TICK = msgspec.json.Decoder(Tick)
+# Seconds before each new try; a gateway that restarts is back within the first few.
+WAITS = (0.5, 1.0, 2.0, 4.0)
 
 
 class Client:
@@ -71,9 +68,7 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -113,16 +108,16 @@ class Client:
             ) as source:
                 if not source.response.is_success:
                     body = await source.response.aread()
-                    raise errors.failed(source.response.status_code, body, self.url)
+                    raise api_errors.failed(source.response.status_code, body, self.url)
                 if on_open:
                     on_open()
                 async for event in source:
-                    if read := read_event(event):
+                    if read := read_event(event.event, event.id, event.data):
                         yield read
         except httpx2.TransportError as error:
-            raise errors.unreachable(error, self.url) from None
+            raise api_errors.unreachable(error, self.url) from None
         except msgspec.DecodeError:
-            raise errors.strange(self.url) from None
+            raise api_errors.strange(self.url) from None
 
     async def spend(
         self,
@@ -180,11 +175,19 @@ class Client:
         """The rows of a read-only query."""
         return await self._post("/sql", object, given({"query": query, "limit": limit}))
 
+    async def lend(self, seconds: int) -> Answer[Loan]:
+        """Lets go of the analytics file, for another program, for so long at most."""
+        return await self._post("/sql/lend", Loan, {"seconds": seconds})
+
+    async def take_back(self) -> Answer[object]:
+        """Ends the loan."""
+        return await self._post("/sql/return", object, {})
+
     async def ready(self) -> Answer[bool]:
         """Whether it takes calls; the document has the reasons why not."""
         response = await self._send("GET", "/readyz")
         if response.status_code not in (200, 503):
-            raise errors.failed(response.status_code, response.content, self.url)
+            raise api_errors.failed(response.status_code, response.content, self.url)
         return Answer(response.is_success, response.content)
 
     async def root(self) -> Answer[Gateway]:
@@ -206,15 +209,15 @@ class Client:
                 method, path, params=given(params or {}), content=body, headers=headers
             )
         except httpx2.TransportError as error:
-            raise errors.unreachable(error, self.url) from None
+            raise api_errors.unreachable(error, self.url) from None
 
     def _read(self, response: httpx2.Response, kind: type[T]) -> Answer[T]:
         if not response.is_success:
-            raise errors.failed(response.status_code, response.content, self.url)
+            raise api_errors.failed(response.status_code, response.content, self.url)
         try:
             return Answer(msgspec.json.decode(response.content, type=kind), response.content)
         except msgspec.DecodeError:
-            raise errors.strange(self.url) from None
+            raise api_errors.strange(self.url) from None
 
 
 def address_host(url: str) -> str:
@@ -225,7 +228,7 @@ def address_host(url: str) -> str:
     except (ValueError, httpx2.InvalidURL):
         host = ""
     if not host:
-        raise errors.Refused(
+        raise api_errors.Refused(
             f"{url!r} is no address of a gateway: --url and GATEKEEPER_URL take http://HOST:PORT or https://HOST."
         )
     return host
@@ -241,16 +244,49 @@ def named(keys: tuple[str, ...]) -> dict[str, object]:
     return {"key": keys[0]} if len(keys) == 1 else {"keys": keys}
 
 
-def read_event(event: httpx2.ServerSentEvent) -> StreamEvent | None:
-    """One event as a type; None for kinds that this version does not know. Raises msgspec.DecodeError."""
-    match event.event:
-        case "call.started":
-            return CallStarted(event.id, CALL.decode(event.data), event.data)
-        case "call.finished":
-            return CallFinished(event.id, CALL.decode(event.data), event.data)
-        case "gap":
-            return StreamGap(event.id, GAP.decode(event.data), event.data)
-        case "tick":
-            return StreamTick(event.id, TICK.decode(event.data), event.data)
-        case _:
-            return None
+class Listener(Protocol):
+    """What `follow` tells of the stream."""
+
+    def connected(self) -> None:
+        """The stream is open: what ends from here on will arrive."""
+        ...
+
+    def arrived(self, event: StreamEvent) -> None:
+        """The next event, in their order."""
+        ...
+
+    def lost(self, error: ApiError, wait: float) -> None:
+        """The stream ended; the next try is `wait` seconds away, unless this raises the error."""
+        ...
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait before each new try."""
+    return chain(WAITS, repeat(2 * WAITS[-1]))
+
+
+async def follow(client: Client, q: str | None, listener: Listener) -> None:
+    """Hears the stream for ever, through lost connections and restarts of the gateway.
+
+    It resumes after the last event seen, so that nothing is lost or told twice; where the gateway no longer
+    has what came between, its `gap` event says so.
+    """
+    waits, last_id = backoff(), None
+
+    def opened() -> None:
+        nonlocal waits
+        waits = backoff()
+        listener.connected()
+
+    while True:
+        error: ApiError = Unreachable(f"The gateway at {client.url} has ended the connection.")
+        try:
+            async with aclosing(client.stream(q, last_id, opened)) as events:
+                async for event in events:
+                    last_id = event.id or last_id
+                    listener.arrived(event)
+        except ApiError as caught:
+            error = caught
+        wait = next(waits)
+        listener.lost(error, wait)
+        await asyncio.sleep(wait)

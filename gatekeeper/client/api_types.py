@@ -151,6 +151,10 @@ class KeyInfo(msgspec.Struct, frozen=True):
     info: Key = Key()
 
 
+# Finds the `unpriced_calls`: no cost is below 0, so only one that nobody knows is not at least 0.
+UNPRICED = "-cost:>=0"
+
+
 class SpendRow(msgspec.Struct, frozen=True):
     """One group's sums. The group's own fields are those that `by` named; None there is "without one".
 
@@ -173,6 +177,16 @@ class SpendRow(msgspec.Struct, frozen=True):
     other: bool = False
     groups: int | None = None
 
+    @property
+    def spent(self) -> Decimal:
+        """What is known to be spent."""
+        return self.cost_usd or Decimal(0)
+
+    @property
+    def known_cost(self) -> Decimal | None:
+        """What it cost; None where no price is known of any call that is charged for: that 0 is no sum."""
+        return self.cost_usd if self.cost_usd or not self.unpriced_calls else None
+
 
 class SpendRest(SpendRow, frozen=True):
     """The sums of so many rows that an answer left out."""
@@ -192,6 +206,12 @@ class Spend(msgspec.Struct, frozen=True):
     until: datetime | None = None
     timezone: str = "UTC"
     partial: bool = False
+
+
+class Loan(msgspec.Struct, frozen=True):
+    """The analytics file, lent: its path on the gateway's machine."""
+
+    file: str
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -246,3 +266,22 @@ class StreamTick(Event[Tick]): ...
 
 
 StreamEvent = CallStarted | CallFinished | StreamGap | StreamTick
+
+CALL = msgspec.json.Decoder(Call)
+GAP = msgspec.json.Decoder(Gap)
+TICK = msgspec.json.Decoder(Tick)
+
+
+def read_event(kind: str, id: str, data: str) -> StreamEvent | None:  # noqa: A002 - the contract's name
+    """One event as a type; None for kinds that this version does not know. Raises msgspec.DecodeError."""
+    match kind:
+        case "call.started":
+            return CallStarted(id, CALL.decode(data), data)
+        case "call.finished":
+            return CallFinished(id, CALL.decode(data), data)
+        case "gap":
+            return StreamGap(id, GAP.decode(data), data)
+        case "tick":
+            return StreamTick(id, TICK.decode(data), data)
+        case _:
+            return None

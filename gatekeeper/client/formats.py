@@ -1,15 +1,23 @@
-"""How money, tokens, time and shares are written, for the terminal application and the command line.
+"""How values are written, with which tone, and in which columns, for terminal application and command line.
 
 Pure: values in, text out; what depends on the clock takes it as an argument. Money is Decimal throughout and
 is rounded here only, half even, to the digits that matter. None is unknown: `?` for money, `–` for counts.
-Local time is that of the machine that shows it.
+Local time is that of the machine that shows it. A `Column` turns a row into text with a tone; `fit` shares
+out the width, `cells` pads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from rich.cells import cell_len, set_cell_size
+
+T = TypeVar("T")
 
 UNKNOWN = "?"
 NOTHING = "–"
@@ -70,9 +78,9 @@ def price(amount: Decimal | None) -> str:
     return f"${amount:,.{places}f}"
 
 
-def harmless(text: str) -> str:
+def harmless(text: str, instead: str = "·") -> str:
     """What others wrote, without the characters that would command the terminal or turn the line around."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else "·" for one in text)
+    return text if text.isprintable() else "".join(one if one.isprintable() else instead for one in text)
 
 
 def at_point(text: str, places: int) -> str:
@@ -137,6 +145,11 @@ def long_duration(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02}m"
 
 
+def local_now() -> datetime:
+    """Now by the clocks of this machine: the one thing here that is not pure."""
+    return datetime.now().astimezone()
+
+
 def clock(moment: datetime | None) -> str:
     """The local time of day: `14:07:21`."""
     return NOTHING if moment is None else moment.astimezone().strftime("%H:%M:%S")
@@ -197,13 +210,85 @@ def bar(fraction: float, width: int) -> str:
     return ("█" * full + EIGHTHS[rest].strip()).ljust(width)
 
 
-def condensed(values: Sequence[float], most: int) -> list[float]:
-    """At most so many values for the whole of them: as many neighbours as it takes are added up."""
-    size = max(-(-len(values) // most), 1)
-    return [sum(values[start : start + size]) for start in range(0, len(values), size)]
+class Tone(StrEnum):
+    """What a text means; the theme gives each its colour."""
+
+    PLAIN = "plain"
+    FAINT = "faint"
+    ACCENT = "accent"
+    FINE = "fine"
+    WAITING = "waiting"
+    LIMIT = "limit"
+    ERROR = "error"
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """One cell a value, against the largest; more than nothing shows at least an eighth."""
-    top = max(values, default=0)
-    return "".join(LEVELS[max(round(value / top * 8), 1) if value > 0 else 0] for value in values)
+@dataclass(frozen=True, slots=True)
+class State:
+    """`word` fits a column, `meaning` is the sentence of the detail."""
+
+    sign: str
+    word: str
+    tone: Tone
+    meaning: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.word}"
+
+
+Cell = tuple[str, Tone]
+# Cells between two columns.
+GAP = 1
+# Cells of a screen from which on a list shows more columns than it must.
+MEDIUM, WIDE = 120, 160
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """`width` is the least it needs; what a line has left goes to columns by their `stretch`."""
+
+    title: str
+    width: int
+    cell: Callable[[T], Cell]
+    stretch: int = 0
+    right: bool = False
+
+
+def fit(columns: Sequence[Column[T]], width: int) -> list[int]:
+    """Each column's width, so that they and the gaps between fill `width` if any of them stretches."""
+    widths = [column.width for column in columns]
+    spare = width - sum(widths) - GAP * (len(columns) - 1)
+    shares = sum(column.stretch for column in columns)
+    for number, column in enumerate(columns):
+        if spare > 0 and column.stretch:
+            part = spare * column.stretch // shares
+            widths[number] += part
+            spare, shares = spare - part, shares - column.stretch
+    return widths
+
+
+def padded(text: str, width: int, right: bool) -> str:
+    """Exactly `width` cells; what does not fit ends in `…`."""
+    text = harmless(text)
+    length = cell_len(text)
+    if length > width:
+        text = text.rstrip()
+        length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, max(width - 1, 0)) + "…"[:width]
+    return " " * (width - length) + text if right else text + " " * (width - length)
+
+
+def cells(columns: Sequence[Column[T]], widths: Sequence[int], row: T) -> list[Cell]:
+    """A row's cells, padded, each but the last with the gap behind it."""
+    line: list[Cell] = []
+    for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        text, tone = column.cell(row)
+        gap = " " * GAP if number < len(columns) - 1 else ""
+        line.append((padded(text, width, column.right) + gap, tone))
+    return line
+
+
+def heads(columns: Sequence[Column[T]], widths: Sequence[int]) -> str:
+    """The line of titles above."""
+    pairs = zip(columns, widths, strict=True)
+    return (" " * GAP).join(padded(column.title, width, column.right) for column, width in pairs)
