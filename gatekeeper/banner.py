@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import socket
 import sys
-from typing import Any
 
 from gatekeeper.addresses import ANY, DEFAULT_URL, local_url
 from gatekeeper.logs import Outlet
@@ -21,7 +20,7 @@ def version() -> str:
     return importlib.metadata.version("gatekeeper-gemini")
 
 
-def show(settings: Settings, address: tuple[Any, ...]) -> None:
+def show(settings: Settings, address: tuple[str | int, ...]) -> None:
     """Prints it to stdout. `address` is that of the listening socket."""
     host, port = str(address[0]), int(address[1])
     # What clients can use: 0.0.0.0 can be listened on, not connected to everywhere.

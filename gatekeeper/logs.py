@@ -8,12 +8,12 @@ import select
 import sys
 import traceback
 from collections import Counter
-from collections.abc import MutableMapping
 from time import monotonic
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 import structlog
 from hypercorn.config import Config
+from structlog.typing import EventDict
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ def configure_logs() -> None:
     human = sys.stderr.isatty()
     outlet = Outlet(sys.stderr.fileno())
 
-    def tell_lost(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def tell_lost(_: object, __: str, event: EventDict) -> EventDict:
         return {**event, "lines_lost": outlet.lost} if outlet.lost else event
 
     structlog.configure(
@@ -135,21 +135,21 @@ class ServerLog:
     def __init__(self, config: Config) -> None:  # noqa: ARG002  as Hypercorn makes it
         self._failed = Seldom("request_failed")
 
-    async def access(self, *_: Any) -> None: ...
+    async def access(self, *_: object) -> None: ...
 
-    async def info(self, message: str, *args: Any, **_: Any) -> None: ...
+    async def info(self, message: str, *args: object, **_: object) -> None: ...
 
-    async def debug(self, message: str, *args: Any, **_: Any) -> None: ...
+    async def debug(self, message: str, *args: object, **_: object) -> None: ...
 
-    async def warning(self, message: str, *args: Any, **_: Any) -> None:
+    async def warning(self, message: str, *args: object, **_: object) -> None:
         log.warning("server", detail=message % args if args else message)
 
-    async def error(self, message: str, *args: Any, **_: Any) -> None:
+    async def error(self, message: str, *args: object, **_: object) -> None:
         log.error("server", detail=message % args if args else message)
 
     critical = error
 
-    async def exception(self, *_: Any, **__: Any) -> None:
+    async def exception(self, *_: object, **__: object) -> None:
         """The application has raised. Its text is not logged, which may hold a secret."""
         if fault := sys.exception():
             self._failed.note_each(BaseExceptionGroup("", [fault]))

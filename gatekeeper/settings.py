@@ -133,7 +133,7 @@ class Settings:
         return self.data / "keys.sqlite"
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | None = None) -> Settings:
+def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path | None = None) -> Settings:
     """Settings from the four places. `flags` holds what was given on the command line (None: not given).
 
     Raises SettingError that names the setting, its value (unless secret), where it was set and what is
@@ -154,7 +154,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], config: Path | No
     return settings
 
 
-def _read_file(config: Path | None) -> tuple[Path, dict[str, Any]]:
+def _read_file(config: Path | None) -> tuple[Path, dict[str, object]]:
     file = config or Path(DEFAULT_FILE)
     if config is None and not file.exists():
         return file, {}
@@ -174,9 +174,9 @@ def _read_file(config: Path | None) -> tuple[Path, dict[str, Any]]:
 
 def _find(
     setting: Setting,
-    flags: Mapping[str, Any],
+    flags: Mapping[str, object],
     environ: Mapping[str, str],
-    table: Mapping[str, Any],
+    table: Mapping[str, object],
     file: Path,
 ) -> tuple[str | None, str]:
     flag = flags.get(setting.name)

@@ -8,13 +8,18 @@ reach them, inside `/gemini` and outside of it.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from gatekeeper.gemini.actions import COSTLY_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
 from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
 from gatekeeper.gemini.spelling import VERSION, plain_path, shown
 from gatekeeper.proxy.headers import Headers, value_of
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+    from gatekeeper.server.application import Receive, Scope, Send
 
 HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 OPENAI = frozenset(path.partition("/")[0] for path in OPENAI_ONLY) | {"openai"}
@@ -47,10 +52,10 @@ def directions(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:
     )
 
 
-async def direct(scope: Any, receive: Any, send: Any) -> None:
+async def direct(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Answers a request that went past `/gemini/`. It is no call: it has no row and no id."""
-    stream = ClientStream(scope, receive, send)
-    refusal = directions(scope["raw_path"], scope["scheme"], scope["headers"])
+    stream = ClientStream(cast("Scope", scope), cast("Receive", receive), cast("Send", send))
+    refusal = directions(scope["raw_path"], scope["scheme"], list(scope["headers"]))
     body = error_body(refusal)
     try:
         await stream.discard_body()

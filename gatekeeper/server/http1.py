@@ -43,7 +43,8 @@ from gatekeeper.server.grammar import (
 UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE, None)
 TOO_LARGE = 431  # h11's, for a head
 OPEN = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # where more of a request may come; None is a WebSocket's
-GONE: dict[str, Any] = {"type": "http.disconnect"}
+GONE: Message = {"type": "http.disconnect"}
+Put = Callable[[Message], Awaitable[None]]  # into an application's inbox
 TELL = 30.0  # seconds in which an application takes the news that its client has left
 
 
@@ -229,7 +230,8 @@ class Http1(H11Protocol):
             malformed = Malformed(f"its head is over {limit:,} bytes", too_large=True)
         if isinstance(self.stream, HTTPStream):
             # In the middle of a body the application is at work already: it learns of it where it reads on.
-            await self.stream.app_put(cast("Any", {"type": "http.disconnect", "malformed": malformed}))
+            put = cast("Put", self.stream.app_put)
+            await put({**GONE, "malformed": malformed})
             return
         await self.send(Updated(idle=False))
         self.answered = trio.Event()
@@ -284,14 +286,15 @@ class Http1(H11Protocol):
                 await stream.handle(StreamClosed(stream_id=STREAM_ID))
             return
         # Without its inbox Hypercorn's stream tells nobody; the application is told below, if it listens.
-        put = cast("Any", stream.app_put)
-        stream.app_put = cast("Any", None)
+        put = cast("Put", stream.app_put)
+        stream.app_put = None  # pyright: ignore[reportAttributeAccessIssue]  it looks whether there is one
         await stream.handle(StreamClosed(stream_id=STREAM_ID))
+        channel = cast("trio.MemorySendChannel[Message]", getattr(put, "__self__", None))
         try:
-            put.__self__.send_nowait(GONE)
+            channel.send_nowait(GONE)
         except trio.WouldBlock:
             self.task_group.spawn(self._tell, put)  # pyright: ignore[reportUnknownMemberType]
 
-    async def _tell(self, put: Callable[[dict[str, str]], Awaitable[None]]) -> None:
+    async def _tell(self, put: Put) -> None:
         with trio.move_on_after(TELL):
             await put(GONE)

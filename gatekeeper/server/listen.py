@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
 
 from gatekeeper.logs import Seldom
 from gatekeeper.server.application import Direct
@@ -24,7 +24,9 @@ class Listener:
     """One listening socket and the connections that came by it. Nothing that goes wrong with one of them, or
     with accepting it, reaches another."""
 
-    def __init__(self, app: Any, config: Config, listener: socket.socket, directly: Direct | None) -> None:
+    def __init__(
+        self, app: ASGIFramework, config: Config, listener: socket.socket, directly: Direct | None
+    ) -> None:
         self.app = ASGIWrapper(app)
         self.directly = directly
         self.config = config
@@ -62,7 +64,11 @@ class Listener:
 
 
 async def listen(
-    app: Any, config: Config, listener: socket.socket, stop: trio.Event, directly: Direct | None = None
+    app: ASGIFramework,
+    config: Config,
+    listener: socket.socket,
+    stop: trio.Event,
+    directly: Direct | None = None,
 ) -> None:
     """Accepts connections for an ASGI application, and for one that answers `directly`, until `stop`; then
     closes the idle ones, lets the others finish for `config.graceful_timeout` seconds, and returns. The
