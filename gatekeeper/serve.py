@@ -15,13 +15,13 @@ from hypercorn.config import Config
 from gatekeeper import addresses, banner, data_dir, obstacles, runtime
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
-from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.store import SqliteKeyStore, StoreError
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import Outlet, ServerLog, configure_logs
-from gatekeeper.prices import load_catalogue
+from gatekeeper.price_file import load_catalogue
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import HEAD_LIMIT
 from gatekeeper.proxy.services import Services

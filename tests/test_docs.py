@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.gemini.errors import STATUS
 from gatekeeper.ledger.entry import COLUMNS, Call
+from gatekeeper.refusals import STATUS
 from gatekeeper.settings import SETTINGS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -13,10 +13,10 @@ from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.queries import DEFAULT_LIMIT, call_cursor, read_query
 from gatekeeper.admin.questions import ask
-from gatekeeper.gemini.price import quote, quote_document
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.ledger.entry import document
 from gatekeeper.ledger.live import Event, Subscription, sse
+from gatekeeper.pricing.quote import quote, quote_document
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from quart import current_app
 
-from gatekeeper.gemini.catalogue import Catalogue
 from gatekeeper.keys.failures import Failures
 from gatekeeper.keys.registry import Registry
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call
+from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.settings import Settings
 from gatekeeper.times import micros
 

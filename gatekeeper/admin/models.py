@@ -10,9 +10,9 @@ from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.queries import read_query
 from gatekeeper.admin.questions import ask
-from gatekeeper.gemini.catalogue import TOKENS_PER_PRICE
-from gatekeeper.gemini.money import usd
-from gatekeeper.gemini.tariff import PricedModel, Tariff
+from gatekeeper.money import usd
+from gatekeeper.pricing.catalogue import TOKENS_PER_PRICE
+from gatekeeper.pricing.tariff import PricedModel, Tariff
 
 blueprint = Blueprint("models", __name__)
 

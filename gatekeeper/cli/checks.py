@@ -12,8 +12,8 @@ from gatekeeper import addresses, obstacles
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.gateway import Target, ask
 from gatekeeper.cli.reach import Unreached, upstream_clock
-from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
-from gatekeeper.prices import load_catalogue
+from gatekeeper.price_file import load_catalogue
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.settings import Settings
 
 STALE = timedelta(days=90)

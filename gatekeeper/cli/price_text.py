@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from gatekeeper.cli.output import print_cells, print_facts, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, Tone
-from gatekeeper.gemini.catalogue import TOKENS_PER_PRICE, Catalogue
-from gatekeeper.gemini.components import MODALITIES
-from gatekeeper.gemini.money import usd
-from gatekeeper.gemini.price import UNIT, Quote
-from gatekeeper.gemini.tariff import PricedModel, Tariff
+from gatekeeper.money import usd
+from gatekeeper.pricing.catalogue import TOKENS_PER_PRICE, Catalogue
+from gatekeeper.pricing.components import MODALITIES
+from gatekeeper.pricing.quote import UNIT, Quote
+from gatekeeper.pricing.tariff import PricedModel, Tariff
 
 INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 

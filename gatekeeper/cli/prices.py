@@ -10,8 +10,8 @@ import msgspec
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.help import InOrder, examples
 from gatekeeper.cli.output import emit, own_json_option
-from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
-from gatekeeper.gemini.tariff import TIERS
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.tariff import TIERS
 from gatekeeper.times import parse_time
 
 
@@ -66,7 +66,7 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
     """
     from gatekeeper.cli.price_text import print_quote
     from gatekeeper.cli.quoting import quote_call, quote_usage
-    from gatekeeper.gemini.price import quote_document
+    from gatekeeper.pricing.quote import quote_document
 
     context = click.get_current_context()
     if (call is None) == (usage is None) or (usage is None) != (model is None):
@@ -82,7 +82,7 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
 
 
 def loaded_catalogue() -> Catalogue:
-    from gatekeeper.prices import load_catalogue
+    from gatekeeper.price_file import load_catalogue
 
     try:
         return load_catalogue()

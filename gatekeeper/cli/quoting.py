@@ -13,10 +13,10 @@ import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.gemini.actions import Charge, charge_of
-from gatekeeper.gemini.catalogue import Catalogue
-from gatekeeper.gemini.price import Quote, quote
 from gatekeeper.gemini.reading import Tally
 from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import Quote, quote
 from gatekeeper.times import parse_time
 
 T = TypeVar("T")

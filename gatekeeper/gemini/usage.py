@@ -7,7 +7,7 @@ Rules that live here
   of the prompt, so no total proves anything about them.
 - Nothing is corrected: where counts and total contradict each other, all of them stay as reported.
 
-What the tokens cost, and which count is believed then, is decided in `components` and `price`.
+What the tokens cost, and which count is believed then, is decided in `pricing`.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.gemini.money import PICO, pico
 from gatekeeper.keys.budget import SECOND
 from gatekeeper.keys.record import KeyRecord, OnDisconnect
+from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
 ALIAS_LENGTH = 200  # characters

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatekeeper.gemini.money import usd
+from gatekeeper.money import usd
 from gatekeeper.times import iso
 
 

@@ -14,10 +14,10 @@ from functools import lru_cache
 import msgspec
 
 from gatekeeper.gemini.actions import READING_VERBS, Charge
-from gatekeeper.gemini.errors import Reason, Refusal
-from gatekeeper.gemini.money import usd
 from gatekeeper.keys.budget import SECOND, standing
 from gatekeeper.keys.record import KeyState
+from gatekeeper.money import usd
+from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
 # Spellings that Google would read as another path than the one that a glob sees.

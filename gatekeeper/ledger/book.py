@@ -9,7 +9,6 @@ from typing import Protocol
 import structlog
 import trio
 
-from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.ledger.attempts import Attempts
 from gatekeeper.ledger.bounds import bound
 from gatekeeper.ledger.desk import Desk
@@ -17,6 +16,7 @@ from gatekeeper.ledger.entry import Call, Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.live import Live
 from gatekeeper.ledger.queries import Queries
+from gatekeeper.refusals import Reason, Refusal
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from gatekeeper.gemini.money import usd
+from gatekeeper.money import usd
 from gatekeeper.times import iso
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
-from gatekeeper.gemini.estimate import noted_in_advance
 from gatekeeper.ledger.bounds import weight
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.framing import Record, frame
@@ -35,6 +34,7 @@ from gatekeeper.ledger.segments import (
     segment_numbers,
     segment_path,
 )
+from gatekeeper.pricing.estimate import noted_in_advance
 
 AHEAD = 4 << 20  # bytes of room on the disk that there should always be
 RESERVE = 1 << 20  # bytes of it that no new call is to take

@@ -25,9 +25,9 @@ from typing import Literal
 import msgspec
 import trio
 
-from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.bounds import weight
 from gatekeeper.ledger.entry import Call, Outcome, document
+from gatekeeper.money import usd
 
 Kind = Literal["call.started", "call.finished"]
 Filter = Callable[[Call], bool]

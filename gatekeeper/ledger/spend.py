@@ -15,9 +15,9 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.conditions import LABEL, Sql
 from gatekeeper.ledger.rows import Document
+from gatekeeper.money import usd
 
 if TYPE_CHECKING:  # who only asks which groups there are need not load DuckDB
     from duckdb import DuckDBPyConnection

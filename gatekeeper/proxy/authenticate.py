@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.parameters import ALLOWED
 from gatekeeper.gemini.spelling import letters
 from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.refusals import Reason, Refusal
 
 CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
 # What is left of their names, and of ones taken for them, in any spelling: `Key`, `%256bey`, `api_key`.

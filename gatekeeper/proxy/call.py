@@ -16,14 +16,13 @@ import trio
 import uuid_utils
 
 from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.errors import Reason, Refusal
-from gatekeeper.gemini.estimate import noted_in_advance
 from gatekeeper.gemini.meter import NOTHING, Meter
-from gatekeeper.gemini.price import unpriced
 from gatekeeper.gemini.route import Route, route
 from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.rules import Ask, admit
 from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.pricing.estimate import noted_in_advance
+from gatekeeper.pricing.quote import unpriced
 from gatekeeper.proxy.authenticate import take
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.directions import directions
@@ -40,6 +39,7 @@ from gatekeeper.proxy.outcomes import (
 from gatekeeper.proxy.services import Services
 from gatekeeper.proxy.settlement import account, charge_in_advance, take_reading
 from gatekeeper.proxy.spend import settlement
+from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.times import day_of
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol, TypeVar
 
 from gatekeeper.addresses import foreign
-from gatekeeper.gemini.errors import Refusal
 from gatekeeper.proxy.headers import Headers
+from gatekeeper.refusals import Refusal
 from gatekeeper.server.application import Scope
 from gatekeeper.server.grammar import Malformed
 

@@ -11,9 +11,10 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from gatekeeper.gemini.actions import COSTLY_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
-from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
+from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.gemini.spelling import VERSION, plain_path, shown
 from gatekeeper.proxy.headers import Headers, value_of
+from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import trio
 
 from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.errors import Refusal, error_body, error_event, error_headers
+from gatekeeper.gemini.errors import error_body, error_event, error_headers
 from gatekeeper.gemini.meter import NOTHING, meter_for
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_answer import ErrorAnswer, NextChunk
@@ -29,6 +29,7 @@ from gatekeeper.proxy.outcomes import (
 from gatekeeper.proxy.uploads import NOT_RESUMABLE, starts_resumable
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import Connection, ConnectionLost, Head
+from gatekeeper.refusals import Refusal
 from gatekeeper.server.application import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gatekeeper.gemini.errors import Reason, Refusal, error_body, error_headers
+from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.application import Receive, Scope, Send
 
 REFUSAL = Refusal(Reason.NOT_FOUND, "Live sessions over WebSocket are not relayed by this gateway.")

@@ -19,10 +19,10 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.reading import TEXT_LIMIT, UpstreamError
 from gatekeeper.ledger.bounds import LONGER, MARK, cut
 from gatekeeper.ledger.entry import Outcome
+from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.server.grammar import Malformed
 

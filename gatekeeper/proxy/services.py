@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from itertools import cycle
 
-from gatekeeper.gemini.errors import Refusal
-from gatekeeper.gemini.price import Catalogue
 from gatekeeper.keys.failures import Failures
 from gatekeeper.keys.registry import Registry
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.logs import Seldom
+from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.masking import Mask
 from gatekeeper.proxy.outcomes import draining
 from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
 
 

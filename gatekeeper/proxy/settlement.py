@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.estimate import estimate, in_advance
-from gatekeeper.gemini.price import Catalogue, quote
 from gatekeeper.gemini.route import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.estimate import estimate, in_advance
+from gatekeeper.pricing.quote import quote
 from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import day_of, moment_of
 

@@ -4,10 +4,10 @@ and without it a client could only say that it is missing.
 
 from __future__ import annotations
 
-from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.spelling import plain_path
 from gatekeeper.proxy.authenticate import parameters
 from gatekeeper.proxy.headers import Headers
+from gatekeeper.refusals import Reason, Refusal
 
 PROTOCOL, COMMAND = b"x-goog-upload-protocol", b"x-goog-upload-command"
 NOT_RESUMABLE = Refusal(

@@ -25,7 +25,7 @@ from gatekeeper.keys.store import SqliteKeyStore
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.logs import ServerLog
-from gatekeeper.prices import load_catalogue
+from gatekeeper.price_file import load_catalogue
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.services import Services
 from gatekeeper.proxy.upstream import Upstream

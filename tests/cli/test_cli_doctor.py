@@ -21,7 +21,7 @@ from rig.certificate import make_certificate
 from gatekeeper.cli.checks import check_prices, check_upstream
 from gatekeeper.cli.folder import LOCKS
 from gatekeeper.cli.reach import Unreached, date_in, upstream_clock, why, within
-from gatekeeper.prices import load_catalogue
+from gatekeeper.price_file import load_catalogue
 from gatekeeper.settings import SETTINGS, load
 
 GOOGLE_KEY = "AIzaThisIsTheGoogleKeyOfTheTests"

@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.errors import (
-    STATUS,
-    Reason,
-    Refusal,
-    error_body,
-    error_document,
-    error_event,
-    error_headers,
-)
+from gatekeeper.gemini.errors import error_body, error_document, error_event, error_headers
 from gatekeeper.gemini.reading import Seam
+from gatekeeper.refusals import STATUS, Reason, Refusal
 
 CONTRACT = {
     "GATEKEEPER_BAD_REQUEST": (400, "INVALID_ARGUMENT"),

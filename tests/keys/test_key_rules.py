@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.errors import Reason
 from gatekeeper.gemini.route import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState
 from gatekeeper.keys.rules import Ask, admit, matches
+from gatekeeper.refusals import Reason
 from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.money import usd
 from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
 from gatekeeper.ledger.instance import TookTooLong
 from gatekeeper.ledger.readonly import SqlError, answer
 from gatekeeper.ledger.rows import ADDED_COLUMNS, WITHOUT_TEXTS
+from gatekeeper.money import usd
 from gatekeeper.times import micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -8,9 +8,10 @@ import pytest
 from rig.gateway import Running
 from rig.wire import exchange
 
-from gatekeeper.gemini.errors import Refusal, error_body, error_headers
+from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.refusals import Refusal
 from gatekeeper.server.application import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientStream
 

@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from gatekeeper.gemini.catalogue import Catalogue
-from gatekeeper.gemini.errors import Reason, Refusal
 from gatekeeper.gemini.reading import Reading, UpstreamError
 from gatekeeper.gemini.route import Charge, Route
 from gatekeeper.ledger.entry import Call, Outcome
-from gatekeeper.prices import load_catalogue
+from gatekeeper.price_file import load_catalogue
+from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
@@ -24,6 +23,7 @@ from gatekeeper.proxy.outcomes import (
     google_key_refused,
 )
 from gatekeeper.proxy.settlement import SO_FAR, account, charge_in_advance
+from gatekeeper.refusals import Reason, Refusal
 
 DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
 FLASH, ITS_VERSION = "gemini-2.5-flash", "gemini-2.5-flash"

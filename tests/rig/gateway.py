@@ -14,7 +14,7 @@ import trio
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.prices import load_catalogue
+from gatekeeper.price_file import load_catalogue
 from gatekeeper.serve import opened, server_config
 from gatekeeper.server.listen import listen
 from gatekeeper.settings import load

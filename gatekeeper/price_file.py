@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 
 PLACES = (
     Path(__file__).parent / "data" / "prices.toml",  # a wheel

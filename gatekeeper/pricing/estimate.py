@@ -20,11 +20,11 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from gatekeeper.gemini.catalogue import Catalogue
-from gatekeeper.gemini.money import PICO, usd
-from gatekeeper.gemini.price import EMBEDDING, NO_CHARGES, quote
-from gatekeeper.gemini.tariff import PricedModel, Tariff
 from gatekeeper.gemini.usage import Usage
+from gatekeeper.money import PICO, usd
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import EMBEDDING, NO_CHARGES, quote
+from gatekeeper.pricing.tariff import PricedModel, Tariff
 
 LARGEST_PROMPT = 1_048_576  # tokens
 LONGEST_OUTPUT = 65_536  # tokens, thoughts included
@@ -62,7 +62,7 @@ def estimate(
     request_bytes: int | None,
 ) -> Estimate:
     """An upper estimate for a call that reached Google and has no known cost. The parameters are those of
-    `price.quote`; `request_bytes` None is a request whose length is not known."""
+    `quote.quote`; `request_bytes` None is a request whose length is not known."""
     name = model_version or model or ""
     searches = sum(_search(name, count) for count in charges.values())
     exact = usage and quote(

@@ -27,9 +27,9 @@ from typing import Literal
 
 import msgspec
 
-from gatekeeper.gemini.components import MODALITIES, Modality
-from gatekeeper.gemini.money import pico
-from gatekeeper.gemini.tariff import TIERS, PricedModel, Tariff
+from gatekeeper.money import pico
+from gatekeeper.pricing.components import MODALITIES, Modality
+from gatekeeper.pricing.tariff import TIERS, PricedModel, Tariff
 
 TOKENS_PER_PRICE = 10**6
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.catalogue import Catalogue, CatalogueError
-from gatekeeper.gemini.tariff import TIERS, Tariff
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.tariff import TIERS, Tariff
 
 HEAD = 'version = "2026-11-24"\nchecked = "2026-11-24"\ncurrency = "USD"\n'
 SHIPPED = Path(__file__).parents[2] / "data" / "prices.toml"

@@ -22,11 +22,11 @@ from typing import Any
 
 import msgspec
 
-from gatekeeper.gemini.catalogue import TOKENS_PER_PRICE, Catalogue
-from gatekeeper.gemini.components import Tokens, UnpricedError, embedded, generated
-from gatekeeper.gemini.money import usd
-from gatekeeper.gemini.tariff import Tariff
 from gatekeeper.gemini.usage import Usage
+from gatekeeper.money import usd
+from gatekeeper.pricing.catalogue import TOKENS_PER_PRICE, Catalogue
+from gatekeeper.pricing.components import Tokens, UnpricedError, embedded, generated
+from gatekeeper.pricing.tariff import Tariff
 
 UNIT = "per_1m_tokens"
 

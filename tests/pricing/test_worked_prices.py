@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gatekeeper.gemini.catalogue import Catalogue
-from gatekeeper.gemini.price import quote, quote_document
 from gatekeeper.gemini.reading import Tally
 from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import quote, quote_document
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.catalogue import Catalogue
-from gatekeeper.gemini.estimate import Estimate, estimate
-from gatekeeper.gemini.price import quote
 from gatekeeper.gemini.usage import Usage
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.estimate import Estimate, estimate
+from gatekeeper.pricing.quote import quote
 
 CATALOGUE = Catalogue.parse("""
 version = "1"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.money import PICO, pico, usd
+from gatekeeper.money import PICO, pico, usd
 
 EDGE = 10**30  # far beyond DECIMAL(18,12)
 

@@ -1,0 +1,81 @@
+"""What the gateway itself says no with: a reason, its status, and words for the person at the other end.
+
+The table below is the contract's: a reason, the HTTP status it is sent with and the canonical status of
+google.rpc.Code (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto). What it looks
+like on the wire is in `gemini.errors`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """The contract's error reasons, as they stand in `details[].reason` and in the column `reason`."""
+
+    BAD_REQUEST = "GATEKEEPER_BAD_REQUEST"
+    KEY_MISSING = "GATEKEEPER_KEY_MISSING"
+    KEY_UNKNOWN = "GATEKEEPER_KEY_UNKNOWN"
+    KEY_BLOCKED = "GATEKEEPER_KEY_BLOCKED"
+    KEY_EXPIRED = "GATEKEEPER_KEY_EXPIRED"
+    MODEL_NOT_ALLOWED = "GATEKEEPER_MODEL_NOT_ALLOWED"
+    MODEL_UNPRICED = "GATEKEEPER_MODEL_UNPRICED"
+    ROUTE_NOT_ALLOWED = "GATEKEEPER_ROUTE_NOT_ALLOWED"
+    POLICY = "GATEKEEPER_POLICY"
+    NOT_FOUND = "GATEKEEPER_NOT_FOUND"
+    TOO_LARGE = "GATEKEEPER_TOO_LARGE"
+    BUDGET_EXCEEDED = "GATEKEEPER_BUDGET_EXCEEDED"
+    UPSTREAM_UNREACHABLE = "GATEKEEPER_UPSTREAM_UNREACHABLE"
+    UPSTREAM_KEY_INVALID = "GATEKEEPER_UPSTREAM_KEY_INVALID"
+    UPSTREAM_TIMEOUT = "GATEKEEPER_UPSTREAM_TIMEOUT"
+    DRAINING = "GATEKEEPER_DRAINING"
+    LEDGER_FULL = "GATEKEEPER_LEDGER_FULL"
+
+
+class HttpStatus(NamedTuple):
+    """An HTTP status code with its google.rpc.Code name."""
+
+    code: int
+    status: str
+
+
+STATUS: dict[Reason, HttpStatus] = {
+    Reason.BAD_REQUEST: HttpStatus(400, "INVALID_ARGUMENT"),
+    Reason.KEY_MISSING: HttpStatus(401, "UNAUTHENTICATED"),
+    Reason.KEY_UNKNOWN: HttpStatus(401, "UNAUTHENTICATED"),
+    Reason.KEY_BLOCKED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.KEY_EXPIRED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.MODEL_NOT_ALLOWED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.MODEL_UNPRICED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.ROUTE_NOT_ALLOWED: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.POLICY: HttpStatus(403, "PERMISSION_DENIED"),
+    Reason.NOT_FOUND: HttpStatus(404, "NOT_FOUND"),
+    Reason.TOO_LARGE: HttpStatus(413, "INVALID_ARGUMENT"),
+    Reason.BUDGET_EXCEEDED: HttpStatus(429, "RESOURCE_EXHAUSTED"),
+    Reason.UPSTREAM_UNREACHABLE: HttpStatus(502, "UNAVAILABLE"),
+    Reason.UPSTREAM_KEY_INVALID: HttpStatus(502, "UNAVAILABLE"),
+    Reason.UPSTREAM_TIMEOUT: HttpStatus(504, "DEADLINE_EXCEEDED"),
+    Reason.DRAINING: HttpStatus(503, "UNAVAILABLE"),
+    Reason.LEDGER_FULL: HttpStatus(503, "UNAVAILABLE"),
+}
+
+# Their statuses (429, 502) make clients try again; without a time only a person can change anything.
+FOR_A_PERSON = frozenset({Reason.BUDGET_EXCEEDED, Reason.UPSTREAM_KEY_INVALID})
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A "no" of the gateway's own. `message` is for the person at the other end and holds no secret;
+    `retry_after` is seconds, the true time however long, given only where waiting helps."""
+
+    reason: Reason
+    message: str
+    metadata: dict[str, str] = {}
+    retry_after: float | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that the client is sent."""
+        return STATUS[self.reason].code
