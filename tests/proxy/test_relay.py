@@ -137,3 +137,23 @@ async def test_a_slow_upload_is_not_the_upstreams_time(gateway: Running, google:
     row = await gateway.row()
     assert row["first_byte_ms"] > 490
     assert 290 < row["gateway_ms"] < row["first_byte_ms"] - 190
+
+
+async def test_what_the_upstream_takes_to_take_an_upload_is_its_own_time(
+    gateway: Running, google: StandIn
+) -> None:
+    """More than what fits into sockets' buffers, so that the pieces wait for it in the middle."""
+
+    async def stalls(stream: trio.SocketStream, number: int) -> Asked | None:
+        asked = await reads_the_head(stream, number)
+        await trio.sleep(0.4)
+        received = b""
+        while not received.endswith(b"0\r\n\r\n"):
+            received = received[-8:] + await stream.receive_some()
+        return asked
+
+    google.read = stalls  # type: ignore[method-assign]
+    assert (await exchange(gateway.url, GENERATE, chunks=[bytes(1_000_000)] * 16)).status == 200
+    row = await gateway.row()
+    assert row["first_byte_ms"] > 390
+    assert row["gateway_ms"] < row["first_byte_ms"] - 350
