@@ -15,6 +15,11 @@ def usd(pico: int) -> str:
     return f"{sign}{whole}.{fraction:012d}"
 
 
+def short_usd(pico: int) -> str:
+    """The same as people write it: `short_usd(300_000_000_000) == "0.3"`, and nothing is `"0"`."""
+    return usd(pico).rstrip("0").rstrip(".")
+
+
 def pico(amount: str | float | Decimal) -> int:
     """Dollars as pico-dollars. A float counts as the decimal it is written as, so `0.1` is a tenth.
 

@@ -16,7 +16,8 @@ from gatekeeper import addresses, banner, data_dir, obstacles, runtime
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
-from gatekeeper.keys.store import SqliteKeyStore, StoreError
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import Outlet, ServerLog, configure_logs

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.money import PICO, pico, usd
+from gatekeeper.money import PICO, pico, short_usd, usd
 
 EDGE = 10**30  # far beyond DECIMAL(18,12)
 
@@ -28,6 +28,14 @@ EDGE = 10**30  # far beyond DECIMAL(18,12)
 )
 def test_an_amount_is_shown_with_its_twelve_places(amount: int, text: str) -> None:
     assert usd(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0"), (3 * PICO // 10, "0.3"), (20 * PICO, "20"), (1, "0.000000000001"), (-PICO // 2, "-0.5")],
+)
+def test_for_people_an_amount_has_no_more_places_than_it_needs(amount: int, text: str) -> None:
+    assert short_usd(amount) == text
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,7 +1,7 @@
 """Who may use the admin API.
 
 With a master key: whoever shows it, as a bearer token and in no other way; wrong ones are counted and slowed
-(`keys.failures`). Without one, in open mode, nobody is asked, and `browser` keeps other sites' pages out.
+(`keys.secrets`). Without one, in open mode, nobody is asked, and `browser` keeps other sites' pages out.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from gatekeeper.admin.documents import answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.queries import DEFAULT_LIMIT, read_query
-from gatekeeper.keys.audit import audit_document
+from gatekeeper.keys.store import audit_document
 
 blueprint = Blueprint("audit", __name__)
 

@@ -16,7 +16,7 @@ from gatekeeper.admin.questions import ask
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.ledger.entry import document
 from gatekeeper.ledger.live import Event, Subscription, sse
-from gatekeeper.pricing.quote import quote, quote_document
+from gatekeeper.pricing.quote import QuoteDocument, quote, quote_document
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")
 
@@ -94,7 +94,7 @@ def last_event_id() -> int | None:
     return int(text)
 
 
-def arithmetic(call: Document) -> Document | None:
+def arithmetic(call: Document) -> QuoteDocument | None:
     """How the cost came about, worked out anew from the row's usage by the catalogue in force; where that is
     not the one that priced the call, a note says so."""
     version = call["price_version"]

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from quart import current_app
 
-from gatekeeper.keys.failures import Failures
 from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.secrets import Failures
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call
 from gatekeeper.pricing.catalogue import Catalogue

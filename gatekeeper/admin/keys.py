@@ -18,9 +18,8 @@ from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.queries import DEFAULT_LIMIT, read_query
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.record import KeyState, key_document
-from gatekeeper.keys.registry import UnknownKey
+from gatekeeper.keys.registry import NEWEST_FIRST, UnknownKey
 
 blueprint = Blueprint("keys", __name__, url_prefix="/key")
 

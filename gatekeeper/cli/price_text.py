@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gatekeeper.cli.output import print_cells, print_facts, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, Tone
 from gatekeeper.money import usd
-from gatekeeper.pricing.catalogue import TOKENS_PER_PRICE, Catalogue
-from gatekeeper.pricing.components import MODALITIES
+from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import UNIT, Quote
-from gatekeeper.pricing.tariff import PricedModel, Tariff
+from gatekeeper.pricing.tariff import MODALITIES, TOKENS_PER_PRICE, PricedModel, Tariff
 
 INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 
@@ -112,19 +111,3 @@ COLUMNS: tuple[Column[Price], ...] = (
     Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), Tone.PLAIN)),
     Column("output", 0, lambda price: (output_of(price.tariff), Tone.PLAIN)),
 )
-
-
-def catalogue_document(catalogue: Catalogue, model: PricedModel | None) -> dict[str, Any]:
-    """As `GET /prices` has it, with one model only where one is asked for."""
-    from gatekeeper.admin.models import model_document
-
-    return {
-        "version": catalogue.version,
-        "checked": catalogue.checked,
-        "currency": "USD",
-        "models": [model_document(each) for each in ([model] if model else catalogue.models())],
-        "aliases": {
-            alias: [{"from": starts, "model": meant} for starts, meant in steps]
-            for alias, steps in catalogue.aliases.items()
-        },
-    }

@@ -10,7 +10,7 @@ import msgspec
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.cli.help import InOrder, examples
 from gatekeeper.cli.output import emit, own_json_option
-from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
 from gatekeeper.pricing.tariff import TIERS
 from gatekeeper.times import parse_time
 
@@ -28,7 +28,7 @@ def command() -> None:
 @own_json_option
 def show(model: str | None, as_json: bool) -> None:
     """Show prices per million tokens: what holds today, or of one MODEL all that ever held."""
-    from gatekeeper.cli.price_text import catalogue_document, print_prices
+    from gatekeeper.cli.price_text import print_prices
 
     catalogue, today = loaded_catalogue(), datetime.now(UTC).date()
     known = catalogue.find(catalogue.meant(model, today)) if model else None

@@ -13,7 +13,7 @@ import msgspec
 
 from gatekeeper.cli.failure import Failure, Status
 from gatekeeper.gemini.actions import Charge, charge_of
-from gatekeeper.gemini.reading import Tally
+from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import Quote, quote
@@ -110,7 +110,7 @@ def free(call: Call) -> str | None:
 
 def charges(call: Call) -> dict[str, int | None]:
     """What the answer shows to have been used beside tokens, as the meter reads it."""
-    tally = Tally()
+    tally = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
         tally.read(msgspec.json.encode(chunk))
     return tally.charges

@@ -16,17 +16,19 @@ class Charge(Enum):
     UNKNOWN = "unknown"  # something, but not what a usage says (or nobody knows)
 
 
+# Actions on a model, by what their usage counts. A batch is priced by the usage of its answers too, but they
+# come long after the call that orders it, in another one: what that call costs is not known.
+GENERATING = frozenset({"generateContent", "streamGenerateContent", "generateAnswer", "batchGenerateContent"})
+EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedContent"})
+BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
+# Billing FAQ: requests to count tokens are not billed.
+FREE_ACTIONS = frozenset({"countTokens", "countTextTokens", "countMessageTokens", "transferOwnership"})
+
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
+METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES
 MODEL_ACTIONS: dict[str, Charge] = {
-    "generateContent": Charge.METERED,
-    "streamGenerateContent": Charge.METERED,
-    "embedContent": Charge.METERED,
-    "batchEmbedContents": Charge.METERED,
-    "generateAnswer": Charge.METERED,
-    "countTokens": Charge.FREE,
-    "countTextTokens": Charge.FREE,
-    "countMessageTokens": Charge.FREE,
-    "transferOwnership": Charge.FREE,
+    **dict.fromkeys(METERED_ACTIONS, Charge.METERED),
+    **dict.fromkeys(FREE_ACTIONS, Charge.FREE),
 }
 
 # Collections whose methods are free to call (of `models` there are only reads). The others cost something on
@@ -52,10 +54,10 @@ FREE_VERBS = frozenset(
 )  # fmt: skip
 
 # The rest of Google's names: actions and verbs that cost something, and OpenAI's ways to say the same.
-COSTLY_NAMES = frozenset(
+COSTLY_NAMES = BATCHES | frozenset(
     {
-        "batchGenerateContent", "asyncBatchEmbedContent", "predict", "predictLongRunning", "generateText",
-        "generateMessage", "embedText", "batchEmbedText", "importFile", "uploadToFileSearchStore",
+        "predict", "predictLongRunning", "generateText", "generateMessage", "embedText", "batchEmbedText",
+        "importFile", "uploadToFileSearchStore",
     }
 )  # fmt: skip
 OPENAI_ACTIONS = frozenset(
@@ -65,12 +67,12 @@ OPENAI_ACTIONS = frozenset(
     }
 )  # fmt: skip
 
-OPENAI_ONLY = OPENAI_ACTIONS - {"batches", "files", "models"}  # Google has these without `openai/` too
+# Google has these without `openai/` too
+OPENAI_ONLY = OPENAI_ACTIONS - {"batches", "files", "models"}
 
-METERED_ACTIONS = frozenset(action for action, charge in MODEL_ACTIONS.items() if charge is Charge.METERED)
 NAMES = Names(
     metered=METERED_ACTIONS,
-    others=(MODEL_ACTIONS.keys() - METERED_ACTIONS)
+    others=FREE_ACTIONS
     | FREE_COLLECTIONS
     | COSTLY_COLLECTIONS
     | FREE_VERBS

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import msgspec
 
-from gatekeeper.gemini.reading import Seam
+from gatekeeper.gemini.response_parser import Seam
 from gatekeeper.refusals import FOR_A_PERSON, STATUS, Refusal
 
-LONGEST_HEADER = 60  # seconds; some clients sleep a longer `Retry-After` in full, for days, without a word
+# Seconds. Some clients sleep a longer `Retry-After` in full, for days, without a word
+LONGEST_HEADER = 60
 
 
-def error_document(refusal: Refusal) -> dict[str, Any]:
+def error_document(refusal: Refusal) -> dict[str, object]:
     """The refusal as google.rpc.Status in JSON, with an ErrorInfo and, where waiting helps, a RetryInfo
     (https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto)."""
     code, status = STATUS[refusal.reason]
-    details: list[dict[str, Any]] = [
+    details: list[dict[str, object]] = [
         {
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
             "reason": refusal.reason.value,
@@ -50,6 +50,7 @@ def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
     ]
     wait = refusal.retry_after
     if wait is not None and wait <= LONGEST_HEADER:
+        # Up, never down: a client that comes a moment early would be refused again.
         headers.append((b"retry-after", b"%d" % math.ceil(wait)))
     elif wait is not None or refusal.reason in FOR_A_PERSON:
         headers.append((b"x-should-retry", b"false"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gatekeeper.gemini.reading import Seam
+from gatekeeper.gemini.response_parser import Seam
 
 # To the next bracket, or to the beginning of a string that has an escape or goes on after the chunk. Other
 # strings are passed over within the one call; possessive, so that no byte is tried twice.
@@ -65,7 +65,8 @@ class ArraySplitter:
         self._element = bytearray()
         self._dropped = False
         self._closed = False
-        self._separated = True  # whether an element may stand here without a comma before it
+        # Whether an element may stand here without a comma before it
+        self._separated = True
 
     def feed(self, chunk: bytes) -> list[bytearray]:
         elements: list[bytearray] = []
@@ -75,6 +76,7 @@ class ArraySplitter:
         for at in self._brackets.scan(chunk):
             end = at + 1
             if chunk[at] in _OPENING:
+                # The array itself is depth 1, so an element begins where depth 2 does.
                 self._depth += 1
                 start = at if self._depth == 2 else start
                 continue
@@ -82,6 +84,7 @@ class ArraySplitter:
             if self._depth == 1:
                 elements += self._end(chunk[start:end])
                 self._separated = False
+            # A bracket too many ends it as well: what is no JSON never raises.
             elif self._depth <= 0:
                 self._closed = True
                 return elements
@@ -91,7 +94,7 @@ class ArraySplitter:
             self._separated = True
         return elements
 
-    def so_far(self) -> tuple[()]:
+    def peek(self) -> tuple[()]:
         return ()
 
     @property
@@ -128,6 +131,7 @@ class ArraySplitter:
 
 def _ends_escaped(chunk: bytes, start: int, end: int) -> bool:
     """Whether what follows `chunk[start:end]`, a part of a string, is escaped by its last backslash."""
+    # Of a run of backslashes each second one is escaped itself (RFC 8259, section 7).
     at = end
     while at > start and chunk[at - 1] == _BACKSLASH:
         at -= 1

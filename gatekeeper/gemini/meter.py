@@ -1,11 +1,13 @@
 """Reads an answer of Google's while the relay passes its bytes on. Bytes in, a Reading out; nothing raises.
 
-Meters are layers: a GzipMeter inflates for an AnswerMeter, which has the body cut into JSON documents by a
-Framing and each of them read by a Tally. `meter_for` puts them together by the answer's headers.
+Meters are layers: a GzipMeter inflates for an AnswerMeter, which shortens runs of base64, has the body cut
+into JSON documents by a Framing and each of them read by a ResponseParser. `meter_for` puts them together by
+the answer's headers.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,15 +15,19 @@ from typing import Protocol
 
 import msgspec
 
-from gatekeeper.gemini.bulk import Abridger
 from gatekeeper.gemini.json_array import ArraySplitter
-from gatekeeper.gemini.reading import Document, Reading, Seam, Tally
+from gatekeeper.gemini.response_parser import Document, Reading, ResponseParser, Seam
 from gatekeeper.gemini.sse import SseDecoder
 
+# Bytes that one unary body, one event or one element of an array may hold and still be read, and that all
+# meters together hold of those that are not whole yet; long runs of base64 count as `KEPT` bytes.
 LIMIT = 64 * 2**20
-"""Bytes that one unary body, one event or one element of an array may hold and still be read, and that all
-meters together hold of those that are not whole yet; long runs of base64 count as `KEPT` bytes."""
+# Bytes that are kept of a run of base64, which is data and nothing that is read.
+KEPT = 4096
 
+_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
+_OTHER = re.compile(b"[^%b]" % re.escape(_CHARACTERS))
+# Bytes inflated at once: a small chunk of zeros must not become all of its gigabytes in memory.
 _INFLATE_STEP = 2**20
 _TAIL = 8  # bytes in which a body's last bracket is looked for; Google ends it with one line end at most
 _BLANK_OR_BOM = b" \t\r\n\xef\xbb\xbf"
@@ -68,7 +74,7 @@ class Framing(Protocol):
         """The documents that `chunk` completes."""
         ...
 
-    def so_far(self) -> Sequence[Document]:
+    def peek(self) -> Sequence[Document]:
         """The documents that seem whole already, though only the end can tell."""
         ...
 
@@ -102,12 +108,54 @@ class WholeBody:
             self._body += chunk
         return ()
 
-    def so_far(self) -> Sequence[Document]:
+    def peek(self) -> Sequence[Document]:
         return [self._body] if self._body[-_TAIL:].rstrip().endswith(b"}") else ()
 
     def finish(self) -> tuple[Sequence[Document], bool]:
         body, self._body = self._body, bytearray()
         return [body], not self.truncated
+
+
+class Abridger:
+    """Bytes in, the same without the rest of each run of base64 out, however they are cut: images and sound
+    come as megabytes of it.
+
+    A run this long is a part of a string, whatever the form of the body, and none of its characters is part
+    of an escape but the first few. So a shortened one leaves the document valid, and what is read of it
+    (counts, names, reasons, searches) as it was.
+    """
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._run = 0  # bytes of the run in which the bytes so far end
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._run:
+            room = max(0, self._kept - self._run)
+            if not chunk.translate(None, _CHARACTERS):  # ten times as fast as a search
+                self._run += len(chunk)
+                return chunk[:room]
+            end = _run_end(chunk, 0)
+            chunk = chunk[: min(room, end)] + chunk[end:]
+        self._run = len(chunk) - len(chunk.rstrip(_CHARACTERS))
+        return chunk if len(chunk) <= self._kept else self._abridged(chunk)
+
+    def _abridged(self, chunk: bytes) -> bytes:
+        """Looks at what lies a run's length ahead, so that of text next to nothing is looked at."""
+        parts: list[bytes] = []
+        done = at = 0
+        while len(ahead := chunk[at : at + self._kept + 1]) > self._kept:
+            beside = len(ahead.rstrip(_CHARACTERS))
+            at += beside
+            if not beside:
+                parts.append(chunk[done : at + self._kept])
+                done = at = _run_end(chunk, at + self._kept)
+        return b"".join([*parts, chunk[done:]]) if parts else chunk
+
+
+def _run_end(chunk: bytes, at: int) -> int:
+    other = _OTHER.search(chunk, at)
+    return other.start() if other else len(chunk)
 
 
 class Allowance:
@@ -130,13 +178,13 @@ class AnswerMeter:
         self._default = framing
         self._framing: Framing | None = None
         self._abridger = Abridger()
-        self._tally = Tally()
+        self._parser = ResponseParser()
         self._held = 0  # bytes that count against the allowance of all
 
     @property
     def reading(self) -> Reading:
-        for document in self._framing.so_far() if self._framing else ():
-            self._tally.read(document)
+        for document in self._framing.peek() if self._framing else ():
+            self._parser.read(document)
         return self._reading(complete=False)
 
     @property
@@ -151,8 +199,9 @@ class AnswerMeter:
             self._framing = _BY_FIRST_BYTE.get(chunk[0], self._default)(LIMIT)
         framing = self._framing
         for document in framing.feed(self._abridger.feed(chunk)):
-            self._tally.read(document)
+            self._parser.read(document)
         held = framing.held
+        # Most chunks leave nothing held: they do not touch the count that all meters share.
         if held != self._held:
             if held > self._held and SHARED.used + held - self._held > SHARED.limit:
                 framing.drop()
@@ -166,12 +215,12 @@ class AnswerMeter:
         self._framing = self._framing or self._default(LIMIT)
         documents, ended = self._framing.finish()
         self._count(0)
-        understood = [self._tally.read(document) for document in documents]
+        understood = [self._parser.read(document) for document in documents]
         return self._reading(complete=ended and all(understood))
 
     def _reading(self, *, complete: bool) -> Reading:
         truncated = self._framing is not None and self._framing.truncated
-        return self._tally.reading(complete=complete, truncated=truncated)
+        return self._parser.reading(complete=complete, truncated=truncated)
 
 
 class GzipMeter:
@@ -189,8 +238,10 @@ class GzipMeter:
 
     def feed(self, chunk: bytes) -> None:
         if self._gzip.eof:
-            return  # zlib would hold what follows
-        with suppress(zlib.error):  # which it repeats for all that follows
+            # Zlib would hold what follows
+            return
+        # Which it repeats for all that follows
+        with suppress(zlib.error):
             for piece in self._inflate(chunk):
                 self._meter.feed(piece)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gatekeeper.gemini.reading import Seam
+from gatekeeper.gemini.response_parser import Seam
 
 # A dropped line keeps this many bytes: enough never to pass for the blank line that ends an event.
 _STUB = 2
@@ -38,6 +38,7 @@ class SseDecoder:
         self._dropped = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
+        # A CR stays at its line's end: the chunk before may have had it without its LF.
         lines = chunk.split(b"\n")
         rest = lines.pop()
         if self._line and lines:
@@ -49,7 +50,7 @@ class SseDecoder:
             self._check(len(self._line))
         return events
 
-    def so_far(self) -> tuple[()]:
+    def peek(self) -> tuple[()]:
         return ()
 
     @property
@@ -92,6 +93,7 @@ class SseDecoder:
         if self._dropped:
             return
         end = -1 if line.endswith(b"\r") else None
+        # One space behind the colon is no part of the value (WHATWG HTML, section 9.2.6).
         if line.startswith(b"data:"):
             self._data.append(line[6 if line.startswith(b" ", 5) else 5 : end])
         elif line[0] in _BEGINS_JSON:

@@ -60,7 +60,8 @@ class _UsageMetadata(msgspec.Struct, rename="camel"):
     total_token_count: object = None
     service_tier: object = None
     prompt_tokens_details: object = None
-    prompt_token_details: object = None  # how embedding-2 spells it
+    # How embedding-2 spells it
+    prompt_token_details: object = None
     cache_tokens_details: object = None
     candidates_tokens_details: object = None
     tool_use_prompt_tokens_details: object = None
@@ -73,7 +74,8 @@ def read_usage(raw: bytes) -> Usage | None:
     """The counts of one `usageMetadata` object; None for bytes that are no JSON object. Never raises."""
     try:
         found = _DECODER.decode(raw)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors; nesting has the stack's limit
+    # Msgspec's errors are ValueErrors; nesting has the stack's limit
+    except (ValueError, RecursionError):
         return None
     total = _count(found.total_token_count)
     prompt, output, thoughts, tool = _proved(

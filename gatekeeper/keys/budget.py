@@ -18,7 +18,8 @@ from gatekeeper.keys.record import KeyState, Window
 from gatekeeper.times import parse_duration
 
 SECOND = 1_000_000  # microseconds
-DRIFT = 60 * 60 * SECOND  # by which a clock may be set back without a word
+# By which a clock may be set back without a word
+DRIFT = 60 * 60 * SECOND
 
 
 class Settlement(NamedTuple):
@@ -45,6 +46,7 @@ def roll(window_end: int, budget_duration: str, now: int) -> int:
     if now < window_end:
         return window_end
     length = parse_duration(budget_duration) * SECOND
+    # In whole lengths, however long nobody looked: windows keep their rhythm.
     return window_end + ((now - window_end) // length + 1) * length
 
 
@@ -79,6 +81,7 @@ def turn(state: KeyState, now: int) -> None:
     back = brought_back(end, duration, now)
     if back < end:
         state.budget_reset_at = back
+        # Never later: what was spent in this window stays in it.
         state.window_start = min(state.window_start, back - parse_duration(duration) * SECOND)
     _advance(state, now)
 
@@ -103,7 +106,8 @@ def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False)
 
 def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
     """Counts a call of the past that the stored spend lacks, unless its window is over already."""
-    _advance(state, at)  # never back: what is past now may be far before a window that is right
+    # Never back: what is past now may be far before a window that is right
+    _advance(state, at)
     if at >= state.window_start:
         state.spend_pico += cost_pico
         state.estimated_pico += cost_pico if estimated else 0
@@ -116,6 +120,7 @@ def charges(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> di
     for token_id, cost_pico, ended_at, estimated in settled:
         if state := states.get(token_id):
             before = grown.get(token_id, Charge(state.window))
+            # The same question as in `replay`, or the sums on disk and in memory would drift apart.
             counted = cost_pico if ended_at >= state.window_start else 0
             grown[token_id] = Charge(
                 state.window,

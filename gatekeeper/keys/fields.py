@@ -26,7 +26,8 @@ LARGEST = 10**12  # dollars
 
 LISTED_LIMITS = ("models", "allowed_routes")
 
-OTHER_NAME = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")  # what ids and secrets look like
+# What ids and secrets look like
+OTHER_NAME = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -71,6 +72,7 @@ def parse_fields(document: object, *, now: int, update: bool = False) -> KeyFiel
     if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) == []), None)):
         raise FieldError(widened, [], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))
+    # An alias is shown everywhere.
     if secret and secret == changes.get("key_alias"):
         raise FieldError(
             "key_alias", None, "choose another", "The alias is not secret, so it cannot be the key"
@@ -89,10 +91,12 @@ def _field(name: str) -> Field:
 def _value(name: str, value: object, now: int) -> object:
     attribute, read, allowed, dated = FIELDS[name]
     if value is None:
+        # An update must set the field back, so `null` cannot mean to leave it out.
         return NOT_SET.get(attribute)
     try:
         parsed = read(value)
     except ValueError:
+        # Errors are shown and logged, so what is or may be a secret is not repeated in them.
         if attribute == "secret":
             raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
         if isinstance(value, str) and OTHER_NAME.fullmatch(value):
@@ -129,6 +133,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _count(value: object) -> int:
+    # True is an int to Python.
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
         raise ValueError
     return value
@@ -137,6 +142,7 @@ def _count(value: object) -> int:
 def _amount(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError  # noqa: TRY004
+    # Decimal would take `1e3`, `٣` and blanks around a number as well.
     if isinstance(value, str) and not DECIMAL.fullmatch(value):
         raise ValueError
     amount = pico(value)
@@ -170,9 +176,8 @@ def _ending(value: object) -> OnDisconnect:
 def _object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004
-    json.dumps(
-        value, ensure_ascii=False, allow_nan=False
-    ).encode()  # ValueError for NaN, halves of characters
+    # ValueError for NaN, and for halves of characters, of which no UTF-8 can be made.
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     return cast("dict[str, object]", value)
 
 

@@ -107,6 +107,7 @@ def key_document(state: KeyState) -> dict[str, object]:
         "soft_budget": _money(record.soft_budget_pico),
         "budget_duration": record.budget_duration,
         "budget_reset_at": _time(state.budget_reset_at),
+        # Decimal strings with all their places: a JSON number would pass through a float.
         "spend": usd(state.spend_pico),
         "spend_estimated": usd(state.estimated_pico),
         "tpm_limit": record.tpm_limit,

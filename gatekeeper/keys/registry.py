@@ -3,25 +3,49 @@
 Reading is a dict look-up and never waits. A change goes to the store first, in a worker thread and one at a
 time, and into memory when it is on disk: what an answer has confirmed, a crash does not take back. Spend goes
 the other way: memory knows it at once and is the truth, the store follows the journal.
+
+A list goes page by page. Its cursor holds the place of the last key of a page, its sorted value and id, not a
+number of rows: keys that come or go between two pages shift nothing.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
 from gatekeeper.keys import budget
-from gatekeeper.keys.audit import Change, Entry, difference
 from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.fields import FieldError, KeyFields
-from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
 from gatekeeper.keys.record import KeyRecord, KeyState, key_document
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, shown
-from gatekeeper.keys.store import KeyStore, Position
+from gatekeeper.keys.store import AuditEntry, Change, KeyStore, difference
+from gatekeeper.ledger.entry import Position
 
 Edit = Callable[[KeyRecord], KeyRecord]
+
+SORTS: dict[str, Callable[[KeyState], int | str | None]] = {
+    "created_at": lambda state: state.record.created_at,
+    "expires": lambda state: state.record.expires_at,
+    "key_alias": lambda state: state.record.key_alias and state.record.key_alias.casefold(),
+    "last_used_at": lambda state: state.last_used_at,
+    "spend": lambda state: state.spend_pico,
+}
+NEWEST_FIRST = "-created_at"
+
+Place = tuple[bool, str, str]
+
+
+class Page(NamedTuple):
+    """Some keys, and the cursor of the next page; None after the last."""
+
+    states: list[KeyState]
+    next_cursor: str | None
 
 
 class UnknownKey(LookupError):
@@ -78,6 +102,7 @@ class Registry:
         """Stores what calls cost that memory has counted: those of the journal from the last watermark up
         to this one. Raises StoreFailed, and may then be repeated with the same or a longer stretch."""
         async with self._changing:
+            # Under the lock, so that no change of a window falls between the sums and the store.
             charges = budget.charges(self._by_id, settled)
             await trio.to_thread.run_sync(self._store.charge, charges, segment, offset)
 
@@ -105,10 +130,10 @@ class Registry:
         cursor: str | None = None,
         sort: str = NEWEST_FIRST,
     ) -> Page:
-        """A page of keys; see `listing.page`."""
+        """A page of keys; see `page`."""
         return page(self.states(now), q=q, limit=limit, cursor=cursor, sort=sort)
 
-    async def trail(self, limit: int, before: int | None = None) -> Iterable[Entry]:
+    async def trail(self, limit: int, before: int | None = None) -> Iterable[AuditEntry]:
         """The last changes, newest first, those with an id below `before`."""
         return await trio.to_thread.run_sync(self._store.trail, limit, before)
 
@@ -126,8 +151,9 @@ class Registry:
         )
         record = replace(record, **fields.changes)
         state = KeyState(record=record, budget_reset_at=budget.first_end(record.budget_duration, now))
-        change = _change("create", record, now, by)
+        change = Change.of("create", record, now, by)
         async with self._changing:
+            # Under the lock until memory has it, or two keys could take one name in between.
             self._refuse_names(record, fields.secret)
             await trio.to_thread.run_sync(self._store.insert, record, state.window, change)
             self._remember(state)
@@ -157,7 +183,7 @@ class Registry:
         """Forgets the key. Its calls keep its id and alias in the ledger."""
         async with self._changing:
             state = self._living(name, now)
-            change = _change("delete", state.record, now, by, {"key": key_document(state)})
+            change = Change.of("delete", state.record, now, by, {"key": key_document(state)})
             await trio.to_thread.run_sync(self._store.delete, state.record.token_id, change)
             self._forget(state)
         return state
@@ -169,9 +195,10 @@ class Registry:
             if edited.record.key_alias != state.record.key_alias:
                 self._refuse_names(edited.record)
             detail = difference(key_document(state), key_document(edited))
-            change = _change(action, edited.record, now, by, detail)
+            change = Change.of(action, edited.record, now, by, detail)
             await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
             self._forget(state)
+            # Only then: the window may have turned while the store was writing.
             if edited.record.budget_duration != state.record.budget_duration:
                 state.budget_reset_at = edited.budget_reset_at
             state.record = edited.record
@@ -218,14 +245,52 @@ def _edited(state: KeyState, edit: Edit, now: int) -> KeyState:
     return replace(state, record=record, budget_reset_at=end)
 
 
-def _change(
-    action: str, record: KeyRecord, now: int, by: str, detail: dict[str, object] | None = None
-) -> Change:
-    return Change(
-        at=now,
-        by=by,
-        action=action,
-        token_id=record.token_id,
-        key_alias=record.key_alias,
-        detail=detail or {},
-    )
+def page(states: Iterable[KeyState], *, q: str, limit: int, cursor: str | None, sort: str) -> Page:
+    """The keys in whose alias, tags, user or group the text `q` is found, whatever its case.
+
+    `sort` is a name of `SORTS`, with `-` before it from high to low; keys without a value come last. Raises
+    FieldError for another sort and for a cursor that no page of this sort has given.
+    """
+    down = sort.startswith("-")
+    if sort.removeprefix("-") not in SORTS:
+        raise FieldError("sort", sort, f"sort by {', '.join(SORTS)}, with `-` before it from high to low")
+    places = {_place(state, sort): state for state in states if _found(q.casefold(), state)}
+    after = None if cursor is None else _read(cursor, sort)
+    rest = [
+        place
+        for place in sorted(places, reverse=down)
+        if after is None or (place < after if down else place > after)
+    ]
+    more = len(rest) > limit
+    return Page([places[place] for place in rest[:limit]], _write(rest[limit - 1], sort) if more else None)
+
+
+def _found(q: str, state: KeyState) -> bool:
+    record = state.record
+    texts = (record.key_alias, record.user_id, record.group, *record.tags)
+    return not q or any(q in text.casefold() for text in texts if text)
+
+
+def _place(state: KeyState, sort: str) -> Place:
+    value = SORTS[sort.removeprefix("-")](state)
+    # What has no value comes last in either direction
+    last = (value is None) != sort.startswith("-")
+    # With leading zeros numbers sort as text; 40 digits, because a spend may outgrow 64 bits.
+    return last, f"{value:040d}" if isinstance(value, int) else value or "", state.record.token_id
+
+
+def _write(place: Place, sort: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode((sort, place))).decode().rstrip("=")
+
+
+def _read(cursor: str, sort: str) -> Place:
+    try:
+        # `_write` has left the padding out, which would be encoded in a query.
+        padded = cursor + "=" * (-len(cursor) % 4)
+        decoded = base64.urlsafe_b64decode(padded)
+        given, place = msgspec.json.decode(decoded, type=tuple[str, Place])
+    except (binascii.Error, ValueError):
+        given, place = None, None
+    if place is None or given != sort:
+        raise FieldError("cursor", cursor, f"give the `next_cursor` of a page sorted by `{sort}`, or none")
+    return place

@@ -28,10 +28,15 @@ from typing import Literal
 import msgspec
 
 from gatekeeper.money import pico
-from gatekeeper.pricing.components import MODALITIES, Modality
-from gatekeeper.pricing.tariff import TIERS, PricedModel, Tariff
-
-TOKENS_PER_PRICE = 10**6
+from gatekeeper.pricing.tariff import (
+    MODALITIES,
+    TIERS,
+    TOKENS_PER_PRICE,
+    Modality,
+    PricedModel,
+    Tariff,
+    tariff_document,
+)
 
 # What a price key is the price of: a kind and a modality, or an output.
 KINDS = {"input": "input_", "cached": "cached_", "embedding": "embedding_input_"}
@@ -49,6 +54,7 @@ ENTRY_KEYS = f'ids, source, note, inputs (of {", ".join(MODALITIES)}), prices (r
 TOP_KEYS = 'version, checked ("2026-11-24"), currency ("USD"), models, aliases (rows of from and model)'
 
 ID = re.compile(r"[a-z0-9.*-]+\Z")
+# Six decimals of dollars for a million tokens are whole pico-dollars for one.
 PRICE = re.compile(r"\d{1,6}(\.\d{1,6})?\Z", re.ASCII)
 CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
 
@@ -65,8 +71,10 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
     checked: date
     entries: tuple[PricedModel, ...]
     exact: dict[str, PricedModel]
-    globs: tuple[tuple[str, PricedModel], ...]  # the longest first
-    aliases: dict[str, tuple[tuple[date, str], ...]]  # by day, ascending
+    # The longest first
+    globs: tuple[tuple[str, PricedModel], ...]
+    # By day, ascending
+    aliases: dict[str, tuple[tuple[date, str], ...]]
 
     @classmethod
     def parse(cls, text: str) -> Catalogue:
@@ -84,6 +92,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
                 name: tuple((s.starts, s.model) for s in steps) for name, steps in document.aliases.items()
             },
         )
+        # Last, because the model that an alias stands for may be known by a glob only.
         _check_aliases(catalogue)
         return catalogue
 
@@ -96,14 +105,36 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
         name = name.removeprefix("models/")
         if model := self.exact.get(name):
             return model
+        # Not `fnmatch`, which folds case where the file system does.
         return next((model for glob, model in self.globs if fnmatchcase(name, glob)), None)
 
     def meant(self, name: str, day: date) -> str:
         """The id without `models/`; for an alias, the model that it stood for on that day, if known."""
         name = name.removeprefix("models/")
         steps = self.aliases.get(name, ())
+        # To the right of its own day: a step holds from its first day on.
         passed = bisect_right(steps, day, key=lambda step: step[0])
         return steps[passed - 1][1] if passed else name
+
+
+def catalogue_document(catalogue: Catalogue, model: PricedModel | None = None) -> dict[str, object]:
+    """The catalogue as the API and the command line show it, or `model` alone of its models. Prices are
+    dollars for a million tokens of each component."""
+    return {
+        "version": catalogue.version,
+        "checked": catalogue.checked,
+        "currency": "USD",
+        "models": [_model_document(each) for each in ([model] if model else catalogue.models())],
+        "aliases": {
+            alias: [{"from": starts, "model": meant} for starts, meant in steps]
+            for alias, steps in catalogue.aliases.items()
+        },
+    }
+
+
+def _model_document(model: PricedModel) -> dict[str, object]:
+    rows = [tariff_document(tariff) for tariffs in model.tariffs.values() for tariff in tariffs]
+    return {"ids": model.ids, "source": model.source, "note": model.note, "prices": rows}
 
 
 class _Step(msgspec.Struct, forbid_unknown_fields=True, rename={"starts": "from"}):
@@ -164,6 +195,7 @@ def _entry(number: int, entry: dict[str, object]) -> PricedModel:
     except msgspec.ValidationError as error:
         raise CatalogueError(f"{where}: {error}; allowed: {ENTRY_KEYS}") from None
     rows = [_row(f"{where}, price row {row}", keys, read.inputs) for row, keys in enumerate(read.prices, 1)]
+    # Where two rows hold for one call, its price would hang on their order.
     for (first, one), (second, other) in combinations(enumerate(rows, 1), 2):
         if one.overlaps(other):
             raise CatalogueError(
@@ -218,8 +250,9 @@ def _day(row: dict[str, str], key: str) -> date | None:
 
 
 def _prices(texts: dict[str, str], inputs: tuple[Modality, ...]) -> dict[str, int]:
-    """Pico-dollars per token by component. `input_audio` comes after `input`, so it has the last word."""
+    """Pico-dollars per token by component."""
     prices: dict[str, int] = {}
+    # `input_audio` comes after `input` and so has the last word, whatever the order in the file.
     for key in sorted(texts, key=len):
         if key not in PRICE_KEYS:
             raise CatalogueError(f"unknown key {key!r}; allowed: {', '.join((*ROW_KEYS, *PRICE_KEYS))}")

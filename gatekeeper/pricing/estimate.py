@@ -20,19 +20,23 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from gatekeeper.gemini.actions import EMBEDDING
 from gatekeeper.gemini.usage import Usage
-from gatekeeper.money import PICO, usd
+from gatekeeper.money import PICO, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import EMBEDDING, NO_CHARGES, quote
+from gatekeeper.pricing.quote import NO_CHARGES, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
 
 LARGEST_PROMPT = 1_048_576  # tokens
-LONGEST_OUTPUT = 65_536  # tokens, thoughts included
+# Tokens, thoughts included
+LONGEST_OUTPUT = 65_536
+# List prices: the pricing page under "Grounding".
 SEARCH_REQUEST = 35 * PICO // 1000
 SEARCH_QUERY = 14 * PICO // 1000
 UNLISTED_QUERIES = 10
 
-BY_REQUEST = re.compile(r"gemini-[12]\.")  # whose searches are charged once a request
+# Whose searches are charged once a request
+BY_REQUEST = re.compile(r"gemini-[12]\.")
 
 
 class Estimate(NamedTuple):
@@ -65,6 +69,7 @@ def estimate(
     `quote.quote`; `request_bytes` None is a request whose length is not known."""
     name = model_version or model or ""
     searches = sum(_search(name, count) for count in charges.values())
+    # Without the charges, which would leave it unpriced: the searches are added below.
     exact = usage and quote(
         catalogue,
         model=model or name,
@@ -99,8 +104,7 @@ def noted_in_advance(pico: int | None) -> str | None:
 
 
 def _noted(pico: int, how: str) -> Estimate:
-    dollars = usd(pico).rstrip("0").rstrip(".")
-    return Estimate(pico, f"estimated for the budget: {dollars} USD, {how}")
+    return Estimate(pico, f"estimated for the budget: {short_usd(pico)} USD, {how}")
 
 
 def _search(name: str, queries: int | None) -> int:
@@ -135,10 +139,12 @@ def _output(usage: Usage, fed: int) -> int | None:
     return max(counts, default=None)
 
 
+# Each call of a key with a budget asks, and an unknown model means a look at the whole catalogue.
 @lru_cache(maxsize=512)
 def _dearest(catalogue: Catalogue, name: str, day: date) -> Prices:
     model = catalogue.find(catalogue.meant(name, day))
     tariffs = _valid([model], day) if model else []
+    # A model that has no price that day counts as the dearest of all.
     tariffs = tariffs or _valid(catalogue.models(), day)
     prices = [price for tariff in tariffs for price in tariff.prices.items()]
     return Prices(

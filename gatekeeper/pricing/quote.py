@@ -18,24 +18,20 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import TypedDict
 
 import msgspec
 
+from gatekeeper.gemini.actions import BATCHES, EMBEDDING, FREE_ACTIONS, GENERATING
 from gatekeeper.gemini.usage import Usage
-from gatekeeper.money import usd
-from gatekeeper.pricing.catalogue import TOKENS_PER_PRICE, Catalogue
-from gatekeeper.pricing.components import Tokens, UnpricedError, embedded, generated
-from gatekeeper.pricing.tariff import Tariff
+from gatekeeper.money import short_usd
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.tariff import TOKENS_PER_PRICE, Tariff, Tokens, UnpricedError, embedded, generated
 
 UNIT = "per_1m_tokens"
 
-GENERATING = frozenset({"generateContent", "streamGenerateContent", "batchGenerateContent", "generateAnswer"})
-EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedContent"})
-BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
 NO_CHARGES: Mapping[str, int | None] = MappingProxyType({})
 _NO_TOKENS = Usage()
-FREE = frozenset({"countTokens"})  # billing FAQ: requests to count tokens are not billed
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -83,7 +79,8 @@ def quote(
     named = (model_version or model).removeprefix("models/")
     priced = catalogue.meant(named, day)
     notes = tuple(_assumptions(named, priced, day, tier, usage))
-    if action in FREE:
+    # Before the model is looked up: counting tokens of a model without a price is free all the same.
+    if action in FREE_ACTIONS:
         return Quote(priced, 0, (), catalogue.version, notes)
     try:
         _check_kind(model, action, charges)
@@ -94,7 +91,8 @@ def quote(
     return Quote(priced, sum(line.pico for line in lines), lines, catalogue.version, notes)
 
 
-@lru_cache(maxsize=1024)  # a call of a key with a budget asks, and there are few models in use
+# A call of a key with a budget asks, and there are few models in use
+@lru_cache(maxsize=1024)
 def unpriced(catalogue: Catalogue, model: str, day: date, action: str | None) -> str | None:
     """Why no call of this model, begun on that day (UTC) and billed in the standard tier, could be priced
     whatever its usage says; None where one could."""
@@ -109,18 +107,28 @@ def unpriced(catalogue: Catalogue, model: str, day: date, action: str | None) ->
     return None
 
 
-def quote_document(quote: Quote) -> dict[str, Any]:
-    """The contract's JSON of `prices quote`. Amounts are exact decimals without trailing zeros."""
+class QuoteDocument(TypedDict):
+    """The contract's JSON of a quote. Amounts are exact decimals without trailing zeros."""
+
+    model: str
+    cost_usd: str | None
+    lines: list[dict[str, str]]
+    price_version: str
+    notes: list[str]
+
+
+def quote_document(quote: Quote) -> QuoteDocument:
+    """The quote as the API and `prices quote` show it."""
     return {
         "model": quote.model,
-        "cost_usd": None if quote.cost_pico is None else _decimal(quote.cost_pico),
+        "cost_usd": None if quote.cost_pico is None else short_usd(quote.cost_pico),
         "lines": [
             {
                 "component": line.component,
                 "quantity": str(line.quantity),
                 "unit": line.unit,
-                "unit_usd": _decimal(line.unit_pico),
-                "usd": _decimal(line.pico),
+                "unit_usd": short_usd(line.unit_pico),
+                "usd": short_usd(line.pico),
             }
             for line in quote.lines
         ],
@@ -152,8 +160,10 @@ def _check_kind(model: str, action: str | None, charges: Mapping[str, int | None
 
 
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
+    # A batch is known from its route: the usage of its answers does not say so.
     if tier == "batch" or action in BATCHES:
         return "batch"
+    # What was billed comes before what was asked for: a request may be downgraded.
     return (usage and usage.service_tier) or tier
 
 
@@ -165,6 +175,7 @@ def _tariff(
         raise UnpricedError(f"{name} is not in the price catalogue of {catalogue.version}")
     if usage is None:
         raise UnpricedError("the answer reports no usage")
+    # The whole prompt counts here, its cached part too.
     tariff = model.tariff(tier, day, usage.prompt or 0)
     if tariff is None:
         raise UnpricedError(f"{name} has no price in tier {tier} on {day}")
@@ -178,6 +189,7 @@ def _tokens(tariff: Tariff, usage: Usage, action: str | None) -> Tokens:
 
 
 def _lines(name: str, tariff: Tariff, tokens: Tokens) -> tuple[Line, ...]:
+    # What is 0 needs no price: a prompt that was cached whole has no input left.
     used = {component: count for component, count in tokens.items() if count}
     if missing := used.keys() - tariff.prices.keys():
         raise UnpricedError(f"{name} has no price for {', '.join(sorted(missing))} in tier {tariff.tier}")
@@ -191,8 +203,3 @@ def _lines(name: str, tariff: Tariff, tokens: Tokens) -> tuple[Line, ...]:
         )
         for component, count in used.items()
     )
-
-
-def _decimal(pico: int) -> str:
-    """Dollars as people write them: 300_000_000_000 is "0.3"."""
-    return usd(pico).rstrip("0").rstrip(".")

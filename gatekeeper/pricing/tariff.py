@@ -1,12 +1,45 @@
-"""When a price holds: models, their tariffs by tier, period and context. Who writes them is `catalogue`."""
+"""What a call is billed for, and at which price: components of its tokens, and the price lists for them.
+
+A component is a kind and a modality: `input_text`, `cached_audio`, `output_text`, `embedding_input_image`.
+The rules, with Google's words for them (pricing page, billing FAQ, token documentation):
+
+- Cached tokens are priced instead of input, not beside it: input = prompt - cached, by modality.
+- The total is the arbiter: output = total - prompt - tool, thoughts included. Answers of v1 leave their
+  thoughts out, others count them twice; the total is right in both. Without a total, or with one below
+  prompt + tool, output = candidates + thoughts.
+- Tool-use tokens (what code execution, URL context and file search hand back) are input.
+- Details split a count into modalities. DOCUMENT is priced as IMAGE; what the details leave out is TEXT.
+- Cached tokens without details are text as far as the prompt has text, then image, video, audio: our
+  choice, Google says nothing. A prompt of one modality leaves no doubt.
+
+Where the counts contradict each other so that more than one cost could be meant, there is none.
+"""
 
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal, get_args
 
 import msgspec
 
+from gatekeeper.gemini.usage import Details, Usage
+from gatekeeper.money import usd
+
 TIERS = ("standard", "flex", "priority", "batch")
+# Prices are written for so many
+TOKENS_PER_PRICE = 10**6
+
+
+Modality = Literal["text", "image", "video", "audio"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+PRICED_AS = {"document": "image"}
+
+# By modality or by component, in the order in which lines are shown
+Tokens = dict[str, int]
+
+
+class UnpricedError(Exception):
+    """Why a call has no cost, in words for people."""
 
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +53,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, int]
     starts: date = date.min
     ends: date = date.max
+    # Below 0, so that a prompt of no tokens is covered too.
     above: int = -1
     up_to: int | None = None
 
@@ -60,3 +94,109 @@ class PricedModel(msgspec.Struct, frozen=True):
             if tariff.covers(day, prompt):
                 return tariff
         return None
+
+
+def tariff_document(tariff: Tariff) -> dict[str, object]:
+    """The row as the API shows it. `from` is the first day, `to` the first on which it no longer holds; the
+    bounds are of the whole prompt in tokens. Null: without bound."""
+    return {
+        "tier": tariff.tier,
+        "from": None if tariff.starts == date.min else tariff.starts,
+        "to": None if tariff.ends == date.max else tariff.ends,
+        "prompt_above": None if tariff.above < 0 else tariff.above,
+        "prompt_up_to": tariff.up_to,
+        "per_1m_tokens": {name: usd(pico * TOKENS_PER_PRICE) for name, pico in tariff.prices.items()},
+    }
+
+
+def generated(usage: Usage, *, thinking_priced: bool = False) -> Tokens:
+    """The components of a generateContent call. Where `thinking_priced`, its output has one price with
+    thoughts and another without (two previews of 2025), and all of it goes to one of them.
+
+    Raises UnpricedError where prompt or output are not reported, or the counts contradict each other.
+    """
+    output = output_tokens(usage)
+    tokens = _prompt(usage)
+    for modality, count in _split("candidates", output, usage.output_details).items():
+        tokens[f"output_{modality}"] = count
+    if thinking_priced and "output_text" in tokens:
+        # Answers of v1 leave their thoughts out of the counts, but not out of the total.
+        thought = bool(usage.thoughts) or output > (usage.output or 0)
+        tokens["output_text_thinking" if thought else "output_text_not_thinking"] = tokens.pop("output_text")
+    return tokens
+
+
+def embedded(usage: Usage) -> Tokens:
+    """The components of an embedding call, all of it prompt. Raises UnpricedError where none is reported."""
+    parts = _split("prompt", _known_prompt(usage), usage.prompt_details)
+    return {f"embedding_input_{modality}": count for modality, count in parts.items()}
+
+
+def output_tokens(usage: Usage) -> int:
+    """Candidates and thoughts together. Raises UnpricedError where neither they nor a total are reported."""
+    fed = _known_prompt(usage) + (usage.tool or 0)
+    # A total below what was fed contradicts itself: then the counts are believed.
+    if usage.total is not None and usage.total >= fed:
+        return usage.total - fed
+    if usage.output is None and usage.thoughts is None:
+        raise UnpricedError("the usage reports no output: neither a total nor candidates nor thoughts")
+    return (usage.output or 0) + (usage.thoughts or 0)
+
+
+def _known_prompt(usage: Usage) -> int:
+    if usage.prompt is None:
+        raise UnpricedError("the usage reports no promptTokenCount")
+    return usage.prompt
+
+
+def _prompt(usage: Usage) -> Tokens:
+    """Input and cached components of prompt and tool use."""
+    cached = _cached(usage)
+    # Where the prompt has no details, its cached part has been found in it at least: cached audio must not be
+    # taken off text.
+    fresh = _split("prompt", _known_prompt(usage), usage.prompt_details or tuple(cached.items()))
+    for modality, count in cached.items():
+        fresh[modality] = fresh.get(modality, 0) - count
+        if fresh[modality] < 0:
+            raise UnpricedError(f"the usage reports more cached {modality} tokens than its prompt has")
+    for modality, count in _split("tool-use", usage.tool or 0, usage.tool_details).items():
+        fresh[modality] = fresh.get(modality, 0) + count
+    tokens = {f"input_{modality}": count for modality, count in fresh.items()}
+    tokens.update({f"cached_{modality}": count for modality, count in cached.items()})
+    return tokens
+
+
+def _cached(usage: Usage) -> Tokens:
+    if not usage.cached:
+        return {}
+    if usage.cached_details or not usage.prompt_details:
+        return _split("cached", usage.cached, usage.cached_details)
+    prompt = _split("prompt", _known_prompt(usage), usage.prompt_details)
+    taken: Tokens = {}
+    left = usage.cached
+    # Text first, in the order of the modalities: our choice, and `quote` notes it.
+    for modality in MODALITIES:
+        if count := min(left, prompt.get(modality, 0)):
+            taken[modality] = count
+            left -= count
+    if left:
+        raise UnpricedError("the usage reports more cached tokens than its prompt has")
+    return taken
+
+
+def _split(what: str, count: int, details: Details) -> Tokens:
+    """A count by modality; the details' order is kept, text that they leave out comes last."""
+    parts: Tokens = {}
+    for modality, tokens in details:
+        # Two modalities may be priced as one, so they add up.
+        priced = PRICED_AS.get(modality, modality)
+        parts[priced] = parts.get(priced, 0) + tokens
+    left = count - sum(parts.values())
+    if left > 0:
+        parts["text"] = parts.get("text", 0) + left
+    elif left < 0:
+        # One modality alone leaves no doubt what the tokens are; how many there are, the count says.
+        if len(parts) > 1:
+            raise UnpricedError(f"the details of the {what} tokens make up more than their count")
+        return dict.fromkeys(parts, count)
+    return parts

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from gatekeeper.gemini.parameters import ALLOWED
-from gatekeeper.gemini.spelling import letters
+from gatekeeper.gemini.spelling import ALLOWED, letters
 from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import hash_secret

@@ -17,9 +17,9 @@ import uuid_utils
 
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.meter import NOTHING, Meter
-from gatekeeper.gemini.route import Route, route
+from gatekeeper.gemini.routes import Route, route
+from gatekeeper.keys.admission import Ask, admit
 from gatekeeper.keys.record import KeyState
-from gatekeeper.keys.rules import Ask, admit
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.pricing.estimate import noted_in_advance
 from gatekeeper.pricing.quote import unpriced

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 
 from gatekeeper.gemini.meter import meter_for
-from gatekeeper.gemini.reading import UpstreamError
+from gatekeeper.gemini.response_parser import UpstreamError
 from gatekeeper.proxy.headers import Headers, value_of
 from gatekeeper.proxy.masking import Mask, MaskedStream
 from gatekeeper.proxy.outcomes import UpstreamBroken, unreadable

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from gatekeeper.gemini.parameters import OF_PROXIES
+from gatekeeper.gemini.spelling import OF_PROXIES
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gatekeeper.gemini.reading import TEXT_LIMIT, UpstreamError
+from gatekeeper.gemini.response_parser import TEXT_LIMIT, UpstreamError
 from gatekeeper.ledger.bounds import LONGER, MARK, cut
 from gatekeeper.ledger.entry import Outcome
 from gatekeeper.refusals import Reason, Refusal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import cycle
 
-from gatekeeper.keys.failures import Failures
 from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.secrets import Failures
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.logs import Seldom
 from gatekeeper.pricing.catalogue import Catalogue

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.route import Route
+from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.pricing.catalogue import Catalogue
@@ -24,7 +24,7 @@ from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import day_of, moment_of
 
 if TYPE_CHECKING:
-    from gatekeeper.gemini.meter import Reading
+    from gatekeeper.gemini.response_parser import Reading
 
 
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)

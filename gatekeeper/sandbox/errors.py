@@ -1,14 +1,30 @@
-"""Google's refusals: `{"error": {"code", "message", "status", "details"}}` (google.rpc.Status as JSON).
+"""Google's refusals: `{"error": {"code", "message", "status", "details"}}` (google.rpc.Status as JSON), and
+what else goes wrong on command, so that everything that can with the real API can be seen.
 
-Messages are worded as recorded answers of the real API word them, because clients match on them.
+Messages are worded as recorded answers of the real API word them, because clients match on them. The last
+text of the user may begin with one of these words:
+
+| command | what happens |
+| --- | --- |
+| `!400` `!401` `!403` `!404` `!500` `!503` `!504` | Google's error of that status |
+| `!429` | the quota is used up, with QuotaFailure and a RetryInfo of 23.512 s |
+| `!slow` | nothing comes for 10 s, then the answer |
+| `!cut` | the connection breaks in the middle of the answer |
+| `!error` | a stream reports an error after its first chunks; other calls answer 503 |
+| `!long` | a stream of about 60 s (20 s where it is no stream) |
+| `!safety` | an answer withheld: finishReason SAFETY |
+| `!blocked` | a prompt refused: promptFeedback.blockReason and no candidates |
+
+The errors, `!slow` and `!cut` answer every call on a model that carries content: counting and embedding, too.
+`COMMANDS` is this table for programs: what the command line, `GET /` and the manual show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
-from gatekeeper.sandbox.wire import Json
-
+# The canonical names of google.rpc.Code for the statuses that Google answers with.
 STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -27,14 +43,14 @@ DOMAIN = "generativelanguage.googleapis.com"
 class ApiError(Exception):
     """An answer with a status of 400 or above; `details` are google.rpc messages, `@type` first."""
 
-    def __init__(self, code: int, message: str, details: Sequence[Json] = ()) -> None:
+    def __init__(self, code: int, message: str, details: Sequence[dict[str, object]] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = list(details)
 
-    def document(self) -> Json:
-        error: Json = {"code": self.code, "message": self.message, "status": STATUS[self.code]}
+    def document(self) -> dict[str, object]:
+        error: dict[str, object] = {"code": self.code, "message": self.message, "status": STATUS[self.code]}
         if self.details:
             error["details"] = self.details
         return {"error": error}
@@ -47,7 +63,7 @@ def invalid(message: str) -> ApiError:
 def payload(problem: str, place: str = "") -> ApiError:
     """A body that is no JSON or no request; `place` is the field's path in snake_case."""
     message = f"Invalid JSON payload received. {problem}"
-    violation: Json = {"field": place} if place else {}
+    violation: dict[str, object] = {"field": place} if place else {}
     violation["description"] = message
     return ApiError(400, message, [{"@type": f"{TYPES}BadRequest", "fieldViolations": [violation]}])
 
@@ -62,13 +78,13 @@ def no_key() -> ApiError:
 
 def bad_key() -> ApiError:
     message = "API key not valid. Please pass a valid API key."
-    info: Json = {
+    info: dict[str, object] = {
         "@type": f"{TYPES}ErrorInfo",
         "reason": "API_KEY_INVALID",
         "domain": "googleapis.com",
         "metadata": {"service": DOMAIN},
     }
-    local: Json = {"@type": f"{TYPES}LocalizedMessage", "locale": "en-US", "message": message}
+    local: dict[str, object] = {"@type": f"{TYPES}LocalizedMessage", "locale": "en-US", "message": message}
     return ApiError(400, message, [info, local])
 
 
@@ -99,16 +115,90 @@ def out_of_quota(model: str) -> ApiError:
         f"on this error, head to: {guide}.\n* Quota exceeded for metric: {metric}, limit: 10, "
         f"model: {model}\nPlease retry in 23.512s."
     )
-    violation: Json = {
+    violation: dict[str, object] = {
         "quotaMetric": metric,
         "quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
         "quotaDimensions": {"location": "global", "model": model},
         "quotaValue": "10",
     }
     links = [{"description": "Learn more about Gemini API quotas", "url": guide}]
-    details: list[Json] = [
+    details: list[dict[str, object]] = [
         {"@type": f"{TYPES}Help", "links": links},
         {"@type": f"{TYPES}QuotaFailure", "violations": [violation]},
         {"@type": f"{TYPES}RetryInfo", "retryDelay": "23.512s"},
     ]
     return ApiError(429, message, details)
+
+
+class Command(StrEnum):
+    INVALID = "!400"
+    UNAUTHENTICATED = "!401"
+    DENIED = "!403"
+    MISSING = "!404"
+    EXHAUSTED = "!429"
+    INTERNAL = "!500"
+    UNAVAILABLE = "!503"
+    DEADLINE = "!504"
+    SLOW = "!slow"
+    CUT = "!cut"
+    ERROR = "!error"
+    LONG = "!long"
+    SAFETY = "!safety"
+    BLOCKED = "!blocked"
+
+
+COMMANDS: dict[str, str] = {
+    "!400": "error 400 INVALID_ARGUMENT",
+    "!401": "error 401 UNAUTHENTICATED",
+    "!403": "error 403 PERMISSION_DENIED",
+    "!404": "error 404 NOT_FOUND",
+    "!429": "error 429 RESOURCE_EXHAUSTED with QuotaFailure and RetryInfo (retry in 23.512 s)",
+    "!500": "error 500 INTERNAL",
+    "!503": "error 503 UNAVAILABLE",
+    "!504": "error 504 DEADLINE_EXCEEDED",
+    "!slow": "nothing comes for 10 s, then the answer",
+    "!cut": "the connection breaks in the middle of the answer",
+    "!error": "a stream reports an error after its first chunks; other calls answer 503",
+    "!long": "a stream of about 60 s",
+    "!safety": "an answer withheld: finishReason SAFETY",
+    "!blocked": "a prompt refused: promptFeedback.blockReason and no candidates",
+}
+
+OVERLOADED = 503, "The model is overloaded. Please try again later."
+ERRORS: dict[Command, tuple[int, str]] = {
+    Command.INVALID: (400, "Request contains an invalid argument."),
+    Command.UNAUTHENTICATED: (
+        401,
+        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
+        "other valid authentication credential. "
+        "See https://developers.google.com/identity/sign-in/web/devconsole-project.",
+    ),
+    Command.DENIED: (403, "The caller does not have permission"),
+    Command.INTERNAL: (
+        500,
+        "An internal error has occurred. Please retry or report in "
+        "https://developers.generativeai.google/guide/troubleshooting",
+    ),
+    Command.UNAVAILABLE: OVERLOADED,
+    Command.DEADLINE: (504, "Deadline expired before operation could complete."),
+}
+
+
+def command(ask: str) -> Command | None:
+    """The command that a user's text begins with."""
+    # A word of its own: `!4000` is no command.
+    first = ask.split(maxsplit=1)[:1]
+    return Command(first[0]) if first and first[0] in COMMANDS else None
+
+
+def refuse(order: Command | None, model: str, version: str, method: str) -> None:
+    """Raises the ApiError that `order` stands for, if it stands for one."""
+    match order:
+        case Command.EXHAUSTED:
+            raise out_of_quota(model)
+        case Command.MISSING:
+            raise no_model(model, version, method)
+        case Command() if order in ERRORS:
+            raise ApiError(*ERRORS[order])
+        case _:
+            return

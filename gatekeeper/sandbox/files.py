@@ -10,24 +10,24 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-import string
 from dataclasses import dataclass, field
 
-from gatekeeper.sandbox import wire
 from gatekeeper.sandbox.errors import ApiError, invalid, no_file
-from gatekeeper.sandbox.exchange import Answer, Content, Request, answer, json_answer
-from gatekeeper.sandbox.store import Clock, Store, page, timestamp
-from gatekeeper.sandbox.wire import Json
+from gatekeeper.sandbox.resources import Clock, Store, page, random_id, timestamp
+from gatekeeper.sandbox.wire import Answer, Content, Json, Request, answer, json_answer, message, text
+from gatekeeper.sandbox.wire import field as json_field
 
+# Google's own address, wherever the sandbox is: clients take it for opaque and send it back.
 HOME = "https://generativelanguage.googleapis.com/v1beta/"
 LIFE = 48 * 3600.0
 KEPT = 32 * 1024 * 1024
 ROOM = 256 * 1024 * 1024
-OVERHEAD = 64 * 1024  # weight of a file or session without its bytes: bounds how many there are
+# Weight of a file or session without its bytes: bounds how many there are
+OVERHEAD = 64 * 1024
 SESSION_LIFE = 7 * 24 * 3600.0
 GRANULARITY = b"8388608"
-LINKED = ("video/mp4", 10 * 250_000)  # what an address elsewhere (a film's) counts as: ten seconds
-ALPHABET = string.ascii_lowercase + string.digits
+# What an address elsewhere (a film's) counts as: ten seconds
+LINKED = ("video/mp4", 10 * 250_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Session:
 
     def accepts(self, request: Request) -> bool:
         """Whether the body continues where the last one ended."""
+        # Bytes that do not go on where the last ones ended would make another file of it.
         offset = request.headers.get("x-goog-upload-offset", "0")
         return "upload" in command(request) and self.file is None and offset == str(self.content.size)
 
@@ -138,8 +139,10 @@ class Files:
         session, commands = self.session(request), command(request)
         if session is None:
             raise ApiError(404, "Upload session not found or expired.")
+        # `sink` has given the request the content of the session only if it goes on where that ends.
         if "upload" in commands and session.content is not request.content:
             raise invalid(f"The upload is final or goes on at offset {session.content.size}.")
+        # A second `finalize` makes no second file: a client repeats it when the answer was lost.
         if "finalize" in commands and session.file is None:
             session.file = self.add(session.about, session.mime, session.content)
             return json_answer({"file": session.file.resource()}, (b"x-goog-upload-status", b"final"))
@@ -150,17 +153,18 @@ class Files:
 
     def add(self, about: Json, mime: str, content: Content) -> File:
         name = self.free_name(about)
-        described = wire.message(wire.field(about, "file"))
-        title = wire.text(wire.field(described, "displayName"))
-        kind = wire.text(wire.field(described, "mimeType")) or mime or "application/octet-stream"
+        described = message(json_field(about, "file"))
+        title = text(json_field(described, "displayName"))
+        kind = text(json_field(described, "mimeType")) or mime or "application/octet-stream"
         file = File(name, title, kind, content, self._clock())
         self._files.put(file)
         return file
 
     def free_name(self, about: Json) -> str:
         """The name wished for, or a random one. Raises ApiError for a bad (400) or taken one (409)."""
-        wish = wire.text(wire.field(wire.message(wire.field(about, "file")), "name"))
+        wish = text(json_field(message(json_field(about, "file")), "name"))
         name = f"files/{wish.removeprefix('files/')}" if wish else f"files/{random_id(12)}"
+        # Google's own rule for names.
         if not re.fullmatch(r"files/[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
             raise invalid(f"Invalid file name: {name}. Use up to 40 lower-case letters, digits and dashes.")
         if self._files.get(name):
@@ -218,6 +222,7 @@ def parts(request: Request) -> tuple[Json, str, Content]:
     _, *sections = request.body().split(b"--" + boundary[1].encode()) if boundary else [b""]
     if len(sections) < 2:
         raise invalid("Multipart upload needs a boundary and two parts: metadata and media.")
+    # Metadata are read, so they are kept whole; media only as far as a download would have them.
     about, media = Content(), Content(KEPT)
     about.feed(section(sections[0])[1])
     mime, data = section(sections[1])
@@ -229,7 +234,3 @@ def section(raw: bytes) -> tuple[str, bytes]:
     head, _, body = raw.partition(b"\r\n\r\n")
     kind = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", head)
     return (kind[1].decode(errors="replace") if kind else ""), body.removesuffix(b"\r\n")
-
-
-def random_id(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))

@@ -1,4 +1,5 @@
-"""generateContent and streamGenerateContent as a pure function: a call in, responses with usage out.
+"""generateContent and streamGenerateContent as a pure function: a call in, responses with usage out. Its
+`generationConfig` (https://ai.google.dev/api/generate-content#generationconfig) is checked here too.
 
 What holds for every answer, because clients and meters rely on it: `totalTokenCount` is prompt + candidates
 + thoughts + tool use; counts that are zero are left out; in a stream each response carries the usage so far,
@@ -7,21 +8,102 @@ the last one that of the whole; thoughts and text together stay within `maxOutpu
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from random import Random
 
-from gatekeeper.sandbox.config import Config
-from gatekeeper.sandbox.dice import dice
-from gatekeeper.sandbox.faults import Command
-from gatekeeper.sandbox.models import Model
-from gatekeeper.sandbox.schemas import Filler
-from gatekeeper.sandbox.texts import long_story, thought, written
-from gatekeeper.sandbox.tokens import CHARACTERS_PER_TOKEN, Tally, details, of_characters, of_json
-from gatekeeper.sandbox.tools import called, grounding
-from gatekeeper.sandbox.wire import CATEGORY, Json, one_line
+from gatekeeper.sandbox.errors import Command, invalid
+from gatekeeper.sandbox.models import CHARACTERS_PER_TOKEN, Model, Tally, details, of_characters, of_json
+from gatekeeper.sandbox.texts import dice, long_story, thought, written
+from gatekeeper.sandbox.tools import Filler, called, grounding
+from gatekeeper.sandbox.wire import CATEGORY, Json, field, message, one_line, repeated, snake, text, whole
+
+MOST_CANDIDATES = 8
+DYNAMIC_THOUGHTS = 300
+LEVELS = {"minimal": 0, "low": 60, "medium": 200, "high": 500}
+TIERS = ("flex", "priority")
+ANY_JSON: Json = {"type": "OBJECT", "properties": {"answer": {"type": "STRING"}, "sure": {"type": "BOOLEAN"}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`thinking` is the most tokens to think in, 0 for none; `schema` is what the text must be JSON of, None
+    for free text; `choices` what it must be one of, if any; `tier` how the call is billed."""
+
+    candidates: int
+    output: int | None
+    stops: list[str]
+    seed: int | None
+    thinking: int
+    shows_thoughts: bool
+    schema: Json | None
+    choices: list[str]
+    tier: str
+
+    def most_tokens(self, model: Model) -> int:
+        return min(self.output or model.outputs, model.outputs)
+
+    def thoughts(self, model: Model, chance: Random) -> int:
+        """Tokens thought: never more than half of the output, so that something is left to say."""
+        most = min(self.thinking, self.most_tokens(model) // 2) if model.thinking else 0
+        return chance.randint(most // 4, most)
+
+
+def read_config(request: Json) -> Config:
+    """Raises ApiError (400) for values that Google refuses."""
+    wish = message(field(request, "generationConfig"))
+    thinking = message(field(wish, "thinkingConfig"))
+    candidates, output = number(wish, "candidateCount"), number(wish, "maxOutputTokens")
+    if candidates is not None and not 1 <= candidates <= MOST_CANDIDATES:
+        raise invalid(f"Only between 1 and {MOST_CANDIDATES} candidates are supported: candidate_count.")
+    if output is not None and output < 1:
+        raise invalid("max_output_tokens must be positive.")
+    # `flex`, or the enum's name for it, `SERVICE_TIER_FLEX`.
+    tier = text(field(request, "serviceTier")).lower().removeprefix("service_tier_")
+    return Config(
+        candidates=candidates or 1,
+        output=output,
+        stops=[stop for stop in map(text, repeated(field(wish, "stopSequences"))) if stop],
+        seed=number(wish, "seed"),
+        thinking=most_thoughts(thinking),
+        shows_thoughts=field(thinking, "includeThoughts") is True,
+        schema=schema(wish),
+        choices=choices(wish),
+        tier=tier if tier in TIERS else "standard",
+    )
+
+
+def number(wish: Json, name: str) -> int | None:
+    value = field(wish, name)
+    result = whole(value)
+    if value is not None and result is None:
+        raise invalid(f"Invalid value at 'generation_config.{snake(name)}' (TYPE_INT32), {json.dumps(value)}")
+    return result
+
+
+def most_thoughts(thinking: Json) -> int:
+    """By `thinkingBudget` (-1: as the model likes) or `thinkingLevel`."""
+    budget = number(thinking, "thinkingBudget")
+    if budget is None or budget < 0:
+        return LEVELS.get(text(field(thinking, "thinkingLevel")).lower(), DYNAMIC_THOUGHTS)
+    return budget
+
+
+def schema(wish: Json) -> Json | None:
+    """Where JSON is asked for without a schema, one of ours."""
+    if not text(field(wish, "responseMimeType")).startswith("application/json"):
+        return None
+    return message(field(wish, "responseSchema") or field(wish, "responseJsonSchema") or ANY_JSON)
+
+
+def choices(wish: Json) -> list[str]:
+    if text(field(wish, "responseMimeType")) != "text/x.enum":
+        return []
+    return [text(value) for value in repeated(field(message(field(wish, "responseSchema")), "enum"))]
+
 
 WORDS_AT_ONCE = (3, 8)
 
@@ -128,6 +210,7 @@ def respond(call: Call) -> Response:
         return Response(call, [withheld()], 0, 0)
     thoughts = call.config.thoughts(call.model, dice(call.ask, "thoughts"))
     carried, tool_use = grounding(call.request, call.ask)
+    # Each candidate has the room that the thoughts have left.
     room = call.config.most_tokens(call.model) - thoughts
     replies = [reply(call, index, room, thoughts) for index in range(call.config.candidates)]
     return Response(
@@ -160,6 +243,7 @@ def calling(function: Json, before: list[Delta], room: int) -> Reply:
 
 def withheld() -> Reply:
     ratings: list[Json] = [{"category": name, "probability": "NEGLIGIBLE"} for name in CATEGORY]
+    # One category is enough to withhold an answer.
     ratings[-1] |= {"probability": "HIGH", "blocked": True}
     return Reply([Delta([], 0)], "SAFETY", {"safetyRatings": ratings})
 
@@ -180,6 +264,7 @@ def until_stop(said: str, stops: Sequence[str]) -> str:
 
 def deltas(said: str, chance: Random) -> list[Delta]:
     """`said` a few words at a time, which together are exactly it; one empty delta for nothing."""
+    # Blanks at the beginning belong to no word: they are a piece of their own, or they would be lost.
     words = re.findall(r"\S+\s*|^\s+", said)
     result: list[Delta] = []
     length = at = 0
@@ -196,5 +281,6 @@ def joined(parts: list[Json]) -> list[Json]:
     for names, group in groupby(parts, set):
         some = list(group)
         together: Json = some[0] | {"text": "".join(str(part.get("text")) for part in some)}
+        # What has no text, as a function call, cannot be joined.
         result += [together] if "text" in names else some
     return result

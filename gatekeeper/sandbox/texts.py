@@ -1,7 +1,7 @@
 """Short plausible texts: what the sandbox says where Gemini would think.
 
 The prompt decides what kind of text comes (`KINDS`, the first that fits), its words what it is about, and the
-dice thrown for it how it is worded.
+dice thrown for it how it is worded: the same words give the same dice, in every process and on every machine.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from random import Random
 
+# From what was asked, what it is about and the dice to a text.
 Writer = Callable[[str, str, Random], str]
-"""From what was asked, what it is about and the dice to a text."""
 
 OPENERS = (
     "Once, in a town where the rain kept office hours,",
@@ -164,6 +164,7 @@ ASKING = re.compile(
     r"what|why|who|when|where|which|does|do|did|is|are|was|me|us|this|that|an?|the|python|function)(?:['’]s)?\b\W*)+"
 )
 ECHO = re.compile(r"(?is)^\W*(?:please )?(?:say|repeat|echo|reply with|answer with)(?: exactly)?[: ]+(.+)$")
+# The first that fits: what is said to be repeated may hold any of the others' words.
 KINDS: tuple[tuple[re.Pattern[str], Writer], ...] = (
     (ECHO, echo),
     (re.compile(r"(?i)^\W*(?:hi|hello|hey|good (?:morning|day|evening))\b.{0,20}$"), greeting),
@@ -172,3 +173,9 @@ KINDS: tuple[tuple[re.Pattern[str], Writer], ...] = (
     (re.compile(r"(?i)\b(?:code|function|script|program|python|javascript)\b"), code),
     (re.compile(r"(?i)\b(?:list|steps|tips|ideas|reasons|ways|names)\b"), points),
 )
+
+
+def dice(*seeds: object) -> Random:
+    # Text as a seed gives the same dice in every process, which `hash` does not. NUL parts the words, so
+    # that `ab, c` and `a, bc` are not the same.
+    return Random("\0".join(map(str, seeds)))  # noqa: S311 - plausible answers, nothing secret

@@ -21,7 +21,7 @@ from uuid_utils import uuid7
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
-from gatekeeper.keys.store import SqliteKeyStore
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.logs import ServerLog

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.meter import LIMIT, NOTHING, SHARED, GzipMeter, Meter, WholeBody, meter_for
-from gatekeeper.gemini.reading import TEXT_LIMIT, Reading, Seam, UpstreamError
+from gatekeeper.gemini.response_parser import TEXT_LIMIT, Reading, Seam, UpstreamError
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
 
@@ -110,7 +110,7 @@ def test_what_later_documents_leave_out_stays(form: Form):
 
 
 @STREAMS
-def test_the_state_so_far_grows_with_each_document(form: Form):
+def test_the_state_peek_grows_with_each_document(form: Form):
     body, content_type = form(*ANSWER)
     meter = meter_for(content_type, None)
     seen: list[Any] = []
@@ -369,7 +369,7 @@ def test_a_body_beyond_the_limit_is_held_no_longer():
     assert (body._body, body.truncated) == (b'{"a"', False)
     body.feed(b":{}")
     body.feed(b"}")
-    assert (body.so_far(), body.finish()) == ((), ([b""], False))
+    assert (body.peek(), body.finish()) == ((), ([b""], False))
 
 
 @FORMS

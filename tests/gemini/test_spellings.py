@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rig.spellings import HARMFUL, METERED, Spelling, spellings
 
 from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.parameters import ALLOWED
-from gatekeeper.gemini.route import Route, route
+from gatekeeper.gemini.routes import Route, route
+from gatekeeper.gemini.spelling import ALLOWED
 
 
 def found(spelling: Spelling, method: str = "POST") -> Route:

@@ -6,7 +6,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from gatekeeper.keys.failures import ADDRESSES, DELAY, FREE, WAITING, Failures, network
+from gatekeeper.keys.secrets import ADDRESSES, DELAY, FREE, WAITING, Failures, network
 
 
 async def waited(failures: Failures, address: str) -> float:

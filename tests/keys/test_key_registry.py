@@ -19,7 +19,9 @@ from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.record import KeyState, key_document
 from gatekeeper.keys.registry import Registry, UnknownKey
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.store import AliasTaken, Position, SecretTaken, SqliteKeyStore, StoreFailed
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
+from gatekeeper.ledger.entry import Position
 from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000

@@ -16,19 +16,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gatekeeper.keys.audit import Change, audit_document
 from gatekeeper.keys.budget import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState, Window
-from gatekeeper.keys.schema import MIGRATIONS
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.store import (
-    AliasTaken,
-    KeyStore,
-    Position,
-    SecretTaken,
-    SqliteKeyStore,
-    StoreFailed,
-)
+from gatekeeper.keys.sqlite_store import MIGRATIONS, SqliteKeyStore
+from gatekeeper.keys.store import AliasTaken, Change, KeyStore, SecretTaken, StoreFailed, audit_document
+from gatekeeper.ledger.entry import Position
 
 Open = Callable[[], KeyStore]
 EVER = Window()
@@ -381,7 +374,7 @@ import sys
 from pathlib import Path
 from gatekeeper.keys.budget import Charge
 from gatekeeper.keys.record import Window
-from gatekeeper.keys.store import SqliteKeyStore
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
 
 store = SqliteKeyStore(Path(sys.argv[1]))
 for offset in range(1, 1_000_000):

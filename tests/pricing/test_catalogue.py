@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
 from gatekeeper.pricing.tariff import TIERS, Tariff
 
 HEAD = 'version = "2026-11-24"\nchecked = "2026-11-24"\ncurrency = "USD"\n'
@@ -246,3 +246,43 @@ def test_cached_tokens_are_never_dearer_than_fresh_ones_in_the_shipped_catalogue
     ]
     assert len(pairs) > 300
     assert all(cached <= fresh for cached, fresh in pairs)
+
+
+def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alias() -> None:
+    always = '{ tier = "standard", input = "0.30" }'
+    bounded = (
+        '{ tier = "batch", context = ">200k", from = "2026-01-01", to = "2026-02-01", input_text = "2" }'
+    )
+    found = catalogue(
+        entry(f"{always}, {bounded}", more='inputs = ["text"]'),
+        entry(ids='"other"'),
+        aliases='l = [{ from = "2026-01-01", model = "m" }]',
+    )
+    document = catalogue_document(found, found.find("m"))
+    assert document["models"] == [
+        {
+            "ids": ("m",),
+            "source": "a page",
+            "note": "",
+            "prices": [
+                {
+                    "tier": "standard",
+                    "from": None,
+                    "to": None,
+                    "prompt_above": None,
+                    "prompt_up_to": None,
+                    "per_1m_tokens": {"input_text": "0.300000000000"},
+                },
+                {
+                    "tier": "batch",
+                    "from": date(2026, 1, 1),
+                    "to": date(2026, 2, 1),
+                    "prompt_above": 200_000,
+                    "prompt_up_to": None,
+                    "per_1m_tokens": {"input_text": "2.000000000000"},
+                },
+            ],
+        }
+    ]
+    assert document["aliases"] == {"l": [{"from": date(2026, 1, 1), "model": "m"}]}
+    assert len(catalogue_document(found)["models"]) == 2

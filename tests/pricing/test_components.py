@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.usage import Details, Usage
-from gatekeeper.pricing.components import MODALITIES, UnpricedError, embedded, generated, output_tokens
+from gatekeeper.pricing.tariff import MODALITIES, UnpricedError, embedded, generated, output_tokens
 
 
 @pytest.mark.parametrize(

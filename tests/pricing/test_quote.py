@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.gemini.actions import EMBEDDING, GENERATING
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import EMBEDDING, GENERATING, Line, Quote, quote, quote_document, unpriced
+from gatekeeper.pricing.quote import Line, Quote, quote, quote_document, unpriced
 
 CATALOGUE = Catalogue.parse("""
 version = "2026-10-01"

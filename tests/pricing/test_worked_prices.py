@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gatekeeper.gemini.reading import Tally
+from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import quote, quote_document
@@ -258,7 +258,7 @@ UNPRICED = frozenset(
 
 
 def charges(example: dict[str, Any]) -> dict[str, int | None]:
-    tally = Tally()
+    tally = ResponseParser()
     tally.read(json.dumps(example.get("response") or {}).encode())
     return tally.charges
 

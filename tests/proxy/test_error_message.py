@@ -13,7 +13,7 @@ from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn
 from rig.wire import exchange
 
-from gatekeeper.gemini.reading import TEXT_LIMIT, Tally, UpstreamError
+from gatekeeper.gemini.response_parser import TEXT_LIMIT, ResponseParser, UpstreamError
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
@@ -138,7 +138,7 @@ def test_whatever_was_said_it_is_one_short_line_without_a_secret(
     error: dict[str, Any] = {"message": "x" * fill + " " + "".join(parts)}
     if quota:
         error["details"] = [QUOTA | {"violations": [{"quotaId": quota}]}, RETRY]
-    tally = Tally()
+    tally = ResponseParser()
     assert tally.read(json.dumps({"error": error}).encode())
     message = error_message(None, tally.error, ["sesame-42"])
     if message is not None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from gatekeeper.gemini.reading import Reading, UpstreamError
-from gatekeeper.gemini.route import Charge, Route
+from gatekeeper.gemini.response_parser import Reading, UpstreamError
+from gatekeeper.gemini.routes import Charge, Route
 from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue

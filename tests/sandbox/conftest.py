@@ -10,9 +10,8 @@ import httpx2
 import pytest
 import trio
 
-from gatekeeper.sandbox.exchange import Answer, Request
-from gatekeeper.sandbox.routes import Api
-from gatekeeper.sandbox.server import serve_sandbox
+from gatekeeper.sandbox.server import Api, serve_sandbox
+from gatekeeper.sandbox.wire import Answer, Request
 
 
 @pytest.fixture

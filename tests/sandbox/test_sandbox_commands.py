@@ -8,8 +8,8 @@ import re
 import httpx2
 import pytest
 
-from gatekeeper.sandbox import faults
-from gatekeeper.sandbox.faults import COMMANDS, Command
+from gatekeeper.sandbox import errors
+from gatekeeper.sandbox.errors import COMMANDS, Command
 
 GENERATE = "/v1beta/models/gemini-3.8-flash:generateContent"
 STREAM = "/v1beta/models/gemini-3.8-flash:streamGenerateContent"
@@ -26,7 +26,7 @@ def events(raw: str) -> list[dict]:
 
 def test_the_table_the_manual_and_the_code_know_the_same_commands():
     assert set(COMMANDS) == {command.value for command in Command}
-    assert set(COMMANDS) == set(re.findall(r"`(!\w+)`", faults.__doc__.partition("The errors, ")[0]))
+    assert set(COMMANDS) == set(re.findall(r"`(!\w+)`", errors.__doc__.partition("The errors, ")[0]))
 
 
 async def test_the_front_page_lists_the_commands_and_asks_for_no_key(sandbox_url):

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from gatekeeper.sandbox.errors import ApiError
-from gatekeeper.sandbox.exchange import Request
 from gatekeeper.sandbox.files import GRANULARITY, KEPT, File, Files
+from gatekeeper.sandbox.wire import Request
 
 UPLOAD, FILES = "/upload/v1beta/files", "/v1beta/files"
 TEXT = {"content-type": "text/plain"}

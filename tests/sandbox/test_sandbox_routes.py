@@ -7,10 +7,9 @@ import math
 import httpx2
 import pytest
 
-from gatekeeper.sandbox.exchange import Content, Request
 from gatekeeper.sandbox.models import TABLE
-from gatekeeper.sandbox.routes import Api
-from gatekeeper.sandbox.server import serve_sandbox
+from gatekeeper.sandbox.server import Api, serve_sandbox
+from gatekeeper.sandbox.wire import Content, Request
 
 PROMPT = {"contents": [{"parts": [{"text": "hi"}]}]}
 GENERATE = "/v1beta/models/gemini-3.8-flash:generateContent"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.sandbox.dice import dice
-from gatekeeper.sandbox.schemas import Filler
+from gatekeeper.sandbox.texts import dice
+from gatekeeper.sandbox.tools import Filler
 
 NUMBER = st.integers(-50, 50)
 WORDS = st.lists(st.text(max_size=5), min_size=1, max_size=3)

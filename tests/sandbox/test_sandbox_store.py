@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from gatekeeper.sandbox.errors import ApiError
-from gatekeeper.sandbox.store import Store, instant, page, seconds, timestamp
+from gatekeeper.sandbox.resources import Store, instant, page, seconds, timestamp
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import msgspec
 
+# Characters of an error's texts that are kept.
 TEXT_LIMIT = 1000
-"""Characters of an error's texts that are kept."""
 
 # By number, as `enum-encoding=int` sends them: google.ai.generativelanguage.v1beta, Candidate.FinishReason.
 _FINISH_REASONS = (
@@ -89,22 +89,22 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class _Candidate(msgspec.Struct, rename="camel"):
-    finish_reason: Any = None
-    grounding_metadata: Any = None
+    finish_reason: object = None
+    grounding_metadata: object = None
 
 
 class _Answer(msgspec.Struct, rename="camel"):
     usage_metadata: msgspec.Raw = msgspec.Raw()
-    model_version: Any = None
+    model_version: object = None
     candidates: list[_Candidate] | None = None
-    error: Any = None
-    name: Any = None
+    error: object = None
+    name: object = None
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
-class Tally:
+class ResponseParser:
     """What the documents of one answer have said so far. Of everything the last word counts: usage neither
     grows steadily nor adds up.
     """
@@ -121,9 +121,12 @@ class Tally:
         try:
             answer = _decode(document)
             usage = bytes(answer.usage_metadata)
-            usage.decode()  # msgspec does not look at the UTF-8 of what it passes over
-        except (ValueError, RecursionError):  # of msgspec, for UTF-8; nesting has the stack's limit
+            # Msgspec does not look at the UTF-8 of what it passes over
+            usage.decode()
+        # Of msgspec, for UTF-8; nesting has the stack's limit
+        except (ValueError, RecursionError):
             return False
+        # `null` and other values report nothing: what was reported before them stays.
         if usage.startswith(b"{"):
             self.usage = usage
         if isinstance(answer.model_version, str):
@@ -135,6 +138,7 @@ class Tally:
                     for component, queries in _grounding(candidate.grounding_metadata):
                         self._searches.setdefault(component, set()).update(queries)
         error = _object(answer.error)
+        # With a name it is a resource that tells of its own failure.
         if error is not None and answer.name is None:
             self.error = _upstream_error(error)
         return True
@@ -156,7 +160,7 @@ class Tally:
         )
 
 
-def _grounding(metadata: Any) -> Iterator[tuple[str, set[str]]]:
+def _grounding(metadata: object) -> Iterator[tuple[str, set[str]]]:
     """The searches that ran, by component, and their queries: Google leaves out empty ones when it counts,
     and so does this. Passages of file search (`retrievedContext`) are tokens and no charge of their own."""
     grounding = _object(metadata) or {}
@@ -174,13 +178,13 @@ def _finish_reason(candidates: list[_Candidate]) -> str:
     return "|".join(dict.fromkeys(filter(None, names)))
 
 
-def _reason_name(value: Any) -> str | None:
+def _reason_name(value: object) -> str | None:
     if type(value) is int:
         return _FINISH_REASONS[value] if 0 <= value < len(_FINISH_REASONS) else str(value)
     return value if isinstance(value, str) else None
 
 
-def _upstream_error(error: dict[str, Any]) -> UpstreamError:
+def _upstream_error(error: dict[str, object]) -> UpstreamError:
     code = error.get("code")
     status = _text(error.get("status")) or _text(code)
     return UpstreamError(
@@ -193,7 +197,7 @@ def _upstream_error(error: dict[str, Any]) -> UpstreamError:
     )
 
 
-def _detail(error: dict[str, Any], kind: str, member: str) -> Any:
+def _detail(error: dict[str, object], kind: str, member: str) -> object:
     for detail in _list(error.get("details")):
         named = _object(detail) or {}
         if str(named.get("@type")).endswith(kind):
@@ -201,23 +205,23 @@ def _detail(error: dict[str, Any], kind: str, member: str) -> Any:
     return None
 
 
-def _quotas(violations: Any) -> str | None:
+def _quotas(violations: object) -> str | None:
     ids = (_text((_object(violation) or {}).get("quotaId")) for violation in _list(violations))
     return ", ".join(dict.fromkeys(filter(None, ids)))[:TEXT_LIMIT] or None
 
 
-def _object(value: Any) -> dict[str, Any] | None:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+def _object(value: object) -> dict[str, object] | None:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value[:TEXT_LIMIT] if isinstance(value, str) else None
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(value: object) -> float | None:
     duration = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(duration[1]) if duration else None

@@ -5,9 +5,8 @@ its own name (or none) whose cost is unknown, never one that is free by accident
 discovery documents v1, v1beta, v1alpha and the transcoding rules of google.api.http
 (https://github.com/googleapis/googleapis/blob/master/google/api/http.proto).
 
-How a request is spelt belongs here as well (`spelling`: its path, `parameters`: its query and headers). On
-routes that cost money another spelling than Google's own is objected to, because a call that is spelt so
-could go unmetered.
+How a request is spelt belongs here as well (`spelling`). On routes that cost money another spelling than
+Google's own is objected to, because a call that is spelt so could go unmetered.
 """
 
 from __future__ import annotations
@@ -26,8 +25,18 @@ from gatekeeper.gemini.actions import (
     Charge,
     charge_of,
 )
-from gatekeeper.gemini.parameters import masking_header, masking_parameter, unlisted
-from gatekeeper.gemini.spelling import CLEAN, LONGEST, NAME, VERSION, fold, plain_path, shown
+from gatekeeper.gemini.spelling import (
+    CLEAN,
+    LONGEST,
+    NAME,
+    VERSION,
+    fold,
+    masking_header,
+    masking_parameter,
+    plain_path,
+    shown,
+    unlisted,
+)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -92,19 +101,22 @@ def route(
         oddity = max(filter(None, (masking_parameter(query), oddity)), default=None)
         spoilt = oddity and oddity.objection
         if not known.billable and oddity and oddity.overrides:
+            # What it may be in truth: a read that is overridden can be a POST that costs money.
             known = _route("POST", path)
     if known.objection or known.astray or not (known.billable and spoilt):
         return known
     return msgspec.structs.replace(known, objection=spoilt)
 
 
+# Bounded, because clients choose the paths.
 @lru_cache(maxsize=4096)
 def _route(method: str, path: bytes) -> Route:
     plain = plain_path(path)
     if plain is None:
         return Route(action=None, objection="the path leads above its root")
     known = _match(method, plain)
-    if method == "OPTIONS":  # asks what may be asked
+    # Asks what may be asked
+    if method == "OPTIONS":
         known = msgspec.structs.replace(known, charge=Charge.FREE)
     if not known.billable or known.objection or known.astray:
         return known
@@ -168,7 +180,8 @@ def _model_action(resource: str) -> Route | None:
     known = action in MODEL_ACTIONS or action in COSTLY_NAMES
     if not (colon and model and collection in ("models", "tunedModels", "dynamic")):
         return None
-    if "/" in action or ("/" in model and not known):  # `models/a/b:cancel` is of a resource of a model
+    # `models/a/b:cancel` is of a resource of a model
+    if "/" in action or ("/" in model and not known):
         return None
     return Route(
         action=_ledger_name(action),

@@ -16,7 +16,7 @@ import msgspec
 from gatekeeper.gemini.actions import READING_VERBS, Charge
 from gatekeeper.keys.budget import SECOND, standing
 from gatekeeper.keys.record import KeyState
-from gatekeeper.money import usd
+from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
@@ -94,6 +94,7 @@ def _unexpired(state: KeyState, _ask: Ask, now: int) -> Refusal | None:
 def _route_allowed(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
     allowed = state.record.allowed_routes
     twisted = TWISTED.search(ask.path)
+    # A path that Google reads as another one must not fit the glob of the one that it looks like.
     names = (ask.action or "", "" if twisted else ask.path)
     if not allowed or any(matches(glob, name) for glob in allowed for name in names):
         return None
@@ -115,6 +116,7 @@ def _token_kept(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
         return None
     record = state.record
     limits = {
+        # `*` is no limit.
         "models": "*" not in record.models and record.models,
         "max_budget": record.max_budget_pico is not None,
         "allowed_routes": record.allowed_routes,
@@ -136,6 +138,7 @@ def _token_kept(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
 
 def _model_allowed(state: KeyState, ask: Ask, _now: int) -> Refusal | None:
     allowed = state.record.models
+    # With `*` a call is let through as well whose path does not name its model.
     if not allowed or "*" in allowed:
         return None
     if ask.model is None:
@@ -195,9 +198,8 @@ def _budget_left(state: KeyState, ask: Ask, now: int) -> Refusal | None:
 
 def _over_budget(state: KeyState, spend: int, budget: int, reset_at: int | None, now: int) -> Refusal:
     metadata = {"token_id": state.record.token_id, "spend": usd(spend), "max_budget": usd(budget)}
-    spent = (
-        f"The key {state.record.title} has spent {_short(spend)} USD of its budget of {_short(budget)} USD"
-    )
+    of_budget = f"{short_usd(spend)} USD of its budget of {short_usd(budget)} USD"
+    spent = f"The key {state.record.title} has spent {of_budget}"
     if reset_at is None:
         return Refusal(
             Reason.BUDGET_EXCEEDED,
@@ -214,9 +216,5 @@ def _over_budget(state: KeyState, spend: int, budget: int, reset_at: int | None,
     )
 
 
-def _short(pico: int) -> str:
-    """Dollars without the zeros that say nothing."""
-    return usd(pico).rstrip("0").rstrip(".")
-
-
+# The first no wins: first what is wrong with the key, then with the call, and what it has spent at last.
 RULES = (_unblocked, _unexpired, _route_allowed, _token_kept, _model_allowed, _countable, _budget_left)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.route import Charge
+from gatekeeper.gemini.routes import Charge
+from gatekeeper.keys.admission import Ask, admit, matches
 from gatekeeper.keys.record import KeyRecord, KeyState
-from gatekeeper.keys.rules import Ask, admit, matches
 from gatekeeper.refusals import Reason
 from gatekeeper.times import iso
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.actions import charge_of
-from gatekeeper.gemini.route import LONGEST, Charge, Route, route
+from gatekeeper.gemini.routes import LONGEST, Charge, Route, route
 
 # Method and path, the action, and the model where the path names one.
 METHODS = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.bulk import KEPT, Abridger
+from gatekeeper.gemini.meter import KEPT, Abridger
 
 LONG = re.compile(rb"([A-Za-z0-9+/=_-]{8})[A-Za-z0-9+/=_-]+")
 PIECES = st.sampled_from(
