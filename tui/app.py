@@ -23,12 +23,12 @@ from tui.screens.keys import KeysScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.place import Place
 from tui.screens.spend import SpendScreen
-from tui.session import LIVE, OFFLINE, Session
-from tui.shell import Shell
+from tui.shell import LIVE, OFFLINE, Session, Shell
 from tui.theme import THEME
 
 # Keys of the toolkit that mean nothing here.
 TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
+# The main screens, in the order of the header. A new one is a `Place` in a file of its own, and a word here.
 PLACES: tuple[type[Place], ...] = (LogsScreen, SpendScreen, KeysScreen)
 
 
@@ -37,9 +37,10 @@ class GatekeeperApp(Shell):
 
     TITLE = "gatekeeper"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("2", "switch_mode('logs')", "Logs", show=False),
-        Binding("3", "switch_mode('spend')", "Spend by tag", show=False),
-        Binding("4", "switch_mode('keys')", "Keys", show=False),
+        *(
+            Binding(place.TAB.key, f"switch_mode('{place.TAB.name}')", place.TAB.meaning, show=False)
+            for place in PLACES
+        ),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "quit"),
         Binding("ctrl+q", "quit", "quit", show=False, priority=True),
@@ -49,12 +50,12 @@ class GatekeeperApp(Shell):
         # Native colours are known to be wanted only once the theme is set, but NO_COLOR is judged before.
         super().__init__(ansi_color=True)
         self.ansi_color = None
-        self.session = Session(Client(url, key), clock)
+        self.session = Session(Client(url, key), clock, tabs=tuple(place.TAB for place in PLACES))
         self._places: list[Place] = []
         for place in PLACES:
             # The toolkit leaves open what its screens return.
             self.add_mode(  # pyright: ignore[reportUnknownMemberType]
-                place.NAME, lambda place=place: self._open(place)
+                place.TAB.name, lambda place=place: self._open(place)
             )
         self.register_theme(THEME)
         self.theme = THEME.name
@@ -65,7 +66,7 @@ class GatekeeperApp(Shell):
         return screen
 
     def on_mount(self) -> None:
-        self.switch_mode(LogsScreen.NAME)
+        self.switch_mode(LogsScreen.TAB.name)
         self._ask_mode()
 
     async def on_unmount(self) -> None:
@@ -106,8 +107,8 @@ class GatekeeperApp(Shell):
 
     @on(ShowCalls)
     def _show_calls(self, message: ShowCalls) -> None:
-        back_to = None if self.current_mode == LogsScreen.NAME else self.current_mode
-        self.switch_mode(LogsScreen.NAME)
+        back_to = None if self.current_mode == LogsScreen.TAB.name else self.current_mode
+        self.switch_mode(LogsScreen.TAB.name)
         for place in self._places:
             if isinstance(place, LogsScreen):
                 place.show_calls(message.filter, back_to)

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from operator import attrgetter
 
 from rich.segment import Segment
 
+from gatekeeper.client import formats
 from gatekeeper.client.api_types import Call
-from tui.days import Day, day_of
 
 PLACE = attrgetter("place")
 # `~` sorts after every hexadecimal digit and a blank before: a mark stands behind the call whose id it
 # continues, or before them all.
 AFTER, BEFORE = "~", " "
+# Where the digit of a UUID's version stands, and how many digits of it are its time. The first 48 bits of one
+# of version 7 are the milliseconds since 1970 (RFC 9562, 5.7).
+VERSION = slice(14, 15)
+DIGITS = 12
 
 
 class Line:
@@ -139,3 +145,30 @@ class Ring:
             self._lines.append(line)
         else:
             self._lines.insert(self.index(line), line)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Its ids are not before `first`, which is how they begin and sorts before each, but before `next`."""
+
+    first: str
+    next: str
+    title: str
+
+
+def day_of(id: str) -> Day | None:  # noqa: A002 - the contract's name
+    """The day in which a call started; None where the id does not tell."""
+    try:
+        if id[VERSION] != "7":
+            return None
+        moment = datetime.fromtimestamp(int(id.replace("-", "")[:DIGITS], 16) / 1000).astimezone()
+        midnight = moment.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+        return Day(first_id(midnight), first_id(midnight + timedelta(days=1)), formats.weekday(moment))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def first_id(midnight: datetime) -> str:
+    """How ids begin that are given from this local time on."""
+    digits = f"{round(midnight.astimezone().timestamp() * 1000):0{DIGITS}x}"
+    return f"{digits[:8]}-{digits[8:]}"

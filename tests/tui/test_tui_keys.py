@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from gatekeeper.client.api_types import NewKey
-from tui import clipboard, secret_file
-from tui.screens.new_key import number, words
+from tui import shell
+from tui.screens.new_key import number, save_secret, words
 
 SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
 MADE = {
@@ -263,9 +263,9 @@ def test_keys_are_filtered_by_text(play, sample):
 
 def test_no_secret_is_written_over_a_file(tmp_path):
     key = NewKey(key=SECRET, token_id="t", key_alias="../../etc/passwd")
-    assert secret_file.save(key, tmp_path) == tmp_path / "etc-passwd.key"
+    assert save_secret(key, tmp_path) == tmp_path / "etc-passwd.key"
     with pytest.raises(FileExistsError):
-        secret_file.save(key, tmp_path)
+        save_secret(key, tmp_path)
 
 
 @pytest.mark.parametrize(("status", "told"), [(0, "copied to tmux's buffer"), (1, "copied to the clipboard")])
@@ -276,7 +276,7 @@ def test_inside_tmux_its_buffer_is_loaded_too(tmp_path, monkeypatch, status, tol
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
     asked = []
-    assert asyncio.run(clipboard.copy(SECRET, asked.append)).startswith(told)
+    assert asyncio.run(shell.copy(SECRET, asked.append)).startswith(told)
     assert asked == [SECRET]
     assert (tmp_path / "buffer").read_text() == SECRET
     assert SECRET not in (tmp_path / "args").read_text()
@@ -285,4 +285,4 @@ def test_inside_tmux_its_buffer_is_loaded_too(tmp_path, monkeypatch, status, tol
 def test_tmux_may_be_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
-    assert asyncio.run(clipboard.copy("x", lambda _: None)).startswith("copied to the clipboard")
+    assert asyncio.run(shell.copy("x", lambda _: None)).startswith("copied to the clipboard")

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.client.api_types import Call
-from tui.days import day_of
-from tui.ring import Ring
+from tui.ring import Ring, day_of
 
 IDS = [f"0193f2c4-{number:04x}" for number in range(30)]
 told = st.lists(st.tuples(st.sampled_from(IDS), st.booleans()), max_size=60)

@@ -18,10 +18,9 @@ from gatekeeper.client.api_types import CallDetail
 from gatekeeper.client.call_text import call_text
 from gatekeeper.client.formats import Tone
 from tui.filters import ShowCalls, alike
-from tui.session import Session
-from tui.shell import Shell
+from tui.shell import Session, Shell
 from tui.theme import lines, told
-from tui.widgets.footer import Footer
+from tui.widgets.frame import Footer
 
 AGAIN_SECONDS = 1.0
 

@@ -1,4 +1,4 @@
-"""Help: the keys that work here, and what the signs mean."""
+"""Help: the keys that work here, what the signs mean, and on the first start how to send the first call."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from gatekeeper.client.formats import Cell, Tone
+from tui.shell import Session
 from tui.theme import lines
-from tui.widgets.footer import KEYS
+from tui.widgets.frame import KEYS
 
+PATH = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 SIGNS = (
     ("✓", Tone.FINE, "went well"),
     ("◌", Tone.WAITING, "in flight, with its running time"),
@@ -73,3 +76,28 @@ def key_lines(bindings: Iterable[Binding]) -> list[list[Cell]]:
     return [
         [(f"{' '.join(names):>12}", Tone.ACCENT), (f"  {what}", Tone.PLAIN)] for what, names in keys.items()
     ]
+
+
+def curl(session: Session) -> str:
+    """A call that works as it stands in open mode; else with a key put in."""
+    key = "anything" if session.gateway.mode == "open" else "YOUR_KEY"
+    return (
+        f"curl -H 'x-goog-api-key: {key}' -H 'Content-Type: application/json' \\\n"
+        """  -d '{"contents":[{"parts":[{"text":"Hello"}]}]}' \\\n"""
+        f"  {session.client.url}{PATH}"
+    )
+
+
+def welcome(session: Session) -> Content:
+    """The empty log."""
+    return Content.assemble(
+        "No calls yet. Send one:\n\n",
+        (curl(session), "$accent"),
+        "\n\nIt will appear here at once.   ",
+        ("y", "bold $accent"),
+        " copy the command   ",
+        ("4", "bold $accent"),
+        " make a key first   ",
+        ("?", "bold $accent"),
+        " help",
+    )

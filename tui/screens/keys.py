@@ -12,28 +12,28 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_errors import ApiError, Refused
+from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Key, Keys
 from gatekeeper.client.formats import Tone
 from gatekeeper.client.list_columns import key_columns, stored_only
 from tui.filters import ShowCalls, term
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.new_key import NewKeyDialog, SecretDialog
-from tui.screens.place import Place
-from tui.session import Session
+from tui.screens.place import Blank, TablePlace
+from tui.shell import Session, Tab
 from tui.theme import told
 from tui.widgets.filter_line import FilterLine
-from tui.widgets.table import Table
+from tui.widgets.rows import Rows, Table
 
-AGAIN_SECONDS = 10
 PAGE = 1000
-HINT = "text in alias, tags, user or group"
 
 
-class KeysScreen(Place):
-    """Reads the keys anew when it is shown, after each change, and now and then."""
+class KeysScreen(TablePlace):
+    """Reads the keys anew after each change, too."""
 
-    NAME = "keys"
+    TAB = Tab("4", "keys", "Keys", "Keys")
+    HINT = "text in alias, tags, user or group"
+    AGAIN_SECONDS = 10
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "new"),
         Binding("b", "block", "block"),
@@ -54,62 +54,50 @@ class KeysScreen(Place):
         self._loaded = False
 
     def body(self) -> ComposeResult:
-        yield FilterLine(HINT)
-        yield Static(id="blank", classes="blank")
+        yield Blank()
         yield self.table
         yield Static(id="stored")
 
+    @property
+    def rows(self) -> Rows:
+        return self.table
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded
+
     def on_mount(self) -> None:
-        self.table.focus()
-        self.set_interval(AGAIN_SECONDS, self._again)
         self._tell(Content.styled("◌ reading the keys…", "$secondary"))
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+    def reload(self) -> None:
         self.load(self._q)
-
-    def _again(self) -> None:
-        if self.is_current and not self.session.trouble:
-            self.load(self._q)
 
     @work(exclusive=True, group="load")
     async def load(self, q: str) -> None:
         """Shows the keys that a text is found in; what was shown stays if they cannot be read."""
         try:
             page = (await self.session.client.keys(q=q or None, limit=PAGE)).value
-        except Refused as error:
-            self.query_one(FilterLine).refuse(error.problem, str(error))
         except ApiError as error:
-            self._cannot(error)
+            self.not_read(error)
         else:
             self._show(q, page)
 
-    def _cannot(self, error: ApiError) -> None:
-        if self._loaded:
-            self.fault(error)
-        else:
-            self._tell(told(f"✗ {error}", Tone.ERROR))
-
     def _show(self, q: str, page: Keys) -> None:
         self._q, self._loaded = q, True
-        self.query_one(FilterLine).settle(q)
+        self.filter_line.settle(q)
         self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
         stored = stored_only(page.keys)
         line = self.query_one("#stored", Static)
         line.update(told(f"( ) {stored}", Tone.LIMIT))
         line.set_class(bool(stored), "-told")
         more = "first " if page.next_cursor else ""
-        self.query_one(FilterLine).find(more + formats.counted(len(page.keys), "key"))
+        self.filter_line.find(more + formats.counted(len(page.keys), "key"))
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
         none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " makes one")
         self._tell(Content(found) if q else none)
 
     def _tell(self, otherwise: Content) -> None:
-        empty = self.table.row_count() == 0
-        self.set_class(empty, "-empty")
-        blank = self.query_one("#blank", Static)
-        blank.set_class(empty, "-told")
-        blank.update(otherwise)
+        self.show_blank(self.table.row_count() == 0, otherwise)
 
     def action_clear(self) -> None:
         if self._q:
@@ -119,10 +107,6 @@ class KeysScreen(Place):
     def _filter(self, message: FilterLine.Applied) -> None:
         self.table.focus()
         self.load(message.text)
-
-    @on(FilterLine.Left)
-    def _leave_filter(self) -> None:
-        self.table.focus()
 
     @on(Table.Opened)
     def _open(self) -> None:
@@ -143,7 +127,7 @@ class KeysScreen(Place):
     async def action_new(self) -> None:
         key = await self.app.push_screen_wait(NewKeyDialog(self.session.client))
         if key:
-            self.load(self._q)
+            self.reload()
             await self.app.push_screen_wait(SecretDialog(key))
 
     @work
@@ -174,4 +158,4 @@ class KeysScreen(Place):
             self.fault(error)
         else:
             self.say(f"✓ {done}")
-        self.load(self._q)
+        self.reload()

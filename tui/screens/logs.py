@@ -19,12 +19,13 @@ from tui import feed
 from tui.feed import Arrived, Connected, Lost
 from tui.filters import alike
 from tui.screens.call import CallScreen
-from tui.screens.place import Place
-from tui.session import Session
+from tui.screens.help import curl, welcome
+from tui.screens.place import Blank, Place
+from tui.shell import Session, Tab
 from tui.theme import told
-from tui.welcome import curl, welcome
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.log import CAPACITY, LogView
+from tui.widgets.rows import Rows
 
 PAGE = 200
 OLDER = 1000
@@ -32,13 +33,13 @@ MOST_ASKED = 100
 AGAIN_SECONDS = 5
 LOOK_SECONDS = 1.0
 MOST_LOOKED_AT = 8  # running calls in sight that are asked for each time
-HINT = "key:ALIAS  model:gemini-2.5*  tag:a,b  status:4xx  cost:>0.01  lat:>2s  since:1h  or any text"
 
 
 class LogsScreen(Place):
     """Keeps the stream open while another screen is shown, so that nothing is missed."""
 
-    NAME = "logs"
+    TAB = Tab("2", "logs", "Logs", "Logs")
+    HINT = "key:ALIAS  model:gemini-2.5*  tag:a,b  status:4xx  cost:>0.01  lat:>2s  since:1h  or any text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy_id", "copy id"),
         Binding("m", "alike", "more like this"),
@@ -70,13 +71,11 @@ class LogsScreen(Place):
         self._tell()
 
     def body(self) -> ComposeResult:
-        yield FilterLine(HINT)
-        yield Static(id="blank", classes="blank")
+        yield Blank()
         yield LogView(self.session.clock)
         yield Static(id="paused")
 
     def on_mount(self) -> None:
-        self.log_view.focus()
         self._tell()
         self._follow()
         self.narrow("")
@@ -87,8 +86,12 @@ class LogsScreen(Place):
         return self.query_one(LogView)
 
     @property
-    def filter_line(self) -> FilterLine:
-        return self.query_one(FilterLine)
+    def rows(self) -> Rows:
+        return self.log_view
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._loaded
 
     def _follow(self) -> None:
         """Opens the stream for the filter that holds; the one before is closed. The log hears it first."""
@@ -105,21 +108,16 @@ class LogsScreen(Place):
         """Shows what a filter finds. One that is none is pointed at, and what was shown stays."""
         try:
             page = (await self.session.client.calls(q or None, limit=PAGE)).value
-        except Refused as error:
-            self.filter_line.refuse(error.problem, str(error))
         except ApiError as error:
-            self._cannot(q, error)
+            self.not_read(error)
+            if not isinstance(error, Refused) and not self.is_loaded:
+                self.set_timer(AGAIN_SECONDS, lambda: self.narrow(q))
         else:
             self._show(q, page)
 
-    def _cannot(self, q: str, error: ApiError) -> None:
-        """What is shown stays; where nothing is, the reason takes its place until a later try."""
-        if self._loaded:
-            self.fault(error)
-        else:
-            self._error = error
-            self._tell()
-            self.set_timer(AGAIN_SECONDS, lambda: self.narrow(q))
+    def show_fault(self, error: ApiError) -> None:
+        self._error = error
+        self._tell()
 
     def _show(self, q: str, page: Calls) -> None:
         self.filter_line.settle(q)
@@ -225,11 +223,8 @@ class LogsScreen(Place):
         self.filter_line.find(f"{lent}{more}{calls}{running}")
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
         self.query_one("#paused", Static).update(paused)
-        self.set_class(not len(log.ring), "-empty")
-        blank = self.query_one("#blank", Static)
-        blank.set_class(not len(log.ring), "-told")
-        if not len(log.ring):
-            blank.update(self._nothing())
+        empty = not len(log.ring)
+        self.show_blank(empty, self._nothing() if empty else Content(""))
 
     def _nothing(self) -> Content:
         """What stands in the place of calls where there are none."""
@@ -247,10 +242,6 @@ class LogsScreen(Place):
     def _filter(self, message: FilterLine.Applied) -> None:
         self._back_to = None
         self.narrow(message.text)
-
-    @on(FilterLine.Left)
-    def _leave_filter(self) -> None:
-        self.log_view.focus()
 
     @on(LogView.Opened)
     def _open(self) -> None:

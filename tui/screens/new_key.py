@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import NewKey
 from gatekeeper.client.formats import Tone
 from gatekeeper.client.list_columns import STORED, of_one
-from tui import secret_file
 from tui.screens.dialog import Dialog, key_help
 from tui.shell import Shell
 from tui.theme import told
 
+UNSAFE = re.compile(r"[^\w.-]+")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -195,7 +196,7 @@ class SecretDialog(Dialog[None]):
 
     def action_save(self) -> None:
         try:
-            path = secret_file.save(self._key, self._folder or Path.cwd())
+            path = save_secret(self._key, self._folder or Path.cwd())
         except FileExistsError as error:
             self._tell(f"✗ {error.filename} is there already and was left alone: copy it instead.", "$error")
         except OSError as error:
@@ -210,3 +211,16 @@ class SecretDialog(Dialog[None]):
         else:
             self._kept = True
             self._tell("It is neither copied nor saved. esc again closes, and it is gone.", "$warning")
+
+
+def save_secret(key: NewKey, folder: Path) -> Path:
+    """Writes the secret to `ALIAS.key` in the folder, mode 0600. Never over a file that is there already.
+
+    Raises OSError where the file exists or the folder takes none.
+    """
+    path = folder / f"{UNSAFE.sub('-', key.label).strip('.-') or 'gatekeeper'}.key"
+    # Created with its final mode: at no moment can others read it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{key.key}\n")
+    return path

@@ -1,60 +1,92 @@
-"""What the main screens have in common: header, banner, footer, and how they say what went wrong."""
+"""What the main screens have in common: what is around their list, and how they say what went wrong.
+
+A main screen is a `Place` with its `TAB` and its `body`, and stands in the application's list of them.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import getters, work
+from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import Screen
+from textual.widgets import Static
 
-from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.api_errors import ApiError, Refused
 from gatekeeper.client.formats import Tone
-from tui.session import Session
-from tui.shell import Shell
-from tui.widgets.banner import Banner
+from tui.shell import Session, Shell, Tab
+from tui.theme import told
 from tui.widgets.filter_line import FilterLine
-from tui.widgets.footer import Footer
-from tui.widgets.header import Header
+from tui.widgets.frame import Banner, Footer, Header
+from tui.widgets.rows import Rows
 
 
-class Place(Screen[None]):
-    """A main screen, reached by its digit. `NAME` is the one that the session's list of places has."""
+class Blank(Static):
+    """Stands in the place of a list that holds nothing, and says why. Hidden while there is one."""
 
-    app = getters.app(Shell)
-
-    NAME: ClassVar[str] = ""
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "filter", "filter", priority=True)]
     DEFAULT_CSS = """
-    Place .blank {
+    Blank {
         height: 1fr;
         padding: 1 1;
         display: none;
     }
-    Place .blank.-told { display: block; }
+    Blank.-told { display: block; }
     """
+
+
+class Place(Screen[None]):
+    """A main screen, reached by the digit of its tab. `HINT` is shown in a filter line that is empty."""
+
+    app = getters.app(Shell)
+
+    TAB: ClassVar[Tab]
+    HINT: ClassVar[str]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "filter", "filter", priority=True)]
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
 
     def compose(self) -> ComposeResult:
-        yield Header(self.session, self.NAME)
+        yield Header(self.session, self.TAB)
         yield Banner()
+        yield FilterLine(self.HINT)
         yield from self.body()
         yield Footer()
 
     def body(self) -> ComposeResult:
-        """What stands between banner and footer."""
+        """What stands between filter line and footer: the list, and a `Blank` in its place."""
         raise NotImplementedError
+
+    @property
+    def rows(self) -> Rows:
+        """The list."""
+        raise NotImplementedError
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether something has been read, which stays when it cannot be read again."""
+        raise NotImplementedError
+
+    @property
+    def filter_line(self) -> FilterLine:
+        return self.query_one(FilterLine)
+
+    def on_mount(self) -> None:
+        self.rows.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """A slash within a filter is a slash."""
-        return action != "filter" or not self.query_one(FilterLine).is_open
+        return action != "filter" or not self.filter_line.is_open
 
     def action_filter(self) -> None:
-        self.query_one(FilterLine).open()
+        self.filter_line.open()
+
+    @on(FilterLine.Left)
+    def _leave_filter(self) -> None:
+        self.rows.focus()
 
     def on_screen_resume(self) -> None:
         self.show_link()
@@ -68,6 +100,13 @@ class Place(Screen[None]):
         else:
             banner.clear()
 
+    def show_blank(self, empty: bool, otherwise: Content) -> None:
+        """`otherwise` in the place of the list, where that is empty."""
+        self.set_class(empty, "-empty")
+        blank = self.query_one(Blank)
+        blank.set_class(empty, "-told")
+        blank.update(otherwise)
+
     def say(self, text: str, tone: Tone = Tone.FINE) -> None:
         """A line at the bottom, for a while."""
         self.query_one(Footer).say(text, tone)
@@ -76,7 +115,41 @@ class Place(Screen[None]):
         """An error, as the same kind of line."""
         self.say(f"✗ {error}", Tone.ERROR)
 
+    def not_read(self, error: ApiError) -> None:
+        """What was to be shown cannot be read: points at a filter that is none; what was shown stays."""
+        if isinstance(error, Refused):
+            self.filter_line.refuse(error.problem, str(error))
+        elif self.is_loaded:
+            self.fault(error)
+        else:
+            self.show_fault(error)
+
+    def show_fault(self, error: ApiError) -> None:
+        """The reason in the place of the list, where there is nothing else to show."""
+        self.show_blank(empty=True, otherwise=told(f"✗ {error}", Tone.ERROR))
+
     @work
     async def copy(self, text: str, what: str) -> None:
         """To the clipboard, and says so."""
         self.say(f"✓ {what} {await self.app.copy(text)}")
+
+
+class TablePlace(Place):
+    """Reads its table anew when it is shown, and every `AGAIN_SECONDS`."""
+
+    AGAIN_SECONDS: ClassVar[float]
+
+    def reload(self) -> None:
+        """Reads what is asked for now."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.set_interval(self.AGAIN_SECONDS, self._again)
+
+    def on_screen_resume(self) -> None:
+        self.reload()
+
+    def _again(self) -> None:
+        # While the link is down the stream's own tries are enough, and the banner tells of it.
+        if self.is_current and not self.session.trouble:
+            self.reload()

@@ -13,28 +13,27 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_errors import ApiError, Refused
+from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import UNPRICED, Spend, SpendRow
 from gatekeeper.client.formats import Cell, Tone
 from tui import filters
 from tui.filters import ShowCalls
-from tui.screens.place import Place
-from tui.session import Session
+from tui.screens.place import Blank, TablePlace
+from tui.shell import Session, Tab
 from tui.spend_columns import spend_columns
 from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of
-from tui.theme import told, toned
+from tui.theme import toned
 from tui.widgets.bars import Bars, bars_as_one
 from tui.widgets.filter_line import FilterLine
-from tui.widgets.table import Table
-
-AGAIN_SECONDS = 30
-HINT = "narrow:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"
+from tui.widgets.rows import Rows, Table
 
 
-class SpendScreen(Place):
-    """Asks anew when it is shown, when the question changes, and now and then."""
+class SpendScreen(TablePlace):
+    """Asks anew when the question changes, too."""
 
-    NAME = "spend"
+    TAB = Tab("3", "spend", "Spend", "Spend by tag")
+    HINT = "narrow:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"
+    AGAIN_SECONDS = 30
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "group(1)", "by tag·model·key·user"),
         Binding("B", "group(-1)", "back", show=False),
@@ -59,20 +58,24 @@ class SpendScreen(Place):
         self._chosen: dict[str, object] = {}
 
     def body(self) -> ComposeResult:
-        yield FilterLine(HINT)
         yield Static(id="question")
-        yield Static(id="blank", classes="blank")
+        yield Blank()
         yield Bars()
         yield self.table
         yield Static(id="warning")
 
+    @property
+    def rows(self) -> Rows:
+        return self.table
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._picture is not None
+
     def on_mount(self) -> None:
-        self.table.focus()
-        self.set_interval(AGAIN_SECONDS, self._again)
         self._tell(Content.styled("◌ adding up…", "$secondary"))
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+    def reload(self) -> None:
         self.load(self._question)
 
     @property
@@ -83,37 +86,29 @@ class SpendScreen(Place):
     def _identity(self, row: SpendRow) -> object:
         return self._shown.by, group_of(row, self._shown.by), row.other
 
-    def _again(self) -> None:
-        if self.is_current and not self.session.trouble:
-            self.load(self._question)
-
     @work(exclusive=True)
     async def load(self, question: Question) -> None:
         """Shows the answer to a question; what was shown stays if there is none."""
         try:
             picture = await ask(self.session.client, question, self.session.clock(), self.session.zone)
-        except Refused as error:
-            self.query_one(FilterLine).refuse(error.problem, str(error))
         except ApiError as error:
-            self._cannot(error)
+            self.not_read(error)
         else:
             self._show(picture)
 
-    def _cannot(self, error: ApiError) -> None:
-        if self._picture is None:
-            self._tell(told(f"✗ {error}", Tone.ERROR))
-        else:
-            self.fault(error)
+    def show_fault(self, error: ApiError) -> None:
+        super().show_fault(error)
+        self._show_question()
 
     def _show(self, picture: Picture) -> None:
         self._chosen[self._shown.by] = self.table.chosen
         self._picture, self._question = picture, picture.question
-        self.query_one(FilterLine).settle(picture.question.q)
+        self.filter_line.settle(picture.question.q)
         self.query_one(Bars).chart = picture.chart()
         self.table.show(picture.rows, lambda width: spend_columns(picture, width))
         self.table.choose(self._chosen.get(picture.question.by))
         counts = ((picture.ranking.total.calls, "call"), (picture.groups, "group"))
-        self.query_one(FilterLine).find(" in ".join(formats.counted(number, noun) for number, noun in counts))
+        self.filter_line.find(" in ".join(formats.counted(number, noun) for number, noun in counts))
         self._warn(picture)
         self._tell(
             Content(
@@ -129,12 +124,8 @@ class SpendScreen(Place):
 
     def _tell(self, otherwise: Content) -> None:
         """The question on top, and what to say where there is nothing to draw."""
-        empty = self._picture is None or not self._picture.ranking.rows
-        self.set_class(empty, "-empty")
-        blank = self.query_one("#blank", Static)
-        blank.set_class(empty, "-told")
-        blank.update(otherwise)
-        self.query_one("#question", Static).update(self._headline())
+        self.show_blank(self._picture is None or not self._picture.ranking.rows, otherwise)
+        self._show_question()
 
     def _headline(self) -> Content:
         question = self._shown
@@ -153,6 +144,9 @@ class SpendScreen(Place):
         return (unit if size == 1 else f"{size} {unit}s") + (f" ({zone})" if zone else "")
 
     def on_resize(self) -> None:
+        self._show_question()
+
+    def _show_question(self) -> None:
         self.query_one("#question", Static).update(self._headline())
 
     def action_group(self, by: int) -> None:
@@ -179,10 +173,6 @@ class SpendScreen(Place):
     def _filter(self, message: FilterLine.Applied) -> None:
         self.table.focus()
         self.load(replace(self._question, q=message.text))
-
-    @on(FilterLine.Left)
-    def _leave_filter(self) -> None:
-        self.table.focus()
 
     @on(Table.Opened)
     def _open(self) -> None:
