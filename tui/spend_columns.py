@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import SpendRow
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, Tone
+from gatekeeper.client.list_columns import SUM_PLACES, share_cell, spent_cell
 from tui.spending import Picture
 
-PLACES = 4
 TREND = 10
 
 
@@ -22,10 +22,6 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         text = picture.name(row)
         return text, Tone.PLAIN
 
-    def share(row: SpendRow) -> Cell:
-        cost = row.known_cost
-        return (formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole))), Tone.PLAIN
-
     def bar(row: SpendRow) -> Cell:
         return formats.bar(formats.share(row.spent, whole), bar_width), Tone.ACCENT
 
@@ -36,7 +32,7 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         return sparkline(condensed(values, TREND)), Tone.FAINT
 
     start = [Column(picture.question.by, 12, name, stretch=1), SPENT, Column("", bar_width, bar)]
-    part = Column("share", 5, share, right=True)
+    part: Column[SpendRow] = Column("share", 5, lambda row: share_cell(row, whole), right=True)
     if width < MEDIUM:
         return [*start, part, CALLS, TOKENS, ERRORS, UNPRICED]
     return [*start, part, Column("trend", TREND, trend), CALLS, EACH, TOKENS, CACHED, ERRORS, UNPRICED]
@@ -58,7 +54,7 @@ def each_cell(row: SpendRow) -> Cell:
     """The mean of the calls whose cost is known."""
     priced, cost = row.calls - row.unpriced_calls, row.known_cost
     mean = cost / priced if cost is not None and priced > 0 else None
-    return formats.at_point(formats.NOTHING if mean is None else formats.money(mean), PLACES), Tone.PLAIN
+    return formats.at_point(formats.NOTHING if mean is None else formats.money(mean), SUM_PLACES), Tone.PLAIN
 
 
 def tokens_cell(row: SpendRow) -> Cell:
@@ -78,11 +74,6 @@ def errors_cell(row: SpendRow) -> Cell:
 
 def unpriced_cell(row: SpendRow) -> Cell:
     return (f"? {row.unpriced_calls:,}" if row.unpriced_calls else ""), Tone.LIMIT
-
-
-def spent_cell(row: SpendRow) -> Cell:
-    cost = row.known_cost
-    return formats.at_point(formats.money(cost), PLACES), Tone.LIMIT if cost is None else Tone.PLAIN
 
 
 SPENT: Column[SpendRow] = Column("spend", 12, spent_cell, right=True)

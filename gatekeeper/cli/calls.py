@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+import msgspec
 
-from gatekeeper.cli.gateway import Target, ask, on_gateway
-from gatekeeper.cli.help import InOrder, examples
-from gatekeeper.cli.output import emit, json_option, moment, note, note_gaps, print_cells, print_table, width
+from gatekeeper.cli.conventions import InOrder, Target, ask, examples, json_option, on_gateway
+from gatekeeper.cli.output import emit, moment, note, note_gaps, print_cells, print_table, width
 from gatekeeper.client import list_columns
-from gatekeeper.client.api_types import Call
+from gatekeeper.client.api_errors import ApiError, Faulty, Unreachable
+from gatekeeper.client.api_types import Call, CallFinished, StreamEvent, StreamGap
 from gatekeeper.client.call_text import call_state, call_text
-from gatekeeper.client.formats import Cell, Column, Tone, local_now
+from gatekeeper.client.formats import Cell, Column, Tone, cells, fit, heads, local_now
+from gatekeeper.client.list_columns import call_columns
 
 T = TypeVar("T")
 
 FORMATS = ("csv", "ndjson", "parquet")
+Print = Callable[[CallFinished], None]
+
 TEXT_WIDTH = 100
 ERROR_WIDTH = 80  # characters of an error in a list; `calls show` has it whole
 
@@ -48,11 +52,11 @@ query_option = click.option(
 
 
 @click.group("calls", cls=InOrder, epilog=examples("calls tail --query status:>=400"))
-def command() -> None:
+def calls() -> None:
     """Follow, search, show and export calls."""
 
 
-@command.command("tail", epilog=examples("calls tail --query 'tag:team-a -outcome:ok'", "calls tail --json"))
+@calls.command("tail", epilog=examples("calls tail --query 'tag:team-a -outcome:ok'", "calls tail --json"))
 @query_option
 @click.option("--json", "as_json", is_flag=True, help="Print each call as one line of JSON.")
 @on_gateway
@@ -61,7 +65,6 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
 
     A connection that breaks is made again, and goes on where it broke.
     """
-    from gatekeeper.cli.tail import Tail, printed_as_json, printed_as_line
     from gatekeeper.client.admin_api import follow
 
     # Titles are printed only when the gateway's address is known to be one: hence within.
@@ -71,7 +74,7 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
     )
 
 
-@command.command("list", epilog=examples("calls list --query model:gemini-2.5-pro --since 1h"))
+@calls.command("list", epilog=examples("calls list --query model:gemini-2.5-pro --since 1h"))
 @which_calls
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Calls at most.")
 @click.option("--cursor", metavar="CURSOR", help="Go on where a list said that there are more.")
@@ -97,7 +100,7 @@ def list_calls(
         note(f"There are more: --cursor {answer.value.next_cursor}")
 
 
-@command.command("show", epilog=examples("calls show 019ab8a0-5c1f-7cc3-9a52-0d8f3f1f2b11"))
+@calls.command("show", epilog=examples("calls show 019ab8a0-5c1f-7cc3-9a52-0d8f3f1f2b11"))
 @click.argument("id")
 @json_option
 @on_gateway
@@ -120,7 +123,7 @@ def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the co
             print_cells([(f"  {text}", Tone.PLAIN)])
 
 
-@command.command("export", epilog=examples("calls export --since 30d --out calls.parquet"))
+@calls.command("export", epilog=examples("calls export --since 30d --out calls.parquet"))
 @which_calls
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Else by the ending of FILE, else ndjson.")
 @click.option(
@@ -182,3 +185,59 @@ COLUMNS: tuple[Column[Call], ...] = (
     Column("tags", 0, tags_cell),
     Column("error", 0, error_cell),
 )
+
+
+class Tail:
+    """Shows each call as it ends. What was missed in between, and what the link does, is told on stderr."""
+
+    def __init__(self, show: Print) -> None:
+        self._show = show
+        self._was_connected = False
+
+    def connected(self) -> None:
+        if self._was_connected:
+            note("Connected again.")
+        self._was_connected = True
+
+    def arrived(self, event: StreamEvent) -> None:
+        match event:
+            case CallFinished():
+                self._show(event)
+            case StreamGap():
+                note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
+            case _:
+                pass
+
+    def lost(self, error: ApiError, wait: float) -> None:
+        """Raises the error where no new try would help, and where the very first connection failed."""
+        if not self._was_connected or not isinstance(error, Unreachable | Faulty):
+            raise error
+        note(f"{error} Next try in {wait:g} s.")
+
+
+def gap_text(missed: int | None) -> str:
+    if missed is None:
+        return "The gateway was started anew, and what ended in between is missing here"
+    return f"{missed:,} events were missed here"
+
+
+def printed_as_json(event: CallFinished) -> None:
+    """One line: what Google sent may have line ends between its members."""
+    emit(msgspec.json.format(event.raw.encode(), indent=-1))
+
+
+def printed_as_line(width: int) -> Print:
+    """Prints the columns that fit into `width` cells, with their titles above the first."""
+    _, *others = call_columns(width - STARTED.width, local_now)
+    columns = [STARTED, *others]
+    widths = fit(columns, width)
+    print_cells([(heads(columns, widths), Tone.FAINT)])
+
+    def show(event: CallFinished) -> None:
+        call: Call = event.value
+        print_cells(cells(columns, widths, call))
+
+    return show
+
+
+STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), Tone.FAINT))

@@ -1,25 +1,43 @@
-"""`gatekeeper doctor`: is everything there that a gateway here needs, and what to do where it is not."""
+"""The set-up of this machine: `gatekeeper doctor` checks it, `gatekeeper config` prints it.
+
+Each check looks at one thing, changes nothing, and is done within seconds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.flags import FLAGS, loaded, setting_flags
-from gatekeeper.cli.help import examples
-from gatekeeper.cli.output import emit, own_json_option, print_cells
-from gatekeeper.client.formats import Tone, padded
+from gatekeeper import addresses, obstacles
+from gatekeeper.addresses import leads_here, local_url
+from gatekeeper.cli.conventions import (
+    FLAGS,
+    Failure,
+    Status,
+    Target,
+    ask,
+    examples,
+    loaded,
+    own_json_option,
+    setting_flags,
+)
+from gatekeeper.cli.output import emit, print_cells, print_table
+from gatekeeper.cli.probes import Finding, Unreached, check_folder, check_kind, upstream_clock
+from gatekeeper.client.formats import Column, Tone, padded
+from gatekeeper.settings import SETTINGS, Setting, Settings, masked
 
 if TYPE_CHECKING:
-    from gatekeeper.cli.checks import Finding
+    from gatekeeper.pricing.catalogue import Catalogue
 
 NAME = 14
+STALE = timedelta(days=90)
+SKEW = timedelta(minutes=2)
+READY_SECONDS = 3
 
 
 @click.command("doctor", epilog=examples("doctor", "doctor --data /var/lib/gatekeeper --json"))
@@ -28,7 +46,7 @@ NAME = 14
 )
 @own_json_option
 @setting_flags(*FLAGS)
-def command(config: Path | None, url: str | None, as_json: bool, **flags: object) -> int:
+def doctor(config: Path | None, url: str | None, as_json: bool, **flags: object) -> int:
     """Check settings, Google key, upstream, data folder, port, clock, prices and the running gateway.
 
     Each finding says what to do; if there is one, the exit status is 7. No key is sent anywhere.
@@ -45,26 +63,23 @@ def command(config: Path | None, url: str | None, as_json: bool, **flags: object
 
 def examined(flags: Mapping[str, object], config: Path | None, url: str | None) -> Iterator[Finding]:
     """All checks, as they are done; without settings those that need none."""
-    from gatekeeper.addresses import leads_here, local_url
-    from gatekeeper.cli import checks, folder
-
     now = datetime.now(UTC)
     try:
         settings = loaded(flags, config)
     except Failure as failure:
-        yield checks.Finding("settings", "they do not do", str(failure))
-        yield from checks.check_prices(now)
+        yield Finding("settings", "they do not do", str(failure))
+        yield from check_prices(now)
         return
     here = local_url(settings.host, settings.port)
-    yield checks.Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
-    yield checks.check_key(settings)
-    yield from checks.check_upstream(settings, now)
-    answers, gateway = checks.check_gateway(url or here)
+    yield Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
+    yield check_key(settings)
+    yield from check_upstream(settings, now)
+    answers, gateway = check_gateway(url or here)
     runs_here = answers and (url is None or leads_here(url, settings.port))
-    yield from folder.check_folder(settings.data, runs_here)
-    yield from folder.check_kind(settings)
-    yield checks.check_port(settings, runs_here)
-    yield from checks.check_prices(now)
+    yield from check_folder(settings.data, runs_here)
+    yield from check_kind(settings)
+    yield check_port(settings, runs_here)
+    yield from check_prices(now)
     yield gateway
 
 
@@ -76,3 +91,151 @@ def told(finding: Finding) -> bool:
     if finding.remedy:
         print_cells([(" " * (NAME + 2) + f"→ {finding.remedy}", Tone.LIMIT)])
     return fine
+
+
+def check_key(settings: Settings) -> Finding:
+    """Whether a Google key is set. Its form says nothing, and only a call could tell what Google thinks."""
+    if obstacle := obstacles.no_key(settings):
+        return Finding("Google key", obstacle.what, obstacle.remedy)
+    if not settings.gemini_api_key:
+        return Finding("Google key", "not set; the sandbox needs none")
+    return Finding(
+        "Google key", f"{len(settings.gemini_api_key)} set by {settings.sources['gemini_api_key']}"
+    )
+
+
+def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Whether it can be connected to and, by the way, whether its clock and ours agree."""
+    if settings.sandbox:
+        yield Finding("upstream", "the built-in sandbox")
+        return
+    if obstacle := obstacles.own_upstream(settings):
+        yield Finding("upstream", obstacle.what, obstacle.remedy)
+        return
+    try:
+        theirs = upstream_clock(settings.upstream)
+    except Unreached as reason:
+        yield Finding(
+            "upstream",
+            f"{settings.upstream} cannot be reached: {reason}",
+            "check network, DNS and firewall, and GEMINI_API_BASE if it is not Google's address",
+        )
+        return
+    yield Finding("upstream", f"{settings.upstream} can be reached")
+    if theirs is not None and abs(theirs - now) > SKEW:
+        yield Finding("clock", f"{abs(theirs - now).total_seconds():.0f} s from the upstream's", SET_CLOCK)
+
+
+SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and expiry go by it"
+
+
+def check_prices(now: datetime) -> Iterator[Finding]:
+    """Whether there is a catalogue, how old it is, and whether the clock is past the day it was made."""
+    from gatekeeper.price_file import load_catalogue
+    from gatekeeper.pricing.catalogue import CatalogueError
+
+    try:
+        catalogue = load_catalogue()
+    except (CatalogueError, OSError) as error:
+        yield Finding("prices", str(error), "mend that entry, or install gatekeeper again")
+        return
+    yield clock_after(catalogue, now)
+    stood = f"of {catalogue.version}, checked on {catalogue.checked}"
+    if now.date() - catalogue.checked > STALE:
+        yield Finding(
+            "prices", f"{stood}: that is long ago", "install a newer gatekeeper, or mend prices.toml"
+        )
+    else:
+        yield Finding("prices", stood)
+
+
+def clock_after(catalogue: Catalogue, now: datetime) -> Finding:
+    told = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now.date() < catalogue.checked - timedelta(days=1):
+        return Finding("clock", f"{told} is before the day of the price catalogue", SET_CLOCK)
+    return Finding("clock", told)
+
+
+def check_gateway(url: str) -> tuple[bool, Finding]:
+    """Whether one answers there, and how it is."""
+    import asyncio
+
+    try:
+        ready = ask(Target(url, None), lambda client: asyncio.wait_for(client.ready(), READY_SECONDS))
+        told = msgspec.json.decode(ready.raw, type=Readiness)
+    except TimeoutError:
+        return False, Finding("gateway", f"{url} takes connections and does not answer", SOMETHING_ELSE)
+    except msgspec.DecodeError:
+        return False, Finding("gateway", f"something else answers at {url}", SOMETHING_ELSE)
+    except Failure as failure:
+        if failure.status is Status.UNREACHABLE:
+            return False, Finding("gateway", f"none runs at {url}")
+        return False, Finding("gateway", f"something else answers at {url}", SOMETHING_ELSE)
+    complaints = "; ".join([*told.reasons, *told.warnings])
+    if complaints:
+        return True, Finding("gateway", f"{url}: {complaints}", "look at its log, and at the disk")
+    return True, Finding("gateway", f"ready at {url}")
+
+
+SOMETHING_ELSE = "look what listens there; stop it, or choose another --port"
+
+
+class Readiness(msgspec.Struct):
+    """The document of `/readyz`."""
+
+    reasons: list[str] = []
+    warnings: list[str] = []
+
+
+def check_port(settings: Settings, runs_here: bool) -> Finding:
+    """Whether `serve` could listen, or does."""
+    where = addresses.joined(settings.host, settings.port)
+    if runs_here:
+        return Finding("port", f"{where} is the running gateway's")
+    try:
+        for listener in addresses.bind(settings.host, settings.port, 1):
+            listener.close()
+    except OSError as fault:
+        return Finding("port", f"{where}: {fault.strerror}", addresses.remedy(fault))
+    return Finding("port", f"{where} is free")
+
+
+@click.command("config", epilog=examples("config", "config --config /etc/gatekeeper.toml --json"))
+@own_json_option
+@setting_flags(*FLAGS)
+def config(config: Path | None, as_json: bool, **flags: object) -> None:
+    """Print every setting in force and where it came from, as `serve` would see them here.
+
+    Of a secret only the end is shown.
+    """
+    settings = loaded(flags, config)
+    if as_json:
+        emit(msgspec.json.encode({"settings": document(settings)}))
+    else:
+        print_table(columns(settings), SETTINGS)
+
+
+def document(settings: Settings) -> dict[str, dict[str, object]]:
+    """By name; numbers and switches as such, all else as text, null where one is not set."""
+    plain = {name: value for name, value in vars(settings).items() if isinstance(value, bool | int | float)}
+    return {
+        setting.name: {
+            "value": plain.get(setting.name, shown(settings, setting)),
+            "source": settings.sources[setting.name],
+            "meaning": setting.meaning,
+        }
+        for setting in SETTINGS
+    }
+
+
+def shown(settings: Settings, setting: Setting) -> str | None:
+    return masked(setting, getattr(settings, setting.name))
+
+
+def columns(settings: Settings) -> list[Column[Setting]]:
+    return [
+        Column("setting", 0, lambda setting: (setting.name, Tone.PLAIN)),
+        Column("value", 0, lambda setting: (shown(settings, setting) or "not set", Tone.ACCENT)),
+        Column("from", 0, lambda setting: (settings.sources[setting.name], Tone.PLAIN)),
+        Column("meaning", 0, lambda setting: (setting.meaning, Tone.FAINT)),
+    ]

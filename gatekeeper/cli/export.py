@@ -19,8 +19,8 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.gateway import Target, ask
+from gatekeeper.cli.conventions import Failure, Status, Target, ask
+from gatekeeper.cli.output import Answered
 from gatekeeper.client.admin_api import Client
 from gatekeeper.ledger.entry import COLUMNS
 from gatekeeper.times import parse_span, parse_time
@@ -37,13 +37,11 @@ class Question(NamedTuple):
     until: str | None
 
 
-class Page(msgspec.Struct):
+class Page(Answered, kw_only=True):
     """A page of `/calls` whose calls stay as they came."""
 
     calls: list[msgspec.Raw]
     next_cursor: str | None = None
-    partial: bool = False
-    partial_reason: str = "another program has the analytics file"
 
 
 Calls = list[msgspec.Raw]

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.gateway import Target, ask, on_gateway
-from gatekeeper.cli.help import examples
-from gatekeeper.cli.key_options import field_options, unset_option
-from gatekeeper.cli.key_text import key_facts, not_enforced
-from gatekeeper.cli.output import emit, harmless, json_option, note, print_facts, print_table, width
+from gatekeeper.cli.conventions import (
+    Failure,
+    Status,
+    Target,
+    ask,
+    examples,
+    json_option,
+    on_gateway,
+)
+from gatekeeper.cli.key_fields import field_options, key_facts, not_enforced, unset_option
+from gatekeeper.cli.output import emit, harmless, note, print_facts, print_table, width
 from gatekeeper.client.api_types import Answer, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
 from gatekeeper.client.list_columns import key_columns
@@ -26,14 +31,14 @@ quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secre
 
 
 @click.group("keys", epilog=examples("keys create --alias me --max-budget 10 --budget-duration 30d"))
-def command() -> None:
+def keys() -> None:
     """Make, list, change, block and delete virtual keys.
 
     A key is named by its alias, its id or its secret.
     """
 
 
-@command.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))
+@keys.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))
 @field_options
 @click.option(
     "--secret", metavar="SECRET", help="The secret itself, at least 16 characters; else one is made."
@@ -53,7 +58,7 @@ def create(
     print_new(ask(target, lambda client: client.key_generate(fields)), quiet, as_json)
 
 
-@command.command("rotate", epilog=examples("keys rotate ci --quiet"))
+@keys.command("rotate", epilog=examples("keys rotate ci --quiet"))
 @click.argument("name")
 @quiet_option
 @json_option
@@ -63,7 +68,7 @@ def rotate(target: Target, name: str, quiet: bool, as_json: bool) -> None:
     print_new(ask(target, lambda client: client.key_regenerate(name)), quiet, as_json)
 
 
-@command.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
+@keys.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
 @click.option("--query", "-q", "q", metavar="TEXT", help="Only keys with this in alias, tags, user or group.")
 @click.option(
     "--sort", metavar="FIELD", help="key_alias, created_at, expires, last_used_at or spend; -FIELD: down."
@@ -86,7 +91,7 @@ def list_keys(
         note(f"There are more: --cursor {answer.value.next_cursor}")
 
 
-@command.command("show", epilog=examples("keys show ci"))
+@keys.command("show", epilog=examples("keys show ci"))
 @click.argument("name")
 @json_option
 @on_gateway
@@ -99,7 +104,7 @@ def show(target: Target, name: str, as_json: bool) -> None:
         print_facts(key_facts(answer.value.info, local_now()))
 
 
-@command.command("edit", epilog=examples("keys edit ci --max-budget 20 --unset rpm"))
+@keys.command("edit", epilog=examples("keys edit ci --max-budget 20 --unset rpm"))
 @click.argument("name")
 @field_options
 @unset_option
@@ -117,7 +122,7 @@ def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, 
     change(target, as_json, "changed", lambda client: client.key_update(name, changes))
 
 
-@command.command("block", epilog=examples("keys block ci"))
+@keys.command("block", epilog=examples("keys block ci"))
 @click.argument("names", nargs=-1, required=True)
 @json_option
 @on_gateway
@@ -126,7 +131,7 @@ def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     change(target, as_json, "blocked", lambda client: client.key_block(*names))
 
 
-@command.command("unblock", epilog=examples("keys unblock ci"))
+@keys.command("unblock", epilog=examples("keys unblock ci"))
 @click.argument("names", nargs=-1, required=True)
 @json_option
 @on_gateway
@@ -135,7 +140,7 @@ def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     change(target, as_json, "unblocked", lambda client: client.key_unblock(*names))
 
 
-@command.command("delete", epilog=examples("keys delete ci --yes"))
+@keys.command("delete", epilog=examples("keys delete ci --yes"))
 @click.argument("names", nargs=-1, required=True)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option

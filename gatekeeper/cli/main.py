@@ -14,26 +14,33 @@ import traceback
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from gatekeeper.cli.failure import INTERRUPTED, Failure, Status
-from gatekeeper.cli.help import examples
+from gatekeeper.cli.conventions import INTERRUPTED, Failure, Status, examples
 from gatekeeper.runtime import keep_standard_numbers
 
+
+class Command(NamedTuple):
+    """What the help of all says of a command, and the module that has it under its name."""
+
+    meaning: str
+    module: str
+
+
 COMMANDS = {
-    "serve": "Run the gateway.",
-    "sandbox": "Run the simulated Gemini API alone.",
-    "tui": "Watch calls, spend and keys in the terminal.",
-    "keys": "Make, list, change, block and delete virtual keys.",
-    "calls": "Follow, search, show and export calls.",
-    "spend": "Sum up spend by tag, model, key, user, day or hour.",
-    "sql": "Ask the analytics file in SQL.",
-    "prices": "Show the price catalogue, or price one call.",
-    "doctor": "Check the set-up, and say what to do.",
-    "config": "Print every setting in force, and where it came from.",
+    "serve": Command("Run the gateway.", "processes"),
+    "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
+    "tui": Command("Watch calls, spend and keys in the terminal.", "processes"),
+    "keys": Command("Make, list, change, block and delete virtual keys.", "keys"),
+    "calls": Command("Follow, search, show and export calls.", "calls"),
+    "spend": Command("Sum up spend by tag, model, key, user, day or hour.", "spend"),
+    "sql": Command("Ask the analytics file in SQL.", "sql"),
+    "prices": Command("Show the price catalogue, or price one call.", "prices"),
+    "doctor": Command("Check the set-up, and say what to do.", "doctor"),
+    "config": Command("Print every setting in force, and where it came from.", "doctor"),
 }
 
 PROG = "gatekeeper"
@@ -45,7 +52,7 @@ class ReaderLeft(Exception):
 
 
 class LazyGroup(click.Group):
-    """A group that imports `gatekeeper.cli.NAME` when its command is asked for, and not before."""
+    """A group that imports a command's module when the command is asked for, and not before."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -53,9 +60,10 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"gatekeeper.cli.{cmd_name}").command
+        module = importlib.import_module(f"gatekeeper.cli.{COMMANDS[cmd_name].module}")
+        return getattr(module, cmd_name)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """As click's, which would end with the status 1 where the reader of our output has left."""
         try:
             return super().invoke(ctx)
@@ -64,7 +72,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, command.meaning) for name, command in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, epilog=examples("serve --sandbox"))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypedDict, TypeVar
 
 import click
 import msgspec
@@ -29,7 +29,15 @@ COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 GAP = "  "
 
-STYLES: dict[Tone, dict[str, Any]] = {
+
+class Style(TypedDict, total=False):
+    """As `click.style` takes it."""
+
+    fg: str
+    dim: bool
+
+
+STYLES: dict[Tone, Style] = {
     Tone.FAINT: {"dim": True},
     Tone.ACCENT: {"fg": "cyan"},
     Tone.FINE: {"fg": "green"},
@@ -44,10 +52,6 @@ class Answered(msgspec.Struct):
 
     partial: bool = False
     partial_reason: str = "another program has the analytics file"
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document.")
-own_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def emit(document: bytes) -> None:

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import NamedTuple
 
 import click
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.help import InOrder, examples
-from gatekeeper.cli.output import emit, own_json_option
+from gatekeeper.cli.conventions import Failure, InOrder, Status, examples, own_json_option
+from gatekeeper.cli.output import emit, print_cells, print_facts, print_table
+from gatekeeper.client import formats
+from gatekeeper.client.formats import Column, Tone
+from gatekeeper.money import usd
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
-from gatekeeper.pricing.tariff import TIERS
+from gatekeeper.pricing.quote import UNIT, Quote
+from gatekeeper.pricing.tariff import MODALITIES, TIERS, TOKENS_PER_PRICE, PricedModel, Tariff
 from gatekeeper.times import parse_time
 
 
 @click.group("prices", cls=InOrder, epilog=examples("prices show gemini-2.5-flash"))
-def command() -> None:
+def prices() -> None:
     """Show the price catalogue, or price one call.
 
     The catalogue is that of this installation; no gateway is asked.
     """
 
 
-@command.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro"))
+@prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro"))
 @click.argument("model", required=False)
 @own_json_option
 def show(model: str | None, as_json: bool) -> None:
     """Show prices per million tokens: what holds today, or of one MODEL all that ever held."""
-    from gatekeeper.cli.price_text import print_prices
-
     catalogue, today = loaded_catalogue(), datetime.now(UTC).date()
     known = catalogue.find(catalogue.meant(model, today)) if model else None
     if model and known is None:
@@ -40,7 +44,7 @@ def show(model: str | None, as_json: bool) -> None:
         print_prices(catalogue, known, today)
 
 
-@command.command(
+@prices.command(
     "quote",
     epilog=examples(
         "prices quote gemini-2.5-flash --usage usage.json", "prices quote --call call.json --json"
@@ -64,7 +68,6 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
 
     Where a price is not known the cost is unknown, never 0.
     """
-    from gatekeeper.cli.price_text import print_quote
     from gatekeeper.cli.quoting import quote_call, quote_usage
     from gatekeeper.pricing.quote import quote_document
 
@@ -106,3 +109,101 @@ def read(name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise Failure(f"{name} cannot be read: {error.strerror}", Status.USAGE) from None
+
+
+INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
+
+
+def print_quote(quote: Quote) -> None:
+    """Its arithmetic line by line, to the last decimal, and the total."""
+    print_cells([(quote.model, Tone.ACCENT), (f"  prices of {quote.price_version}", Tone.FAINT)])
+    size = max((len(f"{line.quantity:,}") for line in quote.lines), default=0)
+    name = max((len(line.component) for line in quote.lines), default=0)
+    for line in quote.lines:
+        unit = "1M" if line.unit == UNIT else line.unit
+        price = formats.price(Decimal(usd(line.unit_pico)))
+        print(f"{line.quantity:>{size},} {line.component:<{name}} × {price} / {unit} = ${usd(line.pico)}")
+    if quote.cost_pico is None:
+        print_cells([("total unknown", Tone.LIMIT)])
+    else:
+        print_cells([(f"total ${usd(quote.cost_pico)}", Tone.ACCENT)])
+    for note in quote.notes:
+        print_cells([(f"note: {note}", Tone.FAINT)])
+
+
+class Price(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    tariff: Tariff
+
+
+def print_prices(catalogue: Catalogue, model: PricedModel | None, today: date) -> None:
+    """What holds today, or all that a model ever cost."""
+    facts = [("catalogue", catalogue.version), ("checked", str(catalogue.checked))]
+    if model:
+        facts += [("models", ", ".join(model.ids)), ("source", model.source), ("note", model.note)]
+    print_facts([*facts, ("prices", "dollars per 1M tokens")])
+    print()
+    print_table(
+        COLUMNS,
+        [
+            Price(each.ids[0], tariff)
+            for each in ([model] if model else catalogue.models())
+            for tariff in tariffs(each)
+            if model or tariff.starts <= today < tariff.ends
+        ],
+    )
+
+
+def tariffs(model: PricedModel) -> Iterator[Tariff]:
+    for of_tier in model.tariffs.values():
+        yield from of_tier
+
+
+def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
+    """Of text, or of the first modality that has a price; with their names those of others that differ."""
+    names = [f"{kind}{modality}" for kind in kinds for modality in MODALITIES]
+    known = [name for name in names if name in tariff.prices]
+    if not known:
+        return formats.NOTHING
+    first = tariff.prices[known[0]]
+    others = [
+        f"{name.rpartition('_')[2]} {dollars(tariff.prices[name])}"
+        for name in known[1:]
+        if tariff.prices[name] != first
+    ]
+    return ", ".join([dollars(first), *others])
+
+
+def output_of(tariff: Tariff) -> str:
+    """One price, or two for some previews of 2025: without and with thoughts."""
+    known = [dollars(pico) for name, pico in tariff.prices.items() if name.startswith("output_")]
+    return " or ".join(known) or formats.NOTHING
+
+
+def dollars(pico: int) -> str:
+    return formats.price(Decimal(usd(pico * TOKENS_PER_PRICE)))
+
+
+def context_of(tariff: Tariff) -> str:
+    if tariff.up_to is not None:
+        return f"up to {tariff.up_to // 1000}k"
+    return f"above {tariff.above // 1000}k" if tariff.above >= 0 else "any"
+
+
+def period_of(tariff: Tariff) -> str:
+    since = "" if tariff.starts == date.min else f"from {tariff.starts}"
+    until = "" if tariff.ends == date.max else f"before {tariff.ends}"
+    return f"{since} {until}".strip() or "always"
+
+
+COLUMNS: tuple[Column[Price], ...] = (
+    Column("model", 0, lambda price: (price.name, Tone.PLAIN)),
+    Column("tier", 0, lambda price: (price.tariff.tier, Tone.PLAIN)),
+    Column("prompt", 0, lambda price: (context_of(price.tariff), Tone.PLAIN)),
+    Column("holds (UTC)", 0, lambda price: (period_of(price.tariff), Tone.FAINT)),
+    Column("input", 0, lambda price: (price_of(price.tariff, INPUT), Tone.PLAIN)),
+    Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), Tone.PLAIN)),
+    Column("output", 0, lambda price: (output_of(price.tariff), Tone.PLAIN)),
+)

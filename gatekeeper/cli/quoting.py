@@ -7,11 +7,11 @@ method that is free, and nobody knows what where its answer shows something besi
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
+from gatekeeper.cli.conventions import Failure, Status
 from gatekeeper.gemini.actions import Charge, charge_of
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import Usage, read_usage
@@ -20,6 +20,7 @@ from gatekeeper.pricing.quote import Quote, quote
 from gatekeeper.times import parse_time
 
 T = TypeVar("T")
+Members = dict[str, object]
 
 LIVE = "live"
 
@@ -37,10 +38,10 @@ class Call(msgspec.Struct):
     tier: str | None = None
     action: str | None = None
     request: Request | None = None
-    response: dict[str, Any] | list[dict[str, Any]] | None = None
+    response: Members | list[Members] | None = None
     model_version: str | None = None
     status: int | None = None
-    usage: dict[str, Any] | list[dict[str, Any]] | None = None
+    usage: Members | list[Members] | None = None
 
 
 def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
@@ -49,7 +50,7 @@ def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime,
         catalogue,
         model=model,
         model_version=None,
-        usage=usage_of(decoded(document, dict[str, Any])),
+        usage=usage_of(decoded(document, Members)),
         at=at,
         tier=tier,
     )
@@ -82,7 +83,7 @@ def decoded(document: bytes, form: type[T]) -> T:
         raise Failure(f"this is not the JSON that is wanted: {error}", Status.REFUSED) from None
 
 
-def usage_of(members: dict[str, Any]) -> Usage | None:
+def usage_of(members: Members) -> Usage | None:
     return read_usage(msgspec.json.encode(members))
 
 

@@ -8,15 +8,14 @@ from decimal import Decimal
 import click
 
 from gatekeeper.cli.calls import which_calls
-from gatekeeper.cli.gateway import Target, ask, on_gateway
-from gatekeeper.cli.help import examples
-from gatekeeper.cli.output import emit, json_option, moment, note, note_gaps, print_table
+from gatekeeper.cli.conventions import Target, ask, examples, json_option, on_gateway
+from gatekeeper.cli.output import emit, moment, note, note_gaps, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import UNPRICED, Spend, SpendRest, SpendRow
 from gatekeeper.client.formats import Cell, Column, Tone
+from gatekeeper.client.list_columns import share_cell, spent_cell
 
 BAR = 20
-PLACES = 4  # decimals that a column of costs makes room for
 
 
 @click.command(
@@ -33,7 +32,7 @@ PLACES = 4  # decimals that a column of costs makes room for
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
 @json_option
 @on_gateway
-def command(
+def spend(
     target: Target, by: str, q: str | None, since: str | None, until: str | None, limit: int, as_json: bool
 ) -> None:
     """Sum up what calls cost, as a table with bars.
@@ -92,16 +91,11 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
         one = row is not total and not isinstance(row, SpendRest)
         return (formats.bar(formats.share(row.spent, dearest), BAR) if one else ""), Tone.ACCENT
 
-    def share(row: SpendRow) -> Cell:
-        known = row.known_cost
-        part = formats.share(known, total.cost_usd)
-        return (formats.UNKNOWN if known is None else formats.percent(part)), Tone.PLAIN
-
     return [
         *(name(group, number) for number, group in enumerate(groups)),
-        Column("cost", 0, cost_cell, right=True),
+        Column("cost", 0, spent_cell, right=True),
         Column("", 0, bar),
-        Column("share", 0, share, right=True),
+        Column("share", 0, lambda row: share_cell(row, total.cost_usd), right=True),
         *NUMBERS,
     ]
 
@@ -109,12 +103,6 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
 def group_cell(row: SpendRow, group: str) -> Cell:
     value: str | None = getattr(row, group)
     return (f"no {group}", Tone.FAINT) if value is None else (value, Tone.PLAIN)
-
-
-def cost_cell(row: SpendRow) -> Cell:
-    """`?` where nothing is known."""
-    known = row.known_cost
-    return formats.at_point(formats.money(known), PLACES), Tone.LIMIT if known is None else Tone.PLAIN
 
 
 def count_cell(number: int, tone: Tone) -> Cell:

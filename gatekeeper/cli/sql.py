@@ -1,23 +1,34 @@
-"""`gatekeeper sql`: the analytics file in SQL, whether a gateway holds it or not."""
+"""`gatekeeper sql`: the analytics file in SQL, whether a gateway holds it or not; or lent to a program."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
-from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.flags import loaded, setting_flags
-from gatekeeper.cli.gateway import Target, ask, on_gateway
-from gatekeeper.cli.help import examples
-from gatekeeper.cli.output import emit, json_option, note, note_gaps, print_table
+from gatekeeper.cli.conventions import (
+    Failure,
+    Status,
+    Target,
+    ask,
+    examples,
+    json_option,
+    loaded,
+    on_gateway,
+    setting_flags,
+)
+from gatekeeper.cli.output import emit, note, note_gaps, print_table
 from gatekeeper.client.formats import Cell, Column, Tone
 
 FILE = "gatekeeper.duckdb"
+LOAN = 3600  # seconds, after which the gateway takes the file back by itself if it is free
+PLACE = "{file}"
 SECONDS = 300.0  # that a query on the file itself may take; a gateway has its own limit
 NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\Z")
 
@@ -27,7 +38,7 @@ class Rows(msgspec.Struct):
 
     columns: list[str]
     types: list[str]
-    rows: list[list[Any]]
+    rows: list[list[object]]
     truncated: bool = False
 
 
@@ -45,7 +56,7 @@ class Rows(msgspec.Struct):
 @json_option
 @setting_flags("data")
 @on_gateway
-def command(
+def sql(
     target: Target,
     query: str | None,
     program: str | None,
@@ -65,8 +76,6 @@ def command(
         return file_instead(failure, loaded({"data": data}, config).data / FILE)
 
     if program is not None:
-        from gatekeeper.cli.lending import run_with_file
-
         return run_with_file(target, program, instead)
     document = answer(target, query or "", limit, instead)
     if as_json:
@@ -128,13 +137,68 @@ def show(document: bytes) -> None:
         note(f"There are more than these {len(found.rows):,} rows.")
 
 
-def column(found: Rows, number: int) -> Column[list[Any]]:
+def column(found: Rows, number: int) -> Column[list[object]]:
     right = bool(NUMBER.match(found.types[number]))
     return Column(found.columns[number], 0, lambda row: cell(row[number]), right=right)
 
 
-def cell(value: Any) -> Cell:
+def cell(value: object) -> Cell:
     """Text as it is, nothing as NULL, all else as JSON has it."""
     if value is None:
         return "NULL", Tone.FAINT
     return (value if isinstance(value, str) else msgspec.json.encode(value).decode()), Tone.PLAIN
+
+
+def run_with_file(target: Target, program: str, instead: Callable[[Failure], Path]) -> int:
+    """Runs the program, with the file's path where it says `{file}`; its exit status.
+
+    `instead` names a file where no gateway lends one, or raises Failure. Raises Failure, also for what is no
+    program.
+    """
+    words = command_line(program)
+    try:
+        file = Path(ask(target, lambda client: client.lend(LOAN)).value.file)
+    except Failure as failure:
+        return run(words, instead(failure))
+    try:
+        return run(words, file)
+    finally:
+        take_back(target)
+
+
+def command_line(program: str) -> list[str]:
+    """The words, as a shell would take them; no shell is used."""
+    try:
+        words = shlex.split(program)
+    except ValueError as error:
+        raise Failure(f"--exec: {error}", Status.USAGE) from None
+    if not any(PLACE in word for word in words):
+        raise Failure(f"--exec needs {PLACE} where the path belongs: 'duckdb {PLACE}'", Status.USAGE)
+    return words
+
+
+def run(words: list[str], file: Path) -> int:
+    """The program has the terminal meanwhile: ctrl+c is for it to deal with."""
+    if not file.exists():
+        raise Failure(f"the gateway's file {file} is not on this machine", Status.REFUSED)
+    command = [word.replace(PLACE, str(file)) for word in words]
+    previous = signal.signal(signal.SIGINT, passed_over)
+    try:
+        code = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise Failure(f"{command[0]} cannot be run: {error.strerror}. Check --exec", Status.USAGE) from None
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    return code if code >= 0 else 128 - code  # as shells report a signal
+
+
+def passed_over(_signal: int, _frame: object) -> None:
+    """Unlike SIG_IGN, the program does not inherit this."""
+
+
+def take_back(target: Target) -> None:
+    """A gateway that cannot be told any more has ended, and the loan with it."""
+    try:
+        ask(target, lambda client: client.take_back())
+    except Failure as failure:
+        note(f"The file could not be given back: {failure}")

@@ -14,9 +14,12 @@ the key.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-import httpx2
 import msgspec
+
+if TYPE_CHECKING:
+    import httpx2
 
 HOW_TO_GIVE = "--key or GATEKEEPER_MASTER_KEY"
 COLUMN = re.compile(r"\bcolumn (\d+)\b")
@@ -60,6 +63,9 @@ class Faulty(ApiError):
 
 def unreachable(error: httpx2.TransportError, address: str) -> ApiError:
     """The transport's failure as one of ours."""
+    # Here and not above: who only tells errors apart has no use for what speaks HTTP.
+    import httpx2
+
     match error:
         case httpx2.LocalProtocolError():
             return NotAuthorised(

@@ -96,6 +96,10 @@ class Calls(msgspec.Struct, frozen=True):
     partial: bool = False
 
 
+# What is said of a limit in `not_enforced`: nobody can rely on it.
+STORED = "stored, not enforced yet"
+
+
 class Key(msgspec.Struct, frozen=True):
     """A virtual key, without its secret."""
 

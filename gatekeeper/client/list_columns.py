@@ -12,14 +12,21 @@ from datetime import datetime
 from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call, Key
+from gatekeeper.client.api_types import STORED, Call, Key, SpendRow
 from gatekeeper.client.call_text import call_state
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, Tone
 
 RUNNING = "…"
-PLACES = 5
+# Decimals that columns make room for: of a call's cost, of sums.
+PLACES, SUM_PLACES = 5, 4
 REST = "░"
 NEARLY = 0.9
+WORDS = {
+    "rpm_limit": "calls a minute",
+    "tpm_limit": "tokens a minute",
+    "max_parallel_requests": "calls at once",
+    "on_disconnect": "on disconnect",
+}
 SMALLEST = Decimal("0.00001")
 SENTENCE = 30  # cells in which a sentence says more than the reason's name does
 
@@ -200,7 +207,7 @@ def bar_cell(key: Key, width: int) -> Cell:
     part = budget_used(key)
     if part is None:
         return "no budget", Tone.FAINT
-    return formats.bar(part, width).replace(" ", REST), Tone.LIMIT if part >= NEARLY else Tone.ACCENT
+    return budget_bar(part, width), Tone.LIMIT if part >= NEARLY else Tone.ACCENT
 
 
 def rate_cell(key: Key) -> Cell:
@@ -239,13 +246,21 @@ def budget_used(key: Key) -> float | None:
     return float(spent / key.max_budget) if key.max_budget > 0 else 1.0
 
 
-STORED = "stored, not enforced yet"
-WORDS = {
-    "rpm_limit": "calls a minute",
-    "tpm_limit": "tokens a minute",
-    "max_parallel_requests": "calls at once",
-    "on_disconnect": "on disconnect",
-}
+def budget_bar(used: float, width: int) -> str:
+    """How much of a budget is used, and how much is left."""
+    return formats.bar(used, width).replace(" ", REST)
+
+
+def spent_cell(row: SpendRow) -> Cell:
+    """What a group of calls cost; `?` where nothing is known."""
+    cost = row.known_cost
+    return formats.at_point(formats.money(cost), SUM_PLACES), Tone.LIMIT if cost is None else Tone.PLAIN
+
+
+def share_cell(row: SpendRow, whole: Decimal | None) -> Cell:
+    """Its part of what was spent in all."""
+    cost = row.known_cost
+    return formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole)), Tone.PLAIN
 
 
 def stored_only(keys: Iterable[Key]) -> str:

@@ -18,9 +18,8 @@ from typing import Any
 import pytest
 from rig.certificate import make_certificate
 
-from gatekeeper.cli.checks import check_prices, check_upstream
-from gatekeeper.cli.folder import LOCKS
-from gatekeeper.cli.reach import Unreached, date_in, upstream_clock, why, within
+from gatekeeper.cli.doctor import check_prices, check_upstream
+from gatekeeper.cli.probes import LOCKS, Unreached, date_in, upstream_clock, why, within
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.settings import SETTINGS, load
 
@@ -193,7 +192,7 @@ def test_a_folder_of_the_other_kind(doctor: Any, tmp_path: Path) -> None:
 def test_what_takes_connections_and_does_not_answer(
     cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.cli.checks.READY_SECONDS", 0.1)
+    monkeypatch.setattr("gatekeeper.cli.doctor.READY_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         found = findings(cli("doctor", "--sandbox", "--port", str(port), "--json"))

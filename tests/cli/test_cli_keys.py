@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.cli.key_options import FIELDS
+from gatekeeper.cli.key_fields import KEY_FIELDS
 
 SECRET = "sk-abcdefghijklmnopqrstuvwxyz"
 KEY = {
@@ -100,7 +100,7 @@ def test_edit_sends_what_is_given_and_takes_away_what_is_named(on: Any, gateway:
 @pytest.mark.parametrize("command", [["create"], ["edit", "ci"]], ids=lambda words: words[0])
 @pytest.mark.parametrize(
     "option",
-    [[f"--{field.flag}", value] for field in FIELDS for value in ("", "  ")]
+    [[f"--{field.flag}", value] for field in KEY_FIELDS for value in ("", "  ")]
     + [["--models", ","], ["--routes", " , "], ["--tags", ",,"]],
     ids=" ".join,
 )

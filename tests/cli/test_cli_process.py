@@ -49,7 +49,7 @@ def test_help_loads_nothing_heavy() -> None:
     }
     assert found["HEAVY"] == []
     assert found["MODULES"] == [
-        "gatekeeper.cli", "gatekeeper.cli.failure", "gatekeeper.cli.help", "gatekeeper.cli.main",
+        "gatekeeper.cli", "gatekeeper.cli.conventions", "gatekeeper.cli.main",
         "gatekeeper.runtime",
     ]  # fmt: skip
 

@@ -19,9 +19,9 @@ from textual.widgets import Input, Label, Static
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import NewKey
+from gatekeeper.client.api_types import STORED, NewKey
 from gatekeeper.client.formats import Tone
-from gatekeeper.client.list_columns import STORED, of_one
+from gatekeeper.client.list_columns import of_one
 from tui.screens.dialog import Dialog, key_help
 from tui.shell import Shell
 from tui.theme import told

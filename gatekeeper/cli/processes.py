@@ -1,16 +1,53 @@
-"""`gatekeeper sandbox`."""
+"""The commands that run until they are stopped: the gateway, the simulated API, the terminal application.
+
+Each imports what it runs only then: `--help` has no use for a server.
+"""
 
 from __future__ import annotations
 
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import click
 
 from gatekeeper import addresses, values
-from gatekeeper.cli.failure import Failure, Status
-from gatekeeper.cli.help import examples
+from gatekeeper.cli.conventions import (
+    FLAGS,
+    Failure,
+    Status,
+    Target,
+    as_failures,
+    examples,
+    loaded,
+    on_gateway,
+    setting_flags,
+    variables,
+)
+
+EPILOG = f"""\b
+Settings by the environment, or in lower case in the file:
+{variables()}
+
+""" + examples(
+    "serve --sandbox",
+    "serve --port 4002 --data ~/gatekeeper",
+    "serve --host 0.0.0.0  # with GATEKEEPER_MASTER_KEY",
+)
+
+
+@click.command("serve", epilog=EPILOG)
+@setting_flags(*FLAGS)
+def serve(config: Path | None, **flags: object) -> int:
+    """Run the gateway until it is stopped (ctrl+c).
+
+    Of flag, environment, file and default the first that says something holds.
+    """
+    settings = loaded(flags, config)
+    from gatekeeper.serve import main
+
+    return main(settings)
 
 
 def checked_host(context: click.Context, option: click.Parameter, text: str) -> str:
@@ -32,12 +69,11 @@ def checked_host(context: click.Context, option: click.Parameter, text: str) -> 
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=4001, show_default=True, help="Port to listen on."
 )
-def command(host: str, port: int) -> None:
+def sandbox(host: str, port: int) -> None:
     """Run the simulated Gemini API alone, until it is stopped (ctrl+c).
 
     It answers as Google's API does, takes any key and costs nothing.
     """
-    # Here and not above: `--help` has no use for a server.
     import trio
 
     from gatekeeper import runtime
@@ -71,3 +107,13 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
             Outlet(sys.stdout.fileno()).write(told)
             await anext(signals)
             nursery.cancel_scope.cancel()
+
+
+@click.command("tui", epilog=examples("tui --url http://127.0.0.1:4000"))
+@on_gateway
+def tui(target: Target) -> None:
+    """Watch calls as they come, spend and keys, in the terminal."""
+    from tui.app import run
+
+    with as_failures():
+        run(target.url, target.key)

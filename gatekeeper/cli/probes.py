@@ -1,25 +1,50 @@
-"""What `gatekeeper doctor` sees of the data folder: may it be written, is there room, and who uses it."""
+"""What `gatekeeper doctor` looks at outside of itself: the data folder and who uses it, and the way upstream.
+
+The upstream is reached as `serve` would reach it; no key and no call is sent.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
-from gatekeeper.cli.checks import Finding
+import msgspec
+
 from gatekeeper.client import formats
 from gatekeeper.data_dir import LOCK_FILE as LOCK
 from gatekeeper.data_dir import is_held
-from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
 from gatekeeper.obstacles import other_kind
 from gatekeeper.settings import Settings
+from gatekeeper.trust import tls_context
+
+T = TypeVar("T")
 
 LITTLE_SPACE = 10**9  # bytes
 LOOKED_AT = 10  # segments of the journal, the last ones; there are rarely more
 ANALYTICS = "gatekeeper.duckdb"
 LOCKS = Path("/proc/locks")  # Linux only: elsewhere nobody is known to hold anything
+SECONDS = 5.0
+DATE = re.compile(rb"^date:[ \t]*(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a check saw. A `remedy` says that something is wrong, and what to do."""
+
+    check: str
+    detail: str
+    remedy: str | None = None
 
 
 def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
@@ -72,6 +97,8 @@ def users(data: Path, runs_here: bool) -> Iterator[Finding]:
 
 def journal(folder: Path) -> Iterator[Finding]:
     """Lines of the journal that nobody can read any more; nothing where all is well."""
+    from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
+
     try:
         numbers = segment_numbers(folder)[-LOOKED_AT:]
         damaged = [number for number in numbers for _, record in records(folder, number) if record is None]
@@ -101,3 +128,72 @@ def holders(file: Path) -> set[int]:
 
 def processes(ids: set[int]) -> str:
     return f" (process {', '.join(map(str, sorted(ids)))})" if ids else ""
+
+
+class Unreached(Exception):
+    """Why not, in a few words for people."""
+
+
+def upstream_clock(url: str) -> datetime | None:
+    """The time by the upstream's clock, if it tells. Raises Unreached, within seconds."""
+    return within(SECONDS + 1, lambda: ask_for_head(urlsplit(url)))
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """In a thread that is left behind where it takes longer: looking up a name knows no time limit.
+
+    Raises Unreached.
+    """
+    done: SimpleQueue[T | OSError] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(work())
+        except OSError as error:
+            done.put(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        result = done.get(timeout=seconds)
+    except Empty:
+        raise Unreached(f"no answer within {seconds:g} s") from None
+    if isinstance(result, OSError):
+        raise Unreached(why(result))
+    return result
+
+
+def why(error: OSError) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return "no TLS connection can be made"
+        case socket.gaierror():
+            return "its name is not known here"
+        case TimeoutError():
+            return "it does not answer"
+        case _:
+            return error.strerror or type(error).__name__
+
+
+def ask_for_head(url: SplitResult) -> datetime | None:
+    """Connects, with TLS for https, and asks for `/`, of which the `Date` is all that is wanted."""
+    secure = url.scheme == "https"
+    host = url.hostname or ""
+    with socket.create_connection((host, url.port or (443 if secure else 80)), SECONDS) as plain:
+        connection = secured(plain, host) if secure else plain
+        with connection:
+            connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n".encode())
+            return date_in(connection.recv(16384))
+
+
+def secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    return tls_context().wrap_socket(plain, server_hostname=host)
+
+
+def date_in(head: bytes) -> datetime | None:
+    found = DATE.search(head)
+    try:
+        return parsedate_to_datetime(found[1].decode("latin-1")).astimezone(UTC) if found else None
+    except ValueError:
+        return None

@@ -1,0 +1,188 @@
+"""The fields of a virtual key: as options of `keys create` and `keys edit`, and in words for `keys show`."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+import click
+import msgspec
+
+from gatekeeper.cli.output import moment
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import STORED, Key, NewKey
+from gatekeeper.client.list_columns import budget_bar, budget_used, key_state
+
+T = TypeVar("T")
+
+# Cells of the bar that shows how much of a budget is used.
+BAR = 20
+
+
+def words(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no whole number") from None
+
+
+def json_value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"this is no JSON: {error}") from None
+
+
+class KeyField(NamedTuple):
+    """`name` is the API's. `read` gives the value of a text, or raises click.BadParameter."""
+
+    flag: str
+    name: str
+    metavar: str
+    meaning: str
+    read: Callable[[str], object] = str
+
+
+KEY_FIELDS = (
+    KeyField("alias", "key_alias", "NAME", "What people call the key."),
+    KeyField("duration", "duration", "SPAN", "It expires after this: 30d, 12h."),
+    KeyField("models", "models", "A,B", "Models that it may use, or globs: gemini-2.5*.", words),
+    KeyField("routes", "allowed_routes", "A,B", "Actions or globs of paths that it may use.", words),
+    KeyField("max-budget", "max_budget", "USD", "It may spend this much."),
+    KeyField("soft-budget", "soft_budget", "USD", "From this much on it is conspicuous."),
+    KeyField("budget-duration", "budget_duration", "SPAN", "The budget starts anew after this: 30d."),
+    KeyField("rpm", "rpm_limit", "N", f"Calls a minute; {STORED}.", whole_number),
+    KeyField("tpm", "tpm_limit", "N", f"Tokens a minute; {STORED}.", whole_number),
+    KeyField("parallel", "max_parallel_requests", "N", f"Calls at the same time; {STORED}.", whole_number),
+    KeyField("tags", "tags", "A,B", "Tags of all its calls.", words),
+    KeyField("user", "user_id", "NAME", "End user of calls that name none."),
+    KeyField("group", "group", "NAME", "Group that it belongs to."),
+    KeyField("metadata", "metadata", "JSON", "A JSON object of your own.", json_value),
+    KeyField(
+        "on-disconnect", "on_disconnect", "cancel|finish", f"A call whose client left; finish: {STORED}."
+    ),
+)
+
+
+def field_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds an option for each field; the command gets those that were given as `fields`, by the API's names.
+    An empty value is refused: a script's variable that is not set must not widen what a key may do."""
+
+    @functools.wraps(command)
+    def with_fields(*args: object, **options: object) -> T:
+        given = {field.name: options.pop(field.name) for field in KEY_FIELDS}
+        fields = {name: value for name, value in given.items() if value is not NOT_GIVEN}
+        return command(*args, fields=fields, **options)
+
+    for field in reversed(KEY_FIELDS):
+        with_fields = click.option(
+            f"--{field.flag}",
+            field.name,
+            metavar=field.metavar,
+            help=field.meaning,
+            callback=functools.partial(read_field, field),
+        )(with_fields)
+    return with_fields
+
+
+NOT_GIVEN = object()
+
+
+def read_field(
+    field: KeyField, _context: click.Context, _option: click.Parameter, text: str | None
+) -> object:
+    if text is None:
+        return NOT_GIVEN
+    value = field.read(text) if text.strip() else None
+    if value in (None, []):
+        raise click.BadParameter(
+            f"it is empty: give a value or leave the option out. What a key has is taken away by "
+            f"`keys edit NAME --unset {field.flag}`"
+        )
+    return value
+
+
+def unset_fields(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, None]:
+    """The fields of `--unset`, by the API's names, each with the value that sets it back."""
+    if text is None:
+        return {}
+    names = {field.flag: field.name for field in KEY_FIELDS}
+    flags = words(text)
+    if not flags or not names.keys() >= set(flags):
+        raise click.BadParameter(f"{text!r} is none of {', '.join(names)}")
+    return {names[flag]: None for flag in flags}
+
+
+unset_option = click.option(
+    "--unset", metavar="A,B", callback=unset_fields, help="What to take away, by option: rpm,max-budget."
+)
+
+
+def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
+    """Names and values; None for what does not limit it."""
+    yield "key", key.key if isinstance(key, NewKey) else key.key_name
+    yield "alias", key.key_alias
+    yield "id", key.token_id
+    yield "state", str(key_state(key, now))
+    yield "models", listed(key.models) or "any"
+    yield "routes", listed(key.allowed_routes)
+    yield "spend", spent(key)
+    yield "estimated", estimated(key)
+    yield "soft budget", None if key.soft_budget is None else formats.round_money(key.soft_budget)
+    yield "resets", moment(key.budget_reset_at) if key.budget_reset_at else None
+    yield "limits", limits(key)
+    yield "stored only", not_enforced(key)
+    yield "tags", listed(key.tags)
+    yield "user", key.user_id
+    yield "group", key.group
+    yield "metadata", msgspec.json.encode(key.metadata).decode() if key.metadata else None
+    yield "disconnect", key.on_disconnect
+    yield "expires", moment(key.expires) if key.expires else "never"
+    yield "created", moment(key.created_at) if key.created_at else None
+    yield "last used", formats.ago(key.last_used_at, now)
+
+
+def listed(texts: tuple[str, ...] | None) -> str | None:
+    return ", ".join(texts) if texts else None
+
+
+def spent(key: Key) -> str:
+    """What it spent, of how much, in what time, with a bar."""
+    used = budget_used(key)
+    if used is None or key.max_budget is None:
+        return f"{formats.money(key.spend)}, no budget"
+    each = f" each {key.budget_duration}" if key.budget_duration else ""
+    bar = budget_bar(used, BAR)
+    of = f"{formats.money(key.spend)} of {formats.round_money(key.max_budget)}{each}"
+    return f"{of}  {bar} {formats.percent(used)}"
+
+
+def estimated(key: Key) -> str | None:
+    """What of the spend is no known cost."""
+    if not key.spend_estimated:
+        return None
+    return f"{formats.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
+
+
+def not_enforced(*keys: Key) -> str | None:
+    """Which limits of these keys do nothing yet."""
+    names = dict.fromkeys(name for key in keys for name in key.not_enforced)
+    return f"not enforced yet: {', '.join(names)}" if names else None
+
+
+def limits(key: Key) -> str | None:
+    known = (
+        (key.rpm_limit, "calls a minute"),
+        (key.tpm_limit, "tokens a minute"),
+        (key.max_parallel_requests, "calls at a time"),
+    )
+    return (
+        ", ".join(f"{formats.count(number)} {what}" for number, what in known if number is not None) or None
+    )
