@@ -43,6 +43,7 @@ class GatekeeperApp(Shell):
         ),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "quit"),
+        # With priority: it works where keys are text, too.
         Binding("ctrl+q", "quit", "quit", show=False, priority=True),
     ]
 
@@ -61,6 +62,7 @@ class GatekeeperApp(Shell):
         self.theme = THEME.name
 
     def _open(self, place: type[Place]) -> Place:
+        # Made when it is first shown, and kept: the log goes on behind the others.
         screen = place(self.session)
         self._places.append(screen)
         return screen
@@ -74,6 +76,7 @@ class GatekeeperApp(Shell):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every key that works here, by its name."""
+        # Of several keys for the same thing the last one stands for them.
         named = {binding.description: binding.key for binding in bindings_of(screen) if binding.description}
         for name, key in named.items():
             yield SystemCommand(name.capitalize(), f"key {key}", lambda key=key: self.simulate_key(key))
@@ -107,6 +110,7 @@ class GatekeeperApp(Shell):
 
     @on(ShowCalls)
     def _show_calls(self, message: ShowCalls) -> None:
+        # From the log itself esc leads nowhere.
         back_to = None if self.current_mode == LogsScreen.TAB.name else self.current_mode
         self.switch_mode(LogsScreen.TAB.name)
         for place in self._places:

@@ -16,6 +16,7 @@ from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import StreamEvent
 
+# A screen drawn more often is no easier to read.
 BATCH_SECONDS = 0.1
 Post = Callable[[Message], object]
 
@@ -64,6 +65,7 @@ class Batch:
     def flush(self) -> None:
         """Posts what there is, now."""
         if self._timer:
+            # Or it would go off for the next batch, too early.
             self._timer.cancel()
             self._timer = None
         if self._events:

@@ -11,6 +11,7 @@ from textual.message import Message
 
 from gatekeeper.client.api_types import Call
 
+# What needs no quotes. A minus in front would negate the term.
 BARE = re.compile(r"[\w./@+][\w./@+-]*")
 
 
@@ -20,6 +21,7 @@ def term(field: str, value: str | None) -> str:
     A negated term also holds where the field is empty, and `*` stands for anything: `-tag:*` is "no tags".
     """
     if value is None:
+        # A negated term also holds where the field is empty, and `*` stands for anything.
         return f"-{field}:*"
     return f"{field}:{quoted(value)}"
 
@@ -27,6 +29,7 @@ def term(field: str, value: str | None) -> str:
 def group(by: str, value: str | None) -> str:
     """What finds exactly the calls that a sum by this group counts under the value. The group `key` is the
     alias, else the id; the field of that name finds calls with either."""
+    # By `key` one finds calls with either, alias or id: more than the group counts.
     return term("label" if by == "key" else by, value)
 
 

@@ -32,6 +32,7 @@ class Line:
     """A call, the beginning of a day, or a mark (gap, lost connection) at its place; in `drawn` the view
     remembers its looks."""
 
+    # Without a dictionary each: a log holds thousands.
     __slots__ = ("call", "drawn", "is_day", "place", "text")
 
     def __init__(self, place: str, call: Call | None = None, text: str = "", is_day: bool = False) -> None:
@@ -108,11 +109,13 @@ class Ring:
         for line in self._lines[start:end]:
             self._days.discard(line.place)
         del self._lines[start:end]
+        # It may be the day whose rule has just gone.
         self._day = None
 
     def trim(self) -> int:
         """Lets the oldest go; their number. Apart from `add`, so that a batch is trimmed once."""
         surplus = max(len(self._lines) - self.capacity, 0)
+        # Their days stay known: a rule that was let go does not come back.
         for line in self._lines[:surplus]:
             if line.call:
                 del self._by_id[line.call.id]
@@ -127,12 +130,14 @@ class Ring:
             self._begin_day(call.id)
             self._insert(line)
             return True
+        # What the stream told late must not make a call that has ended run again.
         if call.outcome is not None or line.in_flight:
             line.call, line.drawn = call, None
         return False
 
     def _begin_day(self, id: str) -> None:  # noqa: A002 - the contract's name
         """A rule before the first call of its day. One that was trimmed does not come back."""
+        # Calls mostly come in order, so that the last one's day is most likely this one's.
         if self._day and self._day.first <= id < self._day.next:
             return
         self._day = day_of(id)
@@ -141,6 +146,7 @@ class Ring:
             self._insert(Line(self._day.first, text=self._day.title, is_day=True))
 
     def _insert(self, line: Line) -> None:
+        # Nearly always the newest: then nothing has to be looked for or moved.
         if not self._lines or self._lines[-1].place < line.place:
             self._lines.append(line)
         else:
@@ -162,6 +168,7 @@ def day_of(id: str) -> Day | None:  # noqa: A002 - the contract's name
         if id[VERSION] != "7":
             return None
         moment = datetime.fromtimestamp(int(id.replace("-", "")[:DIGITS], 16) / 1000).astimezone()
+        # Without a zone, so that a day of 23 or 25 hours ends at its own midnight.
         midnight = moment.replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
         return Day(first_id(midnight), first_id(midnight + timedelta(days=1)), formats.weekday(moment))
     except (ValueError, OverflowError, OSError):

@@ -19,6 +19,7 @@ from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_types import Gateway
 from gatekeeper.client.formats import State, Tone, local_now
 
+# How the connection to the gateway stands.
 CONNECTING = State("◌", "connecting", Tone.WAITING)
 LIVE = State("●", "live", Tone.FINE)
 OFFLINE = State("✗", "offline", Tone.ERROR)
@@ -55,7 +56,8 @@ class Session:
         try:
             return ZoneInfo(self.gateway.timezone) if self.gateway.timezone else UTC
         except (KeyError, ValueError, OSError):
-            return UTC  # what this machine's list of zones does not have; the gateway names its days itself
+            # What this machine's list of zones does not have; the gateway names its days itself.
+            return UTC
 
     @property
     def other_zone(self) -> str:
@@ -91,6 +93,7 @@ async def copy(text: str, ask_terminal: Callable[[str], None]) -> str:
 async def load_tmux(text: str) -> bool:
     """Puts it into tmux's newest buffer, through a pipe: arguments would show in the list of processes."""
     try:
+        # Its words go nowhere: they would be written over the screen.
         process = await asyncio.create_subprocess_exec(*TMUX, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
     except OSError:
         return False

@@ -26,6 +26,7 @@ def spend_columns(picture: Picture, width: int) -> list[Column[SpendRow]]:
         return formats.bar(formats.share(row.spent, whole), bar_width), Tone.ACCENT
 
     def trend(row: SpendRow) -> Cell:
+        # None where it is not known apart from others; 0s would say that nothing was spent.
         values = picture.trend(row)
         if values is None or row.known_cost is None:
             return formats.NOTHING, Tone.FAINT
@@ -52,6 +53,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 def each_cell(row: SpendRow) -> Cell:
     """The mean of the calls whose cost is known."""
+    # Calls without a price are left out of both, or each would seem cheaper than it was.
     priced, cost = row.calls - row.unpriced_calls, row.known_cost
     mean = cost / priced if cost is not None and priced > 0 else None
     return formats.at_point(formats.NOTHING if mean is None else formats.money(mean), SUM_PLACES), Tone.PLAIN

@@ -25,10 +25,13 @@ Group = tuple[str | None, bool]
 REST: Group = (None, True)
 NONE = "(none)"
 NOTHING = Decimal(0)
-MOST = 500  # groups in the ranking
-TOLD_APART = 20  # groups whose trend is known, as long as that makes no more rows than the gateway gives
+# Groups in the ranking.
+MOST = 500
+# Groups whose trend is known, as long as that makes no more rows than the gateway gives.
+TOLD_APART = 20
 MOST_ROWS = 1000
-NOW = "0s"  # back from now, by the gateway's clock: the answer says when that was
+# Back from now, by the gateway's clock: the answer says when that was.
+NOW = "0s"
 SPLIT = "calls with several tags: split among them here, counted under each below"
 
 
@@ -45,6 +48,7 @@ class Span:
         """When each bar begins."""
         here = now.astimezone(zone)
         if self.unit == "hour":
+            # Counted in UTC: by the wall an hour would be missing or there twice when clocks are changed.
             hour = here.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
             return [(hour - timedelta(hours=back)).astimezone(zone) for back in reversed(range(self.bars))]
         days = (here.date() - timedelta(days=back) for back in reversed(range(self.bars)))
@@ -110,12 +114,14 @@ class Picture:
     def trend(self, row: SpendRow) -> list[float] | None:
         """What a group spent in each hour or day; None where it is not told apart from others there."""
         sums = self._sums.get(self._group(row))
+        # It may be among the others: then 0 would be wrong.
         if sums is None and REST in self._sums:
             return None
         return [float((sums or {}).get(label, NOTHING)) for label in self._labels]
 
     def chart(self) -> Chart:
         """Bars of the largest groups, and what is left as one more."""
+        # What cost nothing has no bar; the sum of many is no group.
         leaders = [self._group(row) for row in self.rows[:NAMED] if row.spent > 0 and not row.other]
         totals = {time_of(row): row.spent for row in self.by_time.rows}
         bars: list[Bar] = []
@@ -123,6 +129,7 @@ class Picture:
         for label in self._labels:
             total = totals.get(label, NOTHING)
             pile = self._pile(label, leaders)
+            # A call with several tags is in each of their sums, and once in the total.
             split = split or sum(pile) > total
             bars.append(Bar(short_label(label), divided(pile, total)))
         names = tuple(map(name_of, leaders))
@@ -148,12 +155,14 @@ class Picture:
     def _labels(self) -> list[str]:
         """The span's own labels, and those that a gateway with another clock adds."""
         known = {label for row in self.by_time.rows if (label := time_of(row))}
+        # By their time: labels with different offsets from UTC do not sort as text.
         return sorted({*self.axis, *known}, key=datetime.fromisoformat)
 
 
 def divided(pile: Sequence[Decimal], total: Decimal) -> tuple[Decimal, ...]:
     """A pile's parts, scaled down to its total, or with what it lacks added to the last."""
     whole = sum(pile, NOTHING)
+    # In proportion, so that the bar is as high as what was really spent.
     if whole > total:
         return tuple(part * total / whole for part in pile)
     return (*pile[:-1], pile[-1] + total - whole)
@@ -164,8 +173,11 @@ async def ask(client: Client, question: Question, now: datetime, zone: tzinfo = 
     span, by, q = question.span, question.by, question.q or None
     starts = span.axis(now, zone)
     since = stamp(starts[0])
+    # First, alone: its answer says when now was by the gateway's clock, and the others are asked for the time
+    # up to exactly then.
     by_time = (await client.spend(span.unit, since=since, until=NOW, q=q)).value
     end = by_time.until or now
+    # As long a time before as this one is, which has not ended with its last bar.
     until, before = stamp(end), stamp(starts[0] - (end - starts[0]))
     answers = await asyncio.gather(
         client.spend(by, since=since, until=until, q=q, top=MOST),

@@ -17,12 +17,16 @@ from gatekeeper.client.formats import Tone, harmless
 THEME = Theme(
     name="gatekeeper",
     ansi=True,
+    # The terminal's own cyan, so that it fits whatever ground the terminal has.
     primary="ansi_cyan",
     accent="ansi_cyan",
+    # Okabe and Ito's palette, which people with any colour vision tell apart. Terminals with 16 colours show
+    # the nearest that they have.
     secondary="#56B4E9",
     success="#009E73",
     warning="#E69F00",
     error="#D55E00",
+    # The terminal's own, light or dark.
     foreground="ansi_default",
     background="ansi_default",
     surface="ansi_default",
@@ -39,6 +43,7 @@ THEME = Theme(
     },
 )
 
+# By meaning, so that another theme can be chosen.
 STYLES = {
     Tone.PLAIN: "",
     Tone.FAINT: "dim",

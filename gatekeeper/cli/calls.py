@@ -24,11 +24,13 @@ FORMATS = ("csv", "ndjson", "parquet")
 Print = Callable[[CallFinished], None]
 
 TEXT_WIDTH = 100
-ERROR_WIDTH = 80  # characters of an error in a list; `calls show` has it whole
+# Characters of an error in a list; `calls show` has it whole.
+ERROR_WIDTH = 80
 
 
 def which_calls(command: Callable[..., T]) -> Callable[..., T]:
     """Adds `--query`, `--since` and `--until`."""
+    # click shows the option that is added last on top: hence from the last to the first.
     for option in (
         click.option(
             "--until",
@@ -143,6 +145,7 @@ def export(
     """
     from gatekeeper.cli.export import Question, export_calls
 
+    # What FILE ends in says its form, unless somebody says another.
     ending = out.suffix.removeprefix(".")
     form = form or (ending if ending in FORMATS else "ndjson")
     written = export_calls(target, Question(q, since, until), form, out)
@@ -165,11 +168,13 @@ def tags_cell(call: Call) -> Cell:
 
 def error_cell(call: Call) -> Cell:
     """The reason's name, then the sentence."""
+    # Each reason has it in front: the name says more without.
     name = (call.reason or "").removeprefix("GATEKEEPER_")
     text = ": ".join(part for part in (name, call.error_message) if part)
     return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", Tone.ERROR
 
 
+# No widths: a table is printed when all its rows are known, each column as wide as its widest cell.
 COLUMNS: tuple[Column[Call], ...] = (
     Column("started", 0, started_cell),
     Column("id", 0, lambda call: (call.id, Tone.PLAIN)),
@@ -210,6 +215,7 @@ class Tail:
 
     def lost(self, error: ApiError, wait: float) -> None:
         """Raises the error where no new try would help, and where the very first connection failed."""
+        # A key, a name or a filter that is wrong stays wrong, however often one asks.
         if not self._was_connected or not isinstance(error, Unreachable | Faulty):
             raise error
         note(f"{error} Next try in {wait:g} s.")
@@ -240,4 +246,5 @@ def printed_as_line(width: int) -> Print:
     return show
 
 
+# As wide as a date, a time to the second and a zone.
 STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), Tone.FAINT))

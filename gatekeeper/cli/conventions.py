@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INTERRUPTED = 130  # as shells report what ctrl+c ended
+# As shells report what ctrl+c ended.
+INTERRUPTED = 130
 # Settings that are flags, too.
 FLAGS = ("host", "port", "data", "upstream", "sandbox")
 
+# Which of the two a command has tells whether its document is the API's, or made here.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document.")
 own_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -41,6 +43,7 @@ class Status(IntEnum):
     NOT_AUTHORISED = 4
     NOT_FOUND = 5
     REFUSED = 6
+    # Something to be mended, by `doctor`.
     FOUND = 7
 
 
@@ -90,6 +93,7 @@ def on_gateway(command: Callable[..., T]) -> Callable[..., T]:
     )
     @click.option(
         "--key",
+        # The first that is set holds; the second is what a set-up made for LiteLLM has.
         envvar=["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"],
         metavar="KEY",
         show_envvar=True,
@@ -104,6 +108,7 @@ def on_gateway(command: Callable[..., T]) -> Callable[..., T]:
 
 def ask(target: Target, question: Callable[[Client], Awaitable[T]]) -> T:
     """What the gateway says to `question`. Raises Failure with the status of what stood in the way."""
+    # asyncio, because the client is the terminal application's too, and its toolkit runs on nothing else.
     import asyncio
 
     from gatekeeper.client.admin_api import Client
@@ -156,6 +161,7 @@ def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]
             metavar="FILE",
             help=f"Settings in TOML.  [default: {DEFAULT_FILE}, if there is one]",
         )(command)
+        # click shows the option that is added last on top: hence in reverse.
         for setting in reversed([setting for setting in SETTINGS if setting.name in names]):
             command = _flag(setting)(command)
         return command
@@ -166,6 +172,7 @@ def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]
 def _flag(setting: Setting) -> Callable[[Callable[..., T]], Callable[..., T]]:
     meaning = setting.meaning[0].upper() + setting.meaning[1:]
     if setting.name == "sandbox":
+        # None where it is not given, so that the environment and the file have their say.
         return click.option("--sandbox", is_flag=True, default=None, help=f"{meaning}.")
     described = f"{meaning}.  [env: {setting.environment[0]}; default: {setting.default}]"
     return click.option(f"--{setting.name}", metavar=setting.name.upper(), help=described)

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from gatekeeper.pricing.catalogue import Catalogue
 
 NAME = 14
+# From this age on a catalogue may lack new models and prices.
 STALE = timedelta(days=90)
+# Between the upstream's clock and ours.
 SKEW = timedelta(minutes=2)
+# Seconds that a gateway has to say how it is.
 READY_SECONDS = 3
 
 
@@ -57,6 +60,7 @@ def doctor(config: Path | None, url: str | None, as_json: bool, **flags: object)
         fine = all(finding.remedy is None for finding in found)
         emit(msgspec.json.encode({"ok": fine, "checks": found}))
     else:
+        # Counted, because `all` would stop at the first that is not well, and the rest would not be printed.
         fine = [told(finding) for finding in findings].count(False) == 0
     return Status.FINE if fine else Status.FOUND
 
@@ -74,6 +78,7 @@ def examined(flags: Mapping[str, object], config: Path | None, url: str | None) 
     yield Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
     yield check_key(settings)
     yield from check_upstream(settings, now)
+    # Asked now and told last: whether it runs here decides what may be in use below.
     answers, gateway = check_gateway(url or here)
     runs_here = answers and (url is None or leads_here(url, settings.port))
     yield from check_folder(settings.data, runs_here)
@@ -169,6 +174,7 @@ def check_gateway(url: str) -> tuple[bool, Finding]:
         return False, Finding("gateway", f"something else answers at {url}", SOMETHING_ELSE)
     except Failure as failure:
         if failure.status is Status.UNREACHABLE:
+            # No remedy: that none runs is no fault, or nobody could check before the first start.
             return False, Finding("gateway", f"none runs at {url}")
         return False, Finding("gateway", f"something else answers at {url}", SOMETHING_ELSE)
     complaints = "; ".join([*told.reasons, *told.warnings])
@@ -193,6 +199,7 @@ def check_port(settings: Settings, runs_here: bool) -> Finding:
     if runs_here:
         return Finding("port", f"{where} is the running gateway's")
     try:
+        # As `serve` would listen, and let go at once: nothing else tells whether the port is free.
         for listener in addresses.bind(settings.host, settings.port, 1):
             listener.close()
     except OSError as fault:
@@ -217,6 +224,7 @@ def config(config: Path | None, as_json: bool, **flags: object) -> None:
 
 def document(settings: Settings) -> dict[str, dict[str, object]]:
     """By name; numbers and switches as such, all else as text, null where one is not set."""
+    # A secret is text, so none is among these: all text goes through `shown`, which masks it.
     plain = {name: value for name, value in vars(settings).items() if isinstance(value, bool | int | float)}
     return {
         setting.name: {

@@ -25,6 +25,7 @@ from gatekeeper.client.admin_api import Client
 from gatekeeper.ledger.entry import COLUMNS
 from gatekeeper.times import parse_span, parse_time
 
+# The most that the API gives at once.
 PAGE = 1000
 STDOUT = Path("-")
 
@@ -72,6 +73,7 @@ def export_ndjson(target: Target, question: Question, file: IO[bytes]) -> int:
 
 def export_csv(target: Target, question: Question, file: IO[bytes]) -> int:
     def write(rows: Iterable[Iterable[str]]) -> None:
+        # The csv module ends the lines: nothing else may translate them.
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
         file.write(text.getvalue().encode())
@@ -124,6 +126,7 @@ async def fetch(client: Client, question: Question, write: Callable[[Calls], obj
 
 async def pages(client: Client, question: Question) -> AsyncGenerator[Page]:
     """Every page. A span back from now means the same now on each of them."""
+    # `1h` would mean another hour with each page.
     since, until, cursor = fixed(question.since), fixed(question.until), None
     while True:
         answer = await client.calls(question.q, since, until, PAGE, cursor)
@@ -155,6 +158,7 @@ def destination(out: Path) -> Generator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    # In the same folder, so that it only has to be renamed, which happens whole or not at all.
     part = out.with_name(f"{out.name}.part")
     try:
         with part.open("wb") as file:
@@ -163,4 +167,5 @@ def destination(out: Path) -> Generator[IO[bytes]]:
     except OSError as error:
         raise Failure(f"{out} cannot be written: {error.strerror}. Check --out", Status.USAGE) from None
     finally:
+        # After the move there is none; else what was written is not all.
         part.unlink(missing_ok=True)

@@ -81,6 +81,7 @@ def field_options(command: Callable[..., T]) -> Callable[..., T]:
         fields = {name: value for name, value in given.items() if value is not NOT_GIVEN}
         return command(*args, fields=fields, **options)
 
+    # click shows the option that is added last on top: hence in reverse.
     for field in reversed(KEY_FIELDS):
         with_fields = click.option(
             f"--{field.flag}",
@@ -92,6 +93,7 @@ def field_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_fields
 
 
+# Not None: as a field's value that sets it back.
 NOT_GIVEN = object()
 
 
@@ -100,6 +102,7 @@ def read_field(
 ) -> object:
     if text is None:
         return NOT_GIVEN
+    # Commas alone are no list, either.
     value = field.read(text) if text.strip() else None
     if value in (None, []):
         raise click.BadParameter(

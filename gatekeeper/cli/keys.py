@@ -147,6 +147,7 @@ def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 @on_gateway
 def delete(target: Target, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete a key for good. The calls that it made stay."""
+    # Asked before: afterwards nobody could say what they were called.
     labels = ask(target, lambda client: labels_of(client, names))
     if not yes and not confirmed(f"Delete for good: {', '.join(labels)}?"):
         raise Failure("nothing was deleted", Status.REFUSED)
@@ -160,6 +161,7 @@ async def labels_of(client: Client, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def confirmed(question: str) -> bool:
     """Raises Failure where nobody is there to answer."""
+    # On stderr: what stdout has may go into a file, and the question would not be seen.
     click.echo(f"{question} [y/N] ", nl=False, err=True)
     answer = sys.stdin.readline()
     if not answer:

@@ -30,6 +30,7 @@ class Command(NamedTuple):
     module: str
 
 
+# Help lists them in this order, which tells more than the alphabet.
 COMMANDS = {
     "serve": Command("Run the gateway.", "processes"),
     "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
@@ -83,8 +84,10 @@ def gatekeeper() -> None:
 
 def main() -> None:
     """The entry point."""
+    # First of all, before any file is opened that could get one of their numbers.
     keep_standard_numbers()
-    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter is no reason to fail
+    # A terminal that cannot show a letter is no reason to fail.
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
@@ -94,7 +97,9 @@ def run(args: Sequence[str]) -> int:
     """Runs one command. Returns the exit status; whatever went wrong has been told on stderr."""
     try:
         refuse_empty(args)
+        # Alone, click would print its own errors and end the process with its own statuses.
         status = gatekeeper.main(args, prog_name=PROG, standalone_mode=False)
+        # Here, because a reader that has left may be noticed only now.
         sys.stdout.flush()
     except Failure as failure:
         tell(str(failure))
@@ -102,7 +107,8 @@ def run(args: Sequence[str]) -> int:
     except click.ClickException as failure:
         tell_usage(failure)
         return failure.exit_code
-    except click.Abort:  # ctrl+c
+    except click.Abort:
+        # That was ctrl+c.
         return INTERRUPTED
     except (ReaderLeft, BrokenPipeError):
         return reader_left()

@@ -37,6 +37,7 @@ class Style(TypedDict, total=False):
     dim: bool
 
 
+# Names of colours: the terminal's own palette decides how they look.
 STYLES: dict[Tone, Style] = {
     Tone.FAINT: {"dim": True},
     Tone.ACCENT: {"fg": "cyan"},
@@ -112,7 +113,9 @@ def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None 
     lines += [cells_of(columns, row) for row in rows]
     foot = [] if last is None else cells_of(columns, last)
     widths = [
-        max(cell_len(text) for text, _ in cells) for cells in zip(*lines, foot or lines[0], strict=True)
+        # The titles stand in for a foot that is not there: they are among the lines anyway.
+        max(cell_len(text) for text, _ in cells)
+        for cells in zip(*lines, foot or lines[0], strict=True)
     ]
     for line in lines:
         print_row(columns, widths, line)

@@ -72,6 +72,7 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
     from gatekeeper.pricing.quote import quote_document
 
     context = click.get_current_context()
+    # A call names its model itself: MODEL belongs to --usage, and only there.
     if (call is None) == (usage is None) or (usage is None) != (model is None):
         raise click.UsageError("Give MODEL and --usage FILE, or --call FILE", context)
     if call is not None:
@@ -111,6 +112,7 @@ def read(name: str) -> bytes:
         raise Failure(f"{name} cannot be read: {error.strerror}", Status.USAGE) from None
 
 
+# How the names of components begin that a column shows: of calls that generate, and of those that embed.
 INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 
 

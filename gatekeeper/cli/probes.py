@@ -31,10 +31,13 @@ from gatekeeper.trust import tls_context
 
 T = TypeVar("T")
 
-LITTLE_SPACE = 10**9  # bytes
-LOOKED_AT = 10  # segments of the journal, the last ones; there are rarely more
+# Bytes of free space; below, calls may soon find no room to be recorded.
+LITTLE_SPACE = 10**9
+# Segments of the journal, the last ones; there are rarely more.
+LOOKED_AT = 10
 ANALYTICS = "gatekeeper.duckdb"
-LOCKS = Path("/proc/locks")  # Linux only: elsewhere nobody is known to hold anything
+# Linux only: elsewhere nobody is known to hold anything.
+LOCKS = Path("/proc/locks")
 SECONDS = 5.0
 DATE = re.compile(rb"^date:[ \t]*(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
 
@@ -49,6 +52,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     """`runs_here`: the gateway of this folder answers, so that it is right for it to be in use."""
+    # A folder that is not there yet will be made in the nearest one that is.
     place = next(path for path in (data, *data.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         what = "no folder" if not place.is_dir() else "not writable"
@@ -62,7 +66,8 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     yield space(place)
     if place == data:
         yield from users(data, runs_here)
-        if not (is_held(data) or is_held(data / LOCK)):  # of its own a running gateway tells in /readyz
+        # Of its own a running gateway tells in /readyz.
+        if not (is_held(data) or is_held(data / LOCK)):
             yield from journal(data / "journal")
 
 
@@ -121,8 +126,11 @@ def holders(file: Path) -> set[int]:
         lines = LOCKS.read_text().splitlines()
     except OSError:
         return set()
+    # /proc/locks names a file by its device, in hexadecimal, and its inode.
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     rows = [line.split() for line in lines]
+    # The id of a process that one may not know is 0, and of a lock that belongs to an open file -1. Who only
+    # waits for a lock has a column more, and so is not found.
     return {int(row[4]) for row in rows if len(row) > 5 and row[5] == device and int(row[4]) > 0}
 
 
@@ -152,6 +160,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         except OSError as error:
             done.put(error)
 
+    # A daemon, so that the program can end while it still waits.
     Thread(target=run, daemon=True).start()
     try:
         result = done.get(timeout=seconds)
@@ -183,7 +192,9 @@ def ask_for_head(url: SplitResult) -> datetime | None:
     with socket.create_connection((host, url.port or (443 if secure else 80)), SECONDS) as plain:
         connection = secured(plain, host) if secure else plain
         with connection:
+            # HEAD, and no path of the API: nothing is asked for that a key would be needed for.
             connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n".encode())
+            # One read: the clock is a by-product, and no reason to wait for the rest of a head.
             return date_in(connection.recv(16384))
 
 

@@ -101,6 +101,7 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve_on, listeners)
+            # Of IPv6 a name has two more parts, flow and scope.
             host, port = listeners[0].getsockname()[:2]
             url = addresses.local_url(host, port)
             told = f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"

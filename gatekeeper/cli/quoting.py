@@ -22,6 +22,7 @@ from gatekeeper.times import parse_time
 T = TypeVar("T")
 Members = dict[str, object]
 
+# The action of a Live session, whose turns each have a usage.
 LIVE = "live"
 
 
@@ -79,6 +80,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
 def decoded(document: bytes, form: type[T]) -> T:
     try:
         return msgspec.json.decode(document, type=form)
+    # RecursionError: lists within lists by the thousand.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Failure(f"this is not the JSON that is wanted: {error}", Status.REFUSED) from None
 
@@ -96,6 +98,7 @@ def moment(at: str | None) -> datetime:
 
 
 def tier_of(call: Call) -> str:
+    # Where the tier is not said, what the request asked for is the best that is known.
     asked = call.request.service_tier if call.request else None
     return (call.tier or asked or "standard").lower()
 

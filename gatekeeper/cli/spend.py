@@ -51,6 +51,7 @@ def spend(
     if said := span_text(answer.value, groups):
         note(said)
     if total.unpriced_calls:
+        # To be pasted into a shell as it stands, whatever is in the filter.
         see = shlex.join(unpriced(answer.value, q))
         note(f"Calls whose price is unknown are in no sum: {total.unpriced_calls:,}. See them: {see}")
 
@@ -88,6 +89,7 @@ def columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
         return Column(group, 0, cell)
 
     def bar(row: SpendRow) -> Cell:
+        # The total and the rest have none: beside them the others would not be seen.
         one = row is not total and not isinstance(row, SpendRest)
         return (formats.bar(formats.share(row.spent, dearest), BAR) if one else ""), Tone.ACCENT
 

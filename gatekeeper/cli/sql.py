@@ -27,9 +27,12 @@ from gatekeeper.cli.output import emit, note, note_gaps, print_table
 from gatekeeper.client.formats import Cell, Column, Tone
 
 FILE = "gatekeeper.duckdb"
-LOAN = 3600  # seconds, after which the gateway takes the file back by itself if it is free
+# Seconds, after which the gateway takes the file back by itself if it is free.
+LOAN = 3600
 PLACE = "{file}"
-SECONDS = 300.0  # that a query on the file itself may take; a gateway has its own limit
+# That a query on the file itself may take; a gateway has its own limit.
+SECONDS = 300.0
+# DuckDB's names of types whose values stand on the right.
 NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\Z")
 
 
@@ -69,6 +72,7 @@ def sql(
 
     The gateway at --url answers. If there is none, the file in --data is read.
     """
+    # Both or neither: there is one thing to do.
     if (query is None) == (program is None):
         raise click.UsageError("Give either a SELECT or --exec PROGRAM", click.get_current_context())
 
@@ -110,10 +114,12 @@ def read(file: Path, query: str, limit: int) -> bytes:
     from gatekeeper.ledger import readonly
 
     try:
+        # Without replacements, or a query could read this program's own variables by their names.
         con = duckdb.connect(str(file), read_only=True, config={"python_enable_replacements": False})
     except duckdb.Error as error:
         raise Failure(unreadable(file, str(error)), Status.REFUSED) from None
     with con:
+        # As the gateway has it, or the same query would show other times here.
         con.execute("SET TimeZone = 'UTC'")
         try:
             return msgspec.json.encode(readonly.answer(con, query, limit, SECONDS))
@@ -163,6 +169,7 @@ def run_with_file(target: Target, program: str, instead: Callable[[Failure], Pat
     try:
         return run(words, file)
     finally:
+        # However the program ends.
         take_back(target)
 
 
@@ -182,6 +189,7 @@ def run(words: list[str], file: Path) -> int:
     if not file.exists():
         raise Failure(f"the gateway's file {file} is not on this machine", Status.REFUSED)
     command = [word.replace(PLACE, str(file)) for word in words]
+    # Set back afterwards, so that ctrl+c ends this command as any other.
     previous = signal.signal(signal.SIGINT, passed_over)
     try:
         code = subprocess.run(command, check=False).returncode
@@ -189,7 +197,8 @@ def run(words: list[str], file: Path) -> int:
         raise Failure(f"{command[0]} cannot be run: {error.strerror}. Check --exec", Status.USAGE) from None
     finally:
         signal.signal(signal.SIGINT, previous)
-    return code if code >= 0 else 128 - code  # as shells report a signal
+    # As shells report a signal.
+    return code if code >= 0 else 128 - code
 
 
 def passed_over(_signal: int, _frame: object) -> None:

@@ -38,7 +38,8 @@ Params = Mapping[str, str | int | None]
 TIMEOUT = httpx2.Timeout(30, connect=5)
 # A comment comes every 15 s at least: a longer silence is a dead connection.
 SILENCE = httpx2.Timeout(20, connect=5)
-GEMINI = "/gemini"  # behind the address it is what SDKs are given, so that it is given here too
+# Behind the address it is what SDKs are given, so that it is given here too.
+GEMINI = "/gemini"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 # Seconds before each new try; a gateway that restarts is back within the first few.
@@ -107,6 +108,7 @@ class Client:
                 "/calls/stream", params=given({"q": q}), headers=headers, timeout=SILENCE
             ) as source:
                 if not source.response.is_success:
+                    # Now: behind the stream's end there is nothing left to read.
                     body = await source.response.aread()
                     raise api_errors.failed(source.response.status_code, body, self.url)
                 if on_open:
@@ -186,6 +188,7 @@ class Client:
     async def ready(self) -> Answer[bool]:
         """Whether it takes calls; the document has the reasons why not."""
         response = await self._send("GET", "/readyz")
+        # 503 is an answer, too: the reasons why not.
         if response.status_code not in (200, 503):
             raise api_errors.failed(response.status_code, response.content, self.url)
         return Answer(response.is_success, response.content)
@@ -209,6 +212,7 @@ class Client:
                 method, path, params=given(params or {}), content=body, headers=headers
             )
         except httpx2.TransportError as error:
+            # Without what caused it, here and above: its message may quote the header that carries the key.
             raise api_errors.unreachable(error, self.url) from None
 
     def _read(self, response: httpx2.Response, kind: type[T]) -> Answer[T]:
@@ -283,6 +287,7 @@ async def follow(client: Client, q: str | None, listener: Listener) -> None:
         try:
             async with aclosing(client.stream(q, last_id, opened)) as events:
                 async for event in events:
+                    # What has no id is no place to go on at.
                     last_id = event.id or last_id
                     listener.arrived(event)
         except ApiError as caught:

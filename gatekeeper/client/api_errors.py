@@ -71,11 +71,13 @@ def unreachable(error: httpx2.TransportError, address: str) -> ApiError:
             return NotAuthorised(
                 "The key holds characters that no header can carry: check --key and GATEKEEPER_MASTER_KEY."
             )
+        # Nobody listens there, or the name is not known.
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
             return Unreachable(
                 f"No gateway answers at {address}. Start one with `gatekeeper serve` (add "
                 "--sandbox to try it without a Google key), or give its address: --url or GATEKEEPER_URL."
             )
+        # What answered is no stream of events.
         case httpx2.SSEError():
             return strange(address)
         case httpx2.TimeoutException():
@@ -103,6 +105,7 @@ def at_fault(status: int, said: str, address: str, problem: Problem) -> ApiError
     match status:
         case 401:
             return NotAuthorised(f"The gateway at {address} wants its master key: {HOW_TO_GIVE}.", problem)
+        # Of a virtual key, where the master key is wanted.
         case 403:
             why = said or "This key may not do that."
             return NotAuthorised(f"{why} Use the master key: {HOW_TO_GIVE}.", problem)
@@ -130,6 +133,7 @@ def read_problem(body: bytes) -> Problem:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:
         return Problem()
+    # A gateway that does not say it as a member may say it in the text.
     if problem.column is None and (found := COLUMN.search(problem.detail)):
         return msgspec.structs.replace(problem, column=int(found[1]))
     return problem

@@ -140,6 +140,7 @@ class NewKey(Key, frozen=True):
     key: str = ""
 
     def __repr__(self) -> str:
+        # A log or a traceback may show any value: not this one's secret.
         return f"NewKey({self.label!r}, secret not shown)"
 
 

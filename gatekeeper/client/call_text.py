@@ -20,6 +20,7 @@ TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
 """Shows a time."""
 INDENT = "  "
+# Cells of the columns that the arithmetic stands in.
 NAME, NUMBER, DOLLARS = 22, 10, 18
 
 # Phases of a call's time, in their order: texture, name, tone.
@@ -36,6 +37,7 @@ OUTCOMES = {
     "cut": State("⊘", "cut", Tone.LIMIT, "cut by the gateway on its way"),
     "interrupted": State("✗", "died", Tone.ERROR, "the gateway died meanwhile"),
 }
+# Outcomes of which the client was told by the status: it is the word then.
 STATUS_TELLS = frozenset({"ok", "refused", "upstream_error", "upstream_unreachable"})
 
 
@@ -89,6 +91,7 @@ def failure(call: CallDetail, now: datetime) -> list[TextLine]:
 def head(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
     """The id, and on the right how it stands."""
     state = call_state(call, now)
+    # The meaning is told where the sign and its word do not say it already.
     end = f"{state}  {state.meaning}" if state.meaning not in (state.word, "") else str(state)
     return [
         [
@@ -100,6 +103,7 @@ def head(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
 
 def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
     """Who called what, and when."""
+    # An alias is served by a model of another name.
     served = call.model_version if call.model_version and call.model_version != call.model else None
     facts = {
         "key": f"{call.key_alias}  ({call.key_id})" if call.key_alias else call.key_id,
@@ -141,6 +145,7 @@ def timing(call: CallDetail, width: int) -> list[TextLine]:
     legend: TextLine = [(INDENT, Tone.PLAIN)]
     for (texture, name, tone), part in zip(PHASES, spent, strict=True):
         if part is not None:
+            # A texture for each, so that without colour they can be told apart, too.
             bar.append((texture * phase_width(part, call.duration_ms, room), tone))
             legend += [
                 (f"{texture} ", tone),
@@ -164,6 +169,7 @@ def running(call: CallDetail) -> list[TextLine]:
 
 def phase_width(part: float, whole: float, room: int) -> int:
     """Cells for a phase; the shortest still shows."""
+    # Each phase may be rounded up to a cell: there is room for that.
     return max(round(part / whole * (room - len(PHASES))), 1) if part > 0 and whole > 0 else 0
 
 
@@ -200,6 +206,7 @@ def row(name: str, number: str, note: str = "") -> TextLine:
 
 def cost(call: CallDetail) -> list[TextLine]:
     """The arithmetic, line by line to the last decimal, and its sum."""
+    # It may have a cost yet; unknown is what a call is that has ended.
     if call.outcome is None and call.cost_usd is None:
         return []
     arithmetic = call.cost or Cost()
@@ -227,6 +234,7 @@ def cost_line(line: CostLine) -> TextLine:
     """One component: how many at what price makes how much."""
     name = line.component.replace("_", " ")
     quantity = formats.NOTHING if line.quantity is None else f"{line.quantity:,f}"
+    # `per_1m_tokens` is told as people write it.
     unit = line.unit.replace("_", " ").replace(" 1m ", " 1M ")
     return [
         *row(name, quantity),
@@ -256,6 +264,7 @@ def ending(call: CallDetail) -> list[TextLine]:
 def sent(call: CallDetail) -> str:
     """How much went up and came down. A gateway that died had not written it down: its 0 is no number."""
     up, down = call.request_bytes, call.response_bytes
+    # Nothing was written down of what had come through: 0 would be a number.
     if call.outcome == "interrupted":
         up, down = up or None, down or None
     until = " so far" if call.outcome is None else ""

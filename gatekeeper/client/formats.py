@@ -126,6 +126,7 @@ def duration(milliseconds: float | None) -> str:
     """`0.3ms`, `212ms`, `3.41s`, `12.3s`, `2m05s`, `1h04m`; `–` where there is none."""
     if milliseconds is None:
         return NOTHING
+    # Limits lie where rounding would show a digit more: 9.95 as 10.0.
     if milliseconds < 9.95:
         return f"{milliseconds:.1f}ms"
     if milliseconds < 999.5:

@@ -16,6 +16,7 @@ from gatekeeper.client.api_types import STORED, Call, Key, SpendRow
 from gatekeeper.client.call_text import call_state
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, Tone
 
+# In the place of what a running call does not have yet.
 RUNNING = "…"
 # Decimals that columns make room for: of a call's cost, of sums.
 PLACES, SUM_PLACES = 5, 4
@@ -27,9 +28,12 @@ WORDS = {
     "max_parallel_requests": "calls at once",
     "on_disconnect": "on disconnect",
 }
+# The least that the nine cells of a screen's column can show.
 SMALLEST = Decimal("0.00001")
-SENTENCE = 30  # cells in which a sentence says more than the reason's name does
+# Cells in which a sentence says more than the reason's name does.
+SENTENCE = 30
 
+# Shorter than Google's names, where there is room for a word only.
 ACTIONS = {
     "generateContent": "generate",
     "streamGenerateContent": "stream",
@@ -53,6 +57,7 @@ def call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Call]]:
         return [TIME, key, model, state, TOTAL, OUT, SHORT_COST]
     start = [TIME, Column("key", 12, key_cell, stretch=1), Column("model", 22, model_cell, stretch=1)]
     middle = [Column("action", 8, action_cell), state, FIRST, TOTAL, IN, CACHED, OUT]
+    # At 120 the whole of a call's times and tokens, at 160 also for whom and how it ended.
     if width < WIDE:
         return [*start, *middle, SHORT_COST, Column("tags", 12, tags_cell, stretch=3)]
     end = [
@@ -114,6 +119,7 @@ def finish_cell(call: Call) -> Cell:
 
 def duration_cell(call: Call, milliseconds: float | None) -> Cell:
     """A time that a running call does not have yet is not the same as none."""
+    # A time that is yet to come is not the same as none.
     if milliseconds is None and call.outcome is None:
         return RUNNING, Tone.FAINT
     return formats.duration(milliseconds), Tone.PLAIN
@@ -230,6 +236,7 @@ def key_state(key: Key, now: datetime) -> State:
     if key.expires and key.expires <= now:
         return State("○", f"expired {formats.day(key.expires)}", Tone.FAINT)
     used = budget_used(key)
+    # Neither blocked nor expired: a budget that is used up passes with its time.
     if used is not None and used >= 1:
         until = f" until {formats.day(key.budget_reset_at)}" if key.budget_reset_at else ""
         return State("⊘", f"used up{until}", Tone.LIMIT)
@@ -243,6 +250,7 @@ def budget_used(key: Key) -> float | None:
     if key.max_budget is None:
         return None
     spent = key.spend or Decimal(0)
+    # A budget of 0 is used up before anything is spent.
     return float(spent / key.max_budget) if key.max_budget > 0 else 1.0
 
 
@@ -265,6 +273,7 @@ def share_cell(row: SpendRow, whole: Decimal | None) -> Cell:
 
 def stored_only(keys: Iterable[Key]) -> str:
     """Which limits of these keys nobody can rely on, and how many keys have them; empty if none."""
+    # How many keys each limit is stored for: with many keys a list of them would not be read.
     names = Counter(name for key in keys for name in key.not_enforced)
     listed = (f"{WORDS.get(name, name)} ({formats.counted(count, 'key')})" for name, count in names.items())
     return f"{STORED}: {', '.join(listed)}" if names else ""

@@ -68,6 +68,7 @@ class CallScreen(Screen[None]):
             self._fault(error)
             return
         self._tell(self._call)
+        # What has ended does not change any more.
         if self._call.outcome is None:
             self.set_timer(AGAIN_SECONDS, self._read)
 
@@ -78,6 +79,7 @@ class CallScreen(Screen[None]):
             self.query_one(Static).update(told(f"✗ {error}", Tone.ERROR))
 
     def _tell(self, call: CallDetail) -> None:
+        # Less the padding on both sides.
         width = max(self.size.width - 2, 1)
         text = lines(call_text(call, width, self._session.clock()))
         if self._raw:

@@ -25,6 +25,7 @@ from tui.theme import told
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.rows import Rows, Table
 
+# The most that the API gives at once.
 PAGE = 1000
 
 
@@ -158,4 +159,5 @@ class KeysScreen(TablePlace):
             self.fault(error)
         else:
             self.say(f"✓ {done}")
+        # After an error, too: a change whose answer was lost has been made.
         self.reload()

@@ -32,7 +32,8 @@ OLDER = 1000
 MOST_ASKED = 100
 AGAIN_SECONDS = 5
 LOOK_SECONDS = 1.0
-MOST_LOOKED_AT = 8  # running calls in sight that are asked for each time
+# Running calls in sight that are asked for each time.
+MOST_LOOKED_AT = 8
 
 
 class LogsScreen(Place):
@@ -95,6 +96,7 @@ class LogsScreen(Place):
 
     def _follow(self) -> None:
         """Opens the stream for the filter that holds; the one before is closed. The log hears it first."""
+        # To the log and not to this screen: messages go up from there, so that both hear them.
         follow = feed.follow(self.session.client, self._q or None, self.log_view.post_message)
         self.run_worker(follow, group="feed", exclusive=True)
 
@@ -122,6 +124,7 @@ class LogsScreen(Place):
     def _show(self, q: str, page: Calls) -> None:
         self.filter_line.settle(q)
         if q != self._q:
+            # Another filter is another stream: what is held was not found by it.
             self._q = q
             self.log_view.clear()
             self._follow()
@@ -135,11 +138,13 @@ class LogsScreen(Place):
 
     @on(LogView.WentPast)
     def _read_older(self) -> None:
+        # What would be let go of at once is not read.
         if self._older and len(self.log_view.ring) + OLDER <= CAPACITY:
             self._fetch_older(self._older)
 
     @work(exclusive=True, group="older")
     async def _fetch_older(self, cursor: str) -> None:
+        # One page at a time: until it is here nobody is to ask for it again.
         self._older = None
         try:
             page = (await self.session.client.calls(self._q or None, limit=OLDER, cursor=cursor)).value
@@ -162,12 +167,14 @@ class LogsScreen(Place):
     def _lost(self) -> None:
         self._in_flight = None
         if self._loaded:
+            # Of several tries that fail, the first is when it was lost.
             self._lost_at = self._lost_at or self.session.clock()
         self._tell()
 
     @work(exclusive=True, group="catch up")
     async def _catch_up(self) -> None:
         """Reads what ended before the stream was open, and asks for calls whose end it did not tell."""
+        # As it is now: what begins while this reads is told by the stream.
         before = list(self.log_view.ring)
         try:
             page = (await self.session.client.calls(self._q or None, limit=PAGE)).value
@@ -175,6 +182,7 @@ class LogsScreen(Place):
                 self.log_view.take(page.calls)
             else:
                 self._keep(page)
+            # Running as far as is known here; some of them ended while nobody listened.
             unsure = [line.call.id for line in before if line.call and line.in_flight]
             for call_id in unsure[-MOST_ASKED:]:
                 await self._ask(call_id)
@@ -198,7 +206,8 @@ class LogsScreen(Place):
             try:
                 call = (await self.session.client.call(id)).value
             except ApiError:
-                return  # it has just ended, or the link broke: the stream tells either
+                # It has just ended, or the link broke: the stream tells either.
+                return
             if self.log_view.ring.get(id):
                 self.log_view.take([call])
 

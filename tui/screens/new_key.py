@@ -26,6 +26,7 @@ from tui.screens.dialog import Dialog, key_help
 from tui.shell import Shell
 from tui.theme import told
 
+# An alias is free text: what could lead out of the folder is not for a file's name.
 UNSAFE = re.compile(r"[^\w.-]+")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
@@ -209,6 +210,7 @@ class SecretDialog(Dialog[None]):
         if self._kept:
             self.dismiss()
         else:
+            # The next esc is meant.
             self._kept = True
             self._tell("It is neither copied nor saved. esc again closes, and it is gone.", "$warning")
 

@@ -79,6 +79,7 @@ class Place(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """A slash within a filter is a slash."""
+        # Given up here, so that the key goes on to the line, where it is text.
         return action != "filter" or not self.filter_line.is_open
 
     def action_filter(self) -> None:

@@ -101,6 +101,7 @@ class SpendScreen(TablePlace):
         self._show_question()
 
     def _show(self, picture: Picture) -> None:
+        # Each way to group keeps its own line, and has it again when one comes back.
         self._chosen[self._shown.by] = self.table.chosen
         self._picture, self._question = picture, picture.question
         self.filter_line.settle(picture.question.q)
@@ -132,6 +133,7 @@ class SpendScreen(TablePlace):
         left = f"Spend by {question.by} · {question.span.title} · per {self._bar()}"
         room = self.size.width - 2 - len(left)
         nothing: list[Cell] = []
+        # The most that there is room for.
         right = next((line for line in sums(self._picture) if length(line) + 2 <= room), nothing)
         return toned([(left, Tone.PLAIN), (" " * (room - length(right)), Tone.PLAIN), *right])
 

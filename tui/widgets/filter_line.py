@@ -90,7 +90,9 @@ class FilterLine(Widget):
     def refuse(self, problem: Problem, message: str) -> None:
         """Shows what is wrong with the text, under the column where it is."""
         fault = self.query_one("#fault", Label)
+        # The text begins two cells in, behind the slash and its gap; columns count from 1.
         pointer = " " * (problem.column + 1) + "^ " if problem.column else "  "
+        # Where there is no room beside the pointer the sentence goes below it.
         fits = len(pointer) + len(message) <= self.content_size.width
         fault.update(pointer + ("" if fits else "\n  ") + harmless(message))
         self.add_class("-faulty")
@@ -102,5 +104,6 @@ class FilterLine(Widget):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
+        # It is told as `Applied`, and as nothing else.
         event.stop()
         self.post_message(self.Applied(event.value.strip()))

@@ -22,6 +22,7 @@ KEY = "key"
 # No money of a sandbox is real: that is told first, and at every width.
 SANDBOX = f"{STYLES[Tone.LIMIT]} bold reverse"
 NOTE_SECONDS = 5
+# The toolkit's names of keys, as people know them.
 KEYS = {
     "question_mark": "?",
     "slash": "/",
@@ -67,6 +68,7 @@ class Header(Keyed):
         self._current = current
 
     def on_mount(self) -> None:
+        # For the clock.
         self.set_interval(1, self.refresh)
 
     def render(self) -> Content:
@@ -147,12 +149,14 @@ class Footer(Keyed):
         self.set_timer(NOTE_SECONDS, lambda: self._unsay(text))
 
     def _unsay(self, text: str) -> None:
+        # The timer of one line must not end the next one early.
         if self.note and self.note[0] == text:
             self.note = None
 
     def render(self) -> RenderResult:
         if self.note:
             return told(*self.note)
+        # What leads out of here is always shown; of the rest as much as there is room for.
         right = key_line(self._keys(of_app=True))
         room = self.content_size.width - right.cell_length - 2
         left = key_line(self._keys(of_app=False), room)
@@ -163,6 +167,7 @@ class Footer(Keyed):
         active = self.screen.active_bindings.values()
         shown = [item for item in active if item.binding.show and item.enabled]
         chosen = [item.binding for item in shown if isinstance(item.node, Widget) != of_app]
+        # One key for each action.
         return list({binding.action: binding for binding in chosen}.values())
 
 

@@ -25,7 +25,9 @@ from tui.feed import Arrived
 from tui.ring import Line, Ring
 from tui.widgets.rows import HEAD, Rows
 
+# Calls and marks; the oldest go when there are more.
 CAPACITY = 10_000
+# A running clock shows tenths of a second.
 CLOCK_SECONDS = 0.2
 
 
@@ -120,6 +122,7 @@ class LogView(Rows):
         change()
         self.ring.trim()
         if self.following or chosen is None or top is None:
+            # Set without being watched: the watcher would take the move for somebody's, and follow or pause.
             self.set_reactive(Rows.cursor, max(len(self.ring) - 1, 0))
             self.resized()
             self.show_row(self.cursor)
@@ -146,6 +149,7 @@ class LogView(Rows):
         if line.call is None:
             rule, tone = ("─", Tone.FAINT) if line.is_day else ("┄", Tone.LIMIT)
             return [Segment(f"{rule * 2} {line.text} ".ljust(self.row_width, rule), self.style_of(tone))]
+        # Drawn anew only when it would look different; of a running call that is with each beat.
         state = (self._layout, self._beat if line.in_flight else 0)
         if line.drawn is None or line.drawn[0] != state:
             line.drawn = (state, self._draw(line.call))
@@ -180,6 +184,7 @@ class LogView(Rows):
     def _run_clocks(self) -> None:
         """Draws the lines anew whose call still runs."""
         self._beat += 1
+        # Behind another screen nobody sees the clocks.
         if not self.screen.is_current:
             return
         for index in self._in_sight():
@@ -190,6 +195,7 @@ class LogView(Rows):
         if following:
             self.cursor = len(self.ring)
         elif len(self.ring):
+            # What comes behind this is new to who looks elsewhere.
             self._seen = self.ring[-1].place
         self.post_message(self.Changed())
 
@@ -222,6 +228,7 @@ class LogView(Rows):
         super().action_first()
 
     def _look_back(self, by: int) -> None:
+        # Only from the first line: until then there are older ones here.
         if by < 0 and self.top == 0:
             self.post_message(self.WentPast())
 

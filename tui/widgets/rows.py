@@ -115,6 +115,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        # Another theme has other colours.
         self._tones.clear()
         self._ground = None
 
@@ -160,6 +161,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def _marked(self, index: int) -> list[Segment]:
         segments = self.row_segments(index)
         if index != self.cursor:
+            # A blank where the cursor's mark would be, so that nothing moves when it comes.
             return [Segment(" "), *segments]
         bold = [Segment(text, style + BOLD if style else BOLD) for text, style, _ in segments]
         return [Segment(MARKER, self.style_of(Tone.ACCENT)), *bold]
@@ -177,11 +179,13 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = self.row_count()
 
     def action_open(self) -> None:
+        # An empty list has nothing under its cursor.
         if self.row_count():
             self.post_message(self.Opened(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
         index = self.top + event.y - HEAD
+        # Titles and the room below the last row are no rows.
         if event.y < HEAD or index >= self.row_count():
             return
         if index == self.cursor:
@@ -208,6 +212,7 @@ class Table(Rows, Generic[T]):
 
     def show(self, rows: Sequence[T], layout: Layout[T]) -> None:
         """Takes rows in place of those before; `layout` gives the columns for a width."""
+        # By what it is, not by its number: rows may have come or gone above it.
         before = self.chosen
         self._rows, self._layout = rows, layout
         self._identities = [self._identity(row) for row in rows]
