@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.client.formats import LEVELS
-from tui.areas import chart_borders
 from tui.spending import SPANS, Picture, Question, divided
-from tui.stacks import CELL, LEAST, borders, cells, eighths
+from tui.stacks import CELL, LEAST, borders, cells, chart_borders, eighths
 from tui.widgets.bars import (
     AXIS,
     HIGH,

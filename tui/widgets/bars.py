@@ -15,9 +15,8 @@ from textual.widget import Widget
 from gatekeeper.client import formats
 from gatekeeper.client.formats import padded
 from tui import stacks
-from tui.areas import chart_borders
 from tui.shell import Shell
-from tui.stacks import CELL, LEAST, Cell
+from tui.stacks import CELL, LEAST, Cell, chart_borders
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,16 @@ PAINTS = (
 )
 NAMED = len(PAINTS) - 1
 OTHERS = "(others)"
-SMALL = 3  # groups that a chart names where it has not the room of the next two
+# Groups that a chart names where it has not the room of the next two.
+SMALL = 3
 WIDE, HIGH = 100, 8
 AXIS = 10
-AROUND = 3  # lines that are not bars: legend, axis, labels
-FEWEST = 3  # rows of bars without which a note is left out
-SPACE = 5  # cells of the legend that a group takes beside its name
+# Lines that are not bars: legend, axis, labels.
+AROUND = 3
+# Rows of bars without which a note is left out.
+FEWEST = 3
+# Cells of the legend that a group takes beside its name.
+SPACE = 5
 ROUND = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "3", "4", "5", "6", "8", "10")))
 LOW = "low bars leave some groups out"
 
