@@ -118,7 +118,7 @@ def a_persons_way(terminal: Terminal, url: str, width: int, height: int) -> None
     terminal.type("b")
     terminal.shows("y yes")
     terminal.type("y")
-    terminal.shows("blocked")
+    terminal.shows("○ blocked")
     assert call(url, secret[0]) == 403
     terminal.type("2")
     terminal.shows("403")
