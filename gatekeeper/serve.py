@@ -25,7 +25,7 @@ from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import HEAD_LIMIT
-from gatekeeper.proxy.services import Services
+from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.spend import KeySpend
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
@@ -179,7 +179,7 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
-            proxy = Proxy(Services(settings, upstream, registry, ledger, catalogue))
+            proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, catalogue))
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
@@ -220,7 +220,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
     finish. A second signal, or the drain's end, cuts them."""
     await anext(signals)
     log.info("stopping", open_calls=len(gateway.proxy.open_calls))
-    gateway.proxy.services.draining = True
+    gateway.proxy.context.draining = True
     # Live streams of events have no end of their own, and would use up the whole drain.
     gateway.ledger.stop_answering()
     with trio.move_on_after(gateway.settings.drain_timeout):

@@ -43,7 +43,7 @@ async def _check_bearer(master: str) -> None:
             HTTPStatus.FORBIDDEN,
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
-    await gateway().proxy.services.failures.hold_back(request.remote_addr or "")
+    await gateway().proxy.context.failures.hold_back(request.remote_addr or "")
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
 

@@ -34,7 +34,7 @@ class ProxyApp(Protocol):
     """What others need of the proxy: to pass a request through it, to look at it, and to end it."""
 
     @property
-    def services(self) -> Shared: ...
+    def context(self) -> Shared: ...
 
     @property
     def open_calls(self) -> Sized: ...
@@ -61,7 +61,7 @@ class Gateway:
     @property
     def catalogue(self) -> Catalogue:
         """The prices in force."""
-        return self.proxy.services.catalogue
+        return self.proxy.context.catalogue
 
     @property
     def admin(self) -> str:

@@ -71,7 +71,7 @@ async def readyz() -> Response:
 
 
 def faults() -> Iterator[str]:
-    if gateway().proxy.services.draining:
+    if gateway().proxy.context.draining:
         yield "the gateway is stopping and takes no new calls"
     if not runtime.has_descriptors():
         yield "the limit of open files is reached: no new connections are taken (raise ulimit -n)"

@@ -9,10 +9,10 @@ import trio
 from gatekeeper.ledger.entry import Call
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
+from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.outcomes import ClientGone, Cut, draining
-from gatekeeper.proxy.services import Services
 from gatekeeper.server.application import Receive, Scope, Send
 
 SWEEP = 0.25  # seconds between two looks at all open calls
@@ -24,14 +24,14 @@ CARRIERS: dict[str, NewCarrier] = {"http": HttpCarrier, "websocket": LiveCarrier
 class Proxy:
     """The proxy in front of one upstream. `open_calls` are those that run."""
 
-    def __init__(self, services: Services) -> None:
-        self.services = services
+    def __init__(self, context: ProxyContext) -> None:
+        self.context = context
         self.open_calls: set[ProxyCall] = set()
         self.carriers = dict(CARRIERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         carrier = self.carriers[scope["type"]](scope, receive, send)
-        call = ProxyCall(self.services, RequestHead.of(scope), carrier)
+        call = ProxyCall(self.context, RequestHead.of(scope), carrier)
         self.open_calls.add(call)
         try:
             await call.run()
@@ -65,7 +65,7 @@ class Proxy:
                 # Silence is the client's fault while a write to it waits.
                 elif now > call.deadline and call.overdue is not None:
                     call.end(ClientGone() if call.carrier.blocked else call.overdue)
-            self.services.upstream.sweep()
+            self.context.upstream.sweep()
 
     def cut_all(self) -> None:
         """Ends every open call; streams are told why."""

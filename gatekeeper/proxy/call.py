@@ -1,6 +1,6 @@
 """One call's life, from the request's head to its line in the ledger. Read `ProxyCall.run` first.
 
-What a call shares with others is in `Services`. How its bytes travel is its carrier's business: HTTP in
+What a call shares with others is in `ProxyContext`. How its bytes travel is its carrier's business: HTTP in
 `http`, a WebSocket, which is refused, in `live`.
 """
 
@@ -25,6 +25,7 @@ from gatekeeper.pricing.estimate import noted_in_advance
 from gatekeeper.pricing.quote import unpriced
 from gatekeeper.proxy.authenticate import take
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
+from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.directions import directions
 from gatekeeper.proxy.headers import CALL_ID, end_user, tags, text_of, trace_id, value_of
 from gatekeeper.proxy.outcomes import (
@@ -36,7 +37,6 @@ from gatekeeper.proxy.outcomes import (
     refused,
     went_round,
 )
-from gatekeeper.proxy.services import Services
 from gatekeeper.proxy.settlement import account, charge_in_advance, take_reading
 from gatekeeper.proxy.spend import settlement
 from gatekeeper.refusals import Reason, Refusal
@@ -53,8 +53,8 @@ FINAL_ERROR = 5.0  # seconds that the last error to a client may take
 class ProxyCall:
     """A call that came to `/gemini`. `row` is its line in the ledger as far as it is known."""
 
-    def __init__(self, services: Services, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
-        self.services = services
+    def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
+        self.context = context
         self.head = head
         self.headers = head.headers
         self.carrier = carrier
@@ -127,13 +127,13 @@ class ProxyCall:
         """Whether one of the calls that this one was before runs here."""
         # A call is there from before its first byte upstream to its end, so one that comes round finds
         # itself.
-        running = self.services.ledger.live.in_flight
+        running = self.context.ledger.live.in_flight
         named = b",".join(self.earlier_ids).decode("latin-1").split(",")
         return any(call_id.strip() in running for call_id in named)
 
     def identify(self) -> None:
         """Whose key it is. `self.key` stays None where open mode or the master key lets the call pass."""
-        identity = self.services.authenticator.identify(self.credential.secret)
+        identity = self.context.authenticator.identify(self.credential.secret)
         self.row.key_id, self.row.key_alias, self.key = identity
         if self.key is not None:
             record = self.key.record
@@ -145,9 +145,9 @@ class ProxyCall:
     def admit(self) -> None:
         """Everything that can be said no to before a byte goes upstream."""
         # Before the key's limits: a gateway that stops says so, and not that a key has no budget.
-        if closed := self.services.closed():
+        if closed := self.context.closed():
             raise Refused(closed)
-        if self.services.settings.open_mode and (why := self.head.foreign()):
+        if self.context.settings.open_mode and (why := self.head.foreign()):
             raise Refused(Refusal(Reason.POLICY, f"{why}."))
         if self.route.astray:
             raise Refused(directions(PREFIX + self.head.path, self.head.scheme, self.headers))
@@ -163,18 +163,18 @@ class ProxyCall:
         route, reason = self.route, None
         if self.budgeted and route.charge is Charge.METERED and route.model:
             day = day_of(self.row.started_at)
-            reason = unpriced(self.services.catalogue, route.model, day, route.action)
+            reason = unpriced(self.context.catalogue, route.model, day, route.action)
         return Ask(route.action, route.model, self.row.path, route.charge, reason)
 
     def begin(self) -> None:
         """The first line in the journal, before the first byte upstream."""
         # From here on the call counts as let in, and a stop waits for it.
-        self.google_key, self.row.upstream_key = self.services.choose_google_key()
+        self.google_key, self.row.upstream_key = self.context.choose_google_key()
         if self.budgeted:
             # A zipped body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.coded else self.carrier.request_length()
-            charge_in_advance(self.row, self.route, size, self.services.catalogue)
-        self.services.ledger.begin(self.row)
+            charge_in_advance(self.row, self.route, size, self.context.catalogue)
+        self.context.ledger.begin(self.row)
 
     @property
     def budgeted(self) -> bool:
@@ -204,7 +204,7 @@ class ProxyCall:
     async def refuse(self, refusal: Refusal) -> None:
         if refusal.reason is Reason.KEY_UNKNOWN:
             # Guessing keys is made slow here, in the answer, so that a right key never waits.
-            await self.services.failures.hold_back(self.head.client)
+            await self.context.failures.hold_back(self.head.client)
         self.mark_first_byte()
         self.row.status = refusal.status
         await self.carrier.refuse(refusal, self.row.id)
@@ -213,7 +213,7 @@ class ProxyCall:
         """Tokens, cost, the ledger's line and the key's spend, in one go without an await. What goes wrong in
         that is logged, and the row written all the same: its cost is unknown, and a budget is charged what it
         was in advance."""
-        row, services = self.row, self.services
+        row, context = self.row, self.context
         if self.failure is None and not self.relayed:
             self.failure = Cut()  # the server itself is being cancelled
         row.duration_ms = self.elapsed_ms()
@@ -223,22 +223,22 @@ class ProxyCall:
         try:
             self.account()
         except Exception as fault:  # noqa: BLE001
-            services.faults.note_fault(fault)
+            context.faults.note_fault(fault)
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
             row.charged_pico, row.usage_note = in_advance, noted_in_advance(in_advance)
         # Google's own words may name the key that it refused.
-        row.reason = services.mask.text(row.reason)
+        row.reason = context.mask.text(row.reason)
         self.record()
 
     def record(self) -> None:
         """The journal's line, the key's spend, the alarm if Google refused our key."""
         try:
-            self.services.ledger.end(self.row)
+            self.context.ledger.end(self.row)
         except Exception as fault:  # noqa: BLE001  the key's spend counts whatever becomes of the row
-            self.services.faults.note_fault(fault)
+            self.context.faults.note_fault(fault)
         if self.key is not None and (counted := settlement(self.row)):
-            self.services.registry.settle(*counted)
+            self.context.registry.settle(*counted)
         if isinstance(self.failure, GoogleKeyRefused):
             log.error(
                 "google_key_refused",
@@ -247,15 +247,15 @@ class ProxyCall:
             )
 
     def account(self) -> None:
-        services, reading = self.services, self.meter.finish()
+        context, reading = self.context, self.meter.finish()
         account(
             self.row,
             self.route,
             self.failure,
             reading,
             self.tier,
-            services.catalogue,
-            services.secrets,
+            context.catalogue,
+            context.secrets,
             budgeted=self.budgeted and self.asked is not None,
             coded=self.coded,
         )

@@ -107,9 +107,9 @@ class Relay:
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         self.call = call
         self.stream = stream
-        self.upstream = call.services.upstream
-        self.settings = call.services.settings
-        self.mask = call.services.mask
+        self.upstream = call.context.upstream
+        self.settings = call.context.settings
+        self.mask = call.context.mask
         self.length = int(value_of(call.headers, b"content-length") or 0)
         self.chunked = stream.length_is_open
 

@@ -27,7 +27,7 @@ from gatekeeper.ledger.entry import Call, Outcome
 from gatekeeper.logs import ServerLog
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.proxy.asgi import Proxy
-from gatekeeper.proxy.services import Services
+from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.settings import load
 
@@ -108,7 +108,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     await registry.load()
     ledger = Ledger(data, settings.timezone)
     upstream = Upstream(UPSTREAM, connect_timeout=1)
-    proxy = Proxy(Services(settings, upstream, registry, ledger, load_catalogue()))
+    proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, load_catalogue()))
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()
     config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], ServerLog, 10.0

@@ -28,7 +28,7 @@ async def test_it_is_alive_and_ready(admin):
 
 
 async def test_while_it_drains_it_is_alive_and_not_ready(admin):
-    admin.gateway.proxy.services.draining = True
+    admin.gateway.proxy.context.draining = True
     answer = await admin.client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["ready"] is False

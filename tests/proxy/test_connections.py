@@ -85,7 +85,7 @@ async def test_a_client_that_has_ended_its_side_is_answered(
     if line.startswith("POST"):
         row = await gateway.row()
         assert (row["outcome"], row["status"], row["total_tokens"]) == ("ok", 200, 1)
-        gateway.gateway.proxy.services.upstream.close_idle()
+        gateway.gateway.proxy.context.upstream.close_idle()
     with trio.fail_after(2):
         while sockets() > before:
             await trio.sleep(0.01)
@@ -183,7 +183,7 @@ async def test_one_that_breaks_off_before_an_answer_with_a_request_in_waiting(
     broken_off.set()
     with trio.fail_after(2):
         while sockets() > before:
-            gateway.gateway.proxy.services.upstream.close_idle()
+            gateway.gateway.proxy.context.upstream.close_idle()
             await trio.sleep(0.01)
     assert (await gateway.row())["outcome"] == "client_disconnected"
 

@@ -18,7 +18,7 @@ LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 @contextmanager
 def leading(gateway: Running, to: Running) -> Generator[None]:
     upstream = Upstream(f"{to.url}/gemini", connect_timeout=1)
-    gateway.gateway.proxy.services.upstream = upstream
+    gateway.gateway.proxy.context.upstream = upstream
     yield
     upstream.close_idle()
 

@@ -206,7 +206,7 @@ async def test_a_client_that_goes_cancels_the_call(gateway: Running, google: Sta
             await trio.sleep(0.01)
     row = await gateway.row()
     assert row["outcome"] == "client_disconnected"
-    assert gateway.gateway.proxy.services.upstream.open == 0
+    assert gateway.gateway.proxy.context.upstream.open == 0
 
 
 async def test_a_client_that_goes_while_it_sends(gateway: Running, google: StandIn) -> None:
@@ -357,7 +357,7 @@ async def test_a_drain_lets_calls_finish_and_refuses_new_ones(gateway: Running, 
         with trio.fail_after(2):
             while not gateway.gateway.proxy.open_calls:
                 await trio.sleep(0.01)
-        gateway.gateway.proxy.services.draining = True
+        gateway.gateway.proxy.context.draining = True
         refused = await exchange(gateway.url, GENERATE, body=b"{}")
         assert (refused.status, reason_of(refused.body)) == (503, "GATEKEEPER_DRAINING")
         assert refused.headers["retry-after"] == "5"

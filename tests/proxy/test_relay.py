@@ -52,7 +52,7 @@ async def test_a_body_is_as_long_as_it_said_or_broken(
     framed = {name for name in ("content-length", "transfer-encoding") if name in answer_.headers}
     assert framed == ({"transfer-encoding"} if CHUNKED in fields else {"content-length"})
     assert (await gateway.row())["outcome"] == outcome
-    assert gateway.gateway.proxy.services.upstream.open == (outcome == "ok")
+    assert gateway.gateway.proxy.context.upstream.open == (outcome == "ok")
 
 
 async def test_two_lengths_of_no_body(gateway: Running, google: StandIn) -> None:

@@ -23,8 +23,8 @@ async def test_a_price_that_cannot_be_worked_out_leaves_a_row(
     guarded: Running, google: StandIn, capfd: pytest.CaptureFixture[str]
 ) -> None:
     proxy, secret = guarded.gateway.proxy, await guarded.key()
-    proxy.services.catalogue = msgspec.structs.replace(
-        proxy.services.catalogue, exact=None
+    proxy.context.catalogue = msgspec.structs.replace(
+        proxy.context.catalogue, exact=None
     )  # any look at it raises
     for _ in range(3):
         answer = await exchange(guarded.url, f"POST {MODEL}:generateContent?key={secret}", body=b"{}")
@@ -39,10 +39,10 @@ async def test_a_budget_is_charged_in_advance_where_no_price_can_be_worked_out(
     guarded: Running, google: StandIn
 ) -> None:
     proxy, secret = guarded.gateway.proxy, await guarded.key(max_budget=1)
-    whole = proxy.services.catalogue
+    whole = proxy.context.catalogue
 
     async def lose_the_prices(reply: Reply) -> None:
-        proxy.services.catalogue = msgspec.structs.replace(whole, exact=None)
+        proxy.context.catalogue = msgspec.structs.replace(whole, exact=None)
         await reply.json(b"{}")
 
     google.script = lose_the_prices
@@ -60,7 +60,7 @@ async def test_a_row_that_cannot_be_written_still_counts(
         raise ValueError("secret words")
 
     proxy, secret = guarded.gateway.proxy, await guarded.key(max_budget=1)
-    monkeypatch.setattr(proxy.services.ledger, "end", fail)
+    monkeypatch.setattr(proxy.context.ledger, "end", fail)
     answer = await exchange(guarded.url, f"POST {MODEL}:generateContent?key={secret}", body=b"{}")
     assert answer.status == 200
     assert await spend(guarded, secret) > 0

@@ -105,7 +105,7 @@ def sockets() -> int:
 async def is_over(gateway: Running) -> None:
     proxy = gateway.gateway.proxy
     with trio.fail_after(3):
-        while proxy.open_calls or proxy.services.upstream.open:
+        while proxy.open_calls or proxy.context.upstream.open:
             await trio.sleep(0.01)
     assert (await gateway.row())["outcome"] == "client_disconnected"
 
@@ -189,11 +189,11 @@ async def test_an_upstream_behind_tls(tmp_path: Path, monkeypatch: pytest.Monkey
         row = await gateway.row()
         if trusted:
             assert (answer.status, answer.body, row["outcome"]) == (200, b"{}", "ok")
-            assert gateway.gateway.proxy.services.upstream.open == 1
+            assert gateway.gateway.proxy.context.upstream.open == 1
         else:
             assert (answer.status, row["outcome"]) == (502, "upstream_unreachable")
             assert b"could not be reached: TLS failed" in answer.body
-            assert gateway.gateway.proxy.services.upstream.open == 0
+            assert gateway.gateway.proxy.context.upstream.open == 0
             with trio.fail_after(2):
                 while happened != ["come", "gone"]:
                     await trio.sleep(0.01)

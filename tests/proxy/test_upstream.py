@@ -137,7 +137,7 @@ async def test_a_request_that_never_arrived_is_sent_again(gateway: Running, goog
     google.script = answer
     upstream = NoticesLate(google.url, connect_timeout=5)
     upstream.before_use = lambda: streams[0].aclose()
-    gateway.gateway.proxy.services.upstream = upstream
+    gateway.gateway.proxy.context.upstream = upstream
     for _ in range(2):
         assert (await exchange(gateway.url, GENERATE, body=b"{}")).status == 200
     assert [asked.connection for asked in google.asked] == [1, 2], "each request arrived once"

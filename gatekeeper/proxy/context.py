@@ -1,4 +1,4 @@
-"""What all calls to `/gemini` share. It knows nothing of a single call."""
+"""What all calls to `/gemini` share; it knows nothing of a single call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
 
 
-class Services:
+class ProxyContext:
     """Of one gateway in front of one upstream. `catalogue` and `upstream` may be replaced while calls run; a
     call takes what is there when it asks."""
 
@@ -36,7 +36,7 @@ class Services:
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
         """What must not get into a row, whoever has written it into an answer."""
         self.mask = Mask(settings.gemini_api_key or ())
-        # The sandbox takes any key, but a client library sends none that is empty.
+        # Without a Google key the upstream is the sandbox, which takes any.
         keys = settings.gemini_api_key or ("sandbox",)
         self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
 
