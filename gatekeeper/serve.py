@@ -170,9 +170,9 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
         # Keys and spend are brought up to the journal's end before the first call, or a budget that was used
         # up at a kill -9 would be whole again.
         key_spend = KeySpend(registry, await registry.load())
-        ledger.consumers.append(key_spend)
+        follower = ledger.consumers.follow(key_spend, holds=None)  # sinks are to follow here, too
         ledger.recover()
-        await ledger.feed()
+        await follower.feed()
         key_spend.replaying = False
     except (OSError, StoreError, NewerJournalError) as fault:
         raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None

@@ -12,7 +12,6 @@ from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.queries import DEFAULT_LIMIT, call_cursor, read_query
-from gatekeeper.admin.questions import ask
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.ledger.entry import document
 from gatekeeper.ledger.live import Event, Subscription, sse
@@ -31,7 +30,7 @@ async def list_calls() -> Response:
     query = read_query("q", "since", "until", "limit", "cursor")
     wanted, before = query.filter(), call_cursor(query.cursor)
     limit = query.limit or DEFAULT_LIMIT
-    found = await ask(lambda analytics: analytics.calls(wanted, query.since, query.until, limit + 1, before))
+    found = await gateway().ledger.analytics.calls(wanted, limit + 1, before)
     calls, more = found.value[:limit], len(found.value) > limit
     return answer({"calls": calls, "next_cursor": calls[-1]["id"] if more else None, **found.gaps})
 
@@ -44,7 +43,7 @@ async def one_call(call_id: str) -> Response:
     read_query()
     if running := gateway().ledger.live.in_flight.get(call_id):
         return answer({**document(gateway().proxy.peek(call_id) or running), "cost": None})
-    found = await ask(lambda analytics: analytics.call(call_id))
+    found = await gateway().ledger.analytics.call(call_id)
     if found.value is None:
         held = f", or it is in the analytics file: {found.absence}" if found.absence else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")

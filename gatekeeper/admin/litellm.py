@@ -16,7 +16,6 @@ from quart import Blueprint, Response
 from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.queries import LARGEST_LIMIT, Query, call_cursor, read_query
-from gatekeeper.admin.questions import ask
 from gatekeeper.ledger.conditions import Text
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.times import iso, micros
@@ -31,8 +30,7 @@ COLUMNS = {"api_key": "key_id", "user_id": "user_id", "request_id": "id"}
 async def tags() -> Response:
     """A call with several tags counts under each, one without tags under none."""
     query = read_query(*DATES)
-    since, until = period(query)
-    found = await ask(lambda analytics: analytics.spend(["tag"], None, since, until, limit=None))
+    found = await gateway().ledger.analytics.spend(["tag"], Filter().within(*period(query)), limit=None)
     return answer(
         [
             {
@@ -50,9 +48,8 @@ async def tags() -> Response:
 async def logs() -> Response:
     """Finished calls, newest first. `api_key` is a key's secret, `token_id` or alias."""
     query = read_query(*DATES, *COLUMNS, "summarize", "limit", "cursor")
-    (since, until), wanted, before = period(query), chosen(query), call_cursor(query.cursor)
-    limit = query.limit or LARGEST_LIMIT
-    found = await ask(lambda analytics: analytics.calls(wanted, since, until, limit, before))
+    wanted, before = chosen(query).within(*period(query)), call_cursor(query.cursor)
+    found = await gateway().ledger.analytics.calls(wanted, query.limit or LARGEST_LIMIT, before)
     return answer([log(call) for call in found.value])
 
 

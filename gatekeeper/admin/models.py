@@ -7,7 +7,6 @@ from quart import Blueprint, Response
 from gatekeeper.admin.documents import answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.queries import read_query
-from gatekeeper.admin.questions import ask
 from gatekeeper.pricing.catalogue import catalogue_document
 
 blueprint = Blueprint("models", __name__)
@@ -18,7 +17,7 @@ async def models() -> Response:
     """`seen`: the models that calls asked for, the last used first, and whether the catalogue knows them;
     `priced`: the ids, or globs of ids, that it knows."""
     read_query()
-    found = await ask(lambda analytics: analytics.models())
+    found = await gateway().ledger.analytics.models()
     catalogue, today = gateway().catalogue, gateway().now().date()
     seen = [
         {**row, "priced": catalogue.find(catalogue.meant(row["model"], today)) is not None}

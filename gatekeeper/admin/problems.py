@@ -20,8 +20,14 @@ from werkzeug.exceptions import HTTPException
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.registry import UnknownKey
 from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
+from gatekeeper.ledger.analytics.errors import (
+    AnalyticsError,
+    GroupingError,
+    QueryRefused,
+    QueryUnavailable,
+    TookTooLong,
+)
 from gatekeeper.ledger.filters import FilterError
-from gatekeeper.ledger.queries import QueryRefused, QueryUnavailable
 from gatekeeper.server.grammar import Malformed
 
 log = structlog.get_logger()
@@ -92,7 +98,12 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.NOT_FOUND, str(error), field="key")
         case QueryRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
-        case QueryUnavailable():
+        case GroupingError():
+            return invalid("by", f"`by`: {error}", error.allowed)
+        case QueryUnavailable() | TookTooLong():
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        case AnalyticsError():
+            log.error("analytics_question_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         case StoreFailed():
             log.error("key_store_failed", detail=str(error))
@@ -100,21 +111,7 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             return _of_routing(error)
         case _:
-            return _of_analytics(error) or _fault(error)
-
-
-def _of_analytics(error: Exception) -> Problem | None:
-    # Their modules bring DuckDB, which is not loaded before it is needed; when they raise, it is.
-    from gatekeeper.ledger.instance import AnalyticsError, TookTooLong
-
-    match error:
-        case TookTooLong():
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        case AnalyticsError():
-            log.error("analytics_question_failed", detail=str(error))
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        case _:
-            return None
+            return _fault(error)
 
 
 def _of_routing(error: HTTPException) -> Problem:

@@ -42,8 +42,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     summarize: bool = False
 
     def filter(self) -> filters.Filter:
-        """`q` in the filter grammar. Raises FilterError."""
-        return filters.parse(self.q, now=gateway().now())
+        """`q` in the filter grammar, within `since` and `until`. Raises FilterError."""
+        return filters.parse(self.q, now=gateway().now()).within(self.since, self.until)
 
 
 def read_query(*allowed: str) -> Query:

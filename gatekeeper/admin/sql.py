@@ -24,7 +24,7 @@ async def query() -> Response:
     text, limit = body.get("query"), whole(body, "limit", LARGEST_LIMIT, default=LARGEST_LIMIT)
     if not isinstance(text, str) or not text.strip():
         raise invalid("query", "`query` is missing", "a text with one SELECT on the table calls")
-    found = await gateway().ledger.queries.answer(text, limit)
+    found = await gateway().ledger.analytics.sql(text, limit)
     return Response(found, content_type="application/json")
 
 
@@ -33,7 +33,7 @@ async def lend() -> Response:
     """Brings the file up to date and lets go of it, for `seconds` or until it is returned. Calls made
     meanwhile wait, and questions are answered from those. 409 where another program has it already."""
     seconds = whole(await read_fields("seconds"), "seconds", LONGEST_LOAN)
-    if not await gateway().ledger.desk.lend(seconds):
+    if not await gateway().ledger.analytics.lend(seconds):
         raise Problem(
             HTTPStatus.CONFLICT, f"Another program has {FILE} open: wait until it is done, or end it"
         )
@@ -43,7 +43,7 @@ async def lend() -> Response:
 @blueprint.post("/return")
 async def take_back() -> Response:
     await read_fields()
-    gateway().ledger.desk.take_back()
+    gateway().ledger.analytics.take_back()
     return answer({"returned": True})
 
 

@@ -14,6 +14,7 @@ from gatekeeper.admin.gateway import NAME, gateway
 from gatekeeper.admin.problems import Problem
 from gatekeeper.admin.queries import read_query
 from gatekeeper.banner import version
+from gatekeeper.ledger.consumers import Follower
 
 blueprint = Blueprint("status", __name__)
 
@@ -77,17 +78,25 @@ def faults() -> Iterator[str]:
         yield "the limit of open files is reached: no new connections are taken (raise ulimit -n)"
     if gateway().ledger.journal.fault:
         yield "the journal of calls cannot be written (is the disk full?)"
-    if stuck := gateway().ledger.desk.stuck:
+    if stuck := gateway().ledger.analytics.stuck:
         yield stuck
 
 
 def troubles() -> Iterator[str]:
-    if gateway().ledger.desk.fault:
-        yield "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"
     ledger = gateway().ledger
-    if ledger.behind:
-        yield f"what reads the journal is behind (see the log): {', '.join(ledger.behind)}"
+    for follower in ledger.consumers.behind:
+        size, seconds = follower.lag
+        yield f"{behind(follower)} (it is {size:,} bytes of the journal behind, for {seconds:.0f} s)"
+    for follower in ledger.consumers.with_gaps:
+        calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
+        yield f"{follower.name} lacks {calls}, which it did not take before the journal had to let go of them"
     if lines := ledger.journal.damaged_lines:
         yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
     if lost := ledger.journal.lost_refusals:
         yield f"{lost} refused call{'s' * (lost > 1)} came while the disk was full, and have no row"
+
+
+def behind(follower: Follower) -> str:
+    if follower is gateway().ledger.analytics.follower and follower.attempts.failing:
+        return "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"
+    return f"what reads the journal is behind (see the log): {follower.name}"

@@ -111,7 +111,7 @@ def read(file: Path, query: str, limit: int) -> bytes:
     """As the gateway would answer. Raises Failure where another program has the file, or the query fails."""
     import duckdb
 
-    from gatekeeper.ledger import readonly
+    from gatekeeper.ledger.analytics import sql_guard
 
     try:
         # Without replacements, or a query could read this program's own variables by their names.
@@ -122,8 +122,8 @@ def read(file: Path, query: str, limit: int) -> bytes:
         # As the gateway has it, or the same query would show other times here.
         con.execute("SET TimeZone = 'UTC'")
         try:
-            return msgspec.json.encode(readonly.answer(con, query, limit, SECONDS))
-        except readonly.SqlError as error:
+            return msgspec.json.encode(sql_guard.answer(con, query, limit, SECONDS))
+        except sql_guard.SqlError as error:
             raise Failure(str(error), Status.REFUSED) from None
 
 

@@ -50,12 +50,12 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, segment_bytes: int = 8 << 20, backlog_bytes: int = 64 << 20) -> None:
-        self._folder = folder / "journal"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder / "journal"
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._segment_bytes = segment_bytes
         self._backlog_limit = backlog_bytes
-        self._old = segment_numbers(self._folder)
-        self._segment = Segment(self._folder, max(self._old, default=0) + 1)
+        self._old = segment_numbers(self.folder)
+        self._segment = Segment(self.folder, max(self._old, default=0) + 1)
         self._retired: list[Segment] = []
         self._backlog: deque[bytes] = deque()
         self._backlog_size = 0  # bytes
@@ -82,7 +82,7 @@ class Journal:
         return any(
             record is None or record.end is not None or record.begin is not None
             for number in self._old
-            for _, record in records(self._folder, number)
+            for _, record in records(self.folder, number)
         )
 
     @property
@@ -188,7 +188,7 @@ class Journal:
             self._advance()
 
     def _advance(self) -> None:
-        fresh = Segment(self._folder, self._segment.number + 1)
+        fresh = Segment(self.folder, self._segment.number + 1)
         try:
             fresh.reserve(AHEAD)
         except OSError:
@@ -226,7 +226,7 @@ class Journal:
         durable = self.durable
         found: list[tuple[Position, Call]] = []
         size = 0
-        for after, record in self._between(self._known(position), durable):
+        for after, record in self._between(self.known(position), durable):
             if record is None:
                 self._damaged.add(after)
             elif record.end:
@@ -236,15 +236,16 @@ class Journal:
                     return found, after
         return found, durable
 
-    def _known(self, position: Position) -> Position:
+    def known(self, position: Position) -> Position:
+        """The position, or the beginning where it is of a journal that is no more."""
         return position if position <= self.durable else Position(0, 0)
 
     def _between(self, start: Position, stop: Position) -> Iterator[tuple[Position, Record | None]]:
-        for number in segment_numbers(self._folder):
+        for number in segment_numbers(self.folder):
             if start.segment <= number <= stop.segment:
                 first = start.offset if number == start.segment else 0
                 last = stop.offset if number == stop.segment else None
-                yield from records(self._folder, number, first, last)
+                yield from records(self.folder, number, first, last)
 
     def recover(self) -> list[Call]:
         """Ends, as `interrupted`, what earlier processes began and did not end; returns those calls.
@@ -254,8 +255,8 @@ class Journal:
         """
         open_calls: dict[str, Call] = {}
         for number in self._old:
-            fsync(segment_path(self._folder, number))  # a killed process's lines may be in memory only
-            for after, record in records(self._folder, number):
+            fsync(segment_path(self.folder, number))  # a killed process's lines may be in memory only
+            for after, record in records(self.folder, number):
                 self._replay(after, record, open_calls)
         for call in open_calls.values():
             call.outcome = Outcome.INTERRUPTED
@@ -272,12 +273,13 @@ class Journal:
         elif record.end:
             open_calls.pop(record.end.id, None)
 
-    def discard(self, watermarks: Iterable[Position]) -> None:
-        """Deletes the oldest segments: those before every watermark and before any open call's begin.
+    def discard(self, watermarks: Iterable[Position], look: Callable[[int], None] = lambda _: None) -> None:
+        """Deletes the oldest segments: those before every watermark and before any open call's begin; each
+        after a last `look` at it.
 
         Raises OSError where one cannot be deleted.
         """
-        passed = min((self._known(mark).segment for mark in watermarks), default=0)
+        passed = min((self.known(mark).segment for mark in watermarks), default=0)
         with self._writing:
             keep = min(passed, self._segment.number, *self._open.values())
             goal = self._segment.end
@@ -285,11 +287,10 @@ class Journal:
         # would find the begin deleted, and the call would be gone.
         self.sync()
         if not self._backlog and self.durable >= goal:
-            for number in self._before(keep):
-                discard_segment(self._folder, number)
-
-    def _before(self, number: int) -> list[int]:
-        return [each for each in segment_numbers(self._folder) if each < number]
+            for number in segment_numbers(self.folder):
+                if number < keep:
+                    look(number)
+                    discard_segment(self.folder, number)
 
     def close(self) -> None:
         """Syncs a last time. Nothing may be written or read after it."""

@@ -137,6 +137,39 @@ def records(
             yield Position(number, start), record
 
 
+def ends_in(folder: Path, number: int, start: int) -> int:
+    """How many calls ended in a segment, after byte `start`. Raises OSError, NewerJournalError."""
+    return sum(record is not None and record.end is not None for _, record in records(folder, number, start))
+
+
+def size_after(folder: Path, position: Position) -> int:
+    """How many bytes of the segments lie after a position."""
+    numbers = [number for number in segment_numbers(folder) if number >= position.segment]
+    return sum(
+        segment_size(folder, number) - (position.offset if number == position.segment else 0)
+        for number in numbers
+    )
+
+
+def oldest_within(folder: Path, size: int) -> int:
+    """The oldest segment from which on all take at most so many bytes; the last if that alone takes more."""
+    oldest = 0
+    for number in reversed(segment_numbers(folder)):
+        size -= segment_size(folder, number)
+        if size < 0:
+            return oldest or number
+        oldest = number
+    return oldest
+
+
+def segment_size(folder: Path, number: int) -> int:
+    """In bytes, without the room that is allocated ahead; 0 for one that has gone meanwhile."""
+    try:
+        return segment_path(folder, number).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def discard_segment(folder: Path, number: int) -> None:
     """Deletes the file, durably: a later one must not be gone while this one is back. Raises OSError."""
     segment_path(folder, number).unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatekeeper.keys import store
 from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.registry import Registry
+from gatekeeper.ledger.consumers import Batch
 from gatekeeper.ledger.entry import Call, Position
 
 
@@ -31,9 +32,9 @@ class KeySpend:
         self.watermark = Position(*watermark)
         self.replaying = True
 
-    async def take(self, calls: list[Call], watermark: Position) -> None:
-        settled = [counted for call in calls if (counted := settlement(call))]
+    async def take(self, batch: Batch) -> None:
+        settled = [counted for _, call in batch.calls if (counted := settlement(call))]
         if self.replaying:
             self._registry.replay(settled)
-        await self._registry.charge(settled, *watermark)
-        self.watermark = watermark
+        await self._registry.charge(settled, *batch.end)
+        self.watermark = batch.end

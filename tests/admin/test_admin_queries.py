@@ -17,9 +17,10 @@ from rig import process
 from rig.gateway import running
 from rig.standin import standing_in
 
-from gatekeeper.ledger import desk, queries
-from gatekeeper.ledger.queries import MIB, Limits, QueryRefused, environment, outcome
-from gatekeeper.ledger.reader import TEMPORARY
+from gatekeeper.ledger.analytics import sql_query, worker
+from gatekeeper.ledger.analytics.errors import QueryRefused
+from gatekeeper.ledger.analytics.sql_process import TEMPORARY
+from gatekeeper.ledger.analytics.sql_query import MIB, Limits, environment, outcome
 
 LONG = "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range"
 GENERATE = "/gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
@@ -49,7 +50,7 @@ async def asking(gateway: Any, query: str) -> AsyncIterator[list[Any]]:
 
 async def test_calls_and_questions_are_answered_while_a_query_runs_into_its_time_limit(tmp_path):
     async with standing_in() as google, running(tmp_path, google.url) as gateway:
-        gateway.gateway.ledger.queries.limits = Limits(seconds=2)
+        gateway.gateway.ledger.analytics.queries.limits = Limits(seconds=2)
         async with asking(gateway, LONG) as answers:
             for _ in range(3):
                 assert (await gateway.client.post(GENERATE, json={})).status_code == 200
@@ -65,8 +66,8 @@ async def test_calls_and_questions_are_answered_while_a_query_runs_into_its_time
 
 
 async def test_one_that_cannot_be_interrupted_is_killed(admin, monkeypatch):
-    monkeypatch.setattr(queries, "START", 0.0)
-    admin.ledger.queries.limits = Limits(seconds=0.05)
+    monkeypatch.setattr(sql_query, "START", 0.0)
+    admin.ledger.analytics.queries.limits = Limits(seconds=0.05)
     status, problem = await sql(admin, COUNT)
     assert (status, problem["detail"]) == (400, "The query took longer than 0.05 s and was ended")
 
@@ -85,7 +86,7 @@ async def test_one_that_cannot_be_interrupted_is_killed(admin, monkeypatch):
 )
 async def test_a_query_that_passes_a_limit_is_told_which(admin, limits, query, words):
     (admin.gateway.settings.data / TEMPORARY).mkdir()
-    admin.ledger.queries.limits = limits
+    admin.ledger.analytics.queries.limits = limits
     status, problem = await sql(admin, query)
     assert status == 400
     assert words in problem["detail"]
@@ -94,12 +95,12 @@ async def test_a_query_that_passes_a_limit_is_told_which(admin, limits, query, w
 
 
 async def test_one_query_waits_for_another_but_not_for_long(admin, monkeypatch):
-    monkeypatch.setattr(desk, "TURN", 0.05)
+    monkeypatch.setattr(worker, "TURN", 0.05)
     async with asking(admin, LONG) as answers:
         status, problem = await sql(admin, COUNT)
         assert (status, answers) == (503, [])
         assert "Another query is running" in problem["detail"]
-        admin.ledger.queries.stop()
+        admin.ledger.analytics.queries.stop()
     assert answers[0][0] == 503
     assert "stopping" in answers[0][1]["detail"]
 
@@ -110,7 +111,7 @@ async def test_the_file_is_open_to_other_readers_while_a_query_runs_and_to_no_wr
         file = str(admin.gateway.settings.data / "gatekeeper.duckdb")
         assert (await opened(file, "True")).stdout == b"[('gemini-2.5-flash',)]\n"
         assert b"Could not set lock" in (await opened(file, "False")).stderr
-        admin.ledger.queries.stop()
+        admin.ledger.analytics.queries.stop()
 
 
 async def opened(file: str, read_only: str) -> Any:
@@ -176,7 +177,7 @@ def readers_of(pid: int) -> list[int]:
 
 def reads(pid: int) -> bool:
     try:
-        return "gatekeeper.ledger.reader" in Path(f"/proc/{pid}/cmdline").read_text()
+        return "gatekeeper.ledger.analytics.sql_process" in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from gatekeeper.ledger import desk
+from gatekeeper.ledger.analytics import worker
 from gatekeeper.ledger.entry import Outcome
 
 
@@ -49,7 +49,7 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
     file = admin.gateway.settings.data / "gatekeeper.duckdb"
     file.write_bytes(b"no database")
     admin.priced()
-    await admin.ledger.desk.close()  # which tries to move the row, now
+    await admin.ledger.consumers.finish()  # which tries to move the row, now
     ready = await admin.get("/readyz")
     assert ready["ready"] is True
     assert "damaged" in ready["warnings"][0]
@@ -68,15 +68,15 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
 async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(admin, monkeypatch):
     file = admin.gateway.settings.data / "gatekeeper.duckdb"
     file.write_bytes(b"no database")
-    monkeypatch.setattr(desk, "PATIENCE", 0.0)
+    monkeypatch.setattr(worker, "PATIENCE", 0.0)
     admin.priced()
-    await admin.ledger.desk.close()  # which tries to move the row, now
+    await admin.ledger.consumers.finish()  # which tries to move the row, now
     answer = await admin.client.get("/readyz")
     assert answer.status_code == 503
     assert "analytics file" in answer.json()["reasons"][0]
     assert str(file) not in answer.text
     file.unlink()
-    await admin.ledger.desk.close()
+    await admin.ledger.consumers.finish()
     assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
 
 
@@ -90,15 +90,15 @@ async def test_damaged_lines_of_the_journal_are_a_warning(serve, tmp_path):
 
 
 async def test_more_calls_than_memory_keeps_while_the_file_is_lent_make_it_unready(admin, monkeypatch):
-    monkeypatch.setattr(desk, "WAITING", 1000)
-    await admin.ledger.desk.lend(60)
+    monkeypatch.setattr(worker, "WAITING", 1000)
+    await admin.ledger.analytics.lend(60)
     for _ in range(5):
         admin.priced()
     assert len((await admin.get("/calls"))["calls"]) > 0
     answer = await admin.client.get("/readyz")
     assert (answer.status_code, "wait for" in answer.json()["reasons"][0]) == (503, True)
-    admin.ledger.desk.take_back()
-    await admin.ledger.desk.close()
+    admin.ledger.analytics.take_back()
+    await admin.ledger.consumers.finish()
     assert (await admin.get("/readyz"))["ready"]
     assert len((await admin.get("/calls"))["calls"]) == 5
 

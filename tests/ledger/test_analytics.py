@@ -15,13 +15,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.analytics import Analytics
 
-from gatekeeper.ledger.analytics import Analytics, AnalyticsError, FileHeld, FileUnusable
+from gatekeeper.ledger.analytics.errors import AnalyticsError, FileHeld, FileUnusable, TookTooLong
+from gatekeeper.ledger.analytics.rows import ADDED_COLUMNS, WITHOUT_TEXTS
+from gatekeeper.ledger.analytics.sql_guard import SqlError, answer
 from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
-from gatekeeper.ledger.instance import TookTooLong
-from gatekeeper.ledger.readonly import SqlError, answer
-from gatekeeper.ledger.rows import ADDED_COLUMNS, WITHOUT_TEXTS
 from gatekeeper.money import usd
 from gatekeeper.times import micros
 
@@ -31,7 +31,7 @@ FILE = "gatekeeper.duckdb"
 
 def asked(analytics: Analytics, query: str) -> dict[str, Any]:
     """The answer to a person's query, in this process."""
-    with analytics._asked() as con:
+    with analytics.asked() as con:
         return answer(con, query, 1000, 20.0)
 
 
@@ -190,7 +190,7 @@ def test_many_more_than_one_portion(analytics: Analytics) -> None:
 KILLED = """
     import os, random, signal, sys, time
     from pathlib import Path
-    from gatekeeper.ledger.analytics import Analytics
+    from gatekeeper.ledger.analytics.projection import Projection as Analytics
     from gatekeeper.ledger.entry import Call, Position
 
     folder = Path(sys.argv[1])
@@ -204,7 +204,8 @@ KILLED = """
         done = analytics.watermark().offset
         for first in range(done + 1, done + calls + 1, batch):
             analytics.add([(Position(1, n), made(n)) for n in range(first, first + batch)])
-            analytics.spend(["none"])
+            with analytics.asked():
+                pass
             analytics.move()
         analytics.release()
 
@@ -261,7 +262,8 @@ FULL = """
     import resource, signal, sys
     from contextlib import suppress
     from pathlib import Path
-    from gatekeeper.ledger.analytics import Analytics, FileUnusable
+    from gatekeeper.ledger.analytics.errors import FileUnusable
+    from gatekeeper.ledger.analytics.projection import Projection as Analytics
     from gatekeeper.ledger.entry import Call, Position
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -277,7 +279,8 @@ FULL = """
         last += count
 
     def counted():
-        return analytics.spend(["none"])["total"]["calls"]
+        with analytics.asked() as con:
+            return con.execute("SELECT count(*) FROM calls").fetchall()[0][0]
 
     add(100)
     analytics.move()
@@ -425,8 +428,8 @@ def test_the_file_is_as_the_contract_says_and_in_the_format_of_1_5(analytics: An
     assert {name: types.get(kind, kind) for name, kind, *_ in described} == COLUMNS
     assert [name for name, *_ in described] == list(COLUMNS)
     version = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'file'"
-    assert analytics._instance is not None
-    assert analytics._instance.con.execute(version).fetchall()[0][0].startswith("v1.5.0")
+    assert analytics._database is not None
+    assert analytics._database.con.execute(version).fetchall()[0][0].startswith("v1.5.0")
 
 
 def test_a_folder_with_a_quote_in_its_name(tmp_path: Path) -> None:
@@ -577,11 +580,11 @@ def test_one_call_or_none(analytics: Analytics) -> None:
 def test_a_question_that_takes_too_long_is_stopped_and_the_next_one_answered(
     analytics: Analytics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.ledger.instance.QUESTION_SECONDS", 0.1)
+    monkeypatch.setattr("gatekeeper.ledger.analytics.database.QUESTION_SECONDS", 0.1)
     analytics.add(placed([made(1)]))
     with (
         pytest.raises(TookTooLong, match=r"longer than 0\.1 s and was stopped: ask for"),
-        analytics._asked() as con,
+        analytics.asked() as con,
     ):
         con.execute("SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range")
     assert [call["id"] for call in analytics.calls()] == [made(1).id]
@@ -771,8 +774,8 @@ def test_an_instance_that_breaks_loses_nothing(analytics: Analytics) -> None:
     analytics.add(several(1, 2))
     analytics.move()
     analytics.add(several(3, 4))
-    assert analytics._instance is not None
-    analytics._instance.con.close()
+    assert analytics._database is not None
+    analytics._database.con.close()
     with pytest.raises(AnalyticsError):
         analytics.calls()
     assert len(analytics.calls()) == 2

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.analytics import Analytics
 
-from gatekeeper.ledger.analytics import Analytics
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.filters import FIELDS, Filter, FilterError, parse
 from gatekeeper.times import micros
@@ -443,7 +443,7 @@ def test_the_rule_of_case_is_duckdbs_for_every_character(tmp_path: Path) -> None
     wanted = parse('"ä","σ","i","ǆ"', now=NOW)
     found = {call["path"] for call in analytics.calls(wanted, limit=1000)}
     assert found == {call.path for call in made if wanted.matches(call)} == {"Ä", "Σ", "I", "İ", "Ǆ", "ǅ"}
-    with analytics._asked() as con:
+    with analytics.asked() as con:
         lower = con.execute("SELECT path, lower(path) FROM calls").fetchall()
     assert {capital: capital.lower()[0] for capital in capitals} == dict(lower)
     analytics.release()

@@ -12,11 +12,11 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
+from rig.analytics import Analytics
 
-from gatekeeper.ledger.analytics import Analytics
+from gatekeeper.ledger.analytics.database import Database
+from gatekeeper.ledger.analytics.sql_guard import SqlError, ask
 from gatekeeper.ledger.entry import Call, Outcome, Position
-from gatekeeper.ledger.instance import Instance
-from gatekeeper.ledger.readonly import SqlError, ask
 
 Sql = Callable[..., dict[str, Any]]
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def instance(folder: Path) -> Iterator[Instance]:
+def instance(folder: Path) -> Iterator[Database]:
     """Two calls in the file, which is open for reading only, and one that is not in it yet."""
     analytics = Analytics(folder)
     first = made(1, model="m", tags=["a", "b"], cost_pico=1, usage=msgspec.Raw(b'{"n": 1}'))
@@ -50,7 +50,7 @@ def instance(folder: Path) -> Iterator[Instance]:
     analytics.add([(Position(1, 3), made(3))])
     pending, _ = analytics.first_waiting()
     analytics.release()
-    instance = Instance(folder)
+    instance = Database(folder)
     instance.attach(read_only=True)
     instance.load(pending)
     yield instance
@@ -58,7 +58,7 @@ def instance(folder: Path) -> Iterator[Instance]:
 
 
 @pytest.fixture
-def sql(instance: Instance) -> Sql:
+def sql(instance: Database) -> Sql:
     return lambda query, limit=1000, seconds=20.0: ask(instance, query, limit, seconds)
 
 
@@ -242,7 +242,7 @@ def test_a_name_that_could_be_a_file_is_no_table_even_in_the_data_folder(
         "SET threads = 1",
     ],
 )
-def test_behind_that_wall_stands_another(instance: Instance, statement: str) -> None:
+def test_behind_that_wall_stands_another(instance: Database, statement: str) -> None:
     with pytest.raises(duckdb.Error, match=r"disabled by configuration|has been locked"):
         instance.con.execute(statement)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from rig.analytics import Analytics
 
-from gatekeeper.ledger.analytics import Analytics
 from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.filters import parse
 from gatekeeper.times import moment_of

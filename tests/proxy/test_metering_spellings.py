@@ -11,6 +11,8 @@ from rig.spellings import METERED, Spelling, spellings
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, connect, head, read
 
+from gatekeeper.ledger.filters import Filter
+
 PATH = METERED[0]
 USAGE = {"promptTokenCount": 1204, "candidatesTokenCount": 331, "totalTokenCount": 1535}
 COST = "0.001188700000"  # 1,204 tokens in at $0.30 and 331 out at $2.50 for a million
@@ -62,4 +64,4 @@ async def test_every_spelling_is_refused_with_nothing_upstream_or_metered_to_the
 
 
 async def all_rows(gateway: Running, count: int) -> list[dict[str, Any]]:
-    return await gateway.gateway.ledger.desk.ask(lambda analytics: analytics.calls(limit=count))
+    return (await gateway.gateway.ledger.analytics.calls(Filter(), count)).value

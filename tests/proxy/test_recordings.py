@@ -25,6 +25,8 @@ from rig.gateway import Running
 from rig.standin import Reply, Script, StandIn
 from rig.wire import Answer, connect, head, read
 
+from gatekeeper.ledger.filters import Filter
+
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS")
 KINDS = ("unary", "sse", "json_array_stream", "embed", "error")
 CONNECTIONS = 16
@@ -205,9 +207,7 @@ async def all_rows(gateway: Running, count: int) -> dict[str, dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     with trio.fail_after(5):
         while len(rows) < count:
-            rows = await gateway.gateway.ledger.desk.ask(
-                lambda analytics: analytics.calls(None, None, None, count + 1, None)
-            )
+            rows = (await gateway.gateway.ledger.analytics.calls(Filter(), count + 1)).value
     return {row["id"]: row for row in rows}
 
 

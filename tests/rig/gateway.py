@@ -14,6 +14,7 @@ import trio
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
+from gatekeeper.ledger.filters import Filter
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.serve import opened, server_config
 from gatekeeper.server.listen import listen
@@ -33,10 +34,7 @@ class Running:
 
     async def rows(self) -> list[dict[str, Any]]:
         """All rows of the ledger, oldest first, as the API shows them."""
-        found = await self.gateway.ledger.desk.ask(
-            lambda analytics: analytics.calls(None, None, None, 1000, None)
-        )
-        return found[::-1]
+        return (await self.gateway.ledger.analytics.calls(Filter(), 1000)).value[::-1]
 
     async def row(self, count: int = 1) -> dict[str, Any]:
         """The last row, once there are `count`."""

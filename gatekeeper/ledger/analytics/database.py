@@ -15,9 +15,10 @@ from threading import Timer
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from gatekeeper.ledger import rows
+from gatekeeper.ledger.analytics import rows
+from gatekeeper.ledger.analytics.errors import FileHeld, FileUnusable, RowsRefused, TookTooLong
+from gatekeeper.ledger.analytics.residence import drop_code
 from gatekeeper.ledger.entry import COLUMNS, Position
-from gatekeeper.ledger.residence import drop_code
 from gatekeeper.ledger.segments import fsync
 
 NAME = "gatekeeper.duckdb"
@@ -38,31 +39,7 @@ BOTH = f"""
 """  # noqa: S608
 
 
-class AnalyticsError(Exception):
-    """The analytics file cannot be used at present; the calls are safe in the journal."""
-
-
-class FileHeld(AnalyticsError):
-    """Another process has the file open; it can be ours when that process closes it."""
-
-
-class FileUnusable(AnalyticsError):
-    """The file is damaged, of another format, or cannot be written; somebody has to do something."""
-
-
-class FileReplaced(AnalyticsError):
-    """The file is another one than it was, and lacks calls: the journal is to be read again."""
-
-
-class RowsRefused(FileUnusable):
-    """DuckDB would not take rows, and it is not the disk's fault: it may be that of a row."""
-
-
-class TookTooLong(AnalyticsError):
-    """A question was stopped; a simpler one, or one of a shorter time, may do."""
-
-
-class Instance:
+class Database:
     """Opened without the file. Costs some 15 MB, and 5 to 40 ms, beyond what importing DuckDB costs."""
 
     def __init__(self, folder: Path, memory: str = "512MB", temporary: str = f"{NAME}.tmp") -> None:

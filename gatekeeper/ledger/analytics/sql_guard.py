@@ -18,8 +18,9 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, StatementType
 
-from gatekeeper.ledger.instance import AnalyticsError, Instance, TookTooLong, stopped_after
-from gatekeeper.ledger.rows import Document
+from gatekeeper.ledger.analytics.database import Database, stopped_after
+from gatekeeper.ledger.analytics.errors import AnalyticsError, TookTooLong
+from gatekeeper.ledger.analytics.rows import Document
 
 SCHEMAS = {"", "main", "file", "information_schema", "pg_catalog"}
 TABLE_FUNCTIONS = {
@@ -48,14 +49,14 @@ class OutOfMemory(SqlError):
     """A query that needs more memory than it may take."""
 
 
-def ask(instance: Instance, query: str, limit: int, seconds: float) -> Document:
+def ask(database: Database, query: str, limit: int, seconds: float) -> Document:
     """As `answer`, without telling where the data folder is. Raises SqlError, AnalyticsError."""
     try:
-        return answer(instance.con, query, limit, seconds)
+        return answer(database.con, query, limit, seconds)
     except SqlError as error:
-        raise type(error)(instance.without_path(str(error))) from None
+        raise type(error)(database.without_path(str(error))) from None
     except duckdb.Error as error:
-        raise AnalyticsError(instance.without_path(str(error))) from None
+        raise AnalyticsError(database.without_path(str(error))) from None
 
 
 def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> Document:

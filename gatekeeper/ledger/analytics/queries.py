@@ -1,4 +1,6 @@
-"""Where the money went: calls counted and added up by one or two of `GROUPS`.
+"""Every question about finished calls, as DuckDB is asked it on the view `calls`.
+
+Sums say where the money went: calls counted and added up by one or two of `GROUPS`.
 
 Sums are of what is known and stay exact: DECIMAL inside, text outside. A sum of nothing known is NULL, for
 what calls without a price cost is not 0; how many of these there are is `unpriced_calls`. Of no calls at
@@ -15,9 +17,12 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from gatekeeper.ledger.analytics.errors import GroupingError
+from gatekeeper.ledger.analytics.rows import SHOWN, Document, cursor, shown
 from gatekeeper.ledger.conditions import LABEL, Sql
-from gatekeeper.ledger.rows import Document
+from gatekeeper.ledger.filters import Filter
 from gatekeeper.money import usd
+from gatekeeper.times import iso
 
 if TYPE_CHECKING:  # who only asks which groups there are need not load DuckDB
     from duckdb import DuckDBPyConnection
@@ -52,6 +57,44 @@ _ADDED = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 _TAGS = "CASE WHEN len(tags) > 0 THEN tags ELSE [NULL] END"
 
 
+# The inner SELECT reads the ids of all rows, the outer one all columns of a few.
+_PAGE = """
+    SELECT {shown} FROM calls WHERE id IN (SELECT id FROM calls WHERE {question} ORDER BY id DESC LIMIT ?)
+    ORDER BY id DESC
+"""
+_MODELS = """
+    SELECT model, count(*), epoch_us(max(started_at)) AS last, CAST(sum(cost_usd) AS VARCHAR),
+           count(*) - count(cost_usd)
+    FROM calls WHERE model IS NOT NULL GROUP BY model ORDER BY last DESC, model
+"""
+
+
+def calls(con: DuckDBPyConnection, wanted: Filter, limit: int, before: str | None = None) -> list[Document]:
+    """At most `limit` calls as `entry.document` shows them, newest (that is, highest `id`) first.
+
+    `before` is the id of the last call of the page before. Raises ValueError where it is no id.
+    """
+    question, values = wanted.where()
+    if before is not None:
+        question, values = f"{question} AND id < CAST(? AS UUID)", [*values, cursor(before)]
+    page = _PAGE.format(shown=SHOWN, question=question)
+    return [shown(row) for row in con.execute(page, [*values, limit]).fetchall()]
+
+
+def call(con: DuckDBPyConnection, call_id: str) -> Document | None:
+    """The finished call of that id, None where there is none."""
+    select = f"SELECT {SHOWN} FROM calls WHERE id = TRY_CAST(? AS UUID)"  # noqa: S608
+    found = con.execute(select, [call_id]).fetchall()
+    return shown(found[0]) if found else None
+
+
+def models(con: DuckDBPyConnection) -> list[Document]:
+    """The models that were asked for, the last used first, with their calls and known cost."""
+    names = ("model", "calls", "last_used_at", "cost_usd", "unpriced_calls")
+    found = [dict(zip(names, row, strict=True)) for row in con.execute(_MODELS).fetchall()]
+    return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
+
+
 class Grouped(NamedTuple):
     """A SELECT of sums, in the order in which its rows are wanted most, with the values for its `?`."""
 
@@ -60,7 +103,7 @@ class Grouped(NamedTuple):
     values: list[object]
 
 
-class Spend:
+class Sums:
     """Answers in one time zone. Raises ValueError where there is no such zone."""
 
     def __init__(self, timezone: str) -> None:
@@ -74,7 +117,7 @@ class Spend:
         self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int | None, top: int | None = None
     ) -> Document:
         """`rows`, the costliest first or, by day or hour, in order of time (the latest `limit` of them),
-        and their `total`, in which a call with several tags counts once. Raises ValueError for `by`.
+        and their `total`, in which a call with several tags counts once. Raises GroupingError.
 
         With `top` the rows of a period stand in the order of their groups' cost in the whole range, `other`
         last. It is every call that has a group outside the top, counted once; so the rows of a period add
@@ -144,15 +187,19 @@ def split(groups: list[str]) -> tuple[list[str], list[str]]:
 
 
 def grouping(by: list[str], top: int | None = None) -> list[str]:
-    """One or two groups, or none of them. Raises ValueError with what is allowed."""
+    """One or two groups, or none of them. Raises GroupingError with what is allowed."""
     groups = [] if by == ["none"] else by
     if len(groups) > 2 or len(set(groups)) < len(groups) or not set(groups) <= set(GROUPS):
-        raise ValueError(
-            f'"{",".join(by)}" is no way to group; write one or two of {", ".join(GROUPS)}, or none'
+        raise GroupingError(
+            f'"{",".join(by)}" is no way to group; write one or two of {", ".join(GROUPS)}, or none',
+            [*GROUPS, "none"],
         )
     if top and not split(groups)[1]:
         names = ", ".join(split(list(GROUPS))[1])
-        raise ValueError(f'"{",".join(by)}" has no group that `top` could choose from; add one of {names}')
+        raise GroupingError(
+            f'"{",".join(by)}" has no group that `top` could choose from; add one of {names}',
+            [*GROUPS, "none"],
+        )
     return groups
 
 

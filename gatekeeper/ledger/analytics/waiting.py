@@ -6,7 +6,7 @@ from collections import deque
 from itertools import islice
 from typing import NamedTuple
 
-from gatekeeper.ledger import rows
+from gatekeeper.ledger.analytics import rows
 from gatekeeper.ledger.entry import Call, Position
 
 # Rows, and characters of them, of one INSERT: a day's worth at once would need many times its size in memory.

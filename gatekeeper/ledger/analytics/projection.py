@@ -1,4 +1,4 @@
-"""The analytics file, and every question about finished calls.
+"""The calls on their way from the journal into the analytics file.
 
 Calls arrive from the journal with their positions, wait in memory, and move to the file in transactions
 that move the file's watermark along. So each is there once, whatever dies when: what was lost before the
@@ -13,59 +13,37 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import structlog
 from duckdb import DuckDBPyConnection
 
-from gatekeeper.ledger import rows
-from gatekeeper.ledger.entry import Call, Position
-from gatekeeper.ledger.filters import Filter
-from gatekeeper.ledger.instance import (
-    NAME,
-    START,
+from gatekeeper.ledger.analytics.database import NAME, START, Database
+from gatekeeper.ledger.analytics.errors import (
     AnalyticsError,
     FileHeld,
     FileReplaced,
     FileUnusable,
-    Instance,
     RowsRefused,
 )
-from gatekeeper.ledger.rows import Document
-from gatekeeper.ledger.spend import Spend
-from gatekeeper.ledger.waiting import PORTION, Row, Waiting, joined
-from gatekeeper.times import iso
+from gatekeeper.ledger.analytics.waiting import PORTION, Row, Waiting, joined
+from gatekeeper.ledger.entry import Call, Position
 
 log = structlog.get_logger()
-__all__ = ["Analytics", "AnalyticsError", "FileHeld", "FileReplaced", "FileUnusable"]
-
-# The inner SELECT reads the ids of all rows, the outer one all columns of a few.
-PAGE = """
-    SELECT {shown} FROM calls WHERE id IN (SELECT id FROM calls WHERE {question} ORDER BY id DESC LIMIT ?)
-    ORDER BY id DESC
-"""
-MODELS = """
-    SELECT model, count(*), epoch_us(max(started_at)) AS last, CAST(sum(cost_usd) AS VARCHAR),
-           count(*) - count(cost_usd)
-    FROM calls WHERE model IS NOT NULL GROUP BY model ORDER BY last DESC, model
-"""
 
 
-class Analytics:
+class Projection:
     """All of it blocks, and belongs to one thread at a time.
 
-    Questions see the file only while it is attached, and always what waits. The `timezone` is that of days
-    and hours; raises ValueError if there is none of that name.
+    Questions see the file only while it is attached, and always what waits.
     """
 
-    def __init__(self, folder: Path, timezone: str = "UTC", memory: str = "512MB") -> None:
+    def __init__(self, folder: Path, memory: str = "512MB") -> None:
         self._folder = folder.resolve()
         self._memory = memory
         self._read_only = False
-        self._spend = Spend(timezone)
-        self._instance: Instance | None = None
+        self._database: Database | None = None
         self._queue = Waiting()
         self._loaded = 0  # so many of the queue, from the first, are in the instance's table `pending`
         self._known = START
@@ -83,7 +61,7 @@ class Analytics:
     @property
     def awake(self) -> bool:
         """Whether there is something to be let go."""
-        return self._instance is not None
+        return self._database is not None
 
     # The file
 
@@ -92,8 +70,8 @@ class Analytics:
 
         Raises FileHeld, FileUnusable, FileReplaced.
         """
-        if self._instance and self._instance.is_lost():
-            log.error("analytics_file_was_deleted", calls=self._instance.count())
+        if self._database and self._database.is_lost():
+            log.error("analytics_file_was_deleted", calls=self._database.count())
             self.release()
         try:
             self._running().attach(read_only=self._read_only)
@@ -121,14 +99,14 @@ class Analytics:
 
     def release(self) -> None:
         """Lets go of the file and of DuckDB's memory; the next use takes both again."""
-        if self._instance:
-            self._instance.close()
-        self._instance = None
+        if self._database:
+            self._database.close()
+        self._database = None
         self._loaded = 0
 
     def watermark(self) -> Position | None:
         """The position in the journal up to which calls are in the file; None while it is not attached."""
-        return self._instance.watermark if self._instance else None
+        return self._database.watermark if self._database else None
 
     def rewind(self) -> None:
         """The journal was removed and its positions start anew: so does the attached file's watermark.
@@ -155,8 +133,8 @@ class Analytics:
         """Lets go of the file, so that the next use opens it in this way."""
         self._read_only = read_only
         try:
-            if self._instance:
-                self._instance.detach()
+            if self._database:
+                self._database.detach()
         except FileUnusable:
             self.release()
 
@@ -189,9 +167,9 @@ class Analytics:
         """A portion that DuckDB refuses is tried again by halves, until the row is found that is to blame."""
         most = PORTION
         while portion := self._queue.portion(0, most):
-            instance = self._running()
+            database = self._running()
             try:
-                self._known = instance.append(joined(portion), portion[-1].position)
+                self._known = database.append(joined(portion), portion[-1].position)
             except RowsRefused as refusal:
                 self._begin_anew()
                 most = self._halved(portion, refusal)
@@ -220,81 +198,33 @@ class Analytics:
         log.warning("row_stored_without_its_texts", position=position, size=len(item), detail=str(refusal))
         return PORTION
 
-    def _load(self, instance: Instance) -> None:
+    def _load(self, database: Database) -> None:
         while portion := self._queue.portion(self._loaded):
-            instance.load(joined(portion))
+            database.load(joined(portion))
             self._loaded += len(portion)
 
     # Out
 
-    def calls(
-        self,
-        filter: Filter | None = None,  # noqa: A002
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> list[Document]:
-        """At most `limit` calls as `entry.document` shows them, newest (that is, highest `id`) first.
-
-        `before` is the id of the last call of the page before. Raises ValueError where it is no id,
-        AnalyticsError.
-        """
-        question, values = (filter or Filter()).within(since, until).where()
-        if before is not None:
-            question, values = f"{question} AND id < CAST(? AS UUID)", [*values, rows.cursor(before)]
-        page = PAGE.format(shown=rows.SHOWN, question=question)
-        with self._asked() as con:
-            return [rows.shown(row) for row in con.execute(page, [*values, limit]).fetchall()]
-
-    def call(self, call_id: str) -> Document | None:
-        """The finished call of that id, None where there is none. Raises AnalyticsError."""
-        select = f"SELECT {rows.SHOWN} FROM calls WHERE id = TRY_CAST(? AS UUID)"  # noqa: S608
-        with self._asked() as con:
-            found = con.execute(select, [call_id]).fetchall()
-        return rows.shown(found[0]) if found else None
-
-    def spend(
-        self,
-        by: list[str],
-        filter: Filter | None = None,  # noqa: A002
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = 1000,
-        top: int | None = None,
-    ) -> Document:
-        """`rows` by one or two of `spend.GROUPS` (or `none`), and their `total`; see `Spend.answer`.
-
-        Raises ValueError for another `by`, AnalyticsError.
-        """
-        where = (filter or Filter()).within(since, until).where()
-        with self._asked() as con:
-            return self._spend.answer(con, by, where, limit, top)
-
-    def models(self) -> list[Document]:
-        """The models that were asked for, the last used first, with their calls and known cost."""
-        names = ("model", "calls", "last_used_at", "cost_usd", "unpriced_calls")
-        with self._asked() as con:
-            found = [dict(zip(names, row, strict=True)) for row in con.execute(MODELS).fetchall()]
-        return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
-
     def first_waiting(self) -> tuple[str, bool]:
-        """A portion of the rows that wait, as `Instance.load` takes it, and whether that is all of them."""
+        """A portion of the rows that wait, as `Database.load` takes it, and whether that is all of them."""
         portion = self._queue.portion()
         return joined(portion), len(portion) == self.waiting
 
     @contextmanager
-    def _asked(self) -> Generator[DuckDBPyConnection]:
-        """The connection, with all that waits loaded. An instance that fails a question is done with."""
-        instance = self._running()
+    def asked(self) -> Generator[DuckDBPyConnection]:
+        """The connection for one question, with all that waits loaded: the view `calls` has every call.
+
+        Raises AnalyticsError out of it; an instance that fails a question is done with.
+        """
+        database = self._running()
         try:
-            self._load(instance)
-            with instance.asked() as con:
+            self._load(database)
+            with database.asked() as con:
                 yield con
         except duckdb.Error as error:
             self.release()
-            raise AnalyticsError(instance.without_path(str(error))) from None
+            raise AnalyticsError(database.without_path(str(error))) from None
 
-    def _running(self) -> Instance:
-        self._instance = self._instance or Instance(self._folder, self._memory)
-        return self._instance
+    def _running(self) -> Database:
+        self._database = self._database or Database(self._folder, self._memory)
+        return self._database

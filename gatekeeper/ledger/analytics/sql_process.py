@@ -1,4 +1,4 @@
-"""The process in which one query of a person runs: `python -m gatekeeper.ledger.reader`.
+"""The process in which one query of a person runs: `python -m gatekeeper.ledger.analytics.sql_process`.
 
 It reads one line from stdin, a `Request` as JSON, and writes to stdout either `answer`, a line end and the
 answer as JSON, or `refused` or `failed`, a line end and what to tell. It ends with the status 0 after that,
@@ -78,15 +78,16 @@ def end_with_parent() -> None:
 def answer(request: Request) -> tuple[bytes, bytes]:
     """What kind of answer it is, and the answer."""
     # Here and not above: the process that starts this one needs the request's form, and not DuckDB.
-    from gatekeeper.ledger.instance import AnalyticsError, Instance
-    from gatekeeper.ledger.readonly import OutOfMemory, SqlError, ask
+    from gatekeeper.ledger.analytics.database import Database
+    from gatekeeper.ledger.analytics.errors import AnalyticsError
+    from gatekeeper.ledger.analytics.sql_guard import OutOfMemory, SqlError, ask
 
     try:
-        instance = Instance(Path(request.folder), f"{request.memory // 2}B", TEMPORARY)
+        database = Database(Path(request.folder), f"{request.memory // 2}B", TEMPORARY)
         if request.attached:
-            instance.attach(read_only=True)
-        instance.load(request.rows)
-        found = ask(instance, request.query, request.limit, request.seconds)
+            database.attach(read_only=True)
+        database.load(request.rows)
+        found = ask(database, request.query, request.limit, request.seconds)
         gaps = {"partial": True, "partial_reason": request.absence} if request.absence else {}
         document = msgspec.json.encode({**found, **gaps})
     except (OutOfMemory, MemoryError):

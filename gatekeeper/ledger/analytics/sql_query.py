@@ -10,25 +10,28 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
 import trio
 
-from gatekeeper.ledger.desk import Desk, Share
-from gatekeeper.ledger.reader import TEMPORARY, Request, out_of_memory, too_large
+from gatekeeper.ledger.analytics.errors import QueryRefused, QueryUnavailable
+from gatekeeper.ledger.analytics.sql_process import TEMPORARY, Request, out_of_memory, too_large
 
 log = structlog.get_logger()
 
 MIB = 1024 * 1024
 START = 4.0  # seconds that a process may take to start, beyond the query's own
 CHUNK = 64 * 1024
-COMMAND = (sys.executable, "-P", "-m", "gatekeeper.ledger.reader")
+COMMAND = (sys.executable, "-P", "-m", "gatekeeper.ledger.analytics.sql_process")
 KEPT = ("PYTHON", "COVERAGE", "LD_", "LC_", "LANG", "PATH", "TMPDIR")
 """Beginnings of the variables that a process gets: no key of ours is among them."""
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,22 @@ class Limits:
     answer: int = 16 * MIB
 
 
-class QueryRefused(ValueError):
-    """The query is wrong, is not allowed, or passed a limit; the message says which and what to do."""
+class Share(NamedTuple):
+    """What another process may see: whether it may open the file, and rows that are not in it. `absence` says
+    why that is not every call; None where it is."""
 
-
-class QueryUnavailable(RuntimeError):
-    """No query can be answered at present."""
+    attached: bool
+    rows: str
+    absence: str | None
 
 
 class Queries:
-    """One at a time."""
+    """One at a time. `shared` lends out the calls for as long as a query reads them; it raises
+    trio.TooSlowError where another query reads for long."""
 
-    def __init__(self, desk: Desk, folder: Path) -> None:
+    def __init__(self, shared: Callable[[], AbstractAsyncContextManager[Share]], folder: Path) -> None:
         self.limits = Limits()
-        self._desk = desk
+        self._shared = shared
         self._folder = folder
         self._asking: set[trio.CancelScope] = set()
         self._stopped = False
@@ -78,7 +83,7 @@ class Queries:
 
     async def _answer(self, query: str, limit: int) -> bytes:
         try:
-            async with self._desk.shared() as share:
+            async with self._shared() as share:
                 line = await trio.to_thread.run_sync(self._request, query, limit, share)
                 return await self._asked(line)
         except trio.TooSlowError:

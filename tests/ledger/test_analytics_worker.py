@@ -1,4 +1,4 @@
-"""The desk between journal and analytics file, when that file is deleted, replaced, damaged or lent."""
+"""The worker between journal and analytics file, when that file is deleted, replaced, damaged or lent."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import uuid_utils
 
+from gatekeeper.ledger.analytics.database import NAME
+from gatekeeper.ledger.analytics.worker import HELD, UNUSABLE
 from gatekeeper.ledger.book import Ledger
-from gatekeeper.ledger.desk import HELD, UNUSABLE
 from gatekeeper.ledger.entry import Call, Outcome
-from gatekeeper.ledger.instance import NAME
+from gatekeeper.ledger.filters import Filter
 
 
 @pytest.fixture
@@ -35,16 +36,15 @@ def made(ledger: Ledger, count: int = 1) -> list[str]:
 
 
 async def found(ledger: Ledger) -> list[str]:
-    rows = await ledger.desk.ask(lambda analytics: analytics.calls(limit=1000))
-    return [row["id"] for row in rows[::-1]]
+    return [row["id"] for row in (await ledger.analytics.calls(Filter(), 1000)).value[::-1]]
 
 
 async def moved(ledger: Ledger) -> None:
-    await ledger.desk._in_thread(ledger.desk._store)
+    await ledger.consumers.finish()
 
 
 async def let_go(ledger: Ledger) -> None:
-    await ledger.desk._in_thread(ledger.desk._let_go)
+    await ledger.analytics.close()
 
 
 async def held(ledger: Ledger) -> None:
@@ -89,7 +89,7 @@ async def test_a_file_that_is_gone_or_old_swallows_no_call(
     await moved(ledger)
     await let_go(ledger)
     assert await found(ledger) == ids
-    assert ledger.desk.watermark == ledger.journal.durable
+    assert ledger.analytics.watermark == ledger.journal.durable
     told = capsys.readouterr().out
     assert told.count("analytics_file_replaced") == 1
     assert ("analytics_file_was_deleted" in told) == (state is held)
@@ -100,13 +100,13 @@ async def test_nothing_is_discarded_of_what_the_new_file_lacks(ledger: Ledger, t
     ledger.journal.rotate()
     kept = made(ledger)
     await moved(ledger)
-    await ledger._discard()
+    ledger.consumers.discard()
     ledger.journal.rotate()
     kept += made(ledger)
     (tmp_path / NAME).unlink()
     await moved(ledger)
     assert await found(ledger) == kept, "the first call was in a segment that was discarded before"
-    assert ledger.desk.watermark == ledger.journal.durable
+    assert ledger.analytics.watermark == ledger.journal.durable
 
 
 async def test_a_file_of_another_journal_is_read_into_from_the_start(ledger: Ledger, tmp_path: Path) -> None:
@@ -124,30 +124,30 @@ async def test_a_file_of_another_journal_is_read_into_from_the_start(ledger: Led
     await moved(ledger)
     await moved(ledger)
     assert set(ids) | set(theirs) <= set(await found(ledger))
-    assert ledger.desk.watermark == ledger.journal.durable
+    assert ledger.analytics.watermark == ledger.journal.durable
 
 
 async def test_why_the_file_is_out_of_reach_is_told_apart(ledger: Ledger, tmp_path: Path) -> None:
-    await ledger.desk.lend(60)
+    await ledger.analytics.lend(60)
     ids = made(ledger, 2)
     assert await found(ledger) == ids
-    assert ledger.desk.absence == HELD
-    ledger.desk.take_back()
+    assert ledger.analytics.absence == HELD
+    ledger.analytics.take_back()
     (tmp_path / NAME).write_bytes(b"no database" * 1000)
     assert await found(ledger) == ids
-    assert ledger.desk.absence == UNUSABLE
+    assert ledger.analytics.absence == UNUSABLE
     (tmp_path / NAME).unlink()
     assert await found(ledger) == ids
-    assert ledger.desk.absence is None
+    assert ledger.analytics.absence is None
 
 
-async def test_a_desk_with_nothing_to_let_go_takes_no_thread(ledger: Ledger) -> None:
-    desk = ledger.desk
-    assert not desk._holds
+async def test_a_worker_with_nothing_to_let_go_takes_no_thread(ledger: Ledger) -> None:
+    worker = ledger.analytics
+    assert not worker._holds
     made(ledger)
     await moved(ledger)
-    assert desk._holds
+    assert worker._holds
     await let_go(ledger)
-    assert not desk._holds
+    assert not worker._holds
     await found(ledger)
-    assert desk._holds
+    assert worker._holds

@@ -1,0 +1,49 @@
+"""The analytics file with the questions to it, in one thread: no worker, no journal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gatekeeper.ledger.analytics import queries
+from gatekeeper.ledger.analytics.projection import Projection
+from gatekeeper.ledger.filters import Filter
+
+
+class Analytics(Projection):
+    def __init__(self, folder: Path, timezone: str = "UTC", memory: str = "512MB") -> None:
+        super().__init__(folder, memory)
+        self.sums = queries.Sums(timezone)
+
+    def calls(
+        self,
+        wanted: Filter | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[Any]:
+        with self.asked() as con:
+            return queries.calls(con, (wanted or Filter()).within(since, until), limit, before)
+
+    def call(self, call_id: str) -> Any:
+        with self.asked() as con:
+            return queries.call(con, call_id)
+
+    def spend(
+        self,
+        by: list[str],
+        wanted: Filter | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = 1000,
+        top: int | None = None,
+    ) -> Any:
+        with self.asked() as con:
+            where = (wanted or Filter()).within(since, until).where()
+            return self.sums.answer(con, by, where, limit, top)
+
+    def models(self) -> list[Any]:
+        with self.asked() as con:
+            return queries.models(con)
