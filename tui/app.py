@@ -18,7 +18,7 @@ from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.formats import local_now
 from tui.feed import Connected, Lost
 from tui.filters import ShowCalls
-from tui.screens.help import HelpScreen
+from tui.screens.dialog import HelpScreen
 from tui.screens.keys import KeysScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.place import Place

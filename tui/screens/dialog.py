@@ -1,21 +1,36 @@
-"""What dialogs look like, and the two that ask before something is done."""
+"""What opens over a screen: dialogs, the two that ask before something is done, and help."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from gatekeeper.client.formats import harmless
-from tui.theme import told
+from gatekeeper.client.formats import Cell, Tone, harmless
+from tui.theme import lines, told
+from tui.widgets.frame import KEYS
 
 T = TypeVar("T")
+
+# What the signs of lists mean.
+SIGNS = (
+    ("✓", Tone.FINE, "went well"),
+    ("◌", Tone.WAITING, "in flight, with its running time"),
+    ("⊘", Tone.LIMIT, "refused or cut by the gateway; a budget used up"),
+    ("↯", Tone.LIMIT, "the client left"),
+    ("✗", Tone.ERROR, "failed: Google's error, a broken answer, a gateway that died"),
+    ("●", Tone.FINE, "a key that may call"),
+    ("○", Tone.FAINT, "a key that may not: blocked or expired"),
+    ("?", Tone.LIMIT, "a cost that nobody knows, as no price is known"),
+    ("–", Tone.FAINT, "nothing, or not reported"),
+)
 
 
 class Dialog(ModalScreen[T]):
@@ -101,3 +116,50 @@ class TypeToConfirm(Dialog[bool]):
             self.dismiss(True)
         else:
             self.refuse("That is another name: nothing was deleted.")
+
+
+class HelpScreen(ModalScreen[None]):
+    """The keys that work here, as it is given them, and what the signs mean."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter", "dismiss", "back"),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; background: transparent; }
+    HelpScreen VerticalScroll {
+        width: 72;
+        max-width: 100%;
+        height: auto;
+        max-height: 100%;
+        padding: 1 2;
+        border: solid $accent;
+        background: $background;
+        scrollbar-size: 0 0;
+    }
+    """
+
+    def __init__(self, bindings: Iterable[Binding]) -> None:
+        super().__init__()
+        self._bindings_here = list(bindings)
+
+    def compose(self) -> ComposeResult:
+        signs = [[(f"{sign:>12}", tone), (f"  {meaning}", Tone.PLAIN)] for sign, tone, meaning in SIGNS]
+        head: list[Cell] = [("keys here", Tone.FAINT)]
+        with VerticalScroll():
+            yield Static(lines([head, *key_lines(self._bindings_here), [], [("signs", Tone.FAINT)], *signs]))
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+
+def key_lines(bindings: Iterable[Binding]) -> list[list[Cell]]:
+    """What can be done, each with all its keys."""
+    keys: dict[str, list[str]] = {}
+    for binding in bindings:
+        if binding.description:
+            keys.setdefault(binding.description, []).append(KEYS.get(binding.key, binding.key))
+    return [
+        [(f"{' '.join(names):>12}", Tone.ACCENT), (f"  {what}", Tone.PLAIN)] for what, names in keys.items()
+    ]

@@ -19,8 +19,7 @@ from tui import feed
 from tui.feed import Arrived, Connected, Lost
 from tui.filters import alike
 from tui.screens.call import CallScreen
-from tui.screens.help import curl, welcome
-from tui.screens.place import Blank, Place
+from tui.screens.place import Blank, Place, curl, welcome
 from tui.shell import Session, Tab
 from tui.theme import told
 from tui.widgets.filter_line import FilterLine

@@ -1,6 +1,7 @@
 """What the main screens have in common: what is around their list, and how they say what went wrong.
 
-A main screen is a `Place` with its `TAB` and its `body`, and stands in the application's list of them.
+A main screen is a `Place` with its `TAB` and its `body`, and stands in the application's list of them. What
+is shown where there is nothing yet is a `Blank`: on the first start, how to send the first call.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from tui.theme import told
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.frame import Banner, Footer, Header
 from tui.widgets.rows import Rows
+
+# What the first call calls.
+PATH = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 
 
 class Blank(Static):
@@ -154,3 +158,29 @@ class TablePlace(Place):
         # While the link is down the stream's own tries are enough, and the banner tells of it.
         if self.is_current and not self.session.trouble:
             self.reload()
+
+
+def curl(session: Session) -> str:
+    """A call that works as it stands in open mode; else with a key put in."""
+    # In open mode any key is taken.
+    key = "anything" if session.gateway.mode == "open" else "YOUR_KEY"
+    return (
+        f"curl -H 'x-goog-api-key: {key}' -H 'Content-Type: application/json' \\\n"
+        """  -d '{"contents":[{"parts":[{"text":"Hello"}]}]}' \\\n"""
+        f"  {session.client.url}{PATH}"
+    )
+
+
+def welcome(session: Session) -> Content:
+    """The empty log."""
+    return Content.assemble(
+        "No calls yet. Send one:\n\n",
+        (curl(session), "$accent"),
+        "\n\nIt will appear here at once.   ",
+        ("y", "bold $accent"),
+        " copy the command   ",
+        ("4", "bold $accent"),
+        " make a key first   ",
+        ("?", "bold $accent"),
+        " help",
+    )
