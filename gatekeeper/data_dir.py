@@ -23,7 +23,8 @@ from gatekeeper.settings import Settings
 KIND_FILE = "gatekeeper.kind"
 LOCK_FILE = "gatekeeper.lock"
 GOOGLE, SANDBOX = "google", "sandbox"
-CONTENTS = ("keys.sqlite", "journal", "gatekeeper.duckdb")
+ANALYTICS_FILE = "gatekeeper.duckdb"
+CONTENTS = ("keys.sqlite", "journal", ANALYTICS_FILE)
 OTHERS = 0o077
 OURS = ("gatekeeper.*", "keys.sqlite*", "journal", "journal/*")
 

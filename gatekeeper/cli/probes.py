@@ -23,8 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from gatekeeper.client import formats
-from gatekeeper.data_dir import LOCK_FILE as LOCK
-from gatekeeper.data_dir import is_held
+from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_held
 from gatekeeper.obstacles import other_kind
 from gatekeeper.settings import Settings
 from gatekeeper.trust import tls_context
@@ -35,7 +34,6 @@ T = TypeVar("T")
 LITTLE_SPACE = 10**9
 # Segments of the journal, the last ones; there are rarely more.
 LOOKED_AT = 10
-ANALYTICS = "gatekeeper.duckdb"
 # Linux only: elsewhere nobody is known to hold anything.
 LOCKS = Path("/proc/locks")
 SECONDS = 5.0
@@ -67,7 +65,7 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     if place == data:
         yield from users(data, runs_here)
         # Of its own a running gateway tells in /readyz.
-        if not (is_held(data) or is_held(data / LOCK)):
+        if not (is_held(data) or is_held(data / LOCK_FILE)):
             yield from journal(data / "journal")
 
 
@@ -85,17 +83,17 @@ def space(place: Path) -> Finding:
 
 
 def users(data: Path, runs_here: bool) -> Iterator[Finding]:
-    gateways = holders(data / LOCK)
-    if not runs_here and (is_held(data) or is_held(data / LOCK)):
+    gateways = holders(data / LOCK_FILE)
+    if not runs_here and (is_held(data) or is_held(data / LOCK_FILE)):
         yield Finding(
             "in use",
             f"a gateway{processes(gateways)} uses {data}, and not at the address that is set",
             "give its --port or --url, stop it, or choose another folder: --data, GATEKEEPER_DATA",
         )
-    if others := holders(data / ANALYTICS) - gateways:
+    if others := holders(data / ANALYTICS_FILE) - gateways:
         yield Finding(
             "in use",
-            f"a program{processes(others)} has {ANALYTICS} open: calls wait in the journal meanwhile",
+            f"a program{processes(others)} has {ANALYTICS_FILE} open: calls wait in the journal meanwhile",
             "end that program when it has what it wants",
         )
 

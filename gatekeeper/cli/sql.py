@@ -26,7 +26,6 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.output import emit, note, note_gaps, print_table
 from gatekeeper.client.formats import Cell, Column, Tone
 
-FILE = "gatekeeper.duckdb"
 # Seconds, after which the gateway takes the file back by itself if it is free.
 LOAN = 3600
 PLACE = "{file}"
@@ -77,7 +76,9 @@ def sql(
         raise click.UsageError("Give either a SELECT or --exec PROGRAM", click.get_current_context())
 
     def instead(failure: Failure) -> Path:
-        return file_instead(failure, loaded({"data": data}, config).data / FILE)
+        from gatekeeper.data_dir import ANALYTICS_FILE
+
+        return file_instead(failure, loaded({"data": data}, config).data / ANALYTICS_FILE)
 
     if program is not None:
         return run_with_file(target, program, instead)
