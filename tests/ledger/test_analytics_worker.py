@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import trio
 import uuid_utils
+from trio.testing import MockClock
 
 from gatekeeper.ledger.analytics.database import NAME
 from gatekeeper.ledger.analytics.worker import HELD, UNUSABLE
@@ -141,13 +143,24 @@ async def test_why_the_file_is_out_of_reach_is_told_apart(ledger: Ledger, tmp_pa
     assert ledger.analytics.absence is None
 
 
-async def test_a_worker_with_nothing_to_let_go_takes_no_thread(ledger: Ledger) -> None:
-    worker = ledger.analytics
-    assert not worker._holds
-    made(ledger)
-    await moved(ledger)
-    assert worker._holds
-    await let_go(ledger)
-    assert not worker._holds
-    await found(ledger)
-    assert worker._holds
+async def test_an_idle_worker_takes_no_thread(
+    ledger: Ledger,
+    autojump_clock: MockClock,
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It moves what came, lets go of the file, and that is all, until something comes again."""
+    works: list[str] = []
+
+    async def work_here(work: Callable[[], None]) -> None:
+        works.append(work.__name__)
+        work()
+
+    monkeypatch.setattr(ledger.analytics, "_in_thread", work_here)
+    nursery.start_soon(ledger.analytics.run)
+    for _ in range(2):
+        made(ledger)
+        ledger.journal.sync()
+        ledger.analytics.wake()
+        await trio.sleep(600)
+    assert works == ["_store", "_let_go"] * 2

@@ -325,6 +325,14 @@ def test_a_low_bar_shows_its_largest_groups_and_says_so():
     assert [bar[:2] for bar in read(drawn, 2)[2]] == [[48, 0], [4, 0]]
 
 
+def test_a_bar_of_less_than_a_cell_is_its_largest_groups_whoever_holds_its_middle():
+    bars = (
+        Bar("1 Nov", tuple(map(Decimal, (31, 30, 20, 19)))),
+        Bar("2 Nov", tuple(map(Decimal, (800, 0, 0, 0)))),
+    )
+    assert read(draw(Chart(("a", "b", "c"), bars), 60, 8), 2)[2] == [[5, 0, 0, 0, 0, 0], [40, 0, 0, 0, 0, 0]]
+
+
 def test_a_small_chart_names_fewer_groups():
     bars = (Bar("1 Nov", tuple(map(Decimal, (6, 5, 4, 3, 2, 1)))),)
     chart = Chart(tuple("abcde"), bars)
