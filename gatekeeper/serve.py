@@ -12,7 +12,7 @@ import structlog
 import trio
 from hypercorn.config import Config
 
-from gatekeeper import addresses, banner, data_dir, obstacles, runtime
+from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
@@ -29,7 +29,7 @@ from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.spend import KeySpend
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.sandbox.server import serve_sandbox
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import listen
 from gatekeeper.settings import Settings
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ def main(settings: Settings) -> int:
 
 def check(settings: Settings) -> None:
     """Raises CannotStart for what need not be tried to be known."""
-    for obstacle in (obstacles.no_key(settings), obstacles.own_upstream(settings)):
+    for obstacle in (startup.no_key(settings), startup.own_upstream(settings)):
         if obstacle:
             raise CannotStart(str(obstacle), obstacle.status)
 
@@ -134,7 +134,7 @@ def locked(settings: Settings) -> Generator[None]:
 def claim(settings: Settings) -> None:
     """Marks the folder as Google's or the sandbox's. Raises CannotStart where it is the other's."""
     try:
-        obstacle = obstacles.other_kind(settings)
+        obstacle = startup.other_kind(settings)
         if not obstacle:
             data_dir.leave_marks(settings)
     except OSError as fault:
@@ -151,7 +151,7 @@ async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.s
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
             # The sockets listen already: who calls as soon as it is printed is answered.
-            banner.show(settings, listeners[0].getsockname())
+            startup.show(settings, listeners[0].getsockname())
             runtime.spare_collections()
             app, config = Gatekeeper(gateway), server_config()
             async with trio.open_nursery() as servers:

@@ -13,8 +13,8 @@ from gatekeeper.admin.documents import answer
 from gatekeeper.admin.gateway import NAME, gateway
 from gatekeeper.admin.problems import Problem
 from gatekeeper.admin.queries import read_query
-from gatekeeper.banner import version
 from gatekeeper.ledger.consumers import Follower
+from gatekeeper.startup import version
 
 blueprint = Blueprint("status", __name__)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from gatekeeper import addresses, obstacles
+from gatekeeper import addresses, startup
 from gatekeeper.addresses import leads_here, local_url
 from gatekeeper.cli.conventions import (
     FLAGS,
@@ -100,7 +100,7 @@ def told(finding: Finding) -> bool:
 
 def check_key(settings: Settings) -> Finding:
     """Whether a Google key is set. Its form says nothing, and only a call could tell what Google thinks."""
-    if obstacle := obstacles.no_key(settings):
+    if obstacle := startup.no_key(settings):
         return Finding("Google key", obstacle.what, obstacle.remedy)
     if not settings.gemini_api_key:
         return Finding("Google key", "not set; the sandbox needs none")
@@ -114,7 +114,7 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
     if settings.sandbox:
         yield Finding("upstream", "the built-in sandbox")
         return
-    if obstacle := obstacles.own_upstream(settings):
+    if obstacle := startup.own_upstream(settings):
         yield Finding("upstream", obstacle.what, obstacle.remedy)
         return
     try:

@@ -24,9 +24,9 @@ import msgspec
 
 from gatekeeper.client import formats
 from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_held
-from gatekeeper.obstacles import other_kind
+from gatekeeper.proxy.upstream import tls_context
 from gatekeeper.settings import Settings
-from gatekeeper.trust import tls_context
+from gatekeeper.startup import other_kind
 
 T = TypeVar("T")
 

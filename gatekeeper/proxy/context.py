@@ -10,7 +10,7 @@ from gatekeeper.ledger.book import Ledger
 from gatekeeper.logs import Seldom
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
-from gatekeeper.proxy.masking import Mask
+from gatekeeper.proxy.error_answer import Mask
 from gatekeeper.proxy.outcomes import draining
 from gatekeeper.proxy.upstream import Upstream
 from gatekeeper.refusals import Refusal

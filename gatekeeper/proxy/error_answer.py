@@ -1,18 +1,83 @@
 """An answer that is no success, on its way down: Google may say something of the gateway's own key in it, and
-some of its errors repeat the request's headers, the key included. So it is read before it is passed on."""
+some of its errors repeat the request's headers, the key included. So it is read before it is passed on.
+
+The keys are taken out of headers and texts too, always without I/O. What is masked keeps its length, so that
+a `content-length` stays right.
+"""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.response_parser import UpstreamError
 from gatekeeper.proxy.headers import Headers, value_of
-from gatekeeper.proxy.masking import Mask, MaskedStream
 from gatekeeper.proxy.outcomes import UpstreamBroken, unreadable
+
+ESCAPES = rb"[%\\&]"  # what every spelling other than the plain one holds
+
+
+class Mask:
+    """Finds the keys in their plain spelling and, each character by itself, percent-encoded, as an escape of
+    JSON's or as a character reference of HTML's."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        encoded = [key.encode() for key in keys]
+        self._patterns = [re.compile(b"".join(map(_spellings, key))) for key in encoded]
+        self._may_hold_one = re.compile(b"|".join([*map(re.escape, encoded), ESCAPES])).search
+        self.reach = max((6 * len(key) for key in encoded), default=1) - 1
+        """Bytes at the end of a piece that may be the beginning of a key."""
+
+    def __call__(self, data: bytes) -> bytes:
+        """The same number of bytes, with `*` in place of a key's."""
+        # One search over everything, and nearly always the last: the patterns below are slow.
+        if not self._may_hold_one(data):
+            return data
+        for pattern in self._patterns:
+            data = pattern.sub(_stars, data)
+        return data
+
+    def text(self, text: str | None) -> str | None:
+        return text and self(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def headers(self, headers: Headers) -> Headers:
+        if not self._may_hold_one(b"\n".join(value for _, value in headers)):
+            return headers
+        return [(name, self(value)) for name, value in headers]
+
+
+class MaskedStream:
+    """The same for a body that comes in pieces: the last `reach` bytes are held back until more is known."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        data = self._mask(self._held + chunk)
+        # A key may begin in this piece and end in the next one.
+        end = max(0, len(data) - self._mask.reach)
+        self._held = data[end:]
+        return data[:end]
+
+    def finish(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+
+def _spellings(character: int) -> bytes:
+    return b"(?:%b|%%(?i:%02x)|\\\\u00(?i:%02x)|&#(?i:x%02x);|&#%d;)" % (
+        re.escape(bytes([character])),
+        *(character,) * 4,
+    )
+
+
+def _stars(found: re.Match[bytes]) -> bytes:
+    return b"*" * len(found[0])
+
 
 HELD = 64 * 1024
 """Bytes, unzipped or as they came, that are read before anything is passed on. What is beyond is masked as it

@@ -27,7 +27,7 @@ from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.models import TABLE, listed
 from gatekeeper.sandbox.resources import Caches, Clock, page
 from gatekeeper.sandbox.wire import Answer, Content, Request, answer, error_answer, json_answer, nothing
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import listen
 
 # Hypercorn's 100 makes hundreds of clients that come at once wait for seconds
 BACKLOG = 4096

@@ -21,8 +21,8 @@ import h11
 import trio
 
 from gatekeeper.server.application import Message, Receive, Scope, Send
-from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.listener import ClientConnection
 
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_SECONDS = 2.5

@@ -10,8 +10,8 @@ from rig.standin import StandIn
 from rig.wire import exchange
 
 from gatekeeper.data_dir import leave_marks
-from gatekeeper.obstacles import Obstacle, other_kind
 from gatekeeper.settings import Settings, load
+from gatekeeper.startup import Obstacle, other_kind
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 KEY = {"GEMINI_API_KEY": "AIzaOfTheTests"}

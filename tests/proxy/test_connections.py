@@ -15,7 +15,7 @@ from rig.wire import connect, exchange, head, read, reset
 
 from gatekeeper.proxy.asgi import SWEEP
 from gatekeeper.server.application import Receive, Send
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import listen
 
 EVENT = b'data: {"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}\r\n\r\n'
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"

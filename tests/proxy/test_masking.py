@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.proxy.masking import Mask, MaskedStream
+from gatekeeper.proxy.error_answer import Mask, MaskedStream
 
 KEYS = ("AIzaSy-first_Key.of/tests", "AQ.second&Key+of=tests")
 MASK = Mask(KEYS)

@@ -17,7 +17,7 @@ from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.serve import opened, server_config
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import listen
 from gatekeeper.settings import load
 
 CATALOGUE = load_catalogue()

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from gatekeeper.logs import ServerLog
 from gatekeeper.server.application import Direct, Receive, Send
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import listen
 
 GET = head("GET /direct/a?b=c", [])
 

@@ -16,10 +16,10 @@ from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
 from gatekeeper.logs import Seldom, ServerLog
-from gatekeeper.server import connection
+from gatekeeper.server import listener as server
 from gatekeeper.server.application import Direct, Receive, Send
 from gatekeeper.server.http1 import Http1
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import listen
 
 STREAMS = 300
 PIECES = 5
@@ -122,7 +122,7 @@ async def meet(url: str, stage: str) -> None:
 async def test_what_a_connection_raises_ends_that_connection(
     monkeypatch: pytest.MonkeyPatch, prefix: bytes | None
 ) -> None:
-    monkeypatch.setattr(connection, "Http1", Faulty)
+    monkeypatch.setattr(server, "Http1", Faulty)
     streams = Streams()
     answers: list[bytes] = []
 
@@ -174,7 +174,7 @@ async def test_a_write_that_waits_does_not_keep_a_connection_that_failed(
                 raise Injected
             await super().handle(event)
 
-    monkeypatch.setattr(connection, "Http1", AtItsSecond)
+    monkeypatch.setattr(server, "Http1", AtItsSecond)
     with trio.fail_after(5):
         async with served(endless) as url, await connect(url) as client:
             await client.send_all(head("GET /", []))
@@ -209,7 +209,7 @@ async def test_an_interrupt_passes_and_what_it_came_with_is_told(
         async def handle(self, event: Event) -> None:
             raise BaseExceptionGroup("both", [KeyboardInterrupt(), Injected()])
 
-    monkeypatch.setattr(connection, "Http1", Interrupted)
+    monkeypatch.setattr(server, "Http1", Interrupted)
 
     async def send_something() -> None:
         async with served(Streams()) as url, await connect(url) as client:

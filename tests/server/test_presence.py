@@ -12,10 +12,9 @@ import trio
 from hypercorn.config import Config
 from rig.wire import connect, head
 
-from gatekeeper.server import connection
+from gatekeeper.server import listener as server
 from gatekeeper.server.application import Direct, Receive, Send
-from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.listen import listen
+from gatekeeper.server.listener import ClientConnection, listen
 
 PIECES = 15  # more than an application's inbox holds
 CHUNK = b"4\r\n\r\n1\r\r\n"
@@ -52,7 +51,7 @@ async def test_a_look_without_a_descriptor_left_is_none(
                     await trio.sleep(0.002)
                 await client.send_eof()
                 with monkeypatch.context() as patch:
-                    patch.setattr(connection.os, "dup", no_more)
+                    patch.setattr(server.os, "dup", no_more)
                     while not app.peer.looking.poll(0):
                         await trio.sleep(0.002)
                     assert not app.peer.has_gone()
@@ -71,7 +70,7 @@ async def test_a_look_without_a_descriptor_left_is_none(
 async def test_an_end_where_the_system_does_not_tell_it(
     monkeypatch: pytest.MonkeyPatch, field: str, last: bytes, gone: bool | None
 ) -> None:
-    monkeypatch.setattr(connection, "ENDED", select.POLLIN)
+    monkeypatch.setattr(server, "ENDED", select.POLLIN)
     app, stop = Deaf(), trio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:

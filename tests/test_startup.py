@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gatekeeper import banner
+from gatekeeper import startup
 from gatekeeper.settings import load
 
 MASTER = {"GATEKEEPER_MASTER_KEY": "master-of-the-tests", "GEMINI_API_KEY": "AIzaOfTheTests"}
@@ -27,7 +27,7 @@ MASTER = {"GATEKEEPER_MASTER_KEY": "master-of-the-tests", "GEMINI_API_KEY": "AIz
 def test_each_line_names_an_address_that_works(
     capfd: pytest.CaptureFixture[str], address: tuple[str | int, ...], url: str, flag: str, elsewhere: bool
 ) -> None:
-    banner.show(load({"host": address[0]}, MASTER), address)
+    startup.show(load({"host": address[0]}, MASTER), address)
     out = capfd.readouterr().out
     fields = dict(re.findall(r"^  (\w+) {2,}(.*)$", out, re.MULTILINE))
     assert fields["address"].startswith(f"{url}/gemini ")
