@@ -6,7 +6,10 @@ import contextlib
 import gc
 import os
 import resource
+import select
 import sys
+
+PIECE = select.PIPE_BUF  # bytes; a pipe that says it is ready takes so many without waiting
 
 
 def raise_descriptor_limit() -> None:
@@ -36,6 +39,44 @@ def keep_standard_numbers() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
+class Outlet:
+    """Writes to a file descriptor what it takes now, and never raises or waits. `lost` is how many texts in a
+    row could not be written whole. What should take the words may be a full disk, a closed pipe, one that
+    nobody reads: words can be lost, and the server goes on."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._poll = select.poll()
+        self._poll.register(number, select.POLLOUT)
+        self._torn = False
+        self.lost = 0
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        # A line that was cut is ended, so that the next one can be read by machines.
+        if self._torn:
+            data = b"\n" + data
+        written = self._write(data)
+        if written == len(data):
+            self._torn, self.lost = False, 0
+        else:
+            self._torn, self.lost = self._torn or written > 0, self.lost + 1
+
+    def _write(self, data: bytes) -> int:
+        """How much of it was taken."""
+        written = 0
+        try:
+            # Asked before each piece: a pipe that nobody reads would hold up the whole event loop.
+            while written < len(data) and self._poll.poll(0):
+                written += os.write(self._number, data[written : written + PIECE])
+        except OSError:
+            pass  # whoever should read of it is not there
+        return written
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def spare_collections() -> None:

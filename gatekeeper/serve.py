@@ -20,7 +20,7 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.book import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
-from gatekeeper.logs import Outlet, ServerLog, configure_logs
+from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
@@ -28,6 +28,7 @@ from gatekeeper.proxy.call import HEAD_LIMIT
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.spend import KeySpend
 from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.runtime import Outlet
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.server.listener import listen
 from gatekeeper.settings import Settings

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gatekeeper import addresses, data_dir, values
 from gatekeeper.addresses import ANY, DEFAULT_URL, local_url
-from gatekeeper.logs import Outlet
+from gatekeeper.runtime import Outlet
 from gatekeeper.settings import Settings
 from gatekeeper.values import GOOGLE
 

@@ -24,7 +24,6 @@ import msgspec
 
 from gatekeeper.client import formats
 from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_held
-from gatekeeper.proxy.upstream import tls_context
 from gatekeeper.settings import Settings
 from gatekeeper.startup import other_kind
 
@@ -197,6 +196,9 @@ def ask_for_head(url: SplitResult) -> datetime | None:
 
 
 def secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    # Only here: it brings trio and the whole way upstream, which `--help` can do without.
+    from gatekeeper.proxy.upstream import tls_context
+
     return tls_context().wrap_socket(plain, server_hostname=host)
 
 

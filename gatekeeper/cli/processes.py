@@ -95,7 +95,7 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
     """Until the first SIGINT or SIGTERM: a stop is how this command ends, and no fault."""
     import trio
 
-    from gatekeeper.logs import Outlet
+    from gatekeeper.runtime import Outlet
     from gatekeeper.sandbox.server import serve_on
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -16,7 +16,7 @@ from rig.process import COMMAND, PATIENCE, Served, answers, end, environment, fr
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
-from gatekeeper.logs import Outlet
+from gatekeeper.runtime import Outlet
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 BAD_KEY = (
