@@ -14,11 +14,10 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWSc
 from quart import Response
 from quart_trio import QuartTrio
 
-from gatekeeper.admin import audit, calls, keys, litellm, models, spend, sql, status
-from gatekeeper.admin.access import check_access
-from gatekeeper.admin.documents import LARGEST_BODY
-from gatekeeper.admin.gateway import NAME, Gateway
+from gatekeeper.admin import calls, keys, spend, sql, status
+from gatekeeper.admin.gateway import NAME, Gateway, check_access
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
+from gatekeeper.admin.requests import LARGEST_BODY
 from gatekeeper.proxy.directions import belongs_to_gemini, direct
 from gatekeeper.server.application import Direct
 from gatekeeper.server.grammar import Malformed
@@ -26,7 +25,7 @@ from gatekeeper.server.quart_connection import QuartConnection
 
 PROXIED = b"/gemini/"
 ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-NOUNS = (status, keys, calls, spend, litellm, models, audit, sql)
+NOUNS = (status, keys, calls, spend, sql)
 
 
 class AdminConnection(QuartConnection):

@@ -18,7 +18,7 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
-from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import ServerLog, configure_logs
 from gatekeeper.price_file import load_catalogue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.ledger.entry import COLUMNS, Call
+from gatekeeper.ledger.call import COLUMNS, Call
 from gatekeeper.refusals import STATUS
 from gatekeeper.settings import SETTINGS
 

@@ -8,13 +8,12 @@ from datetime import datetime
 import trio
 from quart import Blueprint, Response, request
 
-from gatekeeper.admin.documents import Document, answer
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
-from gatekeeper.admin.queries import DEFAULT_LIMIT, call_cursor, read_query
+from gatekeeper.admin.requests import DEFAULT_LIMIT, Document, answer, read_query
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.ledger.entry import document
-from gatekeeper.ledger.live import Event, Subscription, sse
+from gatekeeper.ledger.call import document
+from gatekeeper.ledger.events import Event, Subscription, sse
 from gatekeeper.pricing.quote import QuoteDocument, quote, quote_document
 
 blueprint = Blueprint("calls", __name__, url_prefix="/calls")
@@ -28,9 +27,9 @@ BATCH = 256  # events sent in one go
 async def list_calls() -> Response:
     """Finished calls, newest first. `next_cursor` is null on the last page."""
     query = read_query("q", "since", "until", "limit", "cursor")
-    wanted, before = query.filter(), call_cursor(query.cursor)
     limit = query.limit or DEFAULT_LIMIT
-    found = await gateway().ledger.analytics.calls(wanted, limit + 1, before)
+    # One more than a page holds: whether there is a next one costs no question of its own.
+    found = await gateway().ledger.analytics.calls(query.filter(), limit + 1, query.cursor)
     calls, more = found.value[:limit], len(found.value) > limit
     return answer({"calls": calls, "next_cursor": calls[-1]["id"] if more else None, **found.gaps})
 

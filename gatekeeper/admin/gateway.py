@@ -1,19 +1,26 @@
-"""What all of the gateway's HTTP side shares, and how a request finds it."""
+"""What all of the gateway's HTTP side shares, how a request finds it, and who may use the admin API.
+
+With a master key: whoever shows it, as a bearer token and in no other way; wrong ones are counted and slowed
+(`keys.secrets`). Without one, in open mode, nobody is asked, and `addresses` keeps other sites' pages out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sized
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Protocol, cast
 from zoneinfo import ZoneInfo
 
-from quart import current_app
+from quart import current_app, request
 
+from gatekeeper.addresses import foreign
+from gatekeeper.admin.problems import Problem
 from gatekeeper.keys.registry import Registry
-from gatekeeper.keys.secrets import Failures
-from gatekeeper.ledger.book import Ledger
-from gatekeeper.ledger.entry import Call
+from gatekeeper.keys.secrets import Failures, hash_secret, matches_master
+from gatekeeper.ledger.call import Call
+from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.settings import Settings
 from gatekeeper.times import micros
@@ -80,3 +87,45 @@ class Gateway:
 def gateway() -> Gateway:
     """The gateway that the current request has reached."""
     return cast("Gateway", current_app.extensions[NAME])
+
+
+UNGUARDED = frozenset({"/", "/healthz", "/readyz"})
+
+
+async def check_access() -> None:
+    """Raises Problem (401, 403) for a request that may not go on."""
+    if request.path in UNGUARDED:
+        return
+    master = gateway().settings.master_key
+    if master is None:
+        _check_browser()
+    else:
+        await _check_bearer(master)
+
+
+async def _check_bearer(master: str) -> None:
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    secret = token.strip() if scheme.lower() == "bearer" else ""
+    if not secret:
+        raise _unauthorised(
+            "The admin API needs the master key: send the header Authorization: Bearer MASTER"
+        )
+    if matches_master(secret, master):
+        return
+    if gateway().registry.by_hash(hash_secret(secret)):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "This is a virtual key: it may call /gemini, the admin API takes the master key only",
+        )
+    await gateway().proxy.context.failures.hold_back(request.remote_addr or "")
+    raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
+
+
+def _unauthorised(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": 'Bearer realm="gatekeeper"'})
+
+
+def _check_browser() -> None:
+    headers = request.headers
+    if why := foreign(headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")):
+        raise Problem(HTTPStatus.FORBIDDEN, why)

@@ -4,24 +4,26 @@ What changes keys takes `key` or `keys`, each a secret, a `token_id` or an alias
 before anything is changed. A key named by `key` is answered with its document, in which `key` is its
 `token_id` or, where a secret is new, that secret. Keys named by `keys` are answered with
 `{"keys": [document, …]}`.
+
+`/audit` says who changed which key when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import NamedTuple, TypedDict, TypeGuard, cast
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import Document, answer, read_fields, read_object
 from gatekeeper.admin.gateway import gateway
-from gatekeeper.admin.problems import invalid
-from gatekeeper.admin.queries import DEFAULT_LIMIT, read_query
+from gatekeeper.admin.problems import invalid, wrong_cursor
+from gatekeeper.admin.requests import DEFAULT_LIMIT, Document, answer, read_fields, read_object, read_query
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.record import KeyState, key_document
 from gatekeeper.keys.registry import NEWEST_FIRST, UnknownKey
+from gatekeeper.keys.store import audit_document
 
-blueprint = Blueprint("keys", __name__, url_prefix="/key")
+blueprint = Blueprint("keys", __name__)
 
 _NAME = "a key is named by its secret, its token_id or its alias"
 
@@ -40,7 +42,7 @@ class Named(NamedTuple):
     single: bool
 
 
-@blueprint.post("/generate")
+@blueprint.post("/key/generate")
 async def generate() -> Response:
     """Takes the fields of a key, all optional. Besides `regenerate` the only answer that has a secret."""
     fields = parse_fields(await read_object(), now=gateway().micros())
@@ -48,7 +50,7 @@ async def generate() -> Response:
     return answer(shown(state, secret))
 
 
-@blueprint.post("/update")
+@blueprint.post("/key/update")
 async def update() -> Response:
     """Sets the fields that are given and no other; null, and nothing else, sets one back."""
     body = await read_object()
@@ -63,7 +65,7 @@ async def update() -> Response:
     return await change_all(named, change)
 
 
-@blueprint.post("/block")
+@blueprint.post("/key/block")
 async def block() -> Response:
     async def change(token_id: str) -> Document:
         return shown(await gateway().registry.block(token_id, **asked()))
@@ -71,7 +73,7 @@ async def block() -> Response:
     return await change_all(await read_named(), change)
 
 
-@blueprint.post("/unblock")
+@blueprint.post("/key/unblock")
 async def unblock() -> Response:
     async def change(token_id: str) -> Document:
         return shown(await gateway().registry.unblock(token_id, **asked()))
@@ -79,7 +81,7 @@ async def unblock() -> Response:
     return await change_all(await read_named(), change)
 
 
-@blueprint.post("/regenerate")
+@blueprint.post("/key/regenerate")
 async def regenerate() -> Response:
     """New secrets, shown once; the old ones end. `token_id`, alias, spend and limits stay."""
 
@@ -90,7 +92,7 @@ async def regenerate() -> Response:
     return await change_all(await read_named(), change)
 
 
-@blueprint.post("/delete")
+@blueprint.post("/key/delete")
 async def delete() -> Response:
     """`{"deleted_keys": [token_id, …]}`, for one key too. The calls made with them stay."""
     named = await read_named()
@@ -99,7 +101,7 @@ async def delete() -> Response:
     return answer({"deleted_keys": named.token_ids})
 
 
-@blueprint.get("/info")
+@blueprint.get("/key/info")
 async def info() -> Response:
     name = read_query("key").key
     if name is None:
@@ -108,7 +110,7 @@ async def info() -> Response:
     return answer({"key": state.record.token_id, "info": key_document(state)})
 
 
-@blueprint.get("/list")
+@blueprint.get("/key/list")
 async def list_keys() -> Response:
     """`q` is text found in alias, tags, user or group."""
     query = read_query("q", "limit", "cursor", "sort")
@@ -155,14 +157,34 @@ def take_named(body: Document) -> Named:
     return Named(list(ids), single=field == "key")
 
 
-def _are_names(value: Any) -> bool:
+def _are_names(value: object) -> TypeGuard[list[str]]:
     return (
         bool(value)
         and isinstance(value, list)
-        and all(isinstance(name, str) and name for name in cast("list[Any]", value))
+        and all(isinstance(name, str) and name for name in cast("list[object]", value))
     )
 
 
 async def change_all(named: Named, change: Callable[[str], Awaitable[Document]]) -> Response:
     documents = [await change(token_id) for token_id in named.token_ids]
     return answer(documents[0] if named.single else {"keys": documents})
+
+
+@blueprint.get("/audit")
+async def trail() -> Response:
+    """`{"changes": […], "next_cursor": …}`, the newest first; `by` is `master`, or `open` in open mode."""
+    query = read_query("limit", "cursor")
+    limit = query.limit or DEFAULT_LIMIT
+    entries = list(await gateway().registry.trail(limit + 1, audit_cursor(query.cursor)))
+    changes = [audit_document(entry) for entry in entries[:limit]]
+    more = len(entries) > limit
+    return answer({"changes": changes, "next_cursor": str(changes[-1]["id"]) if more else None})
+
+
+def audit_cursor(cursor: str | None) -> int | None:
+    """The id of the last change of the page before. Raises Problem."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise wrong_cursor("changes")
+    return int(cursor)

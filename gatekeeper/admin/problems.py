@@ -20,8 +20,9 @@ from werkzeug.exceptions import HTTPException
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.registry import UnknownKey
 from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
-from gatekeeper.ledger.analytics.errors import (
+from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
+    CursorError,
     GroupingError,
     QueryRefused,
     QueryUnavailable,
@@ -63,6 +64,10 @@ def invalid(field: str, detail: str, allowed: str | list[str]) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, detail, field=field, allowed=allowed)
 
 
+def wrong_cursor(what: str) -> Problem:
+    return invalid("cursor", f"`cursor`: no page of {what} ended there", "give a page's `next_cursor`")
+
+
 async def answer_problem(error: Exception) -> Response:
     """The answer to a request that ended with this exception."""
     problem = problem_of(error)
@@ -98,6 +103,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.NOT_FOUND, str(error), field="key")
         case QueryRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
+        case CursorError():
+            return wrong_cursor("calls")
         case GroupingError():
             return invalid("by", f"`by`: {error}", error.allowed)
         case QueryUnavailable() | TookTooLong():

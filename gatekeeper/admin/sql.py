@@ -6,15 +6,14 @@ from http import HTTPStatus
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.documents import Document, answer, read_fields
 from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import Problem, invalid
-from gatekeeper.admin.queries import LARGEST_LIMIT
+from gatekeeper.admin.requests import LARGEST_LIMIT, Document, answer, read_fields
+from gatekeeper.data_dir import ANALYTICS_FILE
 
 blueprint = Blueprint("sql", __name__, url_prefix="/sql")
 
 LONGEST_LOAN = 3600  # seconds
-FILE = "gatekeeper.duckdb"
 
 
 @blueprint.post("")
@@ -35,9 +34,10 @@ async def lend() -> Response:
     seconds = whole(await read_fields("seconds"), "seconds", LONGEST_LOAN)
     if not await gateway().ledger.analytics.lend(seconds):
         raise Problem(
-            HTTPStatus.CONFLICT, f"Another program has {FILE} open: wait until it is done, or end it"
+            HTTPStatus.CONFLICT,
+            f"Another program has {ANALYTICS_FILE} open: wait until it is done, or end it",
         )
-    return answer({"file": str((gateway().settings.data / FILE).resolve()), "seconds": seconds})
+    return answer({"file": str((gateway().settings.data / ANALYTICS_FILE).resolve()), "seconds": seconds})
 
 
 @blueprint.post("/return")

@@ -9,10 +9,9 @@ from http import HTTPStatus
 from quart import Blueprint, Response, request
 
 from gatekeeper import runtime
-from gatekeeper.admin.documents import answer
 from gatekeeper.admin.gateway import NAME, gateway
 from gatekeeper.admin.problems import Problem
-from gatekeeper.admin.queries import read_query
+from gatekeeper.admin.requests import answer, read_query
 from gatekeeper.ledger.consumers import Follower
 from gatekeeper.startup import version
 

@@ -22,7 +22,7 @@ import msgspec
 from gatekeeper.cli.conventions import Failure, Status, Target, ask
 from gatekeeper.cli.output import Answered
 from gatekeeper.client.admin_api import Client
-from gatekeeper.ledger.entry import COLUMNS
+from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import parse_span, parse_time
 
 # The most that the API gives at once.

@@ -25,7 +25,7 @@ from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.record import KeyRecord, KeyState, key_document
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, shown
 from gatekeeper.keys.store import AuditEntry, Change, KeyStore, difference
-from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.call import Position
 
 Edit = Callable[[KeyRecord], KeyRecord]
 

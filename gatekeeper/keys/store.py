@@ -16,7 +16,7 @@ import msgspec
 
 from gatekeeper.keys.budget import Charge
 from gatekeeper.keys.record import KeyRecord, KeyState, Window
-from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
 

@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 import structlog
 import trio
 
-from gatekeeper.ledger.entry import Call, Position
+from gatekeeper.ledger.call import Call, Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.segments import ends_in, oldest_within, size_after
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gatekeeper.ledger.conditions import LABEL, Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.predicates import LABEL, Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
 from gatekeeper.times import micros, parse_span, parse_time
 
 LONGEST = 4096  # characters of a filter

@@ -23,12 +23,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
-from gatekeeper.ledger.bounds import weight
-from gatekeeper.ledger.entry import Call, Outcome, Position
-from gatekeeper.ledger.framing import Record, frame
+from gatekeeper.ledger.call import Call, Outcome, Position, weight
 from gatekeeper.ledger.segments import (
+    Record,
     Segment,
     discard_segment,
+    frame,
     fsync,
     records,
     segment_numbers,

@@ -1,19 +1,28 @@
 """The journal's files, `00000001.ndjson` and so on: made, appended to, read back.
 
+A line is the CRC-32 of the JSON that follows, as 8 lower-case hex digits, a space, the JSON, a newline.
+The first line of a segment is the header `{"v":1,"segment":42}`, the others are `{"begin":{call…}}` and
+`{"end":{call…}}`. A line counts when it is whole and its checksum is right. Keys that this version does
+not know are skipped, so calls may gain fields; `v` rises when older versions would misread the file.
+
 What follows the last newline of a segment is a torn tail, the trace of a crash or of a full disk. It is no
 line and no damage, for nobody was ever told that it is kept.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
 
-from gatekeeper.ledger.entry import Position
-from gatekeeper.ledger.framing import VERSION, Record, frame, unframe
-from gatekeeper.ledger.room import allocate
+import msgspec
+
+from gatekeeper.ledger.call import Call, Position
 
 SUFFIX = ".ndjson"
 
@@ -183,3 +192,80 @@ def fsync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+VERSION = 1
+
+
+class Record(msgspec.Struct, omit_defaults=True):
+    """What a line says: the header has `v` and `segment`, any other line one of `begin` and `end`."""
+
+    v: int | None = None
+    segment: int | None = None
+    begin: Call | None = None
+    end: Call | None = None
+
+
+ENCODER = msgspec.json.Encoder()
+DECODER = msgspec.json.Decoder(Record)
+
+
+def frame(record: Record) -> bytes:
+    """The record as a line. A call's `usage` must be valid JSON; that is not checked again here.
+
+    Google's JSON comes pretty-printed: a newline byte inside JSON is always white space, so a blank does.
+    """
+    try:
+        body = ENCODER.encode(record)
+    except UnicodeEncodeError:  # a lone surrogate in an alias or a path must not cost the row
+        body = ENCODER.encode(Record(begin=readable(record.begin), end=readable(record.end)))
+    body = body.replace(b"\n", b" ")
+    return b"%08x %b\n" % (crc32(body), body)
+
+
+def unframe(line: bytes) -> Record | None:
+    """What a whole line says; None where it is damaged."""
+    body = line[9:-1]
+    if line[:9] != b"%08x " % crc32(body):
+        return None
+    try:
+        return DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def readable(call: Call | None) -> Call | None:
+    """The call with `?` for whatever UTF-8 cannot hold."""
+    if call is None:
+        return None
+    fields = msgspec.structs.asdict(call)
+    texts = {name: well_formed(value) for name, value in fields.items() if type(value) is str}
+    return msgspec.structs.replace(call, tags=[well_formed(tag) for tag in call.tags], **texts)
+
+
+def well_formed(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+_KEEP_SIZE = 1
+_CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def allocate(fd: int, start: int, length: int) -> bool:
+    """Makes room on the disk for so many bytes from `start`, before it is needed: what must be written can
+    be, on a full disk, too. False where that is not possible here.
+
+    Raises OSError where the disk is full.
+    """
+    # With KEEP_SIZE the file's size stays what has been written, so whoever reads it sees no difference.
+    # `os.posix_fallocate` makes the file longer, with zeros that every reader would have to know.
+    if sys.platform != "linux":
+        return False
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    if fallocate(fd, _KEEP_SIZE, start, length) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import trio
 
-from gatekeeper.ledger.entry import Call
+from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext

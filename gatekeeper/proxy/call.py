@@ -20,7 +20,7 @@ from gatekeeper.gemini.meter import NOTHING, Meter
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.admission import Ask, admit
 from gatekeeper.keys.record import KeyState
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import noted_in_advance
 from gatekeeper.pricing.quote import unpriced
 from gatekeeper.proxy.authenticate import take

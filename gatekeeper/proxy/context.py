@@ -6,7 +6,7 @@ from itertools import cycle
 
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import Failures
-from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import Seldom
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator

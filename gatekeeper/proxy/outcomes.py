@@ -20,8 +20,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from gatekeeper.gemini.response_parser import TEXT_LIMIT, UpstreamError
-from gatekeeper.ledger.bounds import LONGER, MARK, cut
-from gatekeeper.ledger.entry import Outcome
+from gatekeeper.ledger.call import LONGER, MARK, Outcome, cut
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.server.grammar import Malformed

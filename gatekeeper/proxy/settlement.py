@@ -16,7 +16,7 @@ import msgspec
 from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import estimate, in_advance
 from gatekeeper.pricing.quote import quote

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gatekeeper.keys import store
 from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.registry import Registry
+from gatekeeper.ledger.call import Call, Position
 from gatekeeper.ledger.consumers import Batch
-from gatekeeper.ledger.entry import Call, Position
 
 
 def ended_at(call: Call) -> int:

@@ -22,8 +22,8 @@ from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.ledger.book import Ledger
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import ServerLog
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.proxy.asgi import Proxy

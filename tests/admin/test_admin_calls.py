@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils import uuid7
 
-from gatekeeper.ledger.entry import COLUMNS, Outcome
+from gatekeeper.ledger.call import COLUMNS, Outcome
 
 
 async def ids(admin, **params):

@@ -18,8 +18,8 @@ from rig.gateway import running
 from rig.standin import standing_in
 
 from gatekeeper.ledger.analytics import sql_query, worker
-from gatekeeper.ledger.analytics.errors import QueryRefused
-from gatekeeper.ledger.analytics.sql_process import TEMPORARY
+from gatekeeper.ledger.analytics.messages import QueryRefused
+from gatekeeper.ledger.analytics.sql_guard import TEMPORARY
 from gatekeeper.ledger.analytics.sql_query import MIB, Limits, environment, outcome
 
 LONG = "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range"
@@ -177,7 +177,7 @@ def readers_of(pid: int) -> list[int]:
 
 def reads(pid: int) -> bool:
     try:
-        return "gatekeeper.ledger.analytics.sql_process" in Path(f"/proc/{pid}/cmdline").read_text()
+        return "gatekeeper.ledger.analytics.sql_guard" in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return False
 

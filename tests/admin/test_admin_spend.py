@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from gatekeeper.ledger.entry import Outcome
+from gatekeeper.ledger.call import Outcome
 
 NOTHING = {
     "calls": 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from gatekeeper.ledger.analytics import worker
-from gatekeeper.ledger.entry import Outcome
+from gatekeeper.ledger.call import Outcome
 
 
 async def test_it_says_what_it_is(guarded):

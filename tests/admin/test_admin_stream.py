@@ -11,7 +11,7 @@ import h11
 import trio
 
 from gatekeeper.admin import calls
-from gatekeeper.ledger.live import Live
+from gatekeeper.ledger.events import Live
 
 
 class Listener:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.cli.output import moment
-from gatekeeper.ledger.entry import COLUMNS
+from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import parse_time
 
 YEARS = datetime(1971, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - the strategy adds the zone

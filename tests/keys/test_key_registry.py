@@ -21,7 +21,7 @@ from gatekeeper.keys.registry import Registry, UnknownKey
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
-from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000

@@ -21,7 +21,7 @@ from gatekeeper.keys.record import KeyRecord, KeyState, Window
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import MIGRATIONS, SqliteKeyStore
 from gatekeeper.keys.store import AliasTaken, Change, KeyStore, SecretTaken, StoreFailed, audit_document
-from gatekeeper.ledger.entry import Position
+from gatekeeper.ledger.call import Position
 
 Open = Callable[[], KeyStore]
 EVER = Window()

@@ -17,10 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
 
-from gatekeeper.ledger.analytics.errors import AnalyticsError, FileHeld, FileUnusable, TookTooLong
-from gatekeeper.ledger.analytics.rows import ADDED_COLUMNS, WITHOUT_TEXTS
+from gatekeeper.ledger.analytics.messages import (
+    ADDED_COLUMNS,
+    WITHOUT_TEXTS,
+    AnalyticsError,
+    FileHeld,
+    FileUnusable,
+    TookTooLong,
+)
 from gatekeeper.ledger.analytics.sql_guard import SqlError, answer
-from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, Position, document
+from gatekeeper.ledger.call import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
 from gatekeeper.money import usd
 from gatekeeper.times import micros
@@ -191,7 +197,7 @@ KILLED = """
     import os, random, signal, sys, time
     from pathlib import Path
     from gatekeeper.ledger.analytics.projection import Projection as Analytics
-    from gatekeeper.ledger.entry import Call, Position
+    from gatekeeper.ledger.call import Call, Position
 
     folder = Path(sys.argv[1])
 
@@ -262,9 +268,9 @@ FULL = """
     import resource, signal, sys
     from contextlib import suppress
     from pathlib import Path
-    from gatekeeper.ledger.analytics.errors import FileUnusable
+    from gatekeeper.ledger.analytics.messages import FileUnusable
     from gatekeeper.ledger.analytics.projection import Projection as Analytics
-    from gatekeeper.ledger.entry import Call, Position
+    from gatekeeper.ledger.call import Call, Position
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     analytics = Analytics(Path(sys.argv[1]))

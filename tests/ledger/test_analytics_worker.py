@@ -11,11 +11,11 @@ import trio
 import uuid_utils
 from trio.testing import MockClock
 
-from gatekeeper.ledger.analytics.database import NAME
+from gatekeeper.data_dir import ANALYTICS_FILE as NAME
 from gatekeeper.ledger.analytics.worker import HELD, UNUSABLE
-from gatekeeper.ledger.book import Ledger
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.ledger import Ledger
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.ledger.bounds import bound, weight
-from gatekeeper.ledger.entry import COLUMNS, Call
-from gatekeeper.ledger.framing import Record, frame
+from gatekeeper.ledger.call import COLUMNS, Call, bound, weight
+from gatekeeper.ledger.segments import Record, frame
 
 TEXTS = [name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name != "outcome"]
 LONGEST = {"path": 2048, "user_id": 512, "user_agent": 512, "error_message": 500, "usage_note": 500}

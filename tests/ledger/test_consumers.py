@@ -11,10 +11,10 @@ import uuid_utils
 from trio.testing import MockClock
 
 from gatekeeper.ledger import consumers
-from gatekeeper.ledger.book import Ledger
+from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.consumers import FIRST_PAUSE, Batch
-from gatekeeper.ledger.entry import Call, Outcome, Position
 from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.ledger import Ledger
 
 SEGMENT = 20_000  # bytes
 HOLDS = 4 * SEGMENT

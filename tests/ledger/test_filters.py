@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
 
-from gatekeeper.ledger.entry import Call, Outcome, Position
+from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.filters import FIELDS, Filter, FilterError, parse
 from gatekeeper.times import micros
 

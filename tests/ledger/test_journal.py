@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from rig.disk import disk_ends_at
 
-from gatekeeper.ledger.entry import Call, Outcome, Position
+from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.segments import NewerJournalError
 
@@ -692,7 +692,7 @@ TestPowerLoss.settings = settings(max_examples=40, stateful_step_count=25, deadl
 WRITER = """
 import sys, threading, time
 from pathlib import Path
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.journal import Journal
 
 journal = Journal(Path(sys.argv[1]), segment_bytes=20_000)

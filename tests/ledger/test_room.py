@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rig.disk import fill, small_disk
 
-from gatekeeper.ledger.entry import Call, Outcome, Position
+from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.journal import AHEAD, Journal
 from gatekeeper.ledger.segments import records, segment_numbers
 

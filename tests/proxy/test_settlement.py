@@ -10,7 +10,7 @@ import pytest
 
 from gatekeeper.gemini.response_parser import Reading, UpstreamError
 from gatekeeper.gemini.routes import Charge, Route
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.outcomes import (

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gatekeeper.client.api_types import Spend, SpendRow
-from gatekeeper.ledger import entry, filters
+from gatekeeper.ledger import call as ledger_call
+from gatekeeper.ledger import filters
 from tui.filters import term
 from tui.spending import SPANS, Picture, Question, short_label, stamp
 
@@ -170,7 +171,7 @@ def test_the_calls_behind_a_sum_are_those_that_were_summed(call, found):
     bounds = (stamp(start), stamp(start + timedelta(days=1)))
     picture = Picture(Question(q="model:m"), (), *bounds, Spend(), Spend(), Spend(), SpendRow())
     text = picture.found_by(term("tag", None))
-    made = entry.Call(**{"id": "x", "method": "POST", "path": "/", "model": "m", **call})
+    made = ledger_call.Call(**{"id": "x", "method": "POST", "path": "/", "model": "m", **call})
     assert filters.parse(text, now=NOW).matches(made) == found
 
 

@@ -11,24 +11,28 @@ lock. What waits lies outside, so nothing is lost with an instance that broke: t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import structlog
 from duckdb import DuckDBPyConnection
 
-from gatekeeper.ledger.analytics.database import NAME, START, Database
-from gatekeeper.ledger.analytics.errors import (
+from gatekeeper.data_dir import ANALYTICS_FILE
+from gatekeeper.ledger.analytics import messages
+from gatekeeper.ledger.analytics.database import START, Database
+from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
     FileHeld,
     FileReplaced,
     FileUnusable,
     RowsRefused,
 )
-from gatekeeper.ledger.analytics.waiting import PORTION, Row, Waiting, joined
-from gatekeeper.ledger.entry import Call, Position
+from gatekeeper.ledger.call import Call, Position
 
 log = structlog.get_logger()
 
@@ -81,7 +85,7 @@ class Projection:
         mark = self.watermark() or START
         if mark < self._known:
             raise FileReplaced(
-                f"{NAME} lacks calls that were in it: it was deleted, or an old copy was put back"
+                f"{ANALYTICS_FILE} lacks calls that were in it: it was deleted, or an old copy was put back"
             )
         self._known = mark
 
@@ -228,3 +232,69 @@ class Projection:
     def _running(self) -> Database:
         self._database = self._database or Database(self._folder, self._memory)
         return self._database
+
+
+# Rows, and characters of them, of one INSERT: a day's worth at once would need many times its size in memory.
+PORTION = 5_000
+PORTION_SIZE = 8 << 20
+
+
+class Row(NamedTuple):
+    """A call's position, and its row as JSON."""
+
+    position: Position
+    item: str
+
+
+class Waiting:
+    """A queue of rows. `size` is how many characters they have."""
+
+    def __init__(self) -> None:
+        self._rows: deque[Row] = deque()
+        self._last = Position(0, 0)
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, batch: list[tuple[Position, Call]]) -> None:
+        """In the journal's order. What was added before is skipped."""
+        for position, call in batch:
+            if position > self._last:
+                self._last = position
+                row = Row(position, messages.encode(position, call))
+                self._rows.append(row)
+                self.size += len(row.item)
+
+    def portion(self, start: int = 0, most: int = PORTION) -> list[Row]:
+        portion: list[Row] = []
+        size = 0
+        for row in islice(self._rows, start, start + most):
+            portion.append(row)
+            size += len(row.item)
+            if size >= PORTION_SIZE:
+                break
+        return portion
+
+    def drop(self, count: int) -> None:
+        """The first so many are in the file."""
+        for _ in range(count):
+            self.size -= len(self._rows.popleft().item)
+
+    def strip(self) -> bool:
+        """Takes the texts out of the first row; whether it had any."""
+        position, item = self._rows[0]
+        bare = messages.without_texts(item)
+        self._rows[0] = Row(position, bare)
+        self.size += len(bare) - len(item)
+        return bare != item
+
+    def begin_at(self, position: Position) -> None:
+        """Forgets all rows; what follows `position` will be added anew."""
+        self._rows.clear()
+        self.size = 0
+        self._last = position
+
+
+def joined(portion: list[Row]) -> str:
+    return f"[{','.join(row.item for row in portion)}]"

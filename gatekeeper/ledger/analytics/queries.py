@@ -1,10 +1,9 @@
 """Every question about finished calls, as DuckDB is asked it on the view `calls`.
 
-Sums say where the money went: calls counted and added up by one or two of `GROUPS`.
-
-Sums are of what is known and stay exact: DECIMAL inside, text outside. A sum of nothing known is NULL, for
-what calls without a price cost is not 0; how many of these there are is `unpriced_calls`. Of no calls at
-all every sum is known, and 0.
+Sums say where the money went: calls counted and added up by one or two of `GROUPS`. They are of what is
+known and stay exact: DECIMAL inside, text outside. A sum of nothing known is NULL, for what calls without a
+price cost is not 0; how many of these there are is `unpriced_calls`. Of no calls at all every sum is known,
+and 0.
 
 No answer is cut in silence. Where `limit` leaves rows out, `truncated` is true and `rest` says how many they
 are and what they add up to. With `top`, only so many groups have rows of their own, those that cost most in
@@ -15,12 +14,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from gatekeeper.ledger.analytics.errors import GroupingError
-from gatekeeper.ledger.analytics.rows import SHOWN, Document, cursor, shown
-from gatekeeper.ledger.conditions import LABEL, Sql
+import msgspec
+
+from gatekeeper.ledger.analytics.messages import CursorError, GroupingError
+from gatekeeper.ledger.call import COLUMNS, Document
 from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.predicates import LABEL, Sql
 from gatekeeper.money import usd
 from gatekeeper.times import iso
 
@@ -49,13 +51,23 @@ SUMS = {
 }
 NOTHING: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
 
-_SHOWN = ", ".join(
+_SUMS_SHOWN = ", ".join(
     f"CAST({name} AS VARCHAR)" if name == "cost_usd" else f"TRY_CAST({name} AS BIGINT)" for name in SUMS
 )
 _ADDED = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 # A call without tags has none to be unnested, and counts under NULL.
 _TAGS = "CASE WHEN len(tags) > 0 THEN tags ELSE [NULL] END"
 
+
+_FORMS = {
+    "UUID": "CAST({} AS VARCHAR)",
+    "TIMESTAMPTZ": "epoch_us({})",
+    "DECIMAL(18,12)": "CAST({} AS VARCHAR)",
+    "JSON": "CAST({} AS VARCHAR)",
+}
+
+SHOWN = ", ".join(_FORMS.get(kind, "{}").format(name) for name, kind in COLUMNS.items())
+"""The select list whose rows `shown` understands: no type in it needs more than plain Python."""
 
 # The inner SELECT reads the ids of all rows, the outer one all columns of a few.
 _PAGE = """
@@ -70,9 +82,9 @@ _MODELS = """
 
 
 def calls(con: DuckDBPyConnection, wanted: Filter, limit: int, before: str | None = None) -> list[Document]:
-    """At most `limit` calls as `entry.document` shows them, newest (that is, highest `id`) first.
+    """At most `limit` calls as `ledger.call.document` shows them, newest (that is, highest `id`) first.
 
-    `before` is the id of the last call of the page before. Raises ValueError where it is no id.
+    `before` is the id of the last call of the page before. Raises CursorError where it is no id.
     """
     question, values = wanted.where()
     if before is not None:
@@ -124,7 +136,7 @@ class Sums:
         up to its total, except by tag, where a call may have one tag in the top and another outside.
         """
         groups = grouping(by, top)
-        query = f"SELECT {_SHOWN} FROM (SELECT {_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
+        query = f"SELECT {_SUMS_SHOWN} FROM (SELECT {_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
         total = dict(zip(SUMS, con.execute(query, where[1]).fetchall()[0], strict=True))
         total = total if total["calls"] else NOTHING
         if not groups:
@@ -210,17 +222,32 @@ def _fetched(
     beyond, if there are any."""
     names, query, values = grouped
     columns = ", ".join(f'"{name}"' for name in names)
-    some = f"SELECT {columns}, {_SHOWN} FROM ({query} LIMIT ?)"  # noqa: S608
+    some = f"SELECT {columns}, {_SUMS_SHOWN} FROM ({query} LIMIT ?)"  # noqa: S608
     found = con.execute(some, [*values, None if limit is None else limit + 1]).fetchall()
     rows = [dict(zip([*names, *SUMS], row, strict=True)) for row in found[:limit]]
     for period in split(names)[0]:
         rows.sort(key=lambda row: row[period])
     if limit is None or len(found) <= limit:
         return rows, None
-    others = f"SELECT rows, {_SHOWN} FROM (SELECT count(*) AS rows, {_ADDED} FROM ({query} OFFSET ?))"  # noqa: S608
+    others = f"SELECT rows, {_SUMS_SHOWN} FROM (SELECT count(*) AS rows, {_ADDED} FROM ({query} OFFSET ?))"  # noqa: S608
     rest = con.execute(others, [*values, limit]).fetchall()[0]
     return rows, dict(zip(["rows", *SUMS], rest, strict=True))
 
 
 def _list(columns: dict[str, str]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
+
+
+def shown(row: tuple[object, ...]) -> Document:
+    """A row of `SHOWN` as `ledger.call.document` shows a call."""
+    known: Document = dict(zip(COLUMNS, row, strict=True))
+    known["started_at"] = iso(known["started_at"])
+    known["usage"] = None if known["usage"] is None else msgspec.Raw(known["usage"].encode())
+    return known
+
+
+def cursor(before: str) -> str:
+    try:
+        return str(UUID(before))
+    except ValueError:
+        raise CursorError(f'"{before}" is no cursor; give the id of the last call of a page') from None

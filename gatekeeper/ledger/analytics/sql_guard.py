@@ -1,26 +1,49 @@
 """Other people's SQL: one SELECT, which can read the calls and nothing else, and change nothing.
 
 Four walls, since each has had a hole somewhere: the statement is taken apart and may use only the tables
-and table functions named here; DuckDB itself refuses files and settings (see `analytics`); the transaction
+and table functions named here; DuckDB itself refuses files and settings (see `database`); the transaction
 is read-only; and a timer ends what takes too long.
 
 The first is not only about secrets. The gateway's own file is the one that DuckDB must be able to open,
 and who opens and closes it a second time in this process, `read_blob` for one, takes the lock off it.
+
+It is also the process in which one query of a person runs: `python -m` and the name of this module. It reads
+one line from stdin, a `Request` as JSON, and writes to stdout either `answer`, a line end and the answer as
+JSON, or `refused` or `failed`, a line end and what to tell. It ends with the status 0 after that, and with
+another where it could not: then it was ended, most likely by the limits that it sets itself below.
+
+A query can do what it likes with this process. One that builds a single very large value takes memory past
+DuckDB's own limit, one that is slow to plan cannot be interrupted, and neither gives the interpreter's lock
+back. So the limits are the kernel's, and the process that started this one may kill it at any moment.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import resource
+import signal
+import sys
 from collections.abc import Iterator
-from typing import Any, cast
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import cast
 
 import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection, StatementType
 
 from gatekeeper.ledger.analytics.database import Database, stopped_after
-from gatekeeper.ledger.analytics.errors import AnalyticsError, TookTooLong
-from gatekeeper.ledger.analytics.rows import Document
+from gatekeeper.ledger.analytics.messages import (
+    TEMPORARY,
+    AnalyticsError,
+    Request,
+    TookTooLong,
+    out_of_memory,
+    too_large,
+)
+from gatekeeper.ledger.call import Document
 
 SCHEMAS = {"", "main", "file", "information_schema", "pg_catalog"}
 TABLE_FUNCTIONS = {
@@ -39,6 +62,10 @@ ALLOWED = "write one SELECT on the table calls (or WITH, DESCRIBE, SUMMARIZE, EX
 _PLAIN = re.compile(r"BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|VARCHAR(\[\])?")
 _ZULU = "%Y-%m-%dT%H:%M:%S.%fZ"
 _EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?", re.IGNORECASE)
+
+LEAST_PRIORITY = 19
+FIRST_TO_GO = "1000"  # for the kernel, where the machine's memory runs out
+PARTING = 5  # seconds after the time limit, after which the process ends though nobody ends it
 
 
 class SqlError(ValueError):
@@ -96,7 +123,7 @@ def _unterminated(query: str) -> str:
     return query
 
 
-def _tree(con: DuckDBPyConnection, query: str) -> Any:
+def _tree(con: DuckDBPyConnection, query: str) -> object:
     found = con.execute("SELECT CAST(json_serialize_sql(?) AS VARCHAR)", [query]).fetchall()
     try:
         tree = msgspec.json.decode(found[0][0])
@@ -107,7 +134,7 @@ def _tree(con: DuckDBPyConnection, query: str) -> Any:
     return tree["statements"]
 
 
-def _nodes(tree: Any) -> Iterator[Document]:
+def _nodes(tree: object) -> Iterator[Document]:
     """Every object in the statement, however deep."""
     waiting = [tree]
     while waiting:
@@ -117,7 +144,7 @@ def _nodes(tree: Any) -> Iterator[Document]:
             yield fields
             waiting.extend(fields.values())
         elif isinstance(node, list):
-            waiting.extend(cast("list[Any]", node))
+            waiting.extend(cast("list[object]", node))
 
 
 def _vet_node(node: Document) -> None:
@@ -161,3 +188,57 @@ def _shown(column: str, kind: str) -> str:
     if kind in ("DOUBLE", "FLOAT"):  # JSON knows neither NaN nor infinity
         return f"CASE WHEN isfinite({column}) THEN {column} END"
     return column if _PLAIN.fullmatch(kind) else f"CAST({column} AS VARCHAR)"
+
+
+def main() -> None:
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
+    restrict(request)
+    Thread(target=end_with_parent, daemon=True).start()
+    kind, text = reply(request)
+    sys.stdout.buffer.write(kind + b"\n" + text)
+    sys.stdout.buffer.flush()
+    os._exit(0)  # at once: whatever DuckDB would tidy up is this process's alone
+
+
+def restrict(request: Request) -> None:
+    """Sets what the kernel holds this process to."""
+    signal.alarm(int(request.seconds) + PARTING)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # where a system knows no such limit, DuckDB's own remains
+        resource.setrlimit(resource.RLIMIT_DATA, (request.memory, request.memory))
+    with suppress(OSError):
+        os.nice(LEAST_PRIORITY)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
+
+
+def end_with_parent() -> None:
+    """Our stdin stays open for as long as the process lives that started this one, and waits for it."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
+def reply(request: Request) -> tuple[bytes, bytes]:
+    """What kind of answer it is, and the answer."""
+    try:
+        database = Database(Path(request.folder), f"{request.memory // 2}B", TEMPORARY)
+        if request.attached:
+            database.attach(read_only=True)
+        database.load(request.rows)
+        found = ask(database, request.query, request.limit, request.seconds)
+        gaps = {"partial": True, "partial_reason": request.absence} if request.absence else {}
+        document = msgspec.json.encode({**found, **gaps})
+    except (OutOfMemory, MemoryError):
+        return b"refused", out_of_memory(request.memory).encode()
+    except SqlError as error:
+        return b"refused", str(error).encode()
+    except AnalyticsError as error:
+        return b"failed", str(error).encode()
+    if len(document) > request.largest_answer:
+        return b"refused", too_large(request.largest_answer).encode()
+    return b"answer", document
+
+
+if __name__ == "__main__":
+    main()

@@ -14,21 +14,27 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import structlog
 import trio
 
-from gatekeeper.ledger.analytics.errors import QueryRefused, QueryUnavailable
-from gatekeeper.ledger.analytics.sql_process import TEMPORARY, Request, out_of_memory, too_large
+from gatekeeper.ledger.analytics.messages import (
+    TEMPORARY,
+    QueryRefused,
+    QueryUnavailable,
+    Request,
+    Share,
+    out_of_memory,
+    too_large,
+)
 
 log = structlog.get_logger()
 
 MIB = 1024 * 1024
 START = 4.0  # seconds that a process may take to start, beyond the query's own
 CHUNK = 64 * 1024
-COMMAND = (sys.executable, "-P", "-m", "gatekeeper.ledger.analytics.sql_process")
+COMMAND = (sys.executable, "-P", "-m", "gatekeeper.ledger.analytics.sql_guard")
 KEPT = ("PYTHON", "COVERAGE", "LD_", "LC_", "LANG", "PATH", "TMPDIR")
 """Beginnings of the variables that a process gets: no key of ours is among them."""
 ROOT = Path(__file__).parents[3]
@@ -41,15 +47,6 @@ class Limits:
     seconds: float = 20.0
     memory: int = 768 * MIB
     answer: int = 16 * MIB
-
-
-class Share(NamedTuple):
-    """What another process may see: whether it may open the file, and rows that are not in it. `absence` says
-    why that is not every call; None where it is."""
-
-    attached: bool
-    rows: str
-    absence: str | None
 
 
 class Queries:

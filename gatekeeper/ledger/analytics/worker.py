@@ -11,17 +11,16 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 import trio
 
 from gatekeeper.ledger.analytics import queries
-from gatekeeper.ledger.analytics.errors import FileHeld, FileReplaced, FileUnusable
-from gatekeeper.ledger.analytics.rows import Document
-from gatekeeper.ledger.analytics.sql_query import Queries, Share
+from gatekeeper.ledger.analytics.messages import FileHeld, FileReplaced, FileUnusable, Found, Share
+from gatekeeper.ledger.analytics.sql_query import Queries
+from gatekeeper.ledger.call import Document, Position
 from gatekeeper.ledger.consumers import Batch, Consumers
-from gatekeeper.ledger.entry import Position
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
 
@@ -46,19 +45,6 @@ START = Position(0, 0)
 WAITING = 128 << 20
 PATIENCE = 60.0  # seconds that rows may fail to move until that is more than a warning
 TURN = 5.0  # seconds to wait for other processes that read the file
-
-
-class Found(NamedTuple, Generic[T]):
-    """`absence` says why the file was out of reach, None where it was not: then the calls are those since it
-    was let go."""
-
-    value: T
-    absence: str | None
-
-    @property
-    def gaps(self) -> dict[str, bool | str]:
-        """What a document says of it: `"partial": true` and why, or nothing."""
-        return {"partial": True, "partial_reason": self.absence} if self.absence else {}
 
 
 class Analytics:

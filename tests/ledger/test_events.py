@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from gatekeeper.ledger.entry import Call, Outcome, document
-from gatekeeper.ledger.live import CallEvent, Event, Gap, Live, Subscription, Tick, sse
+from gatekeeper.ledger.call import Call, Outcome, document
+from gatekeeper.ledger.events import CallEvent, Event, Gap, Live, Subscription, Tick, sse
 
 FIRST = 1_764_000_000_000_000
 

@@ -16,7 +16,7 @@ from rig.analytics import Analytics
 
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.sql_guard import SqlError, ask
-from gatekeeper.ledger.entry import Call, Outcome, Position
+from gatekeeper.ledger.call import Call, Outcome, Position
 
 Sql = Callable[..., dict[str, Any]]
 

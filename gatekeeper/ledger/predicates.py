@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Protocol
 
-from gatekeeper.ledger.entry import Call
+from gatekeeper.ledger.call import Call
 
 Sql = tuple[str, list[object]]
 """A condition with `?` in it, and the values for these."""

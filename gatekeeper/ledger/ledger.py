@@ -8,11 +8,10 @@ import structlog
 import trio
 
 from gatekeeper.ledger.analytics.worker import Analytics
-from gatekeeper.ledger.bounds import bound
+from gatekeeper.ledger.call import Call, bound
 from gatekeeper.ledger.consumers import Consumers
-from gatekeeper.ledger.entry import Call
+from gatekeeper.ledger.events import Live
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.live import Live
 from gatekeeper.refusals import Reason, Refusal
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.ledger.entry import COLUMNS, Call, Outcome, document
+from gatekeeper.ledger.call import COLUMNS, Call, Outcome, document
 from gatekeeper.times import iso
 
 # The contract's table, in its order.

@@ -9,8 +9,8 @@ import pytest
 import trio
 from rig.disk import disk_ends_at
 
-from gatekeeper.ledger.book import SYNC, Ledger
-from gatekeeper.ledger.entry import Call, Outcome
+from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.ledger import SYNC, Ledger
 
 
 @pytest.fixture

@@ -25,8 +25,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from gatekeeper.ledger.bounds import weight
-from gatekeeper.ledger.entry import Call, Outcome, document
+from gatekeeper.ledger.call import Call, Outcome, document, weight
 from gatekeeper.money import usd
 
 Kind = Literal["call.started", "call.finished"]
