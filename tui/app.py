@@ -19,17 +19,17 @@ from gatekeeper.client.formats import local_now
 from tui.feed import Connected, Lost
 from tui.filters import ShowCalls
 from tui.screens.dialog import HelpScreen
-from tui.screens.keys import KeysScreen
-from tui.screens.logs import LogsScreen
-from tui.screens.place import Place
-from tui.screens.spend import SpendScreen
+from tui.screens.keys_screen import KeysScreen
+from tui.screens.logs_screen import LogsScreen
+from tui.screens.main_screen import MainScreen
+from tui.screens.spend_screen import SpendScreen
 from tui.shell import LIVE, OFFLINE, Session, Shell
 from tui.theme import THEME
 
 # Keys of the toolkit that mean nothing here.
 TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
-# The main screens, in the order of the header. A new one is a `Place` in a file of its own, and a word here.
-PLACES: tuple[type[Place], ...] = (LogsScreen, SpendScreen, KeysScreen)
+# The main screens, in the order of the header. A new one is a file with a `MainScreen`, and a word here.
+MAIN_SCREENS: tuple[type[MainScreen], ...] = (LogsScreen, SpendScreen, KeysScreen)
 
 
 class GatekeeperApp(Shell):
@@ -38,8 +38,8 @@ class GatekeeperApp(Shell):
     TITLE = "gatekeeper"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(place.TAB.key, f"switch_mode('{place.TAB.name}')", place.TAB.meaning, show=False)
-            for place in PLACES
+            Binding(kind.TAB.key, f"switch_mode('{kind.TAB.name}')", kind.TAB.meaning, show=False)
+            for kind in MAIN_SCREENS
         ),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "quit"),
@@ -51,20 +51,20 @@ class GatekeeperApp(Shell):
         # Native colours are known to be wanted only once the theme is set, but NO_COLOR is judged before.
         super().__init__(ansi_color=True)
         self.ansi_color = None
-        self.session = Session(Client(url, key), clock, tabs=tuple(place.TAB for place in PLACES))
-        self._places: list[Place] = []
-        for place in PLACES:
+        self.session = Session(Client(url, key), clock, tabs=tuple(kind.TAB for kind in MAIN_SCREENS))
+        self._opened: list[MainScreen] = []
+        for kind in MAIN_SCREENS:
             # The toolkit leaves open what its screens return.
             self.add_mode(  # pyright: ignore[reportUnknownMemberType]
-                place.TAB.name, lambda place=place: self._open(place)
+                kind.TAB.name, lambda kind=kind: self._open(kind)
             )
         self.register_theme(THEME)
         self.theme = THEME.name
 
-    def _open(self, place: type[Place]) -> Place:
+    def _open(self, kind: type[MainScreen]) -> MainScreen:
         # Made when it is first shown, and kept: the log goes on behind the others.
-        screen = place(self.session)
-        self._places.append(screen)
+        screen = kind(self.session)
+        self._opened.append(screen)
         return screen
 
     def on_mount(self) -> None:
@@ -94,10 +94,10 @@ class GatekeeperApp(Shell):
         self._show_link()
 
     def _show_link(self) -> None:
-        for place in self._places:
+        for screen in self._opened:
             # One that is just opened, or on its way out, has not all of its widgets to show it.
             with contextlib.suppress(NoMatches):
-                place.show_link()
+                screen.show_link()
 
     @work(exclusive=True)
     async def _ask_mode(self) -> None:
@@ -113,9 +113,9 @@ class GatekeeperApp(Shell):
         # From the log itself esc leads nowhere.
         back_to = None if self.current_mode == LogsScreen.TAB.name else self.current_mode
         self.switch_mode(LogsScreen.TAB.name)
-        for place in self._places:
-            if isinstance(place, LogsScreen):
-                place.show_calls(message.filter, back_to)
+        for screen in self._opened:
+            if isinstance(screen, LogsScreen):
+                screen.show_calls(message.filter, back_to)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen(bindings_of(self.screen)))

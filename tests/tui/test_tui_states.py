@@ -12,7 +12,7 @@ from gatekeeper.client.call_text import OUTCOMES, call_state, call_text, sent, t
 from gatekeeper.client.formats import Column, Tone, cells, counted, fit, heads, padded
 from gatekeeper.client.list_columns import call_columns, cost_cell, key_columns, key_state
 from tui import filters
-from tui.screens.spend import sums
+from tui.screens.spend_screen import sums
 from tui.spend_columns import spend_columns
 from tui.spending import Picture, Question
 from tui.theme import lines

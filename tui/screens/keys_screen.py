@@ -18,8 +18,8 @@ from gatekeeper.client.formats import Tone
 from gatekeeper.client.list_columns import key_columns, stored_only
 from tui.filters import ShowCalls, term
 from tui.screens.dialog import Confirm, TypeToConfirm
+from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.new_key import NewKeyDialog, SecretDialog
-from tui.screens.place import Blank, TablePlace
 from tui.shell import Session, Tab
 from tui.theme import told
 from tui.widgets.filter_line import FilterLine
@@ -29,7 +29,7 @@ from tui.widgets.rows import Rows, Table
 PAGE = 1000
 
 
-class KeysScreen(TablePlace):
+class KeysScreen(TableScreen):
     """Reads the keys anew after each change, too."""
 
     TAB = Tab("4", "keys", "Keys", "Keys")
@@ -55,7 +55,7 @@ class KeysScreen(TablePlace):
         self._loaded = False
 
     def body(self) -> ComposeResult:
-        yield Blank()
+        yield EmptyState()
         yield self.table
         yield Static(id="stored")
 
@@ -98,7 +98,7 @@ class KeysScreen(TablePlace):
         self._tell(Content(found) if q else none)
 
     def _tell(self, otherwise: Content) -> None:
-        self.show_blank(self.table.row_count() == 0, otherwise)
+        self.show_empty(self.table.row_count() == 0, otherwise)
 
     def action_clear(self) -> None:
         if self._q:

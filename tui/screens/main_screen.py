@@ -1,7 +1,7 @@
 """What the main screens have in common: what is around their list, and how they say what went wrong.
 
-A main screen is a `Place` with its `TAB` and its `body`, and stands in the application's list of them. What
-is shown where there is nothing yet is a `Blank`: on the first start, how to send the first call.
+A main screen is a `MainScreen` with its `TAB` and its `body`, and stands in the application's list of them.
+What is shown where there is nothing yet is an `EmptyState`: on the first start, how to send the first call.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from tui.widgets.rows import Rows
 PATH = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 
 
-class Blank(Static):
+class EmptyState(Static):
     """Stands in the place of a list that holds nothing, and says why. Hidden while there is one."""
 
     DEFAULT_CSS = """
-    Blank {
+    EmptyState {
         height: 1fr;
         padding: 1 1;
         display: none;
     }
-    Blank.-told { display: block; }
+    EmptyState.-told { display: block; }
     """
 
 
-class Place(Screen[None]):
+class MainScreen(Screen[None]):
     """A main screen, reached by the digit of its tab. `HINT` is shown in a filter line that is empty."""
 
     app = getters.app(Shell)
@@ -61,7 +61,7 @@ class Place(Screen[None]):
         yield Footer()
 
     def body(self) -> ComposeResult:
-        """What stands between filter line and footer: the list, and a `Blank` in its place."""
+        """What stands between filter line and footer: the list, and an `EmptyState` in its place."""
         raise NotImplementedError
 
     @property
@@ -105,12 +105,12 @@ class Place(Screen[None]):
         else:
             banner.clear()
 
-    def show_blank(self, empty: bool, otherwise: Content) -> None:
+    def show_empty(self, empty: bool, otherwise: Content) -> None:
         """`otherwise` in the place of the list, where that is empty."""
         self.set_class(empty, "-empty")
-        blank = self.query_one(Blank)
-        blank.set_class(empty, "-told")
-        blank.update(otherwise)
+        state = self.query_one(EmptyState)
+        state.set_class(empty, "-told")
+        state.update(otherwise)
 
     def say(self, text: str, tone: Tone = Tone.FINE) -> None:
         """A line at the bottom, for a while."""
@@ -131,7 +131,7 @@ class Place(Screen[None]):
 
     def show_fault(self, error: ApiError) -> None:
         """The reason in the place of the list, where there is nothing else to show."""
-        self.show_blank(empty=True, otherwise=told(f"✗ {error}", Tone.ERROR))
+        self.show_empty(empty=True, otherwise=told(f"✗ {error}", Tone.ERROR))
 
     @work
     async def copy(self, text: str, what: str) -> None:
@@ -139,7 +139,7 @@ class Place(Screen[None]):
         self.say(f"✓ {what} {await self.app.copy(text)}")
 
 
-class TablePlace(Place):
+class TableScreen(MainScreen):
     """Reads its table anew when it is shown, and every `AGAIN_SECONDS`."""
 
     AGAIN_SECONDS: ClassVar[float]

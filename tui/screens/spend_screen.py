@@ -18,7 +18,7 @@ from gatekeeper.client.api_types import UNPRICED, Spend, SpendRow
 from gatekeeper.client.formats import Cell, Tone
 from tui import filters
 from tui.filters import ShowCalls
-from tui.screens.place import Blank, TablePlace
+from tui.screens.main_screen import EmptyState, TableScreen
 from tui.shell import Session, Tab
 from tui.spend_columns import spend_columns
 from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of
@@ -28,7 +28,7 @@ from tui.widgets.filter_line import FilterLine
 from tui.widgets.rows import Rows, Table
 
 
-class SpendScreen(TablePlace):
+class SpendScreen(TableScreen):
     """Asks anew when the question changes, too."""
 
     TAB = Tab("3", "spend", "Spend", "Spend by tag")
@@ -59,7 +59,7 @@ class SpendScreen(TablePlace):
 
     def body(self) -> ComposeResult:
         yield Static(id="question")
-        yield Blank()
+        yield EmptyState()
         yield Bars()
         yield self.table
         yield Static(id="warning")
@@ -125,7 +125,7 @@ class SpendScreen(TablePlace):
 
     def _tell(self, otherwise: Content) -> None:
         """The question on top, and what to say where there is nothing to draw."""
-        self.show_blank(self._picture is None or not self._picture.ranking.rows, otherwise)
+        self.show_empty(self._picture is None or not self._picture.ranking.rows, otherwise)
         self._show_question()
 
     def _headline(self) -> Content:

@@ -18,8 +18,8 @@ from gatekeeper.client.formats import Tone
 from tui import feed
 from tui.feed import Arrived, Connected, Lost
 from tui.filters import alike
-from tui.screens.call import CallScreen
-from tui.screens.place import Blank, Place, curl, welcome
+from tui.screens.call_screen import CallScreen
+from tui.screens.main_screen import EmptyState, MainScreen, curl, welcome
 from tui.shell import Session, Tab
 from tui.theme import told
 from tui.widgets.filter_line import FilterLine
@@ -35,7 +35,7 @@ LOOK_SECONDS = 1.0
 MOST_LOOKED_AT = 8
 
 
-class LogsScreen(Place):
+class LogsScreen(MainScreen):
     """Keeps the stream open while another screen is shown, so that nothing is missed."""
 
     TAB = Tab("2", "logs", "Logs", "Logs")
@@ -71,7 +71,7 @@ class LogsScreen(Place):
         self._tell()
 
     def body(self) -> ComposeResult:
-        yield Blank()
+        yield EmptyState()
         yield LogView(self.session.clock)
         yield Static(id="paused")
 
@@ -232,7 +232,7 @@ class LogsScreen(Place):
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
         self.query_one("#paused", Static).update(paused)
         empty = not len(log.ring)
-        self.show_blank(empty, self._nothing() if empty else Content(""))
+        self.show_empty(empty, self._nothing() if empty else Content(""))
 
     def _nothing(self) -> Content:
         """What stands in the place of calls where there are none."""
