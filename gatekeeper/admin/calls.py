@@ -40,10 +40,12 @@ async def one_call(call_id: str) -> Response:
     `cost`: null where it was not priced (it runs, was refused, failed, is free by its kind), without lines
     where a price is unknown."""
     read_query()
+    # First, for a call that runs has no row: the analytics file would say that there is none.
     if running := gateway().ledger.live.in_flight.get(call_id):
         return answer({**document(gateway().proxy.peek(call_id) or running), "cost": None})
     found = await gateway().ledger.analytics.call(call_id)
     if found.value is None:
+        # "There is none" would be wrong while the file with most of the calls is out of reach.
         held = f", or it is in the analytics file: {found.absence}" if found.absence else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
     return answer({**found.value, "cost": arithmetic(found.value)})
@@ -56,9 +58,11 @@ async def stream() -> Response:
     subscription = gateway().ledger.live.subscribe(
         query.filter().matches if query.q else None, last_event_id()
     )
+    # A stream never ends by itself, and an answer to HEAD has to.
     body = b"" if request.method == "HEAD" else events(subscription)
     response = Response(body, content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # a proxy in between is to pass each event on at once
+    # Quart ends an answer after a minute otherwise.
     response.timeout = None
     return response
 
@@ -69,12 +73,14 @@ async def events(subscription: Subscription) -> AsyncGenerator[bytes]:
     due = trio.current_time() + COMMENT_PERIOD
     while True:
         batch: list[Event] | None = None
+        # A wait that is cut off loses no event: see `Subscription`.
         with trio.move_on_at(due):
             batch = await subscription.batch(BATCH)
         if batch is None:
             due = trio.current_time() + COMMENT_PERIOD
             yield COMMENT
         elif batch:
+            # All in one send: each one is a write to the socket.
             yield b"".join(map(sse, batch))
         else:
             return
@@ -85,6 +91,7 @@ def last_event_id() -> int | None:
     text = request.headers.get("Last-Event-ID", "").strip()
     if not text:
         return None
+    # `isdecimal` alone is true of digits of other scripts; 20 of ours would be beyond 64 bits.
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise invalid(
             "Last-Event-ID", f"Last-Event-ID: {text[:40]!r} is no event's id", "an `id:` of this stream"
@@ -95,6 +102,7 @@ def last_event_id() -> int | None:
 def arithmetic(call: Document) -> QuoteDocument | None:
     """How the cost came about, worked out anew from the row's usage by the catalogue in force; where that is
     not the one that priced the call, a note says so."""
+    # Without a price there is nothing to work out, and a quote of today would make one up.
     version = call["price_version"]
     if version is None:
         return None

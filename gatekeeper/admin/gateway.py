@@ -112,11 +112,13 @@ async def _check_bearer(master: str) -> None:
         )
     if matches_master(secret, master):
         return
+    # A living key that came to the wrong door is no guess: it is not counted, and told what it is.
     if gateway().registry.by_hash(hash_secret(secret)):
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
+    # Before the answer: who guesses waits, and nobody else does.
     await gateway().proxy.context.failures.hold_back(request.remote_addr or "")
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
@@ -127,5 +129,6 @@ def _unauthorised(detail: str) -> Problem:
 
 def _check_browser() -> None:
     headers = request.headers
+    # Without a key a page of another site could ask in its visitor's name (DNS rebinding, too).
     if why := foreign(headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")):
         raise Problem(HTTPStatus.FORBIDDEN, why)

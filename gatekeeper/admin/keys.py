@@ -54,6 +54,7 @@ async def generate() -> Response:
 async def update() -> Response:
     """Sets the fields that are given and no other; null, and nothing else, sets one back."""
     body = await read_object()
+    # Before the fields are parsed: what names the keys is no field of theirs.
     named = take_named(body)
     if len(named.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
@@ -153,6 +154,7 @@ def take_named(body: Document) -> Named:
     names = [value] if field == "key" else value
     if not _are_names(names):
         raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for `keys` a list of texts")
+    # All are looked up before anything is changed; one that is named twice is changed once.
     ids = dict.fromkeys(living(name).record.token_id for name in names)
     return Named(list(ids), single=field == "key")
 
@@ -175,6 +177,7 @@ async def trail() -> Response:
     """`{"changes": […], "next_cursor": …}`, the newest first; `by` is `master`, or `open` in open mode."""
     query = read_query("limit", "cursor")
     limit = query.limit or DEFAULT_LIMIT
+    # One more than a page holds, which says whether there is a next one.
     entries = list(await gateway().registry.trail(limit + 1, audit_cursor(query.cursor)))
     changes = [audit_document(entry) for entry in entries[:limit]]
     more = len(entries) > limit

@@ -124,6 +124,7 @@ def problem_of(error: Exception) -> Problem:
 def _of_routing(error: HTTPException) -> Problem:
     """What Quart itself says no with: no such path or method, too large a body, a body that does not come."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    # Werkzeug's Content-Type among them would be that of its own HTML page.
     headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
     match status:
         case HTTPStatus.NOT_FOUND:
@@ -139,6 +140,7 @@ def _of_routing(error: HTTPException) -> Problem:
 
 def _fault(error: Exception) -> Problem:
     """Ours. The log gets the places in the code and no message: what a value was may be a secret."""
+    # The last ones: the first are Quart's, the same for every request.
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
     log.error(
         "admin_request_failed",

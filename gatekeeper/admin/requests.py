@@ -32,11 +32,13 @@ async def read_object() -> Document:
 
     Raises Problem for what is no JSON object.
     """
+    # Parsing a form would read the body by its Content-Type, which curl sets to a form's without being asked.
     body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
     if not body.strip():
         return {}
     try:
         document = msgspec.json.decode(body)
+    # RecursionError: lists within lists by the thousand.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid("body", f"The body is no JSON: {error}", _OBJECT) from None
     if not isinstance(document, dict):
@@ -49,6 +51,7 @@ async def read_fields(*allowed: str) -> Document:
     document = await read_object()
     for name in document:
         if name not in allowed:
+            # To pass it over would leave a misspelt limit without effect, and nobody would know.
             raise invalid(name, f"`{name}` is no field here; there are {', '.join(allowed)}", list(allowed))
     return document
 
@@ -95,6 +98,7 @@ def _single(name: str, allowed: tuple[str, ...]) -> str:
     if name not in allowed:
         known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
         raise invalid(name, f"`{name}` is no parameter of {request.path}; {known}", list(allowed))
+    # Of two, whichever was taken, the other would be passed over in silence.
     texts = request.args.getlist(name)
     if len(texts) > 1:
         raise invalid(name, f"`{name}` is there {len(texts)} times", "give it once")
@@ -112,6 +116,7 @@ def _value(name: str, text: str) -> object:
 
 
 def limit(text: str) -> int:
+    # Digits of ours alone, and not so many that `int` takes long.
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= LARGEST_LIMIT):
         raise ValueError(f"give a whole number from 1 to {LARGEST_LIMIT}")
     return int(text)

@@ -82,6 +82,7 @@ async def tags() -> Response:
                 "total_spend": number(row["cost_usd"]),
             }
             for row in found.value["rows"]
+            # LiteLLM has no row for calls without a tag.
             if row["tag"] is not None
         ]
     )
@@ -99,6 +100,7 @@ async def logs() -> Response:
 def period(query: Query) -> tuple[datetime | None, datetime | None]:
     """From the first moment of the first day until that of the day after the last, if there is one."""
     last = query.end_date
+    # There is no day after the last one that Python knows.
     after = None if last in (None, date.max) else last + timedelta(days=1)
     return midnight(query.start_date), midnight(after)
 

@@ -24,6 +24,7 @@ async def query() -> Response:
     if not isinstance(text, str) or not text.strip():
         raise invalid("query", "`query` is missing", "a text with one SELECT on the table calls")
     found = await gateway().ledger.analytics.sql(text, limit)
+    # As the query's process wrote it: to decode and encode 16 MiB again would hold up the event loop.
     return Response(found, content_type="application/json")
 
 
@@ -50,6 +51,7 @@ async def take_back() -> Response:
 def whole(body: Document, field: str, largest: int, default: int | None = None) -> int:
     """A positive whole number of the body. Raises Problem."""
     value = body.get(field, default)
+    # JSON's true is an int to Python.
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= largest:
         allowed = f"a whole number from 1 to {largest}"
         raise invalid(field, f"`{field}` is {allowed}", allowed)

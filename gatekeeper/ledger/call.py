@@ -55,10 +55,15 @@ class Position(NamedTuple):
     offset: int
 
 
+START = Position(0, 0)
+"""Before every call."""
+
+
 class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One call. Filled in while it runs; None is "not known", never 0."""
 
     id: str
+    # Microseconds since 1970: an integer is compared and added up without a time zone.
     started_at: int
     duration_ms: float | None = None
     first_byte_ms: float | None = None
@@ -66,6 +71,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     key_id: str | None = None
     key_alias: str | None = None
     user_id: str | None = None
+    # msgspec makes a new list for each call.
     tags: list[str] = []
     method: str
     path: str
@@ -82,6 +88,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     thoughts_tokens: int | None = None
     tool_tokens: int | None = None
     total_tokens: int | None = None
+    # As Google sent it: what is not understood today can be counted tomorrow.
     usage: RawJson = None
     service_tier: str | None = None
     cost_pico: int | None = None
@@ -174,6 +181,7 @@ def cut(text: str, limit: int = TEXT) -> str:
 
 
 def cut_tags(tags: Iterable[str]) -> list[str]:
+    # Cut first: two that differ beyond the cut only would be one tag twice.
     kept = list(dict.fromkeys(cut(tag, TAG) for tag in tags))
     return kept if len(kept) <= TAGS else [*kept[: TAGS - 1], MARK]
 
@@ -187,6 +195,7 @@ def bound(call: Call) -> None:
     if call.tags and (len(call.tags) > TAGS or max(map(len, call.tags)) > TAG):
         call.tags = cut_tags(call.tags)
     if call.usage is not None and (size := memoryview(call.usage).nbytes) > USAGE:
+        # Not cut: half of a JSON object is none.
         call.usage = None
         notes = (f"usage of {size:,} bytes was not kept", call.usage_note)
         call.usage_note = cut("; ".join(filter(None, notes)), LONGER["usage_note"])

@@ -52,7 +52,7 @@ class Consumer(Protocol):
 
     @property
     def watermark(self) -> Position:
-        """The place up to which it has every call; `Position(0, 0)` for none."""
+        """The place up to which it has every call; `START` for none."""
         ...
 
     async def take(self, batch: Batch) -> None:
@@ -146,6 +146,7 @@ class Follower:
     def hurry(self) -> None:
         """It may be able to take what it could not a moment ago. May be called from any thread."""
         self._stale = True
+        # `_behind_since` is left alone: this may be another thread, and no call has ended.
         self.attempts.soon()
 
     async def attempt(self, *, at_once: bool = False) -> None:
@@ -153,6 +154,7 @@ class Follower:
 
     async def attempt_last(self) -> None:
         """Before the gateway goes. What a sink does not take in time is offered again at the next start."""
+        # A sink may hang for ever; the ledger's own consumers end, and a stop waits for what they do.
         with trio.move_on_after(math.inf if self._holds is None else LAST_ROUND):
             await self.attempt(at_once=True)
 
@@ -160,6 +162,7 @@ class Follower:
         self._stale = False  # before the look: what is written from now on is another round's
         current = False
         try:
+            # Two rounds at once would offer a consumer the same calls twice, before its watermark has moved.
             async with self._feeding:
                 current = await self.feed()
         finally:
@@ -167,6 +170,7 @@ class Follower:
 
     async def feed(self) -> bool:
         """Offers it what is written by now; whether it has taken that. Raises what it raises."""
+        # Fixed at the start: under load the end moves on, and a round would never end.
         goal = self._journal.written
         while True:
             before = self.consumer.watermark
@@ -174,6 +178,7 @@ class Follower:
             if end == before:
                 break
             await self.consumer.take(Batch(before, calls, end))
+            # An analytics file that another program has is no failure: no pause grows, nothing is logged.
             self._deferred = self.consumer.watermark == before
             if self._deferred or self.consumer.watermark >= goal:
                 break
@@ -201,6 +206,7 @@ class Follower:
         mark = self._journal.known(self.consumer.watermark)
         if self._holds is None:
             return mark
+        # Of a foreign journal a watermark counts as the beginning, so it cannot pass for one that has all.
         return max(mark, Position(oldest_within(self._journal.folder, self._holds), 0))
 
     def lose(self, number: int) -> None:
@@ -252,6 +258,7 @@ class Consumers:
         async with trio.open_nursery() as nursery:
             for follower in self._followers:
                 nursery.start_soon(follower.run)
+            # A task of its own too: a consumer that hangs must not keep the disk from being freed.
             nursery.start_soon(self._keep_discarding)
 
     async def _keep_discarding(self) -> None:

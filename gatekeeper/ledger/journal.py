@@ -6,11 +6,9 @@ had to wait, rotates, makes durable), `read` (a consumer's share), `discard`.
 
 What makes each call one row, once:
 
-- Only durable lines are read. A consumer commits what it reads; were such an end lost with the power, the
-  next start would find a begin without an end and tell the call a second time.
-- No process appends to a segment of an earlier one, so a torn tail harms nothing.
-- Segments are discarded oldest first, without holes, for an end may be forgotten only after its begin. So
-  one call that runs for hours keeps every segment since its begin.
+- Only durable lines are read.
+- No process appends to a segment of an earlier one.
+- Segments are discarded oldest first, without holes.
 - Room for thousands of lines is allocated ahead. Once it cannot be renewed, the journal is `full`: what
   is left of it is for the ends of the calls that are open, and refused calls wait in memory.
 - While the disk refuses even so, lines wait in memory in their order; `begin` and `end` never raise.
@@ -19,11 +17,11 @@ What makes each call one row, once:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
-from gatekeeper.ledger.call import Call, Outcome, Position, weight
+from gatekeeper.ledger.call import START, Call, Outcome, Position, weight
 from gatekeeper.ledger.segments import (
     Record,
     Segment,
@@ -31,6 +29,7 @@ from gatekeeper.ledger.segments import (
     frame,
     fsync,
     records,
+    records_between,
     segment_numbers,
     segment_path,
 )
@@ -55,6 +54,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._backlog_limit = backlog_bytes
         self._old = segment_numbers(self.folder)
+        # Never one that an earlier process wrote, so a torn tail harms nothing.
         self._segment = Segment(self.folder, max(self._old, default=0) + 1)
         self._retired: list[Segment] = []
         self._backlog: deque[bytes] = deque()
@@ -147,6 +147,8 @@ class Journal:
     def sync(self) -> None:
         """Makes durable what was written before; `fault` tells where that failed."""
         with self._syncing:
+            # Each step though another failed: without room for more, what is written is made durable all the
+            # same.
             done = [self._try(step) for step in (self._reserve, self._flush, self._follow, self._harden)]
             if all(done):
                 self._all_well()
@@ -207,6 +209,7 @@ class Journal:
         for segment in [*self._retired, self._segment]:
             segment.harden()
         self.durable = mark
+        # Closed only when their lines are durable: a failed sync has to be done again on the same file.
         while self._retired:
             self._retired.pop().close()
 
@@ -222,30 +225,27 @@ class Journal:
         Syncs first, so what ended before is found. A position beyond the end comes from a journal that
         somebody removed: reading starts at the beginning of this one. Raises OSError, NewerJournalError.
         """
+        # A consumer commits what it reads; were such an end lost with the power, the next start would find a
+        # begin without an end and tell the call a second time.
         self.sync()
         durable = self.durable
         found: list[tuple[Position, Call]] = []
         size = 0
-        for after, record in self._between(self.known(position), durable):
+        for after, record in records_between(self.folder, self.known(position), durable):
             if record is None:
                 self._damaged.add(after)
             elif record.end:
                 found.append((after, record.end))
                 size += weight(record.end)
+                # By weight too: rows of 70 KB would make a batch of 2,000 take 140 MB.
                 if len(found) == limit or size >= READ:
                     return found, after
+        # Not the last call's place: lines without an end, begins above all, are passed for good.
         return found, durable
 
     def known(self, position: Position) -> Position:
         """The position, or the beginning where it is of a journal that is no more."""
-        return position if position <= self.durable else Position(0, 0)
-
-    def _between(self, start: Position, stop: Position) -> Iterator[tuple[Position, Record | None]]:
-        for number in segment_numbers(self.folder):
-            if start.segment <= number <= stop.segment:
-                first = start.offset if number == start.segment else 0
-                last = stop.offset if number == stop.segment else None
-                yield from records(self.folder, number, first, last)
+        return position if position <= self.durable else START
 
     def recover(self) -> list[Call]:
         """Ends, as `interrupted`, what earlier processes began and did not end; returns those calls.
@@ -281,6 +281,7 @@ class Journal:
         """
         passed = min((self.known(mark).segment for mark in watermarks), default=0)
         with self._writing:
+            # An end may go only after its begin: one call that runs for hours keeps all since then.
             keep = min(passed, self._segment.number, *self._open.values())
             goal = self._segment.end
         # An end takes its call out of `_open` before it is durable; a loss of power that took the end

@@ -36,12 +36,14 @@ class Ledger:
         bound(call)
         self.journal.begin(call)
         self._written = True
+        # After the journal: nobody is to be told of a call that a kill could still undo.
         self.live.publish("call.started", call)
 
     def end(self, call: Call) -> None:
         bound(call)
         self.journal.end(call)
         self._written = True
+        # Also where the disk refuses the line, which then waits in memory: listeners need not know.
         self.live.publish("call.finished", call)
         self.consumers.wake()
 
@@ -76,6 +78,8 @@ class Ledger:
         """Everything to the disk and into the file. After the last call, and once."""
         self.stop_answering()
         with trio.CancelScope(shield=True):
+            # In this order: the last calls go into the file, the file is let go, and only then the journal
+            # ends.
             await self.consumers.finish()
             await self.analytics.close()
             await trio.to_thread.run_sync(self.journal.close)

@@ -97,6 +97,7 @@ class Segment:
         `torn` is set where the part that did get written cannot be taken back: then the segment is over.
         """
         try:
+            # One write for a line: where it is whole, a kill at any moment leaves it whole or not there.
             written = os.write(self.fd, line)
             while written < len(line):  # the next write says why this one was short
                 written += os.write(self.fd, line[written:])
@@ -109,12 +110,14 @@ class Segment:
         try:
             os.ftruncate(self.fd, self.size)
         except OSError:
+            # Whatever came after it would be read as part of the torn line, and be lost.
             self.torn = True
         if self.allocated is not None:
             self.allocated = self.size  # it took back all room beyond, too
 
     def harden(self) -> None:
         """Makes durable what has been written. Raises OSError."""
+        # Not fsync: of the file's own data only its size matters to a reader, and that is synced as well.
         os.fdatasync(self.fd)
 
     def close(self) -> None:
@@ -141,9 +144,21 @@ def records(
         while (stop is None or start < stop) and (line := file.readline()).endswith(b"\n"):
             start += len(line)
             record = unframe(line)
+            # Only a header has it. Unknown keys do no harm, a newer form does: stop before a call is lost.
             if record and record.v and record.v > VERSION:
                 raise NewerJournalError(segment_path(folder, number), record.v)
             yield Position(number, start), record
+
+
+def records_between(
+    folder: Path, start: Position, stop: Position
+) -> Iterator[tuple[Position, Record | None]]:
+    """As `records`, of all segments from one position to another."""
+    for number in segment_numbers(folder):
+        if start.segment <= number <= stop.segment:
+            first = start.offset if number == start.segment else 0
+            last = stop.offset if number == stop.segment else None
+            yield from records(folder, number, first, last)
 
 
 def ends_in(folder: Path, number: int, start: int) -> int:
@@ -225,6 +240,7 @@ def frame(record: Record) -> bytes:
 
 def unframe(line: bytes) -> Record | None:
     """What a whole line says; None where it is damaged."""
+    # Compared as bytes, before any decoding: what is damaged must not get as far as a parser.
     body = line[9:-1]
     if line[:9] != b"%08x " % crc32(body):
         return None

@@ -20,10 +20,9 @@ from duckdb import DuckDBPyConnection
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.analytics import messages
 from gatekeeper.ledger.analytics.messages import FileHeld, FileUnusable, RowsRefused, TookTooLong
-from gatekeeper.ledger.call import COLUMNS, Position
+from gatekeeper.ledger.call import COLUMNS, START, Position
 from gatekeeper.ledger.segments import fsync
 
-START = Position(0, 0)
 QUESTION_SECONDS = 10.0  # others wait so long for a question of a search or a sum
 
 SCHEMA = f"""
@@ -61,6 +60,7 @@ class Database:
             "memory_limit": self._memory,
             "temp_directory": str(self._temporary),
             "max_temp_directory_size": "2GB",
+            # Neither fetches anything: a query must not make the gateway load code from the network.
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,  # else a SELECT could reach our local variables
@@ -71,10 +71,13 @@ class Database:
         files = [
             f"'{_quoted(path)}{end}'"
             for path in (self._path, self._birthplace)
+            # DuckDB opens these beside the file itself, some at a checkpoint or after a crash only.
             for end in ("", ".wal", ".wal.checkpoint", ".wal.recovery")
         ]
+        # UTC whatever the machine has: casts of a time to text and to a day depend on it.
         self.con.execute("SET TimeZone = 'UTC'")
         self.con.execute(f"SET allowed_paths = [{', '.join(files)}]")
+        # In this order: the paths can no longer be set once access is off, nor anything once it is locked.
         self.con.execute("SET enable_external_access = false")
         self.con.execute("SET lock_configuration = true")
 
@@ -95,6 +98,7 @@ class Database:
             else:
                 self._attach_to_write()
             self.con.execute(BOTH)
+            # To notice a file that is deleted under us: its descriptor would go on taking rows.
             self._inode = inode(self._path)
             self.watermark = Position(*self.con.execute("FROM file.watermark").fetchall()[0])
 
@@ -130,6 +134,7 @@ class Database:
         self.con.execute(f"ATTACH '{_quoted(self._birthplace)}' AS file (STORAGE_VERSION 'v1.5.0')")
         self.con.execute(SCHEMA)
         self.con.execute("DETACH file")
+        # Only now it has the name that others open it by; the rename is made durable with its folder.
         self._birthplace.rename(self._path)
         fsync(self._path.parent)
 
@@ -149,6 +154,8 @@ class Database:
         assert self.watermark is not None  # noqa: S101
         mark = max(self.watermark, last)
         with self.translated(inserting=True):
+            # The watermark moves in the same transaction: a kill before the commit leaves neither, one after
+            # it both.
             self.con.execute("BEGIN")
             self.con.execute(messages.INSERT_CALLS, [items, *self.watermark])
         with self.translated():  # a commit that fails is the disk's fault, or memory's
@@ -188,6 +195,7 @@ class Database:
             yield
         except (duckdb.Error, OSError) as error:
             problem = self.without_path(str(error))
+            # DuckDB has no class of error for it: its words have to do.
             if "Could not set lock" in problem:
                 holder = re.search(r"\(PID \d+\)", problem)
                 whose = f" {holder[0]}" if holder else ""
@@ -232,6 +240,7 @@ def stopped_after(con: DuckDBPyConnection, seconds: float) -> Generator[None]:
         raise TookTooLong(f"This took longer than {seconds:g} s and was stopped: {remedy}") from None
     finally:
         timer.cancel()
+        # Else it might interrupt the next question on this connection.
         timer.join()
 
 

@@ -24,7 +24,7 @@ from duckdb import DuckDBPyConnection
 
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.analytics import messages
-from gatekeeper.ledger.analytics.database import START, Database
+from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
     FileHeld,
@@ -32,7 +32,7 @@ from gatekeeper.ledger.analytics.messages import (
     FileUnusable,
     RowsRefused,
 )
-from gatekeeper.ledger.call import Call, Position
+from gatekeeper.ledger.call import START, Call, Position
 
 log = structlog.get_logger()
 
@@ -251,7 +251,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._rows: deque[Row] = deque()
-        self._last = Position(0, 0)
+        self._last = START
         self.size = 0
 
     def __len__(self) -> int:

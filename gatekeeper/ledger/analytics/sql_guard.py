@@ -81,6 +81,7 @@ def ask(database: Database, query: str, limit: int, seconds: float) -> Document:
     try:
         return answer(database.con, query, limit, seconds)
     except SqlError as error:
+        # The message is shown to whoever asked; where files lie is not his to know.
         raise type(error)(database.without_path(str(error))) from None
     except duckdb.Error as error:
         raise AnalyticsError(database.without_path(str(error))) from None
@@ -97,6 +98,7 @@ def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> D
         raise SqlError(f"The query took longer than {seconds:g} s and was stopped") from None
     except duckdb.OutOfMemoryException:
         raise OutOfMemory("The query needed more memory than it may take") from None
+    # Not the query's fault, as far as it can be told: the instance is broken, and no other answer will do.
     except (duckdb.FatalException, duckdb.InternalException):
         raise
     except duckdb.Error as error:
@@ -105,9 +107,11 @@ def answer(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> D
 
 def _vetted(con: DuckDBPyConnection, query: str) -> str:
     statements = con.extract_statements(query)
+    # A second one would run unseen: only one is taken apart.
     if len(statements) != 1:
         raise SqlError(f"There are {len(statements)} statements; {ALLOWED}")
     query = _unterminated(query)
+    # `json_serialize_sql` takes a SELECT only, so what is explained is looked at without its EXPLAIN.
     explained = statements[0].type == StatementType.EXPLAIN
     for node in _nodes(_tree(con, _EXPLAIN.sub("", query, count=1) if explained else query)):
         _vet_node(node)
@@ -136,6 +140,7 @@ def _tree(con: DuckDBPyConnection, query: str) -> object:
 
 def _nodes(tree: object) -> Iterator[Document]:
     """Every object in the statement, however deep."""
+    # A list, not recursion: a statement may be nested as deep as its writer likes.
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -170,9 +175,11 @@ def _run(con: DuckDBPyConnection, query: str, limit: int, seconds: float) -> Doc
             relation = con.sql(query)
             types = [str(kind) for kind in relation.types]
             shown = ", ".join(_shown(f"#{number}", kind) for number, kind in enumerate(types, 1))
+            # One more than is shown: that there are more need not be counted.
             rows = relation.project(shown).limit(limit + 1).fetchall()
             columns = relation.columns
     finally:
+        # Also after success: there is nothing to keep.
         con.execute("ROLLBACK")
     return {
         "columns": columns,
@@ -193,6 +200,7 @@ def _shown(column: str, kind: str) -> str:
 def main() -> None:
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
     restrict(request)
+    # A thread, for the main one is in DuckDB while the query runs.
     Thread(target=end_with_parent, daemon=True).start()
     kind, text = reply(request)
     sys.stdout.buffer.write(kind + b"\n" + text)
@@ -202,7 +210,9 @@ def main() -> None:
 
 def restrict(request: Request) -> None:
     """Sets what the kernel holds this process to."""
+    # Without a handler it ends the process, whatever DuckDB is doing.
     signal.alarm(int(request.seconds) + PARTING)
+    # A core would be as large as the memory, and hold rows.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, ValueError):  # where a system knows no such limit, DuckDB's own remains
         resource.setrlimit(resource.RLIMIT_DATA, (request.memory, request.memory))

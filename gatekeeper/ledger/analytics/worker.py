@@ -19,7 +19,7 @@ import trio
 from gatekeeper.ledger.analytics import queries
 from gatekeeper.ledger.analytics.messages import FileHeld, FileReplaced, FileUnusable, Found, Share
 from gatekeeper.ledger.analytics.sql_query import Queries
-from gatekeeper.ledger.call import Document, Position
+from gatekeeper.ledger.call import START, Document, Position
 from gatekeeper.ledger.consumers import Batch, Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
@@ -40,7 +40,6 @@ T = TypeVar("T")
 PERIOD = 2.5  # seconds between two looks whether the file can be let go
 QUIET = 5.0  # seconds without calls or questions, after which the file is let go
 BATCH = 2000  # rows
-START = Position(0, 0)
 # Characters of the rows, usually some 1,000 each, that wait in memory while somebody else has the file.
 WAITING = 128 << 20
 PATIENCE = 60.0  # seconds that rows may fail to move until that is more than a warning
@@ -138,12 +137,14 @@ class Analytics:
 
         Raises trio.TooSlowError where other processes read for long.
         """
+        # The wait for a turn only: the query itself has a limit of its own.
         with trio.fail_after(TURN):
             await self._reading.acquire()
         try:
             self._busy_at = trio.current_time()
             yield await self._in_thread(self._share)
         finally:
+            # Else a query that is given up would leave the file open for reading only, and no row could move.
             with trio.CancelScope(shield=True):
                 await self._untroubled(self._unshare)
             self._reading.release()
@@ -204,6 +205,7 @@ class Analytics:
             return
         except FileReplaced as replaced:
             self._start_over(projection, str(replaced))
+        # Somebody has mended it: rows that wait need not wait for the pause to end.
         if self.absence == UNUSABLE:
             self.follower.hurry()
         self.absence = None
@@ -235,6 +237,7 @@ class Analytics:
         return time.monotonic() < self._lent_until
 
     def _catch_up(self, projection: Projection) -> None:
+        # Fixed here: under load the journal's end moves on, and a question would never be asked.
         goal = self._journal.written
         while projection.waiting_size < WAITING:
             batch, position = self._journal.read(self._read, BATCH)
