@@ -19,9 +19,9 @@ from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import invalid, wrong_cursor
 from gatekeeper.admin.requests import DEFAULT_LIMIT, Document, answer, read_fields, read_object, read_query
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.record import KeyState, key_document
 from gatekeeper.keys.registry import NEWEST_FIRST, UnknownKey
 from gatekeeper.keys.store import audit_document
+from gatekeeper.keys.virtual_key import KeyState, key_document
 
 blueprint = Blueprint("keys", __name__)
 

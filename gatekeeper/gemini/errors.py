@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from gatekeeper.gemini.response_parser import Seam
+from gatekeeper.gemini.splitters import Seam
 from gatekeeper.refusals import FOR_A_PERSON, STATUS, Refusal
 
 # Seconds. Some clients sleep a longer `Retry-After` in full, for days, without a word

@@ -15,9 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from gatekeeper.gemini.json_array import ArraySplitter
-from gatekeeper.gemini.response_parser import Document, Reading, ResponseParser, Seam
-from gatekeeper.gemini.sse import SseDecoder
+from gatekeeper.gemini.response_parser import Reading, ResponseParser
+from gatekeeper.gemini.splitters import ArraySplitter, Document, Seam, SseDecoder, WholeBody
 
 # Bytes that one unary body, one event or one element of an array may hold and still be read, and that all
 # meters together hold of those that are not whole yet; long runs of base64 count as `KEPT` bytes.
@@ -29,7 +28,6 @@ _CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
 _OTHER = re.compile(b"[^%b]" % re.escape(_CHARACTERS))
 # Bytes inflated at once: a small chunk of zeros must not become all of its gigabytes in memory.
 _INFLATE_STEP = 2**20
-_TAIL = 8  # bytes in which a body's last bracket is looked for; Google ends it with one line end at most
 _BLANK_OR_BOM = b" \t\r\n\xef\xbb\xbf"
 
 
@@ -81,39 +79,6 @@ class Framing(Protocol):
     def finish(self) -> tuple[Sequence[Document], bool]:
         """The documents that only the end completes, and whether it was a proper end."""
         ...
-
-
-class WholeBody:
-    """The framing of an answer that is a single document."""
-
-    seam = None
-
-    def __init__(self, limit: int) -> None:
-        self.truncated = False
-        self._limit = limit
-        self._body = bytearray()
-
-    @property
-    def held(self) -> int:
-        return len(self._body)
-
-    def drop(self) -> None:
-        self.truncated = True
-        self._body = bytearray()
-
-    def feed(self, chunk: bytes) -> Sequence[Document]:
-        if len(self._body) + len(chunk) > self._limit:
-            self.drop()
-        elif not self.truncated:
-            self._body += chunk
-        return ()
-
-    def peek(self) -> Sequence[Document]:
-        return [self._body] if self._body[-_TAIL:].rstrip().endswith(b"}") else ()
-
-    def finish(self) -> tuple[Sequence[Document], bool]:
-        body, self._body = self._body, bytearray()
-        return [body], not self.truncated
 
 
 class Abridger:

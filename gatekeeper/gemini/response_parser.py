@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
+
+from gatekeeper.gemini.splitters import Document
 
 # Characters of an error's texts that are kept.
 TEXT_LIMIT = 1000
@@ -43,15 +45,6 @@ _FINISH_REASONS = (
 
 # A google.protobuf.Duration in JSON. Ten digits are three centuries.
 _DURATION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)s")
-
-Document = bytes | bytearray
-
-
-class Seam(NamedTuple):
-    """What stands before and after one more document at the place that a stream has reached."""
-
-    before: bytes
-    after: bytes
 
 
 class UpstreamError(msgspec.Struct, frozen=True):

@@ -14,8 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from gatekeeper.gemini.actions import READING_VERBS, Charge
-from gatekeeper.keys.budget import SECOND, standing
-from gatekeeper.keys.record import KeyState
+from gatekeeper.keys.virtual_key import SECOND, KeyState, standing
 from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso

@@ -16,8 +16,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.keys.budget import SECOND
-from gatekeeper.keys.record import KeyRecord, OnDisconnect
+from gatekeeper.keys.virtual_key import SECOND, KeyRecord, OnDisconnect
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 

@@ -19,12 +19,11 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from gatekeeper.keys import budget
-from gatekeeper.keys.budget import Settlement
+from gatekeeper.keys import virtual_key
 from gatekeeper.keys.fields import FieldError, KeyFields
-from gatekeeper.keys.record import KeyRecord, KeyState, key_document
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, shown
 from gatekeeper.keys.store import AuditEntry, Change, KeyStore, difference
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Settlement, key_document
 from gatekeeper.ledger.call import Position
 
 Edit = Callable[[KeyRecord], KeyRecord]
@@ -90,20 +89,20 @@ class Registry:
     def settle(self, token_id: str, cost_pico: int, ended_at: int, estimated: bool = False) -> None:
         """Counts a call that has ended just now. One of no living key is nobody's spend."""
         if state := self._by_id.get(token_id):
-            budget.settle(state, cost_pico, ended_at, estimated=estimated)
+            virtual_key.settle(state, cost_pico, ended_at, estimated=estimated)
 
     def replay(self, settled: Iterable[Settlement]) -> None:
         """Counts calls of an earlier run that the stored spends lack."""
         for token_id, cost_pico, ended_at, estimated in settled:
             if state := self._by_id.get(token_id):
-                budget.replay(state, cost_pico, ended_at, estimated=estimated)
+                virtual_key.replay(state, cost_pico, ended_at, estimated=estimated)
 
     async def charge(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
         """Stores what calls cost that memory has counted: those of the journal from the last watermark up
         to this one. Raises StoreFailed, and may then be repeated with the same or a longer stretch."""
         async with self._changing:
             # Under the lock, so that no change of a window falls between the sums and the store.
-            charges = budget.charges(self._by_id, settled)
+            charges = virtual_key.charges(self._by_id, settled)
             await trio.to_thread.run_sync(self._store.charge, charges, segment, offset)
 
     # What people ask.
@@ -112,13 +111,13 @@ class Registry:
         """The key of this name, in the budget window of `now`."""
         state = self._by_hash.get(hash_secret(name)) or self._by_id.get(name) or self._by_alias.get(name)
         if state:
-            budget.turn(state, now)
+            virtual_key.turn(state, now)
         return state
 
     def states(self, now: int) -> Iterable[KeyState]:
         """All living keys, in the budget window of `now`."""
         for state in self._by_id.values():
-            budget.turn(state, now)
+            virtual_key.turn(state, now)
         return self._by_id.values()
 
     def list(
@@ -150,7 +149,7 @@ class Registry:
             updated_at=now,
         )
         record = replace(record, **fields.changes)
-        state = KeyState(record=record, budget_reset_at=budget.first_end(record.budget_duration, now))
+        state = KeyState(record=record, budget_reset_at=virtual_key.first_end(record.budget_duration, now))
         change = Change.of("create", record, now, by)
         async with self._changing:
             # Under the lock until memory has it, or two keys could take one name in between.
@@ -241,7 +240,7 @@ def _edited(state: KeyState, edit: Edit, now: int) -> KeyState:
     record = replace(edit(state.record), updated_at=now)
     end = state.budget_reset_at
     if record.budget_duration != state.record.budget_duration:
-        end = budget.first_end(record.budget_duration, now)
+        end = virtual_key.first_end(record.budget_duration, now)
     return replace(state, record=record, budget_reset_at=end)
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from gatekeeper.keys.budget import Charge
-from gatekeeper.keys.record import KeyRecord, KeyState, Window
 from gatekeeper.keys.store import AliasTaken, AuditEntry, Change, Loaded, SecretTaken, StoreFailed
+from gatekeeper.keys.virtual_key import Charge, KeyRecord, KeyState, Window
 from gatekeeper.ledger.call import Position
 
 # One script for each version of the schema; `user_version` says how many of them a file has had.

@@ -14,8 +14,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from gatekeeper.keys.budget import Charge
-from gatekeeper.keys.record import KeyRecord, KeyState, Window
+from gatekeeper.keys.virtual_key import Charge, KeyRecord, KeyState, Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus
 
 from gatekeeper.gemini.spelling import ALLOWED, letters
-from gatekeeper.keys.record import KeyState
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.refusals import Reason, Refusal
 

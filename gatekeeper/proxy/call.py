@@ -19,7 +19,7 @@ from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.meter import NOTHING, Meter
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.admission import Ask, admit
-from gatekeeper.keys.record import KeyState
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import noted_in_advance
 from gatekeeper.pricing.quote import unpriced

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gatekeeper.keys import store
-from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.call import Call, Position
 from gatekeeper.ledger.consumers import Batch
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.errors import error_body, error_document, error_event, error_headers
-from gatekeeper.gemini.response_parser import Seam
+from gatekeeper.gemini.splitters import Seam
 from gatekeeper.refusals import STATUS, Reason, Refusal
 
 CONTRACT = {

@@ -24,8 +24,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.meter import LIMIT, NOTHING, SHARED, GzipMeter, Meter, WholeBody, meter_for
-from gatekeeper.gemini.response_parser import TEXT_LIMIT, Reading, Seam, UpstreamError
+from gatekeeper.gemini.meter import LIMIT, NOTHING, SHARED, GzipMeter, Meter, meter_for
+from gatekeeper.gemini.response_parser import TEXT_LIMIT, Reading, UpstreamError
+from gatekeeper.gemini.splitters import Seam, WholeBody
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
 

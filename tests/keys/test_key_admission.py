@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.routes import Charge
 from gatekeeper.keys.admission import Ask, admit, matches
-from gatekeeper.keys.record import KeyRecord, KeyState
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.refusals import Reason
 from gatekeeper.times import iso
 

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.keys.budget import (
+from gatekeeper.keys.virtual_key import (
     Charge,
+    KeyRecord,
+    KeyState,
     Settlement,
+    Window,
     charges,
     first_end,
     replay,
@@ -17,7 +20,6 @@ from gatekeeper.keys.budget import (
     standing,
     turn,
 )
-from gatekeeper.keys.record import KeyRecord, KeyState, Window
 from gatekeeper.times import parse_duration
 
 SECOND = 1_000_000

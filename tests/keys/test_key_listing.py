@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.keys.fields import FieldError
-from gatekeeper.keys.record import KeyRecord, KeyState
 from gatekeeper.keys.registry import NEWEST_FIRST, SORTS, page
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 
 
 def living(number: int, *, spend: int = 0, used: int | None = None, **fields) -> KeyState:

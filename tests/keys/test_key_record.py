@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatekeeper.keys.record import KeyRecord, KeyState, OnDisconnect, key_document
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, OnDisconnect, key_document
 
 
 def bare(**fields) -> KeyRecord:

@@ -14,13 +14,12 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.keys.budget import Settlement
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.record import KeyState, key_document
 from gatekeeper.keys.registry import Registry, UnknownKey
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
+from gatekeeper.keys.virtual_key import KeyState, Settlement, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 

@@ -16,11 +16,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gatekeeper.keys.budget import Charge
-from gatekeeper.keys.record import KeyRecord, KeyState, Window
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import MIGRATIONS, SqliteKeyStore
 from gatekeeper.keys.store import AliasTaken, Change, KeyStore, SecretTaken, StoreFailed, audit_document
+from gatekeeper.keys.virtual_key import Charge, KeyRecord, KeyState, Window
 from gatekeeper.ledger.call import Position
 
 Open = Callable[[], KeyStore]
@@ -372,8 +371,8 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
 CHARGING = """
 import sys
 from pathlib import Path
-from gatekeeper.keys.budget import Charge
-from gatekeeper.keys.record import Window
+from gatekeeper.keys.virtual_key import Charge
+from gatekeeper.keys.virtual_key import Window
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 
 store = SqliteKeyStore(Path(sys.argv[1]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.json_array import ArraySplitter
+from gatekeeper.gemini.splitters import ArraySplitter
 
 PLENTY = 1_000_000
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.sse import SseDecoder
+from gatekeeper.gemini.splitters import SseDecoder
 
 PLENTY = 1000
 ERROR = b'{\n  "error": {\n    "code": 499,\n    "status": "CANCELLED"\n  }\n}'

@@ -1,0 +1,284 @@
+"""Cuts the body of an answer into JSON documents: a single one, Server-Sent Events, or one JSON array.
+
+Server-Sent Events. `streamGenerateContent?alt=sse` answers `data: {json}` CRLF CRLF without further fields.
+Interactions end their lines in LF, name each event on an `event:` line and close with `data: [DONE]`. The
+rules for lines are those of WHATWG HTML, section 9.2.6, but that a lone CR ends no line here: Google sends
+none, and without it a single byte says where a line ends. An error that ends a stream may come as bare JSON
+among the events, over several lines and without `data:` (Google's own clients read it so). A line that begins
+like JSON, not like a field's name, therefore counts as data.
+
+An array is how `streamGenerateContent` answers without `alt=sse`. Google sends an element at a time, with LF
+or CRLF around the commas. Neither these nor the cuts between chunks mean anything: only brackets outside of
+strings do (RFC 8259, sections 2 and 7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+# Bytes in which a body's last bracket is looked for; Google ends it with one line end at most.
+_TAIL = 8
+# A dropped line keeps this many bytes: enough never to pass for the blank line that ends an event.
+_STUB = 2
+_BEGINS_JSON = frozenset(b'{}[]" \t')
+# To the next bracket, or to the beginning of a string that has an escape or goes on after the chunk. Other
+# strings are passed over within the one call; possessive, so that no byte is tried twice.
+_BRACKET_OR_STRING = re.compile(rb'(?:[^"{}\[\]]*+"[^"\\]*+")*+[^"{}\[\]]*+["{}\[\]]')
+_QUOTE, _BACKSLASH = b'"\\'
+_OPENING = frozenset(b"{[")
+
+Document = bytes | bytearray
+
+
+class Seam(NamedTuple):
+    """What stands before and after one more document at the place that a stream has reached."""
+
+    before: bytes
+    after: bytes
+
+
+class WholeBody:
+    """The framing of an answer that is a single document."""
+
+    seam = None
+
+    def __init__(self, limit: int) -> None:
+        self.truncated = False
+        self._limit = limit
+        self._body = bytearray()
+
+    @property
+    def held(self) -> int:
+        return len(self._body)
+
+    def drop(self) -> None:
+        self.truncated = True
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> Sequence[Document]:
+        if len(self._body) + len(chunk) > self._limit:
+            self.drop()
+        elif not self.truncated:
+            self._body += chunk
+        return ()
+
+    def peek(self) -> Sequence[Document]:
+        return [self._body] if self._body[-_TAIL:].rstrip().endswith(b"}") else ()
+
+    def finish(self) -> tuple[Sequence[Document], bool]:
+        body, self._body = self._body, bytearray()
+        return [body], not self.truncated
+
+
+class SseDecoder:
+    """Server-Sent Events in, the data of each complete event out.
+
+    What is held has been searched for a line's end and is never searched again, so the time is linear even
+    byte by byte. A line that lies whole within its chunk does not pass through the buffer.
+
+    An event of more than `limit` bytes is dropped and `truncated` set; the next one is read again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.truncated = False
+        self._limit = limit
+        self._line = bytearray()
+        self._data: list[bytes] = []
+        self._size = 0
+        self._dropped = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        # A CR stays at its line's end: the chunk before may have had it without its LF.
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if self._line and lines:
+            self._line += lines[0]
+            lines[0], self._line = bytes(self._line), bytearray()
+        events = self._events(lines)
+        if rest:
+            self._line += rest
+            self._check(len(self._line))
+        return events
+
+    def peek(self) -> tuple[()]:
+        return ()
+
+    @property
+    def held(self) -> int:
+        return len(self._line) + self._size
+
+    def drop(self) -> None:
+        self._begin()
+        self._dropped = self.truncated = True
+        del self._line[_STUB:]
+
+    @property
+    def seam(self) -> Seam | None:
+        return None if self._unfinished else Seam(b"data: ", b"\r\n\r\n")
+
+    @property
+    def _unfinished(self) -> bool:
+        """Whether the place reached lies within an event."""
+        return bool(self._line or self._data or self._dropped)
+
+    def finish(self) -> tuple[list[bytes], bool]:
+        """What an unfinished last event says, and whether the stream ended between events instead."""
+        ended = not self._unfinished
+        line, self._line = bytes(self._line), bytearray()
+        return self._events([line, b""]), ended
+
+    def _events(self, lines: Iterable[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        for line in lines:
+            if line not in (b"", b"\r"):
+                self._take(line)
+            else:
+                if self._data:
+                    events.append(b"\n".join(self._data))
+                self._begin()
+        return events
+
+    def _take(self, line: bytes) -> None:
+        self._check(len(line))
+        if self._dropped:
+            return
+        end = -1 if line.endswith(b"\r") else None
+        # One space behind the colon is no part of the value (WHATWG HTML, section 9.2.6).
+        if line.startswith(b"data:"):
+            self._data.append(line[6 if line.startswith(b" ", 5) else 5 : end])
+        elif line[0] in _BEGINS_JSON:
+            self._data.append(line[:end])
+        else:
+            return
+        self._size += len(line)
+
+    def _check(self, line_size: int) -> None:
+        if self._dropped or self._size + line_size > self._limit:
+            self.drop()
+
+    def _begin(self) -> None:
+        self._data = []
+        self._size = 0
+        self._dropped = False
+
+
+class BracketScanner:
+    """Finds the brackets that are no part of a string, in time linear in the bytes however they are cut."""
+
+    def __init__(self) -> None:
+        self._in_string = False
+        self._escaped = False
+
+    def scan(self, chunk: bytes) -> Iterator[int]:
+        """Positions in `chunk`, ascending. To be used up before the next chunk is scanned."""
+        at = self._string_end(chunk, 0) if self._in_string else 0
+        while found := _BRACKET_OR_STRING.match(chunk, at):
+            at = found.end()
+            if chunk[at - 1] == _QUOTE:
+                at = self._string_end(chunk, at)
+            else:
+                yield at - 1
+
+    def _string_end(self, chunk: bytes, at: int) -> int:
+        """Where the string that is open at `at` ends; the end of the chunk if it goes on."""
+        start = at = at + self._escaped
+        self._in_string = self._escaped = False
+        while (quote := chunk.find(_QUOTE, at)) >= 0:
+            at = quote + 1
+            if not _ends_escaped(chunk, start, quote):
+                return at
+        self._in_string = True
+        self._escaped = _ends_escaped(chunk, start, len(chunk))
+        return len(chunk)
+
+
+class ArraySplitter:
+    """Bytes of a JSON array in, each of its objects and arrays out as soon as it is whole.
+
+    Numbers, words and strings among the elements are passed over: no answer is one. What is no JSON never
+    raises; its pieces are for the reader to refuse. Whatever follows the array's end is ignored.
+
+    An element of more than `limit` bytes is dropped and `truncated` set; the next one is split off again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.truncated = False
+        self._limit = limit
+        self._brackets = BracketScanner()
+        self._depth = 0
+        self._element = bytearray()
+        self._dropped = False
+        self._closed = False
+        # Whether an element may stand here without a comma before it
+        self._separated = True
+
+    def feed(self, chunk: bytes) -> list[bytearray]:
+        elements: list[bytearray] = []
+        if self._closed or not chunk:
+            return elements
+        start = end = 0
+        for at in self._brackets.scan(chunk):
+            end = at + 1
+            if chunk[at] in _OPENING:
+                # The array itself is depth 1, so an element begins where depth 2 does.
+                self._depth += 1
+                start = at if self._depth == 2 else start
+                continue
+            self._depth -= 1
+            if self._depth == 1:
+                elements += self._end(chunk[start:end])
+                self._separated = False
+            # A bracket too many ends it as well: what is no JSON never raises.
+            elif self._depth <= 0:
+                self._closed = True
+                return elements
+        if self._depth >= 2:
+            self._hold(chunk[start:])
+        elif b"," in chunk[end:]:
+            self._separated = True
+        return elements
+
+    def peek(self) -> tuple[()]:
+        return ()
+
+    @property
+    def held(self) -> int:
+        return len(self._element)
+
+    def drop(self) -> None:
+        self._element = bytearray()
+        self._dropped = self.truncated = True
+
+    @property
+    def seam(self) -> Seam | None:
+        if self._depth != 1 or self._closed:
+            return None
+        return Seam(b"" if self._separated else b",\r\n", b"\r\n")
+
+    def finish(self) -> tuple[tuple[()], bool]:
+        """Nothing, for an unfinished element can not be read, and whether the array was closed."""
+        self._element = bytearray()
+        return (), self._closed and self._depth == 0
+
+    def _hold(self, piece: bytes) -> None:
+        if self._dropped or len(self._element) + len(piece) > self._limit:
+            self.drop()
+        else:
+            self._element += piece
+
+    def _end(self, piece: bytes) -> list[bytearray]:
+        self._hold(piece)
+        element, self._element = self._element, bytearray()
+        dropped, self._dropped = self._dropped, False
+        return [] if dropped else [element]
+
+
+def _ends_escaped(chunk: bytes, start: int, end: int) -> bool:
+    """Whether what follows `chunk[start:end]`, a part of a string, is escaped by its last backslash."""
+    # Of a run of backslashes each second one is escaped itself (RFC 8259, section 7).
+    at = end
+    while at > start and chunk[at - 1] == _BACKSLASH:
+        at -= 1
+    return (end - at) % 2 == 1
