@@ -189,15 +189,19 @@ class Follower:
 
     @property
     def lag(self) -> Lag:
+        """Raises OSError where the journal's folder cannot be looked into."""
         mark = self._journal.known(self.consumer.watermark)
-        size = size_after(self._journal.folder, mark)
+        return Lag(size_after(self._journal.folder, mark), self._seconds_behind)
+
+    @property
+    def _seconds_behind(self) -> float:
         since = self._behind_since
-        return Lag(size, 0.0 if since is None else trio.current_time() - since)
+        return 0.0 if since is None else trio.current_time() - since
 
     @property
     def behind(self) -> bool:
         """Whether it could not take what it was offered, or is slow, or hangs."""
-        return self.attempts.failing or (not self._deferred and self.lag.seconds > SLOW)
+        return self.attempts.failing or (not self._deferred and self._seconds_behind > SLOW)
 
     # In a thread
 
