@@ -84,7 +84,8 @@ def faults() -> Iterator[str]:
 def troubles() -> Iterator[str]:
     ledger = gateway().ledger
     for follower in ledger.consumers.behind:
-        yield f"{behind(follower)}{how_far(follower)}"
+        size, seconds = follower.lag
+        yield f"{behind(follower)} (it is {size:,} bytes of the journal behind, for {seconds:.0f} s)"
     for follower in ledger.consumers.with_gaps:
         calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
         yield f"{follower.name} lacks {calls}, which it did not take before the journal had to let go of them"
@@ -92,15 +93,6 @@ def troubles() -> Iterator[str]:
         yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
     if lost := ledger.journal.lost_refusals:
         yield f"{lost} refused call{'s' * (lost > 1)} came while the disk was full, and have no row"
-
-
-def how_far(follower: Follower) -> str:
-    # At the limit of open files the journal's folder cannot be looked into, and that is what this must tell.
-    try:
-        size, seconds = follower.lag
-    except OSError:
-        return ""
-    return f" (it is {size:,} bytes of the journal behind, for {seconds:.0f} s)"
 
 
 def behind(follower: Follower) -> str:

@@ -189,9 +189,9 @@ class Follower:
 
     @property
     def lag(self) -> Lag:
-        """Raises OSError where the journal's folder cannot be looked into."""
         mark = self._journal.known(self.consumer.watermark)
-        return Lag(size_after(self._journal.folder, mark), self._seconds_behind)
+        size = size_after(self._journal.folder, mark, self._journal.written.segment)
+        return Lag(size, self._seconds_behind)
 
     @property
     def _seconds_behind(self) -> float:

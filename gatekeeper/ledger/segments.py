@@ -166,13 +166,16 @@ def ends_in(folder: Path, number: int, start: int) -> int:
     return sum(record is not None and record.end is not None for _, record in records(folder, number, start))
 
 
-def size_after(folder: Path, position: Position) -> int:
-    """How many bytes of the segments lie after a position."""
-    numbers = [number for number in segment_numbers(folder) if number >= position.segment]
-    return sum(
-        segment_size(folder, number) - (position.offset if number == position.segment else 0)
-        for number in numbers
-    )
+def size_after(folder: Path, position: Position, last: int) -> int:
+    """How many bytes lie after a position, up to the end of segment `last`."""
+    size = 0
+    # Back from the last one, and not by a list of the folder: readiness asks when no file can be opened, too.
+    for number in range(last, position.segment - 1, -1):
+        held = segment_size(folder, number)
+        if not held:  # it was discarded, and so was all before it
+            break
+        size += held - (position.offset if number == position.segment else 0)
+    return size
 
 
 def oldest_within(folder: Path, size: int) -> int:
@@ -187,10 +190,11 @@ def oldest_within(folder: Path, size: int) -> int:
 
 
 def segment_size(folder: Path, number: int) -> int:
-    """In bytes, without the room that is allocated ahead; 0 for one that has gone meanwhile."""
+    """In bytes, without the room that is allocated ahead; 0 for one that has gone
+    meanwhile, or that the disk says nothing of."""
     try:
         return segment_path(folder, number).stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
