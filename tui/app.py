@@ -16,15 +16,14 @@ from textual.screen import Screen
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.formats import local_now
-from tui.feed import Connected, Lost
-from tui.filters import ShowCalls
 from tui.screens.dialog import HelpScreen
 from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
 from tui.screens.main_screen import MainScreen
 from tui.screens.spend_screen import SpendScreen
-from tui.shell import LIVE, OFFLINE, Session, Shell
-from tui.theme import THEME
+from tui.session import LIVE, OFFLINE, Connected, Lost, Session
+from tui.terminal import THEME, Shell
+from tui.widgets.filter_line import ShowCalls
 
 # Keys of the toolkit that mean nothing here.
 TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})

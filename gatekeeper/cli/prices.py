@@ -1,11 +1,14 @@
-"""`gatekeeper prices`: the price catalogue of this installation, and what a call costs by it."""
+"""`gatekeeper prices`: the price catalogue of this installation, and what a call costs by it.
+
+A call costs what the gateway would have recorded for it: nothing for a response of 400 and above or a method
+that is free; its cost is unknown where the response shows something beside tokens that has no price.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -14,11 +17,21 @@ from gatekeeper.cli.conventions import Failure, InOrder, Status, examples, own_j
 from gatekeeper.cli.output import emit, print_cells, print_facts, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, Tone
+from gatekeeper.gemini.actions import Charge, charge_of
+from gatekeeper.gemini.response_parser import ResponseParser
+from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
+from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
-from gatekeeper.pricing.quote import UNIT, Quote
+from gatekeeper.pricing.quote import UNIT, Quote, quote_document
 from gatekeeper.pricing.tariff import MODALITIES, TIERS, TOKENS_PER_PRICE, PricedModel, Tariff
 from gatekeeper.times import parse_time
+
+T = TypeVar("T")
+Members = dict[str, object]
+
+# The action of a Live session, whose turns each have a usage.
+LIVE = "live"
 
 
 @click.group("prices", cls=InOrder, epilog=examples("prices show gemini-2.5-flash"))
@@ -68,9 +81,6 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
 
     Where a price is not known the cost is unknown, never 0.
     """
-    from gatekeeper.cli.quoting import quote_call, quote_usage
-    from gatekeeper.pricing.quote import quote_document
-
     context = click.get_current_context()
     # A call names its model itself: MODEL belongs to --usage, and only there.
     if (call is None) == (usage is None) or (usage is None) != (model is None):
@@ -78,7 +88,9 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
     if call is not None:
         quoted = quote_call(loaded_catalogue(), read(call))
     else:
-        quoted = quote_usage(loaded_catalogue(), model or "", read(usage or "-"), moment(at), tier)
+        quoted = quote_usage(
+            loaded_catalogue(), model or "", read(usage or "-"), moment(at, "--at", Status.USAGE), tier
+        )
     if as_json:
         emit(msgspec.json.encode(quote_document(quoted)))
     else:
@@ -96,11 +108,11 @@ def loaded_catalogue() -> Catalogue:
         raise Failure(str(error), Status.FAULT) from None
 
 
-def moment(text: str) -> datetime:
+def moment(text: str, given_as: str, status: Status) -> datetime:
     try:
         return parse_time(text, datetime.now(UTC))
     except ValueError as error:
-        raise Failure(f"--at: {error}", Status.USAGE) from None
+        raise Failure(f"{given_as}: {error}", status) from None
 
 
 def read(name: str) -> bytes:
@@ -110,6 +122,84 @@ def read(name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise Failure(f"{name} cannot be read: {error.strerror}", Status.USAGE) from None
+
+
+class Request(msgspec.Struct, rename="camel"):
+    service_tier: str | None = None
+
+
+class Call(msgspec.Struct):
+    """The contract's form; what is left out is not known. `usage` is a list for Live turns, and `response`
+    may be one, of a stream's chunks."""
+
+    model: str
+    at: str | None = None
+    tier: str | None = None
+    action: str | None = None
+    request: Request | None = None
+    response: Members | list[Members] | None = None
+    model_version: str | None = None
+    status: int | None = None
+    usage: Members | list[Members] | None = None
+
+
+def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
+    """Of a `usageMetadata` object. Raises Failure for what is no JSON object."""
+    return pricing.quote(
+        catalogue,
+        model=model,
+        model_version=None,
+        usage=read_usage(msgspec.json.encode(decoded(document, Members))),
+        at=at,
+        tier=tier,
+    )
+
+
+def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
+    """Raises Failure for what is not of the form."""
+    call = decoded(document, Call)
+    if why := free(call):
+        return Quote(
+            (call.model_version or call.model).removeprefix("models/"), 0, (), catalogue.version, (why,)
+        )
+    turns = isinstance(call.usage, list)
+    # Where the tier is not given, what the request asked for is the best that is known.
+    asked = call.request.service_tier if call.request else None
+    return pricing.quote(
+        catalogue,
+        model=call.model,
+        model_version=call.model_version,
+        usage=read_usage(msgspec.json.encode(call.usage)) if isinstance(call.usage, dict) else None,
+        at=moment(call.at or "0s", "`at`", Status.REFUSED),
+        tier=(call.tier or asked or "standard").lower(),
+        action=LIVE if turns else call.action,
+        charges=charges(call),
+    )
+
+
+def decoded(document: bytes, form: type[T]) -> T:
+    try:
+        return msgspec.json.decode(document, type=form)
+    # RecursionError: lists within lists by the thousand.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Failure(f"this is not the JSON that is wanted: {error}", Status.REFUSED) from None
+
+
+def free(call: Call) -> str | None:
+    """Why the call costs nothing, if that is known."""
+    if call.status is not None and call.status >= 400:
+        return f"answers of {call.status} cost nothing"
+    if call.action and charge_of(call.action) is Charge.FREE:
+        return f"calls of {call.action} cost nothing"
+    return None
+
+
+def charges(call: Call) -> dict[str, int | None]:
+    """What the answer shows to have been used beside tokens, as the meter reads it."""
+    tally = ResponseParser()
+    for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
+        tally.read(msgspec.json.encode(chunk))
+    return tally.charges
 
 
 # How the names of components begin that a column shows: of calls that generate, and of those that embed.
@@ -152,15 +242,11 @@ def print_prices(catalogue: Catalogue, model: PricedModel | None, today: date) -
         [
             Price(each.ids[0], tariff)
             for each in ([model] if model else catalogue.models())
-            for tariff in tariffs(each)
+            for of_tier in each.tariffs.values()
+            for tariff in of_tier
             if model or tariff.starts <= today < tariff.ends
         ],
     )
-
-
-def tariffs(model: PricedModel) -> Iterator[Tariff]:
-    for of_tier in model.tariffs.values():
-        yield from of_tier
 
 
 def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:

@@ -1,13 +1,17 @@
-"""The commands that run until they are stopped: the gateway, the simulated API, the terminal application.
+"""What the command line starts: the gateway, the simulated API, the terminal application, and a program that
+the analytics file is lent to.
 
 Each imports what it runs only then: `--help` has no use for a server.
 """
 
 from __future__ import annotations
 
+import shlex
 import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -19,12 +23,17 @@ from gatekeeper.cli.conventions import (
     Status,
     Target,
     as_failures,
+    ask,
     examples,
     loaded,
     on_gateway,
     setting_flags,
     variables,
 )
+
+# Seconds, after which the gateway takes the file back by itself if it is free.
+LOAN = 3600
+PLACE = "{file}"
 
 EPILOG = f"""\b
 Settings by the environment, or in lower case in the file:
@@ -118,3 +127,63 @@ def tui(target: Target) -> None:
 
     with as_failures():
         run(target.url, target.key)
+
+
+def run_with_file(target: Target, program: str, instead: Callable[[Failure], Path]) -> int:
+    """Runs the program, with the file's path where it says `{file}`; its exit status.
+
+    `instead` names a file where no gateway lends one, or raises Failure. Raises Failure, also for what is no
+    program.
+    """
+    words = command_line(program)
+    try:
+        file = Path(ask(target, lambda client: client.lend(LOAN)).value.file)
+    except Failure as failure:
+        return run(words, instead(failure))
+    try:
+        return run(words, file)
+    finally:
+        # However the program ends.
+        take_back(target)
+
+
+def command_line(program: str) -> list[str]:
+    """The words, as a shell would take them; no shell is used."""
+    try:
+        words = shlex.split(program)
+    except ValueError as error:
+        raise Failure(f"--exec: {error}", Status.USAGE) from None
+    if not any(PLACE in word for word in words):
+        raise Failure(f"--exec needs {PLACE} where the path belongs: 'duckdb {PLACE}'", Status.USAGE)
+    return words
+
+
+def run(words: list[str], file: Path) -> int:
+    """The program has the terminal meanwhile: ctrl+c is for it to deal with."""
+    if not file.exists():
+        raise Failure(f"the gateway's file {file} is not on this machine", Status.REFUSED)
+    command = [word.replace(PLACE, str(file)) for word in words]
+    # Set back afterwards, so that ctrl+c ends this command as any other.
+    previous = signal.signal(signal.SIGINT, passed_over)
+    try:
+        code = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise Failure(f"{command[0]} cannot be run: {error.strerror}. Check --exec", Status.USAGE) from None
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    # As shells report a signal.
+    return code if code >= 0 else 128 - code
+
+
+def passed_over(_signal: int, _frame: object) -> None:
+    """Unlike SIG_IGN, the program does not inherit this."""
+
+
+def take_back(target: Target) -> None:
+    """A gateway that cannot be told any more has ended, and the loan with it."""
+    try:
+        ask(target, lambda client: client.take_back())
+    except Failure as failure:
+        from gatekeeper.cli.output import note
+
+        note(f"The file could not be given back: {failure}")

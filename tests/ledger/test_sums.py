@@ -16,7 +16,7 @@ from rig.analytics import Analytics
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.filters import parse
 from gatekeeper.times import moment_of
-from tui import filters
+from tui.widgets import filter_line
 
 MONDAY = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
 HOUR = 3_600_000_000
@@ -180,7 +180,7 @@ def test_each_group_has_a_term_that_finds_exactly_its_calls(analytics: Analytics
     for by in ("tag", "model", "key", "user"):
         rows = spend(analytics, batch, [by])["rows"]
         for row in rows:
-            q = f"{batch} {filters.group(by, row[by])}"
+            q = f"{batch} {filter_line.group(by, row[by])}"
             found = parse(q, now=moment_of(MONDAY))
             assert len(analytics.calls(found)) == row["calls"] == sum(map(found.matches, calls)), q
         assert sum(row["calls"] for row in rows) >= len(calls)

@@ -11,9 +11,9 @@ import pytest
 
 from gatekeeper.client.admin_api import Client, backoff
 from gatekeeper.client.api_errors import Refused, Unreachable
-from tui import feed
+from tui import session
 from tui.app import GatekeeperApp
-from tui.feed import Arrived, Connected, Lost
+from tui.session import Arrived, Connected, Lost
 
 SECRET = "sk-master-0123456789"
 
@@ -129,7 +129,7 @@ def test_events_come_in_batches_between_connected_and_lost(gateway):
                 lost.set()
 
         async with gateway() as served, Client(served.url) as client:
-            following = asyncio.create_task(feed.follow(client, None, post))
+            following = asyncio.create_task(session.post_events(client, None, post))
             await served.streaming.wait()
             for number in range(50):
                 served.publish("call.started", {"id": str(number)})

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.client import formats
-from tui.spend_columns import condensed, sparkline
+from tui.widgets.bars import condensed, sparkline
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gatekeeper.client.api_types import NewKey
-from tui import shell
+from tui import terminal
 from tui.screens.new_key import number, save_secret, words
 
 SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -276,7 +276,7 @@ def test_inside_tmux_its_buffer_is_loaded_too(tmp_path, monkeypatch, status, tol
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
     asked = []
-    assert asyncio.run(shell.copy(SECRET, asked.append)).startswith(told)
+    assert asyncio.run(terminal.copy(SECRET, asked.append)).startswith(told)
     assert asked == [SECRET]
     assert (tmp_path / "buffer").read_text() == SECRET
     assert SECRET not in (tmp_path / "args").read_text()
@@ -285,4 +285,4 @@ def test_inside_tmux_its_buffer_is_loaded_too(tmp_path, monkeypatch, status, tol
 def test_tmux_may_be_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
-    assert asyncio.run(shell.copy("x", lambda _: None)).startswith("copied to the clipboard")
+    assert asyncio.run(terminal.copy("x", lambda _: None)).startswith("copied to the clipboard")

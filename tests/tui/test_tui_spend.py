@@ -11,8 +11,8 @@ import pytest
 from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.ledger import call as ledger_call
 from gatekeeper.ledger import filters
-from tui.filters import term
 from tui.spending import SPANS, Picture, Question, short_label, stamp
+from tui.widgets.filter_line import term
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 

@@ -11,11 +11,10 @@ from gatekeeper.client.api_types import Call, CallDetail, Cost, Key, Spend, Spen
 from gatekeeper.client.call_text import OUTCOMES, call_state, call_text, sent, timing
 from gatekeeper.client.formats import Column, Tone, cells, counted, fit, heads, padded
 from gatekeeper.client.list_columns import call_columns, cost_cell, key_columns, key_state
-from tui import filters
 from tui.screens.spend_screen import sums
-from tui.spend_columns import spend_columns
-from tui.spending import Picture, Question
-from tui.theme import lines
+from tui.spending import Picture, Question, spend_columns
+from tui.terminal import lines
+from tui.widgets import filter_line
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 
@@ -93,7 +92,7 @@ def test_an_unknown_cost_is_never_nothing(cost, outcome, shown):
     ],
 )
 def test_terms_are_quoted_where_they_must_be(field, value, text):
-    assert filters.term(field, value) == text
+    assert filter_line.term(field, value) == text
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_terms_are_quoted_where_they_must_be(field, value, text):
     ],
 )
 def test_calls_like_this_one(fields, text):
-    assert filters.alike(Call(**fields)) == text
+    assert filter_line.alike(Call(**fields)) == text
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import CallDetail
 from gatekeeper.client.call_text import call_text
 from gatekeeper.client.formats import Tone
-from tui.filters import ShowCalls, alike
-from tui.shell import Session, Shell
-from tui.theme import lines, told
+from tui.session import Session
+from tui.terminal import Shell, lines, told
+from tui.widgets.filter_line import ShowCalls, alike
 from tui.widgets.frame import Footer
 
 AGAIN_SECONDS = 1.0

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from gatekeeper.client.formats import Cell, Tone, harmless
-from tui.theme import lines, told
+from tui.terminal import lines, told
 from tui.widgets.frame import KEYS
 
 T = TypeVar("T")

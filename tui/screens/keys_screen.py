@@ -16,13 +16,12 @@ from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Key, Keys
 from gatekeeper.client.formats import Tone
 from gatekeeper.client.list_columns import key_columns, stored_only
-from tui.filters import ShowCalls, term
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.new_key import NewKeyDialog, SecretDialog
-from tui.shell import Session, Tab
-from tui.theme import told
-from tui.widgets.filter_line import FilterLine
+from tui.session import Session, Tab
+from tui.terminal import told
+from tui.widgets.filter_line import FilterLine, ShowCalls, term
 from tui.widgets.rows import Rows, Table
 
 # The most that the API gives at once.

@@ -15,14 +15,11 @@ from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError, NotFound, Refused
 from gatekeeper.client.api_types import Calls, StreamGap, StreamTick
 from gatekeeper.client.formats import Tone
-from tui import feed
-from tui.feed import Arrived, Connected, Lost
-from tui.filters import alike
 from tui.screens.call_screen import CallScreen
 from tui.screens.main_screen import EmptyState, MainScreen, curl, welcome
-from tui.shell import Session, Tab
-from tui.theme import told
-from tui.widgets.filter_line import FilterLine
+from tui.session import Arrived, Connected, Lost, Session, Tab, post_events
+from tui.terminal import told
+from tui.widgets.filter_line import FilterLine, alike
 from tui.widgets.log import CAPACITY, LogView
 from tui.widgets.rows import Rows
 
@@ -96,8 +93,8 @@ class LogsScreen(MainScreen):
     def _follow(self) -> None:
         """Opens the stream for the filter that holds; the one before is closed. The log hears it first."""
         # To the log and not to this screen: messages go up from there, so that both hear them.
-        follow = feed.follow(self.session.client, self._q or None, self.log_view.post_message)
-        self.run_worker(follow, group="feed", exclusive=True)
+        events = post_events(self.session.client, self._q or None, self.log_view.post_message)
+        self.run_worker(events, group="feed", exclusive=True)
 
     def show_calls(self, q: str, back_to: str | None) -> None:
         """Narrows to what a filter finds; esc goes back to the place named, if one is."""

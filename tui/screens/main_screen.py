@@ -17,8 +17,8 @@ from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError, Refused
 from gatekeeper.client.formats import Tone
-from tui.shell import Session, Shell, Tab
-from tui.theme import told
+from tui.session import Session, Tab
+from tui.terminal import Shell, told
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.frame import Banner, Footer, Header
 from tui.widgets.rows import Rows

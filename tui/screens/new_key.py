@@ -23,8 +23,7 @@ from gatekeeper.client.api_types import STORED, NewKey
 from gatekeeper.client.formats import Tone
 from gatekeeper.client.list_columns import of_one
 from tui.screens.dialog import Dialog, key_help
-from tui.shell import Shell
-from tui.theme import told
+from tui.terminal import Shell, told
 
 # An alias is free text: what could lead out of the folder is not for a file's name.
 UNSAFE = re.compile(r"[^\w.-]+")

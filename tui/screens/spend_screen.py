@@ -16,15 +16,13 @@ from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import UNPRICED, Spend, SpendRow
 from gatekeeper.client.formats import Cell, Tone
-from tui import filters
-from tui.filters import ShowCalls
 from tui.screens.main_screen import EmptyState, TableScreen
-from tui.shell import Session, Tab
-from tui.spend_columns import spend_columns
-from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of
-from tui.theme import toned
+from tui.session import Session, Tab
+from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, spend_columns
+from tui.terminal import toned
+from tui.widgets import filter_line
 from tui.widgets.bars import Bars, bars_as_one
-from tui.widgets.filter_line import FilterLine
+from tui.widgets.filter_line import FilterLine, ShowCalls
 from tui.widgets.rows import Rows, Table
 
 
@@ -182,7 +180,7 @@ class SpendScreen(TableScreen):
         if row and row.other:
             self.say(f"These are many {self._shown.by}s: / narrows what is added up.", Tone.LIMIT)
         elif row:
-            self._drill(filters.group(self._shown.by, group_of(row, self._shown.by)))
+            self._drill(filter_line.group(self._shown.by, group_of(row, self._shown.by)))
 
     def _drill(self, term: str) -> None:
         """To the calls behind a sum: the very same ones."""

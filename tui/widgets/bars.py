@@ -15,8 +15,8 @@ from textual.widget import Widget
 from gatekeeper.client import formats
 from gatekeeper.client.formats import padded
 from tui import stacks
-from tui.shell import Shell
 from tui.stacks import CELL, LEAST, Cell, chart_borders
+from tui.terminal import Shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +233,15 @@ def within(names: Sequence[str], room: int) -> list[str]:
     while longest > 1 and sum(min(cell_len(name), longest) for name in names) > room:
         longest -= 1
     return [padded(name, min(cell_len(name), longest), right=False) for name in names]
+
+
+def condensed(values: Sequence[float], most: int) -> list[float]:
+    """At most so many values for the whole of them: as many neighbours as it takes are added up."""
+    size = max(-(-len(values) // most), 1)
+    return [sum(values[start : start + size]) for start in range(0, len(values), size)]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One cell a value, against the largest; more than nothing shows at least an eighth."""
+    top = max(values, default=0)
+    return "".join(formats.LEVELS[max(round(value / top * 8), 1) if value > 0 else 0] for value in values)

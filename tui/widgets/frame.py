@@ -15,8 +15,8 @@ from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Tone
-from tui.shell import Session, Shell, Tab
-from tui.theme import STYLES, told
+from tui.session import Session, Tab
+from tui.terminal import STYLES, Shell, told
 
 KEY = "key"
 # No money of a sandbox is real: that is told first, and at every width.

@@ -21,8 +21,8 @@ from gatekeeper.client.api_types import Call, CallFinished, CallStarted, StreamG
 from gatekeeper.client.call_text import elapsed_ms
 from gatekeeper.client.formats import GAP, Cell, Column, Tone, cells, fit, heads, padded
 from gatekeeper.client.list_columns import TOTAL, call_columns, failed, why
-from tui.feed import Arrived
 from tui.ring import Line, Ring
+from tui.session import Arrived
 from tui.widgets.rows import HEAD, Rows
 
 # Calls and marks; the oldest go when there are more.
