@@ -1,7 +1,7 @@
-"""The door: `/gemini/…` goes to the proxy as raw ASGI, everything else is the admin API, which is Quart's.
+"""The gateway's ASGI application: routes `/gemini/…` to the proxy, everything else to the admin API (Quart).
 
-Quart's request machinery would cost a relayed call more than the relay itself, buffers bodies and ends what
-takes longer than a minute: reasons to decide before it is entered.
+The proxy bypasses Quart, whose request handling would cost a call more than the relay itself, buffers bodies,
+and ends what takes longer than a minute.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from gatekeeper.admin import calls, keys, spend, sql, status
 from gatekeeper.admin.gateway import NAME, Gateway, check_access
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
 from gatekeeper.admin.requests import LARGEST_BODY
-from gatekeeper.proxy.directions import belongs_to_gemini, direct
-from gatekeeper.server.application import Direct
-from gatekeeper.server.grammar import Malformed
+from gatekeeper.proxy.base_url_error import is_gemini_path, send_base_url_error
+from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.quart_connection import QuartConnection
+from gatekeeper.server.request_validation import MalformedRequest
 
-PROXIED = b"/gemini/"
-ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-NOUNS = (status, keys, calls, spend, sql)
+PROXY_PREFIX = b"/gemini/"
+ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
+BLUEPRINT_MODULES = (status, keys, calls, spend, sql)
 
 
 class AdminConnection(QuartConnection):
-    """A request to the admin API, whose words for a "no" are its own."""
+    """Quart connection of the admin API; malformed requests get a problem document."""
 
-    async def refuse_malformed(self, malformed: Malformed, send: ASGISendCallable) -> None:
+    async def refuse_malformed(self, malformed: MalformedRequest, send: ASGISendCallable) -> None:
         await refuse_malformed(malformed, send)
 
 
@@ -43,40 +43,40 @@ class Gatekeeper(QuartTrio):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__("gatekeeper", static_folder=None, template_folder=None)
         self.gateway = gateway
-        self.directly = Direct(PROXIED, gateway.proxy)
+        self.inline_app = InlineApp(PROXY_PREFIX, gateway.proxy)
         self.extensions[NAME] = gateway
-        # Quart's own is 16 MiB; nothing that the admin API takes is near it.
+        # Quart's default is 16 MiB; no request of the admin API is near it.
         self.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-        self.url_map.merge_slashes = False  # a redirect is no answer that a script expects
+        self.url_map.merge_slashes = False  # scripts do not expect a redirect
         self.before_request(check_access)
-        self.after_request(forbid_storing)
+        self.after_request(set_no_store)
         self.register_error_handler(Exception, answer_problem)
-        for noun in NOUNS:
-            self.register_blueprint(noun.blueprint)
+        for module in BLUEPRINT_MODULES:
+            self.register_blueprint(module.blueprint)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        # Only a server that is not ours sends it; ours starts and stops everything in `serve`.
+        # Sent by other ASGI servers only; ours starts and stops everything in `serve`.
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
-        # Before any path is looked at, or `GET http://host/gemini/…` would be the admin API's.
-        scope = in_origin_form(scope)
-        if scope["raw_path"].startswith(PROXIED):
+        # Before routing, or `GET http://host/gemini/…` would go to the admin API.
+        scope = to_origin_form(scope)
+        if scope["raw_path"].startswith(PROXY_PREFIX):
             await self.gateway.proxy(scope, receive, send)
         elif scope["type"] == "http" and (malformed := scope["state"].get("malformed")):
             await refuse_malformed(malformed, send)
-        elif scope["type"] == "websocket":  # nothing else here speaks it
+        elif scope["type"] == "websocket":  # only `/gemini` has one
             await send({"type": "websocket.close", "code": 1008, "reason": None})
-        elif belongs_to_gemini(scope["raw_path"]):
-            await direct(scope, receive, send)
+        elif is_gemini_path(scope["raw_path"]):
+            await send_base_url_error(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
-def in_origin_form(scope: WWWScope) -> WWWScope:
-    """A request for `http://host/path`, which only proxies are asked for but every server must take, as one
-    for `/path` at that host (RFC 9112 §3.2.2)."""
-    absolute = ABSOLUTE.fullmatch(scope["raw_path"])
+def to_origin_form(scope: WWWScope) -> WWWScope:
+    """A request for `http://host/path`, the form for proxies that every server must accept, as one for
+    `/path` at that host (RFC 9112 §3.2.2)."""
+    absolute = ABSOLUTE_FORM.fullmatch(scope["raw_path"])
     if absolute is None:
         return scope
     path = absolute[2] or b"/"
@@ -89,7 +89,7 @@ def in_origin_form(scope: WWWScope) -> WWWScope:
     return cast("WWWScope", {**scope, **changed})
 
 
-async def forbid_storing(response: Response) -> Response:
-    """Answers hold what keys spend, and sometimes a secret: no cache is to keep them."""
+async def set_no_store(response: Response) -> Response:
+    """Responses contain the spend of keys, and sometimes a secret: they must not be cached."""
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,12 +1,11 @@
-"""The data folder: whose money it counts, who may use it, and who may read it.
+"""The data folder: its kind of spend (Google's or the sandbox's), its locks, and its permissions.
 
-Google's or the sandbox's, which is none: the two never mix. A gateway marks its folder before it writes
-anything else there, and the key database where that lies elsewhere. A folder or database without a mark is
-empty, or from before there were marks: then it counts as Google's, because what is real must not be mixed
-with play by mistake.
+Real and simulated spend never mix. A gateway writes a marker file into its folder before anything else, and
+next to a key database outside of it. A folder or database without a marker is empty, or older than the
+markers: then it counts as Google's, because real spend must never be mixed with the sandbox's.
 
-One gateway at a time: locks on the folder and on the store of keys, which end with the process that holds
-them. Its owner alone: what is new is made so, and what was there is brought to it.
+One gateway at a time: locks on the folder and on the key database, which end with the process that has them.
+Only the owner has access: new files are created so, and permissions of existing ones are restricted.
 """
 
 from __future__ import annotations
@@ -25,45 +24,45 @@ LOCK_FILE = "gatekeeper.lock"
 GOOGLE, SANDBOX = "google", "sandbox"
 ANALYTICS_FILE = "gatekeeper.duckdb"
 CONTENTS = ("keys.sqlite", "journal", ANALYTICS_FILE)
-OTHERS = 0o077
-OURS = ("gatekeeper.*", "keys.sqlite*", "journal", "journal/*")
+GROUP_OTHER_BITS = 0o077
+OWN_FILE_PATTERNS = ("gatekeeper.*", "keys.sqlite*", "journal", "journal/*")
 
 
-def kind(settings: Settings) -> str:
+def data_kind(settings: Settings) -> str:
     return SANDBOX if settings.sandbox else GOOGLE
 
 
-def places(settings: Settings) -> dict[Path, Path]:
-    """The data folder, and the key database if it is elsewhere; each with the file that marks it."""
+def marker_files(settings: Settings) -> dict[Path, Path]:
+    """The data folder, and the key database if it is elsewhere; each with its marker file."""
     found = {settings.data: settings.data / KIND_FILE}
     if settings.keys_file.parent != settings.data:
         found[settings.keys_file] = settings.keys_file.with_name(f"{settings.keys_file.name}.kind")
     return found
 
 
-def kind_of(place: Path, mark: Path) -> str | None:
-    """None for what is empty or not there. Raises OSError."""
+def kind_of(place: Path, marker: Path) -> str | None:
+    """`google` or `sandbox`; None for a folder or database that is empty or missing. Raises OSError."""
     contents = [place / name for name in CONTENTS] if place.is_dir() else [place]
-    return (_said(mark) or GOOGLE) if any(path.exists() for path in contents) else None
+    return (_read_marker(marker) or GOOGLE) if any(path.exists() for path in contents) else None
 
 
-def leave_marks(settings: Settings) -> None:
-    """On disk when it returns. Raises OSError."""
-    for mark in places(settings).values():
-        if _said(mark) != kind(settings):
-            with open(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
-                file.write(f"{kind(settings)}\n")
+def write_markers(settings: Settings) -> None:
+    """Synced to disk when it returns. Raises OSError."""
+    for marker in marker_files(settings).values():
+        if _read_marker(marker) != data_kind(settings):
+            with open(os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
+                file.write(f"{data_kind(settings)}\n")
                 file.flush()
-                # On disk before the first row is: a loss of power must not leave the sandbox's money
-                # unmarked.
+                # Synced before the first row is written: a loss of power must not leave sandbox spend without
+                # a marker.
                 os.fsync(file.fileno())
 
 
-def _said(mark: Path) -> str:
-    return mark.read_text(encoding="utf-8", errors="replace").strip() if mark.exists() else ""
+def _read_marker(marker: Path) -> str:
+    return marker.read_text(encoding="utf-8", errors="replace").strip() if marker.exists() else ""
 
 
-class InUse(Exception):
+class DataInUse(Exception):
     """Another process holds the lock on `path`."""
 
     def __init__(self, path: Path) -> None:
@@ -72,77 +71,76 @@ class InUse(Exception):
 
 
 @contextmanager
-def hold(folder: Path, store: Path) -> Generator[None]:
-    """The folder and the store of keys are this process's alone meanwhile.
+def lock_data(folder: Path, store: Path) -> Generator[None]:
+    """Locks the folder and the key database for this process.
 
-    Raises InUse, with `folder` or `store`, and OSError where the folder cannot be written.
+    Raises DataInUse, with `folder` or `store`, and OSError if the folder is not writable.
     """
     with ExitStack() as held:
-        # The folder itself is locked too, not only the file in it: a file can be removed and made anew, and
+        # The folder itself is locked too, not only the file in it: a file can be removed and recreated, and
         # then two gateways hold a lock of the same name.
-        held.enter_context(_locked(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, folder))
-        # What cannot be locked as such: a folder on NFS, a store whose own folder is not there.
+        held.enter_context(_flock(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, folder))
+        # May fail: a folder on NFS cannot be locked, the folder of the key database may be missing.
         with suppress(OSError):
-            held.enter_context(_locked(folder, os.O_RDONLY, folder))
+            held.enter_context(_flock(folder, os.O_RDONLY, folder))
         with suppress(OSError):
-            held.enter_context(_locked(beside(store), os.O_RDWR | os.O_CREAT, store))
+            held.enter_context(_flock(lock_path(store), os.O_RDWR | os.O_CREAT, store))
         yield
 
 
-def beside(store: Path) -> Path:
-    """The lock of a store of keys, the same for every link to it."""
+def lock_path(store: Path) -> Path:
+    """The lock file of a key database, the same for every link to it."""
     # A file of its own: SQLite locks the database by POSIX locks, which a process loses when it closes any
     # descriptor of that file.
     real = store.resolve()
     return real.with_name(f"{real.name}.lock")
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether some process has locked a file or folder."""
     try:
-        with _locked(path, os.O_RDONLY, path, fcntl.LOCK_SH):
+        with _flock(path, os.O_RDONLY, path, fcntl.LOCK_SH):
             return False
-    except InUse:
+    except DataInUse:
         return True
     except OSError:
         return False
 
 
 @contextmanager
-def _locked(path: Path, flags: int, whole: Path, kind: int = fcntl.LOCK_EX) -> Generator[None]:
-    # A process that we start must not hold the lock on after us.
+def _flock(path: Path, flags: int, reported: Path, kind: int = fcntl.LOCK_EX) -> Generator[None]:
+    # A child process must not keep the lock after this process has ended.
     file = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUse(whole) from None
+            raise DataInUse(reported) from None
         yield
     finally:
         os.close(file)
 
 
-def keep_private() -> None:
-    """From now on whatever this process makes is its owner's alone, DuckDB's and SQLite's own files too."""
-    os.umask(OTHERS)
+def set_private_umask() -> None:
+    """Only the owner gets access to files created from now on, DuckDB's and SQLite's own files too."""
+    os.umask(GROUP_OTHER_BITS)
 
 
-def tighten(data: Path, store: Path) -> Iterator[tuple[Path, str]]:
-    """Takes what others may do away from the data folder, from what is ours in it, and from the store of keys
-    where that is elsewhere. What belongs to somebody else is left as it is: its path, and why, come
-    out."""
-    # By name and not by what is in the folder: other people's files are not ours to close.
-    for path in {data, *_ours(data, store)}:
+def restrict_permissions(data: Path, store: Path) -> Iterator[tuple[Path, str]]:
+    """Removes the permissions of group and others from the data folder, the gateway's files in it, and the
+    key database. Files owned by somebody else are left unchanged; their path and the reason are yielded."""
+    # By name pattern: other files in the folder are not the gateway's.
+    for path in {data, *_own_files(data, store)}:
         mode = path.lstat().st_mode
-        # A folder that is everybody's by its nature (/tmp) stays that.
-        if mode & OTHERS and not mode & stat.S_ISVTX and not stat.S_ISLNK(mode):
+        # A sticky world-writable folder (/tmp) is left as it is.
+        if mode & GROUP_OTHER_BITS and not mode & stat.S_ISVTX and not stat.S_ISLNK(mode):
             try:
-                path.chmod(stat.S_IMODE(mode) & ~OTHERS)
-            except OSError as fault:
-                yield path, fault.strerror or ""
+                path.chmod(stat.S_IMODE(mode) & ~GROUP_OTHER_BITS)
+            except OSError as error:
+                yield path, error.strerror or ""
 
 
-def _ours(data: Path, store: Path) -> Iterator[Path]:
-    for pattern in OURS:
+def _own_files(data: Path, store: Path) -> Iterator[Path]:
+    for pattern in OWN_FILE_PATTERNS:
         yield from data.glob(pattern)
     yield from store.parent.glob(f"{store.name}*")

@@ -1,4 +1,4 @@
-"""Logs: an event name and fields, for people on a terminal and as JSON lines elsewhere; always to stderr."""
+"""Logs: an event name and fields, readable on a terminal and JSON lines elsewhere; always to stderr."""
 
 from __future__ import annotations
 
@@ -13,88 +13,87 @@ import structlog
 from hypercorn.config import Config
 from structlog.typing import EventDict
 
-from gatekeeper.runtime import Outlet
+from gatekeeper.runtime import NonBlockingWriter
 
 log = structlog.get_logger()
 
 MINUTE = 60.0  # seconds
-FRAMES = 5  # of an exception's trace that are logged
+MAX_TRACE_FRAMES = 5  # of an exception's trace that are logged
 
 
 def configure_logs() -> None:
-    """From now on nothing that is logged, by us or by a library, can raise or wait."""
+    """From now on no log call, the gateway's or a library's, can raise or wait."""
     human = sys.stderr.isatty()
-    outlet = Outlet(sys.stderr.fileno())
+    writer = NonBlockingWriter(sys.stderr.fileno())
 
-    def tell_lost(_: object, __: str, event: EventDict) -> EventDict:
-        return {**event, "lines_lost": outlet.lost} if outlet.lost else event
+    def add_lost_count(_: object, __: str, event: EventDict) -> EventDict:
+        return {**event, "lines_lost": writer.lost} if writer.lost else event
 
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
             structlog.processors.format_exc_info,
-            tell_lost,
+            add_lost_count,
             structlog.dev.ConsoleRenderer(colors=True) if human else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", outlet)),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", writer)),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(handlers=[FromLibraries()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[StdlibLogBridge()], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
 
 
-class FromLibraries(logging.Handler):
-    """What libraries log by Python's own means; the place of an exception, and no text of it."""
+class StdlibLogBridge(logging.Handler):
+    """Forwards the libraries' log records; of an exception its type and stack frames, not its text."""
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, object] = {"logger": record.name, "detail": record.getMessage()}
-        if record.exc_info and (fault := record.exc_info[1]):
-            fields |= {"kind": type(fault).__name__, "trace": _trace(fault)}
+        if record.exc_info and (error := record.exc_info[1]):
+            fields |= {"kind": type(error).__name__, "trace": _stack_frames(error)}
         log.log(record.levelno, "library", **fields)
 
 
-class Seldom:
-    """An event that may come in floods: a line for each kind of it at most once a minute, with how many there
-    have been since the line before."""
+class RateLimitedLog:
+    """Logs an event at most once a minute per kind, with the count since the last line."""
 
     def __init__(self, event: str) -> None:
         self._event = event
         self._counts: Counter[str] = Counter()
         self._due: dict[str, float] = {}  # on the monotonic clock, by kind
 
-    def note(self, kind: str, **fields: object) -> None:
-        """`kind` is one of few, and no text of a client's."""
+    def record(self, kind: str, **fields: object) -> None:
+        """`kind` is one of few, and never a client's text."""
         self._counts[kind] += 1
         if monotonic() >= self._due.get(kind, 0.0):
             log.error(self._event, kind=kind, count=self._counts.pop(kind), **fields)
             self._due[kind] = monotonic() + MINUTE
 
-    def note_fault(self, fault: Exception) -> None:
-        """An exception by type and place; what it says may be secret."""
-        self.note(type(fault).__name__, trace=_trace(fault))
+    def record_exception(self, error: Exception) -> None:
+        """Logs an exception's type and stack frames; its text may contain a secret."""
+        self.record(type(error).__name__, trace=_stack_frames(error))
 
-    def note_each(self, faults: BaseExceptionGroup[BaseException]) -> None:
-        """The exceptions of a group by type and place; what they say may be secret."""
-        for fault in faults.exceptions:
-            if isinstance(fault, BaseExceptionGroup):
-                self.note_each(cast("BaseExceptionGroup[BaseException]", fault))
+    def record_exception_group(self, errors: BaseExceptionGroup[BaseException]) -> None:
+        """The same for each exception of a group."""
+        for error in errors.exceptions:
+            if isinstance(error, BaseExceptionGroup):
+                self.record_exception_group(cast("BaseExceptionGroup[BaseException]", error))
             else:
-                self.note(type(fault).__name__, trace=_trace(fault))
+                self.record(type(error).__name__, trace=_stack_frames(error))
 
 
-def _trace(fault: BaseException) -> list[str]:
-    """The last places in the code that an exception came through."""
-    frames = traceback.extract_tb(fault.__traceback__)[-FRAMES:]
+def _stack_frames(error: BaseException) -> list[str]:
+    """The innermost stack frames of an exception."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_TRACE_FRAMES:]
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
 
-class ServerLog:
-    """What Hypercorn has to say. Its requests are not logged: the ledger has them, without their queries."""
+class HypercornLogger:
+    """Hypercorn's logger. Requests are not logged: the ledger has them, without their queries."""
 
-    def __init__(self, config: Config) -> None:  # noqa: ARG002  as Hypercorn makes it
-        self._failed = Seldom("request_failed")
+    def __init__(self, config: Config) -> None:  # noqa: ARG002  Hypercorn's signature
+        self._failed = RateLimitedLog("request_failed")
 
     async def access(self, *_: object) -> None: ...
 
@@ -111,6 +110,6 @@ class ServerLog:
     critical = error
 
     async def exception(self, *_: object, **__: object) -> None:
-        """The application has raised. Its text is not logged, which may hold a secret."""
-        if fault := sys.exception():
-            self._failed.note_each(BaseExceptionGroup("", [fault]))
+        """An exception of the application. Its text is not logged: it may contain a secret."""
+        if error := sys.exception():
+            self._failed.record_exception_group(BaseExceptionGroup("", [error]))

@@ -16,14 +16,14 @@ def usd(pico: int) -> str:
 
 
 def short_usd(pico: int) -> str:
-    """The same as people write it: `short_usd(300_000_000_000) == "0.3"`, and nothing is `"0"`."""
+    """The same without trailing zeros: `short_usd(300_000_000_000) == "0.3"`, `short_usd(0) == "0"`."""
     return usd(pico).rstrip("0").rstrip(".")
 
 
 def pico(amount: str | float | Decimal) -> int:
     """Dollars as pico-dollars. A float counts as the decimal it is written as, so `0.1` is a tenth.
 
-    Raises ValueError for what is no finite number, needs more than 12 places, or is beyond all money.
+    Raises ValueError for an amount that is not a finite number, has more than 12 places, or is out of range.
     """
     try:
         scaled = Decimal(str(amount)).scaleb(12, EXACT)

@@ -1,4 +1,4 @@
-"""Where the price catalogue lies: `data/prices.toml` of a checkout, or the copy inside an installed wheel."""
+"""The price catalogue's file: `data/prices.toml` of a checkout, or the copy inside an installed wheel."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from pathlib import Path
 
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 
-PLACES = (
+CATALOGUE_PATHS = (
     Path(__file__).parent / "data" / "prices.toml",  # a wheel
     Path(__file__).parents[1] / "data" / "prices.toml",  # a checkout
 )
 
 
 def load_catalogue() -> Catalogue:
-    """The catalogue in force. Raises FileNotFoundError, or CatalogueError that names file and entry."""
-    for place in PLACES:
-        if place.exists():
-            return _read(place)
+    """The catalogue. Raises FileNotFoundError, or CatalogueError that names file and entry."""
+    for path in CATALOGUE_PATHS:
+        if path.exists():
+            return _read(path)
     raise FileNotFoundError(
-        "data/prices.toml is missing: install gatekeeper again, or check out the whole project"
+        "data/prices.toml is missing: install gatekeeper again, or check out the complete project"
     )
 
 
-def _read(place: Path) -> Catalogue:
+def _read(path: Path) -> Catalogue:
     try:
-        return Catalogue.parse(place.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise CatalogueError(f"{place}: it cannot be read ({fault.strerror})") from None
-    except ValueError as fault:  # CatalogueError; of UTF-8; or of an integer that has no end
-        raise CatalogueError(f"{place}: {fault}") from None
+        return Catalogue.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"{path}: it cannot be read ({error.strerror})") from None
+    except ValueError as error:  # CatalogueError; invalid UTF-8; an integer with too many digits
+        raise CatalogueError(f"{path}: {error}") from None

@@ -1,8 +1,8 @@
-"""What the gateway itself says no with: a reason, its status, and words for the person at the other end.
+"""Refusals: errors that the gateway itself makes, with a reason, a status and a message.
 
-The table below is the contract's: a reason, the HTTP status it is sent with and the canonical status of
-google.rpc.Code (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto). What it looks
-like on the wire is in `gemini.errors`.
+The table below is the contract's: a reason, its HTTP status and the canonical status of google.rpc.Code
+(https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto). Their JSON body is made in
+`gemini.errors`.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ STATUS: dict[Reason, HttpStatus] = {
     Reason.LEDGER_FULL: HttpStatus(503, "UNAVAILABLE"),
 }
 
-# Their statuses (429, 502) make clients try again; without a time only a person can change anything.
+# Their statuses (429, 502) make clients retry; without a `retry_after` a retry is useless.
 FOR_A_PERSON = frozenset({Reason.BUDGET_EXCEEDED, Reason.UPSTREAM_KEY_INVALID})
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A "no" of the gateway's own. `message` is for the person at the other end and holds no secret;
-    `retry_after` is seconds, the true time however long, given only where waiting helps."""
+    """An error of the gateway itself. `message` is shown to the client and contains no secret; `retry_after`
+    is in seconds, the true time however long, set only if waiting helps."""
 
     reason: Reason
     message: str
@@ -77,5 +77,5 @@ class Refusal(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> int:
-        """The HTTP status that the client is sent."""
+        """The HTTP status of the response."""
         return STATUS[self.reason].code

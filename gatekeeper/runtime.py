@@ -1,4 +1,4 @@
-"""What a server asks of its process: descriptors, standard streams, the garbage collector."""
+"""Settings of the process: file descriptors, standard streams, the garbage collector."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import resource
 import select
 import sys
 
-PIECE = select.PIPE_BUF  # bytes; a pipe that says it is ready takes so many without waiting
+WRITE_SIZE = select.PIPE_BUF  # bytes that a writable pipe accepts without blocking
 
 
 def raise_descriptor_limit() -> None:
-    """Each client and each call's upstream connection needs one. The soft limit becomes the hard one: it is
-    often 1,024 for the sake of old programs, and is the process's own to raise."""
+    """Raises the soft limit to the hard one: each client and each upstream connection needs a descriptor, and
+    the soft limit is often 1,024 for the sake of old programs."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # macOS has a lower one that it does not name
+    with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit that it does not report
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def has_descriptors() -> bool:
+def can_open_file() -> bool:
     """Whether one more file or connection can be opened."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
@@ -29,10 +29,10 @@ def has_descriptors() -> bool:
     return True
 
 
-def keep_standard_numbers() -> None:
-    """Gives the numbers of standard streams that were closed at the start to nothing: else the next file that
-    is opened gets one, a database perhaps, and every message is written into that."""
-    # The system gives the lowest number that is free, so this fills 0 to 2 and stops behind them.
+def reserve_standard_fds() -> None:
+    """Opens /dev/null for standard streams that were closed at startup: otherwise the next opened file, a
+    database perhaps, gets their descriptor, and messages are written into it."""
+    # The system assigns the lowest free descriptor, so this fills 0 to 2 and stops after them.
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -41,48 +41,49 @@ def keep_standard_numbers() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
-class Outlet:
-    """Writes to a file descriptor what it takes now, and never raises or waits. `lost` is how many texts in a
-    row could not be written whole. What should take the words may be a full disk, a closed pipe, one that
-    nobody reads: words can be lost, and the server goes on."""
+class NonBlockingWriter:
+    """Writes to a file descriptor, and never raises or waits. Output may be a full disk, a closed pipe or one
+    that nobody reads: lines can be lost, the server continues. `lost` is how many texts in a row could not be
+    written completely."""
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._poll = select.poll()
         self._poll.register(number, select.POLLOUT)
-        self._torn = False
+        self._partial_line = False
         self.lost = 0
 
     def write(self, text: str) -> None:
         data = text.encode("utf-8", "backslashreplace")
-        # A line that was cut is ended, so that the next one can be read by machines.
-        if self._torn:
+        # A partial line is ended first, so that the next one can be parsed.
+        if self._partial_line:
             data = b"\n" + data
         written = self._write(data)
         if written == len(data):
-            self._torn, self.lost = False, 0
+            self._partial_line, self.lost = False, 0
         else:
-            self._torn, self.lost = self._torn or written > 0, self.lost + 1
+            self._partial_line, self.lost = self._partial_line or written > 0, self.lost + 1
 
     def _write(self, data: bytes) -> int:
-        """How much of it was taken."""
+        """Returns how many bytes were written."""
         written = 0
         try:
-            # Asked before each piece: a pipe that nobody reads would hold up the whole event loop.
+            # Polled before each write: a pipe that nobody reads would block the event loop.
             while written < len(data) and self._poll.poll(0):
-                written += os.write(self._number, data[written : written + PIECE])
+                written += os.write(self._number, data[written : written + WRITE_SIZE])
         except OSError:
-            pass  # whoever should read of it is not there
+            pass  # the reader has closed the pipe
         return written
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: there is no buffer."""
 
 
-def spare_collections() -> None:
-    """Fewer looks of the garbage collector at what is no garbage: what start-up made lives as long as we do,
-    and a call's objects, some hundreds, mostly go by themselves. Measured: 8 to 10 % of a call's CPU."""
+def tune_gc() -> None:
+    """Makes the garbage collector run less often: objects made at startup live as long as the process, and a
+    call's objects, some hundreds, are mostly freed by their reference count. Measured: 8 to 10 % of a call's
+    CPU."""
     gc.collect()
-    # What was frozen is never looked at again: modules, classes, catalogue, schema.
+    # Frozen objects are never scanned again: modules, classes, catalogue, schema.
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)

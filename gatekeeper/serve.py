@@ -1,4 +1,4 @@
-"""The running gateway: one nursery, from the first lock to the last line in the ledger."""
+"""Runs the gateway: preflight checks, sockets and locks, the servers, and the shutdown."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
-from gatekeeper.logs import ServerLog, configure_logs
+from gatekeeper.logs import HypercornLogger, configure_logs
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
-from gatekeeper.proxy.call import HEAD_LIMIT
+from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.spend import KeySpend
-from gatekeeper.proxy.upstream import Upstream
-from gatekeeper.runtime import Outlet
+from gatekeeper.proxy.key_spend import KeySpend
+from gatekeeper.proxy.upstream import UpstreamPool
+from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
-from gatekeeper.server.listener import listen
+from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
 
 log = structlog.get_logger()
 
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
-STUCK = 30.0  # seconds without a byte's progress to a client, after which the kernel drops the connection:
-# Hypercorn's sends are shielded from cancellation, so one that hangs would hold up a stop for ever
-# and a silent one is probed, so that a client that is no more is not waited for
+# Seconds without progress after which the kernel drops a client's connection (Hypercorn's sends are shielded
+# from cancellation, so one that hangs would delay the shutdown for ever), and of silence before it is probed.
+TCP_USER_TIMEOUT_SECONDS = 30.0
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept
-LAST_WORDS = 6.0  # seconds after the drain's end that a cut call gets for its last event
-LOOK = 0.05  # seconds between two looks whether the last call is over
+CLOSE_TIMEOUT = 6.0  # seconds after the drain's end for a cut call's final event
+POLL_INTERVAL = 0.05  # seconds between two checks whether admitted calls still run
 
 
-class CannotStart(Exception):
-    """Why there is no gateway: one line for people, and the exit status."""
+class StartupError(Exception):
+    """Why the gateway cannot start: a message of one line, and the exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -53,130 +53,132 @@ class CannotStart(Exception):
 
 
 def main(settings: Settings) -> int:
-    """Runs until stopped. Returns the exit status: 0 after a clean stop, 2 for settings that do not do, 6
-    where the data folder is in use, 1 for a fault of ours."""
+    """Runs until stopped. Returns the exit status: 0 after a clean shutdown, 2 for invalid settings, 6 if the
+    data folder is in use, 1 for an internal error."""
     try:
-        check(settings)
+        preflight(settings)
         runtime.raise_descriptor_limit()
-        data_dir.keep_private()
-        catalogue = prices()
-        # The port first: to find it taken must leave nothing behind in the data folder.
-        with listening_sockets(settings) as listeners, locked(settings):
-            # Only now, because what stops a start is told in one line, not as a log.
+        data_dir.set_private_umask()
+        catalogue = read_catalogue()
+        # The port first: if it is taken, nothing may be left behind in the data folder.
+        with listening_sockets(settings) as listeners, locked_data_folder(settings):
+            # Only now: a failed start prints one line, not a log.
             configure_logs()
-            for path, detail in data_dir.tighten(settings.data, settings.keys_file):
-                log.warning("file_open_to_others", path=str(path), detail=detail)
+            for path, detail in data_dir.restrict_permissions(settings.data, settings.keys_file):
+                log.warning("file_permissions_too_open", path=str(path), detail=detail)
             trio.run(run, settings, catalogue, listeners)
-    except CannotStart as reason:
-        Outlet(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
+    except StartupError as reason:
+        NonBlockingWriter(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
         return reason.status
     return 0
 
 
-def check(settings: Settings) -> None:
-    """Raises CannotStart for what need not be tried to be known."""
-    for obstacle in (startup.no_key(settings), startup.own_upstream(settings)):
-        if obstacle:
-            raise CannotStart(str(obstacle), obstacle.status)
+def preflight(settings: Settings) -> None:
+    """Raises StartupError for invalid settings."""
+    for problem in (startup.missing_google_key(settings), startup.upstream_is_self(settings)):
+        if problem:
+            raise StartupError(str(problem), problem.status)
 
 
-def prices() -> Catalogue:
+def read_catalogue() -> Catalogue:
     try:
         return load_catalogue()
-    except CatalogueError as fault:
-        raise CannotStart(f"{fault}. Mend that entry, or install gatekeeper again", 2) from None
-    except FileNotFoundError as fault:
-        raise CannotStart(str(fault), 1) from None
+    except CatalogueError as error:
+        raise StartupError(f"{error}. Fix that entry, or install gatekeeper again", 2) from None
+    except FileNotFoundError as error:
+        raise StartupError(str(error), 1) from None
 
 
 @contextmanager
 def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
-    """Bound before anything else is touched, so that a taken port costs nothing."""
+    """Binds the sockets, with the options that accepted connections inherit."""
     try:
         listeners = addresses.bind(settings.host, settings.port, BACKLOG)
-    except OSError as fault:
-        where = addresses.joined(settings.host, settings.port)
-        todo = addresses.remedy(fault)
-        raise CannotStart(f"cannot listen on {where}: {fault.strerror}; {todo}", 2) from None
+    except OSError as error:
+        where = addresses.host_port(settings.host, settings.port)
+        todo = addresses.bind_remedy(error)
+        raise StartupError(f"cannot listen on {where}: {error.strerror}; {todo}", 2) from None
     with ExitStack() as stack:
         for listener in listeners:
             stack.enter_context(listener)
-            # Accepted connections inherit these.
+            # Inherited by accepted connections.
             if sys.platform == "linux":
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STUCK * 1000))
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(STUCK))
+                listener.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TCP_USER_TIMEOUT_SECONDS * 1000)
+                )
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(TCP_USER_TIMEOUT_SECONDS))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         yield listeners
 
 
 @contextmanager
-def locked(settings: Settings) -> Generator[None]:
-    """The data folder, made where it is missing, of our kind, and nobody else's while we run."""
+def locked_data_folder(settings: Settings) -> Generator[None]:
+    """Creates the data folder if it is missing, and locks and marks it. Raises StartupError."""
     data = settings.data
     with ExitStack() as held:
         try:
-            # 0o700 from the first moment: whoever opens a folder before it is closed to others keeps it.
+            # 0o700 from the first moment: whoever opens a folder keeps access when permissions change.
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            held.enter_context(data_dir.hold(data, settings.keys_file))
-        except data_dir.InUse as other:
+            held.enter_context(data_dir.lock_data(data, settings.keys_file))
+        except data_dir.DataInUse as other:
             choice = "--data" if other.path == data else "DATABASE_URL"
             what = f"data folder {data}" if other.path == data else f"keys in {other.path}"
-            raise CannotStart(
+            raise StartupError(
                 f"another gateway uses the {what}. Stop it, or choose another {choice}", 6
             ) from None
-        except OSError as fault:
-            raise CannotStart(
-                f"the data folder {data} is not writable: {fault.strerror}. Check --data", 2
+        except OSError as error:
+            raise StartupError(
+                f"the data folder {data} is not writable: {error.strerror}. Check --data", 2
             ) from None
-        claim(settings)
+        mark_data_folder(settings)
         yield
 
 
-def claim(settings: Settings) -> None:
-    """Marks the folder as Google's or the sandbox's. Raises CannotStart where it is the other's."""
+def mark_data_folder(settings: Settings) -> None:
+    """Marks the folder as Google's or the sandbox's. Raises StartupError if it is of the other kind."""
     try:
-        obstacle = startup.other_kind(settings)
-        if not obstacle:
-            data_dir.leave_marks(settings)
-    except OSError as fault:
-        raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None
-    if obstacle:
-        raise CannotStart(str(obstacle), obstacle.status)
+        problem = startup.data_kind_mismatch(settings)
+        if not problem:
+            data_dir.write_markers(settings)
+    except OSError as error:
+        raise StartupError(f"the data in {settings.data} cannot be used: {error}", 2) from None
+    if problem:
+        raise StartupError(str(problem), problem.status)
 
 
 async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.socket]) -> None:
     """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
-    that comes while everything is written down must not break that off."""
+    that arrives while data is written must not interrupt that."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with opened(settings, catalogue) as gateway, trio.open_nursery() as nursery:
+        async with open_gateway(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
-            # The sockets listen already: who calls as soon as it is printed is answered.
-            startup.show(settings, listeners[0].getsockname())
-            runtime.spare_collections()
+            # The sockets listen already: a call right after this message is accepted.
+            startup.print_startup_message(settings, listeners[0].getsockname())
+            runtime.tune_gc()
             app, config = Gatekeeper(gateway), server_config()
             async with trio.open_nursery() as servers:
                 for listener in listeners:
-                    servers.start_soon(listen, app, config, listener, stop, app.directly)
+                    servers.start_soon(serve_listener, app, config, listener, stop, app.inline_app)
             nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gateway]:
-    """A gateway with its keys, ledger, upstream and their tasks; afterwards all is written and closed."""
+async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gateway]:
+    """Opens the keys, the ledger and the upstream, and runs their tasks; on exit writes and closes all."""
     try:
         store = SqliteKeyStore(settings.keys_file)
         registry = Registry(store)
         ledger = Ledger(settings.data, settings.timezone)
-        # Keys and spend are brought up to the journal's end before the first call, or a budget that was used
-        # up at a kill -9 would be whole again.
+        # Spend is brought up to the journal's end before the first call, or a budget that was used up would
+        # be available again after a kill -9.
         key_spend = KeySpend(registry, await registry.load())
-        follower = ledger.consumers.follow(key_spend, holds=None)  # sinks are to follow here, too
+        follower = ledger.consumers.follow(key_spend, holds=None)  # sinks are added here, too
         ledger.recover()
         await follower.feed()
         key_spend.replaying = False
-    except (OSError, StoreError, NewerJournalError) as fault:
-        raise CannotStart(f"the data in {settings.data} cannot be used: {fault}", 2) from None
+    except (OSError, StoreError, NewerJournalError) as error:
+        raise StartupError(f"the data in {settings.data} cannot be used: {error}", 2) from None
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
@@ -184,8 +186,7 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
-            # After the last call: its line goes into the ledger, which is closed below, behind everything
-            # else.
+            # After the last call. The ledger is closed last, below: it gets the lines of all calls.
             upstream.close_idle()
             nursery.cancel_scope.cancel()
     finally:
@@ -194,44 +195,44 @@ async def opened(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gat
             store.close()
 
 
-async def open_upstream(settings: Settings, nursery: trio.Nursery) -> Upstream:
-    """Google, or the sandbox on a port of its own that only this machine reaches."""
+async def open_upstream(settings: Settings, nursery: trio.Nursery) -> UpstreamPool:
+    """Google, or the sandbox on a loopback port of its own."""
     url = settings.upstream
     if settings.sandbox:
         port: int = await nursery.start(serve_sandbox, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{port}"
-    return Upstream(url, connect_timeout=settings.connect_timeout)
+    return UpstreamPool(url, connect_timeout=settings.connect_timeout)
 
 
 def server_config() -> Config:
     config = Config()
     config.keep_alive_timeout = KEEP_ALIVE
-    # Hypercorn closes a connection after 1,000 requests, which a busy client would feel as a reset.
+    # Hypercorn closes a connection after 1,000 requests, which a busy client may see as a reset.
     config.keep_alive_max_requests = sys.maxsize
-    config.h11_max_incomplete_size = HEAD_LIMIT
-    config.include_date_header = False  # an answer has the upstream's
+    config.h11_max_incomplete_size = MAX_REQUEST_HEAD
+    config.include_date_header = False  # a response has the upstream's
     config.include_server_header = False
-    config.graceful_timeout = LAST_WORDS
-    config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]  it needs the methods only
+    config.graceful_timeout = CLOSE_TIMEOUT
+    config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]  it needs the methods only
     return config
 
 
 async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event) -> None:
-    """After the first signal new calls are refused, by a server that still answers, and the open ones may
-    finish. A second signal, or the drain's end, cuts them."""
+    """After the first signal new calls are refused, and the open ones may finish. A second signal, or the end
+    of the drain timeout, cuts them."""
     await anext(signals)
     log.info("stopping", open_calls=len(gateway.proxy.open_calls))
     gateway.proxy.context.draining = True
-    # Live streams of events have no end of their own, and would use up the whole drain.
+    # Event streams have no end of their own, and would use up the drain timeout.
     gateway.ledger.stop_answering()
     with trio.move_on_after(gateway.settings.drain_timeout):
-        await last_call(gateway, signals)
+        await wait_for_calls(gateway, signals)
     gateway.proxy.cut_all()
     stop.set()
 
 
-async def last_call(gateway: Gateway, signals: AsyncIterator[int]) -> None:
-    """Returns at the end of the last call that was let in, or at a signal."""
+async def wait_for_calls(gateway: Gateway, signals: AsyncIterator[int]) -> None:
+    """Returns at the end of the last admitted call, or at a signal."""
 
     async def cancel_at_signal() -> None:
         await anext(signals)
@@ -239,6 +240,6 @@ async def last_call(gateway: Gateway, signals: AsyncIterator[int]) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(cancel_at_signal)
-        while gateway.proxy.at_work:  # noqa: ASYNC110  an event would cost every call, all the time
-            await trio.sleep(LOOK)
+        while gateway.proxy.has_admitted_calls:  # noqa: ASYNC110  an event would cost each call
+            await trio.sleep(POLL_INTERVAL)
         nursery.cancel_scope.cancel()

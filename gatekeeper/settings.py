@@ -1,7 +1,7 @@
-"""Every setting: its name, where it may be set, what is allowed, and what it means.
+"""Every setting: its name, its sources, its parser, and its meaning.
 
 The order is flag, environment, TOML file, default; a variable that is set but empty counts as unset. The
-table `SETTINGS` is the one place: the command line, `gatekeeper config` and the README's table follow it.
+table `SETTINGS` is the only definition: command line, `gatekeeper config` and the README's table follow it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from gatekeeper import values
+from gatekeeper import setting_parsers
 from gatekeeper.addresses import is_loopback
 
 DEFAULT_FILE = "gatekeeper.toml"
 
 
 class SettingError(ValueError):
-    """A setting that does not parse, is unknown, or cannot be together with another. One line, for people."""
+    """A setting that does not parse, is unknown, or conflicts with another. A message of one line."""
 
 
 class Setting(NamedTuple):
-    """One row: `environment` lists the variables, the first is the proper one; `parse` raises ValueError
-    with what is allowed; `several`: the file may give a list of texts."""
+    """One row: `environment` lists the variables, the preferred one first; `parse` raises ValueError with
+    what is allowed; `is_list`: the file may give a list of strings."""
 
     name: str
     environment: tuple[str, ...]
@@ -32,74 +32,99 @@ class Setting(NamedTuple):
     parse: Callable[[str], object]
     meaning: str
     secret: bool = False
-    several: bool = False
+    is_list: bool = False
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", values.host, "address to listen on"),
-    Setting("port", ("GATEKEEPER_PORT",), "4000", values.port, "port to listen on"),
+    Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", setting_parsers.host, "address to listen on"),
+    Setting("port", ("GATEKEEPER_PORT",), "4000", setting_parsers.port, "port to listen on"),
     Setting(
         "data",
         ("GATEKEEPER_DATA",),
         "./data",
-        values.folder,
-        f"folder of keys, journal and analytics file; the sandbox has {values.SANDBOX_FOLDER}",
+        setting_parsers.folder,
+        f"folder of keys, journal and analytics file; the sandbox has {setting_parsers.SANDBOX_FOLDER}",
     ),
-    Setting("upstream", ("GEMINI_API_BASE",), values.GOOGLE, values.url, "the API behind /gemini"),
-    Setting("sandbox", (), "false", values.switch, "put the built-in simulated Gemini API behind /gemini"),
+    Setting(
+        "upstream",
+        ("GEMINI_API_BASE",),
+        setting_parsers.GOOGLE_API_URL,
+        setting_parsers.url,
+        "the API behind /gemini",
+    ),
+    Setting(
+        "sandbox",
+        (),
+        "false",
+        setting_parsers.boolean,
+        "put the built-in simulated Gemini API behind /gemini",
+    ),
     Setting(
         "gemini_api_key",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         None,
-        values.keys,
-        "Google key, or several with commas",
+        setting_parsers.keys,
+        "Google API key, or several separated by commas",
         secret=True,
-        several=True,
+        is_list=True,
     ),
     Setting(
         "master_key",
         ("GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"),
         None,
-        values.secret,
+        setting_parsers.secret,
         "admin key; unset is open mode",
         secret=True,
     ),
-    Setting("database_url", ("DATABASE_URL",), None, values.database, "where virtual keys live", secret=True),
-    Setting("timezone", ("GATEKEEPER_TIMEZONE",), "UTC", values.timezone, "zone of days and hours in /spend"),
+    Setting(
+        "database_url",
+        ("DATABASE_URL",),
+        None,
+        setting_parsers.database_url,
+        "where virtual keys are stored",
+        secret=True,
+    ),
+    Setting(
+        "timezone",
+        ("GATEKEEPER_TIMEZONE",),
+        "UTC",
+        setting_parsers.timezone,
+        "time zone of days and hours in /spend",
+    ),
     Setting(
         "connect_timeout",
         ("GATEKEEPER_CONNECT_TIMEOUT",),
         "10",
-        values.seconds,
+        setting_parsers.seconds,
         "seconds to connect to the upstream",
     ),
     Setting(
         "first_byte_timeout",
         ("GATEKEEPER_FIRST_BYTE_TIMEOUT",),
         "600",
-        values.seconds,
-        "seconds to the first byte of an answer",
+        setting_parsers.seconds,
+        "seconds to the first byte of a response",
     ),
     Setting(
         "read_timeout",
         ("GATEKEEPER_READ_TIMEOUT",),
         "300",
-        values.seconds,
-        "seconds between two chunks of an answer",
+        setting_parsers.seconds,
+        "seconds between two chunks of a response",
     ),
     Setting(
         "drain_timeout",
         ("GATEKEEPER_DRAIN_TIMEOUT",),
         "30",
-        values.seconds,
-        "seconds that open calls get at a stop",
+        setting_parsers.seconds,
+        "seconds to wait for open calls at shutdown",
     ),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings in force. `sources` tells for each name where its value came from."""
+    """All settings in effect. `sources` tells for each name where its value came from."""
 
     host: str
     port: int
@@ -122,7 +147,7 @@ class Settings:
 
     @property
     def mode(self) -> str:
-        """How clients are told apart, in words that the start-up block and `GET /` share."""
+        """How clients authenticate, as `GET /` shows it."""
         return "open" if self.open_mode else "master key"
 
     @property
@@ -134,7 +159,7 @@ class Settings:
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path | None = None) -> Settings:
-    """Settings from the four places. `flags` holds what was given on the command line (None: not given).
+    """Settings from the four sources. `flags` are the command line's options (None: not given).
 
     Raises SettingError that names the setting, its value (unless secret), where it was set and what is
     allowed; also for an unknown key of the file, and for open mode on an address that others can reach.
@@ -146,9 +171,9 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path |
         text, source = _find(setting, flags, environ, table, file)
         found[setting.name] = None if text is None else _parse(setting, text, source)
         sources[setting.name] = source
-    # Play and real money never share a folder; only the default moves, what was asked for stays.
+    # Sandbox and real spend never share a data folder; only the default changes, an explicit one is kept.
     if found["sandbox"] and sources["data"] == "default":
-        found["data"] = values.folder(values.SANDBOX_FOLDER)
+        found["data"] = setting_parsers.folder(setting_parsers.SANDBOX_FOLDER)
     settings = Settings(**found, sources=sources)
     _check_open_mode(settings)
     return settings
@@ -163,7 +188,7 @@ def _read_file(config: Path | None) -> tuple[Path, dict[str, object]]:
     except OSError as problem:
         where = "" if config is None else "; set by --config"
         raise SettingError(f"{file}: cannot be read ({problem.strerror}){where}") from None
-    except ValueError as problem:  # of tomllib, for UTF-8, or an integer that has no end
+    except ValueError as problem:  # invalid TOML or UTF-8, or an integer with too many digits
         raise SettingError(f"{file}: is not valid TOML: {problem}") from None
     names = [setting.name for setting in SETTINGS]
     for name in table:
@@ -183,8 +208,7 @@ def _find(
     if flag is not None:
         return str(flag), f"--{setting.name.replace('_', '-')}"
     for variable in setting.environment:
-        # Empty counts as unset: `GEMINI_API_KEY= gatekeeper serve` means none, in every shell and compose
-        # file.
+        # Empty counts as unset: shells and compose files unset a variable by `GEMINI_API_KEY=`.
         if environ.get(variable, "").strip():
             return environ[variable].strip(), variable
     if setting.name in table:
@@ -195,14 +219,14 @@ def _find(
 def _toml_text(setting: Setting, value: object, file: Path) -> str:
     if isinstance(value, bool | int | float | str):
         return str(value)
-    if setting.several and (texts := _texts(value)):
+    if setting.is_list and (texts := _texts(value)):
         return ",".join(texts)
-    allowed = "text, or a list of texts" if setting.several else "text, a number or true/false"
-    raise _refused(setting, value, str(file), allowed)
+    allowed = "a string, or a list of strings" if setting.is_list else "a string, a number or true/false"
+    raise _setting_error(setting, value, str(file), allowed)
 
 
 def _texts(value: object) -> list[str]:
-    """The members of a list of texts; none of anything else."""
+    """The items of a list of strings; empty for anything else."""
     items = cast("list[object]", value) if isinstance(value, list) else []
     texts = [item for item in items if isinstance(item, str)]
     return texts if len(texts) == len(items) else []
@@ -212,12 +236,12 @@ def _parse(setting: Setting, text: str, source: str) -> object:
     try:
         return setting.parse(text)
     except ValueError as allowed:
-        raise _refused(setting, text, source, str(allowed)) from None
+        raise _setting_error(setting, text, source, str(allowed)) from None
 
 
-def _refused(setting: Setting, value: object, source: str, allowed: str) -> SettingError:
-    """The value is shown unless it is a secret, or could be a URL with a password in it."""
-    # A secret that is mistyped is still most of a secret.
+def _setting_error(setting: Setting, value: object, source: str, allowed: str) -> SettingError:
+    """The value is shown unless it is a secret, or may be a URL with a password."""
+    # A mistyped secret still contains most of the secret.
     shown = "the value" if setting.secret or "@" in str(value) else repr(value)
     return SettingError(f"{setting.name}: {shown} (set by {source}) is not allowed; it takes {allowed}")
 
@@ -232,8 +256,8 @@ def _check_open_mode(settings: Settings) -> None:
 
 
 def masked(setting: Setting, value: object) -> str | None:
-    """The value as `gatekeeper config` shows it: of a secret only that it is set, and its last characters
-    where it is long enough for them to give nothing away."""
+    """The value as `gatekeeper config` shows it: of a secret only that it is set, and its last characters if
+    it is long enough."""
     if value is None:
         return None
     if not setting.secret:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rig.process import free_port
 
-from gatekeeper.addresses import bind, is_own, joined, leads_here, local_url, remedy
+from gatekeeper.addresses import bind, bind_remedy, host_port, is_local_address, is_own_url, local_url
 
 PORT = 4000
 
@@ -45,27 +45,27 @@ def outgoing() -> str:
     ],
 )
 def test_whatever_it_is_called_it_is_this_machine(url: str) -> None:
-    assert leads_here(url, PORT)
-    assert not leads_here(url, PORT + 1)
+    assert is_own_url(url, PORT)
+    assert not is_own_url(url, PORT + 1)
 
 
 @pytest.mark.parametrize(
     ("url", "port"), [("http://localhost", 80), ("https://localhost", 443), ("http://127.0.0.1/gemini", 80)]
 )
 def test_a_port_that_goes_without_saying(url: str, port: int) -> None:
-    assert leads_here(url, port)
-    assert not leads_here(url, PORT)
+    assert is_own_url(url, port)
+    assert not is_own_url(url, PORT)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.77", "2001:db8::77", "::ffff:192.0.2.77", "fe80::77%nowhere"])
 def test_others_are_not(address: str) -> None:
     """Addresses that are for documentation only; nothing is sent to them."""
-    assert not is_own(address)
+    assert not is_local_address(address)
 
 
 def test_a_name_is_not_looked_up_where_the_ports_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", None)
-    assert not leads_here("https://generativelanguage.googleapis.com", PORT)
+    assert not is_own_url("https://generativelanguage.googleapis.com", PORT)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_name_is_not_looked_up_where_the_ports_differ(monkeypatch: pytest.Monk
     ],
 )
 def test_what_a_client_on_this_machine_is_told(host: str, shown: str, url: str) -> None:
-    assert (joined(host, PORT), local_url(host, PORT)) == (shown, url)
+    assert (host_port(host, PORT), local_url(host, PORT)) == (shown, url)
 
 
 # Listening
@@ -124,7 +124,7 @@ def test_of_several_addresses_all_must_be_free(monkeypatch: pytest.MonkeyPatch) 
         port = holder.getsockname()[1]
         with pytest.raises(OSError, match="in use") as refused:
             bind("loopback.test", port, 5)
-        assert remedy(refused.value) == "stop what uses it, or choose another --port"
+        assert bind_remedy(refused.value) == "stop what uses it, or choose another --port"
     with closing_all(bind("127.0.0.1", port, 5)):
         """It was let go."""
 
@@ -139,13 +139,13 @@ def test_of_several_addresses_all_must_be_free(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_to_do_where_it_cannot_be_listened_on(fault: OSError, said: str) -> None:
-    assert remedy(fault) == said
+    assert bind_remedy(fault) == said
 
 
 def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     with pytest.raises(OSError, match="assign") as refused:
         bind("192.0.2.77", free_port(), 5)
-    assert remedy(refused.value) == "name an address of this machine: --host"
+    assert bind_remedy(refused.value) == "name an address of this machine: --host"
 
 
 @contextmanager

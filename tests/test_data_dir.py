@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.data_dir import InUse, hold, is_held
+from gatekeeper.data_dir import DataInUse, is_locked, lock_data
 
 
 @pytest.fixture
@@ -17,24 +17,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_held_until_its_end(folder: Path, tmp_path: Path) -> None:
-    with hold(folder, folder / "keys.sqlite"):
-        assert is_held(folder)
-        assert is_held(folder / "gatekeeper.lock")
-        with pytest.raises(InUse) as caught, hold(folder, tmp_path / "others"):
+    with lock_data(folder, folder / "keys.sqlite"):
+        assert is_locked(folder)
+        assert is_locked(folder / "gatekeeper.lock")
+        with pytest.raises(DataInUse) as caught, lock_data(folder, tmp_path / "others"):
             pass
         assert caught.value.path == folder
-    assert not is_held(folder)
-    with hold(folder, folder / "keys.sqlite"):
+    assert not is_locked(folder)
+    with lock_data(folder, folder / "keys.sqlite"):
         pass
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_lock_file_that_is_removed_takes_no_lock_off(folder: Path, again: bool) -> None:
-    with hold(folder, folder / "keys.sqlite"):
+    with lock_data(folder, folder / "keys.sqlite"):
         (folder / "gatekeeper.lock").unlink()
         if again:
             (folder / "gatekeeper.lock").touch()
-        with pytest.raises(InUse), hold(folder, folder / "keys.sqlite"):
+        with pytest.raises(DataInUse), lock_data(folder, folder / "keys.sqlite"):
             pass
 
 
@@ -43,17 +43,17 @@ def test_a_store_is_held_by_whatever_name_it_goes(folder: Path, tmp_path: Path, 
     (tmp_path / "x").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "keys.sqlite")
     (tmp_path / "other").mkdir()
-    with hold(folder, tmp_path / "keys.sqlite"):
-        with pytest.raises(InUse) as caught, hold(tmp_path / "other", tmp_path / name):
+    with lock_data(folder, tmp_path / "keys.sqlite"):
+        with pytest.raises(DataInUse) as caught, lock_data(tmp_path / "other", tmp_path / name):
             pass
         assert caught.value.path == tmp_path / name
-        with hold(tmp_path / "other", tmp_path / "another.sqlite"):
+        with lock_data(tmp_path / "other", tmp_path / "another.sqlite"):
             pass
 
 
 def test_what_is_not_there_is_not_held(folder: Path, tmp_path: Path) -> None:
-    assert not is_held(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError), hold(tmp_path / "nothing", folder / "keys.sqlite"):
+    assert not is_locked(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError), lock_data(tmp_path / "nothing", folder / "keys.sqlite"):
         pass
-    with hold(folder, tmp_path / "nothing" / "keys.sqlite"):  # the store will say so itself
-        assert is_held(folder)
+    with lock_data(folder, tmp_path / "nothing" / "keys.sqlite"):  # the store will say so itself
+        assert is_locked(folder)

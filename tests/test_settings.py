@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper import values
+from gatekeeper import setting_parsers
 from gatekeeper.addresses import is_loopback
 from gatekeeper.settings import SETTINGS, SettingError, Settings, load, masked
 
@@ -156,13 +156,13 @@ def test_toml_types_are_taken_as_they_are_meant(line: str, name: str, value: obj
     [
         ("port = true", ["port", "'True'", "a whole number from 1 to 65535"]),
         ("port = 4000.5", ["port", "'4000.5'", "a whole number"]),
-        ("port = [4000]", ["port", "[4000]", "text, a number or true/false"]),
-        ('host = ["127.0.0.1"]', ["host", "['127.0.0.1']", "text, a number or true/false"]),
-        ("data = 2026-11-24", ["data", "2026", "text, a number or true/false"]),
+        ("port = [4000]", ["port", "[4000]", "a string, a number or true/false"]),
+        ('host = ["127.0.0.1"]', ["host", "['127.0.0.1']", "a string, a number or true/false"]),
+        ("data = 2026-11-24", ["data", "2026", "a string, a number or true/false"]),
         ('data = ""', ["data", "''", "the path of a folder"]),
-        ("[upstream]\nurl = 'x'", ["upstream", "'url'", "text, a number or true/false"]),
-        ("gemini_api_key = []", ["gemini_api_key", "text, or a list of texts"]),
-        ("gemini_api_key = [1]", ["gemini_api_key", "text, or a list of texts"]),
+        ("[upstream]\nurl = 'x'", ["upstream", "'url'", "a string, a number or true/false"]),
+        ("gemini_api_key = []", ["gemini_api_key", "a string, or a list of strings"]),
+        ("gemini_api_key = [1]", ["gemini_api_key", "a string, or a list of strings"]),
         ("master_key = ''", ["master_key", "printable ASCII"]),
     ],
 )
@@ -290,10 +290,13 @@ def test_what_is_at_the_edge_is_taken(name: str, text: str, value: object) -> No
 @pytest.mark.parametrize(
     ("given", "base"),
     [
-        ("https://generativelanguage.googleapis.com/v1beta", values.GOOGLE),
-        ("https://generativelanguage.googleapis.com/v1beta/openai/", values.GOOGLE),
-        ("https://generativelanguage.googleapis.com/gemini", values.GOOGLE),
-        ("https://generativelanguage.googleapis.com/v1beta/models/m:countTokens", values.GOOGLE),
+        ("https://generativelanguage.googleapis.com/v1beta", setting_parsers.GOOGLE_API_URL),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", setting_parsers.GOOGLE_API_URL),
+        ("https://generativelanguage.googleapis.com/gemini", setting_parsers.GOOGLE_API_URL),
+        (
+            "https://generativelanguage.googleapis.com/v1beta/models/m:countTokens",
+            setting_parsers.GOOGLE_API_URL,
+        ),
         ("http://localhost:1/v1", "http://localhost:1"),
         ("http://localhost:1/V1Beta/", "http://localhost:1"),
         ("http://localhost:1//v1alpha//", "http://localhost:1"),
@@ -317,7 +320,7 @@ def test_an_upstream_with_what_clients_add_is_refused_with_the_right_one(given: 
 def test_postgres_is_refused_for_what_it_is(url: str) -> None:
     message = refusal({}, {"DATABASE_URL": url})
     assert message.startswith("database_url: the value (set by DATABASE_URL) is not allowed")
-    assert "Postgres is not built yet" in message
+    assert "Postgres is not supported yet" in message
     assert "pass-word" not in message
 
 

@@ -27,7 +27,7 @@ MASTER = {"GATEKEEPER_MASTER_KEY": "master-of-the-tests", "GEMINI_API_KEY": "AIz
 def test_each_line_names_an_address_that_works(
     capfd: pytest.CaptureFixture[str], address: tuple[str | int, ...], url: str, flag: str, elsewhere: bool
 ) -> None:
-    startup.show(load({"host": address[0]}, MASTER), address)
+    startup.print_startup_message(load({"host": address[0]}, MASTER), address)
     out = capfd.readouterr().out
     fields = dict(re.findall(r"^  (\w+) {2,}(.*)$", out, re.MULTILINE))
     assert fields["address"].startswith(f"{url}/gemini ")

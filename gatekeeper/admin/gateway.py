@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from quart import current_app, request
 
-from gatekeeper.addresses import foreign
+from gatekeeper.addresses import cross_site_reason
 from gatekeeper.admin.problems import Problem
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import Failures, hash_secret, matches_master
@@ -23,7 +23,7 @@ from gatekeeper.ledger.call import Call
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.settings import Settings
-from gatekeeper.times import micros
+from gatekeeper.times import to_micros
 
 NAME = "gatekeeper"
 
@@ -34,7 +34,7 @@ class Shared(Protocol):
 
     catalogue: Catalogue
     draining: bool
-    failures: Failures
+    auth_failures: Failures
 
 
 class ProxyApp(Protocol):
@@ -47,7 +47,7 @@ class ProxyApp(Protocol):
     def open_calls(self) -> Sized: ...
 
     @property
-    def at_work(self) -> bool: ...
+    def has_admitted_calls(self) -> bool: ...
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -81,7 +81,7 @@ class Gateway:
 
     def micros(self) -> int:
         """The same in microseconds since 1970."""
-        return micros(self.now())
+        return to_micros(self.now())
 
 
 def gateway() -> Gateway:
@@ -119,7 +119,7 @@ async def _check_bearer(master: str) -> None:
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
     # Before the answer: who guesses waits, and nobody else does.
-    await gateway().proxy.context.failures.hold_back(request.remote_addr or "")
+    await gateway().proxy.context.auth_failures.hold_back(request.remote_addr or "")
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
 
@@ -130,5 +130,7 @@ def _unauthorised(detail: str) -> Problem:
 def _check_browser() -> None:
     headers = request.headers
     # Without a key a page of another site could ask in its visitor's name (DNS rebinding, too).
-    if why := foreign(headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")):
+    if why := cross_site_reason(
+        headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    ):
         raise Problem(HTTPStatus.FORBIDDEN, why)

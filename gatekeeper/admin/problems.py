@@ -29,7 +29,7 @@ from gatekeeper.ledger.analytics.messages import (
     TookTooLong,
 )
 from gatekeeper.ledger.filters import FilterError
-from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.request_validation import MalformedRequest
 
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ async def answer_problem(error: Exception) -> Response:
     return response
 
 
-async def refuse_malformed(malformed: Malformed, send: ASGISendCallable) -> None:
+async def refuse_malformed(malformed: MalformedRequest, send: ASGISendCallable) -> None:
     """The answer to what is no proper HTTP, and so never comes to Quart."""
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if malformed.too_large else HTTPStatus.BAD_REQUEST
     body = msgspec.json.encode(Problem(status, malformed.message).document())

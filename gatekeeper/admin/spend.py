@@ -19,7 +19,7 @@ from gatekeeper.admin.requests import LARGEST_LIMIT, Document, Query, answer, re
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.ledger.predicates import Text
 from gatekeeper.pricing.catalogue import catalogue_document
-from gatekeeper.times import iso, micros
+from gatekeeper.times import iso, to_micros
 
 blueprint = Blueprint("spend", __name__)
 
@@ -40,7 +40,7 @@ async def spend() -> Response:
 
 
 def instant(moment: datetime | None) -> str | None:
-    return None if moment is None else iso(micros(moment))
+    return None if moment is None else iso(to_micros(moment))
 
 
 @blueprint.get("/models")
@@ -158,4 +158,4 @@ def later(started_at: str, milliseconds: float | None) -> str | None:
     if milliseconds is None:
         return None
     moment = datetime.fromisoformat(started_at) + timedelta(milliseconds=milliseconds)
-    return iso(micros(moment))
+    return iso(to_micros(moment))

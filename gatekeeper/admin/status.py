@@ -73,7 +73,7 @@ async def readyz() -> Response:
 def faults() -> Iterator[str]:
     if gateway().proxy.context.draining:
         yield "the gateway is stopping and takes no new calls"
-    if not runtime.has_descriptors():
+    if not runtime.can_open_file():
         yield "the limit of open files is reached: no new connections are taken (raise ulimit -n)"
     if gateway().ledger.journal.fault:
         yield "the journal of calls cannot be written (is the disk full?)"

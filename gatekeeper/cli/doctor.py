@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from gatekeeper import addresses, startup
-from gatekeeper.addresses import leads_here, local_url
+from gatekeeper.addresses import is_own_url, local_url
 from gatekeeper.cli.conventions import (
     FLAGS,
     Failure,
@@ -80,7 +80,7 @@ def examined(flags: Mapping[str, object], config: Path | None, url: str | None) 
     yield from check_upstream(settings, now)
     # Asked now and told last: whether it runs here decides what may be in use below.
     answers, gateway = check_gateway(url or here)
-    runs_here = answers and (url is None or leads_here(url, settings.port))
+    runs_here = answers and (url is None or is_own_url(url, settings.port))
     yield from check_folder(settings.data, runs_here)
     yield from check_kind(settings)
     yield check_port(settings, runs_here)
@@ -100,8 +100,8 @@ def told(finding: Finding) -> bool:
 
 def check_key(settings: Settings) -> Finding:
     """Whether a Google key is set. Its form says nothing, and only a call could tell what Google thinks."""
-    if obstacle := startup.no_key(settings):
-        return Finding("Google key", obstacle.what, obstacle.remedy)
+    if obstacle := startup.missing_google_key(settings):
+        return Finding("Google key", obstacle.problem, obstacle.remedy)
     if not settings.gemini_api_key:
         return Finding("Google key", "not set; the sandbox needs none")
     return Finding(
@@ -114,8 +114,8 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
     if settings.sandbox:
         yield Finding("upstream", "the built-in sandbox")
         return
-    if obstacle := startup.own_upstream(settings):
-        yield Finding("upstream", obstacle.what, obstacle.remedy)
+    if obstacle := startup.upstream_is_self(settings):
+        yield Finding("upstream", obstacle.problem, obstacle.remedy)
         return
     try:
         theirs = upstream_clock(settings.upstream)
@@ -195,7 +195,7 @@ class Readiness(msgspec.Struct):
 
 def check_port(settings: Settings, runs_here: bool) -> Finding:
     """Whether `serve` could listen, or does."""
-    where = addresses.joined(settings.host, settings.port)
+    where = addresses.host_port(settings.host, settings.port)
     if runs_here:
         return Finding("port", f"{where} is the running gateway's")
     try:
@@ -203,7 +203,7 @@ def check_port(settings: Settings, runs_here: bool) -> Finding:
         for listener in addresses.bind(settings.host, settings.port, 1):
             listener.close()
     except OSError as fault:
-        return Finding("port", f"{where}: {fault.strerror}", addresses.remedy(fault))
+        return Finding("port", f"{where}: {fault.strerror}", addresses.bind_remedy(fault))
     return Finding("port", f"{where} is free")
 
 

@@ -20,7 +20,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from gatekeeper.cli.conventions import INTERRUPTED, Failure, Status, examples
-from gatekeeper.runtime import keep_standard_numbers
+from gatekeeper.runtime import reserve_standard_fds
 
 
 class Command(NamedTuple):
@@ -85,7 +85,7 @@ def gatekeeper() -> None:
 def main() -> None:
     """The entry point."""
     # First of all, before any file is opened that could get one of their numbers.
-    keep_standard_numbers()
+    reserve_standard_fds()
     # A terminal that cannot show a letter is no reason to fail.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

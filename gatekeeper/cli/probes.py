@@ -23,9 +23,9 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from gatekeeper.client import formats
-from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_held
+from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_locked
 from gatekeeper.settings import Settings
-from gatekeeper.startup import other_kind
+from gatekeeper.startup import data_kind_mismatch
 
 T = TypeVar("T")
 
@@ -64,15 +64,15 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     if place == data:
         yield from users(data, runs_here)
         # Of its own a running gateway tells in /readyz.
-        if not (is_held(data) or is_held(data / LOCK_FILE)):
+        if not (is_locked(data) or is_locked(data / LOCK_FILE)):
             yield from journal(data / "journal")
 
 
 def check_kind(settings: Settings) -> Iterator[Finding]:
     """Whether the folder is of the other kind. One that cannot be read is told by `check_folder`."""
     with contextlib.suppress(OSError):
-        if obstacle := other_kind(settings):
-            yield Finding("data folder", obstacle.what, obstacle.remedy)
+        if obstacle := data_kind_mismatch(settings):
+            yield Finding("data folder", obstacle.problem, obstacle.remedy)
 
 
 def space(place: Path) -> Finding:
@@ -83,7 +83,7 @@ def space(place: Path) -> Finding:
 
 def users(data: Path, runs_here: bool) -> Iterator[Finding]:
     gateways = holders(data / LOCK_FILE)
-    if not runs_here and (is_held(data) or is_held(data / LOCK_FILE)):
+    if not runs_here and (is_locked(data) or is_locked(data / LOCK_FILE)):
         yield Finding(
             "in use",
             f"a gateway{processes(gateways)} uses {data}, and not at the address that is set",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from gatekeeper import addresses, values
+from gatekeeper import addresses, setting_parsers
 from gatekeeper.cli.conventions import (
     FLAGS,
     Failure,
@@ -61,7 +61,7 @@ def serve(config: Path | None, **flags: object) -> int:
 
 def checked_host(context: click.Context, option: click.Parameter, text: str) -> str:
     try:
-        return values.host(text)
+        return setting_parsers.host(text)
     except ValueError as allowed:
         raise click.BadParameter(f"{text!r} is not allowed; it takes {allowed}", context, option) from None
 
@@ -93,9 +93,9 @@ def sandbox(host: str, port: int) -> None:
     try:
         listeners = bound(host, port)
     except OSError as fault:
-        where = addresses.joined(host, port)
+        where = addresses.host_port(host, port)
         raise Failure(
-            f"cannot listen on {where}: {fault.strerror}; {addresses.remedy(fault)}", Status.USAGE
+            f"cannot listen on {where}: {fault.strerror}; {addresses.bind_remedy(fault)}", Status.USAGE
         ) from None
     trio.run(serve_until_stopped, listeners)
 
@@ -104,7 +104,7 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
     """Until the first SIGINT or SIGTERM: a stop is how this command ends, and no fault."""
     import trio
 
-    from gatekeeper.runtime import Outlet
+    from gatekeeper.runtime import NonBlockingWriter
     from gatekeeper.sandbox.server import serve_on
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -114,7 +114,7 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
             host, port = listeners[0].getsockname()[:2]
             url = addresses.local_url(host, port)
             told = f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
-            Outlet(sys.stdout.fileno()).write(told)
+            NonBlockingWriter(sys.stdout.fileno()).write(told)
             await anext(signals)
             nursery.cancel_scope.cancel()
 

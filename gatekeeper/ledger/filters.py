@@ -27,7 +27,7 @@ from decimal import Decimal
 
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.predicates import LABEL, Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
-from gatekeeper.times import micros, parse_span, parse_time
+from gatekeeper.times import parse_span, parse_time, to_micros
 
 LONGEST = 4096  # characters of a filter
 MOST_VALUES = 100  # of a filter, in all its terms: each asks every call something
@@ -80,7 +80,7 @@ class Filter:
     def within(self, since: datetime | None, until: datetime | None) -> Filter:
         """The same filter of calls that started at `since` or later, and before `until`."""
         limits = [(">=", since), ("<", until)]
-        bounds = [Compare("started_at", how, micros(moment)) for how, moment in limits if moment]
+        bounds = [Compare("started_at", how, to_micros(moment)) for how, moment in limits if moment]
         return Filter((*self.terms, *(Term((bound,), negated=False) for bound in bounds)))
 
     def where(self) -> Sql:
@@ -139,7 +139,7 @@ def duration(column: str) -> Reading:
 
 def started(comparison: str) -> Reading:
     def read(value: Value, now: datetime) -> Condition:
-        return Compare("started_at", comparison, micros(parse_time(value.text, now)))
+        return Compare("started_at", comparison, to_micros(parse_time(value.text, now)))
 
     return read
 

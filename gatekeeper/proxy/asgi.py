@@ -1,4 +1,4 @@
-"""The entry of `/gemini`, an ASGI application: it gives each call its carrier, and watches over them all."""
+"""ASGI application of `/gemini`: creates a carrier per call, and sweeps all open calls for timeouts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.http import HttpCarrier
-from gatekeeper.proxy.live import LiveCarrier
-from gatekeeper.proxy.outcomes import ClientGone, Cut, draining
-from gatekeeper.server.application import Receive, Scope, Send
+from gatekeeper.proxy.live_api import LiveCarrier
+from gatekeeper.proxy.outcomes import ClientGone, CutByGateway, draining_refusal
+from gatekeeper.server.asgi_types import Receive, Scope, Send
 
-SWEEP = 0.25  # seconds between two looks at all open calls
+SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
 
-NewCarrier = Callable[[Scope, Receive, Send], Carrier[ProxyCall]]
-CARRIERS: dict[str, NewCarrier] = {"http": HttpCarrier, "websocket": LiveCarrier}  # by the scope's type
+CarrierFactory = Callable[[Scope, Receive, Send], Carrier[ProxyCall]]
+CARRIERS: dict[str, CarrierFactory] = {"http": HttpCarrier, "websocket": LiveCarrier}  # by the scope's type
 
 
 class Proxy:
-    """The proxy in front of one upstream. `open_calls` are those that run."""
+    """The proxy in front of one upstream. `open_calls` are the running calls."""
 
     def __init__(self, context: ProxyContext) -> None:
         self.context = context
@@ -38,36 +38,36 @@ class Proxy:
         finally:
             self.open_calls.discard(call)
 
-    # What the admin API and a stop ask
+    # For the admin API and the shutdown
 
     def peek(self, call_id: str) -> Call | None:
-        """A call as it stands while it runs; None where none of this id does. Who looks pays with a search
-        of all open calls; these pay nothing for being found."""
+        """The current state of a running call; None if there is none with this id. It searches all open
+        calls, so that no call has to maintain an index."""
         return next((call.peek() for call in self.open_calls if call.row.id == call_id), None)
 
     @property
-    def at_work(self) -> bool:
-        """Whether a call that was let in still runs. One that is being refused is of no account: whoever goes
-        on asking, or is slow to hear it, would hold up a stop."""
+    def has_admitted_calls(self) -> bool:
+        """Whether an admitted call still runs. Calls that are being refused do not count: a client that
+        retries or reads slowly would delay the shutdown."""
         return any(call.google_key for call in self.open_calls)
 
     # The sweep over all open calls
 
     async def sweep(self) -> None:
-        """One task for all calls: ends those whose client has gone or whose next sign of life is overdue.
-        It costs next to nothing; a task or a timer for each call would cost as much as half of its relay."""
+        """One task for all calls: ends those whose client has disconnected or whose deadline has passed. It
+        costs next to nothing; a task or a timer for each call would cost as much as half of its relay."""
         while True:
-            await trio.sleep(SWEEP)
+            await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
             for call in tuple(self.open_calls):
-                if call.carrier.has_gone():
+                if call.carrier.is_disconnected():
                     call.end(ClientGone())
-                # Silence is the client's fault while a write to it waits.
-                elif now > call.deadline and call.overdue is not None:
-                    call.end(ClientGone() if call.carrier.blocked else call.overdue)
-            self.context.upstream.sweep()
+                # While a write to the client is blocked the timeout is the client's.
+                elif now > call.deadline and call.timeout_failure is not None:
+                    call.end(ClientGone() if call.carrier.write_blocked else call.timeout_failure)
+            self.context.upstream.close_expired()
 
     def cut_all(self) -> None:
-        """Ends every open call; streams are told why."""
+        """Ends every open call; streams get an error event."""
         for call in tuple(self.open_calls):
-            call.end(Cut(draining()))
+            call.end(CutByGateway(draining_refusal()))

@@ -1,9 +1,9 @@
-"""The client's credential: where it may stand, what of the query goes on without it, and whose it is.
+"""The client's credential: extracted from the request, removed from the query, and looked up.
 
-Three spellings, in this order of precedence: `x-goog-api-key: K`, `?key=K`, `Authorization: Bearer K`.
-Google's front end decodes parameter names, so `%6Bey=K` is a credential too. Whatever could authenticate a
-client towards Google (https://cloud.google.com/apis/docs/system-parameters) stays here, used or not: exactly
-one credential goes upstream, the gateway's own.
+Three places, in this order of precedence: `x-goog-api-key: K`, `?key=K`, `Authorization: Bearer K`. Google's
+front end decodes parameter names, so `%6Bey=K` is a credential too. Whatever could authenticate a client
+towards Google (https://cloud.google.com/apis/docs/system-parameters) is removed, used or not: exactly one
+credential is sent upstream, the gateway's own.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.refusals import Reason, Refusal
 
 CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
-# What is left of their names, and of ones taken for them, in any spelling: `Key`, `%256bey`, `api_key`.
-MISSPELT = frozenset({"key", "apikey", "accesstoken", "oauthtoken", "xgoogapikey"})
+# The letters of their names, and of names that are mistaken for them: `Key`, `%256bey`, `api_key`.
+CREDENTIAL_LOOKALIKES = frozenset({"key", "apikey", "accesstoken", "oauthtoken", "xgoogapikey"})
 
 
 class Credential(NamedTuple):
-    """`secret`: what the client showed, None where nothing; `query`: the query's bytes without it."""
+    """`secret`: the key that the client sent, if any; `query`: the query's bytes without it."""
 
     secret: str | None
     query: bytes
 
 
-def take(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Credential:
+def extract_credential(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Credential:
     """The credential of a request whose header names are in lower case."""
     from_header = from_bearer = None
     for name, value in headers:
@@ -43,7 +43,7 @@ def take(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Credential:
     # Most requests have no query at all, or only a bare word.
     if b"=" not in query:
         return Credential(from_header or from_bearer, query)
-    from_query, rest = _split(query)
+    from_query, rest = _strip_credentials(query)
     return Credential(from_header or from_query or from_bearer, rest)
 
 
@@ -53,61 +53,61 @@ def _bearer(value: bytes) -> str | None:
     return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
 
 
-def parameters(query: bytes) -> Iterator[tuple[str, str]]:
-    """Names and values of a query, decoded once, as a server reads them."""
+def query_parameters(query: bytes) -> Iterator[tuple[str, str]]:
+    """Names and values of a query, percent-decoded once, as a server reads them."""
     for pair in query.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")
         yield unquote_plus(name), unquote_plus(value)
 
 
-def _split(query: bytes) -> tuple[str | None, bytes]:
+def _strip_credentials(query: bytes) -> tuple[str | None, bytes]:
     secret = None
     kept: list[bytes] = []
     for pair in query.split(b"&"):
         name, _, value = pair.decode("latin-1").partition("=")
         parameter = unquote_plus(name)
         if parameter not in CREDENTIAL_PARAMETERS:
-            if parameter in ALLOWED or letters(unquote_plus(parameter)) not in MISSPELT:
+            if parameter in ALLOWED or letters(unquote_plus(parameter)) not in CREDENTIAL_LOOKALIKES:
                 kept.append(pair)
-        # Other credentials of Google's are dropped, never used: they are not of this gateway.
+        # Google's other credentials (OAuth) are dropped and not used.
         elif parameter == "key":
             secret = secret or unquote_plus(value) or None
     return secret, b"&".join(kept)
 
 
 class Identity(NamedTuple):
-    """Whose call it is, as the ledger's columns say it; `state` for a virtual key."""
+    """The values of the ledger's columns for the caller; `state` for a virtual key."""
 
     key_id: str
     alias: str | None
     state: KeyState | None
 
 
-MASTER = Identity("master", None, None)
-OPEN = Identity("open", None, None)
+MASTER_IDENTITY = Identity("master", None, None)
+OPEN_MODE_IDENTITY = Identity("open", None, None)
 
 
 class Authenticator:
-    """Who may call: who has the master key or a virtual key, and anyone where there is no master key."""
+    """Accepts the master key and virtual keys, and in open mode (no master key) anyone."""
 
     def __init__(self, registry: Registry, master_key: str | None) -> None:
         self._registry = registry
         self._master_digest = hash_secret(master_key) if master_key else None
 
-    def identify(self, secret: str | None) -> Identity:
-        """Raises Refused where nobody is found and a key is needed. In open mode any key will do, and none;
-        a virtual key counts as itself there too, so that its spend and limits can be tried out, and one that
-        was deleted or given another secret is as gone there as anywhere."""
+    def authenticate(self, secret: str | None) -> Identity:
+        """Raises Refused for a missing or unknown key. In open mode any key is accepted, and none; a virtual
+        key counts as itself there too, so that its spend and limits can be tried out, and one that was
+        deleted or given another secret is refused in open mode too."""
         digest = hash_secret(secret) if secret else ""
-        # Compared in constant time: how far a guess is right must not show in how long it takes.
+        # Compared in constant time: the time must not show how many characters of a guess are right.
         if self._master_digest and hmac.compare_digest(digest, self._master_digest):
-            return MASTER
+            return MASTER_IDENTITY
         if state := self._registry.by_hash(digest):
             return Identity(state.record.token_id, state.record.key_alias, state)
         if self._registry.is_retired(digest):
             raise Refused(_key_retired())
         if self._master_digest is None:
-            return OPEN
+            return OPEN_MODE_IDENTITY
         raise Refused(_key_unknown() if secret else _key_missing())
 
 

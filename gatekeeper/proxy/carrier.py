@@ -1,29 +1,29 @@
-"""What a call is made from: the head of a request, and the carrier that its bytes travel by.
+"""The request head, and the carrier of a call: the interface to its transport (HTTP or WebSocket).
 
-HTTP is one carrier, a Live session's WebSocket another. Whoever adds one writes a class like `Carrier` and
-names it in `asgi.CARRIERS`; the story of the call, in `call`, stays the same.
+To add a carrier write a class like `Carrier` and name it in `asgi.CARRIERS`; the lifecycle of the call, in
+`call`, stays the same.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol, TypeVar
 
-from gatekeeper.addresses import foreign
+from gatekeeper.addresses import cross_site_reason
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.refusals import Refusal
-from gatekeeper.server.application import Scope
-from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.asgi_types import Scope
+from gatekeeper.server.request_validation import MalformedRequest
 
 PREFIX = b"/gemini"
-FROM_A_BROWSER = (b"host", b"origin", b"sec-fetch-site")
+BROWSER_HEADERS = (b"host", b"origin", b"sec-fetch-site")
 
-# The call itself, which is made of what is here: `ProxyCall`, or what a test has in its place.
+# `ProxyCall`, which imports this module, or a stub in tests.
 CallT = TypeVar("CallT", contravariant=True)
 
 
 class RequestHead(NamedTuple):
-    """What a request says before its body. `path` is behind `/gemini` and begins with one slash; `size` is in
-    bytes; `client` is its address."""
+    """A request without its body. `path` is the part after `/gemini` and begins with one slash; `size` is in
+    bytes; `client` is an IP address."""
 
     method: str
     path: bytes
@@ -32,14 +32,14 @@ class RequestHead(NamedTuple):
     scheme: str
     client: str
     size: int
-    malformed: Malformed | None
+    malformed: MalformedRequest | None
 
     @classmethod
     def of(cls, scope: Scope) -> RequestHead:
         path, query, headers = scope["raw_path"], scope["query_string"], scope["headers"]
         return cls(
-            scope.get("method", "GET"),  # a WebSocket's handshake has no other
-            path_of(path),
+            scope.get("method", "GET"),  # a WebSocket handshake is always a GET
+            gemini_path(path),
             query,
             headers,
             scope["scheme"],
@@ -48,65 +48,66 @@ class RequestHead(NamedTuple):
             scope.get("state", {}).get("malformed"),
         )
 
-    def foreign(self) -> str | None:
-        """Why the request may be a web page's, where nobody is asked for a key."""
-        said = {name: value.decode("latin-1") for name, value in self.headers if name in FROM_A_BROWSER}
-        return foreign(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
+    def cross_site_reason(self) -> str | None:
+        """Why the request may come from a web page (cross-site); checked in open mode."""
+        said = {name: value.decode("latin-1") for name, value in self.headers if name in BROWSER_HEADERS}
+        return cross_site_reason(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
 
 
 class Carrier(Protocol[CallT]):
-    """The client's side of one call, and how the call's bytes travel between it and the upstream.
+    """The client's side of one call, and the relay of its bytes between client and upstream.
 
-    `received` and `sent` count the bytes of both bodies; `blocked`: in a write that the client holds up;
-    `started`: whether anything of an answer has gone out; `streams`: whether it is a stream whatever its
-    route says. Its methods raise CallFailed, ClientDisconnected and MalformedBody.
+    `received_bytes` and `sent_bytes` count both bodies; `write_blocked`: a write waits for the client;
+    `response_started`: some of the response has been sent; `is_stream`: a stream whatever the route. Methods
+    raise CallFailed, ClientDisconnected and MalformedBody.
     """
 
-    streams: bool
+    is_stream: bool
 
     @property
-    def received(self) -> int: ...
+    def received_bytes(self) -> int: ...
     @property
-    def sent(self) -> int: ...
+    def sent_bytes(self) -> int: ...
     @property
-    def blocked(self) -> bool: ...
+    def write_blocked(self) -> bool: ...
     @property
-    def started(self) -> bool: ...
+    def response_started(self) -> bool: ...
 
-    def objection(self, call: CallT) -> Refusal | None:
-        """Why it cannot carry this call, if so; asked before anything goes upstream."""
+    def unsupported_refusal(self, call: CallT) -> Refusal | None:
+        """The refusal of a call that this carrier does not support; called before anything goes upstream."""
         ...
 
     def request_length(self) -> int | None:
-        """Bytes of the request's body, where they are known in advance."""
+        """Bytes of the request's body; None if unknown in advance."""
         ...
 
     async def relay(self, call: CallT) -> None:
-        """Carries the request up and the answer down, to its proper end; then `call.relayed` is True."""
+        """Relays the request to the upstream and the response to the client; sets `call.relay_complete` at
+        the response's end."""
         ...
 
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
-        """Answers with an error; nothing of an answer has gone out before."""
+        """Sends an error response; nothing of a response has been sent before."""
         ...
 
     async def final_error(self, refusal: Refusal, call: CallT) -> None:
-        """Tells of an error behind a part of the answer, where the answer's form has a place for one."""
+        """Sends an error after a part of the response, if the response's format allows it."""
         ...
 
-    def break_off(self) -> None:
-        """Makes sure that the end which follows looks like none."""
+    def abort(self) -> None:
+        """Aborts the connection so that the client cannot take the response for complete."""
         ...
 
     def release(self) -> None:
-        """Lets go of the client's side. Called once, whatever happened."""
+        """Releases the client's side. Always called, once."""
         ...
 
-    def has_gone(self) -> bool:
-        """Whether the client has left. Asked again and again while the call runs."""
+    def is_disconnected(self) -> bool:
+        """Whether the client has disconnected; polled by the sweep while the call runs."""
         ...
 
 
-def path_of(raw_path: bytes) -> bytes:
+def gemini_path(raw_path: bytes) -> bytes:
     """The path after `/gemini`, with one slash before it: a base URL that ends in one makes it two."""
     path = raw_path[len(PREFIX) :]
     return b"/" + path.lstrip(b"/") if path.startswith(b"//") else path

@@ -1,4 +1,4 @@
-"""What all calls to `/gemini` share; it knows nothing of a single call."""
+"""Dependencies shared by all calls to `/gemini`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from itertools import cycle
 from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.secrets import Failures
 from gatekeeper.ledger.ledger import Ledger
-from gatekeeper.logs import Seldom
+from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
-from gatekeeper.proxy.error_answer import Mask
-from gatekeeper.proxy.outcomes import draining
-from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.proxy.error_response import KeyMasker
+from gatekeeper.proxy.outcomes import draining_refusal
+from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
 
 
 class ProxyContext:
-    """Of one gateway in front of one upstream. `catalogue` and `upstream` may be replaced while calls run; a
-    call takes what is there when it asks."""
+    """For one gateway in front of one upstream. `catalogue` and `upstream` may be replaced while calls run; a
+    call uses the one that is set when it needs it."""
 
     def __init__(
-        self, settings: Settings, upstream: Upstream, registry: Registry, ledger: Ledger, catalogue: Catalogue
+        self,
+        settings: Settings,
+        upstream: UpstreamPool,
+        registry: Registry,
+        ledger: Ledger,
+        catalogue: Catalogue,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
@@ -30,20 +35,20 @@ class ProxyContext:
         self.ledger = ledger
         self.catalogue = catalogue
         self.authenticator = Authenticator(registry, settings.master_key)
-        self.failures = Failures()
+        self.auth_failures = Failures()
         self.draining = False
-        self.faults = Seldom("call_not_settled_as_it_should_be")
+        self.accounting_errors = RateLimitedLog("call_accounting_failed")
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
-        """What must not get into a row, whoever has written it into an answer."""
-        self.mask = Mask(settings.gemini_api_key or ())
-        # Without a Google key the upstream is the sandbox, which takes any.
+        """Never written into a row, even if a response contains them."""
+        self.mask = KeyMasker(settings.gemini_api_key or ())
+        # Without a Google key the upstream is the sandbox, which accepts any.
         keys = settings.gemini_api_key or ("sandbox",)
         self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
 
-    def closed(self) -> Refusal | None:
-        """Why no new call is taken on, if so."""
-        return draining() if self.draining else self.ledger.closed()
+    def unavailable_refusal(self) -> Refusal | None:
+        """The refusal of new calls while none can be admitted."""
+        return draining_refusal() if self.draining else self.ledger.closed()
 
-    def choose_google_key(self) -> tuple[str, str]:
-        """The key for the next call and its label; several take turns."""
+    def next_google_key(self) -> tuple[str, str]:
+        """The Google key for the next call and its label; several keys are used round-robin."""
         return next(self._google_keys)

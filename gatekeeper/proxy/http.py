@@ -1,4 +1,5 @@
-"""The plain carrier of a call: an HTTP request up, its answer down, each chunk sent on before it is read."""
+"""The HTTP carrier: relays the request to the upstream and the response to the client, chunk by chunk; each
+chunk is sent before it is metered."""
 
 from __future__ import annotations
 
@@ -12,33 +13,33 @@ from gatekeeper.gemini.actions import Charge
 from gatekeeper.gemini.errors import error_body, error_event, error_headers
 from gatekeeper.gemini.meter import NOTHING, meter_for
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.error_answer import ErrorAnswer, NextChunk
-from gatekeeper.proxy.headers import Headers, downstream_headers, upstream_headers, value_of
+from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
+from gatekeeper.proxy.headers import Headers, downstream_headers, first_value, upstream_headers
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
-    Cut,
+    CutByGateway,
     UpstreamBroken,
     UpstreamTimeout,
-    failure_of,
-    google_key_refused,
-    silent,
-    unanswered,
+    google_key_error,
+    no_response,
+    timeout_refusal,
+    to_call_failed,
     unreachable,
 )
-from gatekeeper.proxy.uploads import NOT_RESUMABLE, starts_resumable
+from gatekeeper.proxy.uploads import RESUMABLE_REFUSAL, starts_resumable
 from gatekeeper.proxy.upstream import ConnectFailed
-from gatekeeper.proxy.upstream_connection import Connection, ConnectionLost, Head
+from gatekeeper.proxy.upstream_connection import ConnectionLost, ResponseHead, UpstreamConnection
 from gatekeeper.refusals import Refusal
-from gatekeeper.server.application import Receive, Scope, Send
+from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 
-WHOLE_BODY = 256 * 1024
-"""Bytes. A body up to here is read before a connection is taken, and can be sent again."""
+MAX_BUFFERED_BODY = 256 * 1024
+"""Bytes. A body up to this size is read before a connection is acquired, and can be sent again."""
 
 
 class UpstreamRequest(NamedTuple):
-    """A request as it goes upstream, without its body."""
+    """The request for the upstream, without its body."""
 
     method: str
     target: bytes
@@ -46,36 +47,36 @@ class UpstreamRequest(NamedTuple):
 
 
 class HttpCarrier:
-    """The carrier of plain HTTP: unary calls, streams, uploads in one request, downloads."""
+    """Unary calls, streams, uploads in one request, downloads."""
 
-    streams = False
+    is_stream = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream = ClientStream(scope, receive, send)
-        self._content_length = value_of(scope["headers"], b"content-length")
+        self._content_length = first_value(scope["headers"], b"content-length")
 
     @property
-    def received(self) -> int:
-        return self.stream.received
+    def received_bytes(self) -> int:
+        return self.stream.received_bytes
 
     @property
-    def sent(self) -> int:
-        return self.stream.sent
+    def sent_bytes(self) -> int:
+        return self.stream.sent_bytes
 
     @property
-    def blocked(self) -> bool:
-        return self.stream.blocked
+    def write_blocked(self) -> bool:
+        return self.stream.write_blocked
 
     @property
-    def started(self) -> bool:
-        return self.stream.started
+    def response_started(self) -> bool:
+        return self.stream.response_started
 
-    def objection(self, call: ProxyCall) -> Refusal | None:
+    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:
         begins = starts_resumable(call.route.action, call.head.path, call.headers, call.credential.query)
-        return NOT_RESUMABLE if begins else None
+        return RESUMABLE_REFUSAL if begins else None
 
     def request_length(self) -> int | None:
-        return None if self.stream.length_is_open else int(self._content_length or 0)
+        return None if self.stream.is_chunked else int(self._content_length or 0)
 
     async def relay(self, call: ProxyCall) -> None:
         await Relay(call, self.stream).run()
@@ -83,7 +84,7 @@ class HttpCarrier:
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         body = error_body(refusal)
         headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", call_id.encode())]
-        await self.stream.start(refusal.status, headers, body_follows=True)
+        await self.stream.start(refusal.status, headers, coalesce_with_body=True)
         await self.stream.write(body)
         await self.stream.finish()
 
@@ -91,18 +92,18 @@ class HttpCarrier:
         if seam := call.meter.seam:
             await self.stream.write(error_event(refusal, seam))
 
-    def break_off(self) -> None:
-        self.stream.break_off()
+    def abort(self) -> None:
+        self.stream.abort()
 
     def release(self) -> None:
-        self.stream.release()
+        self.stream.drain_receive_queue()
 
-    def has_gone(self) -> bool:
-        return self.stream.has_gone()
+    def is_disconnected(self) -> bool:
+        return self.stream.is_disconnected()
 
 
 class Relay:
-    """One call's request up and its answer down. Raises CallFailed, ClientDisconnected and MalformedBody."""
+    """Relays one call's request and response. Raises CallFailed, ClientDisconnected and MalformedBody."""
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         self.call = call
@@ -110,17 +111,17 @@ class Relay:
         self.upstream = call.context.upstream
         self.settings = call.context.settings
         self.mask = call.context.mask
-        self.length = int(value_of(call.headers, b"content-length") or 0)
-        self.chunked = stream.length_is_open
+        self.length = int(first_value(call.headers, b"content-length") or 0)
+        self.chunked = stream.is_chunked
 
     async def run(self) -> None:
-        # The client's turn: it has announced a body and not sent all of it.
-        self.call.expect(self.settings.read_timeout, ClientGone())
-        if self.chunked or self.length > WHOLE_BODY:
-            await self.ask_streaming()
+        # The timeout is the client's: it has announced a body and not sent all of it.
+        self.call.set_deadline(self.settings.read_timeout, ClientGone())
+        if self.chunked or self.length > MAX_BUFFERED_BODY:
+            await self.send_streaming()
         else:
-            await self.ask_whole(await self.stream.body())
-        # Who has it all may go before the server has tidied up.
+            await self.send_buffered(await self.stream.receive_body())
+        # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
             await self.stream.finish()
 
@@ -128,8 +129,8 @@ class Relay:
         query = self.call.credential.query
         target = self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
         call = self.call
-        # Nothing is added for Google; any other upstream may lead back here, and then the call is known.
-        call_ids = b", ".join([*call.earlier_ids, call.row.id.encode()])
+        # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
+        call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
         headers = upstream_headers(
             call.headers,
             self.upstream.authority,
@@ -139,141 +140,143 @@ class Relay:
         )
         return UpstreamRequest(self.call.row.method, target, headers)
 
-    # A request up
+    # The request
 
-    async def ask_whole(self, body: bytes) -> None:
-        """A body that is held whole: one write, and one more try where the connection had been closed before
-        anything reached the other side. Else nobody knows whether Google ran the call, and charged it."""
-        self.await_answer()
+    async def send_buffered(self, body: bytes) -> None:
+        """Sends a buffered body in one write, with one retry if the connection had been closed before
+        any byte reached the upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
+        self.set_first_byte_deadline()
         try:
-            connection = await self.upstream.take()
+            connection = await self.upstream.acquire()
             try:
                 await self.attempt(connection, body)
             except ConnectionLost as lost:
-                if lost.delivered:
+                if lost.maybe_delivered:
                     raise
-                # On a connection of its own: the next idle one may have been closed by the same restart.
+                # On a new connection: the next idle one may have been closed by the same restart.
                 await self.attempt(await self.upstream.connect(), body)
-        except ConnectFailed as fault:
-            raise unreachable(str(fault)) from None
+        except ConnectFailed as error:
+            raise unreachable(str(error)) from None
         except ConnectionLost as lost:
-            raise unanswered(str(lost)) from None
+            raise no_response(str(lost)) from None
 
-    def await_answer(self) -> None:
-        if self.call.asked is None:
-            self.call.asked = trio.current_time()
+    def set_first_byte_deadline(self) -> None:
+        if self.call.upstream_started_at is None:
+            self.call.upstream_started_at = trio.current_time()
         seconds = self.settings.first_byte_timeout
-        self.call.expect(seconds, UpstreamTimeout(silent(seconds, answered=False)))
+        self.call.set_deadline(seconds, UpstreamTimeout(timeout_refusal(seconds, response_started=False)))
 
-    async def attempt(self, connection: Connection, body: bytes) -> None:
+    async def attempt(self, connection: UpstreamConnection, body: bytes) -> None:
         try:
-            await connection.send_whole(*self.request(), body)
-            await self.answer(connection)
+            await connection.send_request(*self.request(), body)
+            await self.relay_response(connection)
         finally:
-            self.upstream.give_back(connection)
+            self.upstream.release(connection)
 
-    async def ask_streaming(self) -> None:
-        """A large body or one of unknown length goes up as it comes, while the answer is awaited: an upstream
-        may answer before it has read everything."""
-        self.await_answer()
+    async def send_streaming(self) -> None:
+        """Sends a large body, or one of unknown length, while it is received and the response is awaited: an
+        upstream may respond before it has read everything."""
+        self.set_first_byte_deadline()
         try:
-            connection = await self.upstream.take()
-        except ConnectFailed as fault:
-            raise unreachable(str(fault)) from None
+            connection = await self.upstream.acquire()
+        except ConnectFailed as error:
+            raise unreachable(str(error)) from None
         failure: CallFailed | ClientDisconnected | None = None
         try:
-            # Outcomes are carried out of the nursery by hand: it would wrap them into a group.
+            # Exceptions leave the nursery by a variable, or it would wrap them into an ExceptionGroup.
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.pump, connection)
+                nursery.start_soon(self.send_request_body, connection)
                 try:
-                    await self.answer(connection)
+                    await self.relay_response(connection)
                 except ConnectionLost as lost:
-                    failure = unanswered(str(lost))
+                    failure = no_response(str(lost))
                 except (CallFailed, ClientDisconnected) as other:
                     failure = other
-                # Before anybody else reads the request's body.
+                # Before `finish` reads the rest of the request's body.
                 nursery.cancel_scope.cancel()
         finally:
-            self.upstream.give_back(connection)
+            self.upstream.release(connection)
         if failure is not None:
             raise failure
 
-    async def pump(self, connection: Connection) -> None:
-        """The request's body, one chunk at a time: the client is read no faster than the upstream takes."""
+    async def send_request_body(self, connection: UpstreamConnection) -> None:
+        """Sends the request's body chunk by chunk: the client is read no faster than the upstream reads."""
         try:
             await connection.send_head(*self.request())
-            while chunk := await self.from_client():
+            while chunk := await self.receive_request_chunk():
                 await connection.send_body(chunk)
             await connection.finish_request()
         except ConnectionLost:
-            pass  # it may have answered before it closed; whoever waits for the answer is told
+            pass  # it may have responded before it closed; the task that reads the response raises the error
         except (ClientDisconnected, MalformedBody) as error:
-            self.call.end(failure_of(error))
+            self.call.end(to_call_failed(error))
 
-    async def from_client(self) -> bytes:
-        """The next piece of the request's body. While it is awaited it is the client's turn."""
+    async def receive_request_chunk(self) -> bytes:
+        """The next piece of the request's body. While it is awaited the timeout is the client's."""
         call, since = self.call, trio.current_time()
-        if not self.stream.started:
-            call.expect(self.settings.read_timeout, ClientGone())
-        chunk = await self.stream.chunk()
-        if not self.stream.started:
-            # What the client took to send is neither the gateway's time nor Google's.
-            call.clients_turn += trio.current_time() - since
-            self.await_answer()
+        if not self.stream.response_started:
+            call.set_deadline(self.settings.read_timeout, ClientGone())
+        chunk = await self.stream.receive_chunk()
+        if not self.stream.response_started:
+            # The time that the client took to send is not Google's.
+            call.client_wait_seconds += trio.current_time() - since
+            self.set_first_byte_deadline()
         return chunk
 
-    # An answer down
+    # The response
 
-    async def answer(self, connection: Connection) -> None:
-        head = await connection.head()
-        source = partial(self.next, connection)
-        # A success is passed on as it comes. Anything else is read first: it may be about our own key, or
-        # repeat it.
+    async def relay_response(self, connection: UpstreamConnection) -> None:
+        head = await connection.read_head()
+        source = partial(self.read_upstream_chunk, connection)
+        # A 2xx is relayed as it arrives. Anything else is read first: it may be about the gateway's own key,
+        # or repeat it.
         if head.status // 100 == 2:
-            first = connection.at_hand()
+            first = connection.buffered_chunk()
         else:
-            error = ErrorAnswer(self.mask, head.status, head.headers, source)
-            await error.hold()
-            if error.refuses_key():
-                raise google_key_refused(self.call.row.upstream_key or "")
-            head, source, first = Head(head.status, error.headers), error.next, error.at_hand()
-        self.meter(head)
-        await self.start(head, body_follows=first is not None)
-        await self.send_on(first, source)
-        self.call.relayed = True
+            error = ErrorResponse(self.mask, head.status, head.headers, source)
+            await error.buffer()
+            if error.is_key_error():
+                raise google_key_error(self.call.row.upstream_key or "")
+            head, first = ResponseHead(head.status, error.headers), error.first_chunk()
+            source = error.read_chunk
+        self.attach_meter(head)
+        await self.send_response_head(head, coalesce_with_body=first is not None)
+        await self.relay_body(first, source)
+        self.call.relay_complete = True
 
-    def meter(self, head: Head) -> None:
-        """What the answer's head says of its body, and the meter for it: where nothing is charged by usage,
-        only an error is worth reading, and a stream for where its events end."""
-        form, encoding = (value_of(head.headers, name) for name in (b"content-type", b"content-encoding"))
-        self.call.tier = value_of(head.headers, b"x-gemini-service-tier")
+    def attach_meter(self, head: ResponseHead) -> None:
+        """Chooses the meter for the response's body. For a route that is not charged by usage only errors
+        are metered, and streams, to find where their events end."""
+        media_type = first_value(head.headers, b"content-type")
+        encoding = first_value(head.headers, b"content-encoding")
+        self.call.tier_header = first_value(head.headers, b"x-gemini-service-tier")
         charged = self.call.route.charge is Charge.METERED
-        worth_reading = charged or head.status >= 400 or (form or b"").startswith(b"text/event-stream")
-        self.call.meter = meter_for(form, encoding) if worth_reading else NOTHING
+        worth_reading = charged or head.status >= 400 or (media_type or b"").startswith(b"text/event-stream")
+        self.call.meter = meter_for(media_type, encoding) if worth_reading else NOTHING
 
-    async def start(self, head: Head, *, body_follows: bool) -> None:
+    async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call
         call.row.status = head.status
         call.mark_first_byte()
-        # Google repeats request headers in some of its answers.
+        # Google repeats request headers in some of its responses.
         headers = self.mask.headers(downstream_headers(head.headers, call.row.id))
-        await self.stream.start(head.status, headers, body_follows=body_follows)
+        await self.stream.start(head.status, headers, coalesce_with_body=coalesce_with_body)
 
-    async def send_on(self, first: bytes | None, source: NextChunk) -> None:
-        """The hot loop: each chunk is sent on before the meter sees it."""
+    async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
+        """The hot loop: each chunk is sent before the meter sees it."""
         call, write, feed = self.call, self.stream.write, self.call.meter.feed
-        patience = self.settings.read_timeout
-        call.expect(patience, Cut(silent(patience, answered=True)))
+        timeout = self.settings.read_timeout
+        call.set_deadline(timeout, CutByGateway(timeout_refusal(timeout, response_started=True)))
         chunk = await source() if first is None else first
         while chunk is not None:
-            call.deadline = trio.current_time() + patience
-            # The client first; understanding what it was must never delay or break it.
+            call.deadline = trio.current_time() + timeout
+            # The client first: metering must never delay or break the response.
             await write(chunk)
             feed(chunk)
             chunk = await source()
 
-    async def next(self, connection: Connection) -> bytes | None:
+    async def read_upstream_chunk(self, connection: UpstreamConnection) -> bytes | None:
         try:
-            return await connection.chunk()
+            return await connection.read_chunk()
         except ConnectionLost:
             raise UpstreamBroken from None

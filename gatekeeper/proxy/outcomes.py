@@ -1,16 +1,16 @@
-"""How a call can end other than by an answer that was relayed to its end.
+"""How a call can end other than by a completely relayed response.
 
     CallFailed
-    ├── Refused               the gateway says no; nothing went upstream
-    ├── UpstreamUnreachable   no answer came: no connection, or it was lost before the first byte
-    │   └── UpstreamTimeout   or fell silent
-    ├── UpstreamBroken        the upstream's answer ended early
-    ├── GoogleKeyRefused      Google said no to the gateway's own key
-    ├── ClientGone            the client went away
-    └── Cut                   the gateway ended an answer that was under way
+    ├── Refused               the gateway refused the call; nothing went upstream
+    ├── UpstreamUnreachable   no connection, or it was lost before the response's first byte
+    │   └── UpstreamTimeout   no byte within the timeout
+    ├── UpstreamBroken        the upstream's response ended early
+    ├── GoogleKeyRefused      Google refused the gateway's own API key
+    ├── ClientGone            the client disconnected
+    └── CutByGateway          the gateway ended the response
 
-`refusal` is what the client is told, where anything can still be told; `error_message` is what its row says,
-in Google's words or our own, without any secret.
+`refusal` is the error for the client, if one can still be sent; `error_message` is the text of the column, by
+Google or by the gateway, without any secret.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from gatekeeper.gemini.response_parser import TEXT_LIMIT, UpstreamError
 from gatekeeper.ledger.call import LONGER, MARK, Outcome, cut
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
-from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.request_validation import MalformedRequest
 
-LONGEST = LONGER["error_message"]
-LONGEST_NOTE = 150  # characters of the quota and the delay, which a long sentence must not push out
-# What keys of this gateway and Google's two kinds of keys look like; `task-force` and `FAQ.` are none, and
-# `sk-...wxyz` is what a key without an alias is called.
-SECRETS = re.compile(r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.))[\w.~+/=-]*")
+MAX_ERROR_MESSAGE = LONGER["error_message"]
+MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which a long message must not displace
+# Keys of this gateway, and Google's two kinds of keys; not `task-force`, `FAQ.`, or `sk-...wxyz`, which is
+# the name of a key without an alias.
+SECRET_PATTERN = re.compile(r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.))[\w.~+/=-]*")
 REPLACEMENT = "[secret]"
 
-# Outcomes of which nobody was told anything.
-WITHOUT_WORDS = {
-    Outcome.UPSTREAM_BROKEN: "The answer of the Gemini API ended early.",
+# Messages for outcomes without an error response.
+DEFAULT_MESSAGES = {
+    Outcome.UPSTREAM_BROKEN: "The response of the Gemini API ended early.",
     Outcome.CUT: "The gateway ended the call.",
 }
 
@@ -43,7 +43,7 @@ class CallFailed(Exception):
     """Raised inside a call to end it; `outcome` is the ledger's."""
 
     outcome: Outcome
-    may_have_run = False  # at Google, though the gateway gave it up before an answer
+    may_have_run = False  # at Google, though the gateway ended the call before a response
 
     def __init__(self, refusal: Refusal | None = None) -> None:
         super().__init__(refusal.message if refusal else "")
@@ -59,7 +59,7 @@ class UpstreamUnreachable(CallFailed):
 
 
 class UpstreamTimeout(UpstreamUnreachable):
-    """It was silent for too long; it may be at work all the same."""
+    """No byte within the timeout; it may still process the request."""
 
     may_have_run = True
 
@@ -72,13 +72,13 @@ class ClientGone(CallFailed):
     outcome = Outcome.CLIENT_DISCONNECTED
 
 
-class Cut(CallFailed):
+class CutByGateway(CallFailed):
     outcome = Outcome.CUT
     may_have_run = True
 
 
 class GoogleKeyRefused(CallFailed):
-    """Google refused the gateway's own key: an alarm for the operator, nothing that the client can mend."""
+    """Google refused the gateway's own API key; it must be fixed by the operator, not by the client."""
 
     outcome = Outcome.UPSTREAM_ERROR
 
@@ -87,7 +87,7 @@ MAY_HAVE_RUN = "The request may have been processed, and charged"
 
 
 def unreachable(detail: str) -> UpstreamUnreachable:
-    """Nothing of the request went out."""
+    """No connection: nothing of the request was sent."""
     return UpstreamUnreachable(
         Refusal(
             Reason.UPSTREAM_UNREACHABLE, f"The Gemini API could not be reached: {detail}. Try again later."
@@ -95,68 +95,68 @@ def unreachable(detail: str) -> UpstreamUnreachable:
     )
 
 
-def unanswered(detail: str) -> UpstreamUnreachable:
-    """The request went out, and the connection ended before an answer."""
+def no_response(detail: str) -> UpstreamUnreachable:
+    """The request was sent, and the connection ended before a response."""
     return UpstreamUnreachable(
         Refusal(Reason.UPSTREAM_UNREACHABLE, f"The Gemini API did not answer: {detail}. {MAY_HAVE_RUN}.")
     )
 
 
-def unreadable(status: int, coding: bytes) -> UpstreamBroken:
-    """An error whose body may hold anything, the gateway's own key included."""
+def undecodable_error(status: int, coding: bytes) -> UpstreamBroken:
+    """An error response whose body may contain anything, the gateway's own key included."""
     return UpstreamBroken(
         Refusal(
             Reason.UPSTREAM_UNREACHABLE,
-            f"The Gemini API answered with status {status} in a coding that was not asked for "
-            f"({coding.decode('latin-1')[:40]}), which the gateway cannot read and does not pass on.",
+            f"The Gemini API answered with status {status} and an unsupported Content-Encoding "
+            f"({coding.decode('latin-1')[:40]}), which the gateway cannot read and does not relay.",
         )
     )
 
 
-def went_round() -> Refusal:
+def loop_refusal() -> Refusal:
     return Refusal(
         Reason.UPSTREAM_UNREACHABLE,
-        "This call has been here before: the upstream of this gateway leads back to it. Whoever runs it must "
-        "set --upstream (or GEMINI_API_BASE) to the address of the Gemini API.",
+        "Request loop detected: the upstream of this gateway is the gateway itself. The operator must set "
+        "--upstream (or GEMINI_API_BASE) to the address of the Gemini API.",
     )
 
 
-@lru_cache(maxsize=16)  # a call has two of them ready
-def silent(seconds: float, *, answered: bool) -> Refusal:
-    """`answered`: whether some of the answer had come."""
-    outlook = "Try again later" if answered else MAY_HAVE_RUN
+@lru_cache(maxsize=16)  # each call makes two of them in advance
+def timeout_refusal(seconds: float, *, response_started: bool) -> Refusal:
+    """No byte from the upstream within the timeout, before or after its response started."""
+    outlook = "Try again later" if response_started else MAY_HAVE_RUN
     return Refusal(
         Reason.UPSTREAM_TIMEOUT, f"The Gemini API sent nothing for {seconds:g} seconds. {outlook}."
     )
 
 
-def refused(malformed: Malformed) -> Refused:
-    """For what is no proper HTTP."""
+def malformed_refusal(malformed: MalformedRequest) -> Refused:
+    """For a request that is not valid HTTP."""
     reason = Reason.TOO_LARGE if malformed.too_large else Reason.BAD_REQUEST
     return Refused(Refusal(reason, malformed.message))
 
 
-def failure_of(error: CallFailed | ClientDisconnected | MalformedBody) -> CallFailed:
-    """What the server has to say of a client, in a call's terms."""
+def to_call_failed(error: CallFailed | ClientDisconnected | MalformedBody) -> CallFailed:
+    """The errors of `server` as failures of a call."""
     match error:
         case ClientDisconnected():
             return ClientGone()
         case MalformedBody():
-            return refused(error.malformed)
+            return malformed_refusal(error.malformed)
         case _:
             return error
 
 
-def draining() -> Refusal:
+def draining_refusal() -> Refusal:
     return Refusal(Reason.DRAINING, "The gateway is shutting down. Try again in a moment.", retry_after=5)
 
 
-def google_key_refused(label: str) -> GoogleKeyRefused:
+def google_key_error(label: str) -> GoogleKeyRefused:
     return GoogleKeyRefused(
         Refusal(
             Reason.UPSTREAM_KEY_INVALID,
-            f"Google refused the gateway's own API key ({label}). Your key is fine; whoever runs the gateway "
-            "must set a valid GEMINI_API_KEY.",
+            f"Google refused the gateway's own API key ({label}). Your key is valid; the operator of the "
+            "gateway must set a valid GEMINI_API_KEY.",
         )
     )
 
@@ -164,37 +164,37 @@ def google_key_refused(label: str) -> GoogleKeyRefused:
 def error_message(
     failure: CallFailed | None, error: UpstreamError | None, secrets: Iterable[str]
 ) -> str | None:
-    """At most 500 characters on one line, None where nobody said anything. Each of `secrets`, and whatever
-    looks like a key, is masked."""
+    """At most 500 characters on one line, None without an error. Each of `secrets`, and whatever looks like a
+    key, is masked."""
     own = google = None
     if failure is not None:
-        own = failure.refusal.message if failure.refusal else WITHOUT_WORDS.get(failure.outcome)
+        own = failure.refusal.message if failure.refusal else DEFAULT_MESSAGES.get(failure.outcome)
     if error is not None:
-        google = _of_google(error, secrets)
-    sentence = " Google said: ".join(filter(None, (own and clean(own, secrets), google)))
-    return cut(sentence, LONGEST) or None
+        google = _google_message(error, secrets)
+    sentence = " Google said: ".join(filter(None, (own and sanitize(own, secrets), google)))
+    return cut(sentence, MAX_ERROR_MESSAGE) or None
 
 
-def _of_google(error: UpstreamError, secrets: Iterable[str]) -> str:
-    """Its sentence, then the quota that it was about and the pause that it asks for."""
+def _google_message(error: UpstreamError, secrets: Iterable[str]) -> str:
+    """Google's message, then the quota that was exceeded and the delay until a retry."""
     message = error.message
-    # Half a key would slip past the pattern that knows whole ones.
-    if len(message) == TEXT_LIMIT:  # cut, so that its last word may be the beginning of a secret
+    # The message was truncated, and a truncated key would not match the pattern: drop the last word.
+    if len(message) == TEXT_LIMIT:
         message = message.rpartition(" ")[0] + MARK
-    sentence = clean(message or error.status or "", secrets)
-    notes = [f"quota {clean(error.quota, secrets)}"] if error.quota else []
+    sentence = sanitize(message or error.status or "", secrets)
+    notes = [f"quota {sanitize(error.quota, secrets)}"] if error.quota else []
     if error.retry_delay is not None:
         notes.append(f"retry in {error.retry_delay:g} s")
     if not notes:
         return sentence
-    # Room for quota and delay first: they are what an operator looks for at 3 a.m.
-    note = f" ({cut('; '.join(notes), LONGEST_NOTE)})"
-    return (cut(sentence, LONGEST - len(note)) + note).strip()
+    # Quota and delay are kept in full: they are what an operator looks for first.
+    note = f" ({cut('; '.join(notes), MAX_QUOTA_NOTE)})"
+    return (cut(sentence, MAX_ERROR_MESSAGE - len(note)) + note).strip()
 
 
-def clean(text: str, secrets: Iterable[str]) -> str:
+def sanitize(text: str, secrets: Iterable[str]) -> str:
     """On one line, without control characters and secrets."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     for secret in secrets:
         text = text.replace(secret, REPLACEMENT)
-    return SECRETS.sub(REPLACEMENT, text)
+    return SECRET_PATTERN.sub(REPLACEMENT, text)

@@ -1,9 +1,9 @@
-"""What a call came to: from how it ended and what its answer said to the row's tokens, cost and outcome.
+"""Accounting of a finished call: outcome, tokens, cost.
 
-Pure. The contract's rules: tokens as Google names them, NULL where not reported; a cost of 0 only for what is
-known to cost nothing (refused, answered with 400 or more, free by its route), NULL where it is unknown. A
-key's budget is charged an upper estimate for what is unknown, and for a call that was given up before its
-answer; that is on the journal's line, and the row's `usage_note` says it.
+Pure. The contract's rules: tokens as Google names them, NULL if not reported; a cost of 0 only for what is
+known to cost nothing (refused, status of 400 or more, free by its route), NULL if it is unknown. A key's
+budget is charged an upper bound for an unknown cost, and for a call that the gateway ended before a response
+(timeout, shutdown); the journal's line holds it, and the row's `usage_note` says it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import estimate, in_advance
 from gatekeeper.pricing.quote import quote
 from gatekeeper.proxy.outcomes import CallFailed, error_message
-from gatekeeper.times import day_of, moment_of
+from gatekeeper.times import from_micros, utc_day
 
 if TYPE_CHECKING:
     from gatekeeper.gemini.response_parser import Reading
 
 
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
-SO_FAR = "the answer ended early: these are the last tokens that it reported"
+PARTIAL_USAGE_NOTE = "the response ended early: these are the last tokens that it reported"
 
 
-def account(
+def account_call(
     call: Call,
     route: Route,
     failure: CallFailed | None,
@@ -40,49 +40,51 @@ def account(
     catalogue: Catalogue,
     secrets: Iterable[str] = (),
     *,
-    budgeted: bool = False,
-    coded: bool = False,
+    has_budget: bool = False,
+    is_compressed: bool = False,
 ) -> None:
-    """Fills in the row. `tier` is the answer's `x-gemini-service-tier`, `reading` what its meter read;
-    `secrets` must not get into the row, whoever has written them. `budgeted`: whether the call went to Google
-    for a key that has a budget; `coded`: whether its request was zipped."""
+    """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `reading` its meter's result;
+    `secrets` are never written into the row. `has_budget`: whether the call was sent to Google for a key
+    with a budget; `is_compressed`: whether its request body was."""
     _outcome(call, failure, reading)
     call.error_message = error_message(failure, reading.error, secrets)
-    usage = take_reading(call, reading)
+    usage = apply_summary(call, reading)
     call.service_tier = (usage.service_tier if usage else None) or (
         tier.decode("latin-1").lower() if tier else None
     )
     _cost(call, route, usage, reading, catalogue)
-    # The estimate from before the answer; below it is made anew from what is known now, if it has to be.
-    call.charged_pico = None  # what was charged in advance
-    call.usage_note = SO_FAR if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
-    # A budget must hold also where the cost stays unknown.
-    if budgeted and route.billable and (call.cost_pico is None or _was_given_up(call, failure)):
-        _charge(call, usage, reading.charges, None if coded else call.request_bytes, catalogue)
+    # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
+    call.charged_pico = None
+    call.usage_note = PARTIAL_USAGE_NOTE if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
+    # A budget must also hold if the cost stays unknown.
+    if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
+        _estimate_charge(
+            call, usage, reading.charges, None if is_compressed else call.request_bytes, catalogue
+        )
 
 
-def take_reading(call: Call, reading: Reading) -> Usage | None:
-    """What the answer says of itself and its tokens; of a call that runs, what it has said until now."""
+def apply_summary(call: Call, reading: Reading) -> Usage | None:
+    """Model version, finish reason and tokens of the response; for a running call those reported so far."""
     call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
     usage = read_usage(reading.usage) if reading.usage else None
     _tokens(call, reading.usage, usage)
     return usage
 
 
-def charge_in_advance(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
-    """What the budget of the call's key is charged if the gateway dies before the call ends. `request_bytes`
-    None: it is not known how long the request is."""
+def set_crash_charge(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
+    """Sets what the key's budget is charged if the gateway dies before the call ends. `request_bytes` is
+    None if the request's length is unknown."""
     if route.billable:
         call.charged_pico = in_advance(
             catalogue,
             model=call.model,
-            day=day_of(call.started_at),
+            day=utc_day(call.started_at),
             action=call.action,
             request_bytes=request_bytes,
         )
 
 
-def _charge(
+def _estimate_charge(
     call: Call,
     usage: Usage | None,
     charges: Mapping[str, int | None],
@@ -94,7 +96,7 @@ def _charge(
         model=call.model,
         model_version=call.model_version,
         usage=usage,
-        at=moment_of(call.started_at),
+        at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
         charges=charges,
@@ -102,8 +104,8 @@ def _charge(
     )
 
 
-def _was_given_up(call: Call, failure: CallFailed | None) -> bool:
-    """Whether the client got an error of the gateway's in place of an answer that Google may have made."""
+def _was_abandoned(call: Call, failure: CallFailed | None) -> bool:
+    """Whether the client got the gateway's error in place of a response that Google may have computed."""
     return (
         failure is not None
         and failure.may_have_run
@@ -137,7 +139,7 @@ def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catal
     if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.charge is Charge.FREE:
         call.cost_pico = 0
         return
-    # NULL, not 0: somebody may be charged for it, and nobody here knows how much.
+    # NULL, not 0: Google may charge for it, and the amount is unknown.
     if route.charge is Charge.UNKNOWN or call.model is None:
         return
     priced = quote(
@@ -145,7 +147,7 @@ def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catal
         model=call.model,
         model_version=call.model_version,
         usage=usage,
-        at=moment_of(call.started_at),
+        at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
         charges=reading.charges,

@@ -1,4 +1,4 @@
-"""Connections to the API behind the gateway, reused last in, first out.
+"""Pool of connections to the API behind the gateway, reused last in, first out.
 
 Why LIFO: a pool that scans its connections grows with them, and the one used last is the least likely to have
 been closed meanwhile.
@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 import trio
 import truststore
 
-from gatekeeper.proxy.upstream_connection import Connection
+from gatekeeper.proxy.upstream_connection import UpstreamConnection
 
 
 class ConnectFailed(Exception):
-    """No connection could be made; the text says why, for people."""
+    """No connection could be made; the text says why."""
 
 
-class Upstream:
-    """The API at one URL. `take` gives a connection, `give_back` returns it, whatever became of it."""
+class UpstreamPool:
+    """Connections to the API at one URL. Each `acquire` needs a `release`, whatever has become of it."""
 
     def __init__(self, url: str, *, connect_timeout: float) -> None:
         parts = urlsplit(url)
@@ -32,7 +32,7 @@ class Upstream:
         self._tls = tls_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_timeout = connect_timeout
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[UpstreamConnection] = deque()
         self.authority = parts.netloc.encode("latin-1")
         self.prefix = parts.path.rstrip("/").encode("latin-1")
         self.may_be_gateway = not self._host.endswith(".googleapis.com")
@@ -41,64 +41,64 @@ class Upstream:
     def __repr__(self) -> str:
         return f"<Upstream {self.authority.decode()}, {self.open} open, {len(self._idle)} idle>"
 
-    async def take(self) -> Connection:
-        """An idle connection that still lives, else a new one. Raises ConnectFailed."""
+    async def acquire(self) -> UpstreamConnection:
+        """A usable idle connection, else a new one. Raises ConnectFailed."""
         now = trio.current_time()
         while self._idle:
             connection = self._idle.pop()
-            # Readable while idle means closed by the other side: the next request would be lost on it.
+            # Readable while idle means closed by the upstream: the next request would be lost on it.
             if not connection.has_expired(now):
                 return connection
             self.close(connection)
         return await self.connect()
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> UpstreamConnection:
         """A new connection. Raises ConnectFailed."""
         try:
             with trio.fail_after(self._connect_timeout):
                 stream = await trio.open_tcp_stream(self._host, self._port)
-                connection = Connection(await self._secured(stream) if self._tls else stream)
+                connection = UpstreamConnection(await self._start_tls(stream) if self._tls else stream)
         except trio.TooSlowError:
             raise ConnectFailed(f"no connection within {self._connect_timeout:g} seconds") from None
-        except ssl.SSLError as fault:
-            raise ConnectFailed(f"TLS failed ({fault.reason})") from None
-        except (OSError, trio.BrokenResourceError) as fault:
-            raise ConnectFailed(str(fault.__cause__ or fault) or type(fault).__name__) from None
+        except ssl.SSLError as error:
+            raise ConnectFailed(f"TLS failed ({error.reason})") from None
+        except (OSError, trio.BrokenResourceError) as error:
+            raise ConnectFailed(str(error.__cause__ or error) or type(error).__name__) from None
         self.open += 1
         return connection
 
-    async def _secured(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
-        secured = trio.SSLStream(
+    async def _start_tls(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
+        tls_stream = trio.SSLStream(
             stream, self._tls or tls_context(), server_hostname=self._host, https_compatible=True
         )
         try:
-            await secured.do_handshake()
-        except trio.BrokenResourceError as fault:
+            await tls_stream.do_handshake()
+        except trio.BrokenResourceError as error:
             stream.socket.close()
-            # trio wraps it, and "certificate verify failed" is what an operator has to read.
-            raise fault.__cause__ if isinstance(fault.__cause__, ssl.SSLError) else fault from None
+            # trio wraps the SSLError, whose "certificate verify failed" is what an operator needs to read.
+            raise error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error from None
         except trio.Cancelled:
             stream.socket.close()
             raise
-        return secured
+        return tls_stream
 
-    def give_back(self, connection: Connection) -> None:
-        """Keeps a connection whose call is over in both directions; closes any other. Never awaits, so it
-        holds under cancellation too."""
-        if connection.reset():
+    def release(self, connection: UpstreamConnection) -> None:
+        """Keeps a connection whose request and response are complete; closes any other. Never awaits, so it
+        works in a cancelled task too."""
+        if connection.prepare_reuse():
             connection.idle_since = trio.current_time()
             self._idle.append(connection)
         else:
             self.close(connection)
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: UpstreamConnection) -> None:
         connection.close()
         self.open -= 1
 
-    def sweep(self) -> None:
-        """Closes what lies expired at the bottom of the stack; for a periodic task."""
+    def close_expired(self) -> None:
+        """Closes expired idle connections; for a periodic task."""
         now = trio.current_time()
-        # Oldest at the bottom: the first that lives ends the search.
+        # The oldest is first: the first usable one ends the search.
         while self._idle and self._idle[0].has_expired(now):
             self.close(self._idle.popleft())
 
@@ -108,13 +108,13 @@ class Upstream:
 
 
 def tls_context() -> ssl.SSLContext:
-    """The operating system's trust, HTTP/1.1 only.
+    """The operating system's trust store, HTTP/1.1 only.
 
-    On Linux OpenSSL itself finds the system's certificates, and its own context is taken: truststore reads
-    them anew for each connection, 23 ms of CPU against 1.
+    On Linux OpenSSL finds the system's certificates, and its own context is used: truststore reads them again
+    for each connection, 23 ms of CPU against 1.
     """
-    found = ssl.get_default_verify_paths()
-    if sys.platform == "linux" and (found.cafile or found.capath):
+    paths = ssl.get_default_verify_paths()
+    if sys.platform == "linux" and (paths.cafile or paths.capath):
         context = ssl.create_default_context()
     else:
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -16,64 +16,71 @@ from typing import NamedTuple
 import h11
 import trio
 
-from gatekeeper.proxy.headers import Headers, value_of
+from gatekeeper.proxy.headers import Headers, first_value
 
-CHUNK = 64 * 1024
+READ_SIZE = 64 * 1024
 IDLE_EXPIRY = 60.0  # seconds; Google's front end keeps idle connections for about four minutes
-HEAD_LIMIT = 256 * 1024  # bytes of an answer's head
+MAX_RESPONSE_HEAD = 256 * 1024  # bytes of a response's head
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 BYTES_ACKED = struct.Struct("120xQ")  # where Linux' `struct tcp_info` has `tcpi_bytes_acked`
 BODYLESS = (204, 304)
 
-OVER = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
-FAULTS = (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError, ssl.SSLError)
+DONE_STATES = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
+CONNECTION_ERRORS = (
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    h11.RemoteProtocolError,
+    ssl.SSLError,
+)
 
 
 class ConnectionLost(Exception):
-    """The connection ended before the answer did. `delivered` is False only where it is certain that none of
-    the request has arrived."""
+    """The connection ended before the response. `maybe_delivered` is False only if it is certain that nothing
+    of the request has arrived."""
 
-    def __init__(self, why: str, *, delivered: bool = True) -> None:
+    def __init__(self, why: str, *, maybe_delivered: bool = True) -> None:
         super().__init__(why)
-        self.delivered = delivered
+        self.maybe_delivered = maybe_delivered
 
 
-class Head(NamedTuple):
-    """The head of an answer. Its headers hold no `content-length` where the body is framed otherwise."""
+class ResponseHead(NamedTuple):
+    """The head of a response. Its headers have no `content-length` if the body is chunked."""
 
     status: int
     headers: Headers
 
 
-class Connection:
-    """One connection. In turn: `send_head`, `send_body` …, `finish_request`, `head`, `chunk` … until None."""
+class UpstreamConnection:
+    """Methods in order: `send_head`, `send_body` …, `finish_request` (or `send_request`), then `read_head`,
+    `read_chunk` … until None."""
 
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
         self._socket = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
-        self._answered = False
-        self._ended = False  # the end of the other side's stream has come
-        self._asks_no_body = False
-        self._acknowledged: int | None = None  # bytes, before this request
-        self._said: int | None = None  # bytes of the body by a `content-length` that does not frame it
-        self._got = 0
-        self.calls = 0
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_RESPONSE_HEAD)
+        self._response_started = False
+        self._peer_eof = False  # the upstream's FIN has been read
+        self._is_head_request = False
+        self._acked_before: int | None = None  # bytes, before this request
+        # Of a response with both `content-length` and `transfer-encoding`.
+        self._declared_length: int | None = None
+        self._received_length = 0
+        self.request_count = 0
         self.idle_since = 0.0
 
     def __repr__(self) -> str:
-        return f"<Connection {self._http.our_state}/{self._http.their_state}, {self.calls} calls>"
+        return f"<Connection {self._http.our_state}/{self._http.their_state}, {self.request_count} calls>"
 
     @property
     def reused(self) -> bool:
-        return self.calls > 1
+        return self.request_count > 1
 
     def has_expired(self, now: float) -> bool:
-        """An idle connection that is readable has been closed by the other side: nothing else may come."""
+        """An idle connection that is readable has been closed by the upstream: nothing else may arrive."""
         return now - self.idle_since > IDLE_EXPIRY or self._socket.is_readable()
 
-    async def send_whole(self, method: str, target: bytes, headers: Headers, body: bytes) -> None:
-        """The whole request at once, in one write."""
+    async def send_request(self, method: str, target: bytes, headers: Headers, body: bytes) -> None:
+        """Sends a complete request in one write."""
         self._start(method)
         parts = [self._http.send(request(method, target, headers))]
         if body:
@@ -92,118 +99,121 @@ class Connection:
         await self._write(self._http.send(h11.EndOfMessage()) or b"")
 
     def _start(self, method: str) -> None:
-        self.calls += 1
-        self._answered = False
-        self._asks_no_body = method == "HEAD"
-        self._acknowledged = acknowledged(self._socket) if self.reused else None
+        self.request_count += 1
+        self._response_started = False
+        self._is_head_request = method == "HEAD"
+        self._acked_before = acked_bytes(self._socket) if self.reused else None
 
     async def _write(self, data: bytes) -> None:
         try:
             await self._stream.send_all(data)
-        except FAULTS as fault:
-            raise self._death(f"it closed the connection ({type(fault).__name__})") from None
+        except CONNECTION_ERRORS as error:
+            raise self._connection_lost(f"it closed the connection ({type(error).__name__})") from None
 
-    def _death(self, why: str) -> ConnectionLost:
-        return ConnectionLost(why, delivered=self._answered or not self._came_too_late())
+    def _connection_lost(self, why: str) -> ConnectionLost:
+        return ConnectionLost(
+            why, maybe_delivered=self._response_started or not self._closed_before_request()
+        )
 
-    def _came_too_late(self) -> bool:
-        """Whether the other side had closed before any of this request reached it.
+    def _closed_before_request(self) -> bool:
+        """Whether the upstream had closed before any byte of this request reached it.
 
-        The end of its stream proves that together with what it has acknowledged, for it carries an
-        acknowledgement of all that came before it. A reset proves nothing: Linux does not look at the
-        acknowledgement in one, so that a request may have been read of which no byte counts as acknowledged.
+        A FIN together with the count of acknowledged bytes proves that, because a FIN acknowledges everything
+        before it. A reset proves nothing: Linux ignores the acknowledgement in one, so a request may have
+        been read of which no byte counts as acknowledged.
         """
-        # None for a first request: a connection just made was not closed for having been idle.
-        before = self._acknowledged
-        return self._ended and before is not None and acknowledged(self._socket) == before
+        # None for a first request: a new connection was not closed for having been idle.
+        before = self._acked_before
+        return self._peer_eof and before is not None and acked_bytes(self._socket) == before
 
-    async def head(self) -> Head:
-        """The answer's head; informational answers are passed over."""
+    async def read_head(self) -> ResponseHead:
+        """The response's head; informational (1xx) responses are skipped."""
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
-                return self._framed(event.status_code, list(event.headers))
+                return self._normalize_framing(event.status_code, list(event.headers))
             if event is None:
-                raise self._death("it closed the connection without an answer")
+                raise self._connection_lost("it closed the connection without a response")
 
-    def _framed(self, status: int, headers: Headers) -> Head:
-        """Where two fields say how long the body is, `transfer-encoding` counts (RFC 9112 §6.3), and the
-        other, which may lie, does not go on."""
-        self._said, self._got = None, 0
-        if value_of(headers, b"transfer-encoding") is not None:
-            said = value_of(headers, b"content-length")
-            if said is not None and not (self._asks_no_body or status in BODYLESS):
-                self._said = int(said)
+    def _normalize_framing(self, status: int, headers: Headers) -> ResponseHead:
+        """If both framing fields are present `transfer-encoding` counts (RFC 9112 §6.3), and `content-length`
+        is dropped: it may be wrong."""
+        self._declared_length, self._received_length = None, 0
+        if first_value(headers, b"transfer-encoding") is not None:
+            declared = first_value(headers, b"content-length")
+            if declared is not None and not (self._is_head_request or status in BODYLESS):
+                self._declared_length = int(declared)
             headers = [field for field in headers if field[0] != b"content-length"]
-        return Head(status, headers)
+        return ResponseHead(status, headers)
 
-    async def chunk(self) -> bytes | None:
-        """The next piece of the answer's body, as it arrived; None at its proper end. Raises ConnectionLost
-        also where the body was longer or shorter than said."""
+    async def read_chunk(self) -> bytes | None:
+        """The next piece of the response's body, as it arrived; None at its end. Raises ConnectionLost, also
+        for a body longer or shorter than declared."""
         event = await self._event()
         if isinstance(event, h11.Data):
             return self._piece(event)
-        # More than was announced is a sign that what was passed on was cut at the wrong place.
+        # More bytes than declared mean that the relayed body was cut at the wrong place.
         if self._http.trailing_data[0]:
-            raise ConnectionLost("it sent more than it had said")
-        if self._said is not None and self._said != self._got:
-            raise ConnectionLost(f"it said {self._said} bytes and sent {self._got}")
+            raise ConnectionLost("it sent more than its Content-Length")
+        if self._declared_length is not None and self._declared_length != self._received_length:
+            raise ConnectionLost(
+                f"Content-Length was {self._declared_length}, received {self._received_length} bytes"
+            )
         return None
 
-    def at_hand(self) -> bytes | None:
-        """The first piece of the answer's body if it came with the head; None where it has to be waited for,
-        or there is none."""
+    def buffered_chunk(self) -> bytes | None:
+        """The first piece of the response's body if it arrived with the head, else None."""
         try:
-            event = None if self._http.their_state in OVER else self._http.next_event()
-        except h11.RemoteProtocolError:  # which is raised again where the piece is asked for
+            event = None if self._http.their_state in DONE_STATES else self._http.next_event()
+        except h11.RemoteProtocolError:  # raised again by `read_chunk`
             return None
         return self._piece(event) if isinstance(event, h11.Data) else None
 
     def _piece(self, data: h11.Data) -> bytes:
-        self._got += len(data.data)
+        self._received_length += len(data.data)
         return bytes(data.data)
 
     async def _event(self) -> h11.Event | None:
-        """The next event, None at and after the end of message or connection. Raises ConnectionLost."""
-        if self._http.their_state in OVER:
+        """The next event; None at and after the end of the message or connection. Raises ConnectionLost."""
+        if self._http.their_state in DONE_STATES:
             return None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                data = await self._stream.receive_some(CHUNK)
-                self._answered, self._ended = self._answered or bool(data), not data
+                data = await self._stream.receive_some(READ_SIZE)
+                self._response_started, self._peer_eof = self._response_started or bool(data), not data
                 self._http.receive_data(bytes(data))
-        except FAULTS as fault:
-            raise self._death(f"the answer broke off ({type(fault).__name__})") from None
+        except CONNECTION_ERRORS as error:
+            raise self._connection_lost(f"the response was interrupted ({type(error).__name__})") from None
         if isinstance(event, h11.Response | h11.Data | h11.InformationalResponse):
             return event
         return None
 
-    def reset(self) -> bool:
-        """Makes it ready for the next call; False where it cannot carry one."""
+    def prepare_reuse(self) -> bool:
+        """Prepares the connection for the next call; False if it cannot be reused."""
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
-        # The other side lies about lengths: nothing on this connection can be trusted any more.
-        if self._said not in (None, self._got):
+        # The declared length did not match: nothing on this connection can be trusted any more.
+        if self._declared_length not in (None, self._received_length):
             return False
         self._http.start_next_cycle()
         return not self._http.trailing_data[0]
 
     def close(self) -> None:
-        """At once and without a TLS farewell, so that it needs no await and works in a cancelled task."""
+        """At once and without a TLS close_notify, so that it needs no await and works in a cancelled task."""
         self._socket.close()
 
 
 def request(method: str, target: bytes, headers: Headers) -> h11.Request:
-    """As h11 makes one of what it has read itself: each field has been read by it or is ours, and to look at
-    their characters once more costs as much as the rest."""
+    """`_parsed` skips h11's checks of the fields: each was parsed by h11 or made by the gateway, and checking
+    their characters again costs as much as the rest."""
     return h11.Request(
         method=method.encode("ascii"), target=target, headers=headers, http_version=b"1.1", _parsed=True
     )
 
 
-def acknowledged(connected: trio.socket.SocketType) -> int | None:
-    """How many bytes the other side has acknowledged since the connection began, None where the system does
-    not tell. Costs less than a microsecond."""
+def acked_bytes(connected: trio.socket.SocketType) -> int | None:
+    """How many bytes the upstream has acknowledged since the connection began; None if the system does not
+    report it. Costs less than a microsecond."""
     if TCP_INFO is None:
         return None
     try:

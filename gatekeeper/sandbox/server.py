@@ -27,7 +27,7 @@ from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.models import TABLE, listed
 from gatekeeper.sandbox.resources import Caches, Clock, page
 from gatekeeper.sandbox.wire import Answer, Content, Request, answer, error_answer, json_answer, nothing
-from gatekeeper.server.listener import listen
+from gatekeeper.server.listener import serve_listener
 
 # Hypercorn's 100 makes hundreds of clients that come at once wait for seconds
 BACKLOG = 4096
@@ -66,7 +66,7 @@ async def serve_on(listeners: list[socket.socket], *, pace: float = 1.0) -> None
     app, config, never = Sandbox(pace=pace), settings(), trio.Event()
     async with trio.open_nursery() as servers:
         for listener in listeners:
-            servers.start_soon(listen, app, config, listener, never)
+            servers.start_soon(serve_listener, app, config, listener, never)
 
 
 def settings() -> Config:

@@ -1,12 +1,12 @@
-"""The client's side of a call: what it sends, what it is sent, and whether it is still there.
+"""The client's side of a call: its request's body, the response to it, and whether it is still connected.
 
-The ASGI interface is enough for most of it. Two ways go beneath it, by the connection that the server passes
-on in `scope["state"]`, because they were measured to halve what an event costs; without one ASGI has to do:
+ASGI is used for most of it. Two operations bypass it through the connection that the server passes in
+`scope["state"]`, because that was measured to halve the cost of an event; without a connection ASGI is used:
 
 - Head and body are framed by the server's own h11 connection and written straight to the socket, instead of
   passing a lock, a cancel scope and two checkpoints.
-- `has_gone` looks at the socket. A task per call that waits on `receive()` costs half of what the whole relay
-  costs.
+- `is_disconnected` polls the socket. A task per call that waits on `receive()` costs half as much as the
+  relay itself.
 """
 
 from __future__ import annotations
@@ -20,179 +20,186 @@ from typing import cast
 import h11
 import trio
 
-from gatekeeper.server.application import Message, Receive, Scope, Send
-from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
 from gatekeeper.server.listener import ClientConnection
+from gatekeeper.server.request_validation import MalformedRequest
 
 DISCARD_BYTES = 32 * 1024 * 1024
-DISCARD_SECONDS = 2.5
-AT_ONCE = struct.pack("ii", 1, 0)  # a linger of 0 seconds: closing throws away what is not sent, and resets
+DISCARD_TIMEOUT = 2.5
+LINGER_ZERO = struct.pack(
+    "ii", 1, 0
+)  # SO_LINGER of 0 seconds: closing discards unsent data and sends a reset
 
 
 class ClientDisconnected(Exception):
-    """The client has gone, or its connection is broken."""
+    """The client has disconnected, or its connection is broken."""
 
 
 class MalformedBody(Exception):
-    """The request's body is no proper HTTP."""
+    """The request's body is not valid HTTP."""
 
-    def __init__(self, malformed: Malformed) -> None:
+    def __init__(self, malformed: MalformedRequest) -> None:
         super().__init__(malformed.message)
         self.malformed = malformed
 
 
 class ClientStream:
-    """One request's client. `received` and `sent` count the bytes of the two bodies."""
+    """The client of one request. `received_bytes` and `sent_bytes` count the bytes of the two bodies."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._connection: ClientConnection | None = scope.get("state", {}).get("connection")
-        self._wire: ClientConnection | None = None  # where head and body go beneath ASGI
-        # Answers without a body go the plain way, which knows all of the exceptions; they are rare.
+        self._raw_connection: ClientConnection | None = None  # set if head and body bypass ASGI
+        # Responses without a body are sent by ASGI, where Hypercorn knows all the exceptions; they are rare.
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
-        self.length_is_open = b"transfer-encoding" in names
-        self._head = b""  # of the answer, which goes out with the first piece of its body
+        self.is_chunked = b"transfer-encoding" in names
+        self._head = b""  # of the response; sent together with the first piece of its body
         self._remaining: int | None = None
-        self._ends_by_closing = scope["http_version"] == "1.0"
+        self._close_delimited = scope["http_version"] == "1.0"
         self._finished = False
         self.body_ended = False
-        self.started = False
-        self.blocked = False  # in a write that the client holds up; for good once one was cut half-way
-        self.received = 0
-        self.sent = 0
+        self.response_started = False
+        self.write_blocked = False  # a write waits for the client; stays True once one was cancelled half-way
+        self.received_bytes = 0
+        self.sent_bytes = 0
 
-    async def chunk(self) -> bytes:
-        """The next piece of the request's body; empty only at its end. Raises ClientDisconnected,
-        and MalformedBody."""
+    async def receive_chunk(self) -> bytes:
+        """The next piece of the request's body; empty only at its end. Raises ClientDisconnected and
+        MalformedBody."""
         while not self.body_ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self.body_ended = True
-                malformed: Malformed | None = message.get("malformed")
+                malformed: MalformedRequest | None = message.get("malformed")
                 raise MalformedBody(malformed) if malformed else ClientDisconnected
             self.body_ended = not message.get("more_body", False)
             if body := message.get("body", b""):
-                self.received += len(body)
+                self.received_bytes += len(body)
                 return body
         return b""
 
-    async def body(self) -> bytes:
-        """The rest of the request's body, for one that is known to be small. Raises ClientDisconnected."""
+    async def receive_body(self) -> bytes:
+        """The rest of a request body that is known to be small. Raises ClientDisconnected."""
         parts: list[bytes] = []
-        while part := await self.chunk():
+        while part := await self.receive_chunk():
             parts.append(part)
         return b"".join(parts)
 
     async def discard_body(self) -> None:
-        """Reads what is left of the request, within bounds: a server that answers and closes on a client
-        that is still sending resets the connection, and the client never reads the answer."""
+        """Reads the rest of the request, within bounds: a server that responds and closes while the client is
+        still sending resets the connection, and the client never reads the response."""
         if self.body_ended:
             return
-        with trio.move_on_after(DISCARD_SECONDS), contextlib.suppress(MalformedBody):
-            # A client that sends for ever must not keep a call that has been answered.
-            end = self.received + DISCARD_BYTES
-            while self.received < end and await self.chunk():
+        with trio.move_on_after(DISCARD_TIMEOUT), contextlib.suppress(MalformedBody):
+            # A client that sends for ever must not keep a call open after its response.
+            end = self.received_bytes + DISCARD_BYTES
+            while self.received_bytes < end and await self.receive_chunk():
                 pass
 
     async def start(
-        self, status: int, headers: list[tuple[bytes, bytes]], *, body_follows: bool = False
+        self, status: int, headers: list[tuple[bytes, bytes]], *, coalesce_with_body: bool = False
     ) -> None:
-        """The answer's head. Where `body_follows` at once both go out in one write: one for the head alone
-        costs as much as a tenth of the call."""
+        """Sends the response's head. With `coalesce_with_body` it goes out in one write with the first piece
+        of the body: a write for the head alone costs as much as a tenth of the call."""
         self._bodyless = self._bodyless or status in (204, 304)
         length = next((value for name, value in headers if name == b"content-length"), None)
         self._remaining = int(length) if length is not None and length.isdigit() else None
-        self._wire = None if self._bodyless else self._connection
-        self.started = True
-        if self._wire is None:
-            await self._hand_over({"type": "http.response.start", "status": status, "headers": headers})
+        self._raw_connection = None if self._bodyless else self._connection
+        self.response_started = True
+        if self._raw_connection is None:
+            await self._send_asgi({"type": "http.response.start", "status": status, "headers": headers})
             return
         try:
-            self._head = self._wire.http.begin_answer(status, headers)
+            self._head = self._raw_connection.http.encode_response_head(status, headers)
         except h11.LocalProtocolError:
             raise ClientDisconnected from None
-        if not body_follows and (rest := self._written_at_once(self._wire, b"")):
-            await self._write_slowly(self._wire, rest)
+        if not coalesce_with_body and (rest := self._write_nowait(self._raw_connection, b"")):
+            await self._write_remaining(self._raw_connection, rest)
 
-    async def _hand_over(self, message: Message) -> None:
-        """Sends by the plain way."""
-        if self.blocked:
+    async def _send_asgi(self, message: Message) -> None:
+        """Sends an ASGI message (the slow path)."""
+        if self.write_blocked:
             raise ClientDisconnected
-        self.blocked = True
+        self.write_blocked = True
         await self._send(message)
-        self.blocked = False
+        self.write_blocked = False
 
     async def write(self, chunk: bytes) -> None:
-        """A piece of the answer's body, sent on at once. Raises ClientDisconnected."""
-        self.sent += len(chunk)
+        """Sends a piece of the response's body at once. Raises ClientDisconnected."""
+        self.sent_bytes += len(chunk)
         if self._remaining is not None:
             self._remaining -= len(chunk)
-        if self._wire is not None:
-            await self._write_through(self._wire, h11.Data(data=chunk))
+        if self._raw_connection is not None:
+            await self._write_event(self._raw_connection, h11.Data(data=chunk))
             return
         self._finished = self._remaining == 0
-        await self._hand_over({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
+        await self._send_asgi({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
 
-    async def _write_through(self, wire: ClientConnection, event: h11.Data | h11.EndOfMessage) -> None:
-        if self.blocked:
-            # What was cut half-way is not gone on with by something else.
+    async def _write_event(self, connection: ClientConnection, event: h11.Data | h11.EndOfMessage) -> None:
+        if self.write_blocked:
+            # Part of an earlier write is missing: whatever is sent now would be read in its place.
             raise ClientDisconnected
         try:
-            framed = wire.http.connection.send(event)
+            framed = connection.http.connection.send(event)
         except h11.LocalProtocolError:
             raise ClientDisconnected from None
-        if rest := self._written_at_once(wire, framed or b""):
-            await self._write_slowly(wire, rest)
+        if rest := self._write_nowait(connection, framed or b""):
+            await self._write_remaining(connection, rest)
 
-    def _written_at_once(self, wire: ClientConnection, framed: bytes) -> memoryview | None:
-        """What the client does not take at once of it, behind the head where that has waited."""
+    def _write_nowait(self, connection: ClientConnection, framed: bytes) -> memoryview | None:
+        """Writes without waiting, after the head if that was held back; returns what did not fit."""
         if self._head:
             framed, self._head = self._head + framed, b""
         if not framed:
             return None
         try:
-            written = os.write(wire.socket.fileno(), framed)
+            written = os.write(connection.socket.fileno(), framed)
         except BlockingIOError:
             written = 0
         except OSError:
             raise ClientDisconnected from None
         return memoryview(framed)[written:] if written < len(framed) else None
 
-    async def _write_slowly(self, wire: ClientConnection, rest: memoryview) -> None:
-        self.blocked = True
+    async def _write_remaining(self, connection: ClientConnection, rest: memoryview) -> None:
+        self.write_blocked = True
         try:
-            # Cancelled half-way, `blocked` stays True: nothing may be written behind a torn chunk.
-            await wire.stream.send_all(rest)
+            # Cancelled, `write_blocked` stays True: after a partial write nothing more may be written.
+            await connection.stream.send_all(rest)
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             raise ClientDisconnected from None
-        self.blocked = False
+        self.write_blocked = False
 
     async def finish(self) -> None:
-        """The answer's proper end, where its last piece has not been it already, and what is left of the
-        request: in this order, for a client may wait for the one before it goes on with the other. Without
-        the shortcut the end closes the connection, and so comes last. Raises ClientDisconnected."""
-        if self._wire is not None:
-            await self._write_through(self._wire, h11.EndOfMessage())
+        """Ends the response, if its last piece has not done so, and reads the rest of the request: in this
+        order, because a client may wait for the response's end before it sends on. Sent by ASGI the end
+        closes the connection, and so comes last. Raises ClientDisconnected."""
+        if self._raw_connection is not None:
+            await self._write_event(self._raw_connection, h11.EndOfMessage())
         await self.discard_body()
-        if self._wire is None and not self._finished:
-            await self._hand_over({"type": "http.response.body", "body": b"", "more_body": False})
+        if self._raw_connection is None and not self._finished:
+            await self._send_asgi({"type": "http.response.body", "body": b"", "more_body": False})
         self._finished = True
 
-    def break_off(self) -> None:
-        """Makes a reset of the connection's end where there was no proper end, and closing would be one: a
-        body of HTTP/1.0 without a length has no other."""
-        if self._wire is None or self._finished or self._remaining is not None or not self._ends_by_closing:
+    def abort(self) -> None:
+        """Resets the connection of an incomplete response that closing would make look complete: the end of
+        an HTTP/1.0 body without a length is the end of the connection (RFC 9112 §6.3)."""
+        if (
+            self._raw_connection is None
+            or self._finished
+            or self._remaining is not None
+            or not self._close_delimited
+        ):
             return
         with contextlib.suppress(OSError):
-            # A reset is the only way to say "this was not all" where closing is the proper end.
-            self._wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-        self._wire.socket.close()
+            # A reset is then the only sign that the body is incomplete.
+            self._raw_connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+        self._raw_connection.socket.close()
 
-    def release(self) -> None:
-        """At the call's end: makes room in the queue of a request that is not read any more. The server waits
-        for room with what it has read, and would wait with the connection's end too, for ever."""
+    def drain_receive_queue(self) -> None:
+        """At the call's end: empties the queue of a request that is not read any more. Hypercorn waits for
+        room in it before it handles anything else, the end of the connection included."""
         queue = getattr(self._receive, "__self__", None)
         if self.body_ended or not isinstance(queue, trio.MemoryReceiveChannel):
             return
@@ -200,6 +207,7 @@ class ClientStream:
             while True:
                 cast("trio.MemoryReceiveChannel[object]", queue).receive_nowait()
 
-    def has_gone(self) -> bool:
-        """Whether the client has hung up; one that has only ended its own side has not, and is answered."""
-        return self._connection is not None and self._connection.has_gone()
+    def is_disconnected(self) -> bool:
+        """Whether the client has closed the connection. One that has only half-closed it has not: it still
+        reads the response."""
+        return self._connection is not None and self._connection.is_disconnected()

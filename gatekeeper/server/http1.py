@@ -1,14 +1,13 @@
 """HTTP/1.1 and WebSocket handshakes, by Hypercorn's protocol; HTTP/2 is refused.
 
-Hypercorn 0.18 speaks HTTP/2 on a plain port to whoever asks, and keeps whatever a client does not read (50
-streams took 870 MB): an upgrade is ignored, as RFC 9110 §7.8 allows, and who begins with it is told better.
+Hypercorn 0.18 speaks HTTP/2 on a plain port to any client, and buffers whatever that does not read (50
+streams took 870 MB). So an upgrade is ignored, as RFC 9110 §7.8 allows, and HTTP/2 is answered by GOAWAY.
 
-A malformed request it answers with an empty 400 of its own, in which no SDK finds an error and which leaves
-no row. Here the application is asked for the answer.
+It answers a malformed request with an empty 400, which carries no error body for SDKs and is not recorded in
+the ledger. Here the application makes the response.
 
-It starts a task with a queue for each request. Requests below the prefix of a `Direct` application are
-answered in the connection's own task instead, which reads when the application asks for more: measured, a
-unary call costs an eighth less, and nothing is read ahead of who wants it.
+It starts a task with a queue for each request. Requests below the prefix of an `InlineApp` run in the
+connection's own task instead: measured, a unary call costs an eighth less, and its body is read on demand.
 """
 
 from __future__ import annotations
@@ -28,97 +27,94 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import suppress_body
 
-from gatekeeper.server.application import Direct, Message
-from gatekeeper.server.grammar import (
-    HTTP_1_1_ONLY,
+from gatekeeper.server.asgi_types import InlineApp, Message
+from gatekeeper.server.request_validation import (
+    HTTP2_GOAWAY,
     LAST_CHUNK,
-    Malformed,
+    MalformedRequest,
     StrictBuffer,
-    fault_of_request,
-    opening_of,
-    refuse_for,
-    upgrades,
+    is_websocket_upgrade,
+    partial_request_line,
+    raise_if_invalid,
+    request_error,
 )
 
-UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE, None)
-TOO_LARGE = 431  # h11's, for a head
-OPEN = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # where more of a request may come; None is a WebSocket's
-GONE: Message = {"type": "http.disconnect"}
-Put = Callable[[Message], Awaitable[None]]  # into an application's inbox
-TELL = 30.0  # seconds in which an application takes the news that its client has left
+NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
+HEAD_TOO_LARGE = 431  # h11's status for a head over its limit
+PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # None is a WebSocket's state
+DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
+PutMessage = Callable[[Message], Awaitable[None]]  # into the queue of an application
+DISCONNECT_DELIVERY_TIMEOUT = 30.0  # seconds to deliver http.disconnect to an application with a full queue
 
 
 class Http1(H11Protocol):
-    """One connection's protocol. Once it is `deaf` nothing that comes is looked at any more. Once it is
-    `broken` an answer's head has been cut off, and what Hypercorn adds would make it look whole. `direct`
-    says whether a request is being answered in the connection's task."""
+    """One connection's protocol. Once `input_closed` is set all further input is ignored, and responses carry
+    `Connection: close`. With `head_truncated` a response's head was cut off, and what Hypercorn adds would
+    make it look complete. `running_inline`: a request is being processed in the connection's task."""
 
-    deaf = False
-    broken = False
-    direct = False
+    input_closed = head_truncated = running_inline = False
 
     def __init__(
-        self, *arguments: Any, directly: Direct | None, read: Callable[[], Awaitable[bytes]]
+        self, *arguments: Any, inline_app: InlineApp | None, read: Callable[[], Awaitable[bytes]]
     ) -> None:
         super().__init__(*arguments)
-        self.directly = directly
+        self.inline_app = inline_app
         self.read = read
 
     async def initiate(self) -> None:
         self.buffer = StrictBuffer()
-        self.answered = trio.Event()  # or given up; one for each request
-        # h11 has no hook for the lines that it reads, and it forgets how they ended; its buffer sees both.
+        self.response_done = trio.Event()  # or abandoned; one for each request
+        # h11 has no hook for the lines that it reads and drops their line ends; its buffer sees both.
         self.connection._receive_buffer = self.buffer  # noqa: SLF001  # pyright: ignore
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Closed):
-            # Hypercorn wakes a reader that holds the next request back when an answer ends, and where a write
-            # has failed none does: it would wait for ever, and keep the socket.
-            self.deaf = True
+            # Hypercorn wakes a reader that holds the next request back when a response ends. After a failed
+            # write none ends: the reader would wait for ever, and keep the socket.
+            self.input_closed = True
             await self.can_read.set()
-        elif self.deaf:
+        elif self.input_closed:
             return
         await super().handle(event)
 
     @property
-    def more_may_come(self) -> bool:
-        """Whether the client may be sending: to close on it resets the connection, and the answer is lost."""
-        return self.connection.their_state in OPEN
+    def peer_may_send(self) -> bool:
+        """Whether the client may still send: closing would reset the connection and lose the response."""
+        return self.connection.their_state in PEER_MAY_SEND_STATES
 
     @property
-    def owes_answer(self) -> bool:
-        """Whether the client has sent all that it needs to, and waits."""
+    def response_pending(self) -> bool:
+        """Whether the client has sent its request and waits for the response."""
         if isinstance(self.stream, WSStream):
             return not self.stream.handshake.accepted
-        return self.stream is not None and (self.deaf or not self.more_may_come)
+        return self.stream is not None and (self.input_closed or not self.peer_may_send)
 
-    def can_be_whole(self, unread: Callable[[], bytes]) -> bool:
-        """Whether the request that is being read may end with what has come, if nothing more does. Where it
-        is not known the answer is yes."""
+    def may_be_complete(self, unread: Callable[[], bytes]) -> bool:
+        """Whether the request that is being read may be complete with the bytes so far; True if unknown."""
         if self.connection.their_state is not h11.SEND_BODY:
             return True
-        at_hand = bytes(self.buffer) + unread()
-        # h11's reader of a body with a length counts what is still to come; that of a chunked one does not.
-        lacking = getattr(cast("h11.Connection", self.connection)._reader, "_remaining", None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        return LAST_CHUNK.search(at_hand) is not None if lacking is None else len(at_hand) >= lacking
+        buffered = bytes(self.buffer) + unread()
+        # h11's reader of a body with a length counts the remaining bytes; that of a chunked one does not.
+        remaining = getattr(cast("h11.Connection", self.connection)._reader, "_remaining", None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return LAST_CHUNK.search(buffered) is not None if remaining is None else len(buffered) >= remaining
 
     async def _handle_events(self) -> None:
-        """As Hypercorn's, but for what is malformed."""
-        while not self.deaf:
-            await self._continue()
+        """As Hypercorn's, except for malformed requests."""
+        while not self.input_closed:
+            await self._send_100_continue()
             state = self.connection.their_state
-            # Only a new request's head is kept for the error that it may earn, not the one before it.
+            # An error must show the head of its own request.
             if state is h11.IDLE:
-                self.buffer.opening = b""
+                self.buffer.raw_head = b""
             try:
                 event = self.connection.next_event()
                 if isinstance(event, h11.Request):
-                    self._look_at(event)
+                    self._validate_request(event)
             except h11.RemoteProtocolError as error:
-                self.deaf = True
-                # Else it is junk behind a request that is whole.
-                if state in OPEN:
-                    await self._refuse(error)
+                self.input_closed = True
+                # Otherwise it is trailing garbage after a complete request.
+                if state in PEER_MAY_SEND_STATES:
+                    await self._reject_malformed(error)
             else:
                 if event is h11.PAUSED:
                     await self.can_read.clear()
@@ -126,36 +122,40 @@ class Http1(H11Protocol):
                 elif event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
                     return
                 else:
-                    await self._pass_on(cast("h11.Event | Data", event))
+                    await self._dispatch_event(cast("h11.Event | Data", event))
 
-    async def _continue(self) -> None:
+    async def _send_100_continue(self) -> None:
         if self.connection.they_are_waiting_for_100_continue:
             await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
 
-    def _look_at(self, request: h11.Request) -> None:
-        # h11 counts a head in parts only.
-        if len(self.buffer.opening) > self.config.h11_max_incomplete_size:
-            raise h11.RemoteProtocolError("", error_status_hint=TOO_LARGE)
-        version, head = request.http_version, self.buffer.opening
-        refuse_for(fault_of_request(request.method, request.target, version, request.headers, head))
+    def _validate_request(self, request: h11.Request) -> None:
+        # h11 checks the limit only while a head is incomplete.
+        if len(self.buffer.raw_head) > self.config.h11_max_incomplete_size:
+            raise h11.RemoteProtocolError("", error_status_hint=HEAD_TOO_LARGE)
+        version, head = request.http_version, self.buffer.raw_head
+        raise_if_invalid(request_error(request.method, request.target, version, request.headers, head))
 
-    async def _pass_on(self, event: h11.Event | Data) -> None:
+    async def _dispatch_event(self, event: h11.Event | Data) -> None:
         if isinstance(event, h11.Request):
             await self.send(Updated(idle=False))
-            if self.directly and event.target.startswith(self.directly.prefix) and not upgrades(event):
-                await self._answer_directly(self.directly, event)
-            # The preface of a client that speaks HTTP/2 without asking (RFC 9113 §3.4). It is told in its own
-            # frames what is spoken here; bytes of HTTP/1.1 would be a protocol error to it.
+            if (
+                self.inline_app
+                and event.target.startswith(self.inline_app.prefix)
+                and not is_websocket_upgrade(event)
+            ):
+                await self._run_inline(self.inline_app, event)
+            # The preface of HTTP/2 with prior knowledge (RFC 9113 §3.4). GOAWAY tells the client to use
+            # HTTP/1.1; a response in HTTP/1.1 would be a protocol error to it.
             elif event.method == b"PRI" and event.http_version == b"2.0":
-                self.deaf = True
-                await self.send(RawData(HTTP_1_1_ONLY))
+                self.input_closed = True
+                await self.send(RawData(HTTP2_GOAWAY))
                 await self.send(Closed())
             else:
-                # One for each request: the one before may still be awaited.
-                self.answered = trio.Event()
+                # One for each request: the previous one may still be awaited.
+                self.response_done = trio.Event()
                 await self._create_stream(event)
         elif self.stream is None:
-            pass  # it has been answered already
+            pass  # its response is complete already
         elif isinstance(event, h11.Data):
             await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
         elif isinstance(event, h11.EndOfMessage):
@@ -164,12 +164,12 @@ class Http1(H11Protocol):
             if self.stream.handshake.accepted:
                 await self.stream.handle(event)
             else:
-                self.deaf = True  # who speaks before the handshake is answered speaks no WebSocket
+                self.input_closed = True  # data before the handshake's response is not WebSocket
 
-    async def _answer_directly(self, application: Direct, request: h11.Request) -> None:
-        self.direct = True
-        await self._continue()
-        # As Hypercorn's HTTPStream makes it: an application cannot tell the way.
+    async def _run_inline(self, application: InlineApp, request: h11.Request) -> None:
+        self.running_inline = True
+        await self._send_100_continue()
+        # The same scope as Hypercorn's HTTPStream makes.
         path, _, query = request.target.partition(b"?")
         self.scope: Message = {
             "type": "http",
@@ -186,35 +186,35 @@ class Http1(H11Protocol):
             "state": self.connection_state.copy(),
         }
         try:
-            await application.app(self.scope, self._next_message, self._send_message)
-        except Exception:  # noqa: BLE001  an application's fault ends its request, and is logged as Hypercorn does
+            await application.app(self.scope, self._receive_asgi, self._send_asgi)
+        except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
             await self.config.log.exception("Error in ASGI Framework")
-            # Else the connection's end tells that the answer broke.
+            # Otherwise the connection is closed, which shows that the response is incomplete.
             if self.connection.our_state is h11.SEND_RESPONSE:
                 await self._send_error_response(500)
-        self.direct = False
+        self.running_inline = False
         await self._maybe_recycle()
 
-    async def _next_message(self) -> Message:
-        """The next piece of the request's body. Not to be asked once it has ended."""
+    async def _receive_asgi(self) -> Message:
+        """The next piece of the request's body. Must not be called once that has ended."""
         while True:
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
-                self.deaf = True
-                return {**GONE, "malformed": Malformed.found(error)}
+                self.input_closed = True
+                return {**DISCONNECT_MESSAGE, "malformed": MalformedRequest.from_h11(error)}
             if event is not h11.NEED_DATA:
                 body = bytes(event.data) if isinstance(event, h11.Data) else b""
                 return {"type": "http.request", "body": body, "more_body": isinstance(event, h11.Data)}
             if not (data := await self.read()):
-                self.deaf = True
-                return GONE
+                self.input_closed = True
+                return DISCONNECT_MESSAGE
             self.connection.receive_data(data)
 
-    async def _send_message(self, message: Message) -> None:
+    async def _send_asgi(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            await self.send(RawData(self.begin_answer(self.status, message["headers"])))
+            await self.send(RawData(self.encode_response_head(self.status, message["headers"])))
             return
         # RFC 9110 §9.3.2 and §15.3.5: no content for HEAD, 204 and 304, whatever the application sends.
         if message["body"] and not suppress_body(self.scope["method"], self.status):
@@ -222,20 +222,20 @@ class Http1(H11Protocol):
         if not message["more_body"]:
             await self._send_h11_event(h11.EndOfMessage())
 
-    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        """Has the application answer."""
-        malformed = Malformed.found(error)
-        if error.error_status_hint == TOO_LARGE:
+    async def _reject_malformed(self, error: h11.RemoteProtocolError) -> None:
+        """Passes the error to the application, which makes the response."""
+        malformed = MalformedRequest.from_h11(error)
+        if error.error_status_hint == HEAD_TOO_LARGE:
             limit = self.config.h11_max_incomplete_size
-            malformed = Malformed(f"its head is over {limit:,} bytes", too_large=True)
+            malformed = MalformedRequest(f"its head is over {limit:,} bytes", too_large=True)
         if isinstance(self.stream, HTTPStream):
-            # In the middle of a body the application is at work already: it learns of it where it reads on.
-            put = cast("Put", self.stream.app_put)
-            await put({**GONE, "malformed": malformed})
+            # The application is already running; it gets the error from its next receive().
+            put = cast("PutMessage", self.stream.app_put)
+            await put({**DISCONNECT_MESSAGE, "malformed": malformed})
             return
         await self.send(Updated(idle=False))
-        self.answered = trio.Event()
-        method, path = opening_of(self.buffer.opening or bytes(self.buffer))
+        self.response_done = trio.Event()
+        method, path = partial_request_line(self.buffer.raw_head or bytes(self.buffer))
         stream = self.stream = HTTPStream(
             self.app,
             self.config,
@@ -251,50 +251,50 @@ class Http1(H11Protocol):
         await stream.handle(Request(STREAM_ID, [], "1.1", method, path, state))
         await stream.handle(EndBody(stream_id=STREAM_ID))
 
-    def begin_answer(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The answer's head, framed, which is the caller's to write, as its body is. What Hypercorn does
-        around it costs as much again. Raises h11.LocalProtocolError where no answer can begin."""
+    def encode_response_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The framed head of a response. The caller writes it, and the body: Hypercorn's own path costs twice
+        as much. Raises h11.LocalProtocolError if no response can begin."""
         stream = self.stream
         if isinstance(stream, HTTPStream):
             stream.state = ASGIHTTPState.RESPONSE
             stream.response = {"type": "http.response.start", "status": status, "headers": headers}
-        elif not self.direct:
+        elif not self.running_inline:
             raise h11.LocalProtocolError("the connection has ended")
-        if self.deaf:
+        if self.input_closed:
             headers = [*headers, (b"connection", b"close")]
-        # As h11 makes one of what it has read itself: each field has been read by it or is ours.
-        answer = h11.Response(status_code=status, headers=headers, http_version=b"1.1", _parsed=True)
-        return self.connection.send(answer) or b""
+        # `_parsed` skips h11's checks of the fields: each was parsed by h11 or made by the gateway.
+        response = h11.Response(status_code=status, headers=headers, http_version=b"1.1", _parsed=True)
+        return self.connection.send(response) or b""
 
     async def stream_send(self, event: StreamEvent) -> None:
-        # Hypercorn answers 500 for an application that was cancelled in the write of its head; behind a part
-        # of a head that would be taken for more of it.
-        if isinstance(event, Response) and self.connection.our_state not in UNANSWERED:
-            self.broken = True
-        if self.broken and not isinstance(event, StreamClosed):
+        # Hypercorn sends a 500 for an application that was cancelled while its head was written; after a
+        # partial head the client would read that as more of it.
+        if isinstance(event, Response) and self.connection.our_state not in NO_RESPONSE_STATES:
+            self.head_truncated = True
+        if self.head_truncated and not isinstance(event, StreamClosed):
             return
-        if self.deaf and isinstance(event, Response):
+        if self.input_closed and isinstance(event, Response):
             event = Response(STREAM_ID, [*event.headers, (b"connection", b"close")], event.status_code)
         await super().stream_send(event)
 
     async def _close_stream(self) -> None:
-        """As Hypercorn's, which waits here for ever for an application that has ended with a full inbox."""
+        """As Hypercorn's, which waits here for ever if the application has ended with a full queue."""
         stream, self.stream = self.stream, None
-        self.answered.set()
+        self.response_done.set()
         if not isinstance(stream, HTTPStream):
             if stream is not None:
                 await stream.handle(StreamClosed(stream_id=STREAM_ID))
             return
-        # Without its inbox Hypercorn's stream tells nobody; the application is told below, if it listens.
-        put = cast("Put", stream.app_put)
-        stream.app_put = None  # pyright: ignore[reportAttributeAccessIssue]  it looks whether there is one
+        # Without `app_put` Hypercorn's stream sends no http.disconnect; it is sent below, if there is room.
+        put = cast("PutMessage", stream.app_put)
+        stream.app_put = None  # pyright: ignore[reportAttributeAccessIssue]  Hypercorn checks for None
         await stream.handle(StreamClosed(stream_id=STREAM_ID))
         channel = cast("trio.MemorySendChannel[Message]", getattr(put, "__self__", None))
         try:
-            channel.send_nowait(GONE)
+            channel.send_nowait(DISCONNECT_MESSAGE)
         except trio.WouldBlock:
-            self.task_group.spawn(self._tell, put)  # pyright: ignore[reportUnknownMemberType]
+            self.task_group.spawn(self._deliver_disconnect, put)  # pyright: ignore[reportUnknownMemberType]
 
-    async def _tell(self, put: Put) -> None:
-        with trio.move_on_after(TELL):
-            await put(GONE)
+    async def _deliver_disconnect(self, put: PutMessage) -> None:
+        with trio.move_on_after(DISCONNECT_DELIVERY_TIMEOUT):
+            await put(DISCONNECT_MESSAGE)

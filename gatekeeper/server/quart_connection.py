@@ -1,12 +1,12 @@
-"""One HTTP request between Hypercorn and Quart, with two of their habits mended.
+"""One HTTP request between Hypercorn and Quart, with workarounds for two of their bugs.
 
-- An answer that comes before its request has been read (401, 413) would have Hypercorn close a connection
-  on which the client still sends: a reset, and the answer is never read. So the body is read first, within
-  bounds; Quart throws away what is beyond its limit.
-- With the answer's last byte Hypercorn tells the application that the client has gone. Quart-trio then
-  cancels the request, of which that very send is a part, and what Hypercorn does at a request's end (close
-  the connection, or time its idleness) is left undone: the client waits for ever. So from the last message
-  on nobody is told.
+- After a response that precedes the end of its request (401, 413) Hypercorn closes the connection while the
+  client still sends: a reset, and the response is never read. So the body is read first, within bounds;
+  Quart discards what is beyond its limit.
+- With the response's last byte Hypercorn sends `http.disconnect` to the application. Quart-trio then cancels
+  the request, of which that very send is a part, and Hypercorn's work at a request's end (closing the
+  connection, or starting the keep-alive timer) is not done: the client waits for ever. So after the last
+  response message a disconnect is ignored.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from quart.typing import ResponseTypes
 from quart.wrappers import Request
 from quart_trio.asgi import TrioASGIHTTPConnection
 
-from gatekeeper.server.grammar import Malformed
+from gatekeeper.server.request_validation import MalformedRequest
 
-BODY_SECONDS = 5.0  # that an answer waits for the rest of its request
+BODY_READ_TIMEOUT = 5.0  # seconds that a response waits for the rest of its request
 
 
 class QuartConnection(TrioASGIHTTPConnection):
-    async def refuse_malformed(self, malformed: Malformed, send: ASGISendCallable) -> None:
-        """Answers a request whose body is no proper HTTP."""
+    async def refuse_malformed(self, malformed: MalformedRequest, send: ASGISendCallable) -> None:
+        """Responds to a request whose body is not valid HTTP."""
         raise NotImplementedError
 
     def __init__(self, app: Quart, scope: HTTPScope) -> None:
         super().__init__(app, scope)
-        self._request_ended = trio.Event()
-        self._answer_begun = self._answer_ended = False
-        self._malformed: Malformed | None = None
+        self._request_complete = trio.Event()
+        self._response_started = self._response_complete = False
+        self._malformed: MalformedRequest | None = None
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await super().__call__(receive, send)
-        if self._malformed and not self._answer_begun:
+        if self._malformed and not self._response_started:
             await self.refuse_malformed(self._malformed, send)
 
     async def handle_messages(
@@ -48,19 +48,19 @@ class QuartConnection(TrioASGIHTTPConnection):
             request.body.append(message.get("body", b""))
             if not message.get("more_body", False):
                 request.body.set_complete()
-                self._request_ended.set()
-        self._request_ended.set()
+                self._request_complete.set()
+        self._request_complete.set()
         self._malformed = cast("dict[str, Any]", message).get("malformed")
-        if not self._answer_ended:
+        if not self._response_complete:
             nursery.cancel_scope.cancel()
 
     async def _send_response(self, send: ASGISendCallable, response: ResponseTypes) -> None:
         async def tracked(message: ASGISendEvent) -> None:
-            self._answer_begun = True
-            self._answer_ended = message["type"] == "http.response.body" and not message["more_body"]
+            self._response_started = True
+            self._response_complete = message["type"] == "http.response.body" and not message["more_body"]
             await send(message)
 
-        # Who does not send what it announced gets its answer all the same, and then a reset.
-        with trio.move_on_after(BODY_SECONDS):
-            await self._request_ended.wait()
+        # A client that does not send its announced body still gets the response, then a reset.
+        with trio.move_on_after(BODY_READ_TIMEOUT):
+            await self._request_complete.wait()
         await super()._send_response(tracked, response)

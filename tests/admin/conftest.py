@@ -24,11 +24,11 @@ from gatekeeper.keys.registry import Registry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.ledger import Ledger
-from gatekeeper.logs import ServerLog
+from gatekeeper.logs import HypercornLogger
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.settings import load
 
 UPSTREAM = "http://127.0.0.1:9"  # nobody is there, and nobody asks
@@ -107,11 +107,11 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     registry = Registry(store)
     await registry.load()
     ledger = Ledger(data, settings.timezone)
-    upstream = Upstream(UPSTREAM, connect_timeout=1)
+    upstream = UpstreamPool(UPSTREAM, connect_timeout=1)
     proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, load_catalogue()))
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()
-    config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], ServerLog, 10.0
+    config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], HypercornLogger, 10.0
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ledger.run)

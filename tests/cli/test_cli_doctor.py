@@ -185,7 +185,7 @@ def test_a_folder_of_the_other_kind(doctor: Any, tmp_path: Path) -> None:
     (tmp_path / "data" / "gatekeeper.kind").write_text("sandbox\n")
     ended = doctor("--json")
     assert ended.status == 7
-    assert findings(ended) == {"data folder": "choose another --data, or say --sandbox"}
+    assert findings(ended) == {"data folder": "choose another --data, or add --sandbox"}
     assert doctor("--sandbox", "--data", "data").status == 0
 
 

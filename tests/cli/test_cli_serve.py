@@ -46,7 +46,7 @@ OWN = ["own address", "--upstream https://generativelanguage.googleapis.com"]
         (
             [],
             {**KEY, "DATABASE_URL": "postgresql://me:hush@db/x"},
-            ["database_url", "DATABASE_URL", "Postgres is not built yet"],
+            ["database_url", "DATABASE_URL", "Postgres is not supported yet"],
         ),
         (["--host", "0.0.0.0"], KEY, ["host", "'0.0.0.0'", "--host", "GATEKEEPER_MASTER_KEY", "127.0.0.1"]),
         (

@@ -9,20 +9,20 @@ from rig.process import command, free_port, rows_in_file, serving
 from rig.standin import StandIn
 from rig.wire import exchange
 
-from gatekeeper.data_dir import leave_marks
+from gatekeeper.data_dir import write_markers
 from gatekeeper.settings import Settings, load
-from gatekeeper.startup import Obstacle, other_kind
+from gatekeeper.startup import StartupProblem, data_kind_mismatch
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 KEY = {"GEMINI_API_KEY": "AIzaOfTheTests"}
 
 
-def refused(settings: Settings) -> Obstacle | None:
+def refused(settings: Settings) -> StartupProblem | None:
     """What a start says; where it is nothing, the folder is marked as a start marks it."""
     settings.data.mkdir(exist_ok=True)
-    obstacle = other_kind(settings)
+    obstacle = data_kind_mismatch(settings)
     if not obstacle:
-        leave_marks(settings)
+        write_markers(settings)
     return obstacle
 
 
@@ -38,7 +38,7 @@ async def test_a_folder_of_the_sandbox_is_not_google_s_and_the_other_way_round(
     run = await command(folder, "serve", "--port", str(free_port()), "--data", "data", **KEY)
     assert (run.returncode, run.stdout, run.stderr.count(b"\n")) == (6, b"", 1)
     assert b"data belongs to the sandbox" in run.stderr
-    assert b"choose another --data, or say --sandbox".capitalize() in run.stderr
+    assert b"choose another --data, or add --sandbox".capitalize() in run.stderr
     (row,) = rows_in_file(folder / "data")
     assert row["cost_usd"] is not None
     async with serving(folder, "--sandbox"):
@@ -56,7 +56,7 @@ def test_a_folder_is_of_the_kind_that_it_was_first(tmp_path: Path, sandbox: bool
     obstacle = refused(of(data, not sandbox))
     assert obstacle
     assert obstacle.status == 6
-    assert obstacle.what.startswith(f"{data} belongs to ")
+    assert obstacle.problem.startswith(f"{data} belongs to ")
 
 
 @pytest.mark.parametrize("content", ["keys.sqlite", "journal", "gatekeeper.duckdb"])
@@ -90,5 +90,5 @@ def test_a_key_database_elsewhere_has_a_kind_too(tmp_path: Path, sandbox: bool) 
     assert refused(of(tmp_path / "two", sandbox, **database)) is None
     obstacle = refused(of(tmp_path / "three", not sandbox, **database))
     assert obstacle
-    assert obstacle.what.startswith(f"{tmp_path / 'keys.db'} belongs to ")
+    assert obstacle.problem.startswith(f"{tmp_path / 'keys.db'} belongs to ")
     assert obstacle.remedy == "choose another DATABASE_URL"

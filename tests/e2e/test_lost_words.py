@@ -16,7 +16,7 @@ from rig.process import COMMAND, PATIENCE, Served, answers, end, environment, fr
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
-from gatekeeper.runtime import Outlet
+from gatekeeper.runtime import NonBlockingWriter
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 BAD_KEY = (
@@ -114,7 +114,7 @@ async def test_words_that_cannot_be_written_do_no_harm(
 def test_an_outlet_tells_what_it_lost_and_goes_on() -> None:
     reading, writing = os.pipe()
     with open(reading, "rb", buffering=0) as taken, open(writing, "wb") as _:  # noqa: PTH123
-        outlet = Outlet(writing)
+        outlet = NonBlockingWriter(writing)
         line = "x" * 9_999 + "\n"
         while not outlet.lost:
             outlet.write(line)

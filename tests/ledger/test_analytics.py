@@ -29,7 +29,7 @@ from gatekeeper.ledger.analytics.sql_guard import SqlError, answer
 from gatekeeper.ledger.call import COLUMNS, Call, Outcome, Position, document
 from gatekeeper.ledger.filters import parse
 from gatekeeper.money import usd
-from gatekeeper.times import micros
+from gatekeeper.times import to_micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 FILE = "gatekeeper.duckdb"
@@ -44,7 +44,7 @@ def asked(analytics: Analytics, query: str) -> dict[str, Any]:
 def made(number: int, **known: Any) -> Call:
     call = Call(
         id=f"019a1b2c-0000-7000-8000-{number:012x}",
-        started_at=micros(NOON) + number,
+        started_at=to_micros(NOON) + number,
         key_id="tok1",
         method="POST",
         path="/v1beta/models/m:generateContent",
@@ -714,7 +714,7 @@ def test_days_and_hours_are_those_of_the_zone_and_in_order_of_time(tmp_path: Pat
     berlin = Analytics(tmp_path, "Europe/Berlin")
     # The night of 25 October 2026 has the hour from two to three twice.
     moments = ["2026-10-24T21:59:59", "2026-10-24T22:00:00", "2026-10-25T00:30:00", "2026-10-25T01:30:00"]
-    started = [micros(datetime.fromisoformat(moment).replace(tzinfo=UTC)) for moment in moments]
+    started = [to_micros(datetime.fromisoformat(moment).replace(tzinfo=UTC)) for moment in moments]
     costs = [9, 1, 5, 7]
     berlin.add(
         placed(
@@ -743,7 +743,9 @@ def test_days_and_hours_are_those_of_the_zone_and_in_order_of_time(tmp_path: Pat
 def test_hours_of_a_zone_that_is_half_an_hour_off(tmp_path: Path) -> None:
     kolkata = Analytics(tmp_path, "Asia/Kolkata")
     kolkata.add(
-        placed([made(1, started_at=micros(NOON)), made(2, started_at=micros(NOON + timedelta(minutes=30)))])
+        placed(
+            [made(1, started_at=to_micros(NOON)), made(2, started_at=to_micros(NOON + timedelta(minutes=30)))]
+        )
     )
     assert [row["hour"] for row in kolkata.spend(["hour"])["rows"]] == [
         "2026-11-24T17:00:00+05:30",

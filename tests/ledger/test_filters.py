@@ -15,7 +15,7 @@ from rig.analytics import Analytics
 
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.filters import FIELDS, Filter, FilterError, parse
-from gatekeeper.times import micros
+from gatekeeper.times import to_micros
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 def finished(**known: object) -> Call:
     call = Call(
         id="019a1b2c-0000-7000-8000-000000000001",
-        started_at=micros(NOW - timedelta(minutes=30)),
+        started_at=to_micros(NOW - timedelta(minutes=30)),
         duration_ms=2_500.0,
         first_byte_ms=300.0,
         gateway_ms=0.4,
@@ -245,7 +245,7 @@ def test_a_term_that_does_not_parse_is_pointed_at(text: str, column: int, told: 
 
 def test_a_date_is_one_of_the_zone_of_now() -> None:
     berlin = NOW.astimezone(ZoneInfo("Europe/Berlin"))
-    late = finished(started_at=micros(datetime(2026, 11, 23, 23, 30, tzinfo=UTC)))
+    late = finished(started_at=to_micros(datetime(2026, 11, 23, 23, 30, tzinfo=UTC)))
     assert parse("since:2026-11-24", now=berlin).matches(late)
     assert not parse("since:2026-11-24", now=NOW).matches(late)
 
@@ -305,7 +305,7 @@ maybe_span = st.none() | st.sampled_from(SPANS)
 calls = st.builds(
     Call,
     id=st.uuids(version=4).map(str),
-    started_at=st.sampled_from([micros(NOW) - back for back in (0, 1, 3_600_000_000, 10**15, 10**16)]),
+    started_at=st.sampled_from([to_micros(NOW) - back for back in (0, 1, 3_600_000_000, 10**15, 10**16)]),
     duration_ms=maybe_span,
     first_byte_ms=maybe_span,
     gateway_ms=maybe_span,

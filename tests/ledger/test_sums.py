@@ -15,7 +15,7 @@ from rig.analytics import Analytics
 
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.filters import parse
-from gatekeeper.times import moment_of
+from gatekeeper.times import from_micros
 from tui.widgets import filter_line
 
 MONDAY = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
@@ -40,7 +40,7 @@ class Made:
 
     def when(self, period: str | None) -> str:
         """The day or hour as the answer writes it."""
-        moment = moment_of(MONDAY + self.hour * HOUR)
+        moment = from_micros(MONDAY + self.hour * HOUR)
         return f"{moment:%Y-%m-%d}" if period == "day" else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -85,7 +85,7 @@ def added(analytics: Analytics, calls: list[Made]) -> str:
 
 
 def spend(analytics: Analytics, q: str, by: list[str], **limits: int) -> dict[str, Any]:
-    return analytics.spend(by, parse(q, now=moment_of(MONDAY)), **limits)
+    return analytics.spend(by, parse(q, now=from_micros(MONDAY)), **limits)
 
 
 def total(calls: list[Made]) -> tuple[int, Decimal | None]:
@@ -181,7 +181,7 @@ def test_each_group_has_a_term_that_finds_exactly_its_calls(analytics: Analytics
         rows = spend(analytics, batch, [by])["rows"]
         for row in rows:
             q = f"{batch} {filter_line.group(by, row[by])}"
-            found = parse(q, now=moment_of(MONDAY))
+            found = parse(q, now=from_micros(MONDAY))
             assert len(analytics.calls(found)) == row["calls"] == sum(map(found.matches, calls)), q
         assert sum(row["calls"] for row in rows) >= len(calls)
 

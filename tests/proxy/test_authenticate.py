@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, take
+from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, extract_credential
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -50,7 +50,7 @@ KEY, BEARER = b"x-goog-api-key", b"authorization"
     ],
 )
 def test_the_credential_is_found(headers: Headers, query: bytes, secret: str | None) -> None:
-    assert take(headers, query).secret == secret
+    assert extract_credential(headers, query).secret == secret
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_the_credential_is_found(headers: Headers, query: bytes, secret: str | N
     ],
 )
 def test_the_query_goes_on_without_it(query: bytes, rest: bytes) -> None:
-    assert take([], query).query == rest
-    assert take([(KEY, b"used instead")], query).query == rest
+    assert extract_credential([], query).query == rest
+    assert extract_credential([(KEY, b"used instead")], query).query == rest
 
 
 def percent(name: str) -> st.SearchStrategy[bytes]:
@@ -87,7 +87,7 @@ PAIRS = st.lists(OTHER, min_size=1, max_size=5)
 @given(PAIRS)
 def test_a_query_without_a_credential_is_kept_to_the_byte(pairs: list[bytes]) -> None:
     query = b"&".join(pairs)
-    assert take([], query) == (None, query)
+    assert extract_credential([], query) == (None, query)
 
 
 @settings(max_examples=100, deadline=None)
@@ -96,4 +96,4 @@ def test_a_credential_anywhere_leaves_the_rest_as_it_was(
     pairs: list[bytes], name: bytes, value: bytes, place: int
 ) -> None:
     with_it = [*pairs[:place], name + b"=" + value, *pairs[place:]]
-    assert take([], b"&".join(with_it)).query == b"&".join(pairs)
+    assert extract_credential([], b"&".join(with_it)).query == b"&".join(pairs)

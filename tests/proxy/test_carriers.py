@@ -1,4 +1,4 @@
-"""A carrier that only this file knows: the story of a call is the same for whatever its bytes travel by."""
+"""A carrier that only this file defines: the lifecycle of a call is the same for any transport."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.refusals import Refusal
-from gatekeeper.server.application import Receive, Scope, Send
+from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientStream
 
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent"
@@ -22,63 +22,63 @@ SAID = json.dumps(
 
 
 class Echo:
-    """Asks nobody: what the client sent comes back as the answer."""
+    """Has no upstream: the response is the request's body."""
 
-    streams = False
+    is_stream = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.client = ClientStream(scope, receive, send)
 
     @property
-    def received(self) -> int:
-        return self.client.received
+    def received_bytes(self) -> int:
+        return self.client.received_bytes
 
     @property
-    def sent(self) -> int:
-        return self.client.sent
+    def sent_bytes(self) -> int:
+        return self.client.sent_bytes
 
     @property
-    def blocked(self) -> bool:
-        return self.client.blocked
+    def write_blocked(self) -> bool:
+        return self.client.write_blocked
 
     @property
-    def started(self) -> bool:
-        return self.client.started
+    def response_started(self) -> bool:
+        return self.client.response_started
 
-    def objection(self, call: ProxyCall) -> Refusal | None:
+    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:
         return None
 
     def request_length(self) -> int | None:
         return None
 
     async def relay(self, call: ProxyCall) -> None:
-        body = await self.client.body()
+        body = await self.client.receive_body()
         call.meter = meter_for(b"application/json", None)
         call.row.status = 200
         call.mark_first_byte()
         length = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await self.client.start(200, length, body_follows=True)
+        await self.client.start(200, length, coalesce_with_body=True)
         await self.client.write(body)
         call.meter.feed(body)
         await self.client.finish()
-        call.relayed = True
+        call.relay_complete = True
 
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         body = error_body(refusal)
-        await self.client.start(refusal.status, error_headers(refusal, body), body_follows=True)
+        await self.client.start(refusal.status, error_headers(refusal, body), coalesce_with_body=True)
         await self.client.write(body)
         await self.client.finish()
 
     async def final_error(self, refusal: Refusal, call: ProxyCall) -> None: ...
 
-    def break_off(self) -> None:
-        self.client.break_off()
+    def abort(self) -> None:
+        self.client.abort()
 
     def release(self) -> None:
-        self.client.release()
+        self.client.drain_receive_queue()
 
-    def has_gone(self) -> bool:
-        return self.client.has_gone()
+    def is_disconnected(self) -> bool:
+        return self.client.is_disconnected()
 
 
 @pytest.fixture

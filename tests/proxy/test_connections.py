@@ -13,9 +13,9 @@ from rig.gateway import Running
 from rig.standin import Reply, Script, StandIn, answer_ok
 from rig.wire import connect, exchange, head, read, reset
 
-from gatekeeper.proxy.asgi import SWEEP
-from gatekeeper.server.application import Receive, Send
-from gatekeeper.server.listener import listen
+from gatekeeper.proxy.asgi import SWEEP_SECONDS
+from gatekeeper.server.asgi_types import Receive, Send
+from gatekeeper.server.listener import serve_listener
 
 EVENT = b'data: {"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}\r\n\r\n'
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
@@ -49,7 +49,7 @@ async def test_a_connection_ends_with_its_client(gateway: Running, google: Stand
 
 async def after_a_while(reply: Reply) -> None:
     """Later than two looks at all calls."""
-    await trio.sleep(2.5 * SWEEP)
+    await trio.sleep(2.5 * SWEEP_SECONDS)
     if b"stream" in reply.asked.target:
         await reply.chunked([EVENT, EVENT])
     else:
@@ -137,7 +137,7 @@ async def test_one_that_breaks_off_in_an_upload_that_nobody_takes(gateway: Runni
                 await client.send_all(bytes(65536))
         assert len(gateway.gateway.proxy.open_calls) == 1
         reset(client)
-    with trio.fail_after(4 * SWEEP):
+    with trio.fail_after(4 * SWEEP_SECONDS):
         while gateway.gateway.proxy.open_calls:
             await trio.sleep(0.01)
     assert (await gateway.row())["outcome"] == "client_disconnected"
@@ -154,7 +154,7 @@ async def test_one_that_breaks_off_with_a_request_in_waiting(gateway: Running, g
             while not google.asked:
                 await trio.sleep(0.01)
         reset(client)
-    with trio.fail_after(4 * SWEEP):
+    with trio.fail_after(4 * SWEEP_SECONDS):
         while gateway.gateway.proxy.open_calls:
             await trio.sleep(0.01)
     assert (await gateway.row())["outcome"] == "client_disconnected"
@@ -202,7 +202,7 @@ async def test_idle_connections_end_in_time_and_busy_ones_do_not() -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(listen, slow_app, config, listener, stop)
+                nursery.start_soon(serve_listener, slow_app, config, listener, stop)
                 async with await connect(url) as client:
                     for _ in range(2):  # the second one finds the connection as it was
                         await client.send_all(head("GET /", []))

@@ -17,10 +17,10 @@ from gatekeeper.gemini.response_parser import TEXT_LIMIT, ResponseParser, Upstre
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
-    Cut,
+    CutByGateway,
     UpstreamBroken,
     error_message,
-    google_key_refused,
+    google_key_error,
     unreachable,
 )
 
@@ -63,7 +63,7 @@ async def slams_the_door(reply: Reply) -> None:
             f"{'*' * len(GOOGLE_KEY)} or [secret] or [secret] or [secret] is at risk-free.test/FAQ.",
         ),
         (answering(503, status="UNAVAILABLE"), "UNAVAILABLE"),
-        (ends_early, "The answer of the Gemini API ended early."),
+        (ends_early, "The response of the Gemini API ended early."),
         (slams_the_door, "The Gemini API did not answer: "),
     ],
     ids=["control characters", "quota and delay", "secrets", "a status only", "broken", "unreachable"],
@@ -107,9 +107,9 @@ async def test_a_call_that_went_well_has_none(google: StandIn, tmp_path: Path) -
     [
         (None, None, None),
         (ClientGone(), None, None),
-        (UpstreamBroken(), None, "The answer of the Gemini API ended early."),
-        (Cut(), None, "The gateway ended the call."),
-        (UpstreamBroken(), PLAIN, "The answer of the Gemini API ended early. Google said: It failed."),
+        (UpstreamBroken(), None, "The response of the Gemini API ended early."),
+        (CutByGateway(), None, "The gateway ended the call."),
+        (UpstreamBroken(), PLAIN, "The response of the Gemini API ended early. Google said: It failed."),
         (unreachable("no route"), None, "The Gemini API could not be reached: no route. Try again later."),
     ],
 )
@@ -120,7 +120,7 @@ def test_both_are_told_where_both_said_something(
 
 
 def test_a_refused_google_key_is_told_with_googles_own_words() -> None:
-    message = error_message(google_key_refused("#2"), PLAIN, ()) or ""
+    message = error_message(google_key_error("#2"), PLAIN, ()) or ""
     assert message.startswith("Google refused the gateway's own API key (#2).")
     assert message.endswith("Google said: It failed.")
 

@@ -216,7 +216,7 @@ async def test_a_secret_that_was_withdrawn_is_refused_in_open_mode_too(
 async def test_wrong_credentials_are_slowed_and_logged_and_right_ones_are_not(
     guarded: Running, google: StandIn, admin: bool
 ) -> None:
-    guarded.gateway.proxy.context.failures.delay = 0.4
+    guarded.gateway.proxy.context.auth_failures.delay = 0.4
     secret = "master-of-the-tests" if admin else await guarded.key()
     path = "/key/list" if admin else f"/gemini{GENERATE}"
 

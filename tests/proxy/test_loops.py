@@ -1,4 +1,4 @@
-"""A gateway whose upstream leads back to it: the call is refused when it comes round, and nowhere else."""
+"""A gateway whose upstream leads back to it: the call is refused when it loops back, and nowhere else."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rig.gateway import Running, running
 from rig.standin import StandIn
 from rig.wire import exchange
 
-from gatekeeper.proxy.upstream import Upstream
+from gatekeeper.proxy.upstream import UpstreamPool
 
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
 
 @contextmanager
 def leading(gateway: Running, to: Running) -> Generator[None]:
-    upstream = Upstream(f"{to.url}/gemini", connect_timeout=1)
+    upstream = UpstreamPool(f"{to.url}/gemini", connect_timeout=1)
     gateway.gateway.proxy.context.upstream = upstream
     yield
     upstream.close_idle()
@@ -31,7 +31,7 @@ async def test_a_gateway_that_is_its_own_upstream_refuses_the_call_after_one_hop
         with leading(one, one):
             answer = await exchange(one.url, LINE, body=b"{}", headers=[f"x-goog-api-key: {key}"])
         assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_UNREACHABLE")
-        assert b"leads back to it" in answer.body
+        assert b"Request loop detected" in answer.body
         await one.row(2)
         rows = {row["outcome"]: row for row in await one.rows()}
         assert rows.keys() == {"refused", "upstream_error"}
@@ -59,5 +59,5 @@ async def test_two_gateways_in_a_row_and_ids_of_calls_that_are_over_pass(
 
 
 async def test_google_is_told_nothing() -> None:
-    assert not Upstream("https://generativelanguage.googleapis.com", connect_timeout=1).may_be_gateway
-    assert Upstream("https://googleapis.com.example", connect_timeout=1).may_be_gateway
+    assert not UpstreamPool("https://generativelanguage.googleapis.com", connect_timeout=1).may_be_gateway
+    assert UpstreamPool("https://googleapis.com.example", connect_timeout=1).may_be_gateway

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.proxy.error_answer import Mask, MaskedStream
+from gatekeeper.proxy.error_response import KeyMasker, MaskedStream
 
 KEYS = ("AIzaSy-first_Key.of/tests", "AQ.second&Key+of=tests")
-MASK = Mask(KEYS)
+MASK = KeyMasker(KEYS)
 
 SPELLINGS = {
     "plain": str,
@@ -41,8 +41,8 @@ def test_no_spelling_of_a_key_gets_through(spelling, key: str) -> None:
 def test_all_else_stays() -> None:
     for text in (b"", KEYS[0][:-1].encode(), KEYS[0].lower().encode(), b"100 %\\&", b"\xff\x00"):
         assert MASK(text) == text
-    assert Mask(())(KEYS[0].encode()) == KEYS[0].encode()
-    assert Mask(()).reach == 0
+    assert KeyMasker(())(KEYS[0].encode()) == KEYS[0].encode()
+    assert KeyMasker(()).overlap_bytes == 0
 
 
 def test_headers_and_texts() -> None:

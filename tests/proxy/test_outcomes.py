@@ -16,7 +16,7 @@ from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn, standing_in
 from rig.wire import Answer, connect, exchange, head, read, reset
 
-from gatekeeper.serve import LOOK, last_call
+from gatekeeper.serve import POLL_INTERVAL, wait_for_calls
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
@@ -380,14 +380,14 @@ async def test_a_stop_waits_for_calls_and_not_for_refusals(guarded: Running, goo
         with trio.fail_after(2):
             while not google.asked:
                 await trio.sleep(0.01)
-        with trio.move_on_after(3 * LOOK) as waiting:
-            await last_call(guarded.gateway, signals)
+        with trio.move_on_after(3 * POLL_INTERVAL) as waiting:
+            await wait_for_calls(guarded.gateway, signals)
         assert waiting.cancelled_caught
         await refused.send_all(head(GENERATE, ["Content-Length: 900"]) + b"{")  # and the rest never comes
         assert (await read(refused)).status == 401
         go_on.set()
         with trio.fail_after(1):
-            await last_call(guarded.gateway, signals)
+            await wait_for_calls(guarded.gateway, signals)
         assert len(proxy.open_calls) == 1
 
 
@@ -413,7 +413,7 @@ async def cut_after(gateway: Running, line: str, sent: int, version: str = "1.1"
         opening = head(line, ["Content-Length: 2"]).replace(b"HTTP/1.1", f"HTTP/{version}".encode())
         await client.send_all(opening + b"{}")
         with trio.fail_after(2):
-            while not any(e.carrier.sent >= sent for e in gateway.gateway.proxy.open_calls):
+            while not any(e.carrier.sent_bytes >= sent for e in gateway.gateway.proxy.open_calls):
                 await trio.sleep(0.01)
         gateway.gateway.proxy.cut_all()
         received = b""
@@ -498,7 +498,9 @@ async def test_nothing_is_framed_into_a_chunk_that_was_cut(gateway: Running, goo
         with trio.fail_after(5):
             while len(looks) < 10 or looks[-10] != looks[-1]:
                 await trio.sleep(0.01)
-                looks += [e.carrier.sent for e in gateway.gateway.proxy.open_calls if e.carrier.blocked]
+                looks += [
+                    e.carrier.sent_bytes for e in gateway.gateway.proxy.open_calls if e.carrier.write_blocked
+                ]
         gateway.gateway.proxy.cut_all()
         answer = await read(client)
     assert not answer.whole
@@ -512,7 +514,7 @@ async def test_a_drain_that_takes_too_long_cuts_with_an_event(gateway: Running, 
     async with await connect(gateway.url) as client:
         await client.send_all(head(STREAM, ["Content-Length: 2"]) + b"{}")
         with trio.fail_after(2):
-            while not any(e.carrier.sent for e in gateway.gateway.proxy.open_calls):
+            while not any(e.carrier.sent_bytes for e in gateway.gateway.proxy.open_calls):
                 await trio.sleep(0.01)
         gateway.gateway.proxy.cut_all()
         answer = await read(client)

@@ -16,13 +16,13 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
-    Cut,
+    CutByGateway,
     Refused,
     UpstreamBroken,
     UpstreamUnreachable,
-    google_key_refused,
+    google_key_error,
 )
-from gatekeeper.proxy.settlement import SO_FAR, account, charge_in_advance
+from gatekeeper.proxy.settlement import PARTIAL_USAGE_NOTE, account_call, set_crash_charge
 from gatekeeper.refusals import Reason, Refusal
 
 DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
@@ -52,12 +52,12 @@ def settled(
     tier: bytes | None = None,
     model: str | None = FLASH,
     action: str = "generateContent",
-    budgeted: bool = False,
+    has_budget: bool = False,
 ) -> Call:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
     route = Route(action, model, charge)
     said = read or reading(USAGE, model_version=ITS_VERSION)
-    account(call, route, ending, said, tier, catalogue, budgeted=budgeted)
+    account_call(call, route, ending, said, tier, catalogue, has_budget=has_budget)
     return call
 
 
@@ -82,7 +82,7 @@ ENDINGS = {
     "and nothing at all": (None, 500, NOTHING, "upstream_error", None, 0),
     "an error that claims usage": (None, 503, reading(USAGE), "upstream_error", None, 0),
     "our key": (
-        google_key_refused("#1"),
+        google_key_error("#1"),
         502,
         reading(error=BAD),
         "upstream_error",
@@ -97,8 +97,8 @@ ENDINGS = {
     "broken after an error": (UpstreamBroken(), 200, reading(error=ERROR), "upstream_broken", None, None),
     "client gone mid-way": (ClientGone(), 200, reading(USAGE), "client_disconnected", None, COST),
     "client gone early": (ClientGone(), None, NOTHING, "client_disconnected", None, None),
-    "cut mid-way": (Cut(DRAINING), 200, reading(USAGE), "cut", DRAINING.reason, COST),
-    "cut by the server's end": (Cut(), None, NOTHING, "cut", None, None),
+    "cut mid-way": (CutByGateway(DRAINING), 200, reading(USAGE), "cut", DRAINING.reason, COST),
+    "cut by the server's end": (CutByGateway(), None, NOTHING, "cut", None, None),
 }
 
 
@@ -196,10 +196,10 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
     )
     cached = reading({"promptTokenCount": 1000, "cachedContentTokenCount": 1000, "totalTokenCount": 1000})
     route = Route("generateContent", FLASH, Charge.METERED)
-    account(call, route, None, cached, None, catalogue)
+    account_call(call, route, None, cached, None, catalogue)
     assert call.cost_pico == 1000 * 30_000
     call.started_at = int(datetime(2025, 10, 14, 23, 59, 59, 999999, tzinfo=UTC).timestamp() * 10**6)
-    account(call, route, None, cached, None, catalogue)
+    account_call(call, route, None, cached, None, catalogue)
     assert call.cost_pico == 1000 * 75_000
 
 
@@ -208,26 +208,26 @@ def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
     catalogue: Catalogue, case: tuple[CallFailed | None, int | None, Reading, str, str | None, int | None]
 ) -> None:
     ending, status, read, *_, cost = case
-    call = settled(catalogue, ending=ending, status=status, read=read, budgeted=True)
+    call = settled(catalogue, ending=ending, status=status, read=read, has_budget=True)
     assert call.cost_pico == cost
     assert (call.charged_pico is not None) == (cost is None)
     assert (call.usage_note or "").startswith("estimated for the budget: " if cost is None else "")
     plain = settled(catalogue, ending=ending, status=status, read=read)
     assert (plain.cost_pico, plain.charged_pico) == (cost, None)
-    ended_early = isinstance(ending, UpstreamBroken | ClientGone | Cut) and cost
-    assert plain.usage_note == (SO_FAR if ended_early else None)
+    ended_early = isinstance(ending, UpstreamBroken | ClientGone | CutByGateway) and cost
+    assert plain.usage_note == (PARTIAL_USAGE_NOTE if ended_early else None)
 
 
 def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_known(
     catalogue: Catalogue,
 ) -> None:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH)
-    charge_in_advance(call, Route("countTokens", FLASH, Charge.FREE), 100, catalogue)
+    set_crash_charge(call, Route("countTokens", FLASH, Charge.FREE), 100, catalogue)
     assert call.charged_pico is None
     route = Route("generateContent", FLASH, Charge.METERED)
-    charge_in_advance(call, route, 100, catalogue)
+    set_crash_charge(call, route, 100, catalogue)
     assert call.charged_pico is not None
     assert call.charged_pico > COST
     call.status = 200
-    account(call, route, None, reading(USAGE), None, catalogue, budgeted=True)
+    account_call(call, route, None, reading(USAGE), None, catalogue, has_budget=True)
     assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)

@@ -32,7 +32,7 @@ async def test_a_price_that_cannot_be_worked_out_leaves_a_row(
     row = await guarded.row(3)
     assert (row["outcome"], row["cost_usd"], row["prompt_tokens"]) == ("ok", None, 1)
     assert not proxy.open_calls
-    assert "".join(capfd.readouterr()).count("call_not_settled_as_it_should_be") == 1
+    assert "".join(capfd.readouterr()).count("call_accounting_failed") == 1
 
 
 async def test_a_budget_is_charged_in_advance_where_no_price_can_be_worked_out(
@@ -66,5 +66,5 @@ async def test_a_row_that_cannot_be_written_still_counts(
     assert await spend(guarded, secret) > 0
     assert not proxy.open_calls
     logged = "".join(capfd.readouterr())
-    assert "call_not_settled_as_it_should_be" in logged
+    assert "call_accounting_failed" in logged
     assert "secret words" not in logged

@@ -13,8 +13,8 @@ from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
-from gatekeeper.proxy.upstream import Upstream
-from gatekeeper.proxy.upstream_connection import Connection, ConnectionLost
+from gatekeeper.proxy.upstream import UpstreamPool
+from gatekeeper.proxy.upstream_connection import ConnectionLost, UpstreamConnection
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 ASK = ("POST", b"/", [(b"host", b"x"), (b"content-length", b"5000")], b"q" * 5000)
@@ -29,36 +29,36 @@ def read(peer: socket.socket, count: int) -> None:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[Upstream, Connection, socket.socket]]:
+async def connected() -> AsyncIterator[tuple[UpstreamPool, UpstreamConnection, socket.socket]]:
     """An upstream, a connection to it that has carried one call, and the other side's end of that."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        upstream = Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=5)
+        upstream = UpstreamPool(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=5)
         connection = await upstream.connect()
         peer, _ = listener.accept()
         with peer:
-            await connection.send_whole(*ASK)
+            await connection.send_request(*ASK)
             read(peer, 5000)
             peer.send(ANSWER)
-            await connection.head()
-            while await connection.chunk():
+            await connection.read_head()
+            while await connection.read_chunk():
                 pass
-            upstream.give_back(connection)
+            upstream.release(connection)
             try:
                 yield upstream, connection, peer
             finally:
                 upstream.close_idle()
 
 
-async def readable(connection: Connection) -> None:
+async def readable(connection: UpstreamConnection) -> None:
     with trio.fail_after(2):
         while not connection.has_expired(connection.idle_since):
             await trio.sleep(0.001)
 
 
-async def ask(connection: Connection) -> ConnectionLost:
+async def ask(connection: UpstreamConnection) -> ConnectionLost:
     async def call() -> None:
-        await connection.send_whole(*ASK)
-        await connection.head()
+        await connection.send_request(*ASK)
+        await connection.read_head()
 
     with pytest.raises(ConnectionLost) as death:
         await call()
@@ -82,46 +82,46 @@ async def test_a_request_that_was_read_counts_as_delivered(
         close(peer)
 
     async with connected() as (upstream, _, peer):
-        connection = await upstream.take()
-        assert connection.calls == 1
+        connection = await upstream.acquire()
+        assert connection.request_count == 1
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, read_and_close)
             death = await ask(connection)
-        assert death.delivered
-        upstream.give_back(connection)
+        assert death.maybe_delivered
+        upstream.release(connection)
         assert upstream.open == 0
 
 
 async def test_a_request_that_came_after_the_close_was_not_delivered() -> None:
     async with connected() as (upstream, connection, peer):
-        assert await upstream.take() is connection
+        assert await upstream.acquire() is connection
         peer.close()
         await readable(connection)  # its end is here, but nobody has looked since it was taken
-        assert not (await ask(connection)).delivered
-        upstream.give_back(connection)
+        assert not (await ask(connection)).maybe_delivered
+        upstream.release(connection)
         assert upstream.open == 0
 
 
 async def test_a_first_request_is_never_sent_again() -> None:
     """Nothing is known of what a new connection's other side did with it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        upstream = Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=5)
+        upstream = UpstreamPool(f"http://127.0.0.1:{listener.getsockname()[1]}", connect_timeout=5)
         connection = await upstream.connect()
         peer, _ = listener.accept()
         peer.close()
-        assert (await ask(connection)).delivered
-        upstream.give_back(connection)
+        assert (await ask(connection)).maybe_delivered
+        upstream.release(connection)
         assert upstream.open == 0
 
 
-class NoticesLate(Upstream):
+class NoticesLate(UpstreamPool):
     """An upstream whose idle connection is closed in the moment between the last look at it and its use."""
 
     before_use: Callable[[], Awaitable[None]]
 
-    async def take(self) -> Connection:
-        connection = await super().take()
-        if connection.calls:
+    async def acquire(self) -> UpstreamConnection:
+        connection = await super().acquire()
+        if connection.request_count:
             await self.before_use()
             await readable(connection)
         return connection

@@ -16,8 +16,8 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.price_file import load_catalogue
-from gatekeeper.serve import opened, server_config
-from gatekeeper.server.listener import listen
+from gatekeeper.serve import open_gateway, server_config
+from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
 
 CATALOGUE = load_catalogue()
@@ -59,9 +59,9 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
         settings = load({"drain_timeout": 1, **given}, {})
         data.mkdir(exist_ok=True)
         url = f"http://127.0.0.1:{port}"
-        async with opened(settings, CATALOGUE) as gateway, trio.open_nursery() as nursery:
+        async with open_gateway(settings, CATALOGUE) as gateway, trio.open_nursery() as nursery:
             app, stop = Gatekeeper(gateway), trio.Event()
-            nursery.start_soon(listen, app, server_config(), listener, stop, app.directly)
+            nursery.start_soon(serve_listener, app, server_config(), listener, stop, app.inline_app)
             async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
                 yield Running(gateway, url, client)
             gateway.ledger.live.close()

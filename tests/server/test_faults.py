@@ -15,11 +15,11 @@ from hypercorn.events import Closed, Event, RawData
 from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
-from gatekeeper.logs import Seldom, ServerLog
+from gatekeeper.logs import HypercornLogger, RateLimitedLog
 from gatekeeper.server import listener as server
-from gatekeeper.server.application import Direct, Receive, Send
+from gatekeeper.server.asgi_types import InlineApp, Receive, Send
 from gatekeeper.server.http1 import Http1
-from gatekeeper.server.listener import listen
+from gatekeeper.server.listener import serve_listener
 
 STREAMS = 300
 PIECES = 5
@@ -84,13 +84,13 @@ class Streams:
 @asynccontextmanager
 async def served(app: Any, keep_alive: float = 75.0, prefix: bytes | None = None) -> AsyncIterator[str]:
     """`prefix`: of the targets that are answered in their connection's own task."""
-    directly = None if prefix is None else Direct(prefix, app)
+    inline_app = None if prefix is None else InlineApp(prefix, app)
     config, stop = Config(), trio.Event()
     config.keep_alive_timeout, config.graceful_timeout = keep_alive, 1
-    config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]
+    config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, app, config, listener, stop, directly)
+            nursery.start_soon(serve_listener, app, config, listener, stop, inline_app)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             stop.set()
 
@@ -245,7 +245,7 @@ async def test_an_accept_that_fails_is_tried_again_and_told_once(
 def test_a_flood_of_one_kind_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("gatekeeper.logs.monotonic", lambda: now[0])
-    seldom = Seldom("connection_failed")
+    seldom = RateLimitedLog("connection_failed")
     with capture_logs() as logged:
         for seconds, kind in [
             (0, "KeyError"),
@@ -255,7 +255,7 @@ def test_a_flood_of_one_kind_is_a_line_a_minute(monkeypatch: pytest.MonkeyPatch)
             (1, "KeyError"),
         ]:
             now[0] += seconds
-            seldom.note(kind, trace=["x.py:1 f"])
+            seldom.record(kind, trace=["x.py:1 f"])
     assert [(line["kind"], line["count"]) for line in logged] == [
         ("KeyError", 1),
         ("OSError", 1),

@@ -1,4 +1,4 @@
-"""Whether a client is still there, where nobody reads what it sends."""
+"""Whether a client is still connected, while nothing is read from it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypercorn.config import Config
 from rig.wire import connect, head
 
 from gatekeeper.server import listener as server
-from gatekeeper.server.application import Direct, Receive, Send
-from gatekeeper.server.listener import ClientConnection, listen
+from gatekeeper.server.asgi_types import InlineApp, Receive, Send
+from gatekeeper.server.listener import ClientConnection, serve_listener
 
 PIECES = 15  # more than an application's inbox holds
 CHUNK = b"4\r\n\r\n1\r\r\n"
@@ -44,7 +44,7 @@ async def test_a_look_without_a_descriptor_left_is_none(
 
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, app, Config(), listener, stop, Direct(prefix, app))
+            nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp(prefix, app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 await client.send_all(head("POST /", ["Transfer-Encoding: chunked"]) + CHUNK * PIECES)
                 while app.peer is None:
@@ -52,10 +52,10 @@ async def test_a_look_without_a_descriptor_left_is_none(
                 await client.send_eof()
                 with monkeypatch.context() as patch:
                     patch.setattr(server.os, "dup", no_more)
-                    while not app.peer.looking.poll(0):
+                    while not app.peer.poller.poll(0):
                         await trio.sleep(0.002)
-                    assert not app.peer.has_gone()
-                assert app.peer.has_gone()
+                    assert not app.peer.is_disconnected()
+                assert app.peer.is_disconnected()
             nursery.cancel_scope.cancel()
 
 
@@ -70,22 +70,22 @@ async def test_a_look_without_a_descriptor_left_is_none(
 async def test_an_end_where_the_system_does_not_tell_it(
     monkeypatch: pytest.MonkeyPatch, field: str, last: bytes, gone: bool | None
 ) -> None:
-    monkeypatch.setattr(server, "ENDED", select.POLLIN)
+    monkeypatch.setattr(server, "HALF_CLOSE_EVENTS", select.POLLIN)
     app, stop = Deaf(), trio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, app, Config(), listener, stop, Direct(b"/", app))
+            nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp(b"/", app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 await client.send_all(head("POST /", [field]))
                 while app.peer is None:
                     await trio.sleep(0.002)
-                assert not app.peer.has_gone()
+                assert not app.peer.is_disconnected()
                 await client.send_all(last)
                 await client.send_eof()
-                while not app.peer.looking.poll(0):
+                while not app.peer.poller.poll(0):
                     await trio.sleep(0.002)
-                assert app.peer.has_gone() is bool(gone)
-                assert app.peer.ended_well is (gone is WHOLE)
+                assert app.peer.is_disconnected() is bool(gone)
+                assert app.peer.cleanly_half_closed is (gone is WHOLE)
             nursery.cancel_scope.cancel()
 
 
@@ -112,7 +112,7 @@ async def test_an_end_in_the_middle_of_a_body(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(listen, app, Config(), listener, stop, Direct(prefix, app))
+                nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp(prefix, app))
                 async with await connect(url) as client:
                     await client.send_all(head("POST /", [field]))
                     for _ in range(PIECES):
@@ -120,9 +120,9 @@ async def test_an_end_in_the_middle_of_a_body(
                         await trio.sleep(0.002)  # so that it comes as a piece of its own
                     await client.send_all(last)
                     assert app.peer is not None
-                    assert not app.peer.has_gone()
+                    assert not app.peer.is_disconnected()
                     await client.send_eof()
-                    while not (app.peer.has_gone() or app.peer.ended_well):
+                    while not (app.peer.is_disconnected() or app.peer.cleanly_half_closed):
                         await trio.sleep(0.002)
-                    assert app.peer.has_gone() is gone
+                    assert app.peer.is_disconnected() is gone
                 nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""The application behind the server: ASGI's types, and one that is answered without Hypercorn's detours."""
+"""ASGI's types, and an application that runs inline: in its connection's task, not in one of Hypercorn's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Direct(NamedTuple):
+class InlineApp(NamedTuple):
     """An ASGI application for the requests whose target begins with `prefix`. It reads a request's body to
-    its end or not at all, and learns by the connection in `scope["state"]` whether its client has left."""
+    its end or not at all, and reads from `scope["state"]["connection"]` whether the client has
+    disconnected."""
 
     prefix: bytes
     app: Callable[[Message, Receive, Send], Awaitable[None]]

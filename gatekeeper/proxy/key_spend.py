@@ -1,4 +1,4 @@
-"""The journal's reader that keeps each key's spend on disk, so that a budget survives any stop."""
+"""The journal's consumer that stores each key's spend, so that a budget survives a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def ended_at(call: Call) -> int:
 
 
 def settlement(call: Call) -> Settlement | None:
-    """What the call costs its key: the cost, or what the budget is charged instead, if anything."""
+    """What the call's key is charged, if it has one: the cost, or the upper bound in place of it."""
     if call.key_id is None:
         return None
     if call.charged_pico is not None:
@@ -24,8 +24,8 @@ def settlement(call: Call) -> Settlement | None:
 
 
 class KeySpend:
-    """Consumer of the journal. While `replaying`, at a start, it also brings memory up to the journal's end;
-    later memory knows each cost before the journal does."""
+    """Consumer of the journal. While `replaying`, at startup, it also updates the spend in memory; afterwards
+    that is updated before the journal is consumed."""
 
     def __init__(self, registry: Registry, watermark: store.Position) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""Requests that are answered in their connection's own task."""
+"""Requests that run in their connection's own task."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rig.standin import Reply, answer_ok, standing_in
 from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
-from gatekeeper.logs import ServerLog
-from gatekeeper.server.application import Direct, Receive, Send
-from gatekeeper.server.listener import listen
+from gatekeeper.logs import HypercornLogger
+from gatekeeper.server.asgi_types import InlineApp, Receive, Send
+from gatekeeper.server.listener import serve_listener
 
 GET = head("GET /direct/a?b=c", [])
 
 
 class Application:
-    """Answers with what it was asked, by the plain way of ASGI. `tasks`: which answered."""
+    """Responds with the request, by plain ASGI. `tasks`: the tasks that it ran in."""
 
     def __init__(self) -> None:
         self.tasks: list[trio.lowlevel.Task] = []
@@ -54,10 +54,10 @@ class Application:
 async def served(app: Application) -> AsyncIterator[trio.SocketStream]:
     """A connection to it."""
     config, stop = Config(), trio.Event()
-    config.logger_class = ServerLog  # pyright: ignore[reportAttributeAccessIssue]
+    config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]
     with trio.fail_after(5), socket.create_server(("127.0.0.1", 0)) as listener:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen, app, config, listener, stop, Direct(b"/direct/", app))
+            nursery.start_soon(serve_listener, app, config, listener, stop, InlineApp(b"/direct/", app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 yield client
             stop.set()
@@ -127,7 +127,7 @@ async def test_a_gateways_calls_take_this_way(tmp_path: Path) -> None:
         async def look(reply: Reply) -> None:
             (call,) = gateway.gateway.proxy.open_calls
             peer = call.carrier.stream._connection
-            ways.append((peer.http.direct, peer.http.stream) if peer else (False, None))
+            ways.append((peer.http.running_inline, peer.http.stream) if peer else (False, None))
             await answer_ok(reply)
 
         google.script = look

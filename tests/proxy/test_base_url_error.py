@@ -9,8 +9,8 @@ from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import exchange
 
-from gatekeeper.app import NOUNS, Gatekeeper
-from gatekeeper.proxy.directions import belongs_to_gemini, directions
+from gatekeeper.app import BLUEPRINT_MODULES, Gatekeeper
+from gatekeeper.proxy.base_url_error import base_url_refusal, is_gemini_path
 
 GENERATE = "models/gemini-2.5-flash:generateContent"
 
@@ -79,7 +79,7 @@ async def test_a_wrong_base_url_is_told_the_right_one(gateway: Running, google: 
 def test_the_base_url_is_the_one_that_the_client_reached(
     scheme: str, headers: list[tuple[bytes, bytes]], base: str
 ) -> None:
-    refusal = directions(b"/gemini/models", scheme, headers)
+    refusal = base_url_refusal(b"/gemini/models", scheme, headers)
     assert refusal.metadata == {"base_url": base}
     assert f"{base}/v1beta/openai/ for OpenAI-style" in refusal.message
 
@@ -114,8 +114,8 @@ async def test_ids_with_a_slash_are_no_part_of_an_action(
 
 async def test_the_admin_api_is_not_shadowed(gateway: Running) -> None:
     rules = list(Gatekeeper(gateway.gateway).url_map.iter_rules())
-    assert len(rules) > len(NOUNS)
-    assert not [rule.rule for rule in rules if belongs_to_gemini(rule.rule.encode())]
+    assert len(rules) > len(BLUEPRINT_MODULES)
+    assert not [rule.rule for rule in rules if is_gemini_path(rule.rule.encode())]
     assert (await gateway.client.get("/models")).status_code == 200
     assert (await gateway.client.get("/nowhere")).headers["content-type"] == "application/problem+json"
 

@@ -1,6 +1,6 @@
-"""What the text of a setting may be, and the value that it stands for.
+"""Parsers of settings.
 
-Every parser takes text and raises ValueError that says what is allowed, to be read after "it takes".
+Each takes text and raises ValueError that says what is allowed, to be read after "it takes".
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-GOOGLE = "https://generativelanguage.googleapis.com"
+GOOGLE_API_URL = "https://generativelanguage.googleapis.com"
 SANDBOX_FOLDER = "./data-sandbox"
 
-SWITCH = {
+BOOLEANS = {
     "1": True,
     "true": True,
     "yes": True,
@@ -26,17 +26,17 @@ SWITCH = {
 }
 
 
-# What clients put behind the base by themselves: a version, and what follows it in Google's paths.
-CLIENTS_PART = re.compile(r"(/v\d+[a-z]*\d*)+(/(models|openai)(/.*)?)?$|/openai$", re.IGNORECASE)
+# What clients append to the base URL: a version, and what follows it in Google's paths.
+CLIENT_PATH_SUFFIX = re.compile(r"(/v\d+[a-z]*\d*)+(/(models|openai)(/.*)?)?$|/openai$", re.IGNORECASE)
 
 
 def host(text: str) -> str:
-    """An address, of IPv6 without the brackets that it has in a URL; or a name."""
+    """A host name or an address; IPv6 without the brackets that it has in a URL."""
     allowed = "an address or host name without a port, such as 127.0.0.1"
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not _is_host(bare) or any(c in "/@?#,[]" for c in bare):
         raise ValueError(allowed)
-    # Only an IPv6 address has colons, or brackets around it.
+    # Only an IPv6 address has colons, or brackets.
     if ":" in bare or bare != text:
         try:
             IPv6Address(bare)
@@ -46,7 +46,7 @@ def host(text: str) -> str:
 
 
 def port(text: str) -> int:
-    # `int` takes signs, blanks, underscores and other scripts' digits too.
+    # `int` takes signs, spaces, underscores and other scripts' digits too.
     digits = text.isascii() and text.isdigit() and len(text) <= 5
     if not digits or not 0 < int(text) < 65536:
         raise ValueError("a whole number from 1 to 65535")
@@ -58,7 +58,7 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    # Also what is no number (nan) or has no end (inf) fails this.
+    # nan and inf fail this too.
     if not 0 < value <= 86400:
         raise ValueError("seconds, more than 0 and at most 86400")
     return value
@@ -71,20 +71,26 @@ def folder(text: str) -> Path:
 
 
 def url(text: str) -> str:
-    """An absolute URL without the slash at its end; its path is kept as a prefix.
+    """An absolute URL without a trailing slash; its path is kept as a prefix.
 
-    Clients send version and all that follows it, so a prefix that ends in them would double them: 404 for
-    every call. At Google's own host there is no prefix at all.
+    Clients send the version and what follows it, so a prefix that ends with them would repeat them: 404 for
+    every call. Google's own host has no prefix at all.
     """
     if not _is_plain_url(text):
-        raise ValueError(f"an http:// or https:// URL without user, query and fragment, such as {GOOGLE}")
+        raise ValueError(
+            f"an http:// or https:// URL without user, query and fragment, such as {GOOGLE_API_URL}"
+        )
     given = text.rstrip("/")
     path = urlsplit(given).path
-    # Google's own host answers under its root only.
-    kept = "" if urlsplit(given).hostname == urlsplit(GOOGLE).hostname else CLIENTS_PART.sub("", path)
+    # Google's own host has the API at its root only.
+    kept = (
+        ""
+        if urlsplit(given).hostname == urlsplit(GOOGLE_API_URL).hostname
+        else CLIENT_PATH_SUFFIX.sub("", path)
+    )
     if kept != path:
         base = given.removesuffix(path) + kept.rstrip("/")
-        raise ValueError(f"the API's address without what clients put behind it (version and path): {base}")
+        raise ValueError(f"the API's address without what clients append (version and path): {base}")
     return given
 
 
@@ -99,7 +105,7 @@ def _is_plain_url(text: str) -> bool:
 
 
 def _is_host(text: str) -> bool:
-    """Printable ASCII, and no part of it so short or long that looking up the name would raise."""
+    """Printable ASCII, with labels of 1 to 63 characters: resolving other names would raise."""
     plain = all("!" <= c <= "~" for c in text)
     return plain and all(0 < len(part) < 64 for part in text.removesuffix(".").split("."))
 
@@ -107,20 +113,22 @@ def _is_host(text: str) -> bool:
 def keys(text: str) -> tuple[str, ...]:
     found = tuple(key.strip() for key in text.split(",") if key.strip())
     if not found or not all("!" <= c <= "~" for key in found for c in key):
-        raise ValueError("one key, or several separated by commas, of printable ASCII without blanks")
+        raise ValueError(
+            "one key, or several separated by commas, of printable ASCII characters without spaces"
+        )
     return found
 
 
 def secret(text: str) -> str:
     if not text or not text.isascii() or not text.isprintable() or text.strip() != text:
-        raise ValueError("printable ASCII characters without blanks around them")
+        raise ValueError("printable ASCII characters without leading or trailing spaces")
     return text
 
 
-def database(text: str) -> str:
+def database_url(text: str) -> str:
     if text.startswith("postgres"):
         raise ValueError(
-            "sqlite:///PATH or nothing at all; Postgres is not built yet, keys live in the data folder"
+            "sqlite:///PATH, or unset; Postgres is not supported yet, keys are stored in the data folder"
         )
     if not text.startswith("sqlite:///") or text == "sqlite:///":
         raise ValueError("sqlite:///PATH, or unset for the data folder's own database")
@@ -134,7 +142,7 @@ def timezone(text: str) -> str:
         raise ValueError("an IANA time zone, such as UTC or Europe/Berlin") from None
 
 
-def switch(text: str) -> bool:
-    if text.lower() not in SWITCH:
+def boolean(text: str) -> bool:
+    if text.lower() not in BOOLEANS:
         raise ValueError("true or false")
-    return SWITCH[text.lower()]
+    return BOOLEANS[text.lower()]

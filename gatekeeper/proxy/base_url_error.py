@@ -1,0 +1,94 @@
+"""404 for a wrong base URL, with the right ones for this client.
+
+Clients differ in what they append to a base URL: most add version and path, some the path only, and OpenAI's
+need `openai/` in it. So for a path that the Gemini API does not have, the error names all three base URLs, as
+this client would reach them, inside `/gemini` and outside of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, cast
+
+from gatekeeper.gemini.actions import COSTLY_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
+from gatekeeper.gemini.errors import error_body, error_headers
+from gatekeeper.gemini.spelling import VERSION, plain_path, shown
+from gatekeeper.proxy.headers import Headers, first_value
+from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+    from gatekeeper.server.asgi_types import Receive, Scope, Send
+
+HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
+OPENAI_SEGMENTS = frozenset(path.partition("/")[0] for path in OPENAI_ONLY) | {"openai"}
+# First segments of Gemini paths that the admin API does not use.
+GEMINI_SEGMENTS = (
+    OPENAI_SEGMENTS | FREE_COLLECTIONS | COSTLY_COLLECTIONS | {"upload", "resumable", "download", "ws"}
+) - {"models"}
+
+
+def is_gemini_path(raw_path: bytes) -> bool:
+    """Whether a path outside `/gemini/` was meant for the Gemini API rather than for the admin API."""
+    first, *rest = _segments(raw_path)
+    name = first.casefold()
+    # `GET /models` is the admin API's; `/models/gemini-…:generateContent` can only be meant for Google.
+    if name == "models":
+        return bool(rest)
+    return name == "gemini" or first in GEMINI_SEGMENTS or bool(VERSION.fullmatch(first))
+
+
+def base_url_refusal(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:
+    """The refusal of a path (the complete one) that the Gemini API does not have."""
+    base = f"{_origin(scheme, headers)}/gemini"
+    path = shown(raw_path.decode("latin-1"), 100)
+    return Refusal(
+        Reason.NOT_FOUND,
+        f"There is no {path} here: {_path_error(_segments(raw_path))}. The base URL of this gateway is "
+        f"{base} for clients that add the version themselves (google-genai and most others), "
+        f"{base}/v1beta for those that do not (Vercel AI SDK, LiteLLM), and {base}/v1beta/openai/ for "
+        "OpenAI-style ones.",
+        {"base_url": base},
+    )
+
+
+async def send_base_url_error(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Answers a Gemini request sent outside `/gemini/`; it is not recorded as a call."""
+    stream = ClientStream(cast("Scope", scope), cast("Receive", receive), cast("Send", send))
+    refusal = base_url_refusal(scope["raw_path"], scope["scheme"], list(scope["headers"]))
+    body = error_body(refusal)
+    try:
+        await stream.discard_body()
+        await stream.start(refusal.status, error_headers(refusal, body), coalesce_with_body=True)
+        await stream.write(body)
+        await stream.finish()
+    except ClientDisconnected:
+        pass
+
+
+def _path_error(segments: list[str]) -> str:
+    versions = [segment for segment in segments if VERSION.fullmatch(segment)]
+    if segments.count("gemini") > 1:
+        return "it holds `gemini` twice"
+    if len(versions) > 1:
+        return f"it holds two versions, {' and '.join(versions[:2])}"
+    if "openai" not in segments and not OPENAI_SEGMENTS.isdisjoint(segments):
+        return "this is an OpenAI-style path without `openai/`"
+    if "gemini" not in segments:
+        return "it does not begin with `/gemini`"
+    return "it is not a version and a method of the Gemini API"
+
+
+def _origin(scheme: str, headers: Headers) -> str:
+    """Scheme and authority as the client used them, as far as the headers tell."""
+    host = first_value(headers, b"host") or b""
+    # X-Forwarded-Proto is trusted for this message only: a wrong one misleads only its own sender.
+    if first_value(headers, b"x-forwarded-proto") == b"https":
+        scheme = "https"
+    return f"{scheme}://{host.decode() if HOST.fullmatch(host) else 'HOST'}"
+
+
+def _segments(raw_path: bytes) -> list[str]:
+    return (plain_path(raw_path[:2000]) or "/")[1:].split("/")

@@ -1,0 +1,179 @@
+"""Checks of a request (RFC 9112) where the parser is more tolerant than a gateway may be: a request that two
+servers read differently can be smuggled past the first one.
+
+No I/O. An error is a phrase that follows "The request is not valid HTTP/1.1: "; it never quotes the request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
+
+VERSIONS = (b"1.0", b"1.1")
+HTTP2_PREFACE = (b"PRI", b"2.0")  # method and version of the HTTP/2 connection preface
+# A server in C may read a larger one as negative, or truncate it.
+MAX_CONTENT_LENGTH = 2**63 - 1  # bytes of a body or a chunk: the largest signed integer of 64 bits
+MAX_CHUNK_LINE = 4096  # bytes of a chunk's size line
+WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+ALLOWED_BYTES = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
+NEEDS_FIELD_CHECK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
+OBS_FOLD = re.compile(rb"\n[ \t]")
+CHUNK_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
+HANDSHAKE_HEADER_PREFIXES = (b"connection", b"sec-websocket-")
+LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
+REQUEST_LINE = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
+)
+TARGET = re.compile(rb"/|https?://", re.IGNORECASE)
+MAX_LOGGED_PATH = 2048  # bytes of a malformed request's path that are recorded
+
+
+GOAWAY_DEBUG_DATA = (
+    b"This port speaks HTTP/1.1. For HTTP/2 put a proxy in front of it that ends TLS and HTTP/2."
+)
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    """A frame of stream 0 without flags (RFC 9113 §4.1)."""
+    return len(payload).to_bytes(3) + bytes([kind]) + bytes(5) + payload
+
+
+SETTINGS, GOAWAY, HTTP_1_1_REQUIRED = 4, 7, 13
+HTTP2_GOAWAY = _frame(SETTINGS, b"") + _frame(
+    GOAWAY, bytes(4) + HTTP_1_1_REQUIRED.to_bytes(4) + GOAWAY_DEBUG_DATA
+)
+
+
+class MalformedRequest(NamedTuple):
+    """Why a request is refused. The application receives it in `scope["state"]["malformed"]` or, in the
+    middle of a body, as `malformed` of `http.disconnect`."""
+
+    reason: str
+    too_large: bool = False
+
+    @classmethod
+    def from_h11(cls, error: h11.RemoteProtocolError) -> MalformedRequest:
+        """From an error of h11. The text after ":" may quote the request, and is dropped."""
+        return cls(str(error).partition(":")[0])
+
+    @property
+    def message(self) -> str:
+        return f"The request is {'too large' if self.too_large else 'not valid HTTP/1.1'}: {self.reason}."
+
+
+def line_error(lines: bytes) -> str | None:
+    """Checks the raw lines of a head or a trailer section; returns the error, if any."""
+    ends = lines.count(b"\r\n")
+    if lines.count(b"\n") != ends:
+        return "a line ends in LF without CR"
+    if lines.count(b"\r") != ends:
+        return "a line has a CR without LF"
+    if lines.translate(None, ALLOWED_BYTES):
+        return "it has a control character"
+    if OBS_FOLD.search(lines):
+        return "a header is folded over several lines"
+    return None
+
+
+def request_error(
+    method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]], head: bytes
+) -> str | None:
+    """Checks a head that h11 has accepted; `head` is its raw bytes, header names are in lower case."""
+    if version not in VERSIONS and (method, version) != HTTP2_PREFACE:
+        return "the version is neither HTTP/1.1 nor HTTP/1.0"
+    # RFC 9110 §9.1: methods are case-sensitive. An upstream that normalizes case would read another method
+    # (request smuggling).
+    if not method.isupper():
+        return "the method is not in upper case"
+    if method == b"CONNECT":
+        return "CONNECT asks for a tunnel, and this is no forward proxy"
+    if target != b"*" and not TARGET.match(target):
+        return "the target is neither a path nor a URL"
+    return framing_error(method, version, list(headers)) if NEEDS_FIELD_CHECK.search(head) else None
+
+
+def framing_error(method: bytes, version: bytes, headers: list[tuple[bytes, bytes]]) -> str | None:
+    """Checks the framing fields (Content-Length, Transfer-Encoding) and a WebSocket's Upgrade."""
+    fields = dict(headers)
+    if b"transfer-encoding" in fields:
+        if b"content-length" in fields:
+            return "it has both Content-Length and Transfer-Encoding"
+        if version == b"1.0":
+            return "HTTP/1.0 has no Transfer-Encoding"
+    if int(fields.get(b"content-length", b"0")) > MAX_CONTENT_LENGTH:
+        return "Content-Length is past 64 bits"
+    upgrade = fields.get(b"upgrade", b"").lower() == b"websocket"
+    if upgrade and method == b"GET" and b"upgrade" in fields.get(b"connection", b"").lower():
+        if not all(value.isascii() for name, value in headers if name.startswith(HANDSHAKE_HEADER_PREFIXES)):
+            return "a header of the WebSocket handshake is not ASCII"
+        return handshake_error(fields, version)
+    return None
+
+
+def handshake_error(fields: dict[bytes, bytes], version: bytes) -> str | None:
+    """Checks a WebSocket handshake (RFC 6455 §4.2.1)."""
+    if version != b"1.1" or b"content-length" in fields or b"transfer-encoding" in fields:
+        return "a WebSocket handshake is an HTTP/1.1 request without a body"
+    if not WEBSOCKET_KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
+        return "Sec-WebSocket-Key is not sixteen bytes in base64"
+    if fields.get(b"sec-websocket-version") != b"13":
+        return "Sec-WebSocket-Version is not 13"
+    return None
+
+
+def chunk_line_error(line: bytes) -> str | None:
+    """Checks the size line of a chunk, with its CRLF."""
+    found = CHUNK_SIZE_LINE.fullmatch(line)
+    if found is None:
+        return "a chunk's first line is malformed"
+    if int(found[1], 16) > MAX_CONTENT_LENGTH:
+        return "a chunk's size is past 64 bits"
+    return None
+
+
+def is_websocket_upgrade(request: h11.Request) -> bool:
+    """Whether it may be a WebSocket handshake, which Hypercorn handles."""
+    return request.method == b"GET" and any(name == b"upgrade" for name, _ in request.headers)
+
+
+def partial_request_line(received: bytes) -> tuple[str, bytes]:
+    """Method and path of a request that could not be parsed; `?` and an empty path if its request line is
+    not readable either. The path has visible ASCII characters only."""
+    found = REQUEST_LINE.match(received)
+    if found is None:
+        return "?", b""
+    path = re.sub(rb"[^!-~]", lambda each: b"%%%02X" % each[0][0], found[2][:MAX_LOGGED_PATH])
+    return found[1].decode("ascii").upper(), path
+
+
+class StrictBuffer(ReceiveBuffer):
+    """h11's buffer of received bytes, which checks the lines that h11 takes from it. `raw_head` is the last
+    head that was taken."""
+
+    raw_head = b""
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        # h11 removes the lines from its buffer, so their bytes have to be kept before it reads them.
+        before = bytes(self._data)
+        lines = super().maybe_extract_lines()
+        if lines is not None:
+            self.raw_head = before[: len(before) - len(self._data)]
+            raise_if_invalid(line_error(self.raw_head))
+        return lines
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        end = self._data.find(b"\n", 0, MAX_CHUNK_LINE)
+        # Until a line is complete or too long there is nothing to check; h11 waits for more by itself.
+        if end < 0 and len(self._data) < MAX_CHUNK_LINE:
+            return None
+        raise_if_invalid(chunk_line_error(bytes(self._data[: end + 1])))
+        return super().maybe_extract_next_line()
+
+
+def raise_if_invalid(error: str | None) -> None:
+    if error is not None:
+        raise h11.RemoteProtocolError(error)
