@@ -15,7 +15,7 @@ from hypercorn.config import Config
 from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
-from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
@@ -168,7 +168,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
     """Opens the keys, the ledger and the upstream, and runs their tasks; on exit writes and closes all."""
     try:
         store = SqliteKeyStore(settings.keys_file)
-        registry = Registry(store)
+        registry = KeyRegistry(store)
         ledger = Ledger(settings.data, settings.timezone)
         # Spend is brought up to the journal's end before the first call, or a budget that was used up would
         # be available again after a kill -9.

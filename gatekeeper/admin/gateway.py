@@ -17,8 +17,8 @@ from quart import current_app, request
 
 from gatekeeper.addresses import cross_site_reason
 from gatekeeper.admin.problems import Problem
-from gatekeeper.keys.registry import Registry
-from gatekeeper.keys.secrets import Failures, hash_secret, matches_master
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.secrets import AuthFailures, hash_secret, matches_master
 from gatekeeper.ledger.call import Call
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
@@ -34,7 +34,7 @@ class Shared(Protocol):
 
     catalogue: Catalogue
     draining: bool
-    auth_failures: Failures
+    auth_failures: AuthFailures
 
 
 class ProxyApp(Protocol):
@@ -61,7 +61,7 @@ class Gateway:
     """One running gateway, made when it starts."""
 
     settings: Settings
-    registry: Registry
+    registry: KeyRegistry
     ledger: Ledger
     proxy: ProxyApp
 
@@ -119,7 +119,7 @@ async def _check_bearer(master: str) -> None:
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
     # Before the answer: who guesses waits, and nobody else does.
-    await gateway().proxy.context.auth_failures.hold_back(request.remote_addr or "")
+    await gateway().proxy.context.auth_failures.throttle(request.remote_addr or "")
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
 

@@ -19,7 +19,7 @@ from gatekeeper.admin.gateway import gateway
 from gatekeeper.admin.problems import invalid, wrong_cursor
 from gatekeeper.admin.requests import DEFAULT_LIMIT, Document, answer, read_fields, read_object, read_query
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.registry import NEWEST_FIRST, UnknownKey
+from gatekeeper.keys.registry import NEWEST_FIRST, KeyNotFound
 from gatekeeper.keys.store import audit_document
 from gatekeeper.keys.virtual_key import KeyState, key_document
 
@@ -134,19 +134,19 @@ def shown(state: KeyState, secret: str | None = None) -> Document:
 
 
 def living(name: str) -> KeyState:
-    """The key of this name. Raises UnknownKey."""
+    """The key of this name. Raises KeyNotFound."""
     if state := gateway().registry.find(name, gateway().micros()):
         return state
-    raise UnknownKey(name)
+    raise KeyNotFound(name)
 
 
 async def read_named() -> Named:
-    """The keys named by a body that holds nothing else. Raises Problem, UnknownKey."""
+    """The keys named by a body that holds nothing else. Raises Problem, KeyNotFound."""
     return take_named(await read_fields("key", "keys"))
 
 
 def take_named(body: Document) -> Named:
-    """Takes the names of keys out of a body. Raises Problem, UnknownKey."""
+    """Takes the names of keys out of a body. Raises Problem, KeyNotFound."""
     given = {field: body.pop(field) for field in ("key", "keys") if field in body}
     if len(given) != 1:
         raise invalid("key", f"Name one key by `key`, or several by `keys`; {_NAME}", ["key", "keys"])
@@ -178,7 +178,7 @@ async def trail() -> Response:
     query = read_query("limit", "cursor")
     limit = query.limit or DEFAULT_LIMIT
     # One more than a page holds, which says whether there is a next one.
-    entries = list(await gateway().registry.trail(limit + 1, audit_cursor(query.cursor)))
+    entries = list(await gateway().registry.audit_log(limit + 1, audit_cursor(query.cursor)))
     changes = [audit_document(entry) for entry in entries[:limit]]
     more = len(entries) > limit
     return answer({"changes": changes, "next_cursor": str(changes[-1]["id"]) if more else None})

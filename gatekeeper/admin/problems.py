@@ -18,8 +18,8 @@ from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
 from gatekeeper.keys.fields import FieldError
-from gatekeeper.keys.registry import UnknownKey
-from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
+from gatekeeper.keys.registry import KeyNotFound
+from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
     CursorError,
@@ -95,11 +95,11 @@ def problem_of(error: Exception) -> Problem:
             return invalid(error.field, str(error), error.allowed)
         case FilterError():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="q", column=error.column)
-        case AliasTaken():
+        case AliasConflict():
             return Problem(HTTPStatus.CONFLICT, str(error), field="key_alias")
-        case SecretTaken():
+        case SecretConflict():
             return Problem(HTTPStatus.CONFLICT, str(error), field="key")
-        case UnknownKey():
+        case KeyNotFound():
             return Problem(HTTPStatus.NOT_FOUND, str(error), field="key")
         case QueryRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")

@@ -51,7 +51,7 @@ async def models() -> Response:
     found = await gateway().ledger.analytics.models()
     catalogue, today = gateway().catalogue, gateway().now().date()
     seen = [
-        {**row, "priced": catalogue.find(catalogue.meant(row["model"], today)) is not None}
+        {**row, "priced": catalogue.find(catalogue.resolve_alias(row["model"], today)) is not None}
         for row in found.value
     ]
     priced = [name for model in catalogue.models() for name in model.ids]

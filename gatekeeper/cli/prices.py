@@ -17,7 +17,7 @@ from gatekeeper.cli.conventions import Failure, InOrder, Status, examples, own_j
 from gatekeeper.cli.output import emit, print_cells, print_facts, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, Tone
-from gatekeeper.gemini.actions import Charge, charge_of
+from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
@@ -48,7 +48,7 @@ def prices() -> None:
 def show(model: str | None, as_json: bool) -> None:
     """Show prices per million tokens: what holds today, or of one MODEL all that ever held."""
     catalogue, today = loaded_catalogue(), datetime.now(UTC).date()
-    known = catalogue.find(catalogue.meant(model, today)) if model else None
+    known = catalogue.find(catalogue.resolve_alias(model, today)) if model else None
     if model and known is None:
         raise Failure(f"{model} is not in the price catalogue of {catalogue.version}", Status.NOT_FOUND)
     if as_json:
@@ -173,7 +173,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         at=moment(call.at or "0s", "`at`", Status.REFUSED),
         tier=(call.tier or asked or "standard").lower(),
         action=LIVE if turns else call.action,
-        charges=charges(call),
+        extra_usage=extra_usage(call),
     )
 
 
@@ -189,17 +189,17 @@ def free(call: Call) -> str | None:
     """Why the call costs nothing, if that is known."""
     if call.status is not None and call.status >= 400:
         return f"answers of {call.status} cost nothing"
-    if call.action and charge_of(call.action) is Charge.FREE:
+    if call.action and billing_of(call.action) is Billing.FREE:
         return f"calls of {call.action} cost nothing"
     return None
 
 
-def charges(call: Call) -> dict[str, int | None]:
+def extra_usage(call: Call) -> dict[str, int | None]:
     """What the answer shows to have been used beside tokens, as the meter reads it."""
     tally = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
         tally.read(msgspec.json.encode(chunk))
-    return tally.charges
+    return tally.extra_usage
 
 
 # How the names of components begin that a column shows: of calls that generate, and of those that embed.

@@ -86,12 +86,12 @@ def sandbox(host: str, port: int) -> None:
     import trio
 
     from gatekeeper import runtime
-    from gatekeeper.sandbox.server import bound
+    from gatekeeper.sandbox.server import bind_listeners
 
     runtime.raise_descriptor_limit()
 
     try:
-        listeners = bound(host, port)
+        listeners = bind_listeners(host, port)
     except OSError as fault:
         where = addresses.host_port(host, port)
         raise Failure(

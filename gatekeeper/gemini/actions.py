@@ -1,23 +1,23 @@
-"""What Google's methods are called, and what their calls cost. Sources: Google's discovery documents v1,
-v1beta, v1alpha, the client libraries, and OpenAI's reference for what lies under `openai/`."""
+"""The names of Google's methods, and how their calls are billed. Sources: Google's discovery documents v1,
+v1beta, v1alpha, the client libraries, and OpenAI's reference for the paths under `openai/`."""
 
 from __future__ import annotations
 
 from enum import Enum
 
-from gatekeeper.gemini.spelling import Names
+from gatekeeper.gemini.evasion import KnownNames
 
 
-class Charge(Enum):
-    """What a finished call of a route costs."""
+class Billing(Enum):
+    """How a finished call of a route is billed."""
 
-    FREE = "free"  # nothing, and that is known
-    METERED = "metered"  # what the usage in its answer says
-    UNKNOWN = "unknown"  # something, but not what a usage says (or nobody knows)
+    FREE = "free"  # it is known to cost nothing
+    METERED = "metered"  # by the usage in its response
+    UNKNOWN = "unknown"  # it may cost something that no usage reports
 
 
-# Actions on a model, by what their usage counts. A batch is priced by the usage of its answers too, but they
-# come long after the call that orders it, in another one: what that call costs is not known.
+# Actions on a model, by what their usage counts. A batch is priced by the usage of its responses too, but a
+# later call fetches them: what the call that creates the batch costs is not known.
 GENERATING = frozenset({"generateContent", "streamGenerateContent", "generateAnswer", "batchGenerateContent"})
 EMBEDDING = frozenset({"embedContent", "batchEmbedContents", "asyncBatchEmbedContent"})
 BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
@@ -26,20 +26,20 @@ FREE_ACTIONS = frozenset({"countTokens", "countTextTokens", "countMessageTokens"
 
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
 METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES
-MODEL_ACTIONS: dict[str, Charge] = {
-    **dict.fromkeys(METERED_ACTIONS, Charge.METERED),
-    **dict.fromkeys(FREE_ACTIONS, Charge.FREE),
+MODEL_ACTIONS: dict[str, Billing] = {
+    **dict.fromkeys(METERED_ACTIONS, Billing.METERED),
+    **dict.fromkeys(FREE_ACTIONS, Billing.FREE),
 }
 
-# Collections whose methods are free to call (of `models` there are only reads). The others cost something on
-# create or by a custom verb, and so does a custom verb that is not known to be free, whatever its collection.
+# Collections whose methods are free to call (of `models` only reads exist). In the others `create` and custom
+# verbs cost something; in every collection so does a custom verb that is not known to be free.
 FREE_COLLECTIONS = frozenset(
     {
         "models", "files", "generatedFiles", "operations", "batches", "corpora", "tunedModels", "auth_tokens",
         "agents", "environments", "webhooks", "permissions", "documents", "chunks", "ragStores",
     }
 )  # fmt: skip
-COSTLY_COLLECTIONS = frozenset(
+BILLABLE_COLLECTIONS = frozenset(
     {
         "cachedContents", "fileSearchStores", "interactions", "dynamic", "triggers", "executions",
         "credentials", "decisions", "voices",
@@ -53,8 +53,8 @@ FREE_VERBS = frozenset(
     }
 )  # fmt: skip
 
-# The rest of Google's names: actions and verbs that cost something, and OpenAI's ways to say the same.
-COSTLY_NAMES = BATCHES | frozenset(
+# The rest of Google's names: actions and verbs that cost something, and OpenAI's names for the same.
+BILLABLE_NAMES = BATCHES | frozenset(
     {
         "predict", "predictLongRunning", "generateText", "generateMessage", "embedText", "batchEmbedText",
         "importFile", "uploadToFileSearchStore",
@@ -67,27 +67,27 @@ OPENAI_ACTIONS = frozenset(
     }
 )  # fmt: skip
 
-# Google has these without `openai/` too
+# Those that Google has under `openai/` only; the three others exist without it too.
 OPENAI_ONLY = OPENAI_ACTIONS - {"batches", "files", "models"}
 
-NAMES = Names(
+NAMES = KnownNames(
     metered=METERED_ACTIONS,
     others=FREE_ACTIONS
     | FREE_COLLECTIONS
-    | COSTLY_COLLECTIONS
+    | BILLABLE_COLLECTIONS
     | FREE_VERBS
-    | COSTLY_NAMES
+    | BILLABLE_NAMES
     | {"openai", *(part for action in OPENAI_ACTIONS for part in action.split("/"))},
 )
 
-READING_VERBS = frozenset({"list", "get", "delete", "options"})
+FREE_STANDARD_VERBS = frozenset({"list", "get", "delete", "options"})
 
 
-def charge_of(action: str) -> Charge:
-    """What calls of an action cost, by its name alone: `generateContent`, `files.list`."""
+def billing_of(action: str) -> Billing:
+    """How calls of an action are billed, by its name alone: `generateContent`, `files.list`."""
     *collections, verb = action.split(".")
     if not collections:
-        return MODEL_ACTIONS.get(action, Charge.UNKNOWN)
-    read = verb in READING_VERBS and (FREE_COLLECTIONS | COSTLY_COLLECTIONS).issuperset(collections)
+        return MODEL_ACTIONS.get(action, Billing.UNKNOWN)
+    read = verb in FREE_STANDARD_VERBS and (FREE_COLLECTIONS | BILLABLE_COLLECTIONS).issuperset(collections)
     write = verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections) and collections != ["models"]
-    return Charge.FREE if read or write else Charge.UNKNOWN
+    return Billing.FREE if read or write else Billing.UNKNOWN

@@ -1,4 +1,5 @@
-"""A refusal in Google's error shape, so that SDKs raise what they know: as a body, as an event."""
+"""The gateway's own errors in Google's error format, so that SDKs raise their usual exceptions: a body, an
+event."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ import math
 
 import msgspec
 
-from gatekeeper.gemini.splitters import Seam
+from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.refusals import FOR_A_PERSON, STATUS, Refusal
 
-# Seconds. Some clients sleep a longer `Retry-After` in full, for days, without a word
-LONGEST_HEADER = 60
+# Seconds. Some clients sleep a longer `Retry-After` in full, silently for days.
+MAX_RETRY_AFTER = 60
 
 
 def error_document(refusal: Refusal) -> dict[str, object]:
@@ -36,27 +37,27 @@ def error_document(refusal: Refusal) -> dict[str, object]:
 
 
 def error_body(refusal: Refusal) -> bytes:
-    """The document as it is sent, indented as Google's is."""
+    """The document as it is sent, indented like Google's."""
     return msgspec.json.format(msgspec.json.encode(error_document(refusal)), indent=2) + b"\n"
 
 
 def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
-    """Response headers that go with `error_body`. A short wait is told as `Retry-After` in whole seconds
-    (RFC 9110 §10.2.3). Of a longer one only the body tells: the header says, to clients that know it, to
-    give up."""
+    """Response headers for `error_body`. A short wait is sent as `Retry-After` in whole seconds (RFC 9110
+    §10.2.3). A longer one is in the body only; then `x-should-retry` tells the clients that know it not to
+    retry."""
     headers = [
         (b"content-type", b"application/json; charset=UTF-8"),
         (b"content-length", b"%d" % len(body)),
     ]
     wait = refusal.retry_after
-    if wait is not None and wait <= LONGEST_HEADER:
-        # Up, never down: a client that comes a moment early would be refused again.
+    if wait is not None and wait <= MAX_RETRY_AFTER:
+        # Rounded up: a client that comes a moment early would be refused again.
         headers.append((b"retry-after", b"%d" % math.ceil(wait)))
     elif wait is not None or refusal.reason in FOR_A_PERSON:
         headers.append((b"x-should-retry", b"false"))
     return headers
 
 
-def error_event(refusal: Refusal, seam: Seam) -> bytes:
-    """The refusal as the last event, or the last element of an array, of a stream that the gateway cuts."""
-    return seam.before + msgspec.json.encode(error_document(refusal)) + seam.after
+def error_event(refusal: Refusal, delimiters: Delimiters) -> bytes:
+    """The refusal as the last event, or last array element, of a stream that the gateway ends early."""
+    return delimiters.prefix + msgspec.json.encode(error_document(refusal)) + delimiters.suffix

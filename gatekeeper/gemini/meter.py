@@ -1,8 +1,9 @@
-"""Reads an answer of Google's while the relay passes its bytes on. Bytes in, a Reading out; nothing raises.
+"""Meters a response of Google's while the relay passes its bytes on. Bytes in, a ResponseSummary out; nothing
+raises.
 
-Meters are layers: a GzipMeter inflates for an AnswerMeter, which shortens runs of base64, has the body cut
-into JSON documents by a Framing and each of them read by a ResponseParser. `meter_for` puts them together by
-the answer's headers.
+Meters are layers: a GzipMeter inflates for a JsonMeter, which truncates runs of base64, splits the body into
+JSON documents (DocumentSplitter) and collects their metadata (ResponseParser). `meter_for` puts the layers
+together by the response's headers.
 """
 
 from __future__ import annotations
@@ -15,56 +16,57 @@ from typing import Protocol
 
 import msgspec
 
-from gatekeeper.gemini.response_parser import Reading, ResponseParser
-from gatekeeper.gemini.splitters import ArraySplitter, Document, Seam, SseDecoder, WholeBody
+from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
+from gatekeeper.gemini.splitters import ArraySplitter, Delimiters, Document, SingleDocument, SseDecoder
 
-# Bytes that one unary body, one event or one element of an array may hold and still be read, and that all
-# meters together hold of those that are not whole yet; long runs of base64 count as `KEPT` bytes.
-LIMIT = 64 * 2**20
-# Bytes that are kept of a run of base64, which is data and nothing that is read.
-KEPT = 4096
+# Largest size of a unary body, an event or an element of an array that is still parsed, and the limit of what
+# all meters together buffer of incomplete ones; a long run of base64 counts as `MAX_RUN_BYTES`.
+MAX_BUFFERED_BYTES = 64 * 2**20
+# Bytes that are kept of a run of base64: it is data, and nothing in it is parsed.
+MAX_RUN_BYTES = 4096
 
-_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
-_OTHER = re.compile(b"[^%b]" % re.escape(_CHARACTERS))
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
+_NOT_BASE64 = re.compile(b"[^%b]" % re.escape(_BASE64))
 # Bytes inflated at once: a small chunk of zeros must not become all of its gigabytes in memory.
 _INFLATE_STEP = 2**20
-_BLANK_OR_BOM = b" \t\r\n\xef\xbb\xbf"
+_SPACE_OR_BOM = b" \t\r\n\xef\xbb\xbf"
 
 
 class Meter(Protocol):
     @property
-    def reading(self) -> Reading:
-        """The state so far."""
+    def summary(self) -> ResponseSummary:
+        """What the response has reported so far."""
         ...
 
     @property
-    def seam(self) -> Seam | None:
-        """How one more document is added at the place that the body has reached; None where none can be."""
+    def delimiters(self) -> Delimiters | None:
+        """How to append one more document at the current position of the body; None where that is
+        impossible."""
         ...
 
     def feed(self, chunk: bytes) -> None: ...
 
-    def finish(self) -> Reading:
-        """Reads what only the end makes whole and lets go of what was held. To be called once, at the end."""
+    def finish(self) -> ResponseSummary:
+        """Parses what only the end completes, and frees the buffer. To be called once, at the end."""
         ...
 
 
-class Framing(Protocol):
-    """Cuts a body into documents. `truncated`: whether one was over the limit and dropped."""
+class DocumentSplitter(Protocol):
+    """Splits a body into documents. `truncated`: whether one exceeded the limit and was discarded."""
 
     truncated: bool
 
     @property
-    def held(self) -> int:
-        """Bytes of a document that is not whole yet."""
+    def buffered_bytes(self) -> int:
+        """Bytes of the document that is incomplete so far."""
         ...
 
-    def drop(self) -> None:
-        """Gives up the document that is not whole yet; the next one is read again."""
+    def discard_partial(self) -> None:
+        """Discards the incomplete document; the next one is split off as usual."""
         ...
 
     @property
-    def seam(self) -> Seam | None:
+    def delimiters(self) -> Delimiters | None:
         """As of `Meter`."""
         ...
 
@@ -73,44 +75,44 @@ class Framing(Protocol):
         ...
 
     def peek(self) -> Sequence[Document]:
-        """The documents that seem whole already, though only the end can tell."""
+        """The documents that look complete already, though only the end of the body can tell."""
         ...
 
     def finish(self) -> tuple[Sequence[Document], bool]:
-        """The documents that only the end completes, and whether it was a proper end."""
+        """The documents that only the end completes, and whether the body ended as its format demands."""
         ...
 
 
-class Abridger:
-    """Bytes in, the same without the rest of each run of base64 out, however they are cut: images and sound
-    come as megabytes of it.
+class InlineDataTruncator:
+    """Truncates long base64 runs (inline images, audio) before a response is buffered, wherever its chunks
+    begin and end.
 
-    A run this long is a part of a string, whatever the form of the body, and none of its characters is part
-    of an escape but the first few. So a shortened one leaves the document valid, and what is read of it
-    (counts, names, reasons, searches) as it was.
+    A run this long is part of a JSON string in every format, and only its first few characters can belong to
+    an escape. So the truncated document stays valid, and what is parsed of it (counts, names, reasons,
+    searches) does not change.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = MAX_RUN_BYTES) -> None:
         self._kept = kept
-        self._run = 0  # bytes of the run in which the bytes so far end
+        self._run = 0  # length of the run at the end of the bytes so far
 
     def feed(self, chunk: bytes) -> bytes:
         if self._run:
             room = max(0, self._kept - self._run)
-            if not chunk.translate(None, _CHARACTERS):  # ten times as fast as a search
+            if not chunk.translate(None, _BASE64):  # ten times as fast as a search
                 self._run += len(chunk)
                 return chunk[:room]
             end = _run_end(chunk, 0)
             chunk = chunk[: min(room, end)] + chunk[end:]
-        self._run = len(chunk) - len(chunk.rstrip(_CHARACTERS))
-        return chunk if len(chunk) <= self._kept else self._abridged(chunk)
+        self._run = len(chunk) - len(chunk.rstrip(_BASE64))
+        return chunk if len(chunk) <= self._kept else self._truncate_runs(chunk)
 
-    def _abridged(self, chunk: bytes) -> bytes:
-        """Looks at what lies a run's length ahead, so that of text next to nothing is looked at."""
+    def _truncate_runs(self, chunk: bytes) -> bytes:
+        """Probes one run's length ahead, so that ordinary text is hardly searched at all."""
         parts: list[bytes] = []
         done = at = 0
         while len(ahead := chunk[at : at + self._kept + 1]) > self._kept:
-            beside = len(ahead.rstrip(_CHARACTERS))
+            beside = len(ahead.rstrip(_BASE64))
             at += beside
             if not beside:
                 parts.append(chunk[done : at + self._kept])
@@ -119,103 +121,104 @@ class Abridger:
 
 
 def _run_end(chunk: bytes, at: int) -> int:
-    other = _OTHER.search(chunk, at)
+    other = _NOT_BASE64.search(chunk, at)
     return other.start() if other else len(chunk)
 
 
-class Allowance:
-    """What all meters together may hold."""
+class BufferQuota:
+    """How much all meters together may buffer."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
 
-SHARED = Allowance(LIMIT)
+BUFFER_QUOTA = BufferQuota(MAX_BUFFERED_BYTES)
 
 
-class AnswerMeter:
-    """Reads an answer in JSON. Its first byte that is not blank tells the framing before its media type does:
-    an error's body is one JSON object even under `text/event-stream`.
+class JsonMeter:
+    """Meters a response in JSON. Its first byte that is not white space chooses the splitter, before its
+    media type does: the body of an error is one JSON object even under `text/event-stream`.
     """
 
-    def __init__(self, framing: Callable[[int], Framing]) -> None:
-        self._default = framing
-        self._framing: Framing | None = None
-        self._abridger = Abridger()
+    def __init__(self, splitter: Callable[[int], DocumentSplitter]) -> None:
+        self._default = splitter
+        self._splitter: DocumentSplitter | None = None
+        self._truncator = InlineDataTruncator()
         self._parser = ResponseParser()
-        self._held = 0  # bytes that count against the allowance of all
+        self._counted_bytes = 0  # bytes that count against `BUFFER_QUOTA`
 
     @property
-    def reading(self) -> Reading:
-        for document in self._framing.peek() if self._framing else ():
+    def summary(self) -> ResponseSummary:
+        for document in self._splitter.peek() if self._splitter else ():
             self._parser.read(document)
-        return self._reading(complete=False)
+        return self._summary(complete=False)
 
     @property
-    def seam(self) -> Seam | None:
-        return (self._framing or self._default(LIMIT)).seam
+    def delimiters(self) -> Delimiters | None:
+        return (self._splitter or self._default(MAX_BUFFERED_BYTES)).delimiters
 
     def feed(self, chunk: bytes) -> None:
-        if self._framing is None:
-            chunk = chunk.lstrip(_BLANK_OR_BOM)
+        if self._splitter is None:
+            chunk = chunk.lstrip(_SPACE_OR_BOM)
             if not chunk:
                 return
-            self._framing = _BY_FIRST_BYTE.get(chunk[0], self._default)(LIMIT)
-        framing = self._framing
-        for document in framing.feed(self._abridger.feed(chunk)):
+            self._splitter = _BY_FIRST_BYTE.get(chunk[0], self._default)(MAX_BUFFERED_BYTES)
+        splitter = self._splitter
+        for document in splitter.feed(self._truncator.feed(chunk)):
             self._parser.read(document)
-        held = framing.held
-        # Most chunks leave nothing held: they do not touch the count that all meters share.
-        if held != self._held:
-            if held > self._held and SHARED.used + held - self._held > SHARED.limit:
-                framing.drop()
-            self._count(framing.held)
+        growth = splitter.buffered_bytes - self._counted_bytes
+        # Most chunks leave nothing buffered: they do not touch the count that all meters share.
+        if growth:
+            if growth > 0 and BUFFER_QUOTA.used + growth > BUFFER_QUOTA.limit:
+                splitter.discard_partial()
+            self._count(splitter.buffered_bytes)
 
-    def _count(self, held: int) -> None:
-        SHARED.used += held - self._held
-        self._held = held
+    def _count(self, buffered_bytes: int) -> None:
+        BUFFER_QUOTA.used += buffered_bytes - self._counted_bytes
+        self._counted_bytes = buffered_bytes
 
-    def finish(self) -> Reading:
-        self._framing = self._framing or self._default(LIMIT)
-        documents, ended = self._framing.finish()
+    def finish(self) -> ResponseSummary:
+        self._splitter = self._splitter or self._default(MAX_BUFFERED_BYTES)
+        documents, ended = self._splitter.finish()
         self._count(0)
         understood = [self._parser.read(document) for document in documents]
-        return self._reading(complete=ended and all(understood))
+        return self._summary(complete=ended and all(understood))
 
-    def _reading(self, *, complete: bool) -> Reading:
-        truncated = self._framing is not None and self._framing.truncated
-        return self._parser.reading(complete=complete, truncated=truncated)
+    def _summary(self, *, complete: bool) -> ResponseSummary:
+        truncated = self._splitter is not None and self._splitter.truncated
+        return self._parser.summary(complete=complete, truncated=truncated)
 
 
 class GzipMeter:
-    """Inflates for another meter, a bounded piece at a time, as far as the data are sound."""
+    """Inflates for another meter, a bounded piece at a time, up to the first invalid byte."""
 
-    seam = None
+    delimiters = None
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
     @property
-    def reading(self) -> Reading:
-        return self._meter.reading
+    def summary(self) -> ResponseSummary:
+        return self._meter.summary
 
     def feed(self, chunk: bytes) -> None:
         if self._gzip.eof:
-            # Zlib would hold what follows
+            # Zlib would buffer what follows.
             return
-        # Which it repeats for all that follows
+        # zlib raises again for every chunk after an invalid byte.
         with suppress(zlib.error):
             for piece in self._inflate(chunk):
                 self._meter.feed(piece)
 
-    def finish(self) -> Reading:
-        reading = self._meter.finish()
-        return reading if self._gzip.eof else msgspec.structs.replace(reading, complete=False)
+    def finish(self) -> ResponseSummary:
+        summary = self._meter.finish()
+        return summary if self._gzip.eof else msgspec.structs.replace(summary, complete=False)
 
     def _inflate(self, chunk: bytes) -> Iterator[bytes]:
-        """A piece that is not full is the last: zlib has then used up the chunk and holds nothing back."""
+        """A piece that is not full is the last one: zlib has then consumed the chunk and holds nothing
+        back."""
         full = True
         while full:
             piece = self._gzip.decompress(chunk, _INFLATE_STEP)
@@ -225,23 +228,26 @@ class GzipMeter:
 
 
 class Unmetered:
-    """Reads nothing, of a body whose form or encoding is none that is understood."""
+    """The meter of a body whose media type or encoding is not understood: it reports nothing."""
 
-    reading = Reading(complete=True)
-    seam = None
+    summary = ResponseSummary(complete=True)
+    delimiters = None
 
     def feed(self, chunk: bytes) -> None:
-        """Lets it pass."""
+        """Ignores the chunk."""
 
-    def finish(self) -> Reading:
-        return self.reading
+    def finish(self) -> ResponseSummary:
+        return self.summary
 
 
-NOTHING: Meter = Unmetered()
+NO_METER: Meter = Unmetered()
 
-_BY_FIRST_BYTE: dict[int, Callable[[int], Framing]] = {ord("{"): WholeBody, ord("["): ArraySplitter}
-_BY_MEDIA_TYPE: dict[bytes, Callable[[int], Framing]] = {
-    b"application/json": WholeBody,
+_BY_FIRST_BYTE: dict[int, Callable[[int], DocumentSplitter]] = {
+    ord("{"): SingleDocument,
+    ord("["): ArraySplitter,
+}
+_BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
+    b"application/json": SingleDocument,
     b"text/event-stream": SseDecoder,
 }
 _IDENTITY = (b"", b"identity")
@@ -249,11 +255,11 @@ _GZIP = (b"gzip", b"x-gzip")
 
 
 def meter_for(content_type: bytes | None, content_encoding: bytes | None) -> Meter:
-    """The meter for an answer with these headers; `NOTHING` where they name no form that is understood."""
+    """The meter for a response with these headers; `NO_METER` where their format is not understood."""
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     encoding = (content_encoding or b"").strip().lower()
-    framing = _BY_MEDIA_TYPE.get(media_type)
-    if framing is None or encoding not in _IDENTITY + _GZIP:
-        return NOTHING
-    meter = AnswerMeter(framing)
+    splitter = _BY_MEDIA_TYPE.get(media_type)
+    if splitter is None or encoding not in _IDENTITY + _GZIP:
+        return NO_METER
+    meter = JsonMeter(splitter)
     return GzipMeter(meter) if encoding in _GZIP else meter

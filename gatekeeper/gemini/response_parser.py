@@ -1,11 +1,12 @@
-"""What one JSON document of an answer says: usage, the model that served, how it ended, what went wrong.
+"""Collects what the JSON documents of a response report: usage, the model version, the finish reason, an
+error.
 
-Only members at the top count: a function call's arguments may hold a `usageMetadata` of their own. An
-`error` counts unless the document has a `name`: then it is a resource (an operation, a file, a batch) that
-tells of its own failure, not of this call's.
+Only top-level members count: a function call's arguments may hold a `usageMetadata` of their own. An `error`
+counts unless the document has a `name`: then it is a resource (an operation, a file, a batch) that reports
+its own failure, not this call's.
 
-Every document is decoded, whether or not it can hold any of this: msgspec passes over members that are not
-asked for faster than the bytes can be searched for their names (measured from 0.4 KB to 4 MB).
+Every document is decoded, whether or not it can hold any of this: msgspec skips other members faster than the
+bytes can be searched for the names (measured from 0.4 KB to 4 MB).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import msgspec
 
 from gatekeeper.gemini.splitters import Document
 
-# Characters of an error's texts that are kept.
+# Characters that are kept of each text of an error.
 TEXT_LIMIT = 1000
 
 # By number, as `enum-encoding=int` sends them: google.ai.generativelanguage.v1beta, Candidate.FinishReason.
@@ -48,37 +49,39 @@ _DURATION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)s")
 
 
 class UpstreamError(msgspec.Struct, frozen=True):
-    """The `error` of an answer: a google.rpc.Status, or Interactions' variant, whose code is a word."""
+    """The `error` of a response: a google.rpc.Status, or Interactions' variant, whose code is a word."""
 
     code: int | None
     status: str | None
-    """The canonical name (`NOT_FOUND`), or the word that stands for a code."""
+    """The canonical name (`NOT_FOUND`), or the word that is the code."""
     message: str
     reason: str | None
     """The ErrorInfo detail's, else the status."""
     retry_delay: float | None
-    """Seconds, where a RetryInfo detail asks for a pause."""
+    """Seconds to wait, from a RetryInfo detail."""
     quota: str | None = None
-    """The ids of the quotas that a QuotaFailure detail names: they tell a minute from a day."""
+    """The ids of the quotas in a QuotaFailure detail: they distinguish a limit per minute from one per
+    day."""
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """What an answer was understood to say; None where it did not say it."""
+class ResponseSummary(msgspec.Struct, frozen=True):
+    """What a response reports; None where it reports nothing."""
 
     usage: bytes | None = None
     """The last `usageMetadata` as received: a JSON object in UTF-8, white space and line ends included."""
     model_version: str | None = None
     """Without `models/`."""
     finish_reason: str | None = None
-    """Of the last document with one; different ones of several candidates in their order, joined by `|`."""
+    """Of the last document that has one; different ones of several candidates in their order, joined by
+    `|`."""
     error: UpstreamError | None = None
-    charges: dict[str, int | None] = {}
-    """What the answer shows to have been used beside tokens, as price components with their quantity (None:
-    it ran, and nothing says how often): usage does not tell."""
+    extra_usage: dict[str, int | None] = {}
+    """What was used beside tokens according to the response (`usageMetadata` does not report it), as price
+    components with their quantity; None: used, but not how often."""
     complete: bool = False
-    """Whether the body ended as its form demands. True as well where the form is none that is read."""
+    """Whether the body ended as its format demands. Also true where the format is not parsed."""
     truncated: bool = False
-    """Whether something was too large to be read, so that the usage may be unknown."""
+    """Whether something was too large to be parsed, so that the usage may be unknown."""
 
 
 class _Candidate(msgspec.Struct, rename="camel"):
@@ -86,7 +89,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
     grounding_metadata: object = None
 
 
-class _Answer(msgspec.Struct, rename="camel"):
+class _Response(msgspec.Struct, rename="camel"):
     usage_metadata: msgspec.Raw = msgspec.Raw()
     model_version: object = None
     candidates: list[_Candidate] | None = None
@@ -94,12 +97,12 @@ class _Answer(msgspec.Struct, rename="camel"):
     name: object = None
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = msgspec.json.Decoder(_Response).decode
 
 
 class ResponseParser:
-    """What the documents of one answer have said so far. Of everything the last word counts: usage neither
-    grows steadily nor adds up.
+    """What the documents of one response have reported so far. The last value of each field wins: usage
+    neither grows steadily nor adds up.
     """
 
     def __init__(self) -> None:
@@ -110,52 +113,52 @@ class ResponseParser:
         self._searches: dict[str, set[str]] = {}
 
     def read(self, document: Document) -> bool:
-        """False, with nothing taken from it, where the document is no answer in JSON. Never raises."""
+        """False, and nothing is taken from it, if the document is not a response in JSON. Never raises."""
         try:
-            answer = _decode(document)
-            usage = bytes(answer.usage_metadata)
-            # Msgspec does not look at the UTF-8 of what it passes over
+            response = _decode(document)
+            usage = bytes(response.usage_metadata)
+            # msgspec does not validate the UTF-8 of what it skips.
             usage.decode()
-        # Of msgspec, for UTF-8; nesting has the stack's limit
+        # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError):
             return False
-        # `null` and other values report nothing: what was reported before them stays.
+        # `null` and other values report nothing: what was reported earlier stays.
         if usage.startswith(b"{"):
             self.usage = usage
-        if isinstance(answer.model_version, str):
-            self.model_version = answer.model_version.removeprefix("models/")
-        if answer.candidates:
-            self.finish_reason = _finish_reason(answer.candidates) or self.finish_reason
-            for candidate in answer.candidates:
+        if isinstance(response.model_version, str):
+            self.model_version = response.model_version.removeprefix("models/")
+        if response.candidates:
+            self.finish_reason = _finish_reason(response.candidates) or self.finish_reason
+            for candidate in response.candidates:
                 if candidate.grounding_metadata is not None:
                     for component, queries in _grounding(candidate.grounding_metadata):
                         self._searches.setdefault(component, set()).update(queries)
-        error = _object(answer.error)
-        # With a name it is a resource that tells of its own failure.
-        if error is not None and answer.name is None:
+        error = _object(response.error)
+        # With a name the document is a resource that reports its own failure.
+        if error is not None and response.name is None:
             self.error = _upstream_error(error)
         return True
 
     @property
-    def charges(self) -> dict[str, int | None]:
-        """A query that several chunks or candidates repeat is one: Google charges for different ones."""
+    def extra_usage(self) -> dict[str, int | None]:
+        """A query that several chunks or candidates repeat counts once: Google charges for distinct ones."""
         return {component: len(queries) or None for component, queries in self._searches.items()}
 
-    def reading(self, *, complete: bool, truncated: bool) -> Reading:
-        return Reading(
+    def summary(self, *, complete: bool, truncated: bool) -> ResponseSummary:
+        return ResponseSummary(
             usage=self.usage,
             model_version=self.model_version,
             finish_reason=self.finish_reason,
             error=self.error,
-            charges=self.charges,
+            extra_usage=self.extra_usage,
             complete=complete,
             truncated=truncated,
         )
 
 
 def _grounding(metadata: object) -> Iterator[tuple[str, set[str]]]:
-    """The searches that ran, by component, and their queries: Google leaves out empty ones when it counts,
-    and so does this. Passages of file search (`retrievedContext`) are tokens and no charge of their own."""
+    """The searches that ran, by component, with their queries. Empty queries do not count: Google does not
+    bill them. Passages of file search (`retrievedContext`) are billed as tokens only."""
     grounding = _object(metadata) or {}
     listed, chunks = _list(grounding.get("webSearchQueries")), _list(grounding.get("groundingChunks"))
     queries = {query for query in listed if isinstance(query, str) and query}

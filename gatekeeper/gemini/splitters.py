@@ -1,15 +1,15 @@
-"""Cuts the body of an answer into JSON documents: a single one, Server-Sent Events, or one JSON array.
+"""Splits the body of a response into JSON documents: a single one, Server-Sent Events, or one JSON array.
 
-Server-Sent Events. `streamGenerateContent?alt=sse` answers `data: {json}` CRLF CRLF without further fields.
-Interactions end their lines in LF, name each event on an `event:` line and close with `data: [DONE]`. The
-rules for lines are those of WHATWG HTML, section 9.2.6, but that a lone CR ends no line here: Google sends
-none, and without it a single byte says where a line ends. An error that ends a stream may come as bare JSON
-among the events, over several lines and without `data:` (Google's own clients read it so). A line that begins
-like JSON, not like a field's name, therefore counts as data.
+Server-Sent Events. `streamGenerateContent?alt=sse` sends `data: {json}` CRLF CRLF without further fields.
+Interactions end their lines in LF, name each event on an `event:` line and close with `data: [DONE]`. Lines
+follow WHATWG HTML, section 9.2.6, except that a lone CR does not end a line here: Google sends none, and
+without it one byte value marks the end of a line. An error that ends a stream may come as bare JSON among the
+events, over several lines and without `data:` (Google's own clients read it so). Therefore a line that begins
+like JSON, not like a field's name, counts as data.
 
-An array is how `streamGenerateContent` answers without `alt=sse`. Google sends an element at a time, with LF
-or CRLF around the commas. Neither these nor the cuts between chunks mean anything: only brackets outside of
-strings do (RFC 8259, sections 2 and 7).
+JSON array. `streamGenerateContent` without `alt=sse` sends one array, an element at a time, with LF or CRLF
+around the commas. Neither these nor the boundaries of chunks have a meaning: only brackets outside of strings
+have (RFC 8259, sections 2 and 7).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-# Bytes in which a body's last bracket is looked for; Google ends it with one line end at most.
+# Bytes at a body's end that are searched for its last bracket; Google appends at most one line end.
 _TAIL = 8
-# A dropped line keeps this many bytes: enough never to pass for the blank line that ends an event.
-_STUB = 2
+# A discarded line keeps this many bytes, so that it is never taken for the blank line that ends an event.
+_KEPT_BYTES = 2
 _BEGINS_JSON = frozenset(b'{}[]" \t')
-# To the next bracket, or to the beginning of a string that has an escape or goes on after the chunk. Other
-# strings are passed over within the one call; possessive, so that no byte is tried twice.
+# To the next bracket, or to the beginning of a string that has an escape or continues after the chunk. Other
+# strings are skipped within the one call; possessive, so that no byte is tried twice.
 _BRACKET_OR_STRING = re.compile(rb'(?:[^"{}\[\]]*+"[^"\\]*+")*+[^"{}\[\]]*+["{}\[\]]')
 _QUOTE, _BACKSLASH = b'"\\'
 _OPENING = frozenset(b"{[")
@@ -32,17 +32,17 @@ _OPENING = frozenset(b"{[")
 Document = bytes | bytearray
 
 
-class Seam(NamedTuple):
-    """What stands before and after one more document at the place that a stream has reached."""
+class Delimiters(NamedTuple):
+    """Bytes to put before and after a document that is appended at the current position of a stream."""
 
-    before: bytes
-    after: bytes
+    prefix: bytes
+    suffix: bytes
 
 
-class WholeBody:
-    """The framing of an answer that is a single document."""
+class SingleDocument:
+    """The body is a single document."""
 
-    seam = None
+    delimiters = None
 
     def __init__(self, limit: int) -> None:
         self.truncated = False
@@ -50,16 +50,16 @@ class WholeBody:
         self._body = bytearray()
 
     @property
-    def held(self) -> int:
+    def buffered_bytes(self) -> int:
         return len(self._body)
 
-    def drop(self) -> None:
+    def discard_partial(self) -> None:
         self.truncated = True
         self._body = bytearray()
 
     def feed(self, chunk: bytes) -> Sequence[Document]:
         if len(self._body) + len(chunk) > self._limit:
-            self.drop()
+            self.discard_partial()
         elif not self.truncated:
             self._body += chunk
         return ()
@@ -75,10 +75,10 @@ class WholeBody:
 class SseDecoder:
     """Server-Sent Events in, the data of each complete event out.
 
-    What is held has been searched for a line's end and is never searched again, so the time is linear even
-    byte by byte. A line that lies whole within its chunk does not pass through the buffer.
+    What is buffered has been searched for a line's end and is never searched again, so the time is linear
+    even byte by byte. A line that lies within one chunk does not pass through the buffer.
 
-    An event of more than `limit` bytes is dropped and `truncated` set; the next one is read again.
+    An event of more than `limit` bytes is discarded and sets `truncated`; the next one is decoded as usual.
     """
 
     def __init__(self, limit: int) -> None:
@@ -87,10 +87,10 @@ class SseDecoder:
         self._line = bytearray()
         self._data: list[bytes] = []
         self._size = 0
-        self._dropped = False
+        self._discarded = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        # A CR stays at its line's end: the chunk before may have had it without its LF.
+        # A CR stays at its line's end: the previous chunk may have had it without its LF.
         lines = chunk.split(b"\n")
         rest = lines.pop()
         if self._line and lines:
@@ -106,25 +106,25 @@ class SseDecoder:
         return ()
 
     @property
-    def held(self) -> int:
+    def buffered_bytes(self) -> int:
         return len(self._line) + self._size
 
-    def drop(self) -> None:
+    def discard_partial(self) -> None:
         self._begin()
-        self._dropped = self.truncated = True
-        del self._line[_STUB:]
+        self._discarded = self.truncated = True
+        del self._line[_KEPT_BYTES:]
 
     @property
-    def seam(self) -> Seam | None:
-        return None if self._unfinished else Seam(b"data: ", b"\r\n\r\n")
+    def delimiters(self) -> Delimiters | None:
+        return None if self._unfinished else Delimiters(b"data: ", b"\r\n\r\n")
 
     @property
     def _unfinished(self) -> bool:
-        """Whether the place reached lies within an event."""
-        return bool(self._line or self._data or self._dropped)
+        """Whether the current position lies within an event."""
+        return bool(self._line or self._data or self._discarded)
 
     def finish(self) -> tuple[list[bytes], bool]:
-        """What an unfinished last event says, and whether the stream ended between events instead."""
+        """The data of an unfinished last event, and whether the stream ended between events instead."""
         ended = not self._unfinished
         line, self._line = bytes(self._line), bytearray()
         return self._events([line, b""]), ended
@@ -133,19 +133,19 @@ class SseDecoder:
         events: list[bytes] = []
         for line in lines:
             if line not in (b"", b"\r"):
-                self._take(line)
+                self._feed_line(line)
             else:
                 if self._data:
                     events.append(b"\n".join(self._data))
                 self._begin()
         return events
 
-    def _take(self, line: bytes) -> None:
+    def _feed_line(self, line: bytes) -> None:
         self._check(len(line))
-        if self._dropped:
+        if self._discarded:
             return
         end = -1 if line.endswith(b"\r") else None
-        # One space behind the colon is no part of the value (WHATWG HTML, section 9.2.6).
+        # One space after the colon is not part of the value (WHATWG HTML, section 9.2.6).
         if line.startswith(b"data:"):
             self._data.append(line[6 if line.startswith(b" ", 5) else 5 : end])
         elif line[0] in _BEGINS_JSON:
@@ -155,24 +155,24 @@ class SseDecoder:
         self._size += len(line)
 
     def _check(self, line_size: int) -> None:
-        if self._dropped or self._size + line_size > self._limit:
-            self.drop()
+        if self._discarded or self._size + line_size > self._limit:
+            self.discard_partial()
 
     def _begin(self) -> None:
         self._data = []
         self._size = 0
-        self._dropped = False
+        self._discarded = False
 
 
 class BracketScanner:
-    """Finds the brackets that are no part of a string, in time linear in the bytes however they are cut."""
+    """Finds the brackets outside of strings, in time linear in the bytes, whatever the chunk boundaries."""
 
     def __init__(self) -> None:
         self._in_string = False
         self._escaped = False
 
     def scan(self, chunk: bytes) -> Iterator[int]:
-        """Positions in `chunk`, ascending. To be used up before the next chunk is scanned."""
+        """Positions in `chunk`, ascending. Exhaust the iterator before the next chunk is scanned."""
         at = self._string_end(chunk, 0) if self._in_string else 0
         while found := _BRACKET_OR_STRING.match(chunk, at):
             at = found.end()
@@ -182,7 +182,7 @@ class BracketScanner:
                 yield at - 1
 
     def _string_end(self, chunk: bytes, at: int) -> int:
-        """Where the string that is open at `at` ends; the end of the chunk if it goes on."""
+        """Where the string that is open at `at` ends; the end of the chunk if it continues."""
         start = at = at + self._escaped
         self._in_string = self._escaped = False
         while (quote := chunk.find(_QUOTE, at)) >= 0:
@@ -195,12 +195,13 @@ class BracketScanner:
 
 
 class ArraySplitter:
-    """Bytes of a JSON array in, each of its objects and arrays out as soon as it is whole.
+    """Bytes of a JSON array in, each of its objects and arrays out as soon as it is complete.
 
-    Numbers, words and strings among the elements are passed over: no answer is one. What is no JSON never
-    raises; its pieces are for the reader to refuse. Whatever follows the array's end is ignored.
+    Numbers, literals and strings among the elements are skipped: no response is one. Invalid JSON never
+    raises; the parser rejects the pieces. Whatever follows the array's end is ignored.
 
-    An element of more than `limit` bytes is dropped and `truncated` set; the next one is split off again.
+    An element of more than `limit` bytes is discarded and sets `truncated`; the next one is split off as
+    usual.
     """
 
     def __init__(self, limit: int) -> None:
@@ -209,9 +210,9 @@ class ArraySplitter:
         self._brackets = BracketScanner()
         self._depth = 0
         self._element = bytearray()
-        self._dropped = False
+        self._discarded = False
         self._closed = False
-        # Whether an element may stand here without a comma before it
+        # Whether an element may follow here without a comma before it
         self._separated = True
 
     def feed(self, chunk: bytes) -> list[bytearray]:
@@ -230,12 +231,12 @@ class ArraySplitter:
             if self._depth == 1:
                 elements += self._end(chunk[start:end])
                 self._separated = False
-            # A bracket too many ends it as well: what is no JSON never raises.
+            # A bracket too many ends the array as well: invalid JSON never raises.
             elif self._depth <= 0:
                 self._closed = True
                 return elements
         if self._depth >= 2:
-            self._hold(chunk[start:])
+            self._buffer(chunk[start:])
         elif b"," in chunk[end:]:
             self._separated = True
         return elements
@@ -244,40 +245,40 @@ class ArraySplitter:
         return ()
 
     @property
-    def held(self) -> int:
+    def buffered_bytes(self) -> int:
         return len(self._element)
 
-    def drop(self) -> None:
+    def discard_partial(self) -> None:
         self._element = bytearray()
-        self._dropped = self.truncated = True
+        self._discarded = self.truncated = True
 
     @property
-    def seam(self) -> Seam | None:
+    def delimiters(self) -> Delimiters | None:
         if self._depth != 1 or self._closed:
             return None
-        return Seam(b"" if self._separated else b",\r\n", b"\r\n")
+        return Delimiters(b"" if self._separated else b",\r\n", b"\r\n")
 
     def finish(self) -> tuple[tuple[()], bool]:
-        """Nothing, for an unfinished element can not be read, and whether the array was closed."""
+        """No document, because an unfinished element cannot be parsed, and whether the array was closed."""
         self._element = bytearray()
         return (), self._closed and self._depth == 0
 
-    def _hold(self, piece: bytes) -> None:
-        if self._dropped or len(self._element) + len(piece) > self._limit:
-            self.drop()
+    def _buffer(self, piece: bytes) -> None:
+        if self._discarded or len(self._element) + len(piece) > self._limit:
+            self.discard_partial()
         else:
             self._element += piece
 
     def _end(self, piece: bytes) -> list[bytearray]:
-        self._hold(piece)
+        self._buffer(piece)
         element, self._element = self._element, bytearray()
-        dropped, self._dropped = self._dropped, False
-        return [] if dropped else [element]
+        discarded, self._discarded = self._discarded, False
+        return [] if discarded else [element]
 
 
 def _ends_escaped(chunk: bytes, start: int, end: int) -> bool:
-    """Whether what follows `chunk[start:end]`, a part of a string, is escaped by its last backslash."""
-    # Of a run of backslashes each second one is escaped itself (RFC 8259, section 7).
+    """Whether the last backslash of `chunk[start:end]`, a part of a string, escapes the next byte."""
+    # In a run of backslashes every second one is itself escaped (RFC 8259, section 7).
     at = end
     while at > start and chunk[at - 1] == _BACKSLASH:
         at -= 1

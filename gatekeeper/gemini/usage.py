@@ -1,13 +1,13 @@
-"""What an answer says it used: one `usageMetadata` object of the generateContent and embedding calls.
+"""The usage that a response reports: one `usageMetadata` object of the generateContent and embedding calls.
 
-Rules that live here
-- A count that is missing, negative, no whole number or beyond `LIMIT` was not reported: None, never 0.
-- Google leaves zeros out. A missing count is 0 only where the total proves it: if what was reported of
-  prompt, output, thoughts and tool already makes up the total, the others are 0. Cached tokens are a part
-  of the prompt, so no total proves anything about them.
+- A count that is missing, negative, fractional or beyond `MAX_TOKEN_COUNT` counts as not reported: None,
+  never 0.
+- Google omits zeros. A missing count is 0 only where the total proves it: if the reported ones of prompt,
+  output, thoughts and tool add up to the total, the others are 0. Cached tokens are part of the prompt, so
+  the total proves nothing about them.
 - Nothing is corrected: where counts and total contradict each other, all of them stay as reported.
 
-What the tokens cost, and which count is believed then, is decided in `pricing`.
+What the tokens cost, and which count takes precedence, is decided in `pricing`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import cast
 import msgspec
 
 # No call comes near a billion tokens (prompts end at 2 million); below it a cost fits DECIMAL(18,12).
-LIMIT = 1_000_000_000
+MAX_TOKEN_COUNT = 1_000_000_000
 
 # The names behind `enum-encoding=int`, by number (`Modality` in Google's content.proto).
 MODALITY_NUMBERS = ("modality_unspecified", "text", "image", "video", "audio", "document")
@@ -29,7 +29,7 @@ Details = tuple[tuple[str, int], ...]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Token counts as the contract's columns mean them, with their split by modality where one was given.
+    """Token counts as the contract's columns mean them, with the details by modality where they were given.
 
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
     in lower case (`text image video audio document`, or whatever Google invents), in the order received;
@@ -50,7 +50,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _UsageMetadata(msgspec.Struct, rename="camel"):
-    """Google's field names. `object`, so that one odd field does not spoil the others."""
+    """Google's field names. `object`, so that one invalid field does not invalidate the others."""
 
     prompt_token_count: object = None
     cached_content_token_count: object = None
@@ -60,7 +60,7 @@ class _UsageMetadata(msgspec.Struct, rename="camel"):
     total_token_count: object = None
     service_tier: object = None
     prompt_tokens_details: object = None
-    # How embedding-2 spells it
+    # The name that gemini-embedding-2 uses
     prompt_token_details: object = None
     cache_tokens_details: object = None
     candidates_tokens_details: object = None
@@ -71,14 +71,14 @@ _DECODER = msgspec.json.Decoder(_UsageMetadata)
 
 
 def read_usage(raw: bytes) -> Usage | None:
-    """The counts of one `usageMetadata` object; None for bytes that are no JSON object. Never raises."""
+    """The counts of one `usageMetadata` object; None for bytes that are not a JSON object. Never raises."""
     try:
         found = _DECODER.decode(raw)
-    # Msgspec's errors are ValueErrors; nesting has the stack's limit
+    # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
     except (ValueError, RecursionError):
         return None
     total = _count(found.total_token_count)
-    prompt, output, thoughts, tool = _proved(
+    prompt, output, thoughts, tool = _fill_zeros(
         total,
         _count(found.prompt_token_count),
         _count(found.candidates_token_count),
@@ -100,24 +100,24 @@ def read_usage(raw: bytes) -> Usage | None:
     )
 
 
-def _proved(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
+def _fill_zeros(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
     if total is None or sum(part or 0 for part in parts) != total:
         return parts
     return tuple(part or 0 for part in parts)
 
 
 def _count(value: object) -> int | None:
-    """A count as JSON may spell it: 12, "12" (64-bit numbers in proto3's JSON) or 12.0."""
+    """A count as JSON may write it: 12, "12" (64-bit numbers in proto3's JSON) or 12.0."""
     if isinstance(value, str):
         value = int(value) if _DIGITS.match(value) else None
     elif isinstance(value, float) and value.is_integer():
         value = int(value)
     # `type`, because True is an int to isinstance.
-    return value if type(value) is int and 0 <= value <= LIMIT else None
+    return value if type(value) is int and 0 <= value <= MAX_TOKEN_COUNT else None
 
 
 def _tier(value: object) -> str | None:
-    """The billed tier in lower case. "unspecified" says nothing; a number (`enum-encoding=int`) stays one."""
+    """The billed tier in lower case; None for "unspecified"; a number (`enum-encoding=int`) stays one."""
     name = str(value).lower() if isinstance(value, str | int) else ""
     return None if name in {"", "unspecified"} else name
 

@@ -1,8 +1,8 @@
-"""The bodies of `/key/generate` and `/key/update`: which fields there are and what each may hold.
+"""The bodies of `/key/generate` and `/key/update`: which fields exist and which values each of them takes.
 
-`FIELDS` is the whole rule: a name of the API, the attribute of the record that it sets, how its value is
-read, and in words what is allowed. `null` sets a field back to "not set", and nothing else does: an empty
-text is refused everywhere, and so is an empty list that would take a key's limit away. For a new key an empty
+`FIELDS` defines everything: the name in the API, the attribute of the record that it sets, how its value is
+parsed, and in words what is allowed. `null` resets a field to its default, and nothing else does: an empty
+text is refused everywhere, and so is an empty list that would remove a key's limit. For a new key an empty
 list is no limit, because LiteLLM's clients send it for "all".
 """
 
@@ -16,62 +16,62 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.keys.virtual_key import SECOND, KeyRecord, OnDisconnect
+from gatekeeper.keys.virtual_key import MICROS_PER_SECOND, KeyRecord, OnDisconnect
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
 ALIAS_LENGTH = 200  # characters
-LARGEST = 10**12  # dollars
+MAX_DOLLARS = 10**12
 
 LISTED_LIMITS = ("models", "allowed_routes")
 
-# What ids and secrets look like
-OTHER_NAME = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
+# What ids and secrets look like: no alias may.
+RESERVED_ALIAS = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
 SECRET = re.compile(r"[!-~]{16,}")
 DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class FieldError(ValueError):
-    """A value that its field does not allow. `value` is None where it must not be repeated."""
+    """A value that its field does not allow. `value` is None if the error must not repeat it."""
 
     def __init__(self, field: str, value: object, allowed: str, problem: str | None = None) -> None:
-        super().__init__(f"{problem or f'`{field}` cannot be {_brief(value)}'}: {allowed}")
+        super().__init__(f"{problem or f'`{field}` cannot be {_excerpt(value)}'}: {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
 
 
 class KeyFields(msgspec.Struct, frozen=True):
-    """What a body asks for: `changes` by attribute of `KeyRecord`, only those that were given. `secret` is
-    the one that the caller has chosen; it is for a new key, an update of one has none."""
+    """The changes in a body, by attribute of `KeyRecord`, only those that were given. `secret` is the one
+    that the caller has chosen for a new key; an update has none."""
 
     changes: dict[str, object] = {}
     secret: str | None = None
 
 
 class Field(NamedTuple):
-    """One row of the table. `read` raises ValueError for a value that is not allowed; where the value
-    counts from now, `dated` places it in time."""
+    """One row of the table. `parse` raises ValueError for a value that is not allowed; `resolve_time`
+    converts a value that is relative to now into a time."""
 
     attribute: str
-    read: Callable[[object], object]
+    parse: Callable[[object], object]
     allowed: str
-    dated: Callable[..., int | None] | None = None
+    resolve_time: Callable[..., int | None] | None = None
 
 
 def parse_fields(document: object, *, now: int, update: bool = False) -> KeyFields:
-    """The fields of a decoded JSON body. A body that names a key to `update` comes without that name.
+    """The fields of a decoded JSON body. For an `update` the name of the key has been removed from the body.
 
-    Raises FieldError for the first field that is unknown or holds what it may not.
+    Raises FieldError for the first field that is unknown or has a value that is not allowed.
     """
     if not isinstance(document, dict):
-        raise FieldError("body", None, "send a JSON object", "The body is no JSON object")
+        raise FieldError("body", None, "send a JSON object", "The body is not a JSON object")
     given = cast("dict[str, object]", document)
     changes = {_field(name).attribute: _value(name, value, now) for name, value in given.items()}
     if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) == []), None)):
         raise FieldError(widened, [], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))
-    # An alias is shown everywhere.
+    # An alias is shown everywhere, so it cannot be the secret.
     if secret and secret == changes.get("key_alias"):
         raise FieldError(
             "key_alias", None, "choose another", "The alias is not secret, so it cannot be the key"
@@ -84,32 +84,32 @@ def _field(name: str) -> Field:
         return field
     near = difflib.get_close_matches(name, FIELDS, n=1)
     allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(FIELDS)}"
-    raise FieldError(name, None, allowed, f"`{name}` is no field of a key")
+    raise FieldError(name, None, allowed, f"`{name}` is not a field of a key")
 
 
 def _value(name: str, value: object, now: int) -> object:
-    attribute, read, allowed, dated = FIELDS[name]
+    attribute, parse, allowed, resolve_time = FIELDS[name]
     if value is None:
-        # An update must set the field back, so `null` cannot mean to leave it out.
-        return NOT_SET.get(attribute)
+        # An update must reset the field, so `null` cannot mean that the field is absent.
+        return DEFAULTS.get(attribute)
     try:
-        parsed = read(value)
+        parsed = parse(value)
     except ValueError:
-        # Errors are shown and logged, so what is or may be a secret is not repeated in them.
+        # Errors are shown and logged, so they never repeat what is or may be a secret.
         if attribute == "secret":
             raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
-        if isinstance(value, str) and OTHER_NAME.fullmatch(value):
+        if isinstance(value, str) and RESERVED_ALIAS.fullmatch(value):
             raise FieldError(name, None, allowed, f"This `{name}` looks like an id or a secret") from None
         raise FieldError(name, value, allowed) from None
-    return dated(parsed, now) if dated else parsed
+    return resolve_time(parsed, now) if resolve_time else parsed
 
 
-def _brief(value: object) -> str:
+def _excerpt(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-# Readers: the value if it is allowed, in the record's type; ValueError if not.
+# Parsers: the value in the record's type; ValueError if it is not allowed.
 
 
 def _text(value: object) -> str:
@@ -120,14 +120,14 @@ def _text(value: object) -> str:
 
 def _alias(value: object) -> str:
     alias = _text(value)
-    if len(alias) > ALIAS_LENGTH or OTHER_NAME.fullmatch(alias):
+    if len(alias) > ALIAS_LENGTH or RESERVED_ALIAS.fullmatch(alias):
         raise ValueError
     return alias
 
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise ValueError  # noqa: TRY004  (a reader says no with ValueError)
+        raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
     return tuple(dict.fromkeys(_text(item).strip() for item in cast("list[object]", value)))
 
 
@@ -141,11 +141,11 @@ def _count(value: object) -> int:
 def _amount(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError  # noqa: TRY004
-    # Decimal would take `1e3`, `٣` and blanks around a number as well.
+    # Decimal would also accept `1e3`, `٣` and spaces around a number.
     if isinstance(value, str) and not DECIMAL.fullmatch(value):
         raise ValueError
     amount = pico(value)
-    if not 0 <= amount <= LARGEST * PICO:
+    if not 0 <= amount <= MAX_DOLLARS * PICO:
         raise ValueError
     return amount
 
@@ -168,14 +168,14 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _ending(value: object) -> OnDisconnect:
+def _on_disconnect(value: object) -> OnDisconnect:
     return OnDisconnect(_text(value))
 
 
 def _object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004
-    # ValueError for NaN, and for halves of characters, of which no UTF-8 can be made.
+    # ValueError for NaN, and for lone surrogates, which cannot be encoded in UTF-8.
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     return cast("dict[str, object]", value)
 
@@ -186,11 +186,11 @@ def _secret(value: object) -> str:
     return value
 
 
-def _later(seconds: int, now: int) -> int:
-    return now + seconds * SECOND
+def _seconds_from_now(seconds: int, now: int) -> int:
+    return now + seconds * MICROS_PER_SECOND
 
 
-def _since_now(flag: bool, now: int) -> int | None:
+def _now_if_true(flag: bool, now: int) -> int | None:
     return now if flag else None
 
 
@@ -207,7 +207,7 @@ FIELDS: dict[str, Field] = {
     "key_alias": Field(
         "key_alias", _alias, "give 1 to 200 printable characters, unlike an id or a secret, or null"
     ),
-    "duration": Field("expires_at", _seconds, _DURATION, dated=_later),
+    "duration": Field("expires_at", _seconds, _DURATION, resolve_time=_seconds_from_now),
     "models": Field("models", _texts, f"{_NAMES}, each a model or a glob as gemini-2.5*"),
     "max_budget": Field("max_budget_pico", _amount, _AMOUNT),
     "soft_budget": Field("soft_budget_pico", _amount, _AMOUNT),
@@ -221,13 +221,13 @@ FIELDS: dict[str, Field] = {
     "allowed_routes": Field(
         "allowed_routes", _texts, f"{_NAMES}, each an action as generateContent or a glob as /v1beta/models/*"
     ),
-    "blocked": Field("blocked_at", _flag, "give true or false", dated=_since_now),
-    "key": Field("secret", _secret, "give at least 16 printable ASCII characters without blanks"),
+    "blocked": Field("blocked_at", _flag, "give true or false", resolve_time=_now_if_true),
+    "key": Field("secret", _secret, "give at least 16 printable ASCII characters without spaces"),
     "group": Field("group", _text, _NAME),
-    "on_disconnect": Field("on_disconnect", _ending, "give `cancel` or `finish`"),
+    "on_disconnect": Field("on_disconnect", _on_disconnect, "give `cancel` or `finish`"),
 }
 
-NOT_SET: dict[str, object] = {
+DEFAULTS: dict[str, object] = {
     field.name: {} if field.name == "metadata" else field.default
     for field in msgspec.structs.fields(KeyRecord)
     if not field.required

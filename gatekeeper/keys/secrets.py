@@ -1,8 +1,9 @@
-"""A key's secret: what it looks like, the only forms of it that are kept, and how guessing one is made slow.
+"""A key's secret: its format, the only forms of it that are stored, and the throttling of attempts to guess
+one.
 
-Wrong credentials are counted by the address they came from, and the log shows them. Nobody who has a key
-waits: only the answer that refuses one is held back. The table and the number of those who wait are bounded,
-so that guessing from everywhere costs memory no more than from one place.
+Wrong credentials are counted and logged by client address. Calls with a valid key are never delayed: only the
+response that refuses one is. The table of addresses and the number of delayed responses are bounded, so that
+guessing from many addresses costs no more memory than from one.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ import trio
 log = structlog.get_logger()
 
 PREFIX = "sk-"
-SHORTEST = 16  # characters of a secret that somebody chose
+MIN_SECRET_LENGTH = 16  # characters of a secret that the caller chooses
 
 MINUTE = 60.0  # seconds
-# Wrong credentials a minute that cost an address no time: whoever sets up a client errs a few times.
-FREE = 10
-DELAY = 0.5  # seconds, for each one more
-# Addresses that are remembered, of which the ones longest unheard of are forgotten
-ADDRESSES = 4096
-# Answers that are held back at once; more are given at once
-WAITING = 1000
+# Wrong credentials per minute and address that are not delayed: setting up a client takes a few attempts.
+FREE_ATTEMPTS = 10
+DELAY = 0.5  # seconds, for each further one
+# Addresses that are tracked; the least recently used are evicted.
+MAX_ADDRESSES = 4096
+# Responses that are delayed at the same time; further ones are sent without delay.
+MAX_DELAYED = 1000
 
 
 def new_secret() -> str:
@@ -38,7 +39,7 @@ def new_secret() -> str:
 
 
 def new_token_id() -> str:
-    """A name for a key that says nothing of its secret and stays when the secret changes."""
+    """An id for a key that reveals nothing of its secret and stays when the secret changes."""
     return "key_" + secrets.token_hex(8)
 
 
@@ -49,71 +50,71 @@ def hash_secret(secret: str) -> str:
 
 
 def key_name(secret: str) -> str:
-    """The masked form that people recognise a key by: `sk-...wxyz`."""
+    """The masked secret by which people recognize a key: `sk-...wxyz`."""
     return f"{PREFIX}...{secret[-4:]}"
 
 
-def shown(name: str) -> str:
-    """A key's name as an error may repeat it. What could be a secret is masked: a key may be named by its
-    secret, its id or its alias, and a mistyped secret is none of them."""
-    if name.startswith("key_") or (len(name) < SHORTEST and not name.startswith(PREFIX)):
+def redacted_name(name: str) -> str:
+    """A key's name for an error message. A key may be named by its secret, its id or its alias, and a
+    mistyped secret is none of them: so whatever could be a secret is masked."""
+    if name.startswith("key_") or (len(name) < MIN_SECRET_LENGTH and not name.startswith(PREFIX)):
         return name
     return f"...{name[-4:]}"
 
 
 def matches_master(candidate: str, master: str) -> bool:
-    """Whether `candidate` is the master key, in a time that tells nothing of either."""
-    # Of digests, which are all as long: of texts it would tell the length.
+    """Whether `candidate` is the master key, in constant time."""
+    # Digests are compared because they are equally long: comparing the texts would reveal the length.
     return hmac.compare_digest(hash_secret(candidate), hash_secret(master))
 
 
 @dataclass
-class Address:
-    """What came from one address. Times are trio's."""
+class AddressStats:
+    """Authentication failures of one address. Times are trio's clock."""
 
-    since: float  # when its running minute began
-    count: int = 0  # in that minute
+    since: float  # when the current minute began
+    count: int = 0  # in the current minute
     logged: float | None = None
-    untold: int = 0  # since the last line in the log
+    unlogged: int = 0  # since the last log line
 
 
-class Failures:
-    """The wrong credentials of the last time."""
+class AuthFailures:
+    """Recent authentication failures by client address."""
 
     def __init__(self, delay: float = DELAY) -> None:
         self.delay = delay
-        self._addresses: OrderedDict[str, Address] = OrderedDict()
-        self._waiting = 0
+        self._addresses: OrderedDict[str, AddressStats] = OrderedDict()
+        self._delayed = 0
 
-    async def hold_back(self, client: str) -> None:
-        """Counts a wrong credential from this address. Returns when it may be answered."""
-        if self._count(client) <= FREE or self._waiting >= WAITING:
+    async def throttle(self, client: str) -> None:
+        """Counts a wrong credential from this address. Returns when the response may be sent."""
+        if self._count(client) <= FREE_ATTEMPTS or self._delayed >= MAX_DELAYED:
             return
-        self._waiting += 1
+        self._delayed += 1
         try:
             await trio.sleep(self.delay)
         finally:
-            # Also where the client leaves and the wait is cancelled.
-            self._waiting -= 1
+            # Also if the client disconnects and the wait is cancelled.
+            self._delayed -= 1
 
     def _count(self, client: str) -> int:
-        now, name = trio.current_time(), network(client)
-        found = self._addresses.setdefault(name, Address(since=now))
+        now, name = trio.current_time(), network_of(client)
+        found = self._addresses.setdefault(name, AddressStats(since=now))
         self._addresses.move_to_end(name)
-        if len(self._addresses) > ADDRESSES:
+        if len(self._addresses) > MAX_ADDRESSES:
             self._addresses.popitem(last=False)
         if now - found.since >= MINUTE:
             found.since, found.count = now, 0
         found.count += 1
-        found.untold += 1
+        found.unlogged += 1
         if found.logged is None or now - found.logged >= MINUTE:
-            log.warning("credentials_refused", address=name, count=found.untold)
-            found.logged, found.untold = now, 0
+            log.warning("credentials_refused", address=name, count=found.unlogged)
+            found.logged, found.unlogged = now, 0
         return found.count
 
 
-def network(client: str) -> str:
-    """The address; of IPv6 the /64 that one party has all of."""
+def network_of(client: str) -> str:
+    """The address; for IPv6 its /64 network, all of which one client may own."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:

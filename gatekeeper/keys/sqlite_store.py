@@ -1,5 +1,4 @@
-"""Keys in one SQLite file: the only place that knows its tables, and how a file of an older gatekeeper gets
-them."""
+"""Keys in one SQLite file: its tables, and their migration from older versions."""
 
 from __future__ import annotations
 
@@ -12,11 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from gatekeeper.keys.store import AliasTaken, AuditEntry, Change, Loaded, SecretTaken, StoreFailed
-from gatekeeper.keys.virtual_key import Charge, KeyRecord, KeyState, Window
+from gatekeeper.keys.store import (
+    AliasConflict,
+    AuditEntry,
+    KeyChange,
+    LoadedKeys,
+    SecretConflict,
+    StoreFailed,
+)
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, SpendDelta, Window
 from gatekeeper.ledger.call import Position
 
-# One script for each version of the schema; `user_version` says how many of them a file has had.
+# One script per version of the schema; `user_version` counts how many of them a file has had.
 MIGRATIONS = (
     """
     CREATE TABLE keys (
@@ -44,30 +50,30 @@ MIGRATIONS = (
     """,
     # The part of spend_pico that is estimates.
     "ALTER TABLE keys ADD COLUMN estimated_pico TEXT NOT NULL DEFAULT '0'",
-    # Secrets of keys that were deleted or given another one.
+    # Secrets of keys that were deleted or have another secret now.
     "CREATE TABLE retired (secret_hash TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT",
 )
 
 
 class SqliteKeyStore:
-    """Keys in one SQLite file that its owner alone may read: write-ahead log, every commit on disk.
+    """Keys in one SQLite file that only its owner may read: write-ahead log, every commit on disk.
 
-    Raises StoreFailed if the file cannot be opened, is no such store, or is of a newer gatekeeper.
+    Raises StoreFailed if the file cannot be opened, is not a key store, or is of a newer gatekeeper.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        with self._failing():
-            # Made before SQLite opens it, so that it and the log beside it are private from the start.
+        with self._map_errors():
+            # Created before SQLite opens it, so that it and the log beside it are private from the start.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             path.chmod(0o600)
-            # Transactions are begun here, not by the module; threads take turns by the lock.
+            # Transactions are begun explicitly, not by the sqlite3 module; the lock serializes threads.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            with self._failing():
+            with self._map_errors():
                 self._db.execute("PRAGMA journal_mode = WAL")
-                # With a write-ahead log NORMAL would lose the last commits with the power.
+                # With a write-ahead log NORMAL would lose the last commits in a power failure.
                 self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
             self._checkpoint()
@@ -75,64 +81,65 @@ class SqliteKeyStore:
             self._db.close()
             raise
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedKeys:
         with self._transaction() as db:
             rows = db.execute(
                 "SELECT record, spend_pico, estimated_pico, window_start, budget_reset_at, last_used_at "
                 "FROM keys"
             ).fetchall()
-            return Loaded([_state(*row) for row in rows], _watermark(db))
+            return LoadedKeys([_state(*row) for row in rows], _watermark(db))
 
-    def retired(self) -> set[str]:
+    def revoked_hashes(self) -> set[str]:
         with self._transaction() as db:
             return {digest for (digest,) in db.execute("SELECT secret_hash FROM retired")}
 
-    def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
-        with self._writing() as db:
-            _refuse_doubles(db, record)
+    def insert(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+        with self._write_transaction() as db:
+            _check_duplicates(db, record)
             db.execute(
                 "INSERT INTO keys (token_id, secret_hash, key_alias, record, spend_pico, window_start, "
                 "budget_reset_at) VALUES (?, ?, ?, ?, '0', ?, ?)",
                 (record.token_id, record.secret_hash, record.key_alias, _json(record), *window),
             )
-            _revive(db, record)
-            _note(db, change)
+            _unrevoke_secret(db, record)
+            _insert_audit(db, change)
 
-    def update(self, record: KeyRecord, window: Window, change: Change) -> None:
-        with self._writing() as db:
-            _refuse_doubles(db, record)
-            # Before the row has the new secret: the old one retires, and `_revive` takes it back if it stays.
-            _retire(db, record.token_id, change.at)
+    def update(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+        with self._write_transaction() as db:
+            _check_duplicates(db, record)
+            # Before the row has the new secret: the old one is revoked, and `_unrevoke_secret` undoes it if
+            # the secret stays.
+            _revoke_secret(db, record.token_id, change.at)
             db.execute(
                 "UPDATE keys SET secret_hash = ?, key_alias = ?, record = ? WHERE token_id = ?",
                 (record.secret_hash, record.key_alias, _json(record), record.token_id),
             )
-            _revive(db, record)
-            _grow(db, record.token_id, Charge(window, 0, None))
-            _note(db, change)
+            _unrevoke_secret(db, record)
+            _add_spend(db, record.token_id, SpendDelta(window, 0, None))
+            _insert_audit(db, change)
 
-    def delete(self, token_id: str, change: Change) -> None:
-        with self._writing() as db:
-            _retire(db, token_id, change.at)
+    def delete(self, token_id: str, change: KeyChange) -> None:
+        with self._write_transaction() as db:
+            _revoke_secret(db, token_id, change.at)
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
-            _note(db, change)
+            _insert_audit(db, change)
 
-    def charge(self, charges: Mapping[str, Charge], segment: int, offset: int) -> None:
-        with self._writing() as db:
-            # A charge is repeated when it is not known whether it came through.
+    def add_spend(self, spend_deltas: Mapping[str, SpendDelta], segment: int, offset: int) -> None:
+        with self._write_transaction() as db:
+            # The caller repeats this if it does not know whether the transaction was committed.
             if _watermark(db) == (segment, offset):
                 return
-            for token_id, charge in charges.items():
-                _grow(db, token_id, charge)
+            for token_id, delta in spend_deltas.items():
+                _add_spend(db, token_id, delta)
             db.execute('UPDATE watermark SET segment = ?, "offset" = ?', (segment, offset))
 
-    def trail(self, limit: int, before: int | None = None) -> list[AuditEntry]:
+    def audit_log(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         with self._transaction() as db:
             rows = db.execute(
                 "SELECT id, change FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
                 (2**63 - 1 if before is None else before, limit),
             ).fetchall()
-        return [AuditEntry(row_id, msgspec.json.decode(change, type=Change)) for row_id, change in rows]
+        return [AuditEntry(row_id, msgspec.json.decode(change, type=KeyChange)) for row_id, change in rows]
 
     def close(self) -> None:
         with self._lock:
@@ -147,39 +154,39 @@ class SqliteKeyStore:
                     f"{len(MIGRATIONS)}: start the newer gatekeeper that wrote it"
                 )
             for script in MIGRATIONS[version:]:
-                # Not `executescript`, which commits what is open before it begins.
+                # Not `executescript`, which commits an open transaction before it begins.
                 for statement in script.split(";\n"):
                     db.execute(statement)
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        """A transaction, and after it the log's way into the database. Left to itself SQLite does that each
-        1,000 pages, which keys may not fill in months: a copy of the file alone would be empty."""
+    def _write_transaction(self) -> Generator[sqlite3.Connection]:
+        """A transaction, followed by a WAL checkpoint. By itself SQLite makes one every 1,000 pages, which
+        keys may not fill in months: a copy of the file alone would be empty."""
         with self._transaction() as db:
             yield db
         self._checkpoint()
 
     def _checkpoint(self) -> None:
-        # What was written is on disk in the log already. Passive: neither waits for a reader nor hinders one.
+        # The data is on disk in the log already. Passive: neither waits for a reader nor blocks one.
         with self._lock, suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        with self._lock, self._failing():
-            # The write lock at once: one that is asked for later fails if another process has written.
+        with self._lock, self._map_errors():
+            # Takes the write lock at once: taking it later fails if another process has written meanwhile.
             self._db.execute("BEGIN IMMEDIATE")
-            # Commits, or rolls back what an error left
+            # Commits, or rolls back after an error.
             with self._db:
                 yield self._db
 
     @contextmanager
-    def _failing(self) -> Generator[None]:
+    def _map_errors(self) -> Generator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreFailed(f"the store of keys {self._path} does not work: {error}") from error
+            raise StoreFailed(f"the key store {self._path} failed: {error}") from error
 
 
 def _state(
@@ -203,29 +210,29 @@ def _watermark(db: sqlite3.Connection) -> Position:
     return Position(*db.execute('SELECT segment, "offset" FROM watermark').fetchone())
 
 
-def _refuse_doubles(db: sqlite3.Connection, record: KeyRecord) -> None:
+def _check_duplicates(db: sqlite3.Connection, record: KeyRecord) -> None:
     others = "SELECT 1 FROM keys WHERE token_id <> ? AND "
     if db.execute(others + "secret_hash = ?", (record.token_id, record.secret_hash)).fetchone():
-        raise SecretTaken
+        raise SecretConflict
     if record.key_alias is None:
         return
     if db.execute(others + "key_alias = ?", (record.token_id, record.key_alias)).fetchone():
-        raise AliasTaken(record.key_alias)
+        raise AliasConflict(record.key_alias)
 
 
-def _retire(db: sqlite3.Connection, token_id: str, at: int) -> None:
+def _revoke_secret(db: sqlite3.Connection, token_id: str, at: int) -> None:
     db.execute(
         "INSERT OR REPLACE INTO retired SELECT secret_hash, ? FROM keys WHERE token_id = ?", (at, token_id)
     )
 
 
-def _revive(db: sqlite3.Connection, record: KeyRecord) -> None:
-    """The secret of a living key is not retired, though it may have been."""
+def _unrevoke_secret(db: sqlite3.Connection, record: KeyRecord) -> None:
+    """The secret of an existing key is not revoked, though it may have been."""
     db.execute("DELETE FROM retired WHERE secret_hash = ?", (record.secret_hash,))
 
 
-def _grow(db: sqlite3.Connection, token_id: str, charge: Charge) -> None:
-    """Adds to a key's spend; what it spent before the charge's window is over."""
+def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None:
+    """Adds to a key's spend; what it spent before the delta's window no longer counts."""
     row = db.execute(
         "SELECT spend_pico, estimated_pico, window_start, last_used_at FROM keys WHERE token_id = ?",
         (token_id,),
@@ -233,26 +240,26 @@ def _grow(db: sqlite3.Connection, token_id: str, charge: Charge) -> None:
     if row is None:
         return
     spend, estimated, start, used_at = row
-    kept = start >= charge.window.start
+    kept = start >= delta.window.start
     db.execute(
         "UPDATE keys SET spend_pico = ?, estimated_pico = ?, window_start = ?, budget_reset_at = ?, "
         "last_used_at = ? WHERE token_id = ?",
         (
             # As digits: a sum may outgrow SQLite's 64 bits.
-            str((int(spend) if kept else 0) + charge.spend_pico),
-            str((int(estimated) if kept else 0) + charge.estimated_pico),
-            *charge.window,
-            _later(used_at, charge.last_used_at),
+            str((int(spend) if kept else 0) + delta.spend_pico),
+            str((int(estimated) if kept else 0) + delta.estimated_pico),
+            *delta.window,
+            _latest(used_at, delta.last_used_at),
             token_id,
         ),
     )
 
 
-def _later(*times: int | None) -> int | None:
+def _latest(*times: int | None) -> int | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def _note(db: sqlite3.Connection, change: Change) -> None:
+def _insert_audit(db: sqlite3.Connection, change: KeyChange) -> None:
     db.execute(
         "INSERT INTO audit (at, token_id, change) VALUES (?, ?, ?)",
         (change.at, change.token_id, _json(change)),

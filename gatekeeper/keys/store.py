@@ -1,10 +1,11 @@
-"""What a store of keys does, and what it keeps beside them: who changed which key, when, from what to what.
+"""The interface of a key store, and the audit log that it keeps: who changed which key, when, from what to
+what.
 
-Methods block (call them from a worker thread) and may be called from any thread. Each is one transaction: it
-happens as a whole, durably, or it raises and nothing has changed.
+Methods block (call them from a worker thread) and may be called from any thread. Each is one transaction:
+either it is committed durably as a whole, or it raises and nothing has changed.
 
-The stored spend of a key stands for the journal up to the watermark. Both grow in the same transaction, so
-that whoever counts the journal from the watermark on has counted each call once.
+The stored spend of a key includes the journal up to the watermark. Both are updated in the same transaction,
+so that counting the journal from the watermark on counts each call exactly once.
 """
 
 from __future__ import annotations
@@ -14,36 +15,36 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from gatekeeper.keys.virtual_key import Charge, KeyRecord, KeyState, Window
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, SpendDelta, Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
 
 class StoreError(Exception):
-    """Root of what a store says no with."""
+    """Base class of store errors."""
 
 
-class AliasTaken(StoreError):
-    """Another living key has this alias."""
+class AliasConflict(StoreError):
+    """Another existing key has this alias."""
 
     def __init__(self, alias: str) -> None:
         super().__init__(f"the alias {alias!r} belongs to another key: choose another, or rename that key")
         self.alias = alias
 
 
-class SecretTaken(StoreError):
-    """Another living key has this secret."""
+class SecretConflict(StoreError):
+    """Another existing key has this secret."""
 
     def __init__(self) -> None:
         super().__init__("this secret belongs to another key: choose another, or leave `key` out to get one")
 
 
 class StoreFailed(StoreError):
-    """The store cannot be read or written; nothing has changed. The message says what was found."""
+    """The store cannot be read or written; nothing has changed. The message gives the cause."""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one key. `by` is who asked for it; `detail` says what changed, as the API shows it."""
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one key. `by` is who requested it; `detail` is what changed, as the API returns it."""
 
     at: int
     by: str
@@ -55,7 +56,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(
         cls, action: str, record: KeyRecord, at: int, by: str, detail: dict[str, object] | None = None
-    ) -> Change:
+    ) -> KeyChange:
         return cls(
             at=at,
             by=by,
@@ -67,57 +68,57 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """A change in the trail; `id` grows."""
+    """An entry of the audit log; ids increase."""
 
     id: int
-    change: Change
+    change: KeyChange
 
 
-class Loaded(NamedTuple):
-    """All living keys, with their spend up to the journal's `watermark`."""
+class LoadedKeys(NamedTuple):
+    """All existing keys, with their spend up to the journal's `watermark`."""
 
     states: list[KeyState]
     watermark: Position
 
 
 class KeyStore(Protocol):
-    """What any store of keys does. What writes raises StoreFailed if it cannot be done."""
+    """Any key store. Methods that write raise StoreFailed if they fail."""
 
-    def load(self) -> Loaded:
-        """Every living key and the watermark; `Position(0, 0)` if nothing has been charged yet."""
+    def load(self) -> LoadedKeys:
+        """Every existing key and the watermark; `Position(0, 0)` if no spend has been stored yet."""
         ...
 
-    def retired(self) -> set[str]:
-        """The digests of secrets that were a key's once and are no living key's."""
+    def revoked_hashes(self) -> set[str]:
+        """The hashes of secrets that a key had once and that no existing key has."""
         ...
 
-    def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
-        """A new key that has spent nothing. Raises AliasTaken or SecretTaken."""
+    def insert(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+        """A new key that has spent nothing. Raises AliasConflict or SecretConflict."""
         ...
 
-    def update(self, record: KeyRecord, window: Window, change: Change) -> None:
-        """The key as it is from now on. What it spent before `window` began no longer counts.
-        Raises AliasTaken or SecretTaken."""
+    def update(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+        """Replaces the key's record. What it spent before `window` began no longer counts.
+        Raises AliasConflict or SecretConflict."""
         ...
 
-    def delete(self, token_id: str, change: Change) -> None:
-        """Forgets the key; `change` stays in the trail."""
+    def delete(self, token_id: str, change: KeyChange) -> None:
+        """Deletes the key; `change` stays in the audit log."""
         ...
 
-    def charge(self, charges: Mapping[str, Charge], segment: int, offset: int) -> None:
-        """Adds what the journal holds up to this watermark since the last one; nothing if this was the last
-        one. One before it is of a journal begun anew. Keys that are gone are passed over."""
+    def add_spend(self, spend_deltas: Mapping[str, SpendDelta], segment: int, offset: int) -> None:
+        """Adds what the journal contains between the stored watermark and this one; nothing if they are
+        equal. An earlier position means that the journal was recreated. Deleted keys are ignored."""
         ...
 
-    def trail(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """The last changes, newest first, those with an id below `before`."""
+    def audit_log(self, limit: int, before: int | None = None) -> list[AuditEntry]:
+        """The latest changes, newest first, those with an id below `before`."""
         ...
 
     def close(self) -> None: ...
 
 
 def audit_document(entry: AuditEntry) -> dict[str, object]:
-    """The entry as the API shows it, JSON-ready."""
+    """The entry as the API returns it, JSON-ready."""
     change = entry.change
     return {
         "id": entry.id,
@@ -131,11 +132,10 @@ def audit_document(entry: AuditEntry) -> dict[str, object]:
 
 
 def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
-    """The fields of two key documents that differ, each as `{"from": …, "to": …}`; none that only
-    follows from others."""
+    """The fields of two key documents that differ, each as `{"from": …, "to": …}`, without derived ones."""
     return {
         name: {"from": before[name], "to": value}
         for name, value in after.items()
-        # `not_enforced` follows from other fields.
+        # `not_enforced` is derived from other fields.
         if before[name] != value and name != "not_enforced"
     }

@@ -1,5 +1,5 @@
-"""A virtual key: what it may do (`KeyRecord`, as stored), how it stands (`KeyState`, in memory), and which
-calls count against its budget. Pure but for the state that is given.
+"""A virtual key: what it may do (`KeyRecord`, as stored), its spend and window (`KeyState`, in memory), and
+which calls count against its budget. No I/O; functions change nothing but the state that they are given.
 
 Times are integers of microseconds since 1970 (UTC), money is an integer of pico-dollars. An empty tuple of
 `models` or `allowed_routes` and a limit of None set no limit.
@@ -24,20 +24,20 @@ import msgspec
 from gatekeeper.money import usd
 from gatekeeper.times import iso, parse_duration
 
-SECOND = 1_000_000  # microseconds
-# By which a clock may be set back without a word
-DRIFT = 60 * 60 * SECOND
+MICROS_PER_SECOND = 1_000_000
+# Microseconds by which the clock may be set back without moving the window.
+CLOCK_TOLERANCE = 60 * 60 * MICROS_PER_SECOND
 
 
 class OnDisconnect(StrEnum):
-    """What becomes of a call whose client has gone."""
+    """What happens to a call whose client disconnects."""
 
     CANCEL = "cancel"
     FINISH = "finish"
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is kept of a key on disk. The secret is not: `secret_hash` is its SHA-256 in hex."""
+    """What is stored of a key. The secret is not: `secret_hash` is its SHA-256 in hex."""
 
     token_id: str
     secret_hash: str
@@ -67,7 +67,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def not_enforced(self) -> list[str]:
-        """The limits that are set and do nothing yet, by the API's names."""
+        """The limits that are stored but not enforced yet, by their names in the API."""
         limits = {
             "rpm_limit": self.rpm_limit is not None,
             "tpm_limit": self.tpm_limit is not None,
@@ -77,22 +77,22 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return [name for name, is_set in limits.items() if is_set]
 
     @property
-    def title(self) -> str:
-        """What people call the key: its alias, else the masked secret."""
+    def display_name(self) -> str:
+        """The alias, or without one the masked secret."""
         return self.key_alias or self.key_name
 
 
 class Window(NamedTuple):
-    """The time whose calls count against a budget: from `start` (0: since ever) until `end` (None: for
-    good), when it starts anew."""
+    """The time whose calls count against a budget: from `start` (0: since the beginning) until `end` (None:
+    without end), when the next window starts."""
 
     start: int = 0
     end: int | None = None
 
 
 class KeyState(msgspec.Struct, kw_only=True, eq=False):
-    """One living key. There is one object per key from its making to its deletion, whatever changes.
-    `estimated_pico` is the part of its spend that is upper estimates of calls whose cost nobody knows."""
+    """One existing (not deleted) key: one object from its creation to its deletion, whatever changes.
+    `estimated_pico` is the part of its spend that is upper bounds for calls of unknown cost."""
 
     record: KeyRecord
     spend_pico: int = 0
@@ -107,8 +107,8 @@ class KeyState(msgspec.Struct, kw_only=True, eq=False):
 
 
 def key_document(state: KeyState) -> dict[str, object]:
-    """The key as the API shows it, JSON-ready. `spend` is that of the window the state is in: whoever
-    reads first brings the state up to date (`Registry.find` and `Registry.list` do)."""
+    """The key as the API returns it, JSON-ready. `spend` is that of the state's window: roll the window first
+    (`KeyRegistry.find` and `KeyRegistry.list` do)."""
     record = state.record
     return {
         "token_id": record.token_id,
@@ -148,7 +148,7 @@ def _money(pico: int | None) -> str | None:
 
 
 class Settlement(NamedTuple):
-    """What one finished call costs its key; `estimated` where that is an upper estimate, the cost unknown."""
+    """What one finished call costs its key; `estimated`: the cost is unknown, and this is an upper bound."""
 
     token_id: str
     cost_pico: int
@@ -156,9 +156,9 @@ class Settlement(NamedTuple):
     estimated: bool = False
 
 
-class Charge(NamedTuple):
-    """What the stored spend of one key grows by, `estimated_pico` of it by estimates, and the window in which
-    it does."""
+class SpendDelta(NamedTuple):
+    """The amount to add to a key's stored spend, of which `estimated_pico` is estimates, and the window that
+    it belongs to."""
 
     window: Window
     spend_pico: int = 0
@@ -166,48 +166,48 @@ class Charge(NamedTuple):
     estimated_pico: int = 0
 
 
-def roll(window_end: int, budget_duration: str, now: int) -> int:
-    """The end of the window that holds `now`: `window_end` or the next end after `now` in its rhythm."""
+def next_window_end(window_end: int, budget_duration: str, now: int) -> int:
+    """The end of the window that contains `now`: `window_end`, or the first later end at the same phase."""
     if now < window_end:
         return window_end
-    length = parse_duration(budget_duration) * SECOND
-    # In whole lengths, however long nobody looked: windows keep their rhythm.
+    length = parse_duration(budget_duration) * MICROS_PER_SECOND
+    # In whole lengths, however long the key was not read: windows keep their phase.
     return window_end + ((now - window_end) // length + 1) * length
 
 
-def first_end(budget_duration: str | None, now: int) -> int | None:
-    """The end of a window that begins at `now`; None where the budget is for good."""
-    return None if budget_duration is None else now + parse_duration(budget_duration) * SECOND
+def initial_window_end(budget_duration: str | None, now: int) -> int | None:
+    """The end of a window that begins at `now`; None without a `budget_duration`."""
+    return None if budget_duration is None else now + parse_duration(budget_duration) * MICROS_PER_SECOND
 
 
-def standing(state: KeyState, now: int) -> tuple[int, int | None]:
-    """What counts against the budget at `now`, and when it starts anew. Changes nothing."""
+def current_spend(state: KeyState, now: int) -> tuple[int, int | None]:
+    """The spend that counts against the budget at `now`, and when the budget resets. Changes nothing."""
     end, duration = state.budget_reset_at, state.record.budget_duration
     if end is None or duration is None:
         return state.spend_pico, end
     if now < end:
-        return state.spend_pico, brought_back(end, duration, now)
-    return 0, roll(end, duration, now)
+        return state.spend_pico, clamped_window_end(end, duration, now)
+    return 0, next_window_end(end, duration, now)
 
 
-def brought_back(window_end: int, budget_duration: str, now: int) -> int:
-    """The end of a window that cannot have begun yet, because a clock was ahead when it was reached, back in
-    its rhythm; any other end as it is. Its spend stays: those calls were made."""
-    length = parse_duration(budget_duration) * SECOND
+def clamped_window_end(window_end: int, budget_duration: str, now: int) -> int:
+    """`window_end`, moved back by whole lengths if its window cannot have begun yet because the clock was
+    ahead when it was set. The spend of the window stays: those calls were made."""
+    length = parse_duration(budget_duration) * MICROS_PER_SECOND
     ahead = window_end - length - now
-    return window_end if ahead <= DRIFT else window_end - -(-ahead // length) * length
+    return window_end if ahead <= CLOCK_TOLERANCE else window_end - -(-ahead // length) * length
 
 
-def turn(state: KeyState, now: int) -> None:
-    """Brings the state to the window that holds `now`, if it is in one that is over or far from begun."""
+def roll_window(state: KeyState, now: int) -> None:
+    """Moves the state to the window that contains `now`, if its window is over or far from begun."""
     end, duration = state.budget_reset_at, state.record.budget_duration
     if end is None or duration is None:
         return
-    back = brought_back(end, duration, now)
+    back = clamped_window_end(end, duration, now)
     if back < end:
         state.budget_reset_at = back
         # Never later: what was spent in this window stays in it.
-        state.window_start = min(state.window_start, back - parse_duration(duration) * SECOND)
+        state.window_start = min(state.window_start, back - parse_duration(duration) * MICROS_PER_SECOND)
     _advance(state, now)
 
 
@@ -215,23 +215,24 @@ def _advance(state: KeyState, now: int) -> None:
     end, duration = state.budget_reset_at, state.record.budget_duration
     if end is None or duration is None or now < end:
         return
-    state.budget_reset_at = roll(end, duration, now)
-    state.window_start = state.budget_reset_at - parse_duration(duration) * SECOND
+    state.budget_reset_at = next_window_end(end, duration, now)
+    state.window_start = state.budget_reset_at - parse_duration(duration) * MICROS_PER_SECOND
     state.spend_pico = state.estimated_pico = 0
 
 
 def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
-    """Counts a call that ends now, at `at`, in the window that holds it."""
-    turn(state, at)
-    # A live call cannot be of a window that is over. If the clock says so, it was set back, and the window
-    # reaches back with it: otherwise the key would spend unseen until the clock has caught up.
+    """Counts a call that ends now, at `at`, in the window that contains `at`."""
+    roll_window(state, at)
+    # A live call cannot belong to a window that is over. If its time says so, the clock was set back, and the
+    # window is extended backwards: otherwise the key's spend would not be counted until the clock has caught
+    # up.
     state.window_start = min(state.window_start, at)
     replay(state, cost_pico, at, estimated=estimated)
 
 
 def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
-    """Counts a call of the past that the stored spend lacks, unless its window is over already."""
-    # Never back: what is past now may be far before a window that is right
+    """Counts a past call that the stored spend lacks, unless its window is over already."""
+    # Never moved back: a replayed call may be far older than a correct window.
     _advance(state, at)
     if at >= state.window_start:
         state.spend_pico += cost_pico
@@ -239,15 +240,15 @@ def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False)
     state.last_used_at = max(at, state.last_used_at or at)
 
 
-def charges(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> dict[str, Charge]:
-    """What the stored spends grow by for calls that the states have counted, without keys that are gone."""
-    grown: dict[str, Charge] = {}
+def spend_deltas(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> dict[str, SpendDelta]:
+    """What to add to the stored spends for calls that the states have counted; deleted keys are left out."""
+    grown: dict[str, SpendDelta] = {}
     for token_id, cost_pico, ended_at, estimated in settled:
         if state := states.get(token_id):
-            before = grown.get(token_id, Charge(state.window))
-            # The same question as in `replay`, or the sums on disk and in memory would drift apart.
+            before = grown.get(token_id, SpendDelta(state.window))
+            # The same rule as in `replay`, or the sums on disk and in memory would diverge.
             counted = cost_pico if ended_at >= state.window_start else 0
-            grown[token_id] = Charge(
+            grown[token_id] = SpendDelta(
                 state.window,
                 before.spend_pico + counted,
                 state.last_used_at,

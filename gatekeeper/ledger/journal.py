@@ -33,7 +33,7 @@ from gatekeeper.ledger.segments import (
     segment_numbers,
     segment_path,
 )
-from gatekeeper.pricing.estimate import noted_in_advance
+from gatekeeper.pricing.estimate import upper_bound_note
 
 AHEAD = 4 << 20  # bytes of room on the disk that there should always be
 RESERVE = 1 << 20  # bytes of it that no new call is to take
@@ -260,7 +260,7 @@ class Journal:
                 self._replay(after, record, open_calls)
         for call in open_calls.values():
             call.outcome = Outcome.INTERRUPTED
-            call.usage_note = noted_in_advance(call.charged_pico)
+            call.usage_note = upper_bound_note(call.charged_pico)
             with self._writing:
                 self._put(frame(Record(end=call)))
         return list(open_calls.values())

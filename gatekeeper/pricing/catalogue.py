@@ -1,17 +1,17 @@
 """The dated price catalogue: TOML text in, models with their tariffs out.
 
 The form of the file
-- `[[models]]` has `ids` (exact ids or globs, `*` stands for anything), `source`, optionally a `note` and
-  the `inputs` that it takes (all four modalities unless said), and `prices`: one row for each tier, context
-  and period.
+- `[[models]]` has `ids` (exact ids or globs, `*` matches anything), `source`, optionally a `note` and the
+  `inputs` that it takes (default: all four modalities), and `prices`: one row for each tier, context and
+  period.
 - A row has `tier`; optionally `context` ("<=200k" or ">200k", by the whole prompt), `from` (first day, UTC)
   and `to` (first day on which it no longer holds); and prices in dollars per 1M tokens, all as strings.
 - The price keys are `PRICE_KEYS`: `input` is the price of every modality of `inputs`, `input_audio` of one.
   A price has at most six decimals, so that a token costs a whole number of pico-dollars.
-- `[aliases]` says which model an alias meant from which day on.
+- `[aliases]` says which model an alias stands for from which day on.
 
-An exact id wins over a glob, a longer glob over a shorter one, and no other likeness counts: an id that is
-merely like a known one is unknown, and so is its price.
+An exact id wins over a glob, a longer glob over a shorter one, and there is no fuzzy matching: an id that
+only resembles a known one is unknown, and so is its price.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PRICE_KEYS = (
 )
 ROW_KEYS = ("tier", "context", "from", "to")
 ENTRY_KEYS = f'ids, source, note, inputs (of {", ".join(MODALITIES)}), prices (rows of strings only: "0.30")'
-TOP_KEYS = 'version, checked ("2026-11-24"), currency ("USD"), models, aliases (rows of from and model)'
+TOP_LEVEL_KEYS = 'version, checked ("2026-11-24"), currency ("USD"), models, aliases (rows of from and model)'
 
 ID = re.compile(r"[a-z0-9.*-]+\Z")
 # Six decimals of dollars for a million tokens are whole pico-dollars for one.
@@ -60,20 +60,21 @@ CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
 
 
 class CatalogueError(ValueError):
-    """The catalogue cannot be used. One line for people: the entry, what is wrong, what is allowed."""
+    """The catalogue is invalid. The message is one line for people: the entry, what is wrong, what is
+    allowed."""
 
 
 class Catalogue(msgspec.Struct, frozen=True, eq=False):
-    """All prices of one file. `version` goes with every cost; `checked` is the last look at Google's page.
-    One is equal to itself only, so that what is worked out from it can be remembered."""
+    """All prices of one file. `version` goes with every cost; `checked` is the day of the last comparison
+    with Google's page. Compared by identity, so that results that depend on a catalogue can be cached."""
 
     version: str
     checked: date
     entries: tuple[PricedModel, ...]
     exact: dict[str, PricedModel]
-    # The longest first
+    # Longest first.
     globs: tuple[tuple[str, PricedModel], ...]
-    # By day, ascending
+    # By day, ascending.
     aliases: dict[str, tuple[tuple[date, str], ...]]
 
     @classmethod
@@ -92,7 +93,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
                 name: tuple((s.starts, s.model) for s in steps) for name, steps in document.aliases.items()
             },
         )
-        # Last, because the model that an alias stands for may be known by a glob only.
+        # Last, because a glob may be the only id that matches an alias's model.
         _check_aliases(catalogue)
         return catalogue
 
@@ -101,32 +102,32 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
         return self.entries
 
     def find(self, name: str) -> PricedModel | None:
-        """The entry of an id, with or without `models/`; None where no id and no glob of the file fits."""
+        """The entry of an id, with or without `models/`; None if no id and no glob of the file matches."""
         name = name.removeprefix("models/")
         if model := self.exact.get(name):
             return model
         # Not `fnmatch`, which folds case where the file system does.
         return next((model for glob, model in self.globs if fnmatchcase(name, glob)), None)
 
-    def meant(self, name: str, day: date) -> str:
+    def resolve_alias(self, name: str, day: date) -> str:
         """The id without `models/`; for an alias, the model that it stood for on that day, if known."""
         name = name.removeprefix("models/")
         steps = self.aliases.get(name, ())
-        # To the right of its own day: a step holds from its first day on.
+        # To the right of an equal day: a step holds from its first day on.
         passed = bisect_right(steps, day, key=lambda step: step[0])
         return steps[passed - 1][1] if passed else name
 
 
 def catalogue_document(catalogue: Catalogue, model: PricedModel | None = None) -> dict[str, object]:
-    """The catalogue as the API and the command line show it, or `model` alone of its models. Prices are
-    dollars for a million tokens of each component."""
+    """The catalogue as the API and the command line show it, or with `model` as its only model. Prices are
+    dollars per million tokens of each component."""
     return {
         "version": catalogue.version,
         "checked": catalogue.checked,
         "currency": "USD",
         "models": [_model_document(each) for each in ([model] if model else catalogue.models())],
         "aliases": {
-            alias: [{"from": starts, "model": meant} for starts, meant in steps]
+            alias: [{"from": starts, "model": name} for starts, name in steps]
             for alias, steps in catalogue.aliases.items()
         },
     }
@@ -137,7 +138,7 @@ def _model_document(model: PricedModel) -> dict[str, object]:
     return {"ids": model.ids, "source": model.source, "note": model.note, "prices": rows}
 
 
-class _Step(msgspec.Struct, forbid_unknown_fields=True, rename={"starts": "from"}):
+class _AliasTarget(msgspec.Struct, forbid_unknown_fields=True, rename={"starts": "from"}):
     starts: date
     model: str
 
@@ -155,16 +156,16 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     checked: date
     currency: Literal["USD"]
     models: list[dict[str, object]]
-    aliases: dict[str, list[_Step]] = {}
+    aliases: dict[str, list[_AliasTarget]] = {}
 
 
 def _document(text: str) -> _Document:
     try:
         return msgspec.convert(tomllib.loads(text), _Document)
     except tomllib.TOMLDecodeError as error:
-        raise CatalogueError(f"the price catalogue is no TOML: {error}") from None
+        raise CatalogueError(f"the price catalogue is not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
-        raise CatalogueError(f"the price catalogue: {error}; allowed at its top: {TOP_KEYS}") from None
+        raise CatalogueError(f"the price catalogue: {error}; allowed at its top: {TOP_LEVEL_KEYS}") from None
 
 
 def _by_id(entries: Iterable[PricedModel]) -> dict[str, PricedModel]:
@@ -174,7 +175,7 @@ def _by_id(entries: Iterable[PricedModel]) -> dict[str, PricedModel]:
             if not ID.match(name):
                 raise CatalogueError(f"model {name!r}: an id has only a-z 0-9 . - and * (for anything)")
             if name in found:
-                raise CatalogueError(f"model {name}: it stands in [[models]] twice; allowed is once")
+                raise CatalogueError(f"model {name}: it is in [[models]] twice; allowed is once")
             found[name] = entry
     return found
 
@@ -183,7 +184,7 @@ def _check_aliases(catalogue: Catalogue) -> None:
     for alias, steps in catalogue.aliases.items():
         for day, model in steps:
             if catalogue.find(model) is None:
-                raise CatalogueError(f"alias {alias}, from {day}: {model} is no id of [[models]]")
+                raise CatalogueError(f"alias {alias}, from {day}: {model} is not an id of [[models]]")
         if any(later <= earlier for (earlier, _), (later, _) in pairwise(steps)):
             raise CatalogueError(f"alias {alias}: its `from` days must ascend, one model for each")
 
@@ -195,7 +196,7 @@ def _entry(number: int, entry: dict[str, object]) -> PricedModel:
     except msgspec.ValidationError as error:
         raise CatalogueError(f"{where}: {error}; allowed: {ENTRY_KEYS}") from None
     rows = [_row(f"{where}, price row {row}", keys, read.inputs) for row, keys in enumerate(read.prices, 1)]
-    # Where two rows hold for one call, its price would hang on their order.
+    # If two rows held for one call, its price would depend on their order.
     for (first, one), (second, other) in combinations(enumerate(rows, 1), 2):
         if one.overlaps(other):
             raise CatalogueError(
@@ -252,7 +253,7 @@ def _day(row: dict[str, str], key: str) -> date | None:
 def _prices(texts: dict[str, str], inputs: tuple[Modality, ...]) -> dict[str, int]:
     """Pico-dollars per token by component."""
     prices: dict[str, int] = {}
-    # `input_audio` comes after `input` and so has the last word, whatever the order in the file.
+    # `input_audio` comes after `input`, so it overrides `input`, whatever the order in the file.
     for key in sorted(texts, key=len):
         if key not in PRICE_KEYS:
             raise CatalogueError(f"unknown key {key!r}; allowed: {', '.join((*ROW_KEYS, *PRICE_KEYS))}")

@@ -1,15 +1,15 @@
-"""What a call of unknown cost is taken to have cost at most, so that a budget can count it. Pure.
+"""An upper bound for a call of unknown cost, so that a budget can count it. Pure.
 
-An estimate is charged to a key's budget and is never a cost: the ledger's cost stays unknown. The rule:
+An estimate is charged to a key's budget and is never a cost: the ledger's cost stays unknown. The rules:
 
-- Tokens that were reported, with nothing but searches to keep them from being priced, cost their price.
-  A search costs $0.035 a request (Gemini 2.5 and older) or $0.014 for each different query (pricing page,
-  "Grounding"); where it ran and no query is listed, it counts as `UNLISTED_QUERIES`.
-- Other reported tokens cost the dearest price of the model that day, over all tiers, contexts and
-  modalities; of a model without any price that day, the dearest of the whole catalogue.
-- Of a prompt that was not reported each byte of the request counts as a token, up to the largest window (that
-  is what a zipped request counts as), and output that was not reported counts as the longest one there is:
-  65,536 tokens.
+- Reported tokens that only searches keep from being priced cost their price. A search costs $0.035 a request
+  (Gemini 2.5 and older) or $0.014 for each distinct query (pricing page, "Grounding"); if it ran and no query
+  is listed, it counts as `DEFAULT_QUERY_COUNT` queries.
+- Other reported tokens cost the model's highest price of that day over all tiers, contexts and modalities;
+  for a model without any price that day, the highest of the whole catalogue.
+- If the prompt was not reported, each byte of the request counts as a token, up to the largest context window
+  (which is what a compressed request counts as). Output that was not reported counts as the longest possible
+  one: 65,536 tokens.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from gatekeeper.gemini.actions import EMBEDDING
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.money import PICO, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import NO_CHARGES, quote
+from gatekeeper.pricing.quote import NO_EXTRA_USAGE, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
 
-LARGEST_PROMPT = 1_048_576  # tokens
+MAX_PROMPT_TOKENS = 1_048_576  # tokens
 # Tokens, thoughts included
-LONGEST_OUTPUT = 65_536
+MAX_OUTPUT_TOKENS = 65_536
 # List prices: the pricing page under "Grounding".
 SEARCH_REQUEST = 35 * PICO // 1000
 SEARCH_QUERY = 14 * PICO // 1000
-UNLISTED_QUERIES = 10
+DEFAULT_QUERY_COUNT = 10
 
-# Whose searches are charged once a request
-BY_REQUEST = re.compile(r"gemini-[12]\.")
+# Models whose searches are billed once a request, not by query.
+BILLED_PER_REQUEST = re.compile(r"gemini-[12]\.")
 
 
 class Estimate(NamedTuple):
-    """Pico-dollars, and in words how they came about."""
+    """Pico-dollars, and an explanation in words."""
 
     pico: int
     note: str
 
 
 class Prices(NamedTuple):
-    """Pico-dollars for a token."""
+    """Pico-dollars per token."""
 
-    fed: int
-    made: int
+    input_pico: int
+    output_pico: int
 
 
 def estimate(
@@ -62,14 +62,14 @@ def estimate(
     at: datetime,
     tier: str,
     action: str | None,
-    charges: Mapping[str, int | None] = NO_CHARGES,
+    extra_usage: Mapping[str, int | None] = NO_EXTRA_USAGE,
     request_bytes: int | None,
 ) -> Estimate:
-    """An upper estimate for a call that reached Google and has no known cost. The parameters are those of
-    `quote.quote`; `request_bytes` None is a request whose length is not known."""
+    """An upper bound for a call that reached Google and has no known cost. The parameters are those of
+    `quote.quote`; `request_bytes` None: the length of the request is not known."""
     name = model_version or model or ""
-    searches = sum(_search(name, count) for count in charges.values())
-    # Without the charges, which would leave it unpriced: the searches are added below.
+    searches = sum(_search(name, count) for count in extra_usage.values())
+    # Without `extra_usage`, which would leave it unpriced: the searches are added below.
     exact = usage and quote(
         catalogue,
         model=model or name,
@@ -80,76 +80,83 @@ def estimate(
         action=action,
     )
     if exact and exact.cost_pico is not None:
-        return _noted(exact.cost_pico + searches, "the searches at their list price")
-    fed, made, guess = _tokens(usage, action, request_bytes)
-    prices = _dearest(catalogue, name, at.astimezone(UTC).date())
-    return _noted(
-        fed * prices.fed + made * prices.made + searches,
-        f"{fed:,} tokens of input and {made:,} of output{guess} at the model's dearest prices",
+        return _with_note(exact.cost_pico + searches, "the searches at their list price")
+    input_tokens, output_tokens, assumption = _tokens(usage, action, request_bytes)
+    prices = _highest_prices(catalogue, name, at.astimezone(UTC).date())
+    return _with_note(
+        input_tokens * prices.input_pico + output_tokens * prices.output_pico + searches,
+        f"{input_tokens:,} tokens of input and {output_tokens:,} of output{assumption} "
+        "at the model's highest prices",
     )
 
 
-def in_advance(
+def upper_bound(
     catalogue: Catalogue, *, model: str | None, day: date, action: str | None, request_bytes: int | None
 ) -> int:
-    """The estimate, in pico-dollars, of a call of that day (UTC) of which only the request is known."""
-    fed, made, _ = _tokens(None, action, request_bytes)
-    prices = _dearest(catalogue, model or "", day)
-    return fed * prices.fed + made * prices.made
+    """The estimate in pico-dollars for a call on that day (UTC) of which only the request is known."""
+    input_tokens, output_tokens, _ = _tokens(None, action, request_bytes)
+    prices = _highest_prices(catalogue, model or "", day)
+    return input_tokens * prices.input_pico + output_tokens * prices.output_pico
 
 
-def noted_in_advance(pico: int | None) -> str | None:
-    """The note to such an estimate, for a call of which no more became known."""
-    return None if pico is None else _noted(pico, "the most that its request can have cost").note
+def upper_bound_note(pico: int | None) -> str | None:
+    """The note to an `upper_bound`, for a call that reported nothing more."""
+    return None if pico is None else _with_note(pico, "the most that its request can have cost").note
 
 
-def _noted(pico: int, how: str) -> Estimate:
+def _with_note(pico: int, how: str) -> Estimate:
     return Estimate(pico, f"estimated for the budget: {short_usd(pico)} USD, {how}")
 
 
 def _search(name: str, queries: int | None) -> int:
-    if BY_REQUEST.match(name.removeprefix("models/")):
+    if BILLED_PER_REQUEST.match(name.removeprefix("models/")):
         return SEARCH_REQUEST
-    return SEARCH_QUERY * (UNLISTED_QUERIES if queries is None else queries)
+    return SEARCH_QUERY * (DEFAULT_QUERY_COUNT if queries is None else queries)
 
 
 def _tokens(usage: Usage | None, action: str | None, request_bytes: int | None) -> tuple[int, int, str]:
-    """Tokens of input and output, the larger where counts contradict each other, and what was guessed."""
+    """Tokens of input and output (the larger where counts contradict each other), and what was assumed."""
     known = usage or Usage()
-    guessed: list[str] = []
+    assumed: list[str] = []
     prompt = known.prompt
     if prompt is None:
-        prompt = LARGEST_PROMPT if request_bytes is None else min(LARGEST_PROMPT, request_bytes)
-        guessed.append("input")
-    fed = max(prompt, known.cached or 0) + (known.tool or 0)
-    made = 0 if action in EMBEDDING else _output(known, fed)
-    if made is None:
-        made = LONGEST_OUTPUT
-        guessed.append("output")
-    return fed, made, f" ({' and '.join(guessed)} not reported, the most there can be)" if guessed else ""
+        prompt = MAX_PROMPT_TOKENS if request_bytes is None else min(MAX_PROMPT_TOKENS, request_bytes)
+        assumed.append("input")
+    input_tokens = max(prompt, known.cached or 0) + (known.tool or 0)
+    output_tokens = 0 if action in EMBEDDING else _output(known, input_tokens)
+    if output_tokens is None:
+        output_tokens = MAX_OUTPUT_TOKENS
+        assumed.append("output")
+    return (
+        input_tokens,
+        output_tokens,
+        f" ({' and '.join(assumed)} not reported, the most there can be)" if assumed else "",
+    )
 
 
-def _output(usage: Usage, fed: int) -> int | None:
-    """None where nothing was reported."""
+def _output(usage: Usage, input_tokens: int) -> int | None:
+    """None if nothing was reported."""
     counts: list[int] = []
-    if usage.total is not None and usage.total >= fed:
-        counts.append(usage.total - fed)
+    if usage.total is not None and usage.total >= input_tokens:
+        counts.append(usage.total - input_tokens)
     if usage.output is not None or usage.thoughts is not None:
         counts.append((usage.output or 0) + (usage.thoughts or 0))
     return max(counts, default=None)
 
 
-# Each call of a key with a budget asks, and an unknown model means a look at the whole catalogue.
+# Needed by each call of a key with a budget, and an unknown model means a search of the whole catalogue.
 @lru_cache(maxsize=512)
-def _dearest(catalogue: Catalogue, name: str, day: date) -> Prices:
-    model = catalogue.find(catalogue.meant(name, day))
+def _highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
+    model = catalogue.find(catalogue.resolve_alias(name, day))
     tariffs = _valid([model], day) if model else []
-    # A model that has no price that day counts as the dearest of all.
+    # A model that has no price that day counts as the most expensive of all.
     tariffs = tariffs or _valid(catalogue.models(), day)
     prices = [price for tariff in tariffs for price in tariff.prices.items()]
     return Prices(
-        fed=max((pico for component, pico in prices if not component.startswith("output_")), default=0),
-        made=max((pico for component, pico in prices if component.startswith("output_")), default=0),
+        input_pico=max(
+            (pico for component, pico in prices if not component.startswith("output_")), default=0
+        ),
+        output_pico=max((pico for component, pico in prices if component.startswith("output_")), default=0),
     )
 
 

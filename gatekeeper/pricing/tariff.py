@@ -1,18 +1,18 @@
-"""What a call is billed for, and at which price: components of its tokens, and the price lists for them.
+"""What a call is billed for, and at which price: the components of its tokens, and the price lists.
 
 A component is a kind and a modality: `input_text`, `cached_audio`, `output_text`, `embedding_input_image`.
 The rules, with Google's words for them (pricing page, billing FAQ, token documentation):
 
 - Cached tokens are priced instead of input, not beside it: input = prompt - cached, by modality.
-- The total is the arbiter: output = total - prompt - tool, thoughts included. Answers of v1 leave their
-  thoughts out, others count them twice; the total is right in both. Without a total, or with one below
+- totalTokenCount takes precedence: output = total - prompt - tool, thoughts included. Responses of v1 omit
+  their thoughts, others count them twice; the total is right in both. Without a total, or with one below
   prompt + tool, output = candidates + thoughts.
-- Tool-use tokens (what code execution, URL context and file search hand back) are input.
-- Details split a count into modalities. DOCUMENT is priced as IMAGE; what the details leave out is TEXT.
-- Cached tokens without details are text as far as the prompt has text, then image, video, audio: our
-  choice, Google says nothing. A prompt of one modality leaves no doubt.
+- Tool-use tokens (the results of code execution, URL context and file search) are input.
+- Details split a count into modalities. DOCUMENT is priced as IMAGE; what the details omit is TEXT.
+- Cached tokens without details are text as far as the prompt has text, then image, video, audio: this is our
+  choice, Google does not define it. With a prompt of one modality there is no ambiguity.
 
-Where the counts contradict each other so that more than one cost could be meant, there is none.
+If the counts contradict each other so that more than one cost is possible, the call has no cost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gatekeeper.gemini.usage import Details, Usage
 from gatekeeper.money import usd
 
 TIERS = ("standard", "flex", "priority", "batch")
-# Prices are written for so many
+# Prices are given for this number of tokens.
 TOKENS_PER_PRICE = 10**6
 
 
@@ -39,7 +39,7 @@ Tokens = dict[str, int]
 
 
 class UnpricedError(Exception):
-    """Why a call has no cost, in words for people."""
+    """A call has no cost; the message tells people why."""
 
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     up_to: int | None = None
 
     @property
-    def embeds(self) -> bool:
+    def is_embedding(self) -> bool:
         """Whether it prices embedding calls, which have no output."""
         return any(component.startswith("embedding_") for component in self.prices)
 
@@ -72,11 +72,16 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
         return fits and self.starts <= day < self.ends
 
     def overlaps(self, other: Tariff) -> bool:
-        """Whether some call is covered by both, so that its price would hang on their order."""
+        """Whether some call is covered by both, so that its price would depend on their order."""
         days = self.starts < other.ends and other.starts < self.ends
-        return days and self.tier == other.tier and self._reaches(other) and other._reaches(self)
+        return (
+            days
+            and self.tier == other.tier
+            and self._context_overlaps(other)
+            and other._context_overlaps(self)
+        )
 
-    def _reaches(self, other: Tariff) -> bool:
+    def _context_overlaps(self, other: Tariff) -> bool:
         return self.up_to is None or other.above < self.up_to
 
 
@@ -97,8 +102,8 @@ class PricedModel(msgspec.Struct, frozen=True):
 
 
 def tariff_document(tariff: Tariff) -> dict[str, object]:
-    """The row as the API shows it. `from` is the first day, `to` the first on which it no longer holds; the
-    bounds are of the whole prompt in tokens. Null: without bound."""
+    """The row as the API returns it. `from` is the first day, `to` the first on which it no longer holds; the
+    bounds are those of the whole prompt in tokens. Null: no bound."""
     return {
         "tier": tariff.tier,
         "from": None if tariff.starts == date.min else tariff.starts,
@@ -109,35 +114,35 @@ def tariff_document(tariff: Tariff) -> dict[str, object]:
     }
 
 
-def generated(usage: Usage, *, thinking_priced: bool = False) -> Tokens:
-    """The components of a generateContent call. Where `thinking_priced`, its output has one price with
-    thoughts and another without (two previews of 2025), and all of it goes to one of them.
+def generation_components(usage: Usage, *, thinking_priced: bool = False) -> Tokens:
+    """The components of a generateContent call. With `thinking_priced` its output has one price with thoughts
+    and another without (two previews of 2025), and all of it is billed at one of them.
 
-    Raises UnpricedError where prompt or output are not reported, or the counts contradict each other.
+    Raises UnpricedError if prompt or output are not reported, or the counts contradict each other.
     """
     output = output_tokens(usage)
     tokens = _prompt(usage)
-    for modality, count in _split("candidates", output, usage.output_details).items():
+    for modality, count in _by_modality("candidates", output, usage.output_details).items():
         tokens[f"output_{modality}"] = count
     if thinking_priced and "output_text" in tokens:
-        # Answers of v1 leave their thoughts out of the counts, but not out of the total.
+        # Responses of v1 omit their thoughts from the counts, but not from the total.
         thought = bool(usage.thoughts) or output > (usage.output or 0)
         tokens["output_text_thinking" if thought else "output_text_not_thinking"] = tokens.pop("output_text")
     return tokens
 
 
-def embedded(usage: Usage) -> Tokens:
-    """The components of an embedding call, all of it prompt. Raises UnpricedError where none is reported."""
-    parts = _split("prompt", _known_prompt(usage), usage.prompt_details)
+def embedding_components(usage: Usage) -> Tokens:
+    """The components of an embedding call, which is prompt only. Raises UnpricedError if none is reported."""
+    parts = _by_modality("prompt", _known_prompt(usage), usage.prompt_details)
     return {f"embedding_input_{modality}": count for modality, count in parts.items()}
 
 
 def output_tokens(usage: Usage) -> int:
-    """Candidates and thoughts together. Raises UnpricedError where neither they nor a total are reported."""
-    fed = _known_prompt(usage) + (usage.tool or 0)
-    # A total below what was fed contradicts itself: then the counts are believed.
-    if usage.total is not None and usage.total >= fed:
-        return usage.total - fed
+    """Candidates and thoughts together. Raises UnpricedError if neither they nor a total are reported."""
+    input_tokens = _known_prompt(usage) + (usage.tool or 0)
+    # A total below the input contradicts itself: then the single counts are used.
+    if usage.total is not None and usage.total >= input_tokens:
+        return usage.total - input_tokens
     if usage.output is None and usage.thoughts is None:
         raise UnpricedError("the usage reports no output: neither a total nor candidates nor thoughts")
     return (usage.output or 0) + (usage.thoughts or 0)
@@ -152,16 +157,16 @@ def _known_prompt(usage: Usage) -> int:
 def _prompt(usage: Usage) -> Tokens:
     """Input and cached components of prompt and tool use."""
     cached = _cached(usage)
-    # Where the prompt has no details, its cached part has been found in it at least: cached audio must not be
-    # taken off text.
-    fresh = _split("prompt", _known_prompt(usage), usage.prompt_details or tuple(cached.items()))
+    # If the prompt has no details, it contains at least its cached part: cached audio must not be subtracted
+    # from text.
+    uncached = _by_modality("prompt", _known_prompt(usage), usage.prompt_details or tuple(cached.items()))
     for modality, count in cached.items():
-        fresh[modality] = fresh.get(modality, 0) - count
-        if fresh[modality] < 0:
+        uncached[modality] = uncached.get(modality, 0) - count
+        if uncached[modality] < 0:
             raise UnpricedError(f"the usage reports more cached {modality} tokens than its prompt has")
-    for modality, count in _split("tool-use", usage.tool or 0, usage.tool_details).items():
-        fresh[modality] = fresh.get(modality, 0) + count
-    tokens = {f"input_{modality}": count for modality, count in fresh.items()}
+    for modality, count in _by_modality("tool-use", usage.tool or 0, usage.tool_details).items():
+        uncached[modality] = uncached.get(modality, 0) + count
+    tokens = {f"input_{modality}": count for modality, count in uncached.items()}
     tokens.update({f"cached_{modality}": count for modality, count in cached.items()})
     return tokens
 
@@ -170,8 +175,8 @@ def _cached(usage: Usage) -> Tokens:
     if not usage.cached:
         return {}
     if usage.cached_details or not usage.prompt_details:
-        return _split("cached", usage.cached, usage.cached_details)
-    prompt = _split("prompt", _known_prompt(usage), usage.prompt_details)
+        return _by_modality("cached", usage.cached, usage.cached_details)
+    prompt = _by_modality("prompt", _known_prompt(usage), usage.prompt_details)
     taken: Tokens = {}
     left = usage.cached
     # Text first, in the order of the modalities: our choice, and `quote` notes it.
@@ -184,8 +189,8 @@ def _cached(usage: Usage) -> Tokens:
     return taken
 
 
-def _split(what: str, count: int, details: Details) -> Tokens:
-    """A count by modality; the details' order is kept, text that they leave out comes last."""
+def _by_modality(what: str, count: int, details: Details) -> Tokens:
+    """A count by modality, in the order of the details; text that they omit comes last."""
     parts: Tokens = {}
     for modality, tokens in details:
         # Two modalities may be priced as one, so they add up.
@@ -195,7 +200,7 @@ def _split(what: str, count: int, details: Details) -> Tokens:
     if left > 0:
         parts["text"] = parts.get("text", 0) + left
     elif left < 0:
-        # One modality alone leaves no doubt what the tokens are; how many there are, the count says.
+        # With one modality there is no ambiguity: its number of tokens is the count.
         if len(parts) > 1:
             raise UnpricedError(f"the details of the {what} tokens make up more than their count")
         return dict.fromkeys(parts, count)

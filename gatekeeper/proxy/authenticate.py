@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from gatekeeper.gemini.spelling import ALLOWED, letters
-from gatekeeper.keys.registry import Registry
+from gatekeeper.gemini.evasion import ALLOWED_PARAMETERS, alphanumerics
+from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.outcomes import Refused
@@ -67,7 +67,10 @@ def _strip_credentials(query: bytes) -> tuple[str | None, bytes]:
         name, _, value = pair.decode("latin-1").partition("=")
         parameter = unquote_plus(name)
         if parameter not in CREDENTIAL_PARAMETERS:
-            if parameter in ALLOWED or letters(unquote_plus(parameter)) not in CREDENTIAL_LOOKALIKES:
+            if (
+                parameter in ALLOWED_PARAMETERS
+                or alphanumerics(unquote_plus(parameter)) not in CREDENTIAL_LOOKALIKES
+            ):
                 kept.append(pair)
         # Google's other credentials (OAuth) are dropped and not used.
         elif parameter == "key":
@@ -90,7 +93,7 @@ OPEN_MODE_IDENTITY = Identity("open", None, None)
 class Authenticator:
     """Accepts the master key and virtual keys, and in open mode (no master key) anyone."""
 
-    def __init__(self, registry: Registry, master_key: str | None) -> None:
+    def __init__(self, registry: KeyRegistry, master_key: str | None) -> None:
         self._registry = registry
         self._master_digest = hash_secret(master_key) if master_key else None
 
@@ -104,7 +107,7 @@ class Authenticator:
             return MASTER_IDENTITY
         if state := self._registry.by_hash(digest):
             return Identity(state.record.token_id, state.record.key_alias, state)
-        if self._registry.is_retired(digest):
+        if self._registry.is_revoked(digest):
             raise Refused(_key_retired())
         if self._master_digest is None:
             return OPEN_MODE_IDENTITY

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from gatekeeper.gemini.actions import COSTLY_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
+from gatekeeper.gemini.actions import BILLABLE_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
 from gatekeeper.gemini.errors import error_body, error_headers
-from gatekeeper.gemini.spelling import VERSION, plain_path, shown
+from gatekeeper.gemini.evasion import VERSION, normalized_path, quoted_excerpt
 from gatekeeper.proxy.headers import Headers, first_value
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
@@ -26,7 +26,7 @@ HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 OPENAI_SEGMENTS = frozenset(path.partition("/")[0] for path in OPENAI_ONLY) | {"openai"}
 # First segments of Gemini paths that the admin API does not use.
 GEMINI_SEGMENTS = (
-    OPENAI_SEGMENTS | FREE_COLLECTIONS | COSTLY_COLLECTIONS | {"upload", "resumable", "download", "ws"}
+    OPENAI_SEGMENTS | FREE_COLLECTIONS | BILLABLE_COLLECTIONS | {"upload", "resumable", "download", "ws"}
 ) - {"models"}
 
 
@@ -43,7 +43,7 @@ def is_gemini_path(raw_path: bytes) -> bool:
 def base_url_refusal(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:
     """The refusal of a path (the complete one) that the Gemini API does not have."""
     base = f"{_origin(scheme, headers)}/gemini"
-    path = shown(raw_path.decode("latin-1"), 100)
+    path = quoted_excerpt(raw_path.decode("latin-1"), 100)
     return Refusal(
         Reason.NOT_FOUND,
         f"There is no {path} here: {_path_error(_segments(raw_path))}. The base URL of this gateway is "
@@ -91,4 +91,4 @@ def _origin(scheme: str, headers: Headers) -> str:
 
 
 def _segments(raw_path: bytes) -> list[str]:
-    return (plain_path(raw_path[:2000]) or "/")[1:].split("/")
+    return (normalized_path(raw_path[:2000]) or "/")[1:].split("/")

@@ -15,14 +15,14 @@ import structlog
 import trio
 import uuid_utils
 
-from gatekeeper.gemini.actions import Charge
-from gatekeeper.gemini.meter import NOTHING, Meter
+from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.routes import Route, route
-from gatekeeper.keys.admission import Ask, admit
+from gatekeeper.keys.admission import AccessRequest, admit
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
-from gatekeeper.pricing.estimate import noted_in_advance
-from gatekeeper.pricing.quote import unpriced
+from gatekeeper.pricing.estimate import upper_bound_note
+from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.base_url_error import base_url_refusal
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
@@ -72,7 +72,7 @@ class ProxyCall:
         self.route = Route(action=None)
         self.key: KeyState | None = None
         self.google_key = ""
-        self.meter: Meter = NOTHING
+        self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
         self.scope = trio.CancelScope()
         self.failure: CallFailed | None = None
@@ -150,22 +150,22 @@ class ProxyCall:
             raise Refused(unavailable)
         if self.context.settings.open_mode and (why := self.head.cross_site_reason()):
             raise Refused(Refusal(Reason.POLICY, f"{why}."))
-        if self.route.astray:
+        if self.route.wrong_base_url:
             raise Refused(base_url_refusal(PREFIX + self.head.path, self.head.scheme, self.headers))
-        if self.route.objection:
-            raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.objection}."))
+        if self.route.rejection:
+            raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.rejection}."))
         refusal = self.carrier.unsupported_refusal(self) or (
             self.key and admit(self.key, self.access_request(), self.row.started_at)
         )
         if refusal:
             raise Refused(refusal)
 
-    def access_request(self) -> Ask:
+    def access_request(self) -> AccessRequest:
         route, reason = self.route, None
-        if self.has_budget and route.charge is Charge.METERED and route.model:
+        if self.has_budget and route.billing is Billing.METERED and route.model:
             day = utc_day(self.row.started_at)
-            reason = unpriced(self.context.catalogue, route.model, day, route.action)
-        return Ask(route.action, route.model, self.row.path, route.charge, reason)
+            reason = unpriced_reason(self.context.catalogue, route.model, day, route.action)
+        return AccessRequest(route.action, route.model, self.row.path, route.billing, reason)
 
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""
@@ -205,7 +205,7 @@ class ProxyCall:
     async def refuse(self, refusal: Refusal) -> None:
         if refusal.reason is Reason.KEY_UNKNOWN:
             # Guessing keys is slowed down here, in the response, so that a valid key never waits.
-            await self.context.auth_failures.hold_back(self.head.client)
+            await self.context.auth_failures.throttle(self.head.client)
         self.mark_first_byte()
         self.row.status = refusal.status
         await self.carrier.refuse(refusal, self.row.id)
@@ -227,7 +227,7 @@ class ProxyCall:
             context.accounting_errors.record_exception(error)
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
-            row.charged_pico, row.usage_note = in_advance, noted_in_advance(in_advance)
+            row.charged_pico, row.usage_note = in_advance, upper_bound_note(in_advance)
         # Google's error text may contain the key.
         row.reason = context.mask.text(row.reason)
         self.record()
@@ -265,7 +265,7 @@ class ProxyCall:
         """The current state of the running call: a copy, with the bytes and tokens so far."""
         row = copy(self.row)
         row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
-        apply_summary(row, self.meter.reading)
+        apply_summary(row, self.meter.summary)
         return row
 
     # Used by the carrier and the sweep

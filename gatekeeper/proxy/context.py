@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import cycle
 
-from gatekeeper.keys.registry import Registry
-from gatekeeper.keys.secrets import Failures
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.catalogue import Catalogue
@@ -25,7 +25,7 @@ class ProxyContext:
         self,
         settings: Settings,
         upstream: UpstreamPool,
-        registry: Registry,
+        registry: KeyRegistry,
         ledger: Ledger,
         catalogue: Catalogue,
     ) -> None:
@@ -35,7 +35,7 @@ class ProxyContext:
         self.ledger = ledger
         self.catalogue = catalogue
         self.authenticator = Authenticator(registry, settings.master_key)
-        self.auth_failures = Failures()
+        self.auth_failures = AuthFailures()
         self.draining = False
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))

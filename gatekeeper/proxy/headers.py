@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote
 
-from gatekeeper.gemini.spelling import OF_PROXIES
+from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -29,7 +29,12 @@ CALL_ID_HEADER = b"x-gatekeeper-call-id"
 CLIENT_INFO_HEADERS = frozenset({b"host", b"cookie", b"forwarded", b"via", b"x-real-ip"})
 GATEWAY_HEADERS = TAG_HEADERS | frozenset(USER_HEADERS) | {CALL_ID_HEADER}
 NOT_FORWARDED = (
-    HOP_BY_HOP | CREDENTIALS | GATEWAY_HEADERS | CLIENT_INFO_HEADERS | OF_PROXIES | {b"accept-encoding"}
+    HOP_BY_HOP
+    | CREDENTIALS
+    | GATEWAY_HEADERS
+    | CLIENT_INFO_HEADERS
+    | PROXY_REWRITE_HEADERS
+    | {b"accept-encoding"}
 )
 
 RESPONSE_ALLOW_LIST = frozenset(

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import trio
 
-from gatekeeper.gemini.actions import Charge
+from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.errors import error_body, error_event, error_headers
-from gatekeeper.gemini.meter import NOTHING, meter_for
+from gatekeeper.gemini.meter import NO_METER, meter_for
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.headers import Headers, downstream_headers, first_value, upstream_headers
@@ -89,8 +89,8 @@ class HttpCarrier:
         await self.stream.finish()
 
     async def final_error(self, refusal: Refusal, call: ProxyCall) -> None:
-        if seam := call.meter.seam:
-            await self.stream.write(error_event(refusal, seam))
+        if delimiters := call.meter.delimiters:
+            await self.stream.write(error_event(refusal, delimiters))
 
     def abort(self) -> None:
         self.stream.abort()
@@ -250,9 +250,9 @@ class Relay:
         media_type = first_value(head.headers, b"content-type")
         encoding = first_value(head.headers, b"content-encoding")
         self.call.tier_header = first_value(head.headers, b"x-gemini-service-tier")
-        charged = self.call.route.charge is Charge.METERED
+        charged = self.call.route.billing is Billing.METERED
         worth_reading = charged or head.status >= 400 or (media_type or b"").startswith(b"text/event-stream")
-        self.call.meter = meter_for(media_type, encoding) if worth_reading else NOTHING
+        self.call.meter = meter_for(media_type, encoding) if worth_reading else NO_METER
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gatekeeper.keys import store
-from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.call import Call, Position
 from gatekeeper.ledger.consumers import Batch
@@ -27,7 +27,7 @@ class KeySpend:
     """Consumer of the journal. While `replaying`, at startup, it also updates the spend in memory; afterwards
     that is updated before the journal is consumed."""
 
-    def __init__(self, registry: Registry, watermark: store.Position) -> None:
+    def __init__(self, registry: KeyRegistry, watermark: store.Position) -> None:
         self._registry = registry
         self.watermark = Position(*watermark)
         self.replaying = True
@@ -36,5 +36,5 @@ class KeySpend:
         settled = [counted for _, call in batch.calls if (counted := settlement(call))]
         if self.replaying:
             self._registry.replay(settled)
-        await self._registry.charge(settled, *batch.end)
+        await self._registry.store_spend(settled, *batch.end)
         self.watermark = batch.end

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gatekeeper.gemini.actions import Charge
+from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.estimate import estimate, in_advance
+from gatekeeper.pricing.estimate import estimate, upper_bound
 from gatekeeper.pricing.quote import quote
 from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import from_micros, utc_day
 
 if TYPE_CHECKING:
-    from gatekeeper.gemini.response_parser import Reading
+    from gatekeeper.gemini.response_parser import ResponseSummary
 
 
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
@@ -35,7 +35,7 @@ def account_call(
     call: Call,
     route: Route,
     failure: CallFailed | None,
-    reading: Reading,
+    reading: ResponseSummary,
     tier: bytes | None,
     catalogue: Catalogue,
     secrets: Iterable[str] = (),
@@ -59,11 +59,11 @@ def account_call(
     # A budget must also hold if the cost stays unknown.
     if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
         _estimate_charge(
-            call, usage, reading.charges, None if is_compressed else call.request_bytes, catalogue
+            call, usage, reading.extra_usage, None if is_compressed else call.request_bytes, catalogue
         )
 
 
-def apply_summary(call: Call, reading: Reading) -> Usage | None:
+def apply_summary(call: Call, reading: ResponseSummary) -> Usage | None:
     """Model version, finish reason and tokens of the response; for a running call those reported so far."""
     call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
     usage = read_usage(reading.usage) if reading.usage else None
@@ -75,7 +75,7 @@ def set_crash_charge(call: Call, route: Route, request_bytes: int | None, catalo
     """Sets what the key's budget is charged if the gateway dies before the call ends. `request_bytes` is
     None if the request's length is unknown."""
     if route.billable:
-        call.charged_pico = in_advance(
+        call.charged_pico = upper_bound(
             catalogue,
             model=call.model,
             day=utc_day(call.started_at),
@@ -87,7 +87,7 @@ def set_crash_charge(call: Call, route: Route, request_bytes: int | None, catalo
 def _estimate_charge(
     call: Call,
     usage: Usage | None,
-    charges: Mapping[str, int | None],
+    extra_usage: Mapping[str, int | None],
     request_bytes: int | None,
     catalogue: Catalogue,
 ) -> None:
@@ -99,7 +99,7 @@ def _estimate_charge(
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        charges=charges,
+        extra_usage=extra_usage,
         request_bytes=request_bytes,
     )
 
@@ -114,7 +114,7 @@ def _was_abandoned(call: Call, failure: CallFailed | None) -> bool:
     )
 
 
-def _outcome(call: Call, failure: CallFailed | None, reading: Reading) -> None:
+def _outcome(call: Call, failure: CallFailed | None, reading: ResponseSummary) -> None:
     error = reading.error
     if failure is not None:
         call.outcome = failure.outcome
@@ -135,12 +135,14 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
     call.tool_tokens, call.total_tokens = usage.tool, usage.total
 
 
-def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catalogue: Catalogue) -> None:
-    if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.charge is Charge.FREE:
+def _cost(
+    call: Call, route: Route, usage: Usage | None, reading: ResponseSummary, catalogue: Catalogue
+) -> None:
+    if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.billing is Billing.FREE:
         call.cost_pico = 0
         return
     # NULL, not 0: Google may charge for it, and the amount is unknown.
-    if route.charge is Charge.UNKNOWN or call.model is None:
+    if route.billing is Billing.UNKNOWN or call.model is None:
         return
     priced = quote(
         catalogue,
@@ -150,7 +152,7 @@ def _cost(call: Call, route: Route, usage: Usage | None, reading: Reading, catal
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        charges=reading.charges,
+        extra_usage=reading.extra_usage,
     )
     call.cost_pico = priced.cost_pico
     call.price_version = None if priced.cost_pico is None else priced.price_version

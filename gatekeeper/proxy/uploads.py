@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.gemini.spelling import plain_path
+from gatekeeper.gemini.evasion import normalized_path
 from gatekeeper.proxy.authenticate import query_parameters
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.refusals import Reason, Refusal
@@ -29,5 +29,5 @@ def starts_resumable(action: str | None, path: bytes, headers: Headers, query: b
         parameters.get("upload_protocol"),
     )
     resumable = any(protocol in (b"resumable", "resumable") for protocol in protocols)
-    resumable = resumable or (plain_path(path) or "").startswith("/resumable/")
+    resumable = resumable or (normalized_path(path) or "").startswith("/resumable/")
     return b"start" in fields.get(UPLOAD_COMMAND_HEADER, b"") or (resumable and "upload_id" not in parameters)

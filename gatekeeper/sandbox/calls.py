@@ -1,11 +1,11 @@
-"""Calls on a model: generate, stream, count, embed. Each takes what came and gives what goes.
+"""Calls on a model: generate, stream, count, embed. Each is a function from request to response.
 
-Responses travel at once, as Server-Sent Events, or as one JSON array that grows. Events are `data: {json}`
-and an empty line, with CRLF; elements of the array are parted by LF, comma, CRLF; both as recorded. The pace
-is a person's: a first chunk after 200 to 600 ms, then one every 30 to 120 ms.
+Responses are unary, Server-Sent Events, or one JSON array that grows. Events are `data: {json}` and an empty
+line, with CRLF; elements of the array are separated by LF, comma, CRLF; both as recorded. The delays are
+realistic: a first chunk after 200 to 600 ms, then one every 30 to 120 ms.
 
-Embeddings (https://ai.google.dev/api/embeddings) behave: of length one, the same for the same text, and
-nearer to each other the more words two texts share (feature hashing,
+Embeddings (https://ai.google.dev/api/embeddings) have realistic properties: length one, the same for the same
+text, and the closer to each other the more words two texts share (feature hashing,
 https://en.wikipedia.org/wiki/Feature_hashing).
 """
 
@@ -19,80 +19,90 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from gatekeeper.sandbox.errors import OVERLOADED, ApiError, Command, command, invalid, refuse
-from gatekeeper.sandbox.generate import Call, Response, read_config, respond
-from gatekeeper.sandbox.models import Find, Model, Tally, answering, details, of_content, tally
+from gatekeeper.sandbox.errors import OVERLOADED, ApiError, Command, invalid, parse_command, raise_for_command
+from gatekeeper.sandbox.generate import Call, GenerateResponse, read_config, respond
+from gatekeeper.sandbox.models import (
+    FileLookup,
+    Model,
+    TokenCounts,
+    content_tokens,
+    count_tokens,
+    resolve_model,
+    token_details,
+)
 from gatekeeper.sandbox.resources import Caches
-from gatekeeper.sandbox.texts import dice
+from gatekeeper.sandbox.texts import last_user_text, seeded_random
 from gatekeeper.sandbox.wire import (
     GOOGLE_HEADERS,
     JSON_TYPE,
-    Answer,
     Headers,
+    HttpResponse,
     Json,
     Piece,
     Request,
+    enums_as_numbers,
     field,
     indented,
-    json_answer,
+    json_response,
     message,
     messages,
-    numbered,
     one_line,
+    parse_int,
     text,
-    timing,
-    whole,
+    timing_header,
 )
 
 ROLES = ("", "user", "model", "function")
-# Characters of the user's text: enough to choose an answer by, however long the prompt is.
-MOST_CHARACTERS_READ = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """`caches` and `find` are what a request may refer to: cached contents, and files by their URI."""
+    """`caches` and `find_file` are what a request may refer to: cached contents, and files by their URI."""
 
     caches: Caches
-    find: Find
+    find_file: FileLookup
 
-    def generate(self, request: Request, version: str, model: str) -> Answer:
+    def generate(self, request: Request, version: str, model: str) -> HttpResponse:
         call = self.call(request, version, model)
-        # No stream has begun, so the error is the whole answer.
-        if call.order is Command.ERROR:
+        # No stream has begun, so the error is the whole response.
+        if call.command is Command.ERROR:
             raise ApiError(*OVERLOADED)
-        response = respond(call)
-        answer = at_once(response.at_once(), pace(response), request, call.config.tier)
-        return disturbed(call.order, answer)
+        generated = respond(call)
+        response = unary_response(generated.unary(), chunk_delays(generated), request, call.config.tier)
+        return apply_fault(call.command, response)
 
-    def stream(self, request: Request, version: str, model: str) -> Answer:
+    def stream(self, request: Request, version: str, model: str) -> HttpResponse:
         call = self.call(request, version, model)
-        response = respond(call)
-        answer = streamed(response.chunks(), pace(response), request, call.config.tier, call.order)
-        return disturbed(call.order, answer)
+        generated = respond(call)
+        response = streaming_response(
+            generated.chunks(), chunk_delays(generated), request, call.config.tier, call.command
+        )
+        return apply_fault(call.command, response)
 
     def call(self, request: Request, version: str, name: str) -> Call:
         """The generate request, read and checked. Raises ApiError."""
-        model = answering(name, version, "generateContent")
+        model = resolve_model(name, version, "generateContent")
         body = request.json()
-        contents = checked(body)
-        ask = last_ask(contents)
-        order = command(ask)
-        refuse(order, name, version, "generateContent")
+        contents = checked_contents(body)
+        prompt_text = last_user_text(contents)
+        command = parse_command(prompt_text)
+        raise_for_command(command, name, version, "generateContent")
         cached = self.cached(body, model)
-        prompt = tally(body, self.find) + cached
+        prompt = count_tokens(body, self.find_file) + cached
         if prompt.total() > model.inputs:
             raise invalid(
                 f"The input token count exceeds the maximum number of tokens allowed ({model.inputs})."
             )
-        return Call(model, body, read_config(body), ask, prompt, cached, secrets.token_urlsafe(17), order)
+        return Call(
+            model, body, read_config(body), prompt_text, prompt, cached, secrets.token_urlsafe(17), command
+        )
 
-    def cached(self, body: Json, model: Model) -> Tally:
-        """Tokens of the cached content that `body` builds on. Raises ApiError if the two do not fit."""
+    def cached(self, body: Json, model: Model) -> TokenCounts:
+        """Tokens of the cached content that `body` refers to. Raises ApiError if the two are incompatible."""
         name = text(field(body, "cachedContent"))
         if not name:
-            return Tally()
-        cache = self.caches.held(name)
+            return TokenCounts()
+        cache = self.caches.require(name)
         if cache.model != model.id:
             raise invalid(
                 f"Model used by GenerateContent request (models/{model.id}) and CachedContent "
@@ -105,31 +115,31 @@ class Calls:
             )
         return cache.tokens
 
-    def count(self, request: Request, version: str, model: str) -> Answer:
-        """countTokens takes contents, or a whole generate request, whose prompt it then counts."""
-        known = answering(model, version, "countTokens")
+    def count(self, request: Request, version: str, model: str) -> HttpResponse:
+        """countTokens takes contents, or a complete generate request, of which it counts the prompt."""
+        known = resolve_model(model, version, "countTokens")
         body = request.json()
         body = message(field(body, "generateContentRequest")) or body
-        order = command(last_ask(checked(body)))
-        refuse(order, model, version, "countTokens")
+        command = parse_command(last_user_text(checked_contents(body)))
+        raise_for_command(command, model, version, "countTokens")
         cached = self.cached(body, known)
-        total = tally(body, self.find) + cached
+        total = count_tokens(body, self.find_file) + cached
         counts: Json = {
             "totalTokens": total.total(),
-            "promptTokensDetails": details(total),
+            "promptTokensDetails": token_details(total),
             "cachedContentTokenCount": cached.total(),
         }
-        answer = json_answer({name: value for name, value in counts.items() if value})
-        return disturbed(order, answer)
+        response = json_response({name: value for name, value in counts.items() if value})
+        return apply_fault(command, response)
 
 
-def pace(response: Response) -> list[float]:
+def chunk_delays(generated: GenerateResponse) -> list[float]:
     """Seconds before each chunk, the same for the same prompt."""
-    call = response.call
-    return waits(response.length, dice(call.ask, "pace"), call.order)
+    call = generated.call
+    return random_delays(generated.length, seeded_random(call.prompt_text, "pace"), call.command)
 
 
-def checked(body: Json) -> list[Json]:
+def checked_contents(body: Json) -> list[Json]:
     """The contents. Raises ApiError (400) for none, for an unknown role and for one without parts."""
     contents = messages(field(body, "contents"))
     if not contents:
@@ -138,20 +148,9 @@ def checked(body: Json) -> list[Json]:
         if text(field(content, "role")) not in ROLES:
             raise invalid("Please use a valid role: user, model.")
         if not messages(field(content, "parts")):
-            place = f"GenerateContentRequest.contents[{at}].parts"
-            raise invalid(f"* {place}: contents.parts must not be empty.\n")
+            path = f"GenerateContentRequest.contents[{at}].parts"
+            raise invalid(f"* {path}: contents.parts must not be empty.\n")
     return contents
-
-
-def last_ask(contents: list[Json]) -> str:
-    """The last text that the user said, less what is too long to read."""
-    for content in reversed(contents):
-        # Google takes a content without a role for the user's.
-        if field(content, "role") in (None, "", "user"):
-            said = [text(part["text"]) for part in messages(field(content, "parts")) if "text" in part]
-            if said:
-                return said[-1][:MOST_CHARACTERS_READ]
-    return ""
 
 
 SLOW_SECONDS = 10.0
@@ -161,56 +160,58 @@ CHUNKS_BEFORE_ERROR = 3
 EVENT_HEADERS: Headers = ((b"content-type", b"text/event-stream"), (b"content-disposition", b"attachment"))
 FIRST_SECONDS = (0.2, 0.6)
 NEXT_SECONDS = (0.03, 0.12)
-# An answer at once comes after this part of the time that its stream takes
-SHARE_AT_ONCE = 1 / 3
+# A unary response comes after this share of the time that its stream takes.
+UNARY_TIME_SHARE = 1 / 3
 
 
-def waits(chunks: int, chance: Random, order: Command | None) -> list[float]:
-    """Seconds before each of so many chunks."""
-    seconds = [chance.uniform(*FIRST_SECONDS), *(chance.uniform(*NEXT_SECONDS) for _ in range(chunks - 1))]
-    stretch = LONG_SECONDS / sum(seconds) if order is Command.LONG else 1
+def random_delays(chunks: int, rng: Random, command: Command | None) -> list[float]:
+    """Seconds before each of `chunks` chunks."""
+    seconds = [rng.uniform(*FIRST_SECONDS), *(rng.uniform(*NEXT_SECONDS) for _ in range(chunks - 1))]
+    stretch = LONG_SECONDS / sum(seconds) if command is Command.LONG else 1
     return [second * stretch for second in seconds]
 
 
-def at_once(response: Json, seconds: Sequence[float], request: Request, tier: str) -> Answer:
-    document = numbered(response) if request.integers else response
-    return json_answer(document, *tier_header(tier), seconds=sum(seconds) * SHARE_AT_ONCE)
+def unary_response(generated: Json, seconds: Sequence[float], request: Request, tier: str) -> HttpResponse:
+    document = enums_as_numbers(generated) if request.wants_enum_numbers else generated
+    return json_response(document, *tier_header(tier), seconds=sum(seconds) * UNARY_TIME_SHARE)
 
 
-def streamed(
-    chunks: Sequence[Json], seconds: Sequence[float], request: Request, tier: str, order: Command | None
-) -> Answer:
-    documents = [numbered(chunk) if request.integers else chunk for chunk in chunks]
-    if order is Command.ERROR:
+def streaming_response(
+    chunks: Sequence[Json], seconds: Sequence[float], request: Request, tier: str, command: Command | None
+) -> HttpResponse:
+    documents = [enums_as_numbers(chunk) if request.wants_enum_numbers else chunk for chunk in chunks]
+    if command is Command.ERROR:
         documents = [
-            # At least the last chunk is missing: a stream that had come to its end would not have failed.
+            # At least the last chunk is missing: a complete stream would not have failed.
             *documents[: min(CHUNKS_BEFORE_ERROR, len(chunks) - 1)],
             ApiError(*OVERLOADED).document(),
         ]
-    events = request.form == "sse"
-    pieces = sse(documents, seconds) if events else array(documents, seconds)
-    about = EVENT_HEADERS if events else ((b"content-type", JSON_TYPE),)
-    return Answer(200, (*about, *tier_header(tier), *timing(seconds[0]), *GOOGLE_HEADERS), pieces)
+    events = request.response_format == "sse"
+    pieces = sse_pieces(documents, seconds) if events else array_pieces(documents, seconds)
+    headers = EVENT_HEADERS if events else ((b"content-type", JSON_TYPE),)
+    return HttpResponse(
+        200, (*headers, *tier_header(tier), *timing_header(seconds[0]), *GOOGLE_HEADERS), pieces
+    )
 
 
-def sse(documents: Sequence[object], seconds: Sequence[float]) -> list[Piece]:
+def sse_pieces(documents: Sequence[object], seconds: Sequence[float]) -> list[Piece]:
     lines = (b"data: " + one_line(document) + b"\r\n\r\n" for document in documents)
-    # Not strict: a stream that fails has fewer documents than it would have had.
+    # Not strict: a stream that fails has fewer documents than delays.
     return list(zip(seconds, lines, strict=False))
 
 
-def array(documents: Sequence[object], seconds: Sequence[float]) -> list[Piece]:
+def array_pieces(documents: Sequence[object], seconds: Sequence[float]) -> list[Piece]:
     elements = [b"\n,\r\n" + indented(document) for document in documents]
-    # The first one follows the bracket, and no comma.
+    # The first one follows the bracket without a comma.
     elements[0] = b"[" + elements[0].removeprefix(b"\n,\r\n")
     return [*zip(seconds, elements, strict=False), (0.0, b"\n]")]
 
 
-def disturbed(order: Command | None, answer: Answer) -> Answer:
-    """`answer` as `!slow` or `!cut` leave it."""
-    if order is Command.SLOW:
-        return answer.delayed(SLOW_SECONDS)
-    return answer.broken() if order is Command.CUT else answer
+def apply_fault(command: Command | None, response: HttpResponse) -> HttpResponse:
+    """`response`, delayed by `!slow` or truncated by `!cut`."""
+    if command is Command.SLOW:
+        return response.delayed(SLOW_SECONDS)
+    return response.truncated() if command is Command.CUT else response
 
 
 def tier_header(tier: str) -> Headers:
@@ -219,49 +220,54 @@ def tier_header(tier: str) -> Headers:
 
 PLACES_PER_WORD = 16
 NOISE = 0.05
-# Of a text to embed: more change little and cost time.
-MOST_WORDS = 2_000
-MOST_DIMENSIONS = 3_072
-SECONDS = 0.15
+# Of a text to embed: further words change little and cost time.
+MAX_WORDS = 2_000
+MAX_DIMENSIONS = 3_072
+EMBEDDING_SECONDS = 0.15
 
 
-def embed(request: Request, version: str, name: str, find: Find) -> Answer:
-    model = answering(name, version, "embedContent")
-    wish = request.json()
-    return answered({"embedding": vector(wish, model)}, [wish], model, version, find)
+def embed(request: Request, version: str, name: str, find_file: FileLookup) -> HttpResponse:
+    model = resolve_model(name, version, "embedContent")
+    body = request.json()
+    return embedding_response({"embedding": vector(body, model)}, [body], model, version, find_file)
 
 
-def embed_batch(request: Request, version: str, name: str, find: Find) -> Answer:
-    model = answering(name, version, "embedContent")
-    wishes = messages(field(request.json(), "requests"))
-    if not wishes:
+def embed_batch(request: Request, version: str, name: str, find_file: FileLookup) -> HttpResponse:
+    model = resolve_model(name, version, "embedContent")
+    bodies = messages(field(request.json(), "requests"))
+    if not bodies:
         raise invalid("* BatchEmbedContentsRequest.requests: requests is not specified\n")
-    return answered({"embeddings": [vector(wish, model) for wish in wishes]}, wishes, model, version, find)
+    return embedding_response(
+        {"embeddings": [vector(body, model) for body in bodies]}, bodies, model, version, find_file
+    )
 
 
-def answered(result: Json, wishes: list[Json], model: Model, version: str, find: Find) -> Answer:
-    """With usage where the model reports it, which is spelt unlike a generate call's (promptTokenDetails)."""
-    contents = [content(wish) for wish in wishes]
-    order = command(last_ask(contents))
-    refuse(order, model.id, version, "embedContent")
-    total = Tally()
+def embedding_response(
+    result: Json, bodies: list[Json], model: Model, version: str, find_file: FileLookup
+) -> HttpResponse:
+    """With usage if the model reports it; its field names differ from a generate call's
+    (promptTokenDetails)."""
+    contents = [content(body) for body in bodies]
+    command = parse_command(last_user_text(contents))
+    raise_for_command(command, model.id, version, "embedContent")
+    total = TokenCounts()
     for item in contents:
-        total += of_content(item, find)
-    usage: Json = {"promptTokenCount": total.total(), "promptTokenDetails": details(total)}
-    reported: Json = {"usageMetadata": usage} if model.reports_embedding and total else {}
-    return disturbed(order, json_answer(result | reported, seconds=SECONDS))
+        total += content_tokens(item, find_file)
+    usage: Json = {"promptTokenCount": total.total(), "promptTokenDetails": token_details(total)}
+    reported: Json = {"usageMetadata": usage} if model.reports_usage and total else {}
+    return apply_fault(command, json_response(result | reported, seconds=EMBEDDING_SECONDS))
 
 
-def content(wish: Json) -> Json:
-    return message(field(wish, "content"))
+def content(body: Json) -> Json:
+    return message(field(body, "content"))
 
 
-def vector(wish: Json, model: Model) -> Json:
-    """Raises ApiError (400) for nothing to embed and for a length that there is not."""
-    length = whole(field(wish, "outputDimensionality") or model.dimensions)
-    if length is None or not 1 <= length <= MOST_DIMENSIONS:
-        raise invalid(f"output_dimensionality must be between 1 and {MOST_DIMENSIONS}.")
-    parts = messages(field(content(wish), "parts"))
+def vector(body: Json, model: Model) -> Json:
+    """Raises ApiError (400) for an empty content and for an unsupported length."""
+    length = parse_int(field(body, "outputDimensionality") or model.dimensions)
+    if length is None or not 1 <= length <= MAX_DIMENSIONS:
+        raise invalid(f"output_dimensionality must be between 1 and {MAX_DIMENSIONS}.")
+    parts = messages(field(content(body), "parts"))
     if not parts:
         raise invalid("* EmbedContentRequest.content: contents is not specified\n")
     written = " ".join(text(part.get("text")) or one_line(part).decode() for part in parts)
@@ -269,13 +275,13 @@ def vector(wish: Json, model: Model) -> Json:
 
 
 def embedding(written: str, dimensions: int) -> list[float]:
-    chance = dice(written)
-    numbers = [chance.uniform(-NOISE, NOISE) for _ in range(dimensions)]
-    for word in re.findall(r"\w+", written.lower())[:MOST_WORDS]:
+    rng = seeded_random(written)
+    numbers = [rng.uniform(-NOISE, NOISE) for _ in range(dimensions)]
+    for word in re.findall(r"\w+", written.lower())[:MAX_WORDS]:
         for place in range(PLACES_PER_WORD):
             mixed = zlib.crc32(f"{place} {word}".encode())
-            # The sign comes from another bit than the place, so that words at one place do not add up.
+            # The sign comes from another bit than the position, so that colliding words do not just add up.
             numbers[mixed % dimensions] += 1 if mixed & 0x8000_0000 else -1
-    # A vector of nothing stays one: it has no direction.
+    # A zero vector cannot be normalized.
     length = math.hypot(*numbers) or 1.0
     return [round(number / length, 9) for number in numbers]

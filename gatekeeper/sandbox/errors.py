@@ -1,8 +1,8 @@
-"""Google's refusals: `{"error": {"code", "message", "status", "details"}}` (google.rpc.Status as JSON), and
-what else goes wrong on command, so that everything that can with the real API can be seen.
+"""Google's errors: `{"error": {"code", "message", "status", "details"}}` (google.rpc.Status as JSON), and the
+commands that simulate them and other faults of the real API.
 
-Messages are worded as recorded answers of the real API word them, because clients match on them. The last
-text of the user may begin with one of these words:
+Messages are those of recorded responses of the real API, because clients match on them. The last text of the
+user may begin with one of these words:
 
 | command | what happens |
 | --- | --- |
@@ -15,8 +15,8 @@ text of the user may begin with one of these words:
 | `!safety` | an answer withheld: finishReason SAFETY |
 | `!blocked` | a prompt refused: promptFeedback.blockReason and no candidates |
 
-The errors, `!slow` and `!cut` answer every call on a model that carries content: counting and embedding, too.
-`COMMANDS` is this table for programs: what the command line, `GET /` and the manual show.
+The errors, `!slow` and `!cut` work in every call on a model that has content: counting and embedding, too.
+`COMMANDS` is this table as data: the command line, `GET /` and the manual show it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DOMAIN = "generativelanguage.googleapis.com"
 
 
 class ApiError(Exception):
-    """An answer with a status of 400 or above; `details` are google.rpc messages, `@type` first."""
+    """A response with a status of 400 or above; `details` are google.rpc messages, `@type` first."""
 
     def __init__(self, code: int, message: str, details: Sequence[dict[str, object]] = ()) -> None:
         super().__init__(message)
@@ -60,15 +60,15 @@ def invalid(message: str) -> ApiError:
     return ApiError(400, message)
 
 
-def payload(problem: str, place: str = "") -> ApiError:
-    """A body that is no JSON or no request; `place` is the field's path in snake_case."""
+def invalid_payload(problem: str, path: str = "") -> ApiError:
+    """A body that is not valid JSON or not a request; `path` is that of the field in snake_case."""
     message = f"Invalid JSON payload received. {problem}"
-    violation: dict[str, object] = {"field": place} if place else {}
+    violation: dict[str, object] = {"field": path} if path else {}
     violation["description"] = message
     return ApiError(400, message, [{"@type": f"{TYPES}BadRequest", "fieldViolations": [violation]}])
 
 
-def no_key() -> ApiError:
+def missing_key() -> ApiError:
     return ApiError(
         403,
         "Method doesn't allow unregistered callers (callers without established identity). "
@@ -76,7 +76,7 @@ def no_key() -> ApiError:
     )
 
 
-def bad_key() -> ApiError:
+def invalid_key() -> ApiError:
     message = "API key not valid. Please pass a valid API key."
     info: dict[str, object] = {
         "@type": f"{TYPES}ErrorInfo",
@@ -88,7 +88,7 @@ def bad_key() -> ApiError:
     return ApiError(400, message, [info, local])
 
 
-def no_model(model: str, version: str, method: str) -> ApiError:
+def model_not_found(model: str, version: str, method: str) -> ApiError:
     return ApiError(
         404,
         f"models/{model} is not found for API version {version}, or is not supported for {method}. "
@@ -96,17 +96,17 @@ def no_model(model: str, version: str, method: str) -> ApiError:
     )
 
 
-def no_file(name: str) -> ApiError:
-    """Google does not tell a missing file from a forbidden one."""
+def file_not_found(name: str) -> ApiError:
+    """Google does not distinguish a missing file from a forbidden one."""
     return ApiError(403, f"You do not have permission to access the File {name} or it may not exist.")
 
 
-def no_cache() -> ApiError:
-    """Google does not tell a missing cache from a forbidden one."""
+def cache_not_found() -> ApiError:
+    """Google does not distinguish a missing cache from a forbidden one."""
     return ApiError(403, "CachedContent not found (or permission denied)")
 
 
-def out_of_quota(model: str) -> ApiError:
+def quota_exceeded(model: str) -> ApiError:
     """The free tier's limit of requests per minute, with a fractional delay as Google gives it."""
     metric = f"{DOMAIN}/generate_content_free_tier_requests"
     guide = "https://ai.google.dev/gemini-api/docs/rate-limits"
@@ -184,21 +184,32 @@ ERRORS: dict[Command, tuple[int, str]] = {
 }
 
 
-def command(ask: str) -> Command | None:
+def parse_command(prompt_text: str) -> Command | None:
     """The command that a user's text begins with."""
-    # A word of its own: `!4000` is no command.
-    first = ask.split(maxsplit=1)[:1]
+    # Only a whole word: `!4000` is not a command.
+    first = prompt_text.split(maxsplit=1)[:1]
     return Command(first[0]) if first and first[0] in COMMANDS else None
 
 
-def refuse(order: Command | None, model: str, version: str, method: str) -> None:
-    """Raises the ApiError that `order` stands for, if it stands for one."""
-    match order:
+def raise_for_command(command: Command | None, model: str, version: str, method: str) -> None:
+    """Raises the ApiError of `command`, if it is one for an error."""
+    match command:
         case Command.EXHAUSTED:
-            raise out_of_quota(model)
+            raise quota_exceeded(model)
         case Command.MISSING:
-            raise no_model(model, version, method)
-        case Command() if order in ERRORS:
-            raise ApiError(*ERRORS[order])
+            raise model_not_found(model, version, method)
+        case Command() if command in ERRORS:
+            raise ApiError(*ERRORS[command])
         case _:
             return
+
+
+def commands_page() -> str:
+    """The commands in words for people, one per line."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {word:<{width}}  {meaning}" for word, meaning in COMMANDS.items())
+    return (
+        "This is gatekeeper's sandbox: a simulated Gemini API. Any API key is good; nothing leaves here.\n\n"
+        f"A prompt that begins with one of these words shows what can go wrong:\n\n{commands}\n\n"
+        "GET /v1beta/models lists the models. The key `invalid` is refused as Google refuses a bad one.\n"
+    )

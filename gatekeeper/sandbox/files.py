@@ -1,8 +1,8 @@
-"""The Files API: uploads in one go, in parts (multipart/related) and resumable ones; get, list, delete,
-download (https://ai.google.dev/api/files).
+"""The Files API: raw, multipart (multipart/related) and resumable uploads; get, list, delete, download
+(https://ai.google.dev/api/files).
 
-A file lives 48 hours. Up to 32 MiB of each are kept for download, 256 MiB in all; larger ones are counted and
-hashed only, so that uploads of gigabytes cost no memory.
+A file expires after 48 hours. Files of up to 32 MiB are kept for download, 256 MiB in all; larger ones are
+only counted and hashed, so that uploads of gigabytes cost no memory.
 """
 
 from __future__ import annotations
@@ -12,81 +12,90 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from gatekeeper.sandbox.errors import ApiError, invalid, no_file
-from gatekeeper.sandbox.resources import Clock, Store, page, random_id, timestamp
-from gatekeeper.sandbox.wire import Answer, Content, Json, Request, answer, json_answer, message, text
+from gatekeeper.sandbox.errors import ApiError, file_not_found, invalid
+from gatekeeper.sandbox.resources import Clock, ExpiringStore, format_timestamp, page, random_id
+from gatekeeper.sandbox.wire import (
+    Content,
+    HttpResponse,
+    Json,
+    Request,
+    json_response,
+    message,
+    response,
+    text,
+)
 from gatekeeper.sandbox.wire import field as json_field
 
-# Google's own address, wherever the sandbox is: clients take it for opaque and send it back.
-HOME = "https://generativelanguage.googleapis.com/v1beta/"
-LIFE = 48 * 3600.0
-KEPT = 32 * 1024 * 1024
-ROOM = 256 * 1024 * 1024
-# Weight of a file or session without its bytes: bounds how many there are
-OVERHEAD = 64 * 1024
-SESSION_LIFE = 7 * 24 * 3600.0
+# Google's own address, wherever the sandbox runs: clients treat it as opaque and send it back.
+API_BASE = "https://generativelanguage.googleapis.com/v1beta/"
+FILE_TTL = 48 * 3600.0
+MAX_KEPT_BYTES = 32 * 1024 * 1024
+MAX_TOTAL_BYTES = 256 * 1024 * 1024
+# Size of a file or session without its content: limits their number.
+OVERHEAD_BYTES = 64 * 1024
+SESSION_TTL = 7 * 24 * 3600.0
 GRANULARITY = b"8388608"
-# What an address elsewhere (a film's) counts as: ten seconds
-LINKED = ("video/mp4", 10 * 250_000)
+# A file at another address (a video's) counts as ten seconds of video.
+EXTERNAL_FILE = ("video/mp4", 10 * 250_000)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
     name: str
-    title: str
+    display_name: str
     mime: str
     content: Content
     created: float
 
     @property
     def expires(self) -> float:
-        return self.created + LIFE
+        return self.created + FILE_TTL
 
     @property
-    def weight(self) -> int:
-        return self.content.kept + OVERHEAD
+    def size(self) -> int:
+        return self.content.kept_bytes + OVERHEAD_BYTES
 
     def resource(self) -> Json:
-        title: Json = {"displayName": self.title} if self.title else {}
+        display_name: Json = {"displayName": self.display_name} if self.display_name else {}
         return {
             "name": self.name,
-            **title,
+            **display_name,
             "mimeType": self.mime,
             "sizeBytes": str(self.content.size),
-            "createTime": timestamp(self.created),
-            "updateTime": timestamp(self.created),
-            "expirationTime": timestamp(self.expires),
-            # Google's own oddity: base64 of the hexadecimal digest.
+            "createTime": format_timestamp(self.created),
+            "updateTime": format_timestamp(self.created),
+            "expirationTime": format_timestamp(self.expires),
+            # As Google does it: base64 of the hexadecimal digest.
             "sha256Hash": base64.b64encode(self.content.sha256.encode()).decode(),
-            "uri": HOME + self.name,
+            "uri": API_BASE + self.name,
             "state": "ACTIVE",
             "source": "UPLOADED",
         }
 
 
 @dataclass(slots=True)
-class Session:
-    """A resumable upload: opened by `start`, fed by `upload`, a file once finalized."""
+class UploadSession:
+    """A resumable upload: opened by `start`, extended by `upload`, a file after `finalize`."""
 
     name: str
-    about: Json
+    metadata: Json
     mime: str
     expires: float
-    content: Content = field(default_factory=lambda: Content(KEPT))
+    content: Content = field(default_factory=lambda: Content(MAX_KEPT_BYTES))
     file: File | None = None
 
     @property
-    def weight(self) -> int:
-        return self.content.kept + OVERHEAD
+    def size(self) -> int:
+        return self.content.kept_bytes + OVERHEAD_BYTES
 
     def accepts(self, request: Request) -> bool:
-        """Whether the body continues where the last one ended."""
-        # Bytes that do not go on where the last ones ended would make another file of it.
+        """Whether the body continues where the last one ended: at any other offset it would corrupt the
+        file."""
         offset = request.headers.get("x-goog-upload-offset", "0")
-        return "upload" in command(request) and self.file is None and offset == str(self.content.size)
+        return "upload" in upload_commands(request) and self.file is None and offset == str(self.content.size)
 
 
-def command(request: Request) -> list[str]:
+def upload_commands(request: Request) -> list[str]:
     return [word.strip() for word in request.headers.get("x-goog-upload-command", "").split(",")]
 
 
@@ -95,37 +104,37 @@ class Files:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._files = Store[File](ROOM, clock)
-        self._sessions = Store[Session](ROOM, clock)
+        self._files = ExpiringStore[File](MAX_TOTAL_BYTES, clock)
+        self._sessions = ExpiringStore[UploadSession](MAX_TOTAL_BYTES, clock)
 
-    def sink(self, request: Request) -> Content:
-        """Where the body of an upload goes as it arrives: bytes that belong to a session are part of it at
-        once, so that an upload which breaks off can be resumed."""
+    def body_buffer(self, request: Request) -> Content:
+        """The buffer for the body of an upload as it arrives: bytes of a session are stored in the session at
+        once, so that an interrupted upload can be resumed."""
         session = self.session(request)
-        return session.content if session and session.accepts(request) else Content(KEPT)
+        return session.content if session and session.accepts(request) else Content(MAX_KEPT_BYTES)
 
-    def session(self, request: Request) -> Session | None:
+    def session(self, request: Request) -> UploadSession | None:
         return self._sessions.get(request.query.get("upload_id", ""))
 
-    def upload(self, request: Request) -> Answer:
-        """POST or PUT on the upload path, whichever protocol. Raises ApiError."""
+    def upload(self, request: Request) -> HttpResponse:
+        """POST or PUT on the upload path, for all three protocols. Raises ApiError."""
         if request.query.get("upload_id"):
             return self.resume(request)
-        if "start" in command(request):
+        if "start" in upload_commands(request):
             return self.start(request)
-        about, mime, content = parts(request)
-        return json_answer({"file": self.add(about, mime, content).resource()})
+        metadata, mime, content = parse_upload(request)
+        return json_response({"file": self.add(metadata, mime, content).resource()})
 
-    def start(self, request: Request) -> Answer:
-        about = request.json()
-        self.free_name(about)
+    def start(self, request: Request) -> HttpResponse:
+        metadata = request.json()
+        self.new_file_name(metadata)
         mime = request.headers.get("x-goog-upload-header-content-type", "")
-        session = Session(secrets.token_urlsafe(48), about, mime, self._clock() + SESSION_LIFE)
+        session = UploadSession(secrets.token_urlsafe(48), metadata, mime, self._clock() + SESSION_TTL)
         self._sessions.put(session)
         address = (
             f"{request.origin}{request.path}?upload_id={session.name}&upload_protocol=resumable".encode()
         )
-        return answer(
+        return response(
             200,
             b"text/plain; charset=utf-8",
             b"",
@@ -135,35 +144,35 @@ class Files:
             (b"x-goog-upload-chunk-granularity", GRANULARITY),
         )
 
-    def resume(self, request: Request) -> Answer:
-        session, commands = self.session(request), command(request)
+    def resume(self, request: Request) -> HttpResponse:
+        session, commands = self.session(request), upload_commands(request)
         if session is None:
             raise ApiError(404, "Upload session not found or expired.")
-        # `sink` has given the request the content of the session only if it goes on where that ends.
+        # The request has the session's content (`body_buffer`) only if it continues where that ends.
         if "upload" in commands and session.content is not request.content:
             raise invalid(f"The upload is final or goes on at offset {session.content.size}.")
-        # A second `finalize` makes no second file: a client repeats it when the answer was lost.
+        # A second `finalize` creates no second file: a client repeats it if the response was lost.
         if "finalize" in commands and session.file is None:
-            session.file = self.add(session.about, session.mime, session.content)
-            return json_answer({"file": session.file.resource()}, (b"x-goog-upload-status", b"final"))
+            session.file = self.add(session.metadata, session.mime, session.content)
+            return json_response({"file": session.file.resource()}, (b"x-goog-upload-status", b"final"))
         if "cancel" in commands:
             self._sessions.drop(session.name)
-            return progress(session, b"cancelled")
-        return progress(session, b"final" if session.file else b"active")
+            return progress_response(session, b"cancelled")
+        return progress_response(session, b"final" if session.file else b"active")
 
-    def add(self, about: Json, mime: str, content: Content) -> File:
-        name = self.free_name(about)
-        described = message(json_field(about, "file"))
-        title = text(json_field(described, "displayName"))
+    def add(self, metadata: Json, mime: str, content: Content) -> File:
+        name = self.new_file_name(metadata)
+        described = message(json_field(metadata, "file"))
+        display_name = text(json_field(described, "displayName"))
         kind = text(json_field(described, "mimeType")) or mime or "application/octet-stream"
-        file = File(name, title, kind, content, self._clock())
+        file = File(name, display_name, kind, content, self._clock())
         self._files.put(file)
         return file
 
-    def free_name(self, about: Json) -> str:
-        """The name wished for, or a random one. Raises ApiError for a bad (400) or taken one (409)."""
-        wish = text(json_field(message(json_field(about, "file")), "name"))
-        name = f"files/{wish.removeprefix('files/')}" if wish else f"files/{random_id(12)}"
+    def new_file_name(self, metadata: Json) -> str:
+        """The requested name, or a random one. Raises ApiError for an invalid (400) or existing one (409)."""
+        wanted = text(json_field(message(json_field(metadata, "file")), "name"))
+        name = f"files/{wanted.removeprefix('files/')}" if wanted else f"files/{random_id(12)}"
         # Google's own rule for names.
         if not re.fullmatch(r"files/[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
             raise invalid(f"Invalid file name: {name}. Use up to 40 lower-case letters, digits and dashes.")
@@ -172,48 +181,50 @@ class Files:
         return name
 
     def find(self, uri: str) -> tuple[str, int]:
-        """MIME type and size of what a request's `fileData` points at. Raises ApiError (403)."""
-        place = re.search(r"(?:^|/v1(?:beta|alpha)?/)(files/[^/:?]+)$", uri)
-        if place is None:
-            return LINKED
-        file = self.held(place[1])
+        """MIME type and size of the file that a request's `fileData` refers to. Raises ApiError (403)."""
+        match = re.search(r"(?:^|/v1(?:beta|alpha)?/)(files/[^/:?]+)$", uri)
+        if match is None:
+            return EXTERNAL_FILE
+        file = self.require(match[1])
         return file.mime, file.content.size
 
-    def held(self, name: str) -> File:
+    def require(self, name: str) -> File:
         file = self._files.get(name)
         if file is None:
-            raise no_file(name.removeprefix("files/"))
+            raise file_not_found(name.removeprefix("files/"))
         return file
 
-    def get(self, name: str) -> Answer:
-        return json_answer(self.held(name).resource())
+    def get(self, name: str) -> HttpResponse:
+        return json_response(self.require(name).resource())
 
-    def list(self, request: Request) -> Answer:
+    def list(self, request: Request) -> HttpResponse:
         some, more = page(self._files.all(), request.query.get("pageSize"), request.query.get("pageToken"))
         files: Json = {"files": [file.resource() for file in some]} if some else {}
-        return json_answer(files | more)
+        return json_response(files | more)
 
-    def delete(self, name: str) -> Answer:
-        self._files.drop(self.held(name).name)
-        return json_answer({})
+    def delete(self, name: str) -> HttpResponse:
+        self._files.drop(self.require(name).name)
+        return json_response({})
 
-    def download(self, name: str) -> Answer:
-        """The bytes. Google hands out generated files only; here every file can be had back."""
-        file = self.held(name)
+    def download(self, name: str) -> HttpResponse:
+        """The content. Google returns generated files only; the sandbox returns every file."""
+        file = self.require(name)
         if file.content.data is None:
-            raise invalid(f"The sandbox keeps files of up to {KEPT} bytes for download; {name} is larger.")
-        return answer(200, file.mime.encode(), file.content.data)
+            raise invalid(
+                f"The sandbox keeps files of up to {MAX_KEPT_BYTES} bytes for download; {name} is larger."
+            )
+        return response(200, file.mime.encode(), file.content.data)
 
 
-def progress(session: Session, status: bytes) -> Answer:
+def progress_response(session: UploadSession, status: bytes) -> HttpResponse:
     received = (b"x-goog-upload-size-received", b"%d" % session.content.size)
     granularity = (b"x-goog-upload-chunk-granularity", GRANULARITY)
-    return answer(
+    return response(
         200, b"text/plain; charset=utf-8", b"", (b"x-goog-upload-status", status), received, granularity
     )
 
 
-def parts(request: Request) -> tuple[Json, str, Content]:
+def parse_upload(request: Request) -> tuple[Json, str, Content]:
     """Metadata, MIME type and bytes of an upload in one request."""
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/related"):
@@ -222,15 +233,15 @@ def parts(request: Request) -> tuple[Json, str, Content]:
     _, *sections = request.body().split(b"--" + boundary[1].encode()) if boundary else [b""]
     if len(sections) < 2:
         raise invalid("Multipart upload needs a boundary and two parts: metadata and media.")
-    # Metadata are read, so they are kept whole; media only as far as a download would have them.
-    about, media = Content(), Content(KEPT)
-    about.feed(section(sections[0])[1])
-    mime, data = section(sections[1])
+    # Metadata is parsed, so it is kept whole; media only up to the size kept for download.
+    metadata, media = Content(), Content(MAX_KEPT_BYTES)
+    metadata.feed(parse_part(sections[0])[1])
+    mime, data = parse_part(sections[1])
     media.feed(data)
-    return Request("POST", request.path, content=about).json(), mime, media
+    return Request("POST", request.path, content=metadata).json(), mime, media
 
 
-def section(raw: bytes) -> tuple[str, bytes]:
+def parse_part(raw: bytes) -> tuple[str, bytes]:
     head, _, body = raw.partition(b"\r\n\r\n")
     kind = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", head)
     return (kind[1].decode(errors="replace") if kind else ""), body.removesuffix(b"\r\n")

@@ -1,9 +1,9 @@
-"""The models that the sandbox lists, in Google's Model resource form (`GET /v1beta/models`), and how many
-tokens a request is to them, by modality. The same count answers countTokens and is a call's prompt.
+"""The models that the sandbox lists, as Google's Model resources (`GET /v1beta/models`), and the number of
+tokens of a request, by modality. countTokens and the prompt of a call use the same count.
 
-Limits are those of recorded lists; for families newer than these recordings, those of the generation before.
-There is no tokenizer: four characters are a token, which is Google's own rule of thumb, an image is 258, and
-sound and film are measured by their bytes at usual bit rates (https://ai.google.dev/gemini-api/docs/tokens).
+Limits are those of recorded lists; for newer families those of the previous generation. There is no
+tokenizer: four characters are a token, which is Google's own rule of thumb, an image is 258 tokens, and audio
+and video are measured by their bytes at usual bit rates (https://ai.google.dev/gemini-api/docs/tokens).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from gatekeeper.sandbox.errors import ApiError, no_model
+from gatekeeper.sandbox.errors import ApiError, model_not_found
 from gatekeeper.sandbox.wire import MODALITY, Json, field, message, messages, one_line, text
 
-MILLION = 1_048_576
-LONG = 65_536
-SHORT = 8_192
+LONG_CONTEXT = 1_048_576
+LONG_OUTPUT = 65_536
+SHORT_OUTPUT = 8_192
 
 
 class Kind(Enum):
-    """What a model can do; the value is its `supportedGenerationMethods`."""
+    """What a model supports; the value is its `supportedGenerationMethods`."""
 
     TEXT = ("generateContent", "countTokens", "createCachedContent", "batchGenerateContent")
     EMBEDDING = ("embedContent", "countTextTokens", "countTokens", "asyncBatchEmbedContent")
@@ -31,24 +31,24 @@ class Kind(Enum):
 @dataclass(frozen=True, slots=True)
 class Model:
     """`inputs` and `outputs` are limits in tokens; `dimensions` is the default length of an embedding;
-    `reports_embedding` tells whether embeddings come with usage (gemini-embedding-2 on)."""
+    `reports_usage` tells whether embeddings come with usage (since gemini-embedding-2)."""
 
     id: str
-    title: str
-    inputs: int = MILLION
-    outputs: int = LONG
+    display_name: str
+    inputs: int = LONG_CONTEXT
+    outputs: int = LONG_OUTPUT
     thinking: bool = True
     kind: Kind = Kind.TEXT
     dimensions: int = 0
-    reports_embedding: bool = False
+    reports_usage: bool = False
 
     def resource(self) -> Json:
-        """As Google lists it; sampling defaults belong to models that sample."""
+        """As Google lists it; only text models have sampling defaults."""
         resource: Json = {
             "name": f"models/{self.id}",
             "version": self.version(),
-            "displayName": self.title,
-            "description": f"{self.title}, simulated by the sandbox.",
+            "displayName": self.display_name,
+            "description": f"{self.display_name}, simulated by the sandbox.",
             "inputTokenLimit": self.inputs,
             "outputTokenLimit": self.outputs,
             "supportedGenerationMethods": list(self.kind.value),
@@ -62,8 +62,10 @@ class Model:
         return numbers[0] if numbers else "001"
 
 
-def embedding(name: str, title: str, inputs: int, dimensions: int, *, reports: bool = False) -> Model:
-    return Model(name, title, inputs, 1, False, Kind.EMBEDDING, dimensions, reports)
+def embedding(
+    name: str, display_name: str, inputs: int, dimensions: int, *, reports_usage: bool = False
+) -> Model:
+    return Model(name, display_name, inputs, 1, False, Kind.EMBEDDING, dimensions, reports_usage)
 
 
 TABLE = (
@@ -83,40 +85,43 @@ TABLE = (
     Model("gemini-2.5-pro", "Gemini 2.5 Pro"),
     Model("gemini-2.5-flash", "Gemini 2.5 Flash"),
     Model("gemini-2.5-flash-lite", "Gemini 2.5 Flash-Lite"),
-    Model("gemini-2.0-flash", "Gemini 2.0 Flash", outputs=SHORT, thinking=False),
-    Model("gemini-2.0-flash-lite", "Gemini 2.0 Flash-Lite", outputs=SHORT, thinking=False),
-    Model("gemini-1.5-pro", "Gemini 1.5 Pro", inputs=2_000_000, outputs=SHORT, thinking=False),
-    Model("gemini-1.5-flash", "Gemini 1.5 Flash", inputs=1_000_000, outputs=SHORT, thinking=False),
-    Model("gemini-1.5-flash-8b", "Gemini 1.5 Flash-8B", inputs=1_000_000, outputs=SHORT, thinking=False),
+    Model("gemini-2.0-flash", "Gemini 2.0 Flash", outputs=SHORT_OUTPUT, thinking=False),
+    Model("gemini-2.0-flash-lite", "Gemini 2.0 Flash-Lite", outputs=SHORT_OUTPUT, thinking=False),
+    Model("gemini-1.5-pro", "Gemini 1.5 Pro", inputs=2_000_000, outputs=SHORT_OUTPUT, thinking=False),
+    Model("gemini-1.5-flash", "Gemini 1.5 Flash", inputs=1_000_000, outputs=SHORT_OUTPUT, thinking=False),
+    Model(
+        "gemini-1.5-flash-8b", "Gemini 1.5 Flash-8B", inputs=1_000_000, outputs=SHORT_OUTPUT, thinking=False
+    ),
     Model("gemini-robotics-er-2-preview", "Gemini Robotics-ER 2 Preview"),
-    Model("gemma-3-27b-it", "Gemma 3 27B", inputs=131_072, outputs=SHORT, thinking=False),
-    embedding("gemini-embedding-2", "Gemini Embedding 2", 8_192, 3_072, reports=True),
+    Model("gemma-3-27b-it", "Gemma 3 27B", inputs=131_072, outputs=SHORT_OUTPUT, thinking=False),
+    embedding("gemini-embedding-2", "Gemini Embedding 2", 8_192, 3_072, reports_usage=True),
     embedding("gemini-embedding-001", "Gemini Embedding 001", 2_048, 3_072),
     embedding("text-embedding-004", "Text Embedding 004", 2_048, 768),
 )
 BY_ID = {model.id: model for model in TABLE}
 
 
-def listed(name: str, version: str) -> Model:
+def get_model(name: str, version: str) -> Model:
     """The listed model `name`. Raises ApiError (404) for any other, as Google does."""
     if name not in BY_ID:
         raise ApiError(404, f"Model is not found: models/{name} for api version {version}")
     return BY_ID[name]
 
 
-def answering(name: str, version: str, method: str) -> Model:
-    """The model that answers calls for `name`: a listed one, or any other that Google could have named so.
+def resolve_model(name: str, version: str, method: str) -> Model:
+    """The model for calls to `name`: a listed one, or an unlisted one with a name that Google could have
+    given.
 
-    Raises ApiError (404) where there is none or where it does not know `method`.
+    Raises ApiError (404) if there is none or if it does not support `method`.
     """
-    # An id that is not listed may be a model of Google's that is newer than this list.
-    model = BY_ID.get(name) or unlisted(name)
+    # An unlisted id may be a model of Google's that is newer than this list.
+    model = BY_ID.get(name) or unlisted_model(name)
     if model is None or method not in model.kind.value:
-        raise no_model(name, version, method)
+        raise model_not_found(name, version, method)
     return model
 
 
-def unlisted(name: str) -> Model | None:
+def unlisted_model(name: str) -> Model | None:
     if not name.startswith("gemini-"):
         return None
     return embedding(name, name, 2_048, 3_072) if "embedding" in name else Model(name, name)
@@ -131,67 +136,68 @@ AUDIO_BYTES_PER_TOKEN = 16_000 // 32
 VIDEO_BYTES_PER_TOKEN = 250_000 // 263
 
 # Tokens by modality (`TEXT`, `IMAGE`, …).
-Tally = Counter[str]
+TokenCounts = Counter[str]
 
-# From a file's URI to its MIME type and size in bytes; raises ApiError for a file that is not there.
-Find = Callable[[str], tuple[str, int]]
-
-
-def count(words: str) -> int:
-    return of_characters(len(words))
+# From a file's URI to its MIME type and size in bytes; raises ApiError for a missing file.
+FileLookup = Callable[[str], tuple[str, int]]
 
 
-def of_characters(length: int) -> int:
+def text_tokens(words: str) -> int:
+    return character_tokens(len(words))
+
+
+def character_tokens(length: int) -> int:
     return -(-length // CHARACTERS_PER_TOKEN)
 
 
-def tally(request: Json, find: Find) -> Tally:
-    """Of a generate request, a cached content or countTokens' body: what is said, instructed and offered."""
-    total = Tally()
+def count_tokens(request: Json, find_file: FileLookup) -> TokenCounts:
+    """Of a generate request, a cached content or countTokens' body: contents, system instruction and
+    tools."""
+    total = TokenCounts()
     instruction = message(field(request, "systemInstruction"))
     for content in [instruction, *messages(field(request, "contents"))]:
-        total += of_content(content, find)
-    return total + Tally(TEXT=of_json(field(request, "tools")))
+        total += content_tokens(content, find_file)
+    return total + TokenCounts(TEXT=json_tokens(field(request, "tools")))
 
 
-def of_content(content: Json, find: Find) -> Tally:
-    total = Tally()
+def content_tokens(content: Json, find_file: FileLookup) -> TokenCounts:
+    total = TokenCounts()
     for part in messages(field(content, "parts")):
-        total += of_part(part, find)
+        total += part_tokens(part, find_file)
     return total
 
 
-def of_part(part: Json, find: Find) -> Tally:
+def part_tokens(part: Json, find_file: FileLookup) -> TokenCounts:
     inline, file = field(part, "inlineData"), field(part, "fileData")
     if inline is not None:
         # Four characters of base64 are three bytes.
         blob = message(inline)
-        return of_media(text(field(blob, "mimeType")), len(text(field(blob, "data"))) * 3 // 4)
+        return media_tokens(text(field(blob, "mimeType")), len(text(field(blob, "data"))) * 3 // 4)
     if file is not None:
-        return of_media(*find(text(field(message(file), "fileUri"))))
+        return media_tokens(*find_file(text(field(message(file), "fileUri"))))
     if "text" in part:
-        return Tally(TEXT=count(text(part["text"])))
-    return Tally(TEXT=of_json(part))
+        return TokenCounts(TEXT=text_tokens(text(part["text"])))
+    return TokenCounts(TEXT=json_tokens(part))
 
 
-def of_media(mime: str, size: int) -> Tally:
+def media_tokens(mime: str, size: int) -> TokenCounts:
     match mime.partition("/"):
         case ("image", _, _):
-            return Tally(IMAGE=IMAGE_TOKENS)
+            return TokenCounts(IMAGE=IMAGE_TOKENS)
         case ("audio", _, _):
-            return Tally(AUDIO=max(1, size // AUDIO_BYTES_PER_TOKEN))
+            return TokenCounts(AUDIO=max(1, size // AUDIO_BYTES_PER_TOKEN))
         case ("video", _, _):
-            return Tally(VIDEO=max(1, size // VIDEO_BYTES_PER_TOKEN))
+            return TokenCounts(VIDEO=max(1, size // VIDEO_BYTES_PER_TOKEN))
         # Google counts each page as an image.
         case ("application", _, "pdf"):
-            return Tally(DOCUMENT=IMAGE_TOKENS * -(-size // PDF_PAGE_BYTES))
+            return TokenCounts(DOCUMENT=IMAGE_TOKENS * -(-size // PDF_PAGE_BYTES))
         case _:
-            return Tally(TEXT=of_characters(size))
+            return TokenCounts(TEXT=character_tokens(size))
 
 
-def of_json(value: object) -> int:
-    return count(one_line(value).decode()) if value else 0
+def json_tokens(value: object) -> int:
+    return text_tokens(one_line(value).decode()) if value else 0
 
 
-def details(total: Tally) -> list[Json]:
+def token_details(total: TokenCounts) -> list[Json]:
     return [{"modality": name, "tokenCount": total[name]} for name in MODALITY if total[name]]

@@ -1,5 +1,6 @@
-"""Named things that expire, in memory and within a bound: the oldest make room for new ones. Cached contents,
-prompts kept for reuse, are the plainest of them (https://ai.google.dev/api/caching); files have a module.
+"""Named resources that expire, in memory and of bounded size: new ones evict the oldest. Cached contents,
+prompts stored for reuse (https://ai.google.dev/api/caching), are the simplest of them; files have their own
+module.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
-from gatekeeper.sandbox.errors import invalid, no_cache
-from gatekeeper.sandbox.models import Find, Tally, answering, tally
-from gatekeeper.sandbox.wire import Answer, Json, Request, field, json_answer, text, whole
+from gatekeeper.sandbox.errors import cache_not_found, invalid
+from gatekeeper.sandbox.models import FileLookup, TokenCounts, count_tokens, resolve_model
+from gatekeeper.sandbox.wire import HttpResponse, Json, Request, field, json_response, parse_int, text
 
-# Seconds since 1970; a parameter, so that tests can let time pass.
+# Returns seconds since 1970; a parameter, so that tests can control the time.
 Clock = Callable[[], float]
 
-PAGE, LARGEST_PAGE = 50, 1000
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -34,8 +35,8 @@ class Resource(Protocol):
         ...
 
     @property
-    def weight(self) -> int:
-        """What it takes of the store's room, in bytes or so."""
+    def size(self) -> int:
+        """Its share of the store's capacity, in bytes or another unit."""
         ...
 
 
@@ -43,39 +44,39 @@ R = TypeVar("R", bound=Resource)
 T = TypeVar("T")
 
 
-class Store(Generic[R]):
-    """Holds resources of `room` weight in all."""
+class ExpiringStore(Generic[R]):
+    """Resources with a total size of at most `capacity`."""
 
-    def __init__(self, room: int, clock: Clock) -> None:
-        self._room = room
+    def __init__(self, capacity: int, clock: Clock) -> None:
+        self._capacity = capacity
         self._clock = clock
-        self._held: dict[str, R] = {}
+        self._resources: dict[str, R] = {}
 
     def put(self, resource: R) -> None:
-        """Adds or replaces; what is expired goes, and then the oldest, until all the rest fits."""
-        self._held.pop(resource.name, None)
+        """Adds or replaces; evicts the expired resources, then the oldest, until the rest fits."""
+        self._resources.pop(resource.name, None)
         # `all` has the newest first; the dict keeps the oldest first.
-        self._held = {item.name: item for item in reversed(self.all())} | {resource.name: resource}
-        over = sum(item.weight for item in self._held.values()) - self._room
-        # Never the new one itself, even where it alone is over the room.
-        for oldest in list(self._held.values())[:-1]:
+        self._resources = {item.name: item for item in reversed(self.all())} | {resource.name: resource}
+        over = sum(item.size for item in self._resources.values()) - self._capacity
+        # Never the new one itself, even if it alone exceeds the capacity.
+        for oldest in list(self._resources.values())[:-1]:
             if over <= 0:
                 break
-            over -= oldest.weight
-            del self._held[oldest.name]
+            over -= oldest.size
+            del self._resources[oldest.name]
 
     def get(self, name: str) -> R | None:
-        # What has expired is held until the next `put`.
-        found = self._held.get(name)
+        # Expired resources stay until the next `put`.
+        found = self._resources.get(name)
         return found if found and found.expires > self._clock() else None
 
     def drop(self, name: str) -> None:
-        self._held.pop(name, None)
+        self._resources.pop(name, None)
 
     def all(self) -> list[R]:
-        """Newest first, as Google lists."""
+        """Newest first, like Google's lists."""
         now = self._clock()
-        return [item for item in reversed(self._held.values()) if item.expires > now]
+        return [item for item in reversed(self._resources.values()) if item.expires > now]
 
 
 def random_id(length: int) -> str:
@@ -83,132 +84,134 @@ def random_id(length: int) -> str:
 
 
 def page(items: Sequence[T], size: str | None, token: str | None) -> tuple[Sequence[T], Json]:
-    """The part of `items` that `pageSize` and `pageToken` ask for, and the answer's `nextPageToken` if any.
+    """The page of `items` that `pageSize` and `pageToken` select, and the response's `nextPageToken` if any.
 
-    Raises ApiError (400) for what is no size and no token of ours.
+    Raises ApiError (400) for an invalid size or token.
     """
-    limit = whole(size or PAGE)
+    limit = parse_int(size or DEFAULT_PAGE_SIZE)
     if limit is None or limit < 1:
         raise invalid("page_size must be a positive number.")
-    # A number of items, in a form that is as opaque to clients as Google's.
-    start = position(token) if token else 0
-    end = start + min(limit, LARGEST_PAGE)
+    # The token is an index, encoded so that it is as opaque to clients as Google's.
+    start = parse_page_token(token) if token else 0
+    end = start + min(limit, MAX_PAGE_SIZE)
     more: Json = {"nextPageToken": base64.urlsafe_b64encode(b"at:%d" % end).decode()}
     return items[start:end], more if end < len(items) else {}
 
 
-def position(token: str) -> int:
+def parse_page_token(token: str) -> int:
     try:
         return int(base64.urlsafe_b64decode(token).removeprefix(b"at:"))
     except (ValueError, binascii.Error) as error:
         raise invalid("Invalid page token.") from error
 
 
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC with microseconds and `Z`, as Google writes it."""
+def format_timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC with microseconds and `Z`, Google's format."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def instant(written: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time. Raises ApiError (400)."""
+def parse_timestamp(written: str) -> float:
+    """An RFC 3339 time in seconds since 1970. Raises ApiError (400)."""
     try:
         return datetime.fromisoformat(written).timestamp()
     except ValueError as error:
         raise invalid(f"Invalid time format: {written}") from error
 
 
-def seconds(duration: str) -> float:
-    """Of protobuf's JSON form of a duration, such as `3.5s`. Raises ApiError (400)."""
+def parse_duration(duration: str) -> float:
+    """The seconds of a duration in protobuf's JSON mapping, such as `3.5s`. Raises ApiError (400)."""
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", duration):
         raise invalid(f"Invalid duration format: {duration}")
     return float(duration[:-1])
 
 
-# Google's default for a `ttl` that is not given: an hour.
-LIFE = 3600.0
-ROOM = 1000
-LEAST_TOKENS = 1024
+# Google's default for a missing `ttl`: an hour.
+DEFAULT_TTL = 3600.0
+MAX_CACHES = 1000
+MIN_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
     name: str
     model: str
-    title: str
-    tokens: Tally
+    display_name: str
+    tokens: TokenCounts
     created: float
     updated: float
     expires: float
-    weight: int = 1
+    size: int = 1
 
     def resource(self) -> Json:
         return {
             "name": self.name,
             "model": f"models/{self.model}",
-            "createTime": timestamp(self.created),
-            "updateTime": timestamp(self.updated),
-            "expireTime": timestamp(self.expires),
-            "displayName": self.title,
+            "createTime": format_timestamp(self.created),
+            "updateTime": format_timestamp(self.updated),
+            "expireTime": format_timestamp(self.expires),
+            "displayName": self.display_name,
             "usageMetadata": {"totalTokenCount": self.tokens.total()},
         }
 
 
 class Caches:
-    """All cached contents; `find` looks up the files in them."""
+    """All cached contents; `find_file` looks up the files that they contain."""
 
-    def __init__(self, clock: Clock, find: Find) -> None:
+    def __init__(self, clock: Clock, find_file: FileLookup) -> None:
         self._clock = clock
-        self._find = find
-        self._caches = Store[Cache](ROOM, clock)
+        self._find_file = find_file
+        self._caches = ExpiringStore[Cache](MAX_CACHES, clock)
 
-    def create(self, request: Request, version: str) -> Answer:
-        wish = request.json()
-        model = text(field(wish, "model")).removeprefix("models/")
-        answering(model, version, "createCachedContent")
-        tokens = tally(wish, self._find)
-        if tokens.total() < LEAST_TOKENS:
+    def create(self, request: Request, version: str) -> HttpResponse:
+        body = request.json()
+        model = text(field(body, "model")).removeprefix("models/")
+        resolve_model(model, version, "createCachedContent")
+        tokens = count_tokens(body, self._find_file)
+        if tokens.total() < MIN_TOKENS:
             raise invalid(
                 f"Cached content is too small. total_token_count={tokens.total()}, "
-                f"min_total_token_count={LEAST_TOKENS}"
+                f"min_total_token_count={MIN_TOKENS}"
             )
         now = self._clock()
-        name, title = f"cachedContents/{random_id(40)}", text(field(wish, "displayName"))
-        return self.keep(Cache(name, model, title, tokens, now, now, self.expiry(wish) or now + LIFE))
+        name, display_name = f"cachedContents/{random_id(40)}", text(field(body, "displayName"))
+        return self.put(
+            Cache(name, model, display_name, tokens, now, now, self.expiry(body) or now + DEFAULT_TTL)
+        )
 
-    def keep(self, cache: Cache) -> Answer:
+    def put(self, cache: Cache) -> HttpResponse:
         self._caches.put(cache)
-        return json_answer(cache.resource())
+        return json_response(cache.resource())
 
-    def expiry(self, wish: Json) -> float | None:
-        """When `ttl` or `expireTime` say that it ends; None if neither does. Raises ApiError (400)."""
-        if ttl := text(field(wish, "ttl")):
-            return self._clock() + seconds(ttl)
-        if end := text(field(wish, "expireTime")):
-            return instant(end)
+    def expiry(self, body: Json) -> float | None:
+        """When it expires according to `ttl` or `expireTime`; None without either. Raises ApiError (400)."""
+        if ttl := text(field(body, "ttl")):
+            return self._clock() + parse_duration(ttl)
+        if end := text(field(body, "expireTime")):
+            return parse_timestamp(end)
         return None
 
-    def patch(self, name: str, request: Request) -> Answer:
+    def patch(self, name: str, request: Request) -> HttpResponse:
         """Only the expiry can change."""
-        cache, end = self.held(name), self.expiry(request.json())
+        cache, end = self.require(name), self.expiry(request.json())
         if end is None:
             raise invalid("Only the expiration of CachedContent can be updated: give ttl or expire_time.")
-        return self.keep(replace(cache, updated=self._clock(), expires=end))
+        return self.put(replace(cache, updated=self._clock(), expires=end))
 
-    def held(self, name: str) -> Cache:
+    def require(self, name: str) -> Cache:
         """Raises ApiError (403)."""
         cache = self._caches.get(name)
         if cache is None:
-            raise no_cache()
+            raise cache_not_found()
         return cache
 
-    def get(self, name: str) -> Answer:
-        return json_answer(self.held(name).resource())
+    def get(self, name: str) -> HttpResponse:
+        return json_response(self.require(name).resource())
 
-    def list(self, request: Request) -> Answer:
+    def list(self, request: Request) -> HttpResponse:
         some, more = page(self._caches.all(), request.query.get("pageSize"), request.query.get("pageToken"))
         caches: Json = {"cachedContents": [cache.resource() for cache in some]} if some else {}
-        return json_answer(caches | more)
+        return json_response(caches | more)
 
-    def delete(self, name: str) -> Answer:
-        self._caches.drop(self.held(name).name)
-        return json_answer({})
+    def delete(self, name: str) -> HttpResponse:
+        self._caches.drop(self.require(name).name)
+        return json_response({})

@@ -1,8 +1,7 @@
-"""The sandbox served: Hypercorn on trio, an ASGI 3 application, and the table of Google's paths that it
-knows.
+"""The sandbox's server: Hypercorn on trio, an ASGI 3 application, and the table of Google's paths.
 
-Everything but time and the connection is decided by `Api`; here it is waited for and sent, at a human pace.
-Raw ASGI: a framework would add nothing but its cost.
+`Api` decides on every response; the application sends it with realistic delays. Raw ASGI: a framework would
+add nothing but its cost.
 """
 
 from __future__ import annotations
@@ -22,61 +21,69 @@ from hypercorn.config import Config
 
 from gatekeeper.addresses import bind
 from gatekeeper.sandbox.calls import Calls, embed, embed_batch
-from gatekeeper.sandbox.errors import COMMANDS, ApiError, bad_key, no_key
+from gatekeeper.sandbox.errors import ApiError, commands_page, invalid_key, missing_key
 from gatekeeper.sandbox.files import Files
-from gatekeeper.sandbox.models import TABLE, listed
+from gatekeeper.sandbox.models import TABLE, get_model
 from gatekeeper.sandbox.resources import Caches, Clock, page
-from gatekeeper.sandbox.wire import Answer, Content, Request, answer, error_answer, json_answer, nothing
+from gatekeeper.sandbox.wire import (
+    Content,
+    HttpResponse,
+    Request,
+    empty_404,
+    error_response,
+    json_response,
+    response,
+)
 from gatekeeper.server.listener import serve_listener
 
-# Hypercorn's 100 makes hundreds of clients that come at once wait for seconds
+# With Hypercorn's default of 100, hundreds of clients that connect at once would wait for seconds.
 BACKLOG = 4096
-# Google's front end keeps an idle connection about as long
+# About as long as Google's front end keeps an idle connection.
 IDLE_SECONDS = 240
 # Hypercorn closes a connection after 1,000 requests unless told otherwise.
-NEVER = 2**62
-LARGEST_HEAD = 64 * 1024
+UNLIMITED = 2**62
+MAX_HEAD_BYTES = 64 * 1024
 
 
 async def serve_sandbox(
     host: str,
     port: int,
     *,
-    pace: float = 1.0,
+    time_scale: float = 1.0,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until cancelled; reports the port, which for `port` 0 is any free one, as soon as clients can
-    connect. Raises OSError if the address cannot be had."""
-    listeners = bound(host, port)
+    """Serves until cancelled; reports the port (for `port` 0 any free one) as soon as clients can connect.
+    Raises OSError if it cannot listen on the address."""
+    listeners = bind_listeners(host, port)
     task_status.started(listeners[0].getsockname()[1])
-    await serve_on(listeners, pace=pace)
+    await serve_on(listeners, time_scale=time_scale)
 
 
-def bound(host: str, port: int) -> list[socket.socket]:
-    """Raises OSError if the address cannot be had."""
+def bind_listeners(host: str, port: int) -> list[socket.socket]:
+    """Raises OSError if it cannot listen on the address."""
     listeners = bind(host, port, BACKLOG)
     for listener in listeners:
-        # Or small events would wait for each other
+        # Otherwise Nagle's algorithm would delay small events.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listeners
 
 
-async def serve_on(listeners: list[socket.socket], *, pace: float = 1.0) -> None:
+async def serve_on(listeners: list[socket.socket], *, time_scale: float = 1.0) -> None:
     """Serves until cancelled."""
-    app, config, never = Sandbox(pace=pace), settings(), trio.Event()
+    app, config, no_shutdown = Sandbox(time_scale=time_scale), hypercorn_config(), trio.Event()
     async with trio.open_nursery() as servers:
         for listener in listeners:
-            servers.start_soon(serve_listener, app, config, listener, never)
+            servers.start_soon(serve_listener, app, config, listener, no_shutdown)
 
 
-def settings() -> Config:
-    """Hypercorn's. Faults of the sandbox go to the log `gatekeeper.sandbox`."""
+def hypercorn_config() -> Config:
+    """Errors of the sandbox go to the log `gatekeeper.sandbox`."""
     config = Config()
     config.errorlog = logging.getLogger("gatekeeper.sandbox")
     config.include_server_header = False
     config.keep_alive_timeout = IDLE_SECONDS
-    config.keep_alive_max_requests = NEVER
-    config.h11_max_incomplete_size = LARGEST_HEAD
+    config.keep_alive_max_requests = UNLIMITED
+    config.h11_max_incomplete_size = MAX_HEAD_BYTES
     return config
 
 
@@ -85,55 +92,56 @@ if TYPE_CHECKING:
 
 
 class Sandbox:
-    """A simulated Gemini API. All its waiting is multiplied by `pace`: 1 is a person's, 0 waits never."""
+    """A simulated Gemini API. `time_scale` multiplies all its delays: 1 is realistic, 0 is without delays."""
 
-    def __init__(self, *, pace: float = 1.0) -> None:
-        self._pace = pace
+    def __init__(self, *, time_scale: float = 1.0) -> None:
+        self._time_scale = time_scale
         self._api = Api()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         match scope["type"]:
             case "lifespan":
-                await live(receive, send)
+                await lifespan(receive, send)
             case "http":
-                await self._exchange(scope, receive, send)
+                await self._respond(scope, receive, send)
             # The Live API, which is not simulated
             case _:
                 await send({"type": "websocket.close", "code": 1011, "reason": "no Live API here"})
 
-    async def _exchange(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _respond(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         head = request_of(scope, Content())
-        # Before the body: an upload that breaks off is to keep what has come.
-        content = self._api.sink(head)
-        if await arrived(receive, content):
-            answer = self._api.answer(request_of(scope, content))
-            # Only an answer that takes time is worth a task that watches for the client's leaving.
-            if self._pace and any(seconds for seconds, _ in answer.pieces):
-                await self._send_while_wanted(answer, receive, send)
+        # Before the body arrives: an interrupted upload must keep the bytes received so far.
+        content = self._api.body_buffer(head)
+        if await receive_body(receive, content):
+            response = self._api.respond(request_of(scope, content))
+            # Only a response with delays is worth a task that waits for the client's disconnect.
+            if self._time_scale and any(seconds for seconds, _ in response.pieces):
+                await self._send_until_disconnect(response, receive, send)
             else:
-                await self._send(answer, send)
+                await self._send(response, send)
 
-    async def _send_while_wanted(
-        self, answer: Answer, receive: ASGIReceiveCallable, send: ASGISendCallable
+    async def _send_until_disconnect(
+        self, response: HttpResponse, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Ends as soon as the client is gone, which Hypercorn tells in `receive` only: it ignores sends."""
+        """Ends as soon as the client disconnects, which Hypercorn reports by `receive` only: it ignores
+        sends."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(gone, receive, nursery.cancel_scope)
-            await self._send(answer, send)
+            nursery.start_soon(wait_for_disconnect, receive, nursery.cancel_scope)
+            await self._send(response, send)
             nursery.cancel_scope.cancel()
 
-    async def _send(self, answer: Answer, send: ASGISendCallable) -> None:
-        """The head goes out with the first bytes, as Google's does. An answer that is not whole ends without
-        its last message, on which the server breaks the connection."""
-        last = len(answer.pieces) - 1
-        for at, (seconds, data) in enumerate(answer.pieces):
-            if seconds and self._pace:
-                await trio.sleep(seconds * self._pace)
+    async def _send(self, response: HttpResponse, send: ASGISendCallable) -> None:
+        """Sends the head with the first bytes, like Google. An incomplete response ends without its last
+        message; then the server closes the connection abruptly."""
+        last = len(response.pieces) - 1
+        for at, (seconds, data) in enumerate(response.pieces):
+            if seconds and self._time_scale:
+                await trio.sleep(seconds * self._time_scale)
             if at == 0:
                 await send(
-                    {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+                    {"type": "http.response.start", "status": response.status, "headers": response.headers}
                 )
-            more = at < last or not answer.whole
+            more = at < last or not response.complete
             await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
@@ -149,8 +157,8 @@ def request_of(scope: HTTPScope, content: Content) -> Request:
     )
 
 
-async def arrived(receive: ASGIReceiveCallable, content: Content) -> bool:
-    """Takes the body in; False if the client left before it was through."""
+async def receive_body(receive: ASGIReceiveCallable, content: Content) -> bool:
+    """Reads the body; False if the client disconnected before its end."""
     while True:
         event = await receive()
         if event["type"] != "http.request":
@@ -160,14 +168,14 @@ async def arrived(receive: ASGIReceiveCallable, content: Content) -> bool:
             return True
 
 
-async def gone(receive: ASGIReceiveCallable, scope: trio.CancelScope) -> None:
-    """The request is through, so that the next message can only be the disconnect (ASGI 3, HTTP)."""
+async def wait_for_disconnect(receive: ASGIReceiveCallable, scope: trio.CancelScope) -> None:
+    """The body has been read, so the next message can only be the disconnect (ASGI 3, HTTP)."""
     await receive()
     scope.cancel()
 
 
-async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Lifespan: there is nothing to start or to stop."""
+async def lifespan(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """The ASGI lifespan protocol: there is nothing to start or to stop."""
     while True:
         event = await receive()
         if event["type"] == "lifespan.startup":
@@ -177,96 +185,91 @@ async def live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             return
 
 
-BAD_KEY = "invalid"
+INVALID_KEY = "invalid"
 
 
-class Place(NamedTuple):
-    """What a path's gaps hold; empty where it has no such gap."""
+class PathParameters(NamedTuple):
+    """The values of a path's placeholders; empty without such a placeholder."""
 
     version: str
     name: str
 
 
 class Api:
-    """All that the simulated API holds, and its answer to every request."""
+    """The state of the simulated API, and its response to every request."""
 
     def __init__(self, clock: Clock = time.time) -> None:
         self.files = Files(clock)
         self.caches = Caches(clock, self.files.find)
         self.calls = Calls(self.caches, self.files.find)
 
-    def sink(self, request: Request) -> Content:
-        """Where the request's body is to be put as it arrives."""
-        # Bodies of other requests are kept as far as Google takes them.
-        return self.files.sink(request) if "/upload/" in request.path else Content()
+    def body_buffer(self, request: Request) -> Content:
+        """The buffer for the request's body as it arrives."""
+        # Bodies of other requests are kept up to the size that Google accepts.
+        return self.files.body_buffer(request) if "/upload/" in request.path else Content()
 
-    def answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> HttpResponse:
         for route in ROUTES:
-            place = route.match(request)
-            if place is not None:
-                return self.routed(route, request, place)
-        return nothing()
+            parameters = route.match(request)
+            if parameters is not None:
+                return self.respond_by(route, request, parameters)
+        return empty_404()
 
-    def routed(self, route: Route, request: Request, place: Place) -> Answer:
-        """An open upload needs no key: its address is one."""
+    def respond_by(self, route: Route, request: Request, parameters: PathParameters) -> HttpResponse:
+        """An open upload session needs no key: its URL authorizes it."""
         try:
             if not (route.open or self.files.session(request)):
                 check_key(request)
-            return route.respond(self, request, place)
+            return route.respond(self, request, parameters)
         except ApiError as error:
-            return error_answer(error, request)
+            return error_response(error, request)
 
 
 def check_key(request: Request) -> None:
-    """Any key is good but the word `invalid`. Raises ApiError."""
+    """Any key is valid but the word `invalid`. Raises ApiError."""
     if request.key is None:
-        raise no_key()
-    if request.key == BAD_KEY:
-        raise bad_key()
+        raise missing_key()
+    if request.key == INVALID_KEY:
+        raise invalid_key()
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a path with gaps: `{v}` a version, `{id}` a name without slash and colon. `respond` raises
-    ApiError; `open` routes ask for no key."""
+    """A method and a path with placeholders: `{v}` a version, `{id}` a name without slash and colon.
+    `respond` raises ApiError; `open` routes need no key."""
 
     method: str
     path: str
-    respond: Callable[[Api, Request, Place], Answer]
+    respond: Callable[[Api, Request, PathParameters], HttpResponse]
     open: bool = False
 
-    def match(self, request: Request) -> Place | None:
+    def match(self, request: Request) -> PathParameters | None:
         found = pattern(self.path).fullmatch(request.path) if request.method == self.method else None
-        return Place(**{"version": "", "name": ""} | found.groupdict()) if found else None
+        return PathParameters(**{"version": "", "name": ""} | found.groupdict()) if found else None
 
 
 @cache
 def pattern(path: str) -> re.Pattern[str]:
-    gaps = {"{v}": r"(?P<version>v1(?:beta|alpha)?)", "{id}": r"(?P<name>[^/:]+)"}
-    return re.compile("".join(gaps.get(piece, re.escape(piece)) for piece in re.split(r"(\{\w+\})", path)))
-
-
-def welcome(_api: Api, _request: Request, _place: Place) -> Answer:
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {word:<{width}}  {meaning}" for word, meaning in COMMANDS.items())
-    body = (
-        "This is gatekeeper's sandbox: a simulated Gemini API. Any API key is good; nothing leaves here.\n\n"
-        f"A prompt that begins with one of these words shows what can go wrong:\n\n{commands}\n\n"
-        "GET /v1beta/models lists the models. The key `invalid` is refused as Google refuses a bad one.\n"
+    placeholders = {"{v}": r"(?P<version>v1(?:beta|alpha)?)", "{id}": r"(?P<name>[^/:]+)"}
+    return re.compile(
+        "".join(placeholders.get(piece, re.escape(piece)) for piece in re.split(r"(\{\w+\})", path))
     )
-    return answer(200, b"text/plain; charset=utf-8", body.encode())
 
 
-def list_models(_api: Api, request: Request, _place: Place) -> Answer:
+def index_page(_api: Api, _request: Request, _parameters: PathParameters) -> HttpResponse:
+    return response(200, b"text/plain; charset=utf-8", commands_page().encode())
+
+
+def list_models(_api: Api, request: Request, _parameters: PathParameters) -> HttpResponse:
     some, more = page(TABLE, request.query.get("pageSize"), request.query.get("pageToken"))
-    return json_answer({"models": [model.resource() for model in some]} | more)
+    return json_response({"models": [model.resource() for model in some]} | more)
 
 
 MODEL, FILE, CACHE = "/{v}/models/{id}", "/{v}/files/{id}", "/{v}/cachedContents/{id}"
 FILES, CACHES = "/{v}/files", "/{v}/cachedContents"
 
 ROUTES = (
-    Route("GET", "/", welcome, open=True),
+    Route("GET", "/", index_page, open=True),
     Route("POST", f"{MODEL}:generateContent", lambda api, request, at: api.calls.generate(request, *at)),
     Route("POST", f"{MODEL}:streamGenerateContent", lambda api, request, at: api.calls.stream(request, *at)),
     Route("POST", f"{MODEL}:countTokens", lambda api, request, at: api.calls.count(request, *at)),
@@ -277,7 +280,7 @@ ROUTES = (
         lambda api, request, at: embed_batch(request, *at, api.files.find),
     ),
     Route("GET", "/{v}/models", list_models),
-    Route("GET", MODEL, lambda _, __, at: json_answer(listed(at.name, at.version).resource())),
+    Route("GET", MODEL, lambda _, __, at: json_response(get_model(at.name, at.version).resource())),
     Route("POST", f"/upload{FILES}", lambda api, request, _: api.files.upload(request)),
     Route("PUT", f"/upload{FILES}", lambda api, request, _: api.files.upload(request)),
     Route("POST", f"/resumable/upload{FILES}", lambda api, request, _: api.files.upload(request)),

@@ -1,17 +1,23 @@
-"""Short plausible texts: what the sandbox says where Gemini would think.
+"""Short plausible texts: what the sandbox generates in place of Gemini.
 
-The prompt decides what kind of text comes (`KINDS`, the first that fits), its words what it is about, and the
-dice thrown for it how it is worded: the same words give the same dice, in every process and on every machine.
+The prompt decides on the kind of text (the first match of `KINDS`) and on its topic, and a random generator
+seeded with the prompt on its wording: the same prompt gives the same text, in every process and on every
+machine.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
-# From what was asked, what it is about and the dice to a text.
+from gatekeeper.sandbox.wire import Json, field, messages, text
+
+# From the prompt, its topic and the random generator to a text.
 Writer = Callable[[str, str, Random], str]
+
+# Of the user's text: enough to choose a reply, however long the prompt is.
+MAX_PROMPT_CHARACTERS = 2_000
 
 OPENERS = (
     "Once, in a town where the rain kept office hours,",
@@ -88,72 +94,89 @@ def {name}(items: list[str]) -> dict[str, int]:
 It runs in linear time and needs nothing but the standard library.'''
 
 
-def written(ask: str, chance: Random) -> str:
-    """A text that could answer `ask`."""
-    about = topic(ask)
+def last_user_text(contents: list[Json]) -> str:
+    """The last text of the user, at most `MAX_PROMPT_CHARACTERS` long."""
+    for content in reversed(contents):
+        # Without a role a content is the user's, as at Google.
+        if field(content, "role") in (None, "", "user"):
+            said = [text(part["text"]) for part in messages(field(content, "parts")) if "text" in part]
+            if said:
+                return said[-1][:MAX_PROMPT_CHARACTERS]
+    return ""
+
+
+def plausible_text(prompt_text: str, rng: Random) -> str:
+    """A plausible reply to `prompt_text`."""
+    about = topic(prompt_text)
     for pattern, writer in KINDS:
-        if pattern.search(ask):
-            return writer(ask, about, chance)
-    return explanation(ask, about, chance)
+        if pattern.search(prompt_text):
+            return writer(prompt_text, about, rng)
+    return explanation(prompt_text, about, rng)
 
 
-def long_story(ask: str, chance: Random) -> str:
+def long_story(prompt_text: str, rng: Random) -> str:
     """About 1,200 words: enough to watch for a minute."""
-    about = topic(ask)
-    return "\n\n".join(story(ask, about, chance) for _ in range(25))
+    about = topic(prompt_text)
+    return "\n\n".join(story(prompt_text, about, rng) for _ in range(25))
 
 
-def thought(ask: str, chance: Random) -> str:
+def thought(prompt_text: str, rng: Random) -> str:
     """A summary of thinking, in the form that `includeThoughts` gets: a title in bold, then prose."""
-    claim = chance.choice(CLAIMS).format(topic=topic(ask))
+    claim = rng.choice(CLAIMS).format(topic=topic(prompt_text))
     return f"**Considering the request**\n\nI'm looking at what is really asked. {claim}\n\n\n"
 
 
-def topic(ask: str) -> str:
-    """What the text is about: what is quoted, or follows "about", "of", "for", "on", or comes after the words
-    that only ask."""
+def until_stop(said: str, stops: Sequence[str]) -> str:
+    """The text before the first stop sequence."""
+    found = [said.find(stop) for stop in stops if stop in said]
+    return said[: min(found)] if found else said
+
+
+def topic(prompt_text: str) -> str:
+    """The topic: what is quoted, or follows "about", "of", "for", "on", or the first words that are not mere
+    words of asking."""
     for pattern in (QUOTED, NAMED):
-        if found := pattern.search(ask):
+        if found := pattern.search(prompt_text):
             return found[1].strip()
-    plain = FEW_WORDS.search(ASKING.sub("", ask))
+    plain = FEW_WORDS.search(ASKING.sub("", prompt_text))
     return plain[0].strip() if plain else "the question"
 
 
-def story(_: str, about: str, chance: Random) -> str:
-    hero, deed = chance.choice(HEROES), chance.choice(DEEDS).format(topic=about)
-    turns = " ".join(chance.sample(TURNS, 2))
-    return f"{chance.choice(OPENERS)} {hero} {deed} {turns} {chance.choice(ENDINGS)}"
+def story(_: str, about: str, rng: Random) -> str:
+    hero, deed = rng.choice(HEROES), rng.choice(DEEDS).format(topic=about)
+    turns = " ".join(rng.sample(TURNS, 2))
+    return f"{rng.choice(OPENERS)} {hero} {deed} {turns} {rng.choice(ENDINGS)}"
 
 
-def haiku(_: str, about: str, chance: Random) -> str:
-    return "\n".join(chance.choice(HAIKU)).format(topic=about)
+def haiku(_: str, about: str, rng: Random) -> str:
+    return "\n".join(rng.choice(HAIKU)).format(topic=about)
 
 
-def points(_: str, about: str, chance: Random) -> str:
-    chosen = chance.sample(POINTS, chance.randint(3, 5))
+def points(_: str, about: str, rng: Random) -> str:
+    chosen = rng.sample(POINTS, rng.randint(3, 5))
     items = [f"{number}. {point.format(topic=about)}" for number, point in enumerate(chosen, 1)]
     return "\n".join([f"Here are {len(items)} thoughts on {about}:", "", *items])
 
 
-def code(_: str, about: str, _chance: Random) -> str:
+def code(_: str, about: str, _rng: Random) -> str:
     return CODE.format(name="_".join(re.findall(r"[a-z]+", about.lower())[:3]) or "answer")
 
 
-def greeting(_: str, _about: str, chance: Random) -> str:
-    return chance.choice(GREETINGS)
+def greeting(_: str, _about: str, rng: Random) -> str:
+    return rng.choice(GREETINGS)
 
 
-def echo(ask: str, _: str, _chance: Random) -> str:
-    """What was to be said, less the quotation marks."""
-    said = ECHO.search(ask)
-    return (said[1] if said else ask).strip().strip("\"'“”‘’")
+def echo(prompt_text: str, _: str, _rng: Random) -> str:
+    """The text to repeat, without quotation marks."""
+    said = ECHO.search(prompt_text)
+    return (said[1] if said else prompt_text).strip().strip("\"'“”‘’")
 
 
-def explanation(ask: str, about: str, chance: Random) -> str:
-    asked = " ".join(ask.split())[:120]
-    opening = f"You asked: “{asked}” " if asked.endswith("?") and chance.random() < 0.5 else ""
-    reasons = " ".join(chance.sample(REASONS, chance.randint(2, 4)))
-    return f"{opening}{chance.choice(CLAIMS).format(topic=about)}\n\n{reasons}"
+def explanation(prompt_text: str, about: str, rng: Random) -> str:
+    asked = " ".join(prompt_text.split())[:120]
+    opening = f"You asked: “{asked}” " if asked.endswith("?") and rng.random() < 0.5 else ""
+    reasons = " ".join(rng.sample(REASONS, rng.randint(2, 4)))
+    return f"{opening}{rng.choice(CLAIMS).format(topic=about)}\n\n{reasons}"
 
 
 QUOTED = re.compile(r"(?:^|\s)[\"'“‘]([^\"'“”‘’]{3,40})[\"'”’]")
@@ -164,7 +187,7 @@ ASKING = re.compile(
     r"what|why|who|when|where|which|does|do|did|is|are|was|me|us|this|that|an?|the|python|function)(?:['’]s)?\b\W*)+"
 )
 ECHO = re.compile(r"(?is)^\W*(?:please )?(?:say|repeat|echo|reply with|answer with)(?: exactly)?[: ]+(.+)$")
-# The first that fits: what is said to be repeated may hold any of the others' words.
+# The first match counts; `echo` comes first because the text to repeat may contain the words of other kinds.
 KINDS: tuple[tuple[re.Pattern[str], Writer], ...] = (
     (ECHO, echo),
     (re.compile(r"(?i)^\W*(?:hi|hello|hey|good (?:morning|day|evening))\b.{0,20}$"), greeting),
@@ -175,7 +198,7 @@ KINDS: tuple[tuple[re.Pattern[str], Writer], ...] = (
 )
 
 
-def dice(*seeds: object) -> Random:
-    # Text as a seed gives the same dice in every process, which `hash` does not. NUL parts the words, so
-    # that `ab, c` and `a, bc` are not the same.
+def seeded_random(*seeds: object) -> Random:
+    # A text as seed gives the same sequence in every process, `hash` does not. NUL separates the words, so
+    # that `ab, c` and `a, bc` differ.
     return Random("\0".join(map(str, seeds)))  # noqa: S311 - plausible answers, nothing secret

@@ -1,10 +1,10 @@
-"""One request as it came in and one answer as it goes out, without a connection; and their JSON as Google's
-front end reads it (protobuf's JSON mapping, with some leniency of Google's own) and writes it.
+"""HTTP requests and responses without a connection; and their JSON as Google's front end reads it (protobuf's
+JSON mapping, with some leniency of Google's own) and writes it.
 
-Reading: a field may be spelt in camelCase or snake_case, a single value may stand for a list of one, a
-number may be a string, `null` is absent, and a comma may trail in arrays and objects. Writing: bodies are
-indented by two; events are on one line; `<` and `>` are escaped; `enum-encoding=int` turns the names of
-enums into their numbers (https://protobuf.dev/programming-guides/json/).
+Reading: a field's name may be in camelCase or snake_case, a single value may replace a list of one, a number
+may be a string, `null` is absent, and arrays and objects may have a trailing comma. Writing: bodies are
+indented by two; events are on one line; `<` and `>` are escaped; `enum-encoding=int` replaces the names of
+enums by their numbers (https://protobuf.dev/programming-guides/json/).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import cast
 
 import msgspec
 
-from gatekeeper.sandbox.errors import ApiError, invalid, payload
+from gatekeeper.sandbox.errors import ApiError, invalid, invalid_payload
 
 Json = dict[str, object]
 
-# Strings are matched too, and put back, so that no comma in one is taken for a trailing one.
+# Strings are matched too, and kept, so that no comma in one is taken for a trailing one.
 STRING_OR_TRAILING_COMMA = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")|,(?=\s*[\]}])', re.DOTALL)
 
 # Values are google.ai.generativelanguage.v1beta's (content.proto, safety.proto, generative_service.proto).
@@ -39,10 +39,10 @@ CATEGORY = {
     "HARM_CATEGORY_DANGEROUS_CONTENT": 10,
 }
 NUMBERS: dict[str, dict[str, int]] = {
-    "finishReason": {name: number for number, name in enumerate(FINISH)},
-    "modality": {name: number for number, name in enumerate(MODALITY)},
-    "probability": {name: number for number, name in enumerate(PROBABILITY)},
-    "blockReason": {name: number for number, name in enumerate(BLOCK)},
+    "finishReason": {name: enum_as_number for enum_as_number, name in enumerate(FINISH)},
+    "modality": {name: enum_as_number for enum_as_number, name in enumerate(MODALITY)},
+    "probability": {name: enum_as_number for enum_as_number, name in enumerate(PROBABILITY)},
+    "blockReason": {name: enum_as_number for enum_as_number, name in enumerate(BLOCK)},
     "category": CATEGORY,
 }
 
@@ -52,12 +52,12 @@ def decode(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
-        # Only now: hardly any body has a trailing comma, and mending goes over all of it once more.
+        # Only now: hardly any body has a trailing comma, and removing it takes another pass.
         return msgspec.json.decode(STRING_OR_TRAILING_COMMA.sub(rb"\1", body))
 
 
 def field(message: Json, name: str) -> object:
-    """The field `name`, given in camelCase; None where it is absent."""
+    """The field `name` (in camelCase); None if it is absent."""
     return message.get(name, message.get(snake(name)))
 
 
@@ -84,14 +84,14 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def whole(value: object) -> int | None:
-    """The integer that a number or a string of digits stands for; None where it stands for none."""
-    # True is an int to Python; to protobuf's JSON mapping it is no number.
+def parse_int(value: object) -> int | None:
+    """The integer value of a number or a string of digits; None for anything else."""
+    # True is an int in Python, but not a number in protobuf's JSON mapping.
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = float(value)
-        return int(number) if number == int(number) else None
+        enum_as_number = float(value)
+        return int(enum_as_number) if enum_as_number == int(enum_as_number) else None
     except (ValueError, OverflowError):
         return None
 
@@ -101,35 +101,35 @@ def indented(document: object) -> bytes:
 
 
 def one_line(document: object) -> bytes:
-    # A blank behind the colon and none behind the comma, as recorded.
+    # A space after the colon and none after the comma, as recorded.
     return escaped(json.dumps(document, ensure_ascii=False, separators=(",", ": ")).encode())
 
 
 def escaped(document: bytes) -> bytes:
-    """In JSON these two stand in strings only, so that replacing bytes is safe."""
+    """In JSON `<` and `>` occur in strings only, so replacing bytes is safe."""
     return document.replace(b"<", rb"\u003c").replace(b">", rb"\u003e")
 
 
-def numbered(value: object) -> object:
-    """`value` with numbers for enums. What users wrote (the `args` of a function call) stays."""
+def enums_as_numbers(value: object) -> object:
+    """`value` with numbers for enums. User data (the `args` of a function call) is not changed."""
     if isinstance(value, list):
-        return [numbered(item) for item in cast("list[object]", value)]
+        return [enums_as_numbers(item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
-        return {key: number(key, item) for key, item in cast("Json", value).items()}
+        return {key: enum_as_number(key, item) for key, item in cast("Json", value).items()}
     return value
 
 
-def number(key: str, value: object) -> object:
+def enum_as_number(key: str, value: object) -> object:
     if key in NUMBERS and isinstance(value, str):
         return NUMBERS[key].get(value, value)
-    return value if key == "args" else numbered(value)
+    return value if key == "args" else enums_as_numbers(value)
 
 
-# Google's limit for a request body; larger files are uploaded
-KEPT_BYTES = 100 * 1024 * 1024
+# Google's limit for a request body; larger files have to be uploaded.
+MAX_BODY_BYTES = 100 * 1024 * 1024
 
 Headers = tuple[tuple[bytes, bytes], ...]
-# Seconds to wait, then bytes to send.
+# Seconds to wait before sending, and the bytes.
 Piece = tuple[float, bytes]
 
 # As recorded, `vary` three times.
@@ -146,9 +146,9 @@ JSON_TYPE = b"application/json; charset=UTF-8"
 
 
 class Content:
-    """Bytes as they arrive: all counted and hashed, kept only while they are few."""
+    """Bytes as they arrive: all are counted and hashed, but kept only up to `limit`."""
 
-    def __init__(self, limit: int = KEPT_BYTES) -> None:
+    def __init__(self, limit: int = MAX_BODY_BYTES) -> None:
         self.size = 0
         self._limit = limit
         self._kept: list[bytes] = []
@@ -160,16 +160,16 @@ class Content:
         if self.size <= self._limit:
             self._kept.append(data)
         else:
-            # Half of a body is of no use.
+            # Half of a body is useless.
             self._kept.clear()
 
     @property
     def data(self) -> bytes | None:
-        """All of it; None if it was too much to keep."""
+        """All bytes; None if they exceeded the limit."""
         return b"".join(self._kept) if self.size <= self._limit else None
 
     @property
-    def kept(self) -> int:
+    def kept_bytes(self) -> int:
         return self.size if self.size <= self._limit else 0
 
     @property
@@ -179,8 +179,8 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` is decoded, header names are in lower case, `origin` is scheme and host as the client wrote
-    them; `content` is filled once the body has arrived."""
+    """`path` is decoded, header names are in lower case, `origin` is scheme and host as sent by the client;
+    `content` is complete once the body has arrived."""
 
     method: str
     path: str
@@ -191,19 +191,19 @@ class Request:
 
     @property
     def key(self) -> str | None:
-        """The API key, wherever Google takes it from; an OAuth token passes for one."""
+        """The API key, from any place where Google accepts it; an OAuth token counts as one."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         bearer = token if scheme.lower() == "bearer" else ""
         return self.headers.get("x-goog-api-key") or self.query.get("key") or bearer or None
 
     @property
-    def form(self) -> str:
-        """`json`, `sse` or `media`: how the answer is to be written."""
+    def response_format(self) -> str:
+        """The requested format of the response: `json`, `sse` or `media`."""
         return self._alt.partition(";")[0]
 
     @property
-    def integers(self) -> bool:
-        """Whether enums are asked for as numbers, as google-generativeai's REST client does."""
+    def wants_enum_numbers(self) -> bool:
+        """Whether enums are requested as numbers, as google-generativeai's REST client does."""
         return "enum-encoding=int" in self._alt
 
     @property
@@ -211,10 +211,10 @@ class Request:
         return self.query.get("alt") or self.query.get("$alt") or "json"
 
     def body(self) -> bytes:
-        """Raises ApiError (400) for more than Google takes."""
+        """Raises ApiError (400) for a larger body than Google accepts."""
         data = self.content.data
         if data is None:
-            raise invalid(f"Request payload size exceeds the limit: {KEPT_BYTES} bytes.")
+            raise invalid(f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes.")
         return data
 
     def json(self) -> Json:
@@ -223,71 +223,78 @@ class Request:
         try:
             document = decode(body or b"{}")
         except (ValueError, RecursionError) as error:
-            raise payload(problem(body, error)) from error
+            raise invalid_payload(parse_problem(body, error)) from error
         if not isinstance(document, dict):
-            raise payload('Unknown name "": Root element must be a message.')
+            raise invalid_payload('Unknown name "": Root element must be a message.')
         return cast("Json", document)
 
 
-def problem(body: bytes, error: Exception) -> str:
-    """What is wrong, the line where it is and a caret under it, as Google prints it."""
-    place = re.search(r"byte (\d+)", str(error)) if isinstance(error, msgspec.DecodeError) else None
-    if place is None:
+def parse_problem(body: bytes, error: Exception) -> str:
+    """Google's error text: what is wrong, the line, and a caret under the position."""
+    match = re.search(r"byte (\d+)", str(error)) if isinstance(error, msgspec.DecodeError) else None
+    if match is None:
         return "Expected a value.\n\n^"
-    at = int(place[1])
-    # Thirty bytes on either side: the line may be all of a large body.
+    at = int(match[1])
+    # Thirty bytes on either side: the line may be a whole large body.
     start = max(body.rfind(b"\n", 0, at) + 1, at - 30)
     line = body[start : at + 30].partition(b"\n")[0].decode(errors="replace")
     return f"Unexpected token.\n{line}\n{' ' * (at - start)}^"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`whole` is False where the connection breaks after the last piece."""
+class HttpResponse:
+    """`complete` is False if the connection breaks after the last piece."""
 
     status: int
     headers: Headers
     pieces: Sequence[Piece]
-    whole: bool = True
+    complete: bool = True
 
-    def delayed(self, seconds: float) -> Answer:
+    def delayed(self, seconds: float) -> HttpResponse:
         (first, data), *rest = self.pieces
         return replace(self, pieces=[(first + seconds, data), *rest])
 
-    def broken(self) -> Answer:
-        """The first two pieces at most and half of the next: it ends within an event, never at its edge."""
-        # Two, so that a client has begun to show a stream when it breaks.
-        kept = min(2, len(self.pieces) - 1)
-        seconds, data = self.pieces[kept]
-        return replace(self, pieces=[*self.pieces[:kept], (seconds, data[: len(data) // 2])], whole=False)
+    def truncated(self) -> HttpResponse:
+        """At most the first two pieces and half of the next: the end is within an event, never between
+        two."""
+        # Two, so that a client has begun to show the stream when it breaks.
+        kept_bytes = min(2, len(self.pieces) - 1)
+        seconds, data = self.pieces[kept_bytes]
+        return replace(
+            self, pieces=[*self.pieces[:kept_bytes], (seconds, data[: len(data) // 2])], complete=False
+        )
 
 
-def answer(status: int, kind: bytes, body: bytes, *extra: tuple[bytes, bytes], seconds: float = 0) -> Answer:
-    """A body that is known whole, after `seconds`."""
-    about = (b"content-type", kind), (b"content-length", b"%d" % len(body))
-    return Answer(status, (*about, *extra, *timing(seconds), *GOOGLE_HEADERS), [(seconds, body)])
+def response(
+    status: int, kind: bytes, body: bytes, *extra: tuple[bytes, bytes], seconds: float = 0
+) -> HttpResponse:
+    """A response with a complete body, after `seconds`."""
+    headers = (b"content-type", kind), (b"content-length", b"%d" % len(body))
+    return HttpResponse(
+        status, (*headers, *extra, *timing_header(seconds), *GOOGLE_HEADERS), [(seconds, body)]
+    )
 
 
-def timing(seconds: float) -> Headers:
+def timing_header(seconds: float) -> Headers:
     return ((b"server-timing", b"gfet4t7; dur=%d" % (seconds * 1000)),)
 
 
-def json_answer(
+def json_response(
     document: object, *extra: tuple[bytes, bytes], seconds: float = 0, status: int = 200
-) -> Answer:
-    return answer(status, JSON_TYPE, indented(document) + b"\n", *extra, seconds=seconds)
+) -> HttpResponse:
+    return response(status, JSON_TYPE, indented(document) + b"\n", *extra, seconds=seconds)
 
 
-def error_answer(error: ApiError, request: Request) -> Answer:
-    """An error in the form that the call asked its answer in: plain, as the only element of an array, or
-    (also plain, only called so) as an event stream."""
+def error_response(error: ApiError, request: Request) -> HttpResponse:
+    """An error in the requested format: plain JSON, the only element of an array, or plain JSON with the
+    media type of an event stream."""
     if not request.path.endswith(":streamGenerateContent"):
-        return json_answer(error.document(), status=error.code)
-    if request.form == "sse":
-        return answer(error.code, b"text/event-stream", indented(error.document()) + b"\n")
-    return answer(error.code, JSON_TYPE, b"[" + indented(error.document()) + b"\n]")
+        return json_response(error.document(), status=error.code)
+    if request.response_format == "sse":
+        return response(error.code, b"text/event-stream", indented(error.document()) + b"\n")
+    return response(error.code, JSON_TYPE, b"[" + indented(error.document()) + b"\n]")
 
 
-def nothing() -> Answer:
-    """Google's 404 for a path that it does not know: no JSON, nothing at all."""
-    return answer(404, b"text/html; charset=UTF-8", b"")
+def empty_404() -> HttpResponse:
+    """Google's 404 for an unknown path: an empty body."""
+    return response(404, b"text/html; charset=UTF-8", b"")

@@ -20,7 +20,7 @@ from uuid_utils import uuid7
 
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
-from gatekeeper.keys.registry import Registry
+from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.ledger import Ledger
@@ -104,7 +104,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     """All of a gateway that the admin API stands on, behind Hypercorn on a loopback port."""
     settings = load({"data": data, "upstream": UPSTREAM}, environ)
     store = SqliteKeyStore(settings.keys_file)
-    registry = Registry(store)
+    registry = KeyRegistry(store)
     await registry.load()
     ledger = Ledger(data, settings.timezone)
     upstream = UpstreamPool(UPSTREAM, connect_timeout=1)

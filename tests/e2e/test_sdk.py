@@ -60,7 +60,7 @@ class Sdk:
 @pytest.fixture
 async def guarded(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Running]:
     """A gateway with a master key in front of the simulated API."""
-    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, pace=0))
+    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, time_scale=0))
     async with running(tmp_path / "data", f"http://127.0.0.1:{port}", master_key=MASTER) as gateway:
         yield gateway
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.errors import error_body, error_document, error_event, error_headers
-from gatekeeper.gemini.splitters import Seam
+from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.refusals import STATUS, Reason, Refusal
 
 CONTRACT = {
@@ -98,7 +98,7 @@ def test_clients_are_told_to_give_up_where_only_a_person_can_help(reason: Reason
 @given(st.text(st.characters(codec="utf-8")))
 def test_whatever_it_says_it_is_one_event(message: str) -> None:
     refusal = Refusal(Reason.DRAINING, message)
-    event = error_event(refusal, Seam(b"data: ", b"\r\n\r\n"))
+    event = error_event(refusal, Delimiters(b"data: ", b"\r\n\r\n"))
     assert event.startswith(b"data: ")
     assert event.endswith(b"\r\n\r\n")
     data = event[6:-4]

@@ -24,14 +24,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.meter import LIMIT, NOTHING, SHARED, GzipMeter, Meter, meter_for
-from gatekeeper.gemini.response_parser import TEXT_LIMIT, Reading, UpstreamError
-from gatekeeper.gemini.splitters import Seam, WholeBody
+from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, GzipMeter, Meter, meter_for
+from gatekeeper.gemini.response_parser import TEXT_LIMIT, ResponseSummary, UpstreamError
+from gatekeeper.gemini.splitters import Delimiters, SingleDocument
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
 
 
-def read(chunks: list[bytes], content_type: bytes = JSON_TYPE, encoding: bytes | None = None) -> Reading:
+def read(
+    chunks: list[bytes], content_type: bytes = JSON_TYPE, encoding: bytes | None = None
+) -> ResponseSummary:
     meter = meter_for(content_type, encoding)
     for chunk in chunks:
         meter.feed(chunk)
@@ -78,8 +80,8 @@ STREAMS = pytest.mark.parametrize("form", [sse, array], ids=["sse", "array"])
 Form = Callable[..., tuple[bytes, bytes]]
 
 
-def usage(reading: Reading) -> Any:
-    return None if reading.usage is None else json.loads(reading.usage)
+def usage(summary: ResponseSummary) -> Any:
+    return None if summary.usage is None else json.loads(summary.usage)
 
 
 # What an answer says
@@ -89,10 +91,10 @@ def usage(reading: Reading) -> Any:
 @pytest.mark.parametrize("step", [1, 3, 50, 100_000])
 def test_the_last_word_counts(form: Form, step: int):
     body, content_type = form(*ANSWER)
-    reading = read(slivers(body, step), content_type)
-    assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 20}
-    assert (reading.model_version, reading.finish_reason) == ("gemini-2.5-flash", "STOP")
-    assert (reading.error, reading.complete, reading.truncated) == (None, True, False)
+    summary = read(slivers(body, step), content_type)
+    assert usage(summary) == {"promptTokenCount": 8, "totalTokenCount": 20}
+    assert (summary.model_version, summary.finish_reason) == ("gemini-2.5-flash", "STOP")
+    assert (summary.error, summary.complete, summary.truncated) == (None, True, False)
 
 
 def test_usage_is_as_received():
@@ -105,9 +107,9 @@ def test_usage_is_as_received():
 @STREAMS
 def test_what_later_documents_leave_out_stays(form: Form):
     body, content_type = form(chunk("a", 9, "MAX_TOKENS"), {"candidates": [{"content": {}}]}, {})
-    reading = read([body], content_type)
-    assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 9}
-    assert (reading.model_version, reading.finish_reason) == ("gemini-2.5-flash", "MAX_TOKENS")
+    summary = read([body], content_type)
+    assert usage(summary) == {"promptTokenCount": 8, "totalTokenCount": 9}
+    assert (summary.model_version, summary.finish_reason) == ("gemini-2.5-flash", "MAX_TOKENS")
 
 
 @STREAMS
@@ -117,8 +119,8 @@ def test_the_state_peek_grows_with_each_document(form: Form):
     seen: list[Any] = []
     for piece in slivers(body, 1):
         meter.feed(piece)
-        seen.append(usage(meter.reading))
-        assert not meter.reading.complete
+        seen.append(usage(meter.summary))
+        assert not meter.summary.complete
     totals = [found["totalTokenCount"] for found in seen if found]
     assert list(dict.fromkeys(totals)) == [30, 40, 20]
 
@@ -128,14 +130,14 @@ def test_members_below_the_top_are_not_mistaken(form: Form):
     call = {"name": "bill", "args": {"usageMetadata": {"totalTokenCount": 9}, "error": {"code": 1}}}
     parts = {"candidates": [{"content": {"parts": [{"functionCall": call}]}, "modelVersion": "x"}]}
     body, content_type = form(parts)
-    assert read([body], content_type) == Reading(complete=True)
+    assert read([body], content_type) == ResponseSummary(complete=True)
 
 
 @pytest.mark.parametrize("odd", [None, 5, [], "x", True])
 def test_members_of_another_type_say_nothing(odd: Any):
     document = chunk("a", 9) | {"usageMetadata": odd, "error": odd, "modelVersion": None}
     document["candidates"][0]["finishReason"] = None
-    assert read([unary(document)[0]]) == Reading(complete=True)
+    assert read([unary(document)[0]]) == ResponseSummary(complete=True)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,8 @@ def test_how_it_ended(reasons: list[Any], joined: str | None):
 
 def test_a_blocked_prompt_has_usage_and_no_finish_reason():
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 7}}
-    reading = read([unary(blocked)[0]])
-    assert (usage(reading), reading.finish_reason) == ({"promptTokenCount": 7}, None)
+    summary = read([unary(blocked)[0]])
+    assert (usage(summary), summary.finish_reason) == ({"promptTokenCount": 7}, None)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +178,8 @@ def test_a_blocked_prompt_has_usage_and_no_finish_reason():
     ids=["embeddings", "an embedding with usage", "countTokens"],
 )
 def test_answers_of_other_actions(document: Any, found: Any):
-    reading = read([unary(document)[0]])
-    assert (usage(reading), reading.complete) == (found, True)
+    summary = read([unary(document)[0]])
+    assert (usage(summary), summary.complete) == (found, True)
 
 
 # Errors
@@ -191,9 +193,9 @@ EXHAUSTED = {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED
 @FORMS
 def test_an_error_is_found_in_every_form(form: Form):
     body, content_type = form(ANSWER[0], {"error": EXHAUSTED})
-    reading = read([body], content_type)
+    summary = read([body], content_type)
     expected = UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", None)
-    assert (reading.error, reading.complete) == (expected, True)
+    assert (summary.error, summary.complete) == (expected, True)
 
 
 @pytest.mark.parametrize(
@@ -261,26 +263,26 @@ def test_a_resource_that_failed_is_no_error_of_the_call():
 
 def test_an_error_in_place_of_a_stream_is_one_object():
     body = unary({"error": EXHAUSTED})[0]
-    reading = read(slivers(body, 10), SSE_TYPE)
-    assert (reading.error is not None, reading.complete) == (True, True)
+    summary = read(slivers(body, 10), SSE_TYPE)
+    assert (summary.error is not None, summary.complete) == (True, True)
 
 
 def test_a_bare_error_breaks_a_stream_off():
     body = sse(chunk("a", 9))[0] + unary({"error": EXHAUSTED})[0]
-    reading = read([body], SSE_TYPE)
-    assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 9}
-    assert (reading.error is not None, reading.complete) == (True, False)
+    summary = read([body], SSE_TYPE)
+    assert usage(summary) == {"promptTokenCount": 8, "totalTokenCount": 9}
+    assert (summary.error is not None, summary.complete) == (True, False)
 
 
 def test_a_unary_answer_that_has_arrived_is_read_before_its_end_is_known():
     meter = meter_for(JSON_TYPE, None)
-    assert meter.reading == Reading()
+    assert meter.summary == ResponseSummary()
     body = unary({"error": EXHAUSTED})[0]
     meter.feed(body[:30])
-    assert meter.reading.error is None
+    assert meter.summary.error is None
     meter.feed(body[30:])
-    assert meter.reading.error is not None
-    assert not meter.reading.complete
+    assert meter.summary.error is not None
+    assert not meter.summary.complete
 
 
 # Bodies that are not as they should be
@@ -309,9 +311,9 @@ def test_an_event_that_is_no_answer_is_passed_over(event: bytes):
         (before + b"data: " + event + b"\n\n", 30),
         (b"data: " + event + b"\n\n" + after, 20),
     ):
-        reading = read([body], SSE_TYPE)
-        assert usage(reading)["totalTokenCount"] == found
-        assert (reading.model_version, reading.complete) == ("gemini-2.5-flash", True)
+        summary = read([body], SSE_TYPE)
+        assert usage(summary)["totalTokenCount"] == found
+        assert (summary.model_version, summary.complete) == ("gemini-2.5-flash", True)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +334,7 @@ def test_an_event_that_is_no_answer_is_passed_over(event: bytes):
     ],
 )
 def test_whether_the_body_ended_properly(body: bytes, content_type: bytes, complete: bool):
-    assert read([body], content_type) == Reading(complete=complete)
+    assert read([body], content_type) == ResponseSummary(complete=complete)
 
 
 @FORMS
@@ -343,8 +345,8 @@ def test_a_byte_order_mark_and_blank_lines_come_before_nothing(form: Form, step:
 
 
 def test_the_last_event_counts_though_it_was_cut_off_after_its_data():
-    reading = read([sse(*ANSWER)[0].removesuffix(b"\r\n\r\n")], SSE_TYPE)
-    assert (usage(reading)["totalTokenCount"], reading.complete) == (20, False)
+    summary = read([sse(*ANSWER)[0].removesuffix(b"\r\n\r\n")], SSE_TYPE)
+    assert (usage(summary)["totalTokenCount"], summary.complete) == (20, False)
 
 
 @FORMS
@@ -354,17 +356,17 @@ def test_a_document_beyond_the_limit_is_given_up(form: Form):
     head, at, tail = body.rpartition(b"@")
     megabyte = at * 2**20
     meter.feed(head)
-    for _ in range(LIMIT // len(megabyte)):
+    for _ in range(MAX_BUFFERED_BYTES // len(megabyte)):
         meter.feed(megabyte)
-    assert meter.reading.truncated
+    assert meter.summary.truncated
     meter.feed(tail)
-    reading = meter.finish()
-    assert reading.truncated
-    assert usage(reading) == (None if form is unary else {"promptTokenCount": 8, "totalTokenCount": 5})
+    summary = meter.finish()
+    assert summary.truncated
+    assert usage(summary) == (None if form is unary else {"promptTokenCount": 8, "totalTokenCount": 5})
 
 
 def test_a_body_beyond_the_limit_is_held_no_longer():
-    body = WholeBody(limit=4)
+    body = SingleDocument(limit=4)
     body.feed(b'{"')
     body.feed(b'a"')
     assert (body._body, body.truncated) == (b'{"a"', False)
@@ -407,29 +409,29 @@ def test_images_of_many_answers_at_once_are_read_and_not_held(form: Form, encodi
         tracemalloc.stop()
     for meter in meters:
         meter.feed(pieces[-1])
-        reading = meter.finish()
-        assert usage(reading) == {"promptTokenCount": 8, "totalTokenCount": 1290}
-        assert (reading.finish_reason, reading.complete, reading.truncated) == ("STOP", True, False)
+        summary = meter.finish()
+        assert usage(summary) == {"promptTokenCount": 8, "totalTokenCount": 1290}
+        assert (summary.finish_reason, summary.complete, summary.truncated) == ("STOP", True, False)
 
 
 @FORMS
 def test_what_all_meters_hold_is_bounded(form: Form, monkeypatch: pytest.MonkeyPatch):
     """The one that passes the bound is given up, and the others are not."""
-    monkeypatch.setattr(SHARED, "used", 0)
-    monkeypatch.setattr(SHARED, "limit", 2500)
+    monkeypatch.setattr(BUFFER_QUOTA, "used", 0)
+    monkeypatch.setattr(BUFFER_QUOTA, "limit", 2500)
     body, content_type = form(chunk("@" * 2000, 5), chunk("@" * 2000, 6))
     first, second = meter_for(content_type, None), meter_for(content_type, None)
     for meter in (first, second):
         for piece in slivers(body[:-700], 300):
             meter.feed(piece)
-            assert SHARED.used <= SHARED.limit
+            assert BUFFER_QUOTA.used <= BUFFER_QUOTA.limit
     for meter in (first, second):
         for piece in slivers(body[-700:], 300):
             meter.feed(piece)
     assert not first.finish().truncated
-    reading = second.finish()
-    assert (reading.truncated, reading.usage) == (True, None)
-    assert SHARED.used == 0
+    summary = second.finish()
+    assert (summary.truncated, summary.usage) == (True, None)
+    assert BUFFER_QUOTA.used == 0
     assert read([body], content_type).truncated is False, "there is room again"
 
 
@@ -453,12 +455,12 @@ def test_what_all_meters_hold_is_bounded(form: Form, monkeypatch: pytest.MonkeyP
     ],
 )
 def test_which_answers_are_read(content_type: bytes | None, encoding: bytes | None, metered: bool):
-    assert (meter_for(content_type, encoding) is not NOTHING) is metered
+    assert (meter_for(content_type, encoding) is not NO_METER) is metered
 
 
 def test_nothing_reads_nothing():
-    NOTHING.feed(unary(*ANSWER)[0])
-    assert NOTHING.reading == NOTHING.finish() == Reading(complete=True)
+    NO_METER.feed(unary(*ANSWER)[0])
+    assert NO_METER.summary == NO_METER.finish() == ResponseSummary(complete=True)
 
 
 @FORMS
@@ -474,7 +476,7 @@ def test_gzip_is_read_as_far_as_it_goes():
     packed = gzip.compress(body)
     meter = meter_for(content_type, b"gzip")
     meter.feed(packed[:-4])
-    assert usage(meter.reading)["totalTokenCount"] == 20
+    assert usage(meter.summary)["totalTokenCount"] == 20
     assert not meter.finish().complete
 
 
@@ -484,7 +486,7 @@ def test_gzip_is_read_as_far_as_it_goes():
     ids=["not gzip", "rubbish", "head only"],
 )
 def test_damaged_gzip_is_not_read_on(damaged: bytes):
-    assert read([damaged, gzip.compress(sse(*ANSWER)[0])], SSE_TYPE, b"gzip") == Reading()
+    assert read([damaged, gzip.compress(sse(*ANSWER)[0])], SSE_TYPE, b"gzip") == ResponseSummary()
 
 
 def test_what_follows_gzip_is_ignored_and_not_held():
@@ -496,11 +498,15 @@ def test_what_follows_gzip_is_ignored_and_not_held():
     assert meter.finish() == read([body])
 
 
-EVENT, ELEMENT, NEXT = Seam(b"data: ", b"\r\n\r\n"), Seam(b"", b"\r\n"), Seam(b",\r\n", b"\r\n")
+EVENT, ELEMENT, NEXT = (
+    Delimiters(b"data: ", b"\r\n\r\n"),
+    Delimiters(b"", b"\r\n"),
+    Delimiters(b",\r\n", b"\r\n"),
+)
 
 
 @pytest.mark.parametrize(
-    ("sent", "content_type", "encoding", "seam"),
+    ("sent", "content_type", "encoding", "delimiters"),
     [
         (b"", SSE_TYPE, None, EVENT),
         (b"data: {}\r\n\r\n", SSE_TYPE, None, EVENT),
@@ -523,12 +529,12 @@ EVENT, ELEMENT, NEXT = Seam(b"data: ", b"\r\n\r\n"), Seam(b"", b"\r\n"), Seam(b"
 )
 @pytest.mark.parametrize("step", [1, 100])
 def test_where_one_more_document_may_stand(
-    sent: bytes, content_type: bytes, encoding: bytes | None, seam: Seam | None, step: int
+    sent: bytes, content_type: bytes, encoding: bytes | None, delimiters: Delimiters | None, step: int
 ):
     meter = meter_for(content_type, encoding)
     for piece in slivers(sent, step):
         meter.feed(piece)
-    assert meter.seam == seam
+    assert meter.delimiters == delimiters
 
 
 @STREAMS
@@ -538,10 +544,10 @@ def test_what_is_added_at_a_seam_is_one_more_document(form: Form, documents: lis
     sent = body[:at]
     meter = meter_for(content_type, None)
     meter.feed(sent)
-    before, seam = meter.reading, meter.seam
-    if seam is not None:
-        meter.feed(seam.before + b'{"error": {"code": 503}}' + seam.after)
-        after = meter.reading
+    before, delimiters = meter.summary, meter.delimiters
+    if delimiters is not None:
+        meter.feed(delimiters.prefix + b'{"error": {"code": 503}}' + delimiters.suffix)
+        after = meter.summary
         assert after.error is not None
         assert msgspec.structs.replace(after, error=None) == before
 
@@ -549,8 +555,8 @@ def test_what_is_added_at_a_seam_is_one_more_document(form: Form, documents: lis
 class Sizes:
     """A meter that notes how much it is fed at once."""
 
-    reading = Reading(complete=True)
-    seam = None
+    summary = ResponseSummary(complete=True)
+    delimiters = None
 
     def __init__(self) -> None:
         self.fed: list[int] = []
@@ -558,8 +564,8 @@ class Sizes:
     def feed(self, chunk: bytes) -> None:
         self.fed.append(len(chunk))
 
-    def finish(self) -> Reading:
-        return self.reading
+    def finish(self) -> ResponseSummary:
+        return self.summary
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 2**20 + 100, 5 * 2**20])
@@ -608,14 +614,14 @@ def test_any_answer_is_read_alike_whole_and_in_pieces(
     documents: list[dict[str, Any]], form: Form, at: list[int]
 ):
     body, content_type = form(*documents)
-    reading = read(cut(body, at), content_type)
-    assert reading == read([body], content_type)
+    summary = read(cut(body, at), content_type)
+    assert summary == read([body], content_type)
     told = documents[-1:] if form is unary else documents
     version = last(told, "modelVersion")
-    assert usage(reading) == last(told, "usageMetadata")
-    assert reading.model_version == (version and version.removeprefix("models/"))
-    assert (reading.error is None) == (last(told, "error") is None)
-    assert reading.complete
+    assert usage(summary) == last(told, "usageMetadata")
+    assert summary.model_version == (version and version.removeprefix("models/"))
+    assert (summary.error is None) == (last(told, "error") is None)
+    assert summary.complete
 
 
 RUBBISH = st.binary(max_size=30) | st.text('"\\{}[]:, \n1adt', max_size=30).map(str.encode)
@@ -710,11 +716,11 @@ def indexed(row: dict[str, str], body: bytes) -> tuple[dict[str, str], str | Non
     return {column: row[column] for column in COLUMNS}, NUMBERS.get(reason, reason) or None, status
 
 
-def understood(reading: Reading) -> tuple[dict[str, str], str | None, str | None]:
-    found: dict[str, Any] = usage(reading) or {}
+def understood(summary: ResponseSummary) -> tuple[dict[str, str], str | None, str | None]:
+    found: dict[str, Any] = usage(summary) or {}
     counts = {column: found.get(name) for column, name in COLUMNS.items()}
     texts = {column: "" if count is None else str(count) for column, count in counts.items()}
-    return texts, reading.finish_reason, reading.error.status if reading.error else None
+    return texts, summary.finish_reason, summary.error.status if summary.error else None
 
 
 @pytest.mark.skipif(not RECORDINGS, reason="GATEKEEPER_RECORDINGS names no folder of recorded answers")
@@ -736,7 +742,7 @@ def test_recorded_answers_are_read_as_indexed(kind: str):
 
 
 @pytest.mark.parametrize(
-    ("grounding", "charges"),
+    ("grounding", "extra_usage"),
     [
         ({"webSearchQueries": ["a", "", "b", "a"]}, {"grounding_search_query": 2}),
         ({"webSearchQueries": [""], "groundingChunks": [{"retrievedContext": {}}]}, {}),
@@ -747,8 +753,8 @@ def test_recorded_answers_are_read_as_indexed(kind: str):
         ({"webSearchQueries": "nonsense", "groundingChunks": ["x"]}, {}),
     ],
 )
-def test_searches_that_ran_are_charges(grounding: object, charges: dict[str, int | None]) -> None:
+def test_searches_that_ran_are_charges(grounding: object, extra_usage: dict[str, int | None]) -> None:
     body = json.dumps({"candidates": [{"groundingMetadata": grounding}]}).encode()
     meter = meter_for(b"application/json", None)
     meter.feed(body)
-    assert meter.finish().charges == charges
+    assert meter.finish().extra_usage == extra_usage

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.actions import charge_of
-from gatekeeper.gemini.routes import LONGEST, Charge, Route, route
+from gatekeeper.gemini.actions import billing_of
+from gatekeeper.gemini.routes import MAX_PATH_LENGTH, Billing, Route, route
 
 # Method and path, the action, and the model where the path names one.
 METHODS = {
-    Charge.METERED: """
+    Billing.METERED: """
         POST /v1/models/m:generateContent                          generateContent m
         POST /v1alpha/models/m:generateContent                     generateContent m
         POST /v1beta/models/m:generateContent                      generateContent m
@@ -30,7 +30,7 @@ METHODS = {
         POST /v1beta/models/a/b:generateContent                    generateContent a/b
         POST /v1beta/models/models/m:generateContent               generateContent m
     """,
-    Charge.FREE: """
+    Billing.FREE: """
         POST /v1beta/models/m:countTokens                          countTokens m
         POST /v1beta3/models/m:countTextTokens                     countTextTokens m
         POST /v1beta2/models/m:countMessageTokens                  countMessageTokens m
@@ -113,7 +113,7 @@ METHODS = {
         GET /v1beta/openai/batches/b                               openai.batches.get
         GET /v1beta/openai/videos/v                                openai.videos.get
     """,
-    Charge.UNKNOWN: """
+    Billing.UNKNOWN: """
         POST /v1beta/models/m:batchGenerateContent                 batchGenerateContent m
         POST /v1beta/models/m:asyncBatchEmbedContent               asyncBatchEmbedContent m
         POST /v1beta/tunedModels/t:batchGenerateContent            batchGenerateContent tunedModels/t
@@ -198,7 +198,7 @@ def test_a_path_that_no_table_knows_has_no_action_and_is_not_free(path: str) -> 
     ],
 )
 def test_an_odd_path_is_never_free_by_accident(path: str) -> None:
-    assert route("POST", path.encode(), b"").charge is Charge.UNKNOWN
+    assert route("POST", path.encode(), b"").billing is Billing.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_an_odd_path_is_never_free_by_accident(path: str) -> None:
 def test_what_is_not_the_rest_api_is_refused(path: str) -> None:
     found = route("POST", path.encode(), b"")
     assert found.billable
-    assert "call the REST method itself" in (found.objection or "")
+    assert "call the REST method itself" in (found.rejection or "")
 
 
 # Ways around metering: the path
@@ -251,8 +251,8 @@ def test_a_billable_path_in_another_spelling_is_the_same_route_and_objected_to(
     method, path, spelling = call
     plain, found = route(method, path.encode(), b""), route(method, spelling.encode(), b"")
     assert found.billable
-    assert msgspec.structs.replace(found, objection=None) == plain
-    assert (found.objection is not None) == (spelling != path)
+    assert msgspec.structs.replace(found, rejection=None) == plain
+    assert (found.rejection is not None) == (spelling != path)
 
 
 @settings(max_examples=150, deadline=None)
@@ -290,7 +290,7 @@ def test_any_request_line_is_a_route_and_only_costly_ones_are_objected_to(
     method: str, path: bytes, query: bytes
 ) -> None:
     known = route(method, b"/" + path, query)
-    assert known.billable or known.objection is None
+    assert known.billable or known.rejection is None
 
 
 @pytest.mark.parametrize(
@@ -298,12 +298,12 @@ def test_any_request_line_is_a_route_and_only_costly_ones_are_objected_to(
     [
         "/v1beta/models/m:generateContent#/../../files",
         "/v1beta/files#/../models/m:generateContent",
-        "/v1beta/models/x%" + "25" * LONGEST,
+        "/v1beta/models/x%" + "25" * MAX_PATH_LENGTH,
     ],
     ids=["a server may end a path at #", "or may not", "an endless encoding is not even decoded"],
 )
 def test_a_path_that_nobody_can_read_safely_is_refused_even_where_it_looks_free(path: str) -> None:
-    assert route("POST", path.encode(), b"").objection == "a path has at most 2000 bytes, and no `#`"
+    assert route("POST", path.encode(), b"").rejection == "a path has at most 2000 bytes, and no `#`"
 
 
 # Ways around metering: the query and the headers
@@ -345,8 +345,8 @@ GENERATE = b"/v1beta/models/m:generateContent"
     ],
 )
 def test_a_parameter_that_hides_the_usage_is_objected_to(query: str, named: str) -> None:
-    assert named in (route("POST", GENERATE, query.encode()).objection or "")
-    assert route("GET", b"/v1beta/files/f:download", query.encode()).objection is None
+    assert named in (route("POST", GENERATE, query.encode()).rejection or "")
+    assert route("GET", b"/v1beta/files/f:download", query.encode()).rejection is None
 
 
 @pytest.mark.parametrize(
@@ -364,14 +364,14 @@ def test_a_parameter_that_hides_the_usage_is_objected_to(query: str, named: str)
     ],
 )
 def test_other_parameters_pass(query: str) -> None:
-    assert route("POST", GENERATE, query.encode()).objection is None
+    assert route("POST", GENERATE, query.encode()).rejection is None
 
 
 @pytest.mark.parametrize("header", [b"x-goog-fieldmask", b"x-http-method-override"])
 def test_a_header_that_hides_the_usage_is_objected_to(header: bytes) -> None:
     names = frozenset({b"host", header})
-    assert f"`{header.decode()}`" in (route("POST", GENERATE, b"", names).objection or "")
-    assert route("POST", b"/v1beta/files", b"", names).objection is None
+    assert f"`{header.decode()}`" in (route("POST", GENERATE, b"", names).rejection or "")
+    assert route("POST", b"/v1beta/files", b"", names).rejection is None
 
 
 @pytest.mark.parametrize(
@@ -383,31 +383,31 @@ def test_a_free_read_that_says_it_is_another_method_is_judged_as_that(
 ) -> None:
     found = route("GET", b"/v1beta/interactions", query, headers)
     assert found.billable
-    assert found.objection is not None
+    assert found.rejection is not None
     assert route("GET", b"/v1beta/files", query, headers).action == "files.create"
 
 
 def test_what_a_rewriting_proxy_adds_is_no_override() -> None:
     names = frozenset({b"x-envoy-original-path"})
-    assert route("POST", GENERATE, b"", names).objection is None
-    assert "protobuf" in (route("POST", GENERATE, b"", names, b"application/x-protobuf").objection or "")
+    assert route("POST", GENERATE, b"", names).rejection is None
+    assert "protobuf" in (route("POST", GENERATE, b"", names, b"application/x-protobuf").rejection or "")
     both = route("POST", GENERATE, b"", names | {b"x-original-path"})
-    assert "`x-original-path`" in (both.objection or "")
+    assert "`x-original-path`" in (both.rejection or "")
 
 
 def test_to_ask_what_may_be_asked_is_free_unless_it_says_it_is_another_method() -> None:
-    assert route("OPTIONS", GENERATE, b"alt=sse") == Route("generateContent", "m", Charge.FREE)
+    assert route("OPTIONS", GENERATE, b"alt=sse") == Route("generateContent", "m", Billing.FREE)
     names = frozenset({b"x-http-method-override"})
-    assert route("OPTIONS", GENERATE, b"", names).objection is not None
+    assert route("OPTIONS", GENERATE, b"", names).rejection is not None
 
 
 def test_a_path_of_vertex_ai_is_called_one() -> None:
     path = b"/v1beta1/projects/p/locations/l/publishers/google/models/m:generateContent"
-    assert "Vertex AI" in (route("POST", path, b"").objection or "")
+    assert "Vertex AI" in (route("POST", path, b"").rejection or "")
 
 
-def test_the_path_is_objected_to_before_the_query() -> None:
-    assert "spelt plainly" in (route("POST", b"/" + GENERATE, b"fields=x").objection or "")
+def test_the_path_is_rejected_before_the_query() -> None:
+    assert "canonical form" in (route("POST", b"/" + GENERATE, b"fields=x").rejection or "")
 
 
 @pytest.mark.parametrize(
@@ -425,14 +425,14 @@ def test_the_path_is_objected_to_before_the_query() -> None:
 def test_a_read_that_no_table_knows_may_have_any_parameter_but_those_that_hide(
     query: bytes, passes: bool
 ) -> None:
-    assert (route("GET", b"/v1beta/novelties", query).objection is None) == passes
-    assert route("GET", b"/v1beta/files", query).objection is None
+    assert (route("GET", b"/v1beta/novelties", query).rejection is None) == passes
+    assert route("GET", b"/v1beta/files", query).rejection is None
 
 
 @pytest.mark.parametrize("form", [b"application/x-protobuf", b"*/* application/GRPC"])
 def test_a_costly_call_is_not_made_in_a_form_that_nobody_reads(form: bytes) -> None:
-    assert "JSON" in (route("POST", GENERATE, b"", frozenset(), form).objection or "")
-    assert route("POST", b"/v1beta/files", b"", frozenset(), form).objection is None
+    assert "JSON" in (route("POST", GENERATE, b"", frozenset(), form).rejection or "")
+    assert route("POST", b"/v1beta/files", b"", frozenset(), form).rejection is None
 
 
 @pytest.mark.parametrize(
@@ -450,17 +450,17 @@ def test_a_costly_call_is_not_made_in_a_form_that_nobody_reads(form: bytes) -> N
     ],
 )
 def test_a_path_that_is_none_of_googles_is_astray(path: str) -> None:
-    assert route("POST", path.encode(), b"fields=x") == Route(action=None, astray=True)
-    assert not route("POST", b"/v1beta/novelties", b"").astray
+    assert route("POST", path.encode(), b"fields=x") == Route(action=None, wrong_base_url=True)
+    assert not route("POST", b"/v1beta/novelties", b"").wrong_base_url
 
 
 def test_a_path_that_leads_above_its_root_and_a_strange_method_are_refused_even_where_free() -> None:
-    assert route("GET", b"/v1beta/../../files", b"").objection == "the path leads above its root"
-    assert "it has DELETE, GET" in (route("BREW", b"/v1beta/files", b"").objection or "")
+    assert route("GET", b"/v1beta/../../files", b"").rejection == "the path has too many `..` segments"
+    assert "it has DELETE, GET" in (route("BREW", b"/v1beta/files", b"").rejection or "")
 
 
 @pytest.mark.parametrize(("method", "path", "known"), CALLS)
 def test_what_an_action_costs_is_told_by_its_name_too(method: str, path: str, known: Route) -> None:
     action = known.action or ""
     if not action.startswith("openai.") and "upload" not in path:
-        assert charge_of(action) is known.charge
+        assert billing_of(action) is known.billing

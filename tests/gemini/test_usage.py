@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.usage import LIMIT, Usage, read_usage
+from gatekeeper.gemini.usage import MAX_TOKEN_COUNT, Usage, read_usage
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 
@@ -121,8 +121,8 @@ def test_a_missing_count_is_0_only_where_the_total_proves_it(
         (0, 0),
         ("318", 318),
         (318.0, 318),
-        (LIMIT, LIMIT),
-        (LIMIT + 1, None),
+        (MAX_TOKEN_COUNT, MAX_TOKEN_COUNT),
+        (MAX_TOKEN_COUNT + 1, None),
         (-1, None),
         (3.5, None),
         (1e300, None),
@@ -208,7 +208,7 @@ JSON = st.recursive(
 def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) -> None:
     usage = read_usage(json.dumps(members).encode())
     if usage is not None:  # numbers beyond a double's range are no JSON for anybody
-        assert all(count is None or 0 <= count <= LIMIT for count in counts(usage))
+        assert all(count is None or 0 <= count <= MAX_TOKEN_COUNT for count in counts(usage))
         assert usage.service_tier is None or usage.service_tier == usage.service_tier.lower()
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.routes import Charge
-from gatekeeper.keys.admission import Ask, admit, matches
+from gatekeeper.gemini.routes import Billing
+from gatekeeper.keys.admission import AccessRequest, admit, matches
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.refusals import Reason
 from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000
-SECOND = 1_000_000
+MICROS_PER_SECOND = 1_000_000
 USD = 10**12
 PATH = "/v1beta/models/gemini-2.5-flash:generateContent"
 
@@ -26,34 +26,38 @@ def living(*, spend_pico: int = 0, reset_at: int | None = None, **fields) -> Key
     return KeyState(record=record, spend_pico=spend_pico, budget_reset_at=reset_at)
 
 
-def ask(
+def request(
     model="gemini-2.5-flash",
     *,
     action="generateContent",
     path=PATH,
     billable=True,
     metered=True,
-    unpriced=None,
-) -> Ask:
-    charge = (Charge.METERED if metered else Charge.UNKNOWN) if billable else Charge.FREE
-    return Ask(action=action, model=model, path=path, charge=charge, unpriced=unpriced)
+    unpriced_reason=None,
+) -> AccessRequest:
+    billing = (Billing.METERED if metered else Billing.UNKNOWN) if billable else Billing.FREE
+    return AccessRequest(
+        action=action, model=model, path=path, billing=billing, unpriced_reason=unpriced_reason
+    )
 
 
-FREE = ask(None, action="files.list", path="/v1beta/files", billable=False)
-OPENAI = ask(None, action="openai.chat.completions", path="/v1beta/openai/chat/completions", metered=False)
-UNNAMED = ask(None, action=None, path="/v1beta/somethingNew", metered=False)
-VEO = ask("veo-3", action="predictLongRunning", path="/v1beta/models/veo-3:x", metered=False)
-UNPRICED = ask("gemini-99", unpriced="gemini-99 is not in the price catalogue")
+FREE = request(None, action="files.list", path="/v1beta/files", billable=False)
+OPENAI = request(
+    None, action="openai.chat.completions", path="/v1beta/openai/chat/completions", metered=False
+)
+UNNAMED = request(None, action=None, path="/v1beta/somethingNew", metered=False)
+VEO = request("veo-3", action="predictLongRunning", path="/v1beta/models/veo-3:x", metered=False)
+UNPRICED = request("gemini-99", unpriced_reason="gemini-99 is not in the price catalogue")
 
-TOKEN = ask(None, action="auth_tokens.create", path="/v1alpha/auth_tokens", billable=False)
-TOKEN_OF = ask(None, action="interactions.auth_tokens.create", path="/v1/interactions/i/auth_tokens")
-TOKENS = ask(None, action="auth_tokens.list", path="/v1alpha/auth_tokens", billable=False)
+TOKEN = request(None, action="auth_tokens.create", path="/v1alpha/auth_tokens", billable=False)
+TOKEN_OF = request(None, action="interactions.auth_tokens.create", path="/v1/interactions/i/auth_tokens")
+TOKENS = request(None, action="auth_tokens.list", path="/v1alpha/auth_tokens", billable=False)
 
 MODEL, ROUTE = Reason.MODEL_NOT_ALLOWED, Reason.ROUTE_NOT_ALLOWED
 
 CASES = [
     # a key without limits
-    ("no limits", {}, ask(), None),
+    ("no limits", {}, request(), None),
     ("no limits, unknown action", {}, UNNAMED, None),
     # ephemeral tokens
     ("a token", {}, TOKEN, None),
@@ -64,75 +68,80 @@ CASES = [
     ("a token, requests", {"rpm_limit": 1}, TOKEN, ROUTE),
     ("a token, tokens", {"tpm_limit": 1}, TOKEN, ROUTE),
     ("a token, parallel", {"max_parallel_requests": 1}, TOKEN, ROUTE),
-    ("a token, expires later", {"expires_at": NOW + SECOND}, TOKEN, ROUTE),
-    ("a token, of an interaction", {"expires_at": NOW + SECOND}, TOKEN_OF, ROUTE),
-    ("a list of tokens", {"expires_at": NOW + SECOND}, TOKENS, None),
+    ("a token, expires later", {"expires_at": NOW + MICROS_PER_SECOND}, TOKEN, ROUTE),
+    ("a token, of an interaction", {"expires_at": NOW + MICROS_PER_SECOND}, TOKEN_OF, ROUTE),
+    ("a list of tokens", {"expires_at": NOW + MICROS_PER_SECOND}, TOKENS, None),
     # blocked, expired
-    ("blocked", {"blocked_at": NOW - 1}, ask(), Reason.KEY_BLOCKED),
+    ("blocked", {"blocked_at": NOW - 1}, request(), Reason.KEY_BLOCKED),
     ("blocked, free call", {"blocked_at": NOW - 1}, FREE, Reason.KEY_BLOCKED),
-    ("expires later", {"expires_at": NOW + 1}, ask(), None),
-    ("expires now", {"expires_at": NOW}, ask(), Reason.KEY_EXPIRED),
-    ("expired, free call", {"expires_at": NOW - SECOND}, FREE, Reason.KEY_EXPIRED),
+    ("expires later", {"expires_at": NOW + 1}, request(), None),
+    ("expires now", {"expires_at": NOW}, request(), Reason.KEY_EXPIRED),
+    ("expired, free call", {"expires_at": NOW - MICROS_PER_SECOND}, FREE, Reason.KEY_EXPIRED),
     # routes
-    ("action", {"allowed_routes": ("generateContent",)}, ask(), None),
-    ("other action", {"allowed_routes": ("countTokens",)}, ask(), ROUTE),
-    ("action in another case", {"allowed_routes": ("generatecontent",)}, ask(), ROUTE),
-    ("action is whole", {"allowed_routes": ("generate",)}, ask(), ROUTE),
+    ("action", {"allowed_routes": ("generateContent",)}, request(), None),
+    ("other action", {"allowed_routes": ("countTokens",)}, request(), ROUTE),
+    ("action in another case", {"allowed_routes": ("generatecontent",)}, request(), ROUTE),
+    ("action is whole", {"allowed_routes": ("generate",)}, request(), ROUTE),
     ("glob on actions", {"allowed_routes": ("files.*",)}, FREE, None),
-    ("glob on path", {"allowed_routes": ("/v1beta/models/*",)}, ask(), None),
-    ("glob on another version", {"allowed_routes": ("/v1/models/*",)}, ask(), ROUTE),
-    ("glob is whole", {"allowed_routes": ("/v1beta/models",)}, ask(), ROUTE),
-    ("second of two", {"allowed_routes": ("files.list", "/v1beta/models/*")}, ask(), None),
+    ("glob on path", {"allowed_routes": ("/v1beta/models/*",)}, request(), None),
+    ("glob on another version", {"allowed_routes": ("/v1/models/*",)}, request(), ROUTE),
+    ("glob is whole", {"allowed_routes": ("/v1beta/models",)}, request(), ROUTE),
+    ("second of two", {"allowed_routes": ("files.list", "/v1beta/models/*")}, request(), None),
     ("path of an unknown action", {"allowed_routes": ("/v1beta/something*",)}, UNNAMED, None),
     ("unknown action", {"allowed_routes": ("generateContent",)}, UNNAMED, ROUTE),
     ("all routes", {"allowed_routes": ("*",)}, UNNAMED, None),
     (
         "path that leaves its folder",
         {"allowed_routes": ("/v1beta/models/*",)},
-        ask(None, action="files.get", path="/v1beta/models/../files/1", billable=False),
+        request(None, action="files.get", path="/v1beta/models/../files/1", billable=False),
         ROUTE,
     ),
     (
         "encoded path",
         {"allowed_routes": ("/v1beta/files/*",)},
-        ask(None, action="models.get", path="/v1beta/files/%2e%2e/models/x", billable=False),
+        request(None, action="models.get", path="/v1beta/files/%2e%2e/models/x", billable=False),
         ROUTE,
     ),
     (
         "doubled slash",
         {"allowed_routes": ("/v1beta/*",)},
-        ask(None, action="files.get", path="/v1beta//files/1", billable=False),
+        request(None, action="files.get", path="/v1beta//files/1", billable=False),
         ROUTE,
     ),
     (
         "twisted path of an allowed action",
         {"allowed_routes": ("files.get",)},
-        ask(None, action="files.get", path="/v1beta//files/1", billable=False),
+        request(None, action="files.get", path="/v1beta//files/1", billable=False),
         None,
     ),
     (
         "name that begins with a dot",
         {"allowed_routes": ("/v1beta/files/*",)},
-        ask(None, action="files.get", path="/v1beta/files/.hidden", billable=False),
+        request(None, action="files.get", path="/v1beta/files/.hidden", billable=False),
         None,
     ),
     # models
-    ("model", {"models": ("gemini-2.5-flash",)}, ask(), None),
-    ("glob", {"models": ("gemini-2.5*",)}, ask(), None),
-    ("model with prefix in the rule", {"models": ("models/gemini-2.5-*",)}, ask(), None),
-    ("model with prefix in the path", {"models": ("gemini-2.5*",)}, ask("models/gemini-2.5-pro"), None),
-    ("other model", {"models": ("gemini-2.5*",)}, ask("gemini-3-pro"), MODEL),
-    ("model in another case", {"models": ("Gemini-2.5*",)}, ask(), MODEL),
-    ("model is whole", {"models": ("gemini-2.5",)}, ask(), MODEL),
-    ("one character", {"models": ("gemini-?.5-flash",)}, ask(), None),
-    ("no character sets", {"models": ("gemini-[23].5-flash",)}, ask(), MODEL),
-    ("brackets are themselves", {"models": ("a[b]",)}, ask("a[b]"), None),
-    ("tuned model", {"models": ("tunedModels/mine",)}, ask("tunedModels/mine"), None),
+    ("model", {"models": ("gemini-2.5-flash",)}, request(), None),
+    ("glob", {"models": ("gemini-2.5*",)}, request(), None),
+    ("model with prefix in the rule", {"models": ("models/gemini-2.5-*",)}, request(), None),
+    ("model with prefix in the path", {"models": ("gemini-2.5*",)}, request("models/gemini-2.5-pro"), None),
+    ("other model", {"models": ("gemini-2.5*",)}, request("gemini-3-pro"), MODEL),
+    ("model in another case", {"models": ("Gemini-2.5*",)}, request(), MODEL),
+    ("model is whole", {"models": ("gemini-2.5",)}, request(), MODEL),
+    ("one character", {"models": ("gemini-?.5-flash",)}, request(), None),
+    ("no character sets", {"models": ("gemini-[23].5-flash",)}, request(), MODEL),
+    ("brackets are themselves", {"models": ("a[b]",)}, request("a[b]"), None),
+    ("tuned model", {"models": ("tunedModels/mine",)}, request("tunedModels/mine"), None),
     ("hidden model", {"models": ("gemini-2.5*",)}, OPENAI, MODEL),
     ("hidden model, unknown action", {"models": ("gemini-2.5*",)}, UNNAMED, MODEL),
     ("hidden model, all allowed", {"models": ("gemini-3*", "*")}, OPENAI, None),
     ("no model, free", {"models": ("gemini-2.5*",)}, FREE, None),
-    ("free call of another model", {"models": ("gemini-2.5*",)}, ask("gemini-3-pro", billable=False), MODEL),
+    (
+        "free call of another model",
+        {"models": ("gemini-2.5*",)},
+        request("gemini-3-pro", billable=False),
+        MODEL,
+    ),
     # what a budget cannot count
     ("budget, OpenAI-style", {"max_budget_pico": USD}, OPENAI, ROUTE),
     ("budget used up, OpenAI-style", {"max_budget_pico": USD, "spend_pico": USD}, OPENAI, ROUTE),
@@ -143,28 +152,28 @@ CASES = [
     ("soft budget only, OpenAI-style", {"soft_budget_pico": USD}, OPENAI, None),
     ("no budget, no price", {}, UNPRICED, None),
     # budget
-    ("below", {"max_budget_pico": USD, "spend_pico": USD - 1}, ask(), None),
-    ("reached", {"max_budget_pico": USD, "spend_pico": USD}, ask(), Reason.BUDGET_EXCEEDED),
-    ("passed", {"max_budget_pico": USD, "spend_pico": 2 * USD}, ask(), Reason.BUDGET_EXCEEDED),
+    ("below", {"max_budget_pico": USD, "spend_pico": USD - 1}, request(), None),
+    ("reached", {"max_budget_pico": USD, "spend_pico": USD}, request(), Reason.BUDGET_EXCEEDED),
+    ("passed", {"max_budget_pico": USD, "spend_pico": 2 * USD}, request(), Reason.BUDGET_EXCEEDED),
     ("passed, free call", {"max_budget_pico": USD, "spend_pico": 2 * USD}, FREE, None),
-    ("nothing at all", {"max_budget_pico": 0}, ask(), Reason.BUDGET_EXCEEDED),
-    ("soft budget only", {"soft_budget_pico": USD, "spend_pico": 2 * USD}, ask(), None),
+    ("nothing at all", {"max_budget_pico": 0}, request(), Reason.BUDGET_EXCEEDED),
+    ("soft budget only", {"soft_budget_pico": USD, "spend_pico": 2 * USD}, request(), None),
     (
         "window runs",
         {"max_budget_pico": USD, "spend_pico": USD, "budget_duration": "1h", "reset_at": NOW + 1},
-        ask(),
+        request(),
         Reason.BUDGET_EXCEEDED,
     ),
     (
         "window is over",
         {"max_budget_pico": USD, "spend_pico": USD, "budget_duration": "1h", "reset_at": NOW},
-        ask(),
+        request(),
         None,
     ),
     (
         "budget of nothing in a new window",
         {"max_budget_pico": 0, "budget_duration": "1h", "reset_at": NOW},
-        ask(),
+        request(),
         Reason.BUDGET_EXCEEDED,
     ),
 ]
@@ -180,7 +189,7 @@ def test_a_call_is_admitted_or_refused_with_its_reason(fields, call, reason):
 
 
 def test_a_key_that_nobody_has_is_unknown():
-    refusal = admit(None, ask(), NOW)
+    refusal = admit(None, request(), NOW)
 
     assert refusal is not None
     assert (refusal.reason, refusal.status) == (Reason.KEY_UNKNOWN, 401)
@@ -199,7 +208,7 @@ ORDER = [
 def test_the_first_reason_of_the_order_is_given(first):
     fields = {name: value for limit, _ in ORDER[first:] for name, value in limit.items()}
 
-    refusal = admit(living(**fields), ask(), NOW)
+    refusal = admit(living(**fields), request(), NOW)
 
     assert refusal is not None
     assert refusal.reason == ORDER[first][1]
@@ -208,26 +217,31 @@ def test_the_first_reason_of_the_order_is_given(first):
 @pytest.mark.parametrize(
     ("fields", "call", "words"),
     [
-        ({"blocked_at": NOW}, ask(), ["team-a", iso(NOW), "unblock"]),
-        ({"blocked_at": NOW, "key_alias": None}, ask(), ["sk-...wxyz"]),
-        ({"expires_at": NOW}, ask(), ["team-a", iso(NOW)]),
-        ({"models": ("gemini-3*", "gemma*")}, ask(), ["team-a", "gemini-2.5-flash", "gemini-3*, gemma*"]),
+        ({"blocked_at": NOW}, request(), ["team-a", iso(NOW), "unblock"]),
+        ({"blocked_at": NOW, "key_alias": None}, request(), ["sk-...wxyz"]),
+        ({"expires_at": NOW}, request(), ["team-a", iso(NOW)]),
+        ({"models": ("gemini-3*", "gemma*")}, request(), ["team-a", "gemini-2.5-flash", "gemini-3*, gemma*"]),
         ({"models": ("gemini-3*",)}, OPENAI, ["gemini-3*", "openai.chat.completions", "in the path"]),
-        ({"allowed_routes": ("countTokens",)}, ask(), ["generateContent", "countTokens"]),
-        ({"allowed_routes": ("/v1/*",)}, ask(path="/v1//x"), ["percent-encoding"]),
+        ({"allowed_routes": ("countTokens",)}, request(), ["generateContent", "countTokens"]),
+        ({"allowed_routes": ("/v1/*",)}, request(path="/v1//x"), ["percent-encoding"]),
         (
             {"max_budget_pico": 5 * USD // 2, "spend_pico": 3 * USD},
-            ask(),
+            request(),
             ["3 USD", "2.5 USD", "higher budget"],
         ),
         ({"max_budget_pico": USD}, OPENAI, ["team-a", "openai.chat.completions", "without a budget"]),
         ({"max_budget_pico": USD}, UNNAMED, ["/v1beta/somethingNew"]),
         ({"max_budget_pico": USD}, UNPRICED, ["gemini-99 is not in the price catalogue", "prices show"]),
-        ({"max_budget_pico": USD, "spend_pico": USD + 107_500_000}, ask(), ["1.0001075 USD", "1 USD"]),
+        ({"max_budget_pico": USD, "spend_pico": USD + 107_500_000}, request(), ["1.0001075 USD", "1 USD"]),
         (
-            {"max_budget_pico": 1, "spend_pico": 1, "budget_duration": "1h", "reset_at": NOW + SECOND},
-            ask(),
-            [iso(NOW + SECOND), "wait"],
+            {
+                "max_budget_pico": 1,
+                "spend_pico": 1,
+                "budget_duration": "1h",
+                "reset_at": NOW + MICROS_PER_SECOND,
+            },
+            request(),
+            [iso(NOW + MICROS_PER_SECOND), "wait"],
         ),
     ],
 )
@@ -240,31 +254,33 @@ def test_the_message_names_the_key_what_is_allowed_and_what_to_do(fields, call, 
 
 
 def test_an_exhausted_budget_comes_with_its_figures():
-    state = living(max_budget_pico=USD, spend_pico=USD, budget_duration="1h", reset_at=NOW + 90 * SECOND)
+    state = living(
+        max_budget_pico=USD, spend_pico=USD, budget_duration="1h", reset_at=NOW + 90 * MICROS_PER_SECOND
+    )
 
-    refusal = admit(state, ask(), NOW)
+    refusal = admit(state, request(), NOW)
 
     assert refusal is not None
     assert refusal.metadata == {
         "token_id": "key_1",
         "spend": "1.000000000000",
         "max_budget": "1.000000000000",
-        "budget_reset_at": iso(NOW + 90 * SECOND),
+        "budget_reset_at": iso(NOW + 90 * MICROS_PER_SECOND),
     }
 
 
 @pytest.mark.parametrize(
     ("budget", "reset_at", "retry_after"),
     [
-        (USD, NOW + SECOND * 3 // 2, 1.5),
-        (USD, NOW + 29 * 86400 * SECOND, 29 * 86400),
-        (0, NOW + SECOND, None),
+        (USD, NOW + MICROS_PER_SECOND * 3 // 2, 1.5),
+        (USD, NOW + 29 * 86400 * MICROS_PER_SECOND, 29 * 86400),
+        (0, NOW + MICROS_PER_SECOND, None),
     ],
 )
 def test_a_client_is_told_to_wait_only_where_that_helps(budget, reset_at, retry_after):
     state = living(max_budget_pico=budget, spend_pico=USD, budget_duration="30d", reset_at=reset_at)
 
-    refusal = admit(state, ask(), NOW)
+    refusal = admit(state, request(), NOW)
 
     assert refusal is not None
     assert refusal.retry_after == retry_after
@@ -273,7 +289,7 @@ def test_a_client_is_told_to_wait_only_where_that_helps(budget, reset_at, retry_
 def test_admission_changes_nothing():
     state = living(max_budget_pico=USD, spend_pico=USD, budget_duration="1h", reset_at=NOW - 1)
 
-    admit(state, ask(), NOW)
+    admit(state, request(), NOW)
 
     assert (state.spend_pico, state.budget_reset_at, state.window_start) == (USD, NOW - 1, 0)
 

@@ -7,23 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.keys.virtual_key import (
-    Charge,
     KeyRecord,
     KeyState,
     Settlement,
+    SpendDelta,
     Window,
-    charges,
-    first_end,
+    current_spend,
+    initial_window_end,
+    next_window_end,
     replay,
-    roll,
+    roll_window,
     settle,
-    standing,
-    turn,
+    spend_deltas,
 )
 from gatekeeper.times import parse_duration
 
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
+MICROS_PER_SECOND = 1_000_000
+HOUR = 3600 * MICROS_PER_SECOND
 NOW = 1_790_000_000_000_000
 
 
@@ -46,9 +46,9 @@ moments = st.integers(0, 4 * NOW)
 
 @given(end=moments, now=moments, duration=st.sampled_from(["1s", "90s", "12h", "1d", "30d", "2w", "1mo"]))
 def test_windows_keep_their_rhythm_and_hold_every_moment(end, now, duration):
-    length = parse_duration(duration) * SECOND
+    length = parse_duration(duration) * MICROS_PER_SECOND
 
-    rolled = roll(end, duration, now)
+    rolled = next_window_end(end, duration, now)
 
     assert rolled > now
     assert (rolled - end) % length == 0
@@ -67,24 +67,24 @@ def test_windows_keep_their_rhythm_and_hold_every_moment(end, now, duration):
 def test_a_window_that_is_over_counts_nothing(now, spend, end):
     state = living(spend=7)
 
-    assert standing(state, now) == (spend, end)
+    assert current_spend(state, now) == (spend, end)
 
-    turn(state, now)
+    roll_window(state, now)
     assert (state.spend_pico, state.budget_reset_at) == (spend, end)
 
 
 def test_without_a_duration_the_budget_is_for_good():
     state = living(None, spend=7)
 
-    turn(state, 4 * NOW)
+    roll_window(state, 4 * NOW)
 
-    assert standing(state, 4 * NOW) == (7, None)
+    assert current_spend(state, 4 * NOW) == (7, None)
     assert state.window == Window(0, None)
 
 
 @pytest.mark.parametrize(("duration", "end"), [(None, None), ("12h", NOW + 12 * HOUR)])
 def test_the_first_window_begins_when_the_key_is_made(duration, end):
-    assert first_end(duration, NOW) == end
+    assert initial_window_end(duration, NOW) == end
 
 
 def test_a_call_counts_in_the_window_it_ends_in():
@@ -111,7 +111,7 @@ def test_a_clock_that_was_set_back_lets_nobody_spend_unseen():
     settle(state, 3, NOW - 30 * HOUR)
 
     assert state.spend_pico == 8
-    grown = charges({"key_1": state}, [Settlement("key_1", 3, NOW - 30 * HOUR)])
+    grown = spend_deltas({"key_1": state}, [Settlement("key_1", 3, NOW - 30 * HOUR)])
     assert grown["key_1"].spend_pico == 3
 
 
@@ -129,9 +129,9 @@ def test_charges_add_up_by_key_and_leave_out_keys_that_are_gone():
     for call in calls:
         replay(state, call.cost_pico, call.ended_at)
 
-    grown = charges({"key_1": state}, calls)
+    grown = spend_deltas({"key_1": state}, calls)
 
-    assert grown == {"key_1": Charge(Window(NOW - HOUR, NOW), 5, NOW - 3)}
+    assert grown == {"key_1": SpendDelta(Window(NOW - HOUR, NOW), 5, NOW - 3)}
 
 
 @given(
@@ -146,7 +146,7 @@ def test_the_spend_is_the_sum_over_the_running_window(calls, split):
 
     running = [cost for cost, at in calls if at >= state.window_start]
     assert state.spend_pico == sum(running)
-    grown = charges({"key_1": state}, [Settlement("key_1", cost, at) for cost, at in calls[split:]])
+    grown = spend_deltas({"key_1": state}, [Settlement("key_1", cost, at) for cost, at in calls[split:]])
     counted = grown["key_1"].spend_pico if grown else 0
     assert counted == sum(cost for cost, at in calls[split:] if at >= state.window_start)
 
@@ -158,9 +158,9 @@ def test_estimates_are_a_part_of_the_spend_and_end_with_its_window():
     assert (state.spend_pico, state.estimated_pico) == (8, 5)
 
     calls = [Settlement("key_1", 3, NOW - 4), Settlement("key_1", 5, NOW - 3, estimated=True)]
-    assert charges({"key_1": state}, calls)["key_1"] == Charge(state.window, 8, NOW - 3, 5)
+    assert spend_deltas({"key_1": state}, calls)["key_1"] == SpendDelta(state.window, 8, NOW - 3, 5)
 
-    turn(state, NOW)
+    roll_window(state, NOW)
     assert (state.spend_pico, state.estimated_pico) == (0, 0)
 
 
@@ -173,16 +173,16 @@ def test_a_window_that_a_jumping_clock_left_in_the_future_is_brought_back_with_i
     settle(state, 3, NOW + ahead)
     assert state.budget_reset_at > NOW + ahead
 
-    assert standing(state, NOW + 1) == (3, NOW + HOUR)
-    turn(state, NOW + 1)
+    assert current_spend(state, NOW + 1) == (3, NOW + HOUR)
+    roll_window(state, NOW + 1)
     assert (state.spend_pico, state.budget_reset_at) == (3, NOW + HOUR)
     assert state.window_start <= NOW
     settle(state, 2, NOW + 2)
     assert state.spend_pico == 5
     calls = [Settlement("key_1", 3, NOW + ahead), Settlement("key_1", 2, NOW + 2)]
-    assert charges({"key_1": state}, calls)["key_1"].spend_pico == 5
+    assert spend_deltas({"key_1": state}, calls)["key_1"].spend_pico == 5
 
-    turn(state, NOW + HOUR)
+    roll_window(state, NOW + HOUR)
     assert (state.spend_pico, state.budget_reset_at) == (0, NOW + 2 * HOUR)
 
 
@@ -198,7 +198,7 @@ def test_a_replayed_call_of_long_ago_brings_no_window_back():
 def test_a_clock_that_was_set_back_a_little_changes_no_window(back):
     state = living(spend=5, start=NOW - HOUR, end=NOW)
 
-    turn(state, NOW - HOUR - back)
+    roll_window(state, NOW - HOUR - back)
 
     assert (state.spend_pico, state.window) == (5, Window(NOW - HOUR, NOW))
 
@@ -206,10 +206,10 @@ def test_a_clock_that_was_set_back_a_little_changes_no_window(back):
 @given(end=moments, now=moments, duration=st.sampled_from(["1s", "90s", "12h", "1d", "30d", "1mo"]))
 def test_no_window_begins_far_from_now_whatever_the_clock_did(end, now, duration):
     state = living(duration, spend=7, start=max(0, end - 1), end=end)
-    length = parse_duration(duration) * SECOND
+    length = parse_duration(duration) * MICROS_PER_SECOND
 
-    told = standing(state, now)
-    turn(state, now)
+    told = current_spend(state, now)
+    roll_window(state, now)
 
     assert told == (state.spend_pico, state.budget_reset_at)
     assert now < state.budget_reset_at <= now + length + HOUR

@@ -6,31 +6,34 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from gatekeeper.keys.secrets import ADDRESSES, DELAY, FREE, WAITING, Failures, network
+from gatekeeper.keys.secrets import DELAY, FREE_ATTEMPTS, MAX_ADDRESSES, MAX_DELAYED, AuthFailures, network_of
 
 
-async def waited(failures: Failures, address: str) -> float:
+async def waited(failures: AuthFailures, address: str) -> float:
     began = trio.current_time()
-    await failures.hold_back(address)
+    await failures.throttle(address)
     return trio.current_time() - began
 
 
 async def test_only_an_address_that_errs_often_waits_and_a_minute_later_no_more(autojump_clock):
-    failures = Failures()
-    assert [await waited(failures, "10.0.0.1") for _ in range(FREE + 2)] == [0] * FREE + [DELAY, DELAY]
+    failures = AuthFailures()
+    assert [await waited(failures, "10.0.0.1") for _ in range(FREE_ATTEMPTS + 2)] == [0] * FREE_ATTEMPTS + [
+        DELAY,
+        DELAY,
+    ]
     assert await waited(failures, "10.0.0.2") == 0
     await trio.sleep(60)
     assert await waited(failures, "10.0.0.1") == 0
 
 
 async def test_the_log_has_a_line_a_minute_and_address_with_their_number(autojump_clock):
-    failures = Failures()
+    failures = AuthFailures()
     with capture_logs() as logged:
         for _ in range(20):
-            await failures.hold_back("10.0.0.1")
-        await failures.hold_back("10.0.0.2")
+            await failures.throttle("10.0.0.1")
+        await failures.throttle("10.0.0.2")
         await trio.sleep(60)
-        await failures.hold_back("10.0.0.1")
+        await failures.throttle("10.0.0.1")
     assert [(line["event"], line["address"], line["count"]) for line in logged] == [
         ("credentials_refused", "10.0.0.1", 1),
         ("credentials_refused", "10.0.0.2", 1),
@@ -39,26 +42,26 @@ async def test_the_log_has_a_line_a_minute_and_address_with_their_number(autojum
 
 
 async def test_no_more_than_a_bounded_number_waits(autojump_clock):
-    failures = Failures()
-    for _ in range(FREE):
-        await failures.hold_back("10.0.0.1")
+    failures = AuthFailures()
+    for _ in range(FREE_ATTEMPTS):
+        await failures.throttle("10.0.0.1")
     async with trio.open_nursery() as nursery:
-        for _ in range(WAITING):
-            nursery.start_soon(failures.hold_back, "10.0.0.1")
+        for _ in range(MAX_DELAYED):
+            nursery.start_soon(failures.throttle, "10.0.0.1")
         await trio.testing.wait_all_tasks_blocked()
         assert await waited(failures, "10.0.0.1") == 0
     assert await waited(failures, "10.0.0.1") == DELAY
 
 
 async def test_what_is_kept_of_addresses_is_bounded(autojump_clock):
-    failures = Failures()
-    for _ in range(FREE + 1):
-        await failures.hold_back("10.0.0.1")
+    failures = AuthFailures()
+    for _ in range(FREE_ATTEMPTS + 1):
+        await failures.throttle("10.0.0.1")
     with capture_logs():
-        for number in range(ADDRESSES):
-            await failures.hold_back(f"10.1.{number // 256}.{number % 256}")
+        for number in range(MAX_ADDRESSES):
+            await failures.throttle(f"10.1.{number // 256}.{number % 256}")
     assert await waited(failures, "10.0.0.1") == 0  # forgotten
-    assert len(failures._addresses) == ADDRESSES
+    assert len(failures._addresses) == MAX_ADDRESSES
 
 
 @pytest.mark.parametrize(
@@ -74,4 +77,4 @@ async def test_what_is_kept_of_addresses_is_bounded(autojump_clock):
     ],
 )
 def test_one_party_is_one_address(client, name):
-    assert network(client) == name
+    assert network_of(client) == name

@@ -10,7 +10,7 @@ from gatekeeper.keys.fields import FIELDS, FieldError, KeyFields, parse_fields
 from gatekeeper.keys.virtual_key import OnDisconnect
 
 NOW = 1_790_000_000_000_000
-SECOND = 1_000_000
+MICROS_PER_SECOND = 1_000_000
 USD = 10**12
 
 TAKEN = [
@@ -18,8 +18,8 @@ TAKEN = [
     ("key_alias", "ü" * 200, "key_alias", "ü" * 200),
     ("key_alias", "key_team", "key_alias", "key_team"),
     ("key_alias", "sk-short", "key_alias", "sk-short"),
-    ("duration", "12h", "expires_at", NOW + 12 * 3600 * SECOND),
-    ("duration", "1mo", "expires_at", NOW + 30 * 86400 * SECOND),
+    ("duration", "12h", "expires_at", NOW + 12 * 3600 * MICROS_PER_SECOND),
+    ("duration", "1mo", "expires_at", NOW + 30 * 86400 * MICROS_PER_SECOND),
     ("models", ["gemini-2.5*", "gemma*"], "models", ("gemini-2.5*", "gemma*")),
     ("models", [], "models", ()),
     ("max_budget", 10, "max_budget_pico", 10 * USD),
@@ -173,7 +173,7 @@ def test_an_unknown_field_is_named_with_the_nearest(name, words):
         parse_fields({"key_alias": "a", name: 1}, now=NOW)
 
     assert caught.value.field == name
-    assert f"`{name}` is no field of a key: " in str(caught.value)
+    assert f"`{name}` is not a field of a key: " in str(caught.value)
     assert words in str(caught.value)
 
 

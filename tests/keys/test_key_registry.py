@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.registry import Registry, UnknownKey
+from gatekeeper.keys.registry import KeyNotFound, KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import AliasTaken, SecretTaken, StoreFailed
+from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
 from gatekeeper.keys.virtual_key import KeyState, Settlement, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
 NOW = 1_790_000_000_000_000
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
+MICROS_PER_SECOND = 1_000_000
+HOUR = 3600 * MICROS_PER_SECOND
 MASTER = "master"
 
 
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 async def running(path: Path, pending: Iterable[Settlement] = ()):
     """A gateway's registry from start to stop."""
     store = SqliteKeyStore(path)
-    registry = Registry(store)
+    registry = KeyRegistry(store)
     await registry.load()
     registry.replay(pending)
     try:
@@ -47,15 +47,15 @@ async def running(path: Path, pending: Iterable[Settlement] = ()):
         store.close()
 
 
-async def create(registry: Registry, now: int = NOW, **body) -> tuple[str, KeyState]:
+async def create(registry: KeyRegistry, now: int = NOW, **body) -> tuple[str, KeyState]:
     return await registry.create(parse_fields(body, now=now), now=now, by=MASTER)
 
 
-async def update(registry: Registry, name: str, now: int = NOW, **body) -> KeyState:
+async def update(registry: KeyRegistry, name: str, now: int = NOW, **body) -> KeyState:
     return await registry.update(name, parse_fields(body, now=now), now=now, by=MASTER)
 
 
-def documents(registry: Registry, now: int) -> dict[str, dict]:
+def documents(registry: KeyRegistry, now: int) -> dict[str, dict]:
     return {state.record.token_id: key_document(state) for state in registry.states(now)}
 
 
@@ -76,7 +76,7 @@ async def test_a_chosen_secret_is_the_keys(path):
 
         assert secret == "my-own-secret-0001"
         assert registry.by_hash(hash_secret(secret)) is state
-        with pytest.raises(SecretTaken):
+        with pytest.raises(SecretConflict):
             await create(registry, key="my-own-secret-0001")
         assert len(list(registry.states(NOW))) == 1
 
@@ -86,7 +86,7 @@ async def test_a_taken_alias_changes_nothing(path):
         _, first = await create(registry, key_alias="a")
         _, second = await create(registry, key_alias="b")
 
-        with pytest.raises(AliasTaken, match="'a'"):
+        with pytest.raises(AliasConflict, match="'a'"):
             await update(registry, "b", key_alias="a", rpm_limit=5)
 
         assert registry.find("a", NOW) is first
@@ -154,7 +154,7 @@ async def test_a_deleted_key_is_unknown_and_its_late_calls_are_nobodys(path):
         await registry.delete("a", now=NOW, by=MASTER)
         registry.settle(token_id, 7, NOW)
         registry.replay([Settlement(token_id, 7, NOW)])
-        await registry.charge([Settlement(token_id, 7, NOW)], 1, 10)
+        await registry.store_spend([Settlement(token_id, 7, NOW)], 1, 10)
 
         assert registry.by_hash(hash_secret(secret)) is None
         assert [registry.find(name, NOW) for name in (secret, token_id, "a")] == [None] * 3
@@ -166,7 +166,7 @@ async def test_a_key_that_is_not_there_is_named_without_giving_a_secret_away(pat
     async with running(path) as registry:
         for name, part in [("nobody", "nobody"), ("sk-0123456789abcdefwxyz", "...wxyz")]:
             for act in (registry.block, registry.unblock, registry.delete, registry.regenerate):
-                with pytest.raises(UnknownKey) as caught:
+                with pytest.raises(KeyNotFound) as caught:
                     await act(name, now=NOW, by=MASTER)
                 assert part in str(caught.value)
                 assert "0123456789" not in str(caught.value)
@@ -201,20 +201,20 @@ async def test_the_trail_tells_who_changed_what(path):
         registry.settle(state.record.token_id, 7, NOW + 1)
         await registry.delete("a", now=NOW + 2, by="open")
 
-        trail = [entry.change for entry in await registry.trail(10)]
+        audit_log = [entry.change for entry in await registry.audit_log(10)]
 
-        assert [(c.action, c.at, c.by, c.key_alias) for c in trail] == [
+        assert [(c.action, c.at, c.by, c.key_alias) for c in audit_log] == [
             ("delete", NOW + 2, "open", "a"),
             ("update", NOW + 1, MASTER, "a"),
             ("create", NOW, MASTER, "a"),
         ]
-        assert trail[1].detail == {"max_budget": {"from": None, "to": "2.000000000000"}}
-        assert trail[0].detail["key"]["spend"] == "0.000000000007"
+        assert audit_log[1].detail == {"max_budget": {"from": None, "to": "2.000000000000"}}
+        assert audit_log[0].detail["key"]["spend"] == "0.000000000007"
 
 
 async def test_a_store_that_fails_leaves_memory_as_it_was(path):
     store = SqliteKeyStore(path)
-    registry = Registry(store)
+    registry = KeyRegistry(store)
     secret, state = await create(registry, key_alias="a")
     before = key_document(state)
     store.close()
@@ -269,9 +269,9 @@ async def test_a_secret_is_nowhere_in_the_files(path):
         await registry.block(secrets[0], now=NOW, by=MASTER)
         secrets.append((await registry.regenerate(secrets[1], now=NOW, by=MASTER))[0])
         await registry.delete(secrets[0], now=NOW, by=MASTER)
-        trail = msgspec.json.encode(list(await registry.trail(100)))
+        audit_log = msgspec.json.encode(list(await registry.audit_log(100)))
 
-        kept = b"".join(file.read_bytes() for file in path.parent.iterdir()) + trail
+        kept = b"".join(file.read_bytes() for file in path.parent.iterdir()) + audit_log
 
     assert hash_secret(secrets[2]).encode() in kept
     assert [secret for secret in secrets if secret.encode() in kept or secret[3:].encode() in kept] == []
@@ -287,13 +287,13 @@ async def test_after_a_crash_each_call_counts_once(path):
         for number in range(6):
             journal.append(Settlement(state.record.token_id, 10**number, NOW + number))
             registry.settle(*journal[-1])
-        await registry.charge(journal[:2], 0, 2)
-        await registry.charge(journal[:2], 0, 2)
-        await registry.charge(journal[2:4], 0, 4)
+        await registry.store_spend(journal[:2], 0, 2)
+        await registry.store_spend(journal[:2], 0, 2)
+        await registry.store_spend(journal[2:4], 0, 4)
         expected = documents(registry, NOW + 9)
 
     store = SqliteKeyStore(path)
-    again = Registry(store)
+    again = KeyRegistry(store)
     watermark = await again.load()
     assert watermark == Position(0, 4)
     assert [state.spend_pico for state in again.states(NOW + 9)] == [1111]
@@ -338,7 +338,7 @@ steps = st.lists(
         st.tuples(st.sampled_from(["block", "unblock", "regenerate", "delete"]), names),
         st.tuples(st.just("settle"), names, st.integers(0, 9)),
         st.tuples(st.just("wait"), st.integers(0, 3 * HOUR)),
-        st.tuples(st.just("charge"), st.floats(0, 1)),
+        st.tuples(st.just("store_spend"), st.floats(0, 1)),
         st.tuples(st.just("read")),
     ),
     max_size=25,
@@ -348,7 +348,7 @@ steps = st.lists(
 class Life:
     """A registry's life, step by step, with the journal beside it."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: KeyRegistry) -> None:
         self.registry = registry
         self.now = NOW
         self.journal: list[Settlement] = []
@@ -356,7 +356,7 @@ class Life:
 
     async def take(self, step: str, *given) -> None:
         self.now += 1
-        with contextlib.suppress(UnknownKey, AliasTaken):
+        with contextlib.suppress(KeyNotFound, AliasConflict):
             await getattr(self, step)(*given)
 
     async def create(self, body) -> None:
@@ -385,9 +385,9 @@ class Life:
     async def wait(self, micros) -> None:
         self.now += micros
 
-    async def charge(self, share) -> None:
+    async def store_spend(self, share) -> None:
         upto = self.charged + round(share * (len(self.journal) - self.charged))
-        await self.registry.charge(self.journal[self.charged : upto], 0, upto)
+        await self.registry.store_spend(self.journal[self.charged : upto], 0, upto)
         self.charged = upto
 
     async def read(self) -> None:

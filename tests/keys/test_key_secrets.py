@@ -7,7 +7,14 @@ import re
 
 import pytest
 
-from gatekeeper.keys.secrets import hash_secret, key_name, matches_master, new_secret, new_token_id, shown
+from gatekeeper.keys.secrets import (
+    hash_secret,
+    key_name,
+    matches_master,
+    new_secret,
+    new_token_id,
+    redacted_name,
+)
 
 
 def test_a_secret_has_256_bits_and_is_url_safe():
@@ -44,7 +51,7 @@ def test_a_key_is_recognised_by_its_last_letters():
     ],
 )
 def test_a_name_that_may_be_a_secret_is_masked(name, mask):
-    assert shown(name) == mask
+    assert redacted_name(name) == mask
 
 
 @pytest.mark.parametrize(

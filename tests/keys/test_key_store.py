@@ -18,8 +18,15 @@ import pytest
 
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import MIGRATIONS, SqliteKeyStore
-from gatekeeper.keys.store import AliasTaken, Change, KeyStore, SecretTaken, StoreFailed, audit_document
-from gatekeeper.keys.virtual_key import Charge, KeyRecord, KeyState, Window
+from gatekeeper.keys.store import (
+    AliasConflict,
+    KeyChange,
+    KeyStore,
+    SecretConflict,
+    StoreFailed,
+    audit_document,
+)
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, SpendDelta, Window
 from gatekeeper.ledger.call import Position
 
 Open = Callable[[], KeyStore]
@@ -52,8 +59,8 @@ def record(token_id: str = "key_1", **fields) -> KeyRecord:
     return KeyRecord(token_id=token_id, **given)
 
 
-def change(token_id: str = "key_1", action: str = "create", **fields) -> Change:
-    return Change(
+def change(token_id: str = "key_1", action: str = "create", **fields) -> KeyChange:
+    return KeyChange(
         **{"at": 1, "by": "master", "action": action, "token_id": token_id, "key_alias": None, **fields}
     )
 
@@ -94,7 +101,7 @@ def test_a_key_comes_back_as_it_was(open_store: Open):
 def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
     store = open_store()
     insert(store, record())
-    store.charge({"key_1": Charge(EVER, 7, 3)}, 1, 10)
+    store.add_spend({"key_1": SpendDelta(EVER, 7, 3)}, 1, 10)
     edited = record(key_alias="b", secret_hash=hash_secret("other"), rpm_limit=3)
 
     store.update(edited, Window(0, 50), change(action="update"))
@@ -107,7 +114,7 @@ def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
 def test_an_update_in_a_later_window_ends_the_spend_of_the_one_before(open_store: Open):
     store = open_store()
     store.insert(record(), Window(0, 10), change())
-    store.charge({"key_1": Charge(Window(0, 10), 7, 3)}, 1, 10)
+    store.add_spend({"key_1": SpendDelta(Window(0, 10), 7, 3)}, 1, 10)
 
     store.update(record(rpm_limit=1), Window(10, 20), change(action="update"))
 
@@ -117,8 +124,8 @@ def test_an_update_in_a_later_window_ends_the_spend_of_the_one_before(open_store
 @pytest.mark.parametrize(
     ("second", "error"),
     [
-        ({"key_alias": "a"}, AliasTaken),
-        ({"secret_hash": hash_secret("key_1")}, SecretTaken),
+        ({"key_alias": "a"}, AliasConflict),
+        ({"secret_hash": hash_secret("key_1")}, SecretConflict),
     ],
 )
 def test_alias_and_secret_belong_to_one_living_key(open_store: Open, second, error):
@@ -134,7 +141,7 @@ def test_alias_and_secret_belong_to_one_living_key(open_store: Open, second, err
         ("key_1", "a"),
         ("key_2", "b"),
     }
-    assert [entry.change.action for entry in store.trail(10)] == ["create", "create"]
+    assert [entry.change.action for entry in store.audit_log(10)] == ["create", "create"]
 
     store.delete("key_1", change(action="delete"))
     insert(store, record("key_3", **second))
@@ -153,14 +160,14 @@ def test_a_key_may_keep_its_alias_and_many_may_have_none(open_store: Open):
 def test_charges_add_up_within_a_window_and_end_with_it(open_store: Open):
     store = open_store()
     insert(store, record(), record("key_2"))
-    store.charge({"key_1": Charge(Window(0, 10), 5, 4), "key_2": Charge(EVER, 1, 5)}, 1, 10)
-    store.charge({"key_1": Charge(Window(0, 10), 6, 3)}, 1, 20)
+    store.add_spend({"key_1": SpendDelta(Window(0, 10), 5, 4), "key_2": SpendDelta(EVER, 1, 5)}, 1, 10)
+    store.add_spend({"key_1": SpendDelta(Window(0, 10), 6, 3)}, 1, 20)
 
     first, second = sorted(store.load().states, key=lambda state: state.record.token_id)
     assert (first.spend_pico, first.window, first.last_used_at) == (11, Window(0, 10), 4)
     assert (second.spend_pico, second.window, second.last_used_at) == (1, EVER, 5)
 
-    store.charge({"key_1": Charge(Window(10, 20), 2, 12)}, 2, 0)
+    store.add_spend({"key_1": SpendDelta(Window(10, 20), 2, 12)}, 2, 0)
     loaded = open_store().load()
     first = min(loaded.states, key=lambda state: state.record.token_id)
     assert (first.spend_pico, first.window, first.last_used_at) == (2, Window(10, 20), 12)
@@ -171,10 +178,10 @@ def test_estimates_add_up_and_end_with_their_window(open_store: Open):
     store = open_store()
     insert(store, record())
     for offset in (1, 2):
-        store.charge({"key_1": Charge(Window(0, 99), 7, 3, estimated_pico=5)}, 1, offset)
+        store.add_spend({"key_1": SpendDelta(Window(0, 99), 7, 3, estimated_pico=5)}, 1, offset)
     assert (only(store).spend_pico, only(store).estimated_pico) == (14, 10)
 
-    store.charge({"key_1": Charge(Window(99, 198), 2, 100, estimated_pico=1)}, 1, 3)
+    store.add_spend({"key_1": SpendDelta(Window(99, 198), 2, 100, estimated_pico=1)}, 1, 3)
     state = only(open_store())
     assert (state.spend_pico, state.estimated_pico) == (2, 1)
 
@@ -182,8 +189,8 @@ def test_estimates_add_up_and_end_with_their_window(open_store: Open):
 def test_a_sum_beyond_64_bits_is_exact(open_store: Open):
     store = open_store()
     insert(store, record())
-    store.charge({"key_1": Charge(EVER, 2**63, 1)}, 1, 1)
-    store.charge({"key_1": Charge(EVER, 2**63 + 1, 1)}, 1, 2)
+    store.add_spend({"key_1": SpendDelta(EVER, 2**63, 1)}, 1, 1)
+    store.add_spend({"key_1": SpendDelta(EVER, 2**63 + 1, 1)}, 1, 2)
 
     assert only(open_store()).spend_pico == 2**64 + 1
 
@@ -192,7 +199,7 @@ def test_the_same_watermark_charges_once(open_store: Open):
     store = open_store()
     insert(store, record())
     for _ in range(3):
-        store.charge({"key_1": Charge(EVER, 5, 1)}, 1, 10)
+        store.add_spend({"key_1": SpendDelta(EVER, 5, 1)}, 1, 10)
 
     assert only(open_store()).spend_pico == 5
 
@@ -200,9 +207,9 @@ def test_the_same_watermark_charges_once(open_store: Open):
 def test_a_journal_begun_anew_is_charged_from_its_beginning(open_store: Open):
     store = open_store()
     insert(store, record())
-    store.charge({"key_1": Charge(EVER, 2, 1)}, 7, 100)
+    store.add_spend({"key_1": SpendDelta(EVER, 2, 1)}, 7, 100)
 
-    store.charge({"key_1": Charge(EVER, 5, 1)}, 1, 10)
+    store.add_spend({"key_1": SpendDelta(EVER, 5, 1)}, 1, 10)
 
     loaded = open_store().load()
     assert [state.spend_pico for state in loaded.states] == [7]
@@ -213,7 +220,7 @@ def test_a_charge_for_a_key_that_is_gone_is_passed_over(open_store: Open):
     store = open_store()
     insert(store, record())
 
-    store.charge({"gone": Charge(EVER, 5, 1), "key_1": Charge(EVER, 2, 1)}, 1, 10)
+    store.add_spend({"gone": SpendDelta(EVER, 5, 1), "key_1": SpendDelta(EVER, 2, 1)}, 1, 10)
 
     assert only(store).spend_pico == 2
 
@@ -221,10 +228,10 @@ def test_a_charge_for_a_key_that_is_gone_is_passed_over(open_store: Open):
 def test_a_charge_that_fails_half_way_has_not_happened(open_store: Open):
     store = open_store()
     insert(store, record(), record("key_2"))
-    unwritable = Charge(Window(2**70, None), 5, 1)  # no store keeps such a time
+    unwritable = SpendDelta(Window(2**70, None), 5, 1)  # no store keeps such a time
 
     with pytest.raises((StoreFailed, OverflowError)):
-        store.charge({"key_1": Charge(EVER, 5, 1), "key_2": unwritable}, 1, 10)
+        store.add_spend({"key_1": SpendDelta(EVER, 5, 1), "key_2": unwritable}, 1, 10)
 
     loaded = store.load()
     assert [state.spend_pico for state in loaded.states] == [0, 0]
@@ -240,10 +247,10 @@ def test_each_change_leaves_its_entry_and_the_key_may_go(open_store: Open):
     store.delete("key_1", change(action="delete", at=3, by="open", key_alias="b"))
 
     store = open_store()
-    newest = store.trail(2)
+    newest = store.audit_log(2)
     assert [(entry.change.action, entry.change.at) for entry in newest] == [("delete", 3), ("update", 2)]
     assert newest[1].change.detail == {"key_alias": {"to": "b"}}
-    assert [entry.change.action for entry in store.trail(10, before=newest[1].id)] == ["create"]
+    assert [entry.change.action for entry in store.audit_log(10, before=newest[1].id)] == ["create"]
     assert store.load().states == []
     assert audit_document(newest[0]) == {
         "id": newest[0].id,
@@ -261,15 +268,15 @@ def test_the_secrets_of_gone_keys_are_remembered_until_somebody_has_them_again(o
     insert(store, record(), record("key_2"))
     store.update(record(secret_hash="new"), EVER, change(action="regenerate"))
     store.update(record("key_2", rpm_limit=3), EVER, change("key_2", action="update"))
-    assert store.retired() == {hash_secret("key_1")}
+    assert store.revoked_hashes() == {hash_secret("key_1")}
 
     store.delete("key_2", change("key_2", action="delete"))
-    assert open_store().retired() == {hash_secret("key_1"), hash_secret("key_2")}
+    assert open_store().revoked_hashes() == {hash_secret("key_1"), hash_secret("key_2")}
 
     store = open_store()
     insert(store, record("key_3", secret_hash=hash_secret("key_2")))
     store.update(record(), EVER, change(action="regenerate"))
-    assert store.retired() == {"new"}
+    assert store.revoked_hashes() == {"new"}
 
 
 def test_a_closed_store_says_so(open_store: Open):
@@ -316,7 +323,7 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
         with closing(copied()) as copy:
             assert copy.execute("SELECT count(*) FROM keys").fetchone() == (0,)
         insert(store, record(), record("key_2"))
-        store.charge({"key_1": Charge(EVER, 7, 3)}, 1, 10)
+        store.add_spend({"key_1": SpendDelta(EVER, 7, 3)}, 1, 10)
         store.delete("key_2", change("key_2"))
         with closing(copied()) as copy:
             assert copy.execute("SELECT token_id, spend_pico FROM keys").fetchall() == [("key_1", "7")]
@@ -324,7 +331,7 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
             with closing(sqlite3.connect(tmp_path / "keys.db")) as reader:
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM keys").fetchone()
-                store.charge({"key_1": Charge(EVER, 1, 3)}, 1, 20)
+                store.add_spend({"key_1": SpendDelta(EVER, 1, 3)}, 1, 20)
             assert only(store).spend_pico == 8
 
 
@@ -371,13 +378,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
 CHARGING = """
 import sys
 from pathlib import Path
-from gatekeeper.keys.virtual_key import Charge
+from gatekeeper.keys.virtual_key import SpendDelta
 from gatekeeper.keys.virtual_key import Window
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 
 store = SqliteKeyStore(Path(sys.argv[1]))
 for offset in range(1, 1_000_000):
-    store.charge({"key_1": Charge(Window(), 3, offset), "key_2": Charge(Window(), 5, offset)}, 0, offset)
+    deltas = {"key_1": SpendDelta(Window(), 3, offset), "key_2": SpendDelta(Window(), 5, offset)}
+    store.add_spend(deltas, 0, offset)
     print(offset, flush=True)
 """
 

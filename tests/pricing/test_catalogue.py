@@ -134,9 +134,9 @@ def test_exact_wins_over_glob_longer_over_shorter_and_nothing_else_counts(
 def test_an_alias_means_what_it_meant_that_day(day: date, expected: str) -> None:
     steps = '[{ from = "2025-09-25", model = "old" }, { from = "2026-09-02", model = "new" }]'
     found = catalogue(entry(ids='"old", "new"'), aliases=f"latest = {steps}")
-    assert found.meant("latest", day) == expected
-    assert found.meant("models/latest", day) == expected
-    assert found.meant("models/other", day) == "other"
+    assert found.resolve_alias("latest", day) == expected
+    assert found.resolve_alias("models/latest", day) == expected
+    assert found.resolve_alias("models/other", day) == "other"
 
 
 STANDARD = 'tier = "standard"'
@@ -145,7 +145,7 @@ STANDARD = 'tier = "standard"'
 @pytest.mark.parametrize(
     ("text", "named", "allowed"),
     [
-        ("version = x", "no TOML", "line 1"),
+        ("version = x", "not valid TOML", "line 1"),
         (HEAD.replace("USD", "EUR") + entry(), "EUR", 'currency ("USD")'),
         (HEAD, "models", "aliases"),
         (HEAD + 'comment = "x"\n' + entry(), "comment", "version"),
@@ -245,7 +245,7 @@ def test_cached_tokens_are_never_dearer_than_fresh_ones_in_the_shipped_catalogue
         if component.startswith("cached_")
     ]
     assert len(pairs) > 300
-    assert all(cached <= fresh for cached, fresh in pairs)
+    assert all(cached <= uncached for cached, uncached in pairs)
 
 
 def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alias() -> None:

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.usage import Details, Usage
-from gatekeeper.pricing.tariff import MODALITIES, UnpricedError, embedded, generated, output_tokens
+from gatekeeper.pricing.tariff import (
+    MODALITIES,
+    UnpricedError,
+    embedding_components,
+    generation_components,
+    output_tokens,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +37,7 @@ from gatekeeper.pricing.tariff import MODALITIES, UnpricedError, embedded, gener
 )
 def test_the_total_is_the_arbiter_of_output(usage: Usage, expected: int) -> None:
     assert output_tokens(usage) == expected
-    assert generated(usage).get("output_text", 0) == expected
+    assert generation_components(usage).get("output_text", 0) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,20 +73,20 @@ def test_the_total_is_the_arbiter_of_output(usage: Usage, expected: int) -> None
 )
 def test_counts_that_leave_the_cost_open_have_none(usage: Usage, reason: str) -> None:
     with pytest.raises(UnpricedError, match=reason):
-        generated(usage)
+        generation_components(usage)
 
 
 def test_an_embedding_needs_its_prompt_count() -> None:
-    assert embedded(Usage(prompt=261, prompt_details=(("text", 3), ("image", 258)))) == {
+    assert embedding_components(Usage(prompt=261, prompt_details=(("text", 3), ("image", 258)))) == {
         "embedding_input_text": 3,
         "embedding_input_image": 258,
     }
     with pytest.raises(UnpricedError, match="no promptTokenCount"):
-        embedded(Usage(total=4))
+        embedding_components(Usage(total=4))
 
 
 def nonzero(usage: Usage, *, thinking_priced: bool = False) -> dict[str, int]:
-    return {name: n for name, n in generated(usage, thinking_priced=thinking_priced).items() if n}
+    return {name: n for name, n in generation_components(usage, thinking_priced=thinking_priced).items() if n}
 
 
 TEXT_AND_AUDIO: Details = (("text", 20), ("audio", 80))
@@ -198,7 +204,7 @@ USAGES = st.builds(
 @given(USAGES, st.booleans())
 def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usage, thinking: bool) -> None:
     try:
-        tokens = generated(usage, thinking_priced=thinking)
+        tokens = generation_components(usage, thinking_priced=thinking)
     except UnpricedError:
         return
     assert all(count >= 0 for count in tokens.values())
@@ -217,7 +223,7 @@ def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usag
 @given(COUNT, DETAILS.map(tuple))
 def test_details_that_fit_are_believed_to_the_token(prompt: int, details: Details) -> None:
     covered = sum(count for _, count in details)
-    tokens = embedded(Usage(prompt=covered + prompt, prompt_details=details))
+    tokens = embedding_components(Usage(prompt=covered + prompt, prompt_details=details))
     for modality in ("video", "audio"):
         said = sum(count for name, count in details if name == modality)
         assert tokens.get(f"embedding_input_{modality}", 0) == said

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gatekeeper.gemini.actions import EMBEDDING, GENERATING
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import Line, Quote, quote, quote_document, unpriced
+from gatekeeper.pricing.quote import CostLine, Quote, quote, quote_document, unpriced_reason
 
 CATALOGUE = Catalogue.parse("""
 version = "2026-10-01"
@@ -129,7 +129,7 @@ def test_the_tier_is_the_billed_one_and_a_batch_is_a_batch(
         (PLAIN, {"action": "live"}, "calls of live"),
         (PLAIN, {"action": "embedContent"}, "text has no price for embedding_input_text"),
         (PLAIN, {"model": "vectors"}, "vectors has no price for input_text, output_text"),
-        (PLAIN, {"charges": {"grounding_search_query": 2}}, "also used 2 grounding_search_query"),
+        (PLAIN, {"extra_usage": {"grounding_search_query": 2}}, "also used 2 grounding_search_query"),
     ],
 )  # fmt: skip
 def test_an_unknown_cost_is_none_and_says_why(usage: Usage | None, call: dict[str, Any], note: str) -> None:
@@ -142,7 +142,7 @@ def test_an_unknown_cost_is_none_and_says_why(usage: Usage | None, call: dict[st
     ("usage", "call", "notes"),
     [
         (PLAIN, {}, []),
-        (PLAIN, {"model": "text-latest"}, ["text-latest is an alias; on 2026-10-20 it meant text"]),
+        (PLAIN, {"model": "text-latest"}, ["text-latest is an alias; on 2026-10-20 it stood for text"]),
         (
             Usage(prompt=9, total=9, service_tier="standard"),
             {"tier": "flex"},
@@ -201,8 +201,8 @@ def test_lines_show_the_arithmetic_and_leave_out_what_was_not_used() -> None:
     unit = "per_1m_tokens"
     found = priced(Usage(prompt=40, cached=0, output=3, total=43))
     assert found.lines == (
-        Line("input_text", 40, unit, 10**12, 40 * 10**6),
-        Line("output_text", 3, unit, 10**13, 30 * 10**6),
+        CostLine("input_text", 40, unit, 10**12, 40 * 10**6),
+        CostLine("output_text", 3, unit, 10**13, 30 * 10**6),
     )
     assert quote_document(found) == {
         "model": "text",
@@ -266,13 +266,13 @@ def test_more_tokens_never_cost_less(parts: tuple[int, ...], position: int, more
 @given(PARTS)
 def test_caching_never_makes_a_call_dearer(parts: tuple[int, ...]) -> None:
     text, audio, cached_text, cached_audio, output, tool = parts
-    cached, fresh = (
+    cached, uncached = (
         cost(spoken(parts)),
         cost(spoken((text + cached_text, audio + cached_audio, 0, 0, output, tool))),
     )
     assert cached is not None
-    assert fresh is not None
-    assert cached <= fresh
+    assert uncached is not None
+    assert cached <= uncached
 
 
 COUNT = st.none() | st.integers(0, 500_000)
@@ -321,7 +321,7 @@ def test_any_usage_has_a_cost_or_a_reason(usage: Usage | None, model: str, actio
 def test_what_no_usage_could_price_is_known_beforehand(
     model: str, action: str, day: int, reason: str | None
 ) -> None:
-    found = unpriced(CATALOGUE, model, date(2026, 10, day), action)
+    found = unpriced_reason(CATALOGUE, model, date(2026, 10, day), action)
     assert (found is None) == (reason is None)
     assert (found or "").startswith(reason or "")
 
@@ -338,6 +338,6 @@ def test_what_is_unpriced_beforehand_is_never_priced_afterwards(
 ) -> None:
     at = datetime(2026, 10, 20, tzinfo=UTC)
     usage = Usage(prompt=prompt, output=output, total=prompt + output)
-    if unpriced(CATALOGUE, model, at.date(), action):
+    if unpriced_reason(CATALOGUE, model, at.date(), action):
         found = priced(usage, model, at=at, action=action)
         assert not found.cost_pico

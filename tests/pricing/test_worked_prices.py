@@ -257,10 +257,10 @@ UNPRICED = frozenset(
 )
 
 
-def charges(example: dict[str, Any]) -> dict[str, int | None]:
+def extra_usage(example: dict[str, Any]) -> dict[str, int | None]:
     tally = ResponseParser()
     tally.read(json.dumps(example.get("response") or {}).encode())
-    return tally.charges
+    return tally.extra_usage
 
 
 def plain(document: dict[str, Any]) -> Any:
@@ -289,7 +289,7 @@ def test_the_examples_beside_the_recordings() -> None:
                     at=datetime.fromisoformat(example["at"]),
                     tier=example["tier"],
                     action=example["action"],
-                    charges=charges(example),
+                    extra_usage=extra_usage(example),
                 )
             )
         )

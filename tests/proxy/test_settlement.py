@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from gatekeeper.gemini.response_parser import Reading, UpstreamError
-from gatekeeper.gemini.routes import Charge, Route
+from gatekeeper.gemini.response_parser import ResponseSummary, UpstreamError
+from gatekeeper.gemini.routes import Billing, Route
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue
@@ -37,25 +37,25 @@ def catalogue() -> Catalogue:
     return load_catalogue()
 
 
-def reading(usage: dict[str, object] | bytes | None = None, **said: object) -> Reading:
+def reading(usage: dict[str, object] | bytes | None = None, **said: object) -> ResponseSummary:
     raw = json.dumps(usage).encode() if isinstance(usage, dict) else usage
-    return msgspec.structs.replace(Reading(usage=raw, complete=True), **said)
+    return msgspec.structs.replace(ResponseSummary(usage=raw, complete=True), **said)
 
 
 def settled(
     catalogue: Catalogue,
     *,
-    charge: Charge = Charge.METERED,
+    billing: Billing = Billing.METERED,
     status: int | None = 200,
     ending: CallFailed | None = None,
-    read: Reading | None = None,
+    read: ResponseSummary | None = None,
     tier: bytes | None = None,
     model: str | None = FLASH,
     action: str = "generateContent",
     has_budget: bool = False,
 ) -> Call:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
-    route = Route(action, model, charge)
+    route = Route(action, model, billing)
     said = read or reading(USAGE, model_version=ITS_VERSION)
     account_call(call, route, ending, said, tier, catalogue, has_budget=has_budget)
     return call
@@ -64,7 +64,7 @@ def settled(
 NO = Refusal(Reason.BUDGET_EXCEEDED, "Spent.")
 DOWN = Refusal(Reason.UPSTREAM_UNREACHABLE, "Down.")
 DRAINING = Refusal(Reason.DRAINING, "Later.")
-NOTHING = Reading()
+NOTHING = ResponseSummary()
 ERROR = UpstreamError(
     code=429, status="RESOURCE_EXHAUSTED", message="Slow.", reason="QUOTA", retry_delay=None
 )
@@ -109,14 +109,14 @@ def test_how_it_ended(
     catalogue: Catalogue,
     ending: CallFailed | None,
     status: int | None,
-    read: Reading,
+    read: ResponseSummary,
     outcome: str,
     reason: str | None,
     cost: int | None,
 ) -> None:
     call = settled(catalogue, ending=ending, status=status, read=read)
     assert (call.outcome, call.reason, call.cost_pico) == (outcome, reason, cost)
-    free = settled(catalogue, ending=ending, status=status, read=read, charge=Charge.FREE)
+    free = settled(catalogue, ending=ending, status=status, read=read, billing=Billing.FREE)
     assert (free.outcome, free.reason, free.cost_pico) == (outcome, reason, 0)
 
 
@@ -127,8 +127,8 @@ def test_every_outcome_but_the_crashs_was_tried() -> None:
 CACHED = {"promptTokenCount": 1000, "cachedContentTokenCount": 400, "totalTokenCount": 1000}
 COSTS = {
     "as asked": ({}, COST),
-    "a route that usage does not price": ({"charge": Charge.UNKNOWN}, None),
-    "which failed": ({"charge": Charge.UNKNOWN, "status": 404}, 0),
+    "a route that usage does not price": ({"billing": Billing.UNKNOWN}, None),
+    "which failed": ({"billing": Billing.UNKNOWN, "status": 404}, 0),
     "no model": ({"model": None}, None),
     "a tuned model has no list price": ({"model": "tunedModels/t"}, None),
     "a model that does not embed": ({"action": "embedContent"}, None),
@@ -185,7 +185,7 @@ def test_tokens_that_were_not_reported_are_unknown_and_not_none(catalogue: Catal
 
 
 @pytest.mark.parametrize("read", [NOTHING, reading(b"[1]"), reading(b'{"promptTokenCount": ')])
-def test_what_is_no_usage_leaves_the_row_without_any(catalogue: Catalogue, read: Reading) -> None:
+def test_what_is_no_usage_leaves_the_row_without_any(catalogue: Catalogue, read: ResponseSummary) -> None:
     call = settled(catalogue, read=read)
     assert (call.usage, call.prompt_tokens, call.total_tokens, call.cost_pico) == (None, None, None, None)
 
@@ -195,7 +195,7 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
         id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH, status=200
     )
     cached = reading({"promptTokenCount": 1000, "cachedContentTokenCount": 1000, "totalTokenCount": 1000})
-    route = Route("generateContent", FLASH, Charge.METERED)
+    route = Route("generateContent", FLASH, Billing.METERED)
     account_call(call, route, None, cached, None, catalogue)
     assert call.cost_pico == 1000 * 30_000
     call.started_at = int(datetime(2025, 10, 14, 23, 59, 59, 999999, tzinfo=UTC).timestamp() * 10**6)
@@ -205,7 +205,8 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize("case", ENDINGS.values(), ids=ENDINGS.keys())
 def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
-    catalogue: Catalogue, case: tuple[CallFailed | None, int | None, Reading, str, str | None, int | None]
+    catalogue: Catalogue,
+    case: tuple[CallFailed | None, int | None, ResponseSummary, str, str | None, int | None],
 ) -> None:
     ending, status, read, *_, cost = case
     call = settled(catalogue, ending=ending, status=status, read=read, has_budget=True)
@@ -222,9 +223,9 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     catalogue: Catalogue,
 ) -> None:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH)
-    set_crash_charge(call, Route("countTokens", FLASH, Charge.FREE), 100, catalogue)
+    set_crash_charge(call, Route("countTokens", FLASH, Billing.FREE), 100, catalogue)
     assert call.charged_pico is None
-    route = Route("generateContent", FLASH, Charge.METERED)
+    route = Route("generateContent", FLASH, Billing.METERED)
     set_crash_charge(call, route, 100, catalogue)
     assert call.charged_pico is not None
     assert call.charged_pico > COST

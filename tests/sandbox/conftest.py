@@ -11,12 +11,12 @@ import pytest
 import trio
 
 from gatekeeper.sandbox.server import Api, serve_sandbox
-from gatekeeper.sandbox.wire import Answer, Request
+from gatekeeper.sandbox.wire import HttpResponse, Request
 
 
 @pytest.fixture
 async def sandbox_url(nursery: trio.Nursery) -> str:
-    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, pace=0))
+    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, time_scale=0))
     return f"http://127.0.0.1:{port}"
 
 
@@ -31,15 +31,15 @@ async def google(sandbox_url: str) -> AsyncIterator[httpx2.AsyncClient]:
 class Offline:
     """The API as a function from request to answer; each call meets a new one."""
 
-    def post(self, path: str, body: object, **query: str) -> Answer:
+    def post(self, path: str, body: object, **query: str) -> HttpResponse:
         request = Request("POST", path, query=query, headers={"x-goog-api-key": "any"})
         request.content.feed(body if isinstance(body, bytes) else json.dumps(body).encode())
-        return Api().answer(request)
+        return Api().respond(request)
 
-    def said(self, answer: Answer) -> bytes:
+    def said(self, answer: HttpResponse) -> bytes:
         return b"".join(data for _, data in answer.pieces)
 
-    def document(self, answer: Answer) -> dict:
+    def document(self, answer: HttpResponse) -> dict:
         return json.loads(self.said(answer))
 
     def generate(self, body: object, model: str = "gemini-3.8-flash") -> dict:

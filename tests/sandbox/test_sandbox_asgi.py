@@ -33,7 +33,7 @@ class Client:
         if len(self.sent) == self._patience:
             self.says(GONE)
 
-    async def call(self, pace: float = 1.0) -> float:
+    async def call(self, time_scale: float = 1.0) -> float:
         """Seconds that it took."""
         scope = {
             "type": "http",
@@ -44,12 +44,12 @@ class Client:
             "headers": [(b"X-Goog-Api-Key", b"any")],
         }
         began = trio.current_time()
-        await Sandbox(pace=pace)(scope, self.receive.receive, self.send)
+        await Sandbox(time_scale=time_scale)(scope, self.receive.receive, self.send)
         return trio.current_time() - began
 
 
 async def test_it_waits_at_the_pace_it_is_given(autojump_clock):
-    took = [await Client("Write a story").call(pace) for pace in (1.0, 2.0, 0.0)]
+    took = [await Client("Write a story").call(time_scale) for time_scale in (1.0, 2.0, 0.0)]
     assert took[0] > 0.2
     assert took[1:] == [pytest.approx(2 * took[0]), 0]
 
@@ -64,7 +64,7 @@ async def test_only_the_last_message_is_the_last(autojump_clock):
 
 async def test_an_answer_that_breaks_has_no_last_message():
     client = Client("!cut")
-    await client.call(pace=0)
+    await client.call(time_scale=0)
     assert all(message["more_body"] for message in client.sent[1:])
 
 

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from gatekeeper.sandbox.errors import ApiError
-from gatekeeper.sandbox.files import GRANULARITY, KEPT, File, Files
+from gatekeeper.sandbox.files import GRANULARITY, MAX_KEPT_BYTES, File, Files
 from gatekeeper.sandbox.wire import Request
 
 UPLOAD, FILES = "/upload/v1beta/files", "/v1beta/files"
@@ -129,19 +129,19 @@ async def test_parts_without_a_boundary_are_refused(google, kind):
 
 
 def add(files: Files, data: bytes, times: int = 1) -> File:
-    into = files.sink(Request("POST", UPLOAD))
+    into = files.body_buffer(Request("POST", UPLOAD))
     for _ in range(times):
         into.feed(data)
     return files.add({}, "video/mp4", into)
 
 
 def test_what_is_too_large_to_keep_is_counted_all_the_same():
-    data, times = bytes(2**20), KEPT // 2**20 + 1
+    data, times = bytes(2**20), MAX_KEPT_BYTES // 2**20 + 1
     files = Files(lambda: 0.0)
     file = add(files, data, times)
     assert file.content.size == times * 2**20
     assert file.content.sha256 == hashlib.sha256(data * times).hexdigest()
-    assert file.weight < KEPT
+    assert file.size < MAX_KEPT_BYTES
     with pytest.raises(ApiError, match="larger"):
         files.download(file.name)
 

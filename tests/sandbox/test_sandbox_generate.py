@@ -54,7 +54,7 @@ def test_thoughts_are_shown_when_asked_for(offline):
 
 
 @pytest.mark.parametrize(
-    ("ask", "rest", "calls"),
+    ("prompt_text", "rest", "calls"),
     [
         ("What is the weather in Paris?", {}, True),
         ("Use get_weather now", {}, True),
@@ -63,10 +63,10 @@ def test_thoughts_are_shown_when_asked_for(offline):
         ("weather?", {"toolConfig": {"functionCallingConfig": {"mode": "NONE"}}}, False),
     ],
 )
-def test_a_function_is_called_when_the_prompt_names_it(offline, ask, rest, calls):
-    part = offline.generate(prompt(ask, tools=[{"functionDeclarations": [WEATHER]}], **rest))["candidates"][
-        0
-    ]["content"]["parts"][0]
+def test_a_function_is_called_when_the_prompt_names_it(offline, prompt_text, rest, calls):
+    part = offline.generate(prompt(prompt_text, tools=[{"functionDeclarations": [WEATHER]}], **rest))[
+        "candidates"
+    ][0]["content"]["parts"][0]
     assert ("functionCall" in part) is calls
     if calls:
         assert part["functionCall"]["name"] == "get_weather"

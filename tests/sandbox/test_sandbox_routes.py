@@ -126,7 +126,7 @@ async def test_an_embedding_that_cannot_be_made(google, path, body):
 def test_a_body_that_is_too_large_is_refused(offline):
     request = Request("POST", GENERATE, headers={"x-goog-api-key": "any"}, content=Content(limit=9))
     request.content.feed(b"0123456789")
-    answer = Api().answer(request)
+    answer = Api().respond(request)
     assert answer.status == 400
     assert "payload size exceeds the limit" in offline.document(answer)["error"]["message"]
 

@@ -7,27 +7,33 @@ from dataclasses import dataclass
 import pytest
 
 from gatekeeper.sandbox.errors import ApiError
-from gatekeeper.sandbox.resources import Store, instant, page, seconds, timestamp
+from gatekeeper.sandbox.resources import (
+    ExpiringStore,
+    format_timestamp,
+    page,
+    parse_duration,
+    parse_timestamp,
+)
 
 
 @dataclass(frozen=True)
 class Thing:
     name: str
-    weight: int = 1
+    size: int = 1
     expires: float = 10.0
 
 
 def test_the_oldest_make_room():
-    store = Store[Thing](5, lambda: 0.0)
-    for name, weight in (("a", 2), ("b", 2), ("c", 1), ("d", 3)):
-        store.put(Thing(name, weight))
+    store = ExpiringStore[Thing](5, lambda: 0.0)
+    for name, size in (("a", 2), ("b", 2), ("c", 1), ("d", 3)):
+        store.put(Thing(name, size))
     assert [thing.name for thing in store.all()] == ["d", "c"]
     store.put(Thing("giant", 50))
     assert [thing.name for thing in store.all()] == ["giant"]
 
 
 def test_what_is_put_again_is_new_again():
-    store = Store[Thing](2, lambda: 0.0)
+    store = ExpiringStore[Thing](2, lambda: 0.0)
     for name in ("a", "b", "a", "c"):
         store.put(Thing(name))
     assert [thing.name for thing in store.all()] == ["c", "a"]
@@ -35,7 +41,7 @@ def test_what_is_put_again_is_new_again():
 
 def test_what_is_expired_is_gone():
     now = [0.0]
-    store = Store[Thing](9, lambda: now[0])
+    store = ExpiringStore[Thing](9, lambda: now[0])
     store.put(Thing("a", expires=5.0))
     store.put(Thing("b", expires=15.0))
     now[0] = 5.0
@@ -63,14 +69,14 @@ def test_what_is_no_page_is_refused(size, token):
 
 
 def test_times_are_written_and_read_as_google_writes_them():
-    assert timestamp(1_700_000_000.25) == "2023-11-14T22:13:20.250000Z"
-    assert instant("2023-11-14T22:13:20.250000123Z") == 1_700_000_000.25
-    assert seconds("3.5s") == 3.5
+    assert format_timestamp(1_700_000_000.25) == "2023-11-14T22:13:20.250000Z"
+    assert parse_timestamp("2023-11-14T22:13:20.250000123Z") == 1_700_000_000.25
+    assert parse_duration("3.5s") == 3.5
 
 
 @pytest.mark.parametrize("bad", ["", "5", "-5s", "5m", "tomorrow"])
 def test_other_durations_and_times_are_refused(bad):
     with pytest.raises(ApiError):
-        seconds(bad)
+        parse_duration(bad)
     with pytest.raises(ApiError):
-        instant(bad)
+        parse_timestamp(bad)

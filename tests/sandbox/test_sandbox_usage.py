@@ -69,14 +69,18 @@ PARTS = st.lists(st.sampled_from([PNG, MP3, MP4, PDF]), max_size=2)
 
 @settings(max_examples=80, deadline=None)
 @given(
-    ask=ASKS,
+    prompt_text=ASKS,
     media=PARTS,
     config=CONFIGS,
     tools=TOOLS,
     model=st.sampled_from([FLASH, OLD, "gemini-none-such"]),
 )
-def test_usage_adds_up_and_a_stream_says_the_same(offline, ask, media, config, tools, model):
-    body = {"contents": [{"parts": [*media, {"text": ask}]}], "generationConfig": config, "tools": tools}
+def test_usage_adds_up_and_a_stream_says_the_same(offline, prompt_text, media, config, tools, model):
+    body = {
+        "contents": [{"parts": [*media, {"text": prompt_text}]}],
+        "generationConfig": config,
+        "tools": tools,
+    }
     whole, chunks = offline.generate(body, model), offline.stream(body, model)
     for response in [whole, *chunks]:
         assert_adds_up(response["usageMetadata"])
@@ -105,10 +109,10 @@ def assert_adds_up(usage: dict) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(ask=ASKS, media=PARTS, instruction=st.text(max_size=50))
-def test_counting_tokens_agrees_with_the_prompt_of_a_call(offline, ask, media, instruction):
+@given(prompt_text=ASKS, media=PARTS, instruction=st.text(max_size=50))
+def test_counting_tokens_agrees_with_the_prompt_of_a_call(offline, prompt_text, media, instruction):
     body = {
-        "contents": [{"parts": [*media, {"text": ask}]}],
+        "contents": [{"parts": [*media, {"text": prompt_text}]}],
         "systemInstruction": {"parts": {"text": instruction}},
     }
     usage = offline.generate(body)["usageMetadata"]

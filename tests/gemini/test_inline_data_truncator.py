@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.meter import KEPT, Abridger
+from gatekeeper.gemini.meter import MAX_RUN_BYTES, InlineDataTruncator
 
 LONG = re.compile(rb"([A-Za-z0-9+/=_-]{8})[A-Za-z0-9+/=_-]+")
 PIECES = st.sampled_from(
@@ -21,7 +21,7 @@ PIECES = st.sampled_from(
 def test_any_cut_leaves_the_same(pieces: list[bytes], at: list[int]):
     body = b"".join(pieces)
     edges = [0, *sorted(place % (len(body) + 1) for place in at), len(body)]
-    abridger = Abridger(kept=8)
+    abridger = InlineDataTruncator(kept=8)
     parts = [abridger.feed(body[start:end]) for start, end in pairwise(edges)]
     assert b"".join(parts) == LONG.sub(rb"\1", body)
 
@@ -29,6 +29,6 @@ def test_any_cut_leaves_the_same(pieces: list[bytes], at: list[int]):
 @pytest.mark.parametrize("step", [1, 4096, 65536, 10**7])
 def test_of_megabytes_little_is_left(step: int):
     body = b'{"data": "' + b"iVBORw0KGgo+/" * 20_000 + b'", "mimeType": "image/png"}'
-    abridger = Abridger()
+    abridger = InlineDataTruncator()
     left = b"".join(abridger.feed(body[at : at + step]) for at in range(0, len(body), step))
-    assert left == body[: KEPT + 10] + b'", "mimeType": "image/png"}'
+    assert left == body[: MAX_RUN_BYTES + 10] + b'", "mimeType": "image/png"}'

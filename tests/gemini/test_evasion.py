@@ -9,32 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.spellings import HARMFUL, METERED, Spelling, spellings
 
-from gatekeeper.gemini.actions import Charge
+from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.evasion import ALLOWED_PARAMETERS
 from gatekeeper.gemini.routes import Route, route
-from gatekeeper.gemini.spelling import ALLOWED
 
 
 def found(spelling: Spelling, method: str = "POST") -> Route:
     path, _, query = spelling.target.encode().partition(b"?")
     fields = [header.split(": ") for header in spelling.headers]
-    forms = " ".join(value for name, value in fields if name in ("Content-Type", "Accept"))
+    media_types = " ".join(value for name, value in fields if name in ("Content-Type", "Accept"))
     names = frozenset(name.lower().encode() for name, _ in fields)
-    return route(method, path, query, names, forms.encode())
+    return route(method, path, query, names, media_types.encode())
 
 
 def refused(known: Route) -> bool:
-    return known.objection is not None or known.astray
+    return known.rejection is not None or known.wrong_base_url
 
 
 @pytest.mark.parametrize("path", METERED)
 def test_another_spelling_of_a_metered_call_is_refused_or_metered(path: str) -> None:
     plain = route("POST", f"/{path}".encode(), b"")
-    assert plain.charge is Charge.METERED
+    assert plain.billing is Billing.METERED
     tried = list(spellings(path))
     assert len(tried) >= 200
     for spelling in tried:
         known = found(spelling)
-        assert refused(known) or known.charge is Charge.METERED, spelling
+        assert refused(known) or known.billing is Billing.METERED, spelling
 
 
 def test_what_harms_is_never_let_pass_in_any_spelling() -> None:
@@ -78,8 +78,8 @@ def test_no_decoration_of_a_harmful_parameter_passes(name: str, before: str) -> 
     query = f"{before}{name}=proto".encode()
     values = dict(pair.split(b"=", 1) for pair in query.split(b"&") if b"=" in pair)
     known = route("POST", b"/v1beta/models/m:generateContent", query)
-    spelt_right = all(key.decode().replace("%24", "$") in ALLOWED for key in values)
-    assert known.objection is not None or (spelt_right and before == "quotaUser=")
+    spelt_right = all(key.decode().replace("%24", "$") in ALLOWED_PARAMETERS for key in values)
+    assert known.rejection is not None or (spelt_right and before == "quotaUser=")
 
 
 @settings(max_examples=300, deadline=None)
@@ -91,4 +91,4 @@ def test_no_decoration_of_a_harmful_parameter_passes(name: str, before: str) -> 
 def test_no_decoration_of_a_metered_action_passes_as_another(action: str, form: str, method: str) -> None:
     path = form.format(action).encode()
     known = route(method, path, b"")
-    assert refused(known) or known.charge is Charge.METERED, known
+    assert refused(known) or known.billing is Billing.METERED, known
