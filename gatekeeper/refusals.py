@@ -63,7 +63,7 @@ STATUS: dict[Reason, HttpStatus] = {
 }
 
 # Their statuses (429, 502) make clients retry; without a `retry_after` a retry is useless.
-FOR_A_PERSON = frozenset({Reason.BUDGET_EXCEEDED, Reason.UPSTREAM_KEY_INVALID})
+NOT_RETRYABLE = frozenset({Reason.BUDGET_EXCEEDED, Reason.UPSTREAM_KEY_INVALID})
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import math
 import msgspec
 
 from gatekeeper.gemini.splitters import Delimiters
-from gatekeeper.refusals import FOR_A_PERSON, STATUS, Refusal
+from gatekeeper.refusals import NOT_RETRYABLE, STATUS, Refusal
 
 # Seconds. Some clients sleep a longer `Retry-After` in full, silently for days.
 MAX_RETRY_AFTER = 60
@@ -53,7 +53,7 @@ def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
     if wait is not None and wait <= MAX_RETRY_AFTER:
         # Rounded up: a client that comes a moment early would be refused again.
         headers.append((b"retry-after", b"%d" % math.ceil(wait)))
-    elif wait is not None or refusal.reason in FOR_A_PERSON:
+    elif wait is not None or refusal.reason in NOT_RETRYABLE:
         headers.append((b"x-should-retry", b"false"))
     return headers
 
