@@ -18,7 +18,7 @@ from gatekeeper.admin import calls, keys, spend, sql, status
 from gatekeeper.admin.gateway import NAME, Gateway, check_access
 from gatekeeper.admin.problems import answer_problem, refuse_malformed
 from gatekeeper.admin.requests import LARGEST_BODY
-from gatekeeper.proxy.base_url_error import is_gemini_path, send_base_url_error
+from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
 from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.quart_connection import QuartConnection
 from gatekeeper.server.request_validation import MalformedRequest

@@ -11,8 +11,8 @@ from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.http import HttpCarrier
-from gatekeeper.proxy.live_api import LiveCarrier
 from gatekeeper.proxy.outcomes import ClientGone, CutByGateway, draining_refusal
+from gatekeeper.proxy.unsupported import LiveCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls

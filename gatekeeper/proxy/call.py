@@ -1,7 +1,7 @@
 """The lifecycle of one call, from the request's head to its line in the ledger. Read `ProxyCall.run` first.
 
 What all calls share is in `ProxyContext`. The carrier relays the bytes: HTTP in `http`; the WebSocket of the
-Live API, which is refused, in `live_api`.
+Live API, which is refused, in `unsupported`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import upper_bound_note
 from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.proxy.authenticate import extract_credential
-from gatekeeper.proxy.base_url_error import base_url_refusal
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, end_user, first_value, tags, trace_id
 from gatekeeper.proxy.key_spend import settlement
+from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     CutByGateway,

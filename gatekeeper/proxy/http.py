@@ -27,7 +27,7 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
     unreachable,
 )
-from gatekeeper.proxy.uploads import RESUMABLE_REFUSAL, starts_resumable
+from gatekeeper.proxy.unsupported import RESUMABLE_REFUSAL, starts_resumable
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import ConnectionLost, ResponseHead, UpstreamConnection
 from gatekeeper.refusals import Refusal

@@ -10,7 +10,7 @@ from rig.standin import StandIn
 from rig.wire import exchange
 
 from gatekeeper.app import BLUEPRINT_MODULES, Gatekeeper
-from gatekeeper.proxy.base_url_error import base_url_refusal, is_gemini_path
+from gatekeeper.proxy.not_found import base_url_refusal, is_gemini_path
 
 GENERATE = "models/gemini-2.5-flash:generateContent"
 
