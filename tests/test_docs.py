@@ -11,6 +11,7 @@ from gatekeeper.ledger.call import COLUMNS, Call
 from gatekeeper.refusals import STATUS
 from gatekeeper.settings import SETTINGS
 
+ROOT = Path(__file__).parents[1]
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -52,3 +53,21 @@ def test_a_call_has_a_field_for_each_column() -> None:
     kept = ("cost_pico", "charged_pico")  # the cost in another form; what stays between journal and budget
     fields = [name for name in Call.__struct_fields__ if name not in kept]
     assert fields == [name for name in COLUMNS if name != "cost_usd"]
+
+
+def test_what_contributing_names_is_there() -> None:
+    """Each file, and each name in code that stands in a line behind or before one."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for line in re.split(r"\n(?=[-|#0-9])", text):
+        paths = [ROOT / path for path in re.findall(r"`((?:gatekeeper|tui|data)/[\w/.]*)`", line)]
+        assert all(path.exists() for path in paths), line
+        sources = [path.read_text(encoding="utf-8") for path in paths if path.is_file()]
+        for name in re.findall(r"`([A-Za-z_]+(?:\.[a-z_]+)?)`", line) if sources else ():
+            assert any(re.search(rf"\b{part}\b", source) for source in sources for part in name.split(".")), (
+                name
+            )
+
+
+def test_the_words_of_our_own_are_few() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert len(text.split("## Words\n")[1].strip().splitlines()) <= 10

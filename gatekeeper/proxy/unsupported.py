@@ -1,6 +1,8 @@
-"""What of Google's API is not relayed yet, and how that is told: sessions of the Live API
-(`/ws/…BidiGenerateContent`), whose WebSocket handshake is refused and recorded, and resumable uploads, because
-the upload URL that Google returns would bypass the gateway."""
+"""What of Google's API is not relayed yet, and how a client is told.
+
+Sessions of the Live API (`/ws/…BidiGenerateContent`): their WebSocket handshake is refused and recorded.
+Resumable uploads: the upload URL that Google returns would bypass the gateway.
+"""
 
 from __future__ import annotations
 
