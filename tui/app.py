@@ -1,4 +1,4 @@
-"""The terminal application: its screens, what they share, and the keys that work everywhere."""
+"""The terminal application: its main screens, the state they share, and the keys that work everywhere."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
 from tui.screens.main_screen import MainScreen
 from tui.screens.spend_screen import SpendScreen
-from tui.session import LIVE, OFFLINE, Connected, Lost, Session
-from tui.terminal import THEME, Shell
+from tui.session import LIVE, OFFLINE, Connected, Disconnected, Session
+from tui.terminal import THEME, ClipboardApp
 from tui.widgets.filter_line import ShowCalls
 
-# Keys of the toolkit that mean nothing here.
-TOOLKITS_OWN = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
-# The main screens, in the order of the header. A new one is a file with a `MainScreen`, and a word here.
+# Textual's own key bindings, which help and palette leave out.
+HIDDEN_ACTIONS = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
+# The main screens, in the order of the header. A new one is a module with a `MainScreen`, and an entry here.
 MAIN_SCREENS: tuple[type[MainScreen], ...] = (LogsScreen, SpendScreen, KeysScreen)
 
 
-class GatekeeperApp(Shell):
-    """Speaks to the gateway at `url` with its master `key`. Raises Refused where `url` is no address."""
+class GatekeeperApp(ClipboardApp):
+    """The application for the gateway at `url` with its `key`. Raises BadRequest if `url` is invalid."""
 
     TITLE = "gatekeeper"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,18 +42,18 @@ class GatekeeperApp(Shell):
         ),
         Binding("question_mark", "help", "help"),
         Binding("q", "quit", "quit"),
-        # With priority: it works where keys are text, too.
+        # With priority: it also works in a text field.
         Binding("ctrl+q", "quit", "quit", show=False, priority=True),
     ]
 
     def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_now) -> None:
-        # Native colours are known to be wanted only once the theme is set, but NO_COLOR is judged before.
+        # Textual evaluates NO_COLOR here, before the theme asks for the terminal's own colours.
         super().__init__(ansi_color=True)
         self.ansi_color = None
         self.session = Session(Client(url, key), clock, tabs=tuple(kind.TAB for kind in MAIN_SCREENS))
         self._opened: list[MainScreen] = []
         for kind in MAIN_SCREENS:
-            # The toolkit leaves open what its screens return.
+            # Textual leaves the type of a screen's result unspecified.
             self.add_mode(  # pyright: ignore[reportUnknownMemberType]
                 kind.TAB.name, lambda kind=kind: self._open(kind)
             )
@@ -61,21 +61,21 @@ class GatekeeperApp(Shell):
         self.theme = THEME.name
 
     def _open(self, kind: type[MainScreen]) -> MainScreen:
-        # Made when it is first shown, and kept: the log goes on behind the others.
+        # Created when first shown, and kept: the log is updated while another screen is shown.
         screen = kind(self.session)
         self._opened.append(screen)
         return screen
 
     def on_mount(self) -> None:
         self.switch_mode(LogsScreen.TAB.name)
-        self._ask_mode()
+        self._load_gateway_info()
 
     async def on_unmount(self) -> None:
         await self.session.client.close()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: every key that works here, by its name."""
-        # Of several keys for the same thing the last one stands for them.
+        """The command palette: every key that works here, by its description."""
+        # Of several keys with the same description the last one is used.
         named = {binding.description: binding.key for binding in bindings_of(screen) if binding.description}
         for name, key in named.items():
             yield SystemCommand(name.capitalize(), f"key {key}", lambda key=key: self.simulate_key(key))
@@ -83,33 +83,33 @@ class GatekeeperApp(Shell):
 
     @on(Connected)
     def _connected(self) -> None:
-        self.session.link, self.session.trouble = LIVE, ""
-        self._show_link()
-        self._ask_mode()
+        self.session.connection, self.session.connection_error = LIVE, ""
+        self._show_connection()
+        self._load_gateway_info()
 
-    @on(Lost)
-    def _lost(self, message: Lost) -> None:
-        self.session.link, self.session.trouble = OFFLINE, f"{message.error} Trying again."
-        self._show_link()
+    @on(Disconnected)
+    def _disconnected(self, message: Disconnected) -> None:
+        self.session.connection, self.session.connection_error = OFFLINE, f"{message.error} Trying again."
+        self._show_connection()
 
-    def _show_link(self) -> None:
+    def _show_connection(self) -> None:
         for screen in self._opened:
-            # One that is just opened, or on its way out, has not all of its widgets to show it.
+            # While a screen opens or closes, some of its widgets do not exist.
             with contextlib.suppress(NoMatches):
-                screen.show_link()
+                screen.show_connection()
 
     @work(exclusive=True)
-    async def _ask_mode(self) -> None:
-        """What the header tells of the gateway. That it cannot be asked is told by the stream already."""
+    async def _load_gateway_info(self) -> None:
+        """Loads what the header shows of the gateway. An error is ignored: the stream reports it."""
         try:
             self.session.gateway = (await self.session.client.root()).value
         except ApiError:
             return
-        self._show_link()
+        self._show_connection()
 
     @on(ShowCalls)
     def _show_calls(self, message: ShowCalls) -> None:
-        # From the log itself esc leads nowhere.
+        # From the log itself there is no screen to go back to.
         back_to = None if self.current_mode == LogsScreen.TAB.name else self.current_mode
         self.switch_mode(LogsScreen.TAB.name)
         for screen in self._opened:
@@ -121,11 +121,11 @@ class GatekeeperApp(Shell):
 
 
 def bindings_of(screen: Screen[object]) -> list[Binding]:
-    """The bindings that work on a screen now."""
+    """The active bindings of a screen, without the hidden ones."""
     active = (item.binding for item in screen.active_bindings.values() if item.enabled)
-    return [binding for binding in active if not binding.system and binding.action not in TOOLKITS_OWN]
+    return [binding for binding in active if not binding.system and binding.action not in HIDDEN_ACTIONS]
 
 
 def run(url: str, key: str | None = None) -> None:
-    """Runs it until the person quits. Raises tui.errors.Refused where `url` is no address of a gateway."""
+    """Runs the application until the user quits. Raises BadRequest where `url` is not an address."""
     GatekeeperApp(url, key).run()

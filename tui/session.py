@@ -16,22 +16,21 @@ from gatekeeper.client import admin_api
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Gateway, StreamEvent
-from gatekeeper.client.formats import State, Tone, local_now
+from gatekeeper.client.formats import State, TextRole, local_now
 
-# How the connection to the gateway stands.
-CONNECTING = State("◌", "connecting", Tone.WAITING)
-LIVE = State("●", "live", Tone.FINE)
-OFFLINE = State("✗", "offline", Tone.ERROR)
+# States of the connection to the gateway.
+CONNECTING = State("◌", "connecting", TextRole.PENDING)
+LIVE = State("●", "live", TextRole.SUCCESS)
+OFFLINE = State("✗", "offline", TextRole.ERROR)
 
-# A screen drawn more often is no easier to read.
+# A screen that is redrawn more often is not easier to read.
 BATCH_SECONDS = 0.1
 Post = Callable[[Message], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A main screen as others know it: the digit that leads there, its name, its title, and how help says it.
-    The digits are for good."""
+    """The tab of a main screen: digit key, name, title, and description in help. The digits are stable."""
 
     key: str
     name: str
@@ -41,60 +40,60 @@ class Tab:
 
 @dataclass
 class Session:
-    """`link` is how the connection stands, `trouble` what to tell of it, `gateway` what it says of itself,
-    `tabs` are all main screens."""
+    """The connection's state, and its error if there is one; the document of `GET /`; the tabs of all main
+    screens."""
 
     client: Client
     clock: Callable[[], datetime] = local_now
-    link: State = CONNECTING
-    trouble: str = ""
+    connection: State = CONNECTING
+    connection_error: str = ""
     gateway: Gateway = field(default_factory=Gateway)
     tabs: tuple[Tab, ...] = ()
 
     @property
     def zone(self) -> tzinfo:
-        """The zone of the gateway's days and hours; UTC as long as it is not known."""
+        """The zone of the gateway's days and hours; UTC until it is known."""
         try:
             return ZoneInfo(self.gateway.timezone) if self.gateway.timezone else UTC
         except (KeyError, ValueError, OSError):
-            # What this machine's list of zones does not have; the gateway names its days itself.
+            # This machine's tz database lacks it; the labels of days come from the gateway anyway.
             return UTC
 
     @property
     def other_zone(self) -> str:
-        """The name of that zone where its clocks are not those of this machine."""
+        """The name of that zone if its offset differs from this machine's."""
         now = self.clock()
         same = now.astimezone().utcoffset() == now.astimezone(self.zone).utcoffset()
         return "" if same else self.gateway.timezone
 
     @property
-    def place(self) -> str:
-        """Where the gateway is, as short as it can be said."""
+    def address(self) -> str:
+        """The address of the gateway, without its scheme."""
         return self.client.url.partition("://")[2]
 
 
 @dataclass
 class Connected(Message):
-    """The stream is open: what ends from here on will arrive."""
+    """The stream is open: every call that ends from now on will be received."""
 
 
 @dataclass
-class Arrived(Message):
-    """What the stream brought since the last of these, in its order."""
+class EventsReceived(Message):
+    """The events since the last message of this kind, in order."""
 
     events: list[StreamEvent]
 
 
 @dataclass
-class Lost(Message):
-    """The stream ended; the next try is `wait` seconds away."""
+class Disconnected(Message):
+    """The stream ended; the next attempt is in `wait` seconds."""
 
     error: ApiError
     wait: float
 
 
-class Batch:
-    """Gathers events and posts them together, `BATCH_SECONDS` after the first."""
+class EventBatcher:
+    """Collects events and posts them together, `BATCH_SECONDS` after the first."""
 
     def __init__(self, post: Post) -> None:
         self._post = post
@@ -104,30 +103,30 @@ class Batch:
     def connected(self) -> None:
         self._post(Connected())
 
-    def arrived(self, event: StreamEvent) -> None:
+    def received(self, event: StreamEvent) -> None:
         self._events.append(event)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
 
-    def lost(self, error: ApiError, wait: float) -> None:
-        # What came before the loss is told before it, or it would seem to be news of the next connection.
+    def disconnected(self, error: ApiError, wait: float) -> None:
+        # Earlier events are posted first, or they would seem to come from the next connection.
         self.flush()
-        self._post(Lost(error, wait))
+        self._post(Disconnected(error, wait))
 
     def flush(self) -> None:
-        """Posts what there is, now."""
+        """Posts the collected events now."""
         if self._timer:
-            # Or it would go off for the next batch, too early.
+            # Otherwise it would end the next batch too early.
             self._timer.cancel()
             self._timer = None
         if self._events:
-            self._post(Arrived(self._events))
+            self._post(EventsReceived(self._events))
             self._events = []
 
 
 async def post_events(client: Client, q: str | None, post: Post) -> None:
-    """Posts `Connected`, `Arrived` and `Lost` until cancelled."""
-    batch = Batch(post)
+    """Posts `Connected`, `EventsReceived` and `Disconnected` until cancelled."""
+    batch = EventBatcher(post)
     try:
         await admin_api.follow(client, q, batch)
     finally:

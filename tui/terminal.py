@@ -1,7 +1,7 @@
-"""The person's terminal: its colours, text drawn in them, and its clipboard.
+"""The user's terminal: its colours, styled text, and its clipboard.
 
-Colours are the terminal's own foreground and background, one accent, four meanings. Another theme chosen in
-the palette works too, as widgets name colours by their meaning only.
+Colours are the terminal's own foreground and background, one accent, four meanings. Other themes
+work too, as widgets name colours by their role only.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from textual.app import App
 from textual.content import Content
 from textual.theme import Theme
 
-from gatekeeper.client.formats import Tone, harmless
+from gatekeeper.client.formats import TextRole, sanitized
 
 TMUX = ("tmux", "load-buffer", "-")
 THEME = Theme(
     name="gatekeeper",
     ansi=True,
-    # The terminal's own cyan, so that it fits whatever ground the terminal has.
+    # The terminal's own cyan, so that it fits its background.
     primary="ansi_cyan",
     accent="ansi_cyan",
     # Okabe and Ito's palette, which people with any colour vision tell apart. Terminals with 16 colours show
@@ -47,55 +47,55 @@ THEME = Theme(
     },
 )
 
-# By meaning, so that another theme can be chosen.
+# By role, so that another theme can be chosen.
 STYLES = {
-    Tone.PLAIN: "",
-    Tone.FAINT: "dim",
-    Tone.ACCENT: "bold $accent",
-    Tone.FINE: "$success",
-    Tone.WAITING: "$secondary",
-    Tone.LIMIT: "$warning",
-    Tone.ERROR: "$error",
+    TextRole.PLAIN: "",
+    TextRole.DIM: "dim",
+    TextRole.ACCENT: "bold $accent",
+    TextRole.SUCCESS: "$success",
+    TextRole.PENDING: "$secondary",
+    TextRole.WARNING: "$warning",
+    TextRole.ERROR: "$error",
 }
 
 
-def toned(cells: Iterable[tuple[str, Tone]]) -> Content:
-    """Texts with their tones as one line."""
-    return Content.assemble(*((harmless(text), STYLES[tone]) for text, tone in cells))
+def styled_cells(cells: Iterable[tuple[str, TextRole]]) -> Content:
+    """Texts with their roles as one line."""
+    return Content.assemble(*((sanitized(text), STYLES[role]) for text, role in cells))
 
 
-def told(text: str, tone: Tone = Tone.PLAIN) -> Content:
-    """One text with its tone."""
-    return toned([(text, tone)])
+def styled_text(text: str, role: TextRole = TextRole.PLAIN) -> Content:
+    """One text with its role."""
+    return styled_cells([(text, role)])
 
 
-def lines(rows: Iterable[Iterable[tuple[str, Tone]]]) -> Content:
-    """Lines of them, below each other."""
-    return Content("\n").join(toned(row) for row in rows)
+def lines(rows: Iterable[Iterable[tuple[str, TextRole]]]) -> Content:
+    """Several lines of such texts."""
+    return Content("\n").join(styled_cells(row) for row in rows)
 
 
-class Shell(App[None]):
-    """Shows screens, and copies for them."""
+class ClipboardApp(App[None]):
+    """An application whose screens can copy to the clipboard."""
 
     async def copy(self, text: str) -> str:
-        """Copies, and says in a few words where to."""
+        """Copies the text; returns a few words that say where to."""
         return await copy(text, self.copy_to_clipboard)
 
 
 async def copy(text: str, ask_terminal: Callable[[str], None]) -> str:
-    """To where the person's terminal can paste it from, and says where; `ask_terminal` sends OSC 52."""
-    # OSC 52 asks the terminal itself, through ssh too. tmux passes it on only where it is told to, so inside
-    # tmux the text also goes into tmux's own buffer.
+    """Copies the text to the clipboard and says where it is; `ask_terminal` sends OSC 52."""
+    # OSC 52 asks the terminal itself, also through ssh. tmux forwards it only if configured to, so inside
+    # tmux the text also goes to tmux's own buffer.
     ask_terminal(text)
     if "TMUX" not in os.environ or not await load_tmux(text):
-        return "copied to the clipboard, if the terminal lets it (OSC 52)"
-    return "copied to tmux's buffer, and to the clipboard if the terminal lets it (OSC 52)"
+        return "copied to the clipboard, if the terminal permits it (OSC 52)"
+    return "copied to tmux's buffer, and to the clipboard if the terminal permits it (OSC 52)"
 
 
 async def load_tmux(text: str) -> bool:
-    """Puts it into tmux's newest buffer, through a pipe: arguments would show in the list of processes."""
+    """Loads the text into a tmux buffer, through a pipe: arguments are visible in the process list."""
     try:
-        # Its words go nowhere: they would be written over the screen.
+        # Output is discarded: it would be written over the screen.
         process = await asyncio.create_subprocess_exec(*TMUX, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL)
     except OSError:
         return False

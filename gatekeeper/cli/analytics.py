@@ -1,6 +1,6 @@
-"""Questions to the analytics file: `gatekeeper spend` sums calls up by groups, `gatekeeper sql` is SQL.
+"""Queries of the analytics file: `gatekeeper spend` sums calls by groups, `gatekeeper sql` takes SQL.
 
-Both are answered by a gateway; where there is none, SQL also by the file itself.
+Both ask a gateway; without one, `sql` reads the file itself.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 import click
 import msgspec
 
-from gatekeeper.cli.calls import which_calls
+from gatekeeper.cli.calls import call_filter_options
 from gatekeeper.cli.conventions import (
-    Failure,
-    Status,
+    CommandError,
+    ExitStatus,
     Target,
-    ask,
+    call_api,
     examples,
+    gateway_options,
     json_option,
-    loaded,
-    on_gateway,
+    load_settings,
     setting_flags,
 )
-from gatekeeper.cli.output import emit, moment, note, note_gaps, print_table
+from gatekeeper.cli.output import moment, note_partial, print_json, print_note, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import UNPRICED, Spend, SpendRest, SpendRow
-from gatekeeper.client.formats import Cell, Column, Tone
+from gatekeeper.client.formats import Cell, Column, TextRole
 from gatekeeper.client.list_columns import share_cell, spent_cell
 
 BAR = 20
@@ -45,10 +45,10 @@ BAR = 20
     metavar="GROUP[,GROUP]",
     help="One or two of tag, model, key, user, day, hour.",
 )
-@which_calls
+@call_filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
 @json_option
-@on_gateway
+@gateway_options
 def spend(
     target: Target, by: str, q: str | None, since: str | None, until: str | None, limit: int, as_json: bool
 ) -> None:
@@ -56,59 +56,59 @@ def spend(
 
     A call with several tags counts under each; the total counts it once.
     """
-    answer = ask(target, lambda client: client.spend(by, since, until, q, limit))
+    response = call_api(target, lambda client: client.spend(by, since, until, q, limit))
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
         return
     groups = [] if by == "none" else by.split(",")
-    total, rest = answer.value.total, answer.value.rest
-    rows = (*answer.value.rows, rest) if rest else answer.value.rows
-    print_table(spend_columns(groups, answer.value), rows if groups else (), total)
-    note_gaps(answer.raw)
-    if said := span_text(answer.value, groups):
-        note(said)
+    total, rest = response.value.total, response.value.rest
+    rows = (*response.value.rows, rest) if rest else response.value.rows
+    print_table(spend_columns(groups, response.value), rows if groups else (), total)
+    note_partial(response.raw)
+    if said := span_text(response.value, groups):
+        print_note(said)
     if total.unpriced_calls:
-        # To be pasted into a shell as it stands, whatever is in the filter.
-        see = shlex.join(unpriced(answer.value, q))
-        note(f"Calls whose price is unknown are in no sum: {total.unpriced_calls:,}. See them: {see}")
+        # Quoted, so that it can be pasted into a shell whatever the filter contains.
+        see = shlex.join(unpriced(response.value, q))
+        print_note(f"Calls without a known price are not included: {total.unpriced_calls:,}. See them: {see}")
 
 
 def span_text(spend: Spend, groups: list[str]) -> str:
-    """Which time was meant, and by whose clocks; nothing where that is all time."""
+    """The time range of the sums and its zone; empty where that is all time."""
     bounds = [
         f"{word} {moment(at, 'auto')}" for word, at in (("from", spend.since), ("until", spend.until)) if at
     ]
-    begun = [f"Calls begun {' '.join(bounds)}."] if bounds else []
+    begun = [f"Calls started {' '.join(bounds)}."] if bounds else []
     zone = [f"Days and hours are those of {spend.timezone}."] if {"day", "hour"} & set(groups) else []
     return " ".join([*begun, *zone])
 
 
 def unpriced(spend: Spend, q: str | None) -> list[str]:
-    """The command that lists exactly those of the summed calls."""
+    """The command that lists the summed calls without a known price."""
     bounds = (("--since", spend.since), ("--until", spend.until))
     given = [word for name, at in bounds if at for word in (name, moment(at, "auto"))]
     return ["gatekeeper", "calls", "list", "--query", f"{q or ''} {UNPRICED}".strip(), *given]
 
 
 def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
-    """The groups, then what they come to. Bars are against the dearest row."""
+    """The groups, then their sums. Bars are relative to the most expensive row."""
     total = spend.total
-    dearest = max((row.spent for row in spend.rows), default=Decimal(0))
+    highest = max((row.spent for row in spend.rows), default=Decimal(0))
 
     def name(group: str, number: int) -> Column[SpendRow]:
         def cell(row: SpendRow) -> Cell:
             if row is total:
-                return ("total" if number == 0 else ""), Tone.PLAIN
+                return ("total" if number == 0 else ""), TextRole.PLAIN
             if isinstance(row, SpendRest):
-                return (f"… {row.rows:,} more rows" if number == 0 else ""), Tone.LIMIT
+                return (f"… {row.rows:,} more rows" if number == 0 else ""), TextRole.WARNING
             return group_cell(row, group)
 
         return Column(group, 0, cell)
 
     def bar(row: SpendRow) -> Cell:
-        # The total and the rest have none: beside them the others would not be seen.
+        # The total and the rest have none: next to them the other bars would be too short to see.
         one = row is not total and not isinstance(row, SpendRest)
-        return (formats.bar(formats.share(row.spent, dearest), BAR) if one else ""), Tone.ACCENT
+        return (formats.bar(formats.share(row.spent, highest), BAR) if one else ""), TextRole.ACCENT
 
     return [
         *(name(group, number) for number, group in enumerate(groups)),
@@ -121,31 +121,31 @@ def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
 
 def group_cell(row: SpendRow, group: str) -> Cell:
     value: str | None = getattr(row, group)
-    return (f"no {group}", Tone.FAINT) if value is None else (value, Tone.PLAIN)
+    return (f"no {group}", TextRole.DIM) if value is None else (value, TextRole.PLAIN)
 
 
-def count_cell(number: int, tone: Tone) -> Cell:
-    return formats.count(number), tone if number else Tone.FAINT
+def count_cell(number: int, role: TextRole) -> Cell:
+    return formats.count(number), role if number else TextRole.DIM
 
 
 NUMBERS: tuple[Column[SpendRow], ...] = (
-    Column("calls", 0, lambda row: count_cell(row.calls, Tone.PLAIN), right=True),
-    Column("errors", 0, lambda row: count_cell(row.errors, Tone.ERROR), right=True),
-    Column("in", 0, lambda row: (formats.tokens(row.prompt_tokens), Tone.PLAIN), right=True),
-    Column("cached", 0, lambda row: (formats.tokens(row.cached_tokens), Tone.PLAIN), right=True),
-    Column("out", 0, lambda row: (formats.tokens(row.output_tokens), Tone.PLAIN), right=True),
-    Column("unpriced", 0, lambda row: count_cell(row.unpriced_calls, Tone.LIMIT), right=True),
+    Column("calls", 0, lambda row: count_cell(row.calls, TextRole.PLAIN), right=True),
+    Column("errors", 0, lambda row: count_cell(row.errors, TextRole.ERROR), right=True),
+    Column("in", 0, lambda row: (formats.tokens(row.prompt_tokens), TextRole.PLAIN), right=True),
+    Column("cached", 0, lambda row: (formats.tokens(row.cached_tokens), TextRole.PLAIN), right=True),
+    Column("out", 0, lambda row: (formats.tokens(row.output_tokens), TextRole.PLAIN), right=True),
+    Column("unpriced", 0, lambda row: count_cell(row.unpriced_calls, TextRole.WARNING), right=True),
 )
 
 
-# That a query on the file itself may take; a gateway has its own limit.
-SECONDS = 300.0
-# DuckDB's names of types whose values stand on the right.
+# Time limit of a query on the file itself, in seconds; a gateway has its own limit.
+QUERY_SECONDS = 300.0
+# DuckDB's names of the types whose values are right-aligned.
 NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\Z")
 
 
 class Rows(msgspec.Struct):
-    """The answer to a query."""
+    """The result of a query."""
 
     columns: list[str]
     types: list[str]
@@ -161,12 +161,15 @@ class Rows(msgspec.Struct):
 )
 @click.argument("query", required=False)
 @click.option(
-    "--exec", "program", metavar="PROGRAM", help="Run this with {file} as the file, lent for so long."
+    "--exec",
+    "program",
+    metavar="PROGRAM",
+    help="Run PROGRAM with {file} replaced by the file's path; the gateway closes it meanwhile.",
 )
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
 @json_option
 @setting_flags("data")
-@on_gateway
+@gateway_options
 def sql(
     target: Target,
     query: str | None,
@@ -180,63 +183,63 @@ def sql(
 
     The gateway at --url answers. If there is none, the file in --data is read.
     """
-    # Both or neither: there is one thing to do.
+    # Exactly one of the two is required.
     if (query is None) == (program is None):
         raise click.UsageError("Give either a SELECT or --exec PROGRAM", click.get_current_context())
 
-    def instead(failure: Failure) -> Path:
+    def fallback(error: CommandError) -> Path:
         from gatekeeper.data_dir import ANALYTICS_FILE
 
-        return file_instead(failure, loaded({"data": data}, config).data / ANALYTICS_FILE)
+        return fallback_file(error, load_settings({"data": data}, config).data / ANALYTICS_FILE)
 
     if program is not None:
         from gatekeeper.cli.processes import run_with_file
 
-        return run_with_file(target, program, instead)
-    document = answer(target, query or "", limit, instead)
+        return run_with_file(target, program, fallback)
+    document = query_document(target, query or "", limit, fallback)
     if as_json:
-        emit(document)
+        print_json(document)
     else:
-        show(document)
-    return Status.FINE
+        print_rows(document)
+    return ExitStatus.OK
 
 
-def answer(target: Target, query: str, limit: int, instead: Callable[[Failure], Path]) -> bytes:
-    """The gateway's document, or one like it from the file where no gateway answers. Raises Failure."""
+def query_document(target: Target, query: str, limit: int, fallback: Callable[[CommandError], Path]) -> bytes:
+    """The gateway's document, or the same from the file where no gateway responds. Raises CommandError."""
     try:
-        return ask(target, lambda client: client.sql(query, limit)).raw
-    except Failure as failure:
-        return read(instead(failure), query, limit)
+        return call_api(target, lambda client: client.sql(query, limit)).raw
+    except CommandError as error:
+        return query_file(fallback(error), query, limit)
 
 
-def file_instead(failure: Failure, file: Path) -> Path:
-    """The file, where the failure is that no gateway answers; else raises it."""
-    if failure.status is not Status.UNREACHABLE:
-        raise failure
+def fallback_file(error: CommandError, file: Path) -> Path:
+    """The path of the file, if the error is that no gateway responds; else raises the error."""
+    if error.status is not ExitStatus.UNREACHABLE:
+        raise error
     if not file.exists():
-        raise Failure(f"{failure} There is no file {file} either: check --data", failure.status)
-    note(f"No gateway answers, so this is read from {file}.")
+        raise CommandError(f"{error} There is no file {file} either: check --data", error.status)
+    print_note(f"No gateway responds, so this is read from {file}.")
     return file
 
 
-def read(file: Path, query: str, limit: int) -> bytes:
-    """As the gateway would answer. Raises Failure where another program has the file, or the query fails."""
+def query_file(file: Path, query: str, limit: int) -> bytes:
+    """The gateway's document. Raises CommandError where another program has the file, or the query fails."""
     import duckdb
 
     from gatekeeper.ledger.analytics import sql_guard
 
     try:
-        # Without replacements, or a query could read this program's own variables by their names.
+        # Without replacement scans, or a query could read this program's own variables by their names.
         con = duckdb.connect(str(file), read_only=True, config={"python_enable_replacements": False})
     except duckdb.Error as error:
-        raise Failure(unreadable(file, str(error)), Status.REFUSED) from None
+        raise CommandError(unreadable(file, str(error)), ExitStatus.REFUSED) from None
     with con:
-        # As the gateway has it, or the same query would show other times here.
+        # As in the gateway, or the same query would show different times here.
         con.execute("SET TimeZone = 'UTC'")
         try:
-            return msgspec.json.encode(sql_guard.answer(con, query, limit, SECONDS))
+            return msgspec.json.encode(sql_guard.answer(con, query, limit, QUERY_SECONDS))
         except sql_guard.SqlError as error:
-            raise Failure(str(error), Status.REFUSED) from None
+            raise CommandError(str(error), ExitStatus.REFUSED) from None
 
 
 def unreadable(file: Path, problem: str) -> str:
@@ -247,21 +250,21 @@ def unreadable(file: Path, problem: str) -> str:
     return f"{file} cannot be read: {problem}"
 
 
-def show(document: bytes) -> None:
-    found = msgspec.json.decode(document, type=Rows)
-    print_table([column(found, number) for number in range(len(found.columns))], found.rows)
-    note_gaps(document)
-    if found.truncated:
-        note(f"There are more than these {len(found.rows):,} rows.")
+def print_rows(document: bytes) -> None:
+    result = msgspec.json.decode(document, type=Rows)
+    print_table([column(result, number) for number in range(len(result.columns))], result.rows)
+    note_partial(document)
+    if result.truncated:
+        print_note(f"There are more than these {len(result.rows):,} rows.")
 
 
-def column(found: Rows, number: int) -> Column[list[object]]:
-    right = bool(NUMBER.match(found.types[number]))
-    return Column(found.columns[number], 0, lambda row: cell(row[number]), right=right)
+def column(result: Rows, number: int) -> Column[list[object]]:
+    right = bool(NUMBER.match(result.types[number]))
+    return Column(result.columns[number], 0, lambda row: cell(row[number]), right=right)
 
 
 def cell(value: object) -> Cell:
-    """Text as it is, nothing as NULL, all else as JSON has it."""
+    """Text unchanged, None as NULL, everything else as JSON."""
     if value is None:
-        return "NULL", Tone.FAINT
-    return (value if isinstance(value, str) else msgspec.json.encode(value).decode()), Tone.PLAIN
+        return "NULL", TextRole.DIM
+    return (value if isinstance(value, str) else msgspec.json.encode(value).decode()), TextRole.PLAIN

@@ -1,4 +1,4 @@
-"""`gatekeeper calls`: the calls of the ledger, live, searched, one whole, or all into a file."""
+"""`gatekeeper calls`: calls of the ledger, followed live, listed, shown in detail, or exported to a file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import TypeVar
 import click
 import msgspec
 
-from gatekeeper.cli.conventions import InOrder, Target, ask, examples, json_option, on_gateway
-from gatekeeper.cli.output import emit, moment, note, note_gaps, print_cells, print_table, width
+from gatekeeper.cli.conventions import OrderedGroup, Target, call_api, examples, gateway_options, json_option
+from gatekeeper.cli.output import (
+    moment,
+    note_partial,
+    print_cells,
+    print_json,
+    print_note,
+    print_table,
+    width,
+)
 from gatekeeper.client import list_columns
-from gatekeeper.client.api_errors import ApiError, Faulty, Unreachable
+from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
 from gatekeeper.client.api_types import Call, CallFinished, StreamEvent, StreamGap
 from gatekeeper.client.call_text import call_state, call_text
-from gatekeeper.client.formats import Cell, Column, Tone, cells, fit, heads, local_now
+from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row, local_now
 from gatekeeper.client.list_columns import call_columns
 
 T = TypeVar("T")
@@ -24,20 +32,24 @@ FORMATS = ("csv", "ndjson", "parquet")
 Print = Callable[[CallFinished], None]
 
 TEXT_WIDTH = 100
-# Characters of an error in a list; `calls show` has it whole.
+# Characters of an error in a list; `calls show` prints all of it.
 ERROR_WIDTH = 80
 
 
-def which_calls(command: Callable[..., T]) -> Callable[..., T]:
+def call_filter_options(command: Callable[..., T]) -> Callable[..., T]:
     """Adds `--query`, `--since` and `--until`."""
-    # click shows the option that is added last on top: hence from the last to the first.
+    # click lists the option that is added last first: hence in reverse order.
     for option in (
         click.option(
             "--until",
             metavar="TIME",
-            help="Begun before; without a zone by the gateway's clocks.",
+            help="Only calls started before TIME; without an offset in the gateway's time zone.",
         ),
-        click.option("--since", metavar="TIME", help="Begun at or after: 1h, 2026-11-24, or as printed."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Only calls started at or after TIME: 1h, 2026-11-24, or as printed.",
+        ),
         query_option,
     ):
         command = option(command)
@@ -53,7 +65,7 @@ query_option = click.option(
 )
 
 
-@click.group("calls", cls=InOrder, epilog=examples("calls tail --query status:>=400"))
+@click.group("calls", cls=OrderedGroup, epilog=examples("calls tail --query status:>=400"))
 def calls() -> None:
     """Follow, search, show and export calls."""
 
@@ -61,27 +73,27 @@ def calls() -> None:
 @calls.command("tail", epilog=examples("calls tail --query 'tag:team-a -outcome:ok'", "calls tail --json"))
 @query_option
 @click.option("--json", "as_json", is_flag=True, help="Print each call as one line of JSON.")
-@on_gateway
+@gateway_options
 def tail(target: Target, q: str | None, as_json: bool) -> None:
     """Print each call as it ends, until ctrl+c.
 
-    A connection that breaks is made again, and goes on where it broke.
+    Reconnect and resume after a lost connection.
     """
     from gatekeeper.client.admin_api import follow
 
-    # Titles are printed only when the gateway's address is known to be one: hence within.
-    ask(
+    # Column titles are printed only once the connection is open: hence inside the call.
+    call_api(
         target,
         lambda client: follow(client, q, Tail(printed_as_json if as_json else printed_as_line(width()))),
     )
 
 
 @calls.command("list", epilog=examples("calls list --query model:gemini-2.5-pro --since 1h"))
-@which_calls
+@call_filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Calls at most.")
-@click.option("--cursor", metavar="CURSOR", help="Go on where a list said that there are more.")
+@click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
 @json_option
-@on_gateway
+@gateway_options
 def list_calls(
     target: Target,
     q: str | None,
@@ -92,92 +104,97 @@ def list_calls(
     as_json: bool,
 ) -> None:
     """List finished calls, the newest first."""
-    answer = ask(target, lambda client: client.calls(q, since, until, limit, cursor))
+    response = call_api(target, lambda client: client.calls(q, since, until, limit, cursor))
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
         return
-    print_table(COLUMNS, answer.value.calls)
-    note_gaps(answer.raw)
-    if answer.value.next_cursor:
-        note(f"There are more: --cursor {answer.value.next_cursor}")
+    print_table(COLUMNS, response.value.calls)
+    note_partial(response.raw)
+    if response.value.next_cursor:
+        print_note(f"There are more: --cursor {response.value.next_cursor}")
 
 
 @calls.command("show", epilog=examples("calls show 019ab8a0-5c1f-7cc3-9a52-0d8f3f1f2b11"))
 @click.argument("id")
 @json_option
-@on_gateway
+@gateway_options
 def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the contract's name
     """Show all that is known of a call, with the arithmetic of its cost.
 
-    ID is what the answer's header x-gatekeeper-call-id says.
+    ID is the value of the response header x-gatekeeper-call-id.
     """
-    answer = ask(target, lambda client: client.call(id))
+    response = call_api(target, lambda client: client.call(id))
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
         return
-    for line in call_text(answer.value, min(width(), TEXT_WIDTH), local_now(), moment):
+    for line in call_text(response.value, min(width(), TEXT_WIDTH), local_now(), moment):
         print_cells(line)
-    if answer.value.usage is not None:
+    if response.value.usage is not None:
         import json
 
-        print_cells([("  usage as received", Tone.FAINT)])
-        for text in json.dumps(answer.value.usage, indent=2, ensure_ascii=False).splitlines():
-            print_cells([(f"  {text}", Tone.PLAIN)])
+        print_cells([("  usage as received", TextRole.DIM)])
+        for text in json.dumps(response.value.usage, indent=2, ensure_ascii=False).splitlines():
+            print_cells([(f"  {text}", TextRole.PLAIN)])
 
 
 @calls.command("export", epilog=examples("calls export --since 30d --out calls.parquet"))
-@which_calls
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Else by the ending of FILE, else ndjson.")
+@call_filter_options
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(FORMATS),
+    help="Default: by the extension of FILE, else ndjson.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, allow_dash=True),
     default="-",
     metavar="FILE",
-    help="Where to; - is stdout.",
+    help="Output file; - is stdout.",
 )
-@on_gateway
+@gateway_options
 def export(
-    target: Target, q: str | None, since: str | None, until: str | None, form: str | None, out: Path
+    target: Target, q: str | None, since: str | None, until: str | None, file_format: str | None, out: Path
 ) -> None:
     """Write all finished calls, the newest first, as a file for other programs.
 
     The columns are those of the analytics file.
     """
-    from gatekeeper.cli.export import Question, export_calls
+    from gatekeeper.cli.export import ExportFilter, export_calls
 
-    # What FILE ends in says its form, unless somebody says another.
-    ending = out.suffix.removeprefix(".")
-    form = form or (ending if ending in FORMATS else "ndjson")
-    written = export_calls(target, Question(q, since, until), form, out)
-    note(f"{written:,} calls")
+    # The extension of FILE decides the format, unless --format is given.
+    extension = out.suffix.removeprefix(".")
+    file_format = file_format or (extension if extension in FORMATS else "ndjson")
+    written = export_calls(target, ExportFilter(q, since, until), file_format, out)
+    print_note(f"{written:,} calls")
 
 
 def started_cell(call: Call) -> Cell:
-    return moment(call.started_at, "seconds"), Tone.FAINT
+    return moment(call.started_at, "seconds"), TextRole.DIM
 
 
 def state_cell(call: Call) -> Cell:
     state = call_state(call, local_now())
-    return str(state), state.tone
+    return str(state), state.role
 
 
 def tags_cell(call: Call) -> Cell:
-    """Of a call that failed too: unlike on a screen, nothing else stands here in their place."""
-    return " ".join(call.tags or ()), Tone.FAINT
+    """Also of a failed call: the reason has a column of its own here, unlike on a screen."""
+    return " ".join(call.tags or ()), TextRole.DIM
 
 
 def error_cell(call: Call) -> Cell:
     """The reason's name, then the sentence."""
-    # Each reason has it in front: the name says more without.
+    # Every reason starts with it, so it carries no information.
     name = (call.reason or "").removeprefix("GATEKEEPER_")
     text = ": ".join(part for part in (name, call.error_message) if part)
-    return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", Tone.ERROR
+    return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", TextRole.ERROR
 
 
-# No widths: a table is printed when all its rows are known, each column as wide as its widest cell.
+# Widths are 0: a table is printed when all rows are known, each column as wide as its widest cell.
 COLUMNS: tuple[Column[Call], ...] = (
     Column("started", 0, started_cell),
-    Column("id", 0, lambda call: (call.id, Tone.PLAIN)),
+    Column("id", 0, lambda call: (call.id, TextRole.PLAIN)),
     Column("key", 0, list_columns.key_cell),
     Column("model", 0, list_columns.model_cell),
     Column("action", 0, list_columns.action_cell),
@@ -193,7 +210,7 @@ COLUMNS: tuple[Column[Call], ...] = (
 
 
 class Tail:
-    """Shows each call as it ends. What was missed in between, and what the link does, is told on stderr."""
+    """Prints each call as it ends; gaps and changes of the connection are reported on stderr."""
 
     def __init__(self, show: Print) -> None:
         self._show = show
@@ -201,43 +218,43 @@ class Tail:
 
     def connected(self) -> None:
         if self._was_connected:
-            note("Connected again.")
+            print_note("Reconnected.")
         self._was_connected = True
 
-    def arrived(self, event: StreamEvent) -> None:
+    def received(self, event: StreamEvent) -> None:
         match event:
             case CallFinished():
                 self._show(event)
             case StreamGap():
-                note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
+                print_note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
             case _:
                 pass
 
-    def lost(self, error: ApiError, wait: float) -> None:
-        """Raises the error where no new try would help, and where the very first connection failed."""
-        # A key, a name or a filter that is wrong stays wrong, however often one asks.
-        if not self._was_connected or not isinstance(error, Unreachable | Faulty):
+    def disconnected(self, error: ApiError, wait: float) -> None:
+        """Raises the error where a retry cannot help, and where the very first connection failed."""
+        # A wrong key, name or filter stays wrong, however often the request is repeated.
+        if not self._was_connected or not isinstance(error, Unreachable | ServerError):
             raise error
-        note(f"{error} Next try in {wait:g} s.")
+        print_note(f"{error} Retrying in {wait:g} s.")
 
 
 def gap_text(missed: int | None) -> str:
     if missed is None:
-        return "The gateway was started anew, and what ended in between is missing here"
+        return "The gateway was restarted; calls that ended meanwhile are missing here"
     return f"{missed:,} events were missed here"
 
 
 def printed_as_json(event: CallFinished) -> None:
-    """One line: what Google sent may have line ends between its members."""
-    emit(msgspec.json.format(event.raw.encode(), indent=-1))
+    """On one line: what Google sent may contain newlines between its members."""
+    print_json(msgspec.json.format(event.raw.encode(), indent=-1))
 
 
 def printed_as_line(width: int) -> Print:
-    """Prints the columns that fit into `width` cells, with their titles above the first."""
+    """Prints the columns that fit into `width` cells, with the titles above the first line."""
     _, *others = call_columns(width - STARTED.width, local_now)
     columns = [STARTED, *others]
-    widths = fit(columns, width)
-    print_cells([(heads(columns, widths), Tone.FAINT)])
+    widths = column_widths(columns, width)
+    print_cells([(header_row(columns, widths), TextRole.DIM)])
 
     def show(event: CallFinished) -> None:
         call: Call = event.value
@@ -246,5 +263,5 @@ def printed_as_line(width: int) -> Print:
     return show
 
 
-# As wide as a date, a time to the second and a zone.
-STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), Tone.FAINT))
+# Wide enough for a date, a time to the second and a zone.
+STARTED: Column[Call] = Column("started", 25, lambda call: (moment(call.started_at, "seconds"), TextRole.DIM))

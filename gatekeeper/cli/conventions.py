@@ -1,7 +1,7 @@
-"""What commands share: exit statuses, how help reads, and the options that lead to a gateway or to settings.
+"""What the commands share: exit statuses, the format of help, and the options for a gateway or for settings.
 
-`gatekeeper --help` waits for this module. So nothing but click is imported with it: settings, and what speaks
-HTTP, are imported by the functions that need them.
+`gatekeeper --help` imports this module, so it imports nothing but click: the settings and the HTTP client are
+imported by the functions that need them.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# As shells report what ctrl+c ended.
+# 128 + SIGINT, as shells report it.
 INTERRUPTED = 130
-# Settings that are flags, too.
+# Settings that also have a flag.
 FLAGS = ("host", "port", "data", "upstream", "sandbox")
 
-# Which of the two a command has tells whether its document is the API's, or made here.
+# The first for commands that print the API's document, the second for those that build one here.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document.")
-own_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+local_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-class Status(IntEnum):
+class ExitStatus(IntEnum):
     """The exit statuses of the contract."""
 
-    FINE = 0
+    OK = 0
     FAULT = 1
     USAGE = 2
     UNREACHABLE = 3
-    NOT_AUTHORISED = 4
+    UNAUTHORIZED = 4
     NOT_FOUND = 5
     REFUSED = 6
-    # Something to be mended, by `doctor`.
-    FOUND = 7
+    # `doctor` found something to fix.
+    CHECK_FAILED = 7
 
 
-class Failure(Exception):
-    """Why a command could not do what it was asked: one line for people, and the exit status."""
+class CommandError(Exception):
+    """Why a command failed: one line for people, and the exit status."""
 
-    def __init__(self, message: str, status: Status) -> None:
+    def __init__(self, message: str, status: ExitStatus) -> None:
         super().__init__(message)
         self.status = status
 
 
 def examples(*commands: str) -> str:
-    """An epilog whose lines stay as they are, so that they can be copied."""
+    """An epilog whose lines are not re-wrapped, so that they can be copied."""
     title = "Example:" if len(commands) == 1 else "Examples:"
     return "\n".join(["\b", title, *(f"  gatekeeper {command}" for command in commands)])
 
 
-class InOrder(click.Group):
-    """Lists its commands in the order in which they were defined, which tells more than the alphabet."""
+class OrderedGroup(click.Group):
+    """Lists its commands in the order of their definition, not alphabetically."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
@@ -78,8 +78,8 @@ class Target(NamedTuple):
         return f"Target({self.url!r}, key not shown)"
 
 
-def on_gateway(command: Callable[..., T]) -> Callable[..., T]:
-    """Adds `--url` and `--key`; the command's first argument is what they name."""
+def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds `--url` and `--key`; the command gets them as its first argument, a `Target`."""
     from gatekeeper.addresses import DEFAULT_URL
 
     @click.option(
@@ -93,7 +93,7 @@ def on_gateway(command: Callable[..., T]) -> Callable[..., T]:
     )
     @click.option(
         "--key",
-        # The first that is set holds; the second is what a set-up made for LiteLLM has.
+        # The first that is set wins; the second is there for set-ups that were made for LiteLLM.
         envvar=["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"],
         metavar="KEY",
         show_envvar=True,
@@ -106,52 +106,52 @@ def on_gateway(command: Callable[..., T]) -> Callable[..., T]:
     return with_target
 
 
-def ask(target: Target, question: Callable[[Client], Awaitable[T]]) -> T:
-    """What the gateway says to `question`. Raises Failure with the status of what stood in the way."""
-    # asyncio, because the client is the terminal application's too, and its toolkit runs on nothing else.
+def call_api(target: Target, request: Callable[[Client], Awaitable[T]]) -> T:
+    """The gateway's response to `request`. Raises CommandError with the exit status for what went wrong."""
+    # asyncio, because the terminal application shares the client, and Textual runs on nothing else.
     import asyncio
 
     from gatekeeper.client.admin_api import Client
 
-    async def asked() -> T:
+    async def called() -> T:
         async with Client(target.url, target.key) as client:
-            return await question(client)
+            return await request(client)
 
-    with as_failures():
-        return asyncio.run(asked())
+    with map_api_errors():
+        return asyncio.run(called())
 
 
 @contextmanager
-def as_failures() -> Generator[None]:
-    """Errors of the API as Failures."""
+def map_api_errors() -> Generator[None]:
+    """Turns errors of the API into CommandErrors."""
     from gatekeeper.client.api_errors import ApiError
 
     try:
         yield
     except ApiError as error:
-        raise Failure(str(error), status_of(error)) from None
+        raise CommandError(str(error), status_of(error)) from None
 
 
-def status_of(error: ApiError) -> Status:
-    """The exit status that tells scripts what went wrong."""
+def status_of(error: ApiError) -> ExitStatus:
+    """The exit status of an API error."""
     from gatekeeper.client import api_errors
 
     match error:
         case api_errors.Unreachable():
-            return Status.UNREACHABLE
-        case api_errors.NotAuthorised():
-            return Status.NOT_AUTHORISED
+            return ExitStatus.UNREACHABLE
+        case api_errors.Unauthorized():
+            return ExitStatus.UNAUTHORIZED
         case api_errors.NotFound():
-            return Status.NOT_FOUND
-        case api_errors.Refused():
-            return Status.REFUSED
+            return ExitStatus.NOT_FOUND
+        case api_errors.BadRequest():
+            return ExitStatus.REFUSED
         case _:
-            return Status.FAULT
+            return ExitStatus.FAULT
 
 
 def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Adds a flag for each of these settings, as text or None: what is allowed, the settings know. And
-    `--config`, which the command gets as `config`."""
+    """Adds a flag for each of these settings, as text or None (the settings validate it), and `--config`,
+    which the command gets as `config`."""
     from gatekeeper.settings import DEFAULT_FILE, SETTINGS
 
     def add(command: Callable[..., T]) -> Callable[..., T]:
@@ -161,7 +161,7 @@ def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]
             metavar="FILE",
             help=f"Settings in TOML.  [default: {DEFAULT_FILE}, if there is one]",
         )(command)
-        # click shows the option that is added last on top: hence in reverse.
+        # click lists the option that is added last first: hence in reverse order.
         for setting in reversed([setting for setting in SETTINGS if setting.name in names]):
             command = _flag(setting)(command)
         return command
@@ -172,24 +172,24 @@ def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]
 def _flag(setting: Setting) -> Callable[[Callable[..., T]], Callable[..., T]]:
     meaning = setting.meaning[0].upper() + setting.meaning[1:]
     if setting.name == "sandbox":
-        # None where it is not given, so that the environment and the file have their say.
+        # None where it is not given, so that the environment and the file still count.
         return click.option("--sandbox", is_flag=True, default=None, help=f"{meaning}.")
     described = f"{meaning}.  [env: {setting.environment[0]}; default: {setting.default}]"
     return click.option(f"--{setting.name}", metavar=setting.name.upper(), help=described)
 
 
-def loaded(flags: Mapping[str, object], config: Path | None) -> Settings:
-    """The settings in force. Raises Failure where one does not do."""
+def load_settings(flags: Mapping[str, object], config: Path | None) -> Settings:
+    """The settings in effect. Raises CommandError where one is invalid."""
     from gatekeeper.settings import SettingError, load
 
     try:
         return load(flags, os.environ, config)
     except SettingError as error:
-        raise Failure(str(error), Status.USAGE) from None
+        raise CommandError(str(error), ExitStatus.USAGE) from None
 
 
-def variables() -> str:
-    """The settings that have no flag: their variables and what they mean, for `--help`."""
+def variables_help() -> str:
+    """The settings without a flag, by their environment variables, for `--help`."""
     from gatekeeper.settings import SETTINGS
 
     rows = [(" ".join(s.environment), s.meaning) for s in SETTINGS if s.name not in FLAGS]

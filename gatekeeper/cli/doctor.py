@@ -1,6 +1,6 @@
 """The set-up of this machine: `gatekeeper doctor` checks it, `gatekeeper config` prints it.
 
-Each check looks at one thing, changes nothing, and is done within seconds.
+Each check looks at one thing, changes nothing, and takes a few seconds at most.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from gatekeeper import addresses, startup
 from gatekeeper.addresses import is_own_url, local_url
 from gatekeeper.cli.conventions import (
     FLAGS,
-    Failure,
-    Status,
+    CommandError,
+    ExitStatus,
     Target,
-    ask,
+    call_api,
     examples,
-    loaded,
-    own_json_option,
+    load_settings,
+    local_json_option,
     setting_flags,
 )
-from gatekeeper.cli.output import emit, print_cells, print_table
-from gatekeeper.cli.probes import Finding, Unreached, check_folder, check_kind, upstream_clock
-from gatekeeper.client.formats import Column, Tone, padded
+from gatekeeper.cli.output import print_cells, print_json, print_table
+from gatekeeper.cli.probes import Finding, ProbeError, check_folder, check_kind, upstream_clock
+from gatekeeper.client.formats import Column, TextRole, padded
 from gatekeeper.settings import SETTINGS, Setting, Settings, masked
 
 if TYPE_CHECKING:
     from gatekeeper.pricing.catalogue import Catalogue
 
 NAME = 14
-# From this age on a catalogue may lack new models and prices.
-STALE = timedelta(days=90)
-# Between the upstream's clock and ours.
-SKEW = timedelta(minutes=2)
-# Seconds that a gateway has to say how it is.
+# Above this age a catalogue may lack new models and prices.
+MAX_CATALOGUE_AGE = timedelta(days=90)
+# Between the upstream's clock and this machine's.
+MAX_CLOCK_SKEW = timedelta(minutes=2)
+# Time limit of the request to /readyz.
 READY_SECONDS = 3
 
 
@@ -47,40 +47,40 @@ READY_SECONDS = 3
 @click.option(
     "--url", envvar="GATEKEEPER_URL", metavar="URL", help="Where a gateway runs, if elsewhere than set."
 )
-@own_json_option
+@local_json_option
 @setting_flags(*FLAGS)
 def doctor(config: Path | None, url: str | None, as_json: bool, **flags: object) -> int:
     """Check settings, Google key, upstream, data folder, port, clock, prices and the running gateway.
 
     Each finding says what to do; if there is one, the exit status is 7. No key is sent anywhere.
     """
-    findings = examined(flags, config, url)
+    findings = run_checks(flags, config, url)
     if as_json:
         found = list(findings)
-        fine = all(finding.remedy is None for finding in found)
-        emit(msgspec.json.encode({"ok": fine, "checks": found}))
+        ok = all(finding.remedy is None for finding in found)
+        print_json(msgspec.json.encode({"ok": ok, "checks": found}))
     else:
-        # Counted, because `all` would stop at the first that is not well, and the rest would not be printed.
-        fine = [told(finding) for finding in findings].count(False) == 0
-    return Status.FINE if fine else Status.FOUND
+        # Counted, because `all` would stop at the first failed check, and the rest would not be printed.
+        ok = [print_finding(finding) for finding in findings].count(False) == 0
+    return ExitStatus.OK if ok else ExitStatus.CHECK_FAILED
 
 
-def examined(flags: Mapping[str, object], config: Path | None, url: str | None) -> Iterator[Finding]:
-    """All checks, as they are done; without settings those that need none."""
+def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None) -> Iterator[Finding]:
+    """Runs the checks one by one; with invalid settings only those that need none."""
     now = datetime.now(UTC)
     try:
-        settings = loaded(flags, config)
-    except Failure as failure:
-        yield Finding("settings", "they do not do", str(failure))
+        settings = load_settings(flags, config)
+    except CommandError as error:
+        yield Finding("settings", "invalid", str(error))
         yield from check_prices(now)
         return
     here = local_url(settings.host, settings.port)
     yield Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
     yield check_key(settings)
     yield from check_upstream(settings, now)
-    # Asked now and told last: whether it runs here decides what may be in use below.
-    answers, gateway = check_gateway(url or here)
-    runs_here = answers and (url is None or is_own_url(url, settings.port))
+    # Checked now and reported last: the checks of folder and port need to know whether it runs here.
+    runs, gateway = check_gateway(url or here)
+    runs_here = runs and (url is None or is_own_url(url, settings.port))
     yield from check_folder(settings.data, runs_here)
     yield from check_kind(settings)
     yield check_port(settings, runs_here)
@@ -88,18 +88,20 @@ def examined(flags: Mapping[str, object], config: Path | None, url: str | None) 
     yield gateway
 
 
-def told(finding: Finding) -> bool:
-    """Prints it; whether all is well."""
-    fine = finding.remedy is None
-    sign = ("✓ ", Tone.FINE) if fine else ("✗ ", Tone.ERROR)
-    print_cells([sign, (padded(finding.check, NAME, right=False), Tone.PLAIN), (finding.detail, Tone.PLAIN)])
+def print_finding(finding: Finding) -> bool:
+    """Prints a finding; returns whether the check passed."""
+    ok = finding.remedy is None
+    sign = ("✓ ", TextRole.SUCCESS) if ok else ("✗ ", TextRole.ERROR)
+    print_cells(
+        [sign, (padded(finding.check, NAME, right=False), TextRole.PLAIN), (finding.detail, TextRole.PLAIN)]
+    )
     if finding.remedy:
-        print_cells([(" " * (NAME + 2) + f"→ {finding.remedy}", Tone.LIMIT)])
-    return fine
+        print_cells([(" " * (NAME + 2) + f"→ {finding.remedy}", TextRole.WARNING)])
+    return ok
 
 
 def check_key(settings: Settings) -> Finding:
-    """Whether a Google key is set. Its form says nothing, and only a call could tell what Google thinks."""
+    """Whether a Google key is set. Whether Google accepts it, only a call could show."""
     if obstacle := startup.missing_google_key(settings):
         return Finding("Google key", obstacle.problem, obstacle.remedy)
     if not settings.gemini_api_key:
@@ -110,7 +112,7 @@ def check_key(settings: Settings) -> Finding:
 
 
 def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
-    """Whether it can be connected to and, by the way, whether its clock and ours agree."""
+    """Whether it can be reached and, from the same response, whether the clocks agree."""
     if settings.sandbox:
         yield Finding("upstream", "the built-in sandbox")
         return
@@ -119,7 +121,7 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
         return
     try:
         theirs = upstream_clock(settings.upstream)
-    except Unreached as reason:
+    except ProbeError as reason:
         yield Finding(
             "upstream",
             f"{settings.upstream} cannot be reached: {reason}",
@@ -127,7 +129,7 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
         return
     yield Finding("upstream", f"{settings.upstream} can be reached")
-    if theirs is not None and abs(theirs - now) > SKEW:
+    if theirs is not None and abs(theirs - now) > MAX_CLOCK_SKEW:
         yield Finding("clock", f"{abs(theirs - now).total_seconds():.0f} s from the upstream's", SET_CLOCK)
 
 
@@ -135,55 +137,57 @@ SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and exp
 
 
 def check_prices(now: datetime) -> Iterator[Finding]:
-    """Whether there is a catalogue, how old it is, and whether the clock is past the day it was made."""
+    """Whether there is a catalogue, how old it is, and whether the clock is not before its date."""
     from gatekeeper.price_file import load_catalogue
     from gatekeeper.pricing.catalogue import CatalogueError
 
     try:
         catalogue = load_catalogue()
     except (CatalogueError, OSError) as error:
-        yield Finding("prices", str(error), "mend that entry, or install gatekeeper again")
+        yield Finding("prices", str(error), "fix that entry, or reinstall gatekeeper")
         return
-    yield clock_after(catalogue, now)
-    stood = f"of {catalogue.version}, checked on {catalogue.checked}"
-    if now.date() - catalogue.checked > STALE:
+    yield check_clock(catalogue, now)
+    version = f"of {catalogue.version}, checked on {catalogue.checked}"
+    if now.date() - catalogue.checked > MAX_CATALOGUE_AGE:
         yield Finding(
-            "prices", f"{stood}: that is long ago", "install a newer gatekeeper, or mend prices.toml"
+            "prices", f"{version}: older than 90 days", "install a newer gatekeeper, or fix prices.toml"
         )
     else:
-        yield Finding("prices", stood)
+        yield Finding("prices", version)
 
 
-def clock_after(catalogue: Catalogue, now: datetime) -> Finding:
-    told = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+def check_clock(catalogue: Catalogue, now: datetime) -> Finding:
+    time = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if now.date() < catalogue.checked - timedelta(days=1):
-        return Finding("clock", f"{told} is before the day of the price catalogue", SET_CLOCK)
-    return Finding("clock", told)
+        return Finding("clock", f"{time} is before the day of the price catalogue", SET_CLOCK)
+    return Finding("clock", time)
 
 
 def check_gateway(url: str) -> tuple[bool, Finding]:
-    """Whether one answers there, and how it is."""
+    """Whether one responds at `url`, and what it reports."""
     import asyncio
 
     try:
-        ready = ask(Target(url, None), lambda client: asyncio.wait_for(client.ready(), READY_SECONDS))
-        told = msgspec.json.decode(ready.raw, type=Readiness)
+        ready = call_api(Target(url, None), lambda client: asyncio.wait_for(client.ready(), READY_SECONDS))
+        readiness = msgspec.json.decode(ready.raw, type=Readiness)
     except TimeoutError:
-        return False, Finding("gateway", f"{url} takes connections and does not answer", SOMETHING_ELSE)
+        return False, Finding(
+            "gateway", f"{url} accepts connections and does not respond", NOT_A_GATEWAY_REMEDY
+        )
     except msgspec.DecodeError:
-        return False, Finding("gateway", f"something else answers at {url}", SOMETHING_ELSE)
-    except Failure as failure:
-        if failure.status is Status.UNREACHABLE:
-            # No remedy: that none runs is no fault, or nobody could check before the first start.
+        return False, Finding("gateway", f"something else responds at {url}", NOT_A_GATEWAY_REMEDY)
+    except CommandError as error:
+        if error.status is ExitStatus.UNREACHABLE:
+            # No remedy, as it is no error: `doctor` is also run before the first start.
             return False, Finding("gateway", f"none runs at {url}")
-        return False, Finding("gateway", f"something else answers at {url}", SOMETHING_ELSE)
-    complaints = "; ".join([*told.reasons, *told.warnings])
+        return False, Finding("gateway", f"something else responds at {url}", NOT_A_GATEWAY_REMEDY)
+    complaints = "; ".join([*readiness.reasons, *readiness.warnings])
     if complaints:
         return True, Finding("gateway", f"{url}: {complaints}", "look at its log, and at the disk")
     return True, Finding("gateway", f"ready at {url}")
 
 
-SOMETHING_ELSE = "look what listens there; stop it, or choose another --port"
+NOT_A_GATEWAY_REMEDY = "find out what listens there; stop it, or choose another --port"
 
 
 class Readiness(msgspec.Struct):
@@ -194,36 +198,36 @@ class Readiness(msgspec.Struct):
 
 
 def check_port(settings: Settings, runs_here: bool) -> Finding:
-    """Whether `serve` could listen, or does."""
+    """Whether `serve` could listen there, or already does."""
     where = addresses.host_port(settings.host, settings.port)
     if runs_here:
         return Finding("port", f"{where} is the running gateway's")
     try:
-        # As `serve` would listen, and let go at once: nothing else tells whether the port is free.
+        # Bound as `serve` would, and closed at once: nothing else shows whether the port is free.
         for listener in addresses.bind(settings.host, settings.port, 1):
             listener.close()
-    except OSError as fault:
-        return Finding("port", f"{where}: {fault.strerror}", addresses.bind_remedy(fault))
+    except OSError as error:
+        return Finding("port", f"{where}: {error.strerror}", addresses.bind_remedy(error))
     return Finding("port", f"{where} is free")
 
 
 @click.command("config", epilog=examples("config", "config --config /etc/gatekeeper.toml --json"))
-@own_json_option
+@local_json_option
 @setting_flags(*FLAGS)
 def config(config: Path | None, as_json: bool, **flags: object) -> None:
-    """Print every setting in force and where it came from, as `serve` would see them here.
+    """Print every setting in effect and where it came from, as `serve` would see them here.
 
-    Of a secret only the end is shown.
+    Secrets are masked except for their last characters.
     """
-    settings = loaded(flags, config)
+    settings = load_settings(flags, config)
     if as_json:
-        emit(msgspec.json.encode({"settings": document(settings)}))
+        print_json(msgspec.json.encode({"settings": document(settings)}))
     else:
         print_table(columns(settings), SETTINGS)
 
 
 def document(settings: Settings) -> dict[str, dict[str, object]]:
-    """By name; numbers and switches as such, all else as text, null where one is not set."""
+    """By name; numbers and switches as such, everything else as text, null where it is not set."""
     # A secret is text, so none is among these: all text goes through `shown`, which masks it.
     plain = {name: value for name, value in vars(settings).items() if isinstance(value, bool | int | float)}
     return {
@@ -242,8 +246,8 @@ def shown(settings: Settings, setting: Setting) -> str | None:
 
 def columns(settings: Settings) -> list[Column[Setting]]:
     return [
-        Column("setting", 0, lambda setting: (setting.name, Tone.PLAIN)),
-        Column("value", 0, lambda setting: (shown(settings, setting) or "not set", Tone.ACCENT)),
-        Column("from", 0, lambda setting: (settings.sources[setting.name], Tone.PLAIN)),
-        Column("meaning", 0, lambda setting: (setting.meaning, Tone.FAINT)),
+        Column("setting", 0, lambda setting: (setting.name, TextRole.PLAIN)),
+        Column("value", 0, lambda setting: (shown(settings, setting) or "not set", TextRole.ACCENT)),
+        Column("from", 0, lambda setting: (settings.sources[setting.name], TextRole.PLAIN)),
+        Column("meaning", 0, lambda setting: (setting.meaning, TextRole.DIM)),
     ]

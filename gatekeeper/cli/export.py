@@ -1,4 +1,4 @@
-"""All calls of a question, page by page, into a file of one of three forms.
+"""Exports all calls that match a filter, page by page, to a file in one of three formats.
 
 CSV and Parquet have the columns of the analytics file, in their order, with `usage` as JSON text; lists in
 CSV are JSON, too. NDJSON is the API's documents, one a line.
@@ -19,27 +19,27 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from gatekeeper.cli.conventions import Failure, Status, Target, ask
-from gatekeeper.cli.output import Answered
+from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
+from gatekeeper.cli.output import PartialMarker
 from gatekeeper.client.admin_api import Client
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import parse_span, parse_time
 
-# The most that the API gives at once.
+# The API's largest page.
 PAGE = 1000
 STDOUT = Path("-")
 
 
-class Question(NamedTuple):
-    """Which calls; texts as the API takes them."""
+class ExportFilter(NamedTuple):
+    """Which calls to export: the API's parameters, as text."""
 
     q: str | None
     since: str | None
     until: str | None
 
 
-class Page(Answered, kw_only=True):
-    """A page of `/calls` whose calls stay as they came."""
+class Page(PartialMarker, kw_only=True):
+    """A page of `/calls` whose calls stay undecoded."""
 
     calls: list[msgspec.Raw]
     next_cursor: str | None = None
@@ -48,22 +48,22 @@ class Page(Answered, kw_only=True):
 Calls = list[msgspec.Raw]
 
 
-def export_calls(target: Target, question: Question, form: str, out: Path) -> int:
-    """Writes them, the newest first; how many. A file is there when it is whole, or stays as it was.
+def export_calls(target: Target, export_filter: ExportFilter, file_format: str, out: Path) -> int:
+    """Writes the calls, newest first, and returns their number. The file is replaced only once complete.
 
-    Raises Failure, also where the gateway cannot reach all of its calls.
+    Raises CommandError, also where the gateway cannot reach all of its calls.
     """
     with destination(out) as file:
-        return FORMS[form](target, question, file)
+        return EXPORTERS[file_format](target, export_filter, file)
 
 
-def export_ndjson(target: Target, question: Question, file: IO[bytes]) -> int:
-    """Compact, because what Google sent may have line ends between its members."""
-    return ask(
+def export_ndjson(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> int:
+    """Compact, because what Google sent may contain newlines between its members."""
+    return call_api(
         target,
         lambda client: fetch(
             client,
-            question,
+            export_filter,
             lambda calls: file.writelines(
                 msgspec.json.format(bytes(call), indent=-1) + b"\n" for call in calls
             ),
@@ -71,35 +71,37 @@ def export_ndjson(target: Target, question: Question, file: IO[bytes]) -> int:
     )
 
 
-def export_csv(target: Target, question: Question, file: IO[bytes]) -> int:
+def export_csv(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> int:
     def write(rows: Iterable[Iterable[str]]) -> None:
-        # The csv module ends the lines: nothing else may translate them.
+        # The csv module writes the line ends: nothing else may translate them.
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
         file.write(text.getvalue().encode())
 
     write([COLUMNS])
-    return ask(target, lambda client: fetch(client, question, lambda calls: write(map(csv_row, calls))))
+    return call_api(
+        target, lambda client: fetch(client, export_filter, lambda calls: write(map(csv_row, calls)))
+    )
 
 
-def export_parquet(target: Target, question: Question, file: IO[bytes]) -> int:
-    """By DuckDB from NDJSON on disk: there may be more calls than memory holds."""
+def export_parquet(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> int:
+    """By DuckDB from NDJSON on disk: all calls may not fit into memory."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as folder:
-        lines, whole = Path(folder) / "calls.ndjson", Path(folder) / "calls.parquet"
+        lines, parquet = Path(folder) / "calls.ndjson", Path(folder) / "calls.parquet"
         with lines.open("wb") as ndjson:
-            count = export_ndjson(target, question, ndjson)
+            count = export_ndjson(target, export_filter, ndjson)
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
             calls = con.read_json(str(lines), columns=COLUMNS, format="newline_delimited")
-            calls.project("* REPLACE (CAST(usage AS VARCHAR) AS usage)").write_parquet(str(whole))
-        with whole.open("rb") as made:
+            calls.project("* REPLACE (CAST(usage AS VARCHAR) AS usage)").write_parquet(str(parquet))
+        with parquet.open("rb") as made:
             shutil.copyfileobj(made, file)
     return count
 
 
-FORMS = {"csv": export_csv, "ndjson": export_ndjson, "parquet": export_parquet}
+EXPORTERS = {"csv": export_csv, "ndjson": export_ndjson, "parquet": export_parquet}
 
 
 def csv_row(call: msgspec.Raw) -> list[str]:
@@ -108,7 +110,7 @@ def csv_row(call: msgspec.Raw) -> list[str]:
 
 
 def csv_cell(value: bytes) -> str:
-    """Of JSON's null nothing, of a string its characters, of all else its JSON."""
+    """Empty for null, a string without its quotes, everything else as JSON."""
     if value == b"null":
         return ""
     if value.startswith(b'"'):
@@ -116,25 +118,25 @@ def csv_cell(value: bytes) -> str:
     return msgspec.json.format(value, indent=-1).decode()
 
 
-async def fetch(client: Client, question: Question, write: Callable[[Calls], object]) -> int:
+async def fetch(client: Client, export_filter: ExportFilter, write: Callable[[Calls], object]) -> int:
     count = 0
-    async for page in pages(client, question):
+    async for page in pages(client, export_filter):
         write(page.calls)
         count += len(page.calls)
     return count
 
 
-async def pages(client: Client, question: Question) -> AsyncGenerator[Page]:
-    """Every page. A span back from now means the same now on each of them."""
-    # `1h` would mean another hour with each page.
-    since, until, cursor = fixed(question.since), fixed(question.until), None
+async def pages(client: Client, export_filter: ExportFilter) -> AsyncGenerator[Page]:
+    """Every page. A relative time is resolved once, so all pages use the same bounds."""
+    # Otherwise `1h` would be a different hour for each page.
+    since, until, cursor = absolute_time(export_filter.since), absolute_time(export_filter.until), None
     while True:
-        answer = await client.calls(question.q, since, until, PAGE, cursor)
-        page = msgspec.json.decode(answer.raw, type=Page)
+        response = await client.calls(export_filter.q, since, until, PAGE, cursor)
+        page = msgspec.json.decode(response.raw, type=Page)
         if page.partial:
-            raise Failure(
-                f"{page.partial_reason}, so these would not be all calls: try again when it is back",
-                Status.REFUSED,
+            raise CommandError(
+                f"{page.partial_reason}, so the export would be incomplete: try again later",
+                ExitStatus.REFUSED,
             )
         yield page
         cursor = page.next_cursor
@@ -142,8 +144,8 @@ async def pages(client: Client, question: Question) -> AsyncGenerator[Page]:
             return
 
 
-def fixed(time: str | None) -> str | None:
-    """A span as the point of time that it names now; all else as it is, for the gateway to judge."""
+def absolute_time(time: str | None) -> str | None:
+    """A relative time as a timestamp; everything else unchanged, for the gateway to validate."""
     try:
         parse_span(time or "")
     except ValueError:
@@ -153,19 +155,21 @@ def fixed(time: str | None) -> str | None:
 
 @contextmanager
 def destination(out: Path) -> Generator[IO[bytes]]:
-    """Stdout for `-`. A file is written beside its place and moved there in the end."""
+    """Stdout for `-`. A file is written under a temporary name next to it and renamed at the end."""
     if out == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    # In the same folder, so that it only has to be renamed, which happens whole or not at all.
+    # In the same folder, because only within a file system a rename is atomic.
     part = out.with_name(f"{out.name}.part")
     try:
         with part.open("wb") as file:
             yield file
         part.replace(out)
     except OSError as error:
-        raise Failure(f"{out} cannot be written: {error.strerror}. Check --out", Status.USAGE) from None
+        raise CommandError(
+            f"{out} cannot be written: {error.strerror}. Check --out", ExitStatus.USAGE
+        ) from None
     finally:
-        # After the move there is none; else what was written is not all.
+        # After the rename there is none; after an error it is incomplete.
         part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The fields of a virtual key: as options of `keys create` and `keys edit`, and in words for `keys show`."""
+"""The fields of a virtual key: as options of `keys create` and `keys edit`, and as text for `keys show`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gatekeeper.client.list_columns import budget_bar, budget_used, key_state
 
 T = TypeVar("T")
 
-# Cells of the bar that shows how much of a budget is used.
+# Width of the bar of the used budget, in cells.
 BAR = 20
 
 
@@ -41,7 +41,7 @@ def json_value(text: str) -> object:
 
 
 class KeyField(NamedTuple):
-    """`name` is the API's. `read` gives the value of a text, or raises click.BadParameter."""
+    """`name` is the API's. `read` parses the option's text, or raises click.BadParameter."""
 
     flag: str
     name: str
@@ -51,13 +51,13 @@ class KeyField(NamedTuple):
 
 
 KEY_FIELDS = (
-    KeyField("alias", "key_alias", "NAME", "What people call the key."),
+    KeyField("alias", "key_alias", "NAME", "Alias: a unique name of the key."),
     KeyField("duration", "duration", "SPAN", "It expires after this: 30d, 12h."),
     KeyField("models", "models", "A,B", "Models that it may use, or globs: gemini-2.5*.", words),
     KeyField("routes", "allowed_routes", "A,B", "Actions or globs of paths that it may use.", words),
-    KeyField("max-budget", "max_budget", "USD", "It may spend this much."),
-    KeyField("soft-budget", "soft_budget", "USD", "From this much on it is conspicuous."),
-    KeyField("budget-duration", "budget_duration", "SPAN", "The budget starts anew after this: 30d."),
+    KeyField("max-budget", "max_budget", "USD", "Budget in USD; calls above it are refused."),
+    KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD (stored and shown only)."),
+    KeyField("budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d."),
     KeyField("rpm", "rpm_limit", "N", f"Calls a minute; {STORED}.", whole_number),
     KeyField("tpm", "tpm_limit", "N", f"Tokens a minute; {STORED}.", whole_number),
     KeyField("parallel", "max_parallel_requests", "N", f"Calls at the same time; {STORED}.", whole_number),
@@ -66,14 +66,17 @@ KEY_FIELDS = (
     KeyField("group", "group", "NAME", "Group that it belongs to."),
     KeyField("metadata", "metadata", "JSON", "A JSON object of your own.", json_value),
     KeyField(
-        "on-disconnect", "on_disconnect", "cancel|finish", f"A call whose client left; finish: {STORED}."
+        "on-disconnect",
+        "on_disconnect",
+        "cancel|finish",
+        f"For a call whose client disconnected; finish: {STORED}.",
     ),
 )
 
 
 def field_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Adds an option for each field; the command gets those that were given as `fields`, by the API's names.
-    An empty value is refused: a script's variable that is not set must not widen what a key may do."""
+    """Adds an option for each field; the command gets the given ones as `fields`, by the API's names. An
+    empty value is rejected: an unset variable of a script must not extend what a key may do."""
 
     @functools.wraps(command)
     def with_fields(*args: object, **options: object) -> T:
@@ -81,7 +84,7 @@ def field_options(command: Callable[..., T]) -> Callable[..., T]:
         fields = {name: value for name, value in given.items() if value is not NOT_GIVEN}
         return command(*args, fields=fields, **options)
 
-    # click shows the option that is added last on top: hence in reverse.
+    # click lists the option that is added last first: hence in reverse order.
     for field in reversed(KEY_FIELDS):
         with_fields = click.option(
             f"--{field.flag}",
@@ -93,7 +96,7 @@ def field_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_fields
 
 
-# Not None: as a field's value that sets it back.
+# Not None: as the value of a field that resets it.
 NOT_GIVEN = object()
 
 
@@ -102,18 +105,18 @@ def read_field(
 ) -> object:
     if text is None:
         return NOT_GIVEN
-    # Commas alone are no list, either.
+    # Commas alone are not a list either.
     value = field.read(text) if text.strip() else None
     if value in (None, []):
         raise click.BadParameter(
-            f"it is empty: give a value or leave the option out. What a key has is taken away by "
+            f"it is empty: give a value or leave the option out. To remove a value use "
             f"`keys edit NAME --unset {field.flag}`"
         )
     return value
 
 
-def unset_fields(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, None]:
-    """The fields of `--unset`, by the API's names, each with the value that sets it back."""
+def parse_unset(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, None]:
+    """The fields of `--unset`, by the API's names, each with None, which resets it."""
     if text is None:
         return {}
     names = {field.flag: field.name for field in KEY_FIELDS}
@@ -124,12 +127,12 @@ def unset_fields(_context: click.Context, _option: click.Parameter, text: str | 
 
 
 unset_option = click.option(
-    "--unset", metavar="A,B", callback=unset_fields, help="What to take away, by option: rpm,max-budget."
+    "--unset", metavar="A,B", callback=parse_unset, help="What to remove, by option name: rpm,max-budget."
 )
 
 
-def key_facts(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
-    """Names and values; None for what does not limit it."""
+def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
+    """Names and values; None for a field that is not set."""
     yield "key", key.key if isinstance(key, NewKey) else key.key_name
     yield "alias", key.key_alias
     yield "id", key.token_id
@@ -157,7 +160,7 @@ def listed(texts: tuple[str, ...] | None) -> str | None:
 
 
 def spent(key: Key) -> str:
-    """What it spent, of how much, in what time, with a bar."""
+    """Spend, budget and period, with a bar."""
     used = budget_used(key)
     if used is None or key.max_budget is None:
         return f"{formats.money(key.spend)}, no budget"
@@ -168,14 +171,14 @@ def spent(key: Key) -> str:
 
 
 def estimated(key: Key) -> str | None:
-    """What of the spend is no known cost."""
+    """The part of the spend that is estimated, not known."""
     if not key.spend_estimated:
         return None
     return f"{formats.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
 
 
 def not_enforced(*keys: Key) -> str | None:
-    """Which limits of these keys do nothing yet."""
+    """Which limits of these keys are not enforced yet."""
     names = dict.fromkeys(name for key in keys for name in key.not_enforced)
     return f"not enforced yet: {', '.join(names)}" if names else None
 

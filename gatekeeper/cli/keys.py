@@ -10,17 +10,17 @@ import click
 import msgspec
 
 from gatekeeper.cli.conventions import (
-    Failure,
-    Status,
+    CommandError,
+    ExitStatus,
     Target,
-    ask,
+    call_api,
     examples,
+    gateway_options,
     json_option,
-    on_gateway,
 )
-from gatekeeper.cli.key_fields import field_options, key_facts, not_enforced, unset_option
-from gatekeeper.cli.output import emit, harmless, note, print_facts, print_table, width
-from gatekeeper.client.api_types import Answer, Key, Keys, NewKey
+from gatekeeper.cli.key_fields import field_options, key_details, not_enforced, unset_option
+from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
+from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
 from gatekeeper.client.list_columns import key_columns
 
@@ -46,7 +46,7 @@ def keys() -> None:
 @click.option("--blocked", is_flag=True, help="Make it blocked.")
 @quiet_option
 @json_option
-@on_gateway
+@gateway_options
 def create(
     target: Target, fields: dict[str, object], secret: str | None, blocked: bool, quiet: bool, as_json: bool
 ) -> None:
@@ -55,17 +55,17 @@ def create(
         fields["key"] = secret
     if blocked:
         fields["blocked"] = True
-    print_new(ask(target, lambda client: client.key_generate(fields)), quiet, as_json)
+    print_new(call_api(target, lambda client: client.key_generate(fields)), quiet, as_json)
 
 
 @keys.command("rotate", epilog=examples("keys rotate ci --quiet"))
 @click.argument("name")
 @quiet_option
 @json_option
-@on_gateway
+@gateway_options
 def rotate(target: Target, name: str, quiet: bool, as_json: bool) -> None:
     """Give a key a new secret, shown this once. The old one ends now."""
-    print_new(ask(target, lambda client: client.key_regenerate(name)), quiet, as_json)
+    print_new(call_api(target, lambda client: client.key_regenerate(name)), quiet, as_json)
 
 
 @keys.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
@@ -74,34 +74,34 @@ def rotate(target: Target, name: str, quiet: bool, as_json: bool) -> None:
     "--sort", metavar="FIELD", help="key_alias, created_at, expires, last_used_at or spend; -FIELD: down."
 )
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Keys at most.")
-@click.option("--cursor", metavar="CURSOR", help="Go on where a list said that there are more.")
+@click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
 @json_option
-@on_gateway
+@gateway_options
 def list_keys(
     target: Target, q: str | None, sort: str | None, limit: int, cursor: str | None, as_json: bool
 ) -> None:
     """List keys with what they spent of their budgets."""
-    answer = ask(target, lambda client: client.keys(q, limit, cursor, sort))
+    response = call_api(target, lambda client: client.keys(q, limit, cursor, sort))
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
         return
-    print_table(key_columns(width(), local_now), answer.value.keys)
-    note_not_enforced(answer.value.keys)
-    if answer.value.next_cursor:
-        note(f"There are more: --cursor {answer.value.next_cursor}")
+    print_table(key_columns(width(), local_now), response.value.keys)
+    note_not_enforced(response.value.keys)
+    if response.value.next_cursor:
+        print_note(f"There are more: --cursor {response.value.next_cursor}")
 
 
 @keys.command("show", epilog=examples("keys show ci"))
 @click.argument("name")
 @json_option
-@on_gateway
+@gateway_options
 def show(target: Target, name: str, as_json: bool) -> None:
     """Show all that is known of a key."""
-    answer = ask(target, lambda client: client.key_info(name))
+    response = call_api(target, lambda client: client.key_info(name))
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
     else:
-        print_facts(key_facts(answer.value.info, local_now()))
+        print_fields(key_details(response.value.info, local_now()))
 
 
 @keys.command("edit", epilog=examples("keys edit ci --max-budget 20 --unset rpm"))
@@ -109,7 +109,7 @@ def show(target: Target, name: str, as_json: bool) -> None:
 @field_options
 @unset_option
 @json_option
-@on_gateway
+@gateway_options
 def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, None], as_json: bool) -> None:
     """Change what is given and nothing else."""
     if both := sorted(fields.keys() & unset.keys()):
@@ -125,7 +125,7 @@ def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, 
 @keys.command("block", epilog=examples("keys block ci"))
 @click.argument("names", nargs=-1, required=True)
 @json_option
-@on_gateway
+@gateway_options
 def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     """Refuse all calls of a key from now on."""
     change(target, as_json, "blocked", lambda client: client.key_block(*names))
@@ -134,9 +134,9 @@ def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 @keys.command("unblock", epilog=examples("keys unblock ci"))
 @click.argument("names", nargs=-1, required=True)
 @json_option
-@on_gateway
+@gateway_options
 def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
-    """Take calls of a blocked key again."""
+    """Accept calls of a blocked key again."""
     change(target, as_json, "unblocked", lambda client: client.key_unblock(*names))
 
 
@@ -144,66 +144,66 @@ def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
-@on_gateway
+@gateway_options
 def delete(target: Target, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete a key for good. The calls that it made stay."""
-    # Asked before: afterwards nobody could say what they were called.
-    labels = ask(target, lambda client: labels_of(client, names))
+    # Looked up before: a deleted key has no label any more.
+    labels = call_api(target, lambda client: labels_of(client, names))
     if not yes and not confirmed(f"Delete for good: {', '.join(labels)}?"):
-        raise Failure("nothing was deleted", Status.REFUSED)
+        raise CommandError("nothing was deleted", ExitStatus.REFUSED)
     change(target, as_json, "deleted", lambda client: client.key_delete(*names), labels)
 
 
 async def labels_of(client: Client, names: tuple[str, ...]) -> tuple[str, ...]:
-    """What people call these keys: a name may be a secret, which is not to be shown."""
+    """The labels of these keys, for display: a name may be the secret itself."""
     return tuple([(await client.key_info(name)).value.info.label for name in names])
 
 
 def confirmed(question: str) -> bool:
-    """Raises Failure where nobody is there to answer."""
-    # On stderr: what stdout has may go into a file, and the question would not be seen.
+    """Raises CommandError at the end of input, where nobody can confirm."""
+    # On stderr: stdout may be redirected to a file, and the question would not be seen.
     click.echo(f"{question} [y/N] ", nl=False, err=True)
-    answer = sys.stdin.readline()
-    if not answer:
-        raise Failure("nobody answered, so nothing was deleted: add --yes", Status.USAGE)
-    return answer.strip().lower() in ("y", "yes")
+    typed = sys.stdin.readline()
+    if not typed:
+        raise CommandError("no confirmation, so nothing was deleted: add --yes", ExitStatus.USAGE)
+    return typed.strip().lower() in ("y", "yes")
 
 
 def change(
     target: Target,
     as_json: bool,
     done: str,
-    request: Callable[[Client], Awaitable[Answer[object]]],
+    request: Callable[[Client], Awaitable[ApiResponse[object]]],
     labels: Sequence[str] = (),
 ) -> None:
-    """Asks for a change, and says of each key that it was made; `labels` where the answer names none."""
-    answer = ask(target, request)
+    """Sends a change and prints a line for each key; `labels` where the response names no keys."""
+    response = call_api(target, request)
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
         return
-    keys = () if labels else keys_in(answer.raw)
+    keys = () if labels else keys_in(response.raw)
     for label in labels or [key.label for key in keys]:
-        print(f"{done} {harmless(label)}")
+        print(f"{done} {sanitized(label)}")
     note_not_enforced(keys)
 
 
 def note_not_enforced(keys: Sequence[Key]) -> None:
-    """Tells of limits that are stored and do nothing yet: nobody is to rely on them."""
+    """Points out limits that are stored but not enforced yet."""
     if text := not_enforced(*keys):
-        note(f"Stored, {text}")
+        print_note(f"Stored, {text}")
 
 
 def keys_in(document: bytes) -> tuple[Key, ...]:
-    """The keys of an answer, which is one key's document or has several as `keys`."""
+    """The keys of a response, which is one key's document or has several as `keys`."""
     return msgspec.json.decode(document, type=Keys).keys or (msgspec.json.decode(document, type=Key),)
 
 
-def print_new(answer: Answer[NewKey], quiet: bool, as_json: bool) -> None:
-    """The one time that the secret is shown; the rest of what is said goes where no script reads it."""
+def print_new(response: ApiResponse[NewKey], quiet: bool, as_json: bool) -> None:
+    """Prints a new key with its secret; notes go to stderr, so that scripts do not read them."""
     if as_json:
-        emit(answer.raw)
+        print_json(response.raw)
     elif quiet:
-        print(answer.value.key)
+        print(response.value.key)
     else:
-        print_facts(key_facts(answer.value, local_now()))
-        note("Keep the key now: it is not shown again.")
+        print_fields(key_details(response.value, local_now()))
+        print_note("Keep the key now: it is not shown again.")

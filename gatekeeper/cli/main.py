@@ -1,7 +1,7 @@
-"""The command `gatekeeper`: which commands there are, and how a run of one ends.
+"""The command `gatekeeper`: the list of commands, and how errors become exit statuses.
 
-The commands' modules are imported only when one of them runs: `gatekeeper --help` has to answer at once, so
-what it says of them stands here.
+The modules of the commands are imported only when one of them runs, so that `gatekeeper --help` is fast; the
+one-line descriptions are therefore here.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from typing import NamedTuple
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from gatekeeper.cli.conventions import INTERRUPTED, Failure, Status, examples
+from gatekeeper.cli.conventions import INTERRUPTED, CommandError, ExitStatus, examples
 from gatekeeper.runtime import reserve_standard_fds
 
 
 class Command(NamedTuple):
-    """What the help of all says of a command, and the module that has it under its name."""
+    """The line of a command in `gatekeeper --help`, and the module that defines it under its name."""
 
     meaning: str
     module: str
 
 
-# Help lists them in this order, which tells more than the alphabet.
+# `--help` lists them in this order.
 COMMANDS = {
     "serve": Command("Run the gateway.", "processes"),
     "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
@@ -41,15 +41,15 @@ COMMANDS = {
     "sql": Command("Ask the analytics file in SQL.", "analytics"),
     "prices": Command("Show the price catalogue, or price one call.", "prices"),
     "doctor": Command("Check the set-up, and say what to do.", "doctor"),
-    "config": Command("Print every setting in force, and where it came from.", "doctor"),
+    "config": Command("Print every setting in effect, and where it came from.", "doctor"),
 }
 
 PROG = "gatekeeper"
-OWN_RULES = (("keys", "create"), ("keys", "edit"))
+EMPTY_CHECK_EXEMPT = (("keys", "create"), ("keys", "edit"))
 
 
-class ReaderLeft(Exception):
-    """What read our output has seen enough, as `head` does."""
+class OutputClosed(Exception):
+    """The reader of stdout closed the pipe, as `head` does."""
 
 
 class LazyGroup(click.Group):
@@ -65,11 +65,11 @@ class LazyGroup(click.Group):
         return getattr(module, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
-        """As click's, which would end with the status 1 where the reader of our output has left."""
+        """As click's, which would exit with status 1 where stdout was closed."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise ReaderLeft from None
+            raise OutputClosed from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -84,9 +84,9 @@ def gatekeeper() -> None:
 
 def main() -> None:
     """The entry point."""
-    # First of all, before any file is opened that could get one of their numbers.
+    # First, before any file is opened that could get one of their numbers.
     reserve_standard_fds()
-    # A terminal that cannot show a letter is no reason to fail.
+    # A character that the terminal's encoding lacks is replaced, not an error.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -94,35 +94,35 @@ def main() -> None:
 
 
 def run(args: Sequence[str]) -> int:
-    """Runs one command. Returns the exit status; whatever went wrong has been told on stderr."""
+    """Runs one command. Returns the exit status; errors have been printed on stderr."""
     try:
-        refuse_empty(args)
-        # Alone, click would print its own errors and end the process with its own statuses.
+        reject_empty_arguments(args)
+        # In standalone mode click would print errors itself and exit with its own statuses.
         status = gatekeeper.main(args, prog_name=PROG, standalone_mode=False)
-        # Here, because a reader that has left may be noticed only now.
+        # Here, because a closed pipe may be noticed only now.
         sys.stdout.flush()
-    except Failure as failure:
-        tell(str(failure))
-        return failure.status
-    except click.ClickException as failure:
-        tell_usage(failure)
-        return failure.exit_code
+    except CommandError as error:
+        print_error(str(error))
+        return error.status
+    except click.ClickException as error:
+        print_usage_error(error)
+        return error.exit_code
     except click.Abort:
-        # That was ctrl+c.
+        # ctrl+c.
         return INTERRUPTED
-    except (ReaderLeft, BrokenPipeError):
-        return reader_left()
-    except Exception as fault:  # noqa: BLE001 - the last boundary: a person reads what comes out of it
-        return own_fault(fault)
-    return status if isinstance(status, int) else Status.FINE
+    except (OutputClosed, BrokenPipeError):
+        return silence_stdout()
+    except Exception as error:  # noqa: BLE001 - the last boundary: a person reads what comes out of it
+        return report_internal_error(error)
+    return status if isinstance(status, int) else ExitStatus.OK
 
 
-def refuse_empty(args: Sequence[str]) -> None:
-    """An empty argument is most likely a variable of the shell that was not set. To read it as if it had not
-    been given would often mean more: all time, every call, each key. `keys create` and `keys edit` refuse it
-    themselves and say how a field is set back. Raises UsageError.
+def reject_empty_arguments(args: Sequence[str]) -> None:
+    """Rejects empty arguments: most likely a shell variable was not set. Ignoring the argument would often
+    mean more than intended: all time, every call, every key. `keys create` and `keys edit` reject it
+    themselves and say how a field is reset. Raises UsageError.
     """
-    if tuple(args[:2]) in OWN_RULES:
+    if tuple(args[:2]) in EMPTY_CHECK_EXEMPT:
         return
     for before, word in pairwise(("", *args)):
         option, equals, value = word.partition("=") if word.startswith("--") else (before, "", word)
@@ -131,40 +131,40 @@ def refuse_empty(args: Sequence[str]) -> None:
             raise click.UsageError(f"{name} is empty: give it a value, or leave it out")
 
 
-def tell(message: str) -> None:
-    """One line; what stands below an empty one is left out, as DuckDB's picture of the fault's place."""
-    # Here and not above: `--help` writes nothing that others wrote.
-    from gatekeeper.cli.output import harmless
+def print_error(message: str) -> None:
+    """Prints one line; text after an empty line is left out, such as DuckDB's pointer to the error."""
+    # Imported here: `--help` prints no foreign text and needs no sanitizing.
+    from gatekeeper.cli.output import sanitized
 
     line = " ".join(message.partition("\n\n")[0].split())
-    print(f"{PROG}: {harmless(line).rstrip('.')}.", file=sys.stderr)
+    print(f"{PROG}: {sanitized(line).rstrip('.')}.", file=sys.stderr)
 
 
-def tell_usage(failure: click.ClickException) -> None:
-    """What is wrong with the arguments; for a group without a command, what commands there are."""
-    if isinstance(failure, NoArgsIsHelpError):
-        failure.show()
-    elif isinstance(failure, click.UsageError) and failure.ctx:
-        tell(f"{failure.format_message().rstrip('.')}. See {failure.ctx.command_path} --help")
+def print_usage_error(error: click.ClickException) -> None:
+    """Prints what is wrong with the arguments; for a group without a command, its help."""
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+    elif isinstance(error, click.UsageError) and error.ctx:
+        print_error(f"{error.format_message().rstrip('.')}. See {error.ctx.command_path} --help")
     else:
-        tell(failure.format_message())
+        print_error(error.format_message())
 
 
-def reader_left() -> int:
-    """That is no fault. What is buffered goes nowhere, or the interpreter would complain at its end."""
+def silence_stdout() -> int:
+    """A closed pipe is no error. Buffered output is discarded, or the interpreter would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Status.FINE
+    return ExitStatus.OK
 
 
-def own_fault(fault: Exception) -> int:
-    """One line, without the fault's own text: that may quote a secret."""
+def report_internal_error(error: Exception) -> int:
+    """Prints one line, without the exception's own text, which may contain a secret."""
     if os.environ.get("GATEKEEPER_DEBUG"):
-        traceback.print_exception(fault)
+        traceback.print_exception(error)
     else:
-        at = traceback.extract_tb(fault.__traceback__)[-1]
+        at = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(at.filename).name}, line {at.lineno}"
-        tell(
-            f"this is a fault of its own: {type(fault).__name__} in {where}. "
+        print_error(
+            f"internal error: {type(error).__name__} in {where}. "
             "Run it again with GATEKEEPER_DEBUG=1 to see more, and report that"
         )
-    return Status.FAULT
+    return ExitStatus.FAULT

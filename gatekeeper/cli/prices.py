@@ -1,7 +1,7 @@
 """`gatekeeper prices`: the price catalogue of this installation, and what a call costs by it.
 
 A call costs what the gateway would have recorded for it: nothing for a response of 400 and above or a method
-that is free; its cost is unknown where the response shows something beside tokens that has no price.
+that is free; its cost is unknown where the response shows usage other than tokens that has no price.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeVar
 import click
 import msgspec
 
-from gatekeeper.cli.conventions import Failure, InOrder, Status, examples, own_json_option
-from gatekeeper.cli.output import emit, print_cells, print_facts, print_table
+from gatekeeper.cli.conventions import CommandError, ExitStatus, OrderedGroup, examples, local_json_option
+from gatekeeper.cli.output import print_cells, print_fields, print_json, print_table
 from gatekeeper.client import formats
-from gatekeeper.client.formats import Column, Tone
+from gatekeeper.client.formats import Column, TextRole
 from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
@@ -34,7 +34,7 @@ Members = dict[str, object]
 LIVE = "live"
 
 
-@click.group("prices", cls=InOrder, epilog=examples("prices show gemini-2.5-flash"))
+@click.group("prices", cls=OrderedGroup, epilog=examples("prices show gemini-2.5-flash"))
 def prices() -> None:
     """Show the price catalogue, or price one call.
 
@@ -44,15 +44,17 @@ def prices() -> None:
 
 @prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro"))
 @click.argument("model", required=False)
-@own_json_option
+@local_json_option
 def show(model: str | None, as_json: bool) -> None:
-    """Show prices per million tokens: what holds today, or of one MODEL all that ever held."""
+    """Show prices per million tokens: those in effect today, or of one MODEL all past and present."""
     catalogue, today = loaded_catalogue(), datetime.now(UTC).date()
     known = catalogue.find(catalogue.resolve_alias(model, today)) if model else None
     if model and known is None:
-        raise Failure(f"{model} is not in the price catalogue of {catalogue.version}", Status.NOT_FOUND)
+        raise CommandError(
+            f"{model} is not in the price catalogue of {catalogue.version}", ExitStatus.NOT_FOUND
+        )
     if as_json:
-        emit(msgspec.json.encode(catalogue_document(catalogue, known)))
+        print_json(msgspec.json.encode(catalogue_document(catalogue, known)))
     else:
         print_prices(catalogue, known, today)
 
@@ -65,34 +67,34 @@ def show(model: str | None, as_json: bool) -> None:
 )
 @click.argument("model", required=False)
 @click.option("--usage", metavar="FILE", help="A usageMetadata object; - is stdin.")
-@click.option("--call", metavar="FILE", help="A whole call, with model, at, tier, action, usage; - is stdin.")
+@click.option(
+    "--call", metavar="FILE", help="A complete call, with model, at, tier, action, usage; - is stdin."
+)
 @click.option(
     "--at",
     metavar="TIME",
     default="0s",
     help="When it was: 2026-11-24, or a span back from now.  [default: now]",
 )
-@click.option(
-    "--tier", type=click.Choice(TIERS), default="standard", show_default=True, help="How it was paid."
-)
-@own_json_option
+@click.option("--tier", type=click.Choice(TIERS), default="standard", show_default=True, help="Service tier.")
+@local_json_option
 def quote(model: str | None, usage: str | None, call: str | None, at: str, tier: str, as_json: bool) -> None:
     """Print the exact cost of one call with its arithmetic.
 
-    Where a price is not known the cost is unknown, never 0.
+    Without a known price the cost is unknown, never 0.
     """
     context = click.get_current_context()
-    # A call names its model itself: MODEL belongs to --usage, and only there.
+    # A call names its model itself: MODEL is for --usage only.
     if (call is None) == (usage is None) or (usage is None) != (model is None):
         raise click.UsageError("Give MODEL and --usage FILE, or --call FILE", context)
     if call is not None:
         quoted = quote_call(loaded_catalogue(), read(call))
     else:
         quoted = quote_usage(
-            loaded_catalogue(), model or "", read(usage or "-"), moment(at, "--at", Status.USAGE), tier
+            loaded_catalogue(), model or "", read(usage or "-"), moment(at, "--at", ExitStatus.USAGE), tier
         )
     if as_json:
-        emit(msgspec.json.encode(quote_document(quoted)))
+        print_json(msgspec.json.encode(quote_document(quoted)))
     else:
         print_quote(quoted)
 
@@ -103,16 +105,16 @@ def loaded_catalogue() -> Catalogue:
     try:
         return load_catalogue()
     except CatalogueError as error:
-        raise Failure(f"{error}. Mend that entry, or install gatekeeper again", Status.USAGE) from None
+        raise CommandError(f"{error}. Fix that entry, or reinstall gatekeeper", ExitStatus.USAGE) from None
     except FileNotFoundError as error:
-        raise Failure(str(error), Status.FAULT) from None
+        raise CommandError(str(error), ExitStatus.FAULT) from None
 
 
-def moment(text: str, given_as: str, status: Status) -> datetime:
+def moment(text: str, given_as: str, status: ExitStatus) -> datetime:
     try:
         return parse_time(text, datetime.now(UTC))
     except ValueError as error:
-        raise Failure(f"{given_as}: {error}", status) from None
+        raise CommandError(f"{given_as}: {error}", status) from None
 
 
 def read(name: str) -> bytes:
@@ -121,7 +123,7 @@ def read(name: str) -> bytes:
         with click.open_file(name, "rb") as file:
             return file.read()
     except OSError as error:
-        raise Failure(f"{name} cannot be read: {error.strerror}", Status.USAGE) from None
+        raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
 
 
 class Request(msgspec.Struct, rename="camel"):
@@ -129,8 +131,8 @@ class Request(msgspec.Struct, rename="camel"):
 
 
 class Call(msgspec.Struct):
-    """The contract's form; what is left out is not known. `usage` is a list for Live turns, and `response`
-    may be one, of a stream's chunks."""
+    """The contract's format; a missing field is unknown. `usage` is a list for Live turns, `response` may be
+    a list of a stream's chunks."""
 
     model: str
     at: str | None = None
@@ -144,7 +146,7 @@ class Call(msgspec.Struct):
 
 
 def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
-    """Of a `usageMetadata` object. Raises Failure for what is no JSON object."""
+    """Prices a `usageMetadata` object. Raises CommandError for what is not a JSON object."""
     return pricing.quote(
         catalogue,
         model=model,
@@ -156,7 +158,7 @@ def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime,
 
 
 def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
-    """Raises Failure for what is not of the form."""
+    """Prices a whole call. Raises CommandError for invalid JSON."""
     call = decoded(document, Call)
     if why := free(call):
         return Quote(
@@ -170,7 +172,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         model=call.model,
         model_version=call.model_version,
         usage=read_usage(msgspec.json.encode(call.usage)) if isinstance(call.usage, dict) else None,
-        at=moment(call.at or "0s", "`at`", Status.REFUSED),
+        at=moment(call.at or "0s", "`at`", ExitStatus.REFUSED),
         tier=(call.tier or asked or "standard").lower(),
         action=LIVE if turns else call.action,
         extra_usage=extra_usage(call),
@@ -180,35 +182,35 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
 def decoded(document: bytes, form: type[T]) -> T:
     try:
         return msgspec.json.decode(document, type=form)
-    # RecursionError: lists within lists by the thousand.
+    # RecursionError: thousands of nested lists.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Failure(f"this is not the JSON that is wanted: {error}", Status.REFUSED) from None
+        raise CommandError(f"the JSON is not as expected: {error}", ExitStatus.REFUSED) from None
 
 
 def free(call: Call) -> str | None:
     """Why the call costs nothing, if that is known."""
     if call.status is not None and call.status >= 400:
-        return f"answers of {call.status} cost nothing"
+        return f"responses of {call.status} cost nothing"
     if call.action and billing_of(call.action) is Billing.FREE:
         return f"calls of {call.action} cost nothing"
     return None
 
 
 def extra_usage(call: Call) -> dict[str, int | None]:
-    """What the answer shows to have been used beside tokens, as the meter reads it."""
+    """Usage other than tokens that the response shows, as the meter counts it."""
     tally = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
         tally.read(msgspec.json.encode(chunk))
     return tally.extra_usage
 
 
-# How the names of components begin that a column shows: of calls that generate, and of those that embed.
+# Prefixes of the components in a column: of generate calls, and of embed calls.
 INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 
 
 def print_quote(quote: Quote) -> None:
-    """Its arithmetic line by line, to the last decimal, and the total."""
-    print_cells([(quote.model, Tone.ACCENT), (f"  prices of {quote.price_version}", Tone.FAINT)])
+    """Prints the arithmetic line by line, to the last decimal, and the total."""
+    print_cells([(quote.model, TextRole.ACCENT), (f"  prices of {quote.price_version}", TextRole.DIM)])
     size = max((len(f"{line.quantity:,}") for line in quote.lines), default=0)
     name = max((len(line.component) for line in quote.lines), default=0)
     for line in quote.lines:
@@ -216,11 +218,11 @@ def print_quote(quote: Quote) -> None:
         price = formats.price(Decimal(usd(line.unit_pico)))
         print(f"{line.quantity:>{size},} {line.component:<{name}} × {price} / {unit} = ${usd(line.pico)}")
     if quote.cost_pico is None:
-        print_cells([("total unknown", Tone.LIMIT)])
+        print_cells([("total unknown", TextRole.WARNING)])
     else:
-        print_cells([(f"total ${usd(quote.cost_pico)}", Tone.ACCENT)])
+        print_cells([(f"total ${usd(quote.cost_pico)}", TextRole.ACCENT)])
     for note in quote.notes:
-        print_cells([(f"note: {note}", Tone.FAINT)])
+        print_cells([(f"note: {note}", TextRole.DIM)])
 
 
 class Price(NamedTuple):
@@ -231,11 +233,11 @@ class Price(NamedTuple):
 
 
 def print_prices(catalogue: Catalogue, model: PricedModel | None, today: date) -> None:
-    """What holds today, or all that a model ever cost."""
+    """Prints the prices in effect today, or all of a model, past and present."""
     facts = [("catalogue", catalogue.version), ("checked", str(catalogue.checked))]
     if model:
         facts += [("models", ", ".join(model.ids)), ("source", model.source), ("note", model.note)]
-    print_facts([*facts, ("prices", "dollars per 1M tokens")])
+    print_fields([*facts, ("prices", "dollars per 1M tokens")])
     print()
     print_table(
         COLUMNS,
@@ -250,11 +252,11 @@ def print_prices(catalogue: Catalogue, model: PricedModel | None, today: date) -
 
 
 def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
-    """Of text, or of the first modality that has a price; with their names those of others that differ."""
+    """The price of text, or of the first modality that has one; then differing ones with their modality."""
     names = [f"{kind}{modality}" for kind in kinds for modality in MODALITIES]
     known = [name for name in names if name in tariff.prices]
     if not known:
-        return formats.NOTHING
+        return formats.EMPTY
     first = tariff.prices[known[0]]
     others = [
         f"{name.rpartition('_')[2]} {dollars(tariff.prices[name])}"
@@ -265,9 +267,9 @@ def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
 
 
 def output_of(tariff: Tariff) -> str:
-    """One price, or two for some previews of 2025: without and with thoughts."""
+    """One price; two for some previews of 2025: without and with thoughts."""
     known = [dollars(pico) for name, pico in tariff.prices.items() if name.startswith("output_")]
-    return " or ".join(known) or formats.NOTHING
+    return " or ".join(known) or formats.EMPTY
 
 
 def dollars(pico: int) -> str:
@@ -287,11 +289,11 @@ def period_of(tariff: Tariff) -> str:
 
 
 COLUMNS: tuple[Column[Price], ...] = (
-    Column("model", 0, lambda price: (price.name, Tone.PLAIN)),
-    Column("tier", 0, lambda price: (price.tariff.tier, Tone.PLAIN)),
-    Column("prompt", 0, lambda price: (context_of(price.tariff), Tone.PLAIN)),
-    Column("holds (UTC)", 0, lambda price: (period_of(price.tariff), Tone.FAINT)),
-    Column("input", 0, lambda price: (price_of(price.tariff, INPUT), Tone.PLAIN)),
-    Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), Tone.PLAIN)),
-    Column("output", 0, lambda price: (output_of(price.tariff), Tone.PLAIN)),
+    Column("model", 0, lambda price: (price.name, TextRole.PLAIN)),
+    Column("tier", 0, lambda price: (price.tariff.tier, TextRole.PLAIN)),
+    Column("prompt", 0, lambda price: (context_of(price.tariff), TextRole.PLAIN)),
+    Column("holds (UTC)", 0, lambda price: (period_of(price.tariff), TextRole.DIM)),
+    Column("input", 0, lambda price: (price_of(price.tariff, INPUT), TextRole.PLAIN)),
+    Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), TextRole.PLAIN)),
+    Column("output", 0, lambda price: (output_of(price.tariff), TextRole.PLAIN)),
 )

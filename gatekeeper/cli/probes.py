@@ -1,6 +1,6 @@
-"""What `gatekeeper doctor` looks at outside of itself: the data folder and who uses it, and the way upstream.
+"""Checks of `gatekeeper doctor` outside its own process: the data folder and who uses it, and the upstream.
 
-The upstream is reached as `serve` would reach it; no key and no call is sent.
+The upstream is connected to as `serve` would; no key and no API call is sent.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from gatekeeper.startup import data_kind_mismatch
 
 T = TypeVar("T")
 
-# Bytes of free space; below, calls may soon find no room to be recorded.
-LITTLE_SPACE = 10**9
-# Segments of the journal, the last ones; there are rarely more.
-LOOKED_AT = 10
-# Linux only: elsewhere nobody is known to hold anything.
-LOCKS = Path("/proc/locks")
+# Below this free space calls may soon fail to be recorded.
+MIN_FREE_BYTES = 10**9
+# The newest segments of the journal; there are rarely more.
+SEGMENTS_CHECKED = 10
+# Linux only: elsewhere no lock holders are found.
+PROC_LOCKS = Path("/proc/locks")
 SECONDS = 5.0
 DATE = re.compile(rb"^date:[ \t]*(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check saw. A `remedy` says that something is wrong, and what to do."""
+    """The result of a check. With a `remedy` it failed."""
 
     check: str
     detail: str
@@ -48,8 +48,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
-    """`runs_here`: the gateway of this folder answers, so that it is right for it to be in use."""
-    # A folder that is not there yet will be made in the nearest one that is.
+    """`runs_here`: the gateway of this folder responds, so the folder may be in use."""
+    # A missing folder will be created in the nearest existing parent.
     place = next(path for path in (data, *data.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         what = "no folder" if not place.is_dir() else "not writable"
@@ -60,52 +60,54 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
     yield Finding(
         "data folder", f"{data} is writable" if place == data else f"{data} will be made in {place}"
     )
-    yield space(place)
+    yield check_disk_space(place)
     if place == data:
-        yield from users(data, runs_here)
-        # Of its own a running gateway tells in /readyz.
+        yield from check_in_use(data, runs_here)
+        # A running gateway reports the state of its journal in /readyz.
         if not (is_locked(data) or is_locked(data / LOCK_FILE)):
-            yield from journal(data / "journal")
+            yield from check_journal(data / "journal")
 
 
 def check_kind(settings: Settings) -> Iterator[Finding]:
-    """Whether the folder is of the other kind. One that cannot be read is told by `check_folder`."""
+    """Whether the folder is of the other mode; an unreadable one is reported by `check_folder`."""
     with contextlib.suppress(OSError):
         if obstacle := data_kind_mismatch(settings):
             yield Finding("data folder", obstacle.problem, obstacle.remedy)
 
 
-def space(place: Path) -> Finding:
+def check_disk_space(place: Path) -> Finding:
     free = shutil.disk_usage(place).free
-    remedy = "make room: without it calls can no longer be recorded" if free < LITTLE_SPACE else None
+    remedy = "make room: without it calls can no longer be recorded" if free < MIN_FREE_BYTES else None
     return Finding("disk", f"{formats.size(free)} free", remedy)
 
 
-def users(data: Path, runs_here: bool) -> Iterator[Finding]:
-    gateways = holders(data / LOCK_FILE)
+def check_in_use(data: Path, runs_here: bool) -> Iterator[Finding]:
+    gateways = lock_holder_pids(data / LOCK_FILE)
     if not runs_here and (is_locked(data) or is_locked(data / LOCK_FILE)):
         yield Finding(
             "in use",
-            f"a gateway{processes(gateways)} uses {data}, and not at the address that is set",
+            f"a gateway{pids_text(gateways)} uses {data}, and not at the address that is set",
             "give its --port or --url, stop it, or choose another folder: --data, GATEKEEPER_DATA",
         )
-    if others := holders(data / ANALYTICS_FILE) - gateways:
+    if others := lock_holder_pids(data / ANALYTICS_FILE) - gateways:
         yield Finding(
             "in use",
-            f"a program{processes(others)} has {ANALYTICS_FILE} open: calls wait in the journal meanwhile",
+            f"a program{pids_text(others)} has {ANALYTICS_FILE} open: calls wait in the journal meanwhile",
             "end that program when it has what it wants",
         )
 
 
-def journal(folder: Path) -> Iterator[Finding]:
-    """Lines of the journal that nobody can read any more; nothing where all is well."""
+def check_journal(folder: Path) -> Iterator[Finding]:
+    """Finds damaged lines of the journal."""
     from gatekeeper.ledger.segments import NewerJournalError, records, segment_numbers
 
     try:
-        numbers = segment_numbers(folder)[-LOOKED_AT:]
+        numbers = segment_numbers(folder)[-SEGMENTS_CHECKED:]
         damaged = [number for number in numbers for _, record in records(folder, number) if record is None]
     except (OSError, NewerJournalError) as problem:
-        yield Finding("journal", str(problem), "look at that file; what is in it is not in the books yet")
+        yield Finding(
+            "journal", str(problem), "look at that file; its calls may not be in the analytics file yet"
+        )
         return
     if damaged:
         files = ", ".join(f"{number:08}.ndjson" for number in sorted(set(damaged)))
@@ -116,38 +118,38 @@ def journal(folder: Path) -> Iterator[Finding]:
         )
 
 
-def holders(file: Path) -> set[int]:
-    """Ids of the processes that hold a lock on the file; only those that this user may know of."""
+def lock_holder_pids(file: Path) -> set[int]:
+    """Ids of the processes that hold a lock on the file; only those that this user may see."""
     try:
         status = file.stat()
-        lines = LOCKS.read_text().splitlines()
+        lines = PROC_LOCKS.read_text().splitlines()
     except OSError:
         return set()
     # /proc/locks names a file by its device, in hexadecimal, and its inode.
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     rows = [line.split() for line in lines]
-    # The id of a process that one may not know is 0, and of a lock that belongs to an open file -1. Who only
-    # waits for a lock has a column more, and so is not found.
+    # The id is 0 for a process that this user may not see, and -1 for a lock of an open file description. A
+    # process that waits for the lock has one more column, and so is not matched.
     return {int(row[4]) for row in rows if len(row) > 5 and row[5] == device and int(row[4]) > 0}
 
 
-def processes(ids: set[int]) -> str:
+def pids_text(ids: set[int]) -> str:
     return f" (process {', '.join(map(str, sorted(ids)))})" if ids else ""
 
 
-class Unreached(Exception):
-    """Why not, in a few words for people."""
+class ProbeError(Exception):
+    """Why the upstream cannot be reached, in a few words."""
 
 
 def upstream_clock(url: str) -> datetime | None:
-    """The time by the upstream's clock, if it tells. Raises Unreached, within seconds."""
-    return within(SECONDS + 1, lambda: ask_for_head(urlsplit(url)))
+    """The upstream's `Date`, if it sends one. Raises ProbeError after a few seconds at most."""
+    return run_with_timeout(SECONDS + 1, lambda: fetch_date(urlsplit(url)))
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
-    """In a thread that is left behind where it takes longer: looking up a name knows no time limit.
+def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
+    """Runs `work` in a thread that is abandoned at the timeout: a DNS lookup has no time limit.
 
-    Raises Unreached.
+    Raises ProbeError.
     """
     done: SimpleQueue[T | OSError] = SimpleQueue()
 
@@ -157,18 +159,18 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         except OSError as error:
             done.put(error)
 
-    # A daemon, so that the program can end while it still waits.
+    # A daemon thread, so that the process can exit while it still waits.
     Thread(target=run, daemon=True).start()
     try:
         result = done.get(timeout=seconds)
     except Empty:
-        raise Unreached(f"no answer within {seconds:g} s") from None
+        raise ProbeError(f"no response within {seconds:g} s") from None
     if isinstance(result, OSError):
-        raise Unreached(why(result))
+        raise ProbeError(error_text(result))
     return result
 
 
-def why(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message}"
@@ -177,32 +179,32 @@ def why(error: OSError) -> str:
         case socket.gaierror():
             return "its name is not known here"
         case TimeoutError():
-            return "it does not answer"
+            return "it does not respond"
         case _:
             return error.strerror or type(error).__name__
 
 
-def ask_for_head(url: SplitResult) -> datetime | None:
-    """Connects, with TLS for https, and asks for `/`, of which the `Date` is all that is wanted."""
+def fetch_date(url: SplitResult) -> datetime | None:
+    """Connects, with TLS for https, and sends a HEAD request for `/`; returns its `Date`."""
     secure = url.scheme == "https"
     host = url.hostname or ""
     with socket.create_connection((host, url.port or (443 if secure else 80)), SECONDS) as plain:
-        connection = secured(plain, host) if secure else plain
+        connection = wrap_tls(plain, host) if secure else plain
         with connection:
-            # HEAD, and no path of the API: nothing is asked for that a key would be needed for.
+            # HEAD, and no path of the API: it needs no key.
             connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n\r\n".encode())
-            # One read: the clock is a by-product, and no reason to wait for the rest of a head.
-            return date_in(connection.recv(16384))
+            # One read: the clock is a by-product, not worth waiting for the rest of a response head.
+            return parse_date_header(connection.recv(16384))
 
 
-def secured(plain: socket.socket, host: str) -> ssl.SSLSocket:
-    # Only here: it brings trio and the whole way upstream, which `--help` can do without.
+def wrap_tls(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    # Imported here: it imports trio and the proxy, which `--help` does not need.
     from gatekeeper.proxy.upstream import tls_context
 
     return tls_context().wrap_socket(plain, server_hostname=host)
 
 
-def date_in(head: bytes) -> datetime | None:
+def parse_date_header(head: bytes) -> datetime | None:
     found = DATE.search(head)
     try:
         return parsedate_to_datetime(found[1].decode("latin-1")).astimezone(UTC) if found else None

@@ -1,7 +1,7 @@
 """What the command line starts: the gateway, the simulated API, the terminal application, and a program that
-the analytics file is lent to.
+borrows the analytics file.
 
-Each imports what it runs only then: `--help` has no use for a server.
+Each command imports what it runs only when it runs, so that `--help` does not load a server.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ import click
 from gatekeeper import addresses, setting_parsers
 from gatekeeper.cli.conventions import (
     FLAGS,
-    Failure,
-    Status,
+    CommandError,
+    ExitStatus,
     Target,
-    as_failures,
-    ask,
+    call_api,
     examples,
-    loaded,
-    on_gateway,
+    gateway_options,
+    load_settings,
+    map_api_errors,
     setting_flags,
-    variables,
+    variables_help,
 )
 
-# Seconds, after which the gateway takes the file back by itself if it is free.
-LOAN = 3600
-PLACE = "{file}"
+# After this time the gateway reopens the file by itself if no other program has it open.
+LOAN_SECONDS = 3600
+FILE_PLACEHOLDER = "{file}"
 
 EPILOG = f"""\b
-Settings by the environment, or in lower case in the file:
-{variables()}
+Settings without a flag, by environment variable. In the file they have the names
+that `gatekeeper config` prints, such as master_key:
+{variables_help()}
 
 """ + examples(
     "serve --sandbox",
@@ -51,15 +52,15 @@ Settings by the environment, or in lower case in the file:
 def serve(config: Path | None, **flags: object) -> int:
     """Run the gateway until it is stopped (ctrl+c).
 
-    Of flag, environment, file and default the first that says something holds.
+    Precedence: flag, environment, file, default.
     """
-    settings = loaded(flags, config)
+    settings = load_settings(flags, config)
     from gatekeeper.serve import main
 
     return main(settings)
 
 
-def checked_host(context: click.Context, option: click.Parameter, text: str) -> str:
+def validate_host(context: click.Context, option: click.Parameter, text: str) -> str:
     try:
         return setting_parsers.host(text)
     except ValueError as allowed:
@@ -72,7 +73,7 @@ def checked_host(context: click.Context, option: click.Parameter, text: str) -> 
     metavar="HOST",
     default="127.0.0.1",
     show_default=True,
-    callback=checked_host,
+    callback=validate_host,
     help="Address to listen on.",
 )
 @click.option(
@@ -81,7 +82,7 @@ def checked_host(context: click.Context, option: click.Parameter, text: str) -> 
 def sandbox(host: str, port: int) -> None:
     """Run the simulated Gemini API alone, until it is stopped (ctrl+c).
 
-    It answers as Google's API does, takes any key and costs nothing.
+    It responds as Google's API does, accepts any key and costs nothing.
     """
     import trio
 
@@ -92,16 +93,16 @@ def sandbox(host: str, port: int) -> None:
 
     try:
         listeners = bind_listeners(host, port)
-    except OSError as fault:
+    except OSError as error:
         where = addresses.host_port(host, port)
-        raise Failure(
-            f"cannot listen on {where}: {fault.strerror}; {addresses.bind_remedy(fault)}", Status.USAGE
+        raise CommandError(
+            f"cannot listen on {where}: {error.strerror}; {addresses.bind_remedy(error)}", ExitStatus.USAGE
         ) from None
     trio.run(serve_until_stopped, listeners)
 
 
 async def serve_until_stopped(listeners: list[socket.socket]) -> None:
-    """Until the first SIGINT or SIGTERM: a stop is how this command ends, and no fault."""
+    """Serves until the first SIGINT or SIGTERM, which is a normal end of this command."""
     import trio
 
     from gatekeeper.runtime import NonBlockingWriter
@@ -110,80 +111,85 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve_on, listeners)
-            # Of IPv6 a name has two more parts, flow and scope.
+            # An IPv6 socket name has two more parts, flow info and scope id.
             host, port = listeners[0].getsockname()[:2]
             url = addresses.local_url(host, port)
-            told = f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
-            NonBlockingWriter(sys.stdout.fileno()).write(told)
+            message = f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
+            NonBlockingWriter(sys.stdout.fileno()).write(message)
             await anext(signals)
             nursery.cancel_scope.cancel()
 
 
 @click.command("tui", epilog=examples("tui --url http://127.0.0.1:4000"))
-@on_gateway
+@gateway_options
 def tui(target: Target) -> None:
-    """Watch calls as they come, spend and keys, in the terminal."""
+    """Watch live calls, spend and keys in the terminal."""
     from tui.app import run
 
-    with as_failures():
+    with map_api_errors():
         run(target.url, target.key)
 
 
-def run_with_file(target: Target, program: str, instead: Callable[[Failure], Path]) -> int:
-    """Runs the program, with the file's path where it says `{file}`; its exit status.
+def run_with_file(target: Target, program: str, fallback: Callable[[CommandError], Path]) -> int:
+    """Runs the program with `{file}` replaced by the file's path; returns its exit status.
 
-    `instead` names a file where no gateway lends one, or raises Failure. Raises Failure, also for what is no
-    program.
+    `fallback` gives the path where no gateway lends the file, or raises CommandError. Raises CommandError
+    also if the program cannot be run.
     """
     words = command_line(program)
     try:
-        file = Path(ask(target, lambda client: client.lend(LOAN)).value.file)
-    except Failure as failure:
-        return run(words, instead(failure))
+        file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
+    except CommandError as error:
+        return run(words, fallback(error))
     try:
         return run(words, file)
     finally:
-        # However the program ends.
+        # Also if the program fails.
         take_back(target)
 
 
 def command_line(program: str) -> list[str]:
-    """The words, as a shell would take them; no shell is used."""
+    """Splits the text as a shell would; no shell is used."""
     try:
         words = shlex.split(program)
     except ValueError as error:
-        raise Failure(f"--exec: {error}", Status.USAGE) from None
-    if not any(PLACE in word for word in words):
-        raise Failure(f"--exec needs {PLACE} where the path belongs: 'duckdb {PLACE}'", Status.USAGE)
+        raise CommandError(f"--exec: {error}", ExitStatus.USAGE) from None
+    if not any(FILE_PLACEHOLDER in word for word in words):
+        raise CommandError(
+            f"--exec needs {FILE_PLACEHOLDER} where the path belongs: 'duckdb {FILE_PLACEHOLDER}'",
+            ExitStatus.USAGE,
+        )
     return words
 
 
 def run(words: list[str], file: Path) -> int:
-    """The program has the terminal meanwhile: ctrl+c is for it to deal with."""
+    """Runs the program in the foreground: ctrl+c goes to it, not to this command."""
     if not file.exists():
-        raise Failure(f"the gateway's file {file} is not on this machine", Status.REFUSED)
-    command = [word.replace(PLACE, str(file)) for word in words]
-    # Set back afterwards, so that ctrl+c ends this command as any other.
-    previous = signal.signal(signal.SIGINT, passed_over)
+        raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REFUSED)
+    command = [word.replace(FILE_PLACEHOLDER, str(file)) for word in words]
+    # Restored afterwards, so that ctrl+c ends this command again.
+    previous = signal.signal(signal.SIGINT, ignore_sigint)
     try:
         code = subprocess.run(command, check=False).returncode
     except OSError as error:
-        raise Failure(f"{command[0]} cannot be run: {error.strerror}. Check --exec", Status.USAGE) from None
+        raise CommandError(
+            f"{command[0]} cannot be run: {error.strerror}. Check --exec", ExitStatus.USAGE
+        ) from None
     finally:
         signal.signal(signal.SIGINT, previous)
-    # As shells report a signal.
+    # 128 + the signal's number, as shells report it.
     return code if code >= 0 else 128 - code
 
 
-def passed_over(_signal: int, _frame: object) -> None:
-    """Unlike SIG_IGN, the program does not inherit this."""
+def ignore_sigint(_signal: int, _frame: object) -> None:
+    """Does nothing. Unlike SIG_IGN, a handler is not inherited by the program."""
 
 
 def take_back(target: Target) -> None:
-    """A gateway that cannot be told any more has ended, and the loan with it."""
+    """Ends the loan. If the gateway is gone, so is the loan."""
     try:
-        ask(target, lambda client: client.take_back())
-    except Failure as failure:
-        from gatekeeper.cli.output import note
+        call_api(target, lambda client: client.take_back())
+    except CommandError as error:
+        from gatekeeper.cli.output import print_note
 
-        note(f"The file could not be given back: {failure}")
+        print_note(f"The file could not be returned: {error}")

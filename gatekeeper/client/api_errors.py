@@ -1,14 +1,14 @@
-"""What can go wrong between this side and the gateway, as types; each message says what to do next.
+"""Errors of requests to the gateway, as types; each message says what to do next.
 
     ApiError
       Unreachable
-      NotAuthorised
+      Unauthorized
       NotFound
-      Refused
-      Faulty
+      BadRequest
+      ServerError
 
-The text is made here and never from the transport's own message: that one may quote the header that carries
-the key.
+The text is written here and never taken from the transport's message, which may quote the header that
+carries the key.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import msgspec
 if TYPE_CHECKING:
     import httpx2
 
-HOW_TO_GIVE = "--key or GATEKEEPER_MASTER_KEY"
+KEY_OPTIONS = "--key or GATEKEEPER_MASTER_KEY"
 COLUMN = re.compile(r"\bcolumn (\d+)\b")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An RFC 9457 problem document. `column` (from 1) is where a filter stopped being one, if it says so."""
+    """An RFC 9457 problem document. `column` (from 1) is the position of a filter's syntax error."""
 
     title: str = ""
     detail: str = ""
@@ -34,7 +34,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiError(RuntimeError):
-    """Something stood between a request and its answer; `problem` is what the gateway said, if it did."""
+    """A request failed; `problem` is the gateway's problem document, if it sent one."""
 
     def __init__(self, message: str, problem: Problem | None = None) -> None:
         super().__init__(message)
@@ -42,98 +42,96 @@ class ApiError(RuntimeError):
 
 
 class Unreachable(ApiError):
-    """Nobody answers, or the answer broke off."""
+    """No connection, no response in time, or an interrupted response."""
 
 
-class NotAuthorised(ApiError):
-    """No key, an unknown one, or one that may not do that (401, 403)."""
+class Unauthorized(ApiError):
+    """No key, an unknown one, or one without the permission (401, 403)."""
 
 
 class NotFound(ApiError):
-    """What was named does not exist (404)."""
+    """The resource does not exist (404)."""
 
 
-class Refused(ApiError):
-    """The request is at fault: a value, a conflict (400, 409, 422 and the other 4xx)."""
+class BadRequest(ApiError):
+    """The request is invalid: a value, a conflict (400, 409, 422 and the other 4xx)."""
 
 
-class Faulty(ApiError):
-    """The gateway is at fault (5xx), or what answers is none."""
+class ServerError(ApiError):
+    """The gateway failed (5xx), or the server is not a gateway."""
 
 
-def unreachable(error: httpx2.TransportError, address: str) -> ApiError:
-    """The transport's failure as one of ours."""
-    # Here and not above: who only tells errors apart has no use for what speaks HTTP.
+def from_transport_error(error: httpx2.TransportError, address: str) -> ApiError:
+    """The transport's error as an ApiError."""
+    # Imported here: modules that only match error types need no HTTP library.
     import httpx2
 
     match error:
         case httpx2.LocalProtocolError():
-            return NotAuthorised(
-                "The key holds characters that no header can carry: check --key and GATEKEEPER_MASTER_KEY."
+            return Unauthorized(
+                "The key has characters that no header may contain: check --key and GATEKEEPER_MASTER_KEY."
             )
-        # Nobody listens there, or the name is not known.
+        # Nothing listens there, or the name cannot be resolved.
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
             return Unreachable(
-                f"No gateway answers at {address}. Start one with `gatekeeper serve` (add "
+                f"No gateway responds at {address}. Start one with `gatekeeper serve` (add "
                 "--sandbox to try it without a Google key), or give its address: --url or GATEKEEPER_URL."
             )
-        # What answered is no stream of events.
+        # The response is not an event stream.
         case httpx2.SSEError():
-            return strange(address)
+            return not_a_gateway(address)
         case httpx2.TimeoutException():
-            return Unreachable(f"The gateway at {address} took too long to answer. Try again in a moment.")
+            return Unreachable(f"The gateway at {address} took too long to respond. Try again in a moment.")
         case _:
-            return Unreachable(f"The connection to the gateway at {address} broke off. Try again.")
+            return Unreachable(f"The connection to the gateway at {address} was interrupted. Try again.")
 
 
-def failed(status: int, body: bytes, address: str) -> ApiError:
-    """An answer that is no success, as one of ours."""
+def from_response(status: int, body: bytes, address: str) -> ApiError:
+    """An unsuccessful response as an ApiError."""
     problem = read_problem(body)
-    said = sentence(problem.detail or problem.title)
+    text = sentence(problem.detail or problem.title)
     match status // 100:
         case 4:
-            return at_fault(status, said, address, problem)
+            return client_error(status, text, address, problem)
         case 5:
-            why = said or "It gave no reason; its own log may."
-            return Faulty(f"The gateway at {address} failed ({status}). {why}", problem)
+            reason = text or "It gave no reason; its own log may."
+            return ServerError(f"The gateway at {address} failed ({status}). {reason}", problem)
         case _:
-            return strange(address)
+            return not_a_gateway(address)
 
 
-def at_fault(status: int, said: str, address: str, problem: Problem) -> ApiError:
-    """For what is wrong with the request."""
+def client_error(status: int, text: str, address: str, problem: Problem) -> ApiError:
+    """The error for a 4xx response."""
     match status:
         case 401:
-            return NotAuthorised(f"The gateway at {address} wants its master key: {HOW_TO_GIVE}.", problem)
-        # Of a virtual key, where the master key is wanted.
+            return Unauthorized(f"The gateway at {address} requires the master key: {KEY_OPTIONS}.", problem)
+        # A virtual key where the master key is required.
         case 403:
-            why = said or "This key may not do that."
-            return NotAuthorised(f"{why} Use the master key: {HOW_TO_GIVE}.", problem)
+            reason = text or "This key may not do that."
+            return Unauthorized(f"{reason} Use the master key: {KEY_OPTIONS}.", problem)
         case 404:
-            return NotFound(said or f"The gateway at {address} knows nothing of that name.", problem)
+            return NotFound(text or f"Not found on the gateway at {address}.", problem)
         case _:
-            return Refused(said or f"The gateway refused the request ({status}).", problem)
+            return BadRequest(text or f"The gateway refused the request ({status}).", problem)
 
 
 def sentence(text: str) -> str:
-    """With its full stop."""
+    """The text with a full stop at its end."""
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
-def strange(address: str) -> Faulty:
-    """For an answer that no gateway of this kind gives."""
-    return Faulty(
-        f"What answers at {address} does not speak as a gatekeeper does: check --url or GATEKEEPER_URL."
-    )
+def not_a_gateway(address: str) -> ServerError:
+    """The error for a response that no gatekeeper gateway sends."""
+    return ServerError(f"The server at {address} is not a gatekeeper gateway: check --url or GATEKEEPER_URL.")
 
 
 def read_problem(body: bytes) -> Problem:
-    """The problem document in an answer; empty where there is none."""
+    """The problem document of a response; empty where there is none."""
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:
         return Problem()
-    # A gateway that does not say it as a member may say it in the text.
+    # A gateway without the member `column` may name it in the text.
     if problem.column is None and (found := COLUMN.search(problem.detail)):
         return msgspec.structs.replace(problem, column=int(found[1]))
     return problem

@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """A document as it came (`raw`, the JSON bytes) and as it reads (`value`)."""
+class ApiResponse(Generic[T]):
+    """A document, as received (`raw`, the JSON bytes) and decoded (`value`)."""
 
     value: T
     raw: bytes
@@ -82,7 +82,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class CallDetail(Call, frozen=True):
-    """A call with what only `GET /calls/{id}` tells."""
+    """A call with the fields that only `GET /calls/{id}` has."""
 
     usage: object = None
     cost: Cost | None = None
@@ -96,7 +96,7 @@ class Calls(msgspec.Struct, frozen=True):
     partial: bool = False
 
 
-# What is said of a limit in `not_enforced`: nobody can rely on it.
+# Shown for a limit in `not_enforced`.
 STORED = "stored, not enforced yet"
 
 
@@ -130,17 +130,17 @@ class Key(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """What a person calls it: the alias, else the id."""
+        """The alias, else the id."""
         return self.key_alias or self.token_id
 
 
 class NewKey(Key, frozen=True):
-    """A key just made, or just given a new secret: the one answer that holds the secret, in `key`."""
+    """A key just created, or with a new secret: the only response that holds the secret, in `key`."""
 
     key: str = ""
 
     def __repr__(self) -> str:
-        # A log or a traceback may show any value: not this one's secret.
+        # A log or a traceback may show any value, so the secret is left out.
         return f"NewKey({self.label!r}, secret not shown)"
 
 
@@ -156,14 +156,14 @@ class KeyInfo(msgspec.Struct, frozen=True):
     info: Key = Key()
 
 
-# Finds the `unpriced_calls`: no cost is below 0, so only one that nobody knows is not at least 0.
+# Finds the `unpriced_calls`: no cost is negative, so only an unknown one is not at least 0.
 UNPRICED = "-cost:>=0"
 
 
 class SpendRow(msgspec.Struct, frozen=True):
-    """One group's sums. The group's own fields are those that `by` named; None there is "without one".
+    """The sums of one group. The fields that `by` names identify it; None stands for calls without a value.
 
-    With `other` these are the sums of all groups outside the top that was asked for: `groups` of them.
+    With `other` these are the sums of all groups outside the requested top: `groups` of them.
     """
 
     tag: str | None = None
@@ -184,24 +184,24 @@ class SpendRow(msgspec.Struct, frozen=True):
 
     @property
     def spent(self) -> Decimal:
-        """What is known to be spent."""
+        """The known part of the cost; 0 where nothing is known."""
         return self.cost_usd or Decimal(0)
 
     @property
     def known_cost(self) -> Decimal | None:
-        """What it cost; None where no price is known of any call that is charged for: that 0 is no sum."""
+        """The cost; None where no call has a known price, as 0 would be wrong."""
         return self.cost_usd if self.cost_usd or not self.unpriced_calls else None
 
 
 class SpendRest(SpendRow, frozen=True):
-    """The sums of so many rows that an answer left out."""
+    """The sums of the `rows` that a truncated response left out."""
 
     rows: int = 0
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """`partial` as with calls. `since` and `until` are the points of time that were meant, `timezone` that of
-    the days and hours; `rest` is there where the answer is `truncated`."""
+    """`partial` as with calls. `since` and `until` are the resolved bounds, `timezone` is that of days and
+    hours; `rest` is set where the response is `truncated`."""
 
     rows: tuple[SpendRow, ...] = ()
     total: SpendRow = SpendRow()
@@ -213,14 +213,14 @@ class Spend(msgspec.Struct, frozen=True):
     partial: bool = False
 
 
-class Loan(msgspec.Struct, frozen=True):
-    """The analytics file, lent: its path on the gateway's machine."""
+class FileLoan(msgspec.Struct, frozen=True):
+    """The analytics file on loan: its path on the gateway's machine."""
 
     file: str
 
 
 class Gateway(msgspec.Struct, frozen=True):
-    """What `GET /` tells of the gateway. `mode` is `open` or `master key`, `timezone` that of its days."""
+    """The document of `GET /`. `mode` is `open` or `master key`, `timezone` that of days and hours."""
 
     name: str = "gatekeeper"
     version: str = ""
@@ -230,7 +230,7 @@ class Gateway(msgspec.Struct, frozen=True):
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """The last second, summed."""
+    """The sums of the last second."""
 
     calls: int = 0
     errors: int = 0
@@ -240,14 +240,14 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """So many events are lost to this reader; None where nobody knows, as after a restart."""
+    """The number of events that were missed; None where it is unknown, as after a restart."""
 
     missed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[T]):
-    """One event of the stream: `id` is what `Last-Event-ID` resumes after, `raw` the data as it came."""
+    """One event of the stream: `id` is what `Last-Event-ID` resumes after, `raw` the data as received."""
 
     id: str
     value: T
@@ -278,7 +278,7 @@ TICK = msgspec.json.Decoder(Tick)
 
 
 def read_event(kind: str, id: str, data: str) -> StreamEvent | None:  # noqa: A002 - the contract's name
-    """One event as a type; None for kinds that this version does not know. Raises msgspec.DecodeError."""
+    """Decodes one event; None for kinds that this version does not know. Raises msgspec.DecodeError."""
     match kind:
         case "call.started":
             return CallStarted(id, CALL.decode(data), data)

@@ -1,9 +1,9 @@
-"""How a call stands, and all that is known of it as lines of toned text: times, tokens, cost.
+"""The state of a call, and all that is known of it as lines of styled text: times, tokens, cost.
 
-Colour never says alone how it stands. Signs: `✓` went well, `◌` under way, `⊘` refused or at a limit, `↯` the
-client left, `✗` a fault. Each is one cell wide in every font that has it.
+Colour is never the only sign of a state. Signs: `✓` succeeded, `◌` in flight, `⊘` refused or at a limit, `↯`
+client disconnected, `✗` error. Each is one cell wide in every font that has it.
 
-Pure. It adds up nothing: the sums and every line of the arithmetic are the gateway's.
+Pure. It computes no sums: those and every line of the arithmetic come from the gateway.
 """
 
 from __future__ import annotations
@@ -14,35 +14,39 @@ from decimal import Decimal
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import Call, CallDetail, Cost, CostLine
-from gatekeeper.client.formats import Cell, State, Tone, padded
+from gatekeeper.client.formats import Cell, State, TextRole, padded
 
 TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
 """Shows a time."""
 INDENT = "  "
-# Cells of the columns that the arithmetic stands in.
+# Widths of the columns of the arithmetic, in cells.
 NAME, NUMBER, DOLLARS = 22, 10, 18
 
-# Phases of a call's time, in their order: texture, name, tone.
-PHASES = (("▓", "gateway", Tone.WAITING), ("░", "waiting for Google", Tone.FAINT), ("█", "answer", Tone.FINE))
+# Phases of a call's time, in order: texture, name, role.
+PHASES = (
+    ("▓", "gateway", TextRole.PENDING),
+    ("░", "waiting for Google", TextRole.DIM),
+    ("█", "body", TextRole.SUCCESS),
+)
 
-# By outcome. Where the client was sent a status that tells the story, the status is the word.
+# By outcome. Words have 5 cells at most, as the status column has 7 with the sign.
 OUTCOMES = {
-    "ok": State("✓", "ok", Tone.FINE, "ok"),
-    "refused": State("⊘", "refused", Tone.LIMIT, "refused by the gateway"),
-    "upstream_error": State("✗", "error", Tone.ERROR, "refused or failed by Google"),
-    "upstream_unreachable": State("✗", "no path", Tone.ERROR, "Google could not be reached"),
-    "upstream_broken": State("✗", "broke", Tone.ERROR, "Google's answer ended early"),
-    "client_disconnected": State("↯", "left", Tone.LIMIT, "the client left"),
-    "cut": State("⊘", "cut", Tone.LIMIT, "cut by the gateway on its way"),
-    "interrupted": State("✗", "died", Tone.ERROR, "the gateway died meanwhile"),
+    "ok": State("✓", "ok", TextRole.SUCCESS, "ok"),
+    "refused": State("⊘", "deny", TextRole.WARNING, "refused by the gateway"),
+    "upstream_error": State("✗", "error", TextRole.ERROR, "refused or failed by Google"),
+    "upstream_unreachable": State("✗", "down", TextRole.ERROR, "Google could not be reached"),
+    "upstream_broken": State("✗", "trunc", TextRole.ERROR, "Google's response ended early"),
+    "client_disconnected": State("↯", "abort", TextRole.WARNING, "the client disconnected"),
+    "cut": State("⊘", "cut", TextRole.WARNING, "ended by the gateway before it was complete"),
+    "interrupted": State("✗", "crash", TextRole.ERROR, "the gateway was killed during the call"),
 }
-# Outcomes of which the client was told by the status: it is the word then.
-STATUS_TELLS = frozenset({"ok", "refused", "upstream_error", "upstream_unreachable"})
+# Outcomes that the HTTP status sent to the client already shows: it replaces the word.
+STATUS_OUTCOMES = frozenset({"ok", "refused", "upstream_error", "upstream_unreachable"})
 
 
 def call_state(call: Call, now: datetime) -> State:
-    """A call in flight shows its running clock instead of a status."""
+    """The state of a call; in flight its running time takes the place of the status."""
     if call.outcome is None:
         running = elapsed_ms(call, now)
         word = (
@@ -52,15 +56,15 @@ def call_state(call: Call, now: datetime) -> State:
             if running < 59_950
             else formats.duration(running)
         )
-        return State("◌", word, Tone.WAITING, "in flight")
-    state = OUTCOMES.get(call.outcome, State("·", call.outcome, Tone.PLAIN, call.outcome))
-    if call.status is None or call.outcome not in STATUS_TELLS:
+        return State("◌", word, TextRole.PENDING, "in flight")
+    state = OUTCOMES.get(call.outcome, State("·", call.outcome, TextRole.PLAIN, call.outcome))
+    if call.status is None or call.outcome not in STATUS_OUTCOMES:
         return state
-    return State(state.sign, str(call.status), state.tone, state.meaning)
+    return State(state.sign, str(call.status), state.role, state.meaning)
 
 
 def elapsed_ms(call: Call, now: datetime) -> float | None:
-    """How long a call has run; never negative, though the two clocks may differ."""
+    """How long a call has run, in ms; never negative, though the two clocks may differ."""
     return None if call.started_at is None else max((now - call.started_at).total_seconds() * 1000, 0)
 
 
@@ -68,12 +72,12 @@ def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = form
     """All that is known of a call, for a screen of `width` cells."""
     parts = (
         failure(call, now),
-        head(call, width, now),
+        title_lines(call, width, now),
         identity(call, moment),
         timing(call, width),
         tokens(call),
         cost(call),
-        ending(call),
+        other_facts(call),
     )
     text: list[TextLine] = []
     for part in parts:
@@ -83,27 +87,27 @@ def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = form
 
 
 def failure(call: CallDetail, now: datetime) -> list[TextLine]:
-    """Why it failed, in the words of who refused it."""
+    """The error message, if there is one."""
     state = call_state(call, now)
-    return [[(f"{state.sign} {call.error_message}", state.tone)]] if call.error_message else []
+    return [[(f"{state.sign} {call.error_message}", state.role)]] if call.error_message else []
 
 
-def head(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
-    """The id, and on the right how it stands."""
+def title_lines(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
+    """The id, and on the right the state."""
     state = call_state(call, now)
-    # The meaning is told where the sign and its word do not say it already.
+    # The meaning is left out where it would repeat the word.
     end = f"{state}  {state.meaning}" if state.meaning not in (state.word, "") else str(state)
     return [
         [
-            (padded(call.id, max(width - len(end), len(call.id) + 2), right=False), Tone.ACCENT),
-            (end, state.tone),
+            (padded(call.id, max(width - len(end), len(call.id) + 2), right=False), TextRole.ACCENT),
+            (end, state.role),
         ]
     ]
 
 
 def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
-    """Who called what, and when."""
-    # An alias is served by a model of another name.
+    """Key, request, model, tags, user, start and reason."""
+    # Google serves a model alias by a model of another name.
     served = call.model_version if call.model_version and call.model_version != call.model else None
     facts = {
         "key": f"{call.key_alias}  ({call.key_id})" if call.key_alias else call.key_id,
@@ -115,16 +119,16 @@ def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
         "started": moment(call.started_at),
         "reason": call.reason,
     }
-    return [fact(name, value, reason_tone(name)) for name, value in facts.items() if value]
+    return [field_line(name, value, reason_role(name)) for name, value in facts.items() if value]
 
 
-def reason_tone(name: str) -> Tone:
-    return Tone.LIMIT if name == "reason" else Tone.PLAIN
+def reason_role(name: str) -> TextRole:
+    return TextRole.WARNING if name == "reason" else TextRole.PLAIN
 
 
-def fact(name: str, value: str, tone: Tone = Tone.PLAIN) -> TextLine:
-    """A name and what it stands for."""
-    return [(INDENT, Tone.PLAIN), (padded(name, 10, right=False), Tone.FAINT), (value, tone)]
+def field_line(name: str, value: str, role: TextRole = TextRole.PLAIN) -> TextLine:
+    """A name and its value."""
+    return [(INDENT, TextRole.PLAIN), (padded(name, 10, right=False), TextRole.DIM), (value, role)]
 
 
 def phases(call: CallDetail) -> list[float | None]:
@@ -136,135 +140,135 @@ def phases(call: CallDetail) -> list[float | None]:
 
 
 def timing(call: CallDetail, width: int) -> list[TextLine]:
-    """A bar of the phases by their share of the whole, and what they are in numbers."""
+    """A bar of the phases in proportion, and their durations."""
     if call.duration_ms is None:
         return running(call) if call.outcome is None else []
     spent = phases(call)
     room = width - 2 * len(INDENT)
-    bar: TextLine = [(INDENT, Tone.PLAIN)]
-    legend: TextLine = [(INDENT, Tone.PLAIN)]
-    for (texture, name, tone), part in zip(PHASES, spent, strict=True):
+    bar: TextLine = [(INDENT, TextRole.PLAIN)]
+    legend: TextLine = [(INDENT, TextRole.PLAIN)]
+    for (texture, name, role), part in zip(PHASES, spent, strict=True):
         if part is not None:
-            # A texture for each, so that without colour they can be told apart, too.
-            bar.append((texture * phase_width(part, call.duration_ms, room), tone))
+            # A texture for each, so that they differ without colour too.
+            bar.append((texture * phase_width(part, call.duration_ms, room), role))
             legend += [
-                (f"{texture} ", tone),
-                (f"{name} ", Tone.FAINT),
-                (f"{formats.duration(part)}   ", Tone.PLAIN),
+                (f"{texture} ", role),
+                (f"{name} ", TextRole.DIM),
+                (f"{formats.duration(part)}   ", TextRole.PLAIN),
             ]
-    legend += [("total ", Tone.FAINT), (formats.duration(call.duration_ms), Tone.PLAIN)]
+    legend += [("total ", TextRole.DIM), (formats.duration(call.duration_ms), TextRole.PLAIN)]
     return [bar, legend] if len(bar) > 1 else [legend]
 
 
 def running(call: CallDetail) -> list[TextLine]:
-    """What is known of the times of a call that has not ended."""
+    """The known times of a call in flight."""
     if call.first_byte_ms is None:
-        return [[(f"{INDENT}no byte of the answer yet", Tone.WAITING)]]
+        return [[(f"{INDENT}no byte of the response yet", TextRole.PENDING)]]
     own, waited, _ = phases(call)
     known = ((PHASES[0], own), (PHASES[1], waited))
     parts = [f"{name} {formats.duration(part)}" for (_, name, _), part in known if part is not None]
     first = f"first byte after {formats.duration(call.first_byte_ms)}"
-    return [[(f"{INDENT}{'   '.join([first, *parts])}   still answering", Tone.WAITING)]]
+    return [[(f"{INDENT}{'   '.join([first, *parts])}   still streaming", TextRole.PENDING)]]
 
 
 def phase_width(part: float, whole: float, room: int) -> int:
-    """Cells for a phase; the shortest still shows."""
-    # Each phase may be rounded up to a cell: there is room for that.
+    """Cells for a phase, at least one."""
+    # One cell for each phase is reserved, as each may be rounded up.
     return max(round(part / whole * (room - len(PHASES))), 1) if part > 0 and whole > 0 else 0
 
 
 def tokens(call: CallDetail) -> list[TextLine]:
-    """Tokens by kind, as Google says; kinds that it did not report are left out."""
+    """Tokens by kind, as Google reported them; kinds that it did not report are left out."""
     kinds = {
         "prompt": (call.prompt_tokens, ""),
-        "of these cached": (call.cached_tokens, ""),
+        "of which cached": (call.cached_tokens, ""),
         "output": (call.output_tokens, ""),
         "thoughts": (call.thoughts_tokens, "counted as output"),
         "tool prompts": (call.tool_tokens, ""),
-        "total": (call.total_tokens, "as Google says"),
+        "total": (call.total_tokens, "as reported by Google"),
     }
     known = [
         row(name, formats.count(number), note) for name, (number, note) in kinds.items() if number is not None
     ]
-    said = [title(call.usage_note)] if call.usage_note else []
+    remarks = [title(call.usage_note)] if call.usage_note else []
     so_far = " so far" if call.outcome is None else ""
-    return [title(f"tokens{so_far}"), *known, *said] if known or said else []
+    return [title(f"tokens{so_far}"), *known, *remarks] if known or remarks else []
 
 
 def title(text: str) -> TextLine:
-    return [(INDENT + text, Tone.FAINT)]
+    return [(INDENT + text, TextRole.DIM)]
 
 
 def row(name: str, number: str, note: str = "") -> TextLine:
     """A name, a right-aligned number and a note."""
     cells = [
-        (INDENT + padded(name, NAME, right=False), Tone.PLAIN),
-        (padded(number, NUMBER, right=True), Tone.PLAIN),
+        (INDENT + padded(name, NAME, right=False), TextRole.PLAIN),
+        (padded(number, NUMBER, right=True), TextRole.PLAIN),
     ]
-    return [*cells, (f"  {note}", Tone.FAINT)] if note else cells
+    return [*cells, (f"  {note}", TextRole.DIM)] if note else cells
 
 
 def cost(call: CallDetail) -> list[TextLine]:
-    """The arithmetic, line by line to the last decimal, and its sum."""
-    # It may have a cost yet; unknown is what a call is that has ended.
+    """The arithmetic, line by line to the last decimal, and the total."""
+    # In flight the cost is not unknown, only not final.
     if call.outcome is None and call.cost_usd is None:
         return []
     arithmetic = call.cost or Cost()
     lines = [cost_line(line) for line in arithmetic.lines or ()]
-    said = [title(note) for note in notes(arithmetic)]
+    remarks = [title(note) for note in notes(arithmetic)]
     version = call.price_version or arithmetic.price_version
-    return [title("cost"), *lines, cost_total(call.cost_usd, version), *said]
+    return [title("cost"), *lines, cost_total(call.cost_usd, version), *remarks]
 
 
 def cost_total(amount: Decimal | None, version: str | None) -> TextLine:
-    """What it makes in all, and by which prices; unknown is said in words."""
-    note = "nobody knows: no price is known for this model or kind" if amount is None else ""
+    """The total and the version of the prices; or that the cost is unknown."""
+    note = "unknown: no price for this model or kind of call" if amount is None else ""
     by = note or (f"prices {version}" if version else "")
     return [
-        (INDENT + padded("total", NAME + NUMBER, right=False), Tone.PLAIN),
+        (INDENT + padded("total", NAME + NUMBER, right=False), TextRole.PLAIN),
         (
             padded(formats.exact_money(amount), DOLLARS, right=True),
-            Tone.LIMIT if amount is None else Tone.ACCENT,
+            TextRole.WARNING if amount is None else TextRole.ACCENT,
         ),
-        (f"  {by}", Tone.FAINT),
+        (f"  {by}", TextRole.DIM),
     ]
 
 
 def cost_line(line: CostLine) -> TextLine:
-    """One component: how many at what price makes how much."""
+    """One component: quantity, cost and unit price."""
     name = line.component.replace("_", " ")
-    quantity = formats.NOTHING if line.quantity is None else f"{line.quantity:,f}"
-    # `per_1m_tokens` is told as people write it.
+    quantity = formats.EMPTY if line.quantity is None else f"{line.quantity:,f}"
+    # `per_1m_tokens` becomes `per 1M tokens`.
     unit = line.unit.replace("_", " ").replace(" 1m ", " 1M ")
     return [
         *row(name, quantity),
-        (padded(formats.exact_money(line.usd), DOLLARS, right=True), Tone.PLAIN),
-        (f"  at {formats.price(line.unit_usd)} {unit}", Tone.FAINT),
+        (padded(formats.exact_money(line.usd), DOLLARS, right=True), TextRole.PLAIN),
+        (f"  at {formats.price(line.unit_usd)} {unit}", TextRole.DIM),
     ]
 
 
 def notes(cost: Cost) -> Iterator[str]:
-    """What the pricing has to say about itself."""
+    """The notes of the pricing, one or several."""
     yield from (cost.notes,) if isinstance(cost.notes, str) else cost.notes or ()
 
 
-def ending(call: CallDetail) -> list[TextLine]:
-    """The rest: how it finished, how much was sent, by whom, with which of Google's keys."""
+def other_facts(call: CallDetail) -> list[TextLine]:
+    """Finish reason, bytes, tier, client, upstream key and trace."""
     facts = {
         "finish": call.finish_reason,
-        "bytes": sent(call),
+        "bytes": byte_counts(call),
         "tier": call.service_tier,
         "client": call.user_agent,
         "upstream": f"Google key {call.upstream_key}" if call.upstream_key else None,
         "trace": call.trace_id,
     }
-    return [fact(name, value) for name, value in facts.items() if value]
+    return [field_line(name, value) for name, value in facts.items() if value]
 
 
-def sent(call: CallDetail) -> str:
-    """How much went up and came down. A gateway that died had not written it down: its 0 is no number."""
+def byte_counts(call: CallDetail) -> str:
+    """Bytes sent and received. After a crash of the gateway they are unknown, though stored as 0."""
     up, down = call.request_bytes, call.response_bytes
-    # Nothing was written down of what had come through: 0 would be a number.
+    # They are recorded only at the end of a call, which an interrupted call has not.
     if call.outcome == "interrupted":
         up, down = up or None, down or None
     until = " so far" if call.outcome is None else ""

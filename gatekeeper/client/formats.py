@@ -1,9 +1,9 @@
-"""How values are written, with which tone, and in which columns, for terminal application and command line.
+"""How values are formatted, styled and put in columns, for terminal application and command line.
 
 Pure: values in, text out; what depends on the clock takes it as an argument. Money is Decimal throughout and
-is rounded here only, half even, to the digits that matter. None is unknown: `?` for money, `–` for counts.
-Local time is that of the machine that shows it. A `Column` turns a row into text with a tone; `fit` shares
-out the width, `cells` pads.
+is rounded here only, half even, to the significant digits. None is unknown: `?` for money, `–` for counts.
+Local time is that of the machine that shows it. A `Column` turns a row into text with a role; `column_widths`
+distributes the width, `cells` pads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.cells import cell_len, set_cell_size
 T = TypeVar("T")
 
 UNKNOWN = "?"
-NOTHING = "–"
+EMPTY = "–"
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEVELS = " ▁▂▃▄▅▆▇█"
 
@@ -30,7 +30,7 @@ AGES = ((60, 1, "s"), (3600, 60, "min"), (172_800, 3600, "h"), (None, 86_400, "d
 
 
 def money(amount: Decimal | None) -> str:
-    """Dollars with the digits that matter: `$1,204`, `$12.40`, `$0.0294`, `$0.00011`; `?` where unknown."""
+    """Dollars with the significant digits: `$1,204`, `$12.40`, `$0.0294`, `$0.00011`; `?` where unknown."""
     if amount is None:
         return UNKNOWN
     if amount < 0:
@@ -43,19 +43,19 @@ def money(amount: Decimal | None) -> str:
 
 
 def round_money(amount: Decimal | None) -> str:
-    """Money that somebody chose, such as a budget: without zeros at its end, `$800`, `$0.50`, `$0.001`."""
+    """A chosen amount such as a budget, without trailing zeros: `$800`, `$0.50`, `$0.001`."""
     whole, point, decimals = money(amount).removesuffix(".00").partition(".")
     return whole + point + decimals[:2] + decimals[2:].rstrip("0")
 
 
 def rounded(amount: Decimal) -> Decimal:
-    """A positive amount at the places that `money` shows. Twice: `0.99999` and `1.00` differ in places."""
+    """A positive amount at the decimals that `money` shows. Twice: `0.99999` and `1.00` differ in places."""
     once = amount.quantize(places(amount), ROUND_HALF_EVEN)
     return once.quantize(places(once), ROUND_HALF_EVEN)
 
 
 def places(amount: Decimal) -> Decimal:
-    """Down to where digits matter; below a cent that is the second significant digit."""
+    """The last decimal shown; below a cent that is the second significant digit."""
     if amount >= 1000:
         return WHOLE
     if amount >= 1:
@@ -71,20 +71,20 @@ def exact_money(amount: Decimal | None) -> str:
 
 
 def price(amount: Decimal | None) -> str:
-    """A price as it is published, at least two decimals: `$0.30`, `$0.075`."""
+    """A price as published, with at least two decimals: `$0.30`, `$0.075`."""
     if amount is None:
         return UNKNOWN
     places = max(2, len(f"{amount.normalize():f}".partition(".")[2]))
     return f"${amount:,.{places}f}"
 
 
-def harmless(text: str, instead: str = "·") -> str:
-    """What others wrote, without the characters that would command the terminal or turn the line around."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else instead for one in text)
+def sanitized(text: str, replacement: str = "·") -> str:
+    """Foreign text without control characters and bidirectional ones, which would change the terminal."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else replacement for one in text)
 
 
-def at_point(text: str, places: int) -> str:
-    """Padded on the right so that decimal points stand below each other, `places` decimals from the edge."""
+def align_decimal(text: str, places: int) -> str:
+    """Padded on the right so that decimal points align, `places` decimals from the edge."""
     whole, point, decimals = text.partition(".")
     width = places + 1 if places else 0
     return whole + (point + decimals).ljust(width)
@@ -92,16 +92,16 @@ def at_point(text: str, places: int) -> str:
 
 def count(number: int | None) -> str:
     """A whole number in full: `14,203`; `–` where there is none."""
-    return NOTHING if number is None else f"{number:,}"
+    return EMPTY if number is None else f"{number:,}"
 
 
-def counted(number: int, noun: str) -> str:
-    """So many of something: `1 call`, `14,203 calls`."""
+def pluralized(number: int, noun: str) -> str:
+    """A number with its noun: `1 call`, `14,203 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def tokens(number: int | None) -> str:
-    """A count at a glance: `8,310`, `12.3k`, `124k`, `1.2M`; `–` where there is none."""
+    """A short count: `8,310`, `12.3k`, `124k`, `1.2M`; `–` where there is none."""
     if number is None or number < 10_000:
         return count(number)
     scaled, unit = scale(number, ("k", "M", "B", "T"))
@@ -111,13 +111,13 @@ def tokens(number: int | None) -> str:
 def size(number: int | None) -> str:
     """Bytes: `812 B`, `2.1 kB`, `18 MB`."""
     if number is None or number < 1000:
-        return NOTHING if number is None else f"{number} B"
+        return EMPTY if number is None else f"{number} B"
     scaled, unit = scale(number, ("kB", "MB", "GB", "TB"))
     return f"{scaled:.1f} {unit}" if scaled < 9.95 else f"{scaled:.0f} {unit}"
 
 
 def scale(number: int, units: Sequence[str]) -> tuple[float, str]:
-    """In the first unit, each 1,000 of the one before, that needs no more than three digits."""
+    """Scaled to the first unit, each 1,000 times the one before, that needs at most three digits."""
     power = next((power for power in range(1, len(units)) if number < 999.5 * 1000**power), len(units))
     return number / 1000**power, units[power - 1]
 
@@ -125,8 +125,8 @@ def scale(number: int, units: Sequence[str]) -> tuple[float, str]:
 def duration(milliseconds: float | None) -> str:
     """`0.3ms`, `212ms`, `3.41s`, `12.3s`, `2m05s`, `1h04m`; `–` where there is none."""
     if milliseconds is None:
-        return NOTHING
-    # Limits lie where rounding would show a digit more: 9.95 as 10.0.
+        return EMPTY
+    # The bounds are where rounding would add a digit: 9.95 would be shown as 10.0.
     if milliseconds < 9.95:
         return f"{milliseconds:.1f}ms"
     if milliseconds < 999.5:
@@ -135,7 +135,7 @@ def duration(milliseconds: float | None) -> str:
 
 
 def long_duration(seconds: float) -> str:
-    """From a second on: three digits, then minutes, then hours."""
+    """From one second: three digits, then minutes, then hours."""
     if seconds < 9.995:
         return f"{seconds:.2f}s"
     if seconds < 59.95:
@@ -147,19 +147,19 @@ def long_duration(seconds: float) -> str:
 
 
 def local_now() -> datetime:
-    """Now by the clocks of this machine: the one thing here that is not pure."""
+    """The current local time: the only function here that is not pure."""
     return datetime.now().astimezone()
 
 
 def clock(moment: datetime | None) -> str:
     """The local time of day: `14:07:21`."""
-    return NOTHING if moment is None else moment.astimezone().strftime("%H:%M:%S")
+    return EMPTY if moment is None else moment.astimezone().strftime("%H:%M:%S")
 
 
 def moment(at: datetime | None) -> str:
-    """The whole of a local time: `24 Nov 2026, 14:07:21.418`."""
+    """A full local time: `24 Nov 2026, 14:07:21.418`."""
     if at is None:
-        return NOTHING
+        return EMPTY
     local = at.astimezone()
     return f"{day(at)} {local.year}, {local:%H:%M:%S}.{local.microsecond // 1000:03}"
 
@@ -176,7 +176,7 @@ def weekday(at: datetime) -> str:
 
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """How long since: `now`, `40 s`, `3 min`, `5 h`, `40 d`; `never` where it did not happen."""
+    """The time since `at`: `now`, `40 s`, `3 min`, `5 h`, `40 d`; `never` for None."""
     if at is None:
         return "never"
     seconds = (now - at).total_seconds()
@@ -188,64 +188,64 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 def short_id(id: str) -> str:  # noqa: A002 - the contract's name
-    """Both ends of a UUID; the first alone would not tell calls of the same second apart."""
+    """Both ends of a UUID; calls of the same second can have equal first digits."""
     return id if len(id) <= 13 else f"{id[:8]}…{id[-4:]}"
 
 
 def share(part: Decimal | int | None, whole: Decimal | int | None) -> float:
-    """The part of the whole, from 0 to 1; 0 where there is no whole."""
+    """The part as a fraction of the whole, from 0 to 1; 0 without a whole."""
     return float(min(max(part / whole, 0), 1)) if part and whole else 0.0
 
 
 def percent(fraction: float) -> str:
-    """`48 %`, `0.4 %`: one decimal below ten, unless it is nothing."""
+    """`48 %`, `0.4 %`: one decimal below ten, none for 0."""
     scaled = fraction * 100
     return f"{scaled:.1f} %" if 0 < scaled < 9.95 else f"{scaled:.0f} %"
 
 
 def bar(fraction: float, width: int) -> str:
-    """A bar in eighths of a cell, padded to `width`; more than nothing shows at least an eighth."""
+    """A bar in eighths of a cell, padded to `width`; at least an eighth for more than 0."""
     clamped = min(max(fraction, 0.0), 1.0)
     eighths = max(round(clamped * width * 8), 1 if clamped > 0 and width else 0)
     full, rest = divmod(eighths, 8)
     return ("█" * full + EIGHTHS[rest].strip()).ljust(width)
 
 
-class Tone(StrEnum):
-    """What a text means; the theme gives each its colour."""
+class TextRole(StrEnum):
+    """The meaning of a text; each has a style in the theme."""
 
     PLAIN = "plain"
-    FAINT = "faint"
+    DIM = "dim"
     ACCENT = "accent"
-    FINE = "fine"
-    WAITING = "waiting"
-    LIMIT = "limit"
+    SUCCESS = "success"
+    PENDING = "pending"
+    WARNING = "warning"
     ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`word` fits a column, `meaning` is the sentence of the detail."""
+    """`word` fits into a column, `meaning` is its explanation on the detail screen."""
 
     sign: str
     word: str
-    tone: Tone
+    role: TextRole
     meaning: str = ""
 
     def __str__(self) -> str:
         return f"{self.sign} {self.word}"
 
 
-Cell = tuple[str, Tone]
+Cell = tuple[str, TextRole]
 # Cells between two columns.
 GAP = 1
-# Cells of a screen from which on a list shows more columns than it must.
+# Widths of the screen, in cells, from which lists show more columns.
 MEDIUM, WIDE = 120, 160
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """`width` is the least it needs; what a line has left goes to columns by their `stretch`."""
+    """`width` is the minimum; the rest of a line is distributed by `stretch`."""
 
     title: str
     width: int
@@ -254,8 +254,8 @@ class Column(Generic[T]):
     right: bool = False
 
 
-def fit(columns: Sequence[Column[T]], width: int) -> list[int]:
-    """Each column's width, so that they and the gaps between fill `width` if any of them stretches."""
+def column_widths(columns: Sequence[Column[T]], width: int) -> list[int]:
+    """The width of each column, so that columns and gaps fill `width` if any column stretches."""
     widths = [column.width for column in columns]
     spare = width - sum(widths) - GAP * (len(columns) - 1)
     shares = sum(column.stretch for column in columns)
@@ -268,8 +268,8 @@ def fit(columns: Sequence[Column[T]], width: int) -> list[int]:
 
 
 def padded(text: str, width: int, right: bool) -> str:
-    """Exactly `width` cells; what does not fit ends in `…`."""
-    text = harmless(text)
+    """The text in exactly `width` cells; truncated with `…`."""
+    text = sanitized(text)
     length = cell_len(text)
     if length > width:
         text = text.rstrip()
@@ -280,16 +280,16 @@ def padded(text: str, width: int, right: bool) -> str:
 
 
 def cells(columns: Sequence[Column[T]], widths: Sequence[int], row: T) -> list[Cell]:
-    """A row's cells, padded, each but the last with the gap behind it."""
+    """The padded cells of a row, each but the last followed by the gap."""
     line: list[Cell] = []
     for number, (column, width) in enumerate(zip(columns, widths, strict=True)):
-        text, tone = column.cell(row)
+        text, role = column.cell(row)
         gap = " " * GAP if number < len(columns) - 1 else ""
-        line.append((padded(text, width, column.right) + gap, tone))
+        line.append((padded(text, width, column.right) + gap, role))
     return line
 
 
-def heads(columns: Sequence[Column[T]], widths: Sequence[int]) -> str:
-    """The line of titles above."""
+def header_row(columns: Sequence[Column[T]], widths: Sequence[int]) -> str:
+    """The line of column titles."""
     pairs = zip(columns, widths, strict=True)
     return (" " * GAP).join(padded(column.title, width, column.right) for column, width in pairs)

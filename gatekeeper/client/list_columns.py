@@ -1,7 +1,7 @@
-"""What lists show of a call and of a key, and at which width of the screen.
+"""The columns of lists of calls and of keys, by the width of the screen.
 
-Of a call at 80 cells what one looks for first: when, who, what, how it went, how long, how much. At 120 the
-whole of its times and tokens; at 160 also for whom, and how it ended.
+Of a call, 80 cells show what one looks for first: time, key, model, status, duration, cost. 120 cells show
+all times and tokens; 160 also user and finish reason.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from decimal import Decimal
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import STORED, Call, Key, SpendRow
 from gatekeeper.client.call_text import call_state
-from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, Tone
+from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, TextRole
 
-# In the place of what a running call does not have yet.
+# For values that a call in flight does not have yet.
 RUNNING = "…"
-# Decimals that columns make room for: of a call's cost, of sums.
+# Decimals that columns reserve: of a call's cost, of sums.
 PLACES, SUM_PLACES = 5, 4
-REST = "░"
-NEARLY = 0.9
-WORDS = {
+BAR_EMPTY = "░"
+NEAR_LIMIT = 0.9
+LIMIT_NAMES = {
     "rpm_limit": "calls a minute",
     "tpm_limit": "tokens a minute",
     "max_parallel_requests": "calls at once",
     "on_disconnect": "on disconnect",
 }
-# The least that the nine cells of a screen's column can show.
+# The smallest cost that fits into the nine cells of the column.
 SMALLEST = Decimal("0.00001")
-# Cells in which a sentence says more than the reason's name does.
-SENTENCE = 30
+# With fewer cells a truncated sentence says less than the reason's name.
+MIN_SENTENCE_WIDTH = 30
 
-# Shorter than Google's names, where there is room for a word only.
+# Short forms of Google's names, for the narrow column.
 ACTIONS = {
     "generateContent": "generate",
     "streamGenerateContent": "stream",
@@ -48,7 +48,7 @@ def call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Call]]:
 
     def status(call: Call) -> Cell:
         state = call_state(call, now())
-        return str(state), state.tone
+        return str(state), state.role
 
     state = Column("status", 7, status)
     if width < MEDIUM:
@@ -57,7 +57,7 @@ def call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Call]]:
         return [TIME, key, model, state, TOTAL, OUT, SHORT_COST]
     start = [TIME, Column("key", 12, key_cell, stretch=1), Column("model", 22, model_cell, stretch=1)]
     middle = [Column("action", 8, action_cell), state, FIRST, TOTAL, IN, CACHED, OUT]
-    # At 120 the whole of a call's times and tokens, at 160 also for whom and how it ended.
+    # At 120 all times and tokens, at 160 also user and finish reason.
     if width < WIDE:
         return [*start, *middle, SHORT_COST, Column("tags", 12, tags_cell, stretch=3)]
     end = [
@@ -71,79 +71,78 @@ def call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Call]]:
 
 
 def time_cell(call: Call) -> Cell:
-    return formats.clock(call.started_at), Tone.FAINT
+    return formats.clock(call.started_at), TextRole.DIM
 
 
 def key_cell(call: Call) -> Cell:
-    return call.key_alias or call.key_id or formats.NOTHING, Tone.PLAIN
+    return call.key_alias or call.key_id or formats.EMPTY, TextRole.PLAIN
 
 
 def model_cell(call: Call) -> Cell:
-    return call.model or formats.NOTHING, Tone.PLAIN
+    return call.model or formats.EMPTY, TextRole.PLAIN
 
 
 def short_model_cell(call: Call) -> Cell:
-    return (call.model or formats.NOTHING).removeprefix("gemini-"), Tone.PLAIN
+    return (call.model or formats.EMPTY).removeprefix("gemini-"), TextRole.PLAIN
 
 
 def action_cell(call: Call) -> Cell:
-    action = call.action or formats.NOTHING
-    return ACTIONS.get(action, action), Tone.FAINT
+    action = call.action or formats.EMPTY
+    return ACTIONS.get(action, action), TextRole.DIM
 
 
-def why(call: Call, room: int) -> str:
-    """Why it failed: the sentence where there is room for one, else the reason's name."""
+def failure_text(call: Call, room: int) -> str:
+    """Why a call failed: the message if it fits, else the reason's name."""
     reason = (call.reason or "").removeprefix("GATEKEEPER_")
     sentence = call.error_message or reason
-    return sentence if len(sentence) <= room or room >= SENTENCE or not reason else reason
+    return sentence if len(sentence) <= room or room >= MIN_SENTENCE_WIDTH or not reason else reason
 
 
-def failed(call: Call) -> Tone:
-    return Tone.LIMIT if call.outcome == "refused" else Tone.ERROR
+def failure_role(call: Call) -> TextRole:
+    return TextRole.WARNING if call.outcome == "refused" else TextRole.ERROR
 
 
 def tags_cell(call: Call) -> Cell:
-    """Why a call failed says more than its tags."""
+    """The tags; of a failed call the reason, which is more important."""
     if call.reason or call.error_message:
-        return why(call, 0), failed(call)
-    return " ".join(call.tags or ()), Tone.FAINT
+        return failure_text(call, 0), failure_role(call)
+    return " ".join(call.tags or ()), TextRole.DIM
 
 
 def user_cell(call: Call) -> Cell:
-    return call.user_id or "", Tone.FAINT
+    return call.user_id or "", TextRole.DIM
 
 
 def finish_cell(call: Call) -> Cell:
-    return call.finish_reason or "", Tone.FAINT
+    return call.finish_reason or "", TextRole.DIM
 
 
 def duration_cell(call: Call, milliseconds: float | None) -> Cell:
-    """A time that a running call does not have yet is not the same as none."""
-    # A time that is yet to come is not the same as none.
+    """A duration; `…` while the call is in flight, as `–` would mean that there is none."""
     if milliseconds is None and call.outcome is None:
-        return RUNNING, Tone.FAINT
-    return formats.duration(milliseconds), Tone.PLAIN
+        return RUNNING, TextRole.DIM
+    return formats.duration(milliseconds), TextRole.PLAIN
 
 
 def tokens_cell(number: int | None) -> Cell:
-    return formats.tokens(number), Tone.FAINT if number is None else Tone.PLAIN
+    return formats.tokens(number), TextRole.DIM if number is None else TextRole.PLAIN
 
 
 def cost_cell(call: Call) -> Cell:
-    """Nothing for what costs nothing; `?` only where a call that ended has a cost that nobody knows."""
+    """`–` for 0; `?` only where the cost of a finished call is unknown."""
     if call.cost_usd is None and call.outcome is None:
-        return formats.at_point(RUNNING, PLACES), Tone.FAINT
+        return formats.align_decimal(RUNNING, PLACES), TextRole.DIM
     if call.cost_usd == 0:
-        return formats.at_point(formats.NOTHING, PLACES), Tone.FAINT
-    tone = Tone.LIMIT if call.cost_usd is None else Tone.PLAIN
-    return formats.at_point(formats.money(call.cost_usd), PLACES), tone
+        return formats.align_decimal(formats.EMPTY, PLACES), TextRole.DIM
+    role = TextRole.WARNING if call.cost_usd is None else TextRole.PLAIN
+    return formats.align_decimal(formats.money(call.cost_usd), PLACES), role
 
 
 def short_cost_cell(call: Call) -> Cell:
-    """In the nine cells of a screen's column: a cost with more digits is said to be small, not cut."""
-    text, tone = cost_cell(call)
+    """The cost in nine cells: a smaller one than fits is shown as `<` the smallest, not truncated."""
+    text, role = cost_cell(call)
     small = call.cost_usd is not None and 0 < call.cost_usd < SMALLEST
-    return (f"<${SMALLEST:f}", tone) if small else (text, tone)
+    return (f"<${SMALLEST:f}", role) if small else (text, role)
 
 
 TIME: Column[Call] = Column("time", 8, time_cell)
@@ -162,11 +161,11 @@ def key_columns(width: int, now: Callable[[], datetime]) -> list[Column[Key]]:
     """The columns for a screen of `width` cells."""
 
     def state(key: Key) -> Cell:
-        stands = key_state(key, now())
-        return str(stands), stands.tone
+        current = key_state(key, now())
+        return str(current), current.role
 
     def used(key: Key) -> Cell:
-        return formats.ago(key.last_used_at, now()), Tone.PLAIN
+        return formats.ago(key.last_used_at, now()), TextRole.PLAIN
 
     def bar(key: Key) -> Cell:
         return bar_cell(key, bar_width)
@@ -174,79 +173,79 @@ def key_columns(width: int, now: Callable[[], datetime]) -> list[Column[Key]]:
     bar_width = 9 if width < WIDE else 12
     name = Column("key", 13, name_cell, stretch=1)
     budget = [Column("spend", 21, budget_cell), Column("", bar_width, bar)]
-    stands = Column("state", 22, state, stretch=1)
+    state_column = Column("state", 22, state, stretch=1)
     if width < MEDIUM:
-        return [name, *budget, Column("last used", 9, used), stands]
+        return [name, *budget, Column("last used", 9, used), state_column]
     models = Column("models", 17, models_cell, stretch=1)
     middle = [Column("rate", 12, rate_cell), Column("last used", 9, used)]
     tags = [Column("tags", 16, key_tags_cell, stretch=1)] if width >= WIDE else []
-    return [name, Column("secret", 9, secret_cell), models, *tags, *budget, *middle, stands]
+    return [name, Column("secret", 9, secret_cell), models, *tags, *budget, *middle, state_column]
 
 
 def name_cell(key: Key) -> Cell:
-    return key.label, Tone.PLAIN
+    return key.label, TextRole.PLAIN
 
 
 def secret_cell(key: Key) -> Cell:
-    """Its last letters only: the gateway knows no more of it either."""
-    return (key.key_name or formats.NOTHING).replace("...", "…"), Tone.FAINT
+    """The last characters only: the gateway does not store more."""
+    return (key.key_name or formats.EMPTY).replace("...", "…"), TextRole.DIM
 
 
 def models_cell(key: Key) -> Cell:
-    return (" ".join(key.models), Tone.PLAIN) if key.models else ("any", Tone.FAINT)
+    return (" ".join(key.models), TextRole.PLAIN) if key.models else ("any", TextRole.DIM)
 
 
 def key_tags_cell(key: Key) -> Cell:
-    return " ".join(key.tags or ()), Tone.FAINT
+    return " ".join(key.tags or ()), TextRole.DIM
 
 
 def budget_cell(key: Key) -> Cell:
-    """What it has spent, of how much, in what time."""
+    """Spend, budget and period."""
     spent = formats.money(key.spend)
     if key.max_budget is None:
-        return spent, Tone.PLAIN
+        return spent, TextRole.PLAIN
     each = f"/{key.budget_duration}" if key.budget_duration else ""
-    return f"{spent} of {formats.round_money(key.max_budget)}{each}", Tone.PLAIN
+    return f"{spent} of {formats.round_money(key.max_budget)}{each}", TextRole.PLAIN
 
 
 def bar_cell(key: Key, width: int) -> Cell:
     part = budget_used(key)
     if part is None:
-        return "no budget", Tone.FAINT
-    return budget_bar(part, width), Tone.LIMIT if part >= NEARLY else Tone.ACCENT
+        return "no budget", TextRole.DIM
+    return budget_bar(part, width), TextRole.WARNING if part >= NEAR_LIMIT else TextRole.ACCENT
 
 
 def rate_cell(key: Key) -> Cell:
-    """Calls, else tokens, a minute; in brackets where that is only stored."""
+    """Calls, else tokens, a minute; in brackets where the limit is not enforced."""
     if key.rpm_limit is not None:
         return rate(key, "rpm_limit", f"{formats.tokens(key.rpm_limit)}/min")
     if key.tpm_limit is not None:
         return rate(key, "tpm_limit", f"{formats.tokens(key.tpm_limit)} tok/m")
-    return formats.NOTHING, Tone.FAINT
+    return formats.EMPTY, TextRole.DIM
 
 
 def rate(key: Key, name: str, text: str) -> Cell:
-    return (f"({text})", Tone.FAINT) if name in key.not_enforced else (text, Tone.PLAIN)
+    return (f"({text})", TextRole.DIM) if name in key.not_enforced else (text, TextRole.PLAIN)
 
 
 def key_state(key: Key, now: datetime) -> State:
-    """What keeps a key from calling, the most lasting reason first; else that it is active."""
+    """Why a key is inactive, the most permanent reason first; else that it is active."""
     if key.blocked:
-        return State("○", "blocked", Tone.FAINT)
+        return State("○", "blocked", TextRole.DIM)
     if key.expires and key.expires <= now:
-        return State("○", f"expired {formats.day(key.expires)}", Tone.FAINT)
+        return State("○", f"expired {formats.day(key.expires)}", TextRole.DIM)
     used = budget_used(key)
-    # Neither blocked nor expired: a budget that is used up passes with its time.
+    # Last, as a used-up budget is reset with its period, unlike a block or an expiry.
     if used is not None and used >= 1:
         until = f" until {formats.day(key.budget_reset_at)}" if key.budget_reset_at else ""
-        return State("⊘", f"used up{until}", Tone.LIMIT)
-    if used is not None and used >= NEARLY:
-        return State("●", f"active, {formats.percent(used)} used", Tone.LIMIT)
-    return State("●", "active", Tone.FINE)
+        return State("⊘", f"used up{until}", TextRole.WARNING)
+    if used is not None and used >= NEAR_LIMIT:
+        return State("●", f"active, {formats.percent(used)} used", TextRole.WARNING)
+    return State("●", "active", TextRole.SUCCESS)
 
 
 def budget_used(key: Key) -> float | None:
-    """The part of its budget that a key has spent, above 1 where more; None without a budget."""
+    """The used fraction of a key's budget, above 1 where overspent; None without a budget."""
     if key.max_budget is None:
         return None
     spent = key.spend or Decimal(0)
@@ -255,31 +254,35 @@ def budget_used(key: Key) -> float | None:
 
 
 def budget_bar(used: float, width: int) -> str:
-    """How much of a budget is used, and how much is left."""
-    return formats.bar(used, width).replace(" ", REST)
+    """A bar of the used and the remaining budget."""
+    return formats.bar(used, width).replace(" ", BAR_EMPTY)
 
 
 def spent_cell(row: SpendRow) -> Cell:
-    """What a group of calls cost; `?` where nothing is known."""
+    """The cost of a group of calls; `?` where it is unknown."""
     cost = row.known_cost
-    return formats.at_point(formats.money(cost), SUM_PLACES), Tone.LIMIT if cost is None else Tone.PLAIN
+    return formats.align_decimal(
+        formats.money(cost), SUM_PLACES
+    ), TextRole.WARNING if cost is None else TextRole.PLAIN
 
 
 def share_cell(row: SpendRow, whole: Decimal | None) -> Cell:
-    """Its part of what was spent in all."""
+    """The group's share of the total."""
     cost = row.known_cost
-    return formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole)), Tone.PLAIN
+    return formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole)), TextRole.PLAIN
 
 
-def stored_only(keys: Iterable[Key]) -> str:
-    """Which limits of these keys nobody can rely on, and how many keys have them; empty if none."""
-    # How many keys each limit is stored for: with many keys a list of them would not be read.
+def not_enforced_summary(keys: Iterable[Key]) -> str:
+    """The limits of these keys that are not enforced, with the number of keys; empty if none."""
+    # Numbers, not names: with many keys a list of names would be too long.
     names = Counter(name for key in keys for name in key.not_enforced)
-    listed = (f"{WORDS.get(name, name)} ({formats.counted(count, 'key')})" for name, count in names.items())
+    listed = (
+        f"{LIMIT_NAMES.get(name, name)} ({formats.pluralized(count, 'key')})" for name, count in names.items()
+    )
     return f"{STORED}: {', '.join(listed)}" if names else ""
 
 
-def of_one(key: Key) -> str:
-    """The same of one key."""
-    names = ", ".join(WORDS.get(name, name) for name in key.not_enforced)
+def not_enforced_text(key: Key) -> str:
+    """The limits of one key that are not enforced; empty if none."""
+    names = ", ".join(LIMIT_NAMES.get(name, name) for name in key.not_enforced)
     return f"{names}: {STORED}" if names else ""

@@ -99,7 +99,7 @@ def test_an_answer_that_lacks_the_file_says_so(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /calls": answer}
     assert "another program has the analytics file" in on("calls", "list").err
     gateway.answers = {"GET /calls": {**answer, "partial_reason": "the analytics file is damaged"}}
-    assert "These are not all calls: the analytics file is damaged." in on("calls", "list").err
+    assert "Partial result: the analytics file is damaged." in on("calls", "list").err
 
 
 def test_show_has_the_arithmetic_and_the_usage(on: Any, gateway: Any) -> None:
@@ -140,7 +140,7 @@ STREAMS = [
 
 
 def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.client.admin_api.WAITS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
     gateway.answers = {"GET /calls/stream": list(STREAMS)}
     ended = on("calls", "tail", "--query", "status:>0")
     head, first, second = ended.out.splitlines()
@@ -149,8 +149,8 @@ def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.
     assert second.split()[:3] == ["2026-11-24", "13:07:20Z", "key_1"]
     assert ended.status == 4
     lost, again, gap, _, why = ended.err.splitlines()
-    assert "has ended the connection. Next try in 0.01 s" in lost
-    assert again == "Connected again."
+    assert "has ended the connection. Retrying in 0.01 s" in lost
+    assert again == "Reconnected."
     assert gap.startswith("3 events were missed here")
     assert "master key" in why
     assert [asked.headers.get("last-event-id") for asked in gateway.asked] == [None, "8", "13"]
@@ -161,12 +161,12 @@ def test_tail_goes_on_after_a_restart_of_the_gateway(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then nobody knows how many events were missed."""
-    monkeypatch.setattr("gatekeeper.client.admin_api.WAITS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
     anew = event(1, "gap", {"missed": None}) + event(2, "call.finished", REFUSED)
     gateway.answers = {"GET /calls/stream": [event(8, "call.finished", CALL), anew, (401, {})]}
     ended = on("calls", "tail", "--json")
     assert [json.loads(line) for line in ended.out.splitlines()] == [CALL, REFUSED]
-    assert "started anew" in ended.err
+    assert "was restarted" in ended.err
     assert ended.status == 4
     assert [asked.headers.get("last-event-id") for asked in gateway.asked] == [None, "8", "2"]
 
@@ -174,7 +174,7 @@ def test_tail_goes_on_after_a_restart_of_the_gateway(
 def test_tail_as_json_is_one_finished_call_a_line(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.client.admin_api.WAITS", (0.01,))
+    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
     gateway.answers = {"GET /calls/stream": list(STREAMS)}
     lines = on("calls", "tail", "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == [CALL, REFUSED]
@@ -299,7 +299,7 @@ def test_spend_is_a_table_with_bars(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /spend": SPEND}
     ended = on("spend", "--by", "tag,model", "--since", "30d", "--query", "-key:me")
     assert ended.out == TABLE
-    assert ended.err.startswith("Calls whose price is unknown are in no sum: 2.")
+    assert ended.err.startswith("Calls without a known price are not included: 2.")
     assert gateway.asked[0].query == {"by": "tag,model", "since": "30d", "q": "-key:me", "limit": "1000"}
     assert on("spend", "--json").document == SPEND
 
@@ -324,7 +324,7 @@ def test_what_a_sum_stands_for_is_told_and_can_be_listed(on: Any, gateway: Any) 
     }
     said = on("spend", "--by", "day,model", "--since", "24h", "--query", "tag:a").err.splitlines()
     assert said[0] == (
-        "Calls begun from 2026-11-23 23:00:00Z until 2026-11-24 12:00:00.500000Z. "
+        "Calls started from 2026-11-23 23:00:00Z until 2026-11-24 12:00:00.500000Z. "
         "Days and hours are those of Europe/Berlin."
     )
     _, *words = shlex.split(said[1].partition("See them: ")[2])

@@ -19,7 +19,14 @@ import pytest
 from rig.certificate import make_certificate
 
 from gatekeeper.cli.doctor import check_prices, check_upstream
-from gatekeeper.cli.probes import LOCKS, Unreached, date_in, upstream_clock, why, within
+from gatekeeper.cli.probes import (
+    PROC_LOCKS,
+    ProbeError,
+    error_text,
+    parse_date_header,
+    run_with_timeout,
+    upstream_clock,
+)
 from gatekeeper.price_file import load_catalogue
 from gatekeeper.settings import SETTINGS, load
 
@@ -121,8 +128,8 @@ def test_the_sandbox_needs_neither_key_nor_network(cli: Any, free: int) -> None:
         ({"ready": True, "reasons": [], "warnings": []}, 0, "ready at"),
         ((503, {"ready": False, "reasons": ["it is stopping"]}), 7, "it is stopping"),
         ({"ready": True, "warnings": ["the file cannot be written"]}, 7, "cannot be written"),
-        ((404, {}), 7, "something else answers"),
-        (b"<html>", 7, "something else answers"),
+        ((404, {}), 7, "something else responds"),
+        (b"<html>", 7, "something else responds"),
     ],
     ids=["ready", "not ready", "warnings", "no gateway", "no JSON"],
 )
@@ -161,7 +168,7 @@ def test_a_folder_that_another_gateway_uses(doctor: Any, tmp_path: Path) -> None
     assert doctor().status == 0
 
 
-@pytest.mark.skipif(not LOCKS.exists(), reason="this system does not tell who holds a lock")
+@pytest.mark.skipif(not PROC_LOCKS.exists(), reason="this system does not tell who holds a lock")
 def test_an_analytics_file_that_another_program_has(doctor: Any, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with (tmp_path / "data" / "gatekeeper.duckdb").open("w") as file:
@@ -221,7 +228,7 @@ def test_the_clock_against_the_upstreams(gateway: Any, minutes: int, wrong: bool
 
 
 def test_an_upstream_without_tls(gateway: Any) -> None:
-    with pytest.raises(Unreached, match="TLS"):
+    with pytest.raises(ProbeError, match="TLS"):
         upstream_clock(gateway.url.replace("http:", "https:"))
 
 
@@ -261,14 +268,14 @@ def test_a_certificate_is_believed_where_serve_believes_it(
 
 
 def test_and_no_other(secured: tuple[str, Path, SimpleQueue[str | None]]) -> None:
-    with pytest.raises(Unreached, match="certificate is not trusted"):
+    with pytest.raises(ProbeError, match="certificate is not trusted"):
         upstream_clock(secured[0])
 
 
 def test_what_takes_too_long_is_left_behind() -> None:
     begun, release = time.monotonic(), threading.Event()
-    with pytest.raises(Unreached, match="no answer within"):
-        within(0.05, release.wait)
+    with pytest.raises(ProbeError, match="no response within"):
+        run_with_timeout(0.05, release.wait)
     release.set()
     assert time.monotonic() - begun < 5
 
@@ -277,14 +284,14 @@ def test_what_takes_too_long_is_left_behind() -> None:
     ("error", "text"),
     [
         (socket.gaierror(-2, "x"), "name"),
-        (TimeoutError(), "does not answer"),
+        (TimeoutError(), "does not respond"),
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
         (ssl.SSLError(1, "x"), "TLS"),
         (OSError(), "OSError"),
     ],
 )
 def test_why_in_words(error: OSError, text: str) -> None:
-    assert text in why(error)
+    assert text in error_text(error)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +303,7 @@ def test_why_in_words(error: OSError, text: str) -> None:
     ],
 )  # fmt: skip
 def test_the_date_of_an_answer(head: bytes, at: datetime | None) -> None:
-    assert date_in(head) == at
+    assert parse_date_header(head) == at
 
 
 # Config

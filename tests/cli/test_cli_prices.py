@@ -109,7 +109,7 @@ def test_what_is_no_such_json(cli: Any, option: str, typed: str) -> None:
         assert ended.status == 0
     else:
         assert (ended.status, ended.out) == (6, "")
-        assert "not the JSON that is wanted" in ended.err
+        assert "the JSON is not as expected" in ended.err
 
 
 @pytest.mark.parametrize("at", ["soon", "2026-13-01"])

@@ -78,6 +78,14 @@ def test_each_help_has_an_example(cli: Any, line: list[str]) -> None:
     assert f"  gatekeeper {' '.join(line)}" in ended.out.partition("Example")[2]
 
 
+def test_the_help_of_serve_names_the_keys_of_the_file(cli: Any) -> None:
+    """They are the settings' names, not the environment variables in lower case."""
+    out = cli("serve", "--help").out
+    assert "  GATEKEEPER_MASTER_KEY LITELLM_MASTER_KEY  " in out
+    assert "lower case" not in out
+    assert "`gatekeeper config` prints, such as master_key" in out
+
+
 def test_the_help_of_all_names_every_command(cli: Any) -> None:
     out = cli("--help").out
     for name in COMMANDS:
@@ -110,13 +118,13 @@ def test_ctrl_c_is_quiet(gateway: Any) -> None:
     gateway.answers = {"GET /calls/stream": b":\n\n"}
     with started("calls", "tail", "--json", "--url", gateway.url) as process:
         assert process.stderr
-        assert "Next try" in process.stderr.readline()
+        assert "Retrying" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert out == ""
     assert [
-        line for line in err.splitlines() if line and "Connected again" not in line and "Next" not in line
+        line for line in err.splitlines() if line and "Reconnected" not in line and "Retrying" not in line
     ] == []
 
 

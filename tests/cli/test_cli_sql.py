@@ -82,7 +82,7 @@ def test_without_a_gateway_the_file_is_read(cli: Any, nowhere: str) -> None:
         0,
         "model                 cost_usd\ngemini-2.5-pro  0.500000000000\nNULL                      NULL\n",
     )
-    assert ended.err == "No gateway answers, so this is read from data/gatekeeper.duckdb.\n"
+    assert ended.err == "No gateway responds, so this is read from data/gatekeeper.duckdb.\n"
     assert cli("sql", query, "--url", nowhere, "--json").document == {
         "columns": ["model", "cost_usd"],
         "types": ["VARCHAR", "DECIMAL(18,12)"],
@@ -116,7 +116,7 @@ def test_a_file_that_another_program_has(cli: Any, nowhere: str, file: Path) -> 
 def test_neither_gateway_nor_file(cli: Any, nowhere: str, args: list[str]) -> None:
     ended = cli("sql", *args, "--url", nowhere, "--data", "elsewhere")
     assert ended.status == 3
-    assert f"No gateway answers at {nowhere}" in ended.err
+    assert f"No gateway responds at {nowhere}" in ended.err
     assert "elsewhere/gatekeeper.duckdb" in ended.err
 
 
@@ -162,7 +162,7 @@ def test_a_gateway_that_ended_meanwhile_does_not_hide_the_programs_status(
     }
     ended = on("sql", "--exec", python("sys.exit(0)"))
     assert ended.status == 0
-    assert "could not be given back" in ended.err
+    assert "could not be returned" in ended.err
 
 
 @pytest.mark.usefixtures("file")

@@ -59,7 +59,7 @@ def free_port() -> int:
         (422, "", 6, "422"),
         (500, "see its log", 1, "its log"),
         (503, "the disk is full", 1, "disk is full"),
-        (302, "", 1, "does not speak as a gatekeeper does"),
+        (302, "", 1, "is not a gatekeeper gateway"),
     ],
 )
 def test_each_answer_has_its_status(
@@ -94,7 +94,7 @@ def test_a_gateway_that_is_not_there(cli: Any, args: list[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     ended = cli(*args, "--url", url, "--key", MASTER)
     assert ended.status == 3
-    assert f"No gateway answers at {url}" in ended.err
+    assert f"No gateway responds at {url}" in ended.err
     assert "gatekeeper serve" in ended.err
     assert MASTER not in ended.out + ended.err
 
@@ -103,7 +103,7 @@ def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /key/list": b"<html>"}
     ended = on("keys", "list")
     assert (ended.status, ended.out) == (1, "")
-    assert "does not speak as a gatekeeper does" in ended.err
+    assert "is not a gatekeeper gateway" in ended.err
 
 
 @pytest.mark.parametrize(

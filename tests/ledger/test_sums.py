@@ -180,7 +180,7 @@ def test_each_group_has_a_term_that_finds_exactly_its_calls(analytics: Analytics
     for by in ("tag", "model", "key", "user"):
         rows = spend(analytics, batch, [by])["rows"]
         for row in rows:
-            q = f"{batch} {filter_line.group(by, row[by])}"
+            q = f"{batch} {filter_line.group_filter(by, row[by])}"
             found = parse(q, now=from_micros(MONDAY))
             assert len(analytics.calls(found)) == row["calls"] == sum(map(found.matches, calls)), q
         assert sum(row["calls"] for row in rows) >= len(calls)

@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from gatekeeper.client.admin_api import Client, backoff
-from gatekeeper.client.api_errors import Refused, Unreachable
+from gatekeeper.client.api_errors import BadRequest, Unreachable
 from tui import session
 from tui.app import GatekeeperApp
-from tui.session import Arrived, Connected, Lost
+from tui.session import Connected, Disconnected, EventsReceived
 
 SECRET = "sk-master-0123456789"
 
@@ -64,7 +64,7 @@ def test_the_master_key_is_asked_for_and_never_shown(gateway):
             app = GatekeeperApp(served.url, SECRET)
             async with app.run_test(size=(120, 30)) as pilot:
                 seen = ""
-                while "wants its master key: --key or GATEKEEPER_MASTER_KEY" not in seen:
+                while "requires the master key: --key or GATEKEEPER_MASTER_KEY" not in seen:
                     await pilot.pause(0.01)
                     seen = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
                     assert SECRET not in seen
@@ -73,7 +73,7 @@ def test_the_master_key_is_asked_for_and_never_shown(gateway):
 
 
 def test_an_address_that_is_none_is_refused_before_anything_is_drawn():
-    with pytest.raises(Refused, match="is no address of a gateway"):
+    with pytest.raises(BadRequest, match="is not an address of a gateway"):
         GatekeeperApp("localhost:4000")
 
 
@@ -123,9 +123,9 @@ def test_events_come_in_batches_between_connected_and_lost(gateway):
 
         def post(message):
             posted.append(message)
-            if isinstance(message, Arrived) and message.events[-1].value.id == "49":
+            if isinstance(message, EventsReceived) and message.events[-1].value.id == "49":
                 heard.set()
-            if isinstance(message, Lost):
+            if isinstance(message, Disconnected):
                 lost.set()
 
         async with gateway() as served, Client(served.url) as client:
@@ -139,7 +139,7 @@ def test_events_come_in_batches_between_connected_and_lost(gateway):
             following.cancel()
 
     asyncio.run(asyncio.wait_for(run(), 5))
-    batches = [item.events for item in posted if isinstance(item, Arrived)]
+    batches = [item.events for item in posted if isinstance(item, EventsReceived)]
     assert isinstance(posted[0], Connected)
     assert [event.value.id for events in batches for event in events] == [str(number) for number in range(50)]
     assert len(batches) <= 3

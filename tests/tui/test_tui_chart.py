@@ -13,27 +13,27 @@ from hypothesis import strategies as st
 
 from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.client.formats import LEVELS
-from tui.spending import SPANS, Picture, Question, divided
-from tui.stacks import CELL, LEAST, borders, cells, chart_borders, eighths
+from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, borders, cells, chart_borders, eighths
+from tui.spending import SPANS, SpendData, SpendRequest, scaled_to_total
 from tui.widgets.bars import (
     AXIS,
     HIGH,
     LOW,
     NAMED,
-    PAINTS,
+    SERIES_STYLES,
     SMALL,
     WIDE,
     Bar,
     Chart,
+    axis_maximum,
     bars_as_one,
-    ceiling,
     draw,
 )
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 SIZES = [(78, 10), (118, 15), (198, 19), (30, 7)]
-COLOURS = [paint.colour for paint in PAINTS]
-TEXTURES = [paint.texture for paint in PAINTS]
+COLOURS = [paint.colour for paint in SERIES_STYLES]
+TEXTURES = [paint.texture for paint in SERIES_STYLES]
 
 money = st.integers(0, 4).flatmap(lambda power: st.integers(0, 10**power)).map(lambda n: Decimal(n) / 10**4)
 
@@ -62,19 +62,17 @@ def pictures(draw):
         for number, tag in enumerate(groups)
     ]
     sums = (Spend(tuple(ranking)), Spend(tuple(by_time)), Spend(tuple(both)))
-    return Picture(Question("tag", span), axis, "S", "U", *sums, SpendRow())
+    return SpendData(SpendRequest("tag", span), axis, "S", "U", *sums, SpendRow())
 
 
-def true_bars(picture, width, named):
+def true_bars(data, width, named):
     """What each bar is to show: for each of its groups, and the others, its share of the total."""
-    rows = sorted(picture.ranking.rows, key=lambda row: -row.cost_usd)
+    rows = sorted(data.ranking.rows, key=lambda row: -row.cost_usd)
     leaders = [row.tag for row in rows[:named] if row.cost_usd]
     bars = []
-    for label in picture.axis:
-        total = sum(row.cost_usd for row in picture.by_time.rows if label in (row.day, row.hour))
-        sums = {
-            row.tag: row.cost_usd for row in picture.by_time_and_group.rows if label in (row.day, row.hour)
-        }
+    for label in data.axis:
+        total = sum(row.cost_usd for row in data.by_time.rows if label in (row.day, row.hour))
+        sums = {row.tag: row.cost_usd for row in data.by_time_and_group.rows if label in (row.day, row.hour)}
         whole = sum(sums.values())
         own = [sums.pop(leader, Decimal(0)) for leader in leaders]
         parts = [*own, *[Decimal(0)] * (NAMED - len(own)), sum(sums.values(), Decimal(0))]
@@ -91,7 +89,7 @@ def read(drawn, bars):
     top = Decimal(text[rows[0]][: AXIS - 1].strip(" $┤").replace(",", ""))
     step = len(text[rows[-1] + 1].rstrip()[AXIS:]) // bars
     starts = list(accumulate((len(line) + 1 for line in text), initial=0))
-    heights = [[0] * len(PAINTS) for _ in range(bars)]
+    heights = [[0] * len(SERIES_STYLES) for _ in range(bars)]
     for row in rows:
         line = drawn[starts[row] : starts[row] + len(text[row])]
         for bar in range(bars):
@@ -120,14 +118,14 @@ def add(heights, glyph, style):
 
 @settings(max_examples=100, deadline=None)
 @given(pictures(), st.sampled_from(SIZES))
-def test_what_is_drawn_in_colour_is_true(picture, size):
+def test_what_is_drawn_in_colour_is_true(data, size):
     """Heights are the totals' within one eighth of a cell. A group has its share of the height within one
     eighth where every border has a cell of its own, else within two cells, and is there if above 1/16 of it;
     only a bar with fewer than (groups + 1) / 2 cells leaves out its smallest."""
-    chart = picture.chart()
+    chart = data.chart()
     drawn = draw(chart, *size)
-    top, rows, heights = read(drawn, -(-len(picture.axis) // bars_as_one(len(picture.axis), size[0])))
-    truth = true_bars(picture, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL)
+    top, rows, heights = read(drawn, -(-len(data.axis) // bars_as_one(len(data.axis), size[0])))
+    truth = true_bars(data, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL)
     low = False
     for parts, seen in zip(truth, heights, strict=True):
         total = sum(parts)
@@ -137,7 +135,7 @@ def test_what_is_drawn_in_colour_is_true(picture, size):
             continue
         height = sum(seen)
         wanted = [part / total * height for part in parts]
-        visible = [number for number, part in enumerate(parts) if part > total * LEAST * 1.000001]
+        visible = [number for number, part in enumerate(parts) if part > total * MIN_VISIBLE_SHARE * 1.000001]
         room = 2 * -(-height // CELL) - (height % CELL > 0)
         missing = [number for number in visible if not seen[number]]
         low = low or bool(missing)
@@ -152,7 +150,8 @@ def apart(wanted):
     """Whether every group is to be seen and no two borders fall into one cell."""
     pairs = list(pairwise([0, *(round(edge) for edge in accumulate(wanted))]))
     if any(
-        low == high and size > LEAST * sum(wanted) for size, (low, high) in zip(wanted, pairs, strict=True)
+        low == high and size > MIN_VISIBLE_SHARE * sum(wanted)
+        for size, (low, high) in zip(wanted, pairs, strict=True)
     ):
         return False
     return not any(crowded(low, high) for low, high in pairs)
@@ -165,12 +164,12 @@ def crowded(low, high):
 
 @settings(max_examples=100, deadline=None)
 @given(pictures(), st.sampled_from(SIZES))
-def test_the_area_of_each_group_is_its_share(picture, size):
+def test_the_area_of_each_group_is_its_share(data, size):
     """What is drawn of a group is what its shares of all bars' heights add up to: see `areas_are_right`."""
-    drawn = draw(picture.chart(), *size)
-    count = -(-len(picture.axis) // bars_as_one(len(picture.axis), size[0]))
+    drawn = draw(data.chart(), *size)
+    count = -(-len(data.axis) // bars_as_one(len(data.axis), size[0]))
     _, rows, seen = read(drawn, count)
-    areas_are_right(true_bars(picture, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL), seen)
+    areas_are_right(true_bars(data, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL), seen)
 
 
 amounts = st.one_of(st.just(0.0), st.floats(0.001, 1), st.floats(0.001, 0.1))
@@ -225,7 +224,7 @@ def has_room(wanted):
     """Whether each border may be rounded up or down: no two fall into one cell, nobody is left out."""
     edges = [0, *accumulate(size for size in wanted if size)]
     pairs = pairwise((floor(edge + 1e-9), ceil(edge - 1e-9)) for edge in edges)
-    if any(LEAST * sum(wanted) * 0.999 < size < 1 for size in wanted):
+    if any(MIN_VISIBLE_SHARE * sum(wanted) * 0.999 < size < 1 for size in wanted):
         return False
     return not any(crowded(low, high) for lows, highs in pairs for low in lows for high in highs)
 
@@ -237,7 +236,7 @@ def can_give(wanted, sizes, owed, giver, taker):
     true = [0.0, *accumulate(wanted)]
     alone = apart(wanted)
     for group, (size, wish) in enumerate(zip(after, wanted, strict=True)):
-        visible = wish > LEAST * sum(wanted)
+        visible = wish > MIN_VISIBLE_SHARE * sum(wanted)
         if (
             (visible and not size)
             or (not wish and size)
@@ -274,7 +273,7 @@ def test_without_colour_each_cell_is_one_groups(parts, height):
     assert all(cell.upper is None for cell in drawn)
     sizes = [high - low for low, high in pairwise([0, *edges])]
     wanted = [part / sum(parts) * height for part in parts]
-    visible = [number for number, size in enumerate(wanted) if size > height * LEAST * 1.000001]
+    visible = [number for number, size in enumerate(wanted) if size > height * MIN_VISIBLE_SHARE * 1.000001]
     missing = [number for number in visible if not sizes[number]]
     assert not missing or len(visible) > len(drawn)
     if not missing:
@@ -289,9 +288,9 @@ def test_heights_in_eighths(amount, top, height):
 
 
 def test_a_pile_is_as_high_as_its_total():
-    assert divided([Decimal(2), Decimal(1)], Decimal(6)) == (2, 4)
-    assert divided([Decimal(2), Decimal(1)], Decimal("1.5")) == (1, Decimal("0.5"))
-    assert divided([Decimal(0), Decimal(0)], Decimal(0)) == (0, 0)
+    assert scaled_to_total([Decimal(2), Decimal(1)], Decimal(6)) == (2, 4)
+    assert scaled_to_total([Decimal(2), Decimal(1)], Decimal("1.5")) == (1, Decimal("0.5"))
+    assert scaled_to_total([Decimal(0), Decimal(0)], Decimal(0)) == (0, 0)
 
 
 def test_a_chart_with_its_textures():
@@ -363,7 +362,7 @@ def test_more_bars_than_cells_are_drawn_together():
     ("largest", "top"), [("0", "1"), ("0.037", "0.04"), ("1", "1"), ("5.1", "6"), ("81", "100")]
 )
 def test_the_axis_ends_at_a_round_number(largest, top):
-    assert ceiling(Decimal(largest)) == Decimal(top)
+    assert axis_maximum(Decimal(largest)) == Decimal(top)
 
 
 def test_nothing_to_draw():

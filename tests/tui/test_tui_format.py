@@ -92,7 +92,7 @@ def test_price(amount, shown):
     [("$0.0041", "$0.0041 "), ("$12.40", "$12.40   "), ("?", "?      "), ("$0.00011", "$0.00011")],
 )
 def test_decimal_points_stand_below_each_other(text, padded):
-    assert formats.at_point(text, 5) == padded
+    assert formats.align_decimal(text, 5) == padded
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_key_is_made_and_its_secret_shown_once(play, sample, tmp_path, monkeyp
         assert (tmp_path / "new-one.key").read_text() == f"{SECRET}\n"
         assert stat.S_IMODE((tmp_path / "new-one.key").stat().st_mode) == 0o600
         await stage.press("s")
-        await stage.sees("is there already")
+        await stage.sees("exists already")
         await stage.press("escape")
         await stage.misses(SECRET)
         await stage.sees("old-script")
@@ -111,10 +111,10 @@ def test_what_a_key_may_do_without_limits_is_said_before_it_is_made(play, sample
         await stage.sees("never expires")
         await stage.press("backspace", "backspace", "enter")
         await stage.sees("✗ budget was cleared: no budget: this key can spend without limit.")
-        await stage.sees("enter again makes it so.")
+        await stage.sees("Press enter again to confirm.")
         assert posted(stage, "/key/generate") == []
         await stage.press(*"1", "backspace", "enter")
-        await stage.until(lambda: stage.app.screen._asked, "to be asked again")
+        await stage.until(lambda: stage.app.screen._confirmed, "to be asked again")
         assert posted(stage, "/key/generate") == []
         await stage.press("enter")
         await stage.sees(SECRET)
@@ -134,7 +134,7 @@ def test_blanks_are_no_value(play, sample, downs, typed, title):
         await stage.sees("New key")
         await stage.press(*["down"] * downs, *typed, *["up"] * downs, "enter")
         await stage.sees(f"✗ {title}")
-        await stage.sees("there are only blanks; fill it in, or clear it")
+        await stage.sees("there are only spaces; fill it in, or clear it")
         assert posted(stage, "/key/generate") == []
         assert stage.app.focused.value == typed
 

@@ -187,7 +187,7 @@ def test_a_filter_narrows_the_list_and_the_stream(play, sample):
             lambda: stage.gateway.asked("/calls/stream")[-1].query == {"q": "tag:eval"}, "a stream of these"
         )
         await stage.press("slash", *"x", "enter")
-        await stage.sees("No call is found by this filter")
+        await stage.sees("No call matches this filter")
         await stage.press("escape")
         await stage.sees("6 calls")
 
@@ -284,11 +284,11 @@ def test_a_running_call_shows_how_far_it_has_come(play, sample):
         stage.gateway.publish("call.started", STARTED)
         await stage.sees("7 calls")
         await stage.press("enter")
-        await stage.sees("no byte of the answer yet")
+        await stage.sees("no byte of the response yet")
         assert "0 B" not in stage.text()
         stage.gateway.answers[f"GET /calls/{STARTED['id']}"] = come
         await stage.sees(
-            "first byte after 198ms   gateway 1.0ms   waiting for Google 197ms   still answering"
+            "first byte after 198ms   gateway 1.0ms   waiting for Google 197ms   still streaming"
         )
         await stage.sees("tokens so far")
         await stage.sees("2.1 kB up, 18 kB down so far")
@@ -319,7 +319,7 @@ def test_the_first_command_can_be_copied(play, empty, mode, key):
 
 def test_calls_that_are_lent_out_are_told(play, sample):
     async def script(stage):
-        await stage.sees("older ones lent out · 6 calls")
+        await stage.sees("older calls unavailable · 6 calls")
         await stage.press("3")
         await stage.sees("older calls are missing: another program has the analytics file")
 
@@ -355,10 +355,10 @@ def test_a_lost_gateway_is_told_and_found_again_without_loss_or_double(play, sam
         await stage.sees("● live")
         await stage.sees("7 calls")
         await stage.misses("Trying again.")
-        await stage.sees("not connected from 14:07:32 to 14:07:32")
-        await stage.sees("✗ died")
+        await stage.sees("disconnected 14:07:32 to 14:07:32")
+        await stage.sees("✗ crash")
         assert stage.gateway.asked("/calls/stream")[-1].headers["last-event-id"] == "1"
-        assert all(len(lines_of(stage, mark)) == 1 for mark in ("checkout us", "✗ 429", "⊘ 403", "↯ left"))
+        assert all(len(lines_of(stage, mark)) == 1 for mark in ("checkout us", "✗ 429", "⊘ 403", "↯ abort"))
 
     answers = {**sample(), "GET /calls": lambda _: {"calls": calls[::-1], "next_cursor": None}}
     answers[f"GET /calls/{STARTED['id']}"] = FINISHED

@@ -62,7 +62,7 @@ def test_empty(play, empty, pictures):
         await stage.sees("● live")
         await pictures(stage, "logs-empty")
         await stage.press("3")
-        await stage.sees("Nothing was called")
+        await stage.sees("No calls in this")
         await pictures(stage, "spend-empty")
         await stage.press("4")
         await stage.sees("No keys yet")
@@ -100,13 +100,13 @@ def test_loading(play, pictures):
         await stage.sees("6 calls")
         stage.gateway.hold()
         await stage.press("enter")
-        await stage.sees("reading the call")
+        await stage.sees("loading the call")
         await pictures(stage, "call-loading")
         await stage.press("escape", "3")
-        await stage.sees("adding up")
+        await stage.sees("loading")
         await pictures(stage, "spend-loading")
         await stage.press("4")
-        await stage.sees("reading the keys")
+        await stage.sees("loading the keys")
         await pictures(stage, "keys-loading")
 
     play(script)
@@ -114,7 +114,7 @@ def test_loading(play, pictures):
 
 def test_loading_the_log(play, pictures):
     async def script(stage):
-        await stage.sees("reading the latest calls")
+        await stage.sees("loading the latest calls")
         await pictures(stage, "logs-loading")
 
     play(script, held=True)

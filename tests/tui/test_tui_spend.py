@@ -11,7 +11,7 @@ import pytest
 from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.ledger import call as ledger_call
 from gatekeeper.ledger import filters
-from tui.spending import SPANS, Picture, Question, short_label, stamp
+from tui.spending import SPANS, SpendData, SpendRequest, short_label, utc_timestamp
 from tui.widgets.filter_line import term
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
@@ -103,11 +103,11 @@ def test_groups_that_are_not_told_apart_are_counted_and_have_no_calls_to_show(pl
     sums = sample()["GET /spend"]
 
     def cut(request):
-        answer = sums(request)
+        response = sums(request)
         if "top" in request.query:
-            last = {**answer["rows"][-1], "tag": None, "other": True, "groups": 14, "cost_usd": "900"}
-            answer["rows"] = [*answer["rows"][:-1], last]
-        return answer
+            last = {**response["rows"][-1], "tag": None, "other": True, "groups": 14, "cost_usd": "900"}
+            response["rows"] = [*response["rows"][:-1], last]
+        return response
 
     async def script(stage):
         await opened(stage)
@@ -116,7 +116,7 @@ def test_groups_that_are_not_told_apart_are_counted_and_have_no_calls_to_show(pl
         await stage.press("G")
         await stage.sees("▶… 14 more ")
         await stage.press("enter")
-        await stage.sees("These are many tags: / narrows what is added up.")
+        await stage.sees("This row sums many tags: / filters the calls.")
         await stage.sees("Spend by tag")
 
     play(script, {**sample(), "GET /spend": cut})
@@ -168,9 +168,9 @@ AT = 1_792_000_000_000_000
 def test_the_calls_behind_a_sum_are_those_that_were_summed(call, found):
     """As the gateway reads the filter that the screen writes, of the calls without a tag."""
     start = datetime.fromtimestamp(AT / 1_000_000, UTC)
-    bounds = (stamp(start), stamp(start + timedelta(days=1)))
-    picture = Picture(Question(q="model:m"), (), *bounds, Spend(), Spend(), Spend(), SpendRow())
-    text = picture.found_by(term("tag", None))
+    bounds = (utc_timestamp(start), utc_timestamp(start + timedelta(days=1)))
+    data = SpendData(SpendRequest(q="model:m"), (), *bounds, Spend(), Spend(), Spend(), SpendRow())
+    text = data.drill_down_filter(term("tag", None))
     made = ledger_call.Call(**{"id": "x", "method": "POST", "path": "/", "model": "m", **call})
     assert filters.parse(text, now=NOW).matches(made) == found
 
@@ -183,20 +183,20 @@ def test_a_filter_holds_for_all_sums_and_for_the_calls_behind(play):
             lambda: all(r.query.get("q") == "key:web" for r in stage.gateway.asked("/spend")[-4:]),
             "sums of it",
         )
-        await stage.until(lambda: stage.app.screen._picture.question.q == "key:web", "their picture")
+        await stage.until(lambda: stage.app.screen._data.request.q == "key:web", "their picture")
         await stage.press("enter")
         await stage.sees(f"/ key:web tag:checkout {SUMMED} ")
         await stage.press("escape")
         await stage.sees("/ key:web ")
         await stage.press("escape")
-        await stage.sees("/ narrow:")
+        await stage.sees("/ filter:")
 
     play(script)
 
 
 def test_a_filter_that_is_none(play, sample):
-    answers = sample()
-    answers["GET /spend"] = lambda r: (
+    responses = sample()
+    responses["GET /spend"] = lambda r: (
         (400, {"detail": "column 1: what?"}) if r.query.get("q") else sample()["GET /spend"](r)
     )
 
@@ -207,11 +207,11 @@ def test_a_filter_that_is_none(play, sample):
         await stage.press("escape")
         await stage.misses("column 1")
 
-    play(script, answers)
+    play(script, responses)
 
 
 def test_sums_that_cannot_be_had_leave_those_that_were(play, sample):
-    answers = sample()
+    responses = sample()
 
     async def script(stage):
         await opened(stage)
@@ -220,20 +220,20 @@ def test_sums_that_cannot_be_had_leave_those_that_were(play, sample):
         await stage.sees("The ledger is locked.")
         await stage.sees("Spend by tag")
 
-    play(script, answers)
+    play(script, responses)
 
 
-def picture(rows, by_time, both, span=SPANS[1], by="tag"):
+def data(rows, by_time, both, span=SPANS[1], by="tag"):
     axis = [span.label(start) for start in span.axis(NOW, UTC)]
     sums = (Spend(tuple(rows)), Spend(tuple(by_time)), Spend(tuple(both)))
-    return Picture(Question(by, span), axis, "S", "U", *sums, SpendRow())
+    return SpendData(SpendRequest(by, span), axis, "S", "U", *sums, SpendRow())
 
 
 def test_what_no_named_group_spent_is_that_of_others():
     groups = ["a", "b", "c", None, "e", "f", "g"]
     rows = [SpendRow(tag=tag, cost_usd=Decimal(9 - number)) for number, tag in enumerate(groups)]
     both = [SpendRow(day="2026-11-24", tag=tag, cost_usd=Decimal(2)) for tag in groups]
-    chart = picture(rows, [SpendRow(day="2026-11-24", cost_usd=Decimal("14.5"))], both).chart()
+    chart = data(rows, [SpendRow(day="2026-11-24", cost_usd=Decimal("14.5"))], both).chart()
     assert chart.names == ("a", "b", "c", "(none)", "e")
     assert chart.bars[-1].parts == (2, 2, 2, 2, 2, Decimal("4.5"))
     assert [bar.label for bar in chart.bars] == [f"{day} Nov" for day in range(18, 25)]
@@ -243,7 +243,7 @@ def test_what_no_named_group_spent_is_that_of_others():
 def test_calls_with_several_tags_count_once_in_a_bar_and_that_is_said():
     rows = [SpendRow(tag=tag, cost_usd=Decimal(4)) for tag in "abc"]
     both = [SpendRow(day="2026-11-24", tag=tag, cost_usd=Decimal("0.0263")) for tag in "abc"]
-    chart = picture(rows, [SpendRow(day="2026-11-24", cost_usd=Decimal("0.0263"))], both).chart()
+    chart = data(rows, [SpendRow(day="2026-11-24", cost_usd=Decimal("0.0263"))], both).chart()
     assert chart.names == ("a", "b", "c")
     assert chart.bars[-1].total == pytest.approx(Decimal("0.0263"))
     assert chart.bars[-1].parts[0] == chart.bars[-1].parts[1] == chart.bars[-1].parts[2]
@@ -251,7 +251,7 @@ def test_calls_with_several_tags_count_once_in_a_bar_and_that_is_said():
 
 
 def test_a_gateway_with_another_clock_may_be_a_day_ahead():
-    chart = picture([], [SpendRow(day="2026-11-25", cost_usd=Decimal(1))], []).chart()
+    chart = data([], [SpendRow(day="2026-11-25", cost_usd=Decimal(1))], []).chart()
     assert [bar.label for bar in chart.bars][-2:] == ["24 Nov", "25 Nov"]
 
 

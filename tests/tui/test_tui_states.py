@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from gatekeeper.client.api_types import Call, CallDetail, Cost, Key, Spend, SpendRow
-from gatekeeper.client.call_text import OUTCOMES, call_state, call_text, sent, timing
-from gatekeeper.client.formats import Column, Tone, cells, counted, fit, heads, padded
+from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_text, timing
+from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, padded, pluralized
 from gatekeeper.client.list_columns import call_columns, cost_cell, key_columns, key_state
 from tui.screens.spend_screen import sums
-from tui.spending import Picture, Question, spend_columns
+from tui.spending import SpendData, SpendRequest, spend_columns
 from tui.terminal import lines
 from tui.widgets import filter_line
 
@@ -27,10 +27,10 @@ NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
         ({"outcome": "refused", "status": 403}, "⊘ 403"),
         ({"outcome": "upstream_error", "status": 429}, "✗ 429"),
         ({"outcome": "upstream_unreachable", "status": 502}, "✗ 502"),
-        ({"outcome": "upstream_broken", "status": 200}, "✗ broke"),
-        ({"outcome": "client_disconnected", "status": 200}, "↯ left"),
+        ({"outcome": "upstream_broken", "status": 200}, "✗ trunc"),
+        ({"outcome": "client_disconnected", "status": 200}, "↯ abort"),
         ({"outcome": "cut", "status": 200}, "⊘ cut"),
-        ({"outcome": "interrupted"}, "✗ died"),
+        ({"outcome": "interrupted"}, "✗ crash"),
         ({"outcome": "novel"}, "· novel"),
         ({"started_at": NOW - timedelta(seconds=2.14)}, "◌ 2.1s"),
         ({"started_at": NOW - timedelta(seconds=75)}, "◌ 1m15s"),
@@ -67,15 +67,15 @@ def test_a_key_stands(fields, said):
 @pytest.mark.parametrize(
     ("cost", "outcome", "shown"),
     [
-        (None, "ok", ("?", Tone.LIMIT)),
-        (None, None, ("…", Tone.FAINT)),
-        (Decimal(0), "refused", ("–", Tone.FAINT)),
-        (Decimal("0.0013"), "ok", ("$0.0013", Tone.PLAIN)),
+        (None, "ok", ("?", TextRole.WARNING)),
+        (None, None, ("…", TextRole.DIM)),
+        (Decimal(0), "refused", ("–", TextRole.DIM)),
+        (Decimal("0.0013"), "ok", ("$0.0013", TextRole.PLAIN)),
     ],
 )
 def test_an_unknown_cost_is_never_nothing(cost, outcome, shown):
-    text, tone = cost_cell(Call(cost_usd=cost, outcome=outcome))
-    assert (text.strip(), tone) == shown
+    text, role = cost_cell(Call(cost_usd=cost, outcome=outcome))
+    assert (text.strip(), role) == shown
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_terms_are_quoted_where_they_must_be(field, value, text):
     ],
 )
 def test_calls_like_this_one(fields, text):
-    assert filter_line.alike(Call(**fields)) == text
+    assert filter_line.similar_calls_filter(Call(**fields)) == text
 
 
 @pytest.mark.parametrize(
@@ -132,27 +132,27 @@ def test_what_a_line_has_left_is_shared_out():
         Column("b", 4, str_cell, right=True),
         Column("c", 4, str_cell, stretch=2),
     ]
-    assert fit(columns, 14) == [4, 4, 4]
-    assert fit(columns, 24) == [7, 4, 11]
-    assert fit(columns, 8) == [4, 4, 4]
-    assert heads(columns, [4, 4, 4]) == "a       b c   "
+    assert column_widths(columns, 14) == [4, 4, 4]
+    assert column_widths(columns, 24) == [7, 4, 11]
+    assert column_widths(columns, 8) == [4, 4, 4]
+    assert header_row(columns, [4, 4, 4]) == "a       b c   "
     assert [text for text, _ in cells(columns, [4, 4, 4], 7)] == ["7    ", "   7 ", "7   "]
 
 
 def str_cell(row):
-    return str(row), Tone.PLAIN
+    return str(row), TextRole.PLAIN
 
 
 @pytest.mark.parametrize("width", range(80, 240, 10))
 def test_columns_fill_the_screen_and_do_not_run_over(width):
-    picture = Picture(Question(), (), "", "", Spend(), Spend(), Spend(), SpendRow())
+    data = SpendData(SpendRequest(), (), "", "", Spend(), Spend(), Spend(), SpendRow())
     layouts = (
         call_columns(width, lambda: NOW),
         key_columns(width, lambda: NOW),
-        spend_columns(picture, width),
+        spend_columns(data, width),
     )
     for columns in layouts:
-        assert sum(fit(columns, width - 1)) + len(columns) - 1 == width - 1
+        assert sum(column_widths(columns, width - 1)) + len(columns) - 1 == width - 1
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -171,7 +171,7 @@ def test_columns_fill_the_screen_and_do_not_run_over(width):
 def test_a_cost_in_the_log_is_never_cut(width, cost, shown):
     call = Call(id="x", outcome="ok", cost_usd=None if cost is None else Decimal(cost))
     columns = call_columns(width, lambda: NOW)
-    texts = [text.strip() for text, _ in cells(columns, fit(columns, width), call)]
+    texts = [text.strip() for text, _ in cells(columns, column_widths(columns, width), call)]
     assert texts[[column.title for column in columns].index("cost")] == shown
 
 
@@ -184,7 +184,7 @@ def test_what_others_wrote_commands_no_terminal():
 def test_an_unknown_cost_is_said_in_words():
     call = CallDetail(id="x", outcome="ok", status=200, cost=Cost(notes="no price for gemini-9-ultra"))
     text = lines(call_text(call, 80, NOW)).plain
-    assert "?  nobody knows: no price is known" in text
+    assert "?  unknown: no price for this model" in text
     assert "no price for gemini-9-ultra" in text
 
 
@@ -207,7 +207,7 @@ def test_the_timing_bar_has_each_phase_by_its_share(times, bar):
 
 @pytest.mark.parametrize(("number", "said"), [(0, "0 calls"), (1, "1 call"), (14_203, "14,203 calls")])
 def test_counted(number, said):
-    assert counted(number, "call") == said
+    assert pluralized(number, "call") == said
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_counted(number, said):
     ],
 )
 def test_bytes_that_nobody_counted_are_not_0(fields, told):
-    assert sent(CallDetail(id="x", **fields)) == told
+    assert byte_counts(CallDetail(id="x", **fields)) == told
 
 
 @pytest.mark.parametrize("refused", [0, 2])
@@ -228,11 +228,11 @@ def test_sums_of_what_nobody_knows_are_not_0(refused):
     sums_of = {"calls": 3 + refused, "unpriced_calls": 3, "cost_usd": Decimal(0) if refused else None}
     row = SpendRow(tag="a", **sums_of)
     ranking = Spend((row,), SpendRow(**sums_of))
-    picture = Picture(Question(), (), "", "", ranking, Spend(), Spend(), SpendRow(cost_usd=Decimal(5)))
-    columns = {column.title: column.cell(row)[0].strip() for column in spend_columns(picture, 120)}
+    data = SpendData(SpendRequest(), (), "", "", ranking, Spend(), Spend(), SpendRow(cost_usd=Decimal(5)))
+    columns = {column.title: column.cell(row)[0].strip() for column in spend_columns(data, 120)}
     expected = {"spend": "?", "share": "?", "trend": "–", "cost/call": "–", "tokens": "–", "cached": "–"}
     assert {name: columns[name] for name in expected} == expected
-    assert [[text for text, _ in line] for line in sums(picture)] == [["total ", "?"]]
+    assert [[text for text, _ in line] for line in sums(data)] == [["total ", "?"]]
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -248,8 +248,17 @@ def test_what_a_budget_says_is_not_cut(width):
     columns = key_columns(width, lambda: NOW)
     texts = {
         column.title: text.strip()
-        for column, (text, _) in zip(columns, cells(columns, fit(columns, width - 1), key), strict=True)
+        for column, (text, _) in zip(
+            columns, cells(columns, column_widths(columns, width - 1), key), strict=True
+        )
     }
     assert texts["spend"] == "$0.0011 of $0.001/30d"
     assert texts["state"] == "⊘ used up until 28 Dec"
     assert texts.get("models", "gemini-2.5-flash*") == "gemini-2.5-flash*"
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_the_state_of_every_outcome_fits_its_column(outcome):
+    state = next(column for column in call_columns(80, lambda: NOW) if column.title == "status")
+    text, _ = state.cell(Call(outcome=outcome))
+    assert len(text) <= state.width

@@ -1,4 +1,4 @@
-"""One call, with everything known of it."""
+"""The detail screen of one call."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from textual.widgets import Static
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import CallDetail
 from gatekeeper.client.call_text import call_text
-from gatekeeper.client.formats import Tone
+from gatekeeper.client.formats import TextRole
 from tui.session import Session
-from tui.terminal import Shell, lines, told
-from tui.widgets.filter_line import ShowCalls, alike
+from tui.terminal import ClipboardApp, lines, styled_text
+from tui.widgets.filter_line import ShowCalls, similar_calls_filter
 from tui.widgets.frame import Footer
 
-AGAIN_SECONDS = 1.0
+RELOAD_SECONDS = 1.0
 
 
 class CallScreen(Screen[None]):
-    """Reads the call when it opens, and again each second while the call runs."""
+    """Loads the call when opened, and every second while it is in flight."""
 
-    app = getters.app(Shell)
+    app = getters.app(ClipboardApp)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy_id", "copy id"),
         Binding("u", "usage", "raw usage"),
-        Binding("m", "alike", "more like this"),
+        Binding("m", "similar", "more like this"),
         Binding("escape", "app.pop_screen", "back"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
@@ -54,7 +54,7 @@ class CallScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
-            yield Static(Content.styled("◌ reading the call…", "$secondary"))
+            yield Static(Content.styled("◌ loading the call…", "$secondary"))
         yield Footer()
 
     def on_mount(self) -> None:
@@ -65,21 +65,21 @@ class CallScreen(Screen[None]):
         try:
             self._call = (await self._session.client.call(self._call_id)).value
         except ApiError as error:
-            self._fault(error)
+            self._show_error(error)
             return
-        self._tell(self._call)
-        # What has ended does not change any more.
+        self._update_text(self._call)
+        # A finished call does not change any more.
         if self._call.outcome is None:
-            self.set_timer(AGAIN_SECONDS, self._read)
+            self.set_timer(RELOAD_SECONDS, self._read)
 
-    def _fault(self, error: ApiError) -> None:
+    def _show_error(self, error: ApiError) -> None:
         if self._call:
-            self.query_one(Footer).say(f"✗ {error}", Tone.ERROR)
+            self.query_one(Footer).show_status(f"✗ {error}", TextRole.ERROR)
         else:
-            self.query_one(Static).update(told(f"✗ {error}", Tone.ERROR))
+            self.query_one(Static).update(styled_text(f"✗ {error}", TextRole.ERROR))
 
-    def _tell(self, call: CallDetail) -> None:
-        # Less the padding on both sides.
+    def _update_text(self, call: CallDetail) -> None:
+        # Without the padding on both sides.
         width = max(self.size.width - 2, 1)
         text = lines(call_text(call, width, self._session.clock()))
         if self._raw:
@@ -90,7 +90,7 @@ class CallScreen(Screen[None]):
 
     def on_resize(self) -> None:
         if self._call:
-            self._tell(self._call)
+            self._update_text(self._call)
 
     def action_usage(self) -> None:
         self._raw = not self._raw
@@ -100,11 +100,11 @@ class CallScreen(Screen[None]):
 
     @work
     async def action_copy_id(self) -> None:
-        self.query_one(Footer).say(f"✓ id {await self.app.copy(self._call_id)}", Tone.FINE)
+        self.query_one(Footer).show_status(f"✓ id {await self.app.copy(self._call_id)}", TextRole.SUCCESS)
 
-    def action_alike(self) -> None:
+    def action_similar(self) -> None:
         if self._call:
-            self.post_message(ShowCalls(alike(self._call)))
+            self.post_message(ShowCalls(similar_calls_filter(self._call)))
             self.dismiss()
 
     def action_scroll(self, by: int) -> None:
@@ -118,7 +118,7 @@ class CallScreen(Screen[None]):
 
 
 def raw_usage(call: CallDetail) -> Content:
-    """The usage as JSON, one fact a line."""
+    """The usage as indented JSON."""
     if call.usage is None:
         return Content("none")
     return Content(msgspec.json.format(msgspec.json.encode(call.usage), indent=2).decode())

@@ -1,4 +1,4 @@
-"""What opens over a screen: dialogs, the two that ask before something is done, and help."""
+"""Modal screens: dialogs, the two for confirmation, and help."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from gatekeeper.client.formats import Cell, Tone, harmless
-from tui.terminal import lines, told
+from gatekeeper.client.formats import Cell, TextRole, sanitized
+from tui.terminal import lines, styled_text
 from tui.widgets.frame import KEYS
 
 T = TypeVar("T")
 
-# What the signs of lists mean.
+# The signs of lists and their meanings.
 SIGNS = (
-    ("✓", Tone.FINE, "went well"),
-    ("◌", Tone.WAITING, "in flight, with its running time"),
-    ("⊘", Tone.LIMIT, "refused or cut by the gateway; a budget used up"),
-    ("↯", Tone.LIMIT, "the client left"),
-    ("✗", Tone.ERROR, "failed: Google's error, a broken answer, a gateway that died"),
-    ("●", Tone.FINE, "a key that may call"),
-    ("○", Tone.FAINT, "a key that may not: blocked or expired"),
-    ("?", Tone.LIMIT, "a cost that nobody knows, as no price is known"),
-    ("–", Tone.FAINT, "nothing, or not reported"),
+    ("✓", TextRole.SUCCESS, "succeeded"),
+    ("◌", TextRole.PENDING, "in flight, with its running time"),
+    ("⊘", TextRole.WARNING, "refused or cut by the gateway; a budget used up"),
+    ("↯", TextRole.WARNING, "the client disconnected"),
+    ("✗", TextRole.ERROR, "failed: Google's error, a broken response, a gateway that was killed"),
+    ("●", TextRole.SUCCESS, "an active key"),
+    ("○", TextRole.DIM, "an inactive key: blocked or expired"),
+    ("?", TextRole.WARNING, "unknown cost: no price is known"),
+    ("–", TextRole.DIM, "nothing, or not reported"),
 )
 
 
 class Dialog(ModalScreen[T]):
-    """A frame in the middle of the screen; esc leaves it with nothing done."""
+    """A frame in the middle of the screen; esc cancels."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "cancel")]
     DEFAULT_CSS = """
@@ -52,24 +52,24 @@ class Dialog(ModalScreen[T]):
     Dialog .title { text-style: bold; margin: 0 0 1 0; }
     Dialog .keys { margin: 1 0 0 0; }
     Dialog Input, Dialog Input:focus { height: 1; border: none; padding: 0; background: transparent; }
-    Dialog .fault { color: $error; margin: 1 0 0 0; display: none; }
-    Dialog.-faulty .fault { display: block; }
+    Dialog .error { color: $error; margin: 1 0 0 0; display: none; }
+    Dialog.-invalid .error { display: block; }
     """
 
-    def refuse(self, text: str) -> None:
-        """Says what is wrong, and stays."""
-        self.query_one(".fault", Static).update(told(f"✗ {text}"))
-        self.add_class("-faulty")
+    def show_error(self, text: str) -> None:
+        """Shows an error, and stays open."""
+        self.query_one(".error", Static).update(styled_text(f"✗ {text}"))
+        self.add_class("-invalid")
 
 
 def key_help(**keys: str) -> Content:
-    """Keys and what they do, as dialogs tell them."""
+    """The line of a dialog that shows its keys."""
     parts = (Content.assemble((key, "bold $accent"), f" {what}") for key, what in keys.items())
     return Content("   ").join(parts)
 
 
 class Confirm(Dialog[bool]):
-    """Asks for `y`; nothing else does it."""
+    """Asks for confirmation by `y`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)", "yes"),
@@ -83,13 +83,13 @@ class Confirm(Dialog[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(told(self._question), classes="title")
-            yield Static(told(self._consequence))
+            yield Static(styled_text(self._question), classes="title")
+            yield Static(styled_text(self._consequence))
             yield Static(key_help(y="yes", esc="no"), classes="keys")
 
 
 class TypeToConfirm(Dialog[bool]):
-    """Asks for a name to be typed, for what cannot be undone."""
+    """Asks to type the name, for what cannot be undone."""
 
     DEFAULT_CSS = """
     TypeToConfirm Input, TypeToConfirm Input:focus { margin: 1 0 0 0; }
@@ -103,11 +103,11 @@ class TypeToConfirm(Dialog[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(told(self._question), classes="title")
-            yield Static(told(self._consequence))
-            yield Static(Content.assemble("Type ", (harmless(self._expected), "bold"), " to confirm:"))
+            yield Static(styled_text(self._question), classes="title")
+            yield Static(styled_text(self._consequence))
+            yield Static(Content.assemble("Type ", (sanitized(self._expected), "bold"), " to confirm:"))
             yield Input()
-            yield Static(classes="fault")
+            yield Static(classes="error")
             yield Static(key_help(enter="delete", esc="cancel"), classes="keys")
 
     @on(Input.Submitted)
@@ -115,11 +115,11 @@ class TypeToConfirm(Dialog[bool]):
         if event.value == self._expected:
             self.dismiss(True)
         else:
-            self.refuse("That is another name: nothing was deleted.")
+            self.show_error("The name does not match: nothing was deleted.")
 
 
 class HelpScreen(ModalScreen[None]):
-    """The keys that work here, as it is given them, and what the signs mean."""
+    """The key bindings it is given, and the meanings of the signs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter", "dismiss", "back"),
@@ -145,21 +145,24 @@ class HelpScreen(ModalScreen[None]):
         self._bindings_here = list(bindings)
 
     def compose(self) -> ComposeResult:
-        signs = [[(f"{sign:>12}", tone), (f"  {meaning}", Tone.PLAIN)] for sign, tone, meaning in SIGNS]
-        head: list[Cell] = [("keys here", Tone.FAINT)]
+        signs = [[(f"{sign:>12}", role), (f"  {meaning}", TextRole.PLAIN)] for sign, role, meaning in SIGNS]
+        head: list[Cell] = [("keys here", TextRole.DIM)]
         with VerticalScroll():
-            yield Static(lines([head, *key_lines(self._bindings_here), [], [("signs", Tone.FAINT)], *signs]))
+            yield Static(
+                lines([head, *key_lines(self._bindings_here), [], [("signs", TextRole.DIM)], *signs])
+            )
 
     def action_scroll(self, by: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
 def key_lines(bindings: Iterable[Binding]) -> list[list[Cell]]:
-    """What can be done, each with all its keys."""
+    """One line for each description, with all its keys."""
     keys: dict[str, list[str]] = {}
     for binding in bindings:
         if binding.description:
             keys.setdefault(binding.description, []).append(KEYS.get(binding.key, binding.key))
     return [
-        [(f"{' '.join(names):>12}", Tone.ACCENT), (f"  {what}", Tone.PLAIN)] for what, names in keys.items()
+        [(f"{' '.join(names):>12}", TextRole.ACCENT), (f"  {what}", TextRole.PLAIN)]
+        for what, names in keys.items()
     ]

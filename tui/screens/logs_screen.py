@@ -1,4 +1,4 @@
-"""Logs: what is happening now. Live calls below, older ones above, narrowed by the line on top."""
+"""The Logs screen: live calls at the bottom, older ones above, filtered by the line on top."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_errors import ApiError, NotFound, Refused
+from gatekeeper.client.api_errors import ApiError, BadRequest, NotFound
 from gatekeeper.client.api_types import Calls, StreamGap, StreamTick
-from gatekeeper.client.formats import Tone
+from gatekeeper.client.formats import TextRole
 from tui.screens.call_screen import CallScreen
 from tui.screens.main_screen import EmptyState, MainScreen, curl, welcome
-from tui.session import Arrived, Connected, Lost, Session, Tab, post_events
-from tui.terminal import told
-from tui.widgets.filter_line import FilterLine, alike
+from tui.session import Connected, Disconnected, EventsReceived, Session, Tab, post_events
+from tui.terminal import styled_text
+from tui.widgets.filter_line import FilterLine, similar_calls_filter
 from tui.widgets.log import CAPACITY, LogView
 from tui.widgets.rows import Rows
 
 PAGE = 200
 OLDER = 1000
-MOST_ASKED = 100
-AGAIN_SECONDS = 5
-LOOK_SECONDS = 1.0
-# Running calls in sight that are asked for each time.
-MOST_LOOKED_AT = 8
+MAX_REFRESHED = 100
+RELOAD_SECONDS = 5
+POLL_SECONDS = 1.0
+# Visible calls in flight that are requested each time.
+MAX_POLLED = 8
 
 
 class LogsScreen(MainScreen):
-    """Keeps the stream open while another screen is shown, so that nothing is missed."""
+    """Keeps the stream open while another screen is shown, so that no event is missed."""
 
     TAB = Tab("2", "logs", "Logs", "Logs")
     HINT = "key:ALIAS  model:gemini-2.5*  tag:a,b  status:4xx  cost:>0.01  lat:>2s  since:1h  or any text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy_id", "copy id"),
-        Binding("m", "alike", "more like this"),
+        Binding("m", "similar", "more like this"),
         Binding("escape", "back", "back", show=False),
     ]
     DEFAULT_CSS = """
@@ -63,9 +63,9 @@ class LogsScreen(MainScreen):
         self._lost_at: datetime | None = None
         self._back_to: str | None = None
 
-    def show_link(self) -> None:
-        super().show_link()
-        self._tell()
+    def show_connection(self) -> None:
+        super().show_connection()
+        self._update_status()
 
     def body(self) -> ComposeResult:
         yield EmptyState()
@@ -73,10 +73,10 @@ class LogsScreen(MainScreen):
         yield Static(id="paused")
 
     def on_mount(self) -> None:
-        self._tell()
+        self._update_status()
         self._follow()
-        self.narrow("")
-        self.set_interval(LOOK_SECONDS, self._look)
+        self.apply_filter("")
+        self.set_interval(POLL_SECONDS, self._poll_running)
 
     @property
     def log_view(self) -> LogView:
@@ -91,164 +91,168 @@ class LogsScreen(MainScreen):
         return self._loaded
 
     def _follow(self) -> None:
-        """Opens the stream for the filter that holds; the one before is closed. The log hears it first."""
-        # To the log and not to this screen: messages go up from there, so that both hear them.
+        """Opens the stream for the current filter; the previous one is closed."""
+        # Posted to the log, not to this screen: messages bubble up, so that both receive them.
         events = post_events(self.session.client, self._q or None, self.log_view.post_message)
         self.run_worker(events, group="feed", exclusive=True)
 
     def show_calls(self, q: str, back_to: str | None) -> None:
-        """Narrows to what a filter finds; esc goes back to the place named, if one is."""
+        """Applies a filter; esc goes back to the screen `back_to`, if given."""
         self._back_to = back_to
-        self.narrow(q)
+        self.apply_filter(q)
 
     @work(exclusive=True, group="narrow")
-    async def narrow(self, q: str) -> None:
-        """Shows what a filter finds. One that is none is pointed at, and what was shown stays."""
+    async def apply_filter(self, q: str) -> None:
+        """Shows the calls that match a filter. An invalid one is marked, and the shown calls stay."""
         try:
             page = (await self.session.client.calls(q or None, limit=PAGE)).value
         except ApiError as error:
-            self.not_read(error)
-            if not isinstance(error, Refused) and not self.is_loaded:
-                self.set_timer(AGAIN_SECONDS, lambda: self.narrow(q))
+            self.show_load_error(error)
+            if not isinstance(error, BadRequest) and not self.is_loaded:
+                self.set_timer(RELOAD_SECONDS, lambda: self.apply_filter(q))
         else:
             self._show(q, page)
 
-    def show_fault(self, error: ApiError) -> None:
+    def show_empty_error(self, error: ApiError) -> None:
         self._error = error
-        self._tell()
+        self._update_status()
 
     def _show(self, q: str, page: Calls) -> None:
-        self.filter_line.settle(q)
+        self.filter_line.set_applied(q)
         if q != self._q:
-            # Another filter is another stream: what is held was not found by it.
+            # Another filter is another stream: the current lines may not match it.
             self._q = q
             self.log_view.clear()
             self._follow()
-        self._keep(page)
+        self._add_newest_page(page)
         self.log_view.focus()
 
-    def _keep(self, page: Calls) -> None:
-        """Takes in the newest page of what is looked at."""
+    def _add_newest_page(self, page: Calls) -> None:
+        """Adds the newest page of calls that match the filter."""
         self._loaded, self._older, self._partial = True, page.next_cursor, page.partial
-        self.log_view.take(page.calls)
+        self.log_view.add_calls(page.calls)
 
-    @on(LogView.WentPast)
+    @on(LogView.OlderRequested)
     def _read_older(self) -> None:
-        # What would be let go of at once is not read.
-        if self._older and len(self.log_view.ring) + OLDER <= CAPACITY:
+        # A page that would be trimmed at once is not loaded.
+        if self._older and len(self.log_view.buffer) + OLDER <= CAPACITY:
             self._fetch_older(self._older)
 
     @work(exclusive=True, group="older")
     async def _fetch_older(self, cursor: str) -> None:
-        # One page at a time: until it is here nobody is to ask for it again.
+        # One page at a time: no second request until it has arrived.
         self._older = None
         try:
             page = (await self.session.client.calls(self._q or None, limit=OLDER, cursor=cursor)).value
         except ApiError as error:
             self._older = cursor
-            self.fault(error)
+            self.show_error(error)
         else:
             self._older = page.next_cursor
-            self.log_view.take(page.calls)
+            self.log_view.add_calls(page.calls)
 
     @on(Connected)
     def _connected(self) -> None:
         if self._lost_at:
             away = f"{formats.clock(self._lost_at)} to {formats.clock(self.session.clock())}"
-            self.log_view.mark(f"not connected from {away}; calls of that time are read from the ledger")
+            self.log_view.add_marker(f"disconnected {away}; missed calls were loaded from the ledger")
             self._lost_at = None
         self._catch_up()
 
-    @on(Lost)
-    def _lost(self) -> None:
+    @on(Disconnected)
+    def _disconnected(self) -> None:
         self._in_flight = None
         if self._loaded:
-            # Of several tries that fail, the first is when it was lost.
+            # Of several failed attempts the first one is the time of the loss.
             self._lost_at = self._lost_at or self.session.clock()
-        self._tell()
+        self._update_status()
 
     @work(exclusive=True, group="catch up")
     async def _catch_up(self) -> None:
-        """Reads what ended before the stream was open, and asks for calls whose end it did not tell."""
-        # As it is now: what begins while this reads is told by the stream.
-        before = list(self.log_view.ring)
+        """Loads calls that ended before the stream was open, and refreshes those whose end was missed."""
+        # A copy: calls that start during the request are received by the stream.
+        before = list(self.log_view.buffer)
         try:
             page = (await self.session.client.calls(self._q or None, limit=PAGE)).value
             if self._loaded:
-                self.log_view.take(page.calls)
+                self.log_view.add_calls(page.calls)
             else:
-                self._keep(page)
-            # Running as far as is known here; some of them ended while nobody listened.
+                self._add_newest_page(page)
+            # In flight as far as the log knows; some ended while disconnected.
             unsure = [line.call.id for line in before if line.call and line.in_flight]
-            for call_id in unsure[-MOST_ASKED:]:
-                await self._ask(call_id)
+            for call_id in unsure[-MAX_REFRESHED:]:
+                await self._refresh_call(call_id)
         except ApiError as error:
-            self.fault(error)
+            self.show_error(error)
 
-    async def _ask(self, id: str) -> None:  # noqa: A002 - the contract's name
+    async def _refresh_call(self, id: str) -> None:  # noqa: A002 - the contract's name
         try:
-            self.log_view.take([(await self.session.client.call(id)).value])
+            self.log_view.add_calls([(await self.session.client.call(id)).value])
         except NotFound:
             self.log_view.drop(id)
 
-    def _look(self) -> None:
-        """The stream tells a call's beginning and end: how far one has come that takes long is asked for."""
-        if self.is_current and not self.session.trouble and (ids := self.log_view.running(LOOK_SECONDS)):
-            self._ask_running(ids[-MOST_LOOKED_AT:])
+    def _poll_running(self) -> None:
+        """Requests the progress of long calls: the stream has only the start and the end of a call."""
+        if (
+            self.is_current
+            and not self.session.connection_error
+            and (ids := self.log_view.running(POLL_SECONDS))
+        ):
+            self._refresh_running_calls(ids[-MAX_POLLED:])
 
     @work(exclusive=True, group="running")
-    async def _ask_running(self, ids: list[str]) -> None:
+    async def _refresh_running_calls(self, ids: list[str]) -> None:
         for id in ids:  # noqa: A001 - the contract's name
             try:
                 call = (await self.session.client.call(id)).value
             except ApiError:
-                # It has just ended, or the link broke: the stream tells either.
+                # It has just ended, or the connection broke: the stream reports either.
                 return
-            if self.log_view.ring.get(id):
-                self.log_view.take([call])
+            if self.log_view.buffer.get(id):
+                self.log_view.add_calls([call])
 
-    @on(Arrived)
-    def _arrived(self, message: Arrived) -> None:
+    @on(EventsReceived)
+    def _events_received(self, message: EventsReceived) -> None:
         ticks = [event.value for event in message.events if isinstance(event, StreamTick)]
         if ticks:
             self._in_flight = ticks[-1].in_flight
-            self._tell()
+            self._update_status()
         if any(isinstance(event, StreamGap) for event in message.events):
             self._catch_up()
 
     @on(LogView.Changed)
-    def _tell(self) -> None:
-        """Brings all that is said about the log to what it holds."""
+    def _update_status(self) -> None:
+        """Updates counts, pause notice and empty text to the content of the log."""
         log = self.log_view
-        lent = "older ones lent out · " if self._partial else ""
-        more = "newest " if self._older or log.ring.trimmed else ""
-        known = self._loaded or log.ring.calls > 0
-        calls = formats.counted(log.ring.calls, "call") if known else ""
+        lent = "older calls unavailable · " if self._partial else ""
+        more = "newest " if self._older or log.buffer.trimmed else ""
+        known = self._loaded or log.buffer.calls > 0
+        calls = formats.pluralized(log.buffer.calls, "call") if known else ""
         running = "" if self._in_flight is None else f" · {self._in_flight:,} in flight"
-        self.filter_line.find(f"{lent}{more}{calls}{running}")
+        self.filter_line.show_found(f"{lent}{more}{calls}{running}")
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
         self.query_one("#paused", Static).update(paused)
-        empty = not len(log.ring)
-        self.show_empty(empty, self._nothing() if empty else Content(""))
+        empty = not len(log.buffer)
+        self.show_empty(empty, self._empty_text() if empty else Content(""))
 
-    def _nothing(self) -> Content:
-        """What stands in the place of calls where there are none."""
-        if self.session.trouble:
-            return Content.styled("There is nothing to show until the gateway answers.", "dim")
+    def _empty_text(self) -> Content:
+        """The text shown instead of calls where there are none."""
+        if self.session.connection_error:
+            return Content.styled("Nothing to show until the gateway responds.", "dim")
         if self._error and not self._loaded:
-            return told(f"✗ {self._error}", Tone.ERROR)
+            return styled_text(f"✗ {self._error}", TextRole.ERROR)
         if not self._loaded:
-            return Content.styled("◌ reading the latest calls…", "$secondary")
+            return Content.styled("◌ loading the latest calls…", "$secondary")
         if self._q:
-            return Content("No call is found by this filter. New ones appear here at once.\n\nesc clears it")
+            return Content("No call matches this filter. New ones appear here at once.\n\nesc clears it")
         return welcome(self.session)
 
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
         self._back_to = None
-        self.narrow(message.text)
+        self.apply_filter(message.text)
 
-    @on(LogView.Opened)
+    @on(LogView.RowActivated)
     def _open(self) -> None:
         if call := self.log_view.selected:
             self.app.push_screen(CallScreen(self.session, call.id))
@@ -259,15 +263,15 @@ class LogsScreen(MainScreen):
         elif self._loaded and not self._q:
             self.copy(curl(self.session), "the command")
 
-    def action_alike(self) -> None:
+    def action_similar(self) -> None:
         if call := self.log_view.selected:
-            self.narrow(alike(call))
+            self.apply_filter(similar_calls_filter(call))
         else:
-            self.say("There is no call under the cursor.", Tone.LIMIT)
+            self.show_status("There is no call under the cursor.", TextRole.WARNING)
 
     async def action_back(self) -> None:
         back_to, self._back_to = self._back_to, None
         if self._q:
-            self.narrow("")
+            self.apply_filter("")
         if back_to:
             await self.app.run_action(f"app.switch_mode('{back_to}')")

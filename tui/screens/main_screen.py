@@ -1,7 +1,7 @@
-"""What the main screens have in common: what is around their list, and how they say what went wrong.
+"""What the main screens have in common: the widgets around their list, and how they show errors.
 
-A main screen is a `MainScreen` with its `TAB` and its `body`, and stands in the application's list of them.
-What is shown where there is nothing yet is an `EmptyState`: on the first start, how to send the first call.
+A main screen is a `MainScreen` with its `TAB` and its `body`, and an entry in the application's list of them.
+An `EmptyState` takes the place of an empty list: on the first start it shows how to send the first call.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from gatekeeper.client.api_errors import ApiError, Refused
-from gatekeeper.client.formats import Tone
+from gatekeeper.client.api_errors import ApiError, BadRequest
+from gatekeeper.client.formats import TextRole
 from tui.session import Session, Tab
-from tui.terminal import Shell, told
+from tui.terminal import ClipboardApp, styled_text
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.frame import Banner, Footer, Header
 from tui.widgets.rows import Rows
 
-# What the first call calls.
+# The path of the suggested first call.
 PATH = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 
 
 class EmptyState(Static):
-    """Stands in the place of a list that holds nothing, and says why. Hidden while there is one."""
+    """Takes the place of an empty list and says why it is empty. Hidden otherwise."""
 
     DEFAULT_CSS = """
     EmptyState {
@@ -36,14 +36,14 @@ class EmptyState(Static):
         padding: 1 1;
         display: none;
     }
-    EmptyState.-told { display: block; }
+    EmptyState.-visible { display: block; }
     """
 
 
 class MainScreen(Screen[None]):
-    """A main screen, reached by the digit of its tab. `HINT` is shown in a filter line that is empty."""
+    """A main screen, reached by the digit of its tab. `HINT` is the placeholder of the filter line."""
 
-    app = getters.app(Shell)
+    app = getters.app(ClipboardApp)
 
     TAB: ClassVar[Tab]
     HINT: ClassVar[str]
@@ -61,7 +61,7 @@ class MainScreen(Screen[None]):
         yield Footer()
 
     def body(self) -> ComposeResult:
-        """What stands between filter line and footer: the list, and an `EmptyState` in its place."""
+        """The widgets between filter line and footer: the list and its `EmptyState`."""
         raise NotImplementedError
 
     @property
@@ -71,7 +71,7 @@ class MainScreen(Screen[None]):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether something has been read, which stays when it cannot be read again."""
+        """Whether something was loaded, which stays shown if it cannot be reloaded."""
         raise NotImplementedError
 
     @property
@@ -82,87 +82,87 @@ class MainScreen(Screen[None]):
         self.rows.focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """A slash within a filter is a slash."""
-        # Given up here, so that the key goes on to the line, where it is text.
+        """In the filter line a slash is text."""
+        # Disabled there, so that the key reaches the input.
         return action != "filter" or not self.filter_line.is_open
 
     def action_filter(self) -> None:
         self.filter_line.open()
 
-    @on(FilterLine.Left)
+    @on(FilterLine.Cancelled)
     def _leave_filter(self) -> None:
         self.rows.focus()
 
     def on_screen_resume(self) -> None:
-        self.show_link()
+        self.show_connection()
 
-    def show_link(self) -> None:
-        """Brings header and banner to what the session knows of the connection."""
+    def show_connection(self) -> None:
+        """Updates header and banner to the state of the connection."""
         self.query_one(Header).refresh()
         banner = self.query_one(Banner)
-        if self.session.trouble:
-            banner.tell(self.session.trouble)
+        if self.session.connection_error:
+            banner.show_error(self.session.connection_error)
         else:
             banner.clear()
 
     def show_empty(self, empty: bool, otherwise: Content) -> None:
-        """`otherwise` in the place of the list, where that is empty."""
+        """Shows `otherwise` in place of an empty list."""
         self.set_class(empty, "-empty")
         state = self.query_one(EmptyState)
-        state.set_class(empty, "-told")
+        state.set_class(empty, "-visible")
         state.update(otherwise)
 
-    def say(self, text: str, tone: Tone = Tone.FINE) -> None:
-        """A line at the bottom, for a while."""
-        self.query_one(Footer).say(text, tone)
+    def show_status(self, text: str, role: TextRole = TextRole.SUCCESS) -> None:
+        """Shows a line in the footer for a few seconds."""
+        self.query_one(Footer).show_status(text, role)
 
-    def fault(self, error: ApiError) -> None:
-        """An error, as the same kind of line."""
-        self.say(f"✗ {error}", Tone.ERROR)
+    def show_error(self, error: ApiError) -> None:
+        """Shows an error in the footer for a few seconds."""
+        self.show_status(f"✗ {error}", TextRole.ERROR)
 
-    def not_read(self, error: ApiError) -> None:
-        """What was to be shown cannot be read: points at a filter that is none; what was shown stays."""
-        if isinstance(error, Refused):
-            self.filter_line.refuse(error.problem, str(error))
+    def show_load_error(self, error: ApiError) -> None:
+        """Shows why loading failed: marks an invalid filter; the shown rows stay."""
+        if isinstance(error, BadRequest):
+            self.filter_line.show_error(error.problem, str(error))
         elif self.is_loaded:
-            self.fault(error)
+            self.show_error(error)
         else:
-            self.show_fault(error)
+            self.show_empty_error(error)
 
-    def show_fault(self, error: ApiError) -> None:
-        """The reason in the place of the list, where there is nothing else to show."""
-        self.show_empty(empty=True, otherwise=told(f"✗ {error}", Tone.ERROR))
+    def show_empty_error(self, error: ApiError) -> None:
+        """Shows an error in place of the list."""
+        self.show_empty(empty=True, otherwise=styled_text(f"✗ {error}", TextRole.ERROR))
 
     @work
     async def copy(self, text: str, what: str) -> None:
-        """To the clipboard, and says so."""
-        self.say(f"✓ {what} {await self.app.copy(text)}")
+        """Copies to the clipboard and confirms it in the footer."""
+        self.show_status(f"✓ {what} {await self.app.copy(text)}")
 
 
 class TableScreen(MainScreen):
-    """Reads its table anew when it is shown, and every `AGAIN_SECONDS`."""
+    """Reloads its table when shown, and every `RELOAD_SECONDS`."""
 
-    AGAIN_SECONDS: ClassVar[float]
+    RELOAD_SECONDS: ClassVar[float]
 
     def reload(self) -> None:
-        """Reads what is asked for now."""
+        """Loads the rows of the current filter."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        self.set_interval(self.AGAIN_SECONDS, self._again)
+        self.set_interval(self.RELOAD_SECONDS, self._reload_if_shown)
 
     def on_screen_resume(self) -> None:
         self.reload()
 
-    def _again(self) -> None:
-        # While the link is down the stream's own tries are enough, and the banner tells of it.
-        if self.is_current and not self.session.trouble:
+    def _reload_if_shown(self) -> None:
+        # While disconnected the stream's retries are enough, and the banner shows the error.
+        if self.is_current and not self.session.connection_error:
             self.reload()
 
 
 def curl(session: Session) -> str:
-    """A call that works as it stands in open mode; else with a key put in."""
-    # In open mode any key is taken.
+    """A command that works unchanged in open mode; else with a key filled in."""
+    # Open mode accepts any key.
     key = "anything" if session.gateway.mode == "open" else "YOUR_KEY"
     return (
         f"curl -H 'x-goog-api-key: {key}' -H 'Content-Type: application/json' \\\n"
@@ -172,7 +172,7 @@ def curl(session: Session) -> str:
 
 
 def welcome(session: Session) -> Content:
-    """The empty log."""
+    """The text of an empty log."""
     return Content.assemble(
         "No calls yet. Send one:\n\n",
         (curl(session), "$accent"),
@@ -180,7 +180,7 @@ def welcome(session: Session) -> Content:
         ("y", "bold $accent"),
         " copy the command   ",
         ("4", "bold $accent"),
-        " make a key first   ",
+        " create a key   ",
         ("?", "bold $accent"),
         " help",
     )

@@ -1,4 +1,4 @@
-"""Makes a key: the dialog with its limits, and the one moment in which its secret is shown."""
+"""Creates a key: the dialog with its fields, and the dialog that shows its secret once."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from textual.widgets import Input, Label, Static
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import STORED, NewKey
-from gatekeeper.client.formats import Tone
-from gatekeeper.client.list_columns import of_one
+from gatekeeper.client.formats import TextRole
+from gatekeeper.client.list_columns import not_enforced_text
 from tui.screens.dialog import Dialog, key_help
-from tui.terminal import Shell, told
+from tui.terminal import ClipboardApp, styled_text
 
-# An alias is free text: what could lead out of the folder is not for a file's name.
+# An alias is free text: characters that could lead out of the folder are replaced in a file name.
 UNSAFE = re.compile(r"[^\w.-]+")
 NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def words(text: str) -> object:
-    """A list, separated by commas or blanks."""
+    """A list, separated by commas or spaces."""
     return [word for word in re.split(r"[\s,]+", text) if word]
 
 
 def number(text: str) -> object:
-    """A JSON number as it was typed, no float in between; anything else is left for the gateway to refuse."""
+    """A JSON number as typed, without conversion to float; other text is left for the gateway to reject."""
     return msgspec.Raw(text.encode()) if NUMBER.fullmatch(text) else text
 
 
 def plain(text: str) -> object:
-    """Text as it is."""
+    """The text unchanged."""
     return text
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One line of the form: the contract's field, what it is called here, an example, how it is read, and
-    what the key may do without it."""
+    """A field of the form: the contract's name, its label, an example, how it is parsed, and what the key may
+    do without it."""
 
     name: str
     title: str
@@ -75,10 +75,10 @@ FIELDS = (
 
 
 class NewKeyDialog(Dialog[NewKey]):
-    """Stays open with the gateway's reason when the gateway refuses."""
+    """Stays open and shows the gateway's error where the gateway rejects the fields."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # With priority they move at once, so that what is typed right behind them is in the next field.
+        # With priority they take effect at once, so that text typed right after them is in the next field.
         Binding("tab,down", "app.focus_next", show=False, priority=True),
         Binding("shift+tab,up", "app.focus_previous", show=False, priority=True),
     ]
@@ -92,7 +92,7 @@ class NewKeyDialog(Dialog[NewKey]):
         super().__init__()
         self._client = client
         self._filled: set[str] = set()
-        self._asked = False
+        self._confirmed = False
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -102,31 +102,31 @@ class NewKeyDialog(Dialog[NewKey]):
                     yield Label(field.title)
                     yield Input(placeholder=field.hint, id=field.name)
             yield Static(classes="meaning")
-            yield Static(classes="fault")
-            yield Static(key_help(enter="make it", tab="next field", esc="cancel"), classes="keys")
+            yield Static(classes="error")
+            yield Static(key_help(enter="create", tab="next field", esc="cancel"), classes="keys")
 
     def on_mount(self) -> None:
         self.query(Input).first().focus()
-        self._tell_meaning()
+        self._show_meaning()
 
     def _typed(self) -> dict[Field, str]:
         return {field: self.query_one(f"#{field.name}", Input).value for field in FIELDS}
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
-        self._asked = False
+        self._confirmed = False
         if event.value:
             self._filled.add(event.input.id or "")
-        self._tell_meaning()
+        self._show_meaning()
 
-    def _tell_meaning(self) -> None:
-        """What the key may do without the fields that are empty, said before it is made."""
+    def _show_meaning(self) -> None:
+        """Shows what the key may do without the empty fields, before it is created."""
         free = [field.without for field, text in self._typed().items() if field.without and not text]
-        self.query_one(".meaning", Static).update(told(" · ".join(free), Tone.LIMIT))
+        self.query_one(".meaning", Static).update(styled_text(" · ".join(free), TextRole.WARNING))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
-        """Makes the key. Blanks are no value, and a limit that was there and is gone is asked about once."""
+        """Creates the key. Blank values are rejected, and cleared limits need a second enter."""
         typed = self._typed()
         blank = next((field for field, text in typed.items() if text and not text.strip(", \t")), None)
         gone = [
@@ -136,11 +136,11 @@ class NewKeyDialog(Dialog[NewKey]):
         ]
         if blank:
             self.query_one(f"#{blank.name}", Input).focus()
-            self.refuse(f"{blank.title}: there are only blanks; fill it in, or clear it ({blank.hint}).")
-        elif gone and not self._asked:
-            self._asked = True
+            self.show_error(f"{blank.title}: there are only spaces; fill it in, or clear it ({blank.hint}).")
+        elif gone and not self._confirmed:
+            self._confirmed = True
             cleared = "; ".join(f"{field.title} was cleared: {field.without}" for field in gone)
-            self.refuse(f"{cleared}. enter again makes it so.")
+            self.show_error(f"{cleared}. Press enter again to confirm.")
         else:
             self._make({field.name: field.read(text.strip()) for field, text in typed.items() if text})
 
@@ -149,13 +149,13 @@ class NewKeyDialog(Dialog[NewKey]):
         try:
             self.dismiss((await self._client.key_generate(fields)).value)
         except ApiError as error:
-            self.refuse(str(error))
+            self.show_error(str(error))
 
 
 class SecretDialog(Dialog[None]):
-    """Shows a new secret, once. It can be copied or saved; leaving without either takes a second esc."""
+    """Shows a new secret, once. It can be copied or saved; closing without either needs a second esc."""
 
-    app = getters.app(Shell)
+    app = getters.app(ClipboardApp)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "close"),
@@ -164,11 +164,11 @@ class SecretDialog(Dialog[None]):
     ]
     DEFAULT_CSS = """
     SecretDialog .secret { color: $accent; text-style: bold; margin: 0 0 1 0; }
-    SecretDialog .told { margin: 1 0 0 0; }
+    SecretDialog .note { margin: 1 0 0 0; }
     """
 
     def __init__(self, key: NewKey, folder: Path | None = None) -> None:
-        """`folder` is where `s` saves to; the current one if None."""
+        """`folder` is where `s` saves to; None for the current one."""
         super().__init__()
         self._key = key
         self._folder = folder
@@ -176,48 +176,48 @@ class SecretDialog(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(told(f"The secret of {self._key.label}"), classes="title")
+            yield Static(styled_text(f"The secret of {self._key.label}"), classes="title")
             yield Static(Content(self._key.key), classes="secret")
-            yield Static(
-                Content("It is shown here and now only: the gateway keeps nothing that could tell it again.")
-            )
-            yield Static(told(of_one(self._key), Tone.LIMIT))
-            yield Static(classes="told")
+            yield Static(Content("It is shown only once: the gateway stores only its hash."))
+            yield Static(styled_text(not_enforced_text(self._key), TextRole.WARNING))
+            yield Static(classes="note")
             yield Static(key_help(y="copy", s="save to a file", esc="close"), classes="keys")
 
-    def _tell(self, text: str, style: str) -> None:
-        self.query_one(".told", Static).update(Content.styled(text, style))
+    def _show_note(self, text: str, style: str) -> None:
+        self.query_one(".note", Static).update(Content.styled(text, style))
 
     @work
     async def action_copy(self) -> None:
-        told = await self.app.copy(self._key.key)
+        copied = await self.app.copy(self._key.key)
         self._kept = True
-        self._tell(f"✓ {told}", "$success")
+        self._show_note(f"✓ {copied}", "$success")
 
     def action_save(self) -> None:
         try:
             path = save_secret(self._key, self._folder or Path.cwd())
         except FileExistsError as error:
-            self._tell(f"✗ {error.filename} is there already and was left alone: copy it instead.", "$error")
+            self._show_note(
+                f"✗ {error.filename} exists already and was not changed: copy it instead.", "$error"
+            )
         except OSError as error:
-            self._tell(f"✗ It could not be saved ({error.strerror}): copy it instead.", "$error")
+            self._show_note(f"✗ It could not be saved ({error.strerror}): copy it instead.", "$error")
         else:
             self._kept = True
-            self._tell(f"✓ saved to {path}, for you alone to read", "$success")
+            self._show_note(f"✓ saved to {path}, readable by you only", "$success")
 
     def action_close(self) -> None:
         if self._kept:
             self.dismiss()
         else:
-            # The next esc is meant.
+            # The next esc closes the dialog.
             self._kept = True
-            self._tell("It is neither copied nor saved. esc again closes, and it is gone.", "$warning")
+            self._show_note("It is neither copied nor saved. esc again closes, and it is gone.", "$warning")
 
 
 def save_secret(key: NewKey, folder: Path) -> Path:
-    """Writes the secret to `ALIAS.key` in the folder, mode 0600. Never over a file that is there already.
+    """Writes the secret to `ALIAS.key` in the folder, mode 0600. Never overwrites a file.
 
-    Raises OSError where the file exists or the folder takes none.
+    Raises OSError where the file exists or cannot be created.
     """
     path = folder / f"{UNSAFE.sub('-', key.label).strip('.-') or 'gatekeeper'}.key"
     # Created with its final mode: at no moment can others read it.

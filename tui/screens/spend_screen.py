@@ -1,4 +1,4 @@
-"""Spend: where the money goes, over time and by tag, model, key or user."""
+"""The Spend screen: cost over time, and by tag, model, key or user."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from textual.widgets import Static
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import UNPRICED, Spend, SpendRow
-from gatekeeper.client.formats import Cell, Tone
+from gatekeeper.client.formats import Cell, TextRole
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.session import Session, Tab
-from tui.spending import GROUPS, SPANS, Picture, Question, ask, group_of, spend_columns
-from tui.terminal import toned
+from tui.spending import GROUPS, SPANS, SpendData, SpendRequest, group_of, load_spend, spend_columns
+from tui.terminal import styled_cells
 from tui.widgets import filter_line
 from tui.widgets.bars import Bars, bars_as_one
 from tui.widgets.filter_line import FilterLine, ShowCalls
@@ -27,11 +27,11 @@ from tui.widgets.rows import Rows, Table
 
 
 class SpendScreen(TableScreen):
-    """Asks anew when the question changes, too."""
+    """Also reloads when the request changes."""
 
     TAB = Tab("3", "spend", "Spend", "Spend by tag")
-    HINT = "narrow:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"
-    AGAIN_SECONDS = 30
+    HINT = "filter:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"
+    RELOAD_SECONDS = 30
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "group(1)", "by tag·model·key·user"),
         Binding("B", "group(-1)", "back", show=False),
@@ -44,15 +44,15 @@ class SpendScreen(TableScreen):
     SpendScreen #question { height: 1; padding: 0 1; }
     SpendScreen Bars { height: 40%; min-height: 11; max-height: 20; border-bottom: solid $border; }
     SpendScreen #warning { height: auto; padding: 0 1; color: $warning; display: none; }
-    SpendScreen #warning.-told { display: block; }
+    SpendScreen #warning.-visible { display: block; }
     SpendScreen.-empty Bars, SpendScreen.-empty Table { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.table: Table[SpendRow] = Table(self._identity)
-        self._question = Question()
-        self._picture: Picture | None = None
+        self._request = SpendRequest()
+        self._data: SpendData | None = None
         self._chosen: dict[str, object] = {}
 
     def body(self) -> ComposeResult:
@@ -68,75 +68,73 @@ class SpendScreen(TableScreen):
 
     @property
     def is_loaded(self) -> bool:
-        return self._picture is not None
+        return self._data is not None
 
     def on_mount(self) -> None:
-        self._tell(Content.styled("◌ adding up…", "$secondary"))
+        self._show_empty_text(Content.styled("◌ loading…", "$secondary"))
 
     def reload(self) -> None:
-        self.load(self._question)
+        self.load(self._request)
 
     @property
-    def _shown(self) -> Question:
-        """The question whose answer is on the screen; the one asked last may still be on its way."""
-        return self._picture.question if self._picture else self._question
+    def _shown(self) -> SpendRequest:
+        """The request whose data is shown; the latest one may still be loading."""
+        return self._data.request if self._data else self._request
 
     def _identity(self, row: SpendRow) -> object:
         return self._shown.by, group_of(row, self._shown.by), row.other
 
     @work(exclusive=True)
-    async def load(self, question: Question) -> None:
-        """Shows the answer to a question; what was shown stays if there is none."""
+    async def load(self, request: SpendRequest) -> None:
+        """Loads and shows the data of a request; what was shown stays on an error."""
         try:
-            picture = await ask(self.session.client, question, self.session.clock(), self.session.zone)
+            data = await load_spend(self.session.client, request, self.session.clock(), self.session.zone)
         except ApiError as error:
-            self.not_read(error)
+            self.show_load_error(error)
         else:
-            self._show(picture)
+            self._show(data)
 
-    def show_fault(self, error: ApiError) -> None:
-        super().show_fault(error)
+    def show_empty_error(self, error: ApiError) -> None:
+        super().show_empty_error(error)
         self._show_question()
 
-    def _show(self, picture: Picture) -> None:
-        # Each way to group keeps its own line, and has it again when one comes back.
+    def _show(self, data: SpendData) -> None:
+        # Each grouping keeps its own selected row.
         self._chosen[self._shown.by] = self.table.chosen
-        self._picture, self._question = picture, picture.question
-        self.filter_line.settle(picture.question.q)
-        self.query_one(Bars).chart = picture.chart()
-        self.table.show(picture.rows, lambda width: spend_columns(picture, width))
-        self.table.choose(self._chosen.get(picture.question.by))
-        counts = ((picture.ranking.total.calls, "call"), (picture.groups, "group"))
-        self.filter_line.find(" in ".join(formats.counted(number, noun) for number, noun in counts))
-        self._warn(picture)
-        self._tell(
-            Content(
-                "Nothing was called in this time." + (" esc clears the filter" if picture.question.q else "")
-            )
+        self._data, self._request = data, data.request
+        self.filter_line.set_applied(data.request.q)
+        self.query_one(Bars).chart = data.chart()
+        self.table.show(data.rows, lambda width: spend_columns(data, width))
+        self.table.choose(self._chosen.get(data.request.by))
+        counts = ((data.ranking.total.calls, "call"), (data.groups, "group"))
+        self.filter_line.show_found(" in ".join(formats.pluralized(number, noun) for number, noun in counts))
+        self._warn(data)
+        self._show_empty_text(
+            Content("No calls in this period." + (" esc clears the filter" if data.request.q else ""))
         )
 
-    def _warn(self, picture: Picture) -> None:
+    def _warn(self, data: SpendData) -> None:
         line = self.query_one("#warning", Static)
-        warnings = list(shortcomings(picture.ranking))
+        warnings = list(missing_data(data.ranking))
         line.update("\n".join(warnings))
-        line.set_class(bool(warnings), "-told")
+        line.set_class(bool(warnings), "-visible")
 
-    def _tell(self, otherwise: Content) -> None:
-        """The question on top, and what to say where there is nothing to draw."""
-        self.show_empty(self._picture is None or not self._picture.ranking.rows, otherwise)
+    def _show_empty_text(self, otherwise: Content) -> None:
+        """Shows the headline, and `otherwise` where there is no data."""
+        self.show_empty(self._data is None or not self._data.ranking.rows, otherwise)
         self._show_question()
 
     def _headline(self) -> Content:
-        question = self._shown
-        left = f"Spend by {question.by} · {question.span.title} · per {self._bar()}"
+        request = self._shown
+        left = f"Spend by {request.by} · {request.span.title} · per {self._bar()}"
         room = self.size.width - 2 - len(left)
         nothing: list[Cell] = []
-        # The most that there is room for.
-        right = next((line for line in sums(self._picture) if length(line) + 2 <= room), nothing)
-        return toned([(left, Tone.PLAIN), (" " * (room - length(right)), Tone.PLAIN), *right])
+        # The longest that fits.
+        right = next((line for line in sums(self._data) if length(line) + 2 <= room), nothing)
+        return styled_cells([(left, TextRole.PLAIN), (" " * (room - length(right)), TextRole.PLAIN), *right])
 
     def _bar(self) -> str:
-        """What one bar stands for, and by whose clock where it is not the one on the wall."""
+        """The time that one bar covers, with the zone if it differs from the local one."""
         bars = self.query_one(Bars)
         size = bars_as_one(len(bars.chart.bars), bars.content_size.width or self.size.width)
         unit = self._shown.span.unit
@@ -150,67 +148,67 @@ class SpendScreen(TableScreen):
         self.query_one("#question", Static).update(self._headline())
 
     def action_group(self, by: int) -> None:
-        group = GROUPS[(GROUPS.index(self._question.by) + by) % len(GROUPS)]
-        self._ask(replace(self._question, by=group))
+        group = GROUPS[(GROUPS.index(self._request.by) + by) % len(GROUPS)]
+        self._load(replace(self._request, by=group))
 
     def action_span(self, by: int) -> None:
-        number = SPANS.index(self._question.span) + by
-        self._ask(replace(self._question, span=SPANS[max(min(number, len(SPANS) - 1), 0)]))
+        number = SPANS.index(self._request.span) + by
+        self._load(replace(self._request, span=SPANS[max(min(number, len(SPANS) - 1), 0)]))
 
-    def _ask(self, question: Question) -> None:
-        """At once: the next key already means the next question."""
-        self._question = question
-        self.load(question)
+    def _load(self, request: SpendRequest) -> None:
+        """Set at once: the next key press applies to this request."""
+        self._request = request
+        self.load(request)
 
     def action_clear(self) -> None:
-        if self._question.q:
-            self.load(replace(self._question, q=""))
+        if self._request.q:
+            self.load(replace(self._request, q=""))
 
     def action_unpriced(self) -> None:
-        self._drill(UNPRICED)
+        self._show_calls_of(UNPRICED)
 
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
         self.table.focus()
-        self.load(replace(self._question, q=message.text))
+        self.load(replace(self._request, q=message.text))
 
-    @on(Table.Opened)
+    @on(Table.RowActivated)
     def _open(self) -> None:
         row = self.table.selected
         if row and row.other:
-            self.say(f"These are many {self._shown.by}s: / narrows what is added up.", Tone.LIMIT)
+            self.show_status(f"This row sums many {self._shown.by}s: / filters the calls.", TextRole.WARNING)
         elif row:
-            self._drill(filter_line.group(self._shown.by, group_of(row, self._shown.by)))
+            self._show_calls_of(filter_line.group_filter(self._shown.by, group_of(row, self._shown.by)))
 
-    def _drill(self, term: str) -> None:
-        """To the calls behind a sum: the very same ones."""
-        if self._picture:
-            self.post_message(ShowCalls(self._picture.found_by(term)))
+    def _show_calls_of(self, term: str) -> None:
+        """Shows exactly the calls of a sum."""
+        if self._data:
+            self.post_message(ShowCalls(self._data.drill_down_filter(term)))
 
 
-def sums(picture: Picture | None) -> Iterator[list[Cell]]:
-    """The total and how it compares to as long a time before, from all of it to the least."""
-    if picture is None:
+def sums(data: SpendData | None) -> Iterator[list[Cell]]:
+    """The total and its change from the preceding period, from the longest form to the shortest."""
+    if data is None:
         return
-    total, before = picture.ranking.total.known_cost, picture.before.spent
-    least: list[Cell] = [("total ", Tone.FAINT), (formats.money(total), Tone.ACCENT)]
+    total, before = data.ranking.total.known_cost, data.before.spent
+    least: list[Cell] = [("total ", TextRole.DIM), (formats.money(total), TextRole.ACCENT)]
     if before > 0 and total is not None:
         change = float(total / before) - 1
         sign = "▲" if change >= 0 else "▼"
-        span = picture.question.span.title.removeprefix("last ")
+        span = data.request.span.title.removeprefix("last ")
         compared = f"  {sign} {formats.percent(abs(change))}"
-        yield [*least, (f"{compared} to the {span} before", Tone.FAINT)]
-        yield [*least, (compared, Tone.FAINT)]
+        yield [*least, (f"{compared} to the {span} before", TextRole.DIM)]
+        yield [*least, (compared, TextRole.DIM)]
     yield least
 
 
-def shortcomings(ranking: Spend) -> Iterator[str]:
-    """What the sums leave out."""
+def missing_data(ranking: Spend) -> Iterator[str]:
+    """Warnings about calls that the sums leave out."""
     if ranking.partial:
         yield "? older calls are missing: another program has the analytics file"
     if ranking.total.unpriced_calls:
-        calls = formats.counted(ranking.total.unpriced_calls, "call")
-        yield f"? {calls} without a known price, in no sum: u shows them"
+        calls = formats.pluralized(ranking.total.unpriced_calls, "call")
+        yield f"? {calls} without a known price, not included: u shows them"
 
 
 def length(cells: list[Cell]) -> int:

@@ -1,6 +1,6 @@
 """The line on which a list is filtered, and filters that are written from what is on the screen.
 
-They are in the gateway's grammar. Nothing here reads it: the gateway parses the text and judges it.
+Filters are written in the gateway's grammar, but not parsed here: the gateway validates them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from textual.widgets import Input, Label
 
 from gatekeeper.client.api_errors import Problem
 from gatekeeper.client.api_types import Call
-from gatekeeper.client.formats import harmless
+from gatekeeper.client.formats import sanitized
 
-# What needs no quotes. A minus in front would negate the term.
+# Values that need no quotes. A leading minus would negate the term.
 BARE = re.compile(r"[\w./@+][\w./@+-]*")
 
 
 class FilterLine(Widget):
-    """A filter, beside it what it finds, and below it what is wrong with it."""
+    """A filter, to its right the number of matches, and below it its error."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "back")]
     DEFAULT_CSS = """
@@ -39,8 +39,8 @@ class FilterLine(Widget):
     FilterLine Label { width: auto; }
     FilterLine #slash { color: $accent; text-style: bold; padding: 0 1 0 0; }
     FilterLine #found { text-style: dim; padding: 0 0 0 2; }
-    FilterLine #fault { width: 1fr; color: $error; display: none; }
-    FilterLine.-faulty #fault { display: block; }
+    FilterLine #error { width: 1fr; color: $error; display: none; }
+    FilterLine.-invalid #error { display: block; }
     FilterLine Input, FilterLine Input:focus {
         width: 1fr;
         height: 1;
@@ -52,12 +52,12 @@ class FilterLine(Widget):
 
     @dataclass
     class Applied(Message):
-        """The list is to be narrowed by this text."""
+        """The list is to be filtered by this text."""
 
         text: str
 
     @dataclass
-    class Left(Message):
+    class Cancelled(Message):
         """The line was left without a change."""
 
     def __init__(self, hint: str) -> None:
@@ -70,7 +70,7 @@ class FilterLine(Widget):
             yield Label("/", id="slash")
             yield Input(placeholder=self._hint, select_on_focus=False)
             yield Label("", id="found")
-        yield Label("", id="fault", markup=False)
+        yield Label("", id="error", markup=False)
 
     @property
     def input(self) -> Input:
@@ -78,73 +78,69 @@ class FilterLine(Widget):
 
     @property
     def is_open(self) -> bool:
-        """Whether keys are text here."""
+        """Whether the input has the focus."""
         return self.screen.focused is self.input
 
     def open(self) -> None:
-        """At once, so that what is typed right behind the slash is text already."""
+        """Focuses the input at once, so that text typed right after the slash is received."""
         self.screen.set_focus(self.input)
 
-    def find(self, text: str) -> None:
-        """Tells what the list holds now."""
+    def show_found(self, text: str) -> None:
+        """Shows the number of matches."""
         self.query_one("#found", Label).update(text)
 
-    def settle(self, text: str) -> None:
-        """This filter holds; nothing is wrong with it."""
+    def set_applied(self, text: str) -> None:
+        """Shows the filter that was applied, without an error."""
         self._applied = text
         self.input.value = text
-        self.remove_class("-faulty")
+        self.remove_class("-invalid")
 
-    def refuse(self, problem: Problem, message: str) -> None:
-        """Shows what is wrong with the text, under the column where it is."""
-        fault = self.query_one("#fault", Label)
-        # The text begins two cells in, behind the slash and its gap; columns count from 1.
+    def show_error(self, problem: Problem, message: str) -> None:
+        """Shows an error, under its column of the text."""
+        error = self.query_one("#error", Label)
+        # The text begins in the third cell, after the slash and a space; columns count from 1.
         pointer = " " * (problem.column + 1) + "^ " if problem.column else "  "
-        # Where there is no room beside the pointer the sentence goes below it.
+        # Without room next to the pointer the message goes below it.
         fits = len(pointer) + len(message) <= self.content_size.width
-        fault.update(pointer + ("" if fits else "\n  ") + harmless(message))
-        self.add_class("-faulty")
+        error.update(pointer + ("" if fits else "\n  ") + sanitized(message))
+        self.add_class("-invalid")
         self.open()
 
     def action_leave(self) -> None:
-        self.settle(self._applied)
-        self.post_message(self.Left())
+        self.set_applied(self._applied)
+        self.post_message(self.Cancelled())
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        # It is told as `Applied`, and as nothing else.
+        # Screens get `Applied` instead.
         event.stop()
         self.post_message(self.Applied(event.value.strip()))
 
 
 def term(field: str, value: str | None) -> str:
-    """What finds the calls with this value; with None, those that have none.
-
-    A negated term also holds where the field is empty, and `*` stands for anything: `-tag:*` is "no tags".
-    """
+    """A filter term for the calls with this value; with None, for those without one."""
     if value is None:
-        # A negated term also holds where the field is empty, and `*` stands for anything.
+        # A negated term also matches an empty field, and `*` any value: `-tag:*` means no tags.
         return f"-{field}:*"
     return f"{field}:{quoted(value)}"
 
 
-def group(by: str, value: str | None) -> str:
-    """What finds exactly the calls that a sum by this group counts under the value. The group `key` is the
-    alias, else the id; the field of that name finds calls with either."""
-    # By `key` one finds calls with either, alias or id: more than the group counts.
+def group_filter(by: str, value: str | None) -> str:
+    """A filter term for exactly the calls that a sum by this group counts under the value."""
+    # The group `key` is the alias, else the id; the field `key` matches either, which can be more calls.
     return term("label" if by == "key" else by, value)
 
 
 def quoted(value: str) -> str:
-    """As it is, or in quotes where the grammar could read something else in it: blanks, `*`, `:`…"""
+    """The value, in quotes if it contains characters of the grammar: spaces, `*`, `:`…"""
     if BARE.fullmatch(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def alike(call: Call) -> str:
-    """Finds calls of the same key for the same model, and of the same end if that was not a good one."""
+def similar_calls_filter(call: Call) -> str:
+    """A filter for calls of the same key and model, and of the same outcome if that is not ok."""
     fields = {"key": call.key_alias or call.key_id, "model": call.model}
     if call.outcome not in (None, "ok"):
         fields["outcome"] = call.outcome
@@ -153,6 +149,6 @@ def alike(call: Call) -> str:
 
 @dataclass
 class ShowCalls(Message):
-    """The calls that this filter finds are to be shown; esc leads back to where it was asked."""
+    """The calls that match this filter are to be shown; esc leads back."""
 
     filter: str

@@ -1,4 +1,4 @@
-"""The lines around a main screen: header, banner and footer. Text that names a key is a button for it."""
+"""The widgets around a main screen: header, banner and footer. Text that names a key can be clicked."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client import formats
-from gatekeeper.client.formats import Tone
+from gatekeeper.client.formats import TextRole
 from tui.session import Session, Tab
-from tui.terminal import STYLES, Shell, told
+from tui.terminal import STYLES, ClipboardApp, styled_text
 
 KEY = "key"
-# No money of a sandbox is real: that is told first, and at every width.
-SANDBOX = f"{STYLES[Tone.LIMIT]} bold reverse"
-NOTE_SECONDS = 5
-# The toolkit's names of keys, as people know them.
+# A sandbox's costs are not real: shown first, and at every width.
+SANDBOX = f"{STYLES[TextRole.WARNING]} bold reverse"
+STATUS_SECONDS = 5
+# Textual's names of keys, and how they are shown.
 KEYS = {
     "question_mark": "?",
     "slash": "/",
@@ -30,13 +30,13 @@ KEYS = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
 }
-Note = tuple[str, Tone]
+Note = tuple[str, TextRole]
 
 
-class Keyed(Widget):
-    """A widget with such texts."""
+class KeyClickWidget(Widget):
+    """A widget with clickable keys."""
 
-    app = getters.app(Shell)
+    app = getters.app(ClipboardApp)
 
     def on_click(self, event: events.Click) -> None:
         key = event.style.meta.get(KEY)
@@ -45,14 +45,14 @@ class Keyed(Widget):
 
 
 def clickable(text: Content, key: str) -> Content:
-    """The same text, standing for a key."""
+    """The text, which presses a key when clicked."""
     return text.stylize(Style.from_meta({KEY: key}))
 
 
-class Header(Keyed):
-    """Where one is, which gateway this is and whether it is heard, and the time.
+class Header(KeyClickWidget):
+    """The tabs, and on the right the gateway, the state of the connection, and the time.
 
-    Tells of the screens by their digit keys; a click on one goes there.
+    A click on a tab goes there.
     """
 
     DEFAULT_CSS = """
@@ -68,37 +68,43 @@ class Header(Keyed):
         self._current = current
 
     def on_mount(self) -> None:
-        # For the clock.
+        # Updates the clock.
         self.set_interval(1, self.refresh)
 
     def render(self) -> Content:
         left = self._tabs()
         room = self.content_size.width - left.cell_length - 2
-        right = next((text for text in self._news() if text.cell_length <= room), Content(""))
+        right = next((text for text in self._status_variants() if text.cell_length <= room), Content(""))
         gap = self.content_size.width - left.cell_length - right.cell_length
         return Content.assemble(left, " " * max(gap, 0), right)
 
     def _tabs(self) -> Content:
         parts = [Content.styled("gatekeeper", "bold")]
         for tab in self._session.tabs:
-            style = f"{STYLES[Tone.ACCENT]} reverse" if tab == self._current else ""
+            style = f"{STYLES[TextRole.ACCENT]} reverse" if tab == self._current else ""
             parts.append(clickable(Content.styled(f" {tab.key} {tab.title} ", style), tab.key))
         return Content(" ").join(parts)
 
-    def _news(self) -> list[Content]:
-        """What is told on the right, from all of it to the least."""
+    def _status_variants(self) -> list[Content]:
+        """The right side, from the longest variant to the shortest."""
         session = self._session
         sandbox = Content.styled(" SANDBOX ", SANDBOX) if session.gateway.sandbox else Content("")
-        state = Content.styled(str(session.link), STYLES[session.link.tone])
-        place, mode = Content(session.place), Content(session.gateway.mode)
+        state = Content.styled(str(session.connection), STYLES[session.connection.role])
+        address, mode = Content(session.address), Content(session.gateway.mode)
         time = Content.styled(formats.clock(session.clock()), "dim")
-        told = [sandbox, state, place, mode, time]
-        wishes = (told, [sandbox, state, place, time], [sandbox, state, time], [sandbox, state], [sandbox])
-        return [Content("  ").join(part for part in wish if part.plain) for wish in wishes]
+        everything = [sandbox, state, address, mode, time]
+        variants = (
+            everything,
+            [sandbox, state, address, time],
+            [sandbox, state, time],
+            [sandbox, state],
+            [sandbox],
+        )
+        return [Content("  ").join(part for part in variant if part.plain) for variant in variants]
 
 
 class Banner(Static):
-    """What stands between us and the gateway, and what to do. Hidden while there is nothing to say."""
+    """The connection error and its remedy. Hidden while there is none."""
 
     DEFAULT_CSS = """
     Banner {
@@ -106,23 +112,23 @@ class Banner(Static):
         padding: 0 1;
         display: none;
     }
-    Banner.-told { display: block; }
+    Banner.-visible { display: block; }
     """
 
-    def tell(self, text: str) -> None:
-        """Shows a fault, until `clear`."""
-        self.update(told(f"✗ {text}", Tone.ERROR))
-        self.add_class("-told")
+    def show_error(self, text: str) -> None:
+        """Shows an error, until `clear`."""
+        self.update(styled_text(f"✗ {text}", TextRole.ERROR))
+        self.add_class("-visible")
 
     def clear(self) -> None:
-        """Nothing stands between any more."""
-        self.remove_class("-told")
+        """Hides the banner."""
+        self.remove_class("-visible")
 
 
-class Footer(Keyed):
-    """The keys that work here, or for a few seconds what just happened.
+class Footer(KeyClickWidget):
+    """The active keys, or for a few seconds a status.
 
-    What is bound to the application stands on the right, what belongs to the screen on the left.
+    Bindings of the application are on the right, those of the screen on the left.
     """
 
     DEFAULT_CSS = """
@@ -137,26 +143,26 @@ class Footer(Keyed):
     note: reactive[Note | None] = reactive(None)
 
     def on_mount(self) -> None:
-        # The toolkit leaves open what its screens return.
+        # Textual leaves the type of a screen's result unspecified.
         self.screen.bindings_updated_signal.subscribe(  # pyright: ignore[reportUnknownMemberType]
             self,
             lambda _: self.refresh(),  # pyright: ignore[reportUnknownLambdaType]
         )
 
-    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Shows a line in place of the keys, for a while."""
-        self.note = (text, tone)
-        self.set_timer(NOTE_SECONDS, lambda: self._unsay(text))
+    def show_status(self, text: str, role: TextRole = TextRole.PLAIN) -> None:
+        """Shows a line in place of the keys for a few seconds."""
+        self.note = (text, role)
+        self.set_timer(STATUS_SECONDS, lambda: self._clear_status(text))
 
-    def _unsay(self, text: str) -> None:
-        # The timer of one line must not end the next one early.
+    def _clear_status(self, text: str) -> None:
+        # The timer of one line must not clear the next one early.
         if self.note and self.note[0] == text:
             self.note = None
 
     def render(self) -> RenderResult:
         if self.note:
-            return told(*self.note)
-        # What leads out of here is always shown; of the rest as much as there is room for.
+            return styled_text(*self.note)
+        # Bindings of the application are always shown; of the others as many as fit.
         right = key_line(self._keys(of_app=True))
         room = self.content_size.width - right.cell_length - 2
         left = key_line(self._keys(of_app=False), room)
@@ -172,11 +178,13 @@ class Footer(Keyed):
 
 
 def key_line(bindings: Iterable[Binding], room: int | None = None) -> Content:
-    """Keys with what they do, as many as there is room for; each can be clicked."""
+    """Keys with their descriptions, as many as fit; each can be clicked."""
     line = Content("")
     for binding in bindings:
         key = binding.key_display or KEYS.get(binding.key, binding.key)
-        item = clickable(Content.assemble((key, STYLES[Tone.ACCENT]), f" {binding.description}"), binding.key)
+        item = clickable(
+            Content.assemble((key, STYLES[TextRole.ACCENT]), f" {binding.description}"), binding.key
+        )
         longer = Content("   ").join([line, item]) if line.plain else item
         if room is not None and longer.cell_length > room:
             break

@@ -1,7 +1,7 @@
-"""Lists of lines with a cursor, drawn line by line: only what is on the screen is made.
+"""Lists of rows with a cursor, rendered line by line: only visible lines are made.
 
-`Rows` knows nothing of what its lines hold: who inherits says how many there are and how one looks. The first
-line of the widget stays and shows the columns' titles. A `Table` shows what a screen loads, in columns.
+`Rows` does not know the content of its rows: subclasses give their number and render them. The first line of
+the widget is fixed and shows the columns' titles. A `Table` shows loaded rows in columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from gatekeeper.client.formats import Cell, Column, Tone, cells, fit, heads
+from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row
 
 T = TypeVar("T")
 Layout = Callable[[int], Sequence[Column[T]]]
@@ -31,7 +31,7 @@ BOLD = Style(bold=True)
 
 
 class Rows(ScrollView, can_focus=True, inherit_bindings=False):
-    """The cursor is a row's number; `Opened` says that enter or a second click asked for it."""
+    """The cursor is a row's number; enter or a second click posts `RowActivated`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open"),
@@ -42,7 +42,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pagedown,ctrl+d", "page(1)", "page down", show=False),
         Binding("pageup,ctrl+u", "page(-1)", "page up", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{tone}" for tone in Tone}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{role}" for role in TextRole}
     DEFAULT_CSS = """
     Rows {
         height: 1fr;
@@ -50,19 +50,19 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-y: auto;
         scrollbar-size: 0 0;
     }
-    Rows > .rows--faint { text-style: dim; }
+    Rows > .rows--dim { text-style: dim; }
     Rows > .rows--accent { color: $accent; text-style: bold; }
-    Rows > .rows--fine { color: $success; }
-    Rows > .rows--waiting { color: $secondary; }
-    Rows > .rows--limit { color: $warning; }
+    Rows > .rows--success { color: $success; }
+    Rows > .rows--pending { color: $secondary; }
+    Rows > .rows--warning { color: $warning; }
     Rows > .rows--error { color: $error; }
     """
 
     cursor: reactive[int] = reactive(0, init=False)
 
     @dataclass
-    class Opened(Message):
-        """A row was asked for."""
+    class RowActivated(Message):
+        """A row was activated."""
 
         rows: Rows
         index: int
@@ -71,56 +71,56 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         def control(self) -> Rows:
             return self.rows
 
-    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self._tones: dict[Tone, Style] = {}
-        self._ground: Style | None = None
+        self._role_styles: dict[TextRole, Style] = {}
+        self._base_style: Style | None = None
 
     def row_count(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         raise NotImplementedError
 
     def row_segments(self, index: int) -> list[Segment]:
-        """How one looks, without the cursor's mark."""
+        """The segments of a row, without the cursor's marker."""
         raise NotImplementedError
 
-    def head(self) -> str:
+    def titles(self) -> str:
         """The columns' titles."""
         raise NotImplementedError
 
     @property
     def row_width(self) -> int:
-        """What a row has for its columns, right of the cursor's mark."""
+        """The width of a row's columns, right of the cursor's marker."""
         return max(self.size.width - 1, 0)
 
     @property
     def page(self) -> int:
-        """How many rows are in sight."""
+        """The number of visible rows."""
         return max(self.size.height - HEAD, 1)
 
     @property
     def top(self) -> int:
-        """The number of the first row in sight."""
+        """The index of the first visible row."""
         return self.scroll_offset.y
 
-    def style_of(self, tone: Tone) -> Style:
-        """The theme's style for a tone."""
-        if tone not in self._tones:
-            self._tones[tone] = self.get_component_rich_style(f"rows--{tone}", partial=True)
-        return self._tones[tone]
+    def style_of(self, role: TextRole) -> Style:
+        """The theme's style for a role."""
+        if role not in self._role_styles:
+            self._role_styles[role] = self.get_component_rich_style(f"rows--{role}", partial=True)
+        return self._role_styles[role]
 
-    def toned(self, cells: list[Cell]) -> list[Segment]:
-        """Cells as the screen takes them."""
-        return [Segment(text, self.style_of(tone)) for text, tone in cells]
+    def styled_segments(self, cells: list[Cell]) -> list[Segment]:
+        """Cells as segments."""
+        return [Segment(text, self.style_of(role)) for text, role in cells]
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        # Another theme has other colours.
-        self._tones.clear()
-        self._ground = None
+        # Another theme has other styles.
+        self._role_styles.clear()
+        self._base_style = None
 
     def resized(self) -> None:
-        """To be called when the number of rows has changed."""
+        """Updates the size; call it after the number of rows has changed."""
         self.virtual_size = Size(self.size.width, self.row_count() + HEAD)
         self.cursor = self.validate_cursor(self.cursor)
         self.refresh()
@@ -136,35 +136,35 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def show_row(self, index: int) -> None:
-        """Scrolls as little as it takes to have the row in sight."""
+        """Scrolls as little as necessary to make the row visible."""
         if index < self.top:
-            self.jump(index)
+            self.scroll_to_row(index)
         elif index > self.top + self.page - 1:
-            self.jump(index - self.page + 1)
+            self.scroll_to_row(index - self.page + 1)
 
-    def jump(self, top: int) -> None:
-        """Has `top` as the first row in sight, at once."""
+    def scroll_to_row(self, top: int) -> None:
+        """Scrolls at once so that `top` is the first visible row."""
         self.scroll_to(y=top, animate=False, immediate=True)
 
     def render_line(self, y: int) -> Strip:
         index = self.top + y - HEAD
         if y < HEAD:
-            segments = [Segment(" " + self.head(), self.style_of(Tone.FAINT))]
+            segments = [Segment(" " + self.titles(), self.style_of(TextRole.DIM))]
         elif index >= self.row_count():
             segments = []
         else:
             segments = self._marked(index)
-        # The toolkit works its style out anew at each reading: a tenth of what a followed log costs.
-        self._ground = self._ground or self.rich_style
-        return Strip(segments).adjust_cell_length(self.size.width).apply_style(self._ground)
+        # Textual computes its style at each access: a tenth of the cost of a followed log.
+        self._base_style = self._base_style or self.rich_style
+        return Strip(segments).adjust_cell_length(self.size.width).apply_style(self._base_style)
 
     def _marked(self, index: int) -> list[Segment]:
         segments = self.row_segments(index)
         if index != self.cursor:
-            # A blank where the cursor's mark would be, so that nothing moves when it comes.
+            # A space in the marker's column, so that nothing moves with the cursor.
             return [Segment(" "), *segments]
         bold = [Segment(text, style + BOLD if style else BOLD) for text, style, _ in segments]
-        return [Segment(MARKER, self.style_of(Tone.ACCENT)), *bold]
+        return [Segment(MARKER, self.style_of(TextRole.ACCENT)), *bold]
 
     def action_move(self, by: int) -> None:
         self.cursor += by
@@ -181,11 +181,11 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def action_open(self) -> None:
         # An empty list has nothing under its cursor.
         if self.row_count():
-            self.post_message(self.Opened(self, self.cursor))
+            self.post_message(self.RowActivated(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
         index = self.top + event.y - HEAD
-        # Titles and the room below the last row are no rows.
+        # Neither the titles nor the space below the last row is a row.
         if event.y < HEAD or index >= self.row_count():
             return
         if index == self.cursor:
@@ -194,9 +194,9 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 class Table(Rows, Generic[T]):
-    """`identity` tells which row is which, so that the cursor stays on its row when they are loaded again."""
+    """`identity` identifies rows, so that the cursor stays on its row after a reload."""
 
-    def __init__(self, identity: Callable[[T], object], id: str | None = None) -> None:  # noqa: A002 - the toolkit's name
+    def __init__(self, identity: Callable[[T], object], id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._identity = identity
         self._layout: Layout[T] = lambda _: ()
@@ -211,8 +211,8 @@ class Table(Rows, Generic[T]):
         return self._rows[self.cursor] if self.cursor < len(self._rows) else None
 
     def show(self, rows: Sequence[T], layout: Layout[T]) -> None:
-        """Takes rows in place of those before; `layout` gives the columns for a width."""
-        # By what it is, not by its number: rows may have come or gone above it.
+        """Replaces the rows; `layout` gives the columns for a width."""
+        # By identity, not by index: rows above it may have changed.
         before = self.chosen
         self._rows, self._layout = rows, layout
         self._identities = [self._identity(row) for row in rows]
@@ -222,22 +222,22 @@ class Table(Rows, Generic[T]):
 
     @property
     def chosen(self) -> object:
-        """Which row the cursor is on; None in an empty table."""
+        """The identity of the row under the cursor; None in an empty table."""
         return self._identities[self.cursor] if self.cursor < len(self._identities) else None
 
     def choose(self, identity: object) -> None:
-        """Puts the cursor on this row; where there is none, it stays on its line."""
+        """Moves the cursor to this row; if there is none, it stays at its index."""
         if identity in self._identities:
             self.cursor = self._identities.index(identity)
 
     def row_count(self) -> int:
         return len(self._rows)
 
-    def head(self) -> str:
-        return heads(self._columns, self._widths)
+    def titles(self) -> str:
+        return header_row(self._columns, self._widths)
 
     def row_segments(self, index: int) -> list[Segment]:
-        return self.toned(cells(self._columns, self._widths, self._rows[index]))
+        return self.styled_segments(cells(self._columns, self._widths, self._rows[index]))
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -245,4 +245,4 @@ class Table(Rows, Generic[T]):
 
     def _lay_out(self) -> None:
         self._columns = self._layout(self.size.width)
-        self._widths = fit(self._columns, self.row_width)
+        self._widths = column_widths(self._columns, self.row_width)

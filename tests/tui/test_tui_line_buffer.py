@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.client.api_types import Call
-from tui.ring import Ring, day_of
+from tui.line_buffer import LineBuffer, day_of
 
 IDS = [f"0193f2c4-{number:04x}" for number in range(30)]
 told = st.lists(st.tuples(st.sampled_from(IDS), st.booleans()), max_size=60)
@@ -22,10 +22,10 @@ def call(name, finished=True):
 @given(told)
 @settings(max_examples=150)
 def test_each_call_is_held_once_in_order_and_an_end_is_not_forgotten(tellings):
-    ring = Ring(100)
+    buffer = LineBuffer(100)
     for name, finished in tellings:
-        ring.add([call(name, finished)])
-    held = [line.call for line in ring]
+        buffer.add([call(name, finished)])
+    held = [line.call for line in buffer]
     assert [item.id for item in held] == sorted({name for name, _ in tellings})
     ended = {name for name, finished in tellings if finished}
     assert all((item.outcome is not None) == (item.id in ended) for item in held)
@@ -34,20 +34,20 @@ def test_each_call_is_held_once_in_order_and_an_end_is_not_forgotten(tellings):
 @given(told, st.integers(1, 10))
 @settings(max_examples=150)
 def test_the_newest_stay(tellings, capacity):
-    ring = Ring(capacity)
-    ring.add(call(name) for name, _ in tellings)
-    ring.trim()
-    assert [line.call.id for line in ring] == sorted({name for name, _ in tellings})[-capacity:]
-    assert {name for name in IDS if ring.get(name)} == {line.call.id for line in ring}
+    buffer = LineBuffer(capacity)
+    buffer.add(call(name) for name, _ in tellings)
+    buffer.trim()
+    assert [line.call.id for line in buffer] == sorted({name for name, _ in tellings})[-capacity:]
+    assert {name for name in IDS if buffer.get(name)} == {line.call.id for line in buffer}
 
 
 def test_a_mark_stands_behind_what_was_held_and_before_what_comes():
-    ring = Ring(10)
-    ring.add([call("b"), call("d")])
-    ring.mark("lost")
-    ring.mark("lost again")
-    ring.add([call("e"), call("a"), call("c")])
-    assert [line.call.id if line.call else line.text for line in ring] == [
+    buffer = LineBuffer(10)
+    buffer.add([call("b"), call("d")])
+    buffer.add_marker("lost")
+    buffer.add_marker("lost again")
+    buffer.add([call("e"), call("a"), call("c")])
+    assert [line.call.id if line.call else line.text for line in buffer] == [
         "a",
         "b",
         "c",
@@ -56,31 +56,31 @@ def test_a_mark_stands_behind_what_was_held_and_before_what_comes():
         "lost again",
         "e",
     ]
-    assert ring.calls == 5
+    assert buffer.calls == 5
 
 
 def test_marks_go_with_the_calls_around_them():
-    ring = Ring(1)
-    ring.mark("first")
-    ring.add([call("a")])
-    assert ring.trim() == 1
-    assert [line.call.id for line in ring] == ["a"]
+    buffer = LineBuffer(1)
+    buffer.add_marker("first")
+    buffer.add([call("a")])
+    assert buffer.trim() == 1
+    assert [line.call.id for line in buffer] == ["a"]
 
 
 def test_how_many_came_after_a_place():
-    ring = Ring(10)
-    ring.add([call("a"), call("c")])
-    place = ring[1].place
-    ring.add([call("b"), call("d"), call("e")])
-    assert ring.after(place) == 2
+    buffer = LineBuffer(10)
+    buffer.add([call("a"), call("c")])
+    place = buffer[1].sort_key
+    buffer.add([call("b"), call("d"), call("e")])
+    assert buffer.after(place) == 2
 
 
 def test_a_dropped_call_is_gone():
-    ring = Ring(10)
-    ring.add([call("a", finished=False)])
-    ring.drop("a")
-    ring.drop("a")
-    assert len(ring) == 0
+    buffer = LineBuffer(10)
+    buffer.add([call("a", finished=False)])
+    buffer.drop("a")
+    buffer.drop("a")
+    assert len(buffer) == 0
 
 
 def call_at(moment, number=0):
@@ -97,10 +97,10 @@ minutes = st.lists(st.integers(0, 5 * 24 * 60), min_size=1, max_size=40)
 def test_a_rule_stands_at_each_change_of_the_local_day(ago, random):
     """Over the night in which Amsterdam's clocks go back, in whatever order calls come."""
     calls = {minute: call_at(START + timedelta(minutes=minute)) for minute in ago}
-    ring, told = Ring(1000), list(calls.values())
+    buffer, told = LineBuffer(1000), list(calls.values())
     random.shuffle(told)
     for one in told:
-        ring.add([one])
+        buffer.add([one])
     expected, day = [], None
     for minute in sorted(calls):
         local = (START + timedelta(minutes=minute)).astimezone()
@@ -108,25 +108,25 @@ def test_a_rule_stands_at_each_change_of_the_local_day(ago, random):
             day = local.date()
             expected.append(f"{local:%a} {local.day} {local:%b}")
         expected.append(calls[minute].id)
-    assert [line.call.id if line.call else line.text for line in ring] == expected
-    assert ring.calls == ring.after("") == len(calls)
+    assert [line.call.id if line.call else line.text for line in buffer] == expected
+    assert buffer.calls == buffer.after("") == len(calls)
     for one in random.sample(told, len(told)):
-        ring.drop(one.id)
-    assert len(ring) == 0
+        buffer.drop(one.id)
+    assert len(buffer) == 0
 
 
 def test_a_day_that_was_trimmed_is_said_to_be_cut_and_one_that_was_dropped_comes_back():
-    ring = Ring(2)
-    ring.add([call_at(START, number) for number in range(3)])
-    assert (ring.trim(), ring.trimmed) == (2, True)
-    ring.add([call_at(START, 3)])
-    assert all(line.call for line in ring)
-    ring = Ring(9)
+    buffer = LineBuffer(2)
+    buffer.add([call_at(START, number) for number in range(3)])
+    assert (buffer.trim(), buffer.trimmed) == (2, True)
+    buffer.add([call_at(START, 3)])
+    assert all(line.call for line in buffer)
+    buffer = LineBuffer(9)
     for _ in range(2):
-        ring.add([call_at(START)])
-        assert [line.is_day for line in ring] == [True, False]
-        ring.drop(call_at(START).id)
-        assert (len(ring), ring.trimmed) == (0, False)
+        buffer.add([call_at(START)])
+        assert [line.is_day for line in buffer] == [True, False]
+        buffer.drop(call_at(START).id)
+        assert (len(buffer), buffer.trimmed) == (0, False)
 
 
 @pytest.mark.parametrize(
