@@ -27,7 +27,9 @@ from tui.widgets.bars import (
     Chart,
     axis_maximum,
     bars_as_one,
+    condensed,
     draw,
+    sparkline,
 )
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
@@ -368,3 +370,17 @@ def test_the_axis_ends_at_a_round_number(largest, top):
 def test_nothing_to_draw():
     assert draw(Chart(), 80, 12).plain == ""
     assert draw(Chart(("a",), (Bar("x", (Decimal(1), Decimal(0))),)), 80, 2).plain == ""
+
+
+def test_sparkline():
+    assert sparkline([0, 1, 4, 8, 0.01]) == " ▁▄█▁"
+    assert sparkline([]) == ""
+    assert sparkline([0, 0]) == "  "
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "fewer"),
+    [([], 3, []), ([1, 2, 3], 3, [1, 2, 3]), ([1, 2, 3, 4], 3, [3, 7]), ([1, 2, 3, 4, 5], 2, [6, 9])],
+)
+def test_a_trend_is_condensed_and_loses_nothing(values, most, fewer):
+    assert condensed(values, most) == fewer

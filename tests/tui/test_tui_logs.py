@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
+from rig.admin_gateway import SAMPLE
 from textual.events import MouseScrollDown, MouseScrollUp
 
-SAMPLE = json.loads((Path(__file__).parent / "sample.json").read_text())
 CALLS, STARTED = SAMPLE["calls"], SAMPLE["started"]
 FINISHED = {**STARTED, "outcome": "ok", "status": 200, "duration_ms": 900.0, "cost_usd": "0.5"}
 TICK = {"calls": 1, "errors": 0, "in_flight": 0, "tokens": 0, "cost_usd": "0"}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
+from rig.admin_gateway import SAMPLE
 
 SIZES = ((80, 24), (120, 40), (200, 60))
-STARTED = json.loads((Path(__file__).parent / "sample.json").read_text())["started"]
+STARTED = SAMPLE["started"]
 FAULT = (500, {"title": "Internal error", "detail": "The ledger cannot be read: the disk is full."})
 
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.client import formats
-from tui.widgets.bars import condensed, sparkline
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 
@@ -212,17 +211,3 @@ def test_share(part, whole, shown):
 )
 def test_bar(fraction, drawn):
     assert formats.bar(fraction, 4) == drawn
-
-
-def test_sparkline():
-    assert sparkline([0, 1, 4, 8, 0.01]) == " ▁▄█▁"
-    assert sparkline([]) == ""
-    assert sparkline([0, 0]) == "  "
-
-
-@pytest.mark.parametrize(
-    ("values", "most", "fewer"),
-    [([], 3, []), ([1, 2, 3], 3, [1, 2, 3]), ([1, 2, 3, 4], 3, [3, 7]), ([1, 2, 3, 4, 5], 2, [6, 9])],
-)
-def test_a_trend_is_condensed_and_loses_nothing(values, most, fewer):
-    assert condensed(values, most) == fewer
