@@ -14,10 +14,10 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWSc
 from quart import Response
 from quart_trio import QuartTrio
 
-from gatekeeper.admin import calls, keys, spend, sql, status
+from gatekeeper.admin import calls, keys, spend, status
 from gatekeeper.admin.gateway import NAME, Gateway, check_access
-from gatekeeper.admin.problems import answer_problem, refuse_malformed
-from gatekeeper.admin.requests import LARGEST_BODY
+from gatekeeper.admin.problems import problem_response, reject_malformed
+from gatekeeper.admin.requests import MAX_BODY_BYTES
 from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
 from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.quart_connection import QuartConnection
@@ -25,14 +25,14 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 PROXY_PREFIX = b"/gemini/"
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-BLUEPRINT_MODULES = (status, keys, calls, spend, sql)
+BLUEPRINT_MODULES = (status, keys, calls, spend)
 
 
 class AdminConnection(QuartConnection):
     """Quart connection of the admin API; malformed requests get a problem document."""
 
     async def refuse_malformed(self, malformed: MalformedRequest, send: ASGISendCallable) -> None:
-        await refuse_malformed(malformed, send)
+        await reject_malformed(malformed, send)
 
 
 class Gatekeeper(QuartTrio):
@@ -46,11 +46,11 @@ class Gatekeeper(QuartTrio):
         self.inline_app = InlineApp(PROXY_PREFIX, gateway.proxy)
         self.extensions[NAME] = gateway
         # Quart's default is 16 MiB; no request of the admin API is near it.
-        self.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+        self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         self.url_map.merge_slashes = False  # scripts do not expect a redirect
         self.before_request(check_access)
         self.after_request(set_no_store)
-        self.register_error_handler(Exception, answer_problem)
+        self.register_error_handler(Exception, problem_response)
         for module in BLUEPRINT_MODULES:
             self.register_blueprint(module.blueprint)
 
@@ -64,7 +64,7 @@ class Gatekeeper(QuartTrio):
         if scope["raw_path"].startswith(PROXY_PREFIX):
             await self.gateway.proxy(scope, receive, send)
         elif scope["type"] == "http" and (malformed := scope["state"].get("malformed")):
-            await refuse_malformed(malformed, send)
+            await reject_malformed(malformed, send)
         elif scope["type"] == "websocket":  # only `/gemini` has one
             await send({"type": "websocket.close", "code": 1008, "reason": None})
         elif is_gemini_path(scope["raw_path"]):

@@ -173,7 +173,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
         # Spend is brought up to the journal's end before the first call, or a budget that was used up would
         # be available again after a kill -9.
         key_spend = KeySpend(registry, await registry.load())
-        follower = ledger.consumers.follow(key_spend, holds=None)  # sinks are added here, too
+        follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
         ledger.recover()
         await follower.feed()
         key_spend.replaying = False
@@ -224,7 +224,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
     log.info("stopping", open_calls=len(gateway.proxy.open_calls))
     gateway.proxy.context.draining = True
     # Event streams have no end of their own, and would use up the drain timeout.
-    gateway.ledger.stop_answering()
+    gateway.ledger.close_streams_and_queries()
     with trio.move_on_after(gateway.settings.drain_timeout):
         await wait_for_calls(gateway, signals)
     gateway.proxy.cut_all()

@@ -1,114 +1,128 @@
-"""Calls: `/calls`, `/calls/{id}` and the live `/calls/stream`."""
+"""Calls: `/calls`, `/calls/{id}`, the event stream `/calls/stream`; and their file: `/sql` queries it,
+`/sql/lend` and `/sql/return` let another program open it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
+from http import HTTPStatus
 
 import trio
 from quart import Blueprint, Response, request
 
-from gatekeeper.admin.gateway import gateway
+from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.problems import Problem, invalid
-from gatekeeper.admin.requests import DEFAULT_LIMIT, Document, answer, read_query
+from gatekeeper.admin.requests import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    Document,
+    json_response,
+    read_fields,
+    read_query,
+)
+from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.ledger.call import document
-from gatekeeper.ledger.events import Event, Subscription, sse
+from gatekeeper.ledger.call import call_document
+from gatekeeper.ledger.events import Event, Subscription, encode_sse
 from gatekeeper.pricing.quote import QuoteDocument, quote, quote_document
 
-blueprint = Blueprint("calls", __name__, url_prefix="/calls")
+blueprint = Blueprint("calls", __name__)
 
 COMMENT = b":\n\n"
-COMMENT_PERIOD = 15.0  # seconds
-BATCH = 256  # events sent in one go
+COMMENT_INTERVAL = 15.0  # seconds
+MAX_BATCH_EVENTS = 256  # events sent in one go
 
 
-@blueprint.get("")
+@blueprint.get("/calls")
 async def list_calls() -> Response:
     """Finished calls, newest first. `next_cursor` is null on the last page."""
     query = read_query("q", "since", "until", "limit", "cursor")
     limit = query.limit or DEFAULT_LIMIT
-    # One more than a page holds: whether there is a next one costs no question of its own.
-    found = await gateway().ledger.analytics.calls(query.filter(), limit + 1, query.cursor)
-    calls, more = found.value[:limit], len(found.value) > limit
-    return answer({"calls": calls, "next_cursor": calls[-1]["id"] if more else None, **found.gaps})
+    # One more than a page has, which shows whether there is a next page.
+    result = await current_gateway().ledger.analytics.calls(query.filter(), limit + 1, query.cursor)
+    calls, more = result.value[:limit], len(result.value) > limit
+    return json_response(
+        {"calls": calls, "next_cursor": calls[-1]["id"] if more else None, **result.partial_fields}
+    )
 
 
-@blueprint.get("/<call_id>")
-async def one_call(call_id: str) -> Response:
-    """The call, finished or in flight (with its bytes and tokens so far), with the arithmetic of its cost as
-    `cost`: null where it was not priced (it runs, was refused, failed, is free by its kind), without lines
-    where a price is unknown."""
+@blueprint.get("/calls/<call_id>")
+async def get_call(call_id: str) -> Response:
+    """The call, finished or in flight (with its bytes and tokens so far), with the breakdown of its cost as
+    `cost`: null if it was not priced (in flight, refused, failed, of a free kind), without lines if a price
+    is unknown."""
     read_query()
-    # First, for a call that runs has no row: the analytics file would say that there is none.
-    if running := gateway().ledger.live.in_flight.get(call_id):
-        return answer({**document(gateway().proxy.peek(call_id) or running), "cost": None})
-    found = await gateway().ledger.analytics.call(call_id)
-    if found.value is None:
-        # "There is none" would be wrong while the file with most of the calls is out of reach.
-        held = f", or it is in the analytics file: {found.absence}" if found.absence else ""
+    # First, because a call in flight has no row in the analytics file.
+    if in_flight := current_gateway().ledger.events.in_flight.get(call_id):
+        return json_response(
+            {**call_document(current_gateway().proxy.peek(call_id) or in_flight), "cost": None}
+        )
+    result = await current_gateway().ledger.analytics.call(call_id)
+    if result.value is None:
+        # The call may be in the file while that cannot be read.
+        held = f", or it is in the analytics file: {result.missing_reason}" if result.missing_reason else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
-    return answer({**found.value, "cost": arithmetic(found.value)})
+    return json_response({**result.value, "cost": cost_breakdown(result.value)})
 
 
-@blueprint.get("/stream")
+@blueprint.get("/calls/stream")
 async def stream() -> Response:
     """Server-Sent Events until the client leaves or the gateway stops."""
     query = read_query("q")
-    subscription = gateway().ledger.live.subscribe(
+    subscription = current_gateway().ledger.events.subscribe(
         query.filter().matches if query.q else None, last_event_id()
     )
-    # A stream never ends by itself, and an answer to HEAD has to.
-    body = b"" if request.method == "HEAD" else events(subscription)
+    # A stream does not end by itself, but a response to HEAD must.
+    body = b"" if request.method == "HEAD" else event_bytes(subscription)
     response = Response(body, content_type="text/event-stream")
-    response.headers["X-Accel-Buffering"] = "no"  # a proxy in between is to pass each event on at once
-    # Quart ends an answer after a minute otherwise.
+    response.headers["X-Accel-Buffering"] = "no"  # so that a proxy does not buffer events
+    # Otherwise Quart ends a response after a minute.
     response.timeout = None
     return response
 
 
-async def events(subscription: Subscription) -> AsyncGenerator[bytes]:
-    """The stream's bytes. It begins with a comment, which tells the client that it is connected."""
+async def event_bytes(subscription: Subscription) -> AsyncGenerator[bytes]:
+    """The stream's bytes. It begins with a comment, so that the client knows that it is connected."""
     yield COMMENT
-    due = trio.current_time() + COMMENT_PERIOD
+    due = trio.current_time() + COMMENT_INTERVAL
     while True:
         batch: list[Event] | None = None
-        # A wait that is cut off loses no event: see `Subscription`.
+        # A cancelled wait loses no event: see `Subscription`.
         with trio.move_on_at(due):
-            batch = await subscription.batch(BATCH)
+            batch = await subscription.batch(MAX_BATCH_EVENTS)
         if batch is None:
-            due = trio.current_time() + COMMENT_PERIOD
+            due = trio.current_time() + COMMENT_INTERVAL
             yield COMMENT
         elif batch:
-            # All in one send: each one is a write to the socket.
-            yield b"".join(map(sse, batch))
+            # One send for all, because each send is a write to the socket.
+            yield b"".join(map(encode_sse, batch))
         else:
             return
 
 
 def last_event_id() -> int | None:
-    """The event after which a client that comes back wants to go on. Raises Problem."""
+    """The event after which a reconnecting client continues. Raises Problem."""
     text = request.headers.get("Last-Event-ID", "").strip()
     if not text:
         return None
-    # `isdecimal` alone is true of digits of other scripts; 20 of ours would be beyond 64 bits.
+    # `isdecimal` accepts digits of other scripts, too; 20 digits can exceed 64 bits.
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise invalid(
-            "Last-Event-ID", f"Last-Event-ID: {text[:40]!r} is no event's id", "an `id:` of this stream"
+            "Last-Event-ID", f"Last-Event-ID: {text[:40]!r} is not an event id", "an `id:` of this stream"
         )
     return int(text)
 
 
-def arithmetic(call: Document) -> QuoteDocument | None:
-    """How the cost came about, worked out anew from the row's usage by the catalogue in force; where that is
-    not the one that priced the call, a note says so."""
-    # Without a price there is nothing to work out, and a quote of today would make one up.
+def cost_breakdown(call: Document) -> QuoteDocument | None:
+    """The calculation of the cost, repeated from the row's usage with the current catalogue; if the call was
+    priced with another one, a note says so."""
+    # A call without a price has no breakdown; the current catalogue may have a price that did not apply.
     version = call["price_version"]
     if version is None:
         return None
     priced = quote_document(
         quote(
-            gateway().catalogue,
+            current_gateway().catalogue,
             model=call["model"],
             model_version=call["model_version"],
             usage=None if call["usage"] is None else read_usage(bytes(call["usage"])),
@@ -120,3 +134,50 @@ def arithmetic(call: Document) -> QuoteDocument | None:
     if priced["price_version"] != version:
         priced["notes"].append(f"the call was priced by the catalogue {version}: its cost_usd may differ")
     return priced
+
+
+MAX_LOAN_SECONDS = 3600  # seconds
+
+
+@blueprint.post("/sql")
+async def query_sql() -> Response:
+    """One SELECT on `calls`: `{"columns", "types", "rows", "truncated"}`, at most `limit` rows."""
+    body = await read_fields("query", "limit")
+    text, limit = body.get("query"), positive_int(body, "limit", MAX_LIMIT, default=MAX_LIMIT)
+    if not isinstance(text, str) or not text.strip():
+        raise invalid("query", "`query` is missing", "a text with one SELECT on the table calls")
+    found = await current_gateway().ledger.analytics.sql(text, limit)
+    # As the query's process wrote it: decoding and encoding 16 MiB would block the event loop.
+    return Response(found, content_type="application/json")
+
+
+@blueprint.post("/sql/lend")
+async def lend_file() -> Response:
+    """Flushes and closes the file, for `seconds` or until it is returned. Calls made meanwhile wait in
+    memory, and queries see only those. 409 if another program has it locked."""
+    seconds = positive_int(await read_fields("seconds"), "seconds", MAX_LOAN_SECONDS)
+    if not await current_gateway().ledger.analytics.lend(seconds):
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"Another program has {ANALYTICS_FILE} open: wait until it is done, or end it",
+        )
+    return json_response(
+        {"file": str((current_gateway().settings.data / ANALYTICS_FILE).resolve()), "seconds": seconds}
+    )
+
+
+@blueprint.post("/sql/return")
+async def end_loan() -> Response:
+    await read_fields()
+    current_gateway().ledger.analytics.end_loan()
+    return json_response({"returned": True})
+
+
+def positive_int(body: Document, field: str, largest: int, default: int | None = None) -> int:
+    """A positive integer field of the body. Raises Problem."""
+    value = body.get(field, default)
+    # In Python, JSON's true is an int.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= largest:
+        allowed = f"a whole number from 1 to {largest}"
+        raise invalid(field, f"`{field}` is {allowed}", allowed)
+    return value

@@ -1,7 +1,7 @@
-"""What all of the gateway's HTTP side shares, how a request finds it, and who may use the admin API.
+"""The objects that the admin API works on, how a request finds them, and the access check.
 
-With a master key: whoever shows it, as a bearer token and in no other way; wrong ones are counted and slowed
-(`keys.secrets`). Without one, in open mode, nobody is asked, and `addresses` keeps other sites' pages out.
+With a master key, a request must have it as its bearer token; wrong ones are counted and delayed
+(`keys.secrets`). Without one, in open mode, no key is needed; `_check_browser` rejects cross-site requests.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from gatekeeper.times import to_micros
 NAME = "gatekeeper"
 
 
-class Shared(Protocol):
-    """What calls and the admin API share: the prices in force, whether a stop is under way, and who has come
-    with wrong keys."""
+class SharedContext(Protocol):
+    """The state shared by calls and the admin API: the current prices, whether the gateway is shutting down,
+    and the authentication failures."""
 
     catalogue: Catalogue
     draining: bool
     auth_failures: AuthFailures
 
 
-class ProxyApp(Protocol):
-    """What others need of the proxy: to pass a request through it, to look at it, and to end it."""
+class ProxyInterface(Protocol):
+    """The interface of the proxy for the rest of the gateway."""
 
     @property
-    def context(self) -> Shared: ...
+    def context(self) -> SharedContext: ...
 
     @property
     def open_calls(self) -> Sized: ...
@@ -58,45 +58,45 @@ class ProxyApp(Protocol):
 
 @dataclass(frozen=True)
 class Gateway:
-    """One running gateway, made when it starts."""
+    """One running gateway."""
 
     settings: Settings
     registry: KeyRegistry
     ledger: Ledger
-    proxy: ProxyApp
+    proxy: ProxyInterface
 
     @property
     def catalogue(self) -> Catalogue:
-        """The prices in force."""
+        """The current prices."""
         return self.proxy.context.catalogue
 
     @property
-    def admin(self) -> str:
-        """Who asks for changes, as the audit trail calls them: every admin has the same key, or none."""
+    def actor(self) -> str:
+        """The actor of changes in the audit log: all admins have the same key, or none."""
         return "open" if self.settings.open_mode else "master"
 
     def now(self) -> datetime:
-        """The time in the zone in which days and hours are meant."""
+        """The time in the configured zone, for days and hours."""
         return datetime.now(ZoneInfo(self.settings.timezone))
 
-    def micros(self) -> int:
-        """The same in microseconds since 1970."""
+    def now_micros(self) -> int:
+        """The time in microseconds since 1970."""
         return to_micros(self.now())
 
 
-def gateway() -> Gateway:
-    """The gateway that the current request has reached."""
+def current_gateway() -> Gateway:
+    """The gateway of the current request."""
     return cast("Gateway", current_app.extensions[NAME])
 
 
-UNGUARDED = frozenset({"/", "/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
 
 
 async def check_access() -> None:
-    """Raises Problem (401, 403) for a request that may not go on."""
-    if request.path in UNGUARDED:
+    """Raises Problem (401, 403) for a request without access."""
+    if request.path in PUBLIC_PATHS:
         return
-    master = gateway().settings.master_key
+    master = current_gateway().settings.master_key
     if master is None:
         _check_browser()
     else:
@@ -112,14 +112,14 @@ async def _check_bearer(master: str) -> None:
         )
     if matches_master(secret, master):
         return
-    # A living key that came to the wrong door is no guess: it is not counted, and told what it is.
-    if gateway().registry.by_hash(hash_secret(secret)):
+    # An existing virtual key is not a guess: it is not counted as a failure, and gets its own message.
+    if current_gateway().registry.by_hash(hash_secret(secret)):
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
-    # Before the answer: who guesses waits, and nobody else does.
-    await gateway().proxy.context.auth_failures.throttle(request.remote_addr or "")
+    # Before the response, so that only the address that guesses has to wait.
+    await current_gateway().proxy.context.auth_failures.throttle(request.remote_addr or "")
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
 
@@ -129,7 +129,8 @@ def _unauthorised(detail: str) -> Problem:
 
 def _check_browser() -> None:
     headers = request.headers
-    # Without a key a page of another site could ask in its visitor's name (DNS rebinding, too).
+    # Without a key, a page of another site could send requests from its visitor's browser (DNS rebinding,
+    # too).
     if why := cross_site_reason(
         headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")
     ):

@@ -1,11 +1,10 @@
 """Virtual keys: `/key/…`, in LiteLLM's shapes where it has them.
 
-What changes keys takes `key` or `keys`, each a secret, a `token_id` or an alias; all of them have to exist
-before anything is changed. A key named by `key` is answered with its document, in which `key` is its
-`token_id` or, where a secret is new, that secret. Keys named by `keys` are answered with
-`{"keys": [document, …]}`.
+Routes that change keys take `key` or `keys`, each a secret, a `token_id` or an alias; all of them must exist
+before anything is changed. The response to `key` is the key's document, in which `key` is its `token_id` or,
+if a secret is new, that secret. The response to `keys` is `{"keys": [document, …]}`.
 
-`/audit` says who changed which key when.
+`/audit` is the log of changes of keys.
 """
 
 from __future__ import annotations
@@ -15,9 +14,16 @@ from typing import NamedTuple, TypedDict, TypeGuard, cast
 
 from quart import Blueprint, Response
 
-from gatekeeper.admin.gateway import gateway
-from gatekeeper.admin.problems import invalid, wrong_cursor
-from gatekeeper.admin.requests import DEFAULT_LIMIT, Document, answer, read_fields, read_object, read_query
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.problems import invalid, invalid_cursor
+from gatekeeper.admin.requests import (
+    DEFAULT_LIMIT,
+    Document,
+    json_response,
+    read_fields,
+    read_object,
+    read_query,
+)
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.registry import NEWEST_FIRST, KeyNotFound
 from gatekeeper.keys.store import audit_document
@@ -28,15 +34,15 @@ blueprint = Blueprint("keys", __name__)
 _NAME = "a key is named by its secret, its token_id or its alias"
 
 
-class Asked(TypedDict):
-    """When a change is asked for, and by whom."""
+class ChangeContext(TypedDict):
+    """The time and the actor of a change."""
 
     now: int
     by: str
 
 
-class Named(NamedTuple):
-    """The keys that a request names, each once, by `token_id`; `single` where it did so by `key`."""
+class KeySelection(NamedTuple):
+    """The `token_id`s of the keys that a request names, without duplicates; `single` if it used `key`."""
 
     token_ids: list[str]
     single: bool
@@ -44,62 +50,62 @@ class Named(NamedTuple):
 
 @blueprint.post("/key/generate")
 async def generate() -> Response:
-    """Takes the fields of a key, all optional. Besides `regenerate` the only answer that has a secret."""
-    fields = parse_fields(await read_object(), now=gateway().micros())
-    secret, state = await gateway().registry.create(fields, **asked())
-    return answer(shown(state, secret))
+    """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
+    fields = parse_fields(await read_object(), now=current_gateway().now_micros())
+    secret, state = await current_gateway().registry.create(fields, **change_context())
+    return json_response(key_response(state, secret))
 
 
 @blueprint.post("/key/update")
 async def update() -> Response:
-    """Sets the fields that are given and no other; null, and nothing else, sets one back."""
+    """Sets the given fields and no others; null resets a field."""
     body = await read_object()
-    # Before the fields are parsed: what names the keys is no field of theirs.
-    named = take_named(body)
-    if len(named.token_ids) > 1 and body.get("key_alias") is not None:
+    # Before the fields are parsed: the names of keys are not fields of a key.
+    selection = pop_key_names(body)
+    if len(selection.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
-    fields = parse_fields(body, now=gateway().micros(), update=True)
+    fields = parse_fields(body, now=current_gateway().now_micros(), update=True)
 
     async def change(token_id: str) -> Document:
-        return shown(await gateway().registry.update(token_id, fields, **asked()))
+        return key_response(await current_gateway().registry.update(token_id, fields, **change_context()))
 
-    return await change_all(named, change)
+    return await change_all(selection, change)
 
 
 @blueprint.post("/key/block")
 async def block() -> Response:
     async def change(token_id: str) -> Document:
-        return shown(await gateway().registry.block(token_id, **asked()))
+        return key_response(await current_gateway().registry.block(token_id, **change_context()))
 
-    return await change_all(await read_named(), change)
+    return await change_all(await read_key_names(), change)
 
 
 @blueprint.post("/key/unblock")
 async def unblock() -> Response:
     async def change(token_id: str) -> Document:
-        return shown(await gateway().registry.unblock(token_id, **asked()))
+        return key_response(await current_gateway().registry.unblock(token_id, **change_context()))
 
-    return await change_all(await read_named(), change)
+    return await change_all(await read_key_names(), change)
 
 
 @blueprint.post("/key/regenerate")
 async def regenerate() -> Response:
-    """New secrets, shown once; the old ones end. `token_id`, alias, spend and limits stay."""
+    """New secrets, returned once; the old ones become invalid. `token_id`, alias, spend and limits stay."""
 
     async def change(token_id: str) -> Document:
-        secret, state = await gateway().registry.regenerate(token_id, **asked())
-        return shown(state, secret)
+        secret, state = await current_gateway().registry.regenerate(token_id, **change_context())
+        return key_response(state, secret)
 
-    return await change_all(await read_named(), change)
+    return await change_all(await read_key_names(), change)
 
 
 @blueprint.post("/key/delete")
 async def delete() -> Response:
-    """`{"deleted_keys": [token_id, …]}`, for one key too. The calls made with them stay."""
-    named = await read_named()
-    for token_id in named.token_ids:
-        await gateway().registry.delete(token_id, **asked())
-    return answer({"deleted_keys": named.token_ids})
+    """`{"deleted_keys": [token_id, …]}`, also for one key. Calls made with them stay in the ledger."""
+    selection = await read_key_names()
+    for token_id in selection.token_ids:
+        await current_gateway().registry.delete(token_id, **change_context())
+    return json_response({"deleted_keys": selection.token_ids})
 
 
 @blueprint.get("/key/info")
@@ -107,46 +113,48 @@ async def info() -> Response:
     name = read_query("key").key
     if name is None:
         raise invalid("key", f"`key` is missing: {_NAME}", "give it once")
-    state = living(name)
-    return answer({"key": state.record.token_id, "info": key_document(state)})
+    state = require_key(name)
+    return json_response({"key": state.record.token_id, "info": key_document(state)})
 
 
 @blueprint.get("/key/list")
 async def list_keys() -> Response:
-    """`q` is text found in alias, tags, user or group."""
+    """`q` is a text to find in alias, tags, user or group."""
     query = read_query("q", "limit", "cursor", "sort")
-    page = gateway().registry.list(
-        gateway().micros(),
+    page = current_gateway().registry.list(
+        current_gateway().now_micros(),
         q=query.q,
         limit=query.limit or DEFAULT_LIMIT,
         cursor=query.cursor,
         sort=query.sort or NEWEST_FIRST,
     )
-    return answer({"keys": [key_document(state) for state in page.states], "next_cursor": page.next_cursor})
+    return json_response(
+        {"keys": [key_document(state) for state in page.states], "next_cursor": page.next_cursor}
+    )
 
 
-def asked() -> Asked:
-    return {"now": gateway().micros(), "by": gateway().admin}
+def change_context() -> ChangeContext:
+    return {"now": current_gateway().now_micros(), "by": current_gateway().actor}
 
 
-def shown(state: KeyState, secret: str | None = None) -> Document:
+def key_response(state: KeyState, secret: str | None = None) -> Document:
     return {"key": secret or state.record.token_id, **key_document(state)}
 
 
-def living(name: str) -> KeyState:
-    """The key of this name. Raises KeyNotFound."""
-    if state := gateway().registry.find(name, gateway().micros()):
+def require_key(name: str) -> KeyState:
+    """The existing key of this name. Raises KeyNotFound."""
+    if state := current_gateway().registry.find(name, current_gateway().now_micros()):
         return state
     raise KeyNotFound(name)
 
 
-async def read_named() -> Named:
-    """The keys named by a body that holds nothing else. Raises Problem, KeyNotFound."""
-    return take_named(await read_fields("key", "keys"))
+async def read_key_names() -> KeySelection:
+    """The keys named by a body that has no other fields. Raises Problem, KeyNotFound."""
+    return pop_key_names(await read_fields("key", "keys"))
 
 
-def take_named(body: Document) -> Named:
-    """Takes the names of keys out of a body. Raises Problem, KeyNotFound."""
+def pop_key_names(body: Document) -> KeySelection:
+    """Removes the names of keys from a body and returns the keys. Raises Problem, KeyNotFound."""
     given = {field: body.pop(field) for field in ("key", "keys") if field in body}
     if len(given) != 1:
         raise invalid("key", f"Name one key by `key`, or several by `keys`; {_NAME}", ["key", "keys"])
@@ -154,9 +162,9 @@ def take_named(body: Document) -> Named:
     names = [value] if field == "key" else value
     if not _are_names(names):
         raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for `keys` a list of texts")
-    # All are looked up before anything is changed; one that is named twice is changed once.
-    ids = dict.fromkeys(living(name).record.token_id for name in names)
-    return Named(list(ids), single=field == "key")
+    # All are looked up before anything is changed; a key named twice is changed once.
+    ids = dict.fromkeys(require_key(name).record.token_id for name in names)
+    return KeySelection(list(ids), single=field == "key")
 
 
 def _are_names(value: object) -> TypeGuard[list[str]]:
@@ -167,27 +175,27 @@ def _are_names(value: object) -> TypeGuard[list[str]]:
     )
 
 
-async def change_all(named: Named, change: Callable[[str], Awaitable[Document]]) -> Response:
-    documents = [await change(token_id) for token_id in named.token_ids]
-    return answer(documents[0] if named.single else {"keys": documents})
+async def change_all(selection: KeySelection, change: Callable[[str], Awaitable[Document]]) -> Response:
+    documents = [await change(token_id) for token_id in selection.token_ids]
+    return json_response(documents[0] if selection.single else {"keys": documents})
 
 
 @blueprint.get("/audit")
-async def trail() -> Response:
+async def audit_log() -> Response:
     """`{"changes": […], "next_cursor": …}`, the newest first; `by` is `master`, or `open` in open mode."""
     query = read_query("limit", "cursor")
     limit = query.limit or DEFAULT_LIMIT
-    # One more than a page holds, which says whether there is a next one.
-    entries = list(await gateway().registry.audit_log(limit + 1, audit_cursor(query.cursor)))
+    # One more than a page has, which shows whether there is a next page.
+    entries = list(await current_gateway().registry.audit_log(limit + 1, audit_cursor(query.cursor)))
     changes = [audit_document(entry) for entry in entries[:limit]]
     more = len(entries) > limit
-    return answer({"changes": changes, "next_cursor": str(changes[-1]["id"]) if more else None})
+    return json_response({"changes": changes, "next_cursor": str(changes[-1]["id"]) if more else None})
 
 
 def audit_cursor(cursor: str | None) -> int | None:
-    """The id of the last change of the page before. Raises Problem."""
+    """The id of the last change of the previous page. Raises Problem."""
     if cursor is None:
         return None
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise wrong_cursor("changes")
+        raise invalid_cursor("changes")
     return int(cursor)

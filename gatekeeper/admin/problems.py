@@ -1,8 +1,8 @@
-"""Every way in which the admin API says no, as one kind of document: RFC 9457, `application/problem+json`.
+"""All error responses of the admin API, as RFC 9457 problem documents (`application/problem+json`).
 
-`type` is `about:blank`, so `title` is the status code's own phrase and `detail` says what happened to whom
-and what is allowed. Further members point at the place: `field` (of the body, the query or the headers),
-`allowed`, `column` (of a filter, counted from 1).
+`type` is `about:blank`, so `title` is the status code's reason phrase; `detail` says what is wrong and what
+is allowed. Further members name the place: `field` (of the body, the query or the headers), `allowed`,
+`column` (of a filter, counted from 1).
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from gatekeeper.ledger.analytics.messages import (
     CursorError,
     GroupingError,
     QueryRefused,
+    QueryTimeout,
     QueryUnavailable,
-    TookTooLong,
 )
 from gatekeeper.ledger.filters import FilterError
 from gatekeeper.server.request_validation import MalformedRequest
 
 log = structlog.get_logger()
 
-FRAMES = 5  # of a fault's trace that are logged
+MAX_TRACE_FRAMES = 5  # stack frames of an internal error that are logged
 
 
 class Problem(Exception):
-    """A "no" with its status. `members` go into the document, `headers` beside it; no secret is in either."""
+    """An error response. `members` are added to the document, `headers` to the response; no secrets in
+    either."""
 
     def __init__(
         self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object
@@ -60,16 +61,18 @@ class Problem(Exception):
 
 
 def invalid(field: str, detail: str, allowed: str | list[str]) -> Problem:
-    """For a value that its place does not allow."""
+    """For an invalid value."""
     return Problem(HTTPStatus.BAD_REQUEST, detail, field=field, allowed=allowed)
 
 
-def wrong_cursor(what: str) -> Problem:
-    return invalid("cursor", f"`cursor`: no page of {what} ended there", "give a page's `next_cursor`")
+def invalid_cursor(what: str) -> Problem:
+    return invalid(
+        "cursor", f"`cursor`: invalid cursor, no page of {what} ended there", "give a page's `next_cursor`"
+    )
 
 
-async def answer_problem(error: Exception) -> Response:
-    """The answer to a request that ended with this exception."""
+async def problem_response(error: Exception) -> Response:
+    """The response to a request that raised this exception."""
     problem = problem_of(error)
     response = Response(
         msgspec.json.encode(problem.document()), problem.status, content_type="application/problem+json"
@@ -78,8 +81,8 @@ async def answer_problem(error: Exception) -> Response:
     return response
 
 
-async def refuse_malformed(malformed: MalformedRequest, send: ASGISendCallable) -> None:
-    """The answer to what is no proper HTTP, and so never comes to Quart."""
+async def reject_malformed(malformed: MalformedRequest, send: ASGISendCallable) -> None:
+    """Sends the response to a malformed request, which never reaches Quart."""
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if malformed.too_large else HTTPStatus.BAD_REQUEST
     body = msgspec.json.encode(Problem(status, malformed.message).document())
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
@@ -104,27 +107,27 @@ def problem_of(error: Exception) -> Problem:
         case QueryRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
         case CursorError():
-            return wrong_cursor("calls")
+            return invalid_cursor("calls")
         case GroupingError():
             return invalid("by", f"`by`: {error}", error.allowed)
-        case QueryUnavailable() | TookTooLong():
+        case QueryUnavailable() | QueryTimeout():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         case AnalyticsError():
-            log.error("analytics_question_failed", detail=str(error))
+            log.error("analytics_query_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         case StoreFailed():
             log.error("key_store_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; nothing was changed")
         case HTTPException():
-            return _of_routing(error)
+            return _http_problem(error)
         case _:
-            return _fault(error)
+            return _internal_error(error)
 
 
-def _of_routing(error: HTTPException) -> Problem:
-    """What Quart itself says no with: no such path or method, too large a body, a body that does not come."""
+def _http_problem(error: HTTPException) -> Problem:
+    """Errors of Quart itself: unknown path or method, too large a body, a body that does not arrive."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    # Werkzeug's Content-Type among them would be that of its own HTML page.
+    # Only `Allow`: Werkzeug's Content-Type, for instance, is that of its HTML page.
     headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
     match status:
         case HTTPStatus.NOT_FOUND:
@@ -138,10 +141,10 @@ def _of_routing(error: HTTPException) -> Problem:
     return Problem(status, detail, headers=headers)
 
 
-def _fault(error: Exception) -> Problem:
-    """Ours. The log gets the places in the code and no message: what a value was may be a secret."""
-    # The last ones: the first are Quart's, the same for every request.
-    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+def _internal_error(error: Exception) -> Problem:
+    """An internal error. Logged with its stack frames but without its message, which may contain a secret."""
+    # The last frames: the first are Quart's, the same for every request.
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_TRACE_FRAMES:]
     log.error(
         "admin_request_failed",
         method=request.method,
@@ -151,5 +154,5 @@ def _fault(error: Exception) -> Problem:
     )
     return Problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "This is a fault of the gateway, not of the request; its log has the event admin_request_failed",
+        "Internal error of the gateway; its log has the event admin_request_failed",
     )

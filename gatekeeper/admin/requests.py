@@ -1,7 +1,7 @@
-"""What a request says and how it is answered: JSON in and out, and query parameters.
+"""Parsing of request bodies and query parameters, and JSON responses.
 
-`msgspec` does the JSON: it passes Google's `usage` on byte for byte. What each parameter may hold is one row
-of a table; which of them a route takes, the route says.
+`msgspec` encodes the JSON: it passes Google's `usage` on byte for byte. `PARSERS` has the parser of each
+parameter; each route names the parameters that it takes.
 """
 
 from __future__ import annotations
@@ -13,58 +13,62 @@ from typing import cast
 import msgspec
 from quart import Response, request
 
-from gatekeeper.admin.gateway import gateway
+from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.problems import invalid
 from gatekeeper.ledger import filters
 from gatekeeper.ledger.call import Document
 from gatekeeper.times import parse_time
 
-LARGEST_BODY = 1024 * 1024  # bytes
+MAX_BODY_BYTES = 1024 * 1024  # bytes
 _OBJECT = "send one JSON object, or nothing where no field is needed"
 
 
-def answer(document: object) -> Response:
+def json_response(document: object) -> Response:
     return Response(msgspec.json.encode(document), content_type="application/json")
 
 
 async def read_object() -> Document:
-    """The request's body, whatever its Content-Type says; an empty one is an empty object.
+    """The request's body, whatever its Content-Type; an empty body is an empty object.
 
-    Raises Problem for what is no JSON object.
+    Raises Problem if it is not a JSON object.
     """
-    # Parsing a form would read the body by its Content-Type, which curl sets to a form's without being asked.
+    # Without form parsing: curl sets a form's Content-Type by default, and the body would be read as a form.
     body = await request.get_data(cache=True, as_text=False, parse_form_data=False)
     if not body.strip():
         return {}
     try:
         document = msgspec.json.decode(body)
-    # RecursionError: lists within lists by the thousand.
+    # RecursionError: thousands of nested lists.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid("body", f"The body is no JSON: {error}", _OBJECT) from None
+        raise invalid("body", f"The body is not JSON: {error}", _OBJECT) from None
     if not isinstance(document, dict):
-        raise invalid("body", "The body is no JSON object", _OBJECT)
+        raise invalid("body", "The body is not a JSON object", _OBJECT)
     return cast("Document", document)
 
 
 async def read_fields(*allowed: str) -> Document:
-    """The body of a request that takes these fields and no other. Raises Problem."""
+    """The body of a request, which may have these fields only. Raises Problem."""
     document = await read_object()
     for name in document:
         if name not in allowed:
-            # To pass it over would leave a misspelt limit without effect, and nobody would know.
-            raise invalid(name, f"`{name}` is no field here; there are {', '.join(allowed)}", list(allowed))
+            # Ignoring it would leave a misspelt limit without effect, unnoticed.
+            raise invalid(
+                name,
+                f"`{name}` is not a field of this request; there are {', '.join(allowed)}",
+                list(allowed),
+            )
     return document
 
 
-LARGEST_LIMIT = 1000
+MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
-NEVER_EMPTY = ("since", "until", "by", "limit", "top")
-"""To read these, given empty, as if they were not there would widen what was asked for."""
+REJECT_EMPTY = ("since", "until", "by", "limit", "top")
+"""Parameters that must not be empty: treating them as absent would widen the query."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of one request; those that were not given have their default, and so have those that
-    were given empty and are not among `NEVER_EMPTY`."""
+    """The parameters of one request; those that are absent, or empty and not in `REJECT_EMPTY`, have their
+    default."""
 
     q: str = ""
     since: datetime | None = None
@@ -84,46 +88,50 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     def filter(self) -> filters.Filter:
         """`q` in the filter grammar, within `since` and `until`. Raises FilterError."""
-        return filters.parse(self.q, now=gateway().now()).within(self.since, self.until)
+        return filters.parse(self.q, now=current_gateway().now()).in_period(self.since, self.until)
 
 
 def read_query(*allowed: str) -> Query:
-    """Raises Problem for a parameter that the route does not take, that is there twice, or that does not
-    hold what it may."""
-    given = {name: text for name in request.args if (text := _single(name, allowed)) or name in NEVER_EMPTY}
-    return msgspec.structs.replace(Query(), **{name: _value(name, text) for name, text in given.items()})
+    """Raises Problem for a parameter that the route does not take, that is given twice, or that is
+    invalid."""
+    given = {
+        name: text for name in request.args if (text := _single_value(name, allowed)) or name in REJECT_EMPTY
+    }
+    return msgspec.structs.replace(
+        Query(), **{name: _parse_value(name, text) for name, text in given.items()}
+    )
 
 
-def _single(name: str, allowed: tuple[str, ...]) -> str:
+def _single_value(name: str, allowed: tuple[str, ...]) -> str:
     if name not in allowed:
         known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
-        raise invalid(name, f"`{name}` is no parameter of {request.path}; {known}", list(allowed))
-    # Of two, whichever was taken, the other would be passed over in silence.
+        raise invalid(name, f"`{name}` is not a parameter of {request.path}; {known}", list(allowed))
+    # Of two values, one would be ignored silently.
     texts = request.args.getlist(name)
     if len(texts) > 1:
-        raise invalid(name, f"`{name}` is there {len(texts)} times", "give it once")
+        raise invalid(name, f"`{name}` is given {len(texts)} times", "give it once")
     return texts[0]
 
 
-def _value(name: str, text: str) -> object:
+def _parse_value(name: str, text: str) -> object:
     try:
-        return READERS[name](text)
+        return PARSERS[name](text)
     except ValueError as problem:
         raise invalid(name, f"`{name}`: {problem}", str(problem)) from None
 
 
-# Readers: the value; ValueError says what is allowed.
+# Parsers: return the value; their ValueError says what is allowed.
 
 
 def limit(text: str) -> int:
-    # Digits of ours alone, and not so many that `int` takes long.
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= LARGEST_LIMIT):
-        raise ValueError(f"give a whole number from 1 to {LARGEST_LIMIT}")
+    # ASCII digits only, and few, because `int` is slow for very many digits.
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= MAX_LIMIT):
+        raise ValueError(f"give a whole number from 1 to {MAX_LIMIT}")
     return int(text)
 
 
 def moment(text: str) -> datetime:
-    return parse_time(text, gateway().now())
+    return parse_time(text, current_gateway().now())
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -137,13 +145,13 @@ def day(text: str) -> date:
         raise ValueError("give a date like 2026-11-24") from None
 
 
-def not_summed(text: str) -> bool:
+def false_only(text: str) -> bool:
     if text.lower() != "false":
         raise ValueError("give false, or leave it out: GET /spend?by=day,model has the sums")
     return False
 
 
-READERS: dict[str, Callable[[str], object]] = {
+PARSERS: dict[str, Callable[[str], object]] = {
     "q": str,
     "since": moment,
     "until": moment,
@@ -158,5 +166,5 @@ READERS: dict[str, Callable[[str], object]] = {
     "api_key": str,
     "user_id": str,
     "request_id": str,
-    "summarize": not_summed,
+    "summarize": false_only,
 }

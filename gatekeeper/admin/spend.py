@@ -1,10 +1,10 @@
-"""What calls cost and what costs what: `/spend`, `/models`, `/prices`; and `/spend/tags` and `/spend/logs` as
-LiteLLM answers them, for scripts that moved here.
+"""Spend and prices: `/spend`, `/models`, `/prices`; and `/spend/tags` and `/spend/logs` in LiteLLM's format,
+for scripts written for LiteLLM.
 
-LiteLLM's parameters are taken, dates as it means them (UTC; here the last day counts as a whole). In its
-shapes money is a JSON number: the exact decimal, written out; null where it is unknown. Two things differ,
-because here whatever is listed has an end: one answer has at most 1000 logs (`cursor`, the last `request_id`,
-goes on with those before), and a range of dates does not turn logs into sums (`GET /spend` has sums).
+LiteLLM's parameters are accepted, with dates in UTC as there (here the last day is included as a whole). In
+its format money is a JSON number: the exact decimal; null if unknown. Two things differ, because every list
+is bounded here: one response has at most 1000 logs (`cursor`, the last `request_id`, continues with earlier
+ones), and a range of dates does not turn logs into sums (`GET /spend` has sums).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 import msgspec
 from quart import Blueprint, Response
 
-from gatekeeper.admin.gateway import gateway
-from gatekeeper.admin.requests import LARGEST_LIMIT, Document, Query, answer, read_query
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.requests import MAX_LIMIT, Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.ledger.predicates import Text
 from gatekeeper.pricing.catalogue import catalogue_document
@@ -26,17 +26,19 @@ blueprint = Blueprint("spend", __name__)
 
 @blueprint.get("/spend")
 async def spend() -> Response:
-    """`rows` by one or two groups, and the `total` of all calls; `since` and `until` are the points of time
-    that were meant, for who asks `/calls` for the same calls, and days and hours those of `timezone`.
+    """`rows` by one or two groups, and the `total` of all calls; `since` and `until` are the resolved times,
+    for requesting the same calls from `/calls`; days and hours are those of `timezone`.
 
-    `limit` counts the rows; where more were found, `truncated` is true and `rest` adds these up. `top`
-    counts the groups that have rows of their own: see `ledger.analytics.queries`.
+    `limit` is the number of rows; if there are more, `truncated` is true and `rest` has their sums. `top` is
+    the number of groups that have rows of their own: see `ledger.analytics.queries`.
     """
     query = read_query("by", "since", "until", "q", "limit", "top")
-    limit = query.limit or LARGEST_LIMIT
-    found = await gateway().ledger.analytics.spend(list(query.by), query.filter(), limit, query.top)
+    limit = query.limit or MAX_LIMIT
+    result = await current_gateway().ledger.analytics.spend(list(query.by), query.filter(), limit, query.top)
     bounds = {"since": instant(query.since), "until": instant(query.until)}
-    return answer({**found.value, **bounds, "timezone": gateway().settings.timezone, **found.gaps})
+    return json_response(
+        {**result.value, **bounds, "timezone": current_gateway().settings.timezone, **result.partial_fields}
+    )
 
 
 def instant(moment: datetime | None) -> str | None:
@@ -45,24 +47,26 @@ def instant(moment: datetime | None) -> str | None:
 
 @blueprint.get("/models")
 async def models() -> Response:
-    """`seen`: the models that calls asked for, the last used first, and whether the catalogue knows them;
-    `priced`: the ids, or globs of ids, that it knows."""
+    """`seen`: the models of calls, most recently used first, and whether the catalogue has them; `priced`:
+    the ids, or globs of ids, in the catalogue."""
     read_query()
-    found = await gateway().ledger.analytics.models()
-    catalogue, today = gateway().catalogue, gateway().now().date()
+    result = await current_gateway().ledger.analytics.models()
+    catalogue, today = current_gateway().catalogue, current_gateway().now().date()
     seen = [
         {**row, "priced": catalogue.find(catalogue.resolve_alias(row["model"], today)) is not None}
-        for row in found.value
+        for row in result.value
     ]
     priced = [name for model in catalogue.models() for name in model.ids]
-    return answer({"seen": seen, "priced": priced, "price_version": catalogue.version, **found.gaps})
+    return json_response(
+        {"seen": seen, "priced": priced, "price_version": catalogue.version, **result.partial_fields}
+    )
 
 
 @blueprint.get("/prices")
 async def prices() -> Response:
-    """The catalogue in force. Prices are dollars for a million tokens of each component."""
+    """The current catalogue. Prices are dollars per million tokens of each component."""
     read_query()
-    return answer(catalogue_document(gateway().catalogue))
+    return json_response(catalogue_document(current_gateway().catalogue))
 
 
 DATES = ("start_date", "end_date")
@@ -73,15 +77,17 @@ COLUMNS = {"api_key": "key_id", "user_id": "user_id", "request_id": "id"}
 async def tags() -> Response:
     """A call with several tags counts under each, one without tags under none."""
     query = read_query(*DATES)
-    found = await gateway().ledger.analytics.spend(["tag"], Filter().within(*period(query)), limit=None)
-    return answer(
+    result = await current_gateway().ledger.analytics.spend(
+        ["tag"], Filter().in_period(*period(query)), limit=None
+    )
+    return json_response(
         [
             {
                 "individual_request_tag": row["tag"],
                 "log_count": row["calls"],
-                "total_spend": number(row["cost_usd"]),
+                "total_spend": json_number(row["cost_usd"]),
             }
-            for row in found.value["rows"]
+            for row in result.value["rows"]
             # LiteLLM has no row for calls without a tag.
             if row["tag"] is not None
         ]
@@ -92,15 +98,15 @@ async def tags() -> Response:
 async def logs() -> Response:
     """Finished calls, newest first. `api_key` is a key's secret, `token_id` or alias."""
     query = read_query(*DATES, *COLUMNS, "summarize", "limit", "cursor")
-    wanted = chosen(query).within(*period(query))
-    found = await gateway().ledger.analytics.calls(wanted, query.limit or LARGEST_LIMIT, query.cursor)
-    return answer([log(call) for call in found.value])
+    wanted = query_filter(query).in_period(*period(query))
+    result = await current_gateway().ledger.analytics.calls(wanted, query.limit or MAX_LIMIT, query.cursor)
+    return json_response([spend_log_row(call) for call in result.value])
 
 
 def period(query: Query) -> tuple[datetime | None, datetime | None]:
-    """From the first moment of the first day until that of the day after the last, if there is one."""
+    """From midnight of the first day to midnight after the last day, if given."""
     last = query.end_date
-    # There is no day after the last one that Python knows.
+    # There is no day after `date.max`.
     after = None if last in (None, date.max) else last + timedelta(days=1)
     return midnight(query.start_date), midnight(after)
 
@@ -109,32 +115,34 @@ def midnight(day: date | None) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), UTC)
 
 
-def chosen(query: Query) -> Filter:
-    asked = {column: getattr(query, name) for name, column in COLUMNS.items()}
-    if query.api_key and (state := gateway().registry.find(query.api_key, gateway().micros())):
-        asked["key_id"] = state.record.token_id
-    terms = (Term((Text((column,), text),), negated=False) for column, text in asked.items() if text)
+def query_filter(query: Query) -> Filter:
+    values = {column: getattr(query, name) for name, column in COLUMNS.items()}
+    if query.api_key and (
+        state := current_gateway().registry.find(query.api_key, current_gateway().now_micros())
+    ):
+        values["key_id"] = state.record.token_id
+    terms = (Term((Text((column,), text),), negated=False) for column, text in values.items() if text)
     return Filter(tuple(terms))
 
 
-def number(decimal: str | None) -> msgspec.Raw | None:
-    """The decimal as a JSON number, without passing through a float."""
+def json_number(decimal: str | None) -> msgspec.Raw | None:
+    """The decimal as a JSON number, without conversion to a float."""
     return None if decimal is None else msgspec.Raw(decimal.encode())
 
 
-def log(call: Document) -> Document:
-    """The row of `LiteLLM_SpendLogs` that the call would have been."""
+def spend_log_row(call: Document) -> Document:
+    """The call as a row of LiteLLM's table `LiteLLM_SpendLogs`."""
     return {
         "request_id": call["id"],
         "call_type": call["action"] or "",
         "api_key": call["key_id"] or "",
-        "spend": number(call["cost_usd"]),
+        "spend": json_number(call["cost_usd"]),
         "total_tokens": call["total_tokens"],
         "prompt_tokens": call["prompt_tokens"],
         "completion_tokens": completion_tokens(call),
         "startTime": call["started_at"],
-        "endTime": later(call["started_at"], call["duration_ms"]),
-        "completionStartTime": later(call["started_at"], call["first_byte_ms"]),
+        "endTime": time_after(call["started_at"], call["duration_ms"]),
+        "completionStartTime": time_after(call["started_at"], call["first_byte_ms"]),
         "model": call["model"] or "",
         "model_group": call["model"] or "",
         "custom_llm_provider": "gemini",
@@ -149,12 +157,12 @@ def log(call: Document) -> Document:
 
 
 def completion_tokens(call: Document) -> int | None:
-    """Output as OpenAI counts it, thoughts included."""
+    """Output tokens as OpenAI counts them, including thoughts."""
     known = [count for name in ("output_tokens", "thoughts_tokens") if (count := call[name]) is not None]
     return sum(known) if known else None
 
 
-def later(started_at: str, milliseconds: float | None) -> str | None:
+def time_after(started_at: str, milliseconds: float | None) -> str | None:
     if milliseconds is None:
         return None
     moment = datetime.fromisoformat(started_at) + timedelta(milliseconds=milliseconds)

@@ -1,5 +1,5 @@
-"""Whether it lives and what it is: `/`, `/healthz`, `/readyz`. These ask for no key, so they tell no secret,
-no path and no name of a key."""
+"""Status: `/`, `/healthz`, `/readyz`. They need no key, so they contain no secret, no path and no key's
+name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from http import HTTPStatus
 from quart import Blueprint, Response, request
 
 from gatekeeper import runtime
-from gatekeeper.admin.gateway import NAME, gateway
+from gatekeeper.admin.gateway import NAME, current_gateway
 from gatekeeper.admin.problems import Problem
-from gatekeeper.admin.requests import answer, read_query
+from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.ledger.consumers import Follower
 from gatekeeper.startup import version
 
@@ -33,10 +33,10 @@ LINKS = {
 
 @blueprint.get("/")
 async def root() -> Response:
-    """`gemini` is what stands in place of Google's address; `upstream` is null in front of the sandbox."""
+    """`gemini` is the base URL to use instead of Google's; `upstream` is null with the sandbox."""
     read_query()
-    settings = gateway().settings
-    return answer(
+    settings = current_gateway().settings
+    return json_response(
         {
             "name": NAME,
             "version": version(),
@@ -51,14 +51,14 @@ async def root() -> Response:
 
 @blueprint.get("/healthz")
 async def healthz() -> Response:
-    """That this is answered says it all."""
-    return answer({"status": "ok"})
+    """Liveness: always 200."""
+    return json_response({"status": "ok"})
 
 
 @blueprint.get("/readyz")
 async def readyz() -> Response:
-    """Whether calls are taken. `reasons` say why not; `warnings` say what else is wrong."""
-    reasons, warnings = list(faults()), list(troubles())
+    """Readiness: whether calls are accepted. `reasons` say why not; `warnings` list other problems."""
+    reasons, warnings = list(not_ready_reasons()), list(readiness_warnings())
     if reasons:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -67,35 +67,35 @@ async def readyz() -> Response:
             reasons=reasons,
             warnings=warnings,
         )
-    return answer({"ready": True, "reasons": reasons, "warnings": warnings})
+    return json_response({"ready": True, "reasons": reasons, "warnings": warnings})
 
 
-def faults() -> Iterator[str]:
-    if gateway().proxy.context.draining:
+def not_ready_reasons() -> Iterator[str]:
+    if current_gateway().proxy.context.draining:
         yield "the gateway is stopping and takes no new calls"
     if not runtime.can_open_file():
         yield "the limit of open files is reached: no new connections are taken (raise ulimit -n)"
-    if gateway().ledger.journal.fault:
+    if current_gateway().ledger.journal.error:
         yield "the journal of calls cannot be written (is the disk full?)"
-    if stuck := gateway().ledger.analytics.stuck:
+    if stuck := current_gateway().ledger.analytics.stalled_reason:
         yield stuck
 
 
-def troubles() -> Iterator[str]:
-    ledger = gateway().ledger
-    for follower in ledger.consumers.behind:
+def readiness_warnings() -> Iterator[str]:
+    ledger = current_gateway().ledger
+    for follower in ledger.consumers.lagging:
         size, seconds = follower.lag
-        yield f"{behind(follower)} (it is {size:,} bytes of the journal behind, for {seconds:.0f} s)"
-    for follower in ledger.consumers.with_gaps:
+        yield f"{lag_warning(follower)} ({size:,} bytes of the journal behind, for {seconds:.0f} s)"
+    for follower in ledger.consumers.with_lost_calls:
         calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
         yield f"{follower.name} lacks {calls}, which it did not take before the journal had to let go of them"
     if lines := ledger.journal.damaged_lines:
         yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
-    if lost := ledger.journal.lost_refusals:
+    if lost := ledger.journal.lost_refused_calls:
         yield f"{lost} refused call{'s' * (lost > 1)} came while the disk was full, and have no row"
 
 
-def behind(follower: Follower) -> str:
-    if follower is gateway().ledger.analytics.follower and follower.attempts.failing:
+def lag_warning(follower: Follower) -> str:
+    if follower is current_gateway().ledger.analytics.follower and follower.retries.failing:
         return "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"
-    return f"what reads the journal is behind (see the log): {follower.name}"
+    return f"a consumer of the journal lags behind (see the log): {follower.name}"

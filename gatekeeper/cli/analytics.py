@@ -237,7 +237,7 @@ def query_file(file: Path, query: str, limit: int) -> bytes:
         # As in the gateway, or the same query would show different times here.
         con.execute("SET TimeZone = 'UTC'")
         try:
-            return msgspec.json.encode(sql_guard.answer(con, query, limit, QUERY_SECONDS))
+            return msgspec.json.encode(sql_guard.execute_select(con, query, limit, QUERY_SECONDS))
         except sql_guard.SqlError as error:
             raise CommandError(str(error), ExitStatus.REFUSED) from None
 

@@ -1,16 +1,16 @@
-"""One call as the ledger keeps it: a `Call` is a row of `calls`, a journal line and an API document.
+"""A call record: a `Call` is a row of `calls`, a journal line and an API document.
 
-The fields are the columns of the contract, in its order, with its meanings. Three of them are kept in a
-form that computes and travels cheaply, and are rendered at the edges: `started_at` is an integer of
+The fields are the columns of the contract, in its order and with its meanings. Three of them have a cheap
+internal form, which is converted for output: `started_at` is an integer of
 microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly),
 `usage` the raw JSON bytes that Google sent.
 
-One field is no column: `charged_pico`, what the key's budget is charged in place of the cost, if
-anything. It is on the line, so that whoever counts the journal again counts the same.
+One field is not a column: `charged_pico`, the amount charged to the key's budget instead of the cost, if any.
+It is in the journal line, so that replaying the journal gives the same spend.
 
-How much of a call is kept is bounded: whatever a client, a key or Google sends, a row takes some 70 KB at
-most, so that no request fills memory and none makes a row that the analytics file cannot store. What was cut
-says so: a text ends with `…`, and of too many tags the last is `…`.
+The size of a record is limited: whatever a client, a key or Google sends, a row takes some 70 KB at most, so
+that no request fills memory and none makes a row that the analytics file cannot store. Truncation is marked:
+a truncated text ends with `…`, and of too many tags the last is `…`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ else:
 
 
 Document = dict[str, Any]
-"""What will be a JSON object; msgspec encodes it."""
+"""A JSON object before msgspec encodes it."""
 
 
 class Outcome(StrEnum):
-    """How a call ended; `errors` in every sum is whatever is not `OK`."""
+    """How a call ended; `errors` in all sums counts the calls whose outcome is not `OK`."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -49,7 +49,8 @@ class Outcome(StrEnum):
 
 
 class Position(NamedTuple):
-    """A place in the journal: how far a consumer has come. Positions order as their calls ended."""
+    """A position in the journal, such as a consumer's watermark. Positions are ordered as their calls
+    ended."""
 
     segment: int
     offset: int
@@ -88,7 +89,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     thoughts_tokens: int | None = None
     tool_tokens: int | None = None
     total_tokens: int | None = None
-    # As Google sent it: what is not understood today can be counted tomorrow.
+    # As Google sent it: a later version may evaluate members that this one does not know.
     usage: RawJson = None
     service_tier: str | None = None
     cost_pico: int | None = None
@@ -104,7 +105,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     charged_pico: int | None = None
 
 
-# The columns of `calls` with their DuckDB types: what the file declares, what a batch is read with.
+# The columns of `calls` with their DuckDB types, for the table in the file and for inserting a batch.
 COLUMNS: dict[str, str] = {
     "id": "UUID",
     "started_at": "TIMESTAMPTZ",
@@ -145,8 +146,8 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def document(call: Call) -> Document:
-    """The call as the API shows it and the file takes it: every column, in order, JSON-ready.
+def call_document(call: Call) -> Document:
+    """The call as the API returns it: every column, in order, ready for JSON.
 
     `usage` stays `msgspec.Raw`, so encode with msgspec. A call in flight has `outcome` None.
     """
@@ -156,54 +157,54 @@ def document(call: Call) -> Document:
     return known
 
 
-MARK = "…"
-TEXT = 256
-"""Characters of a text that is not named below."""
-LONGER = {"path": 2048, "user_id": 512, "user_agent": 512, "error_message": 500, "usage_note": 500}
-TAGS = 64
-TAG = 128
+ELLIPSIS = "…"
+MAX_TEXT = 256
+"""Characters of a text that is not in `MAX_LENGTHS`."""
+MAX_LENGTHS = {"path": 2048, "user_id": 512, "user_agent": 512, "error_message": 500, "usage_note": 500}
+MAX_TAGS = 64
+MAX_TAG_LENGTH = 128
 """Characters."""
-USAGE = 16 * 1024
-"""Bytes of `usage`, which is kept whole or not at all; Google's have less than 2,000."""
+MAX_USAGE_BYTES = 16 * 1024
+"""Bytes of `usage`, which is stored whole or not at all; Google's has less than 2,000."""
 
-_TEXTS = tuple(
-    (name, LONGER.get(name, TEXT))
+_TEXT_LIMITS = tuple(
+    (name, MAX_LENGTHS.get(name, MAX_TEXT))
     for name, kind in COLUMNS.items()
-    if kind == "VARCHAR" and name != "outcome"  # which is one of our own words
+    if kind == "VARCHAR" and name != "outcome"  # an `Outcome`, which is short
 )
-_texts: Callable[[Call], tuple[str | None, ...]] = attrgetter(*(name for name, _ in _TEXTS))
-_REST = 2000  # bytes of memory for a call without its long texts
-_CHARACTER = 2  # bytes that one takes: mostly 1, at most 4
+_text_values: Callable[[Call], tuple[str | None, ...]] = attrgetter(*(name for name, _ in _TEXT_LIMITS))
+_BASE_BYTES = 2000  # bytes of memory for a call without its long texts
+_BYTES_PER_CHARACTER = 2  # mostly 1, at most 4
 
 
-def cut(text: str, limit: int = TEXT) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + MARK
+def truncate(text: str, limit: int = MAX_TEXT) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
-def cut_tags(tags: Iterable[str]) -> list[str]:
-    # Cut first: two that differ beyond the cut only would be one tag twice.
-    kept = list(dict.fromkeys(cut(tag, TAG) for tag in tags))
-    return kept if len(kept) <= TAGS else [*kept[: TAGS - 1], MARK]
+def truncate_tags(tags: Iterable[str]) -> list[str]:
+    # Truncate first: tags that differ only beyond the limit become the same tag, which must be there once.
+    kept = list(dict.fromkeys(truncate(tag, MAX_TAG_LENGTH) for tag in tags))
+    return kept if len(kept) <= MAX_TAGS else [*kept[: MAX_TAGS - 1], ELLIPSIS]
 
 
-def bound(call: Call) -> None:
-    """Cuts what is too long. Done twice it changes nothing more."""
-    if max(map(len, filter(None, _texts(call))), default=0) > TEXT:  # cheaper than a look at each of them
-        for name, limit in _TEXTS:
+def truncate_fields(call: Call) -> None:
+    """Truncates fields that are too long. Idempotent."""
+    if max(map(len, filter(None, _text_values(call))), default=0) > MAX_TEXT:  # cheaper than testing each
+        for name, limit in _TEXT_LIMITS:
             if text := getattr(call, name):
-                setattr(call, name, cut(text, limit))
-    if call.tags and (len(call.tags) > TAGS or max(map(len, call.tags)) > TAG):
-        call.tags = cut_tags(call.tags)
-    if call.usage is not None and (size := memoryview(call.usage).nbytes) > USAGE:
-        # Not cut: half of a JSON object is none.
+                setattr(call, name, truncate(text, limit))
+    if call.tags and (len(call.tags) > MAX_TAGS or max(map(len, call.tags)) > MAX_TAG_LENGTH):
+        call.tags = truncate_tags(call.tags)
+    if call.usage is not None and (size := memoryview(call.usage).nbytes) > MAX_USAGE_BYTES:
+        # Not truncated: half of a JSON object is not valid JSON.
         call.usage = None
         notes = (f"usage of {size:,} bytes was not kept", call.usage_note)
-        call.usage_note = cut("; ".join(filter(None, notes)), LONGER["usage_note"])
+        call.usage_note = truncate("; ".join(filter(None, notes)), MAX_LENGTHS["usage_note"])
 
 
-def weight(call: Call) -> int:
-    """About how many bytes of memory a call takes."""
+def memory_size(call: Call) -> int:
+    """Approximate bytes of memory that a call takes."""
     usage = 0 if call.usage is None else memoryview(call.usage).nbytes
     characters = len(call.path) + len(call.user_id or "") + len(call.user_agent or "")
     characters += len(call.error_message or "") + (sum(map(len, call.tags)) if call.tags else 0)
-    return _REST + usage + _CHARACTER * characters
+    return _BASE_BYTES + usage + _BYTES_PER_CHARACTER * characters

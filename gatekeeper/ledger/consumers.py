@@ -1,17 +1,17 @@
-"""What reads the journal: each consumer in a task of its own, so that one that fails or hangs slows no other.
+"""Consumers of the journal, each in its own task, so that one that fails or hangs does not slow the others.
 
-To add one is to write a class with `watermark` and `take`, and to give it to `Consumers.follow`.
+To add a consumer, write a class with `watermark` and `consume` and pass it to `Consumers.follow`.
 
-How much of the journal waits for whom:
+How much of the journal is retained for which consumer:
 
-- One that must have every call holds back whatever it has not taken, however long it fails. These are the
-  gateway's own ledger: the analytics file and the keys' spend. The disk may fill up then, and the gateway
-  takes no new calls until it has room (`Journal.full`); it loses none.
-- Any other, a sink, holds back at most `SINK_HOLDS` bytes, the latest. What is older goes though the sink
-  has not taken it; that is logged, and counted as `lost`.
+- For one that must have every call, everything that it has not consumed, however long it fails. These are
+  the analytics file and the keys' spend. If the disk fills up because of that, the gateway refuses new calls
+  until there is space (`Journal.full`); no call is lost.
+- For any other, called a sink, the latest `SINK_RETENTION_BYTES` bytes. Older segments are deleted although
+  the sink has not consumed them; that is logged, and counted as `lost`.
 
-So beside what the ledger itself has still to take, and the segments since the begin of a call that is still
-open, the journal takes no more of the disk than `SINK_HOLDS`.
+So apart from what the ledger itself has yet to consume, and the segments since the begin of a call that is
+still open, the journal takes at most `SINK_RETENTION_BYTES` of the disk.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ import trio
 
 from gatekeeper.ledger.call import Call, Position
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.segments import ends_in, oldest_within, size_after
+from gatekeeper.ledger.segments import bytes_after, count_ends, oldest_segment_within
 
 log = structlog.get_logger()
 
-PERIOD = 2.5  # seconds between two rounds of a consumer; memory knows a key's spend at once
-BATCH = 2000  # calls
-FIRST_PAUSE, LONGEST_PAUSE = 2.5, 60.0  # seconds
-LAST_ROUND = 5.0  # seconds that a stop waits for a sink
-SLOW = 60.0  # seconds behind, after which that is told of one that does not fail
-SINK_HOLDS = 256 << 20  # bytes: some 150,000 calls
+CONSUME_INTERVAL = 2.5  # seconds between two rounds of a consumer; a key's spend in memory is updated at once
+BATCH_CALLS = 2000  # calls
+INITIAL_BACKOFF, MAX_BACKOFF = 2.5, 60.0  # seconds
+SINK_CLOSE_TIMEOUT = 5.0  # seconds that a shutdown waits for a sink
+SLOW_SECONDS = 60.0  # seconds of lag after which a consumer that does not fail is reported
+SINK_RETENTION_BYTES = 256 << 20  # bytes: some 150,000 calls
 
 
 class Batch(NamedTuple):
-    """Finished calls, each with the position after it, from everything that lies between two positions."""
+    """The finished calls between two positions of the journal, each with the position after it."""
 
     start: Position
     calls: list[tuple[Position, Call]]
@@ -47,218 +47,220 @@ class Batch(NamedTuple):
 
 
 class Consumer(Protocol):
-    """A reader of the journal. `take` makes a batch and its own watermark durable in one transaction, so that
-    each call is there once, whatever dies when."""
+    """A reader of the journal. `consume` makes a batch and the consumer's watermark durable in one
+    transaction, so that each call is stored exactly once, whenever the process crashes."""
 
     @property
     def watermark(self) -> Position:
-        """The place up to which it has every call; `START` for none."""
+        """The position up to which it has consumed every call; `START` for none."""
         ...
 
-    async def take(self, batch: Batch) -> None:
-        """What follows its watermark, in the journal's order; the watermark becomes the batch's end.
+    async def consume(self, batch: Batch) -> None:
+        """Stores a batch, which follows its watermark; the watermark becomes the batch's end.
 
-        What it raises makes the runner offer the same again, later and later. To leave the watermark where it
-        is means "not now", and to be asked again soon."""
+        If it raises, the same calls are offered again after a growing delay. If it leaves the watermark
+        unchanged ("not now"), they are offered again in the next round."""
         ...
 
 
-class Attempts:
-    """At one piece of work that may fail and is tried again, less often the longer it fails, which is told
-    once."""
+class RetryBackoff:
+    """Runs one task that is repeated, with exponential backoff while it fails; a failure is logged once."""
 
-    def __init__(self, name: str, event: str = "ledger") -> None:
+    def __init__(self, name: str, event: str = "ledger_task") -> None:
         self._name = name
         self._event = event
-        self._pause = FIRST_PAUSE
+        self._delay = INITIAL_BACKOFF
         self._due = -math.inf  # on trio's clock
-        self.problem: str | None = None
-        """What the last one failed with; None where it did not."""
+        self.last_error: str | None = None
+        """The error of the last attempt; None if it succeeded."""
         self.failing_since = math.inf  # on trio's clock
 
     @property
     def failing(self) -> bool:
-        return self.problem is not None
+        return self.last_error is not None
 
-    async def make(self, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
-        """Another one, unless the last one failed a short while ago. Whatever it raises ends here."""
-        if trio.current_time() < self._due and not at_once:
+    async def run(self, work: Callable[[], Awaitable[None]], *, immediately: bool = False) -> None:
+        """Makes an attempt, unless it is delayed after a failure. Errors are caught and logged."""
+        if trio.current_time() < self._due and not immediately:
             return
         try:
             await work()
-        except Exception as problem:  # noqa: BLE001  whatever the disk does, serving goes on
+        except Exception as problem:  # noqa: BLE001  whatever the disk does, the gateway keeps serving
             self._failed(problem)
         else:
             if self.failing:
-                log.info(f"{self._event}_well_again", what=self._name)
-            self.problem, self.failing_since = None, math.inf
-            self._due, self._pause = -math.inf, FIRST_PAUSE
+                log.info(f"{self._event}_recovered", what=self._name)
+            self.last_error, self.failing_since = None, math.inf
+            self._due, self._delay = -math.inf, INITIAL_BACKOFF
 
     def _failed(self, problem: Exception) -> None:
         if not self.failing:
             kind, detail = type(problem).__name__, str(problem)
-            log.warning(f"{self._event}_trouble", what=self._name, problem=kind, detail=detail)
+            log.warning(f"{self._event}_failed", what=self._name, problem=kind, detail=detail)
             self.failing_since = trio.current_time()
-        self.problem = str(problem) or type(problem).__name__
-        self._due = trio.current_time() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self.last_error = str(problem) or type(problem).__name__
+        self._due = trio.current_time() + self._delay
+        self._delay = min(2 * self._delay, MAX_BACKOFF)
 
-    def soon(self) -> None:
-        """There is a new reason to hope: the next one need not wait. May be called from any thread."""
+    def reset(self) -> None:
+        """Ends the delay, because the cause of the failure may be gone. May be called from any thread."""
         self._due = -math.inf
 
 
 class Lag(NamedTuple):
-    """How far a consumer is behind: bytes of the journal, and seconds since a call ended that it may lack."""
+    """How far a consumer lags behind: bytes of the journal, and seconds since a call that it may lack."""
 
     size: int
     seconds: float
 
 
 class Follower:
-    """One consumer on its way through the journal, and how it fares."""
+    """Feeds one consumer from the journal, and keeps its state: its lag, failures and lost calls."""
 
-    def __init__(self, journal: Journal, consumer: Consumer, holds: int | None, event: str) -> None:
+    def __init__(self, journal: Journal, consumer: Consumer, retention_bytes: int | None, event: str) -> None:
         self.name = type(consumer).__name__
         self.consumer = consumer
-        self.attempts = Attempts(self.name, event)
+        self.retries = RetryBackoff(self.name, event)
         self.lost = 0
-        """How many calls left the journal since the start before it had taken them."""
+        """How many calls were deleted from the journal, since the start, before it had consumed them."""
         self._journal = journal
-        self._holds = holds
-        self._stale = False
-        self._deferred = False  # whether it has said "not now"
-        self._feeding = trio.Lock()
-        self._behind_since: float | None = None  # on trio's clock
+        self._retention_bytes = retention_bytes
+        self._has_news = False
+        self._deferred = False  # whether it left its watermark unchanged
+        self._round_lock = trio.Lock()
+        self._lagging_since: float | None = None  # on trio's clock
 
     async def run(self) -> None:
         while True:
-            await trio.sleep(PERIOD)
-            if self._stale:
-                await self.attempt()
+            await trio.sleep(CONSUME_INTERVAL)
+            if self._has_news:
+                await self.run_round()
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """A call ended."""
-        self._stale = True
-        if self._behind_since is None:
-            self._behind_since = trio.current_time()
+        self._has_news = True
+        if self._lagging_since is None:
+            self._lagging_since = trio.current_time()
 
-    def hurry(self) -> None:
-        """It may be able to take what it could not a moment ago. May be called from any thread."""
-        self._stale = True
-        # `_behind_since` is left alone: this may be another thread, and no call has ended.
-        self.attempts.soon()
+    def retry_soon(self) -> None:
+        """Retries without delay: an obstacle may be gone. May be called from any thread."""
+        self._has_news = True
+        # `_lagging_since` is not set: this may be another thread, and no call has ended.
+        self.retries.reset()
 
-    async def attempt(self, *, at_once: bool = False) -> None:
-        await self.attempts.make(self._round, at_once=at_once)
+    async def run_round(self, *, immediately: bool = False) -> None:
+        await self.retries.run(self._round, immediately=immediately)
 
-    async def attempt_last(self) -> None:
-        """Before the gateway goes. What a sink does not take in time is offered again at the next start."""
-        # A sink may hang for ever; the ledger's own consumers end, and a stop waits for what they do.
-        with trio.move_on_after(math.inf if self._holds is None else LAST_ROUND):
-            await self.attempt(at_once=True)
+    async def run_last_round(self) -> None:
+        """The round at shutdown. What a sink does not consume in time is offered again at the next start."""
+        # A sink may hang forever; the ledger's own consumers finish, and the shutdown waits for them.
+        with trio.move_on_after(math.inf if self._retention_bytes is None else SINK_CLOSE_TIMEOUT):
+            await self.run_round(immediately=True)
 
     async def _round(self) -> None:
-        self._stale = False  # before the look: what is written from now on is another round's
+        self._has_news = False  # before reading: what is written from now on belongs to the next round
         current = False
         try:
-            # Two rounds at once would offer a consumer the same calls twice, before its watermark has moved.
-            async with self._feeding:
+            # Two concurrent rounds would offer a consumer the same calls twice.
+            async with self._round_lock:
                 current = await self.feed()
         finally:
-            self._stale = self._stale or not current
+            self._has_news = self._has_news or not current
 
     async def feed(self) -> bool:
-        """Offers it what is written by now; whether it has taken that. Raises what it raises."""
-        # Fixed at the start: under load the end moves on, and a round would never end.
-        goal = self._journal.written
+        """Offers the consumer all that is written by now; returns whether it consumed that, or raises."""
+        # Fixed at the start: under load the journal's end moves on, and a round would never finish.
+        goal = self._journal.write_position
         while True:
             before = self.consumer.watermark
-            calls, end = await trio.to_thread.run_sync(self._journal.read, before, BATCH)
+            calls, end = await trio.to_thread.run_sync(self._journal.read, before, BATCH_CALLS)
             if end == before:
                 break
-            await self.consumer.take(Batch(before, calls, end))
-            # An analytics file that another program has is no failure: no pause grows, nothing is logged.
+            await self.consumer.consume(Batch(before, calls, end))
+            # A file that another program has locked is not a failure: no backoff, nothing is logged.
             self._deferred = self.consumer.watermark == before
             if self._deferred or self.consumer.watermark >= goal:
                 break
         if current := self.consumer.watermark >= goal:
-            # A call that ended meanwhile is not in the goal.
-            self._behind_since = trio.current_time() if self._stale else None
+            # A call that ended meanwhile lies beyond the goal.
+            self._lagging_since = trio.current_time() if self._has_news else None
         return current
 
     @property
     def lag(self) -> Lag:
-        mark = self._journal.known(self.consumer.watermark)
-        size = size_after(self._journal.folder, mark, self._journal.written.segment)
-        return Lag(size, self._seconds_behind)
+        mark = self._journal.clamp(self.consumer.watermark)
+        size = bytes_after(self._journal.folder, mark, self._journal.write_position.segment)
+        return Lag(size, self._lag_seconds)
 
     @property
-    def _seconds_behind(self) -> float:
-        since = self._behind_since
+    def _lag_seconds(self) -> float:
+        since = self._lagging_since
         return 0.0 if since is None else trio.current_time() - since
 
     @property
-    def behind(self) -> bool:
-        """Whether it could not take what it was offered, or is slow, or hangs."""
-        return self.attempts.failing or (not self._deferred and self._seconds_behind > SLOW)
+    def is_lagging(self) -> bool:
+        """Whether it fails, is slow, or hangs."""
+        return self.retries.failing or (not self._deferred and self._lag_seconds > SLOW_SECONDS)
 
-    # In a thread
+    # Called in a worker thread
 
-    def held_from(self) -> Position:
-        """From where on the journal must stay for it."""
-        mark = self._journal.known(self.consumer.watermark)
-        if self._holds is None:
+    def retain_from(self) -> Position:
+        """The position from which on the journal must be retained for it."""
+        mark = self._journal.clamp(self.consumer.watermark)
+        if self._retention_bytes is None:
             return mark
-        # Of a foreign journal a watermark counts as the beginning, so it cannot pass for one that has all.
-        return max(mark, Position(oldest_within(self._journal.folder, self._holds), 0))
+        # A watermark of another journal counts as the start: else all would seem to be consumed.
+        return max(mark, Position(oldest_segment_within(self._journal.folder, self._retention_bytes), 0))
 
-    def lose(self, number: int) -> None:
-        """A segment is about to go: counts what of it was not taken."""
-        mark = self._journal.known(self.consumer.watermark)
+    def count_lost(self, number: int) -> None:
+        """Counts the calls of a segment, which is about to be deleted, that it has not consumed."""
+        mark = self._journal.clamp(self.consumer.watermark)
         if mark.segment > number:
             return
         start = mark.offset if mark.segment == number else 0
-        if calls := ends_in(self._journal.folder, number, start):
+        if calls := count_ends(self._journal.folder, number, start):
             self.lost += calls
             log.error("journal_discarded_before_taken", consumer=self.name, segment=number, calls=calls)
 
 
 class Consumers:
-    """All that read one journal."""
+    """All consumers of one journal."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._followers: list[Follower] = []
-        self._discarding = Attempts("discard")
+        self._discarding = RetryBackoff("discard")
 
     def follow(
-        self, consumer: Consumer, *, holds: int | None = SINK_HOLDS, event: str = "ledger"
+        self,
+        consumer: Consumer,
+        *,
+        retention_bytes: int | None = SINK_RETENTION_BYTES,
+        event: str = "ledger_task",
     ) -> Follower:
-        """From now on it is offered every call, by `run`. It holds back at most `holds` bytes of the journal;
-        None: all that it has not taken, for one that must have every call. `event` begins the log's words for
-        its trouble."""
-        follower = Follower(self._journal, consumer, holds, event)
+        """Registers a consumer. The journal retains at most `retention_bytes` for it; None: all that it has
+        not consumed, for one that must have every call. `event` is the prefix of its log events."""
+        follower = Follower(self._journal, consumer, retention_bytes, event)
         self._followers.append(follower)
         return follower
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """A call ended."""
         for follower in self._followers:
-            follower.wake()
+            follower.notify()
 
     @property
-    def behind(self) -> list[Follower]:
-        """Those that do not keep up with the journal."""
-        return [follower for follower in self._followers if follower.behind]
+    def lagging(self) -> list[Follower]:
+        """Those that lag behind the journal."""
+        return [follower for follower in self._followers if follower.is_lagging]
 
     @property
-    def with_gaps(self) -> list[Follower]:
+    def with_lost_calls(self) -> list[Follower]:
         """The sinks that lack calls."""
         return [follower for follower in self._followers if follower.lost]
 
     async def run(self) -> None:
-        """Feeds each, and discards what nobody waits for, until cancelled."""
+        """Feeds each consumer, and deletes segments that none needs, until cancelled."""
         async with trio.open_nursery() as nursery:
             for follower in self._followers:
                 nursery.start_soon(follower.run)
@@ -268,31 +270,31 @@ class Consumers:
     async def _keep_discarding(self) -> None:
         seen = None
         while True:
-            await trio.sleep(PERIOD)
+            await trio.sleep(CONSUME_INTERVAL)
             marks = [follower.consumer.watermark for follower in self._followers]
-            # The segment counts too: a sink that stands still lets go of one as others are added.
-            state = (marks, self._journal.written.segment)
+            # The segment counts too: as segments are added, the oldest one that a sink retains expires.
+            state = (marks, self._journal.write_position.segment)
             if state != seen or self._discarding.failing:
                 seen = state
-                await self._discarding.make(partial(trio.to_thread.run_sync, self.discard))
+                await self._discarding.run(partial(trio.to_thread.run_sync, self.discard))
 
     def discard(self) -> None:
-        """Deletes the segments that nobody waits for any more. Blocks. Raises OSError."""
-        marks = [follower.held_from() for follower in self._followers]
-        self._journal.discard(marks, self._lose)
+        """Deletes the segments that no consumer needs any more. Blocks. Raises OSError."""
+        marks = [follower.retain_from() for follower in self._followers]
+        self._journal.discard(marks, self._count_lost)
 
-    def _lose(self, number: int) -> None:
+    def _count_lost(self, number: int) -> None:
         for follower in self._followers:
-            follower.lose(number)
+            follower.count_lost(number)
 
-    async def attempt_each(self) -> None:
-        """One round of each, all at the same time."""
+    async def run_rounds(self) -> None:
+        """One round of each consumer, concurrently."""
         async with trio.open_nursery() as nursery:
             for follower in self._followers:
-                nursery.start_soon(follower.attempt)
+                nursery.start_soon(follower.run_round)
 
-    async def finish(self) -> None:
-        """The last round, for all that is left."""
+    async def run_last_rounds(self) -> None:
+        """The round of each at shutdown."""
         async with trio.open_nursery() as nursery:
             for follower in self._followers:
-                nursery.start_soon(follower.attempt_last)
+                nursery.start_soon(follower.run_last_round)

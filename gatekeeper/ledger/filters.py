@@ -1,20 +1,21 @@
 """The filter grammar, the same for the TUI, the command line and the API.
 
-    filter  = terms joined by blanks; all of them hold
-    term    = ["-"] [field ":"] value {"," value}; a comma means either, "-" means not
+    filter  = terms separated by blanks, combined by AND
+    term    = ["-"] [field ":"] value {"," value}; a comma is OR, "-" is NOT
     value   = bare text, or text in double quotes, where \\" is a quote and \\\\ a backslash
 
-`FIELDS` says which fields there are and how the values of each are read. Bare text may be a glob with `*`
-and `?`; quoted text is taken as it stands, so that any tag or alias can be named exactly. A value without
-field is free text, looked for whatever the case in the columns of `FREE_TEXT`. A negated term holds where
-the plain one does not, hence also where the field is empty: `-tag:*` finds the calls without a tag.
+`FIELDS` lists the fields and the parser of their values. Bare text may be a glob with `*` and `?`; quoted
+text is literal, so that any tag or alias can be matched exactly. A value without a field is free text, which
+is searched, ignoring case, in the columns of `FREE_TEXT`. A negated term matches if the plain one does not,
+hence also if the field is empty: `-tag:*` finds the calls without a tag.
 
-So each group of `/spend` has a term that finds its calls and no other: `tag`, `model` and `user` with its
-value in quotes, `label` with that of `key` (the alias, else the id; `key` finds either), `-tag:*` for null.
+So for each group of `/spend` there is a term that finds exactly its calls: `tag`, `model` and `user` with the
+value in quotes, `label` with the value of `key` (the alias, else the id; `key` finds either), `-tag:*` for
+null.
 
-A filter has at most `MOST_VALUES` values in all its terms, and `LONGEST` characters.
+A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters.
 
-A date or time without a zone is in the zone of the `now` that the filter is parsed with.
+A date or time without a zone is in the zone of the `now` that is passed to `parse`.
 """
 
 from __future__ import annotations
@@ -26,17 +27,27 @@ from datetime import datetime
 from decimal import Decimal
 
 from gatekeeper.ledger.call import Call, Outcome
-from gatekeeper.ledger.predicates import LABEL, Between, Compare, Condition, Contains, Flag, Glob, Sql, Text
+from gatekeeper.ledger.predicates import (
+    KEY_LABEL_SQL,
+    Between,
+    Compare,
+    Condition,
+    Contains,
+    Flag,
+    Glob,
+    Sql,
+    Text,
+)
 from gatekeeper.times import parse_span, parse_time, to_micros
 
-LONGEST = 4096  # characters of a filter
-MOST_VALUES = 100  # of a filter, in all its terms: each asks every call something
-MOST_STARS = 100  # of one glob
+MAX_FILTER_LENGTH = 4096  # characters of a filter
+MAX_VALUES = 100  # of a filter, in all its terms: each costs time for every call
+MAX_WILDCARDS = 100  # of one glob
 FREE_TEXT = ("id", "key_alias", "model", "path", "tags", "user_id", "reason", "user_agent")
 
 
 class FilterError(ValueError):
-    """A term that does not parse. The message names its `column` (counted from 1) and what is allowed."""
+    """A term cannot be parsed. The message has its `column` (counted from 1) and what is allowed."""
 
     def __init__(self, column: int, problem: str) -> None:
         super().__init__(f"column {column}: {problem}")
@@ -49,54 +60,54 @@ class Value:
     quoted: bool
 
 
-Reading = Callable[[Value, datetime], Condition]
-"""Makes a condition of a value; raises ValueError with what is allowed."""
+ValueParser = Callable[[Value, datetime], Condition]
+"""Parses a value into a condition; raises ValueError with what is allowed."""
 
 
 @dataclass(frozen=True)
 class Term:
-    either: tuple[Condition, ...]
+    alternatives: tuple[Condition, ...]
     negated: bool
 
-    def holds(self, call: Call) -> bool:
-        return any(condition.holds(call) for condition in self.either) != self.negated
+    def matches(self, call: Call) -> bool:
+        return any(condition.matches(call) for condition in self.alternatives) != self.negated
 
     def sql(self) -> Sql:
-        questions, values = joined(" OR ", [condition.sql() for condition in self.either])
-        # NULL is the answer of an empty column, and NOT NULL would still be NULL.
-        return (f"NOT coalesce({questions}, false)" if self.negated else f"({questions})"), values
+        conditions, values = join_sql(" OR ", [condition.sql() for condition in self.alternatives])
+        # An empty column makes the condition NULL, and NOT NULL is still NULL.
+        return (f"NOT coalesce({conditions}, false)" if self.negated else f"({conditions})"), values
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What calls must be like; an empty one finds every call."""
+    """Conditions that a call must meet; an empty filter matches every call."""
 
     terms: tuple[Term, ...] = ()
 
     def matches(self, call: Call) -> bool:
-        """Whether a call, finished or in flight, is as asked."""
-        return all(term.holds(call) for term in self.terms)
+        """Whether a call, finished or in flight, matches."""
+        return all(term.matches(call) for term in self.terms)
 
-    def within(self, since: datetime | None, until: datetime | None) -> Filter:
-        """The same filter of calls that started at `since` or later, and before `until`."""
+    def in_period(self, since: datetime | None, until: datetime | None) -> Filter:
+        """The filter restricted to calls that started at `since` or later, and before `until`."""
         limits = [(">=", since), ("<", until)]
         bounds = [Compare("started_at", how, to_micros(moment)) for how, moment in limits if moment]
         return Filter((*self.terms, *(Term((bound,), negated=False) for bound in bounds)))
 
-    def where(self) -> Sql:
-        """The same as a DuckDB condition on the columns of `calls`, with `?` for the values beside it."""
-        return joined(" AND ", [term.sql() for term in self.terms]) if self.terms else ("true", [])
+    def to_sql(self) -> Sql:
+        """The filter as a DuckDB condition on the columns of `calls`, with `?` for the returned values."""
+        return join_sql(" AND ", [term.sql() for term in self.terms]) if self.terms else ("true", [])
 
 
-def joined(word: str, parts: list[Sql]) -> Sql:
+def join_sql(word: str, parts: list[Sql]) -> Sql:
     return word.join(text for text, _ in parts), [value for _, values in parts for value in values]
 
 
-def text(*columns: str) -> Reading:
+def text(*columns: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
         wild = not value.quoted and ("*" in value.text or "?" in value.text)
-        if wild and value.text.count("*") > MOST_STARS:
-            raise ValueError(f"a pattern has at most {MOST_STARS} *; in quotes each * stands for itself")
+        if wild and value.text.count("*") > MAX_WILDCARDS:
+            raise ValueError(f"a pattern has at most {MAX_WILDCARDS} *; in quotes each * stands for itself")
         return Glob(columns, value.text) if wild else Text(columns, value.text)
 
     return read
@@ -109,11 +120,13 @@ def outcome(value: Value, now: datetime) -> Condition:
     return condition
 
 
-def number(column: str) -> Reading:
+def number(column: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
-        comparison, rest = compared(value.text)
+        comparison, rest = split_comparison(value.text)
         if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", rest):
-            raise ValueError(f'"{value.text}" is no number; write 5, 0.25 or >=1000, with < <= > >= or none')
+            raise ValueError(
+                f'"{value.text}" is not a number; write 5, 0.25 or >=1000, with < <= > >= or none'
+            )
         return Compare(column, comparison, Decimal(rest))
 
     return read
@@ -126,25 +139,25 @@ def status(value: Value, now: datetime) -> Condition:
     try:
         return number("status")(value, now)
     except ValueError:
-        raise ValueError(f'"{value.text}" is no status; write 200, 4xx or >=500, with < <= > >=') from None
+        raise ValueError(f'"{value.text}" is not a status; write 200, 4xx or >=500, with < <= > >=') from None
 
 
-def duration(column: str) -> Reading:
+def duration(column: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
-        comparison, rest = compared(value.text)
+        comparison, rest = split_comparison(value.text)
         return Compare(column, comparison, float(parse_span(rest)))
 
     return read
 
 
-def started(comparison: str) -> Reading:
+def started(comparison: str) -> ValueParser:
     def read(value: Value, now: datetime) -> Condition:
         return Compare("started_at", comparison, to_micros(parse_time(value.text, now)))
 
     return read
 
 
-def flag(column: str) -> Reading:
+def flag(column: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
         if value.text not in ("true", "false"):
             raise ValueError(f'"{value.text}" is neither true nor false')
@@ -153,16 +166,16 @@ def flag(column: str) -> Reading:
     return read
 
 
-def compared(value: str) -> tuple[str, str]:
-    """The comparison that a value starts with (none is `=`), and the rest of it."""
+def split_comparison(value: str) -> tuple[str, str]:
+    """The comparison operator that a value starts with (`=` if none), and the rest of the value."""
     rest = value.lstrip("<=>")
     comparison = value[: len(value) - len(rest)]
     if comparison not in ("", "=", "<", "<=", ">", ">="):
-        raise ValueError(f'"{comparison}" is no comparison; there are < <= > >= and =')
+        raise ValueError(f'"{comparison}" is not a comparison; there are < <= > >= and =')
     return comparison or "=", rest
 
 
-FIELDS: dict[str, Reading] = {
+FIELDS: dict[str, ValueParser] = {
     "key": text("key_alias", "key_id"),
     "model": text("model"),
     "tag": text("tags"),
@@ -192,57 +205,57 @@ FIELDS: dict[str, Reading] = {
     "upstream": text("upstream_key"),
     "agent": text("user_agent"),
     "trace": text("trace_id"),
-    "label": text(LABEL),
+    "label": text(KEY_LABEL_SQL),
 }
 
 
 def parse(filter_text: str, *, now: datetime) -> Filter:
-    """The filter that the text stands for. `now` has a zone. Raises FilterError."""
-    return Filter(tuple(terms(filter_text, now)))
+    """Parses a filter. `now` has a zone. Raises FilterError."""
+    return Filter(tuple(parse_terms(filter_text, now)))
 
 
-HEAD = re.compile(r"(?P<minus>-?)(?:(?P<field>[A-Za-z_]+):)?")
+TERM_PREFIX = re.compile(r"(?P<minus>-?)(?:(?P<field>[A-Za-z_]+):)?")
 VALUE = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"(?=[\s,]|$)|(?P<bare>[^\s,"]+)(?=[\s,]|$)', re.DOTALL)
 BLANKS = re.compile(r"\s*")
 
 
-def terms(source: str, now: datetime) -> Iterator[Term]:
-    if len(source) > LONGEST:
-        raise FilterError(LONGEST + 1, f"a filter has at most {LONGEST} characters")
-    position = end_of(BLANKS, source, 0)
-    left = MOST_VALUES
+def parse_terms(source: str, now: datetime) -> Iterator[Term]:
+    if len(source) > MAX_FILTER_LENGTH:
+        raise FilterError(MAX_FILTER_LENGTH + 1, f"a filter has at most {MAX_FILTER_LENGTH} characters")
+    position = match_end(BLANKS, source, 0)
+    left = MAX_VALUES
     while position < len(source):
         try:
-            term, end = term_at(source, position, now)
+            term, end = parse_term(source, position, now)
         except ValueError as error:
             raise FilterError(position + 1, str(error)) from None
-        left -= len(term.either)
+        left -= len(term.alternatives)
         if left < 0:
-            raise FilterError(position + 1, f"a filter has at most {MOST_VALUES} terms, or values of terms")
+            raise FilterError(position + 1, f"a filter has at most {MAX_VALUES} terms, or values of terms")
         yield term
-        position = end_of(BLANKS, source, end)
+        position = match_end(BLANKS, source, end)
 
 
-def term_at(source: str, start: int, now: datetime) -> tuple[Term, int]:
-    head = HEAD.match(source, start)
-    assert head is not None  # noqa: S101 - both of its parts may be missing
-    values, end = values_at(source, head.end())
-    read = reading(head["field"])
+def parse_term(source: str, start: int, now: datetime) -> tuple[Term, int]:
+    head = TERM_PREFIX.match(source, start)
+    assert head is not None  # noqa: S101 - both of its parts are optional
+    values, end = parse_values(source, head.end())
+    read = field_parser(head["field"])
     return Term(tuple(read(value, now) for value in values), bool(head["minus"])), end
 
 
-def values_at(source: str, position: int) -> tuple[list[Value], int]:
-    """The values that stand there, separated by commas, and where they end."""
+def parse_values(source: str, position: int) -> tuple[list[Value], int]:
+    """The comma-separated values at `position`, and where they end."""
     values: list[Value] = []
     while True:
-        value, position = value_at(source, position)
+        value, position = parse_value(source, position)
         values.append(value)
         if source[position : position + 1] != ",":
             return values, position
         position += 1
 
 
-def value_at(source: str, position: int) -> tuple[Value, int]:
+def parse_value(source: str, position: int) -> tuple[Value, int]:
     found = VALUE.match(source, position)
     if not found and source[position : position + 1].strip(",") == "":
         raise ValueError('a value is missing; a comma that belongs to a value needs quotes, like tag:"a, b"')
@@ -255,7 +268,7 @@ def value_at(source: str, position: int) -> tuple[Value, int]:
     return Value(re.sub(r'\\(["\\])', r"\1", found["quoted"]), quoted=True), found.end()
 
 
-def reading(field: str | None) -> Reading:
+def field_parser(field: str | None) -> ValueParser:
     if field is None:
         return lambda value, _now: Contains(FREE_TEXT, value.text)
     if field not in FIELDS:
@@ -266,6 +279,6 @@ def reading(field: str | None) -> Reading:
     return FIELDS[field]
 
 
-def end_of(pattern: re.Pattern[str], source: str, position: int) -> int:
+def match_end(pattern: re.Pattern[str], source: str, position: int) -> int:
     found = pattern.match(source, position)
     return found.end() if found else position

@@ -1,4 +1,4 @@
-"""The ledger as the rest sees it: `begin` and `end` of a call on the hot path, and the tasks behind them."""
+"""The ledger's interface: `begin` and `end` of a call on the hot path, and the background tasks."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ import structlog
 import trio
 
 from gatekeeper.ledger.analytics.worker import Analytics
-from gatekeeper.ledger.call import Call, bound
+from gatekeeper.ledger.call import Call, truncate_fields
 from gatekeeper.ledger.consumers import Consumers
-from gatekeeper.ledger.events import Live
+from gatekeeper.ledger.events import EventStream
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.refusals import Reason, Refusal
 
 log = structlog.get_logger()
 
-SYNC = 0.1  # seconds between two group syncs
+SYNC_INTERVAL = 0.1  # seconds between two group syncs
 
 
 class Ledger:
-    """Journal, live events and analytics file of one data folder."""
+    """The journal, the event stream and the analytics file of one data folder."""
 
     def __init__(self, folder: Path, timezone: str) -> None:
         self.journal = Journal(folder)
-        self.live = Live()
+        self.events = EventStream()
         self.consumers = Consumers(self.journal)
         self.analytics = Analytics(self.journal, self.consumers, folder, timezone)
-        self._written = False
-        self._told: OSError | None = None  # the journal's trouble, once it was logged
+        self._dirty = False
+        self._reported_error: OSError | None = None  # the journal's error, if it was logged
 
     # On the hot path
 
     def begin(self, call: Call) -> None:
-        bound(call)
+        truncate_fields(call)
         self.journal.begin(call)
-        self._written = True
-        # After the journal: nobody is to be told of a call that a kill could still undo.
-        self.live.publish("call.started", call)
+        self._dirty = True
+        # After the journal: subscribers must not see a call that a crash could still lose.
+        self.events.publish("call.started", call)
 
     def end(self, call: Call) -> None:
-        bound(call)
+        truncate_fields(call)
         self.journal.end(call)
-        self._written = True
-        # Also where the disk refuses the line, which then waits in memory: listeners need not know.
-        self.live.publish("call.finished", call)
-        self.consumers.wake()
+        self._dirty = True
+        # Also if the line could not be written and waits in memory: that does not concern subscribers.
+        self.events.publish("call.finished", call)
+        self.consumers.notify()
 
-    def closed(self) -> Refusal | None:
-        """Why no call can be taken on, if the disk has no room for its row."""
+    def unavailable_refusal(self) -> Refusal | None:
+        """The refusal of new calls while the disk has no space for their rows, else None."""
         if not self.journal.full:
             return None
         return Refusal(
@@ -57,61 +57,62 @@ class Ledger:
             retry_after=10,
         )
 
-    # Behind it
+    # Background tasks
 
     def recover(self) -> None:
-        """Calls that a killed process left open become rows with the outcome `interrupted`."""
+        """Gives calls that a killed process left open a row with the outcome `interrupted`."""
         if interrupted := self.journal.recover():
-            log.warning("calls_interrupted_by_an_earlier_stop", calls=len(interrupted))
-        if self.journal.inherited:  # else there is no need for DuckDB and its memory yet
-            self.consumers.wake()
+            log.warning("interrupted_calls_recovered", calls=len(interrupted))
+        if self.journal.has_earlier_records:  # otherwise DuckDB need not be loaded yet
+            self.consumers.notify()
 
     async def run(self) -> None:
-        """All of the ledger's tasks, until cancelled."""
+        """Runs all tasks of the ledger until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._sync)
-            nursery.start_soon(self._tick)
+            nursery.start_soon(self._publish_ticks)
             nursery.start_soon(self.consumers.run)
             nursery.start_soon(self.analytics.run)
 
     async def close(self) -> None:
-        """Everything to the disk and into the file. After the last call, and once."""
-        self.stop_answering()
+        """Writes everything to the journal and the analytics file. To be called once, after the last call."""
+        self.close_streams_and_queries()
         with trio.CancelScope(shield=True):
-            # In this order: the last calls go into the file, the file is let go, and only then the journal
-            # ends.
-            await self.consumers.finish()
+            # The order matters: the last calls are moved into the file, the file is closed, and only then
+            # the journal.
+            await self.consumers.run_last_rounds()
             await self.analytics.close()
             await trio.to_thread.run_sync(self.journal.close)
-        self._tell(self.journal.fault)
-        if self.journal.waiting_lines:
-            log.error("journal_lines_lost_at_the_stop", lines=self.journal.waiting_lines)
+        self._report_error(self.journal.error)
+        if self.journal.pending_lines:
+            log.error("journal_lines_lost_at_shutdown", lines=self.journal.pending_lines)
 
-    def stop_answering(self) -> None:
-        """Ends what would otherwise go on for as long as it likes: live streams, and people's queries."""
-        self.live.close()
-        self.analytics.queries.stop()
+    def close_streams_and_queries(self) -> None:
+        """Ends what has no end of its own: event streams and user-supplied queries."""
+        self.events.close()
+        self.analytics.sql_runner.stop()
 
     async def _sync(self) -> None:
         while True:
-            await trio.sleep(SYNC)
-            if self._written or self.journal.fault:
-                self._written = False
-                found = self.journal.fault  # on the hot path, perhaps
+            await trio.sleep(SYNC_INTERVAL)
+            if self._dirty or self.journal.error:
+                self._dirty = False
+                found = self.journal.error  # may have been set by a write on the hot path
                 await trio.to_thread.run_sync(self.journal.sync)
-                self._tell(self.journal.fault or found)
-                self._tell(self.journal.fault)
+                self._report_error(self.journal.error or found)
+                self._report_error(self.journal.error)
 
-    def _tell(self, fault: OSError | None) -> None:
-        """Once of each change; at the end again what it was, for the log may have been on the same disk."""
-        if fault and not self._told:
-            log.error("journal_cannot_be_written", detail=str(fault))
-        elif self._told and not fault:
-            lost = self.journal.lost_refusals
-            log.info("journal_well_again", trouble=str(self._told), refused_calls_without_a_row=lost)
-        self._told = self._told if fault and self._told else fault
+    def _report_error(self, error: OSError | None) -> None:
+        """Logs each change of the error state once; repeats the error on recovery, because the log may be on
+        the same disk."""
+        if error and not self._reported_error:
+            log.error("journal_write_failed", detail=str(error))
+        elif self._reported_error and not error:
+            lost = self.journal.lost_refused_calls
+            log.info("journal_recovered", error=str(self._reported_error), refused_calls_lost=lost)
+        self._reported_error = self._reported_error if error and self._reported_error else error
 
-    async def _tick(self) -> None:
+    async def _publish_ticks(self) -> None:
         while True:
             await trio.sleep(1)
-            self.live.take_tick()
+            self.events.publish_tick()

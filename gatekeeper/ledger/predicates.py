@@ -1,9 +1,9 @@
-"""What a filter can ask of a call, each question in two languages: Python and DuckDB's SQL.
+"""Filter conditions, each evaluated in Python and rendered as DuckDB SQL.
 
-A condition answers for a `Call` in memory (`holds`) and renders itself for the table `calls` (`sql`), and
-the two must never disagree: what the live stream shows is what a search finds. Hence no floats for money,
-one rule for case, and no Python or DuckDB built-in whose idea of a pattern differs from the other's. A
-column that is empty meets no condition; in SQL that may come out as NULL instead of false.
+A condition is evaluated on a `Call` in memory (`matches`) and rendered for the table `calls` (`sql`), and the
+two must always agree: the event stream must show the calls that a search finds. Hence no floats for money,
+one rule for case, and no built-in function of Python or DuckDB whose patterns differ from the other's. A NULL
+column matches no condition; in SQL the result may be NULL instead of false.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Protocol
 from gatekeeper.ledger.call import Call
 
 Sql = tuple[str, list[object]]
-"""A condition with `?` in it, and the values for these."""
+"""An SQL condition with `?` placeholders, and their values."""
 
-LABEL = "coalesce(key_alias, key_id)"
-"""What a call's key is called in sums, as if it were a column."""
+KEY_LABEL_SQL = "coalesce(key_alias, key_id)"
+"""The label of a call's key in sums, to be used like a column."""
 
 Number = int | float | Decimal
 
@@ -36,7 +36,7 @@ COMPARISONS: dict[str, Callable[[Number, Number], bool]] = {
 
 
 class Condition(Protocol):
-    def holds(self, call: Call) -> bool: ...
+    def matches(self, call: Call) -> bool: ...
 
     def sql(self) -> Sql: ...
 
@@ -48,11 +48,11 @@ class Text:
     columns: tuple[str, ...]
     value: str
 
-    def holds(self, call: Call) -> bool:
-        return self.value in texts(call, self.columns)
+    def matches(self, call: Call) -> bool:
+        return self.value in text_values(call, self.columns)
 
     def sql(self) -> Sql:
-        return anywhere(self.columns, "{} = ?", self.value)
+        return any_column_sql(self.columns, "{} = ?", self.value)
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,20 @@ class Glob:
     columns: tuple[str, ...]
     pattern: str
 
-    def holds(self, call: Call) -> bool:
-        return any(map(self.regex.fullmatch, texts(call, self.columns)))
+    def matches(self, call: Call) -> bool:
+        return any(map(self.regex.fullmatch, text_values(call, self.columns)))
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
-        # What lies between two stars may be found at its first place for good, hence the atomic groups:
-        # without them a pattern of many stars would keep the event loop busy for ever.
-        first, *others = self.parts()
+        # The text between two stars need only be matched at its first occurrence, hence the atomic groups:
+        # backtracking in a pattern of many stars would block the event loop.
+        first, *others = self.regex_parts()
         between = "".join(f"(?>.*?{part})" for part in others[:-1])
         last = f".*{others[-1]}" if others else ""
         return re.compile(first + between + last, re.DOTALL)
 
-    def parts(self) -> list[str]:
-        """What stands between the stars, as regular expressions that Python and RE2 understand alike."""
+    def regex_parts(self) -> list[str]:
+        """The parts between the stars, as regular expressions with the same meaning in Python and RE2."""
         return [
             "".join("." if char == "?" else re.escape(char) for char in part)
             for part in re.split(r"\*+", self.pattern)
@@ -83,33 +83,33 @@ class Glob:
 
     def sql(self) -> Sql:
         # Not LIKE, which takes exponential time for many stars in DuckDB 1.5.
-        return anywhere(self.columns, "regexp_full_match({}, ?, 's')", ".*".join(self.parts()))
+        return any_column_sql(self.columns, "regexp_full_match({}, ?, 's')", ".*".join(self.regex_parts()))
 
 
 @dataclass(frozen=True)
 class Contains:
-    """One of the columns contains `needle`, whatever the case of either."""
+    """One of the columns contains `needle`, ignoring case."""
 
     columns: tuple[str, ...]
     needle: str
 
-    def holds(self, call: Call) -> bool:
-        return any(fold(self.needle) in fold(text) for text in texts(call, self.columns))
+    def matches(self, call: Call) -> bool:
+        return any(sql_lower(self.needle) in sql_lower(text) for text in text_values(call, self.columns))
 
     def sql(self) -> Sql:
-        return anywhere(self.columns, "contains(lower({}), ?)", fold(self.needle))
+        return any_column_sql(self.columns, "contains(lower({}), ?)", sql_lower(self.needle))
 
 
 @dataclass(frozen=True)
 class Compare:
-    """A number compares to `bound`. For `started_at` that is in microseconds since 1970."""
+    """A number compared to `bound`. For `started_at` the bound is in microseconds since 1970."""
 
     column: str
     comparison: str
     bound: Number
 
-    def holds(self, call: Call) -> bool:
-        number = measured(call, self.column)
+    def matches(self, call: Call) -> bool:
+        number = numeric_value(call, self.column)
         return number is not None and COMPARISONS[self.comparison](number, self.bound)
 
     def sql(self) -> Sql:
@@ -119,14 +119,14 @@ class Compare:
 
 @dataclass(frozen=True)
 class Between:
-    """A number lies in the range; both ends belong to it."""
+    """A number in a range that includes both ends."""
 
     column: str
     low: int
     high: int
 
-    def holds(self, call: Call) -> bool:
-        number = measured(call, self.column)
+    def matches(self, call: Call) -> bool:
+        number = numeric_value(call, self.column)
         return number is not None and self.low <= number <= self.high
 
     def sql(self) -> Sql:
@@ -138,46 +138,46 @@ class Flag:
     column: str
     value: bool
 
-    def holds(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         return getattr(call, self.column) is self.value
 
     def sql(self) -> Sql:
         return f"{self.column} = ?", [self.value]
 
 
-def measured(call: Call, column: str) -> Number | None:
+def numeric_value(call: Call, column: str) -> Number | None:
     if column == "cost_usd":
         return None if call.cost_pico is None else Decimal(call.cost_pico).scaleb(-12)
     return getattr(call, column)
 
 
-def texts(call: Call, columns: tuple[str, ...]) -> Iterator[str]:
+def text_values(call: Call, columns: tuple[str, ...]) -> Iterator[str]:
     for column in columns:
-        value: str | list[str] | None = label(call) if column == LABEL else getattr(call, column)
+        value: str | list[str] | None = key_label(call) if column == KEY_LABEL_SQL else getattr(call, column)
         if isinstance(value, list):
             yield from value
         elif value is not None:
             yield value
 
 
-def label(call: Call) -> str | None:
+def key_label(call: Call) -> str | None:
     return call.key_id if call.key_alias is None else call.key_alias
 
 
-def anywhere(columns: tuple[str, ...], question: str, value: object) -> Sql:
-    """The question asked of each column, `{}` standing for its text."""
-    asked = (asked_of(column, question) for column in columns)
+def any_column_sql(columns: tuple[str, ...], template: str, value: object) -> Sql:
+    """The condition for any of the columns; `{}` in `template` stands for the column."""
+    asked = (column_sql(column, template) for column in columns)
     return f"({' OR '.join(asked)})", [value] * len(columns)
 
 
-def asked_of(column: str, question: str) -> str:
+def column_sql(column: str, template: str) -> str:
     if column == "tags":
-        return f"len(list_filter(tags, lambda tag: {question.format('tag')})) > 0"
-    return question.format("CAST(id AS VARCHAR)" if column == "id" else column)
+        return f"len(list_filter(tags, lambda tag: {template.format('tag')})) > 0"
+    return template.format("CAST(id AS VARCHAR)" if column == "id" else column)
 
 
-def fold(text: str) -> str:
-    """Lower case as DuckDB's `lower` has it: character for character, without regard to neighbours.
+def sql_lower(text: str) -> str:
+    """Lower case like DuckDB's `lower`: each character separately, without context.
 
     Python's differs for a sigma that ends a word and for the dotted capital I, which becomes two characters.
     """

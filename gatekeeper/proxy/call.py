@@ -128,7 +128,7 @@ class ProxyCall:
         """Whether an earlier gateway's call id is that of a call that runs here."""
         # A call is in flight from before its first byte upstream to its end, so one that loops back finds
         # itself.
-        running = self.context.ledger.live.in_flight
+        running = self.context.ledger.events.in_flight
         named = b",".join(self.forwarded_call_ids).decode("latin-1").split(",")
         return any(call_id.strip() in running for call_id in named)
 

@@ -47,7 +47,7 @@ class ProxyContext:
 
     def unavailable_refusal(self) -> Refusal | None:
         """The refusal of new calls while none can be admitted."""
-        return draining_refusal() if self.draining else self.ledger.closed()
+        return draining_refusal() if self.draining else self.ledger.unavailable_refusal()
 
     def next_google_key(self) -> tuple[str, str]:
         """The Google key for the next call and its label; several keys are used round-robin."""

@@ -32,7 +32,7 @@ class KeySpend:
         self.watermark = Position(*watermark)
         self.replaying = True
 
-    async def take(self, batch: Batch) -> None:
+    async def consume(self, batch: Batch) -> None:
         settled = [counted for _, call in batch.calls if (counted := settlement(call))]
         if self.replaying:
             self._registry.replay(settled)

@@ -20,12 +20,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from gatekeeper.gemini.response_parser import TEXT_LIMIT, UpstreamError
-from gatekeeper.ledger.call import LONGER, MARK, Outcome, cut
+from gatekeeper.ledger.call import ELLIPSIS, MAX_LENGTHS, Outcome, truncate
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.server.request_validation import MalformedRequest
 
-MAX_ERROR_MESSAGE = LONGER["error_message"]
+MAX_ERROR_MESSAGE = MAX_LENGTHS["error_message"]
 MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which a long message must not displace
 # Keys of this gateway, and Google's two kinds of keys; not `task-force`, `FAQ.`, or `sk-...wxyz`, which is
 # the name of a key without an alias.
@@ -172,7 +172,7 @@ def error_message(
     if error is not None:
         google = _google_message(error, secrets)
     sentence = " Google said: ".join(filter(None, (own and sanitize(own, secrets), google)))
-    return cut(sentence, MAX_ERROR_MESSAGE) or None
+    return truncate(sentence, MAX_ERROR_MESSAGE) or None
 
 
 def _google_message(error: UpstreamError, secrets: Iterable[str]) -> str:
@@ -180,7 +180,7 @@ def _google_message(error: UpstreamError, secrets: Iterable[str]) -> str:
     message = error.message
     # The message was truncated, and a truncated key would not match the pattern: drop the last word.
     if len(message) == TEXT_LIMIT:
-        message = message.rpartition(" ")[0] + MARK
+        message = message.rpartition(" ")[0] + ELLIPSIS
     sentence = sanitize(message or error.status or "", secrets)
     notes = [f"quota {sanitize(error.quota, secrets)}"] if error.quota else []
     if error.retry_delay is not None:
@@ -188,8 +188,8 @@ def _google_message(error: UpstreamError, secrets: Iterable[str]) -> str:
     if not notes:
         return sentence
     # Quota and delay are kept in full: they are what an operator looks for first.
-    note = f" ({cut('; '.join(notes), MAX_QUOTA_NOTE)})"
-    return (cut(sentence, MAX_ERROR_MESSAGE - len(note)) + note).strip()
+    note = f" ({truncate('; '.join(notes), MAX_QUOTA_NOTE)})"
+    return (truncate(sentence, MAX_ERROR_MESSAGE - len(note)) + note).strip()
 
 
 def sanitize(text: str, secrets: Iterable[str]) -> str:

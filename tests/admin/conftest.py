@@ -119,7 +119,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
                 (url,) = await server.start(partial(hypercorn_serve, app, config, shutdown_trigger=stop.wait))
                 async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
                     yield Admin(app, client, stop)
-                ledger.live.close()
+                ledger.events.close()
                 stop.set()
             nursery.cancel_scope.cancel()
     finally:

@@ -19,8 +19,8 @@ from rig.standin import standing_in
 
 from gatekeeper.ledger.analytics import sql_query, worker
 from gatekeeper.ledger.analytics.messages import QueryRefused
-from gatekeeper.ledger.analytics.sql_guard import TEMPORARY
-from gatekeeper.ledger.analytics.sql_query import MIB, Limits, environment, outcome
+from gatekeeper.ledger.analytics.sql_guard import TEMP_DIR
+from gatekeeper.ledger.analytics.sql_query import MIB, Limits, environment, parse_result
 
 LONG = "SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range"
 GENERATE = "/gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
@@ -50,7 +50,7 @@ async def asking(gateway: Any, query: str) -> AsyncIterator[list[Any]]:
 
 async def test_calls_and_questions_are_answered_while_a_query_runs_into_its_time_limit(tmp_path):
     async with standing_in() as google, running(tmp_path, google.url) as gateway:
-        gateway.gateway.ledger.analytics.queries.limits = Limits(seconds=2)
+        gateway.gateway.ledger.analytics.sql_runner.limits = Limits(seconds=2)
         async with asking(gateway, LONG) as answers:
             for _ in range(3):
                 assert (await gateway.client.post(GENERATE, json={})).status_code == 200
@@ -66,8 +66,8 @@ async def test_calls_and_questions_are_answered_while_a_query_runs_into_its_time
 
 
 async def test_one_that_cannot_be_interrupted_is_killed(admin, monkeypatch):
-    monkeypatch.setattr(sql_query, "START", 0.0)
-    admin.ledger.analytics.queries.limits = Limits(seconds=0.05)
+    monkeypatch.setattr(sql_query, "STARTUP_SECONDS", 0.0)
+    admin.ledger.analytics.sql_runner.limits = Limits(seconds=0.05)
     status, problem = await sql(admin, COUNT)
     assert (status, problem["detail"]) == (400, "The query took longer than 0.05 s and was ended")
 
@@ -81,26 +81,26 @@ async def test_one_that_cannot_be_interrupted_is_killed(admin, monkeypatch):
             "more than the 200 MiB of memory",
         ),
         (Limits(memory=MIB), COUNT, "more than the 1 MiB of memory"),
-        (Limits(answer=1000), "SELECT 'ä' || range FROM range(200)", "larger than 0.000954 MiB"),
+        (Limits(response=1000), "SELECT 'ä' || range FROM range(200)", "larger than 0.000954 MiB"),
     ],
 )
 async def test_a_query_that_passes_a_limit_is_told_which(admin, limits, query, words):
-    (admin.gateway.settings.data / TEMPORARY).mkdir()
-    admin.ledger.analytics.queries.limits = limits
+    (admin.gateway.settings.data / TEMP_DIR).mkdir()
+    admin.ledger.analytics.sql_runner.limits = limits
     status, problem = await sql(admin, query)
     assert status == 400
     assert words in problem["detail"]
     assert "gatekeeper sql --exec" in problem["detail"]
-    assert not (admin.gateway.settings.data / TEMPORARY).exists()
+    assert not (admin.gateway.settings.data / TEMP_DIR).exists()
 
 
 async def test_one_query_waits_for_another_but_not_for_long(admin, monkeypatch):
-    monkeypatch.setattr(worker, "TURN", 0.05)
+    monkeypatch.setattr(worker, "SHARE_TIMEOUT", 0.05)
     async with asking(admin, LONG) as answers:
         status, problem = await sql(admin, COUNT)
         assert (status, answers) == (503, [])
         assert "Another query is running" in problem["detail"]
-        admin.ledger.analytics.queries.stop()
+        admin.ledger.analytics.sql_runner.stop()
     assert answers[0][0] == 503
     assert "stopping" in answers[0][1]["detail"]
 
@@ -111,7 +111,7 @@ async def test_the_file_is_open_to_other_readers_while_a_query_runs_and_to_no_wr
         file = str(admin.gateway.settings.data / "gatekeeper.duckdb")
         assert (await opened(file, "True")).stdout == b"[('gemini-2.5-flash',)]\n"
         assert b"Could not set lock" in (await opened(file, "False")).stderr
-        admin.ledger.analytics.queries.stop()
+        admin.ledger.analytics.sql_runner.stop()
 
 
 async def opened(file: str, read_only: str) -> Any:
@@ -193,7 +193,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("status", [-signal.SIGKILL, -signal.SIGSEGV, 1])
 def test_an_answer_of_a_process_that_was_ended_is_none(status):
     with pytest.raises(QueryRefused, match="needed more than the 768 MiB"):
-        outcome(b"answer\n{}", status, Limits())
+        parse_result(b"answer\n{}", status, Limits())
 
 
 def test_no_key_of_ours_is_in_the_environment_of_a_query(monkeypatch):

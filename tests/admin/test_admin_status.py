@@ -37,9 +37,9 @@ async def test_while_it_drains_it_is_alive_and_not_ready(admin):
 
 
 async def test_a_journal_that_cannot_be_written_is_a_reason_without_its_path(admin):
-    admin.ledger.journal.fault = OSError(28, "No space left on device", str(admin.gateway.settings.data))
+    admin.ledger.journal.error = OSError(28, "No space left on device", str(admin.gateway.settings.data))
     answer = await admin.client.get("/readyz")
-    admin.ledger.journal.fault = None
+    admin.ledger.journal.error = None
     assert answer.status_code == 503
     assert "journal" in answer.json()["detail"]
     assert str(admin.gateway.settings.data) not in answer.text
@@ -49,7 +49,7 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
     file = admin.gateway.settings.data / "gatekeeper.duckdb"
     file.write_bytes(b"no database")
     admin.priced()
-    await admin.ledger.consumers.finish()  # which tries to move the row, now
+    await admin.ledger.consumers.run_last_rounds()  # which tries to move the row, now
     ready = await admin.get("/readyz")
     assert ready["ready"] is True
     assert "damaged" in ready["warnings"][0]
@@ -68,15 +68,15 @@ async def test_an_analytics_file_in_trouble_is_a_warning_only(admin):
 async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(admin, monkeypatch):
     file = admin.gateway.settings.data / "gatekeeper.duckdb"
     file.write_bytes(b"no database")
-    monkeypatch.setattr(worker, "PATIENCE", 0.0)
+    monkeypatch.setattr(worker, "STALL_SECONDS", 0.0)
     admin.priced()
-    await admin.ledger.consumers.finish()  # which tries to move the row, now
+    await admin.ledger.consumers.run_last_rounds()  # which tries to move the row, now
     answer = await admin.client.get("/readyz")
     assert answer.status_code == 503
     assert "analytics file" in answer.json()["reasons"][0]
     assert str(file) not in answer.text
     file.unlink()
-    await admin.ledger.consumers.finish()
+    await admin.ledger.consumers.run_last_rounds()
     assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
 
 
@@ -90,15 +90,15 @@ async def test_damaged_lines_of_the_journal_are_a_warning(serve, tmp_path):
 
 
 async def test_more_calls_than_memory_keeps_while_the_file_is_lent_make_it_unready(admin, monkeypatch):
-    monkeypatch.setattr(worker, "WAITING", 1000)
+    monkeypatch.setattr(worker, "MAX_PENDING_CHARS", 1000)
     await admin.ledger.analytics.lend(60)
     for _ in range(5):
         admin.priced()
     assert len((await admin.get("/calls"))["calls"]) > 0
     answer = await admin.client.get("/readyz")
     assert (answer.status_code, "wait for" in answer.json()["reasons"][0]) == (503, True)
-    admin.ledger.analytics.take_back()
-    await admin.ledger.consumers.finish()
+    admin.ledger.analytics.end_loan()
+    await admin.ledger.consumers.run_last_rounds()
     assert (await admin.get("/readyz"))["ready"]
     assert len((await admin.get("/calls"))["calls"]) == 5
 

@@ -11,7 +11,7 @@ import h11
 import trio
 
 from gatekeeper.admin import calls
-from gatekeeper.ledger.events import Live
+from gatekeeper.ledger.events import EventStream
 
 
 class Listener:
@@ -103,8 +103,8 @@ async def test_a_client_that_comes_back_gets_what_it_missed(admin):
 
 
 async def test_what_is_no_longer_there_is_a_gap_with_its_size(admin):
-    admin.ledger.live = Live(capacity=2)
-    first = admin.ledger.live.first_id
+    admin.ledger.events = EventStream(capacity=2)
+    first = admin.ledger.events.first_id
     for _ in range(3):
         admin.finish()
     async with listening(admin, str(first)) as stream:
@@ -121,7 +121,7 @@ async def test_an_id_from_before_a_restart_is_a_gap_of_unknown_size(admin):
 async def test_a_tick_adds_up_the_last_second(admin):
     async with listening(admin) as stream:
         admin.priced()
-        admin.ledger.live.take_tick()
+        admin.ledger.events.publish_tick()
         while "event: tick" not in (block := await stream.block()):
             pass
     assert '"calls":1' in block
@@ -132,23 +132,23 @@ async def test_a_tick_adds_up_the_last_second(admin):
 async def test_the_stream_ends_whole_when_the_gateway_stops(admin):
     async with listening(admin) as stream:
         admin.finish()
-        admin.ledger.live.close()
+        admin.ledger.events.close()
         assert (await stream.event())["event"] == "call.started"
         assert (await stream.event())["event"] == "call.finished"
         assert await stream.event() is None
 
 
 async def test_a_client_that_leaves_leaves_nothing_behind(admin):
-    live = admin.ledger.live
+    stream = admin.ledger.events
     async with listening(admin):
-        await until(lambda: live.statistics().waiting == 1)
-    await until(lambda: live.statistics().waiting == 0)
+        await until(lambda: stream.statistics().waiting == 1)
+    await until(lambda: stream.statistics().waiting == 0)
 
 
 async def test_a_quiet_stream_has_a_comment_every_15_seconds(autojump_clock):
     began = trio.current_time()
     heard = []
-    stream = calls.events(Live().subscribe())
+    stream = calls.event_bytes(EventStream().subscribe())
     async for chunk in stream:
         heard.append((trio.current_time() - began, chunk))
         if len(heard) == 4:
@@ -158,13 +158,13 @@ async def test_a_quiet_stream_has_a_comment_every_15_seconds(autojump_clock):
 
 
 async def test_a_busy_stream_has_them_too(autojump_clock):
-    live = Live()
-    stream = calls.events(live.subscribe())
+    live = EventStream()
+    stream = calls.event_bytes(live.subscribe())
     await anext(stream)
     comments = 0
     for _ in range(40):
         await trio.sleep(1)
-        live.take_tick()
+        live.publish_tick()
         comments += await anext(stream) == b":\n\n"
     await stream.aclose()
     assert comments == 2

@@ -43,7 +43,7 @@ async def test_without_the_analytics_file_calls_go_on(folder: Path, google: Stan
     file.write_bytes(b"no database" * 1000)
     async with serving(folder, "--upstream", google.url, **KEY) as served:
         ids = [await call(served.url) for _ in range(3)]
-        await served.has_logged("analytics_file_trouble")
+        await served.has_logged("analytics_write_failed")
         assert [row["id"] for row in (await served.get("/calls"))["calls"]] == ids[::-1]
         ready = await served.get("/readyz")
         assert (ready["ready"], len(ready["warnings"])) == (True, 1)
@@ -52,8 +52,8 @@ async def test_without_the_analytics_file_calls_go_on(folder: Path, google: Stan
     async with serving(folder, "--upstream", google.url, **KEY) as served:
         ids.append(await call(served.url))
     assert [str(row["id"]) for row in rows_in_file(served.data)] == ids
-    assert served.logged().count("analytics_file_trouble") == 1
-    assert "analytics_file_well_again" not in served.logged(), "it was replaced while no gateway ran"
+    assert served.logged().count("analytics_write_failed") == 1
+    assert "analytics_write_recovered" not in served.logged(), "it was replaced while no gateway ran"
 
 
 async def call(url: str) -> str:

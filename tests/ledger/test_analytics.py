@@ -19,14 +19,14 @@ from rig.analytics import Analytics
 
 from gatekeeper.ledger.analytics.messages import (
     ADDED_COLUMNS,
-    WITHOUT_TEXTS,
+    TEXT_DROPPED_NOTE,
     AnalyticsError,
-    FileHeld,
+    FileLocked,
     FileUnusable,
-    TookTooLong,
+    QueryTimeout,
 )
-from gatekeeper.ledger.analytics.sql_guard import SqlError, answer
-from gatekeeper.ledger.call import COLUMNS, Call, Outcome, Position, document
+from gatekeeper.ledger.analytics.sql_guard import SqlError, execute_select
+from gatekeeper.ledger.call import COLUMNS, Call, Outcome, Position, call_document
 from gatekeeper.ledger.filters import parse
 from gatekeeper.money import usd
 from gatekeeper.times import to_micros
@@ -37,8 +37,8 @@ FILE = "gatekeeper.duckdb"
 
 def asked(analytics: Analytics, query: str) -> dict[str, Any]:
     """The answer to a person's query, in this process."""
-    with analytics.asked() as con:
-        return answer(con, query, 1000, 20.0)
+    with analytics.query_connection() as con:
+        return execute_select(con, query, 1000, 20.0)
 
 
 def made(number: int, **known: Any) -> Call:
@@ -128,12 +128,14 @@ def test_a_call_can_be_asked_for_at_once_and_lies_in_the_file_when_moved(
     analytics: Analytics, tmp_path: Path, other: OtherProgram
 ) -> None:
     analytics.add(several(1, 3))
-    assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == analytics.waiting == 3
-    assert analytics.move() == analytics.watermark() == Position(1, 3)
-    assert analytics.waiting == 0
+    assert (
+        len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == analytics.pending_count == 3
+    )
+    assert analytics.flush() == analytics.watermark() == Position(1, 3)
+    assert analytics.pending_count == 0
     analytics.add(several(4, 5))
     assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == 5
-    analytics.move()
+    analytics.flush()
     assert len(analytics.calls()) == 5
     analytics.release()
     assert other.opens(tmp_path) == "(5, 5)"
@@ -144,7 +146,7 @@ def test_what_is_offered_again_is_skipped(analytics: Analytics, tmp_path: Path) 
     analytics.add(several(1, 3))
     analytics.add(several(1, 5))
     assert len(analytics.calls()) == 5
-    analytics.move()
+    analytics.flush()
     analytics.release()
     restarted = Analytics(tmp_path)
     restarted.add(several(1, 9))
@@ -152,7 +154,7 @@ def test_what_is_offered_again_is_skipped(analytics: Analytics, tmp_path: Path) 
     restarted.attach()
     assert restarted.watermark() == Position(1, 5)
     assert len(restarted.calls()) == 9
-    assert restarted.move() == Position(1, 9)
+    assert restarted.flush() == Position(1, 9)
     assert len(restarted.calls()) == 9
     restarted.release()
 
@@ -161,25 +163,25 @@ def test_moving_nothing_tells_the_watermark_and_never_moves_it_back(
     analytics: Analytics, tmp_path: Path
 ) -> None:
     assert analytics.watermark() is None
-    assert analytics.move() == Position(0, 0)
+    assert analytics.flush() == Position(0, 0)
     analytics.add(several(1, 5))
-    analytics.move()
+    analytics.flush()
     analytics.release()
     restarted = Analytics(tmp_path)
     restarted.add(several(1, 2))
-    assert restarted.move() == Position(1, 5)
+    assert restarted.flush() == Position(1, 5)
     restarted.release()
 
 
 def test_after_a_removed_journal_the_positions_start_anew(analytics: Analytics, tmp_path: Path) -> None:
     analytics.add(several(1, 5))
-    analytics.move()
+    analytics.flush()
     analytics.release()
     restarted = Analytics(tmp_path)
     restarted.attach()
-    restarted.rewind()
+    restarted.reset_watermark()
     restarted.add(placed([made(101), made(102)]))
-    assert restarted.move() == Position(1, 2)
+    assert restarted.flush() == Position(1, 2)
     assert len(restarted.calls()) == 7
     restarted.release()
 
@@ -188,7 +190,7 @@ def test_many_more_than_one_portion(analytics: Analytics) -> None:
     for first in range(1, 12_001, 1_500):
         analytics.add(several(first, first + 1_499))
     assert analytics.spend(["none"])["total"]["calls"] == 12_000
-    assert analytics.move() == Position(1, 12_000)
+    assert analytics.flush() == Position(1, 12_000)
     assert analytics.spend(["none"])["total"]["calls"] == 12_000
     assert asked(analytics, "SELECT count(DISTINCT id) FROM calls")["rows"] == [[12_000]]
 
@@ -210,9 +212,9 @@ KILLED = """
         done = analytics.watermark().offset
         for first in range(done + 1, done + calls + 1, batch):
             analytics.add([(Position(1, n), made(n)) for n in range(first, first + batch)])
-            with analytics.asked():
+            with analytics.query_connection():
                 pass
-            analytics.move()
+            analytics.flush()
         analytics.release()
 
     def die_at(line):
@@ -285,26 +287,26 @@ FULL = """
         last += count
 
     def counted():
-        with analytics.asked() as con:
+        with analytics.query_connection() as con:
             return con.execute("SELECT count(*) FROM calls").fetchall()[0][0]
 
     add(100)
-    analytics.move()
+    analytics.flush()
     biggest = max(path.stat().st_size for path in Path(sys.argv[1]).iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (biggest + 4096, resource.RLIM_INFINITY))
     refused = 0
     for _ in range(3):
         add(1000)
         try:
-            analytics.move()
+            analytics.flush()
         except FileUnusable:
             refused += 1
-    waiting = analytics.waiting
+    pending = analytics.pending_count
     with suppress(FileUnusable):
         analytics.attach()
-    print(refused, waiting, counted())
+    print(refused, pending, counted())
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    print(tuple(analytics.move()), analytics.waiting, counted())
+    print(tuple(analytics.flush()), analytics.pending_count, counted())
     analytics.release()
 """
 
@@ -323,34 +325,34 @@ def test_while_another_program_holds_the_file_everything_goes_on_without_it(
     analytics: Analytics, tmp_path: Path, other: OtherProgram
 ) -> None:
     analytics.add(several(1, 2))
-    analytics.move()
+    analytics.flush()
     assert other.opens(tmp_path) == "locked"
     analytics.release()
     assert other.opens(tmp_path) == "(2, 2)"
     analytics.add(several(3, 5))
-    with pytest.raises(FileHeld, match=rf"{FILE} is open in another process \(PID {other.process.pid}\)"):
+    with pytest.raises(FileLocked, match=rf"{FILE} is open in another process \(PID {other.process.pid}\)"):
         analytics.attach()
-    assert analytics.move() is None
+    assert analytics.flush() is None
     assert analytics.watermark() is None
     assert len(analytics.calls()) == analytics.spend(["none"])["total"]["calls"] == 3
     analytics.add(several(6, 6))
     assert len(analytics.calls()) == 4
     other.closes(tmp_path)
-    assert analytics.move() == Position(1, 6)
+    assert analytics.flush() == Position(1, 6)
     assert len(analytics.calls()) == 6
 
 
 def test_starting_while_the_file_is_held(analytics: Analytics, tmp_path: Path, other: OtherProgram) -> None:
     analytics.add(several(1, 2))
-    analytics.move()
+    analytics.flush()
     analytics.release()
     other.opens(tmp_path)
     restarted = Analytics(tmp_path)
     restarted.add(several(1, 3))
-    assert restarted.move() is None
+    assert restarted.flush() is None
     assert len(restarted.calls()) == 3
     other.closes(tmp_path)
-    assert restarted.move() == Position(1, 3)
+    assert restarted.flush() == Position(1, 3)
     assert len(restarted.calls()) == 3
     restarted.release()
 
@@ -359,7 +361,7 @@ def test_released_means_unlocked_even_with_an_answer_and_an_error_in_hand(
     analytics: Analytics, tmp_path: Path, other: OtherProgram
 ) -> None:
     analytics.add(several(1, 1))
-    analytics.move()
+    analytics.flush()
     found = asked(analytics, "SELECT id FROM calls")
     with pytest.raises(SqlError) as caught:
         asked(analytics, "SELECT CAST(path AS INTEGER) FROM calls")
@@ -386,14 +388,14 @@ def test_a_damaged_file_is_told_of_left_alone_and_not_needed(
     (tmp_path / FILE).write_bytes(content)
     analytics.add(several(1, 2))
     with pytest.raises(FileUnusable, match=f"{FILE} cannot be used: .*not a valid DuckDB") as caught:
-        analytics.move()
+        analytics.flush()
     assert str(tmp_path) not in str(caught.value)
     with pytest.raises(FileUnusable):
         analytics.attach()
-    assert len(analytics.calls()) == analytics.waiting == 2
+    assert len(analytics.calls()) == analytics.pending_count == 2
     assert (tmp_path / FILE).read_bytes() == content
     (tmp_path / FILE).unlink()
-    assert analytics.move() == Position(1, 2)
+    assert analytics.flush() == Position(1, 2)
 
 
 def test_a_file_with_another_table_of_that_name_is_not_touched(analytics: Analytics, tmp_path: Path) -> None:
@@ -403,7 +405,7 @@ def test_a_file_with_another_table_of_that_name_is_not_touched(analytics: Analyt
     started(script).communicate()
     analytics.add(several(1, 1))
     with pytest.raises(FileUnusable, match='"id"'):
-        analytics.move()
+        analytics.flush()
     assert len(analytics.calls()) == 1
 
 
@@ -411,19 +413,19 @@ def test_a_file_of_an_earlier_version_gains_the_columns_it_lacks(
     analytics: Analytics, tmp_path: Path
 ) -> None:
     analytics.add(several(1, 1))
-    analytics.move()
+    analytics.flush()
     analytics.release()
     drop = ";".join(f"ALTER TABLE calls DROP COLUMN {name}" for name in ADDED_COLUMNS)
     started(f"import duckdb; duckdb.connect('{tmp_path / FILE}').execute('{drop}')").communicate()
     analytics.add(placed([made(2, error_message="why", usage_note="guessed")], 2))
-    analytics.move()
+    analytics.flush()
     assert [row["error_message"] for row in analytics.calls()] == ["why", None]
 
 
 def test_a_file_whose_making_was_interrupted_is_made_anew(analytics: Analytics, tmp_path: Path) -> None:
     (tmp_path / f"{FILE}.new").write_bytes(b"half")
     (tmp_path / f"{FILE}.new.wal").write_bytes(b"half")
-    assert analytics.move() == Position(0, 0)
+    assert analytics.flush() == Position(0, 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE]
 
 
@@ -443,7 +445,7 @@ def test_a_folder_with_a_quote_in_its_name(tmp_path: Path) -> None:
     folder.mkdir()
     analytics = Analytics(folder)
     analytics.add(several(1, 1))
-    assert analytics.move() == Position(1, 1)
+    assert analytics.flush() == Position(1, 1)
     analytics.release()
 
 
@@ -518,9 +520,9 @@ def test_a_call_comes_out_as_it_went_in(known: list[Call], tmp_path_factory: pyt
     analytics = Analytics(tmp_path_factory.mktemp("rows"))
     analytics.add(placed(known))
     from_memory = [plain(call) for call in analytics.calls()]
-    analytics.move()
+    analytics.flush()
     newest_first = sorted(known, key=lambda call: call.id, reverse=True)
-    assert from_memory == [plain(document(call)) for call in newest_first]
+    assert from_memory == [plain(call_document(call)) for call in newest_first]
     assert from_memory == [plain(call) for call in analytics.calls()]
     assert list(from_memory[0]) == list(COLUMNS)
     analytics.release()
@@ -537,7 +539,7 @@ def test_a_value_that_no_column_holds_is_unknown_and_stops_no_other_row(analytic
         made(7),
     ]
     analytics.add(placed(odd))
-    assert analytics.move() == Position(1, 7)
+    assert analytics.flush() == Position(1, 7)
     found = {call["id"]: call for call in analytics.calls()}
     assert len(found) == 6
     assert found[odd[0].id]["usage"] is None
@@ -551,7 +553,7 @@ def test_a_value_that_no_column_holds_is_unknown_and_stops_no_other_row(analytic
 
 def test_pages_show_every_call_once_newest_first(analytics: Analytics) -> None:
     analytics.add(several(1, 25))
-    analytics.move()
+    analytics.flush()
     analytics.add(several(26, 31))
     seen: list[str] = []
     before = None
@@ -570,7 +572,7 @@ def test_pages_of_a_filter_and_a_span_of_time(analytics: Analytics) -> None:
     assert [call["id"] for call in found] == [made(6).id, made(4).id]
     found = analytics.calls(parse("user:even", now=NOON), limit=2, before=made(8).id)
     assert [call["id"] for call in found] == [made(6).id, made(4).id]
-    with pytest.raises(ValueError, match="is no cursor"):
+    with pytest.raises(ValueError, match="is not a cursor"):
         analytics.calls(before="x")
 
 
@@ -586,11 +588,11 @@ def test_one_call_or_none(analytics: Analytics) -> None:
 def test_a_question_that_takes_too_long_is_stopped_and_the_next_one_answered(
     analytics: Analytics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.ledger.analytics.database.QUESTION_SECONDS", 0.1)
+    monkeypatch.setattr("gatekeeper.ledger.analytics.database.QUERY_TIMEOUT", 0.1)
     analytics.add(placed([made(1)]))
     with (
-        pytest.raises(TookTooLong, match=r"longer than 0\.1 s and was stopped: ask for"),
-        analytics.asked() as con,
+        pytest.raises(QueryTimeout, match=r"longer than 0\.1 s and was stopped: ask for"),
+        analytics.query_connection() as con,
     ):
         con.execute("SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE hash(a.range) <> b.range")
     assert [call["id"] for call in analytics.calls()] == [made(1).id]
@@ -780,7 +782,7 @@ def test_a_count_that_no_integer_holds_is_unknown(analytics: Analytics) -> None:
 
 def test_an_instance_that_breaks_loses_nothing(analytics: Analytics) -> None:
     analytics.add(several(1, 2))
-    analytics.move()
+    analytics.flush()
     analytics.add(several(3, 4))
     assert analytics._database is not None
     analytics._database.con.close()
@@ -789,7 +791,7 @@ def test_an_instance_that_breaks_loses_nothing(analytics: Analytics) -> None:
     assert len(analytics.calls()) == 2
     analytics.attach()
     assert len(analytics.calls()) == 4
-    assert analytics.move() == Position(1, 4)
+    assert analytics.flush() == Position(1, 4)
 
 
 # Rows that DuckDB does not take
@@ -804,13 +806,13 @@ def test_a_row_that_duckdb_refuses_loses_its_texts_and_stops_no_other(
     calls[76].usage = msgspec.Raw(b'{"n": 1}')
     analytics = Analytics(tmp_path, memory="16MB")
     analytics.add(placed(calls))
-    assert analytics.move() == Position(1, 200)
-    assert (analytics.waiting, analytics.waiting_size) == (0, 0)
+    assert analytics.flush() == Position(1, 200)
+    assert (analytics.pending_count, analytics.pending_chars) == (0, 0)
     found = {row["id"]: row for row in analytics.calls(limit=1000)}
     assert list(found) == [call.id for call in calls[::-1]]
     assert [row["tags"] for row in found.values()].count(["a"]) == 199
     bare = found[calls[76].id]
-    assert bare == document(
+    assert bare == call_document(
         Call(
             id=calls[76].id,
             started_at=calls[76].started_at,
@@ -820,10 +822,10 @@ def test_a_row_that_duckdb_refuses_loses_its_texts_and_stops_no_other(
             status=200,
             outcome=Outcome.OK,
             cost_pico=77,
-            usage_note=WITHOUT_TEXTS,
+            usage_note=TEXT_DROPPED_NOTE,
         )
     )
-    assert capsys.readouterr().out.count("row_stored_without_its_texts") == 1
+    assert capsys.readouterr().out.count("row_stored_without_text_columns") == 1
     analytics.release()
 
 
@@ -831,8 +833,8 @@ def test_rows_that_together_take_more_memory_than_there_is_go_one_by_one(tmp_pat
     analytics = Analytics(tmp_path, memory="64MB")
     for number in range(1, 31):
         analytics.add(placed([made(number, path="/" + "x" * 1_000_000)], number))
-    assert analytics.waiting_size > 30_000_000
-    assert analytics.move() == Position(1, 30)
+    assert analytics.pending_chars > 30_000_000
+    assert analytics.flush() == Position(1, 30)
     assert analytics.spend(["none"])["total"]["calls"] == 30
     assert [row["usage_note"] for row in analytics.calls(limit=2)] == [None, None]
     analytics.release()

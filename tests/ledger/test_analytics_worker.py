@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import trio
 import uuid_utils
+from rig.rotation import rotate
 from trio.testing import MockClock
 
 from gatekeeper.data_dir import ANALYTICS_FILE as NAME
-from gatekeeper.ledger.analytics.worker import HELD, UNUSABLE
+from gatekeeper.ledger.analytics.worker import LOCKED_BY_OTHER, UNUSABLE
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.ledger import Ledger
@@ -42,7 +43,7 @@ async def found(ledger: Ledger) -> list[str]:
 
 
 async def moved(ledger: Ledger) -> None:
-    await ledger.consumers.finish()
+    await ledger.consumers.run_last_rounds()
 
 
 async def let_go(ledger: Ledger) -> None:
@@ -91,7 +92,7 @@ async def test_a_file_that_is_gone_or_old_swallows_no_call(
     await moved(ledger)
     await let_go(ledger)
     assert await found(ledger) == ids
-    assert ledger.analytics.watermark == ledger.journal.durable
+    assert ledger.analytics.watermark == ledger.journal.durable_position
     told = capsys.readouterr().out
     assert told.count("analytics_file_replaced") == 1
     assert ("analytics_file_was_deleted" in told) == (state is held)
@@ -99,24 +100,24 @@ async def test_a_file_that_is_gone_or_old_swallows_no_call(
 
 async def test_nothing_is_discarded_of_what_the_new_file_lacks(ledger: Ledger, tmp_path: Path) -> None:
     made(ledger)
-    ledger.journal.rotate()
+    rotate(ledger.journal)
     kept = made(ledger)
     await moved(ledger)
     ledger.consumers.discard()
-    ledger.journal.rotate()
+    rotate(ledger.journal)
     kept += made(ledger)
     (tmp_path / NAME).unlink()
     await moved(ledger)
     assert await found(ledger) == kept, "the first call was in a segment that was discarded before"
-    assert ledger.analytics.watermark == ledger.journal.durable
+    assert ledger.analytics.watermark == ledger.journal.durable_position
 
 
 async def test_a_file_of_another_journal_is_read_into_from_the_start(ledger: Ledger, tmp_path: Path) -> None:
     foreign = Ledger(tmp_path / "foreign", "UTC")
     for _ in range(3):
-        foreign.journal.rotate()
+        rotate(foreign.journal)
         theirs = made(foreign)
-        foreign.journal.rotate()
+        rotate(foreign.journal)
     await foreign.close()
     ids = made(ledger, 2)
     await moved(ledger)
@@ -126,21 +127,21 @@ async def test_a_file_of_another_journal_is_read_into_from_the_start(ledger: Led
     await moved(ledger)
     await moved(ledger)
     assert set(ids) | set(theirs) <= set(await found(ledger))
-    assert ledger.analytics.watermark == ledger.journal.durable
+    assert ledger.analytics.watermark == ledger.journal.durable_position
 
 
 async def test_why_the_file_is_out_of_reach_is_told_apart(ledger: Ledger, tmp_path: Path) -> None:
     await ledger.analytics.lend(60)
     ids = made(ledger, 2)
     assert await found(ledger) == ids
-    assert ledger.analytics.absence == HELD
-    ledger.analytics.take_back()
+    assert ledger.analytics.missing_reason == LOCKED_BY_OTHER
+    ledger.analytics.end_loan()
     (tmp_path / NAME).write_bytes(b"no database" * 1000)
     assert await found(ledger) == ids
-    assert ledger.analytics.absence == UNUSABLE
+    assert ledger.analytics.missing_reason == UNUSABLE
     (tmp_path / NAME).unlink()
     assert await found(ledger) == ids
-    assert ledger.analytics.absence is None
+    assert ledger.analytics.missing_reason is None
 
 
 async def test_an_idle_worker_takes_no_thread(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.ledger.call import COLUMNS, Call, bound, weight
-from gatekeeper.ledger.segments import Record, frame
+from gatekeeper.ledger.call import COLUMNS, Call, memory_size, truncate_fields
+from gatekeeper.ledger.segments import JournalRecord, encode_line
 
 TEXTS = [name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name != "outcome"]
 LONGEST = {"path": 2048, "user_id": 512, "user_agent": 512, "error_message": 500, "usage_note": 500}
@@ -24,8 +24,8 @@ def a_call(**known: Any) -> Call:
 def test_a_text_is_cut_at_its_limit_and_says_so(name: str) -> None:
     limit = LONGEST.get(name, 256)
     whole, longer = a_call(**{name: "ü" * limit}), a_call(**{name: "ü" * (limit + 1)})
-    bound(whole)
-    bound(longer)
+    truncate_fields(whole)
+    truncate_fields(longer)
     assert getattr(whole, name) == "ü" * limit
     assert getattr(longer, name) == "ü" * (limit - 1) + "…"
 
@@ -43,14 +43,14 @@ def test_a_text_is_cut_at_its_limit_and_says_so(name: str) -> None:
 )
 def test_tags_are_bounded_in_number_and_length(tags: list[str], kept: list[str]) -> None:
     call = a_call(tags=tags)
-    bound(call)
+    truncate_fields(call)
     assert call.tags == kept
 
 
 def test_a_usage_is_kept_whole_or_not_at_all_and_that_is_noted() -> None:
     fits, longer = (a_call(usage=msgspec.Raw(b'{"n":"' + b"x" * size + b'"}')) for size in (16376, 16377))
-    bound(fits)
-    bound(longer)
+    truncate_fields(fits)
+    truncate_fields(longer)
     assert (fits.usage is None, fits.usage_note) == (False, None)
     assert (longer.usage, longer.usage_note) == (None, "usage of 16,385 bytes was not kept")
 
@@ -65,9 +65,9 @@ def test_no_call_is_large_and_bounding_twice_changes_nothing(
 ) -> None:
     call = a_call(**{name: letter * length for name, length in zip(TEXTS, lengths, strict=True)})
     call.tags = [f"{number}{letter * length}" for number, length in enumerate(tags)]
-    bound(call)
+    truncate_fields(call)
     once = msgspec.structs.replace(call)
-    bound(call)
+    truncate_fields(call)
     assert call == once
-    assert len(frame(Record(end=call))) < 70_000
-    assert weight(call) < 100_000
+    assert len(encode_line(JournalRecord(end=call))) < 70_000
+    assert memory_size(call) < 100_000

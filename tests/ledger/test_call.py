@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.ledger.call import COLUMNS, Call, Outcome, document
+from gatekeeper.ledger.call import COLUMNS, Call, Outcome, call_document
 from gatekeeper.times import iso
 
 # The contract's table, in its order.
@@ -74,7 +74,7 @@ def test_a_time_that_is_shown_can_be_read_back(micros: int) -> None:
 
 
 def test_a_call_in_flight_shows_what_is_not_known_as_null() -> None:
-    shown = document(call(tags=["a"], stream=True))
+    shown = call_document(call(tags=["a"], stream=True))
     known = {name: value for name, value in shown.items() if value is not None}
     assert known == {
         "id": "1",
@@ -93,12 +93,12 @@ def test_a_call_in_flight_shows_what_is_not_known_as_null() -> None:
     ("pico", "usd"), [(None, None), (0, "0.000000000000"), (107_500_000, "0.000107500000")]
 )
 def test_money_is_an_exact_decimal_and_unknown_is_null(pico: int | None, usd: str | None) -> None:
-    assert document(call(cost_pico=pico))["cost_usd"] == usd
+    assert call_document(call(cost_pico=pico))["cost_usd"] == usd
 
 
 def test_the_usage_is_shown_as_it_was_received() -> None:
     raw = b'{"promptTokenCount":  1,\n "x": 1.50}'
-    body = msgspec.json.encode(document(call(usage=msgspec.Raw(raw), outcome=Outcome.OK)))
+    body = msgspec.json.encode(call_document(call(usage=msgspec.Raw(raw), outcome=Outcome.OK)))
     assert raw in body
     assert json.loads(body)["outcome"] == "ok"
 
@@ -119,6 +119,6 @@ FIELDS = {
 @settings(max_examples=100, deadline=None)
 @given(st.fixed_dictionaries(FIELDS))
 def test_whatever_a_call_holds_its_document_says_it(fields: dict[str, object]) -> None:
-    shown = json.loads(msgspec.json.encode(document(call(**fields))))
+    shown = json.loads(msgspec.json.encode(call_document(call(**fields))))
     assert list(shown) == list(COLUMNS)
     assert {name: shown[name] for name in fields} == fields

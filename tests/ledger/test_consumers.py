@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from gatekeeper.ledger import consumers
 from gatekeeper.ledger.call import Call, Outcome, Position
-from gatekeeper.ledger.consumers import FIRST_PAUSE, Batch
+from gatekeeper.ledger.consumers import INITIAL_BACKOFF, Batch
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.ledger import Ledger
 
@@ -37,7 +37,7 @@ class Sink:
         self.offered = 0
         self.fails = self.hangs = False
 
-    async def take(self, batch: Batch) -> None:
+    async def consume(self, batch: Batch) -> None:
         self.offered += 1
         if self.hangs:
             await trio.sleep_forever()
@@ -72,19 +72,19 @@ async def test_a_consumer_that_fails_holds_up_no_other_and_is_asked_less_often(
     ids: list[str] = []
     for _ in range(3):
         ids += end(ledger)
-        await ledger.consumers.attempt_each()
-    assert (well.taken, failing.offered, ledger.consumers.behind) == (ids, 1, [follower])
-    for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+        await ledger.consumers.run_rounds()
+    assert (well.taken, failing.offered, ledger.consumers.lagging) == (ids, 1, [follower])
+    for pause in (INITIAL_BACKOFF, 2 * INITIAL_BACKOFF):
         mock_clock.jump(pause)
         for _ in range(3):
-            await ledger.consumers.attempt_each()
+            await ledger.consumers.run_rounds()
     assert failing.offered == 3
     failing.fails = False
     mock_clock.jump(60)
-    await ledger.consumers.attempt_each()
-    assert (failing.taken, ledger.consumers.behind) == (ids, [])
+    await ledger.consumers.run_rounds()
+    assert (failing.taken, ledger.consumers.lagging) == (ids, [])
     told = capsys.readouterr().out
-    assert (told.count("ledger_trouble"), told.count("ledger_well_again")) == (1, 1)
+    assert (told.count("ledger_task_failed"), told.count("ledger_task_recovered")) == (1, 1)
 
 
 async def test_the_lag_is_the_bytes_not_taken_and_the_time_since_none_were(
@@ -93,13 +93,13 @@ async def test_the_lag_is_the_bytes_not_taken_and_the_time_since_none_were(
     sink = Sink()
     follower = ledger.consumers.follow(sink)
     end(ledger, 50)
-    await ledger.consumers.attempt_each()
+    await ledger.consumers.run_rounds()
     assert follower.lag == (0, 0.0)
     sink.fails = True
     before = journal_size(tmp_path)
     end(ledger, 100)
     mock_clock.jump(7)
-    await ledger.consumers.attempt_each()
+    await ledger.consumers.run_rounds()
     assert len(list((tmp_path / "journal").iterdir())) > 1
     assert follower.lag == (journal_size(tmp_path) - before, 7.0)
 
@@ -107,7 +107,7 @@ async def test_the_lag_is_the_bytes_not_taken_and_the_time_since_none_were(
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds and pauses that tests can wait for; a clock that jumps would not wait for threads."""
-    for name in ("PERIOD", "FIRST_PAUSE", "LONGEST_PAUSE"):
+    for name in ("CONSUME_INTERVAL", "INITIAL_BACKOFF", "MAX_BACKOFF"):
         monkeypatch.setattr(consumers, name, 0.02)
 
 
@@ -129,8 +129,8 @@ async def test_a_sink_in_trouble_for_ever_slows_nobody_and_holds_back_a_bounded_
 ) -> None:
     broken, keeper = Sink(), Keeper()
     setattr(broken, trouble, True)
-    follower = ledger.consumers.follow(broken, holds=HOLDS)
-    ledger.consumers.follow(keeper, holds=None)
+    follower = ledger.consumers.follow(broken, retention_bytes=HOLDS)
+    ledger.consumers.follow(keeper, retention_bytes=None)
     nursery.start_soon(ledger.run)
     begun = trio.current_time()
     ids: list[str] = []
@@ -146,8 +146,8 @@ async def test_a_sink_in_trouble_for_ever_slows_nobody_and_holds_back_a_bounded_
     assert len((await ledger.analytics.calls(Filter(), 2000)).value) == len(ids)
     assert HOLDS - 2 * SEGMENT < follower.lag.size <= HOLDS
     assert follower.lag.seconds == pytest.approx(trio.current_time() - begun, abs=1)
-    monkeypatch.setattr(consumers, "SLOW", 0.0)
-    assert ledger.consumers.behind == [follower], "also one that hangs"
+    monkeypatch.setattr(consumers, "SLOW_SECONDS", 0.0)
+    assert ledger.consumers.lagging == [follower], "also one that hangs"
     assert follower.lost > 0
     assert "journal_discarded_before_taken" in capsys.readouterr().out
     if trouble == "fails":
@@ -161,28 +161,28 @@ async def test_one_that_must_have_every_call_holds_back_all_of_them(
 ) -> None:
     keeper = Keeper()
     keeper.fails = True
-    ledger.consumers.follow(keeper, holds=None)
+    ledger.consumers.follow(keeper, retention_bytes=None)
     ids = end(ledger, 1000)
     for _ in range(3):
-        await ledger.consumers.attempt_each()
+        await ledger.consumers.run_rounds()
         ledger.consumers.discard()
     assert journal_size(tmp_path) > 3 * HOLDS
     keeper.fails = False
     mock_clock.jump(60)
-    await ledger.consumers.attempt_each()
+    await ledger.consumers.run_rounds()
     assert keeper.taken == ids
 
 
 async def test_a_stop_waits_for_a_sink_for_some_seconds(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "LAST_ROUND", 0.1)
+    monkeypatch.setattr(consumers, "SINK_CLOSE_TIMEOUT", 0.1)
     sink = Sink()
     sink.hangs = True
     ledger.consumers.follow(sink)
     end(ledger)
     with trio.fail_after(5):
-        await ledger.consumers.finish()
+        await ledger.consumers.run_last_rounds()
     assert sink.offered == 1
 
 
@@ -191,7 +191,7 @@ async def test_one_that_takes_nothing_for_now_is_asked_again_each_round(
     ledger: Ledger, nursery: trio.Nursery
 ) -> None:
     class Later(Sink):
-        async def take(self, batch: Batch) -> None:
+        async def consume(self, batch: Batch) -> None:
             self.offered += 1
             if self.offered > 5:
                 self.watermark = batch.end
@@ -201,4 +201,4 @@ async def test_one_that_takes_nothing_for_now_is_asked_again_each_round(
     nursery.start_soon(ledger.run)
     end(ledger)
     await until(lambda: follower.lag.size == 0)
-    assert (sink.offered, ledger.consumers.behind) == (6, [])
+    assert (sink.offered, ledger.consumers.lagging) == (6, [])

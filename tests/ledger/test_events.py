@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from gatekeeper.ledger.call import Call, Outcome, document
-from gatekeeper.ledger.events import CallEvent, Event, Gap, Live, Subscription, Tick, sse
+from gatekeeper.ledger.call import Call, Outcome, call_document
+from gatekeeper.ledger.events import CallEvent, Event, EventStream, Gap, Subscription, Tick, encode_sse
 
 FIRST = 1_764_000_000_000_000
 
@@ -22,11 +22,11 @@ def a_call(number: int = 1, **fields: object) -> Call:
     )
 
 
-def live_from(first_id: int = FIRST, capacity: int = 10_000) -> Live:
-    return Live(capacity, now=lambda: first_id / 1_000_000)
+def live_from(first_id: int = FIRST, capacity: int = 10_000) -> EventStream:
+    return EventStream(capacity, now=lambda: first_id / 1_000_000)
 
 
-def finish(live: Live, *numbers: int) -> None:
+def finish(live: EventStream, *numbers: int) -> None:
     for number in numbers:
         live.publish("call.finished", a_call(number, outcome=Outcome.OK))
 
@@ -53,7 +53,7 @@ def brief(events: list[Event]) -> list[str | Gap | Tick]:
 
 
 def test_the_ring_is_bounded_in_memory_too() -> None:
-    live = Live(room=1_000_000)
+    live = EventStream(max_bytes=1_000_000)
     for number in range(100):
         live.publish("call.finished", a_call(number, path="/" * 50_000))
     live.publish("call.finished", a_call(100))
@@ -240,7 +240,7 @@ async def test_any_interleaving_tells_each_event_once_or_counts_it(
             finish(live, *range(published, published + count))
             published += count
         elif step == "tick":
-            live.take_tick()
+            live.publish_tick()
         else:
             await read(count)
     await read(100)
@@ -295,9 +295,9 @@ async def test_a_started_event_shows_the_call_as_it_was() -> None:
     call.outcome, call.status, call.tags = Outcome.OK, 200, ["late"]
     live.publish("call.finished", call)
     started, finished = await what_is_there(subscription)
-    assert b'"outcome":null' in sse(started)
-    assert b'"late"' not in sse(started)
-    assert b'"outcome":"ok"' in sse(finished)
+    assert b'"outcome":null' in encode_sse(started)
+    assert b'"late"' not in encode_sse(started)
+    assert b'"outcome":"ok"' in encode_sse(finished)
 
 
 # Ticks
@@ -310,18 +310,18 @@ def test_a_tick_adds_up_what_finished_since_the_last() -> None:
     live.publish("call.finished", a_call(1, outcome=Outcome.OK, total_tokens=10, cost_pico=1_500_000))
     live.publish("call.finished", a_call(3, outcome=Outcome.REFUSED, cost_pico=0))
     live.publish("call.finished", a_call(4, outcome=Outcome.CUT, total_tokens=5))
-    assert live.take_tick() == Tick(3, 2, 1, 15, "0.000001500000")
-    assert live.take_tick() == Tick(0, 0, 1, 0, "0.000000000000")
+    assert live.publish_tick() == Tick(3, 2, 1, 15, "0.000001500000")
+    assert live.publish_tick() == Tick(0, 0, 1, 0, "0.000000000000")
 
 
 async def test_a_subscriber_gets_the_latest_tick_only() -> None:
     live = live_from()
-    live.take_tick()
+    live.publish_tick()
     subscription = live.subscribe(lambda _: False, None)
     assert await what_is_there(subscription) == []
-    live.take_tick()
+    live.publish_tick()
     finish(live, 1)
-    tick = live.take_tick()
+    tick = live.publish_tick()
     assert await what_is_there(subscription) == [tick]
     assert await what_is_there(subscription) == []
 
@@ -339,7 +339,7 @@ async def test_a_tick_wakes_and_displaces_no_event() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listen)
             await wait_all_tasks_blocked()
-            live.take_tick()
+            live.publish_tick()
     assert ticks == [Tick(1, 0, 0, 0, "0.000000000000")]
     assert brief(await what_is_there(live.subscribe(None, FIRST - 1))) == ["call-1"]
 
@@ -375,7 +375,7 @@ def test_statistics_tell_the_state() -> None:
     ids=["gap", "gap of unknown size", "tick"],
 )
 def test_gaps_and_ticks_as_server_sent_events(event: Event, text: bytes) -> None:
-    assert sse(event) == text
+    assert encode_sse(event) == text
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
@@ -383,16 +383,16 @@ def test_gaps_and_ticks_as_server_sent_events(event: Event, text: bytes) -> None
 def test_a_call_is_one_event_with_its_document_on_one_line(kind: str, line_end: str) -> None:
     usage = msgspec.Raw(f'{{{line_end}  "promptTokenCount": 3{line_end}}}'.encode())
     call = a_call(1, usage=usage, user_agent="odd\r\nagent", cost_pico=1_500_000)
-    id_line, event_line, data_line, *rest = sse(CallEvent(41, kind, call)).decode().splitlines()
+    id_line, event_line, data_line, *rest = encode_sse(CallEvent(41, kind, call)).decode().splitlines()
     assert (id_line, event_line, rest) == ("id: 41", f"event: {kind}", [""])
     shown = json.loads(data_line.removeprefix("data: "))
-    assert shown == json.loads(msgspec.json.encode(document(call)))
+    assert shown == json.loads(msgspec.json.encode(call_document(call)))
     assert (shown["usage"], shown["cost_usd"]) == ({"promptTokenCount": 3}, "0.000001500000")
 
 
 def test_an_event_is_encoded_once_for_all_subscribers() -> None:
     event = CallEvent(41, "call.finished", a_call(1))
-    assert sse(event) is sse(event)
+    assert encode_sse(event) is encode_sse(event)
 
 
 async def test_a_new_subscriber_is_told_of_the_calls_that_run() -> None:
@@ -410,7 +410,7 @@ async def test_a_new_subscriber_is_told_of_the_calls_that_run() -> None:
     assert brief(await what_is_there(back)) == ["call-2"]
 
 
-@given(st.integers(0, 3 * Subscription.STRIDE), st.integers(1, 50))
+@given(st.integers(0, 3 * Subscription.SCAN_LIMIT), st.integers(1, 50))
 @settings(max_examples=30)
 def test_each_running_call_is_told_once_whatever_the_batches(running: int, limit: int) -> None:
     async def told() -> list[str]:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from rig.disk import disk_ends_at
+from rig.rotation import rotate
 
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.journal import Journal
@@ -116,7 +117,7 @@ def test_reading_hands_out_each_end_once_in_order_across_segments(tmp_path: Path
             journal.begin(running(number))
             written = journal.end(finished(number))
             if number % 3 == 0:
-                journal.rotate()
+                rotate(journal)
         found, on = journal.read(START, 100)
         assert [call for _, call in found] == [finished(number) for number in range(10)]
         assert found[-1][0] == written
@@ -130,7 +131,7 @@ def test_any_page_size_and_any_position_give_the_same_calls(tmp_path: Path, page
         for number in range(6):
             journal.end(finished(number))
             if number in (1, 4):
-                journal.rotate()
+                rotate(journal)
         expected = ids([finished(number) for number in range(6)])
         assert ids(all_ends(journal, page=page)) == expected
         positions = [after for after, _ in journal.read(START, 100)[0]]
@@ -144,7 +145,7 @@ def test_who_has_read_all_gets_what_ends_afterwards(tmp_path: Path) -> None:
         journal.end(finished(1))
         _, on = journal.read(START, 10)
         assert journal.read(on, 10) == ([], on)
-        journal.rotate()
+        rotate(journal)
         _, on = journal.read(on, 10)
         journal.begin(running(2))
         journal.end(finished(2))
@@ -157,7 +158,7 @@ def test_what_is_read_at_once_is_bounded_in_memory_too(tmp_path: Path) -> None:
             journal.end(msgspec.structs.replace(finished(number), path="/" * 1_000_000))
         found, on = journal.read(START, 1000)
         assert ids([call for _, call in found]) == [f"call-{number}" for number in range(3)]
-        assert on == found[-1][0] < journal.written
+        assert on == found[-1][0] < journal.write_position
         assert ids(all_ends(journal)) == [f"call-{number}" for number in range(20)]
 
 
@@ -165,9 +166,9 @@ def test_what_is_read_is_durable(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
         written = journal.end(finished(1))
         assert written is not None
-        assert journal.durable < written
+        assert journal.durable_position < written
         journal.read(START, 10)
-        assert journal.durable >= written
+        assert journal.durable_position >= written
 
 
 def framed(body: bytes) -> bytes:
@@ -222,14 +223,14 @@ def test_a_newer_format_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
 def test_after_the_journal_was_removed_consumers_start_anew(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
         journal.end(finished(1))
-        journal.rotate()
+        rotate(journal)
         journal.end(finished(2))
         _, watermark = journal.read(START, 10)
     for path in segments(tmp_path):
         path.unlink()
     with closing(Journal(tmp_path)) as journal:
         journal.end(finished(3))
-        journal.rotate()
+        rotate(journal)
         journal.discard([watermark])
         assert ids(all_ends(journal, Position(watermark.segment + 5, 0))) == ["call-3"]
 
@@ -240,7 +241,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     stray.write_text("mine")
     with closing(Journal(tmp_path)) as journal:
         journal.end(finished(1))
-        journal.rotate()
+        rotate(journal)
         journal.discard([journal.read(START, 10)[1]])
     assert stray.read_text() == "mine"
 
@@ -252,7 +253,7 @@ def test_recovery_ends_what_was_left_open_and_touches_nothing_else(tmp_path: Pat
     with closing(Journal(tmp_path)) as journal:
         for number in (1, 2, 3):
             journal.begin(running(number))
-        journal.rotate()
+        rotate(journal)
         journal.end(finished(2))
     with closing(Journal(tmp_path)) as journal:
         interrupted = [msgspec.structs.replace(running(n), outcome=Outcome.INTERRUPTED) for n in (1, 3)]
@@ -317,7 +318,7 @@ def test_segments_go_when_every_consumer_has_passed_them(
     with closing(Journal(tmp_path)) as journal:
         for number in (1, 2):
             journal.end(finished(number))
-            journal.rotate()
+            rotate(journal)
         journal.sync()
         journal.discard(watermarks)
         assert [int(path.stem) for path in segments(tmp_path)] == left
@@ -327,10 +328,10 @@ def test_the_begin_of_a_running_call_keeps_its_segment_and_all_later_ones(tmp_pa
     with closing(Journal(tmp_path)) as journal:
         for number in (1, 2, 3):
             journal.begin(running(number))
-            journal.rotate()
+            rotate(journal)
         journal.end(finished(1))
         journal.end(finished(3))
-        journal.rotate()
+        rotate(journal)
         _, all_read = journal.read(START, 10)
         journal.discard([all_read])
         assert [int(path.stem) for path in segments(tmp_path)] == [2, 3, 4, 5]
@@ -346,9 +347,9 @@ def test_nothing_is_discarded_before_the_ends_are_durable(tmp_path: Path) -> Non
         journal.sync()
         with disk_ends_at(segments(tmp_path)[-1].stat().st_size):
             journal.recover()
-            journal.discard([journal.durable])
+            journal.discard([journal.durable_position])
             assert [int(path.stem) for path in segments(tmp_path)] == [1, 2]
-        journal.discard([journal.durable])
+        journal.discard([journal.durable_position])
         assert [int(path.stem) for path in segments(tmp_path)] == [2]
         assert ids(all_ends(journal)) == ["call-1"]
 
@@ -356,7 +357,7 @@ def test_nothing_is_discarded_before_the_ends_are_durable(tmp_path: Path) -> Non
 def test_numbers_go_on_after_a_discard(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
         journal.end(finished(1))
-        journal.rotate()
+        rotate(journal)
         _, watermark = journal.read(START, 10)
         journal.discard([watermark])
     with closing(Journal(tmp_path)) as journal:
@@ -377,13 +378,6 @@ def test_a_segment_that_has_grown_too_long_is_followed_by_another(tmp_path: Path
         assert len(all_ends(journal)) == 9
 
 
-def test_a_segment_without_calls_is_not_rotated(tmp_path: Path) -> None:
-    with closing(Journal(tmp_path)) as journal:
-        journal.rotate()
-        journal.rotate()
-        assert len(segments(tmp_path)) == 1
-
-
 @pytest.fixture
 def restless_threads() -> Iterator[None]:
     interval = sys.getswitchinterval()
@@ -397,11 +391,11 @@ def test_writing_never_minds_threads_that_sync_rotate_read_and_discard(tmp_path:
     total = 3000
     rows: list[str] = []
     done = threading.Event()
-    with closing(Journal(tmp_path, segment_bytes=20_000)) as journal:
+    with closing(Journal(tmp_path, segment_bytes=2_000)) as journal:
 
         def consume() -> None:
             position = START
-            while len(rows) < total and not (done.is_set() and journal.fault):
+            while len(rows) < total and not (done.is_set() and journal.error):
                 found, position = journal.read(position, 50)
                 rows.extend(ids([call for _, call in found]))
                 journal.discard([position])
@@ -409,7 +403,6 @@ def test_writing_never_minds_threads_that_sync_rotate_read_and_discard(tmp_path:
         def keep_syncing() -> None:
             while not done.is_set():
                 journal.sync()
-                journal.rotate()
 
         threads = [threading.Thread(target=consume), threading.Thread(target=keep_syncing)]
         for thread in threads:
@@ -420,7 +413,7 @@ def test_writing_never_minds_threads_that_sync_rotate_read_and_discard(tmp_path:
         done.set()
         for thread in threads:
             thread.join()
-        assert journal.fault is None
+        assert journal.error is None
     assert rows == [f"call-{number}" for number in range(total)]
 
 
@@ -449,10 +442,10 @@ def test_a_full_disk_loses_nothing_and_leaves_no_half_line(
                     journal.sync()
                     readable = ids(all_ends(journal))
                 assert readable == expected[: len(readable)]
-                assert (journal.fault is None) == (readable == expected)
+                assert (journal.error is None) == (readable == expected)
                 assert all(path.read_bytes()[-1:] == b"\n" for path in segments(folder))
             journal.sync()
-            assert journal.fault is None
+            assert journal.error is None
             assert ids(all_ends(journal)) == expected
             assert journal.damaged_lines == 0
         kinds = [
@@ -467,17 +460,17 @@ def test_the_fault_tells_the_trouble_and_goes_with_it(tmp_path: Path) -> None:
         size = segments(tmp_path)[0].stat().st_size
         with disk_ends_at(size + 10):
             assert journal.end(finished(1)) is None
-            assert isinstance(journal.fault, OSError)
+            assert isinstance(journal.error, OSError)
             assert not journal.full
             journal.begin(running(2))
             journal.begin(running(3))
             assert journal.full
             assert journal.end(finished(2)) is None
             journal.sync()
-            assert journal.fault
+            assert journal.error
             assert segments(tmp_path)[0].stat().st_size == size
         journal.sync()
-        assert (journal.fault, journal.full) == (None, False)
+        assert (journal.error, journal.full) == (None, False)
         assert journal.end(finished(3)) is not None
         assert ids(all_ends(journal)) == ["call-1", "call-2", "call-3"]
 
@@ -486,13 +479,13 @@ def test_a_new_segment_that_cannot_be_made_is_made_later(tmp_path: Path) -> None
     with closing(Journal(tmp_path)) as journal:
         journal.end(finished(1))
         with disk_ends_at(10):
-            journal.rotate()
-        assert journal.fault
+            rotate(journal)
+        assert journal.error
         journal.end(finished(2))
-        journal.rotate()
+        rotate(journal)
         journal.end(finished(3))
         assert ids(all_ends(journal)) == ["call-1", "call-2", "call-3"]
-        assert journal.fault is None
+        assert journal.error is None
         assert len(segments(tmp_path)) == 2
 
 
@@ -513,11 +506,11 @@ def test_what_the_disk_has_not_confirmed_is_not_read(tmp_path: Path) -> None:
     os.dup2(writer, descriptor_of(segments(tmp_path)[0]))
     assert journal.end(finished(2)) is not None
     assert journal.read(on, 10) == ([], on)
-    assert journal.fault
-    journal.rotate()
+    assert journal.error
+    rotate(journal)
     journal.end(finished(3))
     assert journal.read(on, 10) == ([], on)
-    assert journal.fault
+    assert journal.error
     journal.close()
     os.close(reader)
     os.close(writer)
@@ -550,7 +543,7 @@ STEPS: dict[str, Step] = {
     "begin": lambda journal, number: journal.begin(running(number)),
     "end": lambda journal, number: journal.end(finished(number)),
     "sync": lambda journal, _: journal.sync(),
-    "rotate": lambda journal, _: journal.rotate(),
+    "rotate": lambda journal, _: rotate(journal),
 }
 
 
@@ -629,7 +622,7 @@ class PowerLoss(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        self.journal.rotate()
+        rotate(self.journal)
 
     @rule(consumer=st.integers(0, 1), limit=st.integers(1, 9))
     def read(self, consumer: int, limit: int) -> None:
@@ -663,7 +656,7 @@ class PowerLoss(RuleBasedStateMachine):
             self.check(consumer)
 
     def lose_power(self, keep: list[float]) -> None:
-        durable = self.journal.durable
+        durable = self.journal.durable_position
         self.journal.close()
         for index, path in enumerate(segments(self.folder)):
             size = path.stat().st_size
@@ -741,10 +734,10 @@ def test_kill_9_loses_and_doubles_nothing(tmp_path: Path) -> None:
 
 def test_what_is_inherited(tmp_path: Path) -> None:
     first = Journal(tmp_path)
-    assert not first.inherited
+    assert not first.has_earlier_records
     first.close()
     second = Journal(tmp_path)
-    assert not second.inherited, "a header is nothing to tell"
+    assert not second.has_earlier_records, "a header is nothing to tell"
     second.begin(Call(id="a", started_at=1, method="GET", path="/"))
     second.close()
-    assert Journal(tmp_path).inherited
+    assert Journal(tmp_path).has_earlier_records

@@ -10,7 +10,7 @@ import trio
 from rig.disk import disk_ends_at
 
 from gatekeeper.ledger.call import Call, Outcome
-from gatekeeper.ledger.ledger import SYNC, Ledger
+from gatekeeper.ledger.ledger import SYNC_INTERVAL, Ledger
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ async def test_a_full_disk_that_a_call_finds_is_told_once_and_so_is_its_end(
     with disk_ends_at(size + 10):
         for name in "abc":
             end(ledger, name)
-            assert ledger.journal.fault
-            await trio.sleep(2 * SYNC)
+            assert ledger.journal.error
+            await trio.sleep(2 * SYNC_INTERVAL)
     with trio.fail_after(5):
-        while ledger.journal.fault:
-            await trio.sleep(SYNC)
-    await trio.sleep(2 * SYNC)
+        while ledger.journal.error:
+            await trio.sleep(SYNC_INTERVAL)
+    await trio.sleep(2 * SYNC_INTERVAL)
     told = capsys.readouterr().out
-    assert (told.count("journal_cannot_be_written"), told.count("journal_well_again")) == (1, 1)
+    assert (told.count("journal_write_failed"), told.count("journal_recovered")) == (1, 1)

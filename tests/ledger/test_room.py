@@ -10,7 +10,7 @@ import pytest
 from rig.disk import fill, small_disk
 
 from gatekeeper.ledger.call import Call, Outcome, Position
-from gatekeeper.ledger.journal import AHEAD, Journal
+from gatekeeper.ledger.journal import PREALLOCATE_BYTES, Journal
 from gatekeeper.ledger.segments import records, segment_numbers
 
 
@@ -42,7 +42,7 @@ def test_open_calls_are_ended_on_a_full_disk_and_refused_ones_wait(disk: Path) -
             if len(begun) % 100 == 0:
                 journal.sync()
         assert len(begun) > 1000
-        assert journal.fault, "readiness tells"
+        assert journal.error, "readiness tells"
         refused = [f"refused-{number}" for number in range(3000)]
         for name in refused:
             assert journal.end(a_call(name, Outcome.REFUSED)) is None
@@ -51,10 +51,10 @@ def test_open_calls_are_ended_on_a_full_disk_and_refused_ones_wait(disk: Path) -
         assert on_disk(disk) == begun
         journal.sync()
         assert journal.full
-        assert journal.durable >= (written[-1] or Position(0, 0))
+        assert journal.durable_position >= (written[-1] or Position(0, 0))
         filler.unlink()
         journal.sync()
-        assert (journal.fault, journal.full) == (None, False)
+        assert (journal.error, journal.full) == (None, False)
         assert on_disk(disk) == begun + refused
     with closing(Journal(disk)) as journal:
         assert journal.recover() == []
@@ -69,7 +69,7 @@ def test_more_refused_calls_than_memory_is_for_them_are_counted(disk: Path) -> N
             journal.sync()
         for number in range(10):
             journal.end(a_call(f"refused-{number}", Outcome.REFUSED))
-        assert journal.lost_refusals == 6
+        assert journal.lost_refused_calls == 6
         filler.unlink()
         journal.sync()
         assert on_disk(disk) == [f"refused-{number}" for number in range(4)]
@@ -79,10 +79,10 @@ def test_a_start_on_a_full_disk_takes_no_calls_until_there_is_room(disk: Path) -
     filler = fill(disk, leave=1 << 20)
     with closing(Journal(disk)) as journal:
         assert journal.full
-        assert journal.fault
+        assert journal.error
         filler.unlink()
         journal.sync()
-        assert (journal.full, journal.fault) == (False, None)
+        assert (journal.full, journal.error) == (False, None)
 
 
 def test_a_segment_is_kept_while_there_is_no_room_for_the_next(disk: Path) -> None:
@@ -92,12 +92,12 @@ def test_a_segment_is_kept_while_there_is_no_room_for_the_next(disk: Path) -> No
             journal.begin(a_call(f"{number}"))
             journal.end(a_call(f"{number}", Outcome.OK))
             journal.sync()
-        assert journal.written.segment == 1
+        assert journal.write_position.segment == 1
         assert on_disk(disk) == ["0", "1", "2"]
-        assert journal.durable == journal.written
+        assert journal.durable_position == journal.write_position
         filler.unlink()
         journal.sync()
-        assert journal.written.segment == 2
+        assert journal.write_position.segment == 2
 
 
 def test_room_that_was_not_needed_is_given_back(tmp_path: Path) -> None:
@@ -108,6 +108,6 @@ def test_room_that_was_not_needed_is_given_back(tmp_path: Path) -> None:
     size = segment.stat().st_size
     journal.close()
     if room > size:  # otherwise this file system cannot allocate ahead
-        assert size < AHEAD <= room
+        assert size < PREALLOCATE_BYTES <= room
         assert segment.stat().st_blocks * 512 < 100_000
     assert segment.stat().st_size == size

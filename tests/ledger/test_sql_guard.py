@@ -15,7 +15,7 @@ import pytest
 from rig.analytics import Analytics
 
 from gatekeeper.ledger.analytics.database import Database
-from gatekeeper.ledger.analytics.sql_guard import SqlError, ask
+from gatekeeper.ledger.analytics.sql_guard import SqlError, run_redacted
 from gatekeeper.ledger.call import Call, Outcome, Position
 
 Sql = Callable[..., dict[str, Any]]
@@ -46,20 +46,20 @@ def instance(folder: Path) -> Iterator[Database]:
     first = made(1, model="m", tags=["a", "b"], cost_pico=1, usage=msgspec.Raw(b'{"n": 1}'))
     second = made(2, model="n", total_tokens=7, cost_pico=2)
     analytics.add([(Position(1, 1), first), (Position(1, 2), second)])
-    analytics.move()
+    analytics.flush()
     analytics.add([(Position(1, 3), made(3))])
-    pending, _ = analytics.first_waiting()
+    pending, _ = analytics.pending_batch()
     analytics.release()
     instance = Database(folder)
     instance.attach(read_only=True)
-    instance.load(pending)
+    instance.load_pending(pending)
     yield instance
     instance.close()
 
 
 @pytest.fixture
 def sql(instance: Database) -> Sql:
-    return lambda query, limit=1000, seconds=20.0: ask(instance, query, limit, seconds)
+    return lambda query, limit=1000, seconds=20.0: run_redacted(instance, query, limit, seconds)
 
 
 @pytest.mark.parametrize(

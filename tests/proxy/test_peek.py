@@ -32,7 +32,7 @@ async def test_a_running_call_shows_its_first_byte_bytes_and_tokens_so_far(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: gateway.client.post(PATH, content=BODY))
         await asked.wait()
-        (call_id,) = gateway.gateway.ledger.live.in_flight
+        (call_id,) = gateway.gateway.ledger.events.in_flight
         before = (await gateway.client.get(f"/calls/{call_id}")).json()
         assert [before[name] for name in ("outcome", "first_byte_ms", *BYTES)] == [None, None, len(BODY), 0]
         assert [before[name] for name in TOKENS] == [None] * len(TOKENS)

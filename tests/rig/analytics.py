@@ -24,11 +24,11 @@ class Analytics(Projection):
         limit: int = 100,
         before: str | None = None,
     ) -> list[Any]:
-        with self.asked() as con:
-            return queries.calls(con, (wanted or Filter()).within(since, until), limit, before)
+        with self.query_connection() as con:
+            return queries.calls(con, (wanted or Filter()).in_period(since, until), limit, before)
 
     def call(self, call_id: str) -> Any:
-        with self.asked() as con:
+        with self.query_connection() as con:
             return queries.call(con, call_id)
 
     def spend(
@@ -40,10 +40,10 @@ class Analytics(Projection):
         limit: int | None = 1000,
         top: int | None = None,
     ) -> Any:
-        with self.asked() as con:
-            where = (wanted or Filter()).within(since, until).where()
-            return self.sums.answer(con, by, where, limit, top)
+        with self.query_connection() as con:
+            where = (wanted or Filter()).in_period(since, until).to_sql()
+            return self.sums.report(con, by, where, limit, top)
 
     def models(self) -> list[Any]:
-        with self.asked() as con:
+        with self.query_connection() as con:
             return queries.models(con)

@@ -64,6 +64,6 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
             nursery.start_soon(serve_listener, app, server_config(), listener, stop, app.inline_app)
             async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
                 yield Running(gateway, url, client)
-            gateway.ledger.live.close()
+            gateway.ledger.events.close()
             gateway.proxy.cut_all()
             stop.set()

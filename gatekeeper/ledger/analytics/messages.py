@@ -1,11 +1,10 @@
-"""What passes between the gateway, DuckDB, and the process of a person's query: rows, answers, errors.
+"""The data exchanged between the gateway, DuckDB, and the query subprocess: rows, requests, results, errors.
 
-It loads neither DuckDB nor trio: an idle gateway does without the one, the process of a query without the
-other.
+Imports neither DuckDB nor trio: an idle gateway does not load the one, a query subprocess not the other.
 
-Calls go in as JSON text that is one parameter of one INSERT. That costs 14 ms for 500 calls, hardly more than
-half of a millisecond of it under the GIL. `read_json` on a temporary file takes 7 ms, but needs room on a
-disk that may be full and a file that DuckDB may open; `executemany` takes a second.
+Calls are inserted as JSON text, one parameter of one INSERT. That costs 14 ms for 500 calls, of which hardly
+more than 0.5 ms hold the GIL. `read_json` on a temporary file takes 7 ms, but needs space on a disk that may
+be full, and a file that DuckDB is allowed to open; `executemany` takes a second.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import msgspec
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.call import COLUMNS, Call, Position
 
-TEMPORARY = f"{ANALYTICS_FILE}.query.tmp"
-"""Where, in the data folder, a query spills what is too much for its memory."""
+TEMP_DIR = f"{ANALYTICS_FILE}.query.tmp"
+"""The folder, in the data folder, where a query spills data that exceeds its memory."""
 
 T = TypeVar("T")
 
@@ -27,73 +26,74 @@ class AnalyticsError(Exception):
     """The analytics file cannot be used at present; the calls are safe in the journal."""
 
 
-class FileHeld(AnalyticsError):
-    """Another process has the file open; it can be ours when that process closes it."""
+class FileLocked(AnalyticsError):
+    """Another process has the file open; it can be opened when that process closes it."""
 
 
 class FileUnusable(AnalyticsError):
-    """The file is damaged, of another format, or cannot be written; somebody has to do something."""
+    """The file is damaged, has another format, or cannot be written; an administrator must act."""
 
 
 class FileReplaced(AnalyticsError):
-    """The file is another one than it was, and lacks calls: the journal is to be read again."""
+    """The file was replaced by one that lacks calls: the journal must be read again."""
 
 
-class RowsRefused(FileUnusable):
-    """DuckDB would not take rows, and it is not the disk's fault: it may be that of a row."""
+class RowsRejected(FileUnusable):
+    """DuckDB rejected rows, not because of the disk: a row may be the cause."""
 
 
-class TookTooLong(AnalyticsError):
-    """A question was stopped; a simpler one, or one of a shorter time, may do."""
+class QueryTimeout(AnalyticsError):
+    """A query was interrupted; a simpler one, or one of a shorter period, may succeed."""
 
 
 class QueryRefused(ValueError):
-    """A person's query is wrong, is not allowed, or passed a limit; the message says which and what to do."""
+    """A user-supplied query is wrong, not allowed, or exceeded a limit; the message says which and what to
+    do."""
 
 
 class QueryUnavailable(RuntimeError):
-    """No person's query can be answered at present."""
+    """User-supplied queries cannot be executed at present."""
 
 
 class CursorError(ValueError):
-    """A page is asked for after what is no call's id."""
+    """The cursor of a page is not the id of a call."""
 
 
 class GroupingError(ValueError):
-    """A sum is asked for by what it cannot be grouped by; `allowed` is what it can."""
+    """A sum cannot be grouped in this way; `allowed` has the valid groups."""
 
     def __init__(self, message: str, allowed: list[str]) -> None:
         super().__init__(message)
         self.allowed = allowed
 
 
-class Found(NamedTuple, Generic[T]):
-    """`absence` says why the file was out of reach, None where it was not: then the calls are those since it
-    was let go."""
+class AnalyticsResult(NamedTuple, Generic[T]):
+    """The result of a query. `missing_reason` says why the file could not be read; then the result covers
+    only the calls since it was closed. None if it could be read."""
 
     value: T
-    absence: str | None
+    missing_reason: str | None
 
     @property
-    def gaps(self) -> dict[str, bool | str]:
-        """What a document says of it: `"partial": true` and why, or nothing."""
-        return {"partial": True, "partial_reason": self.absence} if self.absence else {}
+    def partial_fields(self) -> dict[str, bool | str]:
+        """`"partial": true` and `partial_reason` for the response, or nothing."""
+        return {"partial": True, "partial_reason": self.missing_reason} if self.missing_reason else {}
 
 
-class Share(NamedTuple):
-    """What another process may see: whether it may open the file, and rows that are not in it. `absence` says
-    why that is not every call; None where it is."""
+class SharedSnapshot(NamedTuple):
+    """The data for a query subprocess: whether it may open the file, and rows that are not in it.
+    `missing_reason` says why calls are missing from both; None if none are."""
 
     attached: bool
     rows: str
-    absence: str | None
+    missing_reason: str | None
 
 
-class Request(msgspec.Struct):
-    """A query, what it may use, and what the file does not have: `rows`, a JSON array.
+class QueryRequest(msgspec.Struct):
+    """A query, its limits, and the rows that are not in the file, as a JSON array.
 
-    `attached` is false where the file is out of reach. `absence` says why calls are missing from what can be
-    seen; None where none are.
+    `attached` is false if the file cannot be read. `missing_reason` says why calls are missing; None if none
+    are.
     """
 
     folder: str
@@ -101,10 +101,10 @@ class Request(msgspec.Struct):
     limit: int
     seconds: float
     memory: int
-    largest_answer: int
+    max_response_bytes: int
     attached: bool
     rows: str
-    absence: str | None
+    missing_reason: str | None
 
 
 def out_of_memory(memory: int) -> str:
@@ -125,12 +125,12 @@ def mebibytes(size: int) -> str:
     return f"{size / 1024 / 1024:.3g} MiB"
 
 
-# A value that a column cannot hold (an id that is no UUID, a count beyond 64 bits, a `usage` that is not
-# quite JSON) becomes NULL. It must not become an error: the journal would offer the same row for ever, and
-# none after it would arrive. `usage` travels as a string for this reason, and arrives byte for byte.
+# A value that a column cannot store (an id that is not a UUID, a count beyond 64 bits, a `usage` that is not
+# valid JSON) becomes NULL. It must not become an error: the journal would offer the same row forever, and no
+# later row would be stored. `usage` is passed as a string for this reason, and is stored byte for byte.
 
-# What the columns are made from where the call keeps them in another form, or leaves the default out.
-_SOURCES = {
+# The expressions of columns that the call has in another form, or omits if they have their default.
+_COLUMN_EXPRESSIONS = {
     "started_at": "make_timestamptz(item.call.started_at)",
     "tags": "coalesce(item.call.tags, [])",
     "stream": "coalesce(item.call.stream, false)",
@@ -141,8 +141,8 @@ _SOURCES = {
 }
 
 
-def _structure() -> str:
-    """The types of the JSON's values, as `from_json` wants them to be told."""
+def _json_structure() -> str:
+    """The types of the JSON values, in the format of DuckDB's `from_json`."""
     call: dict[str, str] = {**COLUMNS, "started_at": "BIGINT"}
     del call["cost_usd"], call["usage"]
     call["cost_pico"] = "BIGINT"
@@ -150,31 +150,31 @@ def _structure() -> str:
     return msgspec.json.encode([item]).decode()
 
 
-NAMES = ", ".join(COLUMNS)
+COLUMN_NAMES = ", ".join(COLUMNS)
 COLUMN_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 ADDED_COLUMNS = ("error_message", "usage_note")
 """Columns that files made before them lack; a column is never dropped or re-typed."""
-WITHOUT_TEXTS = "the analytics file did not take the texts of this row"
+TEXT_DROPPED_NOTE = "the analytics file did not take the texts of this row"
 """In `usage_note`."""
-_OUR_WORDS = {"outcome", "key_id", "price_version"}
-_TEXTS = {name for name, kind in COLUMNS.items() if kind == "VARCHAR"} - _OUR_WORDS
+_CONTROLLED_COLUMNS = {"outcome", "key_id", "price_version"}
+_TEXTS = {name for name, kind in COLUMNS.items() if kind == "VARCHAR"} - _CONTROLLED_COLUMNS
 POSITION_DEFINITIONS = 'segment BIGINT, "offset" BIGINT'
 
-_STRUCTURE = _structure()
-_VALUES = ", ".join(_SOURCES.get(name, f"item.call.{name}") for name in COLUMNS)
-_ITEMS = f"(SELECT unnest(from_json(?, '{_STRUCTURE}')) AS item)"
+_JSON_STRUCTURE = _json_structure()
+_VALUES = ", ".join(_COLUMN_EXPRESSIONS.get(name, f"item.call.{name}") for name in COLUMNS)
+_ITEMS = f"(SELECT unnest(from_json(?, '{_JSON_STRUCTURE}')) AS item)"
 
 INSERT_CALLS = f"""
-    INSERT INTO file.calls ({NAMES}) SELECT {_VALUES} FROM {_ITEMS}
+    INSERT INTO file.calls ({COLUMN_NAMES}) SELECT {_VALUES} FROM {_ITEMS}
     WHERE (item.segment, item."offset") > (?, ?)
 """  # noqa: S608
 INSERT_PENDING = f"""
-    INSERT INTO pending ({NAMES}, segment, "offset")
+    INSERT INTO pending ({COLUMN_NAMES}, segment, "offset")
     SELECT {_VALUES}, item.segment, item."offset" FROM {_ITEMS}
 """  # noqa: S608
 
 
-class Item(msgspec.Struct):
+class InsertItem(msgspec.Struct):
     segment: int
     offset: int
     usage: str | None
@@ -184,17 +184,17 @@ class Item(msgspec.Struct):
 _ENCODER = msgspec.json.Encoder()
 
 
-def encode(position: Position, call: Call) -> str:
-    """The JSON of one row; any number of them make up an INSERT's first parameter, as a JSON array."""
+def encode_row(position: Position, call: Call) -> str:
+    """The JSON of one row; a JSON array of rows is the first parameter of an INSERT."""
     usage = None if call.usage is None else bytes(call.usage).decode(errors="replace")
     bare = msgspec.structs.replace(call, usage=None)
-    return _ENCODER.encode(Item(position.segment, position.offset, usage, bare)).decode()
+    return _ENCODER.encode(InsertItem(position.segment, position.offset, usage, bare)).decode()
 
 
-def without_texts(item: str) -> str:
-    """The row of a call that DuckDB would not take, with its numbers and our own short words only."""
-    bare = msgspec.json.decode(item, type=Item)
+def drop_text_columns(item: str) -> str:
+    """The row of a call that DuckDB rejected, with only its numbers and `_CONTROLLED_COLUMNS`."""
+    bare = msgspec.json.decode(item, type=InsertItem)
     bare.usage = None
-    kept: dict[str, object] = {"tags": [], "method": "…", "path": "…", "usage_note": WITHOUT_TEXTS}
+    kept: dict[str, object] = {"tags": [], "method": "…", "path": "…", "usage_note": TEXT_DROPPED_NOTE}
     bare.call = msgspec.structs.replace(bare.call, **dict.fromkeys(_TEXTS) | kept)
     return _ENCODER.encode(bare).decode()

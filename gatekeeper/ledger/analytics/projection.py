@@ -1,12 +1,12 @@
-"""The calls on their way from the journal into the analytics file.
+"""Moves calls from the journal into the analytics file.
 
-Calls arrive from the journal with their positions, wait in memory, and move to the file in transactions
-that move the file's watermark along. So each is there once, whatever dies when: what was lost before the
-commit is read from the journal again, and what is offered again is skipped. While another program holds the
-file (DuckDB locks it) everything goes on without it: the view `calls` is what the file has, and what waits.
+Calls wait in memory with their positions in the journal and are flushed to the file in transactions that
+include the file's watermark. So each is stored exactly once, whenever the process crashes: calls lost before
+the commit are read from the journal again, and calls offered again are skipped. The view `calls` has the
+pending rows, and those of the file unless another program has it locked.
 
-There is a DuckDB instance only while it is needed, for it costs memory; `release` ends it and with it the
-lock. What waits lies outside, so nothing is lost with an instance that broke: the next use starts another.
+A DuckDB instance exists only while it is needed, because it costs memory; `release` closes it and unlocks the
+file. Pending rows are kept outside of it, so nothing is lost with a failed instance.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from gatekeeper.ledger.analytics import messages
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
-    FileHeld,
+    FileLocked,
     FileReplaced,
     FileUnusable,
-    RowsRefused,
+    RowsRejected,
 )
 from gatekeeper.ledger.call import START, Call, Position
 
@@ -38,9 +38,9 @@ log = structlog.get_logger()
 
 
 class Projection:
-    """All of it blocks, and belongs to one thread at a time.
+    """All methods block; to be used by one thread at a time.
 
-    Questions see the file only while it is attached, and always what waits.
+    Queries see the file only while it is attached, and always the pending rows.
     """
 
     def __init__(self, folder: Path, memory: str = "512MB") -> None:
@@ -48,61 +48,58 @@ class Projection:
         self._memory = memory
         self._read_only = False
         self._database: Database | None = None
-        self._queue = Waiting()
-        self._loaded = 0  # so many of the queue, from the first, are in the instance's table `pending`
-        self._known = START
+        self._pending = PendingRows()
+        self._loaded = 0  # so many pending rows, from the first, are in the table `pending`
+        self._last_watermark = START
 
     @property
-    def waiting(self) -> int:
-        """How many calls are not in the file."""
-        return len(self._queue)
+    def pending_count(self) -> int:
+        """The number of calls that are not in the file yet."""
+        return len(self._pending)
 
     @property
-    def waiting_size(self) -> int:
-        """How many characters of memory they take."""
-        return self._queue.size
+    def pending_chars(self) -> int:
+        """The length of their rows."""
+        return self._pending.size
 
     @property
-    def awake(self) -> bool:
-        """Whether there is something to be let go."""
+    def is_open(self) -> bool:
+        """Whether there is an instance to be closed."""
         return self._database is not None
 
     # The file
 
     def attach(self) -> None:
-        """Holds the file until `release`; makes it if there is none.
+        """Opens and locks the file until `release`; creates it if there is none.
 
-        Raises FileHeld, FileUnusable, FileReplaced.
+        Raises FileLocked, FileUnusable, FileReplaced.
         """
-        if self._database and self._database.is_lost():
+        if self._database and self._database.is_file_gone():
             log.error("analytics_file_was_deleted", calls=self._database.count())
             self.release()
         try:
-            self._running().attach(read_only=self._read_only)
+            self._get_database().attach(read_only=self._read_only)
         except FileUnusable:
             self.release()
             raise
         mark = self.watermark() or START
-        if mark < self._known:
+        if mark < self._last_watermark:
             raise FileReplaced(
                 f"{ANALYTICS_FILE} lacks calls that were in it: it was deleted, or an old copy was put back"
             )
-        self._known = mark
+        self._last_watermark = mark
 
-    def start_over(self) -> int:
-        """Takes a file that was replaced for what it is; returns how many calls are in it. Those after its
-        watermark are to be added again.
-
-        Raises FileUnusable.
-        """
-        self._known = mark = self.watermark() or START
-        self._running().forget()
-        self._queue.begin_at(mark)
+    def adopt_replaced_file(self) -> int:
+        """Accepts a replaced file; returns its number of calls. Those after its watermark are to be added.
+        Raises FileUnusable."""
+        self._last_watermark = mark = self.watermark() or START
+        self._get_database().clear_pending()
+        self._pending.reset_to(mark)
         self._loaded = 0
-        return self._running().count()
+        return self._get_database().count()
 
     def release(self) -> None:
-        """Lets go of the file and of DuckDB's memory; the next use takes both again."""
+        """Closes the file and frees DuckDB's memory; the next use opens it again."""
         if self._database:
             self._database.close()
         self._database = None
@@ -112,29 +109,29 @@ class Projection:
         """The position in the journal up to which calls are in the file; None while it is not attached."""
         return self._database.watermark if self._database else None
 
-    def rewind(self) -> None:
-        """The journal was removed and its positions start anew: so does the attached file's watermark.
+    def reset_watermark(self) -> None:
+        """Resets the attached file's watermark, because the journal was removed and its positions start anew.
 
-        To be called when the watermark lies beyond the journal's end. Raises FileUnusable.
+        To be called if the watermark lies beyond the journal's end. Raises FileUnusable.
         """
-        self._running().rewind()
-        self._known = START
+        self._get_database().reset_watermark()
+        self._last_watermark = START
 
-    def share(self) -> bool:
-        """Brings the file up to date and opens it for reading only, as any number of processes then may; no
-        rows move to it until `unshare`. Whether that was possible."""
+    def open_read_only(self) -> bool:
+        """Flushes and reopens the file read-only, for other processes to read, until `reopen_read_write`.
+        Returns whether that succeeded."""
         with suppress(AnalyticsError):
-            self.move()
+            self.flush()
         self._reopen(read_only=True)
         with suppress(AnalyticsError):
             self.attach()
         return self.watermark() is not None
 
-    def unshare(self) -> None:
+    def reopen_read_write(self) -> None:
         self._reopen(read_only=False)
 
     def _reopen(self, *, read_only: bool) -> None:
-        """Lets go of the file, so that the next use opens it in this way."""
+        """Closes the file; the next use opens it in this mode."""
         self._read_only = read_only
         try:
             if self._database:
@@ -142,101 +139,103 @@ class Projection:
         except FileUnusable:
             self.release()
 
-    # In
+    # Adding calls
 
     def add(self, batch: list[tuple[Position, Call]]) -> None:
-        """Takes finished calls in the journal's order; they can be asked for at once.
+        """Adds finished calls in the journal's order; they can be queried at once.
 
-        What was added before is skipped, so a reader that starts anew may offer it again.
+        Calls that were added before are skipped, so they may be offered again.
         """
-        self._queue.add(batch)
+        self._pending.add(batch)
 
-    def move(self) -> Position | None:
-        """Moves what waits to the file, attaching it if need be; the watermark, or None where it is held.
+    def flush(self) -> Position | None:
+        """Moves the pending rows to the file, which it attaches if necessary. Returns the watermark, or None
+        if another program has the file locked.
 
-        Raises FileUnusable, FileReplaced; what was not committed by then waits on.
+        Raises FileUnusable, FileReplaced; rows not committed by then stay pending.
         """
         if self._read_only:
             return None
         try:
             self.attach()
-            return self._move_all()
-        except FileHeld:
+            return self._flush_all()
+        except FileLocked:
             return None
         except FileUnusable:
             self.release()
             raise
 
-    def _move_all(self) -> Position | None:
-        """A portion that DuckDB refuses is tried again by halves, until the row is found that is to blame."""
-        most = PORTION
-        while portion := self._queue.portion(0, most):
-            database = self._running()
+    def _flush_all(self) -> Position | None:
+        """A batch that DuckDB rejects is bisected until the row that causes it is found."""
+        most = BATCH_ROWS
+        while batch := self._pending.next_batch(0, most):
+            database = self._get_database()
             try:
-                self._known = database.append(joined(portion), portion[-1].position)
-            except RowsRefused as refusal:
-                self._begin_anew()
-                most = self._halved(portion, refusal)
+                self._last_watermark = database.append(json_array(batch), batch[-1].position)
+            except RowsRejected as rejection:
+                self._restart_database()
+                most = self._next_batch_size(batch, rejection)
             else:
-                self._queue.drop(len(portion))
+                self._pending.drop_first(len(batch))
         if self._loaded:
-            self._running().forget()
+            self._get_database().clear_pending()
             self._loaded = 0
-        self.attach()  # once more: rows that went into a file which was deleted meanwhile are nowhere
+        self.attach()  # again: to detect that the file was deleted meanwhile, with these rows
         return self.watermark()
 
-    def _begin_anew(self) -> None:
-        """With another instance, for nobody knows what state this one is in. Raises AnalyticsError where the
-        file takes no row at all, so that none is to blame."""
+    def _restart_database(self) -> None:
+        """Reopens the file in a new instance, because the state of the failed one is unknown. Raises
+        AnalyticsError if not even an empty batch can be appended, so that no row is the cause."""
         self.release()
         self.attach()
-        self._running().append("[]", START)
+        self._get_database().append("[]", START)
 
-    def _halved(self, portion: list[Row], refusal: Exception) -> int:
-        """How many rows to try next. One that is refused all by itself loses its texts."""
-        if len(portion) > 1:
-            return len(portion) // 2
-        position, item = portion[0]
-        if not self._queue.strip():
-            raise refusal
-        log.warning("row_stored_without_its_texts", position=position, size=len(item), detail=str(refusal))
-        return PORTION
+    def _next_batch_size(self, batch: list[Row], rejection: Exception) -> int:
+        """The number of rows to try next. A single row that is rejected loses its text columns."""
+        if len(batch) > 1:
+            return len(batch) // 2
+        position, item = batch[0]
+        if not self._pending.strip_first():
+            raise rejection
+        detail = str(rejection)
+        log.warning("row_stored_without_text_columns", position=position, size=len(item), detail=detail)
+        return BATCH_ROWS
 
-    def _load(self, database: Database) -> None:
-        while portion := self._queue.portion(self._loaded):
-            database.load(joined(portion))
-            self._loaded += len(portion)
+    def _load_pending(self, database: Database) -> None:
+        while batch := self._pending.next_batch(self._loaded):
+            database.load_pending(json_array(batch))
+            self._loaded += len(batch)
 
-    # Out
+    # Queries
 
-    def first_waiting(self) -> tuple[str, bool]:
-        """A portion of the rows that wait, as `Database.load` takes it, and whether that is all of them."""
-        portion = self._queue.portion()
-        return joined(portion), len(portion) == self.waiting
+    def pending_batch(self) -> tuple[str, bool]:
+        """A batch of the pending rows for `Database.load_pending`, and whether that is all of them."""
+        batch = self._pending.next_batch()
+        return json_array(batch), len(batch) == self.pending_count
 
     @contextmanager
-    def asked(self) -> Generator[DuckDBPyConnection]:
-        """The connection for one question, with all that waits loaded: the view `calls` has every call.
+    def query_connection(self) -> Generator[DuckDBPyConnection]:
+        """The connection for one query, with all pending rows loaded: the view `calls` has every call.
 
-        Raises AnalyticsError out of it; an instance that fails a question is done with.
+        Raises AnalyticsError; an instance whose query failed is closed.
         """
-        database = self._running()
+        database = self._get_database()
         try:
-            self._load(database)
-            with database.asked() as con:
+            self._load_pending(database)
+            with database.query_connection() as con:
                 yield con
         except duckdb.Error as error:
             self.release()
-            raise AnalyticsError(database.without_path(str(error))) from None
+            raise AnalyticsError(database.redact_path(str(error))) from None
 
-    def _running(self) -> Database:
+    def _get_database(self) -> Database:
         self._database = self._database or Database(self._folder, self._memory)
         return self._database
 
 
-# Rows, and characters of them, of one INSERT: a day's worth at once would need many times its size in memory.
-PORTION = 5_000
-PORTION_SIZE = 8 << 20
+# Rows, and their characters, of one INSERT, which needs many times their size in memory.
+BATCH_ROWS = 5_000
+BATCH_CHARS = 8 << 20
 
 
 class Row(NamedTuple):
@@ -246,8 +245,8 @@ class Row(NamedTuple):
     item: str
 
 
-class Waiting:
-    """A queue of rows. `size` is how many characters they have."""
+class PendingRows:
+    """A queue of rows. `size` is the number of their characters."""
 
     def __init__(self) -> None:
         self._rows: deque[Row] = deque()
@@ -258,43 +257,43 @@ class Waiting:
         return len(self._rows)
 
     def add(self, batch: list[tuple[Position, Call]]) -> None:
-        """In the journal's order. What was added before is skipped."""
+        """Adds calls in the journal's order. Those added before are skipped."""
         for position, call in batch:
             if position > self._last:
                 self._last = position
-                row = Row(position, messages.encode(position, call))
+                row = Row(position, messages.encode_row(position, call))
                 self._rows.append(row)
                 self.size += len(row.item)
 
-    def portion(self, start: int = 0, most: int = PORTION) -> list[Row]:
-        portion: list[Row] = []
+    def next_batch(self, start: int = 0, most: int = BATCH_ROWS) -> list[Row]:
+        batch: list[Row] = []
         size = 0
         for row in islice(self._rows, start, start + most):
-            portion.append(row)
+            batch.append(row)
             size += len(row.item)
-            if size >= PORTION_SIZE:
+            if size >= BATCH_CHARS:
                 break
-        return portion
+        return batch
 
-    def drop(self, count: int) -> None:
-        """The first so many are in the file."""
+    def drop_first(self, count: int) -> None:
+        """Removes the first rows, which are in the file now."""
         for _ in range(count):
             self.size -= len(self._rows.popleft().item)
 
-    def strip(self) -> bool:
-        """Takes the texts out of the first row; whether it had any."""
+    def strip_first(self) -> bool:
+        """Drops the text columns of the first row; returns whether it had any."""
         position, item = self._rows[0]
-        bare = messages.without_texts(item)
+        bare = messages.drop_text_columns(item)
         self._rows[0] = Row(position, bare)
         self.size += len(bare) - len(item)
         return bare != item
 
-    def begin_at(self, position: Position) -> None:
-        """Forgets all rows; what follows `position` will be added anew."""
+    def reset_to(self, position: Position) -> None:
+        """Drops all rows; the calls after `position` will be added again."""
         self._rows.clear()
         self.size = 0
         self._last = position
 
 
-def joined(portion: list[Row]) -> str:
-    return f"[{','.join(row.item for row in portion)}]"
+def json_array(batch: list[Row]) -> str:
+    return f"[{','.join(row.item for row in batch)}]"

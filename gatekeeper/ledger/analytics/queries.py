@@ -1,13 +1,12 @@
-"""Every question about finished calls, as DuckDB is asked it on the view `calls`.
+"""The SQL queries on finished calls, on the view `calls`.
 
-Sums say where the money went: calls counted and added up by one or two of `GROUPS`. They are of what is
-known and stay exact: DECIMAL inside, text outside. A sum of nothing known is NULL, for what calls without a
-price cost is not 0; how many of these there are is `unpriced_calls`. Of no calls at all every sum is known,
-and 0.
+The spend report counts and sums calls by one or two of `GROUPS`. Sums are of the known values and exact:
+DECIMAL in SQL, text in JSON. A sum without any known value is NULL, because the cost of calls without a price
+is not 0; their number is `unpriced_calls`. If there are no calls at all, every sum is 0.
 
-No answer is cut in silence. Where `limit` leaves rows out, `truncated` is true and `rest` says how many they
-are and what they add up to. With `top`, only so many groups have rows of their own, those that cost most in
-the whole range; in each period what is left is one row more, with `other`.
+A truncated result says so: if `limit` leaves rows out, `truncated` is true and `rest` has their number and
+sums. With `top`, only so many groups have rows of their own, those with the highest cost in the whole range;
+in each period the others are summed in one more row, with `other`.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ import msgspec
 from gatekeeper.ledger.analytics.messages import CursorError, GroupingError
 from gatekeeper.ledger.call import COLUMNS, Document
 from gatekeeper.ledger.filters import Filter
-from gatekeeper.ledger.predicates import LABEL, Sql
+from gatekeeper.ledger.predicates import KEY_LABEL_SQL, Sql
 from gatekeeper.money import usd
 from gatekeeper.times import iso
 
-if TYPE_CHECKING:  # who only asks which groups there are need not load DuckDB
+if TYPE_CHECKING:  # importing `GROUPS` alone must not load DuckDB
     from duckdb import DuckDBPyConnection
 
 GROUPS = {
     "tag": "tag",
     "model": "model",
-    "key": LABEL,
+    "key": KEY_LABEL_SQL,
     "user": "user_id",
     "day": "CAST(started_at AT TIME ZONE '{zone}' AS DATE)",
-    # The moment at which the hour began by the zone's clocks: the hour that they go through twice in
-    # autumn is two hours, and in a zone that is half an hour off the hours are its own.
+    # The start of the hour in local time, as an instant: the hour that is repeated in autumn stays two hours,
+    # and in a zone with an offset of half an hour the hours are local ones.
     "hour": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 3600000000",
 }
 PERIODS = ("day", "hour")
@@ -49,32 +48,32 @@ SUMS = {
     "cost_usd": "sum(cost_usd)",
     "unpriced_calls": "count(*) - count(cost_usd)",
 }
-NOTHING: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
+ZERO_SUMS: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
 
-_SUMS_SHOWN = ", ".join(
+_SELECT_SUMS = ", ".join(
     f"CAST({name} AS VARCHAR)" if name == "cost_usd" else f"TRY_CAST({name} AS BIGINT)" for name in SUMS
 )
-_ADDED = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
-# A call without tags has none to be unnested, and counts under NULL.
-_TAGS = "CASE WHEN len(tags) > 0 THEN tags ELSE [NULL] END"
+_SUMS_OF_SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+# A call without tags would vanish in unnest; it is counted under NULL.
+_TAGS_OR_NULL = "CASE WHEN len(tags) > 0 THEN tags ELSE [NULL] END"
 
 
-_FORMS = {
+_COLUMN_FORMATS = {
     "UUID": "CAST({} AS VARCHAR)",
     "TIMESTAMPTZ": "epoch_us({})",
     "DECIMAL(18,12)": "CAST({} AS VARCHAR)",
     "JSON": "CAST({} AS VARCHAR)",
 }
 
-SHOWN = ", ".join(_FORMS.get(kind, "{}").format(name) for name, kind in COLUMNS.items())
-"""The select list whose rows `shown` understands: no type in it needs more than plain Python."""
+SELECT_COLUMNS = ", ".join(_COLUMN_FORMATS.get(kind, "{}").format(name) for name, kind in COLUMNS.items())
+"""The select list for `row_document`: its types need no other package to convert them to Python."""
 
-# The inner SELECT reads the ids of all rows, the outer one all columns of a few.
-_PAGE = """
-    SELECT {shown} FROM calls WHERE id IN (SELECT id FROM calls WHERE {question} ORDER BY id DESC LIMIT ?)
+# The inner SELECT reads only the ids of all rows, the outer one all columns of one page.
+_PAGE_SQL = """
+    SELECT {columns} FROM calls WHERE id IN (SELECT id FROM calls WHERE {condition} ORDER BY id DESC LIMIT ?)
     ORDER BY id DESC
 """
-_MODELS = """
+_MODELS_SQL = """
     SELECT model, count(*), epoch_us(max(started_at)) AS last, CAST(sum(cost_usd) AS VARCHAR),
            count(*) - count(cost_usd)
     FROM calls WHERE model IS NOT NULL GROUP BY model ORDER BY last DESC, model
@@ -82,33 +81,33 @@ _MODELS = """
 
 
 def calls(con: DuckDBPyConnection, wanted: Filter, limit: int, before: str | None = None) -> list[Document]:
-    """At most `limit` calls as `ledger.call.document` shows them, newest (that is, highest `id`) first.
+    """At most `limit` calls as `ledger.call.call_document` has them, newest (that is, highest `id`) first.
 
-    `before` is the id of the last call of the page before. Raises CursorError where it is no id.
+    `before` is the id of the last call of the previous page. Raises CursorError if it is not an id.
     """
-    question, values = wanted.where()
+    condition, values = wanted.to_sql()
     if before is not None:
-        question, values = f"{question} AND id < CAST(? AS UUID)", [*values, cursor(before)]
-    page = _PAGE.format(shown=SHOWN, question=question)
-    return [shown(row) for row in con.execute(page, [*values, limit]).fetchall()]
+        condition, values = f"{condition} AND id < CAST(? AS UUID)", [*values, parse_cursor(before)]
+    page = _PAGE_SQL.format(columns=SELECT_COLUMNS, condition=condition)
+    return [row_document(row) for row in con.execute(page, [*values, limit]).fetchall()]
 
 
 def call(con: DuckDBPyConnection, call_id: str) -> Document | None:
-    """The finished call of that id, None where there is none."""
-    select = f"SELECT {SHOWN} FROM calls WHERE id = TRY_CAST(? AS UUID)"  # noqa: S608
+    """The finished call with that id, None if there is none."""
+    select = f"SELECT {SELECT_COLUMNS} FROM calls WHERE id = TRY_CAST(? AS UUID)"  # noqa: S608
     found = con.execute(select, [call_id]).fetchall()
-    return shown(found[0]) if found else None
+    return row_document(found[0]) if found else None
 
 
 def models(con: DuckDBPyConnection) -> list[Document]:
-    """The models that were asked for, the last used first, with their calls and known cost."""
+    """The requested models, most recently used first, with their calls and known cost."""
     names = ("model", "calls", "last_used_at", "cost_usd", "unpriced_calls")
-    found = [dict(zip(names, row, strict=True)) for row in con.execute(_MODELS).fetchall()]
+    found = [dict(zip(names, row, strict=True)) for row in con.execute(_MODELS_SQL).fetchall()]
     return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
 
 
-class Grouped(NamedTuple):
-    """A SELECT of sums, in the order in which its rows are wanted most, with the values for its `?`."""
+class GroupQuery(NamedTuple):
+    """A SELECT of sums, in the order in which rows are kept under a limit, with the values for its `?`."""
 
     columns: list[str]
     query: str
@@ -116,7 +115,7 @@ class Grouped(NamedTuple):
 
 
 class Sums:
-    """Answers in one time zone. Raises ValueError where there is no such zone."""
+    """The spend report in one time zone. Raises ValueError if there is no such zone."""
 
     def __init__(self, timezone: str) -> None:
         try:
@@ -125,89 +124,93 @@ class Sums:
             raise ValueError(f'no time zone is called "{timezone}"; write UTC or Europe/Berlin') from error
         self._groups = {name: group.format(zone=timezone) for name, group in GROUPS.items()}
 
-    def answer(
+    def report(
         self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int | None, top: int | None = None
     ) -> Document:
-        """`rows`, the costliest first or, by day or hour, in order of time (the latest `limit` of them),
+        """`rows`, the most expensive first or, by day or hour, in order of time (the latest `limit` of them),
         and their `total`, in which a call with several tags counts once. Raises GroupingError.
 
-        With `top` the rows of a period stand in the order of their groups' cost in the whole range, `other`
-        last. It is every call that has a group outside the top, counted once; so the rows of a period add
+        With `top` the rows of a period are in the order of their groups' cost in the whole range, `other`
+        last. `other` has every call with a group outside the top, counted once; so the rows of a period add
         up to its total, except by tag, where a call may have one tag in the top and another outside.
         """
-        groups = grouping(by, top)
-        query = f"SELECT {_SUMS_SHOWN} FROM (SELECT {_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
+        groups = parse_groups(by, top)
+        query = f"SELECT {_SELECT_SUMS} FROM (SELECT {_select_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
         total = dict(zip(SUMS, con.execute(query, where[1]).fetchall()[0], strict=True))
-        total = total if total["calls"] else NOTHING
+        total = total if total["calls"] else ZERO_SUMS
         if not groups:
             return {"rows": [total], "total": total}
         rows, rest = (
-            self._top(con, groups, where, limit, top) if top else self._all(con, groups, where, limit)
+            self._top_groups(con, groups, where, limit, top)
+            if top
+            else self._all_groups(con, groups, where, limit)
         )
-        cut = {"truncated": True, "rest": rest} if rest else {}
-        return {"rows": [self._shown(row) for row in rows], "total": total, **cut}
+        truncation = {"truncated": True, "rest": rest} if rest else {}
+        return {"rows": [self._format_row(row) for row in rows], "total": total, **truncation}
 
-    def _all(
+    def _all_groups(
         self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int | None
     ) -> tuple[list[Document], Document | None]:
-        tag = f", unnest({_TAGS}) AS tag" if "tag" in groups else ""
+        tag = f", unnest({_TAGS_OR_NULL}) AS tag" if "tag" in groups else ""
         source = f"SELECT *{tag} FROM calls WHERE {where[0]}"  # noqa: S608
         order = ["cost_usd DESC NULLS LAST", "calls DESC", *(f'"{name}"' for name in groups)]
-        return _fetched(con, self._grouped(groups, source, order, where[1]), limit)
+        return _fetch(con, self._group_query(groups, source, order, where[1]), limit)
 
-    def _top(
+    def _top_groups(
         self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int | None, top: int
     ) -> tuple[list[Document], Document | None]:
-        periods, names = split(groups)
-        leaders, others = self._all(con, names, where, top)
-        # A call's places: those of its groups among the leaders, and one more for all the others.
+        periods, names = split_periods(groups)
+        leaders, others = self._all_groups(con, names, where, top)
+        # A call's places: the ranks of its groups among the leaders; all other groups share the last place.
         group = ", ".join("tag" if name == "tag" else self._groups[name] for name in names)
         place = f"coalesce(list_position(CAST(? AS VARCHAR[][]), [{group}]), {len(leaders) + 1})"
-        tags = _TAGS if "tag" in names else "[NULL]"
+        tags = _TAGS_OR_NULL if "tag" in names else "[NULL]"
         places = f"unnest(list_distinct(list_transform({tags}, lambda tag: {place})))"
         source = f"SELECT *, {places} AS place FROM calls WHERE {where[0]}"  # noqa: S608
         values = [[[row[name] for name in names] for row in leaders], *where[1]]
-        rows, rest = _fetched(con, self._grouped([*periods, "place"], source, ["place"], values), limit)
+        rows, rest = _fetch(con, self._group_query([*periods, "place"], source, ["place"], values), limit)
         known = [{name: row[name] for name in names} for row in leaders]
         if others:
             known.append({**dict.fromkeys(names), "other": True, "groups": others["rows"]})
         return [dict.fromkeys(groups) | known[row.pop("place") - 1] | row for row in rows], rest
 
-    def _grouped(self, names: list[str], source: str, order: list[str], values: list[object]) -> Grouped:
+    def _group_query(
+        self, names: list[str], source: str, order: list[str], values: list[object]
+    ) -> GroupQuery:
         columns = {f'"{name}"': self._groups.get(name, name) for name in names} | SUMS
-        latest = [f'"{name}" DESC' for name in split(names)[0]]
+        latest = [f'"{name}" DESC' for name in split_periods(names)[0]]
         by = ", ".join(f'"{name}"' for name in names)
         query = f"""
-            SELECT * FROM (SELECT {_list(columns)} FROM ({source}) GROUP BY {by})
+            SELECT * FROM (SELECT {_select_list(columns)} FROM ({source}) GROUP BY {by})
             ORDER BY {", ".join([*latest, *order])}
         """  # noqa: S608
-        return Grouped(names, query, values)
+        return GroupQuery(names, query, values)
 
-    def _shown(self, row: Document) -> Document:
-        return row | {name: self._period(row[name]) for name in PERIODS if name in row}
+    def _format_row(self, row: Document) -> Document:
+        return row | {name: self._format_period(row[name]) for name in PERIODS if name in row}
 
-    def _period(self, period: date | int) -> str:
+    def _format_period(self, period: date | int) -> str:
         if isinstance(period, date):
             return period.isoformat()
         moment = datetime.fromtimestamp(period // 1_000_000, self._zone)
         return moment.isoformat().replace("+00:00", "Z")
 
 
-def split(groups: list[str]) -> tuple[list[str], list[str]]:
-    """The periods among the groups, and the others."""
+def split_periods(groups: list[str]) -> tuple[list[str], list[str]]:
+    """Splits groups into periods and others."""
     return [name for name in groups if name in PERIODS], [name for name in groups if name not in PERIODS]
 
 
-def grouping(by: list[str], top: int | None = None) -> list[str]:
-    """One or two groups, or none of them. Raises GroupingError with what is allowed."""
+def parse_groups(by: list[str], top: int | None = None) -> list[str]:
+    """Checks that these are one or two groups, or `none`. Raises GroupingError with what is allowed."""
     groups = [] if by == ["none"] else by
     if len(groups) > 2 or len(set(groups)) < len(groups) or not set(groups) <= set(GROUPS):
         raise GroupingError(
-            f'"{",".join(by)}" is no way to group; write one or two of {", ".join(GROUPS)}, or none',
+            f'"{",".join(by)}" is not a valid grouping; write one or two of {", ".join(GROUPS)}, or none',
             [*GROUPS, "none"],
         )
-    if top and not split(groups)[1]:
-        names = ", ".join(split(list(GROUPS))[1])
+    if top and not split_periods(groups)[1]:
+        names = ", ".join(split_periods(list(GROUPS))[1])
         raise GroupingError(
             f'"{",".join(by)}" has no group that `top` could choose from; add one of {names}',
             [*GROUPS, "none"],
@@ -215,39 +218,40 @@ def grouping(by: list[str], top: int | None = None) -> list[str]:
     return groups
 
 
-def _fetched(
-    con: DuckDBPyConnection, grouped: Grouped, limit: int | None
+def _fetch(
+    con: DuckDBPyConnection, grouped: GroupQuery, limit: int | None
 ) -> tuple[list[Document], Document | None]:
-    """At most `limit` rows (None: all), those of periods in order of time; and the number and sums of those
-    beyond, if there are any."""
+    """At most `limit` rows (None: all), those of periods in order of time; and the number and sums of the
+    rows left out, if any."""
     names, query, values = grouped
     columns = ", ".join(f'"{name}"' for name in names)
-    some = f"SELECT {columns}, {_SUMS_SHOWN} FROM ({query} LIMIT ?)"  # noqa: S608
+    some = f"SELECT {columns}, {_SELECT_SUMS} FROM ({query} LIMIT ?)"  # noqa: S608
     found = con.execute(some, [*values, None if limit is None else limit + 1]).fetchall()
     rows = [dict(zip([*names, *SUMS], row, strict=True)) for row in found[:limit]]
-    for period in split(names)[0]:
+    for period in split_periods(names)[0]:
         rows.sort(key=lambda row: row[period])
     if limit is None or len(found) <= limit:
         return rows, None
-    others = f"SELECT rows, {_SUMS_SHOWN} FROM (SELECT count(*) AS rows, {_ADDED} FROM ({query} OFFSET ?))"  # noqa: S608
-    rest = con.execute(others, [*values, limit]).fetchall()[0]
+    others = f"SELECT count(*) AS rows, {_SUMS_OF_SUMS} FROM ({query} OFFSET ?)"  # noqa: S608
+    counted = f"SELECT rows, {_SELECT_SUMS} FROM ({others})"  # noqa: S608
+    rest = con.execute(counted, [*values, limit]).fetchall()[0]
     return rows, dict(zip(["rows", *SUMS], rest, strict=True))
 
 
-def _list(columns: dict[str, str]) -> str:
+def _select_list(columns: dict[str, str]) -> str:
     return ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
 
 
-def shown(row: tuple[object, ...]) -> Document:
-    """A row of `SHOWN` as `ledger.call.document` shows a call."""
+def row_document(row: tuple[object, ...]) -> Document:
+    """A row of `SELECT_COLUMNS` as `ledger.call.call_document` has a call."""
     known: Document = dict(zip(COLUMNS, row, strict=True))
     known["started_at"] = iso(known["started_at"])
     known["usage"] = None if known["usage"] is None else msgspec.Raw(known["usage"].encode())
     return known
 
 
-def cursor(before: str) -> str:
+def parse_cursor(before: str) -> str:
     try:
         return str(UUID(before))
     except ValueError:
-        raise CursorError(f'"{before}" is no cursor; give the id of the last call of a page') from None
+        raise CursorError(f'"{before}" is not a cursor; give the id of the last call of a page') from None

@@ -1,8 +1,8 @@
-"""The analytics file as the event loop sees it: one question at a time, in a thread, on current rows.
+"""Runs queries and flushes on the analytics file, one at a time in a worker thread, on current rows.
 
-The file is a projection of the journal. It is held while calls or questions come and let go after a few quiet
-seconds, so that other programs can open it; while somebody else holds it, rows wait in memory and questions
-are answered from those.
+The file is a projection of the journal. It is open while there are calls or queries and closed after a few
+seconds without activity, so that other programs can open it; while another program has it locked, rows wait
+in memory and queries see only those.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ import structlog
 import trio
 
 from gatekeeper.ledger.analytics import queries
-from gatekeeper.ledger.analytics.messages import FileHeld, FileReplaced, FileUnusable, Found, Share
-from gatekeeper.ledger.analytics.sql_query import Queries
+from gatekeeper.ledger.analytics.messages import (
+    AnalyticsResult,
+    FileLocked,
+    FileReplaced,
+    FileUnusable,
+    SharedSnapshot,
+)
+from gatekeeper.ledger.analytics.sql_query import SqlRunner
 from gatekeeper.ledger.call import START, Document, Position
 from gatekeeper.ledger.consumers import Batch, Consumers
 from gatekeeper.ledger.filters import Filter
@@ -29,167 +35,170 @@ if TYPE_CHECKING:
 
     from gatekeeper.ledger.analytics.projection import Projection
 
-# Why the file is out of reach, to be read after "because".
-HELD = "another program has the analytics file"
+# Why the file cannot be read; used after "because".
+LOCKED_BY_OTHER = "another program has the analytics file"
 UNUSABLE = "the analytics file is damaged or cannot be written"
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-PERIOD = 2.5  # seconds between two looks whether the file can be let go
-QUIET = 5.0  # seconds without calls or questions, after which the file is let go
-BATCH = 2000  # rows
-# Characters of the rows, usually some 1,000 each, that wait in memory while somebody else has the file.
-WAITING = 128 << 20
-PATIENCE = 60.0  # seconds that rows may fail to move until that is more than a warning
-TURN = 5.0  # seconds to wait for other processes that read the file
+CLOSE_CHECK_INTERVAL = 2.5  # seconds between two checks whether the file can be closed
+IDLE_CLOSE_SECONDS = 5.0  # seconds without calls or queries, after which the file is closed
+BATCH_ROWS = 2000  # rows
+# Characters of the rows, usually some 1,000 each, that wait in memory while the file is locked.
+MAX_PENDING_CHARS = 128 << 20
+STALL_SECONDS = 60.0  # seconds without a successful flush, after which the gateway is not ready
+SHARE_TIMEOUT = 5.0  # seconds that a query waits for another one that reads the file
 
 
 class Analytics:
-    """All that is asked of finished calls, and the consumer that brings them into the file."""
+    """Queries on finished calls, and the consumer that moves them into the file."""
 
     def __init__(self, journal: Journal, consumers: Consumers, folder: Path, timezone: str) -> None:
-        self.follower = consumers.follow(self, holds=None, event="analytics_file")
+        self.follower = consumers.follow(self, retention_bytes=None, event="analytics_write")
         self.sums = queries.Sums(timezone)
-        self.queries = Queries(self.shared, folder)
+        self.sql_runner = SqlRunner(self.shared, folder)
         self._journal = journal
         self._folder = folder
         self._projection: Projection | None = None
-        self._read = START  # rows up to here lie in the file or wait in memory
-        self._stored: Position | None = None  # rows up to here lie in the file; None until that is known
-        self._one = trio.CapacityLimiter(1)
-        self._busy_at = trio.current_time()
+        self._read_position = START  # rows up to here are in the file or in memory
+        self._stored_position: Position | None = None  # rows up to here are in the file; None if unknown
+        self._limiter = trio.CapacityLimiter(1)
+        self._last_activity = trio.current_time()
         self._lent_until = 0.0
-        self._reading = trio.Lock()
-        self.absence: str | None = None
-        """Why the file is out of reach, so that answers lack what is in it; None while it is not."""
-        self._crowded = False
+        self._share_lock = trio.Lock()
+        self.missing_reason: str | None = None
+        """Why the file cannot be read, so that results lack its calls; None while it can."""
+        self._backlog_full = False
 
     @property
     def watermark(self) -> Position:
-        """The place in the journal up to which rows are known to lie in the file."""
-        return self._stored or START
+        """The position in the journal up to which rows are known to be in the file."""
+        return self._stored_position or START
 
-    async def take(self, batch: Batch) -> None:
-        """Moves the rows into the file; where somebody else has it, into memory."""
-        self._busy_at = trio.current_time()
-        await self._in_thread(lambda: self._take(batch))
+    async def consume(self, batch: Batch) -> None:
+        """Moves the rows into the file or, while another program has it locked, into memory."""
+        self._last_activity = trio.current_time()
+        await self._in_thread(lambda: self._consume(batch))
 
     async def run(self) -> None:
-        """Lets go of the file when all is quiet; for the ledger's nursery."""
+        """Closes the file when it is idle; for the ledger's nursery."""
         while True:
-            await trio.sleep(PERIOD)
-            if self._holds and trio.current_time() - self._busy_at > QUIET:
-                await self._untroubled(self._let_go)
+            await trio.sleep(CLOSE_CHECK_INTERVAL)
+            if self._is_open and trio.current_time() - self._last_activity > IDLE_CLOSE_SECONDS:
+                await self._log_errors(self._close_file)
 
-    # Questions: the answers are over all calls that have ended by now. They raise AnalyticsError.
+    # Queries: on all calls that have ended by now. They raise AnalyticsError.
 
-    async def calls(self, wanted: Filter, limit: int, before: str | None = None) -> Found[list[Document]]:
+    async def calls(
+        self, wanted: Filter, limit: int, before: str | None = None
+    ) -> AnalyticsResult[list[Document]]:
         """At most `limit` finished calls, newest (that is, highest `id`) first; see `queries.calls`."""
-        return await self._ask(lambda con: queries.calls(con, wanted, limit, before))
+        return await self._query(lambda con: queries.calls(con, wanted, limit, before))
 
-    async def call(self, call_id: str) -> Found[Document | None]:
-        """The finished call of that id, None where there is none."""
-        return await self._ask(lambda con: queries.call(con, call_id))
+    async def call(self, call_id: str) -> AnalyticsResult[Document | None]:
+        """The finished call with that id, None if there is none."""
+        return await self._query(lambda con: queries.call(con, call_id))
 
     async def spend(
         self, by: list[str], wanted: Filter, limit: int | None, top: int | None = None
-    ) -> Found[Document]:
-        """Calls added up; see `queries.Sums.answer`. Raises GroupingError."""
-        return await self._ask(lambda con: self.sums.answer(con, by, wanted.where(), limit, top))
+    ) -> AnalyticsResult[Document]:
+        """Sums of calls; see `queries.Sums.report`. Raises GroupingError."""
+        return await self._query(lambda con: self.sums.report(con, by, wanted.to_sql(), limit, top))
 
-    async def models(self) -> Found[list[Document]]:
-        """The models that were asked for, the last used first, with their calls and known cost."""
-        return await self._ask(queries.models)
+    async def models(self) -> AnalyticsResult[list[Document]]:
+        """The requested models, most recently used first, with their calls and known cost."""
+        return await self._query(queries.models)
 
-    async def _ask(self, question: Callable[[DuckDBPyConnection], T]) -> Found[T]:
-        self._busy_at = trio.current_time()
+    async def _query(self, query: Callable[[DuckDBPyConnection], T]) -> AnalyticsResult[T]:
+        self._last_activity = trio.current_time()
 
-        def current() -> Found[T]:
+        def current() -> AnalyticsResult[T]:
             projection = self._open()
-            self._catch_up(projection)
-            with projection.asked() as con:
-                return Found(question(con), self.absence)
+            self._read_journal(projection)
+            with projection.query_connection() as con:
+                return AnalyticsResult(query(con), self.missing_reason)
 
         return await self._in_thread(current)
 
     async def sql(self, query: str, limit: int) -> bytes:
-        """The JSON that answers a person's query; see `Queries.answer`. Raises QueryRefused,
+        """The JSON result of a user-supplied query; see `SqlRunner.execute`. Raises QueryRefused,
         QueryUnavailable."""
-        return await self.queries.answer(query, limit)
+        return await self.sql_runner.execute(query, limit)
 
-    # The file for others
+    # Access for other processes
 
     async def lend(self, seconds: float) -> bool:
-        """Brings the file up to date and lets go of it for so long, or until `take_back`. False where another
-        program has it already. Raises AnalyticsError."""
-        async with self._reading:
+        """Flushes and closes the file for so many seconds, or until `end_loan`. Returns False if another
+        program has it locked. Raises AnalyticsError."""
+        async with self._share_lock:
             return await self._in_thread(lambda: self._lend(seconds))
 
-    def take_back(self) -> None:
+    def end_loan(self) -> None:
         self._lent_until = 0.0
-        self.follower.hurry()
+        self.follower.retry_soon()
 
     @asynccontextmanager
-    async def shared(self) -> AsyncGenerator[Share]:
-        """All calls for one other process to read. What comes meanwhile waits, and is in the answers here.
+    async def shared(self) -> AsyncGenerator[SharedSnapshot]:
+        """All calls, for one other process to read. Calls that end meanwhile wait in memory; queries here
+        include them.
 
-        Raises trio.TooSlowError where other processes read for long.
+        Raises trio.TooSlowError if another process reads for long.
         """
-        # The wait for a turn only: the query itself has a limit of its own.
-        with trio.fail_after(TURN):
-            await self._reading.acquire()
+        # Only for the wait: the query itself has its own limit.
+        with trio.fail_after(SHARE_TIMEOUT):
+            await self._share_lock.acquire()
         try:
-            self._busy_at = trio.current_time()
+            self._last_activity = trio.current_time()
             yield await self._in_thread(self._share)
         finally:
-            # Else a query that is given up would leave the file open for reading only, and no row could move.
+            # Otherwise a cancelled query would leave the file open read-only, and no row could be flushed.
             with trio.CancelScope(shield=True):
-                await self._untroubled(self._unshare)
-            self._reading.release()
+                await self._log_errors(self._unshare)
+            self._share_lock.release()
 
     async def close(self) -> None:
-        """Lets go of the file, whatever it takes; nothing may be asked afterwards."""
-        await self._untroubled(self._let_go)
+        """Closes the file; no query may follow."""
+        await self._log_errors(self._close_file)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        # One at a time: a DuckDB connection belongs to one thread, and so does what waits beside it.
-        return await trio.to_thread.run_sync(work, limiter=self._one)
+        # One at a time: neither a DuckDB connection nor the pending rows may be used by two threads.
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
-    async def _untroubled(self, work: Callable[[], None]) -> None:
-        """Trouble in letting go of the file is nobody's; if there is more to it, the next `take` tells."""
+    async def _log_errors(self, work: Callable[[], None]) -> None:
+        """Logs errors of closing the file; if the cause persists, the next `consume` fails."""
         try:
             await self._in_thread(work)
-        except Exception as problem:  # noqa: BLE001  whatever the disk or DuckDB does, serving goes on
-            log.warning("analytics_file_not_let_go", problem=type(problem).__name__, detail=str(problem))
-            self.follower.hurry()
+        except Exception as error:  # noqa: BLE001  whatever the disk or DuckDB does, the gateway keeps serving
+            log.warning("analytics_file_close_failed", problem=type(error).__name__, detail=str(error))
+            self.follower.retry_soon()
 
-    # What readiness tells
+    # For readiness
 
     @property
-    def stuck(self) -> str | None:
-        """Why the ledger is behind for so long that somebody must do something."""
-        if self._crowded:
+    def stalled_reason(self) -> str | None:
+        """Why the gateway is not ready: the file has lagged behind for too long."""
+        if self._backlog_full:
             return "too many calls wait for the analytics file: answers lack the latest ones"
-        if trio.current_time() - self.follower.attempts.failing_since > PATIENCE:
-            return f"no call could be moved into the analytics file for over {PATIENCE:g} seconds"
+        if trio.current_time() - self.follower.retries.failing_since > STALL_SECONDS:
+            return f"no call could be moved into the analytics file for over {STALL_SECONDS:g} seconds"
         return None
 
     @property
-    def _holds(self) -> bool:
-        return self._projection is not None and self._projection.awake
+    def _is_open(self) -> bool:
+        return self._projection is not None and self._projection.is_open
 
-    # In the thread
+    # In the worker thread
 
     def _open(self) -> Projection:
         if self._projection is None:
-            # Here and not above: DuckDB takes time and memory, and an idle gateway should take little.
+            # Imported on first use: DuckDB costs time and memory, of which an idle gateway should use little.
             from gatekeeper.ledger.analytics.projection import Projection
 
             self._projection = Projection(self._folder)
         if self._is_lent():
-            self.absence = HELD
+            self.missing_reason = LOCKED_BY_OTHER
         else:
             self._attach(self._projection)
         return self._projection
@@ -197,90 +206,91 @@ class Analytics:
     def _attach(self, projection: Projection) -> None:
         try:
             projection.attach()
-        except FileHeld:
-            self.absence = HELD
+        except FileLocked:
+            self.missing_reason = LOCKED_BY_OTHER
             return
         except FileUnusable:
-            self.absence = UNUSABLE
+            self.missing_reason = UNUSABLE
             return
         except FileReplaced as replaced:
-            self._start_over(projection, str(replaced))
-        # Somebody has mended it: rows that wait need not wait for the pause to end.
-        if self.absence == UNUSABLE:
-            self.follower.hurry()
-        self.absence = None
-        self._align(projection)
+            self._adopt_replaced_file(projection, str(replaced))
+        # It has been repaired: pending rows need not wait for the backoff.
+        if self.missing_reason == UNUSABLE:
+            self.follower.retry_soon()
+        self.missing_reason = None
+        self._resume_at_watermark(projection)
 
-    def _start_over(self, projection: Projection, why: str) -> None:
-        """Reads again what the journal still has: it forgets what is in the file, so calls may be missing."""
-        calls = projection.start_over()
-        self._read = self._stored = projection.watermark() or START
-        log.error(
-            "analytics_file_replaced", detail=why, calls_in_it=calls, journal_read_again_from=self._read
-        )
+    def _adopt_replaced_file(self, projection: Projection, why: str) -> None:
+        """Reads the journal again from the replaced file's watermark. Calls of deleted segments stay
+        missing."""
+        calls = projection.adopt_replaced_file()
+        self._read_position = self._stored_position = projection.watermark() or START
+        log.error("analytics_file_replaced", detail=why, row_count=calls, replay_from=self._read_position)
 
-    def _align(self, projection: Projection) -> None:
-        """Reads on where the file left off, or from the journal's beginning if the file is of a journal that
-        is no more."""
+    def _resume_at_watermark(self, projection: Projection) -> None:
+        """Continues at the file's watermark, or at the journal's beginning if the file belongs to a journal
+        that was deleted."""
         watermark = projection.watermark()
         if watermark is None:
             return
-        if watermark > self._journal.durable:
-            projection.rewind()
-            if self._stored is not None:  # there was another file before
-                self._start_over(projection, "the file is of another journal")
+        if watermark > self._journal.durable_position:
+            projection.reset_watermark()
+            if self._stored_position is not None:  # another file was open before
+                self._adopt_replaced_file(projection, "the file is of another journal")
         else:
-            self._read = max(self._read, watermark)
-            self._stored = max(self._stored or START, watermark)
+            self._read_position = max(self._read_position, watermark)
+            self._stored_position = max(self._stored_position or START, watermark)
 
     def _is_lent(self) -> bool:
         return time.monotonic() < self._lent_until
 
-    def _catch_up(self, projection: Projection) -> None:
-        # Fixed here: under load the journal's end moves on, and a question would never be asked.
-        goal = self._journal.written
-        while projection.waiting_size < WAITING:
-            batch, position = self._journal.read(self._read, BATCH)
+    def _read_journal(self, projection: Projection) -> None:
+        # Fixed here: under load the journal's end moves on, and the query would never run.
+        goal = self._journal.write_position
+        while projection.pending_chars < MAX_PENDING_CHARS:
+            batch, position = self._journal.read(self._read_position, BATCH_ROWS)
             projection.add(batch)
-            stands_still, self._read = position == self._read, position
+            stands_still, self._read_position = position == self._read_position, position
             if stands_still or position >= goal:
                 break
-        self._crowded = projection.waiting_size >= WAITING
+        self._backlog_full = projection.pending_chars >= MAX_PENDING_CHARS
 
-    def _take(self, batch: Batch) -> None:
+    def _consume(self, batch: Batch) -> None:
         projection = self._open()
-        # Another file may have been found: then reading starts anew, before this batch.
-        if batch.start <= self._read:
+        # The file may have been replaced: then reading restarts at a position before this batch.
+        if batch.start <= self._read_position:
             projection.add(batch.calls)
-            self._read = max(self._read, batch.end)
-        if self._is_lent() or projection.move() is None:  # somebody else has the file
-            self._catch_up(projection)
+            self._read_position = max(self._read_position, batch.end)
+        if self._is_lent() or projection.flush() is None:  # another program has the file locked
+            self._read_journal(projection)
         else:
-            # Not the file's own watermark, which is that of its last row: lines without a row may follow.
-            self._stored = self._read
-            self._crowded = False
+            # Not the file's watermark, which is that of its last row: lines without a row may follow.
+            self._stored_position = self._read_position
+            self._backlog_full = False
 
-    def _share(self) -> Share:
+    def _share(self) -> SharedSnapshot:
         projection = self._open()
-        self._catch_up(projection)
-        attached = not self._is_lent() and projection.share()
-        rows, all_of_them = projection.first_waiting()
-        return Share(attached, rows, None if attached and all_of_them else self.absence or HELD)
+        self._read_journal(projection)
+        attached = not self._is_lent() and projection.open_read_only()
+        rows, all_of_them = projection.pending_batch()
+        return SharedSnapshot(
+            attached, rows, None if attached and all_of_them else self.missing_reason or LOCKED_BY_OTHER
+        )
 
     def _unshare(self) -> None:
         if self._projection is not None:
-            self._projection.unshare()
-        self.follower.hurry()
+            self._projection.reopen_read_write()
+        self.follower.retry_soon()
 
     def _lend(self, seconds: float) -> bool:
         projection = self._open()
-        self._catch_up(projection)
-        if projection.move() is None:
+        self._read_journal(projection)
+        if projection.flush() is None:
             return False
         self._lent_until = time.monotonic() + seconds
         projection.release()
         return True
 
-    def _let_go(self) -> None:
+    def _close_file(self) -> None:
         if self._projection is not None:
             self._projection.release()
