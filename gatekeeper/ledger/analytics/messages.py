@@ -110,14 +110,14 @@ class QueryRequest(msgspec.Struct):
 def out_of_memory(memory: int) -> str:
     return (
         f"The query needed more than the {mebibytes(memory)} of memory that a query may take; ask for fewer "
-        "rows or smaller values, or lend the file to a program of yours: gatekeeper sql --exec"
+        "rows or smaller values, or open the file with another program: gatekeeper sql --exec"
     )
 
 
 def too_large(largest: int) -> str:
     return (
-        f"The answer is larger than {mebibytes(largest)}; choose fewer columns or rows, or lend the file to "
-        "a program of yours: gatekeeper sql --exec"
+        f"The result is larger than {mebibytes(largest)}; choose fewer columns or rows, or open the file with "
+        "another program: gatekeeper sql --exec"
     )
 
 
