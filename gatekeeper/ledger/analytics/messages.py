@@ -116,8 +116,8 @@ def out_of_memory(memory: int) -> str:
 
 def too_large(largest: int) -> str:
     return (
-        f"The result is larger than {mebibytes(largest)}; choose fewer columns or rows, or open the file with "
-        "another program: gatekeeper sql --exec"
+        f"The result is larger than {mebibytes(largest)}; choose fewer columns or rows, or open the file "
+        "with another program: gatekeeper sql --exec"
     )
 
 
