@@ -21,17 +21,17 @@ from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import HypercornLogger, configure_logs
-from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.key_spend import KeySpend
+from gatekeeper.proxy.settlement import KeySpend
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
+from gatekeeper.startup import load_catalogue
 
 log = structlog.get_logger()
 

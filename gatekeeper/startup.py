@@ -1,5 +1,6 @@
-"""Startup: preflight checks of the settings, used by `serve` and `doctor`, and the message that `serve`
-prints when it is ready: its address, mode and upstream, and what to try next."""
+"""Startup: preflight checks of the settings, used by `serve` and `doctor`; the price catalogue that comes
+with the program; and what `serve` prints when it is ready: its address, mode and upstream, what to try next.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +12,15 @@ from typing import NamedTuple
 
 from gatekeeper import addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
+from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import Settings
+
+CATALOGUE_PATHS = (
+    Path(__file__).parent / "data" / "prices.toml",  # a wheel
+    Path(__file__).parents[1] / "data" / "prices.toml",  # a checkout
+)
 
 
 class StartupProblem(NamedTuple):
@@ -131,3 +138,22 @@ def _network_address_line(host: str, port: int) -> list[str]:
 def _url_option(url: str) -> str:
     """The option of a client command for this address, if it is not the default."""
     return "" if url == DEFAULT_URL else f" --url {url}"
+
+
+def load_catalogue() -> Catalogue:
+    """The catalogue. Raises FileNotFoundError, or CatalogueError that names file and entry."""
+    for path in CATALOGUE_PATHS:
+        if path.exists():
+            return _read_catalogue(path)
+    raise FileNotFoundError(
+        "data/prices.toml is missing: install gatekeeper again, or check out the complete project"
+    )
+
+
+def _read_catalogue(path: Path) -> Catalogue:
+    try:
+        return Catalogue.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"{path}: it cannot be read ({error.strerror})") from None
+    except ValueError as error:  # CatalogueError; invalid UTF-8; an integer with too many digits
+        raise CatalogueError(f"{path}: {error}") from None

@@ -138,8 +138,8 @@ SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and exp
 
 def check_prices(now: datetime) -> Iterator[Finding]:
     """Whether there is a catalogue, how old it is, and whether the clock is not before its date."""
-    from gatekeeper.price_file import load_catalogue
     from gatekeeper.pricing.catalogue import CatalogueError
+    from gatekeeper.startup import load_catalogue
 
     try:
         catalogue = load_catalogue()

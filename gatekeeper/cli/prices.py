@@ -100,7 +100,7 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
 
 
 def loaded_catalogue() -> Catalogue:
-    from gatekeeper.price_file import load_catalogue
+    from gatekeeper.startup import load_catalogue
 
     try:
         return load_catalogue()

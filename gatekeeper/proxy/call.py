@@ -27,7 +27,6 @@ from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, end_user, first_value, tags, trace_id
-from gatekeeper.proxy.key_spend import settlement
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -38,7 +37,7 @@ from gatekeeper.proxy.outcomes import (
     malformed_refusal,
     to_call_failed,
 )
-from gatekeeper.proxy.settlement import account_call, apply_summary, set_crash_charge
+from gatekeeper.proxy.settlement import account_call, apply_summary, set_crash_charge, settlement
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.times import utc_day

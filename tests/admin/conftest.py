@@ -25,11 +25,11 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import HypercornLogger
-from gatekeeper.price_file import load_catalogue
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.settings import load
+from gatekeeper.startup import load_catalogue
 
 UPSTREAM = "http://127.0.0.1:9"  # nobody is there, and nobody asks
 MASTER = "master-of-the-tests"

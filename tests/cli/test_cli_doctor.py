@@ -27,8 +27,8 @@ from gatekeeper.cli.probes import (
     run_with_timeout,
     upstream_clock,
 )
-from gatekeeper.price_file import load_catalogue
 from gatekeeper.settings import SETTINGS, load
+from gatekeeper.startup import load_catalogue
 
 GOOGLE_KEY = "AIzaThisIsTheGoogleKeyOfTheTests"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.price_file import load_catalogue
+from gatekeeper.startup import load_catalogue
 
 USAGE = {"promptTokenCount": 1042, "candidatesTokenCount": 318, "totalTokenCount": 1360}
 CALL = {
@@ -164,7 +164,7 @@ def test_a_model_that_the_catalogue_does_not_have(cli: Any) -> None:
 
 
 def test_a_catalogue_that_is_gone(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.price_file.CATALOGUE_PATHS", ())
+    monkeypatch.setattr("gatekeeper.startup.CATALOGUE_PATHS", ())
     ended = cli("prices", "show")
     assert ended.status == 1
     assert "prices.toml is missing" in ended.err
@@ -195,7 +195,7 @@ def test_a_catalogue_with_an_error(
     """One line with the entry; `serve` has not touched anything by then."""
     file = tmp_path / "prices.toml"
     file.write_bytes(content)
-    monkeypatch.setattr("gatekeeper.price_file.CATALOGUE_PATHS", (file,))
+    monkeypatch.setattr("gatekeeper.startup.CATALOGUE_PATHS", (file,))
     monkeypatch.setattr("gatekeeper.serve.listening_sockets", None)
     ended = cli(*command)
     if command[0] == "doctor":

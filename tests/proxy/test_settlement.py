@@ -11,7 +11,6 @@ import pytest
 from gatekeeper.gemini.response_parser import ResponseSummary, UpstreamError
 from gatekeeper.gemini.routes import Billing, Route
 from gatekeeper.ledger.call import Call, Outcome
-from gatekeeper.price_file import load_catalogue
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -24,6 +23,7 @@ from gatekeeper.proxy.outcomes import (
 )
 from gatekeeper.proxy.settlement import PARTIAL_USAGE_NOTE, account_call, set_crash_charge
 from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.startup import load_catalogue
 
 DAY = int(datetime(2026, 1, 15, 12, tzinfo=UTC).timestamp() * 10**6)
 FLASH, ITS_VERSION = "gemini-2.5-flash", "gemini-2.5-flash"

@@ -15,10 +15,10 @@ from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.filters import Filter
-from gatekeeper.price_file import load_catalogue
 from gatekeeper.serve import open_gateway, server_config
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
+from gatekeeper.startup import load_catalogue
 
 CATALOGUE = load_catalogue()
 GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
