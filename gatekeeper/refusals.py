@@ -1,8 +1,8 @@
 """Refusals: errors that the gateway itself makes, with a reason, a status and a message.
 
-The table below is the contract's: a reason, its HTTP status and the canonical status of google.rpc.Code
-(https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto). Their JSON body is made in
-`gemini.errors`.
+The table below is what clients are told: a reason, its HTTP status and the canonical status of
+google.rpc.Code (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto). Their JSON body
+is made in `gemini.errors`.
 """
 
 from __future__ import annotations

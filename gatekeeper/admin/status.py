@@ -33,7 +33,8 @@ LINKS = {
 
 @blueprint.get("/")
 async def root() -> Response:
-    """`gemini` is the base URL to use instead of Google's; `upstream` is null with the sandbox."""
+    """`gemini` is the base URL to use instead of Google's; `upstream` is null with the sandbox; `timezone` is
+    that of days and hours."""
     read_query()
     settings = current_gateway().settings
     return json_response(
@@ -41,6 +42,7 @@ async def root() -> Response:
             "name": NAME,
             "version": version(),
             "mode": settings.mode,
+            "timezone": settings.timezone,
             "sandbox": settings.sandbox,
             "upstream": None if settings.sandbox else settings.upstream,
             "gemini": f"{request.host_url}gemini",
@@ -88,7 +90,7 @@ def readiness_warnings() -> Iterator[str]:
         yield f"{lag_warning(follower)} ({size:,} bytes of the journal behind, for {seconds:.0f} s)"
     for follower in ledger.consumers.with_lost_calls:
         calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
-        yield f"{follower.name} lacks {calls}, which it did not take before the journal had to let go of them"
+        yield f"{follower.name} lacks {calls}, which which the journal deleted before it had consumed them"
     if lines := ledger.journal.damaged_lines:
         yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
     if lost := ledger.journal.lost_refused_calls:

@@ -29,7 +29,7 @@ Details = tuple[tuple[str, int], ...]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Token counts as the contract's columns mean them, with the details by modality where they were given.
+    """Token counts as the ledger's columns mean them, with the details by modality where they were given.
 
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
     in lower case (`text image video audio document`, or whatever Google invents), in the order received;

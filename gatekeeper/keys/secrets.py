@@ -108,7 +108,7 @@ class AuthFailures:
         found.count += 1
         found.unlogged += 1
         if found.logged is None or now - found.logged >= MINUTE:
-            log.warning("credentials_refused", address=name, count=found.unlogged)
+            log.warning("authentication_failed", address=name, count=found.unlogged)
             found.logged, found.unlogged = now, 0
         return found.count
 

@@ -242,16 +242,16 @@ def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False)
 
 def spend_deltas(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> dict[str, SpendDelta]:
     """What to add to the stored spends for calls that the states have counted; deleted keys are left out."""
-    grown: dict[str, SpendDelta] = {}
+    deltas: dict[str, SpendDelta] = {}
     for token_id, cost_pico, ended_at, estimated in settled:
         if state := states.get(token_id):
-            before = grown.get(token_id, SpendDelta(state.window))
+            before = deltas.get(token_id, SpendDelta(state.window))
             # The same rule as in `replay`, or the sums on disk and in memory would diverge.
             counted = cost_pico if ended_at >= state.window_start else 0
-            grown[token_id] = SpendDelta(
+            deltas[token_id] = SpendDelta(
                 state.window,
                 before.spend_pico + counted,
                 state.last_used_at,
                 before.estimated_pico + (counted if estimated else 0),
             )
-    return grown
+    return deltas

@@ -1,9 +1,9 @@
 """A call record: a `Call` is a row of `calls`, a journal line and an API document.
 
-The fields are the columns of the contract, in its order and with its meanings. Three of them have a cheap
-internal form, which is converted for output: `started_at` is an integer of
-microseconds since 1970 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly),
-`usage` the raw JSON bytes that Google sent.
+The fields are the columns of the analytics file, in their order and with their meanings. Three of them have
+a cheap internal form, which is converted for output: `started_at` is an integer of microseconds since 1970
+(UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly), `usage` the raw JSON bytes
+that Google sent.
 
 One field is not a column: `charged_pico`, the amount charged to the key's budget instead of the cost, if any.
 It is in the journal line, so that replaying the journal gives the same spend.

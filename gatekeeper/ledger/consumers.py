@@ -220,7 +220,7 @@ class Follower:
         start = mark.offset if mark.segment == number else 0
         if calls := count_ends(self._journal.folder, number, start):
             self.lost += calls
-            log.error("journal_discarded_before_taken", consumer=self.name, segment=number, calls=calls)
+            log.error("journal_discarded_before_consumed", consumer=self.name, segment=number, calls=calls)
 
 
 class Consumers:

@@ -186,7 +186,7 @@ class EventStream:
 
 
 class Subscription:
-    """One subscriber's cursor: `async for event in live.subscribe(…)`.
+    """One subscriber's cursor: `async for event in stream.subscribe(…)`.
 
     It can be dropped at any time. A cancelled `batch` loses no event, so it can be given a deadline, to send
     a comment when there are no events.

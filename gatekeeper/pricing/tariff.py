@@ -120,7 +120,7 @@ def generation_components(usage: Usage, *, thinking_priced: bool = False) -> Tok
 
     Raises UnpricedError if prompt or output are not reported, or the counts contradict each other.
     """
-    output = output_tokens(usage)
+    output = billed_output_tokens(usage)
     tokens = _prompt(usage)
     for modality, count in _by_modality("candidates", output, usage.output_details).items():
         tokens[f"output_{modality}"] = count
@@ -137,7 +137,7 @@ def embedding_components(usage: Usage) -> Tokens:
     return {f"embedding_input_{modality}": count for modality, count in parts.items()}
 
 
-def output_tokens(usage: Usage) -> int:
+def billed_output_tokens(usage: Usage) -> int:
     """Candidates and thoughts together. Raises UnpricedError if neither they nor a total are reported."""
     input_tokens = _known_prompt(usage) + (usage.tool or 0)
     # A total below the input contradicts itself: then the single counts are used.

@@ -27,6 +27,7 @@ class Proxy:
     def __init__(self, context: ProxyContext) -> None:
         self.context = context
         self.open_calls: set[ProxyCall] = set()
+        # Its own copy, so that one can be put in for one proxy.
         self.carriers = dict(CARRIERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

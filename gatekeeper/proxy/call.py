@@ -37,7 +37,7 @@ from gatekeeper.proxy.outcomes import (
     malformed_refusal,
     to_call_failed,
 )
-from gatekeeper.proxy.settlement import account_call, apply_summary, set_crash_charge, settlement
+from gatekeeper.proxy.settlement import account_call, apply_summary, set_initial_estimate, settlement
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.times import utc_day
@@ -173,7 +173,7 @@ class ProxyCall:
         if self.has_budget:
             # A compressed body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.is_compressed else self.carrier.request_length()
-            set_crash_charge(self.row, self.route, size, self.context.catalogue)
+            set_initial_estimate(self.row, self.route, size, self.context.catalogue)
         self.context.ledger.begin(self.row)
 
     @property
@@ -237,8 +237,8 @@ class ProxyCall:
             self.context.ledger.end(self.row)
         except Exception as error:  # noqa: BLE001  the key's spend counts even if the row is lost
             self.context.accounting_errors.record_exception(error)
-        if self.key is not None and (counted := settlement(self.row)):
-            self.context.registry.settle(*counted)
+        if self.key is not None and (charge := settlement(self.row)):
+            self.context.registry.settle(*charge)
         if isinstance(self.failure, GoogleKeyRefused):
             log.error(
                 "google_key_refused",
@@ -276,14 +276,11 @@ class ProxyCall:
         """Called when the first byte goes to the client. The time since the upstream request started counts
         as the upstream's, except while the next piece of an upload was awaited from the client: that counts
         as the gateway's, as it does for a body that is read before."""
-        turn = (
-            0.0
-            if self.upstream_started_at is None
-            else trio.current_time() - self.upstream_started_at - self.client_wait_seconds
-        )
-        upstream_ms = turn * 1000
+        upstream_seconds = 0.0
+        if self.upstream_started_at is not None:
+            upstream_seconds = trio.current_time() - self.upstream_started_at - self.client_wait_seconds
         self.row.first_byte_ms = self.elapsed_ms()
-        self.row.gateway_ms = round(max(0.0, self.row.first_byte_ms - upstream_ms), 3)
+        self.row.gateway_ms = round(max(0.0, self.row.first_byte_ms - upstream_seconds * 1000), 3)
 
     def set_deadline(self, seconds: float, timeout_failure: CallFailed) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""

@@ -1,6 +1,6 @@
 """Which header fields cross the gateway, in both directions.
 
-To the upstream all are forwarded but those that the contract withholds; to the client only those of an
+To the upstream all are forwarded but those that are withheld; to the client only those of an
 allow-list, because some of Google's responses repeat request headers, the API key included.
 """
 

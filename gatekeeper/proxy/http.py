@@ -72,8 +72,10 @@ class HttpCarrier:
         return self.stream.response_started
 
     def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:
-        begins = starts_resumable(call.route.action, call.head.path, call.headers, call.credential.query)
-        return RESUMABLE_REFUSAL if begins else None
+        is_resumable = starts_resumable(
+            call.route.action, call.head.path, call.headers, call.credential.query
+        )
+        return RESUMABLE_REFUSAL if is_resumable else None
 
     def request_length(self) -> int | None:
         return None if self.stream.is_chunked else int(self._content_length or 0)
@@ -96,7 +98,7 @@ class HttpCarrier:
         self.stream.abort()
 
     def release(self) -> None:
-        self.stream.drain_receive_queue()
+        self.stream.discard_queued_messages()
 
     def is_disconnected(self) -> bool:
         return self.stream.is_disconnected()

@@ -17,7 +17,6 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.store import Position as StoredPosition
 from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.consumers import Batch
@@ -39,7 +38,7 @@ def account_call(
     call: Call,
     route: Route,
     failure: CallFailed | None,
-    reading: ResponseSummary,
+    summary: ResponseSummary,
     tier: bytes | None,
     catalogue: Catalogue,
     secrets: Iterable[str] = (),
@@ -50,32 +49,32 @@ def account_call(
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `reading` its meter's result;
     `secrets` are never written into the row. `has_budget`: whether the call was sent to Google for a key
     with a budget; `is_compressed`: whether its request body was."""
-    _outcome(call, failure, reading)
-    call.error_message = error_message(failure, reading.error, secrets)
-    usage = apply_summary(call, reading)
+    _outcome(call, failure, summary)
+    call.error_message = error_message(failure, summary.error, secrets)
+    usage = apply_summary(call, summary)
     call.service_tier = (usage.service_tier if usage else None) or (
         tier.decode("latin-1").lower() if tier else None
     )
-    _cost(call, route, usage, reading, catalogue)
+    _cost(call, route, usage, summary, catalogue)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
     call.usage_note = PARTIAL_USAGE_NOTE if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
     # A budget must also hold if the cost stays unknown.
     if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
         _estimate_charge(
-            call, usage, reading.extra_usage, None if is_compressed else call.request_bytes, catalogue
+            call, usage, summary.extra_usage, None if is_compressed else call.request_bytes, catalogue
         )
 
 
-def apply_summary(call: Call, reading: ResponseSummary) -> Usage | None:
+def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
     """Model version, finish reason and tokens of the response; for a running call those reported so far."""
-    call.model_version, call.finish_reason = reading.model_version, reading.finish_reason
-    usage = read_usage(reading.usage) if reading.usage else None
-    _tokens(call, reading.usage, usage)
+    call.model_version, call.finish_reason = summary.model_version, summary.finish_reason
+    usage = read_usage(summary.usage) if summary.usage else None
+    _tokens(call, summary.usage, usage)
     return usage
 
 
-def set_crash_charge(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
+def set_initial_estimate(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
     """Sets what the key's budget is charged if the gateway dies before the call ends. `request_bytes` is
     None if the request's length is unknown."""
     if route.billable:
@@ -118,8 +117,8 @@ def _was_abandoned(call: Call, failure: CallFailed | None) -> bool:
     )
 
 
-def _outcome(call: Call, failure: CallFailed | None, reading: ResponseSummary) -> None:
-    error = reading.error
+def _outcome(call: Call, failure: CallFailed | None, summary: ResponseSummary) -> None:
+    error = summary.error
     if failure is not None:
         call.outcome = failure.outcome
         call.reason = failure.refusal.reason.value if failure.refusal else None
@@ -140,7 +139,7 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
 
 
 def _cost(
-    call: Call, route: Route, usage: Usage | None, reading: ResponseSummary, catalogue: Catalogue
+    call: Call, route: Route, usage: Usage | None, summary: ResponseSummary, catalogue: Catalogue
 ) -> None:
     if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.billing is Billing.FREE:
         call.cost_pico = 0
@@ -156,7 +155,7 @@ def _cost(
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        extra_usage=reading.extra_usage,
+        extra_usage=summary.extra_usage,
     )
     call.cost_pico = priced.cost_pico
     call.price_version = None if priced.cost_pico is None else priced.price_version
@@ -180,13 +179,13 @@ class KeySpend:
     """Consumer of the journal. While `replaying`, at startup, it also updates the spend in memory; afterwards
     that is updated before the journal is consumed."""
 
-    def __init__(self, registry: KeyRegistry, watermark: StoredPosition) -> None:
+    def __init__(self, registry: KeyRegistry, watermark: Position) -> None:
         self._registry = registry
-        self.watermark = Position(*watermark)
+        self.watermark = watermark
         self.replaying = True
 
     async def consume(self, batch: Batch) -> None:
-        settled = [counted for _, call in batch.calls if (counted := settlement(call))]
+        settled = [charge for _, call in batch.calls if (charge := settlement(call))]
         if self.replaying:
             self._registry.replay(settled)
         await self._registry.store_spend(settled, *batch.end)

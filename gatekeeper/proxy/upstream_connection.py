@@ -35,8 +35,8 @@ CONNECTION_ERRORS = (
 
 
 class ConnectionLost(Exception):
-    """The connection ended before the response. `maybe_delivered` is False only if it is certain that nothing
-    of the request has arrived."""
+    """The connection failed before the response was complete, or that was framed wrongly. `maybe_delivered`
+    is False only if it is certain that nothing of the request has arrived."""
 
     def __init__(self, why: str, *, maybe_delivered: bool = True) -> None:
         super().__init__(why)

@@ -197,7 +197,7 @@ class ClientStream:
             self._raw_connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
         self._raw_connection.socket.close()
 
-    def drain_receive_queue(self) -> None:
+    def discard_queued_messages(self) -> None:
         """At the call's end: empties the queue of a request that is not read any more. Hypercorn waits for
         room in it before it handles anything else, the end of the connection included."""
         queue = getattr(self._receive, "__self__", None)

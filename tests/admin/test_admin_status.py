@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from gatekeeper.client.api_types import Gateway
 from gatekeeper.ledger.analytics import worker
 from gatekeeper.ledger.call import Outcome
 
@@ -16,6 +17,14 @@ async def test_it_says_what_it_is(guarded):
     for link in root["links"].values():
         if link != "/calls/stream":
             assert (await guarded.client.get(link)).status_code == 200, link
+
+
+async def test_it_has_all_that_the_client_reads(serve):
+    """The terminal application draws its time axis by this zone."""
+    async with serve(GATEKEEPER_TIMEZONE="Pacific/Auckland") as admin:
+        root = await admin.get("/")
+    assert set(Gateway.__struct_fields__) <= root.keys()
+    assert root["timezone"] == "Pacific/Auckland"
 
 
 async def test_in_open_mode_it_says_so(admin):

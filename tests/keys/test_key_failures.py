@@ -35,9 +35,9 @@ async def test_the_log_has_a_line_a_minute_and_address_with_their_number(autojum
         await trio.sleep(60)
         await failures.throttle("10.0.0.1")
     assert [(line["event"], line["address"], line["count"]) for line in logged] == [
-        ("credentials_refused", "10.0.0.1", 1),
-        ("credentials_refused", "10.0.0.2", 1),
-        ("credentials_refused", "10.0.0.1", 20),
+        ("authentication_failed", "10.0.0.1", 1),
+        ("authentication_failed", "10.0.0.2", 1),
+        ("authentication_failed", "10.0.0.1", 20),
     ]
 
 

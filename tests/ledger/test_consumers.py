@@ -149,7 +149,7 @@ async def test_a_sink_in_trouble_for_ever_slows_nobody_and_holds_back_a_bounded_
     monkeypatch.setattr(consumers, "SLOW_SECONDS", 0.0)
     assert ledger.consumers.lagging == [follower], "also one that hangs"
     assert follower.lost > 0
-    assert "journal_discarded_before_taken" in capsys.readouterr().out
+    assert "journal_discarded_before_consumed" in capsys.readouterr().out
     if trouble == "fails":
         broken.fails = False
         await until(lambda: follower.lag.size == 0)

@@ -10,9 +10,9 @@ from gatekeeper.gemini.usage import Details, Usage
 from gatekeeper.pricing.tariff import (
     MODALITIES,
     UnpricedError,
+    billed_output_tokens,
     embedding_components,
     generation_components,
-    output_tokens,
 )
 
 
@@ -36,7 +36,7 @@ from gatekeeper.pricing.tariff import (
     ],
 )
 def test_the_total_is_the_arbiter_of_output(usage: Usage, expected: int) -> None:
-    assert output_tokens(usage) == expected
+    assert billed_output_tokens(usage) == expected
     assert generation_components(usage).get("output_text", 0) == expected
 
 
@@ -215,7 +215,7 @@ def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usag
     assert spent == {
         "input": (usage.prompt or 0) - (usage.cached or 0) + (usage.tool or 0),
         "cached": usage.cached or 0,
-        "output": output_tokens(usage),
+        "output": billed_output_tokens(usage),
     }
 
 

@@ -75,7 +75,7 @@ class Echo:
         self.client.abort()
 
     def release(self) -> None:
-        self.client.drain_receive_queue()
+        self.client.discard_queued_messages()
 
     def is_disconnected(self) -> bool:
         return self.client.is_disconnected()

@@ -231,7 +231,7 @@ async def test_wrong_credentials_are_slowed_and_logged_and_right_ones_are_not(
         status, seconds = await call("wrong")
     assert status == 401
     assert seconds >= 0.4
-    (line,) = [line for line in logged if line["event"] == "credentials_refused"]
+    (line,) = [line for line in logged if line["event"] == "authentication_failed"]
     assert (line["address"], line["count"]) == ("127.0.0.1", 1)
     assert "wrong" not in json.dumps(logged)
     statuses: list[int] = []

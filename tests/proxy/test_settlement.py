@@ -21,7 +21,7 @@ from gatekeeper.proxy.outcomes import (
     UpstreamUnreachable,
     google_key_error,
 )
-from gatekeeper.proxy.settlement import PARTIAL_USAGE_NOTE, account_call, set_crash_charge
+from gatekeeper.proxy.settlement import PARTIAL_USAGE_NOTE, account_call, set_initial_estimate
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.startup import load_catalogue
 
@@ -223,10 +223,10 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     catalogue: Catalogue,
 ) -> None:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH)
-    set_crash_charge(call, Route("countTokens", FLASH, Billing.FREE), 100, catalogue)
+    set_initial_estimate(call, Route("countTokens", FLASH, Billing.FREE), 100, catalogue)
     assert call.charged_pico is None
     route = Route("generateContent", FLASH, Billing.METERED)
-    set_crash_charge(call, route, 100, catalogue)
+    set_initial_estimate(call, route, 100, catalogue)
     assert call.charged_pico is not None
     assert call.charged_pico > COST
     call.status = 200

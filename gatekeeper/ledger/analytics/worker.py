@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from gatekeeper.ledger.analytics.projection import Projection
 
-# Why the file cannot be read; used after "because".
+# Why the file cannot be read; shown to clients as `partial_reason`.
 LOCKED_BY_OTHER = "another program has the analytics file"
 UNUSABLE = "the analytics file is damaged or cannot be written"
 
