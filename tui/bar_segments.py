@@ -1,14 +1,14 @@
-"""The borders between the segments of stacked bars, in eighths of a cell from the foot: of one bar, and of
+"""The edges between the segments of stacked bars, in eighths of a cell from the bottom: of one bar, and of
 all bars of a chart, with error diffusion.
 
-A cell is a block character in one colour on a background of another: it can hold one border, between two
-groups or between a group and nothing. Two borders in one cell are moved apart, as little as possible. Without
-colour a cell is one group's texture, so that borders lie between cells.
+A cell is a block character in one colour on a background of another: it can hold one edge, between two
+groups or between a group and nothing. Two edges in one cell are moved apart, as little as possible. Without
+colour a cell is one group's texture, so that edges lie between cells.
 
 Guarantees for every bar: its height is that of its sum within one eighth. A group above 1/16 of the bar is
 shown wherever the bar has room: n cells hold 2n - 1 groups, and one more if the topmost cell is full (without
 colour: n); a lower bar leaves out its smallest groups. In a bar with room for all, a group's height is its
-share within one eighth if every border has its own cell, else within two cells (without colour: four).
+share within one eighth if every edge has its own cell, else within two cells (without colour: four).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import accumulate, pairwise
 from math import inf
 
 CELL = 8
-# The most that a border is moved where a cell may hold two groups, in eighths.
+# The most that an edge is moved where a cell may hold two groups, in eighths.
 MAX_SHIFT = 16
 # A group above this share of a bar must be visible.
 MIN_VISIBLE_SHARE = 1 / 16
@@ -30,7 +30,7 @@ BOUND_PENALTY = 1e6
 # Rounding error of floats, in squared eighths.
 EPSILON = 1e-6
 
-# A state of the dynamic programming: the cost of the borders so far, and their positions.
+# A state of the dynamic programming: the cost of the edges so far, and their positions.
 Candidate = tuple[float, list[int]]
 
 
@@ -50,8 +50,8 @@ def eighths(amount: float, top: float, rows: int) -> int:
     return min(max(round(amount / top * rows * CELL), 1), rows * CELL)
 
 
-def borders(parts: Sequence[float], height: int, shared: bool = True) -> list[int]:
-    """The upper border of each part of a bar; `shared`: whether a cell may hold two parts."""
+def segment_edges(parts: Sequence[float], height: int, shared: bool = True) -> list[int]:
+    """The upper edge of each part of a bar; `shared`: whether a cell may hold two parts."""
     total = sum(parts)
     if total <= 0 or height <= 0:
         return [0] * len(parts)
@@ -67,7 +67,7 @@ def borders(parts: Sequence[float], height: int, shared: bool = True) -> list[in
 
 
 def is_valid(parts: Sequence[float], edges: Sequence[int]) -> bool:
-    """Whether no cell has two borders and every group that must be visible is."""
+    """Whether no cell has two edges and every group that must be visible is."""
     least = sum(parts) * MIN_VISIBLE_SHARE
     return not any(
         shares_cell(lower, upper) or (lower == upper and part > least)
@@ -76,17 +76,17 @@ def is_valid(parts: Sequence[float], edges: Sequence[int]) -> bool:
 
 
 def shares_cell(lower: int, upper: int) -> bool:
-    """Whether two borders would share a cell."""
+    """Whether two edges would share a cell."""
     return lower != upper and lower % CELL > 0 and lower // CELL == upper // CELL
 
 
 def candidate_positions(edge: float, height: int) -> Iterable[int]:
-    """The candidate positions of a border whose exact position is `edge`."""
+    """The candidate positions of an edge whose exact position is `edge`."""
     return range(max(int(edge) - MAX_SHIFT, 0), min(int(edge) + MAX_SHIFT, height) + 1)
 
 
 def between_cells(edge: float, height: int, parts: int) -> Iterable[int]:
-    """The same for a border that must be between two cells, or at the top."""
+    """The same for an edge that must be between two cells, or at the top."""
     reach = CELL * parts
     lowest = max((int(edge) - reach) // CELL * CELL, 0)
     return {*range(lowest, min(int(edge) + reach, height) + 1, CELL), height}
@@ -95,7 +95,7 @@ def between_cells(edge: float, height: int, parts: int) -> Iterable[int]:
 def extend_candidates(
     candidates: dict[int, Candidate], size: float, height: int, positions: Iterable[int]
 ) -> dict[int, Candidate]:
-    """The cheapest candidate for each position of the next border, of a part whose exact height is `size`."""
+    """The cheapest candidate for each position of the next edge, of a part whose exact height is `size`."""
     extended: dict[int, Candidate] = {}
     for position in positions:
         steps = (
@@ -116,16 +116,16 @@ def placement_cost(drawn: int, size: float, height: int) -> float:
 
 def cells(edges: Sequence[int], rows: int) -> list[Cell]:
     """A bar's cells from the bottom up, one for each row."""
-    return [cell(edges, foot) for foot in range(0, rows * CELL, CELL)]
+    return [cell(edges, bottom) for bottom in range(0, rows * CELL, CELL)]
 
 
-def cell(edges: Sequence[int], foot: int) -> Cell:
-    """The cell that begins at this eighth. It contains at most one border."""
-    lower = group_at(edges, foot)
+def cell(edges: Sequence[int], bottom: int) -> Cell:
+    """The cell that begins at this eighth. It contains at most one edge."""
+    lower = group_at(edges, bottom)
     if lower is None:
         return Cell()
-    level = min(edges[lower] - foot, CELL)
-    return Cell(level, lower, group_at(edges, foot + level) if level < CELL else None)
+    level = min(edges[lower] - bottom, CELL)
+    return Cell(level, lower, group_at(edges, bottom + level) if level < CELL else None)
 
 
 def group_at(edges: Sequence[int], eighth: int) -> int | None:
@@ -136,30 +136,30 @@ def group_at(edges: Sequence[int], eighth: int) -> int | None:
 # Error diffusion: the rounding errors of one bar's segments are carried to the next bars, so that the total
 # area of each group is right.
 #
-# A single bar is off by eighths: borders are whole eighths, and a cell has only two colours. The error of
+# A single bar is off by eighths: edges are whole eighths, and a cell has only two colours. The error of
 # each group is added to what the following bars should draw; and while an area is off by more than an eighth,
 # bars are drawn again where that reduces the error. The guarantees for every bar still hold; a low bar leaves
 # out groups that other bars have shown enough of.
 #
 # Guarantee for a chart: a group's area is the sum of its shares of the bars' heights, within one eighth, if
-# each border of each bar can be rounded up or down: it has its own cell either way, and no group that must be
+# each edge of each bar can be rounded up or down: it has its own cell either way, and no group that must be
 # visible is left out. Otherwise too, unless no bar can reduce the error: if a bar could move an eighth from
 # one group to another, the errors of the two differ by at most one eighth. What remains is less than a cell
 # for each bar without that room: a cell holds two groups, a topmost cell that is not full only one.
 #
-# Only in colour. Without colour a border moves by whole cells, and steady spend would look like a saw.
+# Only in colour. Without colour an edge moves by whole cells, and steady spend would look like a saw.
 
 
-def chart_borders(bars: Sequence[Sequence[float]], heights: Sequence[int]) -> list[list[int]]:
-    """The borders of all bars of a chart. A single bar has no error to carry."""
+def chart_edges(bars: Sequence[Sequence[float]], heights: Sequence[int]) -> list[list[int]]:
+    """The edges of all bars of a chart. A single bar has no error to carry."""
     pairs = list(zip(bars, heights, strict=True))
     if sum(height > 0 for height in heights) < 2:
-        return [borders(parts, height) for parts, height in pairs]
+        return [segment_edges(parts, height) for parts, height in pairs]
     residual = [0.0] * len(bars[0])
     drawn: list[list[int]] = []
     for parts, height in pairs:
         residual = [due + size for due, size in zip(residual, shares(parts, height), strict=True)]
-        drawn.append(best_borders(parts, height, residual))
+        drawn.append(best_edges(parts, height, residual))
         residual = subtract_drawn(residual, drawn[-1])
     refine(pairs, drawn, residual)
     return drawn
@@ -177,14 +177,14 @@ def refine(
             if max(map(abs, residual)) <= 1:
                 return
             without = [due + size for due, size in zip(residual, sizes(drawn[number]), strict=True)]
-            edges = best_borders(*bars[number], without)
+            edges = best_edges(*bars[number], without)
             new_residual = subtract_drawn(without, edges)
             if squared_error(new_residual) < squared_error(residual) - EPSILON:
                 drawn[number], residual, nearer = edges, new_residual, True
 
 
-def best_borders(parts: Sequence[float], height: int, residual: Sequence[float]) -> list[int]:
-    """The borders of a bar that minimize the residual, which includes this bar's exact shares."""
+def best_edges(parts: Sequence[float], height: int, residual: Sequence[float]) -> list[int]:
+    """The edges of a bar that minimize the residual, which includes this bar's exact shares."""
     true = shares(parts, height)
     edges = list(accumulate(true))
     valid = is_valid(parts, [round(edge) for edge in edges])
@@ -210,7 +210,7 @@ def best_borders(parts: Sequence[float], height: int, residual: Sequence[float])
 def cheapest(
     candidates: dict[int, Candidate], positions: Iterable[int], residual: float, low: float, high: float
 ) -> dict[int, Candidate]:
-    """The cheapest candidate for each position of the next border; squares spread the error over groups."""
+    """The cheapest candidate for each position of the next edge; squares spread the error over groups."""
     extended: dict[int, Candidate] = {}
     for position in positions:
         best, least = -1, inf
@@ -233,14 +233,14 @@ def cheapest(
 
 
 def adjacent_positions(edge: float, height: int) -> Iterable[int]:
-    """The candidate positions of a border with its own cell."""
+    """The candidate positions of an edge with its own cell."""
     return range(max(round(edge) - 1, 0), min(round(edge) + 1, height) + 1)
 
 
 def nearby_positions(edge: float, height: int) -> Iterable[int]:
-    """The candidate positions of a border near others: also at, or next to, the ends of nearby cells."""
-    foot = int(edge) // CELL * CELL
-    ends = {end + step for end in range(foot - CELL, foot + 3 * CELL, CELL) for step in (-1, 0, 1)}
+    """The candidate positions of an edge near others: also at, or next to, the ends of nearby cells."""
+    bottom = int(edge) // CELL * CELL
+    ends = {end + step for end in range(bottom - CELL, bottom + 3 * CELL, CELL) for step in (-1, 0, 1)}
     return sorted(
         position for position in {height, *adjacent_positions(edge, height), *ends} if 0 <= position <= height
     )

@@ -78,7 +78,7 @@ class LineBuffer:
             line.call is not None for line in self._lines[bisect_right(self._lines, sort_key, key=SORT_KEY) :]
         )
 
-    def get(self, id: str) -> Line | None:  # noqa: A002 - the contract's name
+    def get(self, id: str) -> Line | None:  # noqa: A002 - the API's name
         """The line of this call, if there is one."""
         return self._by_id.get(id)
 
@@ -95,7 +95,7 @@ class LineBuffer:
         last = self._lines[-1].sort_key if self._lines else BEFORE
         self._insert(Line(last + AFTER, text=text))
 
-    def drop(self, id: str) -> None:  # noqa: A002 - the contract's name
+    def drop(self, id: str) -> None:  # noqa: A002 - the API's name
         """Removes a call, and the line of its day if that has no other call."""
         if line := self._by_id.pop(id, None):
             index = self.index(line)
@@ -135,7 +135,7 @@ class LineBuffer:
             line.call, line.rendered = call, None
         return False
 
-    def _begin_day(self, id: str) -> None:  # noqa: A002 - the contract's name
+    def _begin_day(self, id: str) -> None:  # noqa: A002 - the API's name
         """Adds a line before the first call of a day. A trimmed one is not added again."""
         # Calls mostly arrive in order, so the last call's day is most likely this one's.
         if self._day and self._day.first <= id < self._day.next:
@@ -162,7 +162,7 @@ class Day:
     title: str
 
 
-def day_of(id: str) -> Day | None:  # noqa: A002 - the contract's name
+def day_of(id: str) -> Day | None:  # noqa: A002 - the API's name
     """The local day in which a call started; None if the id has no timestamp."""
     try:
         if id[VERSION] != "7":

@@ -15,7 +15,7 @@ from textual.message import Message
 from gatekeeper.client import admin_api
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Gateway, StreamEvent
+from gatekeeper.client.api_types import GatewayInfo, StreamEvent
 from gatekeeper.client.formats import State, TextRole, local_now
 
 # States of the connection to the gateway.
@@ -47,7 +47,7 @@ class Session:
     clock: Callable[[], datetime] = local_now
     connection: State = CONNECTING
     connection_error: str = ""
-    gateway: Gateway = field(default_factory=Gateway)
+    gateway: GatewayInfo = field(default_factory=GatewayInfo)
     tabs: tuple[Tab, ...] = ()
 
     @property

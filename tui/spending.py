@@ -34,7 +34,7 @@ MAX_GROUPS = 500
 MAX_SERIES = 20
 MAX_ROWS = 1000
 # Width of a group's trend in the ranking, in cells.
-TREND = 10
+TREND_WIDTH = 10
 # Now by the gateway's clock: the response has the resolved time.
 NOW = "0s"
 SPLIT = "calls with several tags: split among them here, counted under each below"
@@ -96,7 +96,7 @@ class SpendData:
     ranking: Spend
     by_time: Spend
     by_time_and_group: Spend
-    before: SpendRow
+    preceding: SpendRow
 
     @property
     def rows(self) -> list[SpendRow]:
@@ -183,11 +183,11 @@ async def load_spend(client: Client, request: SpendRequest, now: datetime, zone:
     by_time = (await client.spend(span.unit, since=since, until=NOW, q=q)).value
     end = by_time.until or now
     # The preceding period has the same length, although the last bar is not complete yet.
-    until, before = utc_timestamp(end), utc_timestamp(starts[0] - (end - starts[0]))
+    until, preceding = utc_timestamp(end), utc_timestamp(starts[0] - (end - starts[0]))
     responses = await asyncio.gather(
         client.spend(by, since=since, until=until, q=q, top=MAX_GROUPS),
         client.spend(f"{span.unit},{by}", since=since, until=until, q=q, top=max_series(span)),
-        client.spend("none", since=before, until=since, q=q),
+        client.spend("none", since=preceding, until=since, q=q),
     )
     ranking, both, earlier = (response.value for response in responses)
     axis = [span.label(start) for start in starts]
@@ -245,16 +245,17 @@ def spend_columns(data: SpendData, width: int) -> list[Column[SpendRow]]:
         values = data.trend(row)
         if values is None or row.known_cost is None:
             return formats.EMPTY, TextRole.DIM
-        return sparkline(condensed(values, TREND)), TextRole.DIM
+        return sparkline(condensed(values, TREND_WIDTH)), TextRole.DIM
 
     start = [Column(data.request.by, 12, name, stretch=1), SPENT, Column("", bar_width, bar)]
     part: Column[SpendRow] = Column("share", 5, lambda row: share_cell(row, whole), right=True)
     if width < MEDIUM:
         return [*start, part, CALLS, TOKENS, ERRORS, UNPRICED]
-    return [*start, part, Column("trend", TREND, trend), CALLS, EACH, TOKENS, CACHED, ERRORS, UNPRICED]
+    middle = [Column("trend", TREND_WIDTH, trend), CALLS, MEAN_COST, TOKENS, CACHED]
+    return [*start, part, *middle, ERRORS, UNPRICED]
 
 
-def each_cell(row: SpendRow) -> Cell:
+def mean_cost_cell(row: SpendRow) -> Cell:
     """The mean cost of the calls with a known cost."""
     # Calls without a price are left out of both, or the mean would be too low.
     priced, cost = row.calls - row.unpriced_calls, row.known_cost
@@ -287,7 +288,7 @@ SPENT: Column[SpendRow] = Column("spend", 12, spent_cell, right=True)
 CALLS: Column[SpendRow] = Column(
     "calls", 6, lambda row: (formats.tokens(row.calls), TextRole.PLAIN), right=True
 )
-EACH: Column[SpendRow] = Column("cost/call", 9, each_cell, right=True)
+MEAN_COST: Column[SpendRow] = Column("cost/call", 9, mean_cost_cell, right=True)
 TOKENS: Column[SpendRow] = Column("tokens", 6, tokens_cell, right=True)
 CACHED: Column[SpendRow] = Column("cached", 6, cached_cell, right=True)
 ERRORS: Column[SpendRow] = Column("errors", 6, errors_cell, right=True)

@@ -32,7 +32,7 @@ from gatekeeper.client.api_types import UNPRICED, Spend, SpendRest, SpendRow
 from gatekeeper.client.formats import Cell, Column, TextRole
 from gatekeeper.client.list_columns import share_cell, spent_cell
 
-BAR = 20
+BAR_WIDTH = 20
 
 
 @click.command(
@@ -108,7 +108,7 @@ def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
     def bar(row: SpendRow) -> Cell:
         # The total and the rest have none: next to them the other bars would be too short to see.
         one = row is not total and not isinstance(row, SpendRest)
-        return (formats.bar(formats.share(row.spent, highest), BAR) if one else ""), TextRole.ACCENT
+        return (formats.bar(formats.share(row.spent, highest), BAR_WIDTH) if one else ""), TextRole.ACCENT
 
     return [
         *(name(group, number) for number, group in enumerate(groups)),
@@ -232,14 +232,14 @@ def query_file(file: Path, query: str, limit: int) -> bytes:
         # Without replacement scans, or a query could read this program's own variables by their names.
         con = duckdb.connect(str(file), read_only=True, config={"python_enable_replacements": False})
     except duckdb.Error as error:
-        raise CommandError(unreadable(file, str(error)), ExitStatus.REFUSED) from None
+        raise CommandError(unreadable(file, str(error)), ExitStatus.REJECTED) from None
     with con:
         # As in the gateway, or the same query would show different times here.
         con.execute("SET TimeZone = 'UTC'")
         try:
             return msgspec.json.encode(sql_guard.execute_select(con, query, limit, QUERY_SECONDS))
         except sql_guard.SqlError as error:
-            raise CommandError(str(error), ExitStatus.REFUSED) from None
+            raise CommandError(str(error), ExitStatus.REJECTED) from None
 
 
 def unreadable(file: Path, problem: str) -> str:

@@ -84,7 +84,7 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
     # Column titles are printed only once the connection is open: hence inside the call.
     call_api(
         target,
-        lambda client: follow(client, q, Tail(printed_as_json if as_json else printed_as_line(width()))),
+        lambda client: follow(client, q, Tail(print_call_json if as_json else call_line_printer(width()))),
     )
 
 
@@ -118,7 +118,7 @@ def list_calls(
 @click.argument("id")
 @json_option
 @gateway_options
-def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the contract's name
+def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the API's name
     """Show all that is known of a call, with the arithmetic of its cost.
 
     ID is the value of the response header x-gatekeeper-call-id.
@@ -244,13 +244,13 @@ def gap_text(missed: int | None) -> str:
     return f"{missed:,} events were missed here"
 
 
-def printed_as_json(event: CallFinished) -> None:
+def print_call_json(event: CallFinished) -> None:
     """On one line: what Google sent may contain newlines between its members."""
     print_json(msgspec.json.format(event.raw.encode(), indent=-1))
 
 
-def printed_as_line(width: int) -> Print:
-    """Prints the columns that fit into `width` cells, with the titles above the first line."""
+def call_line_printer(width: int) -> Print:
+    """A printer of the columns that fit into `width` cells, after it has printed their titles."""
     _, *others = call_columns(width - STARTED.width, local_now)
     columns = [STARTED, *others]
     widths = column_widths(columns, width)

@@ -34,15 +34,15 @@ local_json_option = click.option("--json", "as_json", is_flag=True, help="Print 
 
 
 class ExitStatus(IntEnum):
-    """The exit statuses of the contract."""
+    """The exit statuses, which scripts may rely on."""
 
     OK = 0
-    FAULT = 1
+    INTERNAL_ERROR = 1
     USAGE = 2
     UNREACHABLE = 3
     UNAUTHORIZED = 4
     NOT_FOUND = 5
-    REFUSED = 6
+    REJECTED = 6
     # `doctor` found something to fix.
     CHECK_FAILED = 7
 
@@ -144,9 +144,9 @@ def status_of(error: ApiError) -> ExitStatus:
         case api_errors.NotFound():
             return ExitStatus.NOT_FOUND
         case api_errors.BadRequest():
-            return ExitStatus.REFUSED
+            return ExitStatus.REJECTED
         case _:
-            return ExitStatus.FAULT
+            return ExitStatus.INTERNAL_ERROR
 
 
 def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:

@@ -34,7 +34,7 @@ from gatekeeper.settings import SETTINGS, Setting, Settings, masked
 if TYPE_CHECKING:
     from gatekeeper.pricing.catalogue import Catalogue
 
-NAME = 14
+NAME_WIDTH = 14
 # Above this age a catalogue may lack new models and prices.
 MAX_CATALOGUE_AGE = timedelta(days=90)
 # Between the upstream's clock and this machine's.
@@ -93,17 +93,21 @@ def print_finding(finding: Finding) -> bool:
     ok = finding.remedy is None
     sign = ("✓ ", TextRole.SUCCESS) if ok else ("✗ ", TextRole.ERROR)
     print_cells(
-        [sign, (padded(finding.check, NAME, right=False), TextRole.PLAIN), (finding.detail, TextRole.PLAIN)]
+        [
+            sign,
+            (padded(finding.check, NAME_WIDTH, right=False), TextRole.PLAIN),
+            (finding.detail, TextRole.PLAIN),
+        ]
     )
     if finding.remedy:
-        print_cells([(" " * (NAME + 2) + f"→ {finding.remedy}", TextRole.WARNING)])
+        print_cells([(" " * (NAME_WIDTH + 2) + f"→ {finding.remedy}", TextRole.WARNING)])
     return ok
 
 
 def check_key(settings: Settings) -> Finding:
     """Whether a Google key is set. Whether Google accepts it, only a call could show."""
-    if obstacle := startup.missing_google_key(settings):
-        return Finding("Google key", obstacle.problem, obstacle.remedy)
+    if problem := startup.missing_google_key(settings):
+        return Finding("Google key", problem.problem, problem.remedy)
     if not settings.gemini_api_key:
         return Finding("Google key", "not set; the sandbox needs none")
     return Finding(
@@ -116,8 +120,8 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
     if settings.sandbox:
         yield Finding("upstream", "the built-in sandbox")
         return
-    if obstacle := startup.upstream_is_self(settings):
-        yield Finding("upstream", obstacle.problem, obstacle.remedy)
+    if problem := startup.upstream_is_self(settings):
+        yield Finding("upstream", problem.problem, problem.remedy)
         return
     try:
         theirs = upstream_clock(settings.upstream)

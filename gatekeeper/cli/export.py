@@ -20,13 +20,13 @@ from typing import IO, NamedTuple
 import msgspec
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
-from gatekeeper.cli.output import PartialMarker
 from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_types import PartialResult
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import parse_span, parse_time
 
 # The API's largest page.
-PAGE = 1000
+PAGE_SIZE = 1000
 STDOUT = Path("-")
 
 
@@ -38,7 +38,7 @@ class ExportFilter(NamedTuple):
     until: str | None
 
 
-class Page(PartialMarker, kw_only=True):
+class Page(PartialResult, frozen=True, kw_only=True):
     """A page of `/calls` whose calls stay undecoded."""
 
     calls: list[msgspec.Raw]
@@ -131,12 +131,12 @@ async def pages(client: Client, export_filter: ExportFilter) -> AsyncGenerator[P
     # Otherwise `1h` would be a different hour for each page.
     since, until, cursor = absolute_time(export_filter.since), absolute_time(export_filter.until), None
     while True:
-        response = await client.calls(export_filter.q, since, until, PAGE, cursor)
+        response = await client.calls(export_filter.q, since, until, PAGE_SIZE, cursor)
         page = msgspec.json.decode(response.raw, type=Page)
         if page.partial:
             raise CommandError(
                 f"{page.partial_reason}, so the export would be incomplete: try again later",
-                ExitStatus.REFUSED,
+                ExitStatus.REJECTED,
             )
         yield page
         cursor = page.next_cursor

@@ -19,7 +19,7 @@ from gatekeeper.client.list_columns import budget_bar, budget_used, key_state
 T = TypeVar("T")
 
 # Width of the bar of the used budget, in cells.
-BAR = 20
+BAR_WIDTH = 20
 
 
 def words(text: str) -> list[str]:
@@ -60,7 +60,7 @@ KEY_FIELDS = (
     KeyField("budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d."),
     KeyField("rpm", "rpm_limit", "N", f"Calls a minute; {STORED}.", whole_number),
     KeyField("tpm", "tpm_limit", "N", f"Tokens a minute; {STORED}.", whole_number),
-    KeyField("parallel", "max_parallel_requests", "N", f"Calls at the same time; {STORED}.", whole_number),
+    KeyField("parallel", "max_parallel_requests", "N", f"Parallel calls; {STORED}.", whole_number),
     KeyField("tags", "tags", "A,B", "Tags of all its calls.", words),
     KeyField("user", "user_id", "NAME", "End user of calls that name none."),
     KeyField("group", "group", "NAME", "Group that it belongs to."),
@@ -165,7 +165,7 @@ def spent(key: Key) -> str:
     if used is None or key.max_budget is None:
         return f"{formats.money(key.spend)}, no budget"
     each = f" each {key.budget_duration}" if key.budget_duration else ""
-    bar = budget_bar(used, BAR)
+    bar = budget_bar(used, BAR_WIDTH)
     of = f"{formats.money(key.spend)} of {formats.round_money(key.max_budget)}{each}"
     return f"{of}  {bar} {formats.percent(used)}"
 
@@ -187,7 +187,7 @@ def limits(key: Key) -> str | None:
     known = (
         (key.rpm_limit, "calls a minute"),
         (key.tpm_limit, "tokens a minute"),
-        (key.max_parallel_requests, "calls at a time"),
+        (key.max_parallel_requests, "parallel calls"),
     )
     return (
         ", ".join(f"{formats.count(number)} {what}" for number, what in known if number is not None) or None

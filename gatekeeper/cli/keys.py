@@ -32,7 +32,7 @@ quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secre
 
 @click.group("keys", epilog=examples("keys create --alias me --max-budget 10 --budget-duration 30d"))
 def keys() -> None:
-    """Make, list, change, block and delete virtual keys.
+    """Create, list, change, block and delete virtual keys.
 
     A key is named by its alias, its id or its secret.
     """
@@ -41,16 +41,16 @@ def keys() -> None:
 @keys.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))
 @field_options
 @click.option(
-    "--secret", metavar="SECRET", help="The secret itself, at least 16 characters; else one is made."
+    "--secret", metavar="SECRET", help="The secret itself, at least 16 characters; else one is generated."
 )
-@click.option("--blocked", is_flag=True, help="Make it blocked.")
+@click.option("--blocked", is_flag=True, help="Create it blocked.")
 @quiet_option
 @json_option
 @gateway_options
 def create(
     target: Target, fields: dict[str, object], secret: str | None, blocked: bool, quiet: bool, as_json: bool
 ) -> None:
-    """Make a key. Its secret is shown this once."""
+    """Create a key. Its secret is shown this once."""
     if secret is not None:
         fields["key"] = secret
     if blocked:
@@ -64,7 +64,7 @@ def create(
 @json_option
 @gateway_options
 def rotate(target: Target, name: str, quiet: bool, as_json: bool) -> None:
-    """Give a key a new secret, shown this once. The old one ends now."""
+    """Give a key a new secret, shown this once. The old one stops working at once."""
     print_new(call_api(target, lambda client: client.key_regenerate(name)), quiet, as_json)
 
 
@@ -150,7 +150,7 @@ def delete(target: Target, names: tuple[str, ...], yes: bool, as_json: bool) -> 
     # Looked up before: a deleted key has no label any more.
     labels = call_api(target, lambda client: labels_of(client, names))
     if not yes and not confirmed(f"Delete for good: {', '.join(labels)}?"):
-        raise CommandError("nothing was deleted", ExitStatus.REFUSED)
+        raise CommandError("nothing was deleted", ExitStatus.REJECTED)
     change(target, as_json, "deleted", lambda client: client.key_delete(*names), labels)
 
 

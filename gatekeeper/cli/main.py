@@ -35,7 +35,7 @@ COMMANDS = {
     "serve": Command("Run the gateway.", "processes"),
     "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
     "tui": Command("Watch calls, spend and keys in the terminal.", "processes"),
-    "keys": Command("Make, list, change, block and delete virtual keys.", "keys"),
+    "keys": Command("Create, list, change, block and delete virtual keys.", "keys"),
     "calls": Command("Follow, search, show and export calls.", "calls"),
     "spend": Command("Sum up spend by tag, model, key, user, day or hour.", "analytics"),
     "sql": Command("Ask the analytics file in SQL.", "analytics"),
@@ -133,7 +133,7 @@ def reject_empty_arguments(args: Sequence[str]) -> None:
 
 def print_error(message: str) -> None:
     """Prints one line; text after an empty line is left out, such as DuckDB's pointer to the error."""
-    # Imported here: `--help` prints no foreign text and needs no sanitizing.
+    # Imported here: `--help` prints no untrusted text and needs no sanitizing.
     from gatekeeper.cli.output import sanitized
 
     line = " ".join(message.partition("\n\n")[0].split())
@@ -167,4 +167,4 @@ def report_internal_error(error: Exception) -> int:
             f"internal error: {type(error).__name__} in {where}. "
             "Run it again with GATEKEEPER_DEBUG=1 to see more, and report that"
         )
-    return ExitStatus.FAULT
+    return ExitStatus.INTERNAL_ERROR

@@ -1,6 +1,6 @@
 """What commands print: JSON documents, styled text, and tables sized to their contents.
 
-Colour only on a terminal and if NO_COLOR (https://no-color.org) is not set. Foreign text (tags, paths, user
+Colour only on a terminal and if NO_COLOR (https://no-color.org) is not set. Untrusted text (tags, paths, user
 agents) is printed without control characters: a terminal would execute them.
 """
 
@@ -20,6 +20,7 @@ import msgspec
 from rich.cells import cell_len
 
 from gatekeeper.client import formats
+from gatekeeper.client.api_types import PartialResult
 from gatekeeper.client.formats import WIDE, Cell, Column, TextRole, padded
 
 T = TypeVar("T")
@@ -48,13 +49,6 @@ STYLES: dict[TextRole, Style] = {
 }
 
 
-class PartialMarker(msgspec.Struct):
-    """Whether a response is incomplete, and why."""
-
-    partial: bool = False
-    partial_reason: str = "another program has the analytics file"
-
-
 def print_json(document: bytes) -> None:
     """Prints a JSON document with terminal controls escaped: JSON allows DEL, C1 and bidirectional controls
     in strings, and to a parser the escaped form is equal."""
@@ -65,7 +59,7 @@ def print_json(document: bytes) -> None:
 
 def note_partial(document: bytes) -> None:
     """Prints a note where a response lacks the calls in the analytics file, and why."""
-    marker = msgspec.json.decode(document, type=PartialMarker)
+    marker = msgspec.json.decode(document, type=PartialResult)
     if marker.partial:
         print_note(f"Partial result: {marker.partial_reason}.")
 

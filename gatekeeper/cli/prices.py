@@ -107,7 +107,7 @@ def loaded_catalogue() -> Catalogue:
     except CatalogueError as error:
         raise CommandError(f"{error}. Fix that entry, or reinstall gatekeeper", ExitStatus.USAGE) from None
     except FileNotFoundError as error:
-        raise CommandError(str(error), ExitStatus.FAULT) from None
+        raise CommandError(str(error), ExitStatus.INTERNAL_ERROR) from None
 
 
 def moment(text: str, given_as: str, status: ExitStatus) -> datetime:
@@ -131,7 +131,7 @@ class Request(msgspec.Struct, rename="camel"):
 
 
 class Call(msgspec.Struct):
-    """The contract's format; a missing field is unknown. `usage` is a list for Live turns, `response` may be
+    """The JSON of `--call`; a missing field is unknown. `usage` is a list for Live turns, `response` may be
     a list of a stream's chunks."""
 
     model: str
@@ -172,7 +172,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         model=call.model,
         model_version=call.model_version,
         usage=read_usage(msgspec.json.encode(call.usage)) if isinstance(call.usage, dict) else None,
-        at=moment(call.at or "0s", "`at`", ExitStatus.REFUSED),
+        at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
         tier=(call.tier or asked or "standard").lower(),
         action=LIVE if turns else call.action,
         extra_usage=extra_usage(call),
@@ -184,7 +184,7 @@ def decoded(document: bytes, form: type[T]) -> T:
         return msgspec.json.decode(document, type=form)
     # RecursionError: thousands of nested lists.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CommandError(f"the JSON is not as expected: {error}", ExitStatus.REFUSED) from None
+        raise CommandError(f"the JSON is not as expected: {error}", ExitStatus.REJECTED) from None
 
 
 def free(call: Call) -> str | None:
@@ -197,11 +197,11 @@ def free(call: Call) -> str | None:
 
 
 def extra_usage(call: Call) -> dict[str, int | None]:
-    """Usage other than tokens that the response shows, as the meter counts it."""
-    tally = ResponseParser()
+    """Usage other than tokens that the response shows, parsed as for a call through the gateway."""
+    parser = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
-        tally.read(msgspec.json.encode(chunk))
-    return tally.extra_usage
+        parser.read(msgspec.json.encode(chunk))
+    return parser.extra_usage
 
 
 # Prefixes of the components in a column: of generate calls, and of embed calls.
@@ -292,7 +292,7 @@ COLUMNS: tuple[Column[Price], ...] = (
     Column("model", 0, lambda price: (price.name, TextRole.PLAIN)),
     Column("tier", 0, lambda price: (price.tariff.tier, TextRole.PLAIN)),
     Column("prompt", 0, lambda price: (context_of(price.tariff), TextRole.PLAIN)),
-    Column("holds (UTC)", 0, lambda price: (period_of(price.tariff), TextRole.DIM)),
+    Column("valid (UTC)", 0, lambda price: (period_of(price.tariff), TextRole.DIM)),
     Column("input", 0, lambda price: (price_of(price.tariff, INPUT), TextRole.PLAIN)),
     Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), TextRole.PLAIN)),
     Column("output", 0, lambda price: (output_of(price.tariff), TextRole.PLAIN)),

@@ -35,7 +35,7 @@ MIN_FREE_BYTES = 10**9
 SEGMENTS_CHECKED = 10
 # Linux only: elsewhere no lock holders are found.
 PROC_LOCKS = Path("/proc/locks")
-SECONDS = 5.0
+CONNECT_TIMEOUT = 5.0
 DATE = re.compile(rb"^date:[ \t]*(.+?)\r?$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -71,8 +71,8 @@ def check_folder(data: Path, runs_here: bool) -> Iterator[Finding]:
 def check_kind(settings: Settings) -> Iterator[Finding]:
     """Whether the folder is of the other mode; an unreadable one is reported by `check_folder`."""
     with contextlib.suppress(OSError):
-        if obstacle := data_kind_mismatch(settings):
-            yield Finding("data folder", obstacle.problem, obstacle.remedy)
+        if problem := data_kind_mismatch(settings):
+            yield Finding("data folder", problem.problem, problem.remedy)
 
 
 def check_disk_space(place: Path) -> Finding:
@@ -93,7 +93,7 @@ def check_in_use(data: Path, runs_here: bool) -> Iterator[Finding]:
         yield Finding(
             "in use",
             f"a program{pids_text(others)} has {ANALYTICS_FILE} open: calls wait in the journal meanwhile",
-            "end that program when it has what it wants",
+            "close that program when you are done with it",
         )
 
 
@@ -143,7 +143,7 @@ class ProbeError(Exception):
 
 def upstream_clock(url: str) -> datetime | None:
     """The upstream's `Date`, if it sends one. Raises ProbeError after a few seconds at most."""
-    return run_with_timeout(SECONDS + 1, lambda: fetch_date(urlsplit(url)))
+    return run_with_timeout(CONNECT_TIMEOUT + 1, lambda: fetch_date(urlsplit(url)))
 
 
 def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
@@ -188,7 +188,7 @@ def fetch_date(url: SplitResult) -> datetime | None:
     """Connects, with TLS for https, and sends a HEAD request for `/`; returns its `Date`."""
     secure = url.scheme == "https"
     host = url.hostname or ""
-    with socket.create_connection((host, url.port or (443 if secure else 80)), SECONDS) as plain:
+    with socket.create_connection((host, url.port or (443 if secure else 80)), CONNECT_TIMEOUT) as plain:
         connection = wrap_tls(plain, host) if secure else plain
         with connection:
             # HEAD, and no path of the API: it needs no key.

@@ -145,7 +145,7 @@ def run_with_file(target: Target, program: str, fallback: Callable[[CommandError
         return run(words, file)
     finally:
         # Also if the program fails.
-        take_back(target)
+        end_loan(target)
 
 
 def command_line(program: str) -> list[str]:
@@ -165,7 +165,7 @@ def command_line(program: str) -> list[str]:
 def run(words: list[str], file: Path) -> int:
     """Runs the program in the foreground: ctrl+c goes to it, not to this command."""
     if not file.exists():
-        raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REFUSED)
+        raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REJECTED)
     command = [word.replace(FILE_PLACEHOLDER, str(file)) for word in words]
     # Restored afterwards, so that ctrl+c ends this command again.
     previous = signal.signal(signal.SIGINT, ignore_sigint)
@@ -185,10 +185,10 @@ def ignore_sigint(_signal: int, _frame: object) -> None:
     """Does nothing. Unlike SIG_IGN, a handler is not inherited by the program."""
 
 
-def take_back(target: Target) -> None:
+def end_loan(target: Target) -> None:
     """Ends the loan. If the gateway is gone, so is the loan."""
     try:
-        call_api(target, lambda client: client.take_back())
+        call_api(target, lambda client: client.end_loan())
     except CommandError as error:
         from gatekeeper.cli.output import print_note
 

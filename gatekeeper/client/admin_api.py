@@ -23,7 +23,7 @@ from gatekeeper.client.api_types import (
     CallDetail,
     Calls,
     FileLoan,
-    Gateway,
+    GatewayInfo,
     KeyInfo,
     Keys,
     NewKey,
@@ -88,7 +88,7 @@ class Client:
         params = {"q": q, "since": since, "until": until, "limit": limit, "cursor": cursor}
         return await self._get("/calls", Calls, params)
 
-    async def call(self, id: str) -> ApiResponse[CallDetail]:  # noqa: A002 - the contract's name
+    async def call(self, id: str) -> ApiResponse[CallDetail]:  # noqa: A002 - the API's name
         """One call, finished or in flight, with its raw usage and its cost's arithmetic."""
         return await self._get(f"/calls/{quote(id, safe='')}", CallDetail)
 
@@ -150,7 +150,7 @@ class Client:
         return await self._get("/key/info", KeyInfo, {"key": key})
 
     async def key_generate(self, fields: Mapping[str, object]) -> ApiResponse[NewKey]:
-        """Creates a key from the contract's fields. Only this response holds the secret."""
+        """Creates a key from the fields of `POST /key/generate`. Only this response holds the secret."""
         return await self._post("/key/generate", NewKey, fields)
 
     async def key_update(self, key: str, fields: Mapping[str, object]) -> ApiResponse[object]:
@@ -181,7 +181,7 @@ class Client:
         """Has the gateway close the analytics file for another program, for at most `seconds`."""
         return await self._post("/sql/lend", FileLoan, {"seconds": seconds})
 
-    async def take_back(self) -> ApiResponse[object]:
+    async def end_loan(self) -> ApiResponse[object]:
         """Ends the loan."""
         return await self._post("/sql/return", object, {})
 
@@ -193,9 +193,9 @@ class Client:
             raise api_errors.from_response(response.status_code, response.content, self.url)
         return ApiResponse(response.is_success, response.content)
 
-    async def root(self) -> ApiResponse[Gateway]:
+    async def root(self) -> ApiResponse[GatewayInfo]:
         """Name, version and mode of the gateway; needs no key."""
-        return await self._get("/", Gateway)
+        return await self._get("/", GatewayInfo)
 
     async def _get(self, path: str, kind: type[T], params: Params | None = None) -> ApiResponse[T]:
         return self._read(await self._send("GET", path, params=params), kind)

@@ -24,7 +24,7 @@ class ApiResponse(Generic[T]):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call; the fields are the columns of the contract. `outcome` is None while it is in flight."""
+    """One call; the fields are the ledger's columns. `outcome` is None while it is in flight."""
 
     id: str = ""
     started_at: datetime | None = None
@@ -88,12 +88,16 @@ class CallDetail(Call, frozen=True):
     cost: Cost | None = None
 
 
-class Calls(msgspec.Struct, frozen=True):
-    """`partial`: another program has the analytics file, so that older calls are missing."""
+class PartialResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`partial`: the calls in the analytics file are missing; `partial_reason` says why."""
 
+    partial: bool = False
+    partial_reason: str = "the analytics file cannot be read"
+
+
+class Calls(PartialResult, frozen=True):
     calls: tuple[Call, ...] = ()
     next_cursor: str | None = None
-    partial: bool = False
 
 
 # Shown for a limit in `not_enforced`.
@@ -199,8 +203,8 @@ class SpendRest(SpendRow, frozen=True):
     rows: int = 0
 
 
-class Spend(msgspec.Struct, frozen=True):
-    """`partial` as with calls. `since` and `until` are the resolved bounds, `timezone` is that of days and
+class Spend(PartialResult, frozen=True):
+    """`since` and `until` are the resolved bounds, `timezone` is that of days and
     hours; `rest` is set where the response is `truncated`."""
 
     rows: tuple[SpendRow, ...] = ()
@@ -210,7 +214,6 @@ class Spend(msgspec.Struct, frozen=True):
     since: datetime | None = None
     until: datetime | None = None
     timezone: str = "UTC"
-    partial: bool = False
 
 
 class FileLoan(msgspec.Struct, frozen=True):
@@ -219,7 +222,7 @@ class FileLoan(msgspec.Struct, frozen=True):
     file: str
 
 
-class Gateway(msgspec.Struct, frozen=True):
+class GatewayInfo(msgspec.Struct, frozen=True):
     """The document of `GET /`. `mode` is `open` or `master key`, `timezone` that of days and hours."""
 
     name: str = "gatekeeper"
@@ -277,7 +280,7 @@ GAP = msgspec.json.Decoder(Gap)
 TICK = msgspec.json.Decoder(Tick)
 
 
-def read_event(kind: str, id: str, data: str) -> StreamEvent | None:  # noqa: A002 - the contract's name
+def read_event(kind: str, id: str, data: str) -> StreamEvent | None:  # noqa: A002 - the API's name
     """Decodes one event; None for kinds that this version does not know. Raises msgspec.DecodeError."""
     match kind:
         case "call.started":

@@ -21,7 +21,7 @@ Moment = Callable[[datetime | None], str]
 """Shows a time."""
 INDENT = "  "
 # Widths of the columns of the arithmetic, in cells.
-NAME, NUMBER, DOLLARS = 22, 10, 18
+NAME_WIDTH, NUMBER_WIDTH, DOLLARS_WIDTH = 22, 10, 18
 
 # Phases of a call's time, in order: texture, name, role.
 PHASES = (
@@ -202,8 +202,8 @@ def title(text: str) -> TextLine:
 def row(name: str, number: str, note: str = "") -> TextLine:
     """A name, a right-aligned number and a note."""
     cells = [
-        (INDENT + padded(name, NAME, right=False), TextRole.PLAIN),
-        (padded(number, NUMBER, right=True), TextRole.PLAIN),
+        (INDENT + padded(name, NAME_WIDTH, right=False), TextRole.PLAIN),
+        (padded(number, NUMBER_WIDTH, right=True), TextRole.PLAIN),
     ]
     return [*cells, (f"  {note}", TextRole.DIM)] if note else cells
 
@@ -225,9 +225,9 @@ def cost_total(amount: Decimal | None, version: str | None) -> TextLine:
     note = "unknown: no price for this model or kind of call" if amount is None else ""
     by = note or (f"prices {version}" if version else "")
     return [
-        (INDENT + padded("total", NAME + NUMBER, right=False), TextRole.PLAIN),
+        (INDENT + padded("total", NAME_WIDTH + NUMBER_WIDTH, right=False), TextRole.PLAIN),
         (
-            padded(formats.exact_money(amount), DOLLARS, right=True),
+            padded(formats.exact_money(amount), DOLLARS_WIDTH, right=True),
             TextRole.WARNING if amount is None else TextRole.ACCENT,
         ),
         (f"  {by}", TextRole.DIM),
@@ -242,7 +242,7 @@ def cost_line(line: CostLine) -> TextLine:
     unit = line.unit.replace("_", " ").replace(" 1m ", " 1M ")
     return [
         *row(name, quantity),
-        (padded(formats.exact_money(line.usd), DOLLARS, right=True), TextRole.PLAIN),
+        (padded(formats.exact_money(line.usd), DOLLARS_WIDTH, right=True), TextRole.PLAIN),
         (f"  at {formats.price(line.unit_usd)} {unit}", TextRole.DIM),
     ]
 

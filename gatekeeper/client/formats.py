@@ -79,7 +79,7 @@ def price(amount: Decimal | None) -> str:
 
 
 def sanitized(text: str, replacement: str = "·") -> str:
-    """Foreign text without control characters and bidirectional ones, which would change the terminal."""
+    """Untrusted text without control characters and bidirectional ones, which would change the terminal."""
     return text if text.isprintable() else "".join(one if one.isprintable() else replacement for one in text)
 
 
@@ -187,7 +187,7 @@ def ago(at: datetime | None, now: datetime) -> str:
     )
 
 
-def short_id(id: str) -> str:  # noqa: A002 - the contract's name
+def short_id(id: str) -> str:  # noqa: A002 - the API's name
     """Both ends of a UUID; calls of the same second can have equal first digits."""
     return id if len(id) <= 13 else f"{id[:8]}…{id[-4:]}"
 

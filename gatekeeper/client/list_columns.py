@@ -25,7 +25,7 @@ NEAR_LIMIT = 0.9
 LIMIT_NAMES = {
     "rpm_limit": "calls a minute",
     "tpm_limit": "tokens a minute",
-    "max_parallel_requests": "calls at once",
+    "max_parallel_requests": "parallel calls",
     "on_disconnect": "on disconnect",
 }
 # The smallest cost that fits into the nine cells of the column.

@@ -19,7 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from gatekeeper.sandbox.errors import OVERLOADED, ApiError, Command, invalid, parse_command, raise_for_command
+from gatekeeper.sandbox.errors import (
+    OVERLOADED,
+    Command,
+    GoogleError,
+    invalid,
+    parse_command,
+    raise_for_command,
+)
 from gatekeeper.sandbox.generate import Call, GenerateResponse, read_config, respond
 from gatekeeper.sandbox.models import (
     FileLookup,
@@ -30,7 +37,7 @@ from gatekeeper.sandbox.models import (
     resolve_model,
     token_details,
 )
-from gatekeeper.sandbox.resources import Caches
+from gatekeeper.sandbox.resources import CachedContents
 from gatekeeper.sandbox.texts import last_user_text, seeded_random
 from gatekeeper.sandbox.wire import (
     GOOGLE_HEADERS,
@@ -59,14 +66,14 @@ ROLES = ("", "user", "model", "function")
 class Calls:
     """`caches` and `find_file` are what a request may refer to: cached contents, and files by their URI."""
 
-    caches: Caches
+    caches: CachedContents
     find_file: FileLookup
 
     def generate(self, request: Request, version: str, model: str) -> HttpResponse:
         call = self.call(request, version, model)
         # No stream has begun, so the error is the whole response.
         if call.command is Command.ERROR:
-            raise ApiError(*OVERLOADED)
+            raise GoogleError(*OVERLOADED)
         generated = respond(call)
         response = unary_response(generated.unary(), chunk_delays(generated), request, call.config.tier)
         return apply_fault(call.command, response)
@@ -80,7 +87,7 @@ class Calls:
         return apply_fault(call.command, response)
 
     def call(self, request: Request, version: str, name: str) -> Call:
-        """The generate request, read and checked. Raises ApiError."""
+        """The generate request, read and checked. Raises GoogleError."""
         model = resolve_model(name, version, "generateContent")
         body = request.json()
         contents = checked_contents(body)
@@ -89,16 +96,17 @@ class Calls:
         raise_for_command(command, name, version, "generateContent")
         cached = self.cached(body, model)
         prompt = count_tokens(body, self.find_file) + cached
-        if prompt.total() > model.inputs:
+        if prompt.total() > model.input_token_limit:
             raise invalid(
-                f"The input token count exceeds the maximum number of tokens allowed ({model.inputs})."
+                "The input token count exceeds the maximum number of tokens allowed "
+                f"({model.input_token_limit})."
             )
         return Call(
             model, body, read_config(body), prompt_text, prompt, cached, secrets.token_urlsafe(17), command
         )
 
     def cached(self, body: Json, model: Model) -> TokenCounts:
-        """Tokens of the cached content that `body` refers to. Raises ApiError if the two are incompatible."""
+        """Tokens of the cached content that `body` refers to. Raises GoogleError if they do not fit."""
         name = text(field(body, "cachedContent"))
         if not name:
             return TokenCounts()
@@ -140,7 +148,7 @@ def chunk_delays(generated: GenerateResponse) -> list[float]:
 
 
 def checked_contents(body: Json) -> list[Json]:
-    """The contents. Raises ApiError (400) for none, for an unknown role and for one without parts."""
+    """The contents. Raises GoogleError (400) for none, for an unknown role and for one without parts."""
     contents = messages(field(body, "contents"))
     if not contents:
         raise invalid("* GenerateContentRequest.contents: contents is not specified\n")
@@ -184,7 +192,7 @@ def streaming_response(
         documents = [
             # At least the last chunk is missing: a complete stream would not have failed.
             *documents[: min(CHUNKS_BEFORE_ERROR, len(chunks) - 1)],
-            ApiError(*OVERLOADED).document(),
+            GoogleError(*OVERLOADED).document(),
         ]
     events = request.response_format == "sse"
     pieces = sse_pieces(documents, seconds) if events else array_pieces(documents, seconds)
@@ -263,7 +271,7 @@ def content(body: Json) -> Json:
 
 
 def vector(body: Json, model: Model) -> Json:
-    """Raises ApiError (400) for an empty content and for an unsupported length."""
+    """Raises GoogleError (400) for an empty content and for an unsupported length."""
     length = parse_int(field(body, "outputDimensionality") or model.dimensions)
     if length is None or not 1 <= length <= MAX_DIMENSIONS:
         raise invalid(f"output_dimensionality must be between 1 and {MAX_DIMENSIONS}.")

@@ -8,15 +8,15 @@ user may begin with one of these words:
 | --- | --- |
 | `!400` `!401` `!403` `!404` `!500` `!503` `!504` | Google's error of that status |
 | `!429` | the quota is used up, with QuotaFailure and a RetryInfo of 23.512 s |
-| `!slow` | nothing comes for 10 s, then the answer |
-| `!cut` | the connection breaks in the middle of the answer |
-| `!error` | a stream reports an error after its first chunks; other calls answer 503 |
+| `!slow` | nothing comes for 10 s, then the response |
+| `!cut` | the connection breaks in the middle of the response |
+| `!error` | a stream reports an error after its first chunks; other calls end with 503 |
 | `!long` | a stream of about 60 s (20 s where it is no stream) |
-| `!safety` | an answer withheld: finishReason SAFETY |
+| `!safety` | a response withheld: finishReason SAFETY |
 | `!blocked` | a prompt refused: promptFeedback.blockReason and no candidates |
 
 The errors, `!slow` and `!cut` work in every call on a model that has content: counting and embedding, too.
-`COMMANDS` is this table as data: the command line, `GET /` and the manual show it.
+`COMMANDS` is this table as data: `GET /` shows it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-# The canonical names of google.rpc.Code for the statuses that Google answers with.
+# The canonical names of google.rpc.Code for the statuses of Google's responses.
 STATUS = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -40,7 +40,7 @@ TYPES = "type.googleapis.com/google.rpc."
 DOMAIN = "generativelanguage.googleapis.com"
 
 
-class ApiError(Exception):
+class GoogleError(Exception):
     """A response with a status of 400 or above; `details` are google.rpc messages, `@type` first."""
 
     def __init__(self, code: int, message: str, details: Sequence[dict[str, object]] = ()) -> None:
@@ -56,27 +56,27 @@ class ApiError(Exception):
         return {"error": error}
 
 
-def invalid(message: str) -> ApiError:
-    return ApiError(400, message)
+def invalid(message: str) -> GoogleError:
+    return GoogleError(400, message)
 
 
-def invalid_payload(problem: str, path: str = "") -> ApiError:
+def invalid_payload(problem: str, path: str = "") -> GoogleError:
     """A body that is not valid JSON or not a request; `path` is that of the field in snake_case."""
     message = f"Invalid JSON payload received. {problem}"
     violation: dict[str, object] = {"field": path} if path else {}
     violation["description"] = message
-    return ApiError(400, message, [{"@type": f"{TYPES}BadRequest", "fieldViolations": [violation]}])
+    return GoogleError(400, message, [{"@type": f"{TYPES}BadRequest", "fieldViolations": [violation]}])
 
 
-def missing_key() -> ApiError:
-    return ApiError(
+def missing_key() -> GoogleError:
+    return GoogleError(
         403,
         "Method doesn't allow unregistered callers (callers without established identity). "
         "Please use API Key or other form of API consumer identity to call this API.",
     )
 
 
-def invalid_key() -> ApiError:
+def invalid_key() -> GoogleError:
     message = "API key not valid. Please pass a valid API key."
     info: dict[str, object] = {
         "@type": f"{TYPES}ErrorInfo",
@@ -85,28 +85,28 @@ def invalid_key() -> ApiError:
         "metadata": {"service": DOMAIN},
     }
     local: dict[str, object] = {"@type": f"{TYPES}LocalizedMessage", "locale": "en-US", "message": message}
-    return ApiError(400, message, [info, local])
+    return GoogleError(400, message, [info, local])
 
 
-def model_not_found(model: str, version: str, method: str) -> ApiError:
-    return ApiError(
+def model_not_found(model: str, version: str, method: str) -> GoogleError:
+    return GoogleError(
         404,
         f"models/{model} is not found for API version {version}, or is not supported for {method}. "
         "Call ListModels to see the list of available models and their supported methods.",
     )
 
 
-def file_not_found(name: str) -> ApiError:
+def file_not_found(name: str) -> GoogleError:
     """Google does not distinguish a missing file from a forbidden one."""
-    return ApiError(403, f"You do not have permission to access the File {name} or it may not exist.")
+    return GoogleError(403, f"You do not have permission to access the File {name} or it may not exist.")
 
 
-def cache_not_found() -> ApiError:
+def cache_not_found() -> GoogleError:
     """Google does not distinguish a missing cache from a forbidden one."""
-    return ApiError(403, "CachedContent not found (or permission denied)")
+    return GoogleError(403, "CachedContent not found (or permission denied)")
 
 
-def quota_exceeded(model: str) -> ApiError:
+def quota_exceeded(model: str) -> GoogleError:
     """The free tier's limit of requests per minute, with a fractional delay as Google gives it."""
     metric = f"{DOMAIN}/generate_content_free_tier_requests"
     guide = "https://ai.google.dev/gemini-api/docs/rate-limits"
@@ -127,7 +127,7 @@ def quota_exceeded(model: str) -> ApiError:
         {"@type": f"{TYPES}QuotaFailure", "violations": [violation]},
         {"@type": f"{TYPES}RetryInfo", "retryDelay": "23.512s"},
     ]
-    return ApiError(429, message, details)
+    return GoogleError(429, message, details)
 
 
 class Command(StrEnum):
@@ -156,11 +156,11 @@ COMMANDS: dict[str, str] = {
     "!500": "error 500 INTERNAL",
     "!503": "error 503 UNAVAILABLE",
     "!504": "error 504 DEADLINE_EXCEEDED",
-    "!slow": "nothing comes for 10 s, then the answer",
-    "!cut": "the connection breaks in the middle of the answer",
-    "!error": "a stream reports an error after its first chunks; other calls answer 503",
-    "!long": "a stream of about 60 s",
-    "!safety": "an answer withheld: finishReason SAFETY",
+    "!slow": "nothing comes for 10 s, then the response",
+    "!cut": "the connection breaks in the middle of the response",
+    "!error": "a stream reports an error after its first chunks; other calls end with 503",
+    "!long": "a stream of about 60 s (20 s where it is no stream)",
+    "!safety": "a response withheld: finishReason SAFETY",
     "!blocked": "a prompt refused: promptFeedback.blockReason and no candidates",
 }
 
@@ -192,14 +192,14 @@ def parse_command(prompt_text: str) -> Command | None:
 
 
 def raise_for_command(command: Command | None, model: str, version: str, method: str) -> None:
-    """Raises the ApiError of `command`, if it is one for an error."""
+    """Raises the GoogleError of `command`, if it is one for an error."""
     match command:
         case Command.EXHAUSTED:
             raise quota_exceeded(model)
         case Command.MISSING:
             raise model_not_found(model, version, method)
         case Command() if command in ERRORS:
-            raise ApiError(*ERRORS[command])
+            raise GoogleError(*ERRORS[command])
         case _:
             return
 
@@ -209,7 +209,8 @@ def commands_page() -> str:
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  {word:<{width}}  {meaning}" for word, meaning in COMMANDS.items())
     return (
-        "This is gatekeeper's sandbox: a simulated Gemini API. Any API key is good; nothing leaves here.\n\n"
-        f"A prompt that begins with one of these words shows what can go wrong:\n\n{commands}\n\n"
+        "This is gatekeeper's sandbox: a simulated Gemini API. Any API key is accepted; nothing is sent to "
+        "Google.\n\n"
+        f"A prompt that begins with one of these words simulates an error or a fault:\n\n{commands}\n\n"
         "GET /v1beta/models lists the models. The key `invalid` is refused as Google refuses a bad one.\n"
     )

@@ -12,10 +12,10 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from gatekeeper.sandbox.errors import ApiError, file_not_found, invalid
+from gatekeeper.sandbox.errors import GoogleError, file_not_found, invalid
 from gatekeeper.sandbox.resources import Clock, ExpiringStore, format_timestamp, page, random_id
 from gatekeeper.sandbox.wire import (
-    Content,
+    BodyBuffer,
     HttpResponse,
     Json,
     Request,
@@ -44,7 +44,7 @@ class File:
     name: str
     display_name: str
     mime: str
-    content: Content
+    content: BodyBuffer
     created: float
 
     @property
@@ -81,7 +81,7 @@ class UploadSession:
     metadata: Json
     mime: str
     expires: float
-    content: Content = field(default_factory=lambda: Content(MAX_KEPT_BYTES))
+    content: BodyBuffer = field(default_factory=lambda: BodyBuffer(MAX_KEPT_BYTES))
     file: File | None = None
 
     @property
@@ -107,17 +107,17 @@ class Files:
         self._files = ExpiringStore[File](MAX_TOTAL_BYTES, clock)
         self._sessions = ExpiringStore[UploadSession](MAX_TOTAL_BYTES, clock)
 
-    def body_buffer(self, request: Request) -> Content:
+    def body_buffer(self, request: Request) -> BodyBuffer:
         """The buffer for the body of an upload as it arrives: bytes of a session are stored in the session at
         once, so that an interrupted upload can be resumed."""
         session = self.session(request)
-        return session.content if session and session.accepts(request) else Content(MAX_KEPT_BYTES)
+        return session.content if session and session.accepts(request) else BodyBuffer(MAX_KEPT_BYTES)
 
     def session(self, request: Request) -> UploadSession | None:
         return self._sessions.get(request.query.get("upload_id", ""))
 
     def upload(self, request: Request) -> HttpResponse:
-        """POST or PUT on the upload path, for all three protocols. Raises ApiError."""
+        """POST or PUT on the upload path, for all three protocols. Raises GoogleError."""
         if request.query.get("upload_id"):
             return self.resume(request)
         if "start" in upload_commands(request):
@@ -147,7 +147,7 @@ class Files:
     def resume(self, request: Request) -> HttpResponse:
         session, commands = self.session(request), upload_commands(request)
         if session is None:
-            raise ApiError(404, "Upload session not found or expired.")
+            raise GoogleError(404, "Upload session not found or expired.")
         # The request has the session's content (`body_buffer`) only if it continues where that ends.
         if "upload" in commands and session.content is not request.content:
             raise invalid(f"The upload is final or goes on at offset {session.content.size}.")
@@ -160,7 +160,7 @@ class Files:
             return progress_response(session, b"cancelled")
         return progress_response(session, b"final" if session.file else b"active")
 
-    def add(self, metadata: Json, mime: str, content: Content) -> File:
+    def add(self, metadata: Json, mime: str, content: BodyBuffer) -> File:
         name = self.new_file_name(metadata)
         described = message(json_field(metadata, "file"))
         display_name = text(json_field(described, "displayName"))
@@ -170,18 +170,18 @@ class Files:
         return file
 
     def new_file_name(self, metadata: Json) -> str:
-        """The requested name, or a random one. Raises ApiError for an invalid (400) or existing one (409)."""
+        """The requested name, or a random one. Raises GoogleError if it is invalid (400) or exists (409)."""
         wanted = text(json_field(message(json_field(metadata, "file")), "name"))
         name = f"files/{wanted.removeprefix('files/')}" if wanted else f"files/{random_id(12)}"
         # Google's own rule for names.
         if not re.fullmatch(r"files/[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
             raise invalid(f"Invalid file name: {name}. Use up to 40 lower-case letters, digits and dashes.")
         if self._files.get(name):
-            raise ApiError(409, "Requested entity already exists")
+            raise GoogleError(409, "Requested entity already exists")
         return name
 
     def find(self, uri: str) -> tuple[str, int]:
-        """MIME type and size of the file that a request's `fileData` refers to. Raises ApiError (403)."""
+        """MIME type and size of the file that a request's `fileData` refers to. Raises GoogleError (403)."""
         match = re.search(r"(?:^|/v1(?:beta|alpha)?/)(files/[^/:?]+)$", uri)
         if match is None:
             return EXTERNAL_FILE
@@ -224,7 +224,7 @@ def progress_response(session: UploadSession, status: bytes) -> HttpResponse:
     )
 
 
-def parse_upload(request: Request) -> tuple[Json, str, Content]:
+def parse_upload(request: Request) -> tuple[Json, str, BodyBuffer]:
     """Metadata, MIME type and bytes of an upload in one request."""
     kind = request.headers.get("content-type", "")
     if not kind.startswith("multipart/related"):
@@ -234,7 +234,7 @@ def parse_upload(request: Request) -> tuple[Json, str, Content]:
     if len(sections) < 2:
         raise invalid("Multipart upload needs a boundary and two parts: metadata and media.")
     # Metadata is parsed, so it is kept whole; media only up to the size kept for download.
-    metadata, media = Content(), Content(MAX_KEPT_BYTES)
+    metadata, media = BodyBuffer(), BodyBuffer(MAX_KEPT_BYTES)
     metadata.feed(parse_part(sections[0])[1])
     mime, data = parse_part(sections[1])
     media.feed(data)

@@ -26,41 +26,51 @@ from gatekeeper.sandbox.models import (
 )
 from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
 from gatekeeper.sandbox.tools import SchemaValueGenerator, choose_function_call, grounding
-from gatekeeper.sandbox.wire import CATEGORY, Json, field, message, one_line, parse_int, repeated, snake, text
+from gatekeeper.sandbox.wire import (
+    HARM_CATEGORIES,
+    Json,
+    field,
+    message,
+    one_line,
+    parse_int,
+    repeated,
+    snake,
+    text,
+)
 
 MAX_CANDIDATES = 8
 DEFAULT_THINKING_TOKENS = 300
-LEVELS = {"minimal": 0, "low": 60, "medium": 200, "high": 500}
+THINKING_LEVEL_TOKENS = {"minimal": 0, "low": 60, "medium": 200, "high": 500}
 TIERS = ("flex", "priority")
 ANY_JSON: Json = {"type": "OBJECT", "properties": {"answer": {"type": "STRING"}, "sure": {"type": "BOOLEAN"}}}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`thinking` is the limit of thought tokens, 0 for none; `schema` is that of a JSON text, None for free
-    text; `choices` are the allowed texts, if restricted; `tier` is how the call is billed."""
+    """`thinking_budget` is the limit of thought tokens, 0 for none; `schema` is that of a JSON text, None for
+    free text; `choices` are the allowed texts, if restricted; `tier` is how the call is billed."""
 
     candidates: int
-    output: int | None
-    stops: list[str]
+    max_output_tokens: int | None
+    stop_sequences: list[str]
     seed: int | None
-    thinking: int
+    thinking_budget: int
     include_thoughts: bool
     schema: Json | None
     choices: list[str]
     tier: str
 
-    def max_output_tokens(self, model: Model) -> int:
-        return min(self.output or model.outputs, model.outputs)
+    def output_limit(self, model: Model) -> int:
+        return min(self.max_output_tokens or model.output_token_limit, model.output_token_limit)
 
     def thoughts(self, model: Model, rng: Random) -> int:
         """Number of thought tokens: at most half of the output, so that some remains for the text."""
-        most = min(self.thinking, self.max_output_tokens(model) // 2) if model.thinking else 0
+        most = min(self.thinking_budget, self.output_limit(model) // 2) if model.thinking else 0
         return rng.randint(most // 4, most)
 
 
 def read_config(request: Json) -> Config:
-    """Raises ApiError (400) for values that Google refuses."""
+    """Raises GoogleError (400) for values that Google refuses."""
     config = message(field(request, "generationConfig"))
     thinking = message(field(config, "thinkingConfig"))
     candidates, output = number(config, "candidateCount"), number(config, "maxOutputTokens")
@@ -72,10 +82,10 @@ def read_config(request: Json) -> Config:
     tier = text(field(request, "serviceTier")).lower().removeprefix("service_tier_")
     return Config(
         candidates=candidates or 1,
-        output=output,
-        stops=[stop for stop in map(text, repeated(field(config, "stopSequences"))) if stop],
+        max_output_tokens=output,
+        stop_sequences=[stop for stop in map(text, repeated(field(config, "stopSequences"))) if stop],
         seed=number(config, "seed"),
-        thinking=max_thinking_tokens(thinking),
+        thinking_budget=max_thinking_tokens(thinking),
         include_thoughts=field(thinking, "includeThoughts") is True,
         schema=schema(config),
         choices=choices(config),
@@ -95,7 +105,8 @@ def max_thinking_tokens(thinking: Json) -> int:
     """From `thinkingBudget` (-1: the model decides) or `thinkingLevel`."""
     budget = number(thinking, "thinkingBudget")
     if budget is None or budget < 0:
-        return LEVELS.get(text(field(thinking, "thinkingLevel")).lower(), DEFAULT_THINKING_TOKENS)
+        level = text(field(thinking, "thinkingLevel")).lower()
+        return THINKING_LEVEL_TOKENS.get(level, DEFAULT_THINKING_TOKENS)
     return budget
 
 
@@ -138,14 +149,14 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Candidate:
     """One candidate; its last chunk has the `extra_fields`."""
 
     deltas: list[Delta]
     finish: str
     extra_fields: Json
 
-    def candidate(self, index: int, at: int) -> Json:
+    def document(self, index: int, at: int) -> Json:
         """Its part of chunk number `at` of a stream."""
         parts = self.deltas[at].parts
         content: Json = {"parts": parts, "role": "model"} if parts else {}
@@ -153,7 +164,7 @@ class Reply:
         end: Json = {"finishReason": self.finish} if last else {}
         return {"content": content, **end, "index": index, **(self.extra_fields if last else {})}
 
-    def unary(self) -> Reply:
+    def unary(self) -> Candidate:
         parts = joined([part for delta in self.deltas for part in delta.parts])
         return replace(self, deltas=[Delta(parts, self.deltas[-1].tokens)])
 
@@ -163,12 +174,12 @@ class GenerateResponse:
     """All candidates of a call. Without candidates the prompt was blocked."""
 
     call: Call
-    replies: Sequence[Reply]
+    candidates: Sequence[Candidate]
     thoughts: int
     tool_use: int
 
     def unary(self) -> Json:
-        return replace(self, replies=[reply.unary() for reply in self.replies]).chunks()[0]
+        return replace(self, candidates=[candidate.unary() for candidate in self.candidates]).chunks()[0]
 
     def chunks(self) -> list[Json]:
         """The chunks of a stream, in order."""
@@ -177,31 +188,31 @@ class GenerateResponse:
     @property
     def length(self) -> int:
         """Number of chunks in a stream."""
-        return max((len(reply.deltas) for reply in self.replies), default=1)
+        return max((len(candidate.deltas) for candidate in self.candidates), default=1)
 
     def chunk(self, at: int) -> Json:
-        unfinished = [(index, reply) for index, reply in enumerate(self.replies) if at < len(reply.deltas)]
-        said = sum(reply.deltas[min(at, len(reply.deltas) - 1)].tokens for reply in self.replies)
-        candidates: Json = {"candidates": [reply.candidate(index, at) for index, reply in unfinished]}
+        unfinished = [(index, item) for index, item in enumerate(self.candidates) if at < len(item.deltas)]
+        output_tokens = sum(item.deltas[min(at, len(item.deltas) - 1)].tokens for item in self.candidates)
+        document: Json = {"candidates": [item.document(index, at) for index, item in unfinished]}
         return {
-            **(candidates if unfinished else {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}),
-            "usageMetadata": self.usage(said),
+            **(document if unfinished else {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}),
+            "usageMetadata": self.usage(output_tokens),
             "modelVersion": self.call.model.id,
             "responseId": self.call.response_id,
         }
 
-    def usage(self, said: int) -> Json:
-        """`said`: output tokens of all candidates. Only models without thinking report them by modality."""
+    def usage(self, output_tokens: int) -> Json:
+        """`output_tokens`: of all candidates. Only models without thinking report them by modality."""
         prompt, cached = self.call.prompt, self.call.cached
-        spoken = TokenCounts() if self.call.model.thinking else TokenCounts(TEXT=said)
+        by_modality = TokenCounts() if self.call.model.thinking else TokenCounts(TEXT=output_tokens)
         counts: Json = {
             "promptTokenCount": prompt.total(),
-            "candidatesTokenCount": said,
-            "totalTokenCount": prompt.total() + said + self.thoughts + self.tool_use,
+            "candidatesTokenCount": output_tokens,
+            "totalTokenCount": prompt.total() + output_tokens + self.thoughts + self.tool_use,
             "cachedContentTokenCount": cached.total(),
             "promptTokensDetails": token_details(prompt),
             "cacheTokensDetails": token_details(cached),
-            "candidatesTokensDetails": token_details(spoken),
+            "candidatesTokensDetails": token_details(by_modality),
             "toolUsePromptTokenCount": self.tool_use,
             "toolUsePromptTokensDetails": token_details(TokenCounts(TEXT=self.tool_use)),
             "thoughtsTokenCount": self.thoughts,
@@ -214,44 +225,46 @@ def respond(call: Call) -> GenerateResponse:
     if call.command is Command.BLOCKED:
         return GenerateResponse(call, [], 0, 0)
     if call.command is Command.SAFETY:
-        return GenerateResponse(call, [safety_blocked_reply()], 0, 0)
+        return GenerateResponse(call, [safety_blocked_candidate()], 0, 0)
     thoughts = call.config.thoughts(call.model, seeded_random(call.prompt_text, "thoughts"))
     extra_fields, tool_use = grounding(call.request, call.prompt_text)
     # The thoughts reduce the limit of each candidate.
-    max_tokens = call.config.max_output_tokens(call.model) - thoughts
-    replies = [reply(call, index, max_tokens, thoughts) for index in range(call.config.candidates)]
-    replies = [replace(item, extra_fields=item.extra_fields | extra_fields) for item in replies]
-    return GenerateResponse(call, replies, thoughts, tool_use)
+    max_tokens = call.config.output_limit(call.model) - thoughts
+    candidates = [
+        generate_candidate(call, index, max_tokens, thoughts) for index in range(call.config.candidates)
+    ]
+    candidates = [replace(item, extra_fields=item.extra_fields | extra_fields) for item in candidates]
+    return GenerateResponse(call, candidates, thoughts, tool_use)
 
 
-def reply(call: Call, index: int, max_tokens: int, thoughts: int) -> Reply:
+def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -> Candidate:
     """The candidate `index`, at most `max_tokens` long."""
     rng = seeded_random(call.prompt_text, call.config.seed, index)
     thinking = [Delta([{"text": thought(call.prompt_text, rng), "thought": True}], 0)]
     before = thinking if thoughts and call.config.include_thoughts else []
     function = choose_function_call(call.request, call.prompt_text, rng, thinking=call.model.thinking)
     if function is not None:
-        return function_call_reply(function, before, max_tokens)
-    said = until_stop(text_for(call, rng), call.config.stops)
-    short = said[: max_tokens * CHARACTERS_PER_TOKEN]
-    finish = "STOP" if short == said else "MAX_TOKENS"
-    return Reply(before + deltas(short, rng), finish, {})
+        return function_call_candidate(function, before, max_tokens)
+    full_text = until_stop(text_for(call, rng), call.config.stop_sequences)
+    truncated = full_text[: max_tokens * CHARACTERS_PER_TOKEN]
+    finish = "STOP" if truncated == full_text else "MAX_TOKENS"
+    return Candidate(before + deltas(truncated, rng), finish, {})
 
 
-def function_call_reply(function: Json, before: list[Delta], max_tokens: int) -> Reply:
+def function_call_candidate(function: Json, before: list[Delta], max_tokens: int) -> Candidate:
     """A call that exceeds `max_tokens` is not made at all: half a call would be useless."""
     tokens = json_tokens(function["functionCall"])
     if tokens > max_tokens:
-        return Reply([*before, Delta([], 0)], "MAX_TOKENS", {})
+        return Candidate([*before, Delta([], 0)], "MAX_TOKENS", {})
     note: Json = {"finishMessage": "Model generated function call(s)."}
-    return Reply([*before, Delta([function], tokens)], "STOP", note)
+    return Candidate([*before, Delta([function], tokens)], "STOP", note)
 
 
-def safety_blocked_reply() -> Reply:
-    ratings: list[Json] = [{"category": name, "probability": "NEGLIGIBLE"} for name in CATEGORY]
+def safety_blocked_candidate() -> Candidate:
+    ratings: list[Json] = [{"category": name, "probability": "NEGLIGIBLE"} for name in HARM_CATEGORIES]
     # One category is enough to block a response.
     ratings[-1] |= {"probability": "HIGH", "blocked": True}
-    return Reply([Delta([], 0)], "SAFETY", {"safetyRatings": ratings})
+    return Candidate([Delta([], 0)], "SAFETY", {"safetyRatings": ratings})
 
 
 def text_for(call: Call, rng: Random) -> str:
@@ -263,10 +276,10 @@ def text_for(call: Call, rng: Random) -> str:
     return write(call.prompt_text, rng)
 
 
-def deltas(said: str, rng: Random) -> list[Delta]:
-    """`said` in chunks of a few words, which together are exactly `said`; one empty delta for no text."""
+def deltas(full_text: str, rng: Random) -> list[Delta]:
+    """`full_text` in chunks of a few words, which together are exactly that; one empty delta for no text."""
     # Leading spaces belong to no word: without a piece of their own they would be lost.
-    words = re.findall(r"\S+\s*|^\s+", said)
+    words = re.findall(r"\S+\s*|^\s+", full_text)
     result: list[Delta] = []
     length = at = 0
     while at < len(words):

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from gatekeeper.sandbox.errors import ApiError, model_not_found
-from gatekeeper.sandbox.wire import MODALITY, Json, field, message, messages, one_line, text
+from gatekeeper.sandbox.errors import GoogleError, model_not_found
+from gatekeeper.sandbox.wire import MODALITIES, Json, field, message, messages, one_line, text
 
 LONG_CONTEXT = 1_048_576
 LONG_OUTPUT = 65_536
@@ -30,13 +30,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`inputs` and `outputs` are limits in tokens; `dimensions` is the default length of an embedding;
-    `reports_usage` tells whether embeddings come with usage (since gemini-embedding-2)."""
+    """`dimensions` is the default length of an embedding; `reports_usage` tells whether embeddings come
+    with usage (since gemini-embedding-2)."""
 
     id: str
     display_name: str
-    inputs: int = LONG_CONTEXT
-    outputs: int = LONG_OUTPUT
+    input_token_limit: int = LONG_CONTEXT
+    output_token_limit: int = LONG_OUTPUT
     thinking: bool = True
     kind: Kind = Kind.TEXT
     dimensions: int = 0
@@ -49,8 +49,8 @@ class Model:
             "version": self.version(),
             "displayName": self.display_name,
             "description": f"{self.display_name}, simulated by the sandbox.",
-            "inputTokenLimit": self.inputs,
-            "outputTokenLimit": self.outputs,
+            "inputTokenLimit": self.input_token_limit,
+            "outputTokenLimit": self.output_token_limit,
             "supportedGenerationMethods": list(self.kind.value),
         }
         if self.kind is Kind.TEXT:
@@ -63,9 +63,9 @@ class Model:
 
 
 def embedding(
-    name: str, display_name: str, inputs: int, dimensions: int, *, reports_usage: bool = False
+    name: str, display_name: str, input_token_limit: int, dimensions: int, *, reports_usage: bool = False
 ) -> Model:
-    return Model(name, display_name, inputs, 1, False, Kind.EMBEDDING, dimensions, reports_usage)
+    return Model(name, display_name, input_token_limit, 1, False, Kind.EMBEDDING, dimensions, reports_usage)
 
 
 TABLE = (
@@ -85,15 +85,37 @@ TABLE = (
     Model("gemini-2.5-pro", "Gemini 2.5 Pro"),
     Model("gemini-2.5-flash", "Gemini 2.5 Flash"),
     Model("gemini-2.5-flash-lite", "Gemini 2.5 Flash-Lite"),
-    Model("gemini-2.0-flash", "Gemini 2.0 Flash", outputs=SHORT_OUTPUT, thinking=False),
-    Model("gemini-2.0-flash-lite", "Gemini 2.0 Flash-Lite", outputs=SHORT_OUTPUT, thinking=False),
-    Model("gemini-1.5-pro", "Gemini 1.5 Pro", inputs=2_000_000, outputs=SHORT_OUTPUT, thinking=False),
-    Model("gemini-1.5-flash", "Gemini 1.5 Flash", inputs=1_000_000, outputs=SHORT_OUTPUT, thinking=False),
+    Model("gemini-2.0-flash", "Gemini 2.0 Flash", output_token_limit=SHORT_OUTPUT, thinking=False),
+    Model("gemini-2.0-flash-lite", "Gemini 2.0 Flash-Lite", output_token_limit=SHORT_OUTPUT, thinking=False),
     Model(
-        "gemini-1.5-flash-8b", "Gemini 1.5 Flash-8B", inputs=1_000_000, outputs=SHORT_OUTPUT, thinking=False
+        "gemini-1.5-pro",
+        "Gemini 1.5 Pro",
+        input_token_limit=2_000_000,
+        output_token_limit=SHORT_OUTPUT,
+        thinking=False,
+    ),
+    Model(
+        "gemini-1.5-flash",
+        "Gemini 1.5 Flash",
+        input_token_limit=1_000_000,
+        output_token_limit=SHORT_OUTPUT,
+        thinking=False,
+    ),
+    Model(
+        "gemini-1.5-flash-8b",
+        "Gemini 1.5 Flash-8B",
+        input_token_limit=1_000_000,
+        output_token_limit=SHORT_OUTPUT,
+        thinking=False,
     ),
     Model("gemini-robotics-er-2-preview", "Gemini Robotics-ER 2 Preview"),
-    Model("gemma-3-27b-it", "Gemma 3 27B", inputs=131_072, outputs=SHORT_OUTPUT, thinking=False),
+    Model(
+        "gemma-3-27b-it",
+        "Gemma 3 27B",
+        input_token_limit=131_072,
+        output_token_limit=SHORT_OUTPUT,
+        thinking=False,
+    ),
     embedding("gemini-embedding-2", "Gemini Embedding 2", 8_192, 3_072, reports_usage=True),
     embedding("gemini-embedding-001", "Gemini Embedding 001", 2_048, 3_072),
     embedding("text-embedding-004", "Text Embedding 004", 2_048, 768),
@@ -102,9 +124,9 @@ BY_ID = {model.id: model for model in TABLE}
 
 
 def get_model(name: str, version: str) -> Model:
-    """The listed model `name`. Raises ApiError (404) for any other, as Google does."""
+    """The listed model `name`. Raises GoogleError (404) for any other, as Google does."""
     if name not in BY_ID:
-        raise ApiError(404, f"Model is not found: models/{name} for api version {version}")
+        raise GoogleError(404, f"Model is not found: models/{name} for api version {version}")
     return BY_ID[name]
 
 
@@ -112,7 +134,7 @@ def resolve_model(name: str, version: str, method: str) -> Model:
     """The model for calls to `name`: a listed one, or an unlisted one with a name that Google could have
     given.
 
-    Raises ApiError (404) if there is none or if it does not support `method`.
+    Raises GoogleError (404) if there is none or if it does not support `method`.
     """
     # An unlisted id may be a model of Google's that is newer than this list.
     model = BY_ID.get(name) or unlisted_model(name)
@@ -138,7 +160,7 @@ VIDEO_BYTES_PER_TOKEN = 250_000 // 263
 # Tokens by modality (`TEXT`, `IMAGE`, …).
 TokenCounts = Counter[str]
 
-# From a file's URI to its MIME type and size in bytes; raises ApiError for a missing file.
+# From a file's URI to its MIME type and size in bytes; raises GoogleError for a missing file.
 FileLookup = Callable[[str], tuple[str, int]]
 
 
@@ -200,4 +222,4 @@ def json_tokens(value: object) -> int:
 
 
 def token_details(total: TokenCounts) -> list[Json]:
-    return [{"modality": name, "tokenCount": total[name]} for name in MODALITY if total[name]]
+    return [{"modality": name, "tokenCount": total[name]} for name in MODALITIES if total[name]]

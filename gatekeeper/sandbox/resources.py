@@ -86,7 +86,7 @@ def random_id(length: int) -> str:
 def page(items: Sequence[T], size: str | None, token: str | None) -> tuple[Sequence[T], Json]:
     """The page of `items` that `pageSize` and `pageToken` select, and the response's `nextPageToken` if any.
 
-    Raises ApiError (400) for an invalid size or token.
+    Raises GoogleError (400) for an invalid size or token.
     """
     limit = parse_int(size or DEFAULT_PAGE_SIZE)
     if limit is None or limit < 1:
@@ -111,7 +111,7 @@ def format_timestamp(seconds: float) -> str:
 
 
 def parse_timestamp(written: str) -> float:
-    """An RFC 3339 time in seconds since 1970. Raises ApiError (400)."""
+    """An RFC 3339 time in seconds since 1970. Raises GoogleError (400)."""
     try:
         return datetime.fromisoformat(written).timestamp()
     except ValueError as error:
@@ -119,7 +119,7 @@ def parse_timestamp(written: str) -> float:
 
 
 def parse_duration(duration: str) -> float:
-    """The seconds of a duration in protobuf's JSON mapping, such as `3.5s`. Raises ApiError (400)."""
+    """The seconds of a duration in protobuf's JSON mapping, such as `3.5s`. Raises GoogleError (400)."""
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", duration):
         raise invalid(f"Invalid duration format: {duration}")
     return float(duration[:-1])
@@ -132,7 +132,7 @@ MIN_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
+class CachedContent:
     name: str
     model: str
     display_name: str
@@ -154,13 +154,13 @@ class Cache:
         }
 
 
-class Caches:
+class CachedContents:
     """All cached contents; `find_file` looks up the files that they contain."""
 
     def __init__(self, clock: Clock, find_file: FileLookup) -> None:
         self._clock = clock
         self._find_file = find_file
-        self._caches = ExpiringStore[Cache](MAX_CACHES, clock)
+        self._caches = ExpiringStore[CachedContent](MAX_CACHES, clock)
 
     def create(self, request: Request, version: str) -> HttpResponse:
         body = request.json()
@@ -175,15 +175,15 @@ class Caches:
         now = self._clock()
         name, display_name = f"cachedContents/{random_id(40)}", text(field(body, "displayName"))
         return self.put(
-            Cache(name, model, display_name, tokens, now, now, self.expiry(body) or now + DEFAULT_TTL)
+            CachedContent(name, model, display_name, tokens, now, now, self.expiry(body) or now + DEFAULT_TTL)
         )
 
-    def put(self, cache: Cache) -> HttpResponse:
+    def put(self, cache: CachedContent) -> HttpResponse:
         self._caches.put(cache)
         return json_response(cache.resource())
 
     def expiry(self, body: Json) -> float | None:
-        """When it expires according to `ttl` or `expireTime`; None without either. Raises ApiError (400)."""
+        """The time given by `ttl` or `expireTime`; None without either. Raises GoogleError (400)."""
         if ttl := text(field(body, "ttl")):
             return self._clock() + parse_duration(ttl)
         if end := text(field(body, "expireTime")):
@@ -197,8 +197,8 @@ class Caches:
             raise invalid("Only the expiration of CachedContent can be updated: give ttl or expire_time.")
         return self.put(replace(cache, updated=self._clock(), expires=end))
 
-    def require(self, name: str) -> Cache:
-        """Raises ApiError (403)."""
+    def require(self, name: str) -> CachedContent:
+        """Raises GoogleError (403)."""
         cache = self._caches.get(name)
         if cache is None:
             raise cache_not_found()

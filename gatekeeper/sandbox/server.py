@@ -21,12 +21,12 @@ from hypercorn.config import Config
 
 from gatekeeper.addresses import bind
 from gatekeeper.sandbox.calls import Calls, embed, embed_batch
-from gatekeeper.sandbox.errors import ApiError, commands_page, invalid_key, missing_key
+from gatekeeper.sandbox.errors import GoogleError, commands_page, invalid_key, missing_key
 from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.models import TABLE, get_model
-from gatekeeper.sandbox.resources import Caches, Clock, page
+from gatekeeper.sandbox.resources import CachedContents, Clock, page
 from gatekeeper.sandbox.wire import (
-    Content,
+    BodyBuffer,
     HttpResponse,
     Request,
     empty_404,
@@ -109,7 +109,7 @@ class Sandbox:
                 await send({"type": "websocket.close", "code": 1011, "reason": "no Live API here"})
 
     async def _respond(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        head = request_of(scope, Content())
+        head = request_of(scope, BodyBuffer())
         # Before the body arrives: an interrupted upload must keep the bytes received so far.
         content = self._api.body_buffer(head)
         if await receive_body(receive, content):
@@ -145,7 +145,7 @@ class Sandbox:
             await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-def request_of(scope: HTTPScope, content: Content) -> Request:
+def request_of(scope: HTTPScope, content: BodyBuffer) -> Request:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     return Request(
         method=scope["method"],
@@ -157,7 +157,7 @@ def request_of(scope: HTTPScope, content: Content) -> Request:
     )
 
 
-async def receive_body(receive: ASGIReceiveCallable, content: Content) -> bool:
+async def receive_body(receive: ASGIReceiveCallable, content: BodyBuffer) -> bool:
     """Reads the body; False if the client disconnected before its end."""
     while True:
         event = await receive()
@@ -200,13 +200,13 @@ class Api:
 
     def __init__(self, clock: Clock = time.time) -> None:
         self.files = Files(clock)
-        self.caches = Caches(clock, self.files.find)
+        self.caches = CachedContents(clock, self.files.find)
         self.calls = Calls(self.caches, self.files.find)
 
-    def body_buffer(self, request: Request) -> Content:
+    def body_buffer(self, request: Request) -> BodyBuffer:
         """The buffer for the request's body as it arrives."""
         # Bodies of other requests are kept up to the size that Google accepts.
-        return self.files.body_buffer(request) if "/upload/" in request.path else Content()
+        return self.files.body_buffer(request) if "/upload/" in request.path else BodyBuffer()
 
     def respond(self, request: Request) -> HttpResponse:
         for route in ROUTES:
@@ -221,12 +221,12 @@ class Api:
             if not (route.open or self.files.session(request)):
                 check_key(request)
             return route.respond(self, request, parameters)
-        except ApiError as error:
+        except GoogleError as error:
             return error_response(error, request)
 
 
 def check_key(request: Request) -> None:
-    """Any key is valid but the word `invalid`. Raises ApiError."""
+    """Any key is valid but the word `invalid`. Raises GoogleError."""
     if request.key is None:
         raise missing_key()
     if request.key == INVALID_KEY:
@@ -236,7 +236,7 @@ def check_key(request: Request) -> None:
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method and a path with placeholders: `{v}` a version, `{id}` a name without slash and colon.
-    `respond` raises ApiError; `open` routes need no key."""
+    `respond` raises GoogleError; `open` routes need no key."""
 
     method: str
     path: str

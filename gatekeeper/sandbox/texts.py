@@ -99,9 +99,9 @@ def last_user_text(contents: list[Json]) -> str:
     for content in reversed(contents):
         # Without a role a content is the user's, as at Google.
         if field(content, "role") in (None, "", "user"):
-            said = [text(part["text"]) for part in messages(field(content, "parts")) if "text" in part]
-            if said:
-                return said[-1][:MAX_PROMPT_CHARACTERS]
+            texts = [text(part["text"]) for part in messages(field(content, "parts")) if "text" in part]
+            if texts:
+                return texts[-1][:MAX_PROMPT_CHARACTERS]
     return ""
 
 
@@ -126,10 +126,10 @@ def thought(prompt_text: str, rng: Random) -> str:
     return f"**Considering the request**\n\nI'm looking at what is really asked. {claim}\n\n\n"
 
 
-def until_stop(said: str, stops: Sequence[str]) -> str:
+def until_stop(full_text: str, stop_sequences: Sequence[str]) -> str:
     """The text before the first stop sequence."""
-    found = [said.find(stop) for stop in stops if stop in said]
-    return said[: min(found)] if found else said
+    found = [full_text.find(stop) for stop in stop_sequences if stop in full_text]
+    return full_text[: min(found)] if found else full_text
 
 
 def topic(prompt_text: str) -> str:
@@ -168,8 +168,8 @@ def greeting(_: str, _about: str, rng: Random) -> str:
 
 def echo(prompt_text: str, _: str, _rng: Random) -> str:
     """The text to repeat, without quotation marks."""
-    said = ECHO.search(prompt_text)
-    return (said[1] if said else prompt_text).strip().strip("\"'“”‘’")
+    found = ECHO.search(prompt_text)
+    return (found[1] if found else prompt_text).strip().strip("\"'“”‘’")
 
 
 def explanation(prompt_text: str, about: str, rng: Random) -> str:

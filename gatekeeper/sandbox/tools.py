@@ -77,9 +77,9 @@ def has_function_response(request: Json) -> bool:
 
 
 def is_named_in(name: str, prompt_text: str) -> bool:
-    said = {word.lower() for word in re.findall(r"\w+", prompt_text)}
-    telling = {word.lower() for word in WORD.findall(name)} - STOP_WORDS
-    return name.lower() in prompt_text.lower() or bool(telling & said)
+    prompt_words = {word.lower() for word in re.findall(r"\w+", prompt_text)}
+    significant_words = {word.lower() for word in WORD.findall(name)} - STOP_WORDS
+    return name.lower() in prompt_text.lower() or bool(significant_words & prompt_words)
 
 
 def function_call(declared: Json, prompt_text: str, rng: Random, *, thinking: bool) -> Json:

@@ -20,7 +20,7 @@ from typing import cast
 
 import msgspec
 
-from gatekeeper.sandbox.errors import ApiError, invalid, invalid_payload
+from gatekeeper.sandbox.errors import GoogleError, invalid, invalid_payload
 
 Json = dict[str, object]
 
@@ -28,22 +28,22 @@ Json = dict[str, object]
 STRING_OR_TRAILING_COMMA = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")|,(?=\s*[\]}])', re.DOTALL)
 
 # Values are google.ai.generativelanguage.v1beta's (content.proto, safety.proto, generative_service.proto).
-FINISH = ["UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER"]
-MODALITY = ["UNSPECIFIED", "TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"]
-PROBABILITY = ["UNSPECIFIED", "NEGLIGIBLE", "LOW", "MEDIUM", "HIGH"]
-BLOCK = ["UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT"]
-CATEGORY = {
+FINISH_REASONS = ["UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER"]
+MODALITIES = ["UNSPECIFIED", "TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"]
+HARM_PROBABILITIES = ["UNSPECIFIED", "NEGLIGIBLE", "LOW", "MEDIUM", "HIGH"]
+BLOCK_REASONS = ["UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT"]
+HARM_CATEGORIES = {
     "HARM_CATEGORY_SEXUALLY_EXPLICIT": 7,
     "HARM_CATEGORY_HATE_SPEECH": 8,
     "HARM_CATEGORY_HARASSMENT": 9,
     "HARM_CATEGORY_DANGEROUS_CONTENT": 10,
 }
-NUMBERS: dict[str, dict[str, int]] = {
-    "finishReason": {name: enum_as_number for enum_as_number, name in enumerate(FINISH)},
-    "modality": {name: enum_as_number for enum_as_number, name in enumerate(MODALITY)},
-    "probability": {name: enum_as_number for enum_as_number, name in enumerate(PROBABILITY)},
-    "blockReason": {name: enum_as_number for enum_as_number, name in enumerate(BLOCK)},
-    "category": CATEGORY,
+ENUM_NUMBERS: dict[str, dict[str, int]] = {
+    "finishReason": {name: number for number, name in enumerate(FINISH_REASONS)},
+    "modality": {name: number for number, name in enumerate(MODALITIES)},
+    "probability": {name: number for number, name in enumerate(HARM_PROBABILITIES)},
+    "blockReason": {name: number for number, name in enumerate(BLOCK_REASONS)},
+    "category": HARM_CATEGORIES,
 }
 
 
@@ -90,8 +90,8 @@ def parse_int(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        enum_as_number = float(value)
-        return int(enum_as_number) if enum_as_number == int(enum_as_number) else None
+        number = float(value)
+        return int(number) if number == int(number) else None
     except (ValueError, OverflowError):
         return None
 
@@ -120,8 +120,8 @@ def enums_as_numbers(value: object) -> object:
 
 
 def enum_as_number(key: str, value: object) -> object:
-    if key in NUMBERS and isinstance(value, str):
-        return NUMBERS[key].get(value, value)
+    if key in ENUM_NUMBERS and isinstance(value, str):
+        return ENUM_NUMBERS[key].get(value, value)
     return value if key == "args" else enums_as_numbers(value)
 
 
@@ -145,7 +145,7 @@ GOOGLE_HEADERS: Headers = (
 JSON_TYPE = b"application/json; charset=UTF-8"
 
 
-class Content:
+class BodyBuffer:
     """Bytes as they arrive: all are counted and hashed, but kept only up to `limit`."""
 
     def __init__(self, limit: int = MAX_BODY_BYTES) -> None:
@@ -187,7 +187,7 @@ class Request:
     query: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     origin: str = "http://localhost"
-    content: Content = dataclasses.field(default_factory=Content)
+    content: BodyBuffer = dataclasses.field(default_factory=BodyBuffer)
 
     @property
     def key(self) -> str | None:
@@ -211,14 +211,14 @@ class Request:
         return self.query.get("alt") or self.query.get("$alt") or "json"
 
     def body(self) -> bytes:
-        """Raises ApiError (400) for a larger body than Google accepts."""
+        """Raises GoogleError (400) for a larger body than Google accepts."""
         data = self.content.data
         if data is None:
             raise invalid(f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes.")
         return data
 
     def json(self) -> Json:
-        """The body as an object; an empty one counts as `{}`. Raises ApiError (400)."""
+        """The body as an object; an empty one counts as `{}`. Raises GoogleError (400)."""
         body = self.body()
         try:
             document = decode(body or b"{}")
@@ -258,10 +258,10 @@ class HttpResponse:
         """At most the first two pieces and half of the next: the end is within an event, never between
         two."""
         # Two, so that a client has begun to show the stream when it breaks.
-        kept_bytes = min(2, len(self.pieces) - 1)
-        seconds, data = self.pieces[kept_bytes]
+        kept_pieces = min(2, len(self.pieces) - 1)
+        seconds, data = self.pieces[kept_pieces]
         return replace(
-            self, pieces=[*self.pieces[:kept_bytes], (seconds, data[: len(data) // 2])], complete=False
+            self, pieces=[*self.pieces[:kept_pieces], (seconds, data[: len(data) // 2])], complete=False
         )
 
 
@@ -285,7 +285,7 @@ def json_response(
     return response(status, JSON_TYPE, indented(document) + b"\n", *extra, seconds=seconds)
 
 
-def error_response(error: ApiError, request: Request) -> HttpResponse:
+def error_response(error: GoogleError, request: Request) -> HttpResponse:
     """An error in the requested format: plain JSON, the only element of an array, or plain JSON with the
     media type of an event stream."""
     if not request.path.endswith(":streamGenerateContent"):

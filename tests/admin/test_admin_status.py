@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from gatekeeper.client.api_types import Gateway
+from gatekeeper.client.api_types import GatewayInfo
 from gatekeeper.ledger.analytics import worker
 from gatekeeper.ledger.call import Outcome
 
@@ -23,7 +23,7 @@ async def test_it_has_all_that_the_client_reads(serve):
     """The terminal application draws its time axis by this zone."""
     async with serve(GATEKEEPER_TIMEZONE="Pacific/Auckland") as admin:
         root = await admin.get("/")
-    assert set(Gateway.__struct_fields__) <= root.keys()
+    assert set(GatewayInfo.__struct_fields__) <= root.keys()
     assert root["timezone"] == "Pacific/Auckland"
 
 

@@ -92,7 +92,7 @@ def listener(answering: Answering) -> ThreadingHTTPServer:
 
 @pytest.fixture
 def gateway() -> Iterator[Answering]:
-    """Answers as a gateway of the contract would."""
+    """Answers as a gateway would."""
     answering = Answering()
     with listener(answering) as server:
         answering.url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -97,7 +97,7 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
 def test_an_answer_that_lacks_the_file_says_so(on: Any, gateway: Any) -> None:
     answer = {"calls": [CALL], "next_cursor": None, "partial": True}
     gateway.answers = {"GET /calls": answer}
-    assert "another program has the analytics file" in on("calls", "list").err
+    assert "Partial result: the analytics file cannot be read." in on("calls", "list").err
     gateway.answers = {"GET /calls": {**answer, "partial_reason": "the analytics file is damaged"}}
     assert "Partial result: the analytics file is damaged." in on("calls", "list").err
 
@@ -258,10 +258,12 @@ def test_an_export_that_fails_leaves_no_file(on: Any, gateway: Any, tmp_path: Pa
 
 
 def test_an_export_is_never_a_part_of_it(on: Any, gateway: Any) -> None:
-    gateway.answers = {"GET /calls": {"calls": [CALL], "next_cursor": None, "partial": True}}
+    gateway.answers = {
+        "GET /calls": {"calls": [CALL], "next_cursor": None, "partial": True, "partial_reason": "locked"}
+    }
     ended = on("calls", "export")
     assert (ended.status, ended.out) == (6, "")
-    assert "another program" in ended.err
+    assert "locked, so the export would be incomplete" in ended.err
 
 
 def test_a_file_that_cannot_be_written(on: Any, gateway: Any) -> None:

@@ -175,7 +175,7 @@ def test_an_analytics_file_that_another_program_has(doctor: Any, tmp_path: Path)
         fcntl.lockf(file, fcntl.LOCK_EX)
         ended = doctor("--json")
     assert ended.status == 7
-    assert "end that program" in findings(ended)["in use"]
+    assert "close that program" in findings(ended)["in use"]
 
 
 def test_damaged_lines_of_a_journal_that_no_gateway_reads(doctor: Any, tmp_path: Path) -> None:

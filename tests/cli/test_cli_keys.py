@@ -50,7 +50,7 @@ spend        $5.00 of $20 each 30d  █████░░░░░░░░░�
 estimated    $0.5000 of the spend, for calls whose cost is unknown
 soft budget  $15.50
 resets       2099-01-01 12:30:00.000Z
-limits       60 calls a minute, 100,000 tokens a minute, 4 calls at a time
+limits       60 calls a minute, 100,000 tokens a minute, 4 parallel calls
 stored only  not enforced yet: rpm_limit, tpm_limit, max_parallel_requests
 tags         team-a, x�[31m
 user         u1

@@ -146,7 +146,7 @@ def test_show_of_a_model_has_all_that_it_ever_cost(cli: Any) -> None:
     rows = [line.split("  ") for line in lines if line.startswith("gemini-2.5-pro")]
     assert {row[1].strip() for row in rows} == {"standard", "flex", "priority", "batch"}
     assert any("before 2025-10-15" in line for line in lines)
-    assert any("holds (UTC)" in line for line in lines)
+    assert any("valid (UTC)" in line for line in lines)
     assert any("above 200k" in line and "$15.00" in line for line in lines)
 
 

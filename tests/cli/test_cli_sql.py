@@ -60,10 +60,10 @@ def test_the_gateway_answers(on: Any, gateway: Any) -> None:
 
 
 def test_what_is_cut_short_says_so(on: Any, gateway: Any) -> None:
-    gateway.answers = {"POST /sql": {**ROWS, "truncated": True, "partial": True}}
+    gateway.answers = {"POST /sql": {**ROWS, "truncated": True, "partial": True, "partial_reason": "locked"}}
     err = on("sql", "SELECT 1").err
     assert "more than these 2 rows" in err
-    assert "another program has the analytics file" in err
+    assert "Partial result: locked." in err
 
 
 def test_a_fault_in_the_query_is_one_line(on: Any, gateway: Any) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import httpx2
 import pytest
 
-from gatekeeper.sandbox.errors import ApiError
+from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.files import GRANULARITY, MAX_KEPT_BYTES, File, Files
 from gatekeeper.sandbox.wire import Request
 
@@ -142,7 +142,7 @@ def test_what_is_too_large_to_keep_is_counted_all_the_same():
     assert file.content.size == times * 2**20
     assert file.content.sha256 == hashlib.sha256(data * times).hexdigest()
     assert file.size < MAX_KEPT_BYTES
-    with pytest.raises(ApiError, match="larger"):
+    with pytest.raises(GoogleError, match="larger"):
         files.download(file.name)
 
 
@@ -153,5 +153,5 @@ def test_files_expire_after_two_days():
     now[0] = 48 * 3600 - 1
     assert files.find(file.name) == ("video/mp4", 1)
     now[0] += 1
-    with pytest.raises(ApiError, match="may not exist"):
+    with pytest.raises(GoogleError, match="may not exist"):
         files.find(file.name)

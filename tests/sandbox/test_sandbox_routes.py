@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.sandbox.models import TABLE
 from gatekeeper.sandbox.server import Api, serve_sandbox
-from gatekeeper.sandbox.wire import Content, Request
+from gatekeeper.sandbox.wire import BodyBuffer, Request
 
 PROMPT = {"contents": [{"parts": [{"text": "hi"}]}]}
 GENERATE = "/v1beta/models/gemini-3.8-flash:generateContent"
@@ -124,7 +124,7 @@ async def test_an_embedding_that_cannot_be_made(google, path, body):
 
 
 def test_a_body_that_is_too_large_is_refused(offline):
-    request = Request("POST", GENERATE, headers={"x-goog-api-key": "any"}, content=Content(limit=9))
+    request = Request("POST", GENERATE, headers={"x-goog-api-key": "any"}, content=BodyBuffer(limit=9))
     request.content.feed(b"0123456789")
     answer = Api().respond(request)
     assert answer.status == 400

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gatekeeper.sandbox.errors import ApiError
+from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.resources import (
     ExpiringStore,
     format_timestamp,
@@ -64,7 +64,7 @@ def test_pages_follow_each_other_to_the_end():
     ("size", "token"), [("0", None), ("x", None), ("-1", None), (None, "nonsense"), (None, "!")]
 )
 def test_what_is_no_page_is_refused(size, token):
-    with pytest.raises(ApiError):
+    with pytest.raises(GoogleError):
         page(range(7), size, token)
 
 
@@ -76,7 +76,7 @@ def test_times_are_written_and_read_as_google_writes_them():
 
 @pytest.mark.parametrize("bad", ["", "5", "-5s", "5m", "tomorrow"])
 def test_other_durations_and_times_are_refused(bad):
-    with pytest.raises(ApiError):
+    with pytest.raises(GoogleError):
         parse_duration(bad)
-    with pytest.raises(ApiError):
+    with pytest.raises(GoogleError):
         parse_timestamp(bad)

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.client.formats import LEVELS
-from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, borders, cells, chart_borders, eighths
+from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, cells, chart_edges, eighths, segment_edges
 from tui.spending import SPANS, SpendData, SpendRequest, scaled_to_total
 from tui.widgets.bars import (
     AXIS,
-    HIGH,
-    LOW,
     NAMED,
+    OMITTED_NOTE,
     SERIES_STYLES,
-    SMALL,
+    SMALL_CHART_GROUPS,
+    TALL_ROWS,
     WIDE,
     Bar,
     Chart,
@@ -122,12 +122,12 @@ def add(heights, glyph, style):
 @given(pictures(), st.sampled_from(SIZES))
 def test_what_is_drawn_in_colour_is_true(data, size):
     """Heights are the totals' within one eighth of a cell. A group has its share of the height within one
-    eighth where every border has a cell of its own, else within two cells, and is there if above 1/16 of it;
+    eighth where every edge has a cell of its own, else within two cells, and is there if above 1/16 of it;
     only a bar with fewer than (groups + 1) / 2 cells leaves out its smallest."""
     chart = data.chart()
     drawn = draw(chart, *size)
     top, rows, heights = read(drawn, -(-len(data.axis) // bars_as_one(len(data.axis), size[0])))
-    truth = true_bars(data, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL)
+    truth = true_bars(data, size[0], NAMED if size[0] >= WIDE and rows >= TALL_ROWS else SMALL_CHART_GROUPS)
     low = False
     for parts, seen in zip(truth, heights, strict=True):
         total = sum(parts)
@@ -145,11 +145,11 @@ def test_what_is_drawn_in_colour_is_true(data, size):
         if not missing:
             bound = 1 if apart(wanted) else 2 * CELL
             assert all(abs(a - b) <= bound for a, b in zip(seen, wanted, strict=True))
-    assert (LOW in drawn.plain) == low
+    assert (OMITTED_NOTE in drawn.plain) == low
 
 
 def apart(wanted):
-    """Whether every group is to be seen and no two borders fall into one cell."""
+    """Whether every group is to be seen and no two edges fall into one cell."""
     pairs = list(pairwise([0, *(round(edge) for edge in accumulate(wanted))]))
     if any(
         low == high and size > MIN_VISIBLE_SHARE * sum(wanted)
@@ -160,7 +160,7 @@ def apart(wanted):
 
 
 def crowded(low, high):
-    """Whether two borders would be in one cell."""
+    """Whether two edges would be in one cell."""
     return low != high and low % CELL > 0 and low // CELL == high // CELL
 
 
@@ -171,7 +171,9 @@ def test_the_area_of_each_group_is_its_share(data, size):
     drawn = draw(data.chart(), *size)
     count = -(-len(data.axis) // bars_as_one(len(data.axis), size[0]))
     _, rows, seen = read(drawn, count)
-    areas_are_right(true_bars(data, size[0], NAMED if size[0] >= WIDE and rows >= HIGH else SMALL), seen)
+    areas_are_right(
+        true_bars(data, size[0], NAMED if size[0] >= WIDE and rows >= TALL_ROWS else SMALL_CHART_GROUPS), seen
+    )
 
 
 amounts = st.one_of(st.just(0.0), st.floats(0.001, 1), st.floats(0.001, 0.1))
@@ -192,7 +194,7 @@ def stacks_of_bars(draw):
 @given(stacks_of_bars())
 def test_areas_are_right_where_bars_are_steady(stacks):
     parts, heights = stacks
-    drawn = [[high - low for low, high in pairwise([0, *edges])] for edges in chart_borders(parts, heights)]
+    drawn = [[high - low for low, high in pairwise([0, *edges])] for edges in chart_edges(parts, heights)]
     assert [sum(bar) for bar in drawn] == heights
     areas_are_right(parts, drawn)
 
@@ -223,7 +225,7 @@ def shares(parts, height):
 
 
 def has_room(wanted):
-    """Whether each border may be rounded up or down: no two fall into one cell, nobody is left out."""
+    """Whether each edge may be rounded up or down: no two fall into one cell, nobody is left out."""
     edges = [0, *accumulate(size for size in wanted if size)]
     pairs = pairwise((floor(edge + 1e-9), ceil(edge - 1e-9)) for edge in edges)
     if any(MIN_VISIBLE_SHARE * sum(wanted) * 0.999 < size < 1 for size in wanted):
@@ -253,7 +255,7 @@ def can_give(wanted, sizes, owed, giver, taker):
 
 
 def is_near(edge, true, alone):
-    """A border is next to its true place or, to make way for another, next to an end of the cells around."""
+    """An edge is next to its true place or, to make way for another, next to an end of the cells around."""
     if abs(edge - round(true)) <= 1:
         return True
     foot = int(true) // CELL * CELL
@@ -268,7 +270,7 @@ parts = st.lists(st.floats(0, 1e3), min_size=1, max_size=NAMED + 1).filter(any)
 def test_without_colour_each_cell_is_one_groups(parts, height):
     """A group has its share of the height within four cells, and is there if above 1/16 of it; only a bar of
     fewer cells than groups leaves out its smallest."""
-    edges = borders(parts, height, shared=False)
+    edges = segment_edges(parts, height, shared=False)
     drawn = cells(edges, -(-height // CELL))
     assert edges[-1] == height
     assert [cell.level for cell in drawn[:-1]] == [CELL] * (len(drawn) - 1)
@@ -312,7 +314,7 @@ def test_a_chart_with_its_textures():
 def test_the_largest_group_is_in_a_bar_whose_others_are_as_large(colour):
     bars = (Bar("1 Nov", tuple(Decimal(part) for part in (31, 30, 20, 19))),)
     drawn = draw(Chart(("a", "b", "c"), bars), 20, 7, colour)
-    assert LOW not in drawn.plain
+    assert OMITTED_NOTE not in drawn.plain
     if colour:
         assert read(drawn, 1)[2] == [[10, 10, 6, 0, 0, 6]]
     else:

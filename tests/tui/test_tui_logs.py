@@ -314,16 +314,17 @@ def test_the_first_command_can_be_copied(play, empty, mode, key):
     play(script, {**empty(), "GET /": {"mode": mode}})
 
 
-def test_calls_that_are_lent_out_are_told(play, sample):
+def test_missing_older_calls_are_told_with_the_reason(play, sample):
     async def script(stage):
         await stage.sees("older calls unavailable · 6 calls")
         await stage.press("3")
-        await stage.sees("older calls are missing: another program has the analytics file")
+        await stage.sees("older calls are missing: the analytics file is damaged or cannot be written")
 
     answers = sample()
     answers["GET /calls"]["partial"] = True
     sums = answers["GET /spend"]
-    play(script, {**answers, "GET /spend": lambda request: {**sums(request), "partial": True}})
+    partial = {"partial": True, "partial_reason": "the analytics file is damaged or cannot be written"}
+    play(script, {**answers, "GET /spend": lambda request: {**sums(request), **partial}})
 
 
 def test_a_ledger_that_cannot_be_read(play, sample):

@@ -45,7 +45,7 @@ class CallScreen(Screen[None]):
     CallScreen Static { height: auto; }
     """
 
-    def __init__(self, session: Session, id: str) -> None:  # noqa: A002 - the contract's name
+    def __init__(self, session: Session, id: str) -> None:  # noqa: A002 - the API's name
         super().__init__()
         self._session = session
         self._call_id = id

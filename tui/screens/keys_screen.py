@@ -25,7 +25,7 @@ from tui.widgets.filter_line import FilterLine, ShowCalls, term
 from tui.widgets.rows import Rows, Table
 
 # The API's largest page.
-PAGE = 1000
+PAGE_SIZE = 1000
 
 
 class KeysScreen(TableScreen):
@@ -76,7 +76,7 @@ class KeysScreen(TableScreen):
     async def load(self, q: str) -> None:
         """Shows the keys that contain a text; if they cannot be loaded, the shown ones stay."""
         try:
-            page = (await self.session.client.keys(q=q or None, limit=PAGE)).value
+            page = (await self.session.client.keys(q=q or None, limit=PAGE_SIZE)).value
         except ApiError as error:
             self.show_load_error(error)
         else:
@@ -93,7 +93,7 @@ class KeysScreen(TableScreen):
         more = "first " if page.next_cursor else ""
         self.filter_line.show_found(more + formats.pluralized(len(page.keys), "key"))
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
-        none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " makes one")
+        none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " creates one")
         self._show_empty_text(Content(found) if q else none)
 
     def _show_empty_text(self, otherwise: Content) -> None:
@@ -114,10 +114,10 @@ class KeysScreen(TableScreen):
             self.post_message(ShowCalls(term("key", key.label)))
 
     def action_copy_id(self) -> None:
-        if key := self._chosen():
+        if key := self._selected_or_warn():
             self.copy(key.token_id, f"id of {key.label}")
 
-    def _chosen(self) -> Key | None:
+    def _selected_or_warn(self) -> Key | None:
         key = self.table.selected
         if key is None:
             self.show_status("There is no key under the cursor.", TextRole.WARNING)
@@ -132,7 +132,7 @@ class KeysScreen(TableScreen):
 
     @work
     async def action_block(self) -> None:
-        if key := self._chosen():
+        if key := self._selected_or_warn():
             client = self.session.client
             if key.blocked:
                 asked = Confirm(f"Unblock {key.label}?", "Its calls are accepted again at once.")
@@ -148,7 +148,7 @@ class KeysScreen(TableScreen):
 
     @work
     async def action_delete(self) -> None:
-        if key := self._chosen():
+        if key := self._selected_or_warn():
             lost = "Its calls are refused from then on, for good. What it did stays in the ledger."
             if await self.app.push_screen_wait(TypeToConfirm(f"Delete {key.label}?", lost, key.label)):
                 await self._apply_change(

@@ -23,8 +23,8 @@ from tui.widgets.filter_line import FilterLine, similar_calls_filter
 from tui.widgets.log import CAPACITY, LogView
 from tui.widgets.rows import Rows
 
-PAGE = 200
-OLDER = 1000
+PAGE_SIZE = 200
+OLDER_PAGE_SIZE = 1000
 MAX_REFRESHED = 100
 RELOAD_SECONDS = 5
 POLL_SECONDS = 1.0
@@ -94,18 +94,18 @@ class LogsScreen(MainScreen):
         """Opens the stream for the current filter; the previous one is closed."""
         # Posted to the log, not to this screen: messages bubble up, so that both receive them.
         events = post_events(self.session.client, self._q or None, self.log_view.post_message)
-        self.run_worker(events, group="feed", exclusive=True)
+        self.run_worker(events, group="events", exclusive=True)
 
     def show_calls(self, q: str, back_to: str | None) -> None:
         """Applies a filter; esc goes back to the screen `back_to`, if given."""
         self._back_to = back_to
         self.apply_filter(q)
 
-    @work(exclusive=True, group="narrow")
+    @work(exclusive=True, group="filter")
     async def apply_filter(self, q: str) -> None:
         """Shows the calls that match a filter. An invalid one is marked, and the shown calls stay."""
         try:
-            page = (await self.session.client.calls(q or None, limit=PAGE)).value
+            page = (await self.session.client.calls(q or None, limit=PAGE_SIZE)).value
         except ApiError as error:
             self.show_load_error(error)
             if not isinstance(error, BadRequest) and not self.is_loaded:
@@ -135,7 +135,7 @@ class LogsScreen(MainScreen):
     @on(LogView.OlderRequested)
     def _read_older(self) -> None:
         # A page that would be trimmed at once is not loaded.
-        if self._older and len(self.log_view.buffer) + OLDER <= CAPACITY:
+        if self._older and len(self.log_view.buffer) + OLDER_PAGE_SIZE <= CAPACITY:
             self._fetch_older(self._older)
 
     @work(exclusive=True, group="older")
@@ -143,7 +143,9 @@ class LogsScreen(MainScreen):
         # One page at a time: no second request until it has arrived.
         self._older = None
         try:
-            page = (await self.session.client.calls(self._q or None, limit=OLDER, cursor=cursor)).value
+            page = (
+                await self.session.client.calls(self._q or None, limit=OLDER_PAGE_SIZE, cursor=cursor)
+            ).value
         except ApiError as error:
             self._older = cursor
             self.show_error(error)
@@ -173,7 +175,7 @@ class LogsScreen(MainScreen):
         # A copy: calls that start during the request are received by the stream.
         before = list(self.log_view.buffer)
         try:
-            page = (await self.session.client.calls(self._q or None, limit=PAGE)).value
+            page = (await self.session.client.calls(self._q or None, limit=PAGE_SIZE)).value
             if self._loaded:
                 self.log_view.add_calls(page.calls)
             else:
@@ -185,7 +187,7 @@ class LogsScreen(MainScreen):
         except ApiError as error:
             self.show_error(error)
 
-    async def _refresh_call(self, id: str) -> None:  # noqa: A002 - the contract's name
+    async def _refresh_call(self, id: str) -> None:  # noqa: A002 - the API's name
         try:
             self.log_view.add_calls([(await self.session.client.call(id)).value])
         except NotFound:
@@ -202,7 +204,7 @@ class LogsScreen(MainScreen):
 
     @work(exclusive=True, group="running")
     async def _refresh_running_calls(self, ids: list[str]) -> None:
-        for id in ids:  # noqa: A001 - the contract's name
+        for id in ids:  # noqa: A001 - the API's name
             try:
                 call = (await self.session.client.call(id)).value
             except ApiError:
@@ -224,12 +226,12 @@ class LogsScreen(MainScreen):
     def _update_status(self) -> None:
         """Updates counts, pause notice and empty text to the content of the log."""
         log = self.log_view
-        lent = "older calls unavailable · " if self._partial else ""
+        partial_note = "older calls unavailable · " if self._partial else ""
         more = "newest " if self._older or log.buffer.trimmed else ""
         known = self._loaded or log.buffer.calls > 0
         calls = formats.pluralized(log.buffer.calls, "call") if known else ""
         running = "" if self._in_flight is None else f" · {self._in_flight:,} in flight"
-        self.filter_line.show_found(f"{lent}{more}{calls}{running}")
+        self.filter_line.show_found(f"{partial_note}{more}{calls}{running}")
         paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
         self.query_one("#paused", Static).update(paused)
         empty = not len(log.buffer)

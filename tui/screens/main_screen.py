@@ -1,6 +1,7 @@
 """What the main screens have in common: the widgets around their list, and how they show errors.
 
-A main screen is a `MainScreen` with its `TAB` and its `body`, and an entry in the application's list of them.
+A main screen is a `MainScreen` with its `TAB` and `HINT`, its `body`, `rows` and `is_loaded`, and an entry in
+the application's list of them.
 An `EmptyState` takes the place of an empty list: on the first start it shows how to send the first call.
 """
 

@@ -47,7 +47,7 @@ def plain(text: str) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of the form: the contract's name, its label, an example, how it is parsed, and what the key may
+    """A field of the form: the API's name, its label, an example, how it is parsed, and what the key may
     do without it."""
 
     name: str
@@ -85,7 +85,7 @@ class NewKeyDialog(Dialog[NewKey]):
     DEFAULT_CSS = """
     NewKeyDialog Horizontal { height: 1; }
     NewKeyDialog Horizontal Label { width: 16; text-style: dim; }
-    NewKeyDialog .meaning { margin: 1 0 0 0; }
+    NewKeyDialog .missing-limits { margin: 1 0 0 0; }
     """
 
     def __init__(self, client: Client) -> None:
@@ -101,13 +101,13 @@ class NewKeyDialog(Dialog[NewKey]):
                 with Horizontal():
                     yield Label(field.title)
                     yield Input(placeholder=field.hint, id=field.name)
-            yield Static(classes="meaning")
+            yield Static(classes="missing-limits")
             yield Static(classes="error")
             yield Static(key_help(enter="create", tab="next field", esc="cancel"), classes="keys")
 
     def on_mount(self) -> None:
         self.query(Input).first().focus()
-        self._show_meaning()
+        self._show_missing_limits()
 
     def _typed(self) -> dict[Field, str]:
         return {field: self.query_one(f"#{field.name}", Input).value for field in FIELDS}
@@ -117,12 +117,12 @@ class NewKeyDialog(Dialog[NewKey]):
         self._confirmed = False
         if event.value:
             self._filled.add(event.input.id or "")
-        self._show_meaning()
+        self._show_missing_limits()
 
-    def _show_meaning(self) -> None:
+    def _show_missing_limits(self) -> None:
         """Shows what the key may do without the empty fields, before it is created."""
-        free = [field.without for field, text in self._typed().items() if field.without and not text]
-        self.query_one(".meaning", Static).update(styled_text(" · ".join(free), TextRole.WARNING))
+        missing = [field.without for field, text in self._typed().items() if field.without and not text]
+        self.query_one(".missing-limits", Static).update(styled_text(" · ".join(missing), TextRole.WARNING))
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -142,10 +142,10 @@ class NewKeyDialog(Dialog[NewKey]):
             cleared = "; ".join(f"{field.title} was cleared: {field.without}" for field in gone)
             self.show_error(f"{cleared}. Press enter again to confirm.")
         else:
-            self._make({field.name: field.read(text.strip()) for field, text in typed.items() if text})
+            self._create({field.name: field.read(text.strip()) for field, text in typed.items() if text})
 
     @work(exclusive=True)
-    async def _make(self, fields: dict[str, object]) -> None:
+    async def _create(self, fields: dict[str, object]) -> None:
         try:
             self.dismiss((await self._client.key_generate(fields)).value)
         except ApiError as error:
@@ -172,7 +172,7 @@ class SecretDialog(Dialog[None]):
         super().__init__()
         self._key = key
         self._folder = folder
-        self._kept = False
+        self._may_close = False
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -189,7 +189,7 @@ class SecretDialog(Dialog[None]):
     @work
     async def action_copy(self) -> None:
         copied = await self.app.copy(self._key.key)
-        self._kept = True
+        self._may_close = True
         self._show_note(f"✓ {copied}", "$success")
 
     def action_save(self) -> None:
@@ -202,15 +202,15 @@ class SecretDialog(Dialog[None]):
         except OSError as error:
             self._show_note(f"✗ It could not be saved ({error.strerror}): copy it instead.", "$error")
         else:
-            self._kept = True
+            self._may_close = True
             self._show_note(f"✓ saved to {path}, readable by you only", "$success")
 
     def action_close(self) -> None:
-        if self._kept:
+        if self._may_close:
             self.dismiss()
         else:
             # The next esc closes the dialog.
-            self._kept = True
+            self._may_close = True
             self._show_note("It is neither copied nor saved. esc again closes, and it is gone.", "$warning")
 
 

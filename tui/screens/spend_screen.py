@@ -41,7 +41,7 @@ class SpendScreen(TableScreen):
         Binding("escape", "clear", "clear the filter", show=False),
     ]
     DEFAULT_CSS = """
-    SpendScreen #question { height: 1; padding: 0 1; }
+    SpendScreen #headline { height: 1; padding: 0 1; }
     SpendScreen Bars { height: 40%; min-height: 11; max-height: 20; border-bottom: solid $border; }
     SpendScreen #warning { height: auto; padding: 0 1; color: $warning; display: none; }
     SpendScreen #warning.-visible { display: block; }
@@ -53,10 +53,10 @@ class SpendScreen(TableScreen):
         self.table: Table[SpendRow] = Table(self._identity)
         self._request = SpendRequest()
         self._data: SpendData | None = None
-        self._chosen: dict[str, object] = {}
+        self._selections: dict[str, object] = {}
 
     def body(self) -> ComposeResult:
-        yield Static(id="question")
+        yield Static(id="headline")
         yield EmptyState()
         yield Bars()
         yield self.table
@@ -96,16 +96,16 @@ class SpendScreen(TableScreen):
 
     def show_empty_error(self, error: ApiError) -> None:
         super().show_empty_error(error)
-        self._show_question()
+        self._show_headline()
 
     def _show(self, data: SpendData) -> None:
         # Each grouping keeps its own selected row.
-        self._chosen[self._shown.by] = self.table.chosen
+        self._selections[self._shown.by] = self.table.selected_identity
         self._data, self._request = data, data.request
         self.filter_line.set_applied(data.request.q)
         self.query_one(Bars).chart = data.chart()
         self.table.show(data.rows, lambda width: spend_columns(data, width))
-        self.table.choose(self._chosen.get(data.request.by))
+        self.table.select(self._selections.get(data.request.by))
         counts = ((data.ranking.total.calls, "call"), (data.groups, "group"))
         self.filter_line.show_found(" in ".join(formats.pluralized(number, noun) for number, noun in counts))
         self._warn(data)
@@ -122,7 +122,7 @@ class SpendScreen(TableScreen):
     def _show_empty_text(self, otherwise: Content) -> None:
         """Shows the headline, and `otherwise` where there is no data."""
         self.show_empty(self._data is None or not self._data.ranking.rows, otherwise)
-        self._show_question()
+        self._show_headline()
 
     def _headline(self) -> Content:
         request = self._shown
@@ -142,10 +142,10 @@ class SpendScreen(TableScreen):
         return (unit if size == 1 else f"{size} {unit}s") + (f" ({zone})" if zone else "")
 
     def on_resize(self) -> None:
-        self._show_question()
+        self._show_headline()
 
-    def _show_question(self) -> None:
-        self.query_one("#question", Static).update(self._headline())
+    def _show_headline(self) -> None:
+        self.query_one("#headline", Static).update(self._headline())
 
     def action_group(self, by: int) -> None:
         group = GROUPS[(GROUPS.index(self._request.by) + by) % len(GROUPS)]
@@ -190,10 +190,10 @@ def sums(data: SpendData | None) -> Iterator[list[Cell]]:
     """The total and its change from the preceding period, from the longest form to the shortest."""
     if data is None:
         return
-    total, before = data.ranking.total.known_cost, data.before.spent
+    total, preceding = data.ranking.total.known_cost, data.preceding.spent
     least: list[Cell] = [("total ", TextRole.DIM), (formats.money(total), TextRole.ACCENT)]
-    if before > 0 and total is not None:
-        change = float(total / before) - 1
+    if preceding > 0 and total is not None:
+        change = float(total / preceding) - 1
         sign = "▲" if change >= 0 else "▼"
         span = data.request.span.title.removeprefix("last ")
         compared = f"  {sign} {formats.percent(abs(change))}"
@@ -205,7 +205,7 @@ def sums(data: SpendData | None) -> Iterator[list[Cell]]:
 def missing_data(ranking: Spend) -> Iterator[str]:
     """Warnings about calls that the sums leave out."""
     if ranking.partial:
-        yield "? older calls are missing: another program has the analytics file"
+        yield f"? older calls are missing: {ranking.partial_reason}"
     if ranking.total.unpriced_calls:
         calls = formats.pluralized(ranking.total.unpriced_calls, "call")
         yield f"? {calls} without a known price, not included: u shows them"

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from gatekeeper.client import formats
 from gatekeeper.client.formats import padded
 from tui import bar_segments
-from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, Cell, chart_borders
+from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, Cell, chart_edges
 from tui.terminal import ClipboardApp
 
 
@@ -39,18 +39,18 @@ SERIES_STYLES = (
 )
 NAMED = len(SERIES_STYLES) - 1
 OTHERS = "(others)"
-# Named groups in a chart smaller than WIDE × HIGH.
-SMALL = 3
-WIDE, HIGH = 100, 8
+# Named groups in a chart smaller than WIDE × TALL_ROWS.
+SMALL_CHART_GROUPS = 3
+WIDE, TALL_ROWS = 100, 8
 AXIS = 10
 # Lines other than bars: legend, axis, labels.
 NON_BAR_LINES = 3
 # With fewer rows of bars a note is left out.
 MIN_BAR_ROWS = 3
 # Cells of the legend that a group takes in addition to its name.
-SPACE = 5
-ROUND = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "3", "4", "5", "6", "8", "10")))
-LOW = "low bars leave some groups out"
+LEGEND_SPACE = 5
+AXIS_MAXIMA = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "3", "4", "5", "6", "8", "10")))
+OMITTED_NOTE = "low bars leave some groups out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +106,21 @@ def draw(chart: Chart, width: int, height: int, colour: bool = True) -> Content:
     rows = height - NON_BAR_LINES - len(note)
     if rows < 1 or not chart.bars:
         return Content("")
-    names = chart.names[: NAMED if width >= WIDE and rows >= HIGH else SMALL]
+    names = chart.names[: NAMED if width >= WIDE and rows >= TALL_ROWS else SMALL_CHART_GROUPS]
     bars = [
         parts_by_style(bar, len(names)) for bar in merged(chart.bars, bars_as_one(len(chart.bars), width))
     ]
     top = axis_maximum(max(bar.total for bar in bars))
     step = max((width - AXIS) // len(bars), 1)
     heights = [bar_segments.eighths(float(bar.total), float(top), rows) for bar in bars]
-    borders = edges([bar.sums for bar in bars], heights, colour)
-    low = LOW if any(map(omits_groups, bars, borders)) else ""
-    columns = [bar_segments.cells(bar, rows) for bar in borders]
+    all_edges = bar_edges([bar.sums for bar in bars], heights, colour)
+    omitted = OMITTED_NOTE if any(map(omits_groups, bars, all_edges)) else ""
+    columns = [bar_segments.cells(edges, rows) for edges in all_edges]
     others = any(bar.parts[-1] for bar in bars)
-    lines = [legend(names, others, low, width, colour), *note]
+    lines = [legend(names, others, omitted, width, colour), *note]
     for row in reversed(range(rows)):
         pieces = (piece for column in columns for piece in bar_piece(column[row], step, colour))
-        lines.append(Content.assemble((scale_mark(row, rows, top), "dim"), *pieces))
+        lines.append(Content.assemble((axis_tick(row, rows, top), "dim"), *pieces))
     lines.append(Content.styled("$0 ┼".rjust(AXIS) + "─" * step * len(bars), "dim"))
     lines.append(Content.styled(" " * AXIS + labels([bar.label for bar in bars], step), "dim"))
     return Content("\n").join(lines)
@@ -149,21 +149,23 @@ def added(parts: Sequence[tuple[Decimal, ...]]) -> tuple[Decimal, ...]:
     return tuple(sum(column, Decimal(0)) for column in zip(*parts, strict=True))
 
 
-def edges(bars: Sequence[Sequence[float]], heights: Sequence[int], colour: bool) -> list[list[int]]:
-    """The upper borders of the bars' parts, in eighths of a cell."""
+def bar_edges(bars: Sequence[Sequence[float]], heights: Sequence[int], colour: bool) -> list[list[int]]:
+    """The upper edges of the bars' parts, in eighths of a cell."""
     if colour:
-        return chart_borders(bars, heights)
+        return chart_edges(bars, heights)
     return [
-        bar_segments.borders(parts, height, shared=False) for parts, height in zip(bars, heights, strict=True)
+        bar_segments.segment_edges(parts, height, shared=False)
+        for parts, height in zip(bars, heights, strict=True)
     ]
 
 
 def omits_groups(bar: Bar, edges: Sequence[int]) -> bool:
     """Whether it has no room for a group that should be visible."""
     least = float(bar.total) * MIN_VISIBLE_SHARE
-    feet = (0, *edges)
+    lower_edges = (0, *edges)
     return any(
-        foot == edge and float(part) > least for part, foot, edge in zip(bar.parts, feet, edges, strict=False)
+        lower == upper and float(part) > least
+        for part, lower, upper in zip(bar.parts, lower_edges, edges, strict=False)
     )
 
 
@@ -172,10 +174,10 @@ def axis_maximum(largest: Decimal) -> Decimal:
     if largest <= 0:
         return Decimal(1)
     power = Decimal(1).scaleb(largest.adjusted())
-    return next(power * digit for digit in ROUND if power * digit >= largest)
+    return next(power * digit for digit in AXIS_MAXIMA if power * digit >= largest)
 
 
-def scale_mark(row: int, rows: int, top: Decimal) -> str:
+def axis_tick(row: int, rows: int, top: Decimal) -> str:
     """The axis left of a row: the amount at its upper edge, or at the middle of the chart."""
     if row == rows - 1:
         return f"{round_number(top)} ┤".rjust(AXIS)
@@ -199,7 +201,7 @@ def bar_piece(cell: Cell, step: int, colour: bool) -> tuple[tuple[str, str], tup
 
 
 def style(cell: Cell) -> str:
-    """A border cell is the lower group's block on the upper one's background; a full cell is patterned."""
+    """With an edge in it, the lower group's block on the upper one's background; a full cell is patterned."""
     if cell.lower is None:
         return ""
     series_style = SERIES_STYLES[cell.lower]
@@ -225,14 +227,14 @@ def legend(names: Sequence[str], others: bool, note: str, width: int, colour: bo
     """A note on the left; on the right the groups with colour and texture, names truncated if necessary."""
     shown = [*map(formats.sanitized, names), *([OTHERS] if others else [])]
     numbers = [*range(len(names)), NAMED]
-    cut = truncate_names(shown, width - len(note) - SPACE * len(shown))
+    cut = truncate_names(shown, width - len(note) - LEGEND_SPACE * len(shown))
     parts = [
         Content.assemble(
             (SERIES_STYLES[number].texture, style(Cell(CELL, number)) if colour else ""), f" {name}"
         )
         for number, name in zip(numbers, cut, strict=False)
     ]
-    line = Content(" " * (SPACE - 2)).join(parts)
+    line = Content(" " * (LEGEND_SPACE - 2)).join(parts)
     left = Content.styled(note, "dim")
     return Content.assemble(left, " " * max(width - left.cell_length - line.cell_length, 0), line)
 

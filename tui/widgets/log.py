@@ -23,7 +23,7 @@ from gatekeeper.client.formats import GAP, Cell, Column, TextRole, cells, column
 from gatekeeper.client.list_columns import TOTAL, call_columns, failure_role, failure_text
 from tui.line_buffer import Line, LineBuffer
 from tui.session import EventsReceived
-from tui.widgets.rows import HEAD, Rows
+from tui.widgets.rows import HEADER_ROWS, Rows
 
 # Calls and markers; the oldest are removed when there are more.
 CAPACITY = 10_000
@@ -93,7 +93,7 @@ class LogView(Rows):
         """Adds calls, in any order, each once."""
         self._change_lines(lambda: self.buffer.add(calls))
 
-    def drop(self, id: str) -> None:  # noqa: A002 - the contract's name
+    def drop(self, id: str) -> None:  # noqa: A002 - the API's name
         """Removes a call that the gateway does not have."""
         self._change_lines(lambda: self.buffer.drop(id))
 
@@ -118,16 +118,16 @@ class LogView(Rows):
         """Changes the lines; the visible ones and the cursor keep their position on the screen."""
         # A day line moves up when older calls of its day are added, so it cannot anchor the position.
         above = int(self._is_day(self.top))
-        chosen, top = self._line(self.cursor), self._line(self.top + above)
+        selected, top = self._line(self.cursor), self._line(self.top + above)
         change()
         self.buffer.trim()
-        if self.following or chosen is None or top is None:
+        if self.following or selected is None or top is None:
             # Without the watcher, which would take this for a move by the user, and follow or pause.
             self.set_reactive(Rows.cursor, max(len(self.buffer) - 1, 0))
             self.resized()
             self.show_row(self.cursor)
         else:
-            self.set_reactive(Rows.cursor, self.buffer.index(chosen))
+            self.set_reactive(Rows.cursor, self.buffer.index(selected))
             self.resized()
             self.scroll_to_row(self.buffer.index(top) - above)
         self.post_message(self.Changed())
@@ -189,7 +189,7 @@ class LogView(Rows):
             return
         for index in self._visible_rows():
             if self.buffer[index].in_flight:
-                self.refresh_line(index + HEAD)
+                self.refresh_line(index + HEADER_ROWS)
 
     def watch_following(self, following: bool) -> None:
         if following:

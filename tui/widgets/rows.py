@@ -25,7 +25,7 @@ from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widt
 T = TypeVar("T")
 Layout = Callable[[int], Sequence[Column[T]]]
 
-HEAD = 1
+HEADER_ROWS = 1
 MARKER = "▶"
 BOLD = Style(bold=True)
 
@@ -96,7 +96,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def page(self) -> int:
         """The number of visible rows."""
-        return max(self.size.height - HEAD, 1)
+        return max(self.size.height - HEADER_ROWS, 1)
 
     @property
     def top(self) -> int:
@@ -121,7 +121,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def resized(self) -> None:
         """Updates the size; call it after the number of rows has changed."""
-        self.virtual_size = Size(self.size.width, self.row_count() + HEAD)
+        self.virtual_size = Size(self.size.width, self.row_count() + HEADER_ROWS)
         self.cursor = self.validate_cursor(self.cursor)
         self.refresh()
 
@@ -147,8 +147,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_to(y=top, animate=False, immediate=True)
 
     def render_line(self, y: int) -> Strip:
-        index = self.top + y - HEAD
-        if y < HEAD:
+        index = self.top + y - HEADER_ROWS
+        if y < HEADER_ROWS:
             segments = [Segment(" " + self.titles(), self.style_of(TextRole.DIM))]
         elif index >= self.row_count():
             segments = []
@@ -184,9 +184,9 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.RowActivated(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
-        index = self.top + event.y - HEAD
+        index = self.top + event.y - HEADER_ROWS
         # Neither the titles nor the space below the last row is a row.
-        if event.y < HEAD or index >= self.row_count():
+        if event.y < HEADER_ROWS or index >= self.row_count():
             return
         if index == self.cursor:
             self.action_open()
@@ -213,19 +213,19 @@ class Table(Rows, Generic[T]):
     def show(self, rows: Sequence[T], layout: Layout[T]) -> None:
         """Replaces the rows; `layout` gives the columns for a width."""
         # By identity, not by index: rows above it may have changed.
-        before = self.chosen
+        before = self.selected_identity
         self._rows, self._layout = rows, layout
         self._identities = [self._identity(row) for row in rows]
         self._lay_out()
         self.resized()
-        self.choose(before)
+        self.select(before)
 
     @property
-    def chosen(self) -> object:
+    def selected_identity(self) -> object:
         """The identity of the row under the cursor; None in an empty table."""
         return self._identities[self.cursor] if self.cursor < len(self._identities) else None
 
-    def choose(self, identity: object) -> None:
+    def select(self, identity: object) -> None:
         """Moves the cursor to this row; if there is none, it stays at its index."""
         if identity in self._identities:
             self.cursor = self._identities.index(identity)
