@@ -128,7 +128,8 @@ class ClientStream:
 
     async def write(self, chunk: bytes) -> None:
         """Sends a piece of the response's body at once. Raises ClientDisconnected."""
-        self.sent_bytes += len(chunk)
+        if not self._bodyless:
+            self.sent_bytes += len(chunk)
         if self._remaining is not None:
             self._remaining -= len(chunk)
         if self._raw_connection is not None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
-from urllib.parse import unquote
 
 import h11
 import trio
@@ -27,8 +26,9 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import suppress_body
 
-from gatekeeper.server.asgi_types import InlineApp, Message
+from gatekeeper.server.asgi_types import InlineApp, Message, http_scope
 from gatekeeper.server.request_validation import (
+    HEAD_TOO_LARGE,
     HTTP2_GOAWAY,
     LAST_CHUNK,
     MalformedRequest,
@@ -40,10 +40,10 @@ from gatekeeper.server.request_validation import (
 )
 
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
-HEAD_TOO_LARGE = 431  # h11's status for a head over its limit
 PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # None is a WebSocket's state
 DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
 PutMessage = Callable[[Message], Awaitable[None]]  # into the queue of an application
+PIECES_AT_ONCE = 64  # of a body, before other tasks get their turn
 DISCONNECT_DELIVERY_TIMEOUT = 30.0  # seconds to deliver http.disconnect to an application with a full queue
 
 
@@ -53,6 +53,7 @@ class Http1(H11Protocol):
     make it look complete. `running_inline`: a request is being processed in the connection's task."""
 
     input_closed = head_truncated = running_inline = False
+    pieces = 0  # of bodies, received by the application
 
     def __init__(
         self, *arguments: Any, inline_app: InlineApp | None, read: Callable[[], Awaitable[bytes]]
@@ -169,22 +170,8 @@ class Http1(H11Protocol):
     async def _run_inline(self, application: InlineApp, request: h11.Request) -> None:
         self.running_inline = True
         await self._send_100_continue()
-        # The same scope as Hypercorn's HTTPStream makes.
-        path, _, query = request.target.partition(b"?")
-        self.scope: Message = {
-            "type": "http",
-            "asgi": {"spec_version": "2.1", "version": "3.0"},
-            "http_version": request.http_version.decode(),
-            "method": request.method.decode(),
-            "scheme": "http",
-            "path": unquote(path.decode("ascii")),
-            "raw_path": path,
-            "query_string": query,
-            "headers": list(request.headers),
-            "client": self.client,
-            "server": self.server,
-            "state": self.connection_state.copy(),
-        }
+        state = self.connection_state.copy()
+        self.scope = http_scope(request, self.client, self.server, state)
         try:
             await application.app(self.scope, self._receive_asgi, self._send_asgi)
         except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
@@ -194,15 +181,23 @@ class Http1(H11Protocol):
                 await self._send_error_response(500)
         self.running_inline = False
         await self._maybe_recycle()
+        # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
+        if self.buffer:
+            await trio.lowlevel.checkpoint()
 
     async def _receive_asgi(self) -> Message:
         """The next piece of the request's body. Must not be called once that has ended."""
+        self.pieces += 1
+        if self.pieces % PIECES_AT_ONCE == 0:  # small ones come by the thousand in one read
+            await trio.lowlevel.checkpoint()
         while True:
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
                 self.input_closed = True
-                return {**DISCONNECT_MESSAGE, "malformed": MalformedRequest.from_h11(error)}
+                limit = self.config.h11_max_incomplete_size
+                malformed = MalformedRequest.from_h11(error, "trailer section", limit)
+                return {**DISCONNECT_MESSAGE, "malformed": malformed}
             if event is not h11.NEED_DATA:
                 body = bytes(event.data) if isinstance(event, h11.Data) else b""
                 return {"type": "http.request", "body": body, "more_body": isinstance(event, h11.Data)}
@@ -224,10 +219,7 @@ class Http1(H11Protocol):
 
     async def _reject_malformed(self, error: h11.RemoteProtocolError) -> None:
         """Passes the error to the application, which makes the response."""
-        malformed = MalformedRequest.from_h11(error)
-        if error.error_status_hint == HEAD_TOO_LARGE:
-            limit = self.config.h11_max_incomplete_size
-            malformed = MalformedRequest(f"its head is over {limit:,} bytes", too_large=True)
+        malformed = MalformedRequest.from_h11(error, "head", self.config.h11_max_incomplete_size)
         if isinstance(self.stream, HTTPStream):
             # The application is already running; it gets the error from its next receive().
             put = cast("PutMessage", self.stream.app_put)

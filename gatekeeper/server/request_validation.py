@@ -46,6 +46,7 @@ SETTINGS, GOAWAY, HTTP_1_1_REQUIRED = 4, 7, 13
 HTTP2_GOAWAY = _frame(SETTINGS, b"") + _frame(
     GOAWAY, bytes(4) + HTTP_1_1_REQUIRED.to_bytes(4) + GOAWAY_DEBUG_DATA
 )
+HEAD_TOO_LARGE = 431  # h11's status for a head over its limit
 
 
 class MalformedRequest(NamedTuple):
@@ -56,8 +57,11 @@ class MalformedRequest(NamedTuple):
     too_large: bool = False
 
     @classmethod
-    def from_h11(cls, error: h11.RemoteProtocolError) -> MalformedRequest:
-        """From an error of h11. The text after ":" may quote the request, and is dropped."""
+    def from_h11(cls, error: h11.RemoteProtocolError, section: str, limit: int) -> MalformedRequest:
+        """From an error of h11. The text after ":" may quote the request, and is dropped. `section` is the
+        part of the request that may have at most `limit` bytes."""
+        if error.error_status_hint == HEAD_TOO_LARGE:
+            return cls(f"its {section} is over {limit:,} bytes", too_large=True)
         return cls(str(error).partition(":")[0])
 
     @property

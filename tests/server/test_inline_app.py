@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import h11
 import pytest
 import trio
 from hypercorn.config import Config
@@ -51,7 +53,7 @@ class Application:
 
 
 @asynccontextmanager
-async def served(app: Application) -> AsyncIterator[trio.SocketStream]:
+async def served(app: Any) -> AsyncIterator[trio.SocketStream]:
     """A connection to it."""
     config, stop = Config(), trio.Event()
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]
@@ -117,6 +119,67 @@ async def test_what_an_application_raises_ends_its_request(
             assert (answer.status, answer.whole) == (status, whole)
             assert await client.receive_some() == b""
     assert [line["event"] for line in logged] == ["request_failed"]
+
+
+class Hasty:
+    """An application that waits for nothing. `turns`: how often another task had run, at each piece of a body
+    and at its end."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.turns: list[int] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            more = (await receive())["more_body"]
+            self.turns.append(self.now)
+        connection = scope["state"]["connection"]
+        os.write(connection.socket.fileno(), connection.http.encode_response_head(204, []))
+        connection.http.connection.send(h11.EndOfMessage())
+
+    async def count(self) -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            self.now += 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "requests", "pieces", "turns"),
+    [
+        (head("GET /direct/a", []) * 300, 300, 300, 100),
+        (
+            head("POST /direct/a", ["Transfer-Encoding: chunked"]) + b"1\r\nx\r\n" * 3000 + b"0\r\n\r\n",
+            1,
+            3001,
+            20,
+        ),
+    ],
+    ids=["pipelined requests", "many small chunks"],
+)
+async def test_what_comes_in_one_read_holds_up_nobody_else(
+    sent: bytes, requests: int, pieces: int, turns: int
+) -> None:
+    app = Hasty()
+    async with served(app) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(app.count)
+        await client.send_all(sent)
+        received = b""
+        while received.count(b"HTTP/1.1 204") < requests:
+            received += await client.receive_some()
+        nursery.cancel_scope.cancel()
+    assert len(app.turns) == pieces
+    # trio runs the tasks of one round in any order, so that two turns of one may fall between two of another.
+    assert len(set(app.turns)) >= turns
+
+
+async def test_a_trailer_section_has_the_limit_of_a_head() -> None:
+    async with served(Application()) as client:
+        await client.send_all(
+            head("POST /direct/a", ["Transfer-Encoding: chunked"]) + b"0\r\nx: " + b"y" * 300_000
+        )
+        body = (await read(client, "POST")).body
+    assert body == b"The request is too large: its trailer section is over 16,384 bytes."
 
 
 async def test_a_gateways_calls_take_this_way(tmp_path: Path) -> None:
