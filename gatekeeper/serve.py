@@ -101,7 +101,6 @@ def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
     with ExitStack() as stack:
         for listener in listeners:
             stack.enter_context(listener)
-            # Inherited by accepted connections.
             if sys.platform == "linux":
                 listener.setsockopt(
                     socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TCP_USER_TIMEOUT_SECONDS * 1000)

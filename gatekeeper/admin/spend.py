@@ -17,7 +17,7 @@ from quart import Blueprint, Response
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.requests import MAX_LIMIT, Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term
-from gatekeeper.ledger.predicates import Text
+from gatekeeper.ledger.predicates import Equals
 from gatekeeper.pricing.catalogue import catalogue_document
 from gatekeeper.times import iso, to_micros
 
@@ -121,7 +121,7 @@ def query_filter(query: Query) -> Filter:
         state := current_gateway().registry.find(query.api_key, current_gateway().now_micros())
     ):
         values["key_id"] = state.record.token_id
-    terms = (Term((Text((column,), text),), negated=False) for column, text in values.items() if text)
+    terms = (Term((Equals((column,), text),), negated=False) for column, text in values.items() if text)
     return Filter(tuple(terms))
 
 

@@ -26,7 +26,7 @@ import trio
 
 from gatekeeper.ledger.call import Call, Position
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.segments import bytes_after, count_ends, oldest_segment_within
+from gatekeeper.ledger.segments import bytes_after, count_end_records, oldest_segment_within
 
 log = structlog.get_logger()
 
@@ -218,7 +218,7 @@ class Follower:
         if mark.segment > number:
             return
         start = mark.offset if mark.segment == number else 0
-        if calls := count_ends(self._journal.folder, number, start):
+        if calls := count_end_records(self._journal.folder, number, start):
             self.lost += calls
             log.error("journal_discarded_before_consumed", consumer=self.name, segment=number, calls=calls)
 

@@ -29,7 +29,7 @@ from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
 from gatekeeper.money import usd
 
 Kind = Literal["call.started", "call.finished"]
-Filter = Callable[[Call], bool]
+CallPredicate = Callable[[Call], bool]
 
 
 class CallEvent(msgspec.Struct):
@@ -164,7 +164,11 @@ class EventStream:
         self.wakeup.unpark_all()
         return self.tick
 
-    def subscribe(self, filter: Filter | None = None, last_event_id: int | None = None) -> Subscription:  # noqa: A002
+    def subscribe(
+        self,
+        filter: CallPredicate | None = None,  # noqa: A002
+        last_event_id: int | None = None,
+    ) -> Subscription:
         """The events from now on, after a `call.started` for each call in flight, or those after
         `last_event_id`; only events of calls for which `filter` is true."""
         return Subscription(self, filter, last_event_id)
@@ -194,7 +198,7 @@ class Subscription:
 
     SCAN_LIMIT = 256  # events scanned before yielding to the event loop
 
-    def __init__(self, stream: EventStream, matches: Filter | None, last_event_id: int | None) -> None:
+    def __init__(self, stream: EventStream, matches: CallPredicate | None, last_event_id: int | None) -> None:
         self._stream = stream
         self._filter = matches
         self._ticks = stream.ticks

@@ -33,10 +33,10 @@ from gatekeeper.ledger.predicates import (
     Compare,
     Condition,
     Contains,
-    Flag,
+    Equals,
     Glob,
+    IsTrue,
     Sql,
-    Text,
 )
 from gatekeeper.times import parse_span, parse_time, to_micros
 
@@ -108,14 +108,14 @@ def text(*columns: str) -> ValueParser:
         wild = not value.quoted and ("*" in value.text or "?" in value.text)
         if wild and value.text.count("*") > MAX_WILDCARDS:
             raise ValueError(f"a pattern has at most {MAX_WILDCARDS} *; in quotes each * stands for itself")
-        return Glob(columns, value.text) if wild else Text(columns, value.text)
+        return Glob(columns, value.text) if wild else Equals(columns, value.text)
 
     return read
 
 
 def outcome(value: Value, now: datetime) -> Condition:
     condition = text("outcome")(value, now)
-    if isinstance(condition, Text) and value.text not in set(Outcome):
+    if isinstance(condition, Equals) and value.text not in set(Outcome):
         raise ValueError(f'no outcome is called "{value.text}"; there are {", ".join(Outcome)}')
     return condition
 
@@ -161,7 +161,7 @@ def flag(column: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
         if value.text not in ("true", "false"):
             raise ValueError(f'"{value.text}" is neither true nor false')
-        return Flag(column, value.text == "true")
+        return IsTrue(column, value.text == "true")
 
     return read
 

@@ -1,4 +1,4 @@
-"""The journal: an append-only write-ahead log of calls.
+"""The journal: an append-only log of calls.
 
 Keys' spend and the analytics file are projections of it.
 

@@ -42,7 +42,7 @@ class Condition(Protocol):
 
 
 @dataclass(frozen=True)
-class Text:
+class Equals:
     """One of the columns (text, or a list of texts) is `value`."""
 
     columns: tuple[str, ...]
@@ -134,7 +134,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Flag:
+class IsTrue:
     column: str
     value: bool
 

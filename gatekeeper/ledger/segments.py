@@ -156,7 +156,7 @@ def records_between(
             yield from records(folder, number, first, last)
 
 
-def count_ends(folder: Path, number: int, start: int) -> int:
+def count_end_records(folder: Path, number: int, start: int) -> int:
     """How many calls ended in a segment after byte `start`. Raises OSError, NewerJournalError."""
     return sum(record is not None and record.end is not None for _, record in records(folder, number, start))
 
