@@ -1,10 +1,10 @@
-"""What only a process shows: what is imported, how long it takes, ctrl+c, closed pipes, terminals."""
+"""What only a process shows: what is imported (which decides how long `--help` takes; `bench/start.py`
+measures it), ctrl+c, closed pipes, terminals."""
 
 from __future__ import annotations
 
 import os
 import pty
-import resource
 import signal
 import socket
 import subprocess
@@ -21,7 +21,6 @@ from gatekeeper.cli.main import COMMANDS, gatekeeper
 
 HEAVY = ("trio", "duckdb", "quart", "hypercorn", "httpx2", "textual", "asyncio")
 COMMAND = (sys.executable, "-m", "gatekeeper")
-HELP_SECONDS = 0.15
 
 
 def lines_of_commands() -> list[list[str]]:
@@ -52,23 +51,6 @@ def test_help_loads_nothing_heavy() -> None:
         "gatekeeper.cli", "gatekeeper.cli.conventions", "gatekeeper.cli.main",
         "gatekeeper.runtime",
     ]  # fmt: skip
-
-
-def test_help_answers_at_once() -> None:
-    """By the processor's time, the best of a few: this machine may have other things to do."""
-
-    def seconds() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    times: list[float] = []
-    for _ in range(5):
-        before = seconds()
-        subprocess.run([*COMMAND, "--help"], stdout=subprocess.DEVNULL, check=True)
-        times.append(seconds() - before)
-        if times[-1] < HELP_SECONDS:
-            break
-    assert min(times) < HELP_SECONDS
 
 
 @pytest.mark.parametrize("line", lines_of_commands(), ids=" ".join)

@@ -1,0 +1,222 @@
+"""Relays one HTTP request to the upstream and the response to the client, chunk by chunk; each chunk is sent
+before it is metered."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+import trio
+
+from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.meter import NO_METER, meter_for
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
+from gatekeeper.proxy.headers import Headers, downstream_headers, first_value, upstream_headers
+from gatekeeper.proxy.outcomes import (
+    CallFailed,
+    ClientGone,
+    CutByGateway,
+    UpstreamBroken,
+    UpstreamTimeout,
+    google_key_error,
+    no_response,
+    timeout_refusal,
+    to_call_failed,
+    unreachable,
+)
+from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.upstream_connection import ConnectionLost, ResponseHead, UpstreamConnection
+from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
+
+MAX_BUFFERED_BODY = 256 * 1024
+"""Bytes. A body up to this size is read before a connection is acquired, and can be sent again."""
+
+
+class UpstreamRequest(NamedTuple):
+    """The request for the upstream, without its body."""
+
+    method: str
+    target: bytes
+    headers: Headers
+
+
+class Relay:
+    """Relays one call's request and response. Raises CallFailed, ClientDisconnected and MalformedBody."""
+
+    def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
+        self.call = call
+        self.stream = stream
+        self.upstream = call.context.upstream
+        self.settings = call.context.settings
+        self.mask = call.context.mask
+        self.length = int(first_value(call.headers, b"content-length") or 0)
+        self.chunked = stream.is_chunked
+
+    async def run(self) -> None:
+        # The timeout is the client's: it has announced a body and not sent all of it.
+        self.call.set_deadline(self.settings.read_timeout, ClientGone())
+        if self.chunked or self.length > MAX_BUFFERED_BODY:
+            await self.send_streaming()
+        else:
+            await self.send_buffered(await self.stream.receive_body())
+        # A client that has the complete response may disconnect first.
+        with suppress(ClientDisconnected):
+            await self.stream.finish()
+
+    def request(self) -> UpstreamRequest:
+        query = self.call.credential.query
+        target = self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
+        call = self.call
+        # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
+        call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
+        headers = upstream_headers(
+            call.headers,
+            self.upstream.authority,
+            call.google_key,
+            chunked=self.chunked,
+            call_ids=call_ids if self.upstream.may_be_gateway else None,
+        )
+        return UpstreamRequest(self.call.row.method, target, headers)
+
+    # The request
+
+    async def send_buffered(self, body: bytes) -> None:
+        """Sends a buffered body in one write, with one retry if the connection had been closed before
+        any byte reached the upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
+        self.set_first_byte_deadline()
+        try:
+            connection = await self.upstream.acquire()
+            try:
+                await self.attempt(connection, body)
+            except ConnectionLost as lost:
+                if lost.maybe_delivered:
+                    raise
+                # On a new connection: the next idle one may have been closed by the same restart.
+                await self.attempt(await self.upstream.connect(), body)
+        except ConnectFailed as error:
+            raise unreachable(str(error)) from None
+        except ConnectionLost as lost:
+            raise no_response(str(lost)) from None
+
+    def set_first_byte_deadline(self) -> None:
+        if self.call.upstream_started_at is None:
+            self.call.upstream_started_at = trio.current_time()
+        seconds = self.settings.first_byte_timeout
+        self.call.set_deadline(seconds, UpstreamTimeout(timeout_refusal(seconds, response_started=False)))
+
+    async def attempt(self, connection: UpstreamConnection, body: bytes) -> None:
+        try:
+            await connection.send_request(*self.request(), body)
+            await self.relay_response(connection)
+        finally:
+            self.upstream.release(connection)
+
+    async def send_streaming(self) -> None:
+        """Sends a large body, or one of unknown length, while it is received and the response is awaited: an
+        upstream may respond before it has read everything."""
+        self.set_first_byte_deadline()
+        try:
+            connection = await self.upstream.acquire()
+        except ConnectFailed as error:
+            raise unreachable(str(error)) from None
+        failure: CallFailed | ClientDisconnected | None = None
+        try:
+            # Exceptions leave the nursery by a variable, or it would wrap them into an ExceptionGroup.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.send_request_body, connection)
+                try:
+                    await self.relay_response(connection)
+                except ConnectionLost as lost:
+                    failure = no_response(str(lost))
+                except (CallFailed, ClientDisconnected) as other:
+                    failure = other
+                # Before `finish` reads the rest of the request's body.
+                nursery.cancel_scope.cancel()
+        finally:
+            self.upstream.release(connection)
+        if failure is not None:
+            raise failure
+
+    async def send_request_body(self, connection: UpstreamConnection) -> None:
+        """Sends the request's body chunk by chunk: the client is read no faster than the upstream reads."""
+        try:
+            await connection.send_head(*self.request())
+            while chunk := await self.receive_request_chunk():
+                await connection.send_body(chunk)
+            await connection.finish_request()
+        except ConnectionLost:
+            pass  # it may have responded before it closed; the task that reads the response raises the error
+        except (ClientDisconnected, MalformedBody) as error:
+            self.call.end(to_call_failed(error))
+
+    async def receive_request_chunk(self) -> bytes:
+        """The next piece of the request's body. While it is awaited the timeout is the client's."""
+        call, since = self.call, trio.current_time()
+        if not self.stream.response_started:
+            call.set_deadline(self.settings.read_timeout, ClientGone())
+        chunk = await self.stream.receive_chunk()
+        if not self.stream.response_started:
+            # The time that the client took to send is not Google's.
+            call.client_wait_seconds += trio.current_time() - since
+            self.set_first_byte_deadline()
+        return chunk
+
+    # The response
+
+    async def relay_response(self, connection: UpstreamConnection) -> None:
+        head = await connection.read_head()
+        source = partial(self.read_upstream_chunk, connection)
+        # A 2xx is relayed as it arrives. Anything else is read first: it may be about the gateway's own key,
+        # or repeat it.
+        if head.status // 100 == 2:
+            first = connection.buffered_chunk()
+        else:
+            error = ErrorResponse(self.mask, head.status, head.headers, source)
+            await error.buffer()
+            if error.is_key_error():
+                raise google_key_error(self.call.row.upstream_key or "")
+            head, first = ResponseHead(head.status, error.headers), error.first_chunk()
+            source = error.read_chunk
+        self.attach_meter(head)
+        await self.send_response_head(head, coalesce_with_body=first is not None)
+        await self.relay_body(first, source)
+        self.call.relay_complete = True
+
+    def attach_meter(self, head: ResponseHead) -> None:
+        """Chooses the meter for the response's body. For a route that is not charged by usage only errors
+        are metered, and streams, to find where their events end."""
+        media_type = first_value(head.headers, b"content-type")
+        encoding = first_value(head.headers, b"content-encoding")
+        self.call.tier_header = first_value(head.headers, b"x-gemini-service-tier")
+        charged = self.call.route.billing is Billing.METERED
+        worth_reading = charged or head.status >= 400 or (media_type or b"").startswith(b"text/event-stream")
+        self.call.meter = meter_for(media_type, encoding) if worth_reading else NO_METER
+
+    async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
+        call = self.call
+        call.row.status = head.status
+        call.mark_first_byte()
+        # Google repeats request headers in some of its responses.
+        headers = self.mask.headers(downstream_headers(head.headers, call.row.id))
+        await self.stream.start(head.status, headers, coalesce_with_body=coalesce_with_body)
+
+    async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
+        """The hot loop: each chunk is sent before the meter sees it."""
+        call, write, feed = self.call, self.stream.write, self.call.meter.feed
+        timeout = self.settings.read_timeout
+        call.set_deadline(timeout, CutByGateway(timeout_refusal(timeout, response_started=True)))
+        chunk = await source() if first is None else first
+        while chunk is not None:
+            call.deadline = trio.current_time() + timeout
+            # The client first: metering must never delay or break the response.
+            await write(chunk)
+            feed(chunk)
+            chunk = await source()
+
+    async def read_upstream_chunk(self, connection: UpstreamConnection) -> bytes | None:
+        try:
+            return await connection.read_chunk()
+        except ConnectionLost:
+            raise UpstreamBroken from None
