@@ -59,7 +59,9 @@ class Call(msgspec.Struct, frozen=True):
     upstream_key: str | None = None
     user_agent: str | None = None
     trace_id: str | None = None
+    resource: str | None = None
     error_message: str | None = None
+    block_reason: str | None = None
     usage_note: str | None = None
 
 

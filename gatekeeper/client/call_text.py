@@ -106,7 +106,7 @@ def title_lines(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
 
 
 def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
-    """Key, request, model, tags, user, start and reason."""
+    """Key, request, model, resource, tags, user, start and reason."""
     # Google serves a model alias by a model of another name.
     served = call.model_version if call.model_version and call.model_version != call.model else None
     facts = {
@@ -114,6 +114,7 @@ def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
         "request": f"{call.method or ''} {call.path or ''}".strip() or None,
         "model": f"{call.model}  served by {served}" if served else call.model,
         "action": call.action,
+        "resource": call.resource,
         "tags": "  ".join(call.tags) if call.tags else None,
         "user": call.user_id,
         "started": moment(call.started_at),
@@ -253,9 +254,10 @@ def notes(cost: Cost) -> Iterator[str]:
 
 
 def other_facts(call: CallDetail) -> list[TextLine]:
-    """Finish reason, bytes, tier, client, upstream key and trace."""
+    """Finish reason, block reason, bytes, tier, client, upstream key and trace."""
     facts = {
         "finish": call.finish_reason,
+        "blocked": call.block_reason,
         "bytes": byte_counts(call),
         "tier": call.service_tier,
         "client": call.user_agent,

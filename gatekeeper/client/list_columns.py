@@ -114,7 +114,8 @@ def user_cell(call: Call) -> Cell:
 
 
 def finish_cell(call: Call) -> Cell:
-    return call.finish_reason or "", TextRole.DIM
+    """The finish reason; of a blocked prompt, which has none, why it was blocked."""
+    return call.finish_reason or call.block_reason or "", TextRole.DIM
 
 
 def duration_cell(call: Call, milliseconds: float | None) -> Cell:

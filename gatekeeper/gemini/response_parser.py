@@ -74,6 +74,10 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
     """Of the last document that has one; different ones of several candidates in their order, joined by
     `|`."""
+    block_reason: str | None = None
+    """`promptFeedback.blockReason`: why the prompt was blocked."""
+    resource: str | None = None
+    """The name of what the call made, as Google writes it: `files/x`, `cachedContents/y`."""
     error: UpstreamError | None = None
     extra_usage: dict[str, int | None] = {}
     """What was used beside tokens according to the response (`usageMetadata` does not report it), as price

@@ -40,8 +40,8 @@ from gatekeeper.gemini.evasion import (
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The method that a request calls. `action` and `model` are the ledger's columns. `wrong_base_url`: the
-    path is not one of Google's, so the client's base URL must be wrong."""
+    """The method that a request calls. `action`, `model` and `resource` are the ledger's columns.
+    `wrong_base_url`: the path is not one of Google's, so the client's base URL must be wrong."""
 
     action: str | None
     model: str | None = None
@@ -49,6 +49,7 @@ class Route(msgspec.Struct, frozen=True):
     stream: bool = False
     rejection: str | None = None
     wrong_base_url: bool = False
+    resource: str | None = None
 
     @property
     def billable(self) -> bool:

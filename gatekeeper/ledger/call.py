@@ -100,7 +100,9 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     upstream_key: str | None = None
     user_agent: str | None = None
     trace_id: str | None = None
+    resource: str | None = None
     error_message: str | None = None
+    block_reason: str | None = None
     usage_note: str | None = None
     charged_pico: int | None = None
 
@@ -141,7 +143,9 @@ COLUMNS: dict[str, str] = {
     "upstream_key": "VARCHAR",
     "user_agent": "VARCHAR",
     "trace_id": "VARCHAR",
+    "resource": "VARCHAR",
     "error_message": "VARCHAR",
+    "block_reason": "VARCHAR",
     "usage_note": "VARCHAR",
 }
 
@@ -160,7 +164,9 @@ def call_document(call: Call) -> Document:
 ELLIPSIS = "…"
 MAX_TEXT = 256
 """Characters of a text that is not in `MAX_LENGTHS`."""
-MAX_LENGTHS = {"path": 2048, "user_id": 512, "user_agent": 512, "error_message": 500, "usage_note": 500}
+MAX_LENGTHS = {
+    "path": 2048, "user_id": 512, "user_agent": 512, "resource": 512, "error_message": 500, "usage_note": 500,
+}  # fmt: skip
 MAX_TAGS = 64
 MAX_TAG_LENGTH = 128
 """Characters."""
@@ -206,5 +212,6 @@ def memory_size(call: Call) -> int:
     """Approximate bytes of memory that a call takes."""
     usage = 0 if call.usage is None else memoryview(call.usage).nbytes
     characters = len(call.path) + len(call.user_id or "") + len(call.user_agent or "")
-    characters += len(call.error_message or "") + (sum(map(len, call.tags)) if call.tags else 0)
+    characters += len(call.resource or "") + len(call.error_message or "")
+    characters += sum(map(len, call.tags)) if call.tags else 0
     return _BASE_BYTES + usage + _BYTES_PER_CHARACTER * characters

@@ -114,7 +114,7 @@ class ProxyCall:
         names = frozenset(name for name, _ in self.headers)
         media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
         self.route = route(row.method, self.head.path, self.credential.query, names, media_types)
-        row.action, row.model = self.route.action, self.route.model
+        row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
         row.stream = self.route.stream or self.carrier.is_stream
         row.tags, row.user_id = tags(self.headers), end_user(self.headers)
         agent = first_value(self.headers, b"user-agent")

@@ -67,8 +67,12 @@ def account_call(
 
 
 def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
-    """Model version, finish reason and tokens of the response; for a running call those reported so far."""
+    """Model version, finish and block reason, resource and tokens of the response; for a running call those
+    reported so far."""
     call.model_version, call.finish_reason = summary.model_version, summary.finish_reason
+    call.block_reason = summary.block_reason
+    # What the request names comes first: the response only tells what a call has made.
+    call.resource = call.resource or summary.resource
     usage = read_usage(summary.usage) if summary.usage else None
     _tokens(call, summary.usage, usage)
     return usage

@@ -417,9 +417,27 @@ def test_a_file_of_an_earlier_version_gains_the_columns_it_lacks(
     analytics.release()
     drop = ";".join(f"ALTER TABLE calls DROP COLUMN {name}" for name in ADDED_COLUMNS)
     started(f"import duckdb; duckdb.connect('{tmp_path / FILE}').execute('{drop}')").communicate()
-    analytics.add(placed([made(2, error_message="why", usage_note="guessed")], 2))
+    added = dict.fromkeys(ADDED_COLUMNS, "why")
+    analytics.add(placed([made(2, **added)], 2))
     analytics.flush()
-    assert [row["error_message"] for row in analytics.calls()] == ["why", None]
+    assert [[row[name] for name in ADDED_COLUMNS] for row in analytics.calls()] == [
+        list(added.values()),
+        [None] * len(added),
+    ]
+
+
+def test_a_file_of_the_version_before_keeps_its_messages_and_gains_resource_and_block_reason(
+    analytics: Analytics, tmp_path: Path
+) -> None:
+    analytics.add(placed([made(1, error_message="why")], 1))
+    analytics.flush()
+    analytics.release()
+    drop = ";".join(f"ALTER TABLE calls DROP COLUMN {name}" for name in ("resource", "block_reason"))
+    started(f"import duckdb; duckdb.connect('{tmp_path / FILE}').execute('{drop}')").communicate()
+    analytics.add(placed([made(2, resource="files/x", block_reason="SAFETY")], 2))
+    analytics.flush()
+    kept = [(row["resource"], row["error_message"], row["block_reason"]) for row in analytics.calls()]
+    assert kept == [("files/x", None, "SAFETY"), (None, "why", None)]
 
 
 def test_a_file_whose_making_was_interrupted_is_made_anew(analytics: Analytics, tmp_path: Path) -> None:
@@ -505,7 +523,9 @@ calls = st.builds(
     upstream_key=st.none() | texts,
     user_agent=st.none() | texts,
     trace_id=st.none() | texts,
+    resource=st.none() | texts,
     error_message=st.none() | texts,
+    block_reason=st.none() | texts,
     usage_note=st.none() | texts,
 )
 

@@ -22,7 +22,7 @@ CONTRACT = """
     tool_tokens BIGINT, total_tokens BIGINT, usage JSON, service_tier VARCHAR, cost_usd DECIMAL(18|12),
     price_version VARCHAR, finish_reason VARCHAR, request_bytes BIGINT, response_bytes BIGINT,
     upstream_key VARCHAR, user_agent VARCHAR, trace_id VARCHAR,
-    error_message VARCHAR, usage_note VARCHAR
+    resource VARCHAR, error_message VARCHAR, block_reason VARCHAR, usage_note VARCHAR
 """
 
 

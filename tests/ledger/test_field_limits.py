@@ -13,7 +13,9 @@ from gatekeeper.ledger.call import COLUMNS, Call, memory_size, truncate_fields
 from gatekeeper.ledger.segments import JournalRecord, encode_line
 
 TEXTS = [name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name != "outcome"]
-LONGEST = {"path": 2048, "user_id": 512, "user_agent": 512, "error_message": 500, "usage_note": 500}
+LONGEST = {
+    "path": 2048, "user_id": 512, "user_agent": 512, "resource": 512, "error_message": 500, "usage_note": 500,
+}  # fmt: skip
 
 
 def a_call(**known: Any) -> Call:

@@ -94,7 +94,9 @@ async def test_a_whole_row(gateway: Running, google: StandIn) -> None:
         "upstream_key": "#1",
         "user_agent": "test/1",
         "trace_id": None,
+        "resource": None,
         "error_message": None,
+        "block_reason": None,
         "usage_note": None,
     }
     assert row["price_version"]
