@@ -1,24 +1,18 @@
-"""Calls on a model: generate, stream, count, embed. Each is a function from request to response.
+"""Calls on a model: generate, stream, count. Each is a function from request to response.
 
 Responses are unary, Server-Sent Events, or one JSON array that grows. Events are `data: {json}` and an empty
 line, with CRLF; elements of the array are separated by LF, comma, CRLF; both as recorded. The delays are
 realistic: a first chunk after 200 to 600 ms, then one every 30 to 120 ms.
-
-Embeddings (https://ai.google.dev/api/embeddings) have realistic properties: length one, the same for the same
-text, and the closer to each other the more words two texts share (feature hashing,
-https://en.wikipedia.org/wiki/Feature_hashing).
 """
 
 from __future__ import annotations
 
-import math
-import re
 import secrets
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from gatekeeper.sandbox.caches import CachedContents
 from gatekeeper.sandbox.errors import (
     OVERLOADED,
     Command,
@@ -28,34 +22,34 @@ from gatekeeper.sandbox.errors import (
     raise_for_command,
 )
 from gatekeeper.sandbox.generate import Call, GenerateResponse, read_config, respond
+from gatekeeper.sandbox.google_json import (
+    Json,
+    enums_as_numbers,
+    field,
+    indented,
+    message,
+    messages,
+    one_line,
+    text,
+)
 from gatekeeper.sandbox.models import (
     FileLookup,
     Model,
     TokenCounts,
-    content_tokens,
     count_tokens,
     resolve_model,
     token_details,
 )
-from gatekeeper.sandbox.resources import CachedContents
+from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.texts import last_user_text, seeded_random
 from gatekeeper.sandbox.wire import (
     GOOGLE_HEADERS,
     JSON_TYPE,
     Headers,
     HttpResponse,
-    Json,
     Piece,
     Request,
-    enums_as_numbers,
-    field,
-    indented,
     json_response,
-    message,
-    messages,
-    one_line,
-    parse_int,
-    text,
     timing_header,
 )
 
@@ -69,8 +63,15 @@ class Calls:
     caches: CachedContents
     find_file: FileLookup
 
-    def generate(self, request: Request, version: str, model: str) -> HttpResponse:
-        call = self.call(request, version, model)
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route("POST", "/{v}/models/{id}:generateContent", self.generate),
+            Route("POST", "/{v}/models/{id}:streamGenerateContent", self.stream),
+            Route("POST", "/{v}/models/{id}:countTokens", self.count),
+        )
+
+    def generate(self, request: Request, at: Parameters) -> HttpResponse:
+        call = self.call(request, at.version, at.name)
         # No stream has begun, so the error is the whole response.
         if call.command is Command.ERROR:
             raise GoogleError(*OVERLOADED)
@@ -78,8 +79,8 @@ class Calls:
         response = unary_response(generated.unary(), chunk_delays(generated), request, call.config.tier)
         return apply_fault(call.command, response)
 
-    def stream(self, request: Request, version: str, model: str) -> HttpResponse:
-        call = self.call(request, version, model)
+    def stream(self, request: Request, at: Parameters) -> HttpResponse:
+        call = self.call(request, at.version, at.name)
         generated = respond(call)
         response = streaming_response(
             generated.chunks(), chunk_delays(generated), request, call.config.tier, call.command
@@ -123,13 +124,13 @@ class Calls:
             )
         return cache.tokens
 
-    def count(self, request: Request, version: str, model: str) -> HttpResponse:
+    def count(self, request: Request, at: Parameters) -> HttpResponse:
         """countTokens takes contents, or a complete generate request, of which it counts the prompt."""
-        known = resolve_model(model, version, "countTokens")
+        known = resolve_model(at.name, at.version, "countTokens")
         body = request.json()
         body = message(field(body, "generateContentRequest")) or body
         command = parse_command(last_user_text(checked_contents(body)))
-        raise_for_command(command, model, version, "countTokens")
+        raise_for_command(command, at.name, at.version, "countTokens")
         cached = self.cached(body, known)
         total = count_tokens(body, self.find_file) + cached
         counts: Json = {
@@ -224,72 +225,3 @@ def apply_fault(command: Command | None, response: HttpResponse) -> HttpResponse
 
 def tier_header(tier: str) -> Headers:
     return ((b"x-gemini-service-tier", tier.encode()),)
-
-
-PLACES_PER_WORD = 16
-NOISE = 0.05
-# Of a text to embed: further words change little and cost time.
-MAX_WORDS = 2_000
-MAX_DIMENSIONS = 3_072
-EMBEDDING_SECONDS = 0.15
-
-
-def embed(request: Request, version: str, name: str, find_file: FileLookup) -> HttpResponse:
-    model = resolve_model(name, version, "embedContent")
-    body = request.json()
-    return embedding_response({"embedding": vector(body, model)}, [body], model, version, find_file)
-
-
-def embed_batch(request: Request, version: str, name: str, find_file: FileLookup) -> HttpResponse:
-    model = resolve_model(name, version, "embedContent")
-    bodies = messages(field(request.json(), "requests"))
-    if not bodies:
-        raise invalid("* BatchEmbedContentsRequest.requests: requests is not specified\n")
-    return embedding_response(
-        {"embeddings": [vector(body, model) for body in bodies]}, bodies, model, version, find_file
-    )
-
-
-def embedding_response(
-    result: Json, bodies: list[Json], model: Model, version: str, find_file: FileLookup
-) -> HttpResponse:
-    """With usage if the model reports it; its field names differ from a generate call's
-    (promptTokenDetails)."""
-    contents = [content(body) for body in bodies]
-    command = parse_command(last_user_text(contents))
-    raise_for_command(command, model.id, version, "embedContent")
-    total = TokenCounts()
-    for item in contents:
-        total += content_tokens(item, find_file)
-    usage: Json = {"promptTokenCount": total.total(), "promptTokenDetails": token_details(total)}
-    reported: Json = {"usageMetadata": usage} if model.reports_usage and total else {}
-    return apply_fault(command, json_response(result | reported, seconds=EMBEDDING_SECONDS))
-
-
-def content(body: Json) -> Json:
-    return message(field(body, "content"))
-
-
-def vector(body: Json, model: Model) -> Json:
-    """Raises GoogleError (400) for an empty content and for an unsupported length."""
-    length = parse_int(field(body, "outputDimensionality") or model.dimensions)
-    if length is None or not 1 <= length <= MAX_DIMENSIONS:
-        raise invalid(f"output_dimensionality must be between 1 and {MAX_DIMENSIONS}.")
-    parts = messages(field(content(body), "parts"))
-    if not parts:
-        raise invalid("* EmbedContentRequest.content: contents is not specified\n")
-    written = " ".join(text(part.get("text")) or one_line(part).decode() for part in parts)
-    return {"values": embedding(written, length)}
-
-
-def embedding(written: str, dimensions: int) -> list[float]:
-    rng = seeded_random(written)
-    numbers = [rng.uniform(-NOISE, NOISE) for _ in range(dimensions)]
-    for word in re.findall(r"\w+", written.lower())[:MAX_WORDS]:
-        for place in range(PLACES_PER_WORD):
-            mixed = zlib.crc32(f"{place} {word}".encode())
-            # The sign comes from another bit than the position, so that colliding words do not just add up.
-            numbers[mixed % dimensions] += 1 if mixed & 0x8000_0000 else -1
-    # A zero vector cannot be normalized.
-    length = math.hypot(*numbers) or 1.0
-    return [round(number / length, 9) for number in numbers]

@@ -16,17 +16,7 @@ from itertools import groupby
 from random import Random
 
 from gatekeeper.sandbox.errors import Command, invalid
-from gatekeeper.sandbox.models import (
-    CHARACTERS_PER_TOKEN,
-    Model,
-    TokenCounts,
-    character_tokens,
-    json_tokens,
-    token_details,
-)
-from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
-from gatekeeper.sandbox.tools import SchemaValueGenerator, choose_function_call, grounding
-from gatekeeper.sandbox.wire import (
+from gatekeeper.sandbox.google_json import (
     HARM_CATEGORIES,
     Json,
     field,
@@ -37,6 +27,16 @@ from gatekeeper.sandbox.wire import (
     snake,
     text,
 )
+from gatekeeper.sandbox.models import (
+    CHARACTERS_PER_TOKEN,
+    Model,
+    TokenCounts,
+    character_tokens,
+    json_tokens,
+    token_details,
+)
+from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
+from gatekeeper.sandbox.tools import SchemaValueGenerator, choose_function_call, grounding
 
 MAX_CANDIDATES = 8
 DEFAULT_THINKING_TOKENS = 300

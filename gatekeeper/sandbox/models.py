@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gatekeeper.sandbox.errors import GoogleError, model_not_found
-from gatekeeper.sandbox.wire import MODALITIES, Json, field, message, messages, one_line, text
+from gatekeeper.sandbox.google_json import MODALITIES, Json, field, message, messages, one_line, text
 
 LONG_CONTEXT = 1_048_576
 LONG_OUTPUT = 65_536

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from random import Random
 
-from gatekeeper.sandbox.wire import Json, field, messages, text
+from gatekeeper.sandbox.google_json import Json, field, messages, text
 
 # From the prompt, its topic and the random generator to a text.
 Writer = Callable[[str, str, Random], str]

@@ -20,8 +20,8 @@ import uuid
 from collections.abc import Callable
 from random import Random
 
+from gatekeeper.sandbox.google_json import Json, field, message, messages, repeated, text
 from gatekeeper.sandbox.models import text_tokens
-from gatekeeper.sandbox.wire import Json, field, message, messages, repeated, text
 
 # Words in functions' names that say nothing about their topic.
 STOP_WORDS = {

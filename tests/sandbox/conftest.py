@@ -10,7 +10,8 @@ import httpx2
 import pytest
 import trio
 
-from gatekeeper.sandbox.server import Api, serve_sandbox
+from gatekeeper.sandbox.api import Api
+from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.sandbox.wire import HttpResponse, Request
 
 

@@ -7,10 +7,15 @@ import hashlib
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gatekeeper.sandbox.body import BodyBuffer, MultipartBody
+from gatekeeper.sandbox.content import BLOCK_BYTES, GeneratedBytes
 from gatekeeper.sandbox.errors import GoogleError
-from gatekeeper.sandbox.files import GRANULARITY, MAX_KEPT_BYTES, File, Files
-from gatekeeper.sandbox.wire import Request
+from gatekeeper.sandbox.files import File, Files
+from gatekeeper.sandbox.store import MAX_KEPT_BYTES
+from gatekeeper.sandbox.uploads import GRANULARITY
 
 UPLOAD, FILES = "/upload/v1beta/files", "/v1beta/files"
 TEXT = {"content-type": "text/plain"}
@@ -128,22 +133,11 @@ async def test_parts_without_a_boundary_are_refused(google, kind):
     ).status_code == 400
 
 
-def add(files: Files, data: bytes, times: int = 1) -> File:
-    into = files.body_buffer(Request("POST", UPLOAD))
+def add(files: Files, data: bytes, times: int = 1, mime: str = "audio/mp3") -> File:
+    into = BodyBuffer(MAX_KEPT_BYTES)
     for _ in range(times):
         into.feed(data)
-    return files.add({}, "video/mp4", into)
-
-
-def test_what_is_too_large_to_keep_is_counted_all_the_same():
-    data, times = bytes(2**20), MAX_KEPT_BYTES // 2**20 + 1
-    files = Files(lambda: 0.0)
-    file = add(files, data, times)
-    assert file.content.size == times * 2**20
-    assert file.content.sha256 == hashlib.sha256(data * times).hexdigest()
-    assert file.size < MAX_KEPT_BYTES
-    with pytest.raises(GoogleError, match="larger"):
-        files.download(file.name)
+    return files.add({}, mime, into)
 
 
 def test_files_expire_after_two_days():
@@ -151,7 +145,133 @@ def test_files_expire_after_two_days():
     files = Files(lambda: now[0])
     file = add(files, b"x")
     now[0] = 48 * 3600 - 1
-    assert files.find(file.name) == ("video/mp4", 1)
+    assert files.find(file.name) == ("audio/mp3", 1)
     now[0] += 1
     with pytest.raises(GoogleError, match="may not exist"):
         files.find(file.name)
+
+
+async def test_what_is_too_large_to_keep_is_counted_and_hashed_all_the_same(google):
+    data, times = bytes(2**20), MAX_KEPT_BYTES // 2**20 + 1
+    digest = hashlib.sha256(data * times).hexdigest()
+    head = b"--b\r\nContent-Type: application/json\r\n\r\n{}\r\n--b\r\nContent-Type: a/b\r\n\r\n"
+
+    async def multipart():
+        yield head
+        for _ in range(times):
+            yield data
+        yield b"\r\n--b--"
+
+    kind = {"content-type": "multipart/related; boundary=b"}
+    for body, headers in ((data * times, TEXT), (multipart(), kind)):
+        file = (await google.post(UPLOAD, content=body, headers=headers)).json()["file"]
+        assert file["sizeBytes"] == str(times * 2**20)
+        assert base64.b64decode(file["sha256Hash"]).decode() == digest
+        gone = await google.get(f"/v1beta/{file['name']}:download?alt=media")
+        assert (gone.status_code, "larger" in gone.json()["error"]["message"]) == (400, True)
+
+
+@given(st.binary(max_size=80), st.integers(1, 40))
+def test_a_multipart_body_is_the_same_however_it_is_cut(media, step):
+    raw = b'--b\r\n\r\n{"a": 1}\r\n--b\r\ncontent-type: x/y\r\n\r\n' + media + b"\r\n--b--\r\n"
+    body = MultipartBody(b"b", 100)
+    for at in range(0, len(raw), step):
+        body.feed(raw[at : at + step])
+    assert body.complete
+    assert body.metadata.data == b'{"a": 1}'
+    # What looks like a delimiter inside the media is one.
+    assert body.media.data == (media + b"\r\n--b").partition(b"\r\n--b")[0]
+    assert body.media_type == "x/y"
+
+
+async def put(url: str, place: str, data: bytes = b"") -> httpx2.Response:
+    async with httpx2.AsyncClient(verify=False) as client:
+        return await client.put(url, content=data, headers={"content-range": place} if place else {})
+
+
+async def test_an_upload_by_content_range(google):
+    opened = await google.post(
+        f"/resumable{UPLOAD}?uploadType=resumable", json={}, headers={"x-upload-content-type": "a/b"}
+    )
+    url = opened.headers["location"]
+    assert (await put(url, "bytes */6")).status_code == 308
+    first = await put(url, "bytes 0-2/6", b"abc")
+    assert (first.status_code, first.headers["range"]) == (308, "bytes=0-2")
+    assert (await put(url, "bytes 0-2/6", b"abc")).status_code == 400
+    file = (await put(url, "bytes 3-5/6", b"def")).json()["file"]
+    assert (file["mimeType"], file["sizeBytes"]) == ("a/b", "6")
+    assert (await put(url, "bytes */6")).json()["file"] == file
+    whole = await google.post(f"{UPLOAD}?uploadType=resumable", json={})
+    assert (await put(whole.headers["location"], "", b"all")).json()["file"]["sizeBytes"] == "3"
+    dropped = await google.post(f"{UPLOAD}?uploadType=resumable", json={})
+    assert (await google.delete(dropped.headers["location"])).status_code == 499
+    assert (await google.put(dropped.headers["location"])).status_code == 404
+
+
+async def test_a_finalize_whose_answer_was_lost_is_answered_again(google):
+    url = await start(google)
+    file = (await go_on(url, "upload, finalize", 0, b"abc")).json()
+    assert (await go_on(url, "finalize")).json() == file
+    assert len((await google.get(FILES)).json()["files"]) == 1
+
+
+async def test_a_video_is_processed_before_it_can_be_used(google):
+    made = (await google.post(UPLOAD, content=b"x", headers={"content-type": "video/mp4"})).json()["file"]
+    parts = [{"fileData": {"fileUri": made["uri"]}}]
+    prompt = {"contents": [{"parts": parts}]}
+    generate = "/v1beta/models/gemini-3.8-flash:generateContent"
+    assert "ACTIVE state" in (await google.post(generate, json=prompt)).json()["error"]["message"]
+    states = [made["state"], *[(await google.get(f"/v1beta/{made['name']}")).json()["state"] for _ in "12"]]
+    assert states == ["PROCESSING", "PROCESSING", "ACTIVE"]
+    assert (await google.post(generate, json=prompt)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "place", "data"),
+    [
+        ("bytes=1-3", 206, "bytes 1-3/10", b"123"),
+        ("bytes=8-", 206, "bytes 8-9/10", b"89"),
+        ("bytes=-4", 206, "bytes 6-9/10", b"6789"),
+        ("bytes=0-99", 206, "bytes 0-9/10", b"0123456789"),
+        ("bytes=10-", 416, "bytes */10", b""),
+        ("bytes=5-4", 416, "bytes */10", b""),
+        ("bytes=0-1,3-4", 200, None, b"0123456789"),
+        ("lines=1-2", 200, None, b"0123456789"),
+    ],
+)
+async def test_a_range_of_a_file(google, asked, status, place, data):
+    file = (await google.post(UPLOAD, content=b"0123456789", headers=TEXT)).json()["file"]
+    answer = await google.get(f"/v1beta/{file['name']}:download?alt=media", headers={"range": asked})
+    assert (answer.status_code, answer.headers.get("content-range"), answer.content) == (status, place, data)
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+SIZE = 3 * BLOCK_BYTES + 5
+
+
+async def test_generated_bytes_come_by_a_redirect(google, sandbox_url):
+    path = f"files/bytes-{SIZE}:download?alt=media"
+    answer = await google.get(f"/v1beta/{path}")
+    assert (answer.status_code, answer.headers["location"]) == (302, f"{sandbox_url}/download/v1beta/{path}")
+    assert answer.headers["x-goog-api-key"] == "any", "as Google's does"
+    whole = await google.get(answer.headers["location"])
+    assert len(whole.content) == int(whole.headers["content-length"]) == SIZE
+    part = await google.get(answer.headers["location"], headers={"range": f"bytes=70000-{2 * BLOCK_BYTES}"})
+    assert part.content == whole.content[70000 : 2 * BLOCK_BYTES + 1]
+    assert (await google.get(f"/v1beta/files/bytes-{SIZE}")).json()["sizeBytes"] == str(SIZE)
+
+
+@given(st.integers(0, SIZE), st.integers(0, SIZE))
+def test_generated_bytes_are_the_same_in_every_range(one, other):
+    start, end = sorted((one, other))
+    whole = b"".join(data for _, data in GeneratedBytes(SIZE).pieces(0, SIZE))
+    assert len(whole) == SIZE
+    assert b"".join(data for _, data in GeneratedBytes(SIZE).pieces(start, end)) == whole[start:end]
+
+
+async def test_objects_of_cloud_storage_are_registered(google):
+    made = await google.post(f"{FILES}:register", json={"uris": ["gs://bucket/a.pdf"]})
+    assert [(file["displayName"], file["source"]) for file in made.json()["files"]] == [
+        ("a.pdf", "REGISTERED")
+    ]
+    assert (await google.post(f"{FILES}:register", json={"uris": ["http://x"]})).status_code == 400

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 from collections.abc import Callable
 
@@ -112,6 +114,23 @@ async def test_a_file_s_life(sdk):
     assert (file.display_name, file.size_bytes, file.state) == ("notes", 4000, types.FileState.ACTIVE)
     assert answer.usage_metadata.prompt_token_count > 1000
     assert (listed, left) == ([file.name], [])
+
+
+async def test_a_video_s_way_through_the_api(sdk):
+    """In chunks of 8 MiB, polled until it is there, and generated content downloaded by its redirect."""
+    data = bytes(9 * 2**20)
+
+    def work(client):
+        file = client.files.upload(file=io.BytesIO(data), config={"mime_type": "video/mp4"})
+        states = [file.state]
+        while states[-1] is types.FileState.PROCESSING:
+            states.append(client.files.get(name=file.name).state)
+        return file, states, client.files.download(file="files/bytes-100000")
+
+    file, states, content = await sdk(work)
+    assert base64.b64decode(file.sha256_hash).decode() == hashlib.sha256(data).hexdigest()
+    assert len(states) == 3
+    assert len(content) == 100_000
 
 
 async def test_a_cache_in_use(sdk):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from gatekeeper.sandbox.errors import GoogleError
-from gatekeeper.sandbox.resources import (
+from gatekeeper.sandbox.store import (
     ExpiringStore,
     format_timestamp,
     page,

@@ -1,7 +1,5 @@
-"""Named resources that expire, in memory and of bounded size: new ones evict the oldest. Cached contents,
-prompts stored for reuse (https://ai.google.dev/api/caching), are the simplest of them; files have their own
-module.
-"""
+"""Named resources that expire, in memory and of bounded size: new ones evict the oldest; and how Google
+writes their ids, pages and times."""
 
 from __future__ import annotations
 
@@ -11,17 +9,19 @@ import re
 import secrets
 import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar
 
-from gatekeeper.sandbox.errors import cache_not_found, invalid
-from gatekeeper.sandbox.models import FileLookup, TokenCounts, count_tokens, resolve_model
-from gatekeeper.sandbox.wire import HttpResponse, Json, Request, field, json_response, parse_int, text
+from gatekeeper.sandbox.errors import invalid
+from gatekeeper.sandbox.google_json import Json, parse_int
 
 # Returns seconds since 1970; a parameter, so that tests can control the time.
 Clock = Callable[[], float]
 
+# Of one file or upload; of all together; of one without its content, which limits their number.
+MAX_KEPT_BYTES = 32 * 1024 * 1024
+MAX_TOTAL_BYTES = 256 * 1024 * 1024
+OVERHEAD_BYTES = 64 * 1024
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 ALPHABET = string.ascii_lowercase + string.digits
 
@@ -123,95 +123,3 @@ def parse_duration(duration: str) -> float:
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?s", duration):
         raise invalid(f"Invalid duration format: {duration}")
     return float(duration[:-1])
-
-
-# Google's default for a missing `ttl`: an hour.
-DEFAULT_TTL = 3600.0
-MAX_CACHES = 1000
-MIN_TOKENS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class CachedContent:
-    name: str
-    model: str
-    display_name: str
-    tokens: TokenCounts
-    created: float
-    updated: float
-    expires: float
-    size: int = 1
-
-    def resource(self) -> Json:
-        return {
-            "name": self.name,
-            "model": f"models/{self.model}",
-            "createTime": format_timestamp(self.created),
-            "updateTime": format_timestamp(self.updated),
-            "expireTime": format_timestamp(self.expires),
-            "displayName": self.display_name,
-            "usageMetadata": {"totalTokenCount": self.tokens.total()},
-        }
-
-
-class CachedContents:
-    """All cached contents; `find_file` looks up the files that they contain."""
-
-    def __init__(self, clock: Clock, find_file: FileLookup) -> None:
-        self._clock = clock
-        self._find_file = find_file
-        self._caches = ExpiringStore[CachedContent](MAX_CACHES, clock)
-
-    def create(self, request: Request, version: str) -> HttpResponse:
-        body = request.json()
-        model = text(field(body, "model")).removeprefix("models/")
-        resolve_model(model, version, "createCachedContent")
-        tokens = count_tokens(body, self._find_file)
-        if tokens.total() < MIN_TOKENS:
-            raise invalid(
-                f"Cached content is too small. total_token_count={tokens.total()}, "
-                f"min_total_token_count={MIN_TOKENS}"
-            )
-        now = self._clock()
-        name, display_name = f"cachedContents/{random_id(40)}", text(field(body, "displayName"))
-        return self.put(
-            CachedContent(name, model, display_name, tokens, now, now, self.expiry(body) or now + DEFAULT_TTL)
-        )
-
-    def put(self, cache: CachedContent) -> HttpResponse:
-        self._caches.put(cache)
-        return json_response(cache.resource())
-
-    def expiry(self, body: Json) -> float | None:
-        """The time given by `ttl` or `expireTime`; None without either. Raises GoogleError (400)."""
-        if ttl := text(field(body, "ttl")):
-            return self._clock() + parse_duration(ttl)
-        if end := text(field(body, "expireTime")):
-            return parse_timestamp(end)
-        return None
-
-    def patch(self, name: str, request: Request) -> HttpResponse:
-        """Only the expiry can change."""
-        cache, end = self.require(name), self.expiry(request.json())
-        if end is None:
-            raise invalid("Only the expiration of CachedContent can be updated: give ttl or expire_time.")
-        return self.put(replace(cache, updated=self._clock(), expires=end))
-
-    def require(self, name: str) -> CachedContent:
-        """Raises GoogleError (403)."""
-        cache = self._caches.get(name)
-        if cache is None:
-            raise cache_not_found()
-        return cache
-
-    def get(self, name: str) -> HttpResponse:
-        return json_response(self.require(name).resource())
-
-    def list(self, request: Request) -> HttpResponse:
-        some, more = page(self._caches.all(), request.query.get("pageSize"), request.query.get("pageToken"))
-        caches: Json = {"cachedContents": [cache.resource() for cache in some]} if some else {}
-        return json_response(caches | more)
-
-    def delete(self, name: str) -> HttpResponse:
-        self._caches.drop(self.require(name).name)
-        return json_response({})

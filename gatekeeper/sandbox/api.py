@@ -1,0 +1,81 @@
+"""The simulated API: its state, and its response to every request, by the routes of its resources."""
+
+from __future__ import annotations
+
+import time
+
+from gatekeeper.sandbox.body import BodyBuffer
+from gatekeeper.sandbox.caches import CachedContents
+from gatekeeper.sandbox.calls import Calls
+from gatekeeper.sandbox.embeddings import Embeddings
+from gatekeeper.sandbox.errors import GoogleError, commands_page, invalid_key, missing_key
+from gatekeeper.sandbox.files import Files
+from gatekeeper.sandbox.models import TABLE, get_model
+from gatekeeper.sandbox.routing import Parameters, Route, RouteTable
+from gatekeeper.sandbox.store import Clock, page
+from gatekeeper.sandbox.uploads import Uploads
+from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, error_response, json_response, response
+
+INVALID_KEY = "invalid"
+
+
+class Api:
+    """`clock` is that of all that expires."""
+
+    def __init__(self, clock: Clock = time.time) -> None:
+        files = Files(clock)
+        self.uploads = Uploads(clock)
+        caches = CachedContents(clock, files.find)
+        calls = Calls(caches, files.find)
+        self._routes = RouteTable()
+        for some in (
+            (Route("GET", "/", index_page, open=True),),
+            calls.routes(),
+            Embeddings(files.find).routes(),
+            MODEL_ROUTES,
+            files.routes(),
+            self.uploads.routes("/{v}/files", files),
+            caches.routes(),
+        ):
+            self._routes.add(some)
+
+    def body_buffer(self, request: Request) -> BodyBuffer:
+        """The buffer for the request's body as it arrives."""
+        # Bodies of other requests are kept up to the size that Google accepts.
+        return self.uploads.body_buffer(request) if "/upload/" in request.path else BodyBuffer()
+
+    def respond(self, request: Request) -> HttpResponse:
+        found = self._routes.find(request)
+        if found is None:
+            return empty_404()
+        route, parameters = found
+        try:
+            # An open upload needs no key: its URL authorizes the request.
+            if not (route.open or self.uploads.session(request)):
+                check_key(request)
+            return route.respond(request, parameters)
+        except GoogleError as error:
+            return error_response(error, request)
+
+
+def check_key(request: Request) -> None:
+    """Any key is valid but the word `invalid`. Raises GoogleError."""
+    if request.key is None:
+        raise missing_key()
+    if request.key == INVALID_KEY:
+        raise invalid_key()
+
+
+def index_page(_request: Request, _at: Parameters) -> HttpResponse:
+    return response(200, b"text/plain; charset=utf-8", commands_page().encode())
+
+
+def list_models(request: Request, _at: Parameters) -> HttpResponse:
+    some, more = page(TABLE, request.query.get("pageSize"), request.query.get("pageToken"))
+    return json_response({"models": [model.resource() for model in some]} | more)
+
+
+MODEL_ROUTES = (
+    Route("GET", "/{v}/models", list_models),
+    Route("GET", "/{v}/models/{id}", lambda _, at: json_response(get_model(at.name, at.version).resource())),
+)

@@ -1,0 +1,204 @@
+"""Uploads of media (https://ai.google.dev/api/files#method:-media.upload): raw, multipart and resumable, the
+last by either of Google's protocols.
+
+By `X-Goog-Upload-Command`: `start` answers an address; bytes go there by `upload` with their offset, the last
+ones by `upload, finalize`; `query` tells how many have arrived, `cancel` ends it. By `uploadType=resumable`:
+the address is the `Location`, bytes are PUT there with their `Content-Range`, and 308 asks for more. An
+address is authorized by its upload id and needs no key.
+
+The sandbox accepts chunks of any size; Google's, but for the last, are multiples of 256 KiB.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Protocol
+
+from gatekeeper.sandbox.body import BodyBuffer, MultipartBody
+from gatekeeper.sandbox.errors import GoogleError, invalid
+from gatekeeper.sandbox.google_json import Json
+from gatekeeper.sandbox.routing import Parameters, Route
+from gatekeeper.sandbox.store import MAX_KEPT_BYTES, MAX_TOTAL_BYTES, OVERHEAD_BYTES, Clock, ExpiringStore
+from gatekeeper.sandbox.wire import Headers, HttpResponse, Request, json_response, response
+
+SESSION_TTL = 7 * 24 * 3600.0
+GRANULARITY = b"8388608"
+PLAIN = b"text/plain; charset=utf-8"
+CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+class UploadTarget(Protocol):
+    """What an upload becomes."""
+
+    def check(self, at: Parameters, /, metadata: Json) -> None:
+        """Raises GoogleError if there is no such place, or if it cannot take this."""
+        ...
+
+    def finish(self, at: Parameters, /, metadata: Json, mime: str, content: BodyBuffer) -> Json:
+        """The document that the upload's last response carries. Raises GoogleError."""
+        ...
+
+
+@dataclass(slots=True)
+class UploadSession:
+    """A resumable upload; `document` is there once it is complete."""
+
+    name: str
+    target: UploadTarget
+    at: Parameters
+    metadata: Json
+    mime: str
+    expires: float
+    content: BodyBuffer
+    document: Json | None = None
+
+    @property
+    def size(self) -> int:
+        return self.content.kept_bytes + OVERHEAD_BYTES
+
+    def accepts(self, request: Request) -> bool:
+        """Whether the body continues where the last one ended: at any other offset it would corrupt the
+        file."""
+        return self.document is None and body_offset(request) == self.content.size
+
+    def finish(self) -> Json:
+        """The document. A second time creates nothing: a client repeats it if the response was lost."""
+        if self.document is None:
+            self.document = self.target.finish(self.at, self.metadata, self.mime, self.content)
+        return self.document
+
+
+def upload_commands(request: Request) -> list[str]:
+    return [word.strip() for word in request.headers.get("x-goog-upload-command", "").split(",")]
+
+
+def body_offset(request: Request) -> int | None:
+    """Where the bytes of the request belong; None if it brings none."""
+    if "x-goog-upload-command" in request.headers:
+        offset = request.headers.get("x-goog-upload-offset", "0")
+        return int(offset) if "upload" in upload_commands(request) and offset.isdecimal() else None
+    if "content-range" not in request.headers:
+        return 0 if request.method == "PUT" else None
+    place = CONTENT_RANGE.fullmatch(request.headers["content-range"])
+    return int(place[1]) if place and place[1] else None
+
+
+class Uploads:
+    """All open uploads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sessions = ExpiringStore[UploadSession](MAX_TOTAL_BYTES, clock)
+
+    def routes(self, path: str, target: UploadTarget) -> tuple[Route, ...]:
+        """The routes for uploads to `path`, which become `target`'s."""
+
+        def respond(request: Request, at: Parameters) -> HttpResponse:
+            return self.upload(request, at, target)
+
+        return tuple(
+            Route(method, f"{prefix}{path}", respond)
+            for prefix in ("/upload", "/resumable/upload")
+            for method in ("POST", "PUT", "DELETE")
+        )
+
+    def body_buffer(self, request: Request) -> BodyBuffer:
+        """The buffer for the body of an upload as it arrives: bytes of a session are stored in the session at
+        once, so that an interrupted upload can be resumed."""
+        session = self.session(request)
+        if session and session.accepts(request):
+            return session.content
+        boundary = re.search(r'boundary="?([^";]+)', request.headers.get("content-type", ""))
+        if boundary and is_multipart(request):
+            return MultipartBody(boundary[1].encode(), MAX_KEPT_BYTES)
+        return BodyBuffer(MAX_KEPT_BYTES)
+
+    def session(self, request: Request) -> UploadSession | None:
+        return self._sessions.get(request.query.get("upload_id", ""))
+
+    def upload(self, request: Request, at: Parameters, target: UploadTarget) -> HttpResponse:
+        """Raises GoogleError."""
+        if request.query.get("upload_id"):
+            return self.resume(request)
+        if "start" in upload_commands(request) or request.query.get("uploadType") == "resumable":
+            return self.start(request, at, target)
+        metadata, mime, content = parse_upload(request)
+        target.check(at, metadata)
+        return json_response(target.finish(at, metadata, mime, content))
+
+    def start(self, request: Request, at: Parameters, target: UploadTarget) -> HttpResponse:
+        metadata, headers = request.json(), request.headers
+        target.check(at, metadata)
+        mime = headers.get("x-goog-upload-header-content-type") or headers.get("x-upload-content-type", "")
+        session = UploadSession(
+            secrets.token_urlsafe(48),
+            target,
+            at,
+            metadata,
+            mime,
+            self._clock() + SESSION_TTL,
+            BodyBuffer(MAX_KEPT_BYTES),
+        )
+        self._sessions.put(session)
+        address = f"{request.origin}{request.path}?upload_id={session.name}"
+        if "x-goog-upload-command" not in headers:
+            return response(200, PLAIN, b"", (b"location", f"{address}&uploadType=resumable".encode()))
+        url = f"{address}&upload_protocol=resumable".encode()
+        opened = (b"x-goog-upload-url", url), (b"x-goog-upload-control-url", url)
+        return response(200, PLAIN, b"", *progress(session, b"active"), *opened)
+
+    def resume(self, request: Request) -> HttpResponse:
+        session = self.session(request)
+        if session is None:
+            raise GoogleError(404, "Upload session not found or expired.")
+        # The request has the session's content (`body_buffer`) only if it continues where that ends.
+        if body_offset(request) is not None and session.content is not request.content:
+            raise invalid(f"The upload is final or goes on at offset {session.content.size}.")
+        by_command = "x-goog-upload-command" in request.headers
+        return self.obey(request, session) if by_command else self.put(request, session)
+
+    def obey(self, request: Request, session: UploadSession) -> HttpResponse:
+        commands = upload_commands(request)
+        if "finalize" in commands:
+            return json_response(session.finish(), *progress(session, b"final"))
+        if "cancel" in commands:
+            self._sessions.drop(session.name)
+            return response(200, PLAIN, b"", *progress(session, b"cancelled"))
+        status = b"final" if session.document else b"active"
+        return response(200, PLAIN, b"", *progress(session, status))
+
+    def put(self, request: Request, session: UploadSession) -> HttpResponse:
+        """By the protocol of `uploadType=resumable`; 499 is Google's answer to a DELETE, which cancels."""
+        if request.method == "DELETE":
+            self._sessions.drop(session.name)
+            return response(499, PLAIN, b"")
+        place = CONTENT_RANGE.fullmatch(request.headers.get("content-range", ""))
+        received = session.content.size
+        if session.document or place is None or place[3] == str(received):
+            return json_response(session.finish())
+        return response(308, PLAIN, b"", *([(b"range", b"bytes=0-%d" % (received - 1))] if received else []))
+
+
+def progress(session: UploadSession, status: bytes) -> Headers:
+    return (
+        (b"x-goog-upload-status", status),
+        (b"x-goog-upload-size-received", b"%d" % session.content.size),
+        (b"x-goog-upload-chunk-granularity", GRANULARITY),
+    )
+
+
+def is_multipart(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("multipart/related")
+
+
+def parse_upload(request: Request) -> tuple[Json, str, BodyBuffer]:
+    """Metadata, MIME type and bytes of an upload in one request."""
+    content = request.content
+    if not is_multipart(request):
+        return {}, request.headers.get("content-type", ""), content
+    if not isinstance(content, MultipartBody) or not content.complete:
+        raise invalid("Multipart upload needs a boundary and two parts: metadata and media.")
+    metadata = Request("POST", request.path, content=content.metadata).json()
+    return metadata, content.media_type, content.media
