@@ -1,13 +1,14 @@
-"""Which header fields cross the gateway, in both directions.
+"""Which header fields cross the gateway, in both directions: all of them, except those that are withheld.
 
-To the upstream all are forwarded but those that are withheld; to the client only those of an
-allow-list, because some of Google's responses repeat request headers, the API key included.
+Withheld are also credentials in responses: some of Google's repeat the request's headers, the API key
+included.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote
 
 from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS
@@ -37,15 +38,36 @@ NOT_FORWARDED = (
     | {b"accept-encoding"}
 )
 
-RESPONSE_ALLOW_LIST = frozenset(
-    {
-        b"accept-ranges", b"cache-control", b"content-disposition", b"content-encoding", b"content-language",
-        b"content-length", b"content-range", b"content-type", b"date", b"etag", b"expires", b"last-modified",
-        b"pragma", b"retry-after", b"server", b"server-timing", b"vary", b"x-content-type-options",
-        b"x-frame-options", b"x-gemini-service-tier", b"x-goog-upload-chunk-granularity",
-        b"x-goog-upload-size-received", b"x-goog-upload-status", b"x-xss-protection",
-    }
-)  # fmt: skip
+# Fields of responses that are not relayed, by reason.
+WITHHELD_BY_REASON: dict[str, frozenset[bytes]] = {
+    "of one connection (RFC 9110 §7.6.1)": HOP_BY_HOP,
+    "a credential, a repeated one, or about the gateway's own": CREDENTIALS
+    | {
+        b"cookie", b"set-cookie", b"set-cookie2", b"www-authenticate", b"authentication-info",
+        b"proxy-authentication-info", b"x-goog-iam-authorization-token",
+    },
+    "an address at Google, by which a client would bypass the gateway": frozenset(
+        {
+            b"location", b"refresh", b"x-goog-upload-url", b"x-goog-upload-control-url",
+            b"x-guploader-uploadid",
+        }
+    ),
+    "said for Google's host, and browsers would apply it to the gateway's": frozenset(
+        {
+            b"accept-ch", b"alt-svc", b"clear-site-data", b"content-security-policy",
+            b"content-security-policy-report-only", b"critical-ch", b"cross-origin-embedder-policy",
+            b"cross-origin-embedder-policy-report-only", b"cross-origin-opener-policy",
+            b"cross-origin-opener-policy-report-only", b"cross-origin-resource-policy", b"document-policy",
+            b"expect-ct", b"nel", b"origin-agent-cluster", b"origin-trial", b"permissions-policy",
+            b"public-key-pins", b"public-key-pins-report-only", b"report-to", b"reporting-endpoints",
+            b"service-worker-allowed", b"speculation-rules", b"strict-transport-security",
+            b"timing-allow-origin",
+        }
+    ),
+}  # fmt: skip
+WITHHELD = frozenset(name for group in WITHHELD_BY_REASON.values() for name in group)
+# The gateway's to say: which origins may read its responses (CORS), and whatever has its name.
+OWN_PREFIXES = (b"access-control-", b"x-gatekeeper-")
 
 # Version, trace, span, flags; later versions may go on.
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)")
@@ -102,11 +124,19 @@ def _connection_options(headers: Headers) -> frozenset[bytes]:
     return options - {b"content-length"}
 
 
-def downstream_headers(headers: Iterable[tuple[bytes, bytes]], call_id: str) -> Headers:
-    """The headers of the upstream's response for the client, with the id of the call."""
-    kept = [field for field in headers if field[0] in RESPONSE_ALLOW_LIST]
-    kept.append((b"x-gatekeeper-call-id", call_id.encode()))
+def downstream_headers(headers: Headers, call_id: str) -> Headers:
+    """The headers of the upstream's response for the client, in their order, and the id of the call."""
+    kept = [field for field in headers if not is_withheld(field[0])]
+    if (b"connection" in dict(headers)) and (named := _connection_options(headers)):
+        kept = [field for field in kept if field[0] not in named]
+    kept.append((CALL_ID_HEADER, call_id.encode()))
     return kept
+
+
+@lru_cache(maxsize=1024)
+def is_withheld(name: bytes) -> bool:
+    """Whether a field of a response is not relayed."""
+    return name in WITHHELD or name.startswith(OWN_PREFIXES)
 
 
 def decode_value(value: bytes) -> str:

@@ -177,7 +177,8 @@ class Relay:
             await error.buffer()
             if error.is_key_error():
                 raise google_key_error(self.call.row.upstream_key or "")
-            head, first = ResponseHead(head.status, error.headers), error.first_chunk()
+            head = ResponseHead.of(head.status, error.headers, head.reason)
+            first = error.first_chunk()
             source = error.read_chunk
         self.attach_meter(head)
         await self.send_response_head(head, coalesce_with_body=first is not None)
@@ -187,9 +188,9 @@ class Relay:
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body. For a route that is not charged by usage only errors
         are metered, and streams, to find where their events end."""
-        media_type = first_value(head.headers, b"content-type")
-        encoding = first_value(head.headers, b"content-encoding")
-        self.call.tier_header = first_value(head.headers, b"x-gemini-service-tier")
+        media_type = head.fields.get(b"content-type")
+        encoding = head.fields.get(b"content-encoding")
+        self.call.tier_header = head.fields.get(b"x-gemini-service-tier")
         charged = self.call.route.billing is Billing.METERED
         worth_reading = charged or head.status >= 400 or (media_type or b"").startswith(b"text/event-stream")
         self.call.meter = meter_for(media_type, encoding) if worth_reading else NO_METER
@@ -200,7 +201,8 @@ class Relay:
         call.mark_first_byte()
         # Google repeats request headers in some of its responses.
         headers = self.mask.headers(downstream_headers(head.headers, call.row.id))
-        await self.stream.start(head.status, headers, coalesce_with_body=coalesce_with_body)
+        reason = head.reason if head.reason == b"OK" else self.mask(head.reason)
+        await self.stream.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
 
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
         """The hot loop: each chunk is sent before the meter sees it."""

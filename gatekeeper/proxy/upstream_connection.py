@@ -16,7 +16,7 @@ from typing import NamedTuple
 import h11
 import trio
 
-from gatekeeper.proxy.headers import Headers, first_value
+from gatekeeper.proxy.headers import Headers
 
 READ_SIZE = 64 * 1024
 IDLE_EXPIRY = 60.0  # seconds; Google's front end keeps idle connections for about four minutes
@@ -44,10 +44,17 @@ class ConnectionLost(Exception):
 
 
 class ResponseHead(NamedTuple):
-    """The head of a response. Its headers have no `content-length` if the body is chunked."""
+    """The head of a response. Its headers have no `content-length` if the body is chunked; `fields` are the
+    first values by name; `reason` is the phrase after the status code, which may be empty."""
 
     status: int
     headers: Headers
+    reason: bytes
+    fields: dict[bytes, bytes]
+
+    @classmethod
+    def of(cls, status: int, headers: Headers, reason: bytes) -> ResponseHead:
+        return cls(status, headers, reason, dict(reversed(headers)))
 
 
 class UpstreamConnection:
@@ -131,20 +138,22 @@ class UpstreamConnection:
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
-                return self._normalize_framing(event.status_code, list(event.headers))
+                return self._normalize_framing(event)
             if event is None:
                 raise self._connection_lost("it closed the connection without a response")
 
-    def _normalize_framing(self, status: int, headers: Headers) -> ResponseHead:
+    def _normalize_framing(self, response: h11.Response) -> ResponseHead:
         """If both framing fields are present `transfer-encoding` counts (RFC 9112 §6.3), and `content-length`
         is dropped: it may be wrong."""
         self._declared_length, self._received_length = None, 0
-        if first_value(headers, b"transfer-encoding") is not None:
-            declared = first_value(headers, b"content-length")
-            if declared is not None and not (self._is_head_request or status in BODYLESS):
-                self._declared_length = int(declared)
-            headers = [field for field in headers if field[0] != b"content-length"]
-        return ResponseHead(status, headers)
+        status = response.status_code
+        head = ResponseHead.of(status, list(response.headers), bytes(response.reason))
+        if b"transfer-encoding" not in head.fields or b"content-length" not in head.fields:
+            return head
+        if not (self._is_head_request or status in BODYLESS):
+            self._declared_length = int(head.fields[b"content-length"])
+        kept = [field for field in head.headers if field[0] != b"content-length"]
+        return ResponseHead.of(status, kept, head.reason)
 
     async def read_chunk(self) -> bytes | None:
         """The next piece of the response's body, as it arrived; None at its end. Raises ConnectionLost, also

@@ -99,9 +99,15 @@ class ClientStream:
                 pass
 
     async def start(
-        self, status: int, headers: list[tuple[bytes, bytes]], *, coalesce_with_body: bool = False
+        self,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        reason: bytes | None = None,
+        coalesce_with_body: bool = False,
     ) -> None:
-        """Sends the response's head. With `coalesce_with_body` it goes out in one write with the first piece
+        """Sends the response's head, with the standard reason phrase unless one is given. With
+        `coalesce_with_body` it goes out in one write with the first piece
         of the body: a write for the head alone costs as much as a tenth of the call."""
         self._bodyless = self._bodyless or status in (204, 304)
         length = next((value for name, value in headers if name == b"content-length"), None)
@@ -109,10 +115,12 @@ class ClientStream:
         self._raw_connection = None if self._bodyless else self._connection
         self.response_started = True
         if self._raw_connection is None:
-            await self._send_asgi({"type": "http.response.start", "status": status, "headers": headers})
+            # ASGI has no reason phrase; the server here knows one.
+            start = {"type": "http.response.start", "status": status, "headers": headers, "reason": reason}
+            await self._send_asgi(start)
             return
         try:
-            self._head = self._raw_connection.http.encode_response_head(status, headers)
+            self._head = self._raw_connection.http.encode_response_head(status, headers, reason)
         except h11.LocalProtocolError:
             raise ClientDisconnected from None
         if not coalesce_with_body and (rest := self._write_nowait(self._raw_connection, b"")):

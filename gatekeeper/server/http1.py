@@ -23,7 +23,7 @@ from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.typing import ConnectionState
+from hypercorn.typing import ConnectionState, H11SendableEvent
 from hypercorn.utils import suppress_body
 
 from gatekeeper.server.asgi_types import InlineApp, Message, http_scope
@@ -38,6 +38,7 @@ from gatekeeper.server.request_validation import (
     raise_if_invalid,
     request_error,
 )
+from gatekeeper.server.response_head import response_head, with_reason_phrase
 
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
 PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # None is a WebSocket's state
@@ -209,7 +210,8 @@ class Http1(H11Protocol):
     async def _send_asgi(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            await self.send(RawData(self.encode_response_head(self.status, message["headers"])))
+            head = self.encode_response_head(self.status, message["headers"], message.get("reason"))
+            await self.send(RawData(head))
             return
         # RFC 9110 §9.3.2 and §15.3.5: no content for HEAD, 204 and 304, whatever the application sends.
         if message["body"] and not suppress_body(self.scope["method"], self.status):
@@ -243,9 +245,12 @@ class Http1(H11Protocol):
         await stream.handle(Request(STREAM_ID, [], "1.1", method, path, state))
         await stream.handle(EndBody(stream_id=STREAM_ID))
 
-    def encode_response_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The framed head of a response. The caller writes it, and the body: Hypercorn's own path costs twice
-        as much. Raises h11.LocalProtocolError if no response can begin."""
+    def encode_response_head(
+        self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes | None = None
+    ) -> bytes:
+        """The framed head of a response, with the standard reason phrase if none is given. The caller writes
+        it, and the body: Hypercorn's own path costs twice as much. Raises h11.LocalProtocolError if no
+        response can begin."""
         stream = self.stream
         if isinstance(stream, HTTPStream):
             stream.state = ASGIHTTPState.RESPONSE
@@ -254,9 +259,10 @@ class Http1(H11Protocol):
             raise h11.LocalProtocolError("the connection has ended")
         if self.input_closed:
             headers = [*headers, (b"connection", b"close")]
-        # `_parsed` skips h11's checks of the fields: each was parsed by h11 or made by the gateway.
-        response = h11.Response(status_code=status, headers=headers, http_version=b"1.1", _parsed=True)
-        return self.connection.send(response) or b""
+        return self.connection.send(response_head(status, headers, reason)) or b""
+
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        await super()._send_h11_event(with_reason_phrase(event))
 
     async def stream_send(self, event: StreamEvent) -> None:
         # Hypercorn sends a 500 for an application that was cancelled while its head was written; after a

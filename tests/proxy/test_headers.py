@@ -10,7 +10,6 @@ from gatekeeper.proxy.headers import (
     Headers,
     accepts_gzip,
     decode_value,
-    downstream_headers,
     end_user,
     first_value,
     tags,
@@ -194,51 +193,6 @@ def test_no_credential_of_a_client_ever_goes_up(fields: Headers, chunked: bool) 
     assert not {b"authorization", b"cookie"} & set(names)
     assert (b"transfer-encoding" in names) == chunked
     assert not (chunked and b"content-length" in names)
-
-
-# Down
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        b"content-type",
-        b"content-length",
-        b"content-encoding",
-        b"content-disposition",
-        b"cache-control",
-        b"date",
-        b"etag",
-        b"retry-after",
-        b"server-timing",
-        b"vary",
-        b"x-gemini-service-tier",
-        b"x-goog-upload-status",
-        b"x-goog-upload-size-received",
-        b"x-goog-upload-chunk-granularity",
-    ],
-)
-def test_a_field_that_comes_down(name: bytes) -> None:
-    assert downstream_headers([(name, b"1")], "id") == [(name, b"1"), (b"x-gatekeeper-call-id", b"id")]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        b"x-goog-api-key",
-        b"authorization",
-        b"set-cookie",
-        b"location",
-        b"x-goog-upload-url",
-        b"transfer-encoding",
-        b"connection",
-        b"alt-svc",
-        b"x-gatekeeper-call-id",
-        b"x-novelty",
-    ],
-)
-def test_a_field_that_does_not_come_down(name: bytes) -> None:
-    assert downstream_headers([(name, b"1")], "id") == [(b"x-gatekeeper-call-id", b"id")]
 
 
 # For the gateway itself

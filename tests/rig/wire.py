@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import h11
@@ -19,6 +19,8 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     whole: bool  # whether it came to its proper end
+    phrase: str = ""  # after the status code
+    fields: list[tuple[str, str]] = field(default_factory=list)  # all headers, in their order
 
     @property
     def reason(self) -> str:
@@ -83,7 +85,9 @@ async def read(stream: trio.SocketStream, method: str = "POST", received: bytes 
             return answer
         if isinstance(event, h11.Response):
             answer.status = event.status_code
-            answer.headers = {name.decode(): value.decode() for name, value in event.headers}
+            answer.phrase = event.reason.decode("latin-1")
+            answer.fields = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
+            answer.headers = dict(answer.fields)
         elif isinstance(event, h11.Data):
             answer.body += event.data
         elif isinstance(event, h11.EndOfMessage):
