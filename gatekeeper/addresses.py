@@ -4,9 +4,10 @@ page."""
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:4000"  # where client commands look for a gateway
@@ -14,11 +15,31 @@ PORTS = {"http": 80, "https": 443}
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  with the loopback address that reaches it
 ADDRESS_UNAVAILABLE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 DISCARD_PORT = 9  # nothing is sent, but connecting needs a port
+AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,254})(?::([0-9]{0,5}))?")
+URL_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){0,32}")  # a path without `.` and `..`
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 
 def host_port(host: str, port: int) -> str:
     """`127.0.0.1:4000`, `[::1]:4000`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_authority(text: str) -> tuple[str, int | None] | None:
+    """Host (IPv6 in brackets) and port, if one is given, of a `Host` header; None for anything else: what is
+    accepted can stand in a URL without changing its syntax."""
+    found = AUTHORITY.fullmatch(text)
+    port = int(found[2]) if found and found[2] else None
+    if found is None or port == 0 or (port or 0) > 65535:
+        return None
+    if found[1].startswith("["):
+        try:
+            IPv6Address(found[1][1:-1])
+        except ValueError:
+            return None
+    return found[1], port
 
 
 def local_url(host: str, port: int) -> str:
@@ -94,7 +115,7 @@ def is_own_url(url: str, port: int) -> bool:
 
 def is_local_address(address: str) -> bool:
     """Whether an IP address is one of this machine's: then it is its own source address."""
-    to = _parse_ip(address)
+    to = parse_ip(address)
     if to.is_loopback or to.is_unspecified:
         return True
     family = socket.AF_INET if to.version == 4 else socket.AF_INET6
@@ -102,13 +123,13 @@ def is_local_address(address: str) -> bool:
         # Connecting a datagram socket sends nothing; it only makes the system choose a route.
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, DISCARD_PORT))
-            return _parse_ip(str(probe.getsockname()[0])) == to
+            return parse_ip(str(probe.getsockname()[0])) == to
     except OSError:  # no route
         return False
 
 
-def _parse_ip(address: str) -> IPv4Address | IPv6Address:
-    """Without the zone of a link-local address; an IPv4-mapped IPv6 address as IPv4."""
+def parse_ip(address: str) -> Address:
+    """Without the zone of a link-local address; an IPv4-mapped IPv6 address as IPv4. Raises ValueError."""
     found = ip_address(address.partition("%")[0])
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 

@@ -19,6 +19,7 @@ from gatekeeper.admin.gateway import NAME, Gateway, check_access
 from gatekeeper.admin.problems import problem_response, reject_malformed
 from gatekeeper.admin.requests import MAX_BODY_BYTES
 from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
+from gatekeeper.public_url import public_base
 from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.quart_connection import QuartConnection
 from gatekeeper.server.request_validation import MalformedRequest
@@ -68,7 +69,7 @@ class Gatekeeper(QuartTrio):
         elif scope["type"] == "websocket":  # only `/gemini` has one
             await send({"type": "websocket.close", "code": 1008, "reason": None})
         elif is_gemini_path(scope["raw_path"]):
-            await send_base_url_error(scope, receive, send)
+            await send_base_url_error(scope, receive, send, public_base(scope, self.gateway.settings))
         else:
             await super().__call__(scope, receive, send)
 

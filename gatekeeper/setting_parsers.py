@@ -6,13 +6,17 @@ Each takes text and raises ValueError that says what is allowed, to be read afte
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from gatekeeper.addresses import URL_PREFIX, Network, split_authority
+
 GOOGLE_API_URL = "https://generativelanguage.googleapis.com"
 SANDBOX_FOLDER = "./data-sandbox"
+
+NETWORKS = "127.0.0.1, 10.0.0.0/8, fd00::/8"
 
 BOOLEANS = {
     "1": True,
@@ -92,6 +96,32 @@ def url(text: str) -> str:
         base = given.removesuffix(path) + kept.rstrip("/")
         raise ValueError(f"the API's address without what clients append (version and path): {base}")
     return given
+
+
+def public_url(text: str) -> str:
+    """The gateway's own address, without a trailing slash and without the `/gemini` of a base URL."""
+    parts = urlsplit(text) if _is_plain_url(text) else None
+    path = "" if parts is None else parts.path.rstrip("/")
+    if parts is None or split_authority(parts.netloc) is None or not URL_PREFIX.fullmatch(path):
+        raise ValueError(
+            "an http:// or https:// URL without user, query and fragment, such as https://gateway.example"
+        )
+    base = f"{parts.scheme}://{parts.netloc}"
+    kept = CLIENT_PATH_SUFFIX.sub("", path)
+    if kept != path:
+        raise ValueError(f"the address without what clients append (version and path): {base}{kept}")
+    return base + path.removesuffix("/gemini")
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    try:
+        found = tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+        wrong = "" if found else "there is none"
+    except ValueError as error:
+        found, wrong = (), str(error)
+    if wrong:
+        raise ValueError(f"addresses and networks separated by commas, such as {NETWORKS} ({wrong})")
+    return found
 
 
 def _is_plain_url(text: str) -> bool:

@@ -1,125 +1,26 @@
-"""Every setting: its name, its sources, its parser, and its meaning.
+"""The settings in effect, and where each came from.
 
 The order is flag, environment, TOML file, default; a variable that is set but empty counts as unset. The
-table `SETTINGS` is the only definition: command line, `gatekeeper config` and the README's table follow it.
+table is in `setting_definitions`.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from gatekeeper import setting_parsers
-from gatekeeper.addresses import is_loopback
+from gatekeeper.addresses import Network, is_loopback
+from gatekeeper.setting_definitions import SETTINGS, Setting
 
 DEFAULT_FILE = "gatekeeper.toml"
 
 
 class SettingError(ValueError):
     """A setting that does not parse, is unknown, or conflicts with another. A message of one line."""
-
-
-class Setting(NamedTuple):
-    """One row: `environment` lists the variables, the preferred one first; `parse` raises ValueError with
-    what is allowed; `is_list`: the file may give a list of strings."""
-
-    name: str
-    environment: tuple[str, ...]
-    default: str | None
-    parse: Callable[[str], object]
-    meaning: str
-    secret: bool = False
-    is_list: bool = False
-
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", setting_parsers.host, "address to listen on"),
-    Setting("port", ("GATEKEEPER_PORT",), "4000", setting_parsers.port, "port to listen on"),
-    Setting(
-        "data",
-        ("GATEKEEPER_DATA",),
-        "./data",
-        setting_parsers.folder,
-        f"folder of keys, journal and analytics file; the sandbox has {setting_parsers.SANDBOX_FOLDER}",
-    ),
-    Setting(
-        "upstream",
-        ("GEMINI_API_BASE",),
-        setting_parsers.GOOGLE_API_URL,
-        setting_parsers.url,
-        "the API behind /gemini",
-    ),
-    Setting(
-        "sandbox",
-        (),
-        "false",
-        setting_parsers.boolean,
-        "put the built-in simulated Gemini API behind /gemini",
-    ),
-    Setting(
-        "gemini_api_key",
-        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-        None,
-        setting_parsers.keys,
-        "Google API key, or several separated by commas",
-        secret=True,
-        is_list=True,
-    ),
-    Setting(
-        "master_key",
-        ("GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"),
-        None,
-        setting_parsers.secret,
-        "admin key; unset is open mode",
-        secret=True,
-    ),
-    Setting(
-        "database_url",
-        ("DATABASE_URL",),
-        None,
-        setting_parsers.database_url,
-        "where virtual keys are stored",
-        secret=True,
-    ),
-    Setting(
-        "timezone",
-        ("GATEKEEPER_TIMEZONE",),
-        "UTC",
-        setting_parsers.timezone,
-        "time zone of days and hours in /spend",
-    ),
-    Setting(
-        "connect_timeout",
-        ("GATEKEEPER_CONNECT_TIMEOUT",),
-        "10",
-        setting_parsers.seconds,
-        "seconds to connect to the upstream",
-    ),
-    Setting(
-        "first_byte_timeout",
-        ("GATEKEEPER_FIRST_BYTE_TIMEOUT",),
-        "600",
-        setting_parsers.seconds,
-        "seconds to the first byte of a response",
-    ),
-    Setting(
-        "read_timeout",
-        ("GATEKEEPER_READ_TIMEOUT",),
-        "300",
-        setting_parsers.seconds,
-        "seconds between two chunks of a response",
-    ),
-    Setting(
-        "drain_timeout",
-        ("GATEKEEPER_DRAIN_TIMEOUT",),
-        "30",
-        setting_parsers.seconds,
-        "seconds to wait for open calls at shutdown",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -129,6 +30,8 @@ class Settings:
     host: str
     port: int
     data: Path
+    public_url: str | None
+    trusted_proxies: tuple[Network, ...] | None
     upstream: str
     sandbox: bool
     gemini_api_key: tuple[str, ...] | None = field(repr=False)
@@ -260,7 +163,9 @@ def masked(setting: Setting, value: object) -> str | None:
     it is long enough."""
     if value is None:
         return None
-    if not setting.secret:
-        return str(value)
-    texts = cast("tuple[str, ...]", value if isinstance(value, tuple) else (value,))
-    return ", ".join(f"…{text[-4:]}" if len(text) >= 16 else "…" for text in texts)
+    values = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
+    return ", ".join(_masked(str(each)) if setting.secret else str(each) for each in values)
+
+
+def _masked(secret: str) -> str:
+    return f"…{secret[-4:]}" if len(secret) >= 16 else "…"

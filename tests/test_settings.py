@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ def test_the_file_of_the_current_folder_is_read_unless_another_is_named(file: Fi
         ("read_timeout = 0.5", "read_timeout", 0.5),
         ('gemini_api_key = "a,b"', "gemini_api_key", ("a", "b")),
         ('gemini_api_key = ["a", "b"]', "gemini_api_key", ("a", "b")),
+        ('trusted_proxies = ["::1"]', "trusted_proxies", (ip_network("::1"),)),
         ('data = "somewhere"', "data", Path("somewhere")),
     ],
 )
@@ -221,6 +223,29 @@ REFUSED = {
     ],
     "port": ["0", "65536", "-1", "+80", "4000.0", "٤٠٠٠", "4e3", "1" * 5000, "http"],
     "data": ["", "a\0b"],
+    "public_url": [
+        *(
+            "",
+            "gateway.example",
+            "https://",
+            "https://host?",
+            "https://host#a",
+            "https://u@host",
+            "wss://host",
+        ),
+        *("https://host:0", "https://[::g]", "https://ho\\st", 'https://h"', "https://host/a/../b"),
+        *("https://host//a", "https://host/a b", "https://host/%2e%2e", "https://host/gemini/v1beta"),
+    ],
+    "trusted_proxies": [
+        "",
+        ",",
+        "proxy.example",
+        "10.0.0.1/8",
+        "10.0.0.0/33",
+        "::1/129",
+        "*",
+        "127.0.0.1:80",
+    ],
     "upstream": [
         "",
         "generativelanguage.googleapis.com",
@@ -276,6 +301,11 @@ def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: 
         ("upstream", "http://localhost:1/v1betas-gateway", "http://localhost:1/v1betas-gateway"),
         ("upstream", "http://other:4000/gemini", "http://other:4000/gemini"),
         ("upstream", "http://[::1]:4001", "http://[::1]:4001"),
+        ("public_url", "https://gateway.example/", "https://gateway.example"),
+        ("public_url", "https://gateway.example/llm/gemini/", "https://gateway.example/llm"),
+        ("public_url", "http://[::1]:4000/gemini", "http://[::1]:4000"),
+        ("trusted_proxies", "127.0.0.1, ::1", (ip_network("127.0.0.1"), ip_network("::1"))),
+        ("trusted_proxies", "10.0.0.0/8,", (ip_network("10.0.0.0/8"),)),
         ("port", "65535", 65535),
         ("sandbox", "Yes", True),
         ("sandbox", "0", False),
@@ -370,6 +400,7 @@ def test_settings_that_are_printed_show_no_secret() -> None:
         ("master_key", SECRET, "…-one"),
         ("master_key", "fifteen-letters", "…"),
         ("gemini_api_key", (SECRET, "short"), "…-one, …"),
+        ("trusted_proxies", (ip_network("10.0.0.0/8"), ip_network("::1")), "10.0.0.0/8, ::1/128"),
     ],
 )
 def test_of_a_secret_only_so_much_is_shown_as_gives_nothing_away(

@@ -22,6 +22,7 @@ from gatekeeper.keys.secrets import AuthFailures, hash_secret, matches_master
 from gatekeeper.ledger.call import Call
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.public_url import client_address
 from gatekeeper.settings import Settings
 from gatekeeper.times import to_micros
 
@@ -119,7 +120,8 @@ async def _check_bearer(master: str) -> None:
             "This is a virtual key: it may call /gemini, the admin API takes the master key only",
         )
     # Before the response, so that only the address that guesses has to wait.
-    await current_gateway().proxy.context.auth_failures.throttle(request.remote_addr or "")
+    gateway = current_gateway()
+    await gateway.proxy.context.auth_failures.throttle(client_address(request.scope, gateway.settings))
     raise _unauthorised("This is not the master key: it is what GATEKEEPER_MASTER_KEY was when serve started")
 
 

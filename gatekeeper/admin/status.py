@@ -13,6 +13,7 @@ from gatekeeper.admin.gateway import NAME, current_gateway
 from gatekeeper.admin.problems import Problem
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.ledger.consumers import Follower
+from gatekeeper.public_url import public_base
 from gatekeeper.startup import version
 
 blueprint = Blueprint("status", __name__)
@@ -45,7 +46,7 @@ async def root() -> Response:
             "timezone": settings.timezone,
             "sandbox": settings.sandbox,
             "upstream": None if settings.sandbox else settings.upstream,
-            "gemini": f"{request.host_url}gemini",
+            "gemini": f"{public_base(request.scope, settings)}/gemini",
             "links": LINKS,
         }
     )

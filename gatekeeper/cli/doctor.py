@@ -76,6 +76,7 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
         return
     here = local_url(settings.host, settings.port)
     yield Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
+    yield from check_trusted_proxies(settings)
     yield check_key(settings)
     yield from check_upstream(settings, now)
     # Checked now and reported last: the checks of folder and port need to know whether it runs here.
@@ -102,6 +103,17 @@ def print_finding(finding: Finding) -> bool:
     if finding.remedy:
         print_cells([(" " * (NAME_WIDTH + 2) + f"→ {finding.remedy}", TextRole.WARNING)])
     return ok
+
+
+def check_trusted_proxies(settings: Settings) -> Iterator[Finding]:
+    """Whether not everybody is trusted to say who the client is."""
+    if any(network.prefixlen == 0 for network in settings.trusted_proxies or ()):
+        yield Finding(
+            "proxies",
+            f"trusted_proxies (set by {settings.sources['trusted_proxies']}) holds every address: any client "
+            "can forge its own",
+            "name the addresses or networks of your proxies only",
+        )
 
 
 def check_key(settings: Settings) -> Finding:

@@ -38,6 +38,7 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
 )
 from gatekeeper.proxy.settlement import account_call, apply_summary, set_initial_estimate, settlement
+from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 from gatekeeper.times import utc_day
@@ -150,7 +151,8 @@ class ProxyCall:
         if self.context.settings.open_mode and (why := self.head.cross_site_reason()):
             raise Refused(Refusal(Reason.POLICY, f"{why}."))
         if self.route.wrong_base_url:
-            raise Refused(base_url_refusal(PREFIX + self.head.path, self.head.scheme, self.headers))
+            base = public_base(self.head.scope, self.context.settings)
+            raise Refused(base_url_refusal(PREFIX + self.head.path, base))
         if self.route.rejection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.rejection}."))
         refusal = self.carrier.unsupported_refusal(self) or (
@@ -204,7 +206,7 @@ class ProxyCall:
     async def refuse(self, refusal: Refusal) -> None:
         if refusal.reason is Reason.KEY_UNKNOWN:
             # Guessing keys is slowed down here, in the response, so that a valid key never waits.
-            await self.context.auth_failures.throttle(self.head.client)
+            await self.context.auth_failures.throttle(client_address(self.head.scope, self.context.settings))
         self.mark_first_byte()
         self.row.status = refusal.status
         await self.carrier.refuse(refusal, self.row.id)

@@ -23,14 +23,13 @@ CallT = TypeVar("CallT", contravariant=True)
 
 class RequestHead(NamedTuple):
     """A request without its body. `path` is the part after `/gemini` and begins with one slash; `size` is in
-    bytes; `client` is an IP address."""
+    bytes; `scope` is what the server knows of the connection and of the client's address."""
 
     method: str
     path: bytes
     query: bytes
     headers: Headers
-    scheme: str
-    client: str
+    scope: Scope
     size: int
     malformed: MalformedRequest | None
 
@@ -42,8 +41,7 @@ class RequestHead(NamedTuple):
             gemini_path(path),
             query,
             headers,
-            scope["scheme"],
-            (scope.get("client") or ("",))[0],
+            scope,
             len(path) + len(query) + sum(len(name) + len(value) for name, value in headers),
             scope.get("state", {}).get("malformed"),
         )

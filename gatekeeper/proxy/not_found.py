@@ -7,13 +7,11 @@ this client would reach them, inside `/gemini` and outside of it.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, cast
 
 from gatekeeper.gemini.actions import BILLABLE_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
 from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.gemini.evasion import VERSION, normalized_path, quoted_excerpt
-from gatekeeper.proxy.headers import Headers, first_value
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
     from gatekeeper.server.asgi_types import Receive, Scope, Send
 
-HOST = re.compile(rb"[\w.:\[\]-]{1,255}")
 OPENAI_SEGMENTS = frozenset(path.partition("/")[0] for path in OPENAI_ONLY) | {"openai"}
 # First segments of Gemini paths that the admin API does not use.
 GEMINI_SEGMENTS = (
@@ -40,9 +37,10 @@ def is_gemini_path(raw_path: bytes) -> bool:
     return name == "gemini" or first in GEMINI_SEGMENTS or bool(VERSION.fullmatch(first))
 
 
-def base_url_refusal(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:
-    """The refusal of a path (the complete one) that the Gemini API does not have."""
-    base = f"{_origin(scheme, headers)}/gemini"
+def base_url_refusal(raw_path: bytes, public_base: str) -> Refusal:
+    """The refusal of a path (the complete one) that the Gemini API does not have. `public_base` is this
+    gateway's URL without `/gemini`."""
+    base = f"{public_base}/gemini"
     path = quoted_excerpt(raw_path.decode("latin-1"), 100)
     return Refusal(
         Reason.NOT_FOUND,
@@ -54,10 +52,12 @@ def base_url_refusal(raw_path: bytes, scheme: str, headers: Headers) -> Refusal:
     )
 
 
-async def send_base_url_error(scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def send_base_url_error(
+    scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, public_base: str
+) -> None:
     """Answers a Gemini request sent outside `/gemini/`; it is not recorded as a call."""
     stream = ClientStream(cast("Scope", scope), cast("Receive", receive), cast("Send", send))
-    refusal = base_url_refusal(scope["raw_path"], scope["scheme"], list(scope["headers"]))
+    refusal = base_url_refusal(scope["raw_path"], public_base)
     body = error_body(refusal)
     try:
         await stream.discard_body()
@@ -79,15 +79,6 @@ def _path_error(segments: list[str]) -> str:
     if "gemini" not in segments:
         return "it does not begin with `/gemini`"
     return "it is not a version and a method of the Gemini API"
-
-
-def _origin(scheme: str, headers: Headers) -> str:
-    """Scheme and authority as the client used them, as far as the headers tell."""
-    host = first_value(headers, b"host") or b""
-    # X-Forwarded-Proto is trusted for this message only: a wrong one misleads only its own sender.
-    if first_value(headers, b"x-forwarded-proto") == b"https":
-        scheme = "https"
-    return f"{scheme}://{host.decode() if HOST.fullmatch(host) else 'HOST'}"
 
 
 def _segments(raw_path: bytes) -> list[str]:

@@ -101,6 +101,14 @@ def test_settings_that_do_not_do(
     assert said in findings(ended)["settings"]
 
 
+@pytest.mark.parametrize("everyone", ["0.0.0.0/0", "10.0.0.1,::/0"])
+def test_trusting_everybody_is_a_finding(doctor: Any, monkeypatch: pytest.MonkeyPatch, everyone: str) -> None:
+    monkeypatch.setenv("GATEKEEPER_TRUSTED_PROXIES", everyone)
+    assert findings(doctor("--json")).keys() == {"proxies"}
+    monkeypatch.setenv("GATEKEEPER_TRUSTED_PROXIES", "10.0.0.0/8")
+    assert findings(doctor("--json")) == {}
+
+
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
 def test_an_upstream_that_is_the_gateway_itself(
     cli: Any, free: int, monkeypatch: pytest.MonkeyPatch, name: str

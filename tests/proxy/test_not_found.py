@@ -66,20 +66,9 @@ async def test_a_wrong_base_url_is_told_the_right_one(gateway: Running, google: 
         assert await gateway.rows() == []
 
 
-@pytest.mark.parametrize(
-    ("scheme", "headers", "base"),
-    [
-        ("http", [(b"host", b"127.0.0.1:4000")], "http://127.0.0.1:4000/gemini"),
-        ("https", [(b"host", b"[::1]:4000")], "https://[::1]:4000/gemini"),
-        ("http", [(b"host", b"g.example"), (b"x-forwarded-proto", b"https")], "https://g.example/gemini"),
-        ("http", [(b"host", b'g" onload=x')], "http://HOST/gemini"),
-        ("http", [], "http://HOST/gemini"),
-    ],
-)
-def test_the_base_url_is_the_one_that_the_client_reached(
-    scheme: str, headers: list[tuple[bytes, bytes]], base: str
-) -> None:
-    refusal = base_url_refusal(b"/gemini/models", scheme, headers)
+def test_the_base_url_is_the_one_that_the_client_reached() -> None:
+    base = "https://gw.example/llm/gemini"
+    refusal = base_url_refusal(b"/gemini/models", "https://gw.example/llm")
     assert refusal.metadata == {"base_url": base}
     assert f"{base}/v1beta/openai/ for OpenAI-style" in refusal.message
 

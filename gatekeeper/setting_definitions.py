@@ -1,0 +1,126 @@
+"""Every setting: its name, its sources, its parser, and its meaning.
+
+This table is the only definition: command line, `gatekeeper config` and the README's table follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gatekeeper import setting_parsers
+
+
+class Setting(NamedTuple):
+    """One row: `environment` lists the variables, the preferred one first; `parse` raises ValueError with
+    what is allowed; `is_list`: the file may give a list of strings."""
+
+    name: str
+    environment: tuple[str, ...]
+    default: str | None
+    parse: Callable[[str], object]
+    meaning: str
+    secret: bool = False
+    is_list: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("host", ("GATEKEEPER_HOST",), "127.0.0.1", setting_parsers.host, "address to listen on"),
+    Setting("port", ("GATEKEEPER_PORT",), "4000", setting_parsers.port, "port to listen on"),
+    Setting(
+        "data",
+        ("GATEKEEPER_DATA",),
+        "./data",
+        setting_parsers.folder,
+        f"folder of keys, journal and analytics file; the sandbox has {setting_parsers.SANDBOX_FOLDER}",
+    ),
+    Setting(
+        "public_url",
+        ("GATEKEEPER_PUBLIC_URL",),
+        None,
+        setting_parsers.public_url,
+        "address by which clients reach this gateway, if not the one of their requests",
+    ),
+    Setting(
+        "trusted_proxies",
+        ("GATEKEEPER_TRUSTED_PROXIES",),
+        None,
+        setting_parsers.networks,
+        "addresses and networks of reverse proxies whose forwarding headers count",
+        is_list=True,
+    ),
+    Setting(
+        "upstream",
+        ("GEMINI_API_BASE",),
+        setting_parsers.GOOGLE_API_URL,
+        setting_parsers.url,
+        "the API behind /gemini",
+    ),
+    Setting(
+        "sandbox",
+        (),
+        "false",
+        setting_parsers.boolean,
+        "put the built-in simulated Gemini API behind /gemini",
+    ),
+    Setting(
+        "gemini_api_key",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        None,
+        setting_parsers.keys,
+        "Google API key, or several separated by commas",
+        secret=True,
+        is_list=True,
+    ),
+    Setting(
+        "master_key",
+        ("GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"),
+        None,
+        setting_parsers.secret,
+        "admin key; unset is open mode",
+        secret=True,
+    ),
+    Setting(
+        "database_url",
+        ("DATABASE_URL",),
+        None,
+        setting_parsers.database_url,
+        "where virtual keys are stored",
+        secret=True,
+    ),
+    Setting(
+        "timezone",
+        ("GATEKEEPER_TIMEZONE",),
+        "UTC",
+        setting_parsers.timezone,
+        "time zone of days and hours in /spend",
+    ),
+    Setting(
+        "connect_timeout",
+        ("GATEKEEPER_CONNECT_TIMEOUT",),
+        "10",
+        setting_parsers.seconds,
+        "seconds to connect to the upstream",
+    ),
+    Setting(
+        "first_byte_timeout",
+        ("GATEKEEPER_FIRST_BYTE_TIMEOUT",),
+        "600",
+        setting_parsers.seconds,
+        "seconds to the first byte of a response",
+    ),
+    Setting(
+        "read_timeout",
+        ("GATEKEEPER_READ_TIMEOUT",),
+        "300",
+        setting_parsers.seconds,
+        "seconds between two chunks of a response",
+    ),
+    Setting(
+        "drain_timeout",
+        ("GATEKEEPER_DRAIN_TIMEOUT",),
+        "30",
+        setting_parsers.seconds,
+        "seconds to wait for open calls at shutdown",
+    ),
+)
