@@ -1,0 +1,94 @@
+"""Installs a client, unmodified, into a folder of its own, once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import trio
+from e2e.clients.roster import FOLDER, Client
+from e2e.clients.trial import Script
+
+INSTALL_SECONDS = 600.0
+
+
+class NotInstallable(Exception):
+    """Why, in a line."""
+
+
+def cache_folder() -> Path:
+    """`GATEKEEPER_CLIENTS`, where installed clients stay, or else a temporary folder."""
+    named = os.environ.get("GATEKEEPER_CLIENTS")
+    return Path(named).absolute() if named else Path(tempfile.mkdtemp(prefix="gatekeeper-clients-"))
+
+
+async def installed(client: Client, cache: Path) -> Script:
+    """The client's script, ready to be started. Raises NotInstallable."""
+    folder = cache / client.name.replace("/", "-").replace("@", "")
+    done, wanted = folder / "installed.txt", "\n".join(client.install)
+    if not (done.exists() and done.read_text() == wanted):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        await INSTALLERS[client.language](client, folder)
+        done.write_text(wanted)
+    return COMMANDS[client.language](client, folder)
+
+
+async def _python(client: Client, folder: Path) -> None:
+    await _run([sys.executable, "-m", "venv", "venv"], folder)
+    pip = ["venv/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    await _run([*pip, *client.install], folder)
+
+
+async def _javascript(client: Client, folder: Path) -> None:
+    if shutil.which("npm") is None:
+        raise NotInstallable("needs node and npm")
+    (folder / "package.json").write_text('{"private": true, "type": "module"}')
+    await _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *client.install], folder)
+
+
+async def _shell(client: Client, folder: Path) -> None:
+    """Nothing: its script says what it needs."""
+
+
+INSTALLERS = {"Python": _python, "JavaScript": _javascript, "shell": _shell}
+
+
+def _python_script(client: Client, folder: Path) -> Script:
+    return Script([str(folder / "venv/bin/python"), str(FOLDER / client.script)], folder)
+
+
+def _javascript_script(client: Client, folder: Path) -> Script:
+    """Node looks for packages beside the script, so the script goes where they are."""
+    for file in (FOLDER / client.script, FOLDER / "javascript/driver.mjs"):
+        shutil.copy(file, folder)
+    return Script(["node", str(folder / Path(client.script).name)], folder)
+
+
+def _shell_script(client: Client, folder: Path) -> Script:
+    """What is a command of this machine is run by a script in Python."""
+    return Script([sys.executable, str(FOLDER / client.script)], folder)
+
+
+COMMANDS = {"Python": _python_script, "JavaScript": _javascript_script, "shell": _shell_script}
+
+
+async def _run(command: list[str], folder: Path) -> None:
+    with trio.move_on_after(INSTALL_SECONDS):
+        done = await trio.run_process(
+            command,
+            cwd=folder,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_stdout=True,
+            capture_stderr=True,
+        )
+        if done.returncode:
+            last = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-1:]
+            raise NotInstallable(f"{command[0]}: {last[0] if last else done.returncode}")
+        return
+    raise NotInstallable(f"installing took longer than {INSTALL_SECONDS:.0f} s")

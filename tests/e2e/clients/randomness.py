@@ -1,0 +1,76 @@
+"""What is different by nature in two runs, each by a named rule; everything else must be equal.
+
+A value that a rule finds becomes the rule's name and a number, the same for the same value wherever it comes
+again in that run: so an id that a client was given and sends back must be the id that it was given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+ID = r"[A-Za-z0-9_-]"
+
+RULES: dict[str, str] = {
+    # Google's: names and ids that it gives, times
+    "file": r"(?<=files/)[a-z0-9]{12}\b",
+    "cache": rf"(?<=cachedContents/){ID}{{8,}}",
+    "batch": rf"(?<=batches/){ID}{{8,}}",
+    "operation": rf"(?<=operations/){ID}{{8,}}",
+    "response": rf'(?<="responseId": "){ID}+(?=")|(?<="responseId":"){ID}+(?=")',
+    "upload": r"(?<=upload_id=)[^<&\s\"']+",
+    "time": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?",
+    "date": r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT",
+    # The clients': what they draw by lot
+    "boundary": r"(?<=boundary=)[^<\s;\"']+|(?<=boundary=[\"'])[^<\"']+",
+    "uuid": r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+}
+FOUND = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in RULES.items()))
+LONGEST = 1 << 20  # characters: a longer text is media, where nothing is random
+
+
+class Normaliser:
+    """For one run. `own` are texts that are the run's: its address becomes `<base>`. `without` are members of
+    documents, such as headers that a client shows, that are left out."""
+
+    def __init__(self, own: dict[str, str], without: frozenset[str]) -> None:
+        self._own = own
+        self._without = without
+        self._names: dict[str, str] = {}
+        self._operation = 0
+        self._counts: dict[str, int] = {}
+
+    def next_operation(self) -> None:
+        """Numbers begin anew: an operation that asked for less than it should disturbs none after it."""
+        self._operation += 1
+        self._counts.clear()
+
+    def text(self, text: str) -> str:
+        if len(text) > LONGEST:
+            return text
+        for value, name in self._own.items():
+            text = text.replace(value, name)
+        for value, name in self._names.items():
+            if value in text:
+                text = text.replace(value, name)
+        return FOUND.sub(self._name, text)
+
+    def _name(self, found: re.Match[str]) -> str:
+        rule, value = str(found.lastgroup), found[0]
+        if rule in ("time", "date"):
+            return f"<{rule}>"
+        if value not in self._names:
+            self._counts[rule] = self._counts.get(rule, 0) + 1
+            self._names[value] = f"<{rule} {self._operation}.{self._counts[rule]}>"
+        return self._names[value]
+
+    def value(self, value: Any) -> Any:
+        """The same of a JSON document, names of members included."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            kept = {name: item for name, item in value.items() if name not in self._without}
+            return {self.text(name): self.value(item) for name, item in kept.items()}
+        return value
