@@ -80,7 +80,8 @@ NAMES = KnownNames(
     | {"openai", *(part for action in OPENAI_ACTIONS for part in action.split("/"))},
 )
 
-FREE_STANDARD_VERBS = frozenset({"list", "get", "delete", "options"})
+# To cancel a background interaction costs nothing more: what it used was the cost of its creation.
+FREE_STANDARD_VERBS = frozenset({"list", "get", "delete", "options", "cancel"})
 
 
 def billing_of(action: str) -> Billing:

@@ -17,6 +17,7 @@ from functools import lru_cache
 import msgspec
 
 from gatekeeper.gemini.actions import (
+    BATCHES,
     BILLABLE_NAMES,
     MODEL_ACTIONS,
     NAMES,
@@ -37,6 +38,7 @@ from gatekeeper.gemini.evasion import (
     query_risk,
     quoted_excerpt,
 )
+from gatekeeper.gemini.resources import resource_name
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -71,7 +73,15 @@ NON_AIP_PATHS = (
     (re.compile(r"/upload/operations(?=/|\Z)"), "/operations"),
     (re.compile(r"\A(interactions/[^/]+)/cancel\Z"), r"\1:cancel"),
     (re.compile(r"\A(environments/[^/]+/files)/.+"), r"\1/path"),
+    (re.compile(r"\Aoperations/[^:]+"), "operations/name"),
 )
+# OpenAI-style writes that cost nothing, by what is a free method of Google's: batches.cancel, files.create.
+OPENAI_FREE = (
+    (re.compile(r"batches/(?:batches/)?[^/]+/cancel"), "openai.batches.cancel"),
+    (re.compile(r"files"), "openai.files"),
+)
+# An interaction can be read as a stream of its events.
+STREAM_PARAMETER = re.compile(rb"(?:\A|&)stream=(?:true|1)(?:&|\Z)", re.IGNORECASE)
 
 NON_CANONICAL_MESSAGE = "the path must be in canonical form: no percent-encoding, `//`, `.` or `..`"
 
@@ -105,6 +115,8 @@ def route(
         if not known.billable and risk and risk.overrides_method:
             # What it may in fact be: a read with a method override can be a billable POST.
             known = _route("POST", path)
+        if known.action == "interactions.get" and STREAM_PARAMETER.search(query):
+            known = msgspec.structs.replace(known, stream=True)
     if known.rejection or known.wrong_base_url or not (known.billable and rejection):
         return known
     return msgspec.structs.replace(known, rejection=rejection)
@@ -157,7 +169,15 @@ def _match(method: str, plain: str) -> Route:
         return _versionless(version)
     if not resource or _has_wrong_base_url(resource):
         return Route(action=None, wrong_base_url=True)
-    if upload:
+    known = _method_of(method, resource, is_upload=bool(upload))
+    # A batch is what the call makes, not the tuned model that it runs on.
+    if known.action is None or known.action in BATCHES:
+        return known
+    return msgspec.structs.replace(known, resource=resource_name(resource))
+
+
+def _method_of(method: str, resource: str, *, is_upload: bool) -> Route:
+    if is_upload:
         return _upload(resource)
     if resource.startswith("openai/"):
         return _openai(method, resource.removeprefix("openai/"))
@@ -208,19 +228,20 @@ def _upload(resource: str) -> Route:
 
 def _openai(method: str, resource: str) -> Route:
     """OpenAI-style routes: `chat/completions` is openai.chat.completions, a read of `models/1` is
-    openai.models.get."""
+    openai.models.get, one of `files/1/content` openai.files.content."""
     first, _, rest = resource.partition("/")
     if VERSION.fullmatch(first) or first == "openai":
         return Route(action=None, wrong_base_url=True)
     if method not in FREE_METHODS:
+        for pattern, action in OPENAI_FREE:
+            if pattern.fullmatch(resource):
+                return Route(action=action, billing=Billing.FREE)
         known = resource.split("/") if resource in OPENAI_ACTIONS else [first]
         return Route(action=_action_name("openai", *known))
+    verb = "content" if rest.endswith("/content") else _verb(method, [first, rest] if rest else [first])
     # OpenAI's clients request a model by its id in the list: `models/models/m`.
-    read = _resource(
-        method, f"models/{rest.removeprefix('models/')}" if rest and first == "models" else resource
-    )
-    action = f"openai.{read.action}" if read.action else None
-    return Route(action=action, model=read.model, billing=Billing.FREE)
+    model = rest.removeprefix("models/") if rest and first == "models" else None
+    return Route(action=_action_name("openai", first, verb), model=model, billing=Billing.FREE)
 
 
 def _resource(method: str, resource: str) -> Route:
@@ -233,7 +254,9 @@ def _resource(method: str, resource: str) -> Route:
     collections = segments[::2]
     if not verb:
         verb = _verb(method, segments)
-    model = segments[1] if collections[0] == "models" and len(segments) > 1 else None
+    model = None
+    if len(segments) > 1 and collections[0] in ("models", "tunedModels"):
+        model = segments[1] if collections[0] == "models" else f"tunedModels/{segments[1]}"
     action = _action_name(*collections, verb)
     return Route(action=action, model=model, billing=billing_of(action) if action else Billing.UNKNOWN)
 

@@ -71,8 +71,10 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
     reported so far."""
     call.model_version, call.finish_reason = summary.model_version, summary.finish_reason
     call.block_reason = summary.block_reason
-    # What the request names comes first: the response only tells what a call has made.
-    call.resource = call.resource or summary.resource
+    # What the request names comes first, unless the call has made something in it: a document of a store.
+    made, named = summary.resource, call.resource
+    if made and (named is None or made.startswith(f"{named}/")):
+        call.resource = made
     usage = read_usage(summary.usage) if summary.usage else None
     _tokens(call, summary.usage, usage)
     return usage

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -12,161 +14,70 @@ from hypothesis import strategies as st
 from gatekeeper.gemini.actions import billing_of
 from gatekeeper.gemini.routes import MAX_PATH_LENGTH, Billing, Route, route
 
-# Method and path, the action, and the model where the path names one.
-METHODS = {
-    Billing.METERED: """
-        POST /v1/models/m:generateContent                          generateContent m
-        POST /v1alpha/models/m:generateContent                     generateContent m
-        POST /v1beta/models/m:generateContent                      generateContent m
-        POST /v1beta/models/m:streamGenerateContent                streamGenerateContent m
-        POST /v1beta/models/m:embedContent                         embedContent m
-        POST /v1beta/models/m:batchEmbedContents                   batchEmbedContents m
-        POST /v1beta/models/m:generateAnswer                       generateAnswer m
-        POST /v1beta/tunedModels/t:generateContent                 generateContent tunedModels/t
-        POST /v1beta/tunedModels/t:streamGenerateContent           streamGenerateContent tunedModels/t
-        POST /v1beta/dynamic/d:generateContent                     generateContent dynamic/d
-        POST /v1beta/dynamic/d:streamGenerateContent               streamGenerateContent dynamic/d
-        POST /v9omega2/models/m:generateContent                    generateContent m
-        POST /v1beta/models/a/b:generateContent                    generateContent a/b
-        POST /v1beta/models/models/m:generateContent               generateContent m
-    """,
-    Billing.FREE: """
-        POST /v1beta/models/m:countTokens                          countTokens m
-        POST /v1beta3/models/m:countTextTokens                     countTextTokens m
-        POST /v1beta2/models/m:countMessageTokens                  countMessageTokens m
-        POST /v1beta/tunedModels/t:transferOwnership               transferOwnership tunedModels/t
-        GET /v1beta/models                                         models.list
-        GET /v1beta/models/m                                       models.get m
-        HEAD /v1beta/models/m                                      models.get m
-        GET /v1beta/models/m/operations                            models.operations.list m
-        GET /v1beta/models/m/operations/o                          models.operations.get m
-        GET /v1beta/tunedModels                                    tunedModels.list
-        POST /v1beta/tunedModels                                   tunedModels.create
-        GET /v1beta/tunedModels/t                                  tunedModels.get
-        PATCH /v1beta/tunedModels/t                                tunedModels.patch
-        DELETE /v1beta/tunedModels/t                               tunedModels.delete
-        GET /v1beta/tunedModels/t/operations/o                     tunedModels.operations.get
-        POST /v1beta/tunedModels/t/operations/o:cancel             tunedModels.operations.cancel
-        GET /v1beta/tunedModels/t/permissions                      tunedModels.permissions.list
-        POST /v1beta/tunedModels/t/permissions                     tunedModels.permissions.create
-        PATCH /v1beta/tunedModels/t/permissions/p                  tunedModels.permissions.patch
-        GET /v1beta/files                                          files.list
-        POST /v1beta/files                                         files.create
-        GET /v1beta/files/f                                        files.get
-        DELETE /v1beta/files/f                                     files.delete
-        POST /v1beta/files:register                                files.register
-        GET /v1beta/files/f:download                               files.download
-        GET /download/v1beta/files/f:download                      files.download
-        POST /upload/v1beta/files                                  files.upload
-        PUT /upload/v1beta/files                                   files.upload
-        POST /resumable/upload/v1beta/files                        files.upload
-        GET /v1beta/generatedFiles                                 generatedFiles.list
-        GET /v1beta/generatedFiles/g/operations/o                  generatedFiles.operations.get
-        GET /v1beta/batches                                        batches.list
-        GET /v1beta/batches/b                                      batches.get
-        DELETE /v1beta/batches/b                                   batches.delete
-        POST /v1beta/batches/b:cancel                              batches.cancel
-        PATCH /v1beta/batches/b:updateGenerateContentBatch         batches.updateGenerateContentBatch
-        PATCH /v1beta/batches/b:updateEmbedContentBatch            batches.updateEmbedContentBatch
-        GET /v1beta/cachedContents                                 cachedContents.list
-        GET /v1beta/cachedContents/c                               cachedContents.get
-        DELETE /v1beta/cachedContents/c                            cachedContents.delete
-        GET /v1beta/corpora                                        corpora.list
-        POST /v1beta/corpora                                       corpora.create
-        POST /v1beta/corpora/c:query                               corpora.query
-        GET /v1beta/corpora/c/operations/o                         corpora.operations.get
-        DELETE /v1beta/corpora/c/permissions/p                     corpora.permissions.delete
-        POST /v1beta/corpora/c/documents/d:query                   corpora.documents.query
-        GET /v1beta/corpora/c/documents/d/chunks                   corpora.documents.chunks.list
-        PATCH /v1beta/corpora/c/documents/d/chunks/h               corpora.documents.chunks.patch
-        POST /v1beta/corpora/c/documents/d/chunks:batchCreate      corpora.documents.chunks.batchCreate
-        POST /v1beta/corpora/c/documents/d/chunks:batchUpdate      corpora.documents.chunks.batchUpdate
-        POST /v1beta/corpora/c/documents/d/chunks:batchDelete      corpora.documents.chunks.batchDelete
-        GET /v1/ragStores/r/operations/o                           ragStores.operations.get
-        GET /v1/ragStores/r/upload/operations/o                    ragStores.operations.get
-        GET /v1beta/fileSearchStores                               fileSearchStores.list
-        DELETE /v1beta/fileSearchStores/s                          fileSearchStores.delete
-        GET /v1beta/fileSearchStores/s/documents                   fileSearchStores.documents.list
-        GET /v1beta/fileSearchStores/s/operations/o                fileSearchStores.operations.get
-        GET /v1beta/fileSearchStores/s/upload/operations/o         fileSearchStores.operations.get
-        DELETE /v1/operations/o                                    operations.delete
-        POST /v1alpha/auth_tokens                                  auth_tokens.create
-        GET /v1beta/agents/a                                       agents.get
-        POST /v1beta/agents                                        agents.create
-        POST /v1beta/environments                                  environments.create
-        GET /v1beta/environments/e/files                           environments.files.list
-        GET /v1beta/environments/e/files/a/b/c                     environments.files.get
-        GET /v1beta/voices/v                                       voices.get
-        GET /v1beta/interactions/i                                 interactions.get
-        DELETE /v1beta/interactions/i                              interactions.delete
-        GET /v1beta/triggers                                       triggers.list
-        GET /v1beta/triggers/t/executions                          triggers.executions.list
-        POST /v1beta/webhooks                                      webhooks.create
-        POST /v1beta/webhooks/w:ping                               webhooks.ping
-        POST /v1beta/webhooks/w:rotateSigningSecret                webhooks.rotateSigningSecret
-        OPTIONS /v1beta/files                                      files.options
-        GET /v1beta/openai/models                                  openai.models.list
-        GET /v1beta/openai/models/m                                openai.models.get m
-        GET /v1beta/openai/models/models/m                         openai.models.get m
-        GET /v1beta/openai/models/a/b                              openai.models.get a/b
-        GET /v1beta/models/a/b                                     models.get a/b
-        GET /v1beta/openai/batches/b                               openai.batches.get
-        GET /v1beta/openai/videos/v                                openai.videos.get
-    """,
-    Billing.UNKNOWN: """
-        POST /v1beta/models/m:batchGenerateContent                 batchGenerateContent m
-        POST /v1beta/models/m:asyncBatchEmbedContent               asyncBatchEmbedContent m
-        POST /v1beta/tunedModels/t:batchGenerateContent            batchGenerateContent tunedModels/t
-        POST /v1beta/models/m:predict                              predict m
-        POST /v1beta/models/m:predictLongRunning                   predictLongRunning m
-        POST /v1beta2/models/m:generateText                        generateText m
-        POST /v1beta2/models/m:generateMessage                     generateMessage m
-        POST /v1beta3/models/m:embedText                           embedText m
-        POST /v1beta3/models/m:batchEmbedText                      batchEmbedText m
-        POST /v1beta/models/m:somethingNew                         somethingNew m
-        POST /v1beta/cachedContents                                cachedContents.create
-        PATCH /v1beta/cachedContents/c                             cachedContents.patch
-        POST /v1beta/fileSearchStores                              fileSearchStores.create
-        POST /v1beta/fileSearchStores/s:importFile                 fileSearchStores.importFile
-        POST /v1beta/fileSearchStores/s:uploadToFileSearchStore    fileSearchStores.uploadToFileSearchStore
-        POST /upload/v1/fileSearchStores/s:uploadToFileSearchStore fileSearchStores.uploadToFileSearchStore
-        POST /upload/v1beta/novelties                              novelties.upload
-        POST /v1beta/interactions                                  interactions.create
-        POST /v1beta/interactions/i/cancel                         interactions.cancel
-        POST /v1beta/interactions/i/auth_tokens                    interactions.auth_tokens.create
-        POST /v1beta/decisions                                     decisions.create
-        POST /v1beta/voices                                        voices.create
-        POST /upload/v1beta/environments/e/files/a/b               environments.upload
-        POST /v1beta/triggers                                      triggers.create
-        POST /v1beta/triggers/t/executions                         triggers.executions.create
-        POST /v1beta/openai/chat/completions                       openai.chat.completions
-        POST /v1beta/openai/embeddings                             openai.embeddings
-        POST /v1beta/openai/images/generations                     openai.images.generations
-        POST /v1beta/openai/videos                                 openai.videos
-        POST /v1beta/openai/batches                                openai.batches
-        POST /v1beta/openai/batches/b/cancel                       openai.batches
-        POST /v1beta/openai/responses                              openai.responses
-        GET /v1beta/novelties                                      novelties.list
-        GET /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent BidiGenerateContent
-        GET /ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateMusic BidiGenerateMusic
-    """,
-}
+# Every method of Google's discovery documents and SDKs, and some that nobody has heard of.
+TABLE = Path(__file__).with_name("methods.tsv").read_text().splitlines()[1:]
+VERSIONS = ["v1", "v1beta", "v1alpha", "v1main", "v1beta2", "v1beta3", "v9omega2"]
 
 
-def methods() -> Iterator[tuple[str, str, Route]]:
-    for charge, table in METHODS.items():
-        for line in filter(None, map(str.strip, table.splitlines())):
-            method, path, action, *model = line.split()
-            stream = action.startswith(("stream", "Bidi"))
-            yield method, path, Route(action, model[0] if model else None, charge, stream)
+class Case(NamedTuple):
+    method: str
+    path: str
+    known: Route
+
+    def at(self, version: str) -> bytes:
+        return self.path.replace("{v}", version).encode()
 
 
-CALLS = list(methods())
+def cases() -> Iterator[Case]:
+    for line in TABLE:
+        billing, method, path, *names = line.split("\t")
+        action, model, resource = (None if name == "-" else name for name in names)
+        stream = bool(action) and action.startswith(("stream", "Bidi"))
+        yield Case(method, path, Route(action, model, Billing(billing), stream, resource=resource))
 
 
-@pytest.mark.parametrize(("method", "path", "expected"), CALLS)
-def test_a_method_of_google(method: str, path: str, expected: Route) -> None:
-    assert route(method, path.encode(), b"") == expected
+CASES = list(cases())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.method} {case.path}")
+def test_a_method_of_google_in_every_version(case: Case) -> None:
+    for version in VERSIONS:
+        assert route(case.method, case.at(version), b"") == case.known
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "resource"),
+    [
+        ("GET", "/v1beta/files/%66", "files/f"),
+        ("GET", "/v1beta//files/./f", "files/f"),
+        ("GET", "/v1beta/files/f\N{LATIN SMALL LETTER E WITH ACUTE}", None),
+        ("GET", "/v1beta/files/a%20b", None),
+        ("GET", "/v1beta/files/f%0A", None),
+        ("POST", "/v1beta/interactions/i/auth_tokens/secret", "interactions/i"),
+        ("GET", "/v1beta/models/a/b/operations/o", None),
+    ],
+)
+def test_a_resource_is_named_as_google_writes_it_or_not_at_all(
+    method: str, path: str, resource: str | None
+) -> None:
+    assert route(method, path.encode(), b"").resource == resource
+
+
+@pytest.mark.parametrize(
+    ("query", "stream"),
+    [
+        (b"", False),
+        (b"stream=true", True),
+        (b"last_event_id=1&stream=True", True),
+        (b"stream=1&x=2", True),
+        (b"stream=false", False),
+        (b"upstream=true", False),
+        (b"stream=trueish", False),
+    ],
+)
+def test_an_interaction_may_be_read_as_a_stream(query: bytes, stream: bool) -> None:
+    assert route("GET", b"/v1beta/interactions/i", query).stream is stream
+    assert not route("GET", b"/v1beta/files/f", query).stream
 
 
 @pytest.mark.parametrize(
@@ -218,6 +129,7 @@ def test_what_is_not_the_rest_api_is_refused(path: str) -> None:
 
 # Ways around metering: the path
 
+CALLS = [(case.method, case.at(version).decode(), case.known) for case in CASES for version in VERSIONS]
 BILLABLE = [(method, path) for method, path, known in CALLS if known.billable]
 FREE = [(method, path) for method, path, known in CALLS if not known.billable]
 
@@ -253,6 +165,34 @@ def test_a_billable_path_in_another_spelling_is_the_same_route_and_objected_to(
     assert found.billable
     assert msgspec.structs.replace(found, rejection=None) == plain
     assert (found.rejection is not None) == (spelling != path)
+
+
+FOLDS: dict[str, Callable[[str], str]] = {
+    "case": str.swapcase,
+    "width": lambda character: chr(ord(character) + 0xFEE0),
+    "escaped": lambda character: f"%{ord(character):02x}",
+    "tailed": lambda character: character + ";x=1",
+    "dotted": lambda character: character + ".",
+    "joined": lambda character: character + "\u200d",
+    "padded": lambda character: character + "%20",
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(BILLABLE),
+    st.dictionaries(st.integers(1, 200), st.sampled_from(sorted(FOLDS)), min_size=1, max_size=6),
+    st.sampled_from(["", "x/../", "/", "./", "download/", "upload/../"]),
+)
+def test_no_spelling_of_a_billable_route_is_free(
+    call: tuple[str, str], places: dict[int, str], prefix: str
+) -> None:
+    method, path = call
+    spelt = [
+        FOLDS[places[at]](character) if at in places and character.isalnum() else character
+        for at, character in enumerate(path[1:], 1)
+    ]
+    assert route(method, f"/{prefix}{''.join(spelt)}".encode(), b"").billable
 
 
 @settings(max_examples=150, deadline=None)
@@ -459,8 +399,8 @@ def test_a_path_that_leads_above_its_root_and_a_strange_method_are_refused_even_
     assert "it has DELETE, GET" in (route("BREW", b"/v1beta/files", b"").rejection or "")
 
 
-@pytest.mark.parametrize(("method", "path", "known"), CALLS)
-def test_what_an_action_costs_is_told_by_its_name_too(method: str, path: str, known: Route) -> None:
-    action = known.action or ""
-    if not action.startswith("openai.") and "upload" not in path:
-        assert billing_of(action) is known.billing
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.method} {case.path}")
+def test_what_an_action_costs_is_told_by_its_name_too(case: Case) -> None:
+    action = case.known.action or ""
+    if not action.startswith("openai.") and "upload" not in case.path:
+        assert billing_of(action) is case.known.billing

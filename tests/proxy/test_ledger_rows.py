@@ -127,18 +127,23 @@ async def test_an_unknown_model_costs_null(
 
 
 @pytest.mark.parametrize(
-    ("line", "action"),
+    ("line", "action", "resource"),
     [
-        ("POST /gemini/v1beta/models/gemini-2.5-flash:countTokens", "countTokens"),
-        ("GET /gemini/v1beta/models", "models.list"),
-        ("DELETE /gemini/v1beta/files/1", "files.delete"),
+        ("POST /gemini/v1beta/models/gemini-2.5-flash:countTokens", "countTokens", None),
+        ("GET /gemini/v1beta/models", "models.list", None),
+        ("DELETE /gemini/v1beta/files/1", "files.delete", "files/1"),
+        ("GET /gemini/v1beta/openai/files/files%2F1", "openai.files.get", "files/1"),
+        ("POST /gemini/v1beta/interactions/i/cancel", "interactions.cancel", "interactions/i"),
     ],
 )
-async def test_what_costs_nothing_costs_0(gateway: Running, google: StandIn, line: str, action: str) -> None:
+async def test_what_costs_nothing_costs_0(
+    gateway: Running, google: StandIn, line: str, action: str, resource: str | None
+) -> None:
     google.script = lambda reply: reply.json(b'{"totalTokens": 7}')
     await exchange(gateway.url, f"{line}?key=k", body=b"{}")
     row = await gateway.row()
-    assert (row["action"], row["cost_usd"], row["outcome"]) == (action, "0.000000000000", "ok")
+    assert (row["action"], row["resource"]) == (action, resource)
+    assert (row["cost_usd"], row["outcome"]) == ("0.000000000000", "ok")
 
 
 @pytest.mark.parametrize(

@@ -232,3 +232,23 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     call.status = 200
     account_call(call, route, None, reading(USAGE), None, catalogue, has_budget=True)
     assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)
+
+
+@pytest.mark.parametrize(
+    ("named", "made", "shown"),
+    [
+        (None, None, None),
+        (None, "files/f", "files/f"),
+        ("files/f", None, "files/f"),
+        ("corpora/c", "corpora/c/documents/d", "corpora/c/documents/d"),
+        ("corpora/c", "corpora/cc", "corpora/c"),
+        ("cachedContents/c", "interactions/i", "cachedContents/c"),
+    ],
+)
+def test_a_resource_is_the_one_named_or_what_was_made_in_it(
+    catalogue: Catalogue, named: str | None, made: str | None, shown: str | None
+) -> None:
+    call = Call(id="1", started_at=DAY, method="POST", path="/", resource=named, status=200)
+    summary = reading(resource=made, block_reason="SAFETY")
+    account_call(call, Route(None, billing=Billing.FREE), None, summary, None, catalogue)
+    assert (call.resource, call.block_reason) == (shown, "SAFETY")
