@@ -33,7 +33,8 @@ ON_THE_WAY_UP = {
     "byte of the query": (b"&mark=a", b"&mark=b", "request 1 line: "),
 }
 ON_THE_WAY_DOWN = {
-    "status": (b"HTTP/1.1 200 ", b"HTTP/1.1 201 ", "response 1 status: …'200' became …'201'"),
+    "status": (b"HTTP/1.1 200 ", b"HTTP/1.1 201 ", "response 1 status: …'200 OK' became …'201 OK'"),
+    "reason phrase": (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 Ok", "response 1 status: "),
     "value of a header of the response": (b"nosniff", b"noskiff", "response 1 headers: [('x-content-type"),
     "header of the response lost": (b"x-frame-options: SAMEORIGIN\r\n", b"", "response 1 headers: "),
     "byte of the response": (b'"totalTokens": 4', b'"totalTokens": 5', "response 1 body: "),
