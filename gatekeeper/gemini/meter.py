@@ -141,11 +141,11 @@ class JsonMeter:
     media type does: the body of an error is one JSON object even under `text/event-stream`.
     """
 
-    def __init__(self, splitter: Callable[[int], DocumentSplitter]) -> None:
+    def __init__(self, splitter: Callable[[int], DocumentSplitter], parser: ResponseParser) -> None:
         self._default = splitter
         self._splitter: DocumentSplitter | None = None
         self._truncator = InlineDataTruncator()
-        self._parser = ResponseParser()
+        self._parser = parser
         self._counted_bytes = 0  # bytes that count against `BUFFER_QUOTA`
 
     @property
@@ -254,12 +254,18 @@ _IDENTITY = (b"", b"identity")
 _GZIP = (b"gzip", b"x-gzip")
 
 
-def meter_for(content_type: bytes | None, content_encoding: bytes | None) -> Meter:
-    """The meter for a response with these headers; `NO_METER` where their format is not understood."""
+def meter_for(
+    content_type: bytes | None,
+    content_encoding: bytes | None,
+    collection: str | None = None,
+    counts_usage: bool = True,
+) -> Meter:
+    """The meter for a response with these headers; `NO_METER` where their format is not understood.
+    `collection` and `counts_usage` as of `ResponseParser`."""
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
     if splitter is None or encoding not in _IDENTITY + _GZIP:
         return NO_METER
-    meter = JsonMeter(splitter)
+    meter = JsonMeter(splitter, ResponseParser(collection, counts_usage=counts_usage))
     return GzipMeter(meter) if encoding in _GZIP else meter

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gatekeeper.gemini.meter import meter_for
-from gatekeeper.gemini.response_parser import UpstreamError
+from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.proxy.headers import Headers, first_value
 from gatekeeper.proxy.outcomes import UpstreamBroken, undecodable_error
 

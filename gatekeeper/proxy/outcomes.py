@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from gatekeeper.gemini.response_parser import TEXT_LIMIT, UpstreamError
+from gatekeeper.gemini.upstream_error import TEXT_LIMIT, UpstreamError
 from gatekeeper.ledger.call import ELLIPSIS, MAX_LENGTHS, Outcome, truncate
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody

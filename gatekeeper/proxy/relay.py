@@ -11,6 +11,7 @@ import trio
 
 from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.meter import NO_METER, meter_for
+from gatekeeper.gemini.reading import reading_of
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.headers import Headers, downstream_headers, first_value, upstream_headers
@@ -186,14 +187,16 @@ class Relay:
         self.call.relay_complete = True
 
     def attach_meter(self, head: ResponseHead) -> None:
-        """Chooses the meter for the response's body. For a route that is not charged by usage only errors
-        are metered, and streams, to find where their events end."""
+        """Chooses the meter for the response's body."""
+        call = self.call
         media_type = head.fields.get(b"content-type")
         encoding = head.fields.get(b"content-encoding")
-        self.call.tier_header = head.fields.get(b"x-gemini-service-tier")
-        charged = self.call.route.billing is Billing.METERED
-        worth_reading = charged or head.status >= 400 or (media_type or b"").startswith(b"text/event-stream")
-        self.call.meter = meter_for(media_type, encoding) if worth_reading else NO_METER
+        call.tier_header = head.fields.get(b"x-gemini-service-tier")
+        if call.route.billing is Billing.METERED:
+            call.meter = meter_for(media_type, encoding)
+        else:
+            reading = reading_of(call.row.method, call.route, head.status, media_type)
+            call.meter = meter_for(media_type, encoding, *reading) if reading else NO_METER
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call

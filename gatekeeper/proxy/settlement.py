@@ -52,8 +52,10 @@ def account_call(
     _outcome(call, failure, summary)
     call.error_message = error_message(failure, summary.error, secrets)
     usage = apply_summary(call, summary)
-    call.service_tier = (usage.service_tier if usage else None) or (
-        tier.decode("latin-1").lower() if tier else None
+    call.service_tier = (
+        (usage.service_tier if usage else None)
+        or summary.service_tier
+        or (tier.decode("latin-1").lower() if tier else None)
     )
     _cost(call, route, usage, summary, catalogue)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.

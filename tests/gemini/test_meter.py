@@ -25,8 +25,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, GzipMeter, Meter, meter_for
-from gatekeeper.gemini.response_parser import TEXT_LIMIT, ResponseSummary, UpstreamError
+from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.splitters import Delimiters, SingleDocument
+from gatekeeper.gemini.upstream_error import TEXT_LIMIT, UpstreamError
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
 

@@ -13,7 +13,8 @@ from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn
 from rig.wire import exchange
 
-from gatekeeper.gemini.response_parser import TEXT_LIMIT, ResponseParser, UpstreamError
+from gatekeeper.gemini.response_parser import ResponseParser
+from gatekeeper.gemini.upstream_error import TEXT_LIMIT, UpstreamError
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,

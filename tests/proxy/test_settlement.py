@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from gatekeeper.gemini.response_parser import ResponseSummary, UpstreamError
+from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Billing, Route
+from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.outcomes import (

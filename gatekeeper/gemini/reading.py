@@ -1,0 +1,33 @@
+"""What of a response is read, by its route: tokens, the resource it made, or nothing but an error."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gatekeeper.gemini.response_resource import collection_of
+from gatekeeper.gemini.routes import Route
+
+# The verbs of a POST to a resource that answers with it, and with the tokens that another call has used.
+_VERBS_ON_RESOURCES = (".cancel",)
+
+
+class Reading(NamedTuple):
+    """As the arguments of `meter_for`."""
+
+    collection: str | None
+    counts_usage: bool
+
+
+def reading_of(method: str, route: Route, status: int, media_type: bytes | None) -> Reading | None:
+    """How to read the response to a call that is not charged by its usage; None: not at all.
+
+    Only a POST uses tokens or makes something. Of a read only errors are read, and streams, to find where
+    their events end: lists and downloads may be large, and the tokens of the interaction or cache that is
+    fetched were used by the call that made it. An ephemeral token is never read.
+    """
+    action = route.action or ""
+    makes = method == "POST" and (route.billable or "." in action) and "auth_tokens" not in action
+    if makes or status >= 400 or (media_type or b"").startswith(b"text/event-stream"):
+        counts_usage = makes and route.billable and not action.endswith(_VERBS_ON_RESOURCES)
+        return Reading(collection_of(route.action), counts_usage)
+    return None

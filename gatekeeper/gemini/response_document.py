@@ -1,0 +1,135 @@
+"""One JSON document of a response, as far as it is metered: Gemini's own, Interactions' or OpenAI-style.
+
+`object` and `msgspec.Raw`, so that one invalid member does not invalidate the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+# By number, as `enum-encoding=int` sends them: google.ai.generativelanguage.v1beta, Candidate.FinishReason
+# and GenerateContentResponse.PromptFeedback.BlockReason.
+_FINISH_REASONS = (
+    "FINISH_REASON_UNSPECIFIED",
+    "STOP",
+    "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "OTHER",
+    "LANGUAGE",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "IMAGE_SAFETY",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_OTHER",
+    "NO_IMAGE",
+    "IMAGE_RECITATION",
+)
+_BLOCK_REASONS = (
+    "BLOCK_REASON_UNSPECIFIED",
+    "SAFETY",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "IMAGE_SAFETY",
+)
+
+
+class Candidate(msgspec.Struct, rename="camel"):
+    finish_reason: object = None
+    grounding_metadata: object = None
+
+
+class PromptFeedback(msgspec.Struct, rename="camel"):
+    block_reason: object = None
+
+
+class Choice(msgspec.Struct):
+    """OpenAI's candidate."""
+
+    finish_reason: object = None
+
+
+class Metadata(msgspec.Struct):
+    """Beside any event of an interaction."""
+
+    total_usage: msgspec.Raw = msgspec.Raw()
+
+
+class Interaction(msgspec.Struct):
+    """Within the events that begin and end an interaction."""
+
+    usage: msgspec.Raw = msgspec.Raw()
+    id: object = None
+    model: object = None
+    status: object = None
+    service_tier: object = None
+
+
+class ResponseDocument(
+    msgspec.Struct,
+    rename={
+        "usage_metadata": "usageMetadata",
+        "model_version": "modelVersion",
+        "prompt_feedback": "promptFeedback",
+    },
+):
+    """`step_usage`, beside the `usage` of an interaction's `step.stop`, is a part of it, and not read."""
+
+    candidates: list[Candidate] | None = None
+    usage_metadata: msgspec.Raw = msgspec.Raw()
+    model_version: object = None
+    prompt_feedback: PromptFeedback | None = None
+    error: object = None
+    # Resources, and operations
+    name: object = None
+    id: object = None
+    file: object = None
+    # Interactions, and OpenAI-style
+    usage: msgspec.Raw = msgspec.Raw()
+    model: object = None
+    choices: list[Choice] | None = None
+    status: object = None
+    service_tier: object = None
+    metadata: Metadata | None = None
+    interaction: Interaction | None = None
+
+    def other_usage(self) -> bytes:
+        """The usage of a document that has no `usageMetadata`; empty if it has none at all. An interaction's
+        own is its total."""
+        found = bytes(self.interaction.usage) if self.interaction else b""
+        if not found.startswith(b"{"):
+            found = bytes(self.usage)
+        if not found.startswith(b"{") and self.metadata:
+            found = bytes(self.metadata.total_usage)
+        return found
+
+
+decode_response = msgspec.json.Decoder(ResponseDocument).decode
+
+
+def finish_reasons(choices: Iterable[Candidate | Choice]) -> str:
+    """Different ones in their order, joined by `|`."""
+    return "|".join(dict.fromkeys(_reason_names(choices)))
+
+
+def _reason_names(choices: Iterable[Candidate | Choice]) -> Iterator[str]:
+    for choice in choices:
+        if name := _enum_name(choice.finish_reason, _FINISH_REASONS):
+            yield name
+
+
+def block_reason(feedback: PromptFeedback) -> str | None:
+    return _enum_name(feedback.block_reason, _BLOCK_REASONS)
+
+
+def _enum_name(value: object, names: tuple[str, ...]) -> str | None:
+    if type(value) is int:
+        return names[value] if 0 <= value < len(names) else str(value)
+    return value if isinstance(value, str) else None
