@@ -12,6 +12,7 @@ Message = dict[str, Any]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class InlineApp(NamedTuple):
@@ -20,7 +21,7 @@ class InlineApp(NamedTuple):
     disconnected."""
 
     prefix: bytes
-    app: Callable[[Message, Receive, Send], Awaitable[None]]
+    app: Application
 
 
 def http_scope(

@@ -1,4 +1,4 @@
-"""HTTP/1.1 and WebSocket handshakes, by Hypercorn's protocol; HTTP/2 is refused.
+"""HTTP/1.1 by Hypercorn's protocol, WebSockets by `websocket`; HTTP/2 is refused.
 
 Hypercorn 0.18 speaks HTTP/2 on a plain port to any client, and buffers whatever that does not read (50
 streams took 870 MB). So an upgrade is ignored, as RFC 9110 §7.8 allows, and HTTP/2 is answered by GOAWAY.
@@ -17,16 +17,16 @@ from typing import Any, cast
 
 import h11
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
-from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.typing import ConnectionState, H11SendableEvent
+from hypercorn.typing import ASGIFramework, ConnectionState, H11SendableEvent
 from hypercorn.utils import suppress_body
 
-from gatekeeper.server.asgi_types import InlineApp, Message, http_scope
+from gatekeeper.server.asgi_types import Application, InlineApp, Message, http_scope
 from gatekeeper.server.request_validation import (
     HEAD_TOO_LARGE,
     HTTP2_GOAWAY,
@@ -39,9 +39,11 @@ from gatekeeper.server.request_validation import (
     request_error,
 )
 from gatekeeper.server.response_head import response_head, with_reason_phrase
+from gatekeeper.server.websocket import WebSocket, run_websocket
+from gatekeeper.server.websocket_stream import Read, Write
 
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
-PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR, None)  # None is a WebSocket's state
+PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
 DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
 PutMessage = Callable[[Message], Awaitable[None]]  # into the queue of an application
 PIECES_AT_ONCE = 64  # of a body, before other tasks get their turn
@@ -56,12 +58,11 @@ class Http1(H11Protocol):
     input_closed = head_truncated = running_inline = False
     pieces = 0  # of bodies, received by the application
 
-    def __init__(
-        self, *arguments: Any, inline_app: InlineApp | None, read: Callable[[], Awaitable[bytes]]
-    ) -> None:
+    def __init__(self, *arguments: Any, inline_app: InlineApp | None, read: Read, write: Write) -> None:
         super().__init__(*arguments)
         self.inline_app = inline_app
         self.read = read
+        self.write = write
 
     async def initiate(self) -> None:
         self.buffer = StrictBuffer()
@@ -87,8 +88,6 @@ class Http1(H11Protocol):
     @property
     def response_pending(self) -> bool:
         """Whether the client has sent its request and waits for the response."""
-        if isinstance(self.stream, WSStream):
-            return not self.stream.handshake.accepted
         return self.stream is not None and (self.input_closed or not self.peer_may_send)
 
     def may_be_complete(self, unread: Callable[[], bytes]) -> bool:
@@ -140,12 +139,13 @@ class Http1(H11Protocol):
     async def _dispatch_event(self, event: h11.Event | Data) -> None:
         if isinstance(event, h11.Request):
             await self.send(Updated(idle=False))
-            if (
-                self.inline_app
-                and event.target.startswith(self.inline_app.prefix)
-                and not is_websocket_upgrade(event)
-            ):
-                await self._run_inline(self.inline_app, event)
+            inline = self.inline_app
+            if inline and not event.target.startswith(inline.prefix):
+                inline = None
+            if is_websocket_upgrade(event.method, event.headers):
+                await self._run_websocket(event, inline.app if inline else cast("ASGIWrapper", self.app).app)
+            elif inline:
+                await self._run_inline(inline, event)
             # The preface of HTTP/2 with prior knowledge (RFC 9113 §3.4). GOAWAY tells the client to use
             # HTTP/1.1; a response in HTTP/1.1 would be a protocol error to it.
             elif event.method == b"PRI" and event.http_version == b"2.0":
@@ -162,17 +162,11 @@ class Http1(H11Protocol):
             await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
         elif isinstance(event, h11.EndOfMessage):
             await self.stream.handle(EndBody(stream_id=STREAM_ID))
-        elif isinstance(event, Data) and isinstance(self.stream, WSStream):
-            if self.stream.handshake.accepted:
-                await self.stream.handle(event)
-            else:
-                self.input_closed = True  # data before the handshake's response is not WebSocket
 
     async def _run_inline(self, application: InlineApp, request: h11.Request) -> None:
         self.running_inline = True
         await self._send_100_continue()
-        state = self.connection_state.copy()
-        self.scope = http_scope(request, self.client, self.server, state)
+        self.scope = http_scope(request, self.client, self.server, self.connection_state.copy())
         try:
             await application.app(self.scope, self._receive_asgi, self._send_asgi)
         except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
@@ -185,6 +179,13 @@ class Http1(H11Protocol):
         # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
         if self.buffer:
             await trio.lowlevel.checkpoint()
+
+    async def _run_websocket(self, request: h11.Request, app: ASGIFramework | Application) -> None:
+        """The whole of a WebSocket, from its handshake to the end of its connection."""
+        scope = http_scope(request, self.client, self.server, self.connection_state.copy())
+        websocket = WebSocket(cast("h11.Connection", self.connection), request, self.read, self.write)
+        await run_websocket(cast("Application", app), scope, websocket, self.config.log.exception)
+        await self.send(Closed())
 
     async def _receive_asgi(self) -> Message:
         """The next piece of the request's body. Must not be called once that has ended."""

@@ -99,6 +99,7 @@ class ClientConnection(TCPServer):
             self.protocol_send,
             inline_app=self.inline_app,
             read=self._receive,
+            write=self.write,
         )
 
     async def _read_data(self) -> None:
@@ -197,6 +198,13 @@ class ClientConnection(TCPServer):
         else:
             self._begin_lingering_close()
             await self.http.handle(Closed())
+
+    async def write(self, data: bytes) -> None:
+        """Writes past Hypercorn's own shielded write, so that it can be cancelled. One task at a time; a trio
+        error or OSError says that the connection is broken."""
+        if rest := self._write_nowait(data):
+            async with self.send_lock:
+                await self.stream.send_all(rest)
 
     def _write_nowait(self, data: bytes) -> bytes:
         """Writes without waiting; returns what is left for the awaiting path, which also raises any error."""

@@ -110,8 +110,7 @@ def framing_error(method: bytes, version: bytes, headers: list[tuple[bytes, byte
             return "HTTP/1.0 has no Transfer-Encoding"
     if int(fields.get(b"content-length", b"0")) > MAX_CONTENT_LENGTH:
         return "Content-Length is past 64 bits"
-    upgrade = fields.get(b"upgrade", b"").lower() == b"websocket"
-    if upgrade and method == b"GET" and b"upgrade" in fields.get(b"connection", b"").lower():
+    if is_websocket_upgrade(method, headers):
         if not all(value.isascii() for name, value in headers if name.startswith(HANDSHAKE_HEADER_PREFIXES)):
             return "a header of the WebSocket handshake is not ASCII"
         return handshake_error(fields, version)
@@ -139,9 +138,17 @@ def chunk_line_error(line: bytes) -> str | None:
     return None
 
 
-def is_websocket_upgrade(request: h11.Request) -> bool:
-    """Whether it may be a WebSocket handshake, which Hypercorn handles."""
-    return request.method == b"GET" and any(name == b"upgrade" for name, _ in request.headers)
+def is_websocket_upgrade(method: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request is the handshake of a WebSocket; any other upgrade is ignored (RFC 9110 §7.8)."""
+    if method != b"GET" or all(name != b"upgrade" for name, _ in headers):
+        return False
+    connection = _list_items(headers, b"connection")
+    return b"upgrade" in connection and b"websocket" in _list_items(headers, b"upgrade")
+
+
+def _list_items(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> set[bytes]:
+    """The items of all fields of a name, in lower case."""
+    return {item.strip().lower() for field, value in headers if field == name for item in value.split(b",")}
 
 
 def partial_request_line(received: bytes) -> tuple[str, bytes]:
