@@ -10,11 +10,14 @@ from gatekeeper.sandbox.calls import Calls
 from gatekeeper.sandbox.embeddings import Embeddings
 from gatekeeper.sandbox.errors import GoogleError, commands_page, invalid_key, missing_key
 from gatekeeper.sandbox.files import Files
+from gatekeeper.sandbox.images import IMAGE_ROUTES
+from gatekeeper.sandbox.interactions import Interactions
 from gatekeeper.sandbox.models import TABLE, get_model
+from gatekeeper.sandbox.openai import OpenAi
 from gatekeeper.sandbox.routing import Parameters, Route, RouteTable
 from gatekeeper.sandbox.store import Clock, page
 from gatekeeper.sandbox.uploads import Uploads
-from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, error_response, json_response, response
+from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, json_response, response
 
 INVALID_KEY = "invalid"
 
@@ -36,6 +39,9 @@ class Api:
             files.routes(),
             self.uploads.routes("/{v}/files", files),
             caches.routes(),
+            Interactions(clock, calls).routes(),
+            OpenAi(clock, calls).routes(),
+            IMAGE_ROUTES,
         ):
             self._routes.add(some)
 
@@ -55,7 +61,7 @@ class Api:
                 check_key(request)
             return route.respond(request, parameters)
         except GoogleError as error:
-            return error_response(error, request)
+            return route.render_error(error, request)
 
 
 def check_key(request: Request) -> None:

@@ -71,26 +71,22 @@ class Calls:
         )
 
     def generate(self, request: Request, at: Parameters) -> HttpResponse:
-        call = self.call(request, at.version, at.name)
-        # No stream has begun, so the error is the whole response.
-        if call.command is Command.ERROR:
-            raise GoogleError(*OVERLOADED)
-        generated = respond(call)
-        response = unary_response(generated.unary(), chunk_delays(generated), request, call.config.tier)
+        call = self.call(request.json(), at.version, at.name)
+        generated = respond_whole(call)
+        response = unary_response(generated.unary(), unary_seconds(generated), request, call.config.tier)
         return apply_fault(call.command, response)
 
     def stream(self, request: Request, at: Parameters) -> HttpResponse:
-        call = self.call(request, at.version, at.name)
+        call = self.call(request.json(), at.version, at.name)
         generated = respond(call)
         response = streaming_response(
             generated.chunks(), chunk_delays(generated), request, call.config.tier, call.command
         )
         return apply_fault(call.command, response)
 
-    def call(self, request: Request, version: str, name: str) -> Call:
+    def call(self, body: Json, version: str, name: str) -> Call:
         """The generate request, read and checked. Raises GoogleError."""
         model = resolve_model(name, version, "generateContent")
-        body = request.json()
         contents = checked_contents(body)
         prompt_text = last_user_text(contents)
         command = parse_command(prompt_text)
@@ -142,6 +138,18 @@ class Calls:
         return apply_fault(command, response)
 
 
+def respond_whole(call: Call) -> GenerateResponse:
+    """For a response that is not a stream. Raises GoogleError for `!error`: it is the whole response."""
+    if call.command is Command.ERROR:
+        raise GoogleError(*OVERLOADED)
+    return respond(call)
+
+
+def unary_seconds(generated: GenerateResponse) -> float:
+    """Seconds before a response that is not a stream."""
+    return sum(chunk_delays(generated)) * UNARY_TIME_SHARE
+
+
 def chunk_delays(generated: GenerateResponse) -> list[float]:
     """Seconds before each chunk, the same for the same prompt."""
     call = generated.call
@@ -180,9 +188,9 @@ def random_delays(chunks: int, rng: Random, command: Command | None) -> list[flo
     return [second * stretch for second in seconds]
 
 
-def unary_response(generated: Json, seconds: Sequence[float], request: Request, tier: str) -> HttpResponse:
+def unary_response(generated: Json, seconds: float, request: Request, tier: str) -> HttpResponse:
     document = enums_as_numbers(generated) if request.wants_enum_numbers else generated
-    return json_response(document, *tier_header(tier), seconds=sum(seconds) * UNARY_TIME_SHARE)
+    return json_response(document, *tier_header(tier), seconds=seconds)
 
 
 def streaming_response(

@@ -56,6 +56,10 @@ class GoogleError(Exception):
         return {"error": error}
 
 
+class KeyRefused(GoogleError):
+    """Google's front end refuses the key, in the same shape on every path."""
+
+
 def invalid(message: str) -> GoogleError:
     return GoogleError(400, message)
 
@@ -69,7 +73,7 @@ def invalid_payload(problem: str, path: str = "") -> GoogleError:
 
 
 def missing_key() -> GoogleError:
-    return GoogleError(
+    return KeyRefused(
         403,
         "Method doesn't allow unregistered callers (callers without established identity). "
         "Please use API Key or other form of API consumer identity to call this API.",
@@ -85,7 +89,7 @@ def invalid_key() -> GoogleError:
         "metadata": {"service": DOMAIN},
     }
     local: dict[str, object] = {"@type": f"{TYPES}LocalizedMessage", "locale": "en-US", "message": message}
-    return GoogleError(400, message, [info, local])
+    return KeyRefused(400, message, [info, local])
 
 
 def model_not_found(model: str, version: str, method: str) -> GoogleError:

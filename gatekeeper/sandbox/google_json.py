@@ -99,6 +99,14 @@ def one_line(document: object) -> bytes:
     return escaped(json.dumps(document, ensure_ascii=False, separators=(",", ": ")).encode())
 
 
+SORTED = msgspec.json.Encoder(order="sorted")
+
+
+def sorted_json(document: object) -> bytes:
+    """Compact JSON with sorted keys, as the Interactions API and the paths in OpenAI's form write it."""
+    return SORTED.encode(document)
+
+
 def escaped(document: bytes) -> bytes:
     """In JSON `<` and `>` occur in strings only, so replacing bytes is safe."""
     return document.replace(b"<", rb"\u003c").replace(b">", rb"\u003e")

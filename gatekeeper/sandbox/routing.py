@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gatekeeper.sandbox.wire import HttpResponse, Request
+from gatekeeper.sandbox.errors import GoogleError
+from gatekeeper.sandbox.wire import HttpResponse, Request, error_response
 
 # Google's versions, those of before 2024 included; and a name without slash and colon.
 PLACEHOLDERS = {"{v}": r"(?P<version>v1(?:(?:beta|alpha|main)\d*)?)", "{id}": r"([^/:]+)"}
@@ -34,12 +35,13 @@ Respond = Callable[[Request, Parameters], HttpResponse]
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method and a path with placeholders (`PLACEHOLDERS`). `respond` raises GoogleError; `open` routes
-    need no key."""
+    need no key; `render_error` gives an error its shape."""
 
     method: str
     path: str
     respond: Respond
     open: bool = False
+    render_error: Callable[[GoogleError, Request], HttpResponse] = error_response
 
     def pattern(self) -> re.Pattern[str]:
         pieces = re.split(r"(\{\w+\})", self.path)

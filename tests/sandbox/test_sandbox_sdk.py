@@ -133,6 +133,23 @@ async def test_a_video_s_way_through_the_api(sdk):
     assert len(content) == 100_000
 
 
+async def test_interactions(sdk):
+    def work(client):
+        made = client.interactions.create(model=FLASH, input="Say hello")
+        read = client.interactions.get(made.id)
+        ask = {"model": FLASH, "input": "Write a haiku", "previous_interaction_id": made.id}
+        events = list(client.interactions.create(**ask, stream=True))
+        client.interactions.delete(made.id)
+        return made, read, events
+
+    made, read, events = await sdk(work)
+    assert (made.output_text, made.status, read.id) == ("hello", "completed", made.id)
+    assert made.usage.total_tokens > 3
+    assert [events[0].event_type, events[-1].event_type] == ["interaction.created", "interaction.completed"]
+    assert events[-1].interaction.usage.total_tokens > 0
+    assert not any(getattr(event, "is_unknown", False) for event in events)
+
+
 async def test_a_cache_in_use(sdk):
     def work(client):
         cache = client.caches.create(
