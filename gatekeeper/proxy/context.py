@@ -38,6 +38,7 @@ class ProxyContext:
         self.auth_failures = AuthFailures()
         self.draining = False
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
+        self.redirect_errors = RateLimitedLog("redirect_not_followed")
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
         """Never written into a row, even if a response contains them."""
         self.mask = KeyMasker(settings.gemini_api_key or ())

@@ -5,6 +5,7 @@
     ├── UpstreamUnreachable   no connection, or it was lost before the response's first byte
     │   └── UpstreamTimeout   no byte within the timeout
     ├── UpstreamBroken        the upstream's response ended early
+    ├── RedirectRefused       the upstream redirected where the gateway does not go
     ├── GoogleKeyRefused      Google refused the gateway's own API key
     ├── ClientGone            the client disconnected
     └── CutByGateway          the gateway ended the response
@@ -68,6 +69,10 @@ class UpstreamBroken(CallFailed):
     outcome = Outcome.UPSTREAM_BROKEN
 
 
+class RedirectRefused(CallFailed):
+    outcome = Outcome.UPSTREAM_ERROR
+
+
 class ClientGone(CallFailed):
     outcome = Outcome.CLIENT_DISCONNECTED
 
@@ -109,6 +114,39 @@ def undecodable_error(status: int, coding: bytes) -> UpstreamBroken:
             Reason.UPSTREAM_UNREACHABLE,
             f"The Gemini API answered with status {status} and an unsupported Content-Encoding "
             f"({coding.decode('latin-1')[:40]}), which the gateway cannot read and does not relay.",
+        )
+    )
+
+
+def foreign_redirect(host: str | None) -> RedirectRefused:
+    """The redirect of a download to another host, or to what is no plain URL (None)."""
+    where = f"the host {host}" if host else "an address that is not a plain URL"
+    return RedirectRefused(
+        Refusal(
+            Reason.UPSTREAM_UNREACHABLE,
+            f"The Gemini API redirected this request to {where}. The gateway follows redirects only to its "
+            "configured upstream, and over https to Google's hosts (*.googleapis.com, "
+            "*.googleusercontent.com).",
+        )
+    )
+
+
+def too_many_redirects(limit: int) -> RedirectRefused:
+    return RedirectRefused(
+        Refusal(
+            Reason.UPSTREAM_UNREACHABLE,
+            f"The Gemini API redirected this request more than {limit} times. Try again later.",
+        )
+    )
+
+
+def key_refused_elsewhere() -> RedirectRefused:
+    """A 401 of a host that was given no key: to the client it would be about its own."""
+    return RedirectRefused(
+        Refusal(
+            Reason.UPSTREAM_UNREACHABLE,
+            "The Gemini API redirected this request to an address that asks for credentials (401). Your key "
+            "is valid. Try again from the beginning.",
         )
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 import trio
 
@@ -22,25 +21,30 @@ from gatekeeper.proxy.outcomes import (
     UpstreamBroken,
     UpstreamTimeout,
     google_key_error,
+    key_refused_elsewhere,
     no_response,
     timeout_refusal,
     to_call_failed,
     unreachable,
 )
+from gatekeeper.proxy.redirects import (
+    FOLLOWED_METHODS,
+    REDIRECT_STATUSES,
+    follow_redirects,
+    local_path,
+)
 from gatekeeper.proxy.upstream import ConnectFailed
-from gatekeeper.proxy.upstream_connection import ConnectionLost, ResponseHead, UpstreamConnection
+from gatekeeper.proxy.upstream_connection import (
+    ConnectionLost,
+    ResponseHead,
+    UpstreamConnection,
+    UpstreamRequest,
+)
+from gatekeeper.public_url import public_base
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 
 MAX_BUFFERED_BODY = 256 * 1024
 """Bytes. A body up to this size is read before a connection is acquired, and can be sent again."""
-
-
-class UpstreamRequest(NamedTuple):
-    """The request for the upstream, without its body."""
-
-    method: str
-    target: bytes
-    headers: Headers
 
 
 class Relay:
@@ -168,6 +172,22 @@ class Relay:
 
     async def relay_response(self, connection: UpstreamConnection) -> None:
         head = await connection.read_head()
+        if self.is_followed(head):
+            redirected = follow_redirects(self.call, self.request(), head, self.set_first_byte_deadline)
+            async with redirected as response:
+                await self.relay_final_response(*response)
+        else:
+            await self.relay_final_response(connection, head)
+
+    def is_followed(self, head: ResponseHead) -> bool:
+        """Whether the response is a redirect that the gateway follows."""
+        method = self.call.row.method
+        return head.status in REDIRECT_STATUSES and method in FOLLOWED_METHODS and b"location" in head.fields
+
+    async def relay_final_response(
+        self, connection: UpstreamConnection, head: ResponseHead, with_key: bool = True
+    ) -> None:
+        """Relays a response whose head has been read; `with_key`: its request had the Google key."""
         source = partial(self.read_upstream_chunk, connection)
         # A 2xx is relayed as it arrives. Anything else is read first: it may be about the gateway's own key,
         # or repeat it.
@@ -176,7 +196,9 @@ class Relay:
         else:
             error = ErrorResponse(self.mask, head.status, head.headers, source)
             await error.buffer()
-            if error.is_key_error():
+            if head.status == 401 and not with_key:
+                raise key_refused_elsewhere()
+            if with_key and error.is_key_error():
                 raise google_key_error(self.call.row.upstream_key or "")
             head = ResponseHead.of(head.status, error.headers, head.reason)
             first = error.first_chunk()
@@ -202,10 +224,21 @@ class Relay:
         call = self.call
         call.row.status = head.status
         call.mark_first_byte()
+        headers = downstream_headers(head.headers, call.row.id)
+        if b"location" in head.fields and call.row.method not in FOLLOWED_METHODS:
+            headers += self.local_location(head.fields[b"location"])
         # Google repeats request headers in some of its responses.
-        headers = self.mask.headers(downstream_headers(head.headers, call.row.id))
+        headers = self.mask.headers(headers)
         reason = head.reason if head.reason == b"OK" else self.mask(head.reason)
         await self.stream.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
+
+    def local_location(self, location: bytes) -> Headers:
+        """A Location of the upstream's that leads to this gateway; none if it leads elsewhere."""
+        path = local_path(location, self.request().target, self.upstream)
+        if path is None:
+            return []
+        base = public_base(self.call.head.scope, self.settings)
+        return [(b"location", base.encode("latin-1") + path)]
 
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
         """The hot loop: each chunk is sent before the meter sees it."""

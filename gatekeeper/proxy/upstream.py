@@ -11,6 +11,7 @@ from __future__ import annotations
 import ssl
 import sys
 from collections import deque
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import trio
@@ -23,6 +24,14 @@ class ConnectFailed(Exception):
     """No connection could be made; the text says why."""
 
 
+class Origin(NamedTuple):
+    """Scheme, host (an IPv6 address without brackets) and port of a URL."""
+
+    scheme: str
+    host: str
+    port: int
+
+
 class UpstreamPool:
     """Connections to the API at one URL. Each `acquire` needs a `release`, whatever has become of it."""
 
@@ -31,8 +40,9 @@ class UpstreamPool:
         self._host = parts.hostname or ""
         self._tls = tls_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._idle: deque[UpstreamConnection] = deque()
+        self.origin = Origin(parts.scheme, self._host, self._port)
         self.authority = parts.netloc.encode("latin-1")
         self.prefix = parts.path.rstrip("/").encode("latin-1")
         self.may_be_gateway = not self._host.endswith(".googleapis.com")
@@ -55,11 +65,11 @@ class UpstreamPool:
     async def connect(self) -> UpstreamConnection:
         """A new connection. Raises ConnectFailed."""
         try:
-            with trio.fail_after(self._connect_timeout):
+            with trio.fail_after(self.connect_timeout):
                 stream = await trio.open_tcp_stream(self._host, self._port)
                 connection = UpstreamConnection(await self._start_tls(stream) if self._tls else stream)
         except trio.TooSlowError:
-            raise ConnectFailed(f"no connection within {self._connect_timeout:g} seconds") from None
+            raise ConnectFailed(f"no connection within {self.connect_timeout:g} seconds") from None
         except ssl.SSLError as error:
             raise ConnectFailed(f"TLS failed ({error.reason})") from None
         except (OSError, trio.BrokenResourceError) as error:

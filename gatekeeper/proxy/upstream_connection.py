@@ -43,6 +43,14 @@ class ConnectionLost(Exception):
         self.maybe_delivered = maybe_delivered
 
 
+class UpstreamRequest(NamedTuple):
+    """A request without its body."""
+
+    method: str
+    target: bytes
+    headers: Headers
+
+
 class ResponseHead(NamedTuple):
     """The head of a response. Its headers have no `content-length` if the body is chunked; `fields` are the
     first values by name; `reason` is the phrase after the status code, which may be empty."""

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 
-def make_certificate(file: Path) -> Path:
-    """Written with its key into one PEM file, for `load_cert_chain`, and for SSL_CERT_FILE to trust it."""
+def make_certificate(file: Path, *hosts: str) -> Path:
+    """Written with its key into one PEM file, for `load_cert_chain`, and for SSL_CERT_FILE to trust it; for
+    these host names too."""
     key = generate_private_key(SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gatekeeper's tests")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
     now = datetime.now(UTC)
     own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())  # some OpenSSLs insist on one
     certificate = (

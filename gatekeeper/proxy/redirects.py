@@ -1,0 +1,161 @@
+"""Redirects: those of a GET or HEAD are followed here, not by the client, who could not use their addresses.
+
+Google answers some downloads by a redirect that repeats the API key, and whose target takes that key. So up
+to five are followed: to the configured upstream, or without the key to Google's own hosts, over https. A
+redirect of any other request is not followed; its Location is rewritten to this gateway if it leads to the
+upstream, otherwise withheld.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from gatekeeper.gemini.evasion import normalized_path
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.carrier import PREFIX
+from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.outcomes import foreign_redirect, too_many_redirects, unreachable
+from gatekeeper.proxy.upstream import ConnectFailed, Origin, UpstreamPool
+from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamConnection, UpstreamRequest
+
+REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+FOLLOWED_METHODS = frozenset({"GET", "HEAD"})
+MAX_REDIRECTS = 5
+
+GOOGLE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:googleapis|googleusercontent)\.com")
+# Visible ASCII without the backslash, which browsers read as a slash. An authority has no userinfo, and a
+# scheme is followed by one: whatever two parsers could read differently leads nowhere.
+REFERENCE = re.compile(
+    rb"(?:(?:(?P<scheme>https?):)?//(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?=[/?#]|\Z))?"
+    rb"(?P<path>(?(host)|(?!//))[!-\[\]-~]*)",
+    re.IGNORECASE,
+)
+SCHEME = re.compile(rb"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+PORTS = {"http": 80, "https": 443}
+
+# What a request for a part of a file, or for one of its forms, needs elsewhere too.
+SELECTION_HEADERS = frozenset(
+    {
+        b"accept", b"accept-encoding", b"accept-language", b"range", b"if-match", b"if-modified-since",
+        b"if-none-match", b"if-range", b"if-unmodified-since",
+    }
+)  # fmt: skip
+FRAMING_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Address(NamedTuple):
+    """An absolute URL: `target` is its path and query."""
+
+    origin: Origin
+    target: bytes
+
+
+class FollowedResponse(NamedTuple):
+    """The response at the end of the redirects; `with_key`: its request had the Google key."""
+
+    connection: UpstreamConnection
+    head: ResponseHead
+    with_key: bool
+
+
+def resolve(location: bytes, base: Address) -> Address | None:
+    """The address that a Location names, relative to that of its request (RFC 9110 §10.2.2), without a
+    fragment; None if it is not a plain one of http or https. An absolute path keeps its bytes: it may be
+    signed."""
+    found = REFERENCE.fullmatch(location)
+    if found is None:
+        return None
+    path = found["path"].partition(b"#")[0]
+    if found["host"] is None:
+        if SCHEME.match(path):
+            return None
+        joined = path if path[:1] == b"/" else urljoin(base.target.decode(), path.decode()).encode()
+        return Address(base.origin, joined)
+    scheme = (found["scheme"] or base.origin.scheme.encode()).decode().lower()
+    port = int(found["port"] or PORTS[scheme])
+    origin = Origin(scheme, found["host"].strip(b"[]").decode().lower(), port)
+    return Address(origin, path if path[:1] == b"/" else b"/" + path)
+
+
+def is_of_upstream(address: Address, upstream: UpstreamPool) -> bool:
+    """Whether the address is below the configured upstream's URL."""
+    if address.origin != upstream.origin:
+        return False
+    path = normalized_path(address.target.partition(b"?")[0])
+    return path is not None and path.startswith(upstream.prefix.decode("latin-1") + "/")
+
+
+def is_at_google(origin: Origin) -> bool:
+    return (
+        origin.scheme == "https"
+        and origin.port == PORTS["https"]
+        and GOOGLE_HOST.fullmatch(origin.host) is not None
+    )
+
+
+def local_path(location: bytes, target: bytes, upstream: UpstreamPool) -> bytes | None:
+    """A Location of the upstream's response to a request for `target`, as a path of this gateway; None if it
+    leads elsewhere."""
+    address = resolve(location, Address(upstream.origin, target))
+    if address is None or not is_of_upstream(address, upstream):
+        return None
+    return PREFIX + address.target[len(upstream.prefix) :]
+
+
+@asynccontextmanager
+async def follow_redirects(
+    call: ProxyCall, request: UpstreamRequest, head: ResponseHead, before_request: Callable[[], None]
+) -> AsyncGenerator[FollowedResponse]:
+    """The response to a GET or HEAD whose first response is a redirect. `before_request` is called before
+    each further request. Raises CallFailed, and ConnectionLost for a connection without a response."""
+    upstream = call.context.upstream
+    address = Address(upstream.origin, request.target)
+    for _ in range(MAX_REDIRECTS):
+        address = _next_address(call, head, address)
+        with_key = is_of_upstream(address, upstream)
+        pool = (
+            upstream
+            if with_key
+            else UpstreamPool(f"https://{address.origin.host}", connect_timeout=upstream.connect_timeout)
+        )
+        before_request()
+        try:
+            connection = await pool.connect()
+        except ConnectFailed as error:
+            raise unreachable(f"it redirected to {address.origin.host}, and there was {error}") from None
+        try:
+            headers = _headers(request.headers, None if with_key else pool.authority)
+            await connection.send_request(request.method, address.target, headers, b"")
+            head = await connection.read_head()
+            if not (head.status in REDIRECT_STATUSES and b"location" in head.fields):
+                yield FollowedResponse(connection, head, with_key)
+                return
+        finally:
+            pool.close(connection)
+    call.context.redirect_errors.record("too_many", limit=MAX_REDIRECTS)
+    raise too_many_redirects(MAX_REDIRECTS)
+
+
+def _next_address(call: ProxyCall, head: ResponseHead, base: Address) -> Address:
+    """Raises CallFailed for an address that may not be requested."""
+    address = resolve(head.fields[b"location"], base)
+    if address is not None and (
+        is_of_upstream(address, call.context.upstream) or is_at_google(address.origin)
+    ):
+        return address
+    # Its host only: path and query may hold a signature, or a key.
+    host = None if address is None else address.origin.host[:255]
+    call.context.redirect_errors.record("foreign_host" if host else "no_plain_url", host=host)
+    raise foreign_redirect(host)
+
+
+def _headers(headers: Headers, authority: bytes | None) -> Headers:
+    """The headers of a further request: to the upstream (None) those of the first, to any other authority
+    only what selects the response."""
+    if authority is None:
+        return [field for field in headers if field[0] not in FRAMING_HEADERS]
+    return [(b"host", authority), *(field for field in headers if field[0] in SELECTION_HEADERS)]
