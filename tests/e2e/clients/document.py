@@ -33,7 +33,8 @@ client.
 
 The last columns are how many requests a client made for one call that the gateway refused, before it told its
 user: for an unknown key (401), a blocked key (403), a budget of 30 days that is used up (429), and while the
-gateway was stopping (503). `…` where it had not given up by then.
+gateway was stopping (503). `…` where it had not given up by then; in brackets the status, where the call was
+refused for another reason: a key with a budget may not call what cannot be charged to it.
 
 In the recipes `BASE` is `http://HOST:4000/gemini`, without a slash at its end, and `KEY` is a virtual key.
 
@@ -66,9 +67,10 @@ def untested(client: Client, why: str, date: str) -> Entry:
 
 
 def requests(refused: Refused) -> str:
+    other = "" if refused.told == [str(refused.status)] else f" ({', '.join(refused.told)})"
     if refused.waiting:
-        return f"{refused.requests} in {refused.seconds:.0f} s…"
-    return f"{refused.requests} in {refused.seconds:.0f} s" if refused.requests > 1 else "1"
+        return f"{refused.requests} in {refused.seconds:.0f} s…{other}"
+    return (f"{refused.requests} in {refused.seconds:.0f} s" if refused.requests > 1 else "1") + other
 
 
 def update(file: Path, fresh: dict[str, Entry], order: list[str]) -> None:

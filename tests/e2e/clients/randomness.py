@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+# Members of documents that are left out: what a client measured.
+MEASURED = frozenset({"performance"})  # of the AI SDK: milliseconds of each step
+
 ID = r"[A-Za-z0-9_-]"
 
 RULES: dict[str, str] = {
@@ -71,6 +74,6 @@ class Normaliser:
         if isinstance(value, list):
             return [self.value(item) for item in value]
         if isinstance(value, dict):
-            kept = {name: item for name, item in value.items() if name not in self._without}
+            kept = {name: item for name, item in value.items() if name not in self._without | MEASURED}
             return {self.text(name): self.value(item) for name, item in kept.items()}
         return value

@@ -93,6 +93,7 @@ async def test_equal_refused_and_written_down(tmp_path: Path) -> None:
     report = await try_out(script)
     assert report.equal, [item.faults for item in report.compared]
     assert {item.status: item.requests for item in report.refused} == {401: 1, 403: 1, 429: 1, 503: 1}
+    assert all(item.told == [str(item.status)] for item in report.refused)
     text = entry(client, report, "2026-11-28").text
     assert "urlopen(Request(" in text
     assert "Not equal" not in text
@@ -103,7 +104,7 @@ def test_the_document_keeps_what_was_not_run_again(tmp_path: Path) -> None:
     old, new = (
         Client(name, "Python", (f"{name}==1.0",), "python/standard_library.py") for name in ("old", "@n/w")
     )
-    report = Report([Compared("generate", 1, [])], [Refused(429, 7, 20.4, True, "")])
+    report = Report([Compared("generate", 1, [])], [Refused(429, ["403"], 7, 20.4, True, "")])
     update(
         file,
         {"old": entry(old, report, "2026-01-01"), "gone": Entry("| [gone](#gone) | |", "")},
@@ -113,7 +114,7 @@ def test_the_document_keeps_what_was_not_run_again(tmp_path: Path) -> None:
         file, {"@n/w": entry(new, Report([Compared("embed", 2, ["a byte"])]), "2026-02-02")}, ["old", "@n/w"]
     )
     text = file.read_text()
-    assert "| [old](#old) | 1.0 | 2026-01-01 | 1 of 1 |  |  | 7 in 20 s… |  |" in text
+    assert "| [old](#old) | 1.0 | 2026-01-01 | 1 of 1 |  |  | 7 in 20 s… (403) |  |" in text
     assert "| [@n/w](#nw) | 1.0 | 2026-02-02 | 0 of 1 |" in text
     assert "Not equal: embed: a byte" in text
     assert "gone" not in text
