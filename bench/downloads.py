@@ -1,5 +1,5 @@
-"""A download of gigabytes by a redirect: whether it is whole, what memory it takes, whether other calls suffer,
-and whether the upstream waits for a client that does not read. Prints JSON."""
+"""A download of gigabytes by a redirect: whether it is whole, what memory it takes, whether other calls
+suffer, and whether the upstream waits for a client that does not read. Prints JSON."""
 
 import argparse
 import hashlib
