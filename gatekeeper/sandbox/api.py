@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 
+from gatekeeper.sandbox.auth_tokens import AuthTokens
 from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.caches import CachedContents
 from gatekeeper.sandbox.calls import Calls
 from gatekeeper.sandbox.embeddings import Embeddings
-from gatekeeper.sandbox.errors import GoogleError, commands_page, invalid_key, missing_key
+from gatekeeper.sandbox.errors import GoogleError, commands_page
 from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.images import IMAGE_ROUTES
 from gatekeeper.sandbox.interactions import Interactions
+from gatekeeper.sandbox.keys import check_key
+from gatekeeper.sandbox.live_socket import LiveSockets
 from gatekeeper.sandbox.models import TABLE, get_model
 from gatekeeper.sandbox.openai import OpenAi
 from gatekeeper.sandbox.routing import Parameters, Route, RouteTable
 from gatekeeper.sandbox.store import Clock, page
 from gatekeeper.sandbox.uploads import Uploads
 from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, json_response, response
-
-INVALID_KEY = "invalid"
 
 
 class Api:
@@ -30,6 +31,8 @@ class Api:
         self.uploads = Uploads(clock)
         caches = CachedContents(clock, files.find)
         calls = Calls(caches, files.find)
+        tokens = AuthTokens(clock)
+        self.live = LiveSockets(clock, calls, tokens)
         self._routes = RouteTable()
         for some in (
             (Route("GET", "/", index_page, open=True),),
@@ -42,6 +45,7 @@ class Api:
             Interactions(clock, calls).routes(),
             OpenAi(clock, calls).routes(),
             IMAGE_ROUTES,
+            tokens.routes(),
         ):
             self._routes.add(some)
 
@@ -62,14 +66,6 @@ class Api:
             return route.respond(request, parameters)
         except GoogleError as error:
             return route.render_error(error, request)
-
-
-def check_key(request: Request) -> None:
-    """Any key is valid but the word `invalid`. Raises GoogleError."""
-    if request.key is None:
-        raise missing_key()
-    if request.key == INVALID_KEY:
-        raise invalid_key()
 
 
 def index_page(_request: Request, _at: Parameters) -> HttpResponse:

@@ -13,7 +13,7 @@ from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.wire import HttpResponse, Request
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebsocketScope
 
 
 class Sandbox:
@@ -29,9 +29,9 @@ class Sandbox:
                 await lifespan(receive, send)
             case "http":
                 await self._respond(scope, receive, send)
-            # The Live API, which is not simulated
-            case _:
-                await send({"type": "websocket.close", "code": 1011, "reason": "no Live API here"})
+            case "websocket":
+                request = request_of(scope, BodyBuffer())
+                await self._api.live.serve(request, receive, send, self._time_scale)
 
     async def _respond(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         head = request_of(scope, BodyBuffer())
@@ -70,10 +70,10 @@ class Sandbox:
             await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-def request_of(scope: HTTPScope, content: BodyBuffer) -> Request:
+def request_of(scope: HTTPScope | WebsocketScope, content: BodyBuffer) -> Request:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     return Request(
-        method=scope["method"],
+        method=scope["method"] if scope["type"] == "http" else "GET",
         path=scope["path"],
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,

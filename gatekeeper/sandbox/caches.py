@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from gatekeeper.sandbox.errors import cache_not_found, invalid
 from gatekeeper.sandbox.google_json import Json, field, text
-from gatekeeper.sandbox.models import FileLookup, TokenCounts, count_tokens, resolve_model
+from gatekeeper.sandbox.models import resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import (
     Clock,
@@ -17,6 +17,7 @@ from gatekeeper.sandbox.store import (
     parse_timestamp,
     random_id,
 )
+from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, count_tokens
 from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 # Google's default for a missing `ttl`: an hour.

@@ -32,16 +32,10 @@ from gatekeeper.sandbox.google_json import (
     one_line,
     text,
 )
-from gatekeeper.sandbox.models import (
-    FileLookup,
-    Model,
-    TokenCounts,
-    count_tokens,
-    resolve_model,
-    token_details,
-)
+from gatekeeper.sandbox.models import Model, resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.texts import last_user_text, seeded_random
+from gatekeeper.sandbox.token_counts import FileLookup, TokenCounts, count_tokens, token_details
 from gatekeeper.sandbox.wire import (
     GOOGLE_HEADERS,
     JSON_TYPE,
@@ -84,13 +78,13 @@ class Calls:
         )
         return apply_fault(call.command, response)
 
-    def call(self, body: Json, version: str, name: str) -> Call:
+    def call(self, body: Json, version: str, name: str, method: str = "generateContent") -> Call:
         """The generate request, read and checked. Raises GoogleError."""
-        model = resolve_model(name, version, "generateContent")
+        model = resolve_model(name, version, method)
         contents = checked_contents(body)
         prompt_text = last_user_text(contents)
         command = parse_command(prompt_text)
-        raise_for_command(command, name, version, "generateContent")
+        raise_for_command(command, name, version, method)
         cached = self.cached(body, model)
         prompt = count_tokens(body, self.find_file) + cached
         if prompt.total() > model.input_token_limit:

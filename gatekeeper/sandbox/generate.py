@@ -27,15 +27,15 @@ from gatekeeper.sandbox.google_json import (
     snake,
     text,
 )
-from gatekeeper.sandbox.models import (
+from gatekeeper.sandbox.models import Model
+from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
+from gatekeeper.sandbox.token_counts import (
     CHARACTERS_PER_TOKEN,
-    Model,
     TokenCounts,
     character_tokens,
     json_tokens,
     token_details,
 )
-from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
 from gatekeeper.sandbox.tools import SchemaValueGenerator, choose_function_call, grounding
 
 MAX_CANDIDATES = 8

@@ -8,20 +8,15 @@ import struct
 import zlib
 
 from gatekeeper.sandbox.calls import apply_fault
-from gatekeeper.sandbox.errors import invalid, model_not_found, parse_command, raise_for_command
+from gatekeeper.sandbox.errors import invalid, parse_command, raise_for_command
 from gatekeeper.sandbox.google_json import Json, field, message, messages, parse_int, text
+from gatekeeper.sandbox.models import resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
 SIDE = 16  # pixels
 MAX_SAMPLES = 4
 IMAGE_SECONDS = 2.0
-
-
-def image_model(name: str, version: str) -> None:
-    """Raises GoogleError (404) for a name that is no model for images."""
-    if not (name.startswith("imagen-") or (name.startswith("gemini-") and "image" in name)):
-        raise model_not_found(name, version, "predict")
 
 
 def png(prompt: str) -> bytes:
@@ -38,7 +33,7 @@ def png(prompt: str) -> bytes:
 
 
 def predict(request: Request, at: Parameters) -> HttpResponse:
-    image_model(at.name, at.version)
+    resolve_model(at.name, at.version, "predict")
     body = request.json()
     instances = messages(field(body, "instances"))
     prompt = text(field(instances[0], "prompt")) if instances else ""

@@ -1,20 +1,14 @@
-"""The models that the sandbox lists, as Google's Model resources (`GET /v1beta/models`), and the number of
-tokens of a request, by modality. countTokens and the prompt of a call use the same count.
-
-Limits are those of recorded lists; for newer families those of the previous generation. There is no
-tokenizer: four characters are a token, which is Google's own rule of thumb, an image is 258 tokens, and audio
-and video are measured by their bytes at usual bit rates (https://ai.google.dev/gemini-api/docs/tokens).
+"""The models that the sandbox lists, as Google's Model resources (`GET /v1beta/models`). Limits are those of
+recorded lists; for newer families those of the previous generation.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from gatekeeper.sandbox.errors import GoogleError, model_not_found
-from gatekeeper.sandbox.google_json import MODALITIES, Json, field, message, messages, one_line, text
+from gatekeeper.sandbox.google_json import Json
 
 LONG_CONTEXT = 1_048_576
 LONG_OUTPUT = 65_536
@@ -25,6 +19,9 @@ class Kind(Enum):
     """What a model supports; the value is its `supportedGenerationMethods`."""
 
     TEXT = ("generateContent", "countTokens", "createCachedContent", "batchGenerateContent")
+    LIVE = ("countTokens", "bidiGenerateContent")
+    IMAGE = ("predict",)
+    VIDEO = ("predictLongRunning",)
     EMBEDDING = ("embedContent", "countTextTokens", "countTokens", "asyncBatchEmbedContent")
 
 
@@ -66,6 +63,14 @@ def embedding(
     name: str, display_name: str, input_token_limit: int, dimensions: int, *, reports_usage: bool = False
 ) -> Model:
     return Model(name, display_name, input_token_limit, 1, False, Kind.EMBEDDING, dimensions, reports_usage)
+
+
+def live(name: str, display_name: str, *, thinking: bool = False) -> Model:
+    return Model(name, display_name, 131_072, SHORT_OUTPUT, thinking, Kind.LIVE)
+
+
+def media(name: str, display_name: str, kind: Kind) -> Model:
+    return Model(name, display_name, 480, SHORT_OUTPUT, False, kind)
 
 
 TABLE = (
@@ -116,6 +121,14 @@ TABLE = (
         output_token_limit=SHORT_OUTPUT,
         thinking=False,
     ),
+    live("gemini-3.8-live", "Gemini 3.8 Live", thinking=True),
+    live("gemini-3.1-flash-live-preview", "Gemini 3.1 Flash Live Preview"),
+    live("gemini-2.5-flash-native-audio-latest", "Gemini 2.5 Flash Native Audio"),
+    live("gemini-2.0-flash-live-001", "Gemini 2.0 Flash Live"),
+    media("imagen-4.0-generate-001", "Imagen 4", Kind.IMAGE),
+    media("imagen-4.0-fast-generate-001", "Imagen 4 Fast", Kind.IMAGE),
+    media("veo-3.1-generate-preview", "Veo 3.1", Kind.VIDEO),
+    media("veo-3.1-lite-generate-preview", "Veo 3.1 Lite", Kind.VIDEO),
     embedding("gemini-embedding-2", "Gemini Embedding 2", 8_192, 3_072, reports_usage=True),
     embedding("gemini-embedding-001", "Gemini Embedding 001", 2_048, 3_072),
     embedding("text-embedding-004", "Text Embedding 004", 2_048, 768),
@@ -144,82 +157,18 @@ def resolve_model(name: str, version: str, method: str) -> Model:
 
 
 def unlisted_model(name: str) -> Model | None:
-    if not name.startswith("gemini-"):
-        return None
-    return embedding(name, name, 2_048, 3_072) if "embedding" in name else Model(name, name)
-
-
-CHARACTERS_PER_TOKEN = 4
-IMAGE_TOKENS = 258
-PDF_PAGE_BYTES = 50_000
-# 128 kbit/s, 32 tokens a second
-AUDIO_BYTES_PER_TOKEN = 16_000 // 32
-# 2 Mbit/s, 263 tokens a second
-VIDEO_BYTES_PER_TOKEN = 250_000 // 263
-
-# Tokens by modality (`TEXT`, `IMAGE`, …).
-TokenCounts = Counter[str]
-
-# From a file's URI to its MIME type and size in bytes; raises GoogleError for a missing file.
-FileLookup = Callable[[str], tuple[str, int]]
-
-
-def text_tokens(words: str) -> int:
-    return character_tokens(len(words))
-
-
-def character_tokens(length: int) -> int:
-    return -(-length // CHARACTERS_PER_TOKEN)
-
-
-def count_tokens(request: Json, find_file: FileLookup) -> TokenCounts:
-    """Of a generate request, a cached content or countTokens' body: contents, system instruction and
-    tools."""
-    total = TokenCounts()
-    instruction = message(field(request, "systemInstruction"))
-    for content in [instruction, *messages(field(request, "contents"))]:
-        total += content_tokens(content, find_file)
-    return total + TokenCounts(TEXT=json_tokens(field(request, "tools")))
-
-
-def content_tokens(content: Json, find_file: FileLookup) -> TokenCounts:
-    total = TokenCounts()
-    for part in messages(field(content, "parts")):
-        total += part_tokens(part, find_file)
-    return total
-
-
-def part_tokens(part: Json, find_file: FileLookup) -> TokenCounts:
-    inline, file = field(part, "inlineData"), field(part, "fileData")
-    if inline is not None:
-        # Four characters of base64 are three bytes.
-        blob = message(inline)
-        return media_tokens(text(field(blob, "mimeType")), len(text(field(blob, "data"))) * 3 // 4)
-    if file is not None:
-        return media_tokens(*find_file(text(field(message(file), "fileUri"))))
-    if "text" in part:
-        return TokenCounts(TEXT=text_tokens(text(part["text"])))
-    return TokenCounts(TEXT=json_tokens(part))
-
-
-def media_tokens(mime: str, size: int) -> TokenCounts:
-    match mime.partition("/"):
-        case ("image", _, _):
-            return TokenCounts(IMAGE=IMAGE_TOKENS)
-        case ("audio", _, _):
-            return TokenCounts(AUDIO=max(1, size // AUDIO_BYTES_PER_TOKEN))
-        case ("video", _, _):
-            return TokenCounts(VIDEO=max(1, size // VIDEO_BYTES_PER_TOKEN))
-        # Google counts each page as an image.
-        case ("application", _, "pdf"):
-            return TokenCounts(DOCUMENT=IMAGE_TOKENS * -(-size // PDF_PAGE_BYTES))
+    """By what Google's names say of a model's kind."""
+    family, _, _ = name.partition("-")
+    match family:
+        case "imagen":
+            return media(name, name, Kind.IMAGE)
+        case "veo":
+            return media(name, name, Kind.VIDEO)
+        case "gemini" if "embedding" in name:
+            return embedding(name, name, 2_048, 3_072)
+        case "gemini" if "-live" in name or "native-audio" in name:
+            return live(name, name)
+        case "gemini":
+            return Model(name, name)
         case _:
-            return TokenCounts(TEXT=character_tokens(size))
-
-
-def json_tokens(value: object) -> int:
-    return text_tokens(one_line(value).decode()) if value else 0
-
-
-def token_details(total: TokenCounts) -> list[Json]:
-    return [{"modality": name, "tokenCount": total[name]} for name in MODALITIES if total[name]]
+            return None

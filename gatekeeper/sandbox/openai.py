@@ -14,11 +14,12 @@ from gatekeeper.sandbox.calls import Calls, apply_fault
 from gatekeeper.sandbox.embeddings import EMBEDDING_SECONDS, vector
 from gatekeeper.sandbox.errors import invalid, parse_command, raise_for_command
 from gatekeeper.sandbox.google_json import Json, parse_int, repeated, sorted_json, text
-from gatekeeper.sandbox.images import image_model, png
-from gatekeeper.sandbox.models import TABLE, Model, get_model, resolve_model, text_tokens
+from gatekeeper.sandbox.images import png
+from gatekeeper.sandbox.models import TABLE, Model, get_model, resolve_model
 from gatekeeper.sandbox.openai_chat import COMPACT_TYPE, VERSION, ChatCompletions, openai_error
 from gatekeeper.sandbox.routing import Parameters, Respond, Route
 from gatekeeper.sandbox.store import Clock
+from gatekeeper.sandbox.token_counts import text_tokens
 from gatekeeper.sandbox.wire import HttpResponse, Request, response
 
 MAX_IMAGES = 10
@@ -41,7 +42,7 @@ class OpenAi:
 
     def images(self, request: Request, _at: Parameters) -> HttpResponse:
         body = request.json()
-        image_model(text(body.get("model")).removeprefix("models/"), VERSION)
+        resolve_model(text(body.get("model")).removeprefix("models/"), VERSION, "predict")
         prompt, count = text(body.get("prompt")), parse_int(body.get("n") or 1)
         if count is None or not 1 <= count <= MAX_IMAGES:
             raise invalid(f"n must be between 1 and {MAX_IMAGES}.")

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from random import Random
 
 from gatekeeper.sandbox.google_json import Json, field, message, messages, repeated, text
-from gatekeeper.sandbox.models import text_tokens
+from gatekeeper.sandbox.token_counts import text_tokens
 
 # Words in functions' names that say nothing about their topic.
 STOP_WORDS = {

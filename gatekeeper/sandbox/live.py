@@ -1,0 +1,226 @@
+"""A session of the Live API (https://ai.google.dev/api/live) without a connection: messages in, messages out.
+
+A turn is a generate call on all that was said before, so texts, tools and commands are the same. It ends with
+generationComplete, then turnComplete with its usage. Audio comes as silence, with its transcription if the
+setup asks for one. `!cut` breaks the connection, an error closes it, with the codes that Google uses: 1007
+for what is malformed, 1008 for what is refused, 1011 for the rest.
+
+Not simulated: interruptions, proactive audio, goAway, the detection of speech: audio is answered at
+`audioStreamEnd` or `activityEnd`, text at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gatekeeper.sandbox.calls import SLOW_SECONDS, Calls, chunk_delays
+from gatekeeper.sandbox.errors import Command, GoogleError, invalid, invalid_payload
+from gatekeeper.sandbox.generate import GenerateResponse, respond
+from gatekeeper.sandbox.google_json import Json, decode, message, messages, text
+from gatekeeper.sandbox.google_json import field as json_field
+from gatekeeper.sandbox.store import ExpiringStore
+from gatekeeper.sandbox.token_counts import TokenCounts, token_details
+
+METHOD = "bidiGenerateContent"
+KINDS = ("setup", "clientContent", "realtimeInput", "toolResponse")
+# 16 bits a sample, 24 kHz: a quarter of a second, and its tokens at 32 a second.
+SILENCE = base64.b64encode(bytes(12_000)).decode()
+TOKENS_PER_SILENCE = 8
+# What a session remembers, in bytes of text and base64; then the oldest turns are forgotten.
+MAX_HISTORY_BYTES = 8 * 1024 * 1024
+CLOSE_CODES = {400: 1007, 401: 1008, 403: 1008, 404: 1008}
+# Of a reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
+MAX_REASON_BYTES = 123
+
+
+class LiveClose(Exception):
+    """The session ends; without a code the connection breaks."""
+
+    def __init__(self, code: int | None, reason: str = "") -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+# Seconds to wait before sending, and the message.
+Outgoing = tuple[float, Json]
+
+
+def close_for(error: GoogleError) -> LiveClose:
+    reason = error.message.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    return LiveClose(CLOSE_CODES.get(error.code, 1011), reason)
+
+
+@dataclass(slots=True)
+class SavedSession:
+    """What a session remembers under its handle."""
+
+    name: str
+    history: list[Json]
+    expires: float
+    size: int = 1
+
+
+SavedSessions = ExpiringStore[SavedSession]
+
+
+@dataclass(slots=True)
+class LiveSession:
+    """`demanded` is the setup of an ephemeral token, which overrides the client's. Methods raise
+    LiveClose."""
+
+    calls: Calls
+    saved: SavedSessions
+    version: str
+    demanded: Json
+    now: float
+    setup: Json = field(default_factory=dict[str, object])
+    history: list[Json] = field(default_factory=list[Json])
+    heard: list[Json] = field(default_factory=list[Json])
+    heard_bytes: int = 0
+
+    def receive(self, frame: bytes) -> Iterator[Outgoing]:
+        try:
+            kind, given = parse(frame)
+            if (kind == "setup") == bool(self.setup):
+                raise invalid("setup must be the first message and only the first.")
+            match kind:
+                case "setup":
+                    yield from self.open(given)
+                case "clientContent":
+                    self.history += messages(json_field(given, "turns"))
+                    if json_field(given, "turnComplete") is True:
+                        yield from self.answer()
+                case "realtimeInput":
+                    yield from self.hear(given)
+                case _:
+                    results = messages(json_field(given, "functionResponses"))
+                    parts = [{"functionResponse": result} for result in results]
+                    self.history.append({"role": "user", "parts": parts})
+                    yield from self.answer()
+        except GoogleError as error:
+            raise close_for(error) from error
+
+    def open(self, given: Json) -> Iterator[Outgoing]:
+        self.setup = given | self.demanded
+        model = text(json_field(self.setup, "model")).removeprefix("models/")
+        probe: Json = {"contents": [{"parts": [{"text": "hi"}]}]}
+        self.calls.call(self.request() | probe, self.version, model, METHOD)
+        if handle := text(json_field(message(json_field(self.setup, "sessionResumption")), "handle")):
+            found = self.saved.get(handle)
+            if found is None:
+                raise GoogleError(404, "BidiGenerateContent session not found")
+            self.history = list(found.history)
+        yield 0.0, {"setupComplete": {}}
+
+    def request(self) -> Json:
+        kept = ("systemInstruction", "tools", "generationConfig")
+        return {name: value for name in kept if (value := json_field(self.setup, name)) is not None}
+
+    def hear(self, given: Json) -> Iterator[Outgoing]:
+        """Input as it happens: text is a turn of its own, media are kept until the turn ends."""
+        media = [message(json_field(given, name)) for name in ("audio", "video")]
+        media += messages(json_field(given, "mediaChunks"))
+        for blob in media:
+            if blob:
+                self.heard.append({"inlineData": blob})
+                self.heard_bytes += len(text(blob.get("data")))
+        if self.heard_bytes > MAX_HISTORY_BYTES:
+            raise invalid("The audio input of one turn is too long.")
+        if written := text(json_field(given, "text")):
+            self.heard.append({"text": written})
+        ended = json_field(given, "audioStreamEnd") is True or json_field(given, "activityEnd") is not None
+        if self.heard and (ended or written):
+            self.history.append({"role": "user", "parts": self.heard})
+            if not written and json_field(self.setup, "inputAudioTranscription") is not None:
+                yield 0.0, {"serverContent": {"inputTranscription": {"text": "(silence)"}}}
+            self.heard, self.heard_bytes = [], 0
+            yield from self.answer()
+
+    def answer(self) -> Iterator[Outgoing]:
+        """The model's turn."""
+        self.forget()
+        model = text(json_field(self.setup, "model")).removeprefix("models/")
+        asked = self.request() | {"contents": self.history}
+        call = self.calls.call(asked, self.version, model, METHOD)
+        if call.command is Command.ERROR:
+            raise GoogleError(500, "Internal error encountered.")
+        generated = respond(call)
+        parts = [part for item in generated.candidates[:1] for part in item.unary().deltas[0].parts]
+        if call.command is Command.CUT:
+            raise LiveClose(None)
+        if call.command is Command.SLOW:
+            yield SLOW_SECONDS, {"serverContent": {}}
+        calls = [part["functionCall"] for part in parts if "functionCall" in part]
+        yield from self.tool_call(calls) if calls else self.speak(generated)
+        self.history.append({"role": "model", "parts": parts})
+        yield 0.0, {"serverContent": {"generationComplete": True}}
+        yield 0.0, {"serverContent": {"turnComplete": True}, "usageMetadata": self.usage(generated)}
+        if json_field(self.setup, "sessionResumption") is not None:
+            yield 0.0, {"sessionResumptionUpdate": {"newHandle": self.save(), "resumable": True}}
+
+    def tool_call(self, calls: list[object]) -> Iterator[Outgoing]:
+        identified = [{"id": str(uuid.uuid4()), **message(call)} for call in calls]
+        yield 0.0, {"toolCall": {"functionCalls": identified}}
+
+    def speak(self, generated: GenerateResponse) -> Iterator[Outgoing]:
+        pieces = [delta for item in generated.candidates[:1] for delta in item.deltas]
+        for seconds, delta in zip(chunk_delays(generated), pieces, strict=False):
+            if not self.audible:
+                yield seconds, {"serverContent": {"modelTurn": {"role": "model", "parts": delta.parts}}}
+                continue
+            written = "".join(text(part.get("text")) for part in delta.parts)
+            if json_field(self.setup, "outputAudioTranscription") is not None:
+                yield 0.0, {"serverContent": {"outputTranscription": {"text": written}}}
+            blob: Json = {"mimeType": "audio/pcm;rate=24000", "data": SILENCE}
+            parts: list[Json] = [{"inlineData": blob}]
+            yield seconds, {"serverContent": {"modelTurn": {"role": "model", "parts": parts}}}
+
+    @property
+    def audible(self) -> bool:
+        config = message(json_field(self.setup, "generationConfig"))
+        return "AUDIO" in str(json_field(config, "responseModalities")).upper()
+
+    def usage(self, generated: GenerateResponse) -> Json:
+        """Of the turn: its prompt is all that was said before. As recorded, the total leaves thoughts out."""
+        prompt, thoughts = generated.call.prompt, generated.thoughts
+        deltas = generated.candidates[0].deltas if generated.candidates else []
+        length = deltas[-1].tokens if deltas else 0
+        spoken = (
+            TokenCounts(AUDIO=TOKENS_PER_SILENCE * len(deltas)) if self.audible else TokenCounts(TEXT=length)
+        )
+        counts: Json = {
+            "promptTokenCount": prompt.total(),
+            "responseTokenCount": spoken.total(),
+            "totalTokenCount": prompt.total() + spoken.total(),
+            "promptTokensDetails": token_details(prompt),
+            "responseTokensDetails": token_details(spoken),
+            "thoughtsTokenCount": thoughts,
+        }
+        return {name: value for name, value in counts.items() if value}
+
+    def save(self) -> str:
+        handle = uuid.uuid4().hex
+        self.saved.put(SavedSession(handle, list(self.history), self.now + 2 * 3600))
+        return handle
+
+    def forget(self) -> None:
+        sizes = [len(str(content)) for content in self.history]
+        while sum(sizes) > MAX_HISTORY_BYTES and len(sizes) > 1:
+            del sizes[0], self.history[0]
+
+
+def parse(frame: bytes) -> tuple[str, Json]:
+    """The kind of a client's message, and what it holds. Raises GoogleError (400)."""
+    try:
+        document = message(decode(frame))
+    except (ValueError, RecursionError) as error:
+        raise invalid_payload("Expected a JSON object.") from error
+    found = [kind for kind in KINDS if json_field(document, kind) is not None]
+    if len(found) != 1:
+        named = next(iter(document), "")
+        raise invalid_payload(f'Unknown name "{named}": Cannot find field.')
+    return found[0], message(json_field(document, found[0]))
