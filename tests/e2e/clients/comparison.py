@@ -45,7 +45,8 @@ class Performed:
             if answered.response:
                 facts[f"response {number} status"] = answered.response.line
                 facts |= _message(f"response {number}", answered.response, normaliser)
-            facts[f"frames {number}"] = [normaliser.text(frame) for frame in answered.frames]
+            for name, exchange, direction in (("sent", asked, ">"), ("received", answered, "<")):
+                facts[f"frames {name} {number}"] = [normaliser.text(it) for it in exchange.said(direction)]
         facts["outcome"] = normaliser.value(self.outcome)
         return facts
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from e2e.clients.comparison import CREDENTIALS, HOP_BY_HOP, OF_THE_GATEWAY
 from e2e.clients.randomness import RULES
+from e2e.clients.refusals import REFUSALS, Refused
 from e2e.clients.roster import Client
-from e2e.clients.trial import REFUSALS, Compared, Refused, Report
+from e2e.clients.trial import Compared, Report
 
 ROW = re.compile(r"^\| \[(?P<name>[^\]]+)\]\(.*\|$", re.MULTILINE)
 SECTION = re.compile(r"^## (?P<name>\S+)\n(?P<text>.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)

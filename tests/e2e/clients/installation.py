@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 from e2e.clients.roster import FOLDER, Client
-from e2e.clients.trial import Script
+from e2e.clients.session import Script
 
 INSTALL_SECONDS = 600.0
 
@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 
 async def installed(client: Client, cache: Path) -> Script:
     """The client's script, ready to be started. Raises NotInstallable."""
-    folder = cache / client.name.replace("/", "-").replace("@", "")
+    folder = cache / client.name.replace("/", "+")
     done, wanted = folder / "installed.txt", "\n".join(client.install)
     if not (done.exists() and done.read_text() == wanted):
         shutil.rmtree(folder, ignore_errors=True)
@@ -64,8 +64,8 @@ def _python_script(client: Client, folder: Path) -> Script:
 
 def _javascript_script(client: Client, folder: Path) -> Script:
     """Node looks for packages beside the script, so the script goes where they are."""
-    for file in (FOLDER / client.script, FOLDER / "javascript/driver.mjs"):
-        shutil.copy(file, folder)
+    for name in (client.script, "javascript/driver.mjs", "javascript/command-line.mjs"):
+        shutil.copy(FOLDER / name, folder)
     return Script(["node", str(folder / Path(client.script).name)], folder)
 
 

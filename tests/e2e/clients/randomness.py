@@ -25,7 +25,7 @@ RULES: dict[str, str] = {
     "time": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     "date": r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT",
     # The clients': what they draw by lot
-    "boundary": r"(?<=boundary=)[^<\s;\"']+|(?<=boundary=[\"'])[^<\"']+",
+    "boundary": r"(?<=boundary=)[^<\s;\"']{8,}|(?<=boundary=[\"'])[^<\"']{8,}",
     "uuid": r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
 }
 FOUND = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in RULES.items()))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import trio
 from e2e.clients.transcript import ConnectionTranscript, Exchange
 
 Change = Callable[[bytes], bytes]
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 def unchanged(data: bytes) -> bytes:
@@ -19,16 +23,21 @@ def unchanged(data: bytes) -> bytes:
 
 @dataclass
 class Relay:
-    """`url` is where it listens. Its log is complete up to what either side has received: bytes are written
-    down first. `request` and `response` change bytes on purpose, for the tests of the comparison."""
+    """`url` is where it listens, `secure_url` the same by TLS if it has a `certificate`.
+
+    Its log is complete up to what either side has received: bytes are written down first. `request` and
+    `response` change bytes on purpose, for the tests of the comparison.
+    """
 
     target: int  # a port of this machine
     request: Change = unchanged
     response: Change = unchanged
     log: list[Exchange] = field(default_factory=list)
+    certificate: Path | None = None
     url: str = ""
+    secure_url: str = ""
 
-    async def relay(self, client: trio.SocketStream) -> None:
+    async def relay(self, client: Stream) -> None:
         transcript = ConnectionTranscript(self.log)
         async with client:
             try:
@@ -43,8 +52,8 @@ class Relay:
 
 
 async def _pump(
-    source: trio.SocketStream,
-    sink: trio.SocketStream,
+    source: Stream,
+    sink: Stream,
     change: Change,
     note: Callable[[bytes], None],
     both: trio.CancelScope,
@@ -56,17 +65,31 @@ async def _pump(
             note(data)
             await sink.send_all(data)
         note(b"")
-        await sink.send_eof()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        if isinstance(sink, trio.SocketStream):
+            await sink.send_eof()
+        else:  # TLS ends both directions at once
+            await sink.aclose()
+    except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
         both.cancel()
 
 
 @asynccontextmanager
 async def relaying(relay: Relay) -> AsyncIterator[Relay]:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    relay.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    wrapped = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+    plain, port = _listener()
+    relay.url = f"http://127.0.0.1:{port}"
+    listeners: list[trio.abc.Listener[Any]] = [plain]
+    if relay.certificate:
+        secure, port = _listener()
+        relay.secure_url = f"https://localhost:{port}"
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(relay.certificate)
+        listeners.append(trio.SSLListener(secure, context, https_compatible=True))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, relay.relay, [wrapped])
+        nursery.start_soon(trio.serve_listeners, relay.relay, listeners)
         yield relay
         nursery.cancel_scope.cancel()
+
+
+def _listener() -> tuple[trio.SocketListener, int]:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(listener)), listener.getsockname()[1]

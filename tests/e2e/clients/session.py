@@ -13,10 +13,13 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import trio
+from e2e.clients.relay import Relay
+from rig.certificate import make_certificate
 
 START_SECONDS = 60.0  # to import a large client on a busy machine
 
@@ -91,3 +94,32 @@ def clean_environment(settings: dict[str, str], folder: Path) -> dict[str, str]:
     """Only what every program needs, so that no setting of this machine's user points a client elsewhere."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     return kept | {"HOME": str(folder), "NO_COLOR": "1"} | settings
+
+
+@dataclass
+class Script:
+    """How a client is started: its command, the environment that it needs, a folder of its own."""
+
+    command: Sequence[str]
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def certificate(self) -> Path:
+        """That of the relays, which this script trusts and nobody else."""
+        file = self.folder / "certificate.pem"
+        if not file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            make_certificate(file)
+        return file
+
+    @asynccontextmanager
+    async def session(self, front: Relay, prefix: str, key: str) -> AsyncIterator[Session]:
+        home = self.folder / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        given = {"BASE": f"{front.url}{prefix}", "SECURE_BASE": f"{front.secure_url}{prefix}", "KEY": key}
+        trusted = {name: str(self.certificate) for name in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")}
+        environment = clean_environment({**given, **trusted, **self.settings}, home)
+        with (self.folder / "stderr.txt").open("ab") as log:
+            async with session(self.command, environment, log) as started:
+                yield started

@@ -12,10 +12,12 @@ import pytest
 from e2e.clients.comparison import Performed, differences
 from e2e.clients.document import Entry, entry, update
 from e2e.clients.randomness import Normaliser
+from e2e.clients.refusals import Refused
 from e2e.clients.roster import FOLDER, Client, roster
 from e2e.clients.rows import row_faults
+from e2e.clients.session import Script
 from e2e.clients.transcript import ConnectionTranscript, Exchange, Message
-from e2e.clients.trial import Compared, Refused, Report, Script, leaks, try_out
+from e2e.clients.trial import Compared, Report, leaks, try_out
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import h11
+from wsproto.extensions import PerMessageDeflate
+from wsproto.frame_protocol import FrameProtocol, Opcode
 
 MAX_HEAD_BYTES = 1 << 20
 
@@ -27,7 +29,11 @@ class Message:
 class Exchange:
     request: Message
     response: Message | None = None
-    frames: list[str] = field(default_factory=list)  # of a WebSocket, each with its direction
+    # Of a WebSocket, each behind its direction: `>` is from the client.
+    frames: list[str] = field(default_factory=list)
+
+    def said(self, direction: str) -> list[str]:
+        return [frame for frame in self.frames if frame.startswith(direction)]
 
 
 class ConnectionTranscript:
@@ -99,14 +105,41 @@ class ConnectionTranscript:
 
 
 class WebSocketTranscript:
-    """The frames of a connection that has become a WebSocket."""
+    """The messages and the ends of a connection that has become a WebSocket, without ping and pong, which are
+    each connection's own."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        agreed = (exchange.response.header("sec-websocket-extensions") if exchange.response else None) or ""
+        self._directions: dict[str, tuple[FrameProtocol, list[str | bytes]]] = {}
+        for direction, client in ((">", False), ("<", True)):
+            deflate = PerMessageDeflate()
+            if "permessage-deflate" in agreed:
+                deflate.finalize(agreed) if client else deflate.accept(agreed)
+            self._directions[direction] = FrameProtocol(client, [deflate] if agreed else []), []
 
-    def from_client(self, data: bytes) -> None: ...
+    def from_client(self, data: bytes) -> None:
+        self._read(">", data)
 
-    def from_server(self, data: bytes) -> None: ...
+    def from_server(self, data: bytes) -> None:
+        self._read("<", data)
+
+    def _read(self, direction: str, data: bytes) -> None:
+        frames, pieces = self._directions[direction]
+        if not data:
+            return
+        frames.receive_bytes(data)
+        for frame in frames.received_frames():
+            if frame.opcode is Opcode.CLOSE:
+                code, reason = frame.payload
+                self._exchange.frames.append(f"{direction} close {int(code)} {reason or ''}".strip())
+            elif frame.opcode not in (Opcode.PING, Opcode.PONG):
+                pieces.append(bytes(frame.payload) if isinstance(frame.payload, bytearray) else frame.payload)
+                if frame.message_finished:
+                    kind = "text" if isinstance(pieces[0], str) else "binary"
+                    said = "".join(p if isinstance(p, str) else p.decode("latin-1") for p in pieces)
+                    self._exchange.frames.append(f"{direction} {kind} {said}")
+                    pieces.clear()
 
 
 def _server() -> h11.Connection:

@@ -2,7 +2,7 @@
 // It is pointed at whoever answers by BASE and KEY, and knows not who that is.
 import { createInterface } from "node:readline";
 
-export const { BASE, KEY } = process.env;
+export const { BASE, SECURE_BASE, KEY } = process.env; // SECURE_BASE: by TLS
 const operations = new Map();
 const print = process.stdout.write.bind(process.stdout);
 process.stdout.write = process.stderr.write.bind(process.stderr); // a client that prints does not disturb the report

@@ -18,13 +18,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 BASE, KEY = os.environ["BASE"], os.environ["KEY"]
+SECURE_BASE = os.environ["SECURE_BASE"]  # by TLS
 OPERATIONS: dict[str, Callable[[], Any]] = {}
 TOLD_BY_ERRORS = ("code", "status", "status_code", "details", "body", "reason", "type")
 
 
-def operation(function: Callable[[], Any]) -> Callable[[], Any]:
+def operation(function: Callable[[], Any], name: str = "") -> Callable[[], Any]:
     """Names an operation; they are performed in the order in which a script has them."""
-    OPERATIONS[function.__name__.strip("_").replace("_", " ")] = function
+    OPERATIONS[name or function.__name__.replace("_", " ")] = function
     return function
 
 
