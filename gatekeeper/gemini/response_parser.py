@@ -11,11 +11,10 @@ bytes can be searched for the names (measured from 0.4 KB to 4 MB).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 
-from gatekeeper.gemini.json_values import as_list, as_object, as_text
+from gatekeeper.gemini.grounding import Searches
+from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_document import (
     ResponseDocument,
     block_reason,
@@ -76,7 +75,7 @@ class ResponseParser:
         self.service_tier: str | None = None
         self._collection = collection
         self._counts_usage = counts_usage
-        self._searches: dict[str, set[str]] = {}
+        self._searches = Searches()
 
     def read(self, document: Document) -> bool:
         """False, and nothing is taken from it, if the document is not a response in JSON. Never raises."""
@@ -99,8 +98,7 @@ class ResponseParser:
             self.finish_reason = finish_reasons(response.candidates) or self.finish_reason
             for candidate in response.candidates:
                 if candidate.grounding_metadata is not None:
-                    for component, queries in _grounding(candidate.grounding_metadata):
-                        self._searches.setdefault(component, set()).update(queries)
+                    self._searches.add(candidate.grounding_metadata)
         else:
             self._read_without_candidates(response)
         if response.error is not None:
@@ -130,8 +128,7 @@ class ResponseParser:
 
     @property
     def extra_usage(self) -> dict[str, int | None]:
-        """A query that several chunks or candidates repeat counts once: Google charges for distinct ones."""
-        return {component: len(queries) or None for component, queries in self._searches.items()}
+        return self._searches.counts
 
     def summary(self, *, complete: bool, truncated: bool) -> ResponseSummary:
         return ResponseSummary(
@@ -146,16 +143,3 @@ class ResponseParser:
             block_reason=self.block_reason,
             service_tier=self.service_tier,
         )
-
-
-def _grounding(metadata: object) -> Iterator[tuple[str, set[str]]]:
-    """The searches that ran, by component, with their queries. Empty queries do not count: Google does not
-    bill them. Passages of file search (`retrievedContext`) are billed as tokens only."""
-    grounding = as_object(metadata) or {}
-    listed, chunks = as_list(grounding.get("webSearchQueries")), as_list(grounding.get("groundingChunks"))
-    queries = {query for query in listed if isinstance(query, str) and query}
-    kinds = {kind for chunk in chunks for kind in as_object(chunk) or ()}
-    if "maps" in kinds:
-        yield "grounding_maps_query", queries
-    elif queries or "web" in kinds:
-        yield "grounding_search_query", queries

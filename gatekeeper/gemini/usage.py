@@ -1,27 +1,37 @@
-"""The usage that a response reports: one `usageMetadata` object of the generateContent and embedding calls.
+"""The usage that a response reports, in the words of each of Google's APIs, as one typed `Usage`.
 
-- A count that is missing, negative, fractional or beyond `MAX_TOKEN_COUNT` counts as not reported: None,
-  never 0.
-- Google omits zeros. A missing count is 0 only where the total proves it: if the reported ones of prompt,
-  output, thoughts and tool add up to the total, the others are 0. Cached tokens are part of the prompt, so
-  the total proves nothing about them.
-- Nothing is corrected: where counts and total contradict each other, all of them stay as reported.
+- generateContent, embeddings and caches: `usageMetadata`. Live writes `responseTokenCount` in it, and reports
+  one for each turn of a session, so that a session's is a list of them.
+- Interactions: `usage` with `total_input_tokens` and its kin, details by modality in lower case.
+- OpenAI-style: `prompt_tokens`, `completion_tokens`, `total_tokens`. Google leaves thoughts out of the
+  completion, so they are what the total has beside prompt and completion.
 
-What the tokens cost, and which count takes precedence, is decided in `pricing`.
+A count that is missing, negative, fractional or beyond `MAX_TOKEN_COUNT` counts as not reported: None, never
+0. Google omits zeros. A missing count is 0 only where the total proves it: if the reported ones of prompt,
+output, thoughts and tool add up to the total, the others are 0. Cached tokens are part of the prompt, so the
+total proves nothing about them.
+
+Nothing is corrected: where counts and total contradict each other, all of them stay as reported. What the
+tokens cost, and which count takes precedence, is decided in `pricing`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import cast
+from collections.abc import Iterable
 
 import msgspec
+
+from gatekeeper.gemini.json_values import as_list, as_object
 
 # No call comes near a billion tokens (prompts end at 2 million); below it a cost fits DECIMAL(18,12).
 MAX_TOKEN_COUNT = 1_000_000_000
 
 # The names behind `enum-encoding=int`, by number (`Modality` in Google's content.proto).
 MODALITY_NUMBERS = ("modality_unspecified", "text", "image", "video", "audio", "document")
+
+THOUGHTS_BESIDE_TOTAL = "the reported total leaves the thoughts out"
+PROMPT_UNDER_REPORTED = "the reported prompt is smaller than the one that was read (raw_prompt_token)"
 
 _DIGITS = re.compile(r"\d{1,10}\Z", re.ASCII)
 
@@ -33,7 +43,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
     in lower case (`text image video audio document`, or whatever Google invents), in the order received;
-    they may make up less than their count.
+    they may make up less than their count. `note` says what is known to be wrong with the counts.
     """
 
     prompt: int | None = None
@@ -47,6 +57,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cached_details: Details = ()
     output_details: Details = ()
     tool_details: Details = ()
+    note: str | None = None
 
 
 class _UsageMetadata(msgspec.Struct, rename="camel"):
@@ -65,26 +76,119 @@ class _UsageMetadata(msgspec.Struct, rename="camel"):
     cache_tokens_details: object = None
     candidates_tokens_details: object = None
     tool_use_prompt_tokens_details: object = None
+    # Live's names for the candidates
+    response_token_count: object = None
+    response_tokens_details: object = None
 
 
-_DECODER = msgspec.json.Decoder(_UsageMetadata)
+class _OtherUsage(msgspec.Struct):
+    """The field names of Interactions, and OpenAI's. `total_tokens` is a name of both."""
+
+    total_input_tokens: object = None
+    total_cached_tokens: object = None
+    total_output_tokens: object = None
+    total_thought_tokens: object = None
+    total_tool_use_tokens: object = None
+    total_tokens: object = None
+    input_tokens_by_modality: object = None
+    cached_tokens_by_modality: object = None
+    output_tokens_by_modality: object = None
+    tool_use_tokens_by_modality: object = None
+    # Undocumented; seen beside a far smaller `total_input_tokens` where `previous_interaction_id` was given
+    raw_prompt_token: object = None
+    prompt_tokens: object = None
+    completion_tokens: object = None
+    prompt_tokens_details: object = None
+    completion_tokens_details: object = None
+
+
+_decode_google = msgspec.json.Decoder(_UsageMetadata).decode
+_decode_other = msgspec.json.Decoder(_OtherUsage).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def read_usage(raw: bytes) -> Usage | None:
-    """The counts of one `usageMetadata` object; None for bytes that are not a JSON object. Never raises."""
+    """The counts of one usage object in any of the spellings, or the sum of a list of them; None for other
+    bytes. Never raises."""
+    if raw.lstrip()[:1] != b"[":
+        return _read_object(raw)
     try:
-        found = _DECODER.decode(raw)
+        turns = _decode_list(raw)
     # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
     except (ValueError, RecursionError):
         return None
+    return add_usages(usage for turn in turns if (usage := _read_object(bytes(turn))))
+
+
+def _read_object(raw: bytes) -> Usage | None:
+    try:
+        found = _google_usage(_decode_google(raw))
+        return _other_usage(_decode_other(raw)) if found == _NOTHING else found
+    except (ValueError, RecursionError):
+        return None
+
+
+def add_usages(usages: Iterable[Usage]) -> Usage | None:
+    """The sum of each count and of each modality; None if there is nothing to add. A count that only some of
+    them report is the sum of these. The tier is the last one's."""
+    several = list(usages)
+    if len(several) < 2:
+        return several[0] if several else None
+    notes = dict.fromkeys(note for usage in several if usage.note for note in usage.note.split("; "))
+    return Usage(
+        prompt=_sum(usage.prompt for usage in several),
+        cached=_sum(usage.cached for usage in several),
+        output=_sum(usage.output for usage in several),
+        thoughts=_sum(usage.thoughts for usage in several),
+        tool=_sum(usage.tool for usage in several),
+        total=_sum(usage.total for usage in several),
+        service_tier=next((usage.service_tier for usage in reversed(several) if usage.service_tier), None),
+        prompt_details=_sum_details(usage.prompt_details for usage in several),
+        cached_details=_sum_details(usage.cached_details for usage in several),
+        output_details=_sum_details(usage.output_details for usage in several),
+        tool_details=_sum_details(usage.tool_details for usage in several),
+        note="; ".join(notes) or None,
+    )
+
+
+def encode_usage(usage: Usage) -> bytes:
+    """The usage as one object in Live's spelling, for a sum that replaces what was received."""
+    counts = {
+        "promptTokenCount": usage.prompt,
+        "cachedContentTokenCount": usage.cached,
+        "responseTokenCount": usage.output,
+        "toolUsePromptTokenCount": usage.tool,
+        "thoughtsTokenCount": usage.thoughts,
+        "totalTokenCount": usage.total,
+        "serviceTier": usage.service_tier,
+    }
+    details = {
+        "promptTokensDetails": usage.prompt_details,
+        "cacheTokensDetails": usage.cached_details,
+        "responseTokensDetails": usage.output_details,
+        "toolUsePromptTokensDetails": usage.tool_details,
+    }
+    known: dict[str, object] = {name: value for name, value in counts.items() if value is not None}
+    for name, by_modality in details.items():
+        if by_modality:
+            known[name] = [
+                {"modality": modality.upper(), "tokenCount": count} for modality, count in by_modality
+            ]
+    return msgspec.json.encode(known)
+
+
+def _google_usage(found: _UsageMetadata) -> Usage:
     total = _count(found.total_token_count)
+    live = _count(found.response_token_count)
+    candidates = _count(found.candidates_token_count)
     prompt, output, thoughts, tool = _fill_zeros(
         total,
         _count(found.prompt_token_count),
-        _count(found.candidates_token_count),
+        live if candidates is None else candidates,
         _count(found.thoughts_token_count),
         _count(found.tool_use_prompt_token_count),
     )
+    beside = live is not None and thoughts and total == (prompt or 0) + (output or 0) + (tool or 0)
     return Usage(
         prompt=prompt,
         cached=_count(found.cached_content_token_count),
@@ -95,8 +199,57 @@ def read_usage(raw: bytes) -> Usage | None:
         service_tier=_tier(found.service_tier),
         prompt_details=_details(found.prompt_tokens_details or found.prompt_token_details),
         cached_details=_details(found.cache_tokens_details),
-        output_details=_details(found.candidates_tokens_details),
+        output_details=_details(found.candidates_tokens_details or found.response_tokens_details),
         tool_details=_details(found.tool_use_prompt_tokens_details),
+        note=THOUGHTS_BESIDE_TOTAL if beside else None,
+    )
+
+
+_NOTHING = Usage()
+
+
+def _other_usage(found: _OtherUsage) -> Usage:
+    if found.prompt_tokens is not None or found.completion_tokens is not None:
+        return _openai_usage(found)
+    total = _count(found.total_tokens)
+    prompt, output, thoughts, tool = _fill_zeros(
+        total,
+        _count(found.total_input_tokens),
+        _count(found.total_output_tokens),
+        _count(found.total_thought_tokens),
+        _count(found.total_tool_use_tokens),
+    )
+    under_reported = prompt is not None and (_count(found.raw_prompt_token) or 0) > prompt
+    return Usage(
+        prompt=prompt,
+        cached=_count(found.total_cached_tokens),
+        output=output,
+        thoughts=thoughts,
+        tool=tool,
+        total=total,
+        prompt_details=_details(found.input_tokens_by_modality, "tokens"),
+        cached_details=_details(found.cached_tokens_by_modality, "tokens"),
+        output_details=_details(found.output_tokens_by_modality, "tokens"),
+        tool_details=_details(found.tool_use_tokens_by_modality, "tokens"),
+        note=PROMPT_UNDER_REPORTED if under_reported else None,
+    )
+
+
+def _openai_usage(found: _OtherUsage) -> Usage:
+    total, prompt = _count(found.total_tokens), _count(found.prompt_tokens)
+    output = _count(found.completion_tokens)
+    thoughts = _count((as_object(found.completion_tokens_details) or {}).get("reasoning_tokens"))
+    if total is not None and prompt is not None and output is not None:
+        rest = total - prompt - output
+        thoughts = rest if rest >= 0 else thoughts
+    prompt, output, thoughts, tool = _fill_zeros(total, prompt, output, thoughts, None)
+    return Usage(
+        prompt=prompt,
+        cached=_count((as_object(found.prompt_tokens_details) or {}).get("cached_tokens")),
+        output=output,
+        thoughts=thoughts,
+        tool=tool,
+        total=total,
     )
 
 
@@ -104,6 +257,19 @@ def _fill_zeros(total: int | None, *parts: int | None) -> tuple[int | None, ...]
     if total is None or sum(part or 0 for part in parts) != total:
         return parts
     return tuple(part or 0 for part in parts)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _sum_details(several: Iterable[Details]) -> Details:
+    found: dict[str, int] = {}
+    for details in several:
+        for modality, count in details:
+            found[modality] = found.get(modality, 0) + count
+    return tuple(found.items())
 
 
 def _count(value: object) -> int | None:
@@ -122,16 +288,12 @@ def _tier(value: object) -> str | None:
     return None if name in {"", "unspecified"} else name
 
 
-def _details(value: object) -> Details:
-    if not isinstance(value, list):
-        return ()
-    found: list[tuple[str, int]] = []
-    for entry in cast("list[object]", value):
-        if isinstance(entry, dict):
-            named = cast("dict[str, object]", entry)
-            if count := _count(named.get("tokenCount")):
-                found.append((_modality(named.get("modality")), count))
-    return tuple(found)
+def _details(value: object, count_name: str = "tokenCount") -> Details:
+    return tuple(
+        (_modality(named.get("modality")), count)
+        for entry in as_list(value)
+        if (named := as_object(entry)) and (count := _count(named.get(count_name)))
+    )
 
 
 def _modality(value: object) -> str:

@@ -60,7 +60,10 @@ def account_call(
     _cost(call, route, usage, summary, catalogue)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
-    call.usage_note = PARTIAL_USAGE_NOTE if usage and call.cost_pico and call.outcome in ENDED_EARLY else None
+    partial = usage and call.cost_pico and call.outcome in ENDED_EARLY
+    call.usage_note = _notes(
+        summary.usage_note, usage and usage.note, PARTIAL_USAGE_NOTE if partial else None
+    )
     # A budget must also hold if the cost stays unknown.
     if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
         _estimate_charge(
@@ -102,7 +105,7 @@ def _estimate_charge(
     request_bytes: int | None,
     catalogue: Catalogue,
 ) -> None:
-    call.charged_pico, call.usage_note = estimate(
+    call.charged_pico, note = estimate(
         catalogue,
         model=call.model,
         model_version=call.model_version,
@@ -113,6 +116,12 @@ def _estimate_charge(
         extra_usage=extra_usage,
         request_bytes=request_bytes,
     )
+    call.usage_note = _notes(call.usage_note, note)
+
+
+def _notes(*notes: str | None) -> str | None:
+    """Together, each once."""
+    return "; ".join(dict.fromkeys(part for note in notes if note for part in note.split("; "))) or None
 
 
 def _was_abandoned(call: Call, failure: CallFailed | None) -> bool:

@@ -13,7 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.usage import MAX_TOKEN_COUNT, Usage, read_usage
+from gatekeeper.gemini.usage import (
+    MAX_TOKEN_COUNT,
+    PROMPT_UNDER_REPORTED,
+    THOUGHTS_BESIDE_TOTAL,
+    Usage,
+    read_usage,
+)
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 
@@ -181,15 +187,124 @@ def test_embedding_2_spells_its_details_in_its_own_way() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"null", b"[]", b"[{}]", b'"x"', b"7", b"{", b'{"total', b"\xff", b'{"serviceTier": "\xff"}'],
+    [b"", b"null", b"[]", b"[7]", b"[", b'"x"', b"7", b"{", b'{"total', b"\xff", b'{"serviceTier": "\xff"}'],
 )  # fmt: skip
 def test_what_is_no_json_object_is_no_usage(raw: bytes) -> None:
     assert read_usage(raw) is None
 
 
+INTERACTION = {
+    "total_tokens": 213,
+    "total_input_tokens": 10,
+    "input_tokens_by_modality": [{"modality": "text", "tokens": 8}, {"modality": "image", "tokens": 2}],
+    "total_cached_tokens": 0,
+    "total_output_tokens": 29,
+    "total_tool_use_tokens": 0,
+    "total_thought_tokens": 174,
+    "grounding_tool_count": [{"type": "google_search", "count": 2}],
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        pytest.param(INTERACTION, (10, 0, 29, 174, 0, 213), id="an interaction"),
+        pytest.param(
+            {"total_input_tokens": 7, "total_output_tokens": 1, "total_tokens": 8},
+            (7, None, 1, 0, 0, 8),
+            id="an interaction whose zeros the total proves",
+        ),
+        pytest.param({"total_input_tokens": "7"}, (7, None, None, None, None, None), id="nothing more"),
+        # Recorded: the completion leaves out 62 tokens of thoughts.
+        pytest.param(
+            {"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109},
+            (35, None, 12, 62, 0, 109),
+            id="a chat completion",
+        ),
+        pytest.param(
+            {
+                "prompt_tokens": 35,
+                "completion_tokens": 12,
+                "total_tokens": 47,
+                "prompt_tokens_details": {"cached_tokens": 20},
+                "completion_tokens_details": {"reasoning_tokens": 9},
+            },
+            (35, 20, 12, 0, 0, 47),
+            id="the total comes before the reasoning",
+        ),
+        pytest.param(
+            {"completion_tokens": 2, "completion_tokens_details": {"reasoning_tokens": 9}},
+            (None, None, 2, 9, None, None),
+            id="without a total the reasoning is what there is",
+        ),
+        pytest.param(
+            {"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 40},
+            (35, None, 12, None, None, 40),
+            id="a contradiction stays",
+        ),
+        pytest.param({"prompt_tokens": 5, "total_tokens": 5}, (5, None, 0, 0, 0, 5), id="embeddings"),
+        pytest.param({"completion_tokens": 5}, (None, None, 5, None, None, None), id="a completion alone"),
+        pytest.param(
+            {"promptTokenCount": 3, "responseTokenCount": 4, "totalTokenCount": 7},
+            (3, None, 4, 0, 0, 7),
+            id="a Live turn",
+        ),
+    ],
+)  # fmt: skip
+def test_each_api_reports_in_its_own_words(members: dict[str, Any], expected: tuple[int | None, ...]) -> None:
+    assert counts(usage_of(**members)) == expected
+    assert usage_of(**members).note is None
+
+
+def test_details_of_an_interaction_are_read_by_modality() -> None:
+    assert usage_of(**INTERACTION).prompt_details == (("text", 8), ("image", 2))
+
+
+def test_what_is_wrong_with_the_reported_counts_is_noted() -> None:
+    # A receipt of gemini-3.8-live
+    live = usage_of(promptTokenCount=522, responseTokenCount=42, totalTokenCount=564, thoughtsTokenCount=136)
+    assert (counts(live), live.note) == ((522, None, 42, 136, None, 564), THOUGHTS_BESIDE_TOTAL)
+    # A follow-up by previous_interaction_id
+    follow_up = usage_of(total_input_tokens=11, raw_prompt_token=24_750)
+    assert (follow_up.prompt, follow_up.note) == (11, PROMPT_UNDER_REPORTED)
+    assert usage_of(total_input_tokens=11, raw_prompt_token=11).note is None
+    both = read_usage(b'[{"total_input_tokens": 1, "raw_prompt_token": 2}, {"total_input_tokens": 1}]')
+    assert both
+    assert both.note == PROMPT_UNDER_REPORTED
+
+
+def test_a_list_is_the_sum_of_its_turns_by_field_and_modality() -> None:
+    turns = [
+        {
+            "promptTokenCount": 248,
+            "responseTokenCount": 130,
+            "totalTokenCount": 378,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 48}],
+            "serviceTier": "STANDARD",
+        },
+        {"promptTokenCount": 3, "cachedContentTokenCount": 2, "thoughtsTokenCount": 7},
+        "no usage",
+        {
+            "promptTokensDetails": [
+                {"modality": "AUDIO", "tokenCount": 5},
+                {"modality": "TEXT", "tokenCount": 1},
+            ]
+        },
+    ]
+    usage = read_usage(json.dumps(turns).encode())
+    assert usage
+    assert counts(usage) == (251, 2, 130, 7, 0, 378)
+    assert usage.prompt_details == (("text", 49), ("audio", 5))
+    assert usage.service_tier == "standard"
+    assert read_usage(json.dumps(turns[:1]).encode()) == usage_of(**turns[0])  # type: ignore[arg-type]
+
+
 NAMES = (
     "promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
     "toolUsePromptTokenCount", "totalTokenCount", "serviceTier", "promptTokensDetails", "cacheTokensDetails",
+    "responseTokenCount", "total_tokens", "total_input_tokens", "raw_prompt_token",
+    "input_tokens_by_modality", "prompt_tokens", "completion_tokens", "prompt_tokens_details",
+    "completion_tokens_details",
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
@@ -216,11 +331,13 @@ def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) ->
 @given(st.binary(max_size=60))
 @example(b'{"a":' * 100_000)
 @example(b'{"promptTokensDetails":' + b"[" * 100_000)
+@example(b"[" * 100_000)
+@example(b"[{}, [[{}]], 7]")
 @example(b'{"totalTokenCount": 1e999}')
 @example(b'{"totalTokenCount": ' + b"9" * 9000 + b"}")
 @example(b'{"serviceTier": "\\ud800"}')
 def test_no_bytes_make_it_raise(raw: bytes) -> None:
-    assert read_usage(raw) is None or raw.lstrip()[:1] == b"{"
+    assert read_usage(raw) is None or raw.lstrip()[:1] in (b"{", b"[")
 
 
 PART = st.none() | st.integers(0, 10_000)

@@ -1,0 +1,177 @@
+"""Meters one session of the Live API by the messages that Google sends.
+
+Every message is a JSON object, in a text or a binary frame. It may have `usageMetadata` beside whatever else
+it says (Live API reference, `BidiGenerateContentServerMessage`). The counts are of one turn, with the whole
+context that the turn has read, and neither add up on the way nor over the session (measured by others on
+three-turn sessions; the recordings agree): within a turn the last ones count, and each turn is billed. A turn
+ends with `turnComplete`; a usage that comes alone right after it still belongs to that turn.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gatekeeper.gemini.grounding import Searches
+from gatekeeper.gemini.json_values import as_object, as_text
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.upstream_error import UpstreamError, read_error
+from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
+
+MAX_USAGE_BYTES = 16 * 1024
+"""Bytes of the list of usages: what the ledger stores of one call."""
+
+SUMMED_NOTE = "the usage of {turns:,} turns was added up, because they were too long to be kept"
+REPEATED_NOTE = "a turn reported its usage more than once: the last one counts"
+
+
+class _ServerContent(msgspec.Struct, rename="camel"):
+    turn_complete: object = None
+    turn_complete_reason: object = None
+    interrupted: object = None
+    grounding_metadata: object = None
+
+
+class _ServerMessage(msgspec.Struct, rename="camel"):
+    usage_metadata: msgspec.Raw = msgspec.Raw()
+    server_content: _ServerContent | None = None
+    tool_call: msgspec.Raw = msgspec.Raw()
+    go_away: object = None
+    error: object = None
+
+
+_decode = msgspec.json.Decoder(_ServerMessage).decode
+
+
+class TurnUsages:
+    """The usage of each turn, as received, in a JSON list of bounded length: beyond it the turns are added
+    up, field by field."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._summed: Usage | None = None
+
+    def add(self, raw: bytes) -> None:
+        self.turns += 1
+        self._kept.append(raw)
+        self._kept_bytes += len(raw) + 1
+        if self._summed or self._kept_bytes >= MAX_USAGE_BYTES:
+            self._summed = self._sum(self._kept)
+            self._kept, self._kept_bytes = [], 0
+
+    def _sum(self, turns: list[bytes]) -> Usage | None:
+        found = [usage for raw in turns if (usage := read_usage(raw))]
+        return add_usages([self._summed, *found] if self._summed else found)
+
+    def document(self, pending: bytes | None) -> tuple[bytes | None, str | None]:
+        """The list, with that of the turn under way, and what is to be known about it."""
+        turns = self._kept if pending is None else [*self._kept, pending]
+        listed = b"[" + b",".join(turns) + b"]"
+        count = self.turns + (pending is not None)
+        if self._summed is None and len(listed) <= MAX_USAGE_BYTES:
+            return (listed, None) if turns else (None, None)
+        total = self._sum(turns) or Usage()
+        notes = (SUMMED_NOTE.format(turns=count), total.note)
+        return b"[" + encode_usage(total) + b"]", "; ".join(filter(None, notes))
+
+
+class LiveMeter:
+    """Reads the server's messages of one session. As a `Meter`, but fed whole messages; nothing raises."""
+
+    delimiters = None
+
+    def __init__(self) -> None:
+        self.go_away = False
+        """Whether Google announced that it ends the session."""
+        self.interruptions = 0
+        """How often the client has interrupted an answer."""
+        self._usages = TurnUsages()
+        self._pending: bytes | None = None  # the latest usage of the turn under way
+        self._ended_without_usage = False  # the last turn, so that it may still follow
+        self._repeated = False
+        self._searches = Searches()
+        self._extra_usage: dict[str, int | None] = {}
+        self._interrupted = False  # the turn under way
+        self._finish_reason: str | None = None
+        self._error: UpstreamError | None = None
+        self._all_understood = True
+
+    @property
+    def turns(self) -> int:
+        """Turns that have reported their usage."""
+        return self._usages.turns
+
+    def feed(self, message: bytes) -> None:
+        """Reads one whole message of the server's, from a text or a binary frame."""
+        try:
+            found = _decode(message)
+            usage = bytes(found.usage_metadata)
+            # msgspec does not validate the UTF-8 of what it skips.
+            usage.decode()
+        # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
+        except (ValueError, RecursionError):
+            self._all_understood = False
+            return
+        content = found.server_content
+        if content is not None or found.tool_call:
+            self._ended_without_usage = False
+        if usage.startswith(b"{"):
+            self._report(usage)
+        if content is not None:
+            self._read_content(content)
+        if found.go_away is not None:
+            self.go_away = True
+        if (error := as_object(found.error)) is not None:
+            self._error = read_error(error)
+
+    def _report(self, usage: bytes) -> None:
+        if self._ended_without_usage:
+            self._ended_without_usage = False
+            self._usages.add(usage)
+            return
+        self._repeated = self._repeated or self._pending is not None
+        self._pending = usage
+
+    def _read_content(self, content: _ServerContent) -> None:
+        if content.grounding_metadata is not None:
+            self._searches.add(content.grounding_metadata)
+        if content.interrupted is True:
+            self.interruptions += 1
+            self._interrupted = True
+        if content.turn_complete is True:
+            self._end_turn(as_text(content.turn_complete_reason))
+
+    def _end_turn(self, reason: str | None) -> None:
+        self._finish_reason = reason or ("interrupted" if self._interrupted else None)
+        self._interrupted = False
+        self._ended_without_usage = self._pending is None
+        if self._pending is not None:
+            self._usages.add(self._pending)
+        self._pending = None
+        self._extra_usage = self._with_searches()
+        self._searches = Searches()
+
+    def _with_searches(self) -> dict[str, int | None]:
+        """Those of the turns before, and of the turn under way. Each turn is billed for its own."""
+        counts = dict(self._extra_usage)
+        for component, count in self._searches.counts.items():
+            before = counts.get(component, 0)
+            counts[component] = None if before is None or count is None else before + count
+        return counts
+
+    @property
+    def summary(self) -> ResponseSummary:
+        usage, note = self._usages.document(self._pending)
+        notes = [note, REPEATED_NOTE if self._repeated else None]
+        return ResponseSummary(
+            usage=usage,
+            finish_reason="goAway" if self.go_away else self._finish_reason,
+            error=self._error,
+            extra_usage=self._with_searches(),
+            complete=self._all_understood,
+            usage_note="; ".join(filter(None, notes)) or None,
+        )
+
+    def finish(self) -> ResponseSummary:
+        return self.summary
