@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 from gatekeeper.sandbox.auth_tokens import AuthTokens
+from gatekeeper.sandbox.batch_calls import BatchCalls
+from gatekeeper.sandbox.batches import Batches
 from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.caches import CachedContents
 from gatekeeper.sandbox.calls import Calls
@@ -17,9 +19,12 @@ from gatekeeper.sandbox.keys import check_key
 from gatekeeper.sandbox.live_socket import LiveSockets
 from gatekeeper.sandbox.models import TABLE, get_model
 from gatekeeper.sandbox.openai import OpenAi
+from gatekeeper.sandbox.openai_batches import OpenAiBatches
+from gatekeeper.sandbox.operations import Operations
 from gatekeeper.sandbox.routing import Parameters, Route, RouteTable
 from gatekeeper.sandbox.store import Clock, page
 from gatekeeper.sandbox.uploads import Uploads
+from gatekeeper.sandbox.videos import Videos
 from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, json_response, response
 
 
@@ -32,6 +37,7 @@ class Api:
         caches = CachedContents(clock, files.find)
         calls = Calls(caches, files.find)
         tokens = AuthTokens(clock)
+        openai, operations, batches = OpenAi(clock, calls), Operations(clock), Batches(clock)
         self.live = LiveSockets(clock, calls, tokens)
         self._routes = RouteTable()
         for some in (
@@ -43,7 +49,11 @@ class Api:
             self.uploads.routes("/{v}/files", files),
             caches.routes(),
             Interactions(clock, calls).routes(),
-            OpenAi(clock, calls).routes(),
+            openai.routes(),
+            operations.routes(),
+            BatchCalls(batches, calls, files).routes(),
+            OpenAiBatches(batches, openai, files).routes(),
+            Videos(files, operations).routes(),
             IMAGE_ROUTES,
             tokens.routes(),
         ):

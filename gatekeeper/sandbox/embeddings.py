@@ -66,6 +66,15 @@ class Embeddings:
         return apply_fault(command, json_response(result | reported, seconds=EMBEDDING_SECONDS))
 
 
+def embed_content(body: Json, *, model: Model, find_file: FileLookup) -> Json:
+    """One request of a batch. Raises GoogleError."""
+    asked = content(body)
+    command = parse_command(last_user_text([asked]))
+    raise_for_command(command, model.id, "v1beta", "embedContent")
+    tokens = content_tokens(asked, find_file).total()
+    return {"embedding": vector(body, model), "tokenCount": str(tokens)}
+
+
 def content(body: Json) -> Json:
     return message(field(body, "content"))
 

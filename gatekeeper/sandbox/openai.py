@@ -28,12 +28,12 @@ MAX_IMAGES = 10
 class OpenAi:
     def __init__(self, clock: Clock, calls: Calls) -> None:
         self._clock = clock
-        self._chat = ChatCompletions(clock, calls)
+        self.chat = ChatCompletions(clock, calls)
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            openai_route("POST", "chat/completions", self._chat.create),
-            openai_route("POST", "embeddings", embeddings),
+            openai_route("POST", "chat/completions", self.chat.create),
+            openai_route("POST", "embeddings", embed),
             openai_route("POST", "images/generations", self.images),
             openai_route("GET", "models", list_models),
             openai_route("GET", "models/{id}", read_model),
@@ -59,6 +59,12 @@ def compact(document: Json, seconds: float = 0) -> HttpResponse:
     return response(200, COMPACT_TYPE, sorted_json(document), seconds=seconds)
 
 
+def embed(request: Request, _at: Parameters) -> HttpResponse:
+    body = request.json()
+    command = parse_command(text(([*repeated(body.get("input"))] or [""])[-1]))
+    return apply_fault(command, compact(embeddings(body), EMBEDDING_SECONDS))
+
+
 def list_models(_request: Request, _at: Parameters) -> HttpResponse:
     return compact({"object": "list", "data": [model_object(model) for model in TABLE]})
 
@@ -72,15 +78,14 @@ def model_object(model: Model) -> Json:
     return {**names, "object": "model", "owned_by": "google"}
 
 
-def embeddings(request: Request, _at: Parameters) -> HttpResponse:
-    body = request.json()
+def embeddings(body: Json) -> Json:
+    """Raises GoogleError."""
     asked = text(body.get("model"))
     model = resolve_model(asked.removeprefix("models/"), VERSION, "embedContent")
     written = [text(item) for item in repeated(body.get("input"))]
     if not written or not all(written):
         raise invalid("input must be a text or a list of texts.")
-    command = parse_command(written[-1])
-    raise_for_command(command, model.id, VERSION, "embedContent")
+    raise_for_command(parse_command(written[-1]), model.id, VERSION, "embedContent")
     as_base64 = body.get("encoding_format") == "base64"
     data = [
         {"object": "embedding", "index": at, "embedding": encoded(item, body, model, as_base64=as_base64)}
@@ -90,7 +95,7 @@ def embeddings(request: Request, _at: Parameters) -> HttpResponse:
     if model.reports_usage:
         tokens = sum(map(text_tokens, written))
         document["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return apply_fault(command, compact(document, EMBEDDING_SECONDS))
+    return document
 
 
 def encoded(written: str, body: Json, model: Model, *, as_base64: bool) -> object:

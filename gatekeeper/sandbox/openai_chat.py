@@ -18,7 +18,7 @@ from gatekeeper.sandbox.calls import (
     unary_seconds,
 )
 from gatekeeper.sandbox.errors import OVERLOADED, Command, GoogleError, invalid
-from gatekeeper.sandbox.generate import GenerateResponse, respond
+from gatekeeper.sandbox.generate import Call, GenerateResponse, respond
 from gatekeeper.sandbox.google_json import Json, indented, message, messages, sorted_json, text
 from gatekeeper.sandbox.routing import Parameters
 from gatekeeper.sandbox.store import Clock
@@ -43,17 +43,25 @@ class ChatCompletions:
         self._clock = clock
         self._calls = calls
 
-    def create(self, request: Request, _at: Parameters) -> HttpResponse:
-        body = request.json()
+    def answer(self, body: Json) -> Json:
+        """The completion that `body` asks for, whole. Raises GoogleError."""
+        call = self.call(body)
+        return completion(respond_whole(call), self.about(call, body))
+
+    def call(self, body: Json) -> Call:
         model = text(body.get("model")).removeprefix("models/")
         if not model:
             raise invalid("model is not specified")
-        call = self._calls.call(generate_request(body), VERSION, model)
-        about: Json = {
-            "created": int(self._clock()),
-            "id": call.response_id,
-            "model": model,
-        }
+        return self._calls.call(generate_request(body), VERSION, model)
+
+    def about(self, call: Call, body: Json) -> Json:
+        model = text(body.get("model")).removeprefix("models/")
+        return {"created": int(self._clock()), "id": call.response_id, "model": model}
+
+    def create(self, request: Request, _at: Parameters) -> HttpResponse:
+        body = request.json()
+        call = self.call(body)
+        about = self.about(call, body)
         if body.get("stream") is True:
             with_usage = message(body.get("stream_options")).get("include_usage") is True
             return apply_fault(call.command, stream_response(respond(call), about, with_usage=with_usage))

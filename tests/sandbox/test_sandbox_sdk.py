@@ -150,6 +150,21 @@ async def test_interactions(sdk):
     assert not any(getattr(event, "is_unknown", False) for event in events)
 
 
+async def test_a_batch(sdk):
+    def work(client):
+        requests = [{"contents": [{"parts": [{"text": "Say hello"}], "role": "user"}]}]
+        job = client.batches.create(model=FLASH, src=requests)
+        states = [job.state.name]
+        while states[-1] in ("JOB_STATE_PENDING", "JOB_STATE_RUNNING"):
+            job = client.batches.get(name=job.name)
+            states.append(job.state.name)
+        return job, states
+
+    job, states = await sdk(work)
+    assert states == ["JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_SUCCEEDED"]
+    assert job.dest.inlined_responses[0].response.text == "hello"
+
+
 async def test_a_cache_in_use(sdk):
     def work(client):
         cache = client.caches.create(
