@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import unquote
 
-from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS
+from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS, header_risk
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -68,6 +68,14 @@ WITHHELD_BY_REASON: dict[str, frozenset[bytes]] = {
 WITHHELD = frozenset(name for group in WITHHELD_BY_REASON.values() for name in group)
 # The gateway's to say: which origins may read its responses (CORS), and whatever has its name.
 OWN_PREFIXES = (b"access-control-", b"x-gatekeeper-")
+
+# What frames, routes or describes a message must not come after it (RFC 9110 §6.5.1).
+NOT_IN_TRAILERS = frozenset(
+    {
+        b"age", b"cache-control", b"content-encoding", b"content-length", b"content-range", b"content-type",
+        b"date", b"expires", b"host", b"location", b"max-forwards", b"retry-after", b"vary",
+    }
+)  # fmt: skip
 
 # Version, trace, span, flags; later versions may go on.
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)")
@@ -137,6 +145,24 @@ def downstream_headers(headers: Headers, call_id: str) -> Headers:
 def is_withheld(name: bytes) -> bool:
     """Whether a field of a response is not relayed."""
     return name in WITHHELD or name.startswith(OWN_PREFIXES)
+
+
+def upstream_trailers(trailers: Headers) -> Headers:
+    """The trailers of a request for the upstream: what may come in one, and could not keep a call from being
+    metered if it was read as a header."""
+    names = {name: name.replace(b"_", b"-") for name, _ in trailers}
+    dropped = NOT_FORWARDED | NOT_IN_TRAILERS
+    return [
+        (name, value)
+        for name, value in trailers
+        if not (names[name] in dropped or names[name].startswith(b"x-forwarded-"))
+        and header_risk(frozenset({name}), b"") is None
+    ]
+
+
+def downstream_trailers(trailers: Headers) -> Headers:
+    """The trailers of the upstream's response for the client."""
+    return [field for field in trailers if not (is_withheld(field[0]) or field[0] in NOT_IN_TRAILERS)]
 
 
 def decode_value(value: bytes) -> str:

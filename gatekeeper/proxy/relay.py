@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 
+import h11
 import trio
 
 from gatekeeper.gemini.actions import Billing
@@ -13,7 +15,14 @@ from gatekeeper.gemini.meter import NO_METER, meter_for
 from gatekeeper.gemini.reading import reading_of
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
-from gatekeeper.proxy.headers import Headers, downstream_headers, first_value, upstream_headers
+from gatekeeper.proxy.headers import (
+    Headers,
+    downstream_headers,
+    downstream_trailers,
+    first_value,
+    upstream_headers,
+    upstream_trailers,
+)
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
@@ -58,6 +67,7 @@ class Relay:
         self.mask = call.context.mask
         self.length = int(first_value(call.headers, b"content-length") or 0)
         self.chunked = stream.is_chunked
+        self.trailers: Headers = []  # for the client
 
     async def run(self) -> None:
         # The timeout is the client's: it has announced a body and not sent all of it.
@@ -68,7 +78,7 @@ class Relay:
             await self.send_buffered(await self.stream.receive_body())
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
-            await self.stream.finish()
+            await self.stream.finish(self.trailers)
 
     def request(self) -> UpstreamRequest:
         query = self.call.credential.query
@@ -150,7 +160,7 @@ class Relay:
             await connection.send_head(*self.request())
             while chunk := await self.receive_request_chunk():
                 await connection.send_body(chunk)
-            await connection.finish_request()
+            await connection.finish_request(upstream_trailers(self.stream.trailers))
         except ConnectionLost:
             pass  # it may have responded before it closed; the task that reads the response raises the error
         except (ClientDisconnected, MalformedBody) as error:
@@ -171,13 +181,23 @@ class Relay:
     # The response
 
     async def relay_response(self, connection: UpstreamConnection) -> None:
-        head = await connection.read_head()
+        head = await connection.read_head(self.relay_informational)
         if self.is_followed(head):
             redirected = follow_redirects(self.call, self.request(), head, self.set_first_byte_deadline)
             async with redirected as response:
                 await self.relay_final_response(*response)
         else:
             await self.relay_final_response(connection, head)
+
+    async def relay_informational(self, response: h11.InformationalResponse) -> None:
+        """A proxy must forward 1xx responses, except those that it has asked for (RFC 9110 §15.2). A 100 is
+        such a one: the server here has sent its own, when it began to read the body."""
+        if response.status_code != HTTPStatus.CONTINUE:
+            headers = self.mask.headers(downstream_headers(list(response.headers), self.call.row.id))
+            reason = self.mask(response.reason)
+            await self.stream.write_informational(
+                h11.InformationalResponse(status_code=response.status_code, headers=headers, reason=reason)
+            )
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""
@@ -206,6 +226,8 @@ class Relay:
         self.attach_meter(head)
         await self.send_response_head(head, coalesce_with_body=first is not None)
         await self.relay_body(first, source)
+        if connection.trailers:
+            self.trailers = self.mask.headers(downstream_trailers(connection.trailers))
         self.call.relay_complete = True
 
     def attach_meter(self, head: ResponseHead) -> None:

@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import sys
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import h11
@@ -32,6 +33,7 @@ CONNECTION_ERRORS = (
     h11.RemoteProtocolError,
     ssl.SSLError,
 )
+Informational = Callable[[h11.InformationalResponse], Awaitable[None]]
 
 
 class ConnectionLost(Exception):
@@ -80,6 +82,7 @@ class UpstreamConnection:
         # Of a response with both `content-length` and `transfer-encoding`.
         self._declared_length: int | None = None
         self._received_length = 0
+        self.trailers: Headers = []  # of the response, once its body has ended
         self.request_count = 0
         self.idle_since = 0.0
 
@@ -110,12 +113,14 @@ class UpstreamConnection:
     async def send_body(self, chunk: bytes) -> None:
         await self._write(self._http.send(h11.Data(data=chunk)) or b"")
 
-    async def finish_request(self) -> None:
-        await self._write(self._http.send(h11.EndOfMessage()) or b"")
+    async def finish_request(self, trailers: Headers) -> None:
+        """Trailers need a chunked request."""
+        await self._write(self._http.send(h11.EndOfMessage(headers=trailers)) or b"")
 
     def _start(self, method: str) -> None:
         self.request_count += 1
         self._response_started = False
+        self.trailers = []
         self._is_head_request = method == "HEAD"
         self._acked_before = acked_bytes(self._socket) if self.reused else None
 
@@ -141,12 +146,14 @@ class UpstreamConnection:
         before = self._acked_before
         return self._peer_eof and before is not None and acked_bytes(self._socket) == before
 
-    async def read_head(self) -> ResponseHead:
-        """The response's head; informational (1xx) responses are skipped."""
+    async def read_head(self, informational: Informational | None = None) -> ResponseHead:
+        """The response's head; those of 1xx responses before it are passed to `informational`."""
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
                 return self._normalize_framing(event)
+            if isinstance(event, h11.InformationalResponse) and informational is not None:
+                await informational(event)
             if event is None:
                 raise self._connection_lost("it closed the connection without a response")
 
@@ -184,6 +191,7 @@ class UpstreamConnection:
             event = None if self._http.their_state in DONE_STATES else self._http.next_event()
         except h11.RemoteProtocolError:  # raised again by `read_chunk`
             return None
+        self._note_end(event)
         return self._piece(event) if isinstance(event, h11.Data) else None
 
     def _piece(self, data: h11.Data) -> bytes:
@@ -203,7 +211,12 @@ class UpstreamConnection:
             raise self._connection_lost(f"the response was interrupted ({type(error).__name__})") from None
         if isinstance(event, h11.Response | h11.Data | h11.InformationalResponse):
             return event
+        self._note_end(event)
         return None
+
+    def _note_end(self, event: object) -> None:
+        if isinstance(event, h11.EndOfMessage) and event.headers:
+            self.trailers = list(event.headers)
 
     def prepare_reuse(self) -> bool:
         """Prepares the connection for the next call; False if it cannot be reused."""

@@ -15,6 +15,7 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from typing import cast
 
 import h11
@@ -59,6 +60,7 @@ class ClientStream:
         self._remaining: int | None = None
         self._close_delimited = scope["http_version"] == "1.0"
         self._finished = False
+        self.trailers: list[tuple[bytes, bytes]] = []  # of the request, once its body has ended
         self.body_ended = False
         self.response_started = False
         self.write_blocked = False  # a write waits for the client; stays True once one was cancelled half-way
@@ -75,6 +77,8 @@ class ClientStream:
                 malformed: MalformedRequest | None = message.get("malformed")
                 raise MalformedBody(malformed) if malformed else ClientDisconnected
             self.body_ended = not message.get("more_body", False)
+            # ASGI has no trailers of requests; the server here passes them.
+            self.trailers = message.get("trailers", self.trailers)
             if body := message.get("body", b""):
                 self.received_bytes += len(body)
                 return body
@@ -126,6 +130,11 @@ class ClientStream:
         if not coalesce_with_body and (rest := self._write_nowait(self._raw_connection, b"")):
             await self._write_remaining(self._raw_connection, rest)
 
+    async def write_informational(self, head: h11.InformationalResponse) -> None:
+        """Sends a 1xx response, unless the client speaks HTTP/1.0, which has none (RFC 9110 §15.2)."""
+        if self._connection is not None and not (self._close_delimited or self.response_started):
+            await self._write_event(self._connection, head)
+
     async def _send_asgi(self, message: Message) -> None:
         """Sends an ASGI message (the slow path)."""
         if self.write_blocked:
@@ -146,7 +155,9 @@ class ClientStream:
         self._finished = self._remaining == 0
         await self._send_asgi({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
 
-    async def _write_event(self, connection: ClientConnection, event: h11.Data | h11.EndOfMessage) -> None:
+    async def _write_event(
+        self, connection: ClientConnection, event: h11.Data | h11.EndOfMessage | h11.InformationalResponse
+    ) -> None:
         if self.write_blocked:
             # Part of an earlier write is missing: whatever is sent now would be read in its place.
             raise ClientDisconnected
@@ -180,12 +191,14 @@ class ClientStream:
             raise ClientDisconnected from None
         self.write_blocked = False
 
-    async def finish(self) -> None:
-        """Ends the response, if its last piece has not done so, and reads the rest of the request: in this
-        order, because a client may wait for the response's end before it sends on. Sent by ASGI the end
-        closes the connection, and so comes last. Raises ClientDisconnected."""
+    async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Ends the response, if its last piece has not done so (a chunked one with trailers), and reads the
+        rest of the request: in this order, because a client may wait for the response's end before it sends
+        on. Sent by ASGI the end closes the connection, and so comes last. Raises ClientDisconnected."""
         if self._raw_connection is not None:
-            await self._write_event(self._raw_connection, h11.EndOfMessage())
+            chunked = self._remaining is None and not self._close_delimited
+            end = h11.EndOfMessage(headers=list(trailers)) if trailers and chunked else h11.EndOfMessage()
+            await self._write_event(self._raw_connection, end)
         await self.discard_body()
         if self._raw_connection is None and not self._finished:
             await self._send_asgi({"type": "http.response.body", "body": b"", "more_body": False})

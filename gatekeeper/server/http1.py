@@ -45,6 +45,7 @@ from gatekeeper.server.websocket_stream import Read, Write
 NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
 PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
 DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
+END_OF_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 PutMessage = Callable[[Message], Awaitable[None]]  # into the queue of an application
 PIECES_AT_ONCE = 64  # of a body, before other tasks get their turn
 DISCONNECT_DELIVERY_TIMEOUT = 30.0  # seconds to deliver http.disconnect to an application with a full queue
@@ -60,9 +61,7 @@ class Http1(H11Protocol):
 
     def __init__(self, *arguments: Any, inline_app: InlineApp | None, read: Read, write: Write) -> None:
         super().__init__(*arguments)
-        self.inline_app = inline_app
-        self.read = read
-        self.write = write
+        self.inline_app, self.read, self.write = inline_app, read, write
 
     async def initiate(self) -> None:
         self.buffer = StrictBuffer()
@@ -165,7 +164,6 @@ class Http1(H11Protocol):
 
     async def _run_inline(self, application: InlineApp, request: h11.Request) -> None:
         self.running_inline = True
-        await self._send_100_continue()
         self.scope = http_scope(request, self.client, self.server, self.connection_state.copy())
         try:
             await application.app(self.scope, self._receive_asgi, self._send_asgi)
@@ -188,7 +186,7 @@ class Http1(H11Protocol):
         await self.send(Closed())
 
     async def _receive_asgi(self) -> Message:
-        """The next piece of the request's body. Must not be called once that has ended."""
+        """The next piece of the request's body, asked for if the client waits. Not to be called after it."""
         self.pieces += 1
         if self.pieces % PIECES_AT_ONCE == 0:  # small ones come by the thousand in one read
             await trio.lowlevel.checkpoint()
@@ -197,12 +195,12 @@ class Http1(H11Protocol):
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
                 self.input_closed = True
-                limit = self.config.h11_max_incomplete_size
-                malformed = MalformedRequest.from_h11(error, "trailer section", limit)
-                return {**DISCONNECT_MESSAGE, "malformed": malformed}
-            if event is not h11.NEED_DATA:
-                body = bytes(event.data) if isinstance(event, h11.Data) else b""
-                return {"type": "http.request", "body": body, "more_body": isinstance(event, h11.Data)}
+                return {**DISCONNECT_MESSAGE, "malformed": self._malformed(error, "trailer section")}
+            if isinstance(event, h11.Data):
+                return {"type": "http.request", "body": bytes(event.data), "more_body": True}
+            if isinstance(event, h11.EndOfMessage):
+                return {**END_OF_BODY, "trailers": list(event.headers)}
+            await self._send_100_continue()
             if not (data := await self.read()):
                 self.input_closed = True
                 return DISCONNECT_MESSAGE
@@ -222,9 +220,8 @@ class Http1(H11Protocol):
 
     async def _reject_malformed(self, error: h11.RemoteProtocolError) -> None:
         """Passes the error to the application, which makes the response."""
-        malformed = MalformedRequest.from_h11(error, "head", self.config.h11_max_incomplete_size)
-        if isinstance(self.stream, HTTPStream):
-            # The application is already running; it gets the error from its next receive().
+        malformed = self._malformed(error, "head")
+        if isinstance(self.stream, HTTPStream):  # its next receive() gets the error
             put = cast("PutMessage", self.stream.app_put)
             await put({**DISCONNECT_MESSAGE, "malformed": malformed})
             return
@@ -245,6 +242,9 @@ class Http1(H11Protocol):
         state = ConnectionState({**self.connection_state, "malformed": malformed})
         await stream.handle(Request(STREAM_ID, [], "1.1", method, path, state))
         await stream.handle(EndBody(stream_id=STREAM_ID))
+
+    def _malformed(self, error: h11.RemoteProtocolError, section: str) -> MalformedRequest:
+        return MalformedRequest.from_h11(error, section, self.config.h11_max_incomplete_size)
 
     def encode_response_head(
         self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes | None = None

@@ -21,6 +21,7 @@ class Asked:
     body: bytes = b""
     chunks: list[bytes] = field(default_factory=list)
     connection: int = 0
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def header(self, name: str) -> list[str]:
         return [value.decode() for key, value in self.headers if key == name.encode()]
@@ -108,6 +109,8 @@ class StandIn:
                 asked.body += event.data
                 asked.chunks.append(bytes(event.data))
             else:
+                if asked is not None and isinstance(event, h11.EndOfMessage):
+                    asked.trailers = list(event.headers)
                 return asked
 
 

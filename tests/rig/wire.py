@@ -21,6 +21,8 @@ class Answer:
     whole: bool  # whether it came to its proper end
     phrase: str = ""  # after the status code
     fields: list[tuple[str, str]] = field(default_factory=list)  # all headers, in their order
+    trailers: list[tuple[str, str]] = field(default_factory=list)
+    informational: list[tuple[int, str, dict[str, str]]] = field(default_factory=list)  # 1xx before it
 
     @property
     def reason(self) -> str:
@@ -88,10 +90,14 @@ async def read(stream: trio.SocketStream, method: str = "POST", received: bytes 
             answer.phrase = event.reason.decode("latin-1")
             answer.fields = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
             answer.headers = dict(answer.fields)
+        elif isinstance(event, h11.InformationalResponse):
+            headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
+            answer.informational.append((event.status_code, event.reason.decode("latin-1"), headers))
         elif isinstance(event, h11.Data):
             answer.body += event.data
         elif isinstance(event, h11.EndOfMessage):
             answer.whole = True
+            answer.trailers = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
             return answer
         elif isinstance(event, h11.ConnectionClosed):
             return answer
