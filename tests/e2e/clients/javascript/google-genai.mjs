@@ -87,6 +87,59 @@ operation("download file", async () => {
   return readFile("downloaded.txt", "utf8");
 });
 operation("delete file", () => ai.files.delete({ name: kept.file.name }));
+operation("interaction", async () => {
+  const made = await ai.interactions.create({ model, input: "Tell me of bees" });
+  kept.interaction = made.id;
+  return made;
+});
+operation("interaction that goes on", () =>
+  ai.interactions.create({ model, input: "And?", previous_interaction_id: kept.interaction }),
+);
+operation("interaction as stream", () => ai.interactions.create({ model, input: "Tell me of bees", stream: true }));
+operation("get interaction", () => ai.interactions.get(kept.interaction));
+operation("delete interaction", () => ai.interactions.delete(kept.interaction));
+operation("interaction in the background", async () => {
+  const made = await ai.interactions.create({ model, input: "Tell me of bees", background: true });
+  return ai.interactions.cancel(made.id);
+});
+operation("create ephemeral token", async () => {
+  const alpha = new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: BASE, apiVersion: "v1alpha" } });
+  kept.token = (await alpha.authTokens.create({ config: { uses: 2 } })).name;
+  return kept.token ? "made" : kept.token;
+});
+
+// Two turns, told message by message, and how it closed.
+async function conversation(live, liveModel = "gemini-live-2.5-flash-preview") {
+  const told = [];
+  let next;
+  const session = await live.live.connect({
+    model: liveModel,
+    config: { responseModalities: ["TEXT"] },
+    callbacks: {
+      onmessage: (message) => {
+        told.push(message);
+        if (message.serverContent?.turnComplete) next();
+      },
+      onclose: ({ code, reason }) => {
+        told.push({ code, reason });
+        next?.();
+      },
+    },
+  });
+  for (const turns of ["Say hello", "Tell me of bees"]) {
+    const turn = new Promise((resolve) => (next = resolve));
+    session.sendClientContent({ turns });
+    await turn;
+  }
+  const closed = new Promise((resolve) => (next = resolve));
+  session.close();
+  await closed;
+  return told;
+}
+operation("live", () => conversation(ai));
+operation("live with ephemeral token", () =>
+  conversation(new GoogleGenAI({ apiKey: kept.token, httpOptions: { baseUrl: BASE, apiVersion: "v1alpha" } })),
+);
 operation("error 400", () => ai.models.generateContent({ model, contents: "!400" }));
 operation("error 404", () => ai.models.generateContent({ model: "bard-1", contents: "Say hello" }));
 operation("error 429", () => ai.models.generateContent({ model, contents: "!429" }));

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from driver import BASE, KEY, operation, run
+from driver import BASE, KEY, SECURE_BASE, operation, run
 
 # recipe
 from google import genai
@@ -13,6 +13,7 @@ client = genai.Client(api_key=KEY, http_options={"base_url": BASE})
 from google.genai import types
 
 FLASH = "gemini-2.5-flash"
+LIVE = "gemini-live-2.5-flash-preview"
 
 
 @operation
@@ -164,6 +165,80 @@ def download_file():
 @operation
 def delete_file():
     return client.files.delete(name=kept["file"].name)
+
+
+@operation
+def interaction():
+    made = client.interactions.create(model=FLASH, input="Tell me of bees")
+    kept["interaction"] = made.id
+    return made
+
+
+@operation
+def interaction_that_goes_on():
+    return client.interactions.create(model=FLASH, input="And?", previous_interaction_id=kept["interaction"])
+
+
+@operation
+def interaction_as_stream():
+    return iter(client.interactions.create(model=FLASH, input="Tell me of bees", stream=True))
+
+
+@operation
+def get_interaction():
+    return client.interactions.get(kept["interaction"])
+
+
+@operation
+def delete_interaction():
+    return client.interactions.delete(kept["interaction"])
+
+
+@operation
+def interaction_in_the_background():
+    made = client.interactions.create(model=FLASH, input="Tell me of bees", background=True)
+    return client.interactions.cancel(made.id)
+
+
+@operation
+def error_of_an_interaction():
+    return client.interactions.create(model=FLASH, input="!400")
+
+
+@operation
+def create_ephemeral_token():
+    alpha = genai.Client(api_key=KEY, http_options={"base_url": BASE, "api_version": "v1alpha"})
+    made = alpha.auth_tokens.create(config={"uses": 2})
+    kept["token"] = made.name
+    return "made" if made.name else made
+
+
+async def conversation(live):
+    """Two turns, told message by message."""
+    told = []
+    async with live.aio.live.connect(model=LIVE, config={"response_modalities": ["TEXT"]}) as session:
+        for text in ("Say hello", "Tell me of bees"):
+            await session.send_client_content(turns={"parts": [{"text": text}]})
+            told += [message async for message in session.receive()]
+    return told
+
+
+@operation
+async def live():
+    return await conversation(genai.Client(api_key=KEY, http_options={"base_url": SECURE_BASE}))
+
+
+@operation
+async def live_with_ephemeral_token():
+    options = {"base_url": SECURE_BASE, "api_version": "v1alpha"}
+    return await conversation(genai.Client(api_key=kept["token"], http_options=options))
+
+
+@operation
+async def error_in_live():
+    live = genai.Client(api_key=KEY, http_options={"base_url": SECURE_BASE})
+    async with live.aio.live.connect(model="bard-1", config={"response_modalities": ["TEXT"]}) as session:
+        return [message async for message in session.receive()]
 
 
 @operation
