@@ -10,19 +10,24 @@ from gatekeeper.sandbox.batches import Batches
 from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.caches import CachedContents
 from gatekeeper.sandbox.calls import Calls
+from gatekeeper.sandbox.corpora import Corpora
 from gatekeeper.sandbox.embeddings import Embeddings
 from gatekeeper.sandbox.errors import GoogleError, commands_page
 from gatekeeper.sandbox.files import Files
 from gatekeeper.sandbox.images import IMAGE_ROUTES
 from gatekeeper.sandbox.interactions import Interactions
 from gatekeeper.sandbox.keys import check_key
+from gatekeeper.sandbox.legacy import LEGACY_ROUTES
 from gatekeeper.sandbox.live_socket import LiveSockets
 from gatekeeper.sandbox.models import TABLE, get_model
 from gatekeeper.sandbox.openai import OpenAi
 from gatekeeper.sandbox.openai_batches import OpenAiBatches
 from gatekeeper.sandbox.operations import Operations
+from gatekeeper.sandbox.projects import Projects
 from gatekeeper.sandbox.routing import Parameters, Route, RouteTable
+from gatekeeper.sandbox.search_stores import FileSearchStores
 from gatekeeper.sandbox.store import Clock, page
+from gatekeeper.sandbox.tuned_models import TunedModels
 from gatekeeper.sandbox.uploads import Uploads
 from gatekeeper.sandbox.videos import Videos
 from gatekeeper.sandbox.wire import HttpResponse, Request, empty_404, json_response, response
@@ -39,6 +44,8 @@ class Api:
         tokens = AuthTokens(clock)
         openai, operations, batches = OpenAi(clock, calls), Operations(clock), Batches(clock)
         self.live = LiveSockets(clock, calls, tokens)
+        batch_calls = BatchCalls(batches, calls, files)
+        interactions = Interactions(clock, calls)
         self._routes = RouteTable()
         for some in (
             (Route("GET", "/", index_page, open=True),),
@@ -48,10 +55,15 @@ class Api:
             files.routes(),
             self.uploads.routes("/{v}/files", files),
             caches.routes(),
-            Interactions(clock, calls).routes(),
+            interactions.routes(),
+            Projects(clock, interactions).routes(),
+            Corpora(clock).routes(),
+            FileSearchStores(clock, files, operations).routes(self.uploads),
+            TunedModels(clock, calls, batch_calls, operations).routes(),
+            LEGACY_ROUTES,
             openai.routes(),
             operations.routes(),
-            BatchCalls(batches, calls, files).routes(),
+            batch_calls.routes(),
             OpenAiBatches(batches, openai, files).routes(),
             Videos(files, operations).routes(),
             IMAGE_ROUTES,
@@ -70,8 +82,7 @@ class Api:
             return empty_404()
         route, parameters = found
         try:
-            # An open upload needs no key: its URL authorizes the request.
-            if not (route.open or self.uploads.session(request)):
+            if not (route.open or self.uploads.authorizes(request)):
                 check_key(request)
             return route.respond(request, parameters)
         except GoogleError as error:

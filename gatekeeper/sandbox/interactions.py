@@ -20,7 +20,7 @@ from gatekeeper.sandbox.calls import (
     unary_seconds,
 )
 from gatekeeper.sandbox.errors import OVERLOADED, Command, GoogleError, KeyRefused, invalid
-from gatekeeper.sandbox.generate import GenerateResponse, respond
+from gatekeeper.sandbox.generate import Call, GenerateResponse, respond
 from gatekeeper.sandbox.google_json import Json, message, sorted_json, text
 from gatekeeper.sandbox.interaction_input import generate_request, input_contents
 from gatekeeper.sandbox.interaction_steps import (
@@ -105,32 +105,47 @@ class Interactions:
 
     def create(self, request: Request, at: Parameters) -> HttpResponse:
         body = request.json()
-        previous = text(body.get("previous_interaction_id"))
-        history = self.require(previous).contents if previous else []
-        agent, background = text(body.get("agent")), body.get("background") is True
-        if agent and not background:
+        call = self.call(body, at.version)
+        streamed = body.get("stream") is True
+        generated = respond(call) if streamed else respond_whole(call)
+        interaction = self.keep(generated, body, request.content.size)
+        if streamed:
+            answer = stream_response(interaction, generated, call.command)
+        else:
+            wait = 0 if interaction.polls_until_done else unary_seconds(generated)
+            answer = response(200, JSON_TYPE, sorted_json(interaction.now()), seconds=wait)
+        return apply_fault(call.command, answer)
+
+    def start(self, body: Json, version: str) -> Interaction:
+        """One that nobody waits for. Raises GoogleError."""
+        return self.keep(respond_whole(self.call(body, version)), body, 0)
+
+    def call(self, body: Json, version: str) -> Call:
+        """Raises GoogleError."""
+        agent = text(body.get("agent"))
+        if agent and body.get("background") is not True:
             raise invalid("Agent interactions must run in the background: set background to true.")
         model = AGENT_MODEL if agent else text(body.get("model")).removeprefix("models/")
         if not model:
             raise invalid("Either model or agent must be specified.")
-        call = self._calls.call(generate_request(body, history), at.version, model)
-        streamed = body.get("stream") is True
-        generated = respond(call) if streamed else respond_whole(call)
-        interaction = self.interaction(generated, agent, body)
-        interaction.size = OVERHEAD_BYTES + request.content.size
-        interaction.contents = [*history, *input_contents(body.get("input")), *replied(generated)]
-        if background:
+        return self._calls.call(generate_request(body, self.history(body)), version, model)
+
+    def history(self, body: Json) -> list[Json]:
+        previous = text(body.get("previous_interaction_id"))
+        return self.require(previous).contents if previous else []
+
+    def keep(self, generated: GenerateResponse, body: Json, size: int) -> Interaction:
+        interaction = self.interaction(generated, text(body.get("agent")), body)
+        interaction.size = OVERHEAD_BYTES + size
+        asked = input_contents(body.get("input"))
+        interaction.contents = [*self.history(body), *asked, *replied(generated)]
+        if body.get("background") is True:
             interaction.polls_until_done = POLLS_UNTIL_DONE
         if body.get("store") is not False:
             self._interactions.put(interaction)
         else:
             del interaction.document["id"]
-        if streamed:
-            answer = stream_response(interaction, generated, call.command)
-        else:
-            wait = 0 if background else unary_seconds(generated)
-            answer = response(200, JSON_TYPE, sorted_json(interaction.now()), seconds=wait)
-        return apply_fault(call.command, answer)
+        return interaction
 
     def interaction(self, generated: GenerateResponse, agent: str, body: Json) -> Interaction:
         now, name = self._clock(), interaction_id()

@@ -59,12 +59,14 @@ class Operations:
         self._operations.put(operation)
         return operation
 
-    def find(self, name: str) -> Operation | None:
-        return self._operations.get(name)
+    def running(self, prefix: str) -> bool:
+        """Whether an operation whose name begins so is not done yet."""
+        found = [item for item in self._operations.all() if item.name.startswith(prefix)]
+        return any(item.polls_until_done and not item.cancelled for item in found)
 
     def require(self, name: str) -> Operation:
         """Raises GoogleError (404)."""
-        found = self.find(name)
+        found = self._operations.get(name)
         if found is None:
             raise GoogleError(404, f"Operation {name} not found.")
         return found

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gatekeeper.sandbox.errors import GoogleError
-from gatekeeper.sandbox.wire import HttpResponse, Request, error_response
+from gatekeeper.sandbox.wire import HttpResponse, RenderError, Request, error_response
 
 # Google's versions, those of before 2024 included; and a name without slash and colon.
 PLACEHOLDERS = {"{v}": r"(?P<version>v1(?:(?:beta|alpha|main)\d*)?)", "{id}": r"([^/:]+)"}
@@ -41,7 +40,7 @@ class Route:
     path: str
     respond: Respond
     open: bool = False
-    render_error: Callable[[GoogleError, Request], HttpResponse] = error_response
+    render_error: RenderError = error_response
 
     def pattern(self) -> re.Pattern[str]:
         pieces = re.split(r"(\{\w+\})", self.path)

@@ -32,11 +32,11 @@ CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 class UploadTarget(Protocol):
     """What an upload becomes."""
 
-    def check(self, at: Parameters, /, metadata: Json) -> None:
+    def check(self, at: Parameters, metadata: Json, /) -> None:
         """Raises GoogleError if there is no such place, or if it cannot take this."""
         ...
 
-    def finish(self, at: Parameters, /, metadata: Json, mime: str, content: BodyBuffer) -> Json:
+    def finish(self, at: Parameters, metadata: Json, mime: str, content: BodyBuffer, /) -> Json:
         """The document that the upload's last response carries. Raises GoogleError."""
         ...
 
@@ -114,6 +114,10 @@ class Uploads:
         if boundary and is_multipart(request):
             return MultipartBody(boundary[1].encode(), MAX_KEPT_BYTES)
         return BodyBuffer(MAX_KEPT_BYTES)
+
+    def authorizes(self, request: Request) -> bool:
+        """Whether the request goes to an open upload, whose address needs no key."""
+        return "/upload/" in request.path and self.session(request) is not None
 
     def session(self, request: Request) -> UploadSession | None:
         return self._sessions.get(request.query.get("upload_id", ""))

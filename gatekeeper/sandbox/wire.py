@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -132,6 +132,10 @@ def error_response(error: GoogleError, request: Request) -> HttpResponse:
     if request.response_format == "sse":
         return response(error.code, b"text/event-stream", indented(error.document()) + b"\n")
     return response(error.code, JSON_TYPE, b"[" + indented(error.document()) + b"\n]")
+
+
+# Gives an error the shape that a path's errors have.
+RenderError = Callable[[GoogleError, Request], HttpResponse]
 
 
 def empty_404() -> HttpResponse:

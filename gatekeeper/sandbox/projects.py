@@ -1,0 +1,95 @@
+"""The project's resources beside the Interactions API: webhooks, triggers, agents, environments, voices and
+credentials. They are kept and returned; no event is delivered, no schedule runs: a trigger runs when it is
+told to."""
+
+from __future__ import annotations
+
+import secrets
+from functools import partial
+
+from gatekeeper.sandbox.collection import IDENTIFIED, Collection
+from gatekeeper.sandbox.errors import invalid
+from gatekeeper.sandbox.google_json import Json, message, text
+from gatekeeper.sandbox.interactions import Interactions
+from gatekeeper.sandbox.routing import Parameters, Route
+from gatekeeper.sandbox.store import Clock
+from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
+
+SHOWN_CHARACTERS = 10  # of a signing secret
+
+
+class Projects:
+    def __init__(self, clock: Clock, interactions: Interactions) -> None:
+        self._interactions = interactions
+        make = partial(Collection, clock, style=IDENTIFIED)
+        self.webhooks = make("webhooks", defaults=webhook)
+        self.triggers = make("triggers", defaults=trigger)
+        self.executions = make("triggers/{id}/executions", listed="trigger_executions", parent=self.triggers)
+        self.kept = (
+            make("agents"),
+            make("environments", defaults=lambda _, __: {"status": "active"}),
+            make("voices"),
+            make("credentials", defaults=lambda _, __: {"status": "active"}),
+        )
+
+    def routes(self) -> tuple[Route, ...]:
+        webhook, route = f"{self.webhooks.path}/{{id}}", self.webhooks.route
+        return (
+            route("POST", self.webhooks.path, self.create_webhook),
+            *self.webhooks.routes(),
+            route("POST", f"{webhook}:ping", self.ping),
+            route("POST", f"{webhook}:rotateSigningSecret", self.rotate),
+            *self.triggers.routes(),
+            route("POST", self.executions.path, self.run),
+            *self.executions.routes(),
+            *(item for kept in self.kept for item in kept.routes()),
+        )
+
+    def create_webhook(self, request: Request, at: Parameters) -> HttpResponse:
+        """The secret is shown this once."""
+        body = request.json()
+        if not text(body.get("uri")):
+            raise invalid("uri must be specified.")
+        secret = new_secret()
+        record = self.webhooks.make(at.path, body | {"signing_secrets": [shown(secret)]})
+        return json_response(record.document | {"new_signing_secret": secret})
+
+    def ping(self, _request: Request, at: Parameters) -> HttpResponse:
+        self.webhooks.require(at.path)
+        return json_response({})
+
+    def rotate(self, _request: Request, at: Parameters) -> HttpResponse:
+        record, secret = self.webhooks.require(at.path), new_secret()
+        self.webhooks.put(record.name, record.document | {"signing_secrets": [shown(secret)]})
+        return json_response({"secret": secret})
+
+    def run(self, _request: Request, at: Parameters) -> HttpResponse:
+        """Runs the trigger's interaction now."""
+        parent = self.triggers.require(at.path.removesuffix("/executions"))
+        asked = message(parent.document.get("interaction")) | {"background": True}
+        done: Json = {
+            "trigger_id": parent.name.rpartition("/")[2],
+            "interaction_id": self._interactions.start(asked, at.version).name,
+            "status": "completed",
+        }
+        return json_response(self.executions.make(at.path, done).document)
+
+
+def webhook(_body: Json, _name: str) -> Json:
+    return {"state": "enabled"}
+
+
+def trigger(body: Json, _name: str) -> Json:
+    """Raises GoogleError (400)."""
+    if not message(body.get("interaction")):
+        raise invalid("interaction must be specified.")
+    return {"status": "active", "time_zone": text(body.get("time_zone")) or "UTC"}
+
+
+def new_secret() -> str:
+    """In the form of Standard Webhooks."""
+    return f"whsec_{secrets.token_urlsafe(32)}"
+
+
+def shown(secret: str) -> Json:
+    return {"truncated_secret": f"{secret[:SHOWN_CHARACTERS]}..."}
