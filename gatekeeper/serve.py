@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from time import time_ns
 
 import structlog
 import trio
@@ -16,6 +17,8 @@ from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
@@ -168,6 +171,8 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
     try:
         store = SqliteKeyStore(settings.keys_file)
         registry = KeyRegistry(store)
+        sessions = Sessions(SqliteSessionStore(store))
+        await sessions.purge(time_ns() // 1000)
         ledger = Ledger(settings.data, settings.timezone)
         # Spend is brought up to the journal's end before the first call, or a budget that was used up would
         # be available again after a kill -9.
@@ -181,12 +186,13 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
-            proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, catalogue))
+            proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, catalogue, sessions))
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
             # After the last call. The ledger is closed last, below: it gets the lines of all calls.
-            upstream.close_idle()
+            for each in proxy.context.upstreams():
+                each.close_idle()
             nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):

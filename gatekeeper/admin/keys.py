@@ -25,7 +25,8 @@ from gatekeeper.admin.requests import (
     read_query,
 )
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.registry import NEWEST_FIRST, KeyNotFound
+from gatekeeper.keys.listing import NEWEST_FIRST
+from gatekeeper.keys.registry import KeyNotFound
 from gatekeeper.keys.store import audit_document
 from gatekeeper.keys.virtual_key import KeyState, key_document
 

@@ -43,7 +43,8 @@ from gatekeeper.gemini.resources import resource_name
 
 class Route(msgspec.Struct, frozen=True):
     """The method that a request calls. `action`, `model` and `resource` are the ledger's columns.
-    `wrong_base_url`: the path is not one of Google's, so the client's base URL must be wrong."""
+    `wrong_base_url`: the path is not one of Google's, so the client's base URL must be wrong. `upload`: it is
+    one of those that take a file's bytes."""
 
     action: str | None
     model: str | None = None
@@ -52,6 +53,7 @@ class Route(msgspec.Struct, frozen=True):
     rejection: str | None = None
     wrong_base_url: bool = False
     resource: str | None = None
+    upload: bool = False
 
     @property
     def billable(self) -> bool:
@@ -221,9 +223,9 @@ def _model_action(resource: str) -> Route | None:
 
 def _upload(resource: str) -> Route:
     if resource == "files":
-        return Route(action="files.upload", billing=Billing.FREE)
+        return Route(action="files.upload", billing=Billing.FREE, upload=True)
     name, _, verb = resource.partition(":")
-    return Route(action=_action_name(name.partition("/")[0], verb or "upload"))
+    return Route(action=_action_name(name.partition("/")[0], verb or "upload"), upload=True)
 
 
 def _openai(method: str, resource: str) -> Route:

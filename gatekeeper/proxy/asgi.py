@@ -66,7 +66,8 @@ class Proxy:
                 # While a write to the client is blocked the timeout is the client's.
                 elif now > call.deadline and call.timeout_failure is not None:
                     call.end(ClientGone() if call.carrier.write_blocked else call.timeout_failure)
-            self.context.upstream.close_expired()
+            for upstream in self.context.upstreams():
+                upstream.close_expired()
 
     def cut_all(self) -> None:
         """Ends every open call; streams get an error event."""

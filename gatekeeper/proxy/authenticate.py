@@ -16,7 +16,10 @@ from urllib.parse import unquote_plus
 from gatekeeper.gemini.evasion import ALLOWED_PARAMETERS, alphanumerics
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.headers import Headers, tags
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.refusals import Reason, Refusal
 
@@ -112,6 +115,49 @@ class Authenticator:
         if self._master_digest is None:
             return OPEN_MODE_IDENTITY
         raise Refused(_key_unknown() if secret else _key_missing())
+
+    def identify(
+        self, row: Call, headers: Headers, secret: str | None, session: Session | None
+    ) -> KeyState | None:
+        """Finds the caller's key, and fills in the row with it; None for the master key and in open mode.
+        A request of a `session` needs no secret, and must not have another key's. Raises Refused."""
+        identity = self.authenticate(secret) if secret or not session else self.owner(session.key_id)
+        row.key_id, row.key_alias, state = identity
+        if session is not None:
+            if row.key_id != session.key_id:
+                raise Refused(session_not_found())
+            row.tags = list(dict.fromkeys((*session.tags, *row.tags)))
+            row.user_id, row.user_agent = row.user_id or session.user_id, session.user_agent
+        elif state is not None:
+            record = state.record
+            # A key's own tags come first, and no request can remove them.
+            if record.tags:
+                row.tags = tags(headers, record.tags)
+            row.user_id = row.user_id or record.user_id
+        return state
+
+    def owner(self, key_id: str) -> Identity:
+        """Whom a session acts as that was begun with this key. Raises Refused if the key was deleted, and
+        for a session of open mode after a master key was set."""
+        if key_id == MASTER_IDENTITY.key_id:
+            return MASTER_IDENTITY
+        if state := self._registry.by_id(key_id):
+            return Identity(key_id, state.record.key_alias, state)
+        if key_id != OPEN_MODE_IDENTITY.key_id:
+            raise Refused(_key_revoked())
+        if self._master_digest is None:
+            return OPEN_MODE_IDENTITY
+        raise Refused(_key_missing())
+
+
+def session_not_found() -> Refusal:
+    """Of an upload id or an ephemeral token: the same for one that expired, that another key has begun, and
+    that never was."""
+    return Refusal(
+        Reason.NOT_FOUND,
+        "This gateway has no open upload with this upload_id and your key: it may have expired, or belong to "
+        "another key. Start the upload again.",
+    )
 
 
 def _key_missing() -> Refusal:

@@ -19,6 +19,7 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.admission import AccessRequest, admit
+from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import upper_bound_note
@@ -71,6 +72,7 @@ class ProxyCall:
         self.started_perf = perf_counter()
         self.route = Route(action=None)
         self.key: KeyState | None = None
+        self.session: Session | None = None  # that an earlier call has begun
         self.google_key = ""
         self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
@@ -89,6 +91,8 @@ class ProxyCall:
             try:
                 with self.scope:
                     self.parse()
+                    if self.route.upload or self.carrier.is_stream:
+                        self.session = await self.carrier.find_session(self)
                     self.authenticate()
                     self.admit()
                     self.begin()
@@ -110,11 +114,7 @@ class ProxyCall:
                 Refusal(Reason.TOO_LARGE, f"The head of the request is over {MAX_REQUEST_HEAD:,} bytes.")
             )
         row = self.row
-        # Some headers change what Google does (method overrides, field masks, media types), and so what can
-        # be metered: the route depends on them.
-        names = frozenset(name for name, _ in self.headers)
-        media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
-        self.route = route(row.method, self.head.path, self.credential.query, names, media_types)
+        self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
         row.stream = self.route.stream or self.carrier.is_stream
         row.tags, row.user_id = tags(self.headers), end_user(self.headers)
@@ -123,6 +123,13 @@ class ProxyCall:
         row.trace_id = trace_id(self.headers)
         if self.forwarded_call_ids and self.is_forwarding_loop():
             raise Refused(loop_refusal())
+
+    def find_route(self, query: bytes) -> None:
+        # Some headers change what Google does (method overrides, field masks, media types), and so what can
+        # be metered: the route depends on them.
+        names = frozenset(name for name, _ in self.headers)
+        media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
+        self.route = route(self.row.method, self.head.path, query, names, media_types)
 
     def is_forwarding_loop(self) -> bool:
         """Whether an earlier gateway's call id is that of a call that runs here."""
@@ -134,14 +141,8 @@ class ProxyCall:
 
     def authenticate(self) -> None:
         """Finds the caller's key. `self.key` stays None for the master key, and in open mode."""
-        identity = self.context.authenticator.authenticate(self.credential.secret)
-        self.row.key_id, self.row.key_alias, self.key = identity
-        if self.key is not None:
-            record = self.key.record
-            # A key's own tags come first, and no request can remove them.
-            if record.tags:
-                self.row.tags = tags(self.headers, record.tags)
-            self.row.user_id = self.row.user_id or record.user_id
+        authenticator = self.context.authenticator
+        self.key = authenticator.identify(self.row, self.headers, self.credential.secret, self.session)
 
     def admit(self) -> None:
         """Refuses what is not allowed, before a byte goes upstream."""
@@ -171,7 +172,8 @@ class ProxyCall:
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""
         # From here on the call counts as admitted, and a shutdown waits for it.
-        self.google_key, self.row.upstream_key = self.context.next_google_key()
+        label = self.session.google_key if self.session else None
+        self.google_key, self.row.upstream_key = self.context.google_key(label)
         if self.has_budget:
             # A compressed body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.is_compressed else self.carrier.request_length()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol, TypeVar
 
 from gatekeeper.addresses import cross_site_reason
+from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Scope
@@ -73,6 +74,11 @@ class Carrier(Protocol[CallT]):
 
     def unsupported_refusal(self, call: CallT) -> Refusal | None:
         """The refusal of a call that this carrier does not support; called before anything goes upstream."""
+        ...
+
+    async def find_session(self, call: CallT) -> Session | None:
+        """The session (an upload, an ephemeral token) that this request is part of, None if it is of none.
+        Called for uploads and streams, before the call is authenticated."""
         ...
 
     def request_length(self) -> int | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import cycle
+from time import time_ns
 
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
+from gatekeeper.keys.sessions import EphemeralToken, Sessions
+from gatekeeper.keys.store import StoreFailed
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.error_response import KeyMasker
-from gatekeeper.proxy.outcomes import draining_refusal
+from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
@@ -28,10 +32,13 @@ class ProxyContext:
         registry: KeyRegistry,
         ledger: Ledger,
         catalogue: Catalogue,
+        sessions: Sessions,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
+        self._google_hosts: dict[str, UpstreamPool] = {}
         self.registry = registry
+        self.sessions = sessions
         self.ledger = ledger
         self.catalogue = catalogue
         self.authenticator = Authenticator(registry, settings.master_key)
@@ -39,17 +46,52 @@ class ProxyContext:
         self.draining = False
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
+        self.session_errors = RateLimitedLog("session_store_failed")
+        self.upload_errors = RateLimitedLog("upload_address_refused")
         self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
         """Never written into a row, even if a response contains them."""
         self.mask = KeyMasker(settings.gemini_api_key or ())
         # Without a Google key the upstream is the sandbox, which accepts any.
         keys = settings.gemini_api_key or ("sandbox",)
-        self._google_keys = cycle([(key, f"#{number}") for number, key in enumerate(keys, 1)])
+        self._google_keys = {f"#{number}": key for number, key in enumerate(keys, 1)}
+        self._labels = cycle(self._google_keys)
 
     def unavailable_refusal(self) -> Refusal | None:
         """The refusal of new calls while none can be admitted."""
         return draining_refusal() if self.draining else self.ledger.unavailable_refusal()
 
-    def next_google_key(self) -> tuple[str, str]:
-        """The Google key for the next call and its label; several keys are used round-robin."""
-        return next(self._google_keys)
+    def google_key(self, label: str | None = None) -> tuple[str, str]:
+        """The Google key for a call and its label: the one of this label if it still exists, else the next;
+        several keys are used round-robin."""
+        if label not in self._google_keys:
+            label = next(self._labels)
+        return self._google_keys[label], label
+
+    # Sessions
+
+    async def find_token(self, secret: str) -> EphemeralToken | None:
+        """The ephemeral token that a key of this gateway has created, unless it has expired. Raises
+        Refused."""
+        try:
+            return await self.sessions.find_token(secret, time_ns() // 1000)
+        except StoreFailed as error:
+            raise self.store_failure(error) from None
+
+    def store_failure(self, error: StoreFailed) -> Refused:
+        """Logs that a session could not be read or written, and is the refusal of its call."""
+        self.session_errors.record_exception(error)
+        return store_refused()
+
+    # Upstreams
+
+    def upstream_at(self, host: str | None) -> UpstreamPool:
+        """The configured upstream, or connections to another host of Google's, which Google has named."""
+        if host is None:
+            return self.upstream
+        if host not in self._google_hosts:
+            timeout = self.settings.connect_timeout
+            self._google_hosts[host] = UpstreamPool(f"https://{host}", connect_timeout=timeout)
+        return self._google_hosts[host]
+
+    def upstreams(self) -> Iterable[UpstreamPool]:
+        return self.upstream, *self._google_hosts.values()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from gatekeeper.gemini.errors import error_body, error_event, error_headers
+from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.headers import first_value
 from gatekeeper.proxy.relay import Relay
-from gatekeeper.proxy.unsupported import RESUMABLE_REFUSAL, starts_resumable
+from gatekeeper.proxy.tokens import TOKEN_ACTION, TokenRelay
+from gatekeeper.proxy.uploads import UploadRelay, find_upload
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientStream
 
 
 class HttpCarrier:
-    """Unary calls, streams, uploads in one request, downloads."""
+    """Unary calls, streams, uploads, downloads."""
 
     is_stream = False
 
@@ -37,17 +39,23 @@ class HttpCarrier:
     def response_started(self) -> bool:
         return self.stream.response_started
 
-    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:
-        is_resumable = starts_resumable(
-            call.route.action, call.head.path, call.headers, call.credential.query
-        )
-        return RESUMABLE_REFUSAL if is_resumable else None
+    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:  # noqa: ARG002  it supports all
+        return None
+
+    async def find_session(self, call: ProxyCall) -> Session | None:
+        return await find_upload(call)
 
     def request_length(self) -> int | None:
         return None if self.stream.is_chunked else int(self._content_length or 0)
 
     async def relay(self, call: ProxyCall) -> None:
-        await Relay(call, self.stream).run()
+        route = call.route
+        if route.upload:
+            await UploadRelay(call, self.stream).run()
+        elif route.action == TOKEN_ACTION:
+            await TokenRelay(call, self.stream).run()
+        else:
+            await Relay(call, self.stream).run()
 
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         body = error_body(refusal)

@@ -5,7 +5,7 @@
     ├── UpstreamUnreachable   no connection, or it was lost before the response's first byte
     │   └── UpstreamTimeout   no byte within the timeout
     ├── UpstreamBroken        the upstream's response ended early
-    ├── RedirectRefused       the upstream redirected where the gateway does not go
+    ├── RedirectRefused       the upstream named an address to which the gateway does not go
     ├── GoogleKeyRefused      Google refused the gateway's own API key
     ├── ClientGone            the client disconnected
     └── CutByGateway          the gateway ended the response
@@ -131,6 +131,18 @@ def foreign_redirect(host: str | None) -> RedirectRefused:
     )
 
 
+def foreign_upload_address(host: str | None) -> RedirectRefused:
+    """The address of an upload at another host, or what is no plain URL (None)."""
+    where = f"at the host {host}" if host else "that is not a plain URL"
+    return RedirectRefused(
+        Refusal(
+            Reason.UPSTREAM_UNREACHABLE,
+            f"The Gemini API answered with an address for the upload {where}. The gateway sends uploads only "
+            "to its configured upstream, and over https to *.googleapis.com.",
+        )
+    )
+
+
 def too_many_redirects(limit: int) -> RedirectRefused:
     return RedirectRefused(
         Refusal(
@@ -147,6 +159,17 @@ def key_refused_elsewhere() -> RedirectRefused:
             Reason.UPSTREAM_UNREACHABLE,
             "The Gemini API redirected this request to an address that asks for credentials (401). Your key "
             "is valid. Try again from the beginning.",
+        )
+    )
+
+
+def store_refused() -> Refused:
+    return Refused(
+        Refusal(
+            Reason.LEDGER_FULL,
+            "The gateway cannot read or write its store of uploads and tokens (is the disk full?). "
+            "Try again in a moment.",
+            retry_after=10,
         )
     )
 

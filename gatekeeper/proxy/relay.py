@@ -80,9 +80,11 @@ class Relay:
         with suppress(ClientDisconnected):
             await self.stream.finish(self.trailers)
 
-    def request(self) -> UpstreamRequest:
+    def target(self) -> bytes:
         query = self.call.credential.query
-        target = self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
+        return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
+
+    def request(self) -> UpstreamRequest:
         call = self.call
         # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
         call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
@@ -93,7 +95,7 @@ class Relay:
             chunked=self.chunked,
             call_ids=call_ids if self.upstream.may_be_gateway else None,
         )
-        return UpstreamRequest(self.call.row.method, target, headers)
+        return UpstreamRequest(call.row.method, self.target(), headers)
 
     # The request
 
@@ -223,12 +225,16 @@ class Relay:
             head = ResponseHead.of(head.status, error.headers, head.reason)
             first = error.first_chunk()
             source = error.read_chunk
-        self.attach_meter(head)
-        await self.send_response_head(head, coalesce_with_body=first is not None)
-        await self.relay_body(first, source)
+        await self.forward(head, first, source)
         if connection.trailers:
             self.trailers = self.mask.headers(downstream_trailers(connection.trailers))
         self.call.relay_complete = True
+
+    async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
+        """Sends the client the response, of whose body `first` has arrived already."""
+        self.attach_meter(head)
+        await self.send_response_head(head, coalesce_with_body=first is not None)
+        await self.relay_body(first, source)
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""
@@ -246,13 +252,16 @@ class Relay:
         call = self.call
         call.row.status = head.status
         call.mark_first_byte()
-        headers = downstream_headers(head.headers, call.row.id)
-        if b"location" in head.fields and call.row.method not in FOLLOWED_METHODS:
-            headers += self.local_location(head.fields[b"location"])
-        # Google repeats request headers in some of its responses.
-        headers = self.mask.headers(headers)
+        headers = self.response_headers(head)
         reason = head.reason if head.reason == b"OK" else self.mask(head.reason)
         await self.stream.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
+
+    def response_headers(self, head: ResponseHead) -> Headers:
+        headers = downstream_headers(head.headers, self.call.row.id)
+        if b"location" in head.fields and self.call.row.method not in FOLLOWED_METHODS:
+            headers += self.local_location(head.fields[b"location"])
+        # Google repeats request headers in some of its responses.
+        return self.mask.headers(headers)
 
     def local_location(self, location: bytes) -> Headers:
         """A Location of the upstream's that leads to this gateway; none if it leads elsewhere."""

@@ -21,6 +21,8 @@ from uuid_utils import uuid7
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.ledger import Ledger
@@ -108,7 +110,8 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     await registry.load()
     ledger = Ledger(data, settings.timezone)
     upstream = UpstreamPool(UPSTREAM, connect_timeout=1)
-    proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, load_catalogue()))
+    sessions = Sessions(SqliteSessionStore(store))
+    proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, load_catalogue(), sessions))
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()
     config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], HypercornLogger, 10.0

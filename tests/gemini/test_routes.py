@@ -33,7 +33,9 @@ def cases() -> Iterator[Case]:
         billing, method, path, *names = line.split("\t")
         action, model, resource = (None if name == "-" else name for name in names)
         stream = bool(action) and action.startswith(("stream", "Bidi"))
-        yield Case(method, path, Route(action, model, Billing(billing), stream, resource=resource))
+        upload = path.startswith(("/upload/", "/resumable/"))
+        known = Route(action, model, Billing(billing), stream, resource=resource, upload=upload)
+        yield Case(method, path, known)
 
 
 CASES = list(cases())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.keys.fields import FieldError
-from gatekeeper.keys.registry import NEWEST_FIRST, SORTS, page
+from gatekeeper.keys.listing import NEWEST_FIRST, SORTS, page
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 
 

@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.sqlite_store import MIGRATIONS, SqliteKeyStore
+from gatekeeper.keys.sqlite_file import MIGRATIONS
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import (
     AliasConflict,
     KeyChange,

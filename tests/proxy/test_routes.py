@@ -55,8 +55,6 @@ SHAPES = f"""
     GET /v1beta/models?fields=models(name),nextPageToken              models.list
     GET {MODEL}/operations/o-1                                        models.operations.get
     POST /upload/v1beta/files?uploadType=multipart                    files.upload
-    POST /upload/v1beta/files?upload_id=AbC_9-x&upload_protocol=resumable  files.upload
-    PUT /upload/v1beta/files?upload_id=AbC_9-x                        files.upload
     POST /upload/v1beta/fileSearchStores/s-1:uploadToFileSearchStore  fileSearchStores.uploadToFileSearchStore
     GET /download/v1beta/files/f-1:download?alt=media                 files.download
     GET /v1beta/files/f%201%2B?alt=json                               files.get
@@ -95,11 +93,11 @@ def shapes() -> list[Shape]:
 
 
 def listed() -> Iterator[Shape]:
-    """Of the list of routes all but WebSockets and uploads in several requests, which are refused."""
+    """Of the list of routes all but WebSockets."""
     with (Path(RECORDINGS).parent / "routes.tsv").open() as file:
         for row in csv.DictReader(file, delimiter="\t"):
             path = re.sub(r"\{name=(.*?)\}", lambda name: name[1].replace("*", "id-1"), row["path"])
-            if row["http_method"] != "WEBSOCKET" and not path.startswith("/resumable/"):
+            if row["http_method"] != "WEBSOCKET":
                 yield Shape(row["http_method"], re.sub(r"\{.*?\}", "id-1", path), None)
 
 

@@ -1,0 +1,66 @@
+"""Ephemeral tokens for the Live API, as `auth_tokens` creates them
+(https://ai.google.dev/gemini-api/docs/ephemeral-tokens).
+
+The response's `name` is the token itself. The times are input only: the response need not repeat them, so
+they are read from the request, with Google's defaults.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from gatekeeper.times import to_micros
+
+SECOND = 1_000_000  # microseconds
+DEFAULT_LIFETIME = 30 * 60 * SECOND
+DEFAULT_NEW_SESSION_TIME = 60 * SECOND
+MAX_LIFETIME = 20 * 3600 * SECOND
+NAME_PREFIX = "auth_tokens/"
+
+
+class CreatedToken(NamedTuple):
+    """Times in microseconds since 1970; `uses` is 0 for any number of sessions."""
+
+    name: str
+    expires_at: int
+    new_sessions_until: int
+    uses: int
+
+
+def created_token(request: bytes, response: bytes, now: int) -> CreatedToken | None:
+    """The token that a call has created, by the bodies of its request and its response; None if the response
+    has none. What cannot be read counts as the default."""
+    answer = _members(response)
+    name = answer.get("name")
+    if not isinstance(name, str) or not name.startswith(NAME_PREFIX):
+        return None
+    fields = {**_members(request), **answer}
+    uses = fields.get("uses")
+    return CreatedToken(
+        name,
+        _time(fields, "expireTime", "expire_time", now, DEFAULT_LIFETIME),
+        _time(fields, "newSessionExpireTime", "new_session_expire_time", now, DEFAULT_NEW_SESSION_TIME),
+        uses if isinstance(uses, int) else 1,
+    )
+
+
+def _members(body: bytes) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, object])
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _time(fields: dict[str, object], name: str, snake_case: str, now: int, default: int) -> int:
+    """A point in time, at most 20 hours from now, which is Google's limit."""
+    text = fields.get(name, fields.get(snake_case))
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        at = None
+    if at is None:
+        return now + default
+    return min(to_micros(at if at.tzinfo else at.replace(tzinfo=UTC)), now + MAX_LIFETIME)

@@ -1,0 +1,107 @@
+"""Sessions: what a later request may do without a key, because an earlier one with a key has begun it.
+
+Google hands out two kinds. The address of a resumable upload: the requests that send the file to it carry no
+key. An ephemeral token, which opens sessions of the Live API in place of a key. Whoever has the upload id or
+the token acts as the key that began it, so that key is looked up again with each request.
+
+A session is found by its secret's digest; the secret itself is not stored. Sessions survive a restart,
+expire, and are limited in number for each key.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+import trio
+
+from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.store import StoreError
+
+MAX_SESSIONS_PER_KEY = 10_000  # of one kind
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`key_id` is a `token_id`, `open` or `master`; `google_key` the label of the Google key that was used;
+    the end user, the tags and the user agent are those of the request that began it. `expires_at`:
+    microseconds since 1970."""
+
+    key_id: str
+    google_key: str
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    user_agent: str | None = None
+    expires_at: int
+
+
+class UploadSession(Session, frozen=True, kw_only=True, omit_defaults=True, tag="upload"):
+    """A resumable upload. `path` is that of the request that began it, after `/gemini`. `sealed_target` is
+    path and query of Google's upload address, sealed with the upload id, because it is a secret too; `host`
+    is Google's host if it is not the one of the configured upstream."""
+
+    path: str
+    sealed_target: str
+    host: str | None = None
+
+
+class EphemeralToken(Session, frozen=True, kw_only=True, omit_defaults=True, tag="token"):
+    """A token for the Live API. It opens new sessions until `new_sessions_until` (microseconds since 1970),
+    at most `uses` of them (0: any number): Google enforces both."""
+
+    new_sessions_until: int
+    uses: int = 1
+
+
+AnySession = UploadSession | EphemeralToken
+
+
+class TooManySessions(StoreError):
+    """The key has as many sessions of this kind as it may have."""
+
+
+class SessionStore(Protocol):
+    """Any store of sessions, by the digest of their secret. Methods block, may be called from any thread, and
+    raise StoreFailed. A written session is on disk. `now`: microseconds since 1970."""
+
+    def insert(self, digest: str, session: AnySession, now: int, limit: int) -> None:
+        """Also removes what has expired. Raises TooManySessions if the key has `limit` of this kind."""
+        ...
+
+    def find(self, digest: str, now: int) -> AnySession | None:
+        """The session, unless it has expired."""
+        ...
+
+    def expire(self, digest: str, at: int) -> None:
+        """Has the session expire at that time, if it would not do so earlier."""
+        ...
+
+    def purge(self, now: int) -> None:
+        """Removes what has expired."""
+        ...
+
+
+class Sessions:
+    """The sessions of one gateway. Each method is one transaction in a worker thread, and raises
+    StoreFailed."""
+
+    def __init__(self, store: SessionStore, limit: int = MAX_SESSIONS_PER_KEY) -> None:
+        self._store = store
+        self.limit = limit
+
+    async def purge(self, now: int) -> None:
+        await trio.to_thread.run_sync(self._store.purge, now)
+
+    async def add(self, secret: str, session: AnySession, now: int) -> None:
+        """Returns once the session is on disk. Raises TooManySessions."""
+        await trio.to_thread.run_sync(self._store.insert, hash_secret(secret), session, now, self.limit)
+
+    async def find_upload(self, upload_id: str, now: int) -> UploadSession | None:
+        found = await trio.to_thread.run_sync(self._store.find, hash_secret(upload_id), now)
+        return found if isinstance(found, UploadSession) else None
+
+    async def find_token(self, token: str, now: int) -> EphemeralToken | None:
+        found = await trio.to_thread.run_sync(self._store.find, hash_secret(token), now)
+        return found if isinstance(found, EphemeralToken) else None
+
+    async def expire(self, secret: str, at: int) -> None:
+        await trio.to_thread.run_sync(self._store.expire, hash_secret(secret), at)

@@ -1,0 +1,129 @@
+"""One SQLite file that only its owner may read: opening it, its migrations, its transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gatekeeper.keys.store import StoreFailed
+
+# One script per version of the schema; `user_version` counts how many of them a file has had.
+MIGRATIONS = (
+    """
+    CREATE TABLE keys (
+      token_id TEXT PRIMARY KEY,
+      secret_hash TEXT NOT NULL UNIQUE,
+      key_alias TEXT UNIQUE,
+      record TEXT NOT NULL,  -- JSON
+      spend_pico TEXT NOT NULL,  -- digits: a sum may outgrow 64 bits, and SQLite would make it a float
+      window_start INTEGER NOT NULL,  -- this and all other times: microseconds since 1970, UTC
+      budget_reset_at INTEGER,
+      last_used_at INTEGER
+    ) STRICT;
+    CREATE TABLE watermark (
+      one INTEGER PRIMARY KEY CHECK (one = 1),
+      segment INTEGER NOT NULL,
+      "offset" INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO watermark VALUES (1, 0, 0);
+    CREATE TABLE audit (
+      id INTEGER PRIMARY KEY AUTOINCREMENT,
+      at INTEGER NOT NULL,
+      token_id TEXT NOT NULL,
+      change TEXT NOT NULL  -- JSON
+    ) STRICT;
+    """,
+    # The part of spend_pico that is estimates.
+    "ALTER TABLE keys ADD COLUMN estimated_pico TEXT NOT NULL DEFAULT '0'",
+    # Secrets of keys that were deleted or have another secret now.
+    "CREATE TABLE retired (secret_hash TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT",
+    """
+    CREATE TABLE sessions (
+      digest TEXT PRIMARY KEY,  -- of the upload id, or of the ephemeral token
+      kind TEXT NOT NULL,
+      key_id TEXT NOT NULL,
+      expires_at INTEGER NOT NULL,
+      record TEXT NOT NULL  -- JSON
+    ) STRICT;
+    CREATE INDEX sessions_of_key ON sessions (key_id, kind);
+    CREATE INDEX sessions_by_expiry ON sessions (expires_at)
+    """,
+)
+
+
+class SqliteFile:
+    """A database with a write-ahead log, every commit on disk. Several stores may share it, from any thread.
+
+    Raises StoreFailed if the file cannot be opened, is not a key store, or is of a newer gatekeeper.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with self._map_errors():
+            # Created before SQLite opens it, so that it and the log beside it are private from the start.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            path.chmod(0o600)
+            # Transactions are begun explicitly, not by the sqlite3 module; the lock serializes threads.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with self._map_errors():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # With a write-ahead log NORMAL would lose the last commits in a power failure.
+                self._db.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+            self._checkpoint()
+        except StoreFailed:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _migrate(self) -> None:
+        with self.transaction() as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                raise StoreFailed(
+                    f"{self._path} has schema version {version}, this gatekeeper knows up to "
+                    f"{len(MIGRATIONS)}: start the newer gatekeeper that wrote it"
+                )
+            for script in MIGRATIONS[version:]:
+                # Not `executescript`, which commits an open transaction before it begins.
+                for statement in script.split(";\n"):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    @contextmanager
+    def write_transaction(self) -> Generator[sqlite3.Connection]:
+        """A transaction, followed by a WAL checkpoint. By itself SQLite makes one every 1,000 pages, which
+        keys may not fill in months: a copy of the file alone would be empty."""
+        with self.transaction() as db:
+            yield db
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        # The data is on disk in the log already. Passive: neither waits for a reader nor blocks one.
+        with self._lock, suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        with self._lock, self._map_errors():
+            # Takes the write lock at once: taking it later fails if another process has written meanwhile.
+            self._db.execute("BEGIN IMMEDIATE")
+            # Commits, or rolls back after an error.
+            with self._db:
+                yield self._db
+
+    @contextmanager
+    def _map_errors(self) -> Generator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StoreFailed(f"the key store {self._path} failed: {error}") from error

@@ -1,0 +1,212 @@
+"""Resumable uploads: the address that Google answers a start with becomes one of this gateway's.
+
+Google's is secret and needs no key, so a client that knew it would bypass the gateway. It stays here, as a
+session that is bound to the key of the start; the client gets an upload id of the gateway's own, by which the
+later requests find the session. They go to the stored address, whatever else they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from secrets import token_urlsafe
+from typing import NamedTuple
+
+from gatekeeper.gemini.evasion import normalized_path
+from gatekeeper.gemini.meter import NO_METER, meter_for
+from gatekeeper.gemini.reading import reading_of
+from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
+from gatekeeper.keys.secrets import seal, unseal
+from gatekeeper.keys.sessions import TooManySessions, UploadSession
+from gatekeeper.keys.store import StoreFailed
+from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.authenticate import extract_credential, session_not_found
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.carrier import PREFIX
+from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.outcomes import Refused, foreign_upload_address
+from gatekeeper.proxy.redirects import Address, is_at_google, resolve
+from gatekeeper.proxy.relay import Relay
+from gatekeeper.proxy.upstream import Origin
+from gatekeeper.proxy.upstream_connection import ResponseHead
+from gatekeeper.public_url import public_base
+from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.server.client_stream import ClientStream
+
+SECOND = 1_000_000  # microseconds
+UPLOAD_URL_HEADER = b"x-goog-upload-url"
+ADDRESS_HEADERS = (UPLOAD_URL_HEADER, b"location")
+STATUS_HEADER = b"x-goog-upload-status"
+# Cloud Storage's limit ("must be completed within a week of being initiated"); the Gemini API publishes none.
+LIFETIME = 7 * 24 * 3600 * SECOND
+# After its end: a client that has lost the last response asks once more.
+LIFETIME_ENDED = 600 * SECOND
+ENDED = (b"final", b"cancelled")
+
+
+async def find_upload(call: ProxyCall) -> UploadSession | None:
+    """The upload that a request goes on with; None for a request without an upload id. Raises Refused for an
+    id that is not known, or was given for another path."""
+    ids = upload_ids(call.credential.query)
+    if not ids:
+        return None
+    found = None
+    try:
+        if len(ids) == 1:
+            found = await call.context.sessions.find_upload(ids[0], call.row.started_at)
+    except StoreFailed as error:
+        raise call.context.store_failure(error) from None
+    if found is None or normalized_path(found.path.encode("latin-1")) != normalized_path(call.head.path):
+        # For the row, which tells whose request it was.
+        if call.credential.secret:
+            call.authenticate()
+        raise Refused(session_not_found())
+    # The query does not go upstream: nothing in it can keep the call from being metered.
+    call.find_route(b"")
+    return found
+
+
+class UploadRelay(Relay):
+    """The relay of all requests of uploads: in one request, starts, and what follows them."""
+
+    def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
+        super().__init__(call, stream)
+        self.own_headers: Headers = []
+        self.session = call.session if isinstance(call.session, UploadSession) else None
+        self.upload_id = ""
+        if self.session is not None:
+            (self.upload_id,) = upload_ids(call.credential.query)
+            self.upstream = call.context.upstream_at(self.session.host)
+
+    def target(self) -> bytes:
+        if self.session is None:
+            return super().target()
+        return unseal(self.upload_id, self.session.sealed_target).encode("latin-1")
+
+    def attach_meter(self, head: ResponseHead) -> None:
+        """Also reads the response to a PUT: the last one names the file."""
+        super().attach_meter(head)
+        if self.call.meter is NO_METER:
+            media_type = head.fields.get(b"content-type")
+            if reading := reading_of("POST", self.call.route, head.status, media_type):
+                self.call.meter = meter_for(media_type, head.fields.get(b"content-encoding"), *reading)
+
+    def is_followed(self, head: ResponseHead) -> bool:
+        """A 308 asks for the rest of the file."""
+        return self.session is None and super().is_followed(head)
+
+    def local_location(self, location: bytes) -> Headers:  # noqa: ARG002
+        """An address of an upload is replaced as a whole."""
+        return []
+
+    async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
+        # Before the client has a byte: its next request may reach this gateway after a restart.
+        if self.session is not None:
+            await self.end_session(head)
+        elif head.status // 100 == 2:
+            await self.begin_session(head)
+        await super().send_response_head(head, coalesce_with_body=coalesce_with_body)
+
+    def response_headers(self, head: ResponseHead) -> Headers:
+        return [*super().response_headers(head), *self.own_headers]
+
+    # The session
+
+    async def begin_session(self, head: ResponseHead) -> None:
+        """Stores the address of a started upload, and puts one of this gateway in its place. Raises
+        CallFailed."""
+        given = {name: head.fields[name] for name in ADDRESS_HEADERS if name in head.fields}
+        url = upload_url(given)
+        if url is None:
+            return
+        context, row, upload_id = self.call.context, self.call.row, token_urlsafe(32)
+        place = self.place(url)
+        session = self.new_session(place, upload_id)
+        try:
+            await context.sessions.add(upload_id, session, row.started_at)
+        except TooManySessions:
+            raise Refused(too_many_uploads(row, context.sessions.limit)) from None
+        except StoreFailed as error:
+            raise context.store_failure(error) from None
+        self.own_headers = [(name, self.own_url(place, upload_id)) for name in given]
+
+    def new_session(self, place: Place, upload_id: str) -> UploadSession:
+        row = self.call.row
+        return UploadSession(
+            key_id=row.key_id or "",
+            google_key=row.upstream_key or "",
+            user_id=row.user_id,
+            tags=tuple(row.tags),
+            user_agent=row.user_agent,
+            expires_at=row.started_at + LIFETIME,
+            path=self.call.head.path.decode("latin-1"),
+            sealed_target=seal(upload_id, place.target.decode("latin-1")),
+            host=place.host,
+        )
+
+    def place(self, url: bytes) -> Place:
+        """Where the upload's requests go. Raises RedirectRefused for an address that is neither the
+        upstream's nor Google's: it would be sent the Google key."""
+        upstream = self.upstream
+        address = resolve(url, Address(upstream.origin, self.target()))
+        if address is not None and address.origin.host == upstream.origin.host:
+            return Place(None, address.target)
+        if address is None or not is_google_api(address.origin):
+            # Its host only: the rest is a secret.
+            host = address and address.origin.host[:255]
+            self.call.context.upload_errors.record("foreign_host" if host else "no_plain_url", host=host)
+            raise foreign_upload_address(host)
+        if upstream.may_be_gateway:
+            # The upstream stands in for Google, also where it does not replace Google's address.
+            return Place(None, upstream.prefix + address.target)
+        return Place(address.origin.host, address.target)
+
+    def own_url(self, place: Place, upload_id: str) -> bytes:
+        """The upload's address at this gateway, with the same path as the start's."""
+        base = public_base(self.call.head.scope, self.call.context.settings)
+        # A credential in Google's address would be the gateway's.
+        others = extract_credential((), without_upload_ids(place.target.partition(b"?")[2])).query
+        query = b"&".join(filter(None, (b"upload_id=" + upload_id.encode(), others)))
+        return base.encode() + PREFIX + self.call.head.path + b"?" + query
+
+    async def end_session(self, head: ResponseHead) -> None:
+        """Has the session expire soon if the response ends the upload."""
+        status = head.fields.get(STATUS_HEADER)
+        # The older protocol has no status: a 308 asks for more.
+        if status in ENDED or (status is None and head.status in (200, 201)):
+            context = self.call.context
+            try:
+                await context.sessions.expire(self.upload_id, self.call.row.started_at + LIFETIME_ENDED)
+            except StoreFailed as error:
+                # The upload is complete all the same.
+                context.session_errors.record_exception(error)
+
+
+class Place(NamedTuple):
+    """Where an upload's requests go: another host of Google's or the configured upstream (None), and path and
+    query there."""
+
+    host: str | None
+    target: bytes
+
+
+def is_google_api(origin: Origin) -> bool:
+    """Whether it is one of Google's APIs, and not what Google serves for its users."""
+    return is_at_google(origin) and origin.host.endswith(".googleapis.com")
+
+
+def upload_url(given: Mapping[bytes, bytes]) -> bytes | None:
+    """The address of an upload among a response's headers."""
+    if url := given.get(UPLOAD_URL_HEADER):
+        return url
+    # Any other response may have a `Location`.
+    location = given.get(b"location", b"")
+    return location if upload_ids(location.partition(b"?")[2]) else None
+
+
+def too_many_uploads(row: Call, limit: int) -> Refusal:
+    return Refusal(
+        Reason.TOO_MANY_PARALLEL,
+        f"The key {row.key_alias or row.key_id} has {limit:,} unfinished uploads, and may have no more: "
+        "finish some of them, or end them by X-Goog-Upload-Command: cancel. Each expires a week after its "
+        "start.",
+    )
