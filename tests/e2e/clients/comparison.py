@@ -10,8 +10,8 @@ from typing import Any
 from e2e.clients.randomness import Normaliser
 from e2e.clients.transcript import Exchange, Message
 
-# What the contract lets a gateway change: the credential, what belongs to one connection, its own headers, what
-# tells of the client and its browser, and codings, which may be narrowed.
+# What the contract lets a gateway change: the credential, what belongs to one connection, its own headers,
+# what tells of the client and its browser, and codings, which may be narrowed.
 CREDENTIALS = frozenset({"x-goog-api-key", "authorization"})
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"}
@@ -38,7 +38,8 @@ class Performed:
         """What must be equal, by name, in the order in which a reader wants to know of a difference."""
         normaliser.next_operation()
         facts: Fields = {"requests": len(self.asked), "responses": len(self.answered)}
-        for number, (asked, answered) in enumerate(zip(self.asked, self.answered, strict=False), 1):
+        pairs = zip(_in_order(self.asked), _in_order(self.answered), strict=False)
+        for number, (asked, answered) in enumerate(pairs, 1):
             method, _, target = asked.request.line.partition(" ")
             path, _, query = target.partition("?")
             path = f"/{path.lstrip('/')}"  # @google/genai's Live adds a slash to a base without a path
@@ -51,6 +52,15 @@ class Performed:
                 facts[f"frames {name} {number}"] = [normaliser.text(it) for it in exchange.said(direction)]
         facts["outcome"] = normaliser.value(self.outcome)
         return facts
+
+
+def _in_order(exchanges: list[Exchange]) -> list[Exchange]:
+    """By path and body: some clients make several requests at once, which arrive as it happens."""
+    return sorted(exchanges, key=lambda one: (_path(one.request.line), one.request.body))
+
+
+def _path(line: str) -> str:
+    return line.split(" ")[1].removeprefix("/gemini").partition("?")[0]
 
 
 def _message(name: str, message: Message, normaliser: Normaliser) -> Fields:

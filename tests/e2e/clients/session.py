@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
@@ -70,6 +71,7 @@ async def session(
         stdout=subprocess.PIPE,
         stderr=log,
         env=environment,
+        cwd=environment["HOME"],
         start_new_session=True,
     )
     try:
@@ -115,8 +117,9 @@ class Script:
 
     @asynccontextmanager
     async def session(self, front: Relay, prefix: str, key: str) -> AsyncIterator[Session]:
-        home = self.folder / "home"
-        home.mkdir(parents=True, exist_ok=True)
+        home = self.folder / "home"  # the same in both runs, and empty
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
         given = {"BASE": f"{front.url}{prefix}", "SECURE_BASE": f"{front.secure_url}{prefix}", "KEY": key}
         trusted = {name: str(self.certificate) for name in ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")}
         environment = clean_environment({**given, **trusted, **self.settings}, home)
