@@ -42,9 +42,9 @@ def split_authority(text: str) -> tuple[str, int | None] | None:
     return found[1], port
 
 
-def local_url(host: str, port: int) -> str:
+def local_url(host: str, port: int, scheme: str = "http") -> str:
     """The URL by which a client on this machine reaches a server that listens on `host`."""
-    return f"http://{host_port(WILDCARD_HOSTS.get(host, host), port)}"
+    return f"{scheme}://{host_port(WILDCARD_HOSTS.get(host, host), port)}"
 
 
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:

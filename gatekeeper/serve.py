@@ -32,6 +32,7 @@ from gatekeeper.proxy.settlement import KeySpend
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
+from gatekeeper.server.certificate import CertificateError, ServerCertificate
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
 from gatekeeper.startup import load_catalogue
@@ -60,6 +61,7 @@ def main(settings: Settings) -> int:
     data folder is in use, 1 for an internal error."""
     try:
         preflight(settings)
+        certificate = read_certificate(settings)
         runtime.raise_descriptor_limit()
         data_dir.set_private_umask()
         catalogue = read_catalogue()
@@ -69,7 +71,9 @@ def main(settings: Settings) -> int:
             configure_logs()
             for path, detail in data_dir.restrict_permissions(settings.data, settings.keys_file):
                 log.warning("file_permissions_too_open", path=str(path), detail=detail)
-            trio.run(run, settings, catalogue, listeners)
+            if certificate and startup.is_key_exposed(settings):
+                log.warning("file_permissions_too_open", path=str(settings.tls_key), detail="tls_key")
+            trio.run(run, settings, catalogue, listeners, certificate)
     except StartupError as reason:
         NonBlockingWriter(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
         return reason.status
@@ -81,6 +85,16 @@ def preflight(settings: Settings) -> None:
     for problem in (startup.missing_google_key(settings), startup.upstream_is_self(settings)):
         if problem:
             raise StartupError(str(problem), problem.status)
+
+
+def read_certificate(settings: Settings) -> ServerCertificate | None:
+    """The certificate of the settings, if they name one. Raises StartupError if it cannot be used."""
+    if not (settings.tls_cert and settings.tls_key):
+        return None
+    try:
+        return ServerCertificate(settings.tls_cert, settings.tls_key)
+    except CertificateError as error:
+        raise StartupError(startup.certificate_problem(settings, error), 2) from None
 
 
 def read_catalogue() -> Catalogue:
@@ -148,20 +162,30 @@ def mark_data_folder(settings: Settings) -> None:
         raise StartupError(str(problem), problem.status)
 
 
-async def run(settings: Settings, catalogue: Catalogue, listeners: list[socket.socket]) -> None:
+async def run(
+    settings: Settings,
+    catalogue: Catalogue,
+    listeners: list[socket.socket],
+    certificate: ServerCertificate | None,
+) -> None:
     """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
     that arrives while data is written must not interrupt that."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_gateway(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
+            if certificate:
+                nursery.start_soon(certificate.watch)
             # The sockets listen already: a call right after this message is accepted.
-            startup.print_startup_message(settings, listeners[0].getsockname())
+            shown = certificate and certificate.current
+            startup.print_startup_message(settings, listeners[0].getsockname(), shown)
             runtime.tune_gc()
             app, config = Gatekeeper(gateway), server_config()
             async with trio.open_nursery() as servers:
                 for listener in listeners:
-                    servers.start_soon(serve_listener, app, config, listener, stop, app.inline_app)
+                    servers.start_soon(
+                        serve_listener, app, config, listener, stop, app.inline_app, certificate
+                    )
             nursery.cancel_scope.cancel()
 
 

@@ -35,6 +35,20 @@ SETTINGS: tuple[Setting, ...] = (
         f"folder of keys, journal and analytics file; the sandbox has {setting_parsers.SANDBOX_FOLDER}",
     ),
     Setting(
+        "tls_cert",
+        ("GATEKEEPER_TLS_CERT",),
+        None,
+        setting_parsers.file,
+        "PEM file of the certificate and its chain, for TLS; read again when it changes",
+    ),
+    Setting(
+        "tls_key",
+        ("GATEKEEPER_TLS_KEY",),
+        None,
+        setting_parsers.file,
+        "PEM file of its private key",
+    ),
+    Setting(
         "public_url",
         ("GATEKEEPER_PUBLIC_URL",),
         None,

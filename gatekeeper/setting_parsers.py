@@ -74,6 +74,12 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def file(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("the path of a file")
+    return Path(text)
+
+
 def url(text: str) -> str:
     """An absolute URL without a trailing slash; its path is kept as a prefix.
 

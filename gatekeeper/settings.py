@@ -30,6 +30,8 @@ class Settings:
     host: str
     port: int
     data: Path
+    tls_cert: Path | None
+    tls_key: Path | None
     public_url: str | None
     trusted_proxies: tuple[Network, ...] | None
     upstream: str
@@ -54,6 +56,10 @@ class Settings:
         return "open" if self.open_mode else "master key"
 
     @property
+    def scheme(self) -> str:
+        return "https" if self.tls_cert else "http"
+
+    @property
     def keys_file(self) -> Path:
         """The SQLite file of the virtual keys."""
         if self.database_url:
@@ -65,7 +71,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path |
     """Settings from the four sources. `flags` are the command line's options (None: not given).
 
     Raises SettingError that names the setting, its value (unless secret), where it was set and what is
-    allowed; also for an unknown key of the file, and for open mode on an address that others can reach.
+    allowed; also for an unknown key of the file, for open mode on an address that others can reach, and
+    for a certificate without its key.
     """
     file, table = _read_file(config)
     found: dict[str, Any] = {}
@@ -79,6 +86,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path |
         found["data"] = setting_parsers.folder(setting_parsers.SANDBOX_FOLDER)
     settings = Settings(**found, sources=sources)
     _check_open_mode(settings)
+    _check_tls(settings)
     return settings
 
 
@@ -156,6 +164,16 @@ def _check_open_mode(settings: Settings) -> None:
             "key: whoever reaches it could use the Google key. Set GATEKEEPER_MASTER_KEY, or listen on "
             "127.0.0.1"
         )
+
+
+def _check_tls(settings: Settings) -> None:
+    if (settings.tls_cert is None) is (settings.tls_key is None):
+        return
+    given, missing = ("tls_cert", "tls_key") if settings.tls_cert else ("tls_key", "tls_cert")
+    raise SettingError(
+        f"{missing}: not set, but {given} is (by {settings.sources[given]}): TLS needs both; set "
+        f"GATEKEEPER_{missing.upper()}, to the same file if it holds certificate and key"
+    )
 
 
 def masked(setting: Setting, value: object) -> str | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import socket
+import stat
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from gatekeeper import addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.runtime import NonBlockingWriter
+from gatekeeper.server.certificate import Certificate, CertificateError
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import Settings
 
@@ -88,6 +90,24 @@ def _mismatch_remedy(settings: Settings, place: Path, marker: Path) -> str:
     return remedy
 
 
+def certificate_problem(settings: Settings, error: CertificateError) -> str:
+    """Why the certificate or its key cannot be used, and where it was set."""
+    return f"{error.setting}: {error.path} (set by {settings.sources[error.setting]}) {error.problem}"
+
+
+def is_key_exposed(settings: Settings) -> bool:
+    """Whether every user of this machine can read the private key."""
+    return settings.tls_key is not None and bool(settings.tls_key.stat().st_mode & stat.S_IROTH)
+
+
+def gateway_url(settings: Settings, host: str, port: int, certificate: Certificate | None) -> str:
+    """The URL by which a client on this machine reaches the gateway; with TLS, by a name that its certificate
+    is for."""
+    host = WILDCARD_HOSTS.get(host, host)
+    names = [name for name in certificate.names if not name.startswith("*")] if certificate else []
+    return local_url(host if host in names or not names else names[0], port, settings.scheme)
+
+
 EXAMPLE_CURL = """\
   try it     curl "{url}/gemini/v1beta/models/gemini-2.5-flash:generateContent?key={key}" \\
                -H 'Content-Type: application/json' -d '{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}'"""
@@ -97,16 +117,18 @@ def version() -> str:
     return importlib.metadata.version("gatekeeper-gemini")
 
 
-def print_startup_message(settings: Settings, address: tuple[str | int, ...]) -> None:
+def print_startup_message(
+    settings: Settings, address: tuple[str | int, ...], certificate: Certificate | None = None
+) -> None:
     """Prints the startup message to stdout. `address` is that of the listening socket."""
     host, port = str(address[0]), int(address[1])
-    # For clients: not every system can connect to 0.0.0.0.
-    url = local_url(host, port)
+    url = gateway_url(settings, host, port, certificate)
     lines = [
         f"gatekeeper {version()}",
         "",
         f"  address    {url}/gemini   in place of {GOOGLE_API_URL}",
-        *_network_address_line(host, port),
+        *_other_address_line(settings, host, port),
+        *_certificate_line(certificate),
         f"  mode       {_mode(settings)}",
         f"  upstream   {'a simulated Gemini API, built in' if settings.sandbox else settings.upstream}",
         f"  data       {settings.data.resolve()}",
@@ -127,12 +149,21 @@ def _mode(settings: Settings) -> str:
     return "master key: clients need a virtual key"
 
 
-def _network_address_line(host: str, port: int) -> list[str]:
-    """For clients on other machines, if the gateway listens on all addresses."""
+def _other_address_line(settings: Settings, host: str, port: int) -> list[str]:
+    """The address for clients on other machines, if it is another one."""
+    if settings.public_url:
+        return [f"             {settings.public_url}/gemini   for clients (public_url)"]
     if host not in WILDCARD_HOSTS:
         return []
-    url = local_url(socket.gethostname(), port)
+    url = local_url(socket.gethostname(), port, settings.scheme)
     return [f"             {url}/gemini   from other machines, by this one's name or address"]
+
+
+def _certificate_line(certificate: Certificate | None) -> list[str]:
+    if certificate is None:
+        return []
+    names = ", ".join(certificate.names) or "no name"
+    return [f"  TLS        certificate for {names}, valid until {certificate.expires:%Y-%m-%d}"]
 
 
 def _url_option(url: str) -> str:

@@ -223,6 +223,8 @@ REFUSED = {
     ],
     "port": ["0", "65536", "-1", "+80", "4000.0", "٤٠٠٠", "4e3", "1" * 5000, "http"],
     "data": ["", "a\0b"],
+    "tls_cert": ["", "a\0b"],
+    "tls_key": ["", "a\0b"],
     "public_url": [
         *(
             "",
@@ -436,6 +438,18 @@ def test_and_nowhere_else(host: str) -> None:
     assert "Set GATEKEEPER_MASTER_KEY, or listen on 127.0.0.1" in message
     guarded: Settings = load({"host": host}, {"LITELLM_MASTER_KEY": "sk-1234"})
     assert (guarded.host, guarded.open_mode, guarded.mode) == (host, False, "master key")
+
+
+# TLS
+
+
+@pytest.mark.parametrize(("given", "missing"), [("tls_cert", "tls_key"), ("tls_key", "tls_cert")])
+def test_a_certificate_needs_its_key(given: str, missing: str) -> None:
+    message = refusal({}, {f"GATEKEEPER_{given.upper()}": "some.pem"})
+    assert message.startswith(f"{missing}: not set, but {given} is (by GATEKEEPER_{given.upper()})")
+    assert f"set GATEKEEPER_{missing.upper()}" in message
+    both = load({given: "some.pem", missing: "some.pem"}, {})
+    assert (both.scheme, load({}, {}).scheme) == ("https", "http")
 
 
 def test_no_variable_sets_two_things() -> None:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from gatekeeper.client.admin_api import Client
     from gatekeeper.client.api_errors import ApiError
     from gatekeeper.settings import Setting, Settings
@@ -106,15 +108,16 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_target
 
 
-def call_api(target: Target, request: Callable[[Client], Awaitable[T]]) -> T:
-    """The gateway's response to `request`. Raises CommandError with the exit status for what went wrong."""
+def call_api(target: Target, request: Callable[[Client], Awaitable[T]], tls: SSLContext | None = None) -> T:
+    """The gateway's response to `request`; without `tls` it needs a certificate that this machine trusts.
+    Raises CommandError with the exit status for what went wrong."""
     # asyncio, because the terminal application shares the client, and Textual runs on nothing else.
     import asyncio
 
     from gatekeeper.client.admin_api import Client
 
     async def called() -> T:
-        async with Client(target.url, target.key) as client:
+        async with Client(target.url, target.key, tls) as client:
             return await request(client)
 
     with map_api_errors():

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from gatekeeper import addresses, startup
-from gatekeeper.addresses import is_own_url, local_url
+from gatekeeper.addresses import is_own_url
 from gatekeeper.cli.conventions import (
     FLAGS,
     CommandError,
@@ -27,7 +27,15 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import print_cells, print_json, print_table
-from gatekeeper.cli.probes import Finding, ProbeError, check_folder, check_kind, upstream_clock
+from gatekeeper.cli.probes import (
+    Finding,
+    ProbeError,
+    check_certificate,
+    check_folder,
+    check_kind,
+    trust_only,
+    upstream_clock,
+)
 from gatekeeper.client.formats import Column, TextRole, padded
 from gatekeeper.settings import SETTINGS, Setting, Settings, masked
 
@@ -74,13 +82,15 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
         yield Finding("settings", "invalid", str(error))
         yield from check_prices(now)
         return
-    here = local_url(settings.host, settings.port)
+    certificate, findings = check_certificate(settings, now)
+    here = startup.gateway_url(settings, settings.host, settings.port, certificate)
     yield Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
+    yield from findings
     yield from check_trusted_proxies(settings)
     yield check_key(settings)
     yield from check_upstream(settings, now)
     # Checked now and reported last: the checks of folder and port need to know whether it runs here.
-    runs, gateway = check_gateway(url or here)
+    runs, gateway = check_gateway(url or here, None if url else settings.tls_cert)
     runs_here = runs and (url is None or is_own_url(url, settings.port))
     yield from check_folder(settings.data, runs_here)
     yield from check_kind(settings)
@@ -179,12 +189,16 @@ def check_clock(catalogue: Catalogue, now: datetime) -> Finding:
     return Finding("clock", time)
 
 
-def check_gateway(url: str) -> tuple[bool, Finding]:
-    """Whether one responds at `url`, and what it reports."""
+def check_gateway(url: str, certificate: Path | None) -> tuple[bool, Finding]:
+    """Whether one responds at `url`, and what it reports. Its certificate is trusted if it is this one."""
     import asyncio
 
     try:
-        ready = call_api(Target(url, None), lambda client: asyncio.wait_for(client.ready(), READY_SECONDS))
+        ready = call_api(
+            Target(url, None),
+            lambda client: asyncio.wait_for(client.ready(), READY_SECONDS),
+            trust_only(certificate) if certificate else None,
+        )
         readiness = msgspec.json.decode(ready.raw, type=Readiness)
     except TimeoutError:
         return False, Finding(

@@ -1,4 +1,5 @@
-"""Checks of `gatekeeper doctor` outside its own process: the data folder and who uses it, and the upstream.
+"""Checks of `gatekeeper doctor` outside its own process: the data folder and who uses it, the certificate,
+and the upstream.
 
 The upstream is connected to as `serve` would; no key and no API call is sent.
 """
@@ -17,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -25,7 +26,10 @@ import msgspec
 from gatekeeper.client import formats
 from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_locked
 from gatekeeper.settings import Settings
-from gatekeeper.startup import data_kind_mismatch
+from gatekeeper.startup import certificate_problem, data_kind_mismatch, is_key_exposed
+
+if TYPE_CHECKING:
+    from gatekeeper.server.certificate import Certificate
 
 T = TypeVar("T")
 
@@ -137,6 +141,29 @@ def pids_text(ids: set[int]) -> str:
     return f" (process {', '.join(map(str, sorted(ids)))})" if ids else ""
 
 
+def check_certificate(settings: Settings, now: datetime) -> tuple[Certificate | None, list[Finding]]:
+    """The certificate for TLS, if one is set and can be used, and what there is to say of it."""
+    from gatekeeper.server import certificate as certificates
+
+    if not (settings.tls_cert and settings.tls_key):
+        return None, []
+    try:
+        found = certificates.load(settings.tls_cert, settings.tls_key)
+    except certificates.CertificateError as error:
+        remedy = "change that file, or the setting; a running gateway keeps the certificate that it has"
+        return None, [Finding("TLS", certificate_problem(settings, error), remedy)]
+    left = found.expires - now
+    renew = (
+        "renew it; a running gateway then loads it by itself" if left < certificates.EXPIRY_WARNING else None
+    )
+    told = [Finding("TLS", f"certificate for {', '.join(found.names)}, {left.days} days left", renew)]
+    if is_key_exposed(settings):
+        told.append(
+            Finding("TLS", f"every user can read {settings.tls_key}", f"chmod o-r {settings.tls_key}")
+        )
+    return found, told
+
+
 class ProbeError(Exception):
     """Why the upstream cannot be reached, in a few words."""
 
@@ -202,6 +229,17 @@ def wrap_tls(plain: socket.socket, host: str) -> ssl.SSLSocket:
     from gatekeeper.proxy.upstream import tls_context
 
     return tls_context().wrap_socket(plain, server_hostname=host)
+
+
+def trust_only(certificate: Path) -> ssl.SSLContext:
+    """For a connection to the gateway that has this certificate, by whatever name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # A certificate that cannot be read is told by the check of the settings.
+    with contextlib.suppress(OSError):
+        context.load_verify_locations(certificate)
+    return context
 
 
 def parse_date_header(head: bytes) -> datetime | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from itertools import chain, repeat
+from ssl import SSLContext
 from typing import Protocol, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -47,22 +48,25 @@ RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
 
 
 class Client:
-    """A client of the gateway at `url` with its master `key` (None in open mode).
+    """A client of the gateway at `url` with its master `key` (None in open mode). `tls` replaces the trust
+    store of the machine and SSL_CERT_FILE. Close it, or use it as an async context manager.
 
-    Raises BadRequest where `url` is not an address. Close it, or use it as an async context manager.
+    Raises BadRequest where `url` is not an address.
     """
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, tls: SSLContext | None = None) -> None:
         self.url = url.rstrip("/").removesuffix(GEMINI).rstrip("/")
         host = address_host(url)
+        # Reading the machine's trust store takes 150 ms: not for plain HTTP.
+        if tls is None and urlsplit(url).scheme == "https":
+            tls = httpx2.create_ssl_context()
         headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
-        # Reading the machine's trust store takes 150 ms: not for plain HTTP. Proxies of the environment
-        # cannot reach this machine's loopback address.
+        # Proxies of the environment cannot reach this machine's loopback address.
         self._http = httpx2.AsyncClient(
             base_url=self.url,
             headers=headers,
             timeout=TIMEOUT,
-            verify=url.startswith("https:"),
+            verify=tls or False,
             trust_env=host not in LOOPBACK,
         )
 

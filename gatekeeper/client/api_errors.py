@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx2
 
 KEY_OPTIONS = "--key or GATEKEEPER_MASTER_KEY"
+UNTRUSTED = re.compile(r"certificate verify failed: ([^(]+?)\.? \(")
 COLUMN = re.compile(r"\bcolumn (\d+)\b")
 
 
@@ -71,6 +72,13 @@ def from_transport_error(error: httpx2.TransportError, address: str) -> ApiError
             return Unauthorized(
                 "The key has characters that no header may contain: check --key and GATEKEEPER_MASTER_KEY."
             )
+        case httpx2.ConnectError() if found := UNTRUSTED.search(str(error)):
+            return Unreachable(
+                f"The certificate of {address} is not trusted: {found[1]}. Use a name that it is for, or set "
+                "SSL_CERT_FILE to the file of its issuer's certificate."
+            )
+        case httpx2.ConnectError() if "WRONG_VERSION_NUMBER" in str(error):
+            return Unreachable(f"The server at {address} does not speak TLS. Try http:// in its address.")
         # Nothing listens there, or the name cannot be resolved.
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
             return Unreachable(

@@ -26,6 +26,7 @@ class InlineApp(NamedTuple):
 
 def http_scope(
     request: h11.Request,
+    ssl: bool,
     client: tuple[str, int] | None,
     server: tuple[str, int] | None,
     state: Mapping[str, object],
@@ -37,7 +38,7 @@ def http_scope(
         "asgi": {"spec_version": "2.1", "version": "3.0"},
         "http_version": request.http_version.decode(),
         "method": request.method.decode(),
-        "scheme": "http",
+        "scheme": "https" if ssl else "http",
         "path": unquote(path.decode("ascii")),
         "raw_path": path,
         "query_string": query,

@@ -12,7 +12,6 @@ ASGI is used for most of it. Two operations bypass it through the connection tha
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import struct
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ import h11
 import trio
 
 from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
-from gatekeeper.server.listener import ClientConnection
+from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.request_validation import MalformedRequest
 
 DISCARD_BYTES = 32 * 1024 * 1024
@@ -168,21 +167,18 @@ class ClientStream:
         if rest := self._write_nowait(connection, framed or b""):
             await self._write_remaining(connection, rest)
 
-    def _write_nowait(self, connection: ClientConnection, framed: bytes) -> memoryview | None:
+    def _write_nowait(self, connection: ClientConnection, framed: bytes) -> bytes:
         """Writes without waiting, after the head if that was held back; returns what did not fit."""
         if self._head:
             framed, self._head = self._head + framed, b""
         if not framed:
-            return None
+            return b""
         try:
-            written = os.write(connection.socket.fileno(), framed)
-        except BlockingIOError:
-            written = 0
+            return connection.write_nowait(framed)
         except OSError:
             raise ClientDisconnected from None
-        return memoryview(framed)[written:] if written < len(framed) else None
 
-    async def _write_remaining(self, connection: ClientConnection, rest: memoryview) -> None:
+    async def _write_remaining(self, connection: ClientConnection, rest: bytes) -> None:
         self.write_blocked = True
         try:
             # Cancelled, `write_blocked` stays True: after a partial write nothing more may be written.

@@ -164,7 +164,7 @@ class Http1(H11Protocol):
 
     async def _run_inline(self, application: InlineApp, request: h11.Request) -> None:
         self.running_inline = True
-        self.scope = http_scope(request, self.client, self.server, self.connection_state.copy())
+        self.scope = http_scope(request, self.ssl, self.client, self.server, self.connection_state.copy())
         try:
             await application.app(self.scope, self._receive_asgi, self._send_asgi)
         except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
@@ -180,7 +180,7 @@ class Http1(H11Protocol):
 
     async def _run_websocket(self, request: h11.Request, app: ASGIFramework | Application) -> None:
         """The whole of a WebSocket, from its handshake to the end of its connection."""
-        scope = http_scope(request, self.client, self.server, self.connection_state.copy())
+        scope = http_scope(request, self.ssl, self.client, self.server, self.connection_state.copy())
         websocket = WebSocket(cast("h11.Connection", self.connection), request, self.read, self.write)
         await run_websocket(cast("Application", app), scope, websocket, self.config.log.exception)
         await self.send(Closed())

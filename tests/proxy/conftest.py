@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from rig.certificate import make_certificate
 from rig.gateway import Running, running
 from rig.standin import StandIn, standing_in
 
@@ -16,9 +17,13 @@ async def google() -> AsyncIterator[StandIn]:
 
 
 @pytest.fixture
-async def gateway(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    """An open gateway in front of it."""
-    async with running(tmp_path / "data", google.url) as gateway:
+async def gateway(google: StandIn, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
+    """An open gateway in front of it; for a test marked `rig.wire.PLAIN_AND_TLS` one with TLS, too."""
+    flags: dict[str, Path] = {}
+    if getattr(request, "param", "http") == "https":
+        file = make_certificate(tmp_path / "certificate.pem")
+        flags = {"tls_cert": file, "tls_key": file}
+    async with running(tmp_path / "data", google.url, **flags) as gateway:
         yield gateway
 
 

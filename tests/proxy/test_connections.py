@@ -11,7 +11,7 @@ import trio
 from hypercorn.config import Config
 from rig.gateway import Running
 from rig.standin import Reply, Script, StandIn, answer_ok
-from rig.wire import connect, exchange, head, read, reset
+from rig.wire import PLAIN_AND_TLS, connect, exchange, head, read, reset
 
 from gatekeeper.proxy.asgi import SWEEP_SECONDS
 from gatekeeper.server.asgi_types import Receive, Send
@@ -34,6 +34,7 @@ def sockets() -> int:
     return sum(str(entry.readlink()).startswith("socket:") for entry in entries)
 
 
+@PLAIN_AND_TLS
 async def test_a_connection_ends_with_its_client(gateway: Running, google: StandIn) -> None:
     await exchange(gateway.url, GENERATE, body=b"{}")
     before = sockets()
@@ -70,6 +71,7 @@ async def after_a_while(reply: Reply) -> None:
     ],
     ids=["unary", "stream", "chunked", "large", "last", "admin", "malformed", "websocket"],
 )
+@PLAIN_AND_TLS
 async def test_a_client_that_has_ended_its_side_is_answered(
     gateway: Running, google: StandIn, line: str, body: bytes, status: int
 ) -> None:
@@ -91,6 +93,7 @@ async def test_a_client_that_has_ended_its_side_is_answered(
             await trio.sleep(0.01)
 
 
+@PLAIN_AND_TLS
 async def test_one_that_has_ended_its_side_after_two_requests_gets_both_answers(gateway: Running) -> None:
     async with await connect(gateway.url) as client:
         await client.send_all(2 * (head(GENERATE, ["Content-Length: 2"]) + b"{}"))
@@ -102,6 +105,7 @@ async def test_one_that_has_ended_its_side_after_two_requests_gets_both_answers(
     assert received.count(b"HTTP/1.1 200") == 2
 
 
+@PLAIN_AND_TLS
 async def test_one_that_closed_is_found_out_by_the_first_writes(gateway: Running, google: StandIn) -> None:
     """A proper close looks like the end of one side until something is written."""
     go_on = trio.Event()
@@ -128,6 +132,7 @@ async def reads_nothing(stream: trio.SocketStream, number: int) -> None:
     await trio.sleep_forever()
 
 
+@PLAIN_AND_TLS
 async def test_one_that_breaks_off_in_an_upload_that_nobody_takes(gateway: Running, google: StandIn) -> None:
     google.read = reads_nothing  # type: ignore[method-assign, assignment]
     async with await connect(gateway.url) as client:
@@ -143,6 +148,7 @@ async def test_one_that_breaks_off_in_an_upload_that_nobody_takes(gateway: Runni
     assert (await gateway.row())["outcome"] == "client_disconnected"
 
 
+@PLAIN_AND_TLS
 async def test_one_that_breaks_off_with_a_request_in_waiting(gateway: Running, google: StandIn) -> None:
     async def never(reply: Reply) -> None:
         await reply.hung_up()
@@ -162,6 +168,7 @@ async def test_one_that_breaks_off_with_a_request_in_waiting(gateway: Running, g
 
 
 @pytest.mark.parametrize("answer", [answer_ok, lambda reply: reply.chunked([EVENT])], ids=["unary", "stream"])
+@PLAIN_AND_TLS
 async def test_one_that_breaks_off_before_an_answer_with_a_request_in_waiting(
     gateway: Running, google: StandIn, answer: Script
 ) -> None:

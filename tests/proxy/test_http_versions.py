@@ -74,7 +74,7 @@ async def test_http2_after_a_request_is_refused_too(gateway: Running) -> None:
 
 
 async def test_who_goes_on_sending_is_cut_off(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.server.listener.LINGER_SECONDS", 0.1)
+    monkeypatch.setattr("gatekeeper.server.connection.LINGER_SECONDS", 0.1)
 
     async def send_for_ever(client: trio.SocketStream) -> None:
         await client.send_all(preface(b"x"))

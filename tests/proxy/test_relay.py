@@ -8,7 +8,7 @@ import pytest
 import trio
 from rig.gateway import Running
 from rig.standin import Asked, Reply, StandIn, answer_ok
-from rig.wire import connect, exchange, head, read
+from rig.wire import PLAIN_AND_TLS, connect, exchange, head, read
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
@@ -32,6 +32,7 @@ LENGTHS = {
 @pytest.mark.parametrize(
     ("fields", "body", "received", "whole", "outcome"), LENGTHS.values(), ids=LENGTHS.keys()
 )
+@PLAIN_AND_TLS
 async def test_a_body_is_as_long_as_it_said_or_broken(
     gateway: Running,
     google: StandIn,
@@ -55,6 +56,7 @@ async def test_a_body_is_as_long_as_it_said_or_broken(
     assert gateway.gateway.proxy.context.upstream.open == (outcome == "ok")
 
 
+@PLAIN_AND_TLS
 async def test_two_lengths_of_no_body(gateway: Running, google: StandIn) -> None:
     google.script = lambda reply: reply.raw(
         b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -81,6 +83,7 @@ async def reads_the_head(stream: trio.SocketStream, number: int) -> Asked | None
     return Asked("POST", b"/", [], connection=number)
 
 
+@PLAIN_AND_TLS
 async def test_an_early_answer_ends_before_the_request_does(gateway: Running, google: StandIn) -> None:
     """The client waits for the answer's end with the rest of what it sends, and its connection lives on."""
     google.read, google.script = reads_the_head, answers_early  # type: ignore[method-assign]
@@ -98,6 +101,7 @@ async def test_an_early_answer_ends_before_the_request_does(gateway: Running, go
     assert (await gateway.rows())[0]["request_bytes"] == UPLOAD
 
 
+@PLAIN_AND_TLS
 async def test_a_client_that_has_its_whole_answer_may_go(gateway: Running, google: StandIn) -> None:
     google.read, google.script = reads_the_head, answers_early  # type: ignore[method-assign]
     async with await connect(gateway.url) as client:
@@ -108,6 +112,7 @@ async def test_a_client_that_has_its_whole_answer_may_go(gateway: Running, googl
 
 
 @pytest.mark.parametrize("size", [300_000, 3_000_000])
+@PLAIN_AND_TLS
 async def test_an_upload_has_its_answer_at_once(gateway: Running, google: StandIn, size: int) -> None:
     """Also where the body's end and the answer cross: nobody but the pump reads the request."""
     google.script = lambda reply: reply.chunked([b"done"], content_type="text/plain")
@@ -119,6 +124,7 @@ async def test_an_upload_has_its_answer_at_once(gateway: Running, google: StandI
     assert {row["outcome"] for row in await gateway.rows()} == {"ok"}
 
 
+@PLAIN_AND_TLS
 async def test_a_slow_upload_is_not_the_upstreams_time(gateway: Running, google: StandIn) -> None:
     """The client takes its time for the upload, and the upstream its own for the answer."""
 
@@ -139,6 +145,7 @@ async def test_a_slow_upload_is_not_the_upstreams_time(gateway: Running, google:
     assert 290 < row["gateway_ms"] < row["first_byte_ms"] - 190
 
 
+@PLAIN_AND_TLS
 async def test_what_the_upstream_takes_to_take_an_upload_is_its_own_time(
     gateway: Running, google: StandIn
 ) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.gateway import Running
 from rig.standin import StandIn
-from rig.wire import Answer, connect, read
+from rig.wire import PLAIN_AND_TLS, Answer, connect, read
 
 from gatekeeper.server.request_validation import partial_request_line
 
@@ -194,6 +194,7 @@ async def told(gateway: Running, case: Case) -> list[str]:
 
 
 @pytest.mark.parametrize("cases", [HEADS, BODIES, OUTSIDE], ids=["heads", "bodies", "outside"])
+@PLAIN_AND_TLS
 async def test_what_is_malformed_is_refused_in_words(
     gateway: Running, google: StandIn, cases: list[Case]
 ) -> None:
@@ -211,6 +212,7 @@ async def test_what_is_malformed_is_refused_in_words(
     assert len(HEADS + BODIES + OUTSIDE) >= 60
 
 
+@PLAIN_AND_TLS
 async def test_junk_behind_a_request_does_not_become_one(gateway: Running, google: StandIn) -> None:
     for number, junk in enumerate(
         [b"junk\r\n\r\n", b"\x00" * 100, b"0\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n"], 1
@@ -227,6 +229,7 @@ async def test_junk_behind_a_request_does_not_become_one(gateway: Running, googl
     assert [row["outcome"] for row in await gateway.rows()] == ["ok"] * 4
 
 
+@PLAIN_AND_TLS
 async def test_junk_behind_the_last_request_is_not_looked_at(gateway: Running, google: StandIn) -> None:
     async with await connect(gateway.url) as client:
         await client.send_all(post(LENGTH, "Connection: close") + SMUGGLED.encode())
@@ -235,6 +238,7 @@ async def test_junk_behind_the_last_request_is_not_looked_at(gateway: Running, g
     assert (await gateway.row())["outcome"] == "ok"
 
 
+@PLAIN_AND_TLS
 async def test_a_body_that_turns_out_malformed_on_its_way(gateway: Running, google: StandIn) -> None:
     """Upstream sees a request that breaks off, which is none."""
     async with await connect(gateway.url) as client:
@@ -248,6 +252,7 @@ async def test_a_body_that_turns_out_malformed_on_its_way(gateway: Running, goog
     assert (google.asked, (await gateway.row())["outcome"]) == ([], "refused")
 
 
+@PLAIN_AND_TLS
 async def test_head_has_no_body(gateway: Running) -> None:
     async with await connect(gateway.url) as client:
         await client.send_all(post(LENGTH, "X : a", line=f"HEAD {PATH} HTTP/1.1"))
@@ -270,6 +275,7 @@ async def test_head_has_no_body(gateway: Running) -> None:
         post(LENGTH, "Upgrade: websocket"),
     ],
 )
+@PLAIN_AND_TLS
 async def test_what_only_looks_odd_passes(gateway: Running, google: StandIn, sent: bytes) -> None:
     assert (await say(gateway.url, sent)).status == 200
     assert [asked.body for asked in google.asked] == [b"{}"]

@@ -6,7 +6,7 @@ import pytest
 import trio
 from rig.gateway import GOOGLE_KEY, Running
 from rig.standin import Reply, StandIn
-from rig.wire import connect, exchange, head
+from rig.wire import PLAIN_AND_TLS, connect, exchange, head
 
 GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
 STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
@@ -41,12 +41,14 @@ async def test_method_path_and_query_go_up_byte_for_byte(
         b"x" * 300_000,  # streamed
     ],
 )
+@PLAIN_AND_TLS
 async def test_a_body_is_googles_to_judge(gateway: Running, google: StandIn, body: bytes) -> None:
     answer = await exchange(gateway.url, f"POST /gemini{GENERATE}?key=k", body=body)
     assert answer.status == 200
     assert google.asked[-1].body == body
 
 
+@PLAIN_AND_TLS
 async def test_a_chunked_body_goes_up_chunk_by_chunk(gateway: Running, google: StandIn) -> None:
     chunks = [b"one", b"two", b"x" * 70_000]
     answer = await exchange(gateway.url, f"POST /gemini{GENERATE}?key=k", chunks=chunks)
@@ -104,6 +106,7 @@ async def test_status_headers_and_chunks_come_down_as_they_are(gateway: Running,
     assert not {"x-goog-api-key", "set-cookie"} & answer.headers.keys()
 
 
+@PLAIN_AND_TLS
 async def test_a_stream_passes_event_by_event(gateway: Running, google: StandIn) -> None:
     """Each event is in the client's hands before the next one is made."""
     arrived = trio.Event()
@@ -136,6 +139,7 @@ async def test_the_upstream_is_asked_for_what_the_meter_can_read(
     assert google.asked[-1].header("accept-encoding") == [sent]
 
 
+@PLAIN_AND_TLS
 async def test_an_answer_without_a_body(gateway: Running, google: StandIn) -> None:
     async def script(reply: Reply) -> None:
         await reply.raw(b"HTTP/1.1 204 No Content\r\nETag: y\r\n\r\n")

@@ -15,7 +15,7 @@ from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.filters import Filter
-from gatekeeper.serve import open_gateway, server_config
+from gatekeeper.serve import open_gateway, read_certificate, server_config
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
 from gatekeeper.startup import load_catalogue
@@ -58,10 +58,13 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
         given = {"data": data, "upstream": upstream, "port": port, "gemini_api_key": GOOGLE_KEY, **flags}
         settings = load({"drain_timeout": 1, **given}, {})
         data.mkdir(exist_ok=True)
-        url = f"http://127.0.0.1:{port}"
+        url = f"{settings.scheme}://127.0.0.1:{port}"
+        certificate = read_certificate(settings)
         async with open_gateway(settings, CATALOGUE) as gateway, trio.open_nursery() as nursery:
             app, stop = Gatekeeper(gateway), trio.Event()
-            nursery.start_soon(serve_listener, app, server_config(), listener, stop, app.inline_app)
+            nursery.start_soon(
+                serve_listener, app, server_config(), listener, stop, app.inline_app, certificate
+            )
             async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
                 yield Running(gateway, url, client)
             gateway.ledger.events.close()

@@ -125,7 +125,7 @@ async def serving(folder: Path, *flags: str, **settings: str) -> AsyncIterator[S
     Raises AssertionError with what it said where it does not start, or does not stop as it should.
     """
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'https' if 'GATEKEEPER_TLS_CERT' in settings else 'http'}://127.0.0.1:{port}"
     master = settings.get("GATEKEEPER_MASTER_KEY") or settings.get("LITELLM_MASTER_KEY")
     headers = {"Authorization": f"Bearer {master}"} if master else {}
     process = await start(folder, port, *flags, **settings)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
+from typing import Self
 from urllib.parse import urlsplit
 
 import h11
+import pytest
 import trio
+
+# For tests with the fixture `gateway`.
+PLAIN_AND_TLS = pytest.mark.parametrize("gateway", ["http", "https"], indirect=True)
 
 
 @dataclass
@@ -31,13 +37,40 @@ class Answer:
         return json.loads(document)["error"]["details"][0]["reason"]
 
 
-async def connect(url: str, source: str | None = None) -> trio.SocketStream:
+class TlsClient:
+    """A `SocketStream` over TLS, as HTTP uses it: the end may come without close_notify."""
+
+    def __init__(self, stream: trio.SocketStream, *protocols: str) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if protocols:
+            context.set_alpn_protocols(list(protocols))
+        self.tls = trio.SSLStream(stream, context, server_hostname="localhost", https_compatible=True)
+        self.send_all, self.receive_some = self.tls.send_all, self.tls.receive_some
+        self.send_eof, self.setsockopt, self.socket = stream.send_eof, stream.setsockopt, stream.socket
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.tls.aclose()
+
+
+Stream = trio.SocketStream | TlsClient
+
+
+async def connect(url: str, source: str | None = None) -> Stream:
     """`source`: the loopback address that the client comes from."""
     parts = urlsplit(url)
-    return await trio.open_tcp_stream(parts.hostname or "", parts.port or 80, local_address=source)
+    stream = await trio.open_tcp_stream(parts.hostname or "", parts.port or 80, local_address=source)
+    if parts.scheme == "http":
+        return stream
+    client = TlsClient(stream)
+    await client.tls.do_handshake()
+    return client
 
 
-def reset(client: trio.SocketStream) -> None:
+def reset(client: Stream) -> None:
     """Has the client break its connection when it closes it, as one does that has not read everything."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -69,7 +102,7 @@ async def exchange(
         return await read(stream, line.split()[0])
 
 
-async def read(stream: trio.SocketStream, method: str = "POST", received: bytes = b"") -> Answer:
+async def read(stream: Stream, method: str = "POST", received: bytes = b"") -> Answer:
     """The answer, of which so much has been `received` already."""
     http = h11.Connection(h11.CLIENT)
     http.send(h11.Request(method=method, target="/", headers=[("host", "x"), ("content-length", "0")]))

@@ -16,7 +16,7 @@ from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 
 from gatekeeper.logs import HypercornLogger, RateLimitedLog
-from gatekeeper.server import listener as server
+from gatekeeper.server import connection as server
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
 from gatekeeper.server.http1 import Http1
 from gatekeeper.server.listener import serve_listener

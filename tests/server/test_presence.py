@@ -12,9 +12,10 @@ import trio
 from hypercorn.config import Config
 from rig.wire import connect, head
 
-from gatekeeper.server import listener as server
+from gatekeeper.server import connection as server
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
-from gatekeeper.server.listener import ClientConnection, serve_listener
+from gatekeeper.server.connection import ClientConnection
+from gatekeeper.server.listener import serve_listener
 
 PIECES = 15  # more than an application's inbox holds
 CHUNK = b"4\r\n\r\n1\r\r\n"

@@ -1,0 +1,168 @@
+"""The server's certificate: loaded, examined, and replaced by a newer one without a restart."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import structlog
+import trio
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0  # seconds between two looks at the files
+EXPIRY_WARNING = timedelta(days=14)  # what is left of a certificate that should have been renewed
+CERTIFICATE, KEY = "tls_cert", "tls_key"  # the settings that name the files
+PEM_CERTIFICATE, PEM_KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
+
+
+class CertificateError(Exception):
+    """Why a certificate cannot be used: the setting and the file to look at, and what is wrong with it."""
+
+    def __init__(self, setting: str, path: Path, problem: str) -> None:
+        super().__init__(f"{path} {problem}")
+        self.setting = setting
+        self.path = path
+        self.problem = problem
+
+
+class Certificate(NamedTuple):
+    """A certificate and its key that belong together and are valid now. `names` are those it is for."""
+
+    context: ssl.SSLContext
+    names: tuple[str, ...]
+    expires: datetime
+
+
+def load(certificate: Path, key: Path) -> Certificate:
+    """Reads both files (PEM). Raises CertificateError."""
+    _check_pem(CERTIFICATE, certificate, PEM_CERTIFICATE, "holds no certificate in PEM format")
+    _check_pem(KEY, key, PEM_KEY, "holds no private key in PEM format")
+
+    def encrypted() -> NoReturn:
+        raise CertificateError(KEY, key, "is encrypted: store the key without a passphrase")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    # A client that offers HTTP/2 too is told that it is not spoken here.
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, key, encrypted)
+        found = _examine(context, certificate)
+    except ssl.SSLCertVerificationError as error:
+        raise CertificateError(CERTIFICATE, certificate, _verification_problem(error)) from None
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise CertificateError(KEY, key, f"is not the key of the certificate in {certificate}") from None
+        reason = (error.reason or "it is damaged").replace("_", " ").lower()
+        raise CertificateError(CERTIFICATE, certificate, f"or its key cannot be used: {reason}") from None
+    except OSError as error:
+        raise CertificateError(CERTIFICATE, certificate, f"cannot be read ({error.strerror})") from None
+    names = tuple(value for kind, value in found.get("subjectAltName", ()) if kind in ("DNS", "IP Address"))
+    expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
+    return Certificate(context, names, expires)
+
+
+def _check_pem(setting: str, path: Path, mark: bytes, problem: str) -> None:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise CertificateError(setting, path, f"cannot be read ({error.strerror})") from None
+    if mark not in text:
+        raise CertificateError(setting, path, problem)
+
+
+def _examine(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
+    """The certificate as a client sees it that trusts exactly this one: by a handshake in memory, because the
+    module `ssl` reads no certificate by itself. Raises SSLError where such a client would not connect."""
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname = False
+    client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client_context.load_verify_locations(certificate)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client, server = client_context.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
+    for side in (client, server, client):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client.getpeercert() or {}
+
+
+def _verification_problem(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_message == "certificate has expired":
+        return "has expired: renew the certificate"
+    if error.verify_message == "certificate is not yet valid":
+        return "is not yet valid: check its dates and this machine's clock"
+    return f"cannot be used: {error.verify_message}"
+
+
+class ServerCertificate:
+    """The certificate in force for new connections; the running ones keep theirs.
+
+    `current` changes when a newer pair of files is there, and never to one that cannot be used.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Raises CertificateError."""
+        self._files = (certificate, key)
+        self._loaded = self._look()
+        self._warned: date | None = None
+        self.current = load(certificate, key)
+
+    async def watch(self) -> None:
+        """Loads the files again when they have changed, and at once at each SIGHUP; warns once a day of a
+        certificate that expires soon."""
+        with trio.open_signal_receiver(signal.SIGHUP) as hangups:
+            while True:
+                self._warn_of_expiry(datetime.now(UTC))
+                with trio.move_on_after(LOOK_SECONDS):
+                    await anext(hangups)
+                    self.reload()
+                    continue
+                seen = self._look()
+                if seen != self._loaded:
+                    await self._reload_when_settled(seen)
+
+    def _warn_of_expiry(self, now: datetime) -> None:
+        left = self.current.expires - now
+        if left < EXPIRY_WARNING and self._warned != now.date():
+            self._warned = now.date()
+            log.warning("certificate_expires", expires=self.current.expires.isoformat(), days_left=left.days)
+
+    async def _reload_when_settled(self, seen: object) -> None:
+        """Certificate and key are written one after the other: only a pair that stays is loaded."""
+        await trio.sleep(LOOK_SECONDS)
+        if seen == self._look():
+            self.reload()
+
+    def reload(self) -> None:
+        """Loads the files; an error is logged and leaves the certificate in force as it is."""
+        self._loaded = self._look()
+        try:
+            self.current = load(*self._files)
+        except CertificateError as error:
+            log.error(  # noqa: TRY400  what is wrong is in the files, not in the code
+                "certificate_not_reloaded",
+                setting=error.setting,
+                detail=str(error),
+                in_force_until=self.current.expires.isoformat(),
+            )
+        else:
+            log.info(
+                "certificate_reloaded", names=self.current.names, expires=self.current.expires.isoformat()
+            )
+
+    def _look(self) -> object:
+        """What changes when a file is written or replaced; a file that is missing is a change, too."""
+        seen: list[tuple[int, int, int] | None] = []
+        for path in self._files:
+            try:
+                found = path.stat()
+                seen.append((found.st_ino, found.st_mtime_ns, found.st_size))
+            except OSError:
+                seen.append(None)
+        return seen

@@ -1,0 +1,192 @@
+"""TLS of client connections, with the module `ssl` between two memory buffers.
+
+Why not `trio.SSLStream`: a piece of a response is encrypted and written in one go, as on a plain connection,
+without its lock and checkpoints, and the socket stays what is polled, half-closed and reset. What does not
+fit into the socket waits as ciphertext: `encrypt` must be called in the order in which its results are sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+
+import trio
+
+from gatekeeper.logs import RateLimitedLog
+from gatekeeper.server.certificate import ServerCertificate
+
+HANDSHAKE_TIMEOUT = 10.0  # seconds
+REFUSAL_TIMEOUT = 2.0  # seconds for a client without TLS to read why it is refused
+RECEIVE_BYTES = 65536
+RECORD_BYTES = 16384  # of plaintext in one TLS record, at most
+MAX_PENDING = (
+    16384  # bytes of answers of TLS itself (session tickets, key updates) that wait for the next write
+)
+
+# In Google's format, and in that of the admin API.
+PLAIN_HTTP_BODY = (
+    b'{"error": {"code": 400, "message": "This port speaks TLS: use https:// in the URL.", '
+    b'"status": "INVALID_ARGUMENT"}, "detail": "This port speaks TLS: use https:// in the URL."}\n'
+)
+PLAIN_HTTP_RESPONSE = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(PLAIN_HTTP_BODY), PLAIN_HTTP_BODY)
+)
+# By OpenSSL's reason for a handshake that failed.
+REMEDIES = {
+    "HTTP_REQUEST": "this port speaks TLS: the client must use https://",
+    "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust the issuer of the certificate in tls_cert",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client does not accept the certificate in tls_cert",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the client does not accept the certificate in tls_cert",
+    "UNSUPPORTED_PROTOCOL": "the client needs TLS 1.2 or 1.3",
+}
+
+
+class HandshakeFailed(Exception):
+    """The client and this server do not agree on TLS; `reason` is OpenSSL's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TlsSession:
+    """The TLS of one connection, from its handshake on."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._ahead = b""  # plaintext that was decrypted before it was asked for
+        self._input_ended = False
+        self._closing = False
+
+    async def handshake(self, stream: trio.SocketStream) -> None:
+        """Raises HandshakeFailed, and trio.BrokenResourceError where the client has disconnected."""
+        while True:
+            try:
+                self._session.do_handshake()
+            except ssl.SSLWantReadError:
+                await stream.send_all(self._outgoing.read())
+                data = await stream.receive_some(RECEIVE_BYTES)
+                if not data:
+                    raise trio.BrokenResourceError from None
+                self._incoming.write(data)
+            except ssl.SSLError as error:
+                # The alert that tells the client why.
+                await stream.send_all(self._outgoing.read())
+                raise HandshakeFailed(error.reason or "unknown") from None
+            else:
+                break
+        # With TLS 1.3 these are session tickets. A client that reads nothing before it has sent its request
+        # would have them fill the socket, so they go out with the first response.
+        if self._session.version() != "TLSv1.3":
+            await stream.send_all(self._outgoing.read())
+
+    async def receive_some(self, stream: trio.SocketStream) -> bytes:
+        """The next bytes that the client has sent; empty at the end. Raises trio.BrokenResourceError."""
+        while not self._closing:
+            if data := self._decrypt():
+                return data
+            if self._input_ended:
+                return b""
+            self._feed(await stream.receive_some(RECEIVE_BYTES))
+        # After the end of the response what is sent is only discarded.
+        return bytes(await stream.receive_some(RECEIVE_BYTES))
+
+    def read_ahead(self, descriptor: int) -> bytes:
+        """What the client has sent and nobody has read: the next call of `receive_some` returns it, too."""
+        try:
+            while not self._input_ended:
+                self._feed(os.read(descriptor, RECEIVE_BYTES))
+                self._ahead = self._decrypt()
+        except BlockingIOError:
+            pass
+        except (OSError, trio.BrokenResourceError):
+            self._input_ended = True
+        return self._ahead
+
+    def _feed(self, data: bytes | bytearray) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            # HTTP knows its own ends, so whether TLS was ended properly (close_notify) does not matter.
+            self._input_ended = True
+
+    def _decrypt(self) -> bytes:
+        """All that can be decrypted; empty if no record is complete."""
+        parts, self._ahead = [self._ahead], b""
+        try:
+            while part := self._session.read(RECORD_BYTES):
+                parts.append(part)
+            self._input_ended = True
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self._input_ended = True
+            raise trio.BrokenResourceError from None
+        # A client that has the keys changed again and again, and is sent nothing.
+        if self._outgoing.pending > MAX_PENDING:
+            raise trio.BrokenResourceError
+        return b"".join(parts)
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The records for `data`, which is not empty. Raises ssl.SSLError (an OSError) if the session is
+        broken."""
+        self._session.write(data)
+        return self._outgoing.read()
+
+    def close_notify(self) -> bytes:
+        """What tells the client that nothing is missing at the end; empty if it was told. Nothing can be
+        encrypted afterwards."""
+        if not self._closing:
+            self._closing = True
+            with contextlib.suppress(ssl.SSLError):
+                self._session.unwrap()
+        return self._outgoing.read()
+
+
+class TlsAcceptor:
+    """Begins TLS on accepted connections, with the certificate that is in force then."""
+
+    def __init__(self, certificate: ServerCertificate) -> None:
+        self._certificate = certificate
+        self._failures = RateLimitedLog("tls_handshake_failed")
+        self._running: set[trio.CancelScope] = set()
+
+    async def accept(self, stream: trio.SocketStream) -> TlsSession | None:
+        """The session after its handshake; None where there is none, for a reason that has been logged."""
+        session = TlsSession(self._certificate.current.context)
+        scope = trio.move_on_after(HANDSHAKE_TIMEOUT)
+        self._running.add(scope)
+        try:
+            with scope:
+                await session.handshake(stream)
+                return session
+            if scope.deadline > trio.current_time():
+                return None
+            self._failures.record("timeout", seconds=HANDSHAKE_TIMEOUT)
+        except HandshakeFailed as failure:
+            todo = {"remedy": REMEDIES[failure.reason]} if failure.reason in REMEDIES else {}
+            self._failures.record(failure.reason, **todo)
+            if failure.reason == "HTTP_REQUEST":
+                await _refuse_plain_http(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client has disconnected, as one does that only looks whether the port is open
+        finally:
+            self._running.discard(scope)
+        return None
+
+    def cancel_handshakes(self) -> None:
+        """At a shutdown: a connection without a session has nothing to lose."""
+        for scope in self._running:
+            scope.cancel()
+
+
+async def _refuse_plain_http(stream: trio.SocketStream) -> None:
+    """Answers a request without TLS so that its sender can read it, and waits a moment for that."""
+    with trio.move_on_after(REFUSAL_TIMEOUT), contextlib.suppress(trio.BrokenResourceError):
+        await stream.send_all(PLAIN_HTTP_RESPONSE)
+        await stream.send_eof()
+        while await stream.receive_some(RECEIVE_BYTES):
+            pass
