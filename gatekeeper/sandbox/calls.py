@@ -21,7 +21,8 @@ from gatekeeper.sandbox.errors import (
     parse_command,
     raise_for_command,
 )
-from gatekeeper.sandbox.generate import Call, GenerateResponse, read_config, respond
+from gatekeeper.sandbox.generate import Call, GenerateResponse, respond
+from gatekeeper.sandbox.generation_config import read_config
 from gatekeeper.sandbox.google_json import (
     Json,
     enums_as_numbers,

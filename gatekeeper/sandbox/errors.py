@@ -217,4 +217,5 @@ def commands_page() -> str:
         "Google.\n\n"
         f"A prompt that begins with one of these words simulates an error or a fault:\n\n{commands}\n\n"
         "GET /v1beta/models lists the models. The key `invalid` is refused as Google refuses a bad one.\n"
+        "GET /v1beta/files/bytes-1000000:download?alt=media is a file of as many bytes as its name says.\n"
     )

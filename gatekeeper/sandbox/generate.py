@@ -1,5 +1,4 @@
-"""generateContent and streamGenerateContent as a pure function: a call in, responses with usage out. Its
-`generationConfig` (https://ai.google.dev/api/generate-content#generationconfig) is checked here too.
+"""generateContent and streamGenerateContent as a pure function: a call in, responses with usage out.
 
 Invariants of every response, because clients and meters rely on them: `totalTokenCount` is prompt +
 candidates + thoughts + tool use; counts of zero are omitted; in a stream each chunk has the usage so far, the
@@ -8,25 +7,20 @@ last one the total; thoughts and text together stay within `maxOutputTokens`, pe
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from random import Random
 
-from gatekeeper.sandbox.errors import Command, invalid
+from gatekeeper.sandbox.errors import Command
+from gatekeeper.sandbox.generation_config import Config
 from gatekeeper.sandbox.google_json import (
     HARM_CATEGORIES,
     Json,
-    field,
-    message,
     one_line,
-    parse_int,
-    repeated,
-    snake,
-    text,
 )
+from gatekeeper.sandbox.media_output import media_part
 from gatekeeper.sandbox.models import Model
 from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
 from gatekeeper.sandbox.token_counts import (
@@ -37,91 +31,6 @@ from gatekeeper.sandbox.token_counts import (
     token_details,
 )
 from gatekeeper.sandbox.tools import SchemaValueGenerator, choose_function_call, grounding
-
-MAX_CANDIDATES = 8
-DEFAULT_THINKING_TOKENS = 300
-THINKING_LEVEL_TOKENS = {"minimal": 0, "low": 60, "medium": 200, "high": 500}
-TIERS = ("flex", "priority")
-ANY_JSON: Json = {"type": "OBJECT", "properties": {"answer": {"type": "STRING"}, "sure": {"type": "BOOLEAN"}}}
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """`thinking_budget` is the limit of thought tokens, 0 for none; `schema` is that of a JSON text, None for
-    free text; `choices` are the allowed texts, if restricted; `tier` is how the call is billed."""
-
-    candidates: int
-    max_output_tokens: int | None
-    stop_sequences: list[str]
-    seed: int | None
-    thinking_budget: int
-    include_thoughts: bool
-    schema: Json | None
-    choices: list[str]
-    tier: str
-
-    def output_limit(self, model: Model) -> int:
-        return min(self.max_output_tokens or model.output_token_limit, model.output_token_limit)
-
-    def thoughts(self, model: Model, rng: Random) -> int:
-        """Number of thought tokens: at most half of the output, so that some remains for the text."""
-        most = min(self.thinking_budget, self.output_limit(model) // 2) if model.thinking else 0
-        return rng.randint(most // 4, most)
-
-
-def read_config(request: Json) -> Config:
-    """Raises GoogleError (400) for values that Google refuses."""
-    config = message(field(request, "generationConfig"))
-    thinking = message(field(config, "thinkingConfig"))
-    candidates, output = number(config, "candidateCount"), number(config, "maxOutputTokens")
-    if candidates is not None and not 1 <= candidates <= MAX_CANDIDATES:
-        raise invalid(f"Only between 1 and {MAX_CANDIDATES} candidates are supported: candidate_count.")
-    if output is not None and output < 1:
-        raise invalid("max_output_tokens must be positive.")
-    # `flex`, or the name in the enum, `SERVICE_TIER_FLEX`.
-    tier = text(field(request, "serviceTier")).lower().removeprefix("service_tier_")
-    return Config(
-        candidates=candidates or 1,
-        max_output_tokens=output,
-        stop_sequences=[stop for stop in map(text, repeated(field(config, "stopSequences"))) if stop],
-        seed=number(config, "seed"),
-        thinking_budget=max_thinking_tokens(thinking),
-        include_thoughts=field(thinking, "includeThoughts") is True,
-        schema=schema(config),
-        choices=choices(config),
-        tier=tier if tier in TIERS else "standard",
-    )
-
-
-def number(config: Json, name: str) -> int | None:
-    value = field(config, name)
-    result = parse_int(value)
-    if value is not None and result is None:
-        raise invalid(f"Invalid value at 'generation_config.{snake(name)}' (TYPE_INT32), {json.dumps(value)}")
-    return result
-
-
-def max_thinking_tokens(thinking: Json) -> int:
-    """From `thinkingBudget` (-1: the model decides) or `thinkingLevel`."""
-    budget = number(thinking, "thinkingBudget")
-    if budget is None or budget < 0:
-        level = text(field(thinking, "thinkingLevel")).lower()
-        return THINKING_LEVEL_TOKENS.get(level, DEFAULT_THINKING_TOKENS)
-    return budget
-
-
-def schema(config: Json) -> Json | None:
-    """The schema of a JSON text; `ANY_JSON` if JSON is requested without one; None for other texts."""
-    if not text(field(config, "responseMimeType")).startswith("application/json"):
-        return None
-    return message(field(config, "responseSchema") or field(config, "responseJsonSchema") or ANY_JSON)
-
-
-def choices(config: Json) -> list[str]:
-    if text(field(config, "responseMimeType")) != "text/x.enum":
-        return []
-    return [text(value) for value in repeated(field(message(field(config, "responseSchema")), "enum"))]
-
 
 WORDS_PER_CHUNK = (3, 8)
 
@@ -138,6 +47,11 @@ class Call:
     cached: TokenCounts
     response_id: str
     command: Command | None
+
+    @property
+    def modality(self) -> str:
+        """What is generated: the model's own kind of output, or the text that was asked for in its place."""
+        return "TEXT" if self.config.modalities == ["TEXT"] else self.model.modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +118,9 @@ class GenerateResponse:
     def usage(self, output_tokens: int) -> Json:
         """`output_tokens`: of all candidates. Only models without thinking report them by modality."""
         prompt, cached = self.call.prompt, self.call.cached
-        by_modality = TokenCounts() if self.call.model.thinking else TokenCounts(TEXT=output_tokens)
+        by_modality = TokenCounts({self.call.modality: output_tokens})
+        if self.call.model.thinking:
+            by_modality = TokenCounts()
         counts: Json = {
             "promptTokenCount": prompt.total(),
             "candidatesTokenCount": output_tokens,
@@ -242,6 +158,9 @@ def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -
     rng = seeded_random(call.prompt_text, call.config.seed, index)
     thinking = [Delta([{"text": thought(call.prompt_text, rng), "thought": True}], 0)]
     before = thinking if thoughts and call.config.include_thoughts else []
+    if call.modality != "TEXT":
+        part, tokens = media_part(call.modality, call.prompt_text)
+        return Candidate([Delta([part], tokens)], "STOP", {})
     function = choose_function_call(call.request, call.prompt_text, rng, thinking=call.model.thinking)
     if function is not None:
         return function_call_candidate(function, before, max_tokens)

@@ -32,6 +32,7 @@ def steps(generated: GenerateResponse) -> list[Json]:
     if written:
         contents = [{"type": "text", "text": item} for item in written]
         found.append({"type": "model_output", "content": contents})
+    found += [media_step(message(part["inlineData"])) for part in parts if "inlineData" in part]
     return found
 
 
@@ -51,6 +52,13 @@ def search_steps(grounding: Json) -> list[Json]:
             "result": [{"search_suggestions": '<div class="container"></div>'}],
         },
     ]
+
+
+def media_step(blob: Json) -> Json:
+    """A step with an image or speech."""
+    mime = text(blob["mimeType"])
+    content: Json = {"type": mime.partition("/")[0], "mime_type": mime, "data": blob["data"]}
+    return {"type": "model_output", "content": [content]}
 
 
 def call_step(call: Json) -> Json:
@@ -120,8 +128,10 @@ def step_parts(step: Json, text_pieces: list[str]) -> tuple[Json, list[Json]]:
             arguments = sorted_json(step["arguments"]).decode()
             start: Json = {**step, "arguments": {}}
             return start, [{"type": "arguments_delta", "arguments": arguments}]
-        case "model_output":
+        case "model_output" if text_pieces:
             return {"type": "model_output"}, [{"type": "text", "text": piece} for piece in text_pieces]
+        case "model_output":
+            return {"type": "model_output"}, messages(step["content"])
         case _:
             return step, []
 

@@ -54,6 +54,13 @@ class Model:
             resource |= {"temperature": 1, "topP": 0.95, "topK": 64, "maxTemperature": 2}
         return resource | ({"thinking": True} if self.thinking else {})
 
+    @property
+    def modality(self) -> str:
+        """What it generates; Google's names say it."""
+        if self.kind is Kind.TEXT and ("-image" in self.id or "nano-banana" in self.id):
+            return "IMAGE"
+        return "AUDIO" if self.kind is Kind.TEXT and self.id.endswith("-tts") else "TEXT"
+
     def version(self) -> str:
         numbers = [word for word in self.id.split("-") if word[0].isdigit()]
         return numbers[0] if numbers else "001"
@@ -121,6 +128,8 @@ TABLE = (
         output_token_limit=SHORT_OUTPUT,
         thinking=False,
     ),
+    Model("gemini-2.5-flash-image", "Gemini 2.5 Flash Image", 32_768, 32_768, thinking=False),
+    Model("gemini-2.5-flash-preview-tts", "Gemini 2.5 Flash Preview TTS", 8_192, 16_384, thinking=False),
     live("gemini-3.8-live", "Gemini 3.8 Live", thinking=True),
     live("gemini-3.1-flash-live-preview", "Gemini 3.1 Flash Live Preview"),
     live("gemini-2.5-flash-native-audio-latest", "Gemini 2.5 Flash Native Audio"),
@@ -169,6 +178,6 @@ def unlisted_model(name: str) -> Model | None:
         case "gemini" if "-live" in name or "native-audio" in name:
             return live(name, name)
         case "gemini":
-            return Model(name, name)
+            return Model(name, name, thinking="-image" not in name and not name.endswith("-tts"))
         case _:
             return None

@@ -14,7 +14,7 @@ from gatekeeper.sandbox.calls import Calls, apply_fault
 from gatekeeper.sandbox.embeddings import EMBEDDING_SECONDS, vector
 from gatekeeper.sandbox.errors import invalid, parse_command, raise_for_command
 from gatekeeper.sandbox.google_json import Json, parse_int, repeated, sorted_json, text
-from gatekeeper.sandbox.images import png
+from gatekeeper.sandbox.media_output import png
 from gatekeeper.sandbox.models import TABLE, Model, get_model, resolve_model
 from gatekeeper.sandbox.openai_chat import COMPACT_TYPE, VERSION, ChatCompletions, openai_error
 from gatekeeper.sandbox.routing import Parameters, Respond, Route

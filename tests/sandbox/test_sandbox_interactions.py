@@ -149,6 +149,14 @@ async def test_a_stream_can_fail(google):
     assert answer.text.endswith('"event_type":"error"}\n\n')
 
 
+async def test_an_image(google):
+    ask = {"model": "gemini-2.5-flash-image", "input": "a cat"}
+    (step,) = (await google.post(PATH, json=ask)).json()["steps"]
+    assert [item["mime_type"] for item in step["content"]] == ["image/png"]
+    found = events(await google.post(PATH, json=ask | {"stream": True}))
+    assert [event["delta"] for event in found if "delta" in event] == step["content"]
+
+
 async def test_search_and_schemas(google):
     ask = ASK | {"input": "Who won?", "tools": [{"type": "google_search"}]}
     made = (await google.post(PATH, json=ask)).json()

@@ -170,3 +170,22 @@ def test_models_that_think_report_it(offline, model, config, thinks):
     ]
     assert ("thoughtsTokenCount" in usage) is thinks
     assert usage.get("thoughtsTokenCount", 1) <= 500
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "modality", "tokens"),
+    [
+        ("gemini-2.5-flash-image", "image/png", "IMAGE", 1290),
+        ("gemini-2.5-flash-preview-tts", "audio/L16;codec=pcm;rate=24000", "AUDIO", 50),
+        ("gemini-9-flash-tts", "audio/L16;codec=pcm;rate=24000", "AUDIO", 50),
+    ],
+)
+def test_images_and_speech_are_counted_by_their_modality(offline, model, kind, modality, tokens):
+    answer = offline.generate(prompt("one two three four five"), model)
+    (part,) = answer["candidates"][0]["content"]["parts"]
+    assert part["inlineData"]["mimeType"] == kind
+    usage = answer["usageMetadata"]
+    assert usage["candidatesTokensDetails"] == [{"modality": modality, "tokenCount": tokens}]
+    assert usage["totalTokenCount"] == usage["promptTokenCount"] + tokens
+    wanted = prompt("Say hello") | {"generationConfig": {"responseModalities": ["TEXT"]}}
+    assert offline.text_of(offline.generate(wanted, model)) == "hello"
