@@ -17,6 +17,7 @@ import uuid_utils
 
 from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.meter import NO_METER, Meter
+from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.admission import AccessRequest, admit
 from gatekeeper.keys.sessions import Session
@@ -59,6 +60,7 @@ class ProxyCall:
         self.head = head
         self.headers = head.headers
         self.carrier = carrier
+        self.header_names = frozenset(name for name, _ in head.headers)
         # The call ids set by earlier gateways in the chain (x-gatekeeper-call-id).
         self.forwarded_call_ids = [value for name, value in head.headers if name == CALL_ID_HEADER]
         self.credential = extract_credential(head.headers, head.query)
@@ -74,6 +76,7 @@ class ProxyCall:
         self.key: KeyState | None = None
         self.session: Session | None = None  # that an earlier call has begun
         self.google_key = ""
+        self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
         self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
         self.scope = trio.CancelScope()
@@ -121,23 +124,16 @@ class ProxyCall:
         agent = first_value(self.headers, b"user-agent")
         row.user_agent = decode_value(agent) if agent else None
         row.trace_id = trace_id(self.headers)
-        if self.forwarded_call_ids and self.is_forwarding_loop():
-            raise Refused(loop_refusal())
+        if self.forwarded_call_ids:
+            running = self.context.ledger.events.in_flight
+            if refusal := loop_refusal(self.forwarded_call_ids, running):
+                raise Refused(refusal)
 
     def find_route(self, query: bytes) -> None:
         # Some headers change what Google does (method overrides, field masks, media types), and so what can
         # be metered: the route depends on them.
-        names = frozenset(name for name, _ in self.headers)
         media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
-        self.route = route(self.row.method, self.head.path, query, names, media_types)
-
-    def is_forwarding_loop(self) -> bool:
-        """Whether an earlier gateway's call id is that of a call that runs here."""
-        # A call is in flight from before its first byte upstream to its end, so one that loops back finds
-        # itself.
-        running = self.context.ledger.events.in_flight
-        named = b",".join(self.forwarded_call_ids).decode("latin-1").split(",")
-        return any(call_id.strip() in running for call_id in named)
+        self.route = route(self.row.method, self.head.path, query, self.header_names, media_types)
 
     def authenticate(self) -> None:
         """Finds the caller's key. `self.key` stays None for the master key, and in open mode."""
@@ -188,7 +184,8 @@ class ProxyCall:
     @property
     def is_compressed(self) -> bool:
         """Whether the request's body is compressed, so that its length does not bound the prompt."""
-        return first_value(self.headers, b"content-encoding") not in (None, b"", b"identity")
+        named = b"content-encoding" in self.header_names
+        return named and first_value(self.headers, b"content-encoding") not in (b"", b"identity")
 
     async def send_final_error(self) -> None:
         """Sends the client the error of a failed call: a full response, or one more stream event if the

@@ -17,7 +17,7 @@ Google or by the gateway, without any secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
 
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, UpstreamError
@@ -174,7 +174,12 @@ def store_refused() -> Refused:
     )
 
 
-def loop_refusal() -> Refusal:
+def loop_refusal(call_ids: Iterable[bytes], running: Container[str]) -> Refusal | None:
+    """The refusal of a call that has an earlier gateway's call id, if that call runs here: a call is in
+    flight from before its first byte upstream to its end, so one that loops back finds itself."""
+    named = b",".join(call_ids).decode("latin-1").split(",")
+    if not any(call_id.strip() in running for call_id in named):
+        return None
     return Refusal(
         Reason.UPSTREAM_UNREACHABLE,
         "Request loop detected: the upstream of this gateway is the gateway itself. The operator must set "

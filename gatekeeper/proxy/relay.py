@@ -42,6 +42,8 @@ from gatekeeper.proxy.redirects import (
     follow_redirects,
     local_path,
 )
+from gatekeeper.proxy.request_body import attach_parser, is_worth_parsing, parse_body
+from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
     ConnectionLost,
@@ -73,9 +75,13 @@ class Relay:
         # The timeout is the client's: it has announced a body and not sent all of it.
         self.call.set_deadline(self.settings.read_timeout, ClientGone())
         if self.chunked or self.length > MAX_BUFFERED_BODY:
+            attach_parser(self.call)
             await self.send_streaming()
         else:
-            await self.send_buffered(await self.stream.receive_body())
+            body = await self.stream.receive_body()
+            if body and is_worth_parsing(self.call, body):
+                await parse_body(self.call, body)
+            await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
             await self.stream.finish(self.trailers)
@@ -162,11 +168,14 @@ class Relay:
             await connection.send_head(*self.request())
             while chunk := await self.receive_request_chunk():
                 await connection.send_body(chunk)
+                self.call.request_parser.feed(chunk)
             await connection.finish_request(upstream_trailers(self.stream.trailers))
         except ConnectionLost:
             pass  # it may have responded before it closed; the task that reads the response raises the error
         except (ClientDisconnected, MalformedBody) as error:
             self.call.end(to_call_failed(error))
+        finally:
+            apply_request(self.call.row, self.call.request_parser.summary)
 
     async def receive_request_chunk(self) -> bytes:
         """The next piece of the request's body. While it is awaited the timeout is the client's."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.keys.registry import KeyRegistry
@@ -76,13 +77,24 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
     reported so far."""
     call.model_version, call.finish_reason = summary.model_version, summary.finish_reason
     call.block_reason = summary.block_reason
-    # What the request names comes first, unless the call has made something in it: a document of a store.
-    made, named = summary.resource, call.resource
-    if made and (named is None or made.startswith(f"{named}/")):
-        call.resource = made
+    if made := summary.resource:
+        # What the path names comes first, unless the call has made something in it: a document of a store.
+        # A cached content was named by the body, and so comes last.
+        named = call.resource
+        if named is None or named.startswith("cachedContents/") or made.startswith(f"{named}/"):
+            call.resource = made
     usage = read_usage(summary.usage) if summary.usage else None
     _tokens(call, summary.usage, usage)
     return usage
+
+
+def apply_request(call: Call, summary: RequestSummary) -> None:
+    """What the request's body names, where the path does not: the first model, a cached content, and whether
+    the response is a stream (a path with a model says that, too)."""
+    if call.model is None:
+        call.model = next(iter(summary.models), None)
+        call.stream = call.stream or summary.stream
+    call.resource = call.resource or next(iter(summary.cached_contents), None)
 
 
 def set_initial_estimate(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:

@@ -243,7 +243,8 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
         ("files/f", None, "files/f"),
         ("corpora/c", "corpora/c/documents/d", "corpora/c/documents/d"),
         ("corpora/c", "corpora/cc", "corpora/c"),
-        ("cachedContents/c", "interactions/i", "cachedContents/c"),
+        ("cachedContents/c", "batches/b", "batches/b"),
+        ("tunedModels/t", "batches/b", "tunedModels/t"),
     ],
 )
 def test_a_resource_is_the_one_named_or_what_was_made_in_it(

@@ -1,0 +1,290 @@
+"""Collects what the JSON body of a request names, as it streams: models, a cached content, files, an earlier
+interaction, and whether the response is to be a stream. Bytes in, a RequestSummary out; nothing raises.
+
+Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
+Interactions, OpenAI-style calls, the `setup` of Live. Members count where Google's reference has them, in
+both spellings that proto3's JSON accepts (`cachedContent`, `cached_content`), and all values count if a key
+is repeated: it is not published which of them Google takes.
+
+The limit is that of `json_tokens`: 256 KiB, long strings not counted. Of what comes later nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from enum import Enum, auto
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, JsonTokens, Kind
+
+MAX_NAME = 256  # characters that are kept of a name
+# Bytes of a compressed body that are inflated at once, and in all.
+_INFLATE_STEP, MAX_INFLATED_BYTES = 64 * 1024, 16 * 2**20
+
+
+class RequestSummary(msgspec.Struct, frozen=True):
+    """What a request's body names, each name once, in its order."""
+
+    models: tuple[str, ...] = ()
+    """Models and agents, without `models/`."""
+    cached_contents: tuple[str, ...] = ()
+    interactions: tuple[str, ...] = ()
+    """Earlier ones that this one continues, as `interactions/i`."""
+    files: tuple[str, ...] = ()
+    stream: bool = False
+    background: bool = False
+    include_usage: bool = False
+    """OpenAI-style `stream_options.include_usage`: without it a stream reports no usage."""
+    understood: bool = True
+    """Whether all of it was looked at. Otherwise it may name more."""
+
+
+class Field(Enum):
+    """A member of a request that is collected."""
+
+    MODEL = auto()
+    CACHED_CONTENT = auto()
+    INTERACTION = auto()
+    FILE = auto()
+    STREAM = auto()
+    BACKGROUND = auto()
+    INCLUDE_USAGE = auto()
+
+
+class Node(dict[bytes, "Node | Field"]):
+    """The members of an object that are of interest, by key. Arrays are transparent: a node stands for each
+    element of an array, too."""
+
+    def add(self, **members: Node | Field) -> Node:
+        """Adds members, named in snake case, in both spellings."""
+        for name, meaning in members.items():
+            first, *others = name.split("_")
+            self[name.encode()] = meaning
+            self["".join([first, *map(str.capitalize, others)]).encode()] = meaning
+        return self
+
+
+Meaning: TypeAlias = Node | Field | None
+
+# The contents of generateContent; the messages of Interactions and OpenAI-style calls.
+_CONTENT = Node().add(parts=Node().add(file_data=Node().add(file_uri=Field.FILE)))
+_MESSAGE = Node()
+_MESSAGE.add(
+    content=_MESSAGE,
+    file=_MESSAGE,
+    file_id=Field.FILE,
+    uri=Field.FILE,
+    image_url=Node().add(url=Field.FILE),
+)
+# One grammar for all methods: Google answers an error to a member that the method does not have.
+_REQUEST = Node()
+_REQUEST.add(
+    model=Field.MODEL,
+    agent=Field.MODEL,
+    base_model=Field.MODEL,
+    tuned_model_source=Node().add(tuned_model=Field.MODEL, base_model=Field.MODEL),
+    cached_content=Field.CACHED_CONTENT,
+    previous_interaction_id=Field.INTERACTION,
+    file_name=Field.FILE,
+    input_file_id=Field.FILE,
+    contents=_CONTENT,
+    content=_CONTENT,
+    system_instruction=_CONTENT,
+    input=_MESSAGE,
+    messages=_MESSAGE,
+    stream=Field.STREAM,
+    background=Field.BACKGROUND,
+    stream_options=Node().add(include_usage=Field.INCLUDE_USAGE),
+    # Those that contain a whole request: batches, countTokens, Live, ephemeral tokens, triggers.
+    requests=_REQUEST,
+    request=_REQUEST,
+    generate_content_request=_REQUEST,
+    embed_content_request=_REQUEST,
+    batch=_REQUEST,
+    input_config=_REQUEST,
+    setup=_REQUEST,
+    bidi_generate_content_setup=_REQUEST,
+    interaction=_REQUEST,
+)
+
+_FILE_NAME = re.compile(r"(?:\A|/)(files/[\w-]+)", re.ASCII)
+
+
+class RequestParser(Protocol):
+    @property
+    def summary(self) -> RequestSummary:
+        """What the body has named so far."""
+        ...
+
+    def feed(self, chunk: bytes) -> None: ...
+
+
+class JsonRequestParser:
+    """Parses one JSON document."""
+
+    def __init__(self) -> None:
+        self._tokens = JsonTokens()
+        self._names: dict[Field, dict[str, None]] = {field: {} for field in Field}
+        # The members of the object that is open, and what the next value means; of those around them too.
+        self._members, self._meaning = Node(), _REQUEST
+        self._around: list[tuple[Node, Meaning]] = []
+        self._ended = False
+
+    @property
+    def summary(self) -> RequestSummary:
+        names = self._names
+        return RequestSummary(
+            models=tuple(names[Field.MODEL]),
+            cached_contents=tuple(names[Field.CACHED_CONTENT]),
+            interactions=tuple(names[Field.INTERACTION]),
+            files=tuple(names[Field.FILE]),
+            stream=bool(names[Field.STREAM]),
+            background=bool(names[Field.BACKGROUND]),
+            include_usage=bool(names[Field.INCLUDE_USAGE]),
+            understood=self._ended and not self._tokens.failed,
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more is read."""
+        return self._tokens.failed
+
+    def feed(self, chunk: bytes) -> None:
+        for kind, text in self._tokens.feed(chunk):
+            if kind is KEY:
+                self._meaning = self._members.get(text if b"\\" not in text else _unescaped(text).encode())
+            elif kind is OPEN:
+                self._open(text)
+            elif kind is CLOSE:
+                self._close()
+            elif isinstance(self._meaning, Field):
+                self._collect(self._meaning, kind, text)
+                self._meaning = None
+
+    def _open(self, bracket: bytes) -> None:
+        if not isinstance(self._meaning, Node):
+            self._tokens.pass_over()
+            return
+        self._around.append((self._members, self._meaning))
+        self._tokens.failed = len(self._around) > MAX_DEPTH
+        if bracket == b"{":
+            self._members, self._meaning = self._meaning, None
+
+    def _close(self) -> None:
+        if not self._around or self._ended:
+            self._tokens.failed = True  # not JSON
+            return
+        self._members, self._meaning = self._around.pop()
+        self._ended = not self._around
+
+    def _collect(self, field: Field, kind: Kind, text: bytes) -> None:
+        if kind is LITERAL:
+            if field in _FLAGS and text == b"true":
+                self._names[field]["true"] = None
+        elif field not in _FLAGS and (name := _name(field, _unescaped(text))):
+            self._names[field][name] = None
+
+
+_FLAGS = frozenset({Field.STREAM, Field.BACKGROUND, Field.INCLUDE_USAGE})
+
+
+def _name(field: Field, text: str) -> str:
+    """A name as Google writes it in its resources; empty if it is none."""
+    if field is Field.FILE:
+        found = _FILE_NAME.search(text)
+        return found[1][:MAX_NAME] if found else ""
+    if field is Field.INTERACTION and text:
+        text = f"interactions/{text.removeprefix('interactions/')}"
+    return text.removeprefix("models/")[:MAX_NAME]
+
+
+def _unescaped(raw: bytes) -> str:
+    """The text of a string; a lone surrogate, which no column takes, becomes a question mark."""
+    text = raw.decode(errors="replace")
+    if "\\" not in text:
+        return text
+    try:
+        text = json.loads(f'"{text}"', strict=False)
+    except ValueError:  # an escape that is none, or was cut
+        return text
+    return text.encode(errors="replace").decode()
+
+
+class InflatingRequestParser:
+    """Inflates for another parser, in bounded steps."""
+
+    def __init__(self, parser: JsonRequestParser, window_bits: int) -> None:
+        self._parser = parser
+        self._inflater = zlib.decompressobj(wbits=window_bits)
+        self._inflated = 0
+        self._failed = False
+
+    @property
+    def summary(self) -> RequestSummary:
+        ended = self._inflater.eof and not self._failed
+        summary = self._parser.summary
+        return summary if ended else msgspec.structs.replace(summary, understood=False)
+
+    def feed(self, chunk: bytes) -> None:
+        # What follows the end could be read as more of it.
+        self._failed = self._failed or (self._inflater.eof and bool(chunk))
+        # A piece that is not full is the last one of the chunk.
+        full = True
+        while full and not self._failed and not self._parser.failed:
+            try:
+                piece = self._inflater.decompress(chunk, _INFLATE_STEP)
+            except zlib.error:
+                self._failed = True
+                return
+            chunk = self._inflater.unconsumed_tail
+            full = len(piece) == _INFLATE_STEP
+            self._inflated += len(piece)
+            self._failed = self._inflated > MAX_INFLATED_BYTES or bool(self._inflater.unused_data)
+            self._parser.feed(piece)
+
+
+class UnreadRequest:
+    """The parser of a body that is not looked at."""
+
+    def __init__(self, summary: RequestSummary) -> None:
+        self.summary = summary
+
+    def feed(self, chunk: bytes) -> None:
+        """Ignores the chunk."""
+
+
+NOTHING_NAMED: RequestParser = UnreadRequest(RequestSummary())
+"""Of a body in which nothing can be named, and of none."""
+UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
+
+# Their path names the model, and only a cached content is looked for: prompts are long, and calls many.
+PLAIN_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
+_UPLOADS = ("upload", "uploadToFileSearchStore", "openai.files")
+_WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+
+
+def may_name_cached_content(body: bytes) -> bool:
+    """Whether it is worth parsing the body of one of `PLAIN_ACTIONS`; letters of a key may be escaped."""
+    return b"cached" in body or (b"\\" in body and b"\\u00" in body)
+
+
+def request_parser(action: str | None, content_encoding: bytes | None) -> RequestParser:
+    """The parser for the body of a request with this action and header."""
+    if action and action.endswith(_UPLOADS):
+        return NOTHING_NAMED
+    encoding = (content_encoding or b"").strip().lower()
+    if encoding in (b"", b"identity"):
+        return JsonRequestParser()
+    bits = _WINDOW_BITS.get(encoding)
+    return InflatingRequestParser(JsonRequestParser(), bits) if bits else UNKNOWN
+
+
+def read_request(body: bytes) -> RequestSummary:
+    """What a whole body, or the first message of a Live session (`setup.model`), names."""
+    parser = JsonRequestParser()
+    parser.feed(body)
+    return parser.summary

@@ -1,0 +1,35 @@
+"""What a request's body names, looked at beside its relay: `ProxyCall.request_parser`, and the row."""
+
+from __future__ import annotations
+
+import trio
+
+from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, may_name_cached_content, request_parser
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.headers import first_value
+from gatekeeper.proxy.settlement import apply_request
+
+PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
+
+
+def attach_parser(call: ProxyCall) -> None:
+    """To be called before the body is fed to it."""
+    encoding = first_value(call.headers, b"content-encoding")
+    call.request_parser = request_parser(call.route.action, encoding)
+
+
+def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
+    """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
+    if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.header_names:
+        return True
+    return may_name_cached_content(body)
+
+
+async def parse_body(call: ProxyCall, body: bytes) -> None:
+    """Parses a buffered body, so that all of it is known before its first byte goes upstream."""
+    attach_parser(call)
+    for start in range(0, len(body), PARSED_AT_ONCE):
+        if start:
+            await trio.lowlevel.checkpoint()
+        call.request_parser.feed(body[start : start + PARSED_AT_ONCE])
+    apply_request(call.row, call.request_parser.summary)
