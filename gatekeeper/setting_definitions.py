@@ -64,6 +64,14 @@ SETTINGS: tuple[Setting, ...] = (
         is_list=True,
     ),
     Setting(
+        "allowed_origins",
+        ("GATEKEEPER_ALLOWED_ORIGINS",),
+        None,
+        setting_parsers.origins,
+        "origins whose web pages may use /gemini (CORS), such as `https://app.example`; `*` is any",
+        is_list=True,
+    ),
+    Setting(
         "upstream",
         ("GEMINI_API_BASE",),
         setting_parsers.GOOGLE_API_URL,

@@ -34,6 +34,11 @@ BOOLEANS = {
 CLIENT_PATH_SUFFIX = re.compile(r"(/v\d+[a-z]*\d*)+(/(models|openai)(/.*)?)?$|/openai$", re.IGNORECASE)
 
 
+ANY_ORIGIN = "*"
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+USUAL_PORT = re.compile(r"\A(http:.+):80\Z|\A(https:.+):443\Z")
+
+
 def host(text: str) -> str:
     """A host name or an address; IPv6 without the brackets that it has in a URL."""
     allowed = "an address or host name without a port, such as 127.0.0.1"
@@ -128,6 +133,17 @@ def networks(text: str) -> tuple[Network, ...]:
     if wrong:
         raise ValueError(f"addresses and networks separated by commas, such as {NETWORKS} ({wrong})")
     return found
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Origins as browsers send them: in lower case, without the scheme's usual port."""
+    found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not found or not all(part == ANY_ORIGIN or ORIGIN.fullmatch(part) for part in found):
+        raise ValueError(
+            "origins separated by commas, each a scheme and a host without a path, such as "
+            "https://app.example:8443; or * for any"
+        )
+    return tuple(USUAL_PORT.sub(r"\1\2", part) for part in found)
 
 
 def _is_plain_url(text: str) -> bool:

@@ -34,6 +34,7 @@ class Settings:
     tls_key: Path | None
     public_url: str | None
     trusted_proxies: tuple[Network, ...] | None
+    allowed_origins: tuple[str, ...] | None
     upstream: str
     sandbox: bool
     gemini_api_key: tuple[str, ...] | None = field(repr=False)
@@ -163,6 +164,12 @@ def _check_open_mode(settings: Settings) -> None:
             f"host: {settings.host!r} (set by {settings.sources['host']}) is not allowed without a master "
             "key: whoever reaches it could use the Google key. Set GATEKEEPER_MASTER_KEY, or listen on "
             "127.0.0.1"
+        )
+    if settings.open_mode and setting_parsers.ANY_ORIGIN in (settings.allowed_origins or ()):
+        raise SettingError(
+            f"allowed_origins: '*' (set by {settings.sources['allowed_origins']}) is not allowed without a "
+            "master key: any page on the web could use the Google key. Set GATEKEEPER_MASTER_KEY, or name "
+            "the origins"
         )
 
 

@@ -145,6 +145,7 @@ def test_the_file_of_the_current_folder_is_read_unless_another_is_named(file: Fi
         ("read_timeout = 0.5", "read_timeout", 0.5),
         ('gemini_api_key = "a,b"', "gemini_api_key", ("a", "b")),
         ('gemini_api_key = ["a", "b"]', "gemini_api_key", ("a", "b")),
+        ('allowed_origins = ["https://a", "http://b:1"]', "allowed_origins", ("https://a", "http://b:1")),
         ('trusted_proxies = ["::1"]', "trusted_proxies", (ip_network("::1"),)),
         ('data = "somewhere"', "data", Path("somewhere")),
     ],
@@ -238,6 +239,10 @@ REFUSED = {
         *("https://host:0", "https://[::g]", "https://ho\\st", 'https://h"', "https://host/a/../b"),
         *("https://host//a", "https://host/a b", "https://host/%2e%2e", "https://host/gemini/v1beta"),
     ],
+    "allowed_origins": [
+        *("", ",", "app.example", "https://", "https://app.example/", "https://app.example/a", "null"),
+        *("https://*.example", "https://u@app.example", "https://app.example:", "https://höst", "**"),
+    ],
     "trusted_proxies": [
         "",
         ",",
@@ -306,6 +311,13 @@ def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: 
         ("public_url", "https://gateway.example/", "https://gateway.example"),
         ("public_url", "https://gateway.example/llm/gemini/", "https://gateway.example/llm"),
         ("public_url", "http://[::1]:4000/gemini", "http://[::1]:4000"),
+        ("allowed_origins", "https://App.example:443,", ("https://app.example",)),
+        ("allowed_origins", "http://a:80, http://[::1]:3000", ("http://a", "http://[::1]:3000")),
+        (
+            "allowed_origins",
+            "chrome-extension://abc, https://a:80",
+            ("chrome-extension://abc", "https://a:80"),
+        ),
         ("trusted_proxies", "127.0.0.1, ::1", (ip_network("127.0.0.1"), ip_network("::1"))),
         ("trusted_proxies", "10.0.0.0/8,", (ip_network("10.0.0.0/8"),)),
         ("port", "65535", 65535),
@@ -455,3 +467,12 @@ def test_a_certificate_needs_its_key(given: str, missing: str) -> None:
 def test_no_variable_sets_two_things() -> None:
     variables = [variable for setting in SETTINGS for variable in setting.environment]
     assert len(set(variables)) == len(variables)
+
+
+def test_any_page_of_the_web_needs_a_master_key() -> None:
+    message = refusal({}, {"GATEKEEPER_ALLOWED_ORIGINS": "https://a, *"})
+    assert message.startswith(
+        "allowed_origins: '*' (set by GATEKEEPER_ALLOWED_ORIGINS) is not allowed without"
+    )
+    assert load({"allowed_origins": "https://a"}, {}).allowed_origins == ("https://a",)
+    assert load({"allowed_origins": "*", "master_key": "m"}, {}).allowed_origins == ("*",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -10,8 +11,11 @@ from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.cors import AllowedOrigins, is_preflight, readable
+from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.outcomes import ClientGone, CutByGateway, draining_refusal
+from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.proxy.unsupported import LiveCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 
@@ -31,13 +35,21 @@ class Proxy:
         self.carriers = dict(CARRIERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        carrier = self.carriers[scope["type"]](scope, receive, send)
-        call = ProxyCall(self.context, RequestHead.of(scope), carrier)
+        call = self.new_call(scope, receive, send)
         self.open_calls.add(call)
         try:
             await call.run()
         finally:
             self.open_calls.discard(call)
+
+    def new_call(self, scope: Scope, receive: Receive, send: Send) -> ProxyCall:
+        if scope["type"] == "http" and is_preflight(scope["method"], scope["headers"]):
+            carrier, kind = PreflightCarrier(scope, receive, send), PreflightCall
+        else:
+            carrier, kind = self.carriers[scope["type"]](scope, receive, send), ProxyCall
+        if self.context.allowed_origins and isinstance(carrier, HttpCarrier):
+            share(carrier, self.context.allowed_origins, scope["headers"])
+        return kind(self.context, RequestHead.of(scope), carrier)
 
     # For the admin API and the shutdown
 
@@ -73,3 +85,9 @@ class Proxy:
         """Ends every open call; streams get an error event."""
         for call in tuple(self.open_calls):
             call.end(CutByGateway(draining_refusal()))
+
+
+def share(carrier: HttpCarrier, origins: AllowedOrigins, headers: Headers) -> None:
+    """Lets the page that has sent a request read the response, if its origin is allowed."""
+    if origin := origins.allowed(headers):
+        carrier.stream.edit_headers = partial(readable, allowed_origin=origin)

@@ -143,12 +143,13 @@ class ProxyCall:
     def admit(self) -> None:
         """Refuses what is not allowed, before a byte goes upstream."""
         # Before the key's limits: a gateway that is shutting down answers 503, not a key error.
-        if unavailable := self.context.unavailable_refusal():
+        context = self.context
+        if unavailable := context.unavailable_refusal():
             raise Refused(unavailable)
-        if self.context.settings.open_mode and (why := self.head.cross_site_reason()):
+        if context.settings.open_mode and (why := self.head.cross_site_reason(context.allowed_origins)):
             raise Refused(Refusal(Reason.POLICY, f"{why}."))
         if self.route.wrong_base_url:
-            base = public_base(self.head.scope, self.context.settings)
+            base = public_base(self.head.scope, context.settings)
             raise Refused(base_url_refusal(PREFIX + self.head.path, base))
         if self.route.rejection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.rejection}."))

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from gatekeeper.addresses import cross_site_reason
 from gatekeeper.keys.sessions import Session
+from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Scope
@@ -47,9 +48,12 @@ class RequestHead(NamedTuple):
             scope.get("state", {}).get("malformed"),
         )
 
-    def cross_site_reason(self) -> str | None:
-        """Why the request may come from a web page (cross-site); checked in open mode."""
+    def cross_site_reason(self, allowed: AllowedOrigins) -> str | None:
+        """Why the request may come from a web page (cross-site); checked in open mode. A page whose origin is
+        allowed may send requests, but not under a name of its own for this machine."""
         said = {name: value.decode("latin-1") for name, value in self.headers if name in BROWSER_HEADERS}
+        if allowed.allowed(self.headers):
+            return cross_site_reason(said.get(b"host", ""), None, None)
         return cross_site_reason(said.get(b"host", ""), said.get(b"origin"), said.get(b"sec-fetch-site"))
 
 

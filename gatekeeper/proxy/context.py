@@ -14,6 +14,7 @@ from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
+from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.error_response import KeyMasker
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.upstream import UpstreamPool
@@ -42,6 +43,7 @@ class ProxyContext:
         self.ledger = ledger
         self.catalogue = catalogue
         self.authenticator = Authenticator(registry, settings.master_key)
+        self.allowed_origins = AllowedOrigins(settings.allowed_origins or ())
         self.auth_failures = AuthFailures()
         self.draining = False
         self.accounting_errors = RateLimitedLog("call_accounting_failed")

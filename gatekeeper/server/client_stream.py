@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import h11
@@ -55,6 +55,8 @@ class ClientStream:
         self._bodyless = scope["method"] == "HEAD"
         names = {name for name, _ in scope["headers"]}
         self.is_chunked = b"transfer-encoding" in names
+        # Makes a response's headers from the application's.
+        self.edit_headers: Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]] | None = None
         self._head = b""  # of the response; sent together with the first piece of its body
         self._remaining: int | None = None
         self._close_delimited = scope["http_version"] == "1.0"
@@ -112,6 +114,8 @@ class ClientStream:
         """Sends the response's head, with the standard reason phrase unless one is given. With
         `coalesce_with_body` it goes out in one write with the first piece
         of the body: a write for the head alone costs as much as a tenth of the call."""
+        if self.edit_headers is not None:
+            headers = self.edit_headers(headers)
         self._bodyless = self._bodyless or status in (204, 304)
         length = next((value for name, value in headers if name == b"content-length"), None)
         self._remaining = int(length) if length is not None and length.isdigit() else None

@@ -34,7 +34,7 @@ from gatekeeper.server.request_validation import (
     MalformedRequest,
     StrictBuffer,
     is_websocket_upgrade,
-    partial_request_line,
+    partial_request,
     raise_if_invalid,
     request_error,
 )
@@ -227,7 +227,7 @@ class Http1(H11Protocol):
             return
         await self.send(Updated(idle=False))
         self.response_done = trio.Event()
-        method, path = partial_request_line(self.buffer.raw_head or bytes(self.buffer))
+        method, path, headers = partial_request(self.buffer.raw_head or bytes(self.buffer))
         stream = self.stream = HTTPStream(
             self.app,
             self.config,
@@ -240,7 +240,7 @@ class Http1(H11Protocol):
             STREAM_ID,
         )
         state = ConnectionState({**self.connection_state, "malformed": malformed})
-        await stream.handle(Request(STREAM_ID, [], "1.1", method, path, state))
+        await stream.handle(Request(STREAM_ID, headers, "1.1", method, path, state))
         await stream.handle(EndBody(stream_id=STREAM_ID))
 
     def _malformed(self, error: h11.RemoteProtocolError, section: str) -> MalformedRequest:

@@ -28,6 +28,7 @@ LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
 REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
 )
+ORIGIN_LINE = re.compile(rb"\norigin:[ \t]*([!-~]{1,255})[ \t]*\r?\n", re.IGNORECASE)
 TARGET = re.compile(rb"/|https?://", re.IGNORECASE)
 MAX_LOGGED_PATH = 2048  # bytes of a malformed request's path that are recorded
 
@@ -151,14 +152,17 @@ def _list_items(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> set[byte
     return {item.strip().lower() for field, value in headers if field == name for item in value.split(b",")}
 
 
-def partial_request_line(received: bytes) -> tuple[str, bytes]:
-    """Method and path of a request that could not be parsed; `?` and an empty path if its request line is
-    not readable either. The path has visible ASCII characters only."""
+def partial_request(received: bytes) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
+    """What is readable of a request that could not be parsed: method and path, `?` and empty if its request
+    line is not readable either, and its `Origin`, without which a page could not read the response. The path
+    has visible ASCII characters only."""
+    origin = ORIGIN_LINE.search(received)
+    headers = [(b"origin", origin[1])] if origin else []
     found = REQUEST_LINE.match(received)
     if found is None:
-        return "?", b""
+        return "?", b"", headers
     path = re.sub(rb"[^!-~]", lambda each: b"%%%02X" % each[0][0], found[2][:MAX_LOGGED_PATH])
-    return found[1].decode("ascii").upper(), path
+    return found[1].decode("ascii").upper(), path, headers
 
 
 class StrictBuffer(ReceiveBuffer):

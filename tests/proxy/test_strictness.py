@@ -14,7 +14,7 @@ from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import PLAIN_AND_TLS, Answer, connect, read
 
-from gatekeeper.server.request_validation import partial_request_line
+from gatekeeper.server.request_validation import partial_request
 
 PATH = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 BAD, LARGE = "GATEKEEPER_BAD_REQUEST", "GATEKEEPER_TOO_LARGE"
@@ -283,6 +283,7 @@ async def test_what_only_looks_odd_passes(gateway: Running, google: StandIn, sen
 
 @given(st.binary(max_size=200))
 def test_an_opening_of_any_bytes_is_read(received: bytes) -> None:
-    method, path = partial_request_line(received)
+    method, path, headers = partial_request(received)
     assert method.isascii()
     assert all(0x21 <= byte <= 0x7E for byte in path)
+    assert all(name == b"origin" and value for name, value in headers)

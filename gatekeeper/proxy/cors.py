@@ -1,0 +1,84 @@
+"""Which web pages may read the gateway's responses: CORS, by the Fetch standard (https://fetch.spec.whatwg.org/).
+
+A page's script may send a request with a key only after a preflight, and read a response only with
+`Access-Control-Allow-Origin`. Both are the gateway's own: Google's say nothing about the gateway's users.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gatekeeper.proxy.headers import Headers, first_value
+
+ANY_ORIGIN = b"*"
+REQUEST_METHOD, REQUEST_HEADERS = b"access-control-request-method", b"access-control-request-headers"
+PRIVATE_NETWORK = b"access-control-request-private-network"
+ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+PREFLIGHT_SECONDS = b"7200"  # the longest that Chromium remembers a preflight
+PREFLIGHT_VARY = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+FIELD_NAMES = re.compile(rb"[\w!#$%&'*+.^`|~, \t-]{0,8192}", re.ASCII)
+# Scripts may read these without being told so.
+SAFELISTED = frozenset(
+    {
+        b"cache-control", b"content-language", b"content-length", b"content-type", b"expires",
+        b"last-modified", b"pragma",
+    }
+)  # fmt: skip
+
+
+class AllowedOrigins:
+    """The origins whose pages may use the gateway; without any, none may."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._any = ANY_ORIGIN in self._origins
+
+    def __bool__(self) -> bool:
+        return bool(self._origins)
+
+    def allowed(self, headers: Headers) -> bytes | None:
+        """The value of `Access-Control-Allow-Origin` for a request with these headers; None if it has no
+        `Origin`, or one that is not allowed."""
+        origin = first_value(headers, b"origin")
+        if origin is None or not (self._any or origin in self._origins):
+            return None
+        return ANY_ORIGIN if self._any else origin
+
+
+def is_preflight(method: str, headers: Headers) -> bool:
+    """Whether a browser asks if a page may send a request. Any other OPTIONS is a request like others."""
+    return (
+        method == "OPTIONS"
+        and first_value(headers, b"origin") is not None
+        and first_value(headers, REQUEST_METHOD) is not None
+    )
+
+
+def preflight_headers(headers: Headers) -> Headers:
+    """The response to a preflight of an allowed origin, beside what `readable` adds: any method, and the
+    headers that it asks for, because any header may go up."""
+    names = first_value(headers, REQUEST_HEADERS) or b""
+    answer = [
+        (b"access-control-allow-methods", ALLOWED_METHODS),
+        (b"access-control-max-age", PREFLIGHT_SECONDS),
+        (b"vary", PREFLIGHT_VARY),
+    ]
+    if names and FIELD_NAMES.fullmatch(names):
+        answer.append((b"access-control-allow-headers", names))
+    # https://wicg.github.io/private-network-access/: a page of the Internet asks for a gateway in a LAN.
+    if first_value(headers, PRIVATE_NETWORK) == b"true":
+        answer.append((b"access-control-allow-private-network", b"true"))
+    return answer
+
+
+def readable(headers: Headers, allowed_origin: bytes) -> Headers:
+    """A response's headers, with which the page may read it and all of them."""
+    names = list(dict.fromkeys(name for name, _ in headers if name not in SAFELISTED))
+    added = [
+        (b"access-control-allow-origin", allowed_origin),
+        (b"access-control-expose-headers", b", ".join(names)),
+    ]
+    if allowed_origin != ANY_ORIGIN:
+        added.append((b"vary", b"Origin"))
+    return [*headers, *added]
