@@ -1,8 +1,8 @@
 """`python -m tests.e2e.clients.browser`: a page of another origin uses @google/genai through the gateway.
 
-In headless Chromium: preflights, a stream, an upload in pieces, a refusal that the page can read. A page of an
-origin that is not allowed can do none of it. Exit status: 0 where all is so, or, with a word, where Chromium,
-node or the packages are missing; 1 where it is not.
+In headless Chromium: preflights, a stream, an upload in pieces, a refusal that the page can read. A page of
+an origin that is not allowed can do none of it. Exit status: 0 where all is so, or, with a word, where
+Chromium, node or the packages are missing; 1 where it is not.
 """
 
 from __future__ import annotations
