@@ -71,7 +71,8 @@ class Node(dict[bytes, "Node | Field"]):
 Meaning: TypeAlias = Node | Field | None
 
 # The contents of generateContent; the messages of Interactions and OpenAI-style calls.
-_CONTENT = Node().add(parts=Node().add(file_data=Node().add(file_uri=Field.FILE)))
+_CONTENT = Node()
+_CONTENT.add(parts=Node().add(file_data=Node().add(file_uri=Field.FILE), function_response=_CONTENT))
 _MESSAGE = Node()
 _MESSAGE.add(
     content=_MESSAGE,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from gatekeeper.gemini.evasion import normalized_path
+
 # What an id of Google's consists of; anything else is a client's invention, which must not become a column.
 _NAME = re.compile(r"[a-z][A-Za-z_]{0,49}(?:/[\w.@~+$-]+)+", re.ASCII)
 # Names that are no pairs: an operation's may have any number of segments, a file's in an environment too.
@@ -34,6 +36,11 @@ def resource_name(path: str) -> str | None:
     if pairs[:1] and pairs[0] in _MODELS and pairs[2:3] != ["operations"]:
         return None
     return "/".join(pairs) or None
+
+
+def without_token(path: bytes) -> str:
+    """The path of a call on an ephemeral token, without its name."""
+    return re.sub(r"(auth_tokens/).+", r"\1…", normalized_path(path) or "")
 
 
 def _openai_name(path: str) -> str:

@@ -18,6 +18,7 @@ import uuid_utils
 from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
+from gatekeeper.gemini.resources import without_token
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.admission import AccessRequest, admit
 from gatekeeper.keys.sessions import Session
@@ -119,6 +120,8 @@ class ProxyCall:
         row = self.row
         self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
+        if row.action and row.action.startswith("auth_tokens.") and row.action != "auth_tokens.create":
+            row.path = without_token(self.head.path)
         row.stream = self.route.stream or self.carrier.is_stream
         row.tags, row.user_id = tags(self.headers), end_user(self.headers)
         agent = first_value(self.headers, b"user-agent")

@@ -62,6 +62,10 @@ NAMED = [
         },
         {"files": ("files/f-1",)},
     ),
+    (
+        {"contents": [{"parts": [{"functionResponse": {"parts": [{"fileData": {"fileUri": "files/f"}}]}}]}]},
+        {"files": ("files/f",)},
+    ),
     ({"system_instruction": {"parts": {"file_data": {"file_uri": "files/f"}}}}, {"files": ("files/f",)}),
     ({"contents": [{"parts": [{"fileData": {"fileUri": "https://youtu.be/x"}}]}]}, {}),
     (

@@ -330,6 +330,17 @@ async def test_a_live_session_is_refused_and_recorded(gateway: Running, google: 
     assert not google.asked
 
 
+@pytest.mark.parametrize("path", ["auth_tokens/se.cret", "%61uth_tokens//se.cret/", "auth_tokens%2Fse.cret"])
+async def test_the_name_of_an_ephemeral_token_is_in_no_row(
+    gateway: Running, google: StandIn, path: str
+) -> None:
+    await exchange(gateway.url, f"DELETE /gemini/v1alpha/{path}?key=k")
+    row = await gateway.row()
+    assert (row["path"], row["resource"]) == ("/v1alpha/auth_tokens/…", None)
+    assert "se.cret" not in json.dumps(row, default=str)
+    assert b"se.cret" in google.asked[-1].target
+
+
 async def test_a_call_keeps_its_trace(gateway: Running, google: StandIn) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     await exchange(
