@@ -101,6 +101,33 @@ def test_settings_that_do_not_do(
     assert said in findings(ended)["settings"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "mode", "remedy"),
+    [
+        (timedelta(days=30), 0o600, None),
+        (timedelta(days=13), 0o600, "renew it"),
+        (timedelta(days=30), 0o644, "chmod o-r"),
+        (timedelta(hours=-1), 0o600, "change that file"),
+    ],
+)
+def test_the_certificate_is_looked_at(
+    doctor: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: timedelta,
+    mode: int,
+    remedy: str | None,
+) -> None:
+    file = make_certificate(tmp_path / "gateway.pem", ends=ends)
+    file.chmod(mode)
+    monkeypatch.setenv("GATEKEEPER_TLS_CERT", str(file))
+    monkeypatch.setenv("GATEKEEPER_TLS_KEY", str(file))
+    ended = doctor("--json")
+    assert [text[: len(remedy or "")] for text in findings(ended).values()] == ([remedy] if remedy else [])
+    assert "for a gateway at https://127.0.0.1:" in ended.out
+    assert str(file) in ended.out or remedy in (None, "renew it")
+
+
 @pytest.mark.parametrize("everyone", ["0.0.0.0/0", "10.0.0.1,::/0"])
 def test_trusting_everybody_is_a_finding(doctor: Any, monkeypatch: pytest.MonkeyPatch, everyone: str) -> None:
     monkeypatch.setenv("GATEKEEPER_TRUSTED_PROXIES", everyone)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.certificate import make_certificate
 
 KEY = {"GEMINI_API_KEY": "AIzaOfTheTests"}
 MASTER = {"GATEKEEPER_MASTER_KEY": "master-of-the-tests"}
@@ -31,6 +33,7 @@ def free() -> int:
         return listener.getsockname()[1]
 
 
+CERT = {"GATEKEEPER_TLS_CERT": "good.pem"}
 OWN = ["own address", "--upstream https://generativelanguage.googleapis.com"]
 
 
@@ -62,6 +65,18 @@ OWN = ["own address", "--upstream https://generativelanguage.googleapis.com"]
             ["(set by GEMINI_API_BASE)", "Unset it", "clients read that variable too", *OWN],
         ),
         (["--port", "{free}", "--config", "own.toml"], KEY, ["(set by own.toml)", *OWN]),
+        ([], KEY | CERT, ["tls_key", "not set", "GATEKEEPER_TLS_CERT", "GATEKEEPER_TLS_KEY"]),
+        ([], KEY | {"GATEKEEPER_TLS_KEY": "good.pem"}, ["tls_cert", "GATEKEEPER_TLS_CERT"]),
+        (
+            [],
+            KEY | CERT | {"GATEKEEPER_TLS_KEY": "other.pem"},
+            [
+                "tls_key: other.pem (set by GATEKEEPER_TLS_KEY)",
+                "is not the key of the certificate in good.pem",
+            ],
+        ),
+        ([], KEY | CERT | {"GATEKEEPER_TLS_KEY": "nix.pem"}, ["tls_key: nix.pem", "No such file"]),
+        (["--config", "tls.toml"], KEY, ["tls_cert: old.pem (set by tls.toml) has expired", "renew"]),
     ],
 )
 def test_what_does_not_do_is_told_in_one_line(
@@ -78,6 +93,10 @@ def test_what_does_not_do_is_told_in_one_line(
     (tmp_path / "half.toml").write_text('host = "127.0.0.1"\nport =\n')
     (tmp_path / "odd.toml").write_text("prot = 4000\n")
     (tmp_path / "own.toml").write_text(f'upstream = "http://localhost:{free}"\n')
+    (tmp_path / "tls.toml").write_text('tls_cert = "old.pem"\ntls_key = "old.pem"\n')
+    if any("TLS" in name for name in settings) or "tls.toml" in words:
+        for name, ends in (("good", 1), ("other", 1), ("old", -0.5)):
+            make_certificate(tmp_path / f"{name}.pem", ends=timedelta(days=ends))
     for name, value in settings.items():
         monkeypatch.setenv(name, value.format(**ports))
     ended = cli("serve", *(word.format(**ports) for word in words))

@@ -16,6 +16,7 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.serve import open_gateway, read_certificate, server_config
+from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
 from gatekeeper.startup import load_catalogue
@@ -27,10 +28,17 @@ GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
 class Running:
     """The gateway under test. `url` is its address, `client` an HTTP client for it."""
 
-    def __init__(self, gateway: Gateway, url: str, client: httpx2.AsyncClient) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        url: str,
+        client: httpx2.AsyncClient,
+        certificate: ServerCertificate | None = None,
+    ) -> None:
         self.gateway = gateway
         self.url = url
         self.client = client
+        self.certificate = certificate
 
     async def rows(self) -> list[dict[str, Any]]:
         """All rows of the ledger, oldest first, as the API shows them."""
@@ -66,7 +74,7 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
                 serve_listener, app, server_config(), listener, stop, app.inline_app, certificate
             )
             async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
-                yield Running(gateway, url, client)
+                yield Running(gateway, url, client, certificate)
             gateway.ledger.events.close()
             gateway.proxy.cut_all()
             stop.set()

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import trio
 from hypercorn.config import Config
+from rig.certificate import make_certificate
 from rig.wire import connect, head
 
 from gatekeeper.server import connection as server
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
+from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.listener import serve_listener
 
@@ -21,6 +23,12 @@ PIECES = 15  # more than an application's inbox holds
 CHUNK = b"4\r\n\r\n1\r\r\n"
 WHOLE, CUT = False, True
 WAYS = [b"/", b"/other"]  # in the connection's own task, and by Hypercorn's
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> ServerCertificate:
+    file = make_certificate(tmp_path_factory.mktemp("tls") / "certificate.pem")
+    return ServerCertificate(file, file)
 
 
 class Deaf:
@@ -90,6 +98,7 @@ async def test_an_end_where_the_system_does_not_tell_it(
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("prefix", WAYS)
 @pytest.mark.parametrize(
     ("field", "piece", "last", "gone"),
@@ -106,14 +115,22 @@ async def test_an_end_where_the_system_does_not_tell_it(
     ],
 )
 async def test_an_end_in_the_middle_of_a_body(
-    field: str, piece: bytes, last: bytes, gone: bool, prefix: bytes
+    certificate: ServerCertificate,
+    field: str,
+    piece: bytes,
+    last: bytes,
+    gone: bool,
+    prefix: bytes,
+    scheme: str,
 ) -> None:
     app, stop = Deaf(), trio.Event()
+    pair = certificate if scheme == "https" else None
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp(prefix, app))
+                inline = InlineApp(prefix, app)
+                nursery.start_soon(serve_listener, app, Config(), listener, stop, inline, pair)
                 async with await connect(url) as client:
                     await client.send_all(head("POST /", [field]))
                     for _ in range(PIECES):
