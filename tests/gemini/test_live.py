@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rig.recordings import RECORDINGS, recorded_sessions
 
 from gatekeeper.gemini.live import MAX_USAGE_BYTES, REPEATED_NOTE, LiveMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -208,3 +209,21 @@ def test_a_summary_reads_the_session_while_it_runs() -> None:
     assert turns_of(before) == [FIRST, SECOND]
     meter.feed(msgspec.json.encode(TURN_COMPLETE))
     assert turns_of(meter.summary) == turns_of(before)
+
+
+@pytest.mark.skipif(not RECORDINGS, reason="GATEKEEPER_RECORDINGS names no folder of recordings")
+def test_recorded_sessions_read_as_their_index_says() -> None:
+    sessions = list(recorded_sessions())
+    assert len(sessions) == 4
+    for session in sessions:
+        meter = fed(*(json.loads(line) for line in session.body.splitlines()))
+        assert meter.turns == int(session.indexed["usage_events"])
+        last = read_usage(json.dumps((turns_of(meter.finish()) or [])[-1]).encode())
+        assert last
+        # The index is about the last turn.
+        found = (last.prompt, last.cached, last.output, last.total)
+        columns = ("prompt", "cached", "candidates", "total")
+        assert found == tuple(
+            int(session.indexed[name]) if session.indexed[name] else None for name in columns
+        )
+        assert meter.summary.usage_note is None
