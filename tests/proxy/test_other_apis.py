@@ -1,0 +1,49 @@
+"""Calls that are not priced yet, as they are paid for otherwise: their tokens are in the row, and in what was
+spent they count as unpriced."""
+
+from __future__ import annotations
+
+import json
+
+from rig.gateway import Running
+from rig.recordings import COMPLETION, COMPLETION_USAGE, ENDED, INTERACTION_STREAM, LAST_USAGE
+from rig.standin import StandIn
+from rig.wire import exchange
+
+COUNTS = ("prompt_tokens", "output_tokens", "thoughts_tokens", "total_tokens")
+ADMIN = {"Authorization": "Bearer master-of-the-tests"}
+
+
+async def test_a_chat_completion_counts_as_unpriced(guarded: Running, google: StandIn) -> None:
+    google.script = lambda reply: reply.json(json.dumps({**COMPLETION, "usage": COMPLETION_USAGE}).encode())
+    secret = await guarded.key()
+    line = f"POST /gemini/v1beta/openai/chat/completions?key={secret}"
+    await exchange(guarded.url, line, body=b'{"model": "gemini-2.5-pro"}')
+    row = await guarded.row()
+    assert [row[name] for name in COUNTS] == [35, 12, 62, 109]
+    assert (bytes(row["usage"]), row["cost_usd"]) == (json.dumps(COMPLETION_USAGE).encode(), None)
+    total = (await guarded.client.get("/spend", headers=ADMIN)).json()["total"]
+    assert (total["calls"], total["unpriced_calls"], total["prompt_tokens"]) == (1, 1, 35)
+
+
+async def test_an_interaction_s_tokens_count_for_the_call_that_made_it(
+    gateway: Running, google: StandIn
+) -> None:
+    google.script = lambda reply: reply.chunked([INTERACTION_STREAM.encode()])
+    await exchange(gateway.url, "POST /gemini/v1beta/interactions", body=b"{}")
+    made = await gateway.row()
+    assert json.loads(bytes(made["usage"])) == LAST_USAGE
+    # Its stream goes on, or is read again, under another request.
+    answer = await exchange(gateway.url, "GET /gemini/v1beta/interactions/v1_Chc?stream=true&last_event_id=7")
+    assert answer.body == INTERACTION_STREAM.encode()
+    await check_reads(gateway, 2)
+    google.script = lambda reply: reply.json(json.dumps(ENDED).encode())
+    await exchange(gateway.url, "POST /gemini/v1beta/interactions/v1_Chc/cancel", body=b"{}")
+    await check_reads(gateway, 3)
+
+
+async def check_reads(gateway: Running, count: int) -> None:
+    row = await gateway.row(count)
+    assert [row[name] for name in COUNTS] == [None] * 4
+    assert (row["usage"], row["finish_reason"]) == (None, "completed")
+    assert row["resource"] == "interactions/v1_Chc"
