@@ -7,9 +7,6 @@ from typing import NamedTuple
 from gatekeeper.gemini.response_resource import collection_of
 from gatekeeper.gemini.routes import Route
 
-# The verbs of a POST to a resource that answers with it, and with the tokens that another call has used.
-_VERBS_ON_RESOURCES = (".cancel",)
-
 
 class Reading(NamedTuple):
     """As the arguments of `meter_for`."""
@@ -28,6 +25,6 @@ def reading_of(method: str, route: Route, status: int, media_type: bytes | None)
     action = route.action or ""
     makes = method == "POST" and (route.billable or "." in action) and "auth_tokens" not in action
     if makes or status >= 400 or (media_type or b"").startswith(b"text/event-stream"):
-        counts_usage = makes and route.billable and not action.endswith(_VERBS_ON_RESOURCES)
-        return Reading(collection_of(route.action), counts_usage)
+        # A free POST to a resource answers with it: a cancellation with what was used until then.
+        return Reading(collection_of(route.action), makes and route.billable)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -181,6 +182,18 @@ def test_the_sum_equals_the_sum_of_the_turns_at_any_number_of_them(
     assert meter.turns == len(sent) - under_way
     listed = json.loads(summary.usage)
     assert listed == sent or (len(listed) == 1 and f"{len(sent):,} turns" in (summary.usage_note or ""))
+
+
+def test_a_session_of_any_length_takes_little_memory() -> None:
+    meter = LiveMeter()
+    message = json.dumps({**TURN_COMPLETE, "usageMetadata": {**FIRST, "more": "x" * 1000}}).encode()
+    tracemalloc.start()
+    for _ in range(1000):
+        meter.feed(message)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 100_000
+    assert meter.turns == 1000
 
 
 def test_a_sum_says_what_was_wrong_with_its_turns() -> None:
