@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -12,15 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
-from rig.uploads import GoogleUploads
-from rig.wire import Answer, exchange
+from rig.uploads import FILES, START, GoogleUploads, start
+from rig.wire import exchange
 
 from gatekeeper.keys.secrets import seal, unseal
 
-START = ["X-Goog-Upload-Protocol: resumable", "X-Goog-Upload-Command: start"]
-FILES = "/upload/v1beta/files"
 STORE = "/upload/v1/fileSearchStores/s:uploadToFileSearchStore"
-STARTER = ["User-Agent: sdk/1", "tags: a,b", "x-gatekeeper-user: joe"]
 WITHHELD = {"x-goog-upload-control-url", "x-guploader-uploadid"}
 
 
@@ -28,37 +24,6 @@ WITHHELD = {"x-goog-upload-control-url", "x-guploader-uploadid"}
 def uploads(google: StandIn) -> GoogleUploads:
     google.script = uploads = GoogleUploads(google.url)
     return uploads
-
-
-class Upload(NamedTuple):
-    """A started upload. `url` is what the client was given."""
-
-    url: str
-
-    @property
-    def target(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.path}?{parts.query}"
-
-    async def send(self, command: str, body: bytes = b"", *more: str, offset: int = 0) -> Answer:
-        """A request as SDKs send it: without a key."""
-        fields = [f"X-Goog-Upload-Command: {command}", f"X-Goog-Upload-Offset: {offset}", *more]
-        return await exchange(self.url, f"POST {self.target}", body=body, headers=fields)
-
-
-async def start(gateway: Running, *headers: str, target: str = FILES) -> Upload:
-    line = f"POST /gemini{target}"
-    answer = await exchange(gateway.url, line, body=b"{}", headers=[*START, *STARTER, *headers])
-    assert answer.status == 200
-    port = gateway.url.rpartition(":")[2]
-    # The wire client says `Host: localhost`, whatever its port.
-    return Upload(answer.headers["x-goog-upload-url"].replace("localhost", f"127.0.0.1:{port}"))
-
-
-async def refused(gateway: Running, answer: Answer, status: int, reason: str) -> None:
-    assert (answer.status, answer.reason) == (status, reason)
-    row = (await gateway.rows())[-1]
-    assert (row["status"], row["reason"], row["outcome"]) == (status, reason, "refused")
 
 
 # The start
@@ -105,7 +70,7 @@ async def test_the_address_is_the_public_url(google: StandIn, uploads: GoogleUpl
 
 
 async def test_no_secret_is_in_the_key_file(gateway: Running, uploads: GoogleUploads, tmp_path: Path) -> None:
-    upload = await start(gateway)
+    upload = await start(gateway.url)
     with sqlite3.connect(tmp_path / "data" / "keys.sqlite") as file:
         ((record,),) = file.execute("SELECT digest || kind || key_id || record FROM sessions").fetchall()
     assert "openfiles" not in record
@@ -125,7 +90,7 @@ def test_a_sealed_text_is_read_with_its_secret_only(text: str, secret: str) -> N
 
 async def test_a_file_in_chunks(guarded: Running, google: StandIn, uploads: GoogleUploads) -> None:
     secret = await guarded.key(key_alias="up", tags=["own"])
-    upload = await start(guarded, f"x-goog-api-key: {secret}")
+    upload = await start(guarded.url, f"x-goog-api-key: {secret}")
     first = await upload.send("upload", b"abc", "User-Agent: node")
     assert first.headers["x-goog-upload-status"] == "active"
     assert first.headers["x-goog-upload-size-received"] == "3"
@@ -176,7 +141,7 @@ async def test_a_file_by_the_older_protocol(guarded: Running, uploads: GoogleUpl
 
 
 async def test_a_cancelled_upload_can_be_asked_about(gateway: Running, uploads: GoogleUploads) -> None:
-    upload = await start(gateway)
+    upload = await start(gateway.url)
     assert (await upload.send("cancel")).headers["x-goog-upload-status"] == "cancelled"
     assert (await upload.send("query")).headers["x-goog-upload-status"] == "cancelled"
 
@@ -224,7 +189,7 @@ async def test_an_address_of_google_leads_to_the_upstream_that_stands_in_for_it(
         await reply.json(b"", headers=headers if len(google.asked) == 1 else ())
 
     google.script = script
-    upload = await start(gateway)
+    upload = await start(gateway.url)
     assert (await upload.send("upload, finalize", b"x")).status == 200
     assert google.asked[1].target == target.encode()
 
@@ -268,7 +233,7 @@ async def test_a_session_keeps_the_google_key_of_its_start(
     google: StandIn, uploads: GoogleUploads, tmp_path: Path
 ) -> None:
     async with running(tmp_path / "d", google.url, gemini_api_key="AIzaOne,AIzaTwo") as gateway:
-        ups = [await start(gateway), await start(gateway)]
+        ups = [await start(gateway.url), await start(gateway.url)]
         for upload in (*ups, *ups):
             await upload.send("query")
         rows = await gateway.rows()

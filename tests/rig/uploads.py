@@ -1,11 +1,18 @@
-"""Google's resumable uploads, as a script of the stand-in: both protocols, its headers, its states."""
+"""Google's resumable uploads, as a script of the stand-in: both protocols, its headers, its states. And a
+client of them, which sends what SDKs send."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from rig.standin import Reply
+from rig.wire import Answer, exchange
+
+START = ["X-Goog-Upload-Protocol: resumable", "X-Goog-Upload-Command: start"]
+STARTER = ["User-Agent: sdk/1", "tags: a,b", "x-gatekeeper-user: joe"]
+FILES = "/upload/v1beta/files"
 
 GRANULARITY = 262144
 COMMAND = "x-goog-upload-command"
@@ -19,6 +26,7 @@ class GoogleUploads:
         self.origin = origin
         self.files: dict[str, bytes] = {}
         self.ended: dict[str, str] = {}
+        self.more = ""  # parameters of its addresses
 
     async def __call__(self, reply: Reply) -> None:
         asked = reply.asked
@@ -41,7 +49,7 @@ class GoogleUploads:
     def begin(self, path: str) -> str:
         upload_id = f"GoogleSecret{len(self.files)}"
         self.files[upload_id] = b""
-        return f"{self.origin}{path}?upload_id={upload_id}"
+        return f"{self.origin}{path}?upload_id={upload_id}{self.more}"
 
     def common(self, url: str, status: str) -> tuple[str, ...]:
         return (
@@ -78,3 +86,28 @@ class GoogleUploads:
             await reply.json(b'{"file": {"name": "files/in-pieces"}}')
         else:
             await reply.json(b"", 308, (f"Range: bytes=0-{received - 1}",) if received else ())
+
+
+class Upload(NamedTuple):
+    """A started upload. `url` is what the client was given."""
+
+    url: str
+
+    @property
+    def target(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.path}?{parts.query}"
+
+    async def send(self, command: str, body: bytes = b"", *more: str, offset: int = 0) -> Answer:
+        """A request as SDKs send it: without a key."""
+        fields = [f"X-Goog-Upload-Command: {command}", f"X-Goog-Upload-Offset: {offset}", *more]
+        return await exchange(self.url, f"POST {self.target}", body=body, headers=fields)
+
+
+async def start(url: str, *headers: str, target: str = FILES) -> Upload:
+    line = f"POST /gemini{target}"
+    answer = await exchange(url, line, body=b"{}", headers=[*START, *STARTER, *headers])
+    assert answer.status == 200
+    port = url.rpartition(":")[2]
+    # The wire client says `Host: localhost`, whatever its port.
+    return Upload(answer.headers["x-goog-upload-url"].replace("localhost", f"127.0.0.1:{port}"))
