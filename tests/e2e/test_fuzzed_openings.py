@@ -1,13 +1,16 @@
 """Openings of every protocol that a client may try here, with random bytes changed: the gateway stays, and
-the streams beside them are whole.
+the streams beside them are whole. With TLS, the records of its handshake and after it are changed, too, and
+some clients leave in between.
 
 GATEKEEPER_OPENINGS is how many (some hundreds if unset), GATEKEEPER_SEED repeats a run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import ssl
 from pathlib import Path
 from random import Random
 
@@ -15,6 +18,7 @@ import h2.config
 import h2.connection
 import pytest
 import trio
+from rig.certificate import make_certificate
 from rig.process import PATIENCE, Served, serving
 from rig.standin import Reply, StandIn, answer_ok
 from rig.wire import connect, head, read, reset
@@ -91,6 +95,35 @@ async def open_and_leave(url: str, dice: Random) -> None:
         pass  # it has been refused
 
 
+def handshake_of() -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    return context.wrap_bio(received, sent, server_hostname="localhost"), received, sent
+
+
+async def shake_hands_and_leave(url: str, dice: Random) -> None:
+    """A handshake, and a request behind it, of which one flight of records is changed or missing."""
+    session, received, sent = handshake_of()
+    faulty, leave = dice.randrange(4), dice.randrange(3)
+    try:
+        async with await connect(url.replace("https:", "http:")) as client:
+            for flight in range(3):
+                with contextlib.suppress(ssl.SSLError):
+                    session.do_handshake()
+                    session.write(dice.choice(OPENINGS_OF))
+                records = sent.read()
+                if flight == faulty and leave == 0:
+                    return
+                if flight == faulty and leave == 1:
+                    reset(client)
+                await client.send_all(changed(records, dice) if records and flight == faulty else records)
+                with trio.move_on_after(0.2):
+                    received.write(await client.receive_some())
+    except trio.BrokenResourceError:
+        pass  # it has been refused
+
+
 class Streams:
     """Streams that begin before the openings and end after them."""
 
@@ -119,23 +152,32 @@ class Streams:
 
 
 async def fire(served: Served, dice: Random) -> None:
-    left = iter(range(OPENINGS))
+    # Each handshake costs as much as some calls.
+    left = iter(range(OPENINGS // 3 if served.url.startswith("https:") else OPENINGS))
 
     async def some() -> None:
-        for _ in left:
-            await open_and_leave(served.url, dice)
+        for number in left:
+            if served.url.startswith("https:") and number % 3:
+                await shake_hands_and_leave(served.url, dice)
+            else:
+                await open_and_leave(served.url, dice)
 
     async with trio.open_nursery() as nursery:
         for _ in range(AT_ONCE):
             nursery.start_soon(some)
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 async def test_no_opening_ends_the_gateway(
-    folder: Path, google: StandIn, capsys: pytest.CaptureFixture[str]
+    folder: Path, google: StandIn, capsys: pytest.CaptureFixture[str], tls: bool
 ) -> None:
     streams = Streams()
     google.script = streams.script
-    async with serving(folder, "--upstream", google.url, GEMINI_API_KEY="AIzaOfTheTests") as served:
+    settings = {"GEMINI_API_KEY": "AIzaOfTheTests"}
+    if tls:
+        file = str(make_certificate(folder.with_name("gateway.pem")))
+        settings |= {"GATEKEEPER_TLS_CERT": file, "GATEKEEPER_TLS_KEY": file}
+    async with serving(folder, "--upstream", google.url, **settings) as served:
         async with trio.open_nursery() as nursery:
             for _ in range(STREAMS):
                 nursery.start_soon(streams.follow, served.url)
@@ -146,6 +188,7 @@ async def test_no_opening_ends_the_gateway(
             streams.go_on.set()
         await served.get("/healthz")
         with capsys.disabled():
-            failed = [line for line in served.logged().splitlines() if "_failed" in line]
+            lines = [line for line in served.logged().splitlines() if "tls_handshake" not in line]
+            failed = [line for line in lines if "_failed" in line]
             print(f"\nseed {SEED}: {OPENINGS} openings, {streams.whole} streams whole", *failed, sep="\n")  # noqa: T201
         assert streams.whole == STREAMS, f"seed {SEED}"
