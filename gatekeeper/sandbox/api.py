@@ -11,6 +11,7 @@ from gatekeeper.sandbox.body import BodyBuffer
 from gatekeeper.sandbox.caches import CachedContents
 from gatekeeper.sandbox.calls import Calls
 from gatekeeper.sandbox.corpora import Corpora
+from gatekeeper.sandbox.cors import preflight_response, readable_by_page
 from gatekeeper.sandbox.embeddings import Embeddings
 from gatekeeper.sandbox.errors import GoogleError, commands_page
 from gatekeeper.sandbox.files import Files
@@ -77,6 +78,9 @@ class Api:
         return self.uploads.body_buffer(request) if "/upload/" in request.path else BodyBuffer()
 
     def respond(self, request: Request) -> HttpResponse:
+        return readable_by_page(preflight_response(request) or self.answer(request), request)
+
+    def answer(self, request: Request) -> HttpResponse:
         found = self._routes.find(request)
         if found is None:
             return empty_404()

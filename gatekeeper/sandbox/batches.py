@@ -2,7 +2,8 @@
 JSON lines, in Google's form and in OpenAI's.
 
 A batch is PENDING in the answer, RUNNING at the first GET, then SUCCEEDED, with its results inline or in a
-file. A request that fails has its error in its place. A batch has at most 2,000 requests here."""
+file. A request that fails has its error in its place. A batch has at most 500 requests here: they are
+answered in one go."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from gatekeeper.sandbox.store import (
 )
 
 TTL = 48 * 3600.0
-MAX_REQUESTS = 2_000
+MAX_REQUESTS = 500
 # GET requests until it has ended: the first one finds it running.
 POLLS_UNTIL_DONE = 2
 NAMESPACE = "type.googleapis.com/google.ai.generativelanguage.v1main."

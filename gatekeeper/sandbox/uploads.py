@@ -111,9 +111,10 @@ class Uploads:
         if session and session.accepts(request):
             return session.content
         boundary = re.search(r'boundary="?([^";]+)', request.headers.get("content-type", ""))
+        buffer = media_buffer(request.headers.get("content-length"))
         if boundary and is_multipart(request):
-            return MultipartBody(boundary[1].encode(), MAX_KEPT_BYTES)
-        return BodyBuffer(MAX_KEPT_BYTES)
+            return MultipartBody(boundary[1].encode(), buffer.limit)
+        return buffer
 
     def authorizes(self, request: Request) -> bool:
         """Whether the request goes to an open upload, whose address needs no key."""
@@ -143,7 +144,7 @@ class Uploads:
             metadata,
             mime,
             self._clock() + SESSION_TTL,
-            BodyBuffer(MAX_KEPT_BYTES),
+            media_buffer(headers.get("x-goog-upload-header-content-length")),
         )
         self._sessions.put(session)
         address = f"{request.origin}{request.path}?upload_id={session.name}"
@@ -183,6 +184,13 @@ class Uploads:
         if session.document or place is None or place[3] == str(received):
             return json_response(session.finish())
         return response(308, PLAIN, b"", *([(b"range", b"bytes=0-%d" % (received - 1))] if received else []))
+
+
+def media_buffer(announced: str | None) -> BodyBuffer:
+    """Keeps nothing of what is announced to be too large to be kept whole: that would be memory for
+    nothing."""
+    too_large = announced is not None and announced.isdecimal() and int(announced) > MAX_KEPT_BYTES
+    return BodyBuffer(0 if too_large else MAX_KEPT_BYTES)
 
 
 def progress(session: UploadSession, status: bytes) -> Headers:

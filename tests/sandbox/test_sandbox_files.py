@@ -7,6 +7,7 @@ import hashlib
 
 import httpx2
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,23 @@ async def test_a_resumable_upload_in_chunks(google, sandbox_url):
     assert (await google.get(f"/download/v1beta/{file['name']}:download?alt=media")).content == b"abcdef"
     assert (await go_on(url, "query")).headers["x-goog-upload-status"] == "final"
     assert (await go_on(url, "upload", 6, b"more")).status_code == 400
+
+
+async def test_a_broken_upload_goes_on_where_it_ended(google, sandbox_url):
+    url = await start(google)
+    path = url.removeprefix(sandbox_url)
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n"
+        "x-goog-upload-command: upload, finalize\r\nx-goog-upload-offset: 0\r\n\r\n"
+    )
+    stream = await trio.open_tcp_stream("127.0.0.1", int(sandbox_url.rpartition(":")[2]))
+    async with stream:
+        await stream.send_all(head.encode() + b"abc")
+    received = "0"
+    while received == "0":
+        received = (await go_on(url, "query")).headers["x-goog-upload-size-received"]
+    assert received == "3"
+    assert (await go_on(url, "upload, finalize", 3, b"def")).json()["file"]["sizeBytes"] == "6"
 
 
 async def test_an_upload_that_is_cancelled_is_gone(google):

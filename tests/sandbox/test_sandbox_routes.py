@@ -61,6 +61,26 @@ async def test_any_key_is_good_but_there_must_be_one(sandbox_url, headers, query
         assert answer.json()["error"]["status"] == "PERMISSION_DENIED"
 
 
+async def test_a_page_of_another_origin_may_use_it(sandbox_url):
+    asked = {"origin": "https://example.com", "access-control-request-method": "POST"}
+    asked["access-control-request-headers"] = "content-type,x-goog-api-key"
+    async with httpx2.AsyncClient(base_url=sandbox_url, verify=False) as client:
+        preflight = await client.options(GENERATE, headers=asked)
+        answers = [
+            await client.post(GENERATE, json=PROMPT, headers=asked | {"x-goog-api-key": key})
+            for key in ("k", "invalid")
+        ]
+        plain = await client.post(GENERATE, json=PROMPT, headers={"x-goog-api-key": "k"})
+        assert (await client.options(GENERATE)).status_code == 404
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-headers"] == "content-type,x-goog-api-key"
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    for answer in (preflight, *answers):
+        assert answer.headers["access-control-allow-origin"] == "https://example.com"
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert "access-control-allow-origin" not in plain.headers
+
+
 async def test_models_are_listed_page_by_page_and_one_by_one(google):
     listed, token = [], ""
     while token is not None:
