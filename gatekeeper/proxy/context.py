@@ -91,8 +91,7 @@ class ProxyContext:
         if host is None:
             return self.upstream
         if host not in self._google_hosts:
-            timeout = self.settings.connect_timeout
-            self._google_hosts[host] = UpstreamPool(f"https://{host}", connect_timeout=timeout)
+            self._google_hosts[host] = self.upstream.of_other_host(host)
         return self._google_hosts[host]
 
     def upstreams(self) -> Iterable[UpstreamPool]:

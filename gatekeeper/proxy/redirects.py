@@ -117,11 +117,7 @@ async def follow_redirects(
     for _ in range(MAX_REDIRECTS):
         address = _next_address(call, head, address)
         with_key = is_of_upstream(address, upstream)
-        pool = (
-            upstream
-            if with_key
-            else UpstreamPool(f"https://{address.origin.host}", connect_timeout=upstream.connect_timeout)
-        )
+        pool = upstream if with_key else upstream.of_other_host(address.origin.host)
         before_request()
         try:
             connection = await pool.connect()

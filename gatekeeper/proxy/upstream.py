@@ -35,18 +35,25 @@ class Origin(NamedTuple):
 class UpstreamPool:
     """Connections to the API at one URL. Each `acquire` needs a `release`, whatever has become of it."""
 
-    def __init__(self, url: str, *, connect_timeout: float) -> None:
+    def __init__(self, url: str, *, connect_timeout: float, trust: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
-        self._tls = tls_context() if parts.scheme == "https" else None
+        self._tls = (trust or tls_context()) if parts.scheme == "https" else None
+        self._trust = trust or self._tls
         self._port = parts.port or (443 if self._tls else 80)
-        self.connect_timeout = connect_timeout
+        self._connect_timeout = connect_timeout
         self._idle: deque[UpstreamConnection] = deque()
         self.origin = Origin(parts.scheme, self._host, self._port)
         self.authority = parts.netloc.encode("latin-1")
         self.prefix = parts.path.rstrip("/").encode("latin-1")
         self.may_be_gateway = not self._host.endswith(".googleapis.com")
         self.open = 0
+
+    def of_other_host(self, host: str) -> UpstreamPool:
+        """Connections over https to another host, with the same timeout and trust."""
+        # Once for all of them: reading the system's certificates blocks everything for 50 ms and more.
+        self._trust = self._trust or tls_context()
+        return UpstreamPool(f"https://{host}", connect_timeout=self._connect_timeout, trust=self._trust)
 
     def __repr__(self) -> str:
         return f"<Upstream {self.authority.decode()}, {self.open} open, {len(self._idle)} idle>"
@@ -65,11 +72,11 @@ class UpstreamPool:
     async def connect(self) -> UpstreamConnection:
         """A new connection. Raises ConnectFailed."""
         try:
-            with trio.fail_after(self.connect_timeout):
+            with trio.fail_after(self._connect_timeout):
                 stream = await trio.open_tcp_stream(self._host, self._port)
                 connection = UpstreamConnection(await self._start_tls(stream) if self._tls else stream)
         except trio.TooSlowError:
-            raise ConnectFailed(f"no connection within {self.connect_timeout:g} seconds") from None
+            raise ConnectFailed(f"no connection within {self._connect_timeout:g} seconds") from None
         except ssl.SSLError as error:
             raise ConnectFailed(f"TLS failed ({error.reason})") from None
         except (OSError, trio.BrokenResourceError) as error:

@@ -426,6 +426,16 @@ async def test_googles_storage_is_asked_without_the_key_and_without_what_is_the_
     assert (row["outcome"], row["status"]) == ("ok", 206)
 
 
+async def test_certificates_are_read_once(
+    gateway: Running, google: StandIn, storage: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That blocks all other calls for longer than most of them take."""
+    assert (await from_storage(gateway, google, storage, headers=[])).status == 200
+    monkeypatch.delenv("SSL_CERT_FILE")
+    steps = [f"307 https://{CONTENT}/c"]
+    assert (await from_storage(gateway, google, storage, *steps, headers=[])).status == 200
+
+
 async def test_from_host_to_host_and_back(gateway: Running, google: StandIn, storage: StandIn) -> None:
     steps = [f"307 https://{CONTENT}/c", f"302 {google.url}/back"]
     answer = await from_storage(gateway, google, storage, *steps, headers=[])
