@@ -170,7 +170,7 @@ def test_an_encoding_that_is_not_read_leaves_it_unknown(encoding: bytes) -> None
     assert parser.summary == summary(understood=False)
 
 
-@pytest.mark.parametrize("more", [gzip.compress(b'{"model": "b"}'), b"x"])
+@pytest.mark.parametrize("more", [gzip.compress(b'{"model": "b"}', mtime=0), b"x"])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_what_follows_a_compressed_body_is_not_understood(more: bytes, at_once: bool) -> None:
     parser = request_parser(None, b"gzip")
