@@ -142,7 +142,8 @@ class ClientConnection(TCPServer):
             return True
         if not self.cleanly_half_closed:
             try:
-                if HALF_CLOSE_EVENTS == select.POLLIN and self._peek_unread():
+                # With TLS nothing can be peeked at: what is read ahead has to be kept.
+                if HALF_CLOSE_EVENTS == select.POLLIN and (self.tls or self._peek_unread()):
                     return False
                 self.cleanly_half_closed = self.http.may_be_complete(self._peek_unread)
             except OSError:  # no descriptor is left for `dup`; the next check tries again
