@@ -33,6 +33,7 @@ from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.server.certificate import CertificateError, ServerCertificate
+from gatekeeper.server.dead_peers import detect_dead_peer
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
 from gatekeeper.startup import load_catalogue
@@ -40,9 +41,6 @@ from gatekeeper.startup import load_catalogue
 log = structlog.get_logger()
 
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
-# Seconds without progress after which the kernel drops a client's connection (Hypercorn's sends are shielded
-# from cancellation, so one that hangs would delay the shutdown for ever), and of silence before it is probed.
-TCP_USER_TIMEOUT_SECONDS = 30.0
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept
 CLOSE_TIMEOUT = 6.0  # seconds after the drain's end for a cut call's final event
 POLL_INTERVAL = 0.05  # seconds between two checks whether admitted calls still run
@@ -118,12 +116,7 @@ def listening_sockets(settings: Settings) -> Generator[list[socket.socket]]:
     with ExitStack() as stack:
         for listener in listeners:
             stack.enter_context(listener)
-            if sys.platform == "linux":
-                listener.setsockopt(
-                    socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(TCP_USER_TIMEOUT_SECONDS * 1000)
-                )
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(TCP_USER_TIMEOUT_SECONDS))
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            detect_dead_peer(listener)
         yield listeners
 
 

@@ -27,13 +27,15 @@ NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 class AccessRequest(msgspec.Struct, frozen=True):
     """What a call needs access to: its action and model as far as the request line names them, and its path
     after `/gemini`. `billing` is that of its route; `unpriced_reason` says why this call could not be priced,
-    and is set for a key with a budget only."""
+    and is set for a key with a budget only. `model_pending`: a later message names the model, and is admitted
+    then."""
 
     action: str | None
     model: str | None
     path: str
     billing: Billing
     unpriced_reason: str | None = None
+    model_pending: bool = False
 
     @property
     def billable(self) -> bool:
@@ -142,7 +144,7 @@ def _ephemeral_token_allowed(state: KeyState, request: AccessRequest, _now: int)
 def _model_allowed(state: KeyState, request: AccessRequest, _now: int) -> Refusal | None:
     allowed = state.record.models
     # `*` also admits calls whose path does not name their model.
-    if not allowed or "*" in allowed:
+    if not allowed or "*" in allowed or request.model_pending:
         return None
     if request.model is None:
         return _model_not_in_path(state, request) if request.billable else None

@@ -14,9 +14,9 @@ from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.cors import AllowedOrigins, is_preflight, readable
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.outcomes import ClientGone, CutByGateway, draining_refusal
 from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
-from gatekeeper.proxy.unsupported import LiveCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls

@@ -56,6 +56,16 @@ def _bearer(value: bytes) -> str | None:
     return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
 
 
+def ephemeral_token(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> str | None:
+    """The ephemeral token by which a session of the Live API is opened: `Authorization: Token T` or
+    `?access_token=T`."""
+    for name, value in headers:
+        scheme, _, token = value.strip().partition(b" ")
+        if name == b"authorization" and scheme.lower() == b"token" and token.strip():
+            return token.strip().decode("latin-1")
+    return dict(query_parameters(query)).get("access_token") or None
+
+
 def query_parameters(query: bytes) -> Iterator[tuple[str, str]]:
     """Names and values of a query, percent-decoded once, as a server reads them."""
     for pair in query.decode("latin-1").split("&"):

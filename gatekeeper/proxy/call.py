@@ -1,7 +1,7 @@
 """The lifecycle of one call, from the request's head to its line in the ledger. Read `ProxyCall.run` first.
 
-What all calls share is in `ProxyContext`. The carrier relays the bytes: HTTP in `http`; the WebSocket of the
-Live API, which is refused, in `unsupported`.
+What all calls share is in `ProxyContext`. The carrier relays the bytes: HTTP in `http`, the WebSockets of the
+Live API in `live`.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ class ProxyCall:
         if self.has_budget and route.billing is Billing.METERED and route.model:
             day = utc_day(self.row.started_at)
             reason = unpriced_reason(self.context.catalogue, route.model, day, route.action)
-        return AccessRequest(route.action, route.model, self.row.path, route.billing, reason)
+        pending = self.carrier.model_pending
+        return AccessRequest(route.action, route.model, self.row.path, route.billing, reason, pending)
 
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""
@@ -202,7 +203,7 @@ class ProxyCall:
             with trio.move_on_after(FINAL_ERROR_TIMEOUT), contextlib.suppress(ClientDisconnected):
                 if not self.carrier.response_started:
                     await self.refuse(failure.refusal)
-                elif isinstance(failure, CutByGateway):
+                else:
                     await self.carrier.final_error(failure.refusal, self)
         self.carrier.abort()
 
@@ -211,7 +212,7 @@ class ProxyCall:
             # Guessing keys is slowed down here, in the response, so that a valid key never waits.
             await self.context.auth_failures.throttle(client_address(self.head.scope, self.context.settings))
         self.mark_first_byte()
-        self.row.status = refusal.status
+        self.row.status = self.carrier.refusal_status(refusal)
         await self.carrier.refuse(refusal, self.row.id)
 
     def settle(self) -> None:

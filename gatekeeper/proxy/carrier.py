@@ -61,11 +61,15 @@ class Carrier(Protocol[CallT]):
     """The client's side of one call, and the relay of its bytes between client and upstream.
 
     `received_bytes` and `sent_bytes` count both bodies; `write_blocked`: a write waits for the client;
-    `response_started`: some of the response has been sent; `is_stream`: a stream whatever the route. Methods
-    raise CallFailed, ClientDisconnected and MalformedBody.
+    `response_started`: some of the response has been sent; `is_stream`: a stream whatever the route;
+    `model_pending`: a later message names the model, and is admitted then. Methods raise CallFailed,
+    ClientDisconnected and MalformedBody.
     """
 
     is_stream: bool
+
+    @property
+    def model_pending(self) -> bool: ...
 
     @property
     def received_bytes(self) -> int: ...
@@ -94,12 +98,17 @@ class Carrier(Protocol[CallT]):
         the response's end."""
         ...
 
+    def refusal_status(self, refusal: Refusal) -> int:
+        """The status by which a refusal is sent."""
+        ...
+
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         """Sends an error response; nothing of a response has been sent before."""
         ...
 
     async def final_error(self, refusal: Refusal, call: CallT) -> None:
-        """Sends an error after a part of the response, if the response's format allows it."""
+        """Sends an error after a part of the response, if the response's format allows it and the client
+        expects more."""
         ...
 
     def abort(self) -> None:

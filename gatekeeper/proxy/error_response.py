@@ -92,6 +92,12 @@ KEY_ERROR_MESSAGES = {
     403: re.compile(r"reported as leaked|has been suspended|unregistered callers", re.IGNORECASE),
 }
 
+
+def is_key_error_message(message: str) -> bool:
+    """Whether a message of Google's, without its status, is about the API key."""
+    return any(pattern.search(message) for pattern in KEY_ERROR_MESSAGES.values())
+
+
 NextChunk = Callable[[], Awaitable[bytes | None]]
 
 

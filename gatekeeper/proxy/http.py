@@ -6,6 +6,7 @@ from gatekeeper.gemini.errors import error_body, error_event, error_headers
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.headers import first_value
+from gatekeeper.proxy.outcomes import CutByGateway
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.tokens import TOKEN_ACTION, TokenRelay
 from gatekeeper.proxy.uploads import UploadRelay, find_upload
@@ -17,7 +18,7 @@ from gatekeeper.server.client_stream import ClientStream
 class HttpCarrier:
     """Unary calls, streams, uploads, downloads."""
 
-    is_stream = False
+    is_stream = model_pending = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream = ClientStream(scope, receive, send)
@@ -57,6 +58,9 @@ class HttpCarrier:
         else:
             await Relay(call, self.stream).run()
 
+    def refusal_status(self, refusal: Refusal) -> int:
+        return refusal.status
+
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         body = error_body(refusal)
         headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", call_id.encode())]
@@ -65,7 +69,7 @@ class HttpCarrier:
         await self.stream.finish()
 
     async def final_error(self, refusal: Refusal, call: ProxyCall) -> None:
-        if delimiters := call.meter.delimiters:
+        if isinstance(call.failure, CutByGateway) and (delimiters := call.meter.delimiters):
             await self.stream.write(error_event(refusal, delimiters))
 
     def abort(self) -> None:

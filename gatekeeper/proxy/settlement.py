@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gatekeeper.gemini.response_parser import ResponseSummary
 
 
+NEVER_RAN = (Outcome.REFUSED, Outcome.UPSTREAM_UNREACHABLE)
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
 PARTIAL_USAGE_NOTE = "the response ended early: these are the last tokens that it reported"
 
@@ -170,7 +171,7 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
 def _cost(
     call: Call, route: Route, usage: Usage | None, summary: ResponseSummary, catalogue: Catalogue
 ) -> None:
-    if call.outcome is Outcome.REFUSED or (call.status or 0) >= 400 or route.billing is Billing.FREE:
+    if call.outcome in NEVER_RAN or (call.status or 0) >= 400 or route.billing is Billing.FREE:
         call.cost_pico = 0
         return
     # NULL, not 0: Google may charge for it, and the amount is unknown.

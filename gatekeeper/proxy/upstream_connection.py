@@ -18,6 +18,7 @@ import h11
 import trio
 
 from gatekeeper.proxy.headers import Headers
+from gatekeeper.server.dead_peers import detect_dead_peer
 
 READ_SIZE = 64 * 1024
 IDLE_EXPIRY = 60.0  # seconds; Google's front end keeps idle connections for about four minutes
@@ -25,6 +26,7 @@ MAX_RESPONSE_HEAD = 256 * 1024  # bytes of a response's head
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 BYTES_ACKED = struct.Struct("120xQ")  # where Linux' `struct tcp_info` has `tcpi_bytes_acked`
 BODYLESS = (204, 304)
+SWITCHING_PROTOCOLS = 101
 
 DONE_STATES = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
 CONNECTION_ERRORS = (
@@ -147,13 +149,17 @@ class UpstreamConnection:
         return self._peer_eof and before is not None and acked_bytes(self._socket) == before
 
     async def read_head(self, informational: Informational | None = None) -> ResponseHead:
-        """The response's head; those of 1xx responses before it are passed to `informational`."""
+        """The response's head; those of 1xx responses before it are passed to `informational`. One that
+        switches protocols (101) comes only where the request asked for it, and is the response."""
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
                 return self._normalize_framing(event)
-            if isinstance(event, h11.InformationalResponse) and informational is not None:
-                await informational(event)
+            if isinstance(event, h11.InformationalResponse):
+                if event.status_code == SWITCHING_PROTOCOLS:
+                    return ResponseHead.of(SWITCHING_PROTOCOLS, list(event.headers), bytes(event.reason))
+                if informational is not None:
+                    await informational(event)
             if event is None:
                 raise self._connection_lost("it closed the connection without a response")
 
@@ -217,6 +223,11 @@ class UpstreamConnection:
     def _note_end(self, event: object) -> None:
         if isinstance(event, h11.EndOfMessage) and event.headers:
             self.trailers = list(event.headers)
+
+    def switch_protocols(self) -> tuple[trio.SocketStream | trio.SSLStream[trio.SocketStream], bytes]:
+        """The stream, after a response of 101, and what has already been received of the new protocol."""
+        detect_dead_peer(self._socket)
+        return self._stream, self._http.trailing_data[0]
 
     def prepare_reuse(self) -> bool:
         """Prepares the connection for the next call; False if it cannot be reused."""

@@ -6,8 +6,8 @@ streams took 870 MB). So an upgrade is ignored, as RFC 9110 §7.8 allows, and HT
 It answers a malformed request with an empty 400, which carries no error body for SDKs and is not recorded in
 the ledger. Here the application makes the response.
 
-It starts a task with a queue for each request. Requests below the prefix of an `InlineApp` run in the
-connection's own task instead: measured, a unary call costs an eighth less, and its body is read on demand.
+It starts a task with a queue for each request. WebSockets, and requests below the prefix of an `InlineApp`,
+run in the connection's own task instead: a unary call costs an eighth less, and is read on demand.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, St
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
-from hypercorn.typing import ASGIFramework, ConnectionState, H11SendableEvent
+from hypercorn.typing import ConnectionState, H11SendableEvent
 from hypercorn.utils import suppress_body
 
 from gatekeeper.server.asgi_types import Application, InlineApp, Message, http_scope
@@ -54,9 +54,10 @@ DISCONNECT_DELIVERY_TIMEOUT = 30.0  # seconds to deliver http.disconnect to an a
 class Http1(H11Protocol):
     """One connection's protocol. Once `input_closed` is set all further input is ignored, and responses carry
     `Connection: close`. With `head_truncated` a response's head was cut off, and what Hypercorn adds would
-    make it look complete. `running_inline`: a request is being processed in the connection's task."""
+    make it look complete. `running_inline`: a request is being processed in the connection's task;
+    `linger`: a WebSocket has ended, and its client may still send."""
 
-    input_closed = head_truncated = running_inline = False
+    input_closed = head_truncated = running_inline = linger = False
     pieces = 0  # of bodies, received by the application
 
     def __init__(self, *arguments: Any, inline_app: InlineApp | None, read: Read, write: Write) -> None:
@@ -82,7 +83,7 @@ class Http1(H11Protocol):
     @property
     def peer_may_send(self) -> bool:
         """Whether the client may still send: closing would reset the connection and lose the response."""
-        return self.connection.their_state in PEER_MAY_SEND_STATES
+        return self.linger or self.connection.their_state in PEER_MAY_SEND_STATES
 
     @property
     def response_pending(self) -> bool:
@@ -142,7 +143,8 @@ class Http1(H11Protocol):
             if inline and not event.target.startswith(inline.prefix):
                 inline = None
             if is_websocket_upgrade(event.method, event.headers):
-                await self._run_websocket(event, inline.app if inline else cast("ASGIWrapper", self.app).app)
+                app = inline.app if inline else cast("ASGIWrapper", self.app).app
+                await self._run_websocket(event, cast("Application", app))
             elif inline:
                 await self._run_inline(inline, event)
             # The preface of HTTP/2 with prior knowledge (RFC 9113 §3.4). GOAWAY tells the client to use
@@ -178,11 +180,11 @@ class Http1(H11Protocol):
         if self.buffer:
             await trio.lowlevel.checkpoint()
 
-    async def _run_websocket(self, request: h11.Request, app: ASGIFramework | Application) -> None:
+    async def _run_websocket(self, request: h11.Request, app: Application) -> None:
         """The whole of a WebSocket, from its handshake to the end of its connection."""
         scope = http_scope(request, self.ssl, self.client, self.server, self.connection_state.copy())
         websocket = WebSocket(cast("h11.Connection", self.connection), request, self.read, self.write)
-        await run_websocket(cast("Application", app), scope, websocket, self.config.log.exception)
+        self.linger = await run_websocket(app, scope, websocket, self.config.log.exception)
         await self.send(Closed())
 
     async def _receive_asgi(self) -> Message:
@@ -228,17 +230,8 @@ class Http1(H11Protocol):
         await self.send(Updated(idle=False))
         self.response_done = trio.Event()
         method, path, headers = partial_request(self.buffer.raw_head or bytes(self.buffer))
-        stream = self.stream = HTTPStream(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
+        common = (self.app, self.config, self.context, self.task_group, self.ssl, self.client, self.server)
+        stream = self.stream = HTTPStream(*common, self.stream_send, STREAM_ID)
         state = ConnectionState({**self.connection_state, "malformed": malformed})
         await stream.handle(Request(STREAM_ID, headers, "1.1", method, path, state))
         await stream.handle(EndBody(stream_id=STREAM_ID))

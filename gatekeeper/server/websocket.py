@@ -67,6 +67,11 @@ class WebSocket:
         return self._stream is not None
 
     @property
+    def is_responded(self) -> bool:
+        """Whether the handshake was answered, either way."""
+        return self._responded
+
+    @property
     def stream(self) -> WebSocketStream:
         if self._stream is None:
             raise RuntimeError("the WebSocket has not been accepted")
@@ -120,6 +125,12 @@ class WebSocket:
             await self._stream.close(INTERNAL_ERROR)
         elif not self._responded:
             await self.respond(500, NO_BODY, b"")
+
+    @property
+    def peer_may_send(self) -> bool:
+        """Whether the client may still send after `finish`."""
+        stream = self._stream
+        return stream is None or (stream.peer_close is not None and stream.peer_close.violation)
 
     async def finish(self) -> None:
         """The application has returned: ends the closing handshake. Then the connection can be closed."""
@@ -192,8 +203,9 @@ class AsgiWebSocket:
 
 async def run_websocket(
     app: Application, http_scope: Scope, websocket: WebSocket, log_exception: Callable[[str], Awaitable[None]]
-) -> None:
-    """Runs an ASGI application on a WebSocket, to the end of the closing handshake."""
+) -> bool:
+    """Runs an ASGI application on a WebSocket, to the end of the closing handshake. Whether the client may
+    still be sending, because it does not know yet that it was refused."""
     asgi = AsgiWebSocket(websocket)
     with suppress(WebSocketLost):
         try:
@@ -202,6 +214,7 @@ async def run_websocket(
             await log_exception("Error in ASGI Framework")
             await websocket.fail()
         await websocket.finish()
+    return websocket.peer_may_send
 
 
 def websocket_scope(scope: Scope, websocket: WebSocket) -> Scope:

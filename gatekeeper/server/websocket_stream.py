@@ -127,10 +127,11 @@ class WebSocketStream:
         await self.close(code, reason)
 
     async def send(self, message: Message) -> None:
-        """Sends a message in one frame. Dropped once either side has sent its Close frame. Raises
-        WebSocketLost."""
-        # Not by wsproto: it takes text as `str`, and copies a payload four times.
-        if self._protocol.state is ConnectionState.OPEN:
+        """Sends a message in one frame. Dropped once this side's Close frame was sent; the peer's does not
+        prevent it. Raises WebSocketLost."""
+        # Not by wsproto: it takes text as `str`, copies a payload four times, and sends nothing after the
+        # peer's Close frame.
+        if not self.close_sent:
             opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
             await self._write_frame(data_frame(opcode, message.payload, masked=self._is_client))
 
@@ -149,11 +150,8 @@ class WebSocketStream:
                 self.peer_close = self.peer_close or Close(LOST)
 
     async def wait_closed(self) -> None:
-        """Discards what the peer still sends, until its Close frame or the end of the connection."""
+        """Discards what the peer still sends, until its side has ended."""
         while not isinstance(await self.receive(), Close):
-            pass
-        # What follows a violation is not parsed any more.
-        while self.peer_close and self.peer_close.violation and await self._read():
             pass
 
     async def _write_frame(self, frame: bytes) -> None:

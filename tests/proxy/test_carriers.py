@@ -24,7 +24,7 @@ SAID = json.dumps(
 class Echo:
     """Has no upstream: the response is the request's body."""
 
-    is_stream = False
+    is_stream = model_pending = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.client = ClientStream(scope, receive, send)
@@ -62,6 +62,9 @@ class Echo:
         call.meter.feed(body)
         await self.client.finish()
         call.relay_complete = True
+
+    def refusal_status(self, refusal: Refusal) -> int:
+        return refusal.status
 
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         body = error_body(refusal)

@@ -22,12 +22,6 @@ STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 
 
-WEBSOCKET = (
-    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
-
-
 def sockets() -> int:
     """How many sockets this process has open."""
     entries = [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
@@ -67,9 +61,8 @@ async def after_a_while(reply: Reply) -> None:
         (GENERATE, b"Connection: close\r\nContent-Length: 2\r\n\r\n{}", 200),
         ("GET /healthz", b"\r\n", 200),
         ("GET /nothing", b"X : malformed\r\n\r\n", 400),
-        ("GET /gemini/v1beta/live", WEBSOCKET, 404),
     ],
-    ids=["unary", "stream", "chunked", "large", "last", "admin", "malformed", "websocket"],
+    ids=["unary", "stream", "chunked", "large", "last", "admin", "malformed"],
 )
 @PLAIN_AND_TLS
 async def test_a_client_that_has_ended_its_side_is_answered(

@@ -312,24 +312,6 @@ async def test_a_json_array_stream_is_metered(gateway: Running, google: StandIn)
     assert (row["total_tokens"], row["stream"], row["outcome"]) == (1360, True, "ok")
 
 
-async def test_a_live_session_is_refused_and_recorded(gateway: Running, google: StandIn) -> None:
-    answer = await exchange(
-        gateway.url,
-        "GET /gemini/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=k",
-        headers=[
-            "Connection: Upgrade",
-            "Upgrade: websocket",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        ],
-    )
-    assert answer.status == 404
-    assert json.loads(answer.body)["error"]["details"][0]["reason"] == "GATEKEEPER_NOT_FOUND"
-    row = await gateway.row()
-    assert (row["action"], row["outcome"], row["status"]) == ("BidiGenerateContent", "refused", 404)
-    assert not google.asked
-
-
 @pytest.mark.parametrize("path", ["auth_tokens/se.cret", "%61uth_tokens//se.cret/", "auth_tokens%2Fse.cret"])
 async def test_the_name_of_an_ephemeral_token_is_in_no_row(
     gateway: Running, google: StandIn, path: str

@@ -1,36 +1,460 @@
-"""A Live handshake is refused; its row says whose it was."""
+"""Live sessions: what passes, who is told what when one ends, and its row."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from rig.gateway import Running
-from rig.wire import connect, head, read
+import trio
+from rig.gateway import GOOGLE_KEY, Running, running
+from rig.live import LIVE_PATH, SETUP, LiveStandIn, live_standing_in, session, sockets_open
+from rig.websocket import frame, opened, rest
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Opcode
+from websockets.http11 import Response
+from websockets.trio.client import ClientConnection
+from websockets.trio.server import ServerConnection
 
-PATH = "/gemini/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
-UPGRADE = [
-    "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "tags: a,b", "x-gatekeeper-user: joe", "user-agent: l/1",
-]  # fmt: skip
+from gatekeeper.proxy import live_session
+from gatekeeper.serve import server_config
+from gatekeeper.server.asgi_types import Receive, Scope, Send
+from gatekeeper.server.listener import serve_listener
 
 
-@pytest.mark.parametrize("where", ["header", "query", "wrong", "none"])
-async def test_the_row_of_a_refused_handshake_says_whose_it_was(guarded: Running, where: str) -> None:
+@pytest.fixture
+async def google() -> AsyncIterator[LiveStandIn]:
+    async with live_standing_in() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+async def gateway(google: LiveStandIn, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path / "data", google.url) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def guarded(google: LiveStandIn, tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path / "guarded", google.url, master_key="master-of-the-tests") as gateway:
+        yield gateway
+
+
+async def ended(client: ClientConnection) -> tuple[int | None, str | None]:
+    """The code and the reason by which a session ends."""
+    with trio.fail_after(5), contextlib.suppress(ConnectionClosed):
+        while True:
+            await client.recv()
+    return client.close_code, client.close_reason
+
+
+async def nothing_is_left(gateway: Running, google: LiveStandIn) -> None:
+    proxy = gateway.gateway.proxy
+    with trio.fail_after(5):
+        while proxy.open_calls or proxy.context.upstream.open or google.open:
+            await trio.sleep(0.005)
+
+
+async def test_messages_pass_both_ways_as_they_are(gateway: Running, google: LiveStandIn) -> None:
+    messages = [SETUP, b"\x00\xff" * 70_000, "", "ä🦕", b""]
+    async with session(gateway) as client:
+        for message in messages:
+            await client.send(message)
+            assert await client.recv() == message
+    assert google.received == messages
+    row = await gateway.row()
+    size = sum(len(m.encode() if isinstance(m, str) else m) for m in messages)
+    assert (row["request_bytes"], row["response_bytes"]) == (size, size)
+    assert (row["action"], row["model"], row["stream"]) == (
+        "BidiGenerateContent",
+        "gemini-2.5-flash-live",
+        True,
+    )
+    assert (row["status"], row["outcome"], row["reason"], row["stream"]) == (101, "ok", None, True)
+    assert row["duration_ms"] >= row["first_byte_ms"] > 0
+    await nothing_is_left(gateway, google)
+    assert google.ends == [(1000, "")]
+
+
+@pytest.mark.parametrize(
+    "path", [LIVE_PATH, f"/{LIVE_PATH}", LIVE_PATH.replace("v1beta", "v9") + "Constrained"]
+)
+@pytest.mark.parametrize("where", ["header", "query", "bearer"])
+async def test_what_google_gets_of_a_handshake(
+    guarded: Running, google: LiveStandIn, path: str, where: str
+) -> None:
     secret = await guarded.key(key_alias="live", tags=["own"])
-    query = {"query": f"?key={secret}", "wrong": "?key=nobodys"}.get(where, "")
-    fields = [*UPGRADE, *([f"x-goog-api-key: {secret}"] if where == "header" else [])]
-    async with await connect(guarded.url) as client:
-        await client.send_all(head(f"GET {PATH}{query}", fields))
-        answer = await read(client, "GET")
+    fields = {"header": {"x-goog-api-key": secret}, "bearer": {"Authorization": f"Bearer {secret}"}}
+    headers = {
+        **fields.get(where, {}),
+        "tags": "a,b",
+        "x-gatekeeper-user": "joe",
+        "x-goog-api-client": "sdk/1",
+    }
+    key = secret if where == "query" else None
+    async with session(guarded, path + "?alt=json", key, additional_headers=headers) as client:
+        await client.send(SETUP)
+        await client.recv()
+        assert client.response is not None
+        call_id = client.response.headers["x-gatekeeper-call-id"]
+    (request,) = google.requests
+    assert request.path == path.replace("//", "/") + "?alt=json"
+    assert request.headers.get_all("x-goog-api-key") == [GOOGLE_KEY]
+    assert request.headers["x-goog-api-client"] == "sdk/1"
+    assert request.headers["Host"] == google.url.removeprefix("http://")
+    assert secret not in str(request.headers)
+    assert not {"tags", "x-gatekeeper-user", "authorization", "sec-websocket-extensions"} & set(
+        request.headers
+    )
     row = await guarded.row()
-    known = where in ("header", "query")
-    status, reason = {
-        "wrong": (401, "GATEKEEPER_KEY_UNKNOWN"),
-        "none": (401, "GATEKEEPER_KEY_MISSING"),
-    }.get(where, (404, "GATEKEEPER_NOT_FOUND"))
-    assert (answer.status, json.loads(answer.body)["error"]["details"][0]["reason"]) == (status, reason)
-    assert (row["status"], row["reason"], row["outcome"]) == (status, reason, "refused")
-    assert row["key_alias"] == ("live" if known else None)
-    assert row["tags"] == (["own", "a", "b"] if known else ["a", "b"])
-    assert (row["user_id"], row["user_agent"], row["stream"]) == ("joe", "l/1", True)
+    assert (row["id"], row["key_alias"], row["tags"]) == (call_id, "live", ["own", "a", "b"])
+    assert (row["user_id"], row["outcome"]) == ("joe", "ok")
+
+
+async def test_the_subprotocol_is_googles_choice(tmp_path: Path) -> None:
+    async with (
+        live_standing_in(subprotocols=["two"]) as google,
+        running(tmp_path / "data", google.url) as gateway,
+        session(gateway, subprotocols=["one", "two"]) as client,
+    ):
+        assert client.subprotocol == "two"
+        assert google.requests[0].headers["Sec-WebSocket-Protocol"] == "one, two"
+
+
+# How it ends
+
+
+async def test_a_clients_close_comes_to_google_and_the_answer_back(
+    gateway: Running, google: LiveStandIn
+) -> None:
+    async with session(gateway) as client:
+        await client.aclose(4001, "enough ä")
+        assert client.close_code == 4001
+    await nothing_is_left(gateway, google)
+    assert google.ends == [(4001, "enough ä")]
+    assert (await gateway.row())["outcome"] == "ok"
+
+
+async def test_an_upstream_that_does_not_answer_a_close_is_not_waited_for(
+    gateway: Running, google: LiveStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_session, "CLOSING_TIMEOUT", 0.05)
+
+    async def never_answers(session: ServerConnection) -> None:
+        session.protocol.receive_data = lambda _data: None  # pyright: ignore
+        await trio.sleep_forever()
+
+    google.script = never_answers
+    async with session(gateway) as client:
+        await client.aclose(1000)
+    assert (client.close_code, client.close_reason) == (1000, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "outcome"),
+    [
+        (1000, "", "ok"),
+        (1001, "The session is over", "ok"),
+        (1007, "Request contains an invalid argument.", "upstream_error"),
+        (1008, "models/x is not found for API version v1beta", "upstream_error"),
+        (1011, "ä" * 61, "upstream_error"),
+        (4999, "why", "upstream_error"),
+    ],
+)
+async def test_googles_close_comes_to_the_client(
+    gateway: Running, google: LiveStandIn, code: int, reason: str, outcome: str
+) -> None:
+    async def closes(session: ServerConnection) -> None:
+        await session.send("last")
+        await session.aclose(code, reason)
+
+    google.script = closes
+    async with session(gateway) as client:
+        assert await client.recv() == "last"
+        assert await ended(client) == (code, reason)
+    row = await gateway.row()
+    assert (row["outcome"], row["status"]) == (outcome, 101)
+    assert row["error_message"] == (
+        None if outcome == "ok" else f"The session was closed with {code}: {reason}"
+    )
+    await nothing_is_left(gateway, google)
+    assert google.ends == [(code, "")]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1007, "API key not valid. Please pass a valid API key."),
+        (1008, "Your API key was reported as leaked."),
+    ],
+)
+async def test_googles_close_about_the_gateways_key_is_the_operators(
+    gateway: Running, google: LiveStandIn, code: int, reason: str
+) -> None:
+    async def closes(session: ServerConnection) -> None:
+        await session.aclose(code, f"{reason} {GOOGLE_KEY}")
+
+    google.script = closes
+    async with session(gateway) as client:
+        told, text = await ended(client)
+    assert told == 1011
+    assert text is not None
+    assert text.startswith("GATEKEEPER_UPSTREAM_KEY_INVALID: ")
+    row = await gateway.row()
+    assert (row["outcome"], row["reason"]) == ("upstream_error", "GATEKEEPER_UPSTREAM_KEY_INVALID")
+    assert GOOGLE_KEY not in str(row)
+
+
+async def test_a_close_reason_with_the_gateways_key_is_masked(gateway: Running, google: LiveStandIn) -> None:
+    async def closes(session: ServerConnection) -> None:
+        await session.aclose(4000, f"seen: {GOOGLE_KEY}")
+
+    google.script = closes
+    async with session(gateway) as client:
+        assert await ended(client) == (4000, "seen: " + "*" * len(GOOGLE_KEY))
+    assert GOOGLE_KEY not in str(await gateway.row())
+
+
+async def test_an_upstream_that_breaks_off_breaks_off_the_client(
+    gateway: Running, google: LiveStandIn
+) -> None:
+    async def breaks(session: ServerConnection) -> None:
+        await session.send("last")
+        await session.stream.aclose()
+
+    google.script = breaks
+    async with session(gateway) as client:
+        assert await ended(client) == (1006, "")
+    row = await gateway.row()
+    assert (row["outcome"], row["status"], row["response_bytes"]) == ("upstream_broken", 101, 4)
+    await nothing_is_left(gateway, google)
+
+
+async def test_a_client_that_breaks_off_breaks_off_the_upstream(
+    gateway: Running, google: LiveStandIn
+) -> None:
+    async with session(gateway) as client:
+        await client.send(SETUP)
+        await client.recv()
+        await client.stream.aclose()
+    await nothing_is_left(gateway, google)
+    assert google.ends == [(1006, "")]
+    assert (await gateway.row())["outcome"] == "client_disconnected"
+
+
+async def test_what_is_no_websocket_cuts_the_session(gateway: Running, google: LiveStandIn) -> None:
+    async with session(gateway) as client:
+        await client.send(SETUP)
+        await client.recv()
+        await client.stream.send_all(b"\xff\xff")
+        code, _ = await ended(client)
+    assert code == 1002
+    row = await gateway.row()
+    assert (row["outcome"], row["reason"], row["status"]) == ("cut", "GATEKEEPER_BAD_REQUEST", 101)
+    await nothing_is_left(gateway, google)
+
+
+async def test_a_message_over_the_limit_cuts_the_session(gateway: Running, google: LiveStandIn) -> None:
+    async with session(gateway) as client:
+        with contextlib.suppress(ConnectionClosed):
+            await client.send(bytes(16 * 2**20 + 1))
+        code, reason = await ended(client)
+    assert (code, reason) == (1009, "a message is over 16,777,216 bytes")
+    row = await gateway.row()
+    assert (row["outcome"], row["reason"]) == ("cut", "GATEKEEPER_TOO_LARGE")
+    await nothing_is_left(gateway, google)
+    assert google.received == []
+
+
+# Refused
+
+
+async def refused(client: ClientConnection, code: int, reason: str) -> str:
+    told, text = await ended(client)
+    assert told == code
+    assert text is not None
+    assert text.startswith(f"{reason}: ")
+    return text
+
+
+@pytest.mark.parametrize("key", [None, "nobodys"])
+async def test_a_missing_or_unknown_key_is_told_by_a_close(
+    guarded: Running, google: LiveStandIn, key: str | None
+) -> None:
+    reason = f"GATEKEEPER_KEY_{'MISSING' if key is None else 'UNKNOWN'}"
+    async with session(guarded, key=key, subprotocols=["a", "b"]) as client:
+        assert client.subprotocol == "a"
+        await refused(client, 1008, reason)
+        assert client.response is not None
+        call_id = client.response.headers["x-gatekeeper-call-id"]
+    row = await guarded.row()
+    assert (row["id"], row["status"], row["outcome"], row["reason"]) == (call_id, 101, "refused", reason)
+    assert (row["cost_usd"], row["stream"], row["key_id"]) == ("0.000000000000", True, None)
+    assert not google.requests
+
+
+async def test_a_gateway_that_stops_says_when_to_come_back(gateway: Running, google: LiveStandIn) -> None:
+    gateway.gateway.proxy.context.draining = True
+    async with session(gateway) as client:
+        await refused(client, 1013, "GATEKEEPER_DRAINING")
+    assert not google.requests
+
+
+async def test_a_websocket_elsewhere_is_none(gateway: Running, google: LiveStandIn) -> None:
+    async with session(gateway, "/v1beta/models/gemini-2.5-flash:generateContent") as client:
+        await refused(client, 1008, "GATEKEEPER_NOT_FOUND")
+    assert not google.requests
+
+
+async def test_an_upstream_that_is_not_there(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path / "data", "http://127.0.0.1:1") as gateway,
+        session(gateway) as client,
+    ):
+        await refused(client, 1011, "GATEKEEPER_UPSTREAM_UNREACHABLE")
+        row = await gateway.row()
+    assert (row["outcome"], row["status"], row["cost_usd"]) == (
+        "upstream_unreachable",
+        101,
+        "0.000000000000",
+    )
+
+
+@pytest.mark.parametrize("setup", ["gemini-2.5-pro", "", None])
+async def test_a_model_that_the_key_may_not_use_does_not_go_up(
+    guarded: Running, google: LiveStandIn, setup: str | None
+) -> None:
+    secret = await guarded.key(models=["gemini-2.5-flash*"])
+    message = SETUP.replace("gemini-2.5-flash-live", setup) if setup is not None else '{"clientContent": {}}'
+    async with session(guarded, key=secret) as client:
+        await client.send(message)
+        await refused(client, 1008, "GATEKEEPER_MODEL_NOT_ALLOWED")
+    row = await guarded.row()
+    assert (row["outcome"], row["reason"], row["status"]) == ("refused", "GATEKEEPER_MODEL_NOT_ALLOWED", 101)
+    assert row["model"] == (setup or None)
+    await nothing_is_left(guarded, google)
+    assert google.received == []
+
+
+async def test_a_model_that_the_key_may_use_goes_up(guarded: Running, google: LiveStandIn) -> None:
+    secret = await guarded.key(models=["gemini-2.5-flash*"])
+    async with session(guarded, key=secret) as client:
+        await client.send(SETUP)
+        assert await client.recv() == SETUP
+    assert (await guarded.row())["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 503])
+async def test_googles_refusal_of_a_handshake_is_relayed(
+    gateway: Running, google: LiveStandIn, status: int
+) -> None:
+    body = b'{"error": {"code": %d, "message": "no", "status": "X"}}' % status
+    headers = Headers(
+        {"Content-Type": "application/json", "Content-Length": str(len(body)), "Retry-After": "7"}
+    )
+    google.refuse = lambda _: Response(status, "Not Now", headers, body)
+    with pytest.raises(InvalidStatus) as raised:
+        async with session(gateway):
+            pass
+    response = raised.value.response
+    assert (response.status_code, response.reason_phrase, response.body) == (status, "Not Now", body)
+    assert response.headers["retry-after"] == "7"
+    row = await gateway.row()
+    assert (row["status"], row["outcome"], row["reason"]) == (status, "upstream_error", "X")
+    assert (row["error_message"], row["id"]) == ("no", response.headers["x-gatekeeper-call-id"])
+    await nothing_is_left(gateway, google)
+
+
+async def test_googles_refusal_of_the_gateways_key_is_the_operators(
+    gateway: Running, google: LiveStandIn
+) -> None:
+    google.refuse = lambda _: Response(401, "X", Headers({"Content-Length": "0"}), b"")
+    async with session(gateway) as client:
+        await refused(client, 1011, "GATEKEEPER_UPSTREAM_KEY_INVALID")
+    row = await gateway.row()
+    assert (row["outcome"], row["status"]) == ("upstream_error", 101)
+
+
+async def test_a_handshake_that_is_not_answered_by_websocket(gateway: Running, google: LiveStandIn) -> None:
+    headers = Headers({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": "wrong"})
+    google.refuse = lambda _: Response(101, "X", headers, b"")
+    async with session(gateway) as client:
+        await refused(client, 1011, "GATEKEEPER_UPSTREAM_UNREACHABLE")
+    assert (await gateway.row())["outcome"] == "upstream_unreachable"
+
+
+# While it runs
+
+
+async def test_a_running_session_is_seen(gateway: Running, google: LiveStandIn) -> None:
+    async with session(gateway) as client:
+        await client.send(SETUP)
+        await client.recv()
+        assert client.response is not None
+        call_id = client.response.headers["x-gatekeeper-call-id"]
+        answer = await gateway.client.get(f"/calls/{call_id}")
+        seen = answer.json()
+        assert (seen["model"], seen["outcome"]) == ("gemini-2.5-flash-live", None)
+        assert (seen["request_bytes"], seen["response_bytes"]) == (len(SETUP), len(SETUP))
+
+
+class Echo:
+    """An upstream whose sessions cost little. `received`: how many messages."""
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            self.received += 1
+            await send({**message, "type": "websocket.send"})
+
+
+@asynccontextmanager
+async def echoing() -> AsyncIterator[tuple[str, Echo]]:
+    app, stop = Echo(), trio.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_listener, app, server_config(), listener, stop)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", app
+            stop.set()
+
+
+async def test_two_hundred_sessions_echo_ten_thousand_frames_in_order(tmp_path: Path) -> None:
+    sessions, frames = 200, 50
+    everyone_is_here = trio.Event()
+    here = 0
+
+    async def talk(url: str, number: int) -> None:
+        nonlocal here
+        texts = [f"{number}:{at}".encode() for at in range(frames)]
+        async with opened(url) as client:
+            here += 1
+            if here == sessions:
+                everyone_is_here.set()
+            await everyone_is_here.wait()
+            await client.send_all(b"".join(frame(Opcode.TEXT, text) for text in texts))
+            await client.send_all(frame(Opcode.CLOSE, b"\x03\xe8"))
+            expected = b"".join(frame(Opcode.TEXT, text, masked=False) for text in texts)
+            assert await rest(client) == expected + b"\x88\x02\x03\xe8"
+
+    async with echoing() as (url, echo), running(tmp_path / "data", url) as gateway:
+        before = sockets_open()
+        async with trio.open_nursery() as nursery:
+            for number in range(sessions):
+                nursery.start_soon(talk, f"{gateway.url}/gemini{LIVE_PATH}?key=k", number)
+        proxy = gateway.gateway.proxy
+        with trio.fail_after(10):
+            while proxy.open_calls or proxy.context.upstream.open or sockets_open() > before:
+                await trio.sleep(0.01)
+            while len(rows := await gateway.rows()) < sessions:
+                await trio.sleep(0.01)
+    assert echo.received == sessions * frames
+    assert {row["outcome"] for row in rows} == {"ok"}
+    assert {row["request_bytes"] == row["response_bytes"] for row in rows} == {True}

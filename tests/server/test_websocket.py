@@ -13,10 +13,11 @@ import trio
 from hypercorn.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.websocket import UPGRADE, frame, opened, rest
 from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 from websockets.trio.client import connect as open_websocket
 
 from gatekeeper.logs import HypercornLogger
@@ -24,10 +25,6 @@ from gatekeeper.server.asgi_types import InlineApp, Receive, Send
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.server.websocket_stream import MAX_MESSAGE_BYTES
 
-UPGRADE = [
-    "Connection: keep-alive, Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-]  # fmt: skip
 SIZES = (0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20)
 App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
@@ -167,30 +164,6 @@ async def test_a_handshake_that_is_none_is_a_bad_request(fields: list[str]) -> N
     assert "WebSocket" in said[0]
 
 
-def frame(opcode: Opcode, data: bytes, *, fin: bool = True, masked: bool = True) -> bytes:
-    return Frame(opcode, data, fin=fin).serialize(mask=masked)
-
-
-@asynccontextmanager
-async def opened(address: str) -> AsyncIterator[trio.SocketStream]:
-    """A connection whose handshake is done, for frames of our own."""
-    async with await connect(f"http://{address}") as stream:
-        await stream.send_all(head("GET /direct/a", UPGRADE))
-        received = b""
-        while not received.endswith(b"\r\n\r\n"):
-            received += await stream.receive_some(1)
-        assert received.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
-        assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in received
-        yield stream
-
-
-async def rest(stream: trio.SocketStream) -> bytes:
-    received = b""
-    while data := await stream.receive_some():
-        received += data
-    return received
-
-
 VIOLATIONS = {
     "not masked": (frame(Opcode.TEXT, b"a", masked=False), 1002),
     "a reserved bit": (b"\xc1\x81" + bytes(4) + b"a", 1002),
@@ -215,7 +188,7 @@ VIOLATIONS = {
 @pytest.mark.parametrize(("sent", "code"), VIOLATIONS.values(), ids=VIOLATIONS.keys())
 async def test_what_is_no_websocket_is_closed_with_a_reason(sent: bytes, code: int) -> None:
     app = Echo()
-    async with served(app) as address, opened(address) as stream:
+    async with served(app) as address, opened(f"http://{address}/direct/a") as stream:
         await stream.send_all(sent + frame(Opcode.TEXT, b"more"))
         await stream.send_eof()
         closed = await rest(stream)
@@ -231,7 +204,7 @@ async def test_a_message_of_the_limit_passes() -> None:
 
 
 async def test_pings_between_fragments_are_answered_first() -> None:
-    async with served(Echo()) as address, opened(address) as stream:
+    async with served(Echo()) as address, opened(f"http://{address}/direct/a") as stream:
         for sent in (
             frame(Opcode.TEXT, b"a", fin=False),
             frame(Opcode.PING, b"1"),
@@ -247,7 +220,7 @@ async def test_pings_between_fragments_are_answered_first() -> None:
 async def test_a_client_that_goes_has_ended_by_1006() -> None:
     app = Echo()
     async with served(app) as address:
-        async with opened(address) as stream:
+        async with opened(f"http://{address}/direct/a") as stream:
             await stream.send_all(frame(Opcode.TEXT, b"a")[:-1])
         while not app.ends:
             await trio.sleep(0.001)
@@ -264,7 +237,7 @@ async def test_frames_that_come_with_the_handshake_are_not_lost() -> None:
 
 async def test_a_client_that_does_not_read_is_not_read() -> None:
     """Back pressure: what it may send before the echo is taken is bounded by the connection's buffers."""
-    async with served(Echo()) as address, opened(address) as stream:
+    async with served(Echo()) as address, opened(f"http://{address}/direct/a") as stream:
         sent = 0
         with trio.move_on_after(0.5):
             while True:
@@ -278,7 +251,7 @@ async def test_a_client_that_does_not_read_is_not_read() -> None:
 async def test_many_small_frames_let_others_have_their_turn() -> None:
     async with (
         served(Echo()) as address,
-        opened(address) as busy,
+        opened(f"http://{address}/direct/a") as busy,
         client(address) as other,
         trio.open_nursery() as nursery,
     ):
@@ -317,7 +290,7 @@ def test_any_messages_in_any_fragments_come_back(
         expected += frame(opcode, data, masked=False)
 
     async def run() -> bytes:
-        async with served(Echo()) as address, opened(address) as stream:
+        async with served(Echo()) as address, opened(f"http://{address}/direct/a") as stream:
             closing = sent + frame(Opcode.CLOSE, b"")
             async with trio.open_nursery() as nursery:
                 for at in range(0, len(closing), step):

@@ -1,0 +1,241 @@
+"""The WebSocket carrier, of the Live API's sessions (`/ws/…BidiGenerateContent`).
+
+What the gateway refuses is told by a Close frame on an accepted handshake: clients show its reason, and lose
+the body of an HTTP response. Google's own refusal of a handshake is relayed as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+from gatekeeper.gemini.meter import meter_for
+from gatekeeper.keys.sessions import Session
+from gatekeeper.proxy.authenticate import ephemeral_token
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.error_response import ErrorResponse
+from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers, downstream_headers, upstream_headers
+from gatekeeper.proxy.live_session import LiveSession
+from gatekeeper.proxy.outcomes import (
+    ClientGone,
+    Refused,
+    UpstreamTimeout,
+    google_key_error,
+    no_response,
+    timeout_refusal,
+    unreachable,
+)
+from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.upstream_connection import (
+    SWITCHING_PROTOCOLS,
+    ConnectionLost,
+    ResponseHead,
+    UpstreamConnection,
+)
+from gatekeeper.proxy.upstream_websocket import UpstreamHandshake, open_upstream
+from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.server.asgi_types import Receive, Scope, Send
+from gatekeeper.server.client_stream import ClientDisconnected
+from gatekeeper.server.websocket import WebSocket
+from gatekeeper.server.websocket_stream import MAX_REASON_BYTES, WebSocketLost
+
+# Close codes (RFC 6455 §7.4.1, and IANA's registry of WebSocket close codes)
+GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
+MAX_REFUSAL_BODY = 1024 * 1024  # bytes of Google's refusal of a handshake
+TOKEN_UNKNOWN = Refusal(
+    Reason.KEY_UNKNOWN,
+    "This gateway does not know this ephemeral token, or it has expired: create one through this gateway.",
+)
+NOT_LIVE = Refusal(
+    Reason.NOT_FOUND,
+    "No WebSocket here. Live sessions are at /ws/google.ai.generativelanguage.{version}.GenerativeService."
+    "BidiGenerateContent.",
+)
+
+
+class LiveCarrier:
+    """One WebSocket of a client, and that to the upstream."""
+
+    is_stream = True
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it has a better one
+        self.websocket: WebSocket = scope["state"]["websocket"]
+        self._connection: Any = scope["state"]["connection"]
+        self._session: LiveSession | None = None
+        self._token: str | None = None  # the client's credential, for the upstream too
+
+    @property
+    def received_bytes(self) -> int:
+        return self._session.received_bytes if self._session else 0
+
+    @property
+    def sent_bytes(self) -> int:
+        return self._session.sent_bytes if self._session else 0
+
+    @property
+    def model_pending(self) -> bool:
+        return self._session is None or self._session.model_pending
+
+    @property
+    def write_blocked(self) -> bool:
+        return self.websocket.is_open and self.websocket.stream.write_blocked
+
+    @property
+    def response_started(self) -> bool:
+        return self.websocket.is_responded
+
+    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:
+        return None if (call.route.action or "").startswith("Bidi") else NOT_LIVE
+
+    async def find_session(self, call: ProxyCall) -> Session | None:
+        """That of the client's ephemeral token. One that this gateway does not know is Google's to judge in
+        open mode; otherwise it is refused."""
+        credential, token = call.credential, ephemeral_token(call.headers, call.head.query)
+        if token is None:
+            return None
+        session = await call.context.find_token(token)
+        # Python's SDK sends the token as a key, too.
+        other_key = credential.secret not in (None, token)
+        if session is None and other_key:
+            return None
+        if session is None and not call.context.settings.open_mode:
+            raise Refused(TOKEN_UNKNOWN)
+        self._token = token
+        call.credential = credential if other_key else credential._replace(secret=None)
+        return session
+
+    def request_length(self) -> int | None:
+        return None
+
+    async def relay(self, call: ProxyCall) -> None:
+        seconds = call.context.settings.first_byte_timeout
+        call.set_deadline(seconds, UpstreamTimeout(timeout_refusal(seconds, response_started=False)))
+        pool = call.context.upstream
+        try:
+            connection = await pool.connect()
+            try:
+                await self._shake_hands(call, connection)
+            finally:
+                pool.release(connection)
+        except ConnectFailed as error:
+            raise unreachable(str(error)) from None
+        except ConnectionLost as lost:
+            raise no_response(str(lost)) from None
+        except WebSocketLost:
+            raise ClientGone from None
+
+    async def _shake_hands(self, call: ProxyCall, connection: UpstreamConnection) -> None:
+        handshake = UpstreamHandshake(call.headers)
+        headers = [*request_headers(call, self._token), *handshake.headers]
+        await connection.send_request("GET", target(call), headers, b"")
+        head = await connection.read_head()
+        if head.status != SWITCHING_PROTOCOLS:
+            await self._relay_refusal(call, connection, head)
+            return
+        subprotocol = handshake.check(head)
+        call.row.status = SWITCHING_PROTOCOLS
+        call.deadline = math.inf  # a session may be silent for as long as it likes
+        call.mark_first_byte()
+        await self.websocket.accept(response_headers(call, head.headers), subprotocol)
+        upstream = open_upstream(connection)
+        self._session = LiveSession(call, self._token, self.websocket.stream, upstream)
+        await self._session.run()
+
+    async def _relay_refusal(
+        self, call: ProxyCall, connection: UpstreamConnection, head: ResponseHead
+    ) -> None:
+        """Google's response to a handshake that it does not accept."""
+        mask = call.context.mask
+        error = ErrorResponse(mask, head.status, head.headers, partial(connection.read_chunk))
+        await error.buffer()
+        if self._token is None and error.is_key_error():
+            raise google_key_error(call.row.upstream_key or "")
+        body = error.first_chunk() or b""
+        while len(body) < MAX_REFUSAL_BODY and (chunk := await error.read_chunk()) is not None:
+            body += chunk
+        call.row.status = head.status
+        call.mark_first_byte()
+        headers = [field for field in response_headers(call, error.headers) if field[0] != b"content-length"]
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self.websocket.respond(head.status, headers, body, mask(head.reason))
+        fields = dict(error.headers)
+        call.meter = meter_for(fields.get(b"content-type"), fields.get(b"content-encoding"))
+        call.meter.feed(body)
+        call.relay_complete = True
+
+    def refusal_status(self, refusal: Refusal) -> int:  # noqa: ARG002  it is told by a Close frame
+        return SWITCHING_PROTOCOLS
+
+    async def refuse(self, refusal: Refusal, call_id: str) -> None:
+        # A browser fails a handshake in which none of the subprotocols that it offers is chosen.
+        subprotocol = next(iter(self.websocket.subprotocols), None)
+        try:
+            await self.websocket.accept([(CALL_ID_HEADER, call_id.encode())], subprotocol)
+            await self.websocket.close(close_code(refusal), close_reason(refusal))
+        except WebSocketLost:
+            raise ClientDisconnected from None
+
+    async def final_error(self, refusal: Refusal, call: ProxyCall) -> None:  # noqa: ARG002  as the interface
+        if self.websocket.is_open:
+            code = GOING_AWAY if refusal.reason is Reason.DRAINING else close_code(refusal)
+            await self.websocket.close(code, close_reason(refusal))
+
+    def abort(self) -> None:
+        self.websocket.abort()
+
+    def release(self) -> None: ...
+
+    def is_disconnected(self) -> bool:
+        return self._connection.is_disconnected()
+
+
+def close_code(refusal: Refusal) -> int:
+    """The code for a session that is refused or ended: by policy, or because of what a later one may not
+    meet."""
+    if refusal.status < 500 and refusal.retry_after is None:
+        return POLICY_VIOLATION
+    return INTERNAL_ERROR if refusal.status in (502, 504) else TRY_AGAIN_LATER
+
+
+def close_reason(refusal: Refusal) -> str:
+    """The reason's name, and as much of the message as a Close frame takes."""
+    text = f"{refusal.reason.value}: {refusal.message}"
+    if len(encoded := text.encode()) <= MAX_REASON_BYTES:
+        return text
+    ellipsis = "…"
+    return encoded[: MAX_REASON_BYTES - len(ellipsis.encode())].decode(errors="ignore") + ellipsis
+
+
+def target(call: ProxyCall) -> bytes:
+    query = call.credential.query
+    return call.context.upstream.prefix + call.head.path + (b"?" + query if query else b"")
+
+
+def request_headers(call: ProxyCall, token: str | None) -> Headers:
+    """The client's headers for the upstream, but those of its own handshake. The only credential is the
+    token, if there is one, or the Google key."""
+    upstream = call.context.upstream
+    call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
+    fields = upstream_headers(
+        call.headers,
+        upstream.authority,
+        call.google_key,
+        chunked=False,
+        call_ids=call_ids if upstream.may_be_gateway else None,
+    )
+    kept = [field for field in fields if not is_handshake_field(field[0])]
+    if token is None:
+        return kept
+    without_key = [field for field in kept if field[0] != b"x-goog-api-key"]
+    return [*without_key, (b"authorization", b"Token " + token.encode("latin-1"))]
+
+
+def response_headers(call: ProxyCall, headers: Headers) -> Headers:
+    """The upstream's headers for the client, but those of its own handshake."""
+    kept = call.context.mask.headers(downstream_headers(headers, call.row.id))
+    return [field for field in kept if not is_handshake_field(field[0])]
+
+
+def is_handshake_field(name: bytes) -> bool:
+    return name.replace(b"_", b"-").startswith(b"sec-websocket-")

@@ -1,0 +1,163 @@
+"""An open Live session: the messages of both sides, each relayed before it is metered, until either ends.
+
+A side that ends properly, by a Close frame, has its code and reason relayed, and gets the other side's
+answer. One that ends abruptly ends the other at once, abruptly as well.
+"""
+
+from __future__ import annotations
+
+from time import time_ns
+
+import msgspec
+import trio
+
+from gatekeeper.gemini.live import LiveMeter
+from gatekeeper.gemini.request_parser import read_request
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.upstream_error import UpstreamError
+from gatekeeper.keys.admission import admit
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.error_response import is_key_error_message
+from gatekeeper.proxy.outcomes import (
+    CallFailed,
+    ClientGone,
+    CutByGateway,
+    Refused,
+    UpstreamBroken,
+    google_key_error,
+)
+from gatekeeper.proxy.settlement import apply_request
+from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
+
+CLOSING_TIMEOUT = 5.0  # seconds for the upstream's answer to the client's Close frame
+MESSAGE_TOO_BIG = 1009
+PROPER_CODES = (1000, 1001, NO_CODE)  # by any other Google says that something is wrong
+
+
+class SessionMeter:
+    """The meter of a session. `closed` is the error by which Google ended it."""
+
+    delimiters = None
+
+    def __init__(self) -> None:
+        self._messages = LiveMeter()
+        self.closed: UpstreamError | None = None
+
+    @property
+    def summary(self) -> ResponseSummary:
+        return self._messages.summary
+
+    def feed(self, chunk: bytes) -> None:
+        self._messages.feed(chunk)
+
+    def finish(self) -> ResponseSummary:
+        summary = self._messages.finish()
+        return msgspec.structs.replace(summary, error=self.closed) if self.closed else summary
+
+
+class LiveSession:
+    """One session of a call. `token` is the ephemeral token by which it is opened, if it is not the Google
+    key; `received_bytes` and `sent_bytes` count payloads, as the client sees them."""
+
+    def __init__(
+        self, call: ProxyCall, token: str | None, client: WebSocketStream, upstream: WebSocketStream
+    ) -> None:
+        self.call = call
+        self.token = token
+        self.client = client
+        self.upstream = upstream
+        self.received_bytes = self.sent_bytes = 0
+        self.model_pending = True  # the first message, which names the model, has not arrived
+        self._meter = call.meter = SessionMeter()
+        self._scope = trio.CancelScope()
+        self._failure: CallFailed | None = None
+
+    async def run(self) -> None:
+        """Raises CallFailed."""
+        # Exceptions leave the nursery by an attribute, or it would wrap them into an ExceptionGroup.
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._relay_client)
+                await self._relay_upstream()
+                self._scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+        self.call.relay_complete = True
+
+    def _end(self, failure: CallFailed) -> None:
+        self._failure = self._failure or failure
+        self._scope.cancel()
+
+    async def _relay_client(self) -> None:
+        while isinstance(received := await self.client.receive(), Message):
+            self.received_bytes += len(received.payload)
+            if self.model_pending and (refusal := self._admit_setup(received)):
+                self._end(Refused(refusal))
+                return
+            try:
+                await self.upstream.send(received)
+            except WebSocketLost:
+                return  # it may have said why before: the other task reads that
+        await self._client_ended(received)
+
+    def _admit_setup(self, first: Message) -> Refusal | None:
+        """What the key's limits say about the model, before the first message goes up."""
+        call, self.model_pending = self.call, False
+        named = read_request(first.payload)
+        apply_request(call.row, named)
+        # What was not understood may name another one.
+        for model in named.models if named.models and named.understood else (*named.models, None):
+            call.route = msgspec.structs.replace(call.route, model=model)
+            if call.key and (refusal := admit(call.key, call.access_request(), time_ns() // 1000)):
+                return refusal
+        return None
+
+    async def _client_ended(self, end: Close) -> None:
+        if end.violation:
+            reason = Reason.TOO_LARGE if end.code == MESSAGE_TOO_BIG else Reason.BAD_REQUEST
+            self._end(CutByGateway(Refusal(reason, f"Not valid in a WebSocket ({end.code}): {end.reason}.")))
+        elif end.code == LOST:
+            self._end(ClientGone())
+        else:
+            await self.upstream.close(end.code, end.reason)
+            # The other task ends the session by the upstream's answer.
+            await trio.sleep(CLOSING_TIMEOUT)
+            self._scope.cancel()
+
+    async def _relay_upstream(self) -> None:
+        while isinstance(received := await self.upstream.receive(), Message):
+            self.sent_bytes += len(received.payload)
+            try:
+                await self.client.send(received)
+            except WebSocketLost:
+                self._end(ClientGone())
+                return
+            self._meter.feed(received.payload)
+        await self._upstream_ended(received)
+
+    async def _upstream_ended(self, end: Close) -> None:
+        call, abrupt = self.call, end.violation or end.code == LOST
+        reason = call.context.mask.text(end.reason.replace(self.token or "\0", "[token]")) or ""
+        if (closed := self.client.peer_close) is not None:
+            if closed.code != LOST and not closed.violation:
+                await self.client.close(closed.code if abrupt else end.code, "" if abrupt else reason)
+        elif end.violation:
+            what = f"The Gemini API sent what is not valid in a WebSocket ({end.code}): {reason}."
+            self._end(UpstreamBroken(Refusal(Reason.UPSTREAM_UNREACHABLE, what)))
+        elif abrupt:
+            self._end(UpstreamBroken())
+        # Google accepts a handshake before it checks the key.
+        elif self.token is None and is_key_error_message(end.reason):
+            self._end(google_key_error(call.row.upstream_key or ""))
+        else:
+            if end.code not in PROPER_CODES:
+                self._meter.closed = close_error(end.code, reason)
+            await self.upstream.close(end.code)
+            await self.client.close(end.code, reason)
+
+
+def close_error(code: int, reason: str) -> UpstreamError:
+    """How Google ended a session, as an error of its API."""
+    message = f"The session was closed with {code}{': ' if reason else ''}{reason}"
+    return UpstreamError(code=code, status=None, message=message, reason=None, retry_delay=None)
