@@ -78,6 +78,11 @@ class Refusal(msgspec.Struct, frozen=True):
     retry_after: float | None = None
 
     @property
+    def is_final(self) -> bool:
+        """Whether the same request will always be refused: only a person can help."""
+        return self.status < 500 and self.retry_after is None
+
+    @property
     def status(self) -> int:
         """The HTTP status of the response."""
         return STATUS[self.reason].code

@@ -9,7 +9,7 @@ from gatekeeper.proxy.headers import first_value
 from gatekeeper.proxy.outcomes import CutByGateway
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.tokens import TOKEN_ACTION, TokenRelay
-from gatekeeper.proxy.uploads import UploadRelay, find_upload
+from gatekeeper.proxy.uploads import UPLOAD_IS_OVER, UploadRelay, find_upload, has_upload_id
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 from gatekeeper.server.client_stream import ClientStream
@@ -22,6 +22,7 @@ class HttpCarrier:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream = ClientStream(scope, receive, send)
+        self._continues_upload = False
         self._content_length = first_value(scope["headers"], b"content-length")
 
     @property
@@ -44,6 +45,7 @@ class HttpCarrier:
         return None
 
     async def find_session(self, call: ProxyCall) -> Session | None:
+        self._continues_upload = has_upload_id(call)
         return await find_upload(call)
 
     def request_length(self) -> int | None:
@@ -64,6 +66,8 @@ class HttpCarrier:
     async def refuse(self, refusal: Refusal, call_id: str) -> None:
         body = error_body(refusal)
         headers = [*error_headers(refusal, body), (b"x-gatekeeper-call-id", call_id.encode())]
+        if self._continues_upload and refusal.is_final:
+            headers.append(UPLOAD_IS_OVER)
         await self.stream.start(refusal.status, headers, coalesce_with_body=True)
         await self.stream.write(body)
         await self.stream.finish()

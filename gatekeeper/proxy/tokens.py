@@ -26,10 +26,7 @@ class TokenRelay(Relay):
 
     def request(self) -> UpstreamRequest:
         """Asks for a response that can be read as it is."""
-        request = super().request()
-        identity = (b"accept-encoding", b"identity")
-        headers = [identity if field[0] == b"accept-encoding" else field for field in request.headers]
-        return request._replace(headers=headers)
+        return super().request().uncompressed()
 
     async def send_buffered(self, body: bytes) -> None:
         self.body = body

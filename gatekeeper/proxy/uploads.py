@@ -10,24 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from secrets import token_urlsafe
 from typing import NamedTuple
+from urllib.parse import quote
 
 from gatekeeper.gemini.evasion import normalized_path
 from gatekeeper.gemini.meter import NO_METER, meter_for
 from gatekeeper.gemini.reading import reading_of
 from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
-from gatekeeper.keys.secrets import seal, unseal
+from gatekeeper.keys.secrets import MIN_SECRET_LENGTH, seal, unseal
 from gatekeeper.keys.sessions import TooManySessions, UploadSession
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.authenticate import extract_credential, session_not_found
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
+from gatekeeper.proxy.error_response import NextChunk
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.outcomes import Refused, foreign_upload_address
 from gatekeeper.proxy.redirects import Address, is_at_google, resolve
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.upstream import Origin
-from gatekeeper.proxy.upstream_connection import ResponseHead
+from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamRequest
 from gatekeeper.public_url import public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientStream
@@ -41,6 +43,12 @@ LIFETIME = 7 * 24 * 3600 * SECOND
 # After its end: a client that has lost the last response asks once more.
 LIFETIME_ENDED = 600 * SECOND
 ENDED = (b"final", b"cancelled")
+# To an error without a status Google's SDKs send the same chunk again, three times in seven seconds.
+UPLOAD_IS_OVER = (STATUS_HEADER, b"final")
+
+
+def has_upload_id(call: ProxyCall) -> bool:
+    return bool(upload_ids(call.credential.query))
 
 
 async def find_upload(call: ProxyCall) -> UploadSession | None:
@@ -81,6 +89,17 @@ class UploadRelay(Relay):
         if self.session is None:
             return super().target()
         return unseal(self.upload_id, self.session.sealed_target).encode("latin-1")
+
+    def request(self) -> UpstreamRequest:
+        """Asks for a response in which Google's upload id can be found."""
+        request = super().request()
+        return request if self.session is None else request.uncompressed()
+
+    async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
+        # Google's error pages quote the address that was requested, and that is a secret.
+        if self.session is not None and head.status // 100 != 2 and first:
+            first = without_secrets(first, self.target())
+        await super().forward(head, first, source)
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Also reads the response to a PUT: the last one names the file."""
@@ -179,6 +198,16 @@ class UploadRelay(Relay):
             except StoreFailed as error:
                 # The upload is complete all the same.
                 context.session_errors.record_exception(error)
+
+
+def without_secrets(text: bytes, target: bytes) -> bytes:
+    """The text, with stars in place of the upload ids of an address."""
+    for upload_id in upload_ids(target.partition(b"?")[2]):
+        for form in (upload_id, quote(upload_id, safe="")):
+            # A shorter one is none of Google's, and may be a word.
+            if len(form) >= MIN_SECRET_LENGTH:
+                text = text.replace(form.encode(), b"*" * len(form))
+    return text
 
 
 class Place(NamedTuple):

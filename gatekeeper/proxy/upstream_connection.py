@@ -54,6 +54,13 @@ class UpstreamRequest(NamedTuple):
     target: bytes
     headers: Headers
 
+    def uncompressed(self) -> UpstreamRequest:
+        """The request for a response without a Content-Encoding."""
+        identity = (b"accept-encoding", b"identity")
+        return self._replace(
+            headers=[identity if field[0] == b"accept-encoding" else field for field in self.headers]
+        )
+
 
 class ResponseHead(NamedTuple):
     """The head of a response. Its headers have no `content-length` if the body is chunked; `fields` are the

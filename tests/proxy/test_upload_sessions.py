@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 from rig.gateway import Running, running
-from rig.standin import StandIn
+from rig.standin import Reply, StandIn
 from rig.uploads import FILES, GoogleUploads, Upload, start
 from rig.wire import Answer, connect, exchange, head
 from trio.testing import wait_all_tasks_blocked
@@ -158,11 +158,11 @@ async def test_a_start_that_is_not_allowed(guarded: Running, google: StandIn, up
     [
         "upload_id=invented",
         "upload_id=",
-        "upload_id=GoogleSecret0",
-        "UPLOAD_ID=GoogleSecret0",
-        "upload%5Fid=GoogleSecret0&upload_protocol=resumable",
-        "upload_id={id}&upload_id=GoogleSecret0",
-        "upload_id=GoogleSecret0&uploadId={id}",
+        "upload_id=GoogleSecretId-0",
+        "UPLOAD_ID=GoogleSecretId-0",
+        "upload%5Fid=GoogleSecretId-0&upload_protocol=resumable",
+        "upload_id={id}&upload_id=GoogleSecretId-0",
+        "upload_id=GoogleSecretId-0&uploadId={id}",
         "upload_id={id}x",
     ],
 )
@@ -242,6 +242,52 @@ async def test_a_store_that_fails_refuses_and_loses_nothing(
     assert (await upload.send("upload", b"x")).status == 200
 
 
+async def test_refusals_end_an_upload_unless_waiting_helps(guarded: Running, uploads: GoogleUploads) -> None:
+    """Google's SDKs send a chunk again whose answer has no status."""
+    upload = await started(guarded)
+    guarded.gateway.proxy.context.draining = True  # type: ignore[attr-defined]
+    answer = await upload.send("upload", b"x")
+    assert (answer.status, answer.headers.get("x-goog-upload-status")) == (503, None)
+    guarded.gateway.proxy.context.draining = False  # type: ignore[attr-defined]
+    await guarded.gateway.registry.block("up", now=1, by="test")
+    answer = await upload.send("upload", b"x")
+    assert (answer.status, answer.headers.get("x-goog-upload-status")) == (403, "final")
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_googles_error_page_does_not_tell_its_address(
+    gateway: Running, google: StandIn, uploads: GoogleUploads, status: int
+) -> None:
+    upload = await start(gateway.url)
+
+    async def quote_address(reply: Reply) -> None:
+        assert reply.asked.header("accept-encoding") == ["identity"]
+        page = b"<p>The requested URL <code>%b</code> failed." % reply.asked.target
+        await reply.json(b'{"error": {"code": 400, "message": "%b"}}' % page, status)
+
+    google.script = quote_address
+    answer = await upload.send("upload", b"x", "Accept-Encoding: gzip")
+    assert answer.status == status
+    assert b"upload_id=" + b"*" * len("GoogleSecretId-0") in answer.body
+    row = await gateway.row(2)
+    assert "The requested URL" in row["error_message"]
+    assert "GoogleSecretId-0" not in str(row)
+
+
+async def test_through_two_gateways(
+    guarded: Running, google: StandIn, uploads: GoogleUploads, tmp_path: Path
+) -> None:
+    inner = await guarded.key(key_alias="outer gateway")
+    upstream = f"{guarded.url}/gemini"
+    async with running(tmp_path / "outer", upstream, gemini_api_key=inner) as outer:
+        upload = await start(outer.url)
+        await upload.send("upload", b"x")
+        assert (await upload.send("upload, finalize", b"y", offset=1)).status == 200
+        assert [row["resource"] for row in await outer.rows()] == [None, None, "files/in-pieces"]
+    assert uploads.files == {"GoogleSecretId-0": b"xy"}
+    assert {row["key_alias"] for row in await guarded.rows()} == {"outer gateway"}
+
+
 # Where
 
 
@@ -294,7 +340,7 @@ async def test_every_spelling_leads_to_the_stored_address(
     line = f"PUT /gemini{spelling}?{upload.target.partition('?')[2]}{more}"
     answer = await exchange(gateway.url, line, body=b"", headers=["X-Goog-Upload-Command: query"])
     assert answer.status == 200
-    assert google.asked[1].target == f"{FILES}?upload_id=GoogleSecret0&upload_protocol=resumable".encode()
+    assert google.asked[1].target == f"{FILES}?upload_id=GoogleSecretId-0&upload_protocol=resumable".encode()
     assert google.asked[1].method == "PUT"
 
 
@@ -307,7 +353,7 @@ async def test_an_upload_to_a_store_passes_with_googles_own_parameters(
     upload = await start(gateway.url, target=target)
     assert upload.target.endswith("&name=x&debug=1&upload_protocol=resumable")
     assert (await upload.send("upload, finalize", b"x")).status == 200
-    assert google.asked[1].target.startswith(target.encode() + b"?upload_id=GoogleSecret0&name=x&debug=1")
+    assert google.asked[1].target.startswith(target.encode() + b"?upload_id=GoogleSecretId-0&name=x&debug=1")
     rows = await gateway.rows()
     assert {row["action"] for row in rows} == {"fileSearchStores.uploadToFileSearchStore"}
 

@@ -100,9 +100,9 @@ async def test_a_file_in_chunks(guarded: Running, google: StandIn, uploads: Goog
     assert last.headers["x-goog-upload-status"] == "final"
     assert WITHHELD.isdisjoint(last.headers)
     assert last.body == b'{"file": {"name": "files/in-pieces"}}'
-    assert uploads.files == {"GoogleSecret0": b"abcdefg"}
+    assert uploads.files == {"GoogleSecretId-0": b"abcdefg"}
     for request in google.asked[1:]:
-        assert request.target == f"{FILES}?upload_id=GoogleSecret0&upload_protocol=resumable".encode()
+        assert request.target == f"{FILES}?upload_id=GoogleSecretId-0&upload_protocol=resumable".encode()
         assert request.header("x-goog-api-key") == [GOOGLE_KEY]
     assert google.asked[1].header("user-agent") == ["node"]
     rows = await guarded.rows()
@@ -132,7 +132,7 @@ async def test_a_file_by_the_older_protocol(guarded: Running, uploads: GoogleUpl
     ]
     assert [answer.status for answer in answers] == [308, 308, 200]
     assert [answer.headers.get("range") for answer in answers] == [None, "bytes=0-2", None]
-    assert uploads.files == {"GoogleSecret0": b"abcdefg"}
+    assert uploads.files == {"GoogleSecretId-0": b"abcdefg"}
     rows = await guarded.rows()
     assert [(row["outcome"], row["status"], row["key_alias"]) for row in rows] == [
         ("ok", status, "up") for status in (200, 308, 308, 200)

@@ -47,7 +47,7 @@ class GoogleUploads:
             await reply.json(b'{"file": {"name": "files/at-once"}}')
 
     def begin(self, path: str) -> str:
-        upload_id = f"GoogleSecret{len(self.files)}"
+        upload_id = f"GoogleSecretId-{len(self.files)}"
         self.files[upload_id] = b""
         return f"{self.origin}{path}?upload_id={upload_id}{self.more}"
 
