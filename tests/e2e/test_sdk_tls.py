@@ -1,7 +1,8 @@
-"""Google's own SDK at a gateway with TLS: its certificate is trusted by SSL_CERT_FILE."""
+"""Google's own SDK at a gateway with TLS: its certificate is trusted by SSL_CERT_FILE, and Live dials wss."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from rig.gateway import Running, running
 
 from gatekeeper.sandbox.server import serve_sandbox
 
-FLASH = "gemini-2.5-flash"
+FLASH, LIVE = "gemini-2.5-flash", "gemini-live-2.5-flash-preview"
 SIZE = 9 * 2**20  # bytes, more than the SDK sends in one chunk
 
 
@@ -53,3 +54,22 @@ async def test_a_call_a_stream_and_an_upload(secure: Running, tmp_path: Path) ->
     rows = await secure.rows()
     assert {row["outcome"] for row in rows} == {"ok"}
     assert {"generateContent", "streamGenerateContent"} <= {row["action"] for row in rows}
+
+
+async def test_a_live_session(secure: Running) -> None:
+    async def converse() -> list[str]:
+        async with client(secure).aio.live.connect(
+            model=LIVE, config={"response_modalities": ["TEXT"]}
+        ) as session:
+            said: list[str] = []
+            for text in ("Hello", "And again"):
+                await session.send_client_content(
+                    turns={"role": "user", "parts": [{"text": text}]}, turn_complete=True
+                )
+                said.append("".join([message.text or "" async for message in session.receive()]))
+            return said
+
+    said = await trio.to_thread.run_sync(lambda: asyncio.run(converse()))
+    assert all(said)
+    row = await secure.row()
+    assert (row["outcome"], row["model"]) == ("ok", LIVE)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypercorn.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.websocket import UPGRADE, frame, opened, rest
+from rig.certificate import make_certificate
 from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -22,6 +25,7 @@ from websockets.trio.client import connect as open_websocket
 
 from gatekeeper.logs import HypercornLogger
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
+from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.server.websocket_stream import MAX_MESSAGE_BYTES
 
@@ -65,14 +69,14 @@ async def refuses(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def served(app: App) -> AsyncIterator[str]:
+async def served(app: App, certificate: ServerCertificate | None = None) -> AsyncIterator[str]:
     """Its address; `/direct/` and everything else are the same application."""
     config, stop = Config(), trio.Event()
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]
     with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
         async with trio.open_nursery() as nursery:
             inline = InlineApp(b"/direct/", app)
-            nursery.start_soon(serve_listener, app, config, listener, stop, inline)
+            nursery.start_soon(serve_listener, app, config, listener, stop, inline, certificate)
             yield f"127.0.0.1:{listener.getsockname()[1]}"
             stop.set()
 
@@ -82,8 +86,18 @@ def client(address: str, path: str = "/direct/a", **named: Any) -> open_websocke
 
 
 @pytest.mark.parametrize("path", ["/direct/a", "/other"])
-async def test_messages_of_all_sizes_come_back_as_they_were(path: str) -> None:
-    async with served(Echo()) as address, client(address, path) as websocket:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_messages_of_all_sizes_come_back_as_they_were(path: str, tls: bool, tmp_path: Path) -> None:
+    certificate = context = None
+    if tls:
+        file = make_certificate(tmp_path / "certificate.pem")
+        certificate, context = ServerCertificate(file, file), ssl.create_default_context(cafile=file)
+    async with (
+        served(Echo(), certificate) as address,
+        open_websocket(
+            f"{'wss' if tls else 'ws'}://{address}{path}", ssl=context, proxy=None, max_size=None
+        ) as websocket,
+    ):
         for size in SIZES:
             for message in (b"\x80" * size, "x" * size, "🦕é" * (size // 6)):
                 await websocket.send(message)
