@@ -15,8 +15,8 @@ import trio
 from hypercorn.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rig.websocket import UPGRADE, frame, opened, rest
 from rig.certificate import make_certificate
+from rig.websocket import UPGRADE, frame, opened, rest
 from rig.wire import connect, head, read
 from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
