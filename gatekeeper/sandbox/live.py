@@ -30,7 +30,7 @@ KINDS = ("setup", "clientContent", "realtimeInput", "toolResponse")
 SILENCE = base64.b64encode(bytes(12_000)).decode()
 TOKENS_PER_SILENCE = 8
 # What a session remembers, in bytes of text and base64; then the oldest turns are forgotten.
-MAX_HISTORY_BYTES = 8 * 1024 * 1024
+MAX_HISTORY_BYTES = 4 * 1024 * 1024
 CLOSE_CODES = {400: 1007, 401: 1008, 403: 1008, 404: 1008}
 # Of a reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
