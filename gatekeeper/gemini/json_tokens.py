@@ -58,7 +58,7 @@ def _container_pattern(depth: int) -> bytes:
     return rb'(?:[^"{}\[\]]++|' + string + inner + rb")*+[}\]]"
 
 
-_REST_OF_CONTAINER = re.compile(_container_pattern(4), re.DOTALL)
+_REST_OF_CONTAINER = re.compile(_container_pattern(8), re.DOTALL)
 
 
 class JsonTokens:
@@ -68,6 +68,7 @@ class JsonTokens:
         self.failed = False
         self._rest = b""  # the beginning of a token, at the end of the bytes so far
         self._passed_over = 0  # containers that are open in the one that is passed over, with itself
+        self._wanted: tuple[bytes, ...] | None = None  # of the container that was opened last
         self._in_string = False  # beyond what is reported of a string
         self._escaped = False  # a backslash there was the last byte
         self._read = 0
@@ -87,7 +88,11 @@ class JsonTokens:
 
     def pass_over(self) -> None:
         """After an OPEN: reports nothing of this container, not even its CLOSE."""
-        self._passed_over = 1
+        self._passed_over, self._wanted = 1, ()
+
+    def pass_over_without(self, *wanted: bytes) -> None:
+        """After an OPEN: may leave out what is in this container if it has none of these."""
+        self._wanted = wanted
 
     def _tokens(self, text: bytes) -> Iterator[Token]:
         """The tokens that `text` completes. What is incomplete at its end is left in `_rest`."""
@@ -99,15 +104,15 @@ class JsonTokens:
             if group == _BRACKET:
                 if not self._passed_over:
                     yield (OPEN if token[3] in b"{[" else CLOSE), token[3]
-                    if self._passed_over and (rest := _REST_OF_CONTAINER.match(text, at)):
-                        self._passed_over, at = 0, rest.end()
+                    if self._wanted is not None:
+                        at = self._next_wanted(text, at)
                 else:
                     self._passed_over += 1 if token[3] in b"{[" else -1
                     self.failed = self._passed_over > MAX_DEPTH
             elif group == _LITERAL:
                 if not self._passed_over:
                     yield LITERAL, token[4]
-            elif group == _KEY or (group == _PLAIN and at < len(text)):
+            elif group == _KEY or (group == _PLAIN and at < len(text) and text[at] in b",]}"):
                 if not self._passed_over:
                     yield (KEY if group == _KEY else STRING), token[1]
             else:
@@ -121,6 +126,17 @@ class JsonTokens:
         gap = _GAP.match(text, at)
         self._rest = text[gap.end() if gap else at :]
         self.failed = self.failed or not any(literal.startswith(self._rest) for literal in _LITERALS)
+
+    def _next_wanted(self, text: bytes, at: int) -> int:
+        """Where to read on after an OPEN: at its CLOSE or after it, if all of it is there and nothing in it
+        is wanted."""
+        wanted, self._wanted = self._wanted or (), None
+        rest = _REST_OF_CONTAINER.match(text, at)
+        if rest is None or [word for word in wanted if text.find(word, at, rest.end()) >= 0]:
+            return at
+        end = rest.end() if self._passed_over else rest.end() - 1
+        self._passed_over = 0
+        return end
 
     def _string(self, text: bytes, start: int) -> tuple[Token | None, int]:
         """The string that begins at `start`, and where it ends. If the text ends before it, or before it is

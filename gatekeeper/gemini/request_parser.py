@@ -112,6 +112,8 @@ _REQUEST.add(
     interaction=_REQUEST,
 )
 
+# Prompts are long; only the names of files in them are of interest, whose letters may be escaped.
+_FILE_WORDS = (b"file", b"\\u00")
 _FILE_NAME = re.compile(r"(?:\A|/)(files/[\w-]+)", re.ASCII)
 
 
@@ -172,6 +174,8 @@ class JsonRequestParser:
             return
         self._around.append((self._members, self._meaning))
         self._tokens.failed = len(self._around) > MAX_DEPTH
+        if self._meaning is _CONTENT or self._meaning is _MESSAGE:
+            self._tokens.pass_over_without(*_FILE_WORDS)
         if bracket == b"{":
             self._members, self._meaning = self._meaning, None
 

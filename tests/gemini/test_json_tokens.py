@@ -32,7 +32,10 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 documents = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
 )
-layouts = st.fixed_dictionaries({"ensure_ascii": st.booleans(), "indent": st.none() | st.integers(0, 1)})
+separators = st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :"), ("\r\n\t,\n", "  \n:\t")])
+layouts = st.fixed_dictionaries(
+    {"ensure_ascii": st.booleans(), "indent": st.none() | st.integers(0, 1), "separators": separators}
+)
 
 
 def raw(text: str, **layout: Any) -> bytes:
@@ -94,6 +97,14 @@ def test_a_document_has_its_tokens_in_any_chunks(
     assert not parser.failed
 
 
+@pytest.mark.parametrize("size", range(1, 9))
+def test_escapes_and_literals_may_be_split_anywhere(size: int) -> None:
+    body = rb'{"a\"b" : "c\\", "\\" : ["d\"", "\\\"e"  , true],"f" :null}'
+    found = list(tokens(JsonTokens(), split(body, [size])))
+    assert found == list(tokens(JsonTokens(), [body]))
+    assert b" ".join(text for _, text in found) == rb"{ a\"b c\\ \\ [ d\" \\\"e true ] f null }"
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60) | st.text('{}[]",:\\ tfnu0e-', max_size=60).map(str.encode), st.integers(1, 9))
 def test_whatever_is_no_document_is_no_error(body: bytes, size: int) -> None:
@@ -130,6 +141,17 @@ def test_deep_containers_are_passed_over_whole() -> None:
     parser = JsonTokens()
     found = list(tokens(parser, [b"[" + deep + b',"last"]'], b"{"))
     assert found == [(OPEN, b"["), (OPEN, b"{"), (STRING, b"last"), (CLOSE, b"]")]
+
+
+def test_a_container_without_what_is_wanted_may_be_left_out_but_not_its_end() -> None:
+    parser = JsonTokens()
+    found: list[Token] = []
+    for token in parser.feed(b'{"a":[1,"x"],"b":["y",{"z":[]}],"c":["'):
+        if token[1] == b"[":
+            parser.pass_over_without(b"y", b"n")
+        found.append(token)
+    texts = b"".join(text for _, text in found)
+    assert texts == b"{a[]b[y{z[]}]c["
 
 
 def after(filling: bytes, size: int) -> tuple[list[Kind], bool]:
