@@ -29,20 +29,21 @@ class Run:
     cache: Path
     refusal_seconds: float
     limit: trio.CapacityLimiter
-    entries: dict[str, Entry] = field(default_factory=dict)
+    document: Path | None
+    order: list[str]
     unequal: list[str] = field(default_factory=list)
 
     async def client(self, client: Client) -> None:
         async with self.limit:
             if client.untested:
-                self.entries[client.name] = untested(client, client.untested, _today())
+                self._write(client, untested(client, client.untested, _today()))
                 return
             started = time.monotonic()
             try:
                 script = await installed(client, self.cache)
             except NotInstallable as error:
                 _say(f"{client.name} {client.version}: skipped: {error}")
-                self.entries[client.name] = untested(client, f"it could not be installed ({error})", _today())
+                self._write(client, untested(client, f"it could not be installed ({error})", _today()))
                 return
             shutil.rmtree(script.folder / "data", ignore_errors=True)
             (script.folder / "stderr.txt").unlink(missing_ok=True)
@@ -55,7 +56,7 @@ class Run:
             self._keep(client, report, time.monotonic() - started)
 
     def _keep(self, client: Client, report: Report, seconds: float) -> None:
-        self.entries[client.name] = entry(client, report, _today())
+        self._write(client, entry(client, report, _today()))
         equal = sum(not item.faults for item in report.compared)
         _say(f"{client.name} {client.version}: {equal} of {len(report.compared)} equal ({seconds:.0f} s)")
         for item in report.compared:
@@ -63,6 +64,11 @@ class Run:
                 _say(f"  {item.operation}: {fault}")
         if not report.equal:
             self.unequal.append(client.name)
+
+    def _write(self, client: Client, seen: Entry) -> None:
+        """At once: a run of all takes a while."""
+        if self.document:
+            update(self.document, {client.name: seen}, self.order)
 
 
 def main() -> int:
@@ -73,10 +79,10 @@ def main() -> int:
     if unknown := [name for name in wanted if name not in clients]:
         _say(f"no such client: {', '.join(unknown)}; there are {', '.join(clients)}")
         return 2
-    run = Run(cache_folder(), arguments.refusals, trio.CapacityLimiter(arguments.jobs))
+    document = None if arguments.ci else DOCUMENT
+    limit = trio.CapacityLimiter(arguments.jobs)
+    run = Run(cache_folder(), arguments.refusals, limit, document, list(clients))
     trio.run(_all, run, [clients[name] for name in wanted])
-    if not arguments.ci:
-        update(DOCUMENT, run.entries, list(clients))
     return 1 if run.unequal else 0
 
 

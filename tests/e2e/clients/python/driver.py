@@ -45,7 +45,7 @@ def run() -> None:
             result = OPERATIONS[line.strip()]()
             if inspect.isawaitable(result):
                 result = loop.run_until_complete(result)
-            if isinstance(result, AsyncIterator):
+            if isinstance(result, AsyncIterator) and not isinstance(result, Iterator):
                 result = loop.run_until_complete(collected(result))
             tell({"result": plain(result)})
         except Exception as error:  # noqa: BLE001 - whatever a client raises is its outcome

@@ -1,6 +1,10 @@
 """LiteLLM's SDK."""
 
+import os
+
 from driver import BASE, KEY, operation, run
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it asks another site first
 
 # recipe
 import litellm
