@@ -5,6 +5,7 @@ told to."""
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from functools import partial
 
 from gatekeeper.sandbox.collection import IDENTIFIED, Collection
@@ -15,6 +16,8 @@ from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.store import Clock
 from gatekeeper.sandbox.wire import HttpResponse, Request, json_response
 
+# Environments have times of other names than the rest.
+DATED = replace(IDENTIFIED, created="created", updated="updated")
 SHOWN_CHARACTERS = 10  # of a signing secret
 
 
@@ -27,7 +30,7 @@ class Projects:
         self.executions = make("triggers/{id}/executions", listed="trigger_executions", parent=self.triggers)
         self.kept = (
             make("agents"),
-            make("environments", defaults=lambda _, __: {"status": "active"}),
+            make("environments", style=DATED, defaults=lambda _, __: {"status": "active"}),
             make("voices"),
             make("credentials", defaults=lambda _, __: {"status": "active"}),
         )

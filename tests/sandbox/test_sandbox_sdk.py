@@ -165,6 +165,32 @@ async def test_a_batch(sdk):
     assert job.dest.inlined_responses[0].response.text == "hello"
 
 
+@pytest.mark.filterwarnings("ignore:.* usage is experimental")
+async def test_stores_webhooks_triggers_and_agents(sdk):
+    def work(client):
+        store = client.file_search_stores.create(config={"display_name": "Mine"})
+        add = client.file_search_stores.upload_to_file_search_store
+        config = {"mime_type": "text/plain"}
+        operation = add(file_search_store_name=store.name, file=io.BytesIO(b"abc"), config=config)
+        while not operation.done:
+            operation = client.operations.get(operation)
+        documents = [item.name for item in client.file_search_stores.documents.list(parent=store.name)]
+        client.file_search_stores.delete(name=store.name, config={"force": True})
+        hook = client.webhooks.create(uri="https://example.com", subscribed_events=["batch.succeeded"])
+        client.webhooks.ping(hook.id)
+        asked = {"agent": "deep-research-pro-preview-12-2025", "input": "bees"}
+        trigger = client.triggers.create(schedule="0 * * * *", time_zone="UTC", interaction=asked)
+        run = client.triggers.run(trigger.id)
+        client.agents.create(id="mine", base_agent="x")
+        return operation, documents, hook, trigger, run, client.agents.list().agents
+
+    operation, documents, hook, trigger, run, agents = await sdk(work)
+    assert documents == [operation.response.document_name]
+    assert hook.new_signing_secret.startswith("whsec_")
+    assert (run.trigger_id, run.status) == (trigger.id, "completed")
+    assert [agent.id for agent in agents] == ["mine"]
+
+
 async def test_a_cache_in_use(sdk):
     def work(client):
         cache = client.caches.create(
