@@ -57,6 +57,11 @@ def admit(state: KeyState | None, request: AccessRequest, now: int) -> Refusal |
     return None
 
 
+def may_go_on(state: KeyState, request: AccessRequest, now: int) -> Refusal | None:
+    """Why a call that was admitted and still runs may not go on: its key has been blocked, or has expired."""
+    return _unblocked(state, request, now) or _unexpired(state, request, now)
+
+
 def matches(glob: str, text: str) -> bool:
     """Whether the whole text matches the glob: `*` is any run of characters, `/` included, `?` any one; every
     other character is itself, case-sensitive. The time is linear in the text for each `*`."""

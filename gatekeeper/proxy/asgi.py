@@ -67,8 +67,9 @@ class Proxy:
     # The sweep over all open calls
 
     async def sweep(self) -> None:
-        """One task for all calls: ends those whose client has disconnected or whose deadline has passed. It
-        costs next to nothing; a task or a timer for each call would cost as much as half of its relay."""
+        """One task for all calls: ends those whose client has disconnected, whose deadline has passed, and
+        sessions whose key is no longer valid. It costs next to nothing; a task or a timer for each call would
+        cost as much as half of its relay."""
         while True:
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
@@ -78,6 +79,8 @@ class Proxy:
                 # While a write to the client is blocked the timeout is the client's.
                 elif now > call.deadline and call.timeout_failure is not None:
                     call.end(ClientGone() if call.carrier.write_blocked else call.timeout_failure)
+                elif refusal := call.carrier.revocation(call):
+                    call.end(CutByGateway(refusal))
             for upstream in self.context.upstreams():
                 upstream.close_expired()
 

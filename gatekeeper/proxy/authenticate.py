@@ -121,7 +121,7 @@ class Authenticator:
         if state := self._registry.by_hash(digest):
             return Identity(state.record.token_id, state.record.key_alias, state)
         if self._registry.is_revoked(digest):
-            raise Refused(_key_revoked())
+            raise Refused(key_revoked())
         if self._master_digest is None:
             return OPEN_MODE_IDENTITY
         raise Refused(_key_unknown() if secret else _key_missing())
@@ -154,7 +154,7 @@ class Authenticator:
         if state := self._registry.by_id(key_id):
             return Identity(key_id, state.record.key_alias, state)
         if key_id != OPEN_MODE_IDENTITY.key_id:
-            raise Refused(_key_revoked())
+            raise Refused(key_revoked())
         if self._master_digest is None:
             return OPEN_MODE_IDENTITY
         raise Refused(_key_missing())
@@ -186,7 +186,7 @@ def _key_unknown() -> Refusal:
     )
 
 
-def _key_revoked() -> Refusal:
+def key_revoked() -> Refusal:
     return Refusal(
         Reason.KEY_UNKNOWN,
         "This API key is no longer valid: it was deleted, or given a new secret. Ask the gateway's "

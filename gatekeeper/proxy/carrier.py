@@ -119,6 +119,10 @@ class Carrier(Protocol[CallT]):
         """Releases the client's side. Always called, once."""
         ...
 
+    def revocation(self, call: CallT) -> Refusal | None:
+        """Why a running call must end before it has come to its end; polled by the sweep."""
+        ...
+
     def is_disconnected(self) -> bool:
         """Whether the client has disconnected; polled by the sweep while the call runs."""
         ...

@@ -82,5 +82,8 @@ class HttpCarrier:
     def release(self) -> None:
         self.stream.discard_queued_messages()
 
+    def revocation(self, call: ProxyCall) -> Refusal | None:  # noqa: ARG002  a response comes to its own end
+        return None
+
     def is_disconnected(self) -> bool:
         return self.stream.is_disconnected()

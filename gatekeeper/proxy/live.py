@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from time import time_ns
 from typing import Any
 
 from gatekeeper.gemini.meter import meter_for
+from gatekeeper.keys.admission import may_go_on
+from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
-from gatekeeper.proxy.authenticate import ephemeral_token
+from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import ErrorResponse
 from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers, downstream_headers, upstream_headers
@@ -185,6 +188,18 @@ class LiveCarrier:
         self.websocket.abort()
 
     def release(self) -> None: ...
+
+    def revocation(self, call: ProxyCall) -> Refusal | None:
+        """A session may last for hours: its key must still be valid."""
+        if call.key is None or self._session is None:
+            return None
+        registry = call.context.registry
+        # A secret that was replaced ends the sessions that it has opened, but not those of tokens.
+        if call.session or not call.credential.secret:
+            found = registry.by_id(call.key.record.token_id)
+        else:
+            found = registry.by_hash(hash_secret(call.credential.secret))
+        return key_revoked() if found is None else may_go_on(found, call.access_request(), time_ns() // 1000)
 
     def is_disconnected(self) -> bool:
         return self._connection.is_disconnected()

@@ -80,6 +80,9 @@ class Echo:
     def release(self) -> None:
         self.client.discard_queued_messages()
 
+    def revocation(self, call: ProxyCall) -> Refusal | None:
+        return None
+
     def is_disconnected(self) -> bool:
         return self.client.is_disconnected()
 

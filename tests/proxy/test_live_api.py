@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 from rig.gateway import GOOGLE_KEY, Running, running
-from rig.live import LIVE_PATH, SETUP, LiveStandIn, live_standing_in, session, sockets_open
-from rig.websocket import frame, opened, rest
+from rig.live import LIVE_PATH, SETUP, LiveStandIn, ended, live_standing_in, nothing_is_left, session
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.trio.client import ClientConnection
 from websockets.trio.server import ServerConnection
 
 from gatekeeper.proxy import live_session
-from gatekeeper.serve import server_config
-from gatekeeper.server.asgi_types import Receive, Scope, Send
-from gatekeeper.server.listener import serve_listener
 
 
 @pytest.fixture
@@ -42,21 +35,6 @@ async def gateway(google: LiveStandIn, tmp_path: Path) -> AsyncIterator[Running]
 async def guarded(google: LiveStandIn, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(tmp_path / "guarded", google.url, master_key="master-of-the-tests") as gateway:
         yield gateway
-
-
-async def ended(client: ClientConnection) -> tuple[int | None, str | None]:
-    """The code and the reason by which a session ends."""
-    with trio.fail_after(5), contextlib.suppress(ConnectionClosed):
-        while True:
-            await client.recv()
-    return client.close_code, client.close_reason
-
-
-async def nothing_is_left(gateway: Running, google: LiveStandIn) -> None:
-    proxy = gateway.gateway.proxy
-    with trio.fail_after(5):
-        while proxy.open_calls or proxy.context.upstream.open or google.open:
-            await trio.sleep(0.005)
 
 
 async def test_messages_pass_both_ways_as_they_are(gateway: Running, google: LiveStandIn) -> None:
@@ -385,76 +363,3 @@ async def test_a_handshake_that_is_not_answered_by_websocket(gateway: Running, g
     async with session(gateway) as client:
         await refused(client, 1011, "GATEKEEPER_UPSTREAM_UNREACHABLE")
     assert (await gateway.row())["outcome"] == "upstream_unreachable"
-
-
-# While it runs
-
-
-async def test_a_running_session_is_seen(gateway: Running, google: LiveStandIn) -> None:
-    async with session(gateway) as client:
-        await client.send(SETUP)
-        await client.recv()
-        assert client.response is not None
-        call_id = client.response.headers["x-gatekeeper-call-id"]
-        answer = await gateway.client.get(f"/calls/{call_id}")
-        seen = answer.json()
-        assert (seen["model"], seen["outcome"]) == ("gemini-2.5-flash-live", None)
-        assert (seen["request_bytes"], seen["response_bytes"]) == (len(SETUP), len(SETUP))
-
-
-class Echo:
-    """An upstream whose sessions cost little. `received`: how many messages."""
-
-    def __init__(self) -> None:
-        self.received = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "websocket.accept"})
-        while (message := await receive())["type"] == "websocket.receive":
-            self.received += 1
-            await send({**message, "type": "websocket.send"})
-
-
-@asynccontextmanager
-async def echoing() -> AsyncIterator[tuple[str, Echo]]:
-    app, stop = Echo(), trio.Event()
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_listener, app, server_config(), listener, stop)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", app
-            stop.set()
-
-
-async def test_two_hundred_sessions_echo_ten_thousand_frames_in_order(tmp_path: Path) -> None:
-    sessions, frames = 200, 50
-    everyone_is_here = trio.Event()
-    here = 0
-
-    async def talk(url: str, number: int) -> None:
-        nonlocal here
-        texts = [f"{number}:{at}".encode() for at in range(frames)]
-        async with opened(url) as client:
-            here += 1
-            if here == sessions:
-                everyone_is_here.set()
-            await everyone_is_here.wait()
-            await client.send_all(b"".join(frame(Opcode.TEXT, text) for text in texts))
-            await client.send_all(frame(Opcode.CLOSE, b"\x03\xe8"))
-            expected = b"".join(frame(Opcode.TEXT, text, masked=False) for text in texts)
-            assert await rest(client) == expected + b"\x88\x02\x03\xe8"
-
-    async with echoing() as (url, echo), running(tmp_path / "data", url) as gateway:
-        before = sockets_open()
-        async with trio.open_nursery() as nursery:
-            for number in range(sessions):
-                nursery.start_soon(talk, f"{gateway.url}/gemini{LIVE_PATH}?key=k", number)
-        proxy = gateway.gateway.proxy
-        with trio.fail_after(10):
-            while proxy.open_calls or proxy.context.upstream.open or sockets_open() > before:
-                await trio.sleep(0.01)
-            while len(rows := await gateway.rows()) < sessions:
-                await trio.sleep(0.01)
-    assert echo.received == sessions * frames
-    assert {row["outcome"] for row in rows} == {"ok"}
-    assert {row["request_bytes"] == row["response_bytes"] for row in rows} == {True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import trio
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.trio.client import connect
+from websockets.trio.client import ClientConnection, connect
 from websockets.trio.server import ServerConnection, serve
 
 from rig.gateway import Running
@@ -88,3 +89,18 @@ def session(gateway: Running, path: str = LIVE_PATH, key: str | None = "k", **na
     query = "" if key is None else f"{'&' if '?' in path else '?'}key={key}"
     url = gateway.url.replace("http", "ws", 1) + f"/gemini{path}{query}"
     return connect(url, proxy=None, max_size=None, ping_interval=None, open_timeout=60, **named)
+
+
+async def ended(client: ClientConnection) -> tuple[int | None, str | None]:
+    """The code and the reason by which a session ends."""
+    with trio.fail_after(5), contextlib.suppress(ConnectionClosed):
+        while True:
+            await client.recv()
+    return client.close_code, client.close_reason
+
+
+async def nothing_is_left(gateway: Running, google: LiveStandIn) -> None:
+    proxy = gateway.gateway.proxy
+    with trio.fail_after(5):
+        while proxy.open_calls or proxy.context.upstream.open or google.open:
+            await trio.sleep(0.005)
