@@ -65,17 +65,19 @@ class ResponseParser:
     `counts_usage` the tokens that are reported were used by another call, and are left out.
     """
 
+    # On the class: most calls report few of them.
+    usage: bytes | None = None
+    model_version: str | None = None
+    finish_reason: str | None = None
+    error: UpstreamError | None = None
+    resource: str | None = None
+    block_reason: str | None = None
+    service_tier: str | None = None
+
     def __init__(self, collection: str | None = None, *, counts_usage: bool = True) -> None:
-        self.usage: bytes | None = None
-        self.model_version: str | None = None
-        self.finish_reason: str | None = None
-        self.error: UpstreamError | None = None
-        self.resource: str | None = None
-        self.block_reason: str | None = None
-        self.service_tier: str | None = None
         self._collection = collection
         self._counts_usage = counts_usage
-        self._searches = Searches()
+        self._searches: Searches | None = None
 
     def read(self, document: Document) -> bool:
         """False, and nothing is taken from it, if the document is not a response in JSON. Never raises."""
@@ -98,6 +100,7 @@ class ResponseParser:
             self.finish_reason = finish_reasons(response.candidates) or self.finish_reason
             for candidate in response.candidates:
                 if candidate.grounding_metadata is not None:
+                    self._searches = self._searches or Searches()
                     self._searches.add(candidate.grounding_metadata)
         else:
             self._read_without_candidates(response)
@@ -128,7 +131,7 @@ class ResponseParser:
 
     @property
     def extra_usage(self) -> dict[str, int | None]:
-        return self._searches.counts
+        return self._searches.counts if self._searches else {}
 
     def summary(self, *, complete: bool, truncated: bool) -> ResponseSummary:
         return ResponseSummary(

@@ -6,10 +6,10 @@
 - OpenAI-style: `prompt_tokens`, `completion_tokens`, `total_tokens`. Google leaves thoughts out of the
   completion, so they are what the total has beside prompt and completion.
 
-A count that is missing, negative, fractional or beyond `MAX_TOKEN_COUNT` counts as not reported: None, never
-0. Google omits zeros. A missing count is 0 only where the total proves it: if the reported ones of prompt,
-output, thoughts and tool add up to the total, the others are 0. Cached tokens are part of the prompt, so the
-total proves nothing about them.
+A count that is missing or no count (`token_counts`) is not reported: None, never 0. Google omits zeros. A
+missing count is 0 only where the total proves it: if the reported ones of prompt, output, thoughts and tool
+add up to the total, the others are 0. Cached tokens are part of the prompt, so the total proves nothing about
+them.
 
 Nothing is corrected: where counts and total contradict each other, all of them stay as reported. What the
 tokens cost, and which count takes precedence, is decided in `pricing`.
@@ -17,25 +17,15 @@ tokens cost, and which count takes precedence, is decided in `pricing`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import msgspec
 
-from gatekeeper.gemini.json_values import as_list, as_object
-
-# No call comes near a billion tokens (prompts end at 2 million); below it a cost fits DECIMAL(18,12).
-MAX_TOKEN_COUNT = 1_000_000_000
-
-# The names behind `enum-encoding=int`, by number (`Modality` in Google's content.proto).
-MODALITY_NUMBERS = ("modality_unspecified", "text", "image", "video", "audio", "document")
+from gatekeeper.gemini.json_values import as_object
+from gatekeeper.gemini.token_counts import Details, read_count, read_details, read_tier
 
 THOUGHTS_BESIDE_TOTAL = "the reported total leaves the thoughts out"
 PROMPT_UNDER_REPORTED = "the reported prompt is smaller than the one that was read (raw_prompt_token)"
-
-_DIGITS = re.compile(r"\d{1,10}\Z", re.ASCII)
-
-Details = tuple[tuple[str, int], ...]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +113,9 @@ def read_usage(raw: bytes) -> Usage | None:
 def _read_object(raw: bytes) -> Usage | None:
     try:
         found = _google_usage(_decode_google(raw))
-        return _other_usage(_decode_other(raw)) if found == _NOTHING else found
+        # The first test is the quick one.
+        unknown = found.total is None and found == _NOTHING
+        return _other_usage(_decode_other(raw)) if unknown else found
     except (ValueError, RecursionError):
         return None
 
@@ -178,29 +170,29 @@ def encode_usage(usage: Usage) -> bytes:
 
 
 def _google_usage(found: _UsageMetadata) -> Usage:
-    total = _count(found.total_token_count)
-    live = _count(found.response_token_count)
-    candidates = _count(found.candidates_token_count)
+    total = read_count(found.total_token_count)
+    candidates = read_count(found.candidates_token_count)
+    live = read_count(found.response_token_count) if candidates is None else None
     prompt, output, thoughts, tool = _fill_zeros(
         total,
-        _count(found.prompt_token_count),
-        live if candidates is None else candidates,
-        _count(found.thoughts_token_count),
-        _count(found.tool_use_prompt_token_count),
+        read_count(found.prompt_token_count),
+        candidates if live is None else live,
+        read_count(found.thoughts_token_count),
+        read_count(found.tool_use_prompt_token_count),
     )
-    beside = live is not None and thoughts and total == (prompt or 0) + (output or 0) + (tool or 0)
+    beside = live and thoughts and total == (prompt or 0) + live + (tool or 0)
     return Usage(
         prompt=prompt,
-        cached=_count(found.cached_content_token_count),
+        cached=read_count(found.cached_content_token_count),
         output=output,
         thoughts=thoughts,
         tool=tool,
         total=total,
-        service_tier=_tier(found.service_tier),
-        prompt_details=_details(found.prompt_tokens_details or found.prompt_token_details),
-        cached_details=_details(found.cache_tokens_details),
-        output_details=_details(found.candidates_tokens_details or found.response_tokens_details),
-        tool_details=_details(found.tool_use_prompt_tokens_details),
+        service_tier=read_tier(found.service_tier),
+        prompt_details=read_details(found.prompt_tokens_details or found.prompt_token_details),
+        cached_details=read_details(found.cache_tokens_details),
+        output_details=read_details(found.candidates_tokens_details or found.response_tokens_details),
+        tool_details=read_details(found.tool_use_prompt_tokens_details),
         note=THOUGHTS_BESIDE_TOTAL if beside else None,
     )
 
@@ -211,41 +203,41 @@ _NOTHING = Usage()
 def _other_usage(found: _OtherUsage) -> Usage:
     if found.prompt_tokens is not None or found.completion_tokens is not None:
         return _openai_usage(found)
-    total = _count(found.total_tokens)
+    total = read_count(found.total_tokens)
     prompt, output, thoughts, tool = _fill_zeros(
         total,
-        _count(found.total_input_tokens),
-        _count(found.total_output_tokens),
-        _count(found.total_thought_tokens),
-        _count(found.total_tool_use_tokens),
+        read_count(found.total_input_tokens),
+        read_count(found.total_output_tokens),
+        read_count(found.total_thought_tokens),
+        read_count(found.total_tool_use_tokens),
     )
-    under_reported = prompt is not None and (_count(found.raw_prompt_token) or 0) > prompt
+    under_reported = prompt is not None and (read_count(found.raw_prompt_token) or 0) > prompt
     return Usage(
         prompt=prompt,
-        cached=_count(found.total_cached_tokens),
+        cached=read_count(found.total_cached_tokens),
         output=output,
         thoughts=thoughts,
         tool=tool,
         total=total,
-        prompt_details=_details(found.input_tokens_by_modality, "tokens"),
-        cached_details=_details(found.cached_tokens_by_modality, "tokens"),
-        output_details=_details(found.output_tokens_by_modality, "tokens"),
-        tool_details=_details(found.tool_use_tokens_by_modality, "tokens"),
+        prompt_details=read_details(found.input_tokens_by_modality, "tokens"),
+        cached_details=read_details(found.cached_tokens_by_modality, "tokens"),
+        output_details=read_details(found.output_tokens_by_modality, "tokens"),
+        tool_details=read_details(found.tool_use_tokens_by_modality, "tokens"),
         note=PROMPT_UNDER_REPORTED if under_reported else None,
     )
 
 
 def _openai_usage(found: _OtherUsage) -> Usage:
-    total, prompt = _count(found.total_tokens), _count(found.prompt_tokens)
-    output = _count(found.completion_tokens)
-    thoughts = _count((as_object(found.completion_tokens_details) or {}).get("reasoning_tokens"))
+    total, prompt = read_count(found.total_tokens), read_count(found.prompt_tokens)
+    output = read_count(found.completion_tokens)
+    thoughts = read_count((as_object(found.completion_tokens_details) or {}).get("reasoning_tokens"))
     if total is not None and prompt is not None and output is not None:
         rest = total - prompt - output
         thoughts = rest if rest >= 0 else thoughts
     prompt, output, thoughts, tool = _fill_zeros(total, prompt, output, thoughts, None)
     return Usage(
         prompt=prompt,
-        cached=_count((as_object(found.prompt_tokens_details) or {}).get("cached_tokens")),
+        cached=read_count((as_object(found.prompt_tokens_details) or {}).get("cached_tokens")),
         output=output,
         thoughts=thoughts,
         tool=tool,
@@ -254,9 +246,10 @@ def _openai_usage(found: _OtherUsage) -> Usage:
 
 
 def _fill_zeros(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
-    if total is None or sum(part or 0 for part in parts) != total:
+    if total is None:
         return parts
-    return tuple(part or 0 for part in parts)
+    known = tuple([part or 0 for part in parts])
+    return known if sum(known) == total else parts
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:
@@ -270,35 +263,3 @@ def _sum_details(several: Iterable[Details]) -> Details:
         for modality, count in details:
             found[modality] = found.get(modality, 0) + count
     return tuple(found.items())
-
-
-def _count(value: object) -> int | None:
-    """A count as JSON may write it: 12, "12" (64-bit numbers in proto3's JSON) or 12.0."""
-    if isinstance(value, str):
-        value = int(value) if _DIGITS.match(value) else None
-    elif isinstance(value, float) and value.is_integer():
-        value = int(value)
-    # `type`, because True is an int to isinstance.
-    return value if type(value) is int and 0 <= value <= MAX_TOKEN_COUNT else None
-
-
-def _tier(value: object) -> str | None:
-    """The billed tier in lower case; None for "unspecified"; a number (`enum-encoding=int`) stays one."""
-    name = str(value).lower() if isinstance(value, str | int) else ""
-    return None if name in {"", "unspecified"} else name
-
-
-def _details(value: object, count_name: str = "tokenCount") -> Details:
-    return tuple(
-        (_modality(named.get("modality")), count)
-        for entry in as_list(value)
-        if (named := as_object(entry)) and (count := _count(named.get(count_name)))
-    )
-
-
-def _modality(value: object) -> str:
-    if isinstance(value, str):
-        return value.lower()
-    if type(value) is int and 0 <= value < len(MODALITY_NUMBERS):
-        return MODALITY_NUMBERS[value]
-    return MODALITY_NUMBERS[0]

@@ -22,7 +22,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from gatekeeper.gemini.usage import Details, Usage
+from gatekeeper.gemini.token_counts import Details
+from gatekeeper.gemini.usage import Usage
 from gatekeeper.money import usd
 
 TIERS = ("standard", "flex", "priority", "batch")

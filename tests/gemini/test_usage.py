@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT
 from gatekeeper.gemini.usage import (
-    MAX_TOKEN_COUNT,
     PROMPT_UNDER_REPORTED,
     THOUGHTS_BESIDE_TOTAL,
     Usage,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.usage import Details, Usage
+from gatekeeper.gemini.token_counts import Details
+from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.tariff import (
     MODALITIES,
     UnpricedError,

@@ -1,0 +1,55 @@
+"""The values of usage fields: counts, details by modality, tiers. What is not in order is not reported."""
+
+from __future__ import annotations
+
+import re
+
+from gatekeeper.gemini.json_values import as_list, as_object
+
+# No call comes near a billion tokens (prompts end at 2 million); below it a cost fits DECIMAL(18,12).
+MAX_TOKEN_COUNT = 1_000_000_000
+
+# The names behind `enum-encoding=int`, by number (`Modality` in Google's content.proto).
+MODALITY_NUMBERS = ("modality_unspecified", "text", "image", "video", "audio", "document")
+
+_DIGITS = re.compile(r"\d{1,10}\Z", re.ASCII)
+
+Details = tuple[tuple[str, int], ...]
+
+
+def read_count(value: object) -> int | None:
+    """A count as JSON may write it: 12, "12" (64-bit numbers in proto3's JSON) or 12.0."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = int(value) if _DIGITS.match(value) else None
+    elif type(value) is float and value.is_integer():
+        value = int(value)
+    # `type`, because True is an int to isinstance.
+    return value if type(value) is int and 0 <= value <= MAX_TOKEN_COUNT else None
+
+
+def read_tier(value: object) -> str | None:
+    """The billed tier in lower case; None for "unspecified"; a number (`enum-encoding=int`) stays one."""
+    if value is None:
+        return None
+    name = str(value).lower() if isinstance(value, str | int) else ""
+    return None if name in {"", "unspecified"} else name
+
+
+def read_details(value: object, count_name: str = "tokenCount") -> Details:
+    if value is None:
+        return ()
+    return tuple(
+        (_modality(named.get("modality")), count)
+        for named in map(as_object, as_list(value))
+        if named and (count := read_count(named.get(count_name)))
+    )
+
+
+def _modality(value: object) -> str:
+    if isinstance(value, str):
+        return value.lower()
+    if type(value) is int and 0 <= value < len(MODALITY_NUMBERS):
+        return MODALITY_NUMBERS[value]
+    return MODALITY_NUMBERS[0]
