@@ -174,7 +174,8 @@ async def test_no_other_id_leads_anywhere(
     ours = own.partition("&")[0].removeprefix("upload_id=")
     line = f"POST {path}?{query.replace('{id}', ours)}"
     fields = ["X-Goog-Upload-Command: upload", "X-Goog-Upload-Offset: 0"]
-    await refused(gateway, google, await exchange(gateway.url, line, body=b"x", headers=fields), *NOT_FOUND)
+    answer = await exchange(gateway.url, line, body=b"x", headers=fields)
+    assert (await refused(gateway, google, answer, *NOT_FOUND))["key_id"] == "open"
 
 
 @pytest.mark.parametrize("key", [True, False])

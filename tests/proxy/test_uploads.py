@@ -13,6 +13,7 @@ from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
 from rig.uploads import FILES, START, GoogleUploads, start
 from rig.wire import exchange
+from structlog.testing import capture_logs
 
 from gatekeeper.keys.secrets import seal, unseal
 
@@ -217,12 +218,15 @@ async def test_a_foreign_address_is_not_followed(
         await reply.json(b"", headers=(f"{header}: {address}",))
 
     google.script = script
-    answer = await exchange(gateway.url, f"POST /gemini{FILES}", body=b"{}", headers=START)
+    with capture_logs() as logged:
+        answer = await exchange(gateway.url, f"POST /gemini{FILES}", body=b"{}", headers=START)
     if (header, address) == ("Location", "http:nonsense"):
         assert (answer.status, answer.headers.get("location")) == (200, None)
         return
     assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_UNREACHABLE")
     assert "upload_id" not in str(answer)
+    (line,) = [line for line in logged if line["event"] == "upload_address_refused"]
+    assert "upload_id" not in str(line)
     row = await gateway.row()
     assert (row["status"], row["outcome"]) == (502, "upstream_error")
     with sqlite3.connect(tmp_path / "data" / "keys.sqlite") as file:
