@@ -1,6 +1,6 @@
 """Answers of the real API, replayed through a real gateway: what the client gets and what the row says.
 
-Of all kinds, `live` aside (`test_live`). Tokens are expected where the call used some:
+Of all kinds, `live` aside (`test_recorded_sessions`). Tokens are expected where the call used some:
 
 - A POST that generates, embeds, creates a cache or an interaction, or that is OpenAI-style reports them; an
   interaction that runs in the background has none yet, and a stream of chat completions none that was not
