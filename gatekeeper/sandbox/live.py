@@ -21,6 +21,7 @@ from gatekeeper.sandbox.errors import Command, GoogleError, invalid, invalid_pay
 from gatekeeper.sandbox.generate import GenerateResponse, respond
 from gatekeeper.sandbox.google_json import Json, decode, message, messages, text
 from gatekeeper.sandbox.google_json import field as json_field
+from gatekeeper.sandbox.live_history import History
 from gatekeeper.sandbox.store import ExpiringStore
 from gatekeeper.sandbox.token_counts import TokenCounts, token_details
 
@@ -29,8 +30,8 @@ KINDS = ("setup", "clientContent", "realtimeInput", "toolResponse")
 # 16 bits a sample, 24 kHz: a quarter of a second, and its tokens at 32 a second.
 SILENCE = base64.b64encode(bytes(12_000)).decode()
 TOKENS_PER_SILENCE = 8
-# What a session remembers, in bytes of text and base64; then the oldest turns are forgotten.
-MAX_HISTORY_BYTES = 4 * 1024 * 1024
+# Of base64, in one turn.
+MAX_HEARD_BYTES = 4 * 1024 * 1024
 CLOSE_CODES = {400: 1007, 401: 1008, 403: 1008, 404: 1008}
 # Of a reason in a Close frame, in UTF-8 (RFC 6455 §5.5).
 MAX_REASON_BYTES = 123
@@ -78,7 +79,7 @@ class LiveSession:
     demanded: Json
     now: float
     setup: Json = field(default_factory=dict[str, object])
-    history: list[Json] = field(default_factory=list[Json])
+    history: History = field(default_factory=History)
     heard: list[Json] = field(default_factory=list[Json])
     heard_bytes: int = 0
 
@@ -91,7 +92,8 @@ class LiveSession:
                 case "setup":
                     yield from self.open(given)
                 case "clientContent":
-                    self.history += messages(json_field(given, "turns"))
+                    for turn in messages(json_field(given, "turns")):
+                        self.history.add(turn)
                     if json_field(given, "turnComplete") is True:
                         yield from self.answer()
                 case "realtimeInput":
@@ -99,7 +101,7 @@ class LiveSession:
                 case _:
                     results = messages(json_field(given, "functionResponses"))
                     parts = [{"functionResponse": result} for result in results]
-                    self.history.append({"role": "user", "parts": parts})
+                    self.history.add({"role": "user", "parts": parts})
                     yield from self.answer()
         except GoogleError as error:
             raise close_for(error) from error
@@ -113,7 +115,7 @@ class LiveSession:
             found = self.saved.get(handle)
             if found is None:
                 raise GoogleError(404, "BidiGenerateContent session not found")
-            self.history = list(found.history)
+            self.history = History(found.history)
         yield 0.0, {"setupComplete": {}}
 
     def request(self) -> Json:
@@ -128,13 +130,13 @@ class LiveSession:
             if blob:
                 self.heard.append({"inlineData": blob})
                 self.heard_bytes += len(text(blob.get("data")))
-        if self.heard_bytes > MAX_HISTORY_BYTES:
+        if self.heard_bytes > MAX_HEARD_BYTES:
             raise invalid("The audio input of one turn is too long.")
         if written := text(json_field(given, "text")):
             self.heard.append({"text": written})
         ended = json_field(given, "audioStreamEnd") is True or json_field(given, "activityEnd") is not None
         if self.heard and (ended or written):
-            self.history.append({"role": "user", "parts": self.heard})
+            self.history.add({"role": "user", "parts": self.heard})
             if not written and json_field(self.setup, "inputAudioTranscription") is not None:
                 yield 0.0, {"serverContent": {"inputTranscription": {"text": "(silence)"}}}
             self.heard, self.heard_bytes = [], 0
@@ -142,9 +144,8 @@ class LiveSession:
 
     def answer(self) -> Iterator[Outgoing]:
         """The model's turn."""
-        self.forget()
         model = text(json_field(self.setup, "model")).removeprefix("models/")
-        asked = self.request() | {"contents": self.history}
+        asked = self.request() | {"contents": self.history.contents}
         call = self.calls.call(asked, self.version, model, METHOD)
         if call.command is Command.ERROR:
             raise GoogleError(500, "Internal error encountered.")
@@ -156,7 +157,7 @@ class LiveSession:
             yield SLOW_SECONDS, {"serverContent": {}}
         calls = [part["functionCall"] for part in parts if "functionCall" in part]
         yield from self.tool_call(calls) if calls else self.speak(generated)
-        self.history.append({"role": "model", "parts": parts})
+        self.history.add({"role": "model", "parts": parts})
         yield 0.0, {"serverContent": {"generationComplete": True}}
         yield 0.0, {"serverContent": {"turnComplete": True}, "usageMetadata": self.usage(generated)}
         if json_field(self.setup, "sessionResumption") is not None:
@@ -204,13 +205,8 @@ class LiveSession:
 
     def save(self) -> str:
         handle = uuid.uuid4().hex
-        self.saved.put(SavedSession(handle, list(self.history), self.now + 2 * 3600))
+        self.saved.put(SavedSession(handle, list(self.history.contents), self.now + 2 * 3600))
         return handle
-
-    def forget(self) -> None:
-        sizes = [len(str(content)) for content in self.history]
-        while sum(sizes) > MAX_HISTORY_BYTES and len(sizes) > 1:
-            del sizes[0], self.history[0]
 
 
 def parse(frame: bytes) -> tuple[str, Json]:

@@ -122,6 +122,8 @@ async def test_an_agent_works_in_the_background(google):
         ([{"type": "user_input", "content": [{"type": "text", "text": "four"}]}], 1),
         ([{"type": "image", "data": "AAAA", "mime_type": "image/png"}], 258),
         ([{"type": "thought", "signature": "x"}, {"type": "user_input", "content": "four"}], 1),
+        ([{"type": "video", "uri": "https://example.com/a.mp4"}], 2631),
+        ([{"type": "function_call", "name": "f", "arguments": {}}, {"type": "text", "text": "four"}], 12),
     ],
 )
 async def test_input_comes_in_many_forms(google, given, tokens):
@@ -142,6 +144,29 @@ async def test_input_comes_in_many_forms(google, given, tokens):
 async def test_errors_have_a_word_as_code(google, body, status, code):
     answer = await google.post(PATH, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(("command", "kinds"), [("!blocked", []), ("!safety", [])])
+async def test_what_is_withheld_has_failed(google, command, kinds):
+    made = (await google.post(PATH, json=ASK | {"input": command})).json()
+    assert (made["status"], [step["type"] for step in made["steps"]]) == ("failed", kinds)
+
+
+async def test_thoughts_are_summed_up_if_asked_for(google):
+    config = {"thinking_summaries": "auto", "thinking_level": "high"}
+    ask = ASK | {"generation_config": config}
+    summary = (await google.post(PATH, json=ask)).json()["steps"][0]["summary"]
+    assert summary[0]["text"].startswith("**Considering")
+    found = events(await google.post(PATH, json=ask | {"stream": True}))
+    deltas = [event["delta"] for event in found if "delta" in event]
+    assert deltas[0] == {"type": "thought_summary", "content": summary[0]}
+
+
+@pytest.mark.parametrize("choice", ["any", {"allowed_tools": {"mode": "any", "tools": ["get_weather"]}}])
+async def test_a_function_can_be_demanded(google, choice):
+    tool = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
+    ask = ASK | {"tools": [tool], "generation_config": {"tool_choice": choice}}
+    assert (await google.post(PATH, json=ask)).json()["status"] == "requires_action"
 
 
 async def test_a_stream_can_fail(google):

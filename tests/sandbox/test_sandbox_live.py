@@ -10,7 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import connect
 
-from gatekeeper.sandbox.live import MAX_HISTORY_BYTES
+from gatekeeper.sandbox.live import MAX_HEARD_BYTES
+from gatekeeper.sandbox.live_history import MAX_CHARACTERS
 
 MODEL = "models/gemini-2.0-flash-live-001"
 PATH = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -166,7 +167,7 @@ async def test_a_session_goes_on_from_its_handle(live):
             "quota",
         ),
         (TEXT, {"realtimeInput": {"text": "!error"}}, 1011, "Internal error"),
-        (TEXT, {"realtimeInput": {"audio": {"data": "A" * (MAX_HISTORY_BYTES + 1)}}}, 1007, "too long"),
+        (TEXT, {"realtimeInput": {"audio": {"data": "A" * (MAX_HEARD_BYTES + 1)}}}, 1007, "too long"),
     ],
 )
 async def test_what_closes_a_session(live, setup, message, code, reason):
@@ -175,6 +176,22 @@ async def test_what_closes_a_session(live, setup, message, code, reason):
         found = await session.closed()
     assert found[0] == code
     assert reason in found[1]
+
+
+async def test_the_oldest_turns_are_forgotten(live):
+    async with live() as session:
+        counts = []
+        for _ in range(10):
+            messages = await session.say(f"Say {'a' * (MAX_CHARACTERS // 8)}")
+            counts.append(messages[-1]["usageMetadata"]["promptTokenCount"])
+    assert counts == sorted(counts)
+    assert counts[-1] == counts[-2] <= MAX_CHARACTERS // 4
+
+
+async def test_a_session_can_be_slow_and_of_a_newer_model(live):
+    async with live(TEXT | {"model": "models/gemini-9-live"}) as session:
+        await session.send(realtimeInput={"text": "!slow Say hello"})
+        assert (await session.turn())[0] == {"serverContent": {}}
 
 
 async def test_a_frame_that_is_no_json(live):

@@ -102,6 +102,19 @@ async def test_a_model_that_google_does_not_price_answers_as_well(google):
     assert answer.json()["modelVersion"] == "gemini-9-nova"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("imagen-9:predict", {"instances": [{"prompt": "x"}]}),
+        ("veo-9:predictLongRunning", {"instances": [{"prompt": "x"}]}),
+        ("gemini-embedding-9:embedContent", {"content": {"parts": [{"text": "x"}]}}),
+        ("gemini-9-image:generateContent", PROMPT),
+    ],
+)
+async def test_a_newer_model_is_of_the_kind_that_its_name_says(google, path, body):
+    assert (await google.post(f"/v1beta/models/{path}", json=body)).status_code == 200
+
+
 async def vector(google: httpx2.AsyncClient, text: str, **rest: object) -> list[float]:
     answer = await google.post(EMBED, json={"content": {"parts": [{"text": text}]}, **rest})
     return answer.json()["embedding"]["values"]
