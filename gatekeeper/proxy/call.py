@@ -140,8 +140,8 @@ class ProxyCall:
 
     def authenticate(self) -> None:
         """Finds the caller's key. `self.key` stays None for the master key, and in open mode."""
-        authenticator = self.context.authenticator
-        self.key = authenticator.identify(self.row, self.headers, self.credential.secret, self.session)
+        identify = self.context.authenticator.identify
+        self.key = identify(self.row, self.headers, self.credential.secret, self.session)
 
     def admit(self) -> None:
         """Refuses what is not allowed, before a byte goes upstream."""
@@ -173,8 +173,7 @@ class ProxyCall:
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""
         # From here on the call counts as admitted, and a shutdown waits for it.
-        label = self.session.google_key if self.session else None
-        self.google_key, self.row.upstream_key = self.context.google_key(label)
+        self.google_key, self.row.upstream_key = self.context.google_key(self.session)
         if self.has_budget:
             # A compressed body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.is_compressed else self.carrier.request_length()

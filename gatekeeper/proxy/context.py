@@ -8,7 +8,7 @@ from time import time_ns
 
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
-from gatekeeper.keys.sessions import EphemeralToken, Sessions
+from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
@@ -62,9 +62,10 @@ class ProxyContext:
         """The refusal of new calls while none can be admitted."""
         return draining_refusal() if self.draining else self.ledger.unavailable_refusal()
 
-    def google_key(self, label: str | None = None) -> tuple[str, str]:
-        """The Google key for a call and its label: the one of this label if it still exists, else the next;
-        several keys are used round-robin."""
+    def google_key(self, session: Session | None = None) -> tuple[str, str]:
+        """The Google key for a call and its label: the one of its session if that still exists, else the
+        next; several keys are used round-robin."""
+        label = session.google_key if session else None
         if label not in self._google_keys:
             label = next(self._labels)
         return self._google_keys[label], label

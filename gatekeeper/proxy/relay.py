@@ -87,7 +87,6 @@ class Relay:
             await self.stream.finish(self.trailers)
 
     def target(self) -> bytes:
-        """Path and query of the upstream request."""
         query = self.call.credential.query
         return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
 
