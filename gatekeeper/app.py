@@ -18,6 +18,7 @@ from gatekeeper.admin import calls, keys, spend, status
 from gatekeeper.admin.gateway import NAME, Gateway, check_access
 from gatekeeper.admin.problems import problem_response, reject_malformed
 from gatekeeper.admin.requests import MAX_BODY_BYTES
+from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
 from gatekeeper.public_url import public_base
 from gatekeeper.server.asgi_types import InlineApp
@@ -45,6 +46,7 @@ class Gatekeeper(QuartTrio):
         super().__init__("gatekeeper", static_folder=None, template_folder=None)
         self.gateway = gateway
         self.inline_app = InlineApp(PROXY_PREFIX, gateway.proxy)
+        self.allowed_origins = AllowedOrigins(gateway.settings.allowed_origins or ())
         self.extensions[NAME] = gateway
         # Quart's default is 16 MiB; no request of the admin API is near it.
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -69,7 +71,8 @@ class Gatekeeper(QuartTrio):
         elif scope["type"] == "websocket":  # only `/gemini` has one
             await send({"type": "websocket.close", "code": 1008, "reason": None})
         elif is_gemini_path(scope["raw_path"]):
-            await send_base_url_error(scope, receive, send, public_base(scope, self.gateway.settings))
+            base = public_base(scope, self.gateway.settings)
+            await send_base_url_error(scope, receive, send, base, self.allowed_origins)
         else:
             await super().__call__(scope, receive, send)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import trio
 
@@ -11,8 +10,7 @@ from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.cors import AllowedOrigins, is_preflight, readable
-from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.cors import is_preflight, share
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.outcomes import ClientGone, CutByGateway, draining_refusal
@@ -48,7 +46,7 @@ class Proxy:
         else:
             carrier, kind = self.carriers[scope["type"]](scope, receive, send), ProxyCall
         if self.context.allowed_origins and isinstance(carrier, HttpCarrier):
-            share(carrier, self.context.allowed_origins, scope["headers"])
+            share(carrier.stream, self.context.allowed_origins, scope["headers"])
         return kind(self.context, RequestHead.of(scope), carrier)
 
     # For the admin API and the shutdown
@@ -88,9 +86,3 @@ class Proxy:
         """Ends every open call; streams get an error event."""
         for call in tuple(self.open_calls):
             call.end(CutByGateway(draining_refusal()))
-
-
-def share(carrier: HttpCarrier, origins: AllowedOrigins, headers: Headers) -> None:
-    """Lets the page that has sent a request read the response, if its origin is allowed."""
-    if origin := origins.allowed(headers):
-        carrier.stream.edit_headers = partial(readable, allowed_origin=origin)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 from gatekeeper.proxy.headers import Headers, first_value
+from gatekeeper.server.client_stream import ClientStream
 
 ANY_ORIGIN = b"*"
 REQUEST_METHOD, REQUEST_HEADERS = b"access-control-request-method", b"access-control-request-headers"
@@ -44,6 +46,14 @@ class AllowedOrigins:
         if origin is None or not (self._any or origin in self._origins):
             return None
         return ANY_ORIGIN if self._any else origin
+
+
+def share(stream: ClientStream, origins: AllowedOrigins, headers: Headers) -> bool:
+    """Lets the page that has sent a request read the response; False if its origin is not allowed."""
+    origin = origins.allowed(headers)
+    if origin is not None:
+        stream.edit_headers = partial(readable, allowed_origin=origin)
+    return origin is not None
 
 
 def is_preflight(method: str, headers: Headers) -> bool:

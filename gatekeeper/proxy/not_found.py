@@ -7,11 +7,13 @@ this client would reach them, inside `/gemini` and outside of it.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from gatekeeper.gemini.actions import BILLABLE_COLLECTIONS, FREE_COLLECTIONS, OPENAI_ONLY
 from gatekeeper.gemini.errors import error_body, error_headers
 from gatekeeper.gemini.evasion import VERSION, normalized_path, quoted_excerpt
+from gatekeeper.proxy.cors import AllowedOrigins, is_preflight, preflight_headers, share
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
 
@@ -53,16 +55,26 @@ def base_url_refusal(raw_path: bytes, public_base: str) -> Refusal:
 
 
 async def send_base_url_error(
-    scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable, public_base: str
+    scope: HTTPScope,
+    receive: ASGIReceiveCallable,
+    send: ASGISendCallable,
+    public_base: str,
+    origins: AllowedOrigins,
 ) -> None:
     """Answers a Gemini request sent outside `/gemini/`; it is not recorded as a call."""
     stream = ClientStream(cast("Scope", scope), cast("Receive", receive), cast("Send", send))
-    refusal = base_url_refusal(scope["raw_path"], public_base)
-    body = error_body(refusal)
+    headers = list(scope["headers"])
+    is_shared = share(stream, origins, headers)
     try:
         await stream.discard_body()
-        await stream.start(refusal.status, error_headers(refusal, body), coalesce_with_body=True)
-        await stream.write(body)
+        # Otherwise a page would be told of CORS only, and not of its base URL.
+        if is_shared and is_preflight(scope["method"], headers):
+            await stream.start(HTTPStatus.NO_CONTENT, preflight_headers(headers))
+        else:
+            refusal = base_url_refusal(scope["raw_path"], public_base)
+            body = error_body(refusal)
+            await stream.start(refusal.status, error_headers(refusal, body), coalesce_with_body=True)
+            await stream.write(body)
         await stream.finish()
     except ClientDisconnected:
         pass

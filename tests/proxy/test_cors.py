@@ -192,6 +192,19 @@ async def test_a_page_may_read_the_gateways_errors(
     assert "origin" in vary(answer)
 
 
+@pytest.mark.parametrize(("origin", "allowed"), [(PAGE, True), (OTHER, False)])
+async def test_a_page_with_a_base_url_without_gemini_reads_that(
+    shared: Running, origin: str, allowed: bool
+) -> None:
+    path = PATH.removeprefix("/gemini")
+    answer = await exchange(shared.url, f"OPTIONS {path}", headers=[f"Origin: {origin}", *PREFLIGHT])
+    assert (answer.status, bool(about_cors(answer))) == ((204, True) if allowed else (404, False))
+    answer = await exchange(shared.url, f"POST {path}", body=b"{}", headers=[f"Origin: {origin}"])
+    assert (answer.status, answer.reason) == (404, "GATEKEEPER_NOT_FOUND")
+    assert answer.headers.get("access-control-allow-origin") == (PAGE if allowed else None)
+    assert await shared.rows() == []
+
+
 async def test_a_page_of_another_origin_reads_nothing(shared: Running) -> None:
     for headers in ([f"Origin: {OTHER}"], []):
         answer = await exchange(
