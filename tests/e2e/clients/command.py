@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,6 @@ import trio
 from e2e.clients.document import Entry, entry, untested, update
 from e2e.clients.installation import NotInstallable, cache_folder, installed
 from e2e.clients.roster import Client, roster
-from e2e.clients.session import ScriptEnded
 from e2e.clients.trial import Report, try_out
 
 MOST_FAULTS = 6  # of one operation that are printed
@@ -49,11 +49,12 @@ class Run:
             (script.folder / "stderr.txt").unlink(missing_ok=True)
             try:
                 report = await try_out(script, refusal_seconds=self.refusal_seconds)
-            except (ScriptEnded, trio.TooSlowError) as error:
-                _say(f"{client.name} {client.version}: {error!r}: see {script.folder / 'stderr.txt'}")
+            except* Exception as errors:  # noqa: BLE001 - whatever is wrong with one, the others have their turn
+                told = "; ".join(repr(error) for error in _single(errors))
+                _say(f"{client.name} {client.version}: {told}: see {script.folder / 'stderr.txt'}")
                 self.unequal.append(client.name)
-                return
-            self._keep(client, report, time.monotonic() - started)
+            else:
+                self._keep(client, report, time.monotonic() - started)
 
     def _keep(self, client: Client, report: Report, seconds: float) -> None:
         self._write(client, entry(client, report, _today()))
@@ -103,6 +104,14 @@ def _arguments() -> argparse.Namespace:
         "--refusals", type=float, default=20, help="seconds to watch a refused client; 0: none"
     )
     return parser.parse_args()
+
+
+def _single(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error
 
 
 def _today() -> str:

@@ -20,8 +20,16 @@ OF_THE_GATEWAY = frozenset({"tags", "x-gatekeeper-call-id", "x-gatekeeper-tags",
 ABOUT_THE_CLIENT = frozenset({"cookie", "forwarded", "via", "x-real-ip"})
 # The address of an upload, once more: it is withheld, for no client reads it.
 WITHHELD = frozenset({"x-goog-upload-control-url"})
-NOT_COMPARED = CREDENTIALS | HOP_BY_HOP | OF_THE_GATEWAY | ABOUT_THE_CLIENT | WITHHELD | {"accept-encoding"}
-OF_ONE_HANDSHAKE = frozenset({"sec-websocket-key", "sec-websocket-accept", "sec-websocket-extensions"})
+OF_ONE_HANDSHAKE = frozenset(f"sec-websocket-{name}" for name in ("accept", "extensions", "key", "version"))
+NOT_COMPARED = frozenset(
+    CREDENTIALS
+    | HOP_BY_HOP
+    | OF_ONE_HANDSHAKE
+    | OF_THE_GATEWAY
+    | ABOUT_THE_CLIENT
+    | WITHHELD
+    | {"accept-encoding"}
+)
 
 Fields = dict[str, Any]
 COUNTS = ("requests", "responses")
@@ -71,8 +79,7 @@ def _path(line: str) -> str:
 
 
 def _message(name: str, message: Message, normaliser: Normaliser) -> Fields:
-    skipped = NOT_COMPARED | OF_ONE_HANDSHAKE
-    headers = [(key, normaliser.text(value)) for key, value in message.headers if key not in skipped]
+    headers = [(key, normaliser.text(value)) for key, value in message.headers if key not in NOT_COMPARED]
     length = str(len(message.body))
     return {
         f"{name} headers": [

@@ -9,7 +9,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.clients.comparison import ABOUT_THE_CLIENT, CREDENTIALS, HOP_BY_HOP, OF_THE_GATEWAY, WITHHELD
+from e2e.clients.comparison import (
+    ABOUT_THE_CLIENT,
+    CREDENTIALS,
+    HOP_BY_HOP,
+    OF_ONE_HANDSHAKE,
+    OF_THE_GATEWAY,
+    WITHHELD,
+)
 from e2e.clients.randomness import RULES
 from e2e.clients.refusals import REFUSALS, Refused
 from e2e.clients.roster import Client
@@ -99,7 +106,7 @@ def _read(text: str) -> dict[str, Entry]:
 def _introduction() -> str:
     return INTRODUCTION.format(
         credentials=_words(CREDENTIALS),
-        hop_by_hop=_words(HOP_BY_HOP),
+        hop_by_hop=_words(HOP_BY_HOP | OF_ONE_HANDSHAKE),
         about=_words(ABOUT_THE_CLIENT),
         withheld=_words(WITHHELD),
         own=_words(OF_THE_GATEWAY),

@@ -113,6 +113,7 @@ class WebSocketTranscript:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._closed = False
         agreed = (exchange.response.header("sec-websocket-extensions") if exchange.response else None) or ""
         self._directions: dict[str, tuple[FrameProtocol, list[str | bytes]]] = {}
         for direction, client in ((">", False), ("<", True)):
@@ -134,8 +135,10 @@ class WebSocketTranscript:
         frames.receive_bytes(data)
         for frame in frames.received_frames():
             if frame.opcode is Opcode.CLOSE:
-                code, reason = frame.payload
-                self._exchange.frames.append(f"{direction} close {int(code)} {reason or ''}".strip())
+                if not self._closed:  # the other side's answer is of its connection only
+                    code, reason = frame.payload
+                    self._exchange.frames.append(f"{direction} close {int(code)} {reason or ''}".strip())
+                self._closed = True
             elif frame.opcode not in (Opcode.PING, Opcode.PONG):
                 pieces.append(bytes(frame.payload) if isinstance(frame.payload, bytearray) else frame.payload)
                 if frame.message_finished:

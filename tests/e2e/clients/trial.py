@@ -6,16 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import trio
 from e2e.clients.comparison import OF_THE_GATEWAY, Performed, differences
 from e2e.clients.randomness import Normaliser
 from e2e.clients.refusals import Refused, refusals
 from e2e.clients.relay import Change, Relay, unchanged
 from e2e.clients.rows import row_faults
-from e2e.clients.session import Script, Session
+from e2e.clients.session import Script, ScriptEnded, Session
 from e2e.clients.stage import PREFIX, STRAIGHT_KEY, Google, Guarded
 from rig.gateway import GOOGLE_KEY
 
-OPERATION_SECONDS = 60.0
+OPERATION_SECONDS = 180.0  # for a large client on a busy machine
 
 
 @dataclass
@@ -42,7 +43,10 @@ async def performed(at_work: Session, google: Relay, front: Relay) -> dict[str, 
     done: dict[str, Performed] = {}
     for operation in at_work.operations:
         before = len(google.log), len(front.log)
-        outcome = await at_work.perform(operation, OPERATION_SECONDS)
+        try:
+            outcome = await at_work.perform(operation, OPERATION_SECONDS)
+        except trio.TooSlowError:
+            raise ScriptEnded(f"`{operation}` took longer than {OPERATION_SECONDS:.0f} s") from None
         done[operation] = Performed(outcome, google.log[before[0] :], front.log[before[1] :])
     return done
 
