@@ -90,7 +90,7 @@ async def test_a_base_url_with_a_slash_at_its_end_works(
         ("GET /gemini/v1beta/openai/models/models/gemini-2.5-flash", "openai.models.get", "gemini-2.5-flash"),
         ("POST /gemini/v1beta/models/gemini/g-3:generateContent", "generateContent", "gemini/g-3"),
         ("GET /gemini/v1beta/models/google/g-3", "models.get", "google/g-3"),
-        ("POST /gemini/v1beta/openai/batches/b-1/cancel", "openai.batches", None),
+        ("POST /gemini/v1beta/openai/batches/b-1/cancel", "openai.batches.cancel", None),
     ],
 )
 async def test_ids_with_a_slash_are_no_part_of_an_action(
