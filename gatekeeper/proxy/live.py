@@ -45,6 +45,8 @@ from gatekeeper.server.websocket_stream import MAX_REASON_BYTES, WebSocketLost
 
 # Close codes (RFC 6455 §7.4.1, and IANA's registry of WebSocket close codes)
 GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011, 1013
+# Each side has a handshake of its own in these.
+OWN_HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-extensions", b"sec-websocket-accept")
 MAX_REFUSAL_BODY = 1024 * 1024  # bytes of Google's refusal of a handshake
 TOKEN_UNKNOWN = Refusal(
     Reason.KEY_UNKNOWN,
@@ -228,8 +230,8 @@ def target(call: ProxyCall) -> bytes:
 
 
 def request_headers(call: ProxyCall, token: str | None) -> Headers:
-    """The client's headers for the upstream, but those of its own handshake. The only credential is the
-    token, if there is one, or the Google key."""
+    """The client's headers for the upstream, but its handshake's key and extensions. The only credential is
+    the token, if there is one, or the Google key."""
     upstream = call.context.upstream
     call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
     fields = upstream_headers(
@@ -239,7 +241,7 @@ def request_headers(call: ProxyCall, token: str | None) -> Headers:
         chunked=False,
         call_ids=call_ids if upstream.may_be_gateway else None,
     )
-    kept = [field for field in fields if not is_handshake_field(field[0])]
+    kept = [field for field in fields if not field[0].replace(b"_", b"-").startswith(OWN_HANDSHAKE)]
     if token is None:
         return kept
     without_key = [field for field in kept if field[0] != b"x-goog-api-key"]
@@ -249,8 +251,4 @@ def request_headers(call: ProxyCall, token: str | None) -> Headers:
 def response_headers(call: ProxyCall, headers: Headers) -> Headers:
     """The upstream's headers for the client, but those of its own handshake."""
     kept = call.context.mask.headers(downstream_headers(headers, call.row.id))
-    return [field for field in kept if not is_handshake_field(field[0])]
-
-
-def is_handshake_field(name: bytes) -> bool:
-    return name.replace(b"_", b"-").startswith(b"sec-websocket-")
+    return [field for field in kept if not field[0].startswith(b"sec-websocket-")]

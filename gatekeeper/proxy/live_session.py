@@ -30,7 +30,7 @@ from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
 
-CLOSING_TIMEOUT = 5.0  # seconds for the upstream's answer to the client's Close frame
+CLOSING_TIMEOUT = 5.0  # seconds for one side's answer to the other's Close frame
 MESSAGE_TOO_BIG = 1009
 PROPER_CODES = (1000, 1001, NO_CODE)  # by any other Google says that something is wrong
 
@@ -71,6 +71,7 @@ class LiveSession:
         self.model_pending = True  # the first message, which names the model, has not arrived
         self._meter = call.meter = SessionMeter()
         self._scope = trio.CancelScope()
+        self._client_answered = trio.Event()  # the upstream's Close frame
         self._failure: CallFailed | None = None
 
     async def run(self) -> None:
@@ -114,10 +115,15 @@ class LiveSession:
         return None
 
     async def _client_ended(self, end: Close) -> None:
-        if end.violation:
+        proper = end.code != LOST and not end.violation
+        if self.upstream.peer_close is not None:
+            if proper:
+                await self.upstream.close(end.code, end.reason)
+            self._client_answered.set()
+        elif end.violation:
             reason = Reason.TOO_LARGE if end.code == MESSAGE_TOO_BIG else Reason.BAD_REQUEST
             self._end(CutByGateway(Refusal(reason, f"Not valid in a WebSocket ({end.code}): {end.reason}.")))
-        elif end.code == LOST:
+        elif not proper:
             self._end(ClientGone())
         else:
             await self.upstream.close(end.code, end.reason)
@@ -153,8 +159,11 @@ class LiveSession:
         else:
             if end.code not in PROPER_CODES:
                 self._meter.closed = close_error(end.code, reason)
-            await self.upstream.close(end.code)
             await self.client.close(end.code, reason)
+            self.call.relay_complete = True
+            with trio.move_on_after(CLOSING_TIMEOUT):
+                await self._client_answered.wait()
+            await self.upstream.close(end.code)
 
 
 def close_error(code: int, reason: str) -> UpstreamError:

@@ -17,7 +17,8 @@ PROTOCOL = b"sec-websocket-protocol"
 
 
 class UpstreamHandshake:
-    """One handshake. `headers` go into the request, a GET; a response of 101 is checked by `open`."""
+    """One handshake. `headers` go into the request, a GET, beside those of the client's handshake that stay
+    as they are: the version and the subprotocols. `check` is for a response of 101."""
 
     def __init__(self, client_headers: Headers) -> None:
         self._key = base64.b64encode(os.urandom(16))
@@ -25,9 +26,7 @@ class UpstreamHandshake:
         self.headers: Headers = [
             (b"connection", b"Upgrade"),
             (b"upgrade", b"websocket"),
-            (b"sec-websocket-version", b"13"),
             (b"sec-websocket-key", self._key),
-            *((PROTOCOL, value) for value in self._offered),
         ]
 
     def check(self, head: ResponseHead) -> str | None:

@@ -160,7 +160,7 @@ async def test_googles_close_comes_to_the_client(
         None if outcome == "ok" else f"The session was closed with {code}: {reason}"
     )
     await nothing_is_left(gateway, google)
-    assert google.ends == [(code, "")]
+    assert google.ends == [(code, reason)]
 
 
 @pytest.mark.parametrize(
