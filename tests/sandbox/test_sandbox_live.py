@@ -218,7 +218,8 @@ async def test_a_cut_breaks_the_connection(live):
 )
 async def test_a_key_is_needed(live, headers, query, code):
     if code is None:
-        async with live(TEXT, PATH + query, **headers):
+        # Two slashes, as @google/genai asks for it where the base URL has no path.
+        async with live(TEXT, f"/{PATH}{query}", **headers):
             return
     async with live(None, PATH + query, **headers) as session:
         assert (await session.closed())[0] == code
