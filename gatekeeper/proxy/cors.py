@@ -53,6 +53,8 @@ def share(stream: ClientStream, origins: AllowedOrigins, headers: Headers) -> bo
     origin = origins.allowed(headers)
     if origin is not None:
         stream.edit_headers = partial(readable, allowed_origin=origin)
+    elif origins:
+        stream.edit_headers = varying
     return origin is not None
 
 
@@ -86,9 +88,14 @@ def readable(headers: Headers, allowed_origin: bytes) -> Headers:
     """A response's headers, with which the page may read it and all of them."""
     names = list(dict.fromkeys(name for name, _ in headers if name not in SAFELISTED))
     added = [
+        *headers,
         (b"access-control-allow-origin", allowed_origin),
         (b"access-control-expose-headers", b", ".join(names)),
     ]
-    if allowed_origin != ANY_ORIGIN:
-        added.append((b"vary", b"Origin"))
-    return [*headers, *added]
+    return added if allowed_origin == ANY_ORIGIN else varying(added)
+
+
+def varying(headers: Headers) -> Headers:
+    """A response's headers, by which no cache gives it to a page of another origin: for that one they would
+    be others."""
+    return [*headers, (b"vary", b"Origin")]

@@ -211,6 +211,7 @@ async def test_a_page_of_another_origin_reads_nothing(shared: Running) -> None:
             shared.url, f"POST {PATH}", body=b"{}", headers=[*headers, f"x-goog-api-key: {MASTER}"]
         )
         assert (answer.status, about_cors(answer)) == (200, {})
+        assert vary(answer) == {"origin"}, "a cache must not give it to a page that may read it"
 
 
 async def test_any_origin(open_to_all: Running) -> None:
