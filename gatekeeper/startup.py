@@ -9,15 +9,17 @@ import socket
 import stat
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper import addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.runtime import NonBlockingWriter
-from gatekeeper.server.certificate import Certificate, CertificateError
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import Settings
+
+if TYPE_CHECKING:
+    from gatekeeper.server.certificate import Certificate, CertificateError
 
 CATALOGUE_PATHS = (
     Path(__file__).parent / "data" / "prices.toml",  # a wheel
