@@ -31,6 +31,7 @@ from gatekeeper.server.request_validation import (
     HEAD_TOO_LARGE,
     HTTP2_GOAWAY,
     LAST_CHUNK,
+    WRONG_WEBSOCKET_VERSION,
     MalformedRequest,
     StrictBuffer,
     is_websocket_upgrade,
@@ -58,6 +59,7 @@ class Http1(H11Protocol):
     `linger`: a WebSocket has ended, and its client may still send."""
 
     input_closed = head_truncated = running_inline = linger = False
+    closing_headers: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),)
     pieces = 0  # of bodies, received by the application
 
     def __init__(self, *arguments: Any, inline_app: InlineApp | None, read: Read, write: Write) -> None:
@@ -223,6 +225,8 @@ class Http1(H11Protocol):
     async def _reject_malformed(self, error: h11.RemoteProtocolError) -> None:
         """Passes the error to the application, which makes the response."""
         malformed = self._malformed(error, "head")
+        if malformed.reason == WRONG_WEBSOCKET_VERSION:
+            self.closing_headers += ((b"sec-websocket-version", b"13"),)  # RFC 6455 §4.4
         if isinstance(self.stream, HTTPStream):  # its next receive() gets the error
             put = cast("PutMessage", self.stream.app_put)
             await put({**DISCONNECT_MESSAGE, "malformed": malformed})
@@ -252,7 +256,7 @@ class Http1(H11Protocol):
         elif not self.running_inline:
             raise h11.LocalProtocolError("the connection has ended")
         if self.input_closed:
-            headers = [*headers, (b"connection", b"close")]
+            headers = [*headers, *self.closing_headers]
         return self.connection.send(response_head(status, headers, reason)) or b""
 
     async def _send_h11_event(self, event: H11SendableEvent) -> None:
@@ -266,7 +270,7 @@ class Http1(H11Protocol):
         if self.head_truncated and not isinstance(event, StreamClosed):
             return
         if self.input_closed and isinstance(event, Response):
-            event = Response(STREAM_ID, [*event.headers, (b"connection", b"close")], event.status_code)
+            event = Response(STREAM_ID, [*event.headers, *self.closing_headers], event.status_code)
         await super().stream_send(event)
 
     async def _close_stream(self) -> None:

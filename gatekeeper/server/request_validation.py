@@ -18,6 +18,7 @@ HTTP2_PREFACE = (b"PRI", b"2.0")  # method and version of the HTTP/2 connection 
 # A server in C may read a larger one as negative, or truncate it.
 MAX_CONTENT_LENGTH = 2**63 - 1  # bytes of a body or a chunk: the largest signed integer of 64 bits
 MAX_CHUNK_LINE = 4096  # bytes of a chunk's size line
+WRONG_WEBSOCKET_VERSION = "Sec-WebSocket-Version is not 13"
 WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 ALLOWED_BYTES = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
 NEEDS_FIELD_CHECK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
@@ -125,7 +126,7 @@ def handshake_error(fields: dict[bytes, bytes], version: bytes) -> str | None:
     if not WEBSOCKET_KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
         return "Sec-WebSocket-Key is not sixteen bytes in base64"
     if fields.get(b"sec-websocket-version") != b"13":
-        return "Sec-WebSocket-Version is not 13"
+        return WRONG_WEBSOCKET_VERSION
     return None
 
 
