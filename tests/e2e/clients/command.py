@@ -30,7 +30,7 @@ class Run:
     refusal_seconds: float
     limit: trio.CapacityLimiter
     document: Path | None
-    order: list[str]
+    clients: dict[str, Client]
     unequal: list[str] = field(default_factory=list)
 
     async def client(self, client: Client) -> None:
@@ -69,7 +69,7 @@ class Run:
     def _write(self, client: Client, seen: Entry) -> None:
         """At once: a run of all takes a while."""
         if self.document:
-            update(self.document, {client.name: seen}, self.order)
+            update(self.document, {client.name: seen}, self.clients)
 
 
 def main() -> int:
@@ -82,8 +82,9 @@ def main() -> int:
         return 2
     document = None if arguments.ci else DOCUMENT
     limit = trio.CapacityLimiter(arguments.jobs)
-    run = Run(cache_folder(), arguments.refusals, limit, document, list(clients))
-    trio.run(_all, run, [clients[name] for name in wanted])
+    with cache_folder() as cache:
+        run = Run(cache, arguments.refusals, limit, document, clients)
+        trio.run(_all, run, [clients[name] for name in wanted])
     return 1 if run.unequal else 0
 
 

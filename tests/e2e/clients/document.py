@@ -72,9 +72,10 @@ def entry(client: Client, report: Report, date: str) -> Entry:
     )
 
 
-def untested(client: Client, why: str, date: str) -> Entry:
+def untested(client: Client, why: str, date: str = "") -> Entry:
     cells = [_link(client), client.version, date, "not run", *[""] * len(REFUSALS)]
-    return Entry(f"| {' | '.join(cells)} |", f"Not run: {why}.\n{_quirks(client)}")
+    told = _pointing(client) if client.script else _quirks(client)
+    return Entry(f"| {' | '.join(cells)} |", f"{told}Not run: {why}.\n")
 
 
 def requests(refused: Refused) -> str:
@@ -84,10 +85,11 @@ def requests(refused: Refused) -> str:
     return (f"{refused.requests} in {refused.seconds:.0f} s" if refused.requests > 1 else "1") + other
 
 
-def update(file: Path, fresh: dict[str, Entry], order: list[str]) -> None:
-    """Writes the entries into the file; clients that are listed no more go."""
+def update(file: Path, fresh: dict[str, Entry], clients: dict[str, Client]) -> None:
+    """Writes the entries into the file, in the order of the list. Clients that are listed no more go."""
     entries = {**(_read(file.read_text(encoding="utf-8")) if file.exists() else {}), **fresh}
-    kept = {name: entries[name] for name in order if name in entries}
+    later = {name: untested(client, "not in any run yet") for name, client in clients.items()}
+    kept = {name: entries.get(name, later[name]) for name in clients}
     rows = "\n".join(entry.row for entry in kept.values())
     sections = "\n\n".join(f"## {name}\n\n{entry.text.strip()}" for name, entry in kept.items())
     file.parent.mkdir(exist_ok=True)

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
@@ -21,10 +23,14 @@ class NotInstallable(Exception):
     """Why, in a line."""
 
 
-def cache_folder() -> Path:
+@contextmanager
+def cache_folder() -> Iterator[Path]:
     """`GATEKEEPER_CLIENTS`, where installed clients stay, or else a temporary folder."""
-    named = os.environ.get("GATEKEEPER_CLIENTS")
-    return Path(named).absolute() if named else Path(tempfile.mkdtemp(prefix="gatekeeper-clients-"))
+    if named := os.environ.get("GATEKEEPER_CLIENTS"):
+        yield Path(named).absolute()
+    else:
+        with tempfile.TemporaryDirectory(prefix="gatekeeper-clients-") as folder:
+            yield Path(folder)
 
 
 async def installed(client: Client, cache: Path) -> Script:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from e2e.clients.comparison import Performed, differences
-from e2e.clients.document import Entry, entry, update
+from e2e.clients.document import entry, update
 from e2e.clients.randomness import Normaliser
 from e2e.clients.refusals import Refused
 from e2e.clients.roster import FOLDER, Client, roster
@@ -105,22 +105,19 @@ async def test_equal_refused_and_written_down(tmp_path: Path) -> None:
 
 def test_the_document_keeps_what_was_not_run_again(tmp_path: Path) -> None:
     file = tmp_path / "clients.md"
-    old, new = (
-        Client(name, "Python", (f"{name}==1.0",), "python/standard_library.py") for name in ("old", "@n/w")
+    old, new, later = (
+        Client(name, "Python", (f"{name}==1.0",), "python/standard_library.py")
+        for name in ("old", "@n/w", "later")
     )
     report = Report([Compared("generate", 1, [])], [Refused(429, ["403"], 7, 20.4, True, "")])
-    update(
-        file,
-        {"old": entry(old, report, "2026-01-01"), "gone": Entry("| [gone](#gone) | |", "")},
-        ["old", "gone"],
-    )
-    update(
-        file, {"@n/w": entry(new, Report([Compared("embed", 2, ["a byte"])]), "2026-02-02")}, ["old", "@n/w"]
-    )
+    unequal = Report([Compared("embed", 2, ["a byte"])])
+    update(file, {"old": entry(old, report, "2026-01-01")}, {"old": old, "gone": later})
+    update(file, {"@n/w": entry(new, unequal, "2026-02-02")}, {"old": old, "@n/w": new, "later": later})
     text = file.read_text()
     assert "| [old](#old) | 1.0 | 2026-01-01 | 1 of 1 |  |  | 7 in 20 s… (403) |  |" in text
     assert "| [@n/w](#nw) | 1.0 | 2026-02-02 | 0 of 1 |" in text
     assert "Not equal: embed: a byte" in text
+    assert "| [later](#later) | 1.0 |  | not run |" in text
     assert "gone" not in text
 
 
