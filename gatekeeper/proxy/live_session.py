@@ -30,7 +30,7 @@ from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
 
-CLOSING_TIMEOUT = 5.0  # seconds for one side's answer to the other's Close frame
+CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close frame
 MESSAGE_TOO_BIG = 1009
 PROPER_CODES = (1000, 1001, NO_CODE)  # by any other Google says that something is wrong
 
