@@ -90,9 +90,22 @@ class TlsSession:
                 return data
             if self._input_ended:
                 return b""
-            self._feed(await stream.receive_some(RECEIVE_BYTES))
+            await self._read(stream)
         # After the end of the response what is sent is only discarded.
         return bytes(await stream.receive_some(RECEIVE_BYTES))
+
+    async def _read(self, stream: trio.SocketStream) -> None:
+        # The stream's own method yields between reading and returning: `read_ahead` in another task would
+        # then take what comes behind these bytes before them.
+        if stream.socket.fileno() < 0:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_readable(stream.socket.fileno())
+        try:
+            self._feed(os.read(stream.socket.fileno(), RECEIVE_BYTES))
+        except BlockingIOError:
+            pass
+        except OSError:
+            raise trio.BrokenResourceError from None
 
     def read_ahead(self, descriptor: int) -> bytes:
         """What the client has sent and nobody has read: the next call of `receive_some` returns it, too."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import trio
@@ -44,7 +44,10 @@ class Client:
         return self.sent.read()
 
 
-async def agree(client: Client, session: TlsSession) -> tuple[Any, Any]:
+@asynccontextmanager
+async def agree(
+    client: Client, session: TlsSession
+) -> AsyncIterator[tuple[trio.SocketStream, trio.SocketStream]]:
     """Both after their handshake. Two ends of a stream: what the first sends is received by the second."""
     sending, serving = trio.testing.memory_stream_pair()
 
@@ -62,7 +65,16 @@ async def agree(client: Client, session: TlsSession) -> tuple[Any, Any]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shake_hands)
         await session.handshake(serving)
-    return trio.testing.memory_stream_one_way_pair()
+    ours, theirs = map(trio.socket.from_stdlib_socket, socket.socketpair())
+    async with trio.SocketStream(theirs) as feed, trio.SocketStream(ours) as stream:
+        yield feed, stream
+
+
+async def send(feed: trio.SocketStream, parts: Iterator[bytes]) -> None:
+    for part in parts:
+        await feed.send_all(part)
+        await trio.lowlevel.checkpoint()
+    await feed.aclose()
 
 
 def cut(data: bytes, cuts: list[int]) -> Iterator[bytes]:
@@ -70,7 +82,7 @@ def cut(data: bytes, cuts: list[int]) -> Iterator[bytes]:
     return (data[start:end] for start, end in pairwise(edges) if end > start)
 
 
-async def receive_all(session: TlsSession, stream: Any) -> bytes:
+async def receive_all(session: TlsSession, stream: trio.SocketStream) -> bytes:
     received = b""
     while data := await session.receive_some(stream):
         received += data
@@ -84,16 +96,14 @@ def test_what_is_sent_arrives_and_then_an_end(
 ) -> None:
     async def run() -> None:
         client, session = Client(), TlsSession(context)
-        feed, stream = await agree(client, session)
-        records = b"".join(client.records(piece) for piece in pieces)
-        if proper:
-            with pytest.raises(ssl.SSLWantReadError):
-                client.session.unwrap()
-            records += client.sent.read()
-        for part in cut(records, cuts):
-            await feed.send_all(part)
-        await feed.aclose()
-        assert await receive_all(session, stream) == b"".join(pieces)
+        async with agree(client, session) as (feed, stream), trio.open_nursery() as nursery:
+            records = b"".join(client.records(piece) for piece in pieces)
+            if proper:
+                with pytest.raises(ssl.SSLWantReadError):
+                    client.session.unwrap()
+                records += client.sent.read()
+            nursery.start_soon(send, feed, cut(records, cuts))
+            assert await receive_all(session, stream) == b"".join(pieces)
 
     trio.run(run)
 
@@ -105,18 +115,16 @@ def test_what_was_changed_on_the_way_never_arrives(
 ) -> None:
     async def run() -> None:
         client, session = Client(), TlsSession(context)
-        feed, stream = await agree(client, session)
-        records = bytearray(b"".join(client.records(piece) for piece in [*pieces, b"last"]))
-        records[place % len(records)] ^= change
-        for part in cut(bytes(records), cuts):
-            await feed.send_all(part)
-        await feed.aclose()
         received = b""
-        try:
-            while data := await session.receive_some(stream):
-                received += data
-        except trio.BrokenResourceError:
-            pass
+        async with agree(client, session) as (feed, stream), trio.open_nursery() as nursery:
+            records = bytearray(b"".join(client.records(piece) for piece in [*pieces, b"last"]))
+            records[place % len(records)] ^= change
+            nursery.start_soon(send, feed, cut(bytes(records), cuts))
+            try:
+                while data := await session.receive_some(stream):
+                    received += data
+            except trio.BrokenResourceError:
+                nursery.cancel_scope.cancel()
         sent = b"".join([*pieces, b"last"])
         assert sent.startswith(received)
         assert received != sent
@@ -133,53 +141,54 @@ def test_what_is_encrypted_in_order_is_read_in_order(
 
     async def run() -> None:
         client, session = Client(), TlsSession(context)
-        feed, stream = await agree(client, session)
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            ours.setblocking(False)
+        async with agree(client, session) as (feed, stream):
             for number, piece in enumerate(pieces):
                 client.received.write(session.encrypt(piece))
                 if number == ahead:
-                    theirs.sendall(client.records(b"ahead"))
-                    assert session.read_ahead(ours.fileno()) == b"ahead"
-                    assert session.read_ahead(ours.fileno()) == b"ahead"
-        client.received.write(session.close_notify())
-        assert session.close_notify() == b""
+                    await feed.send_all(client.records(b"ahead"))
+                    assert session.read_ahead(stream.socket.fileno()) == b"ahead"
+                    assert session.read_ahead(stream.socket.fileno()) == b"ahead"
+            client.received.write(session.close_notify())
+            assert session.close_notify() == b""
+            await feed.send_all(b"discarded")
+            assert await session.receive_some(stream) == b"discarded"
         read = b""
         while part := client.session.read(65_536):
             read += part
         assert read == b"".join(pieces)
-        if ahead >= len(pieces):
-            await feed.send_all(b"discarded")
-            assert await session.receive_some(stream) == b"discarded"
 
     trio.run(run)
 
 
-async def test_read_ahead_takes_all_that_came_before_the_end(context: ssl.SSLContext) -> None:
+@pytest.mark.parametrize("looks", [1, 1000])
+async def test_read_ahead_takes_nothing_out_of_turn(context: ssl.SSLContext, looks: int) -> None:
+    """While another task receives: what it has taken from the socket is in the session, not on its way."""
     client, session = Client(), TlsSession(context)
-    _, stream = await agree(client, session)
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            ours.setblocking(False)
-            theirs.sendall(client.records(bytes(100_000)))
-        assert session.read_ahead(ours.fileno()) == bytes(100_000)
-        assert await session.receive_some(stream) == bytes(100_000)
-        assert await session.receive_some(stream) == b""
+    sent = os.urandom(1_000_000)
+    received = b""
+    async with agree(client, session) as (feed, stream), trio.open_nursery() as nursery:
+        nursery.start_soon(send, feed, iter([client.records(sent)]))
+
+        async def look() -> None:
+            for _ in range(looks):
+                ahead = session.read_ahead(stream.socket.fileno())
+                assert ahead == sent[len(received) : len(received) + len(ahead)]
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(look)
+        while data := await session.receive_some(stream):
+            received += data
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert received == sent
 
 
 async def test_read_ahead_survives_garbage_and_a_closed_socket(context: ssl.SSLContext) -> None:
-    for garbage in (b"\x17\x03\x03\x00\x20" + bytes(32), None):
+    for garbage in (b"\x17\x03\x03\x00\x20" + bytes(32), b""):
         session = TlsSession(context)
-        await agree(Client(), session)
-        ours, theirs = socket.socketpair()
-        number = ours.fileno()
-        with ours, theirs:
-            ours.setblocking(False)
-            if garbage:
-                theirs.sendall(garbage)
-            else:
-                number = os.dup(number)
-                os.close(number)
+        async with agree(Client(), session) as (feed, stream):
+            await feed.send_all(garbage)
+            number = stream.socket.fileno() if garbage else -1
             assert session.read_ahead(number) == b""
+        with pytest.raises(trio.ClosedResourceError):
+            await TlsSession(context).receive_some(stream)
