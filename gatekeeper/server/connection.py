@@ -48,6 +48,7 @@ class ClientConnection(TCPServer):
 
     idle_since = math.inf  # on trio's clock; infinite while a request runs
     disconnected = False  # the client has disconnected with an incomplete request
+    half_closed_before = False  # an earlier check has found it half-closed
     cleanly_half_closed = False  # the client half-closed after what may be a complete request
 
     def __init__(
@@ -148,7 +149,10 @@ class ClientConnection(TCPServer):
                 self.cleanly_half_closed = self.http.may_be_complete(self._peek_unread)
             except OSError:  # no descriptor is left for `dup`; the next check tries again
                 return False
-        return not self.cleanly_half_closed
+        # What trio has just read is for a moment neither in the socket nor with the protocol: the next check
+        # decides.
+        first_seen, self.half_closed_before = not self.half_closed_before, True
+        return not (self.cleanly_half_closed or first_seen)
 
     def _peek_unread(self) -> bytes:
         """The unread bytes in the socket's buffer; the client has half-closed, so no more follow."""
