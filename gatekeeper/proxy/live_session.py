@@ -6,6 +6,7 @@ answer. One that ends abruptly ends the other at once, abruptly as well.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import time_ns
 
 import msgspec
@@ -96,10 +97,10 @@ class LiveSession:
             if self.model_pending and (refusal := self._admit_setup(received)):
                 self._end(Refused(refusal))
                 return
-            try:
+            # What a lost upstream has said before, its Close frame perhaps, is for the other task to read. The
+            # client may not have seen that yet, and its answer comes after what it is still sending.
+            with suppress(WebSocketLost):
                 await self.upstream.send(received)
-            except WebSocketLost:
-                return  # it may have said why before: the other task reads that
         await self._client_ended(received)
 
     def _admit_setup(self, first: Message) -> Refusal | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.live import LIVE_PATH, SETUP, LiveStandIn, ended, live_standing_in, nothing_is_left, session
+from rig.websocket import UPGRADE, frame, opened, rest
+from rig.wire import connect, head
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.trio.client import ClientConnection
 from websockets.trio.server import ServerConnection
@@ -222,6 +226,50 @@ async def test_a_client_that_breaks_off_breaks_off_the_upstream(
     await nothing_is_left(gateway, google)
     assert google.ends == [(1006, "")]
     assert (await gateway.row())["outcome"] == "client_disconnected"
+
+
+async def test_googles_close_ends_a_client_that_is_still_sending(
+    gateway: Running, google: LiveStandIn
+) -> None:
+    async def closes(session: ServerConnection) -> None:
+        await session.recv()
+        await session.send(b"")
+        session.protocol.send_close(1011, "Internal error encountered.")
+        await session.stream.send_all(b"".join(session.protocol.data_to_send()))
+        await session.stream.aclose()
+
+    google.script = closes
+    async with opened(f"{gateway.url}/gemini{LIVE_PATH}?key=k") as client:
+        for _ in range(20):  # it has not read the Close frame yet
+            await client.send_all(frame(Opcode.BINARY, bytes(3000)))
+            await trio.sleep(0.005)
+        await client.send_all(frame(Opcode.CLOSE, b"\x03\xf3"))
+        with trio.fail_after(live_session.CLOSING_TIMEOUT / 2):
+            assert (await rest(client)).endswith(b"\x03\xf3Internal error encountered.")
+    assert (await gateway.row())["outcome"] == "upstream_error"
+    await nothing_is_left(gateway, google)
+
+
+async def test_a_client_that_goes_before_the_handshake_is_answered_ends_it(tmp_path: Path) -> None:
+    async def never_answers(stream: trio.SocketStream) -> None:
+        while await stream.receive_some():
+            pass
+        ended.set()
+
+    ended = trio.Event()
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, never_answers, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        async with running(tmp_path / "data", f"http://127.0.0.1:{port}") as gateway:
+            async with await connect(gateway.url) as client:
+                await client.send_all(head(f"GET /gemini{LIVE_PATH}?key=k", UPGRADE))
+                with trio.fail_after(5):
+                    while not gateway.gateway.proxy.open_calls:
+                        await trio.sleep(0.005)
+            with trio.fail_after(5):
+                await ended.wait()
+            assert (await gateway.row())["outcome"] == "client_disconnected"
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_is_no_websocket_cuts_the_session(gateway: Running, google: LiveStandIn) -> None:
