@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import ssl
 
 import trio
@@ -33,9 +34,11 @@ PLAIN_HTTP_RESPONSE = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(PLAIN_HTTP_BODY), PLAIN_HTTP_BODY)
 )
+# OpenSSL tells HTTP from other bytes by four methods only.
+HTTP_REQUEST, PLAIN_HTTP, MAX_METHOD = "HTTP_REQUEST", re.compile(rb"[A-Z]+ "), 20
 # By OpenSSL's reason for a handshake that failed.
 REMEDIES = {
-    "HTTP_REQUEST": "this port speaks TLS: the client must use https://",
+    HTTP_REQUEST: "this port speaks TLS: the client must use https://",
     "TLSV1_ALERT_UNKNOWN_CA": "the client does not trust the issuer of the certificate in tls_cert",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the client does not accept the certificate in tls_cert",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the client does not accept the certificate in tls_cert",
@@ -63,6 +66,7 @@ class TlsSession:
 
     async def handshake(self, stream: trio.SocketStream) -> None:
         """Raises HandshakeFailed, and trio.BrokenResourceError where the client has disconnected."""
+        opening = b""
         while True:
             try:
                 self._session.do_handshake()
@@ -71,8 +75,11 @@ class TlsSession:
                 data = await stream.receive_some(RECEIVE_BYTES)
                 if not data:
                     raise trio.BrokenResourceError from None
+                opening = (opening + data)[:MAX_METHOD]
                 self._incoming.write(data)
             except ssl.SSLError as error:
+                if PLAIN_HTTP.match(opening):
+                    raise HandshakeFailed(HTTP_REQUEST) from None
                 # The alert that tells the client why.
                 await stream.send_all(self._outgoing.read())
                 raise HandshakeFailed(error.reason or "unknown") from None
@@ -182,7 +189,7 @@ class TlsAcceptor:
         except HandshakeFailed as failure:
             todo = {"remedy": REMEDIES[failure.reason]} if failure.reason in REMEDIES else {}
             self._failures.record(failure.reason, **todo)
-            if failure.reason == "HTTP_REQUEST":
+            if failure.reason == HTTP_REQUEST:
                 await _refuse_plain_http(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client has disconnected, as one does that only looks whether the port is open

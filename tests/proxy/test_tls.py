@@ -245,10 +245,18 @@ async def test_a_stop_waits_for_no_handshake(google: StandIn, tmp_path: Path, ce
         await client.aclose()
 
 
-@pytest.mark.parametrize("size", [0, 300_000])
-async def test_a_request_without_tls_is_told(secure: Running, size: int) -> None:
+@pytest.mark.parametrize(
+    ("request_line", "size"),
+    [
+        (GENERATE, 0),
+        (GENERATE, 300_000),
+        ("DELETE /gemini/v1beta/files/x", 0),
+        ("OPTIONS /gemini/v1beta/files", 0),
+    ],
+)
+async def test_a_request_without_tls_is_told(secure: Running, request_line: str, size: int) -> None:
     with capture_logs() as logged:
-        answer = await exchange(secure.url.replace("https:", "http:"), GENERATE, body=bytes(size))
+        answer = await exchange(secure.url.replace("https:", "http:"), request_line, body=bytes(size))
     message = json.loads(answer.body)["error"]["message"]
     assert (answer.status, answer.whole, message) == (
         400,
