@@ -204,8 +204,8 @@ class LiveCarrier:
         return key_revoked() if found is None else may_go_on(found, call.access_request(), time_ns() // 1000)
 
     def is_disconnected(self) -> bool:
-        # A half-closed client may still wait for the response to a request, but can use no WebSocket. Once that
-        # is open, what it has sent before is read first.
+        # A half-closed client may still wait for the response to a request, but can use no WebSocket. Once
+        # that is open, what it has sent before is read first.
         connection = self._connection
         return connection.is_disconnected() or (
             connection.cleanly_half_closed and not self.websocket.is_responded

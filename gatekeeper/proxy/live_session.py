@@ -97,8 +97,8 @@ class LiveSession:
             if self.model_pending and (refusal := self._admit_setup(received)):
                 self._end(Refused(refusal))
                 return
-            # What a lost upstream has said before, its Close frame perhaps, is for the other task to read. The
-            # client may not have seen that yet, and its answer comes after what it is still sending.
+            # What a lost upstream has said before, its Close frame perhaps, is for the other task to read.
+            # The client may not have seen that yet, and its answer comes after what it is still sending.
             with suppress(WebSocketLost):
                 await self.upstream.send(received)
         await self._client_ended(received)

@@ -157,12 +157,13 @@ class ServerCertificate:
             )
 
     def _look(self) -> object:
-        """What changes when a file is written or replaced; a file that is missing is a change, too."""
-        seen: list[tuple[int, int, int] | None] = []
+        """What changes when a file is written or replaced, and when it is given other permissions; a file
+        that is missing is a change, too."""
+        seen: list[tuple[int, ...] | None] = []
         for path in self._files:
             try:
                 found = path.stat()
-                seen.append((found.st_ino, found.st_mtime_ns, found.st_size))
+                seen.append((found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))
             except OSError:
                 seen.append(None)
         return seen

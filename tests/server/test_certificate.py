@@ -133,6 +133,26 @@ async def test_newer_files_come_into_force_and_faulty_ones_do_not(file: Path) ->
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("change", ["permissions", "a date kept"])
+async def test_a_change_that_keeps_size_and_date_is_seen(file: Path, change: str) -> None:
+    server = ServerCertificate(file, file)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.watch)
+        await trio.testing.wait_all_tasks_blocked()
+
+        def touch() -> None:
+            before = file.stat()
+            if change == "permissions":
+                file.chmod(0o640)
+            else:
+                file.write_bytes(file.read_bytes())
+                os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+        await changes(server, touch)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_hang_up_signal_loads_them_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificates, "LOOK_SECONDS", 1000)
     server = ServerCertificate(file, file)
