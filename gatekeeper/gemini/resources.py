@@ -15,7 +15,9 @@ from gatekeeper.gemini.evasion import normalized_path
 _NAME = re.compile(r"[a-z][A-Za-z_]{0,49}(?:/[\w.@~+$-]+)+", re.ASCII)
 # Names that are no pairs: an operation's may have any number of segments, a file's in an environment too.
 _NO_PAIRS = re.compile(r"(?:operations|environments/[^/]+/files)/.+|[^/]+/[^/]+/upload/operations/[^/]+")
-_TOKEN = re.compile(r"(?:\A|/)auth_tokens(?:/.*)?\Z")
+_TOKEN = re.compile(r"(?:\A|/)auth_?tokens?(?:/.*)?\Z", re.IGNORECASE)
+_MAYBE_TOKEN = re.compile(rb"auth|%", re.IGNORECASE)
+_TOKEN_NAME = re.compile(r"auth\W?_?\W?tokens?/(?=.)", re.IGNORECASE)
 _MODELS = ("models", "dynamic")
 # OpenAI's reference has these collections with ids in the path; Google's own names are among the ids
 # (`openai/batches/batches/b`, `openai/videos/models/m/operations/o`).
@@ -38,9 +40,14 @@ def resource_name(path: str) -> str | None:
     return "/".join(pairs) or None
 
 
-def without_token(path: bytes) -> str:
-    """The path of a call on an ephemeral token, without its name."""
-    return re.sub(r"(auth_tokens/).+", r"\1…", normalized_path(path) or "")
+def recorded_path(path: bytes) -> str:
+    """The path for the ledger: without a fragment, which may contain a secret, and without the name of an
+    ephemeral token, in any spelling and wherever it is."""
+    path = path.partition(b"#")[0]
+    # Most paths are seen to be without one here.
+    if _MAYBE_TOKEN.search(path) and (found := _TOKEN_NAME.search(plain := normalized_path(path) or "")):
+        return f"{plain[: found.end()]}…"
+    return path.decode("latin-1")
 
 
 def _openai_name(path: str) -> str:

@@ -18,7 +18,7 @@ import uuid_utils
 from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
-from gatekeeper.gemini.resources import without_token
+from gatekeeper.gemini.resources import recorded_path
 from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.admission import AccessRequest, admit
 from gatekeeper.keys.sessions import Session
@@ -69,7 +69,7 @@ class ProxyCall:
             id=str(uuid_utils.uuid7()),
             started_at=time_ns() // 1000,
             method=head.method,
-            path=head.path.partition(b"#")[0].decode("latin-1"),  # the fragment may contain a secret
+            path=recorded_path(head.path),
         )
         # Besides `started_at`: durations must not follow a wall clock that is set while the call runs.
         self.started_perf = perf_counter()
@@ -120,8 +120,6 @@ class ProxyCall:
         row = self.row
         self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
-        if row.action and row.action.startswith("auth_tokens.") and row.action != "auth_tokens.create":
-            row.path = without_token(self.head.path)
         row.stream = self.route.stream or self.carrier.is_stream
         row.tags, row.user_id = tags(self.headers), end_user(self.headers)
         agent = first_value(self.headers, b"user-agent")

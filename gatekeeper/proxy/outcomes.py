@@ -30,7 +30,10 @@ MAX_ERROR_MESSAGE = MAX_LENGTHS["error_message"]
 MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which a long message must not displace
 # Keys of this gateway, and Google's two kinds of keys; not `task-force`, `FAQ.`, or `sk-...wxyz`, which is
 # the name of a key without an alias.
-SECRET_PATTERN = re.compile(r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.))[\w.~+/=-]*")
+SECRET_PATTERN = re.compile(
+    # Keys, and the names of ephemeral tokens
+    r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.)|(?i:auth_?tokens(?:/|%2F)(?=\w)))[\w.~+/=-]*"
+)
 REPLACEMENT = "[secret]"
 
 # Messages for outcomes without an error response.

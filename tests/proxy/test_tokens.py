@@ -107,3 +107,32 @@ async def test_a_key_has_so_many_tokens(gateway: Running, answering: StandIn) ->
     assert (answer.status, answer.reason) == (429, "GATEKEEPER_TOO_MANY_PARALLEL")
     assert answer.headers["x-should-retry"] == "false"
     assert NAME.encode() not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (f"{LINE}", 400),
+        (f"PATCH /gemini/v1alpha/{NAME}", 404),
+        (f"GET /gemini/v1alpha/{NAME.upper()}", 404),
+        (f"GET /gemini/v1alpha/{NAME.replace('_t', 'T')}", 404),
+        (f"GET /gemini/{NAME}", 404),
+        (f"GET /gemini/v1alpha/auth_tokens%2F{NAME.partition('/')[2]}", 404),
+        (f"GET /gemini/v1alpha/x/{NAME}:x?a={'b' * 70_000}", 404),
+    ],
+)
+async def test_the_row_of_a_failed_call_has_no_token(
+    gateway: Running, google: StandIn, line: str, status: int
+) -> None:
+    """Neither where Google's message repeats it, nor where the gateway refuses the path."""
+
+    async def script(reply: Reply) -> None:
+        error = {"code": status, "message": f"There is no {NAME} here.", "status": "NOT_FOUND"}
+        await reply.json(json.dumps({"error": error}).encode(), status)
+
+    google.script = script
+    await exchange(gateway.url, line, body=b"{}")
+    row = await gateway.row()
+    assert row["status"] >= 400
+    assert row["error_message"]
+    assert NAME.partition("/")[2] not in str(row).lower()
