@@ -1,6 +1,6 @@
 """One JSON document of a response, as far as it is metered: Gemini's own, Interactions' or OpenAI-style.
 
-`object` and `msgspec.Raw`, so that one invalid member does not invalidate the others.
+`object` and `msgspec.Raw`, and `decode_response`, so that one invalid member does not invalidate the others.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import msgspec
+
+from gatekeeper.gemini.splitters import Document
 
 # By number, as `enum-encoding=int` sends them: google.ai.generativelanguage.v1beta, Candidate.FinishReason
 # and GenerateContentResponse.PromptFeedback.BlockReason.
@@ -111,7 +113,26 @@ class ResponseDocument(
         return found
 
 
-decode_response = msgspec.json.Decoder(ResponseDocument).decode
+_decode = msgspec.json.Decoder(ResponseDocument).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def decode_response(document: Document) -> ResponseDocument:
+    """A member of another type than Google's counts as missing. Raises ValueError or RecursionError for bytes
+    that are no JSON object."""
+    try:
+        return _decode(document)
+    except msgspec.ValidationError:
+        members = _decode_members(document).items()
+        return _decode(msgspec.json.encode({name: value for name, value in members if _fits(name, value)}))
+
+
+def _fits(name: str, value: msgspec.Raw) -> bool:
+    try:
+        _decode(msgspec.json.encode({name: value}))
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def finish_reasons(choices: Iterable[Candidate | Choice]) -> str:

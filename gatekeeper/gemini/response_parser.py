@@ -96,6 +96,8 @@ class ResponseParser:
             self.usage = usage
         if isinstance(response.model_version, str):
             self.model_version = response.model_version.removeprefix("models/")
+        if response.prompt_feedback is not None:
+            self.block_reason = block_reason(response.prompt_feedback) or self.block_reason
         if response.candidates:
             self.finish_reason = finish_reasons(response.candidates) or self.finish_reason
             for candidate in response.candidates:
@@ -109,8 +111,6 @@ class ResponseParser:
         return True
 
     def _read_without_candidates(self, response: ResponseDocument) -> None:
-        if response.prompt_feedback is not None:
-            self.block_reason = block_reason(response.prompt_feedback) or self.block_reason
         if response.choices:
             self.finish_reason = finish_reasons(response.choices) or self.finish_reason
         about = response.interaction or response

@@ -112,3 +112,30 @@ def test_usage_that_is_no_text_is_not_taken(document: bytes) -> None:
     parser = ResponseParser()
     assert not parser.read(document)
     assert parser.summary(complete=False, truncated=False) == ResponseSummary()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"metadata": "text"},
+        {"metadata": ["text"]},
+        {"interaction": "v1_x"},
+        {"promptFeedback": "SAFETY"},
+        {"candidates": {}},
+        {"candidates": [None]},
+        {"choices": ["text"], "metadata": 7},
+    ],
+)
+def test_a_member_of_another_type_does_not_invalidate_the_others(odd: dict[str, Any]) -> None:
+    summary = parsed({**odd, "modelVersion": "models/gemini-3.8-pro", "usage": WHOLE})
+    assert (summary.model_version, json.loads(summary.usage or b"")) == ("gemini-3.8-pro", WHOLE)
+
+
+def test_what_is_no_object_is_no_response() -> None:
+    assert not ResponseParser().read(b"[1]")
+
+
+def test_a_blocked_prompt_may_have_candidates() -> None:
+    blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "candidates": [{"finishReason": "SAFETY"}]}
+    summary = parsed(blocked)
+    assert (summary.block_reason, summary.finish_reason) == ("SAFETY", "SAFETY")
