@@ -14,7 +14,9 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import urljoin
 
+from gatekeeper.addresses import is_loopback
 from gatekeeper.gemini.evasion import normalized_path
+from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.headers import Headers
@@ -81,12 +83,26 @@ def resolve(location: bytes, base: Address) -> Address | None:
     return Address(origin, path if path[:1] == b"/" else b"/" + path)
 
 
+def without_credentials(target: bytes) -> bytes:
+    """Path and query of an address of Google's without a key: that would be the gateway's, which is sent in a
+    header, and to the upstream only."""
+    path, _, query = target.partition(b"?")
+    rest = extract_credential((), query).query
+    return path + b"?" + rest if rest else path
+
+
 def is_of_upstream(address: Address, upstream: UpstreamPool) -> bool:
     """Whether the address is below the configured upstream's URL."""
-    if address.origin != upstream.origin:
+    origin = upstream.origin
+    if address.origin[::2] != origin[::2] or not is_same_host(address.origin.host, origin.host):
         return False
     path = normalized_path(address.target.partition(b"?")[0])
     return path is not None and path.startswith(upstream.prefix.decode("latin-1") + "/")
+
+
+def is_same_host(host: str, other: str) -> bool:
+    """Also for two names of this machine (localhost, 127.0.0.1), where a stand-in for Google may run."""
+    return host == other or (is_loopback(host) and is_loopback(other))
 
 
 def is_at_google(origin: Origin) -> bool:
@@ -142,7 +158,9 @@ def _next_address(call: ProxyCall, head: ResponseHead, base: Address) -> Address
     if address is not None and (
         is_of_upstream(address, call.context.upstream) or is_at_google(address.origin)
     ):
-        return address
+        # Others may be signed as they are.
+        has_key = call.context.mask(address.target) != address.target
+        return address._replace(target=without_credentials(address.target)) if has_key else address
     # Its host only: path and query may hold a signature, or a key.
     host = None if address is None else address.origin.host[:255]
     call.context.redirect_errors.record("foreign_host" if host else "no_plain_url", host=host)

@@ -20,13 +20,13 @@ from gatekeeper.keys.secrets import MIN_SECRET_LENGTH, seal, unseal
 from gatekeeper.keys.sessions import TooManySessions, UploadSession
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.ledger.call import Call
-from gatekeeper.proxy.authenticate import extract_credential, session_not_found
+from gatekeeper.proxy.authenticate import session_not_found
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
 from gatekeeper.proxy.error_response import NextChunk
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.outcomes import Refused, foreign_upload_address
-from gatekeeper.proxy.redirects import Address, is_at_google, resolve
+from gatekeeper.proxy.redirects import Address, is_at_google, is_same_host, resolve, without_credentials
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.upstream import Origin
 from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamRequest
@@ -167,7 +167,9 @@ class UploadRelay(Relay):
         upstream's nor Google's: it would be sent the Google key."""
         upstream = self.upstream
         address = resolve(url, Address(upstream.origin, self.target()))
-        if address is not None and address.origin.host == upstream.origin.host:
+        if address is not None:
+            address = Address(address.origin, without_credentials(address.target))
+        if address is not None and is_same_host(address.origin.host, upstream.origin.host):
             return Place(None, address.target)
         if address is None or not is_google_api(address.origin):
             # Its host only: the rest is a secret.
@@ -182,8 +184,7 @@ class UploadRelay(Relay):
     def own_url(self, place: Place, upload_id: str) -> bytes:
         """The upload's address at this gateway, with the same path as the start's."""
         base = public_base(self.call.head.scope, self.call.context.settings)
-        # A credential in Google's address would be the gateway's.
-        others = extract_credential((), without_upload_ids(place.target.partition(b"?")[2])).query
+        others = without_upload_ids(place.target.partition(b"?")[2])
         query = b"&".join(filter(None, (b"upload_id=" + upload_id.encode(), others)))
         return base.encode() + PREFIX + self.call.head.path + b"?" + query
 

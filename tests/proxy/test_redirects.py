@@ -220,6 +220,21 @@ async def test_a_download_by_a_redirect(
     assert row["path"] == "/v1beta/files/x:download"
 
 
+async def test_the_google_key_goes_up_in_one_header_only(gateway: Running, google: StandIn) -> None:
+    google.script = redirecting(f"302 /one?sig=%2b&key={GOOGLE_KEY}", "302 /two?key=signed")
+    assert (await exchange(gateway.url, DOWNLOAD)).body == FILE
+    assert [asked.target for asked in google.asked[1:]] == [b"/one?sig=%2b", b"/two?key=signed"]
+    assert [asked.header("x-goog-api-key") for asked in google.asked] == [[GOOGLE_KEY]] * 3
+
+
+async def test_another_name_of_this_machine_is_the_upstreams(gateway: Running, google: StandIn) -> None:
+    place = google.url.replace("127.0.0.1", "localhost")
+    google.script = redirecting(f"302 {place}/one")
+    assert (await exchange(gateway.url, DOWNLOAD)).body == FILE
+    google.script = redirecting("302 http://localhost:1/one")
+    assert (await exchange(gateway.url, DOWNLOAD)).status == 502
+
+
 async def test_a_range_is_kept_over_all_hops(gateway: Running, google: StandIn) -> None:
     google.script = redirecting("302 /one", "307 two", "303 /three")
     headers = ["Range: bytes=2-4", 'If-Range: "e"']

@@ -180,19 +180,25 @@ async def test_an_upload_in_one_request(
         ("/upload/x?upload_id=G", "/upload/x?upload_id=G"),
         ("https://generativelanguage.googleapis.com/upload/x?upload_id=G", "/upload/x?upload_id=G"),
         ("https://storage.googleapis.com:443/upload/x?id=G", "/upload/x?id=G"),
+        ("http://localhost:{port}/upload/x?upload_id=G", "/upload/x?upload_id=G"),
+        ("http://[::1]:{port}/upload/x?upload_id=G", "/upload/x?upload_id=G"),
+        ("{upstream}/upload/x?key={key}&upload_id=G&b=%2b", "/upload/x?upload_id=G&b=%2b"),
     ],
 )
 async def test_an_address_of_google_leads_to_the_upstream_that_stands_in_for_it(
     gateway: Running, google: StandIn, address: str, target: str
 ) -> None:
     async def script(reply: Reply) -> None:
-        headers = (f"X-Goog-Upload-URL: {address.format(upstream=google.url)}",)
+        port = google.url.rpartition(":")[2]
+        url = address.format(upstream=google.url, port=port, key=GOOGLE_KEY)
+        headers = (f"X-Goog-Upload-URL: {url}",)
         await reply.json(b"", headers=headers if len(google.asked) == 1 else ())
 
     google.script = script
     upload = await start(gateway.url)
     assert (await upload.send("upload, finalize", b"x")).status == 200
     assert google.asked[1].target == target.encode()
+    assert google.asked[1].header("x-goog-api-key") == [GOOGLE_KEY]
 
 
 @pytest.mark.parametrize(
