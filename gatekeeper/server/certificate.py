@@ -17,6 +17,7 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0  # seconds between two looks at the files
 EXPIRY_WARNING = timedelta(days=14)  # what is left of a certificate that should have been renewed
 CERTIFICATE, KEY = "tls_cert", "tls_key"  # the settings that name the files
+OTHER_KEY = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")  # the second for one of another algorithm
 PEM_CERTIFICATE, PEM_KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 
 
@@ -57,7 +58,7 @@ def load(certificate: Path, key: Path) -> Certificate:
     except ssl.SSLCertVerificationError as error:
         raise CertificateError(CERTIFICATE, certificate, _verification_problem(error)) from None
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in OTHER_KEY:
             raise CertificateError(KEY, key, f"is not the key of the certificate in {certificate}") from None
         reason = (error.reason or "it is damaged").replace("_", " ").lower()
         raise CertificateError(CERTIFICATE, certificate, f"or its key cannot be used: {reason}") from None

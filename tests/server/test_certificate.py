@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from rig.certificate import make_certificate
 from structlog.testing import capture_logs
 
@@ -34,6 +35,15 @@ def encrypted(file: Path) -> Path:
     cipher = serialization.BestAvailableEncryption(b"secret")
     out = file.with_name("encrypted.pem")
     out.write_bytes(key.private_bytes(serialization.Encoding.PEM, format, cipher))
+    return out
+
+
+def rsa(file: Path) -> Path:
+    """A key of another algorithm than the file's, as after a renewal that is half written."""
+    key = generate_private_key(65537, 2048)
+    form = serialization.PrivateFormat.PKCS8
+    out = file.with_name("rsa.pem")
+    out.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     return out
 
 
@@ -69,6 +79,7 @@ FAULTS: dict[str, tuple[Callable[[Path], tuple[Path, Path]], str, str]] = {
         "tls_key",
         "is not the key of the certificate in",
     ),
+    "of another algorithm": (lambda f: (f, rsa(f)), "tls_key", "is not the key of the certificate in"),
     "expired": (lambda f: (dated(f, -3 * DAY, -DAY),) * 2, "tls_cert", "has expired: renew"),
     "too early": (lambda f: (dated(f, DAY, 2 * DAY),) * 2, "tls_cert", "is not yet valid"),
 }
