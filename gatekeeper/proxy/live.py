@@ -31,6 +31,7 @@ from gatekeeper.proxy.outcomes import (
 )
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
+    BODYLESS,
     SWITCHING_PROTOCOLS,
     ConnectionLost,
     ResponseHead,
@@ -162,7 +163,8 @@ class LiveCarrier:
         call.row.status = head.status
         call.mark_first_byte()
         headers = [field for field in response_headers(call, error.headers) if field[0] != b"content-length"]
-        headers.append((b"content-length", b"%d" % len(body)))
+        if head.status not in BODYLESS:
+            headers.append((b"content-length", b"%d" % len(body)))
         await self.websocket.respond(head.status, headers, body, mask(head.reason))
         fields = dict(error.headers)
         call.meter = meter_for(fields.get(b"content-type"), fields.get(b"content-encoding"))

@@ -121,7 +121,8 @@ def framing_error(method: bytes, version: bytes, headers: list[tuple[bytes, byte
 
 def handshake_error(fields: dict[bytes, bytes], version: bytes) -> str | None:
     """Checks a WebSocket handshake (RFC 6455 §4.2.1)."""
-    if version != b"1.1" or b"content-length" in fields or b"transfer-encoding" in fields:
+    has_body = int(fields.get(b"content-length", b"0")) > 0 or b"transfer-encoding" in fields
+    if version != b"1.1" or has_body:
         return "a WebSocket handshake is an HTTP/1.1 request without a body"
     if not WEBSOCKET_KEY.fullmatch(fields.get(b"sec-websocket-key", b"")):
         return "Sec-WebSocket-Key is not sixteen bytes in base64"

@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import trio
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
-from wsproto.frame_protocol import CloseReason, Opcode, XorMaskerSimple
+from wsproto.frame_protocol import CloseReason, Frame, FrameProtocol, Opcode, ParseFailed, XorMaskerSimple
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # of one message, all its fragments together
 MAX_REASON_BYTES = 123  # of a close reason in UTF-8 (RFC 6455 §5.5)
 CLOSE_WRITE_TIMEOUT = 5.0  # seconds to send a Close frame to a peer that does not read
 EVENTS_AT_ONCE = 64  # frames from one read before other tasks get their turn
 NO_CODE = 1005  # the peer's Close frame had no code; never sent
+BAD_GATEWAY = 1014
 LOST = 1006  # the connection ended without a Close frame; never sent
 FIN, MASKED = 0x80, 0x80
 
@@ -49,13 +50,30 @@ class WebSocketLost(Exception):
     """Nothing can be sent any more: the connection is broken, or a frame was sent only in part."""
 
 
+class Frames(FrameProtocol):
+    """wsproto's, and the one registered close code that it does not know: 1014, of a proxy whose upstream has
+    failed."""
+
+    def _process_close(self, frame: Frame) -> Frame:
+        payload = cast("bytes", frame.payload)
+        code, reason = payload[:2], payload[2:]
+        if code != BAD_GATEWAY.to_bytes(2):
+            return super()._process_close(frame)
+        try:
+            return frame._replace(payload=(BAD_GATEWAY, reason.decode()))
+        except UnicodeDecodeError as error:
+            raise ParseFailed(str(error), CloseReason.INVALID_FRAME_PAYLOAD_DATA) from None
+
+
 class WebSocketStream:
     """One task receives and one sends. `peer_close` is set once the peer's side has ended, `close_sent` once
     this side's Close frame was sent, `write_blocked` while a write waits for the peer; it stays True once one
     was cancelled half-way."""
 
     def __init__(self, kind: ConnectionType, read: Read, write: Write, received: bytes = b"") -> None:
-        self._protocol = Connection(kind, trailing_data=received)
+        self._protocol = Connection(kind)
+        self._protocol._proto = Frames(kind is ConnectionType.CLIENT, [])  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._protocol.receive_data(received)
         self._events: Iterator[Event] = self._protocol.events()
         self._event_count = 0
         self._is_client = kind is ConnectionType.CLIENT

@@ -110,14 +110,15 @@ async def test_the_subprotocol_is_googles_choice(tmp_path: Path) -> None:
 # How it ends
 
 
+@pytest.mark.parametrize("code", [1014, 4001])
 async def test_a_clients_close_comes_to_google_and_the_answer_back(
-    gateway: Running, google: LiveStandIn
+    gateway: Running, google: LiveStandIn, code: int
 ) -> None:
     async with session(gateway) as client:
-        await client.aclose(4001, "enough ä")
-        assert client.close_code == 4001
+        await client.aclose(code, "enough ä")
+        assert client.close_code == code
     await nothing_is_left(gateway, google)
-    assert google.ends == [(4001, "enough ä")]
+    assert google.ends == [(code, "enough ä")]
     assert (await gateway.row())["outcome"] == "ok"
 
 
@@ -144,6 +145,7 @@ async def test_an_upstream_that_does_not_answer_a_close_is_not_waited_for(
         (1007, "Request contains an invalid argument.", "upstream_error"),
         (1008, "models/x is not found for API version v1beta", "upstream_error"),
         (1011, "ä" * 61, "upstream_error"),
+        (1014, "Bad gateway", "upstream_error"),
         (4999, "why", "upstream_error"),
     ],
 )
@@ -392,6 +394,16 @@ async def test_googles_refusal_of_a_handshake_is_relayed(
     row = await gateway.row()
     assert (row["status"], row["outcome"], row["reason"]) == (status, "upstream_error", "X")
     assert (row["error_message"], row["id"]) == ("no", response.headers["x-gatekeeper-call-id"])
+    await nothing_is_left(gateway, google)
+
+
+async def test_a_refusal_without_a_body_has_no_length(gateway: Running, google: LiveStandIn) -> None:
+    google.refuse = lambda _: Response(204, "No Content", Headers(), b"")
+    with pytest.raises(InvalidStatus) as raised:
+        async with session(gateway):
+            pass
+    assert raised.value.response.status_code == 204
+    assert "content-length" not in raised.value.response.headers
     await nothing_is_left(gateway, google)
 
 

@@ -180,6 +180,12 @@ async def test_a_handshake_that_is_none_is_a_bad_request(fields: list[str]) -> N
     assert "WebSocket" in said[0]
 
 
+async def test_a_handshake_may_say_that_it_has_no_body() -> None:
+    async with served(Echo()) as address, await connect(f"http://{address}") as stream:
+        await stream.send_all(head("GET /direct/a", [*UPGRADE, "Content-Length: 0"]))
+        assert (await stream.receive_some(12)) == b"HTTP/1.1 101"
+
+
 VIOLATIONS = {
     "not masked": (frame(Opcode.TEXT, b"a", masked=False), 1002),
     "a reserved bit": (b"\xc1\x81" + bytes(4) + b"a", 1002),
@@ -191,6 +197,7 @@ VIOLATIONS = {
     "not UTF-8": (frame(Opcode.TEXT, b"\xff"), 1007),
     "half of a character": (frame(Opcode.TEXT, "ä".encode()[:1]), 1007),
     "a close reason that is not UTF-8": (frame(Opcode.CLOSE, b"\x03\xe8\xff"), 1007),
+    "a reason of 1014 that is not UTF-8": (frame(Opcode.CLOSE, b"\x03\xf6\xff"), 1007),
     "a close code of nobody": (frame(Opcode.CLOSE, b"\x03\xed"), 1002),
     "too large": (frame(Opcode.BINARY, bytes(MAX_MESSAGE_BYTES + 1)), 1009),
     "too large in fragments": (
