@@ -16,8 +16,12 @@ _NAME = re.compile(r"[a-z][A-Za-z_]{0,49}(?:/[\w.@~+$-]+)+", re.ASCII)
 # Names that are no pairs: an operation's may have any number of segments, a file's in an environment too.
 _NO_PAIRS = re.compile(r"(?:operations|environments/[^/]+/files)/.+|[^/]+/[^/]+/upload/operations/[^/]+")
 _TOKEN = re.compile(r"(?:\A|/)auth_?tokens?(?:/.*)?\Z", re.IGNORECASE)
-_MAYBE_TOKEN = re.compile(rb"auth|%", re.IGNORECASE)
-_TOKEN_NAME = re.compile(r"auth\W?_?\W?tokens?/(?=.)", re.IGNORECASE)
+_MAYBE_SECRET = re.compile(rb"auth|%|key=|aiza|sk-|aq\.|token=", re.IGNORECASE)
+# An ephemeral token; a parameter behind the wrong sign; what looks like a key.
+_SECRET = re.compile(
+    r"((?i:auth\W?_?\W?tokens?/)(?=.)).+|((?i:(?:key|token)=))[^/&;]+"
+    r"|(?:AIza|(?<![A-Za-z])(?:sk-|AQ\.))[\w.~+=-]{16,}"
+)
 _MODELS = ("models", "dynamic")
 # OpenAI's reference has these collections with ids in the path; Google's own names are among the ids
 # (`openai/batches/batches/b`, `openai/videos/models/m/operations/o`).
@@ -41,12 +45,14 @@ def resource_name(path: str) -> str | None:
 
 
 def recorded_path(path: bytes) -> str:
-    """The path for the ledger: without a fragment, which may contain a secret, and without the name of an
-    ephemeral token, in any spelling and wherever it is."""
+    """The path for the ledger: without a fragment, which may contain a secret, without the name of an
+    ephemeral token, in any spelling and wherever it is, and without a key (`…:generateContent&key=K`)."""
     path = path.partition(b"#")[0]
     # Most paths are seen to be without one here.
-    if _MAYBE_TOKEN.search(path) and (found := _TOKEN_NAME.search(plain := normalized_path(path) or "")):
-        return f"{plain[: found.end()]}…"
+    if _MAYBE_SECRET.search(path):
+        plain = normalized_path(path) or ""
+        if (found := _SECRET.sub(r"\1\2…", plain)) != plain:
+            return found
     return path.decode("latin-1")
 
 

@@ -166,7 +166,8 @@ class ProxyCall:
             day = utc_day(self.row.started_at)
             reason = unpriced_reason(self.context.catalogue, route.model, day, route.action)
         pending = self.carrier.model_pending
-        return AccessRequest(route.action, route.model, self.row.path, route.billing, reason, pending)
+        path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
+        return AccessRequest(route.action, route.model, path, route.billing, reason, pending)
 
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""

@@ -31,8 +31,9 @@ MAX_QUOTA_NOTE = 150  # characters of the quota and the delay, which a long mess
 # Keys of this gateway, and Google's two kinds of keys; not `task-force`, `FAQ.`, or `sk-...wxyz`, which is
 # the name of a key without an alias.
 SECRET_PATTERN = re.compile(
-    # Keys, and the names of ephemeral tokens
+    # Keys, the names of ephemeral tokens, and what is called a key
     r"(?:AIza|(?<![A-Za-z])(?:sk-(?!\.{3}\S{4}(?!\S))|AQ\.)|(?i:auth_?tokens(?:/|%2F)(?=\w)))[\w.~+/=-]*"
+    r"|(?i:(?<=[&;?]key=)|(?<=access_token=))[^\s`'\"&;…]+"
 )
 REPLACEMENT = "[secret]"
 

@@ -323,6 +323,29 @@ async def test_the_name_of_an_ephemeral_token_is_in_no_row(
     assert b"se.cret" in google.asked[-1].target
 
 
+@pytest.mark.parametrize(
+    ("path", "recorded"),
+    [
+        (f"{GENERATE}&key=not-for-all", f"{GENERATE}&key=…"),
+        (f"{GENERATE}%3Fkey=not-for-all", f"{GENERATE}?key=…"),
+        ("/v1beta/models;access_token=not-for-all/x", "/v1beta/models;access_token=…/x"),
+        ("/sk-not-for-all-0123456789/v1beta/models", "/…/v1beta/models"),
+        ("/v1beta/AIzaSynot-for-all-0123456789", "/v1beta/…"),
+        ("/v1beta/AQ.not-for-all-0123456789", "/v1beta/…"),
+        ("/v1beta/models/task-not-for-all-0123456789", None),
+        ("/v1beta/models/a%20key/not-for-all", None),
+    ],
+)
+async def test_a_key_in_the_path_is_in_no_row(
+    gateway: Running, google: StandIn, path: str, recorded: str | None
+) -> None:
+    """Where `?` was forgotten, or the key taken for a part of the base URL."""
+    await exchange(gateway.url, f"GET /gemini{path}")
+    row = await gateway.row()
+    assert row["path"] == (recorded or path)
+    assert ("not-for-all" in str(row)) == (recorded is None)
+
+
 async def test_a_call_keeps_its_trace(gateway: Running, google: StandIn) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     await exchange(
