@@ -18,6 +18,7 @@ import msgspec
 
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.splitters import ArraySplitter, Delimiters, Document, SingleDocument, SseDecoder
+from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
 
 # Largest size of a unary body, an event or an element of an array that is still parsed, and the limit of what
 # all meters together buffer of incomplete ones; a long run of base64 counts as `MAX_RUN_BYTES`.
@@ -242,6 +243,27 @@ class Unmetered:
 
 NO_METER: Meter = Unmetered()
 
+
+class PlainErrorMeter:
+    """Meters an error in plain text, such as those of Google's upload servers: the text is its message."""
+
+    delimiters = None
+
+    def __init__(self) -> None:
+        self._text = b""
+
+    @property
+    def summary(self) -> ResponseSummary:
+        message = self._text.decode(errors="replace").strip()
+        return ResponseSummary(complete=True, error=read_error({"message": message}) if message else None)
+
+    def feed(self, chunk: bytes) -> None:
+        self._text = (self._text + chunk[:TEXT_LIMIT])[:TEXT_LIMIT]
+
+    def finish(self) -> ResponseSummary:
+        return self.summary
+
+
 _BY_FIRST_BYTE: dict[int, Callable[[int], DocumentSplitter]] = {
     ord("{"): SingleDocument,
     ord("["): ArraySplitter,
@@ -259,13 +281,17 @@ def meter_for(
     content_encoding: bytes | None,
     collection: str | None = None,
     counts_usage: bool = True,
+    *,
+    status: int = 200,
 ) -> Meter:
     """The meter for a response with these headers; `NO_METER` where their format is not understood.
     `collection` and `counts_usage` as of `ResponseParser`."""
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
-    if splitter is None or encoding not in _IDENTITY + _GZIP:
+    is_plain_error = status >= 400 and media_type == b"text/plain"
+    if not (splitter or is_plain_error) or encoding not in _IDENTITY + _GZIP:
         return NO_METER
-    meter = JsonMeter(splitter, ResponseParser(collection, counts_usage=counts_usage))
+    parser = ResponseParser(collection, counts_usage=counts_usage)
+    meter: Meter = JsonMeter(splitter, parser) if splitter else PlainErrorMeter()
     return GzipMeter(meter) if encoding in _GZIP else meter

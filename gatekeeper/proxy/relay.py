@@ -12,7 +12,7 @@ import trio
 
 from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.meter import NO_METER, meter_for
-from gatekeeper.gemini.reading import reading_of
+from gatekeeper.gemini.reading import Reading, reading_of
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.headers import (
@@ -251,11 +251,10 @@ class Relay:
         media_type = head.fields.get(b"content-type")
         encoding = head.fields.get(b"content-encoding")
         call.tier_header = head.fields.get(b"x-gemini-service-tier")
-        if call.route.billing is Billing.METERED:
-            call.meter = meter_for(media_type, encoding)
-        else:
+        reading: Reading | None = Reading(None, counts_usage=True)
+        if call.route.billing is not Billing.METERED:
             reading = reading_of(call.row.method, call.route, head.status, media_type)
-            call.meter = meter_for(media_type, encoding, *reading) if reading else NO_METER
+        call.meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call

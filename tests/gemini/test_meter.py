@@ -759,3 +759,20 @@ def test_searches_that_ran_are_charges(grounding: object, extra_usage: dict[str,
     meter = meter_for(b"application/json", None)
     meter.feed(body)
     assert meter.finish().extra_usage == extra_usage
+
+
+@pytest.mark.parametrize("coding", [None, b"gzip"])
+def test_an_error_in_plain_text_is_its_own_message(coding: bytes | None) -> None:
+    body = b"\nUpload has already been terminated. " + b"x" * 5000
+    meter = meter_for(b"text/plain; charset=utf-8", coding, status=400)
+    assert meter.delimiters is None
+    for piece in (b"", gzip.compress(body) if coding else body):
+        meter.feed(piece)
+    summary = meter.finish()
+    assert summary.complete
+    assert summary.error is not None
+    assert summary.error.message.startswith("Upload has already been terminated. xxx")
+    assert len(summary.error.message) < 1001
+    assert summary.error.reason is None
+    assert meter_for(b"text/plain", None, status=400).finish().error is None
+    assert meter_for(b"text/plain", None) is NO_METER

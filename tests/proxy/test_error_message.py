@@ -45,6 +45,12 @@ async def ends_early(reply: Reply) -> None:
     await reply.stream.aclose()
 
 
+async def plain_text(reply: Reply) -> None:
+    text = f"Upload of {MASTER}\nhas been terminated."
+    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n"
+    await reply.raw((head + text).encode())
+
+
 async def slams_the_door(reply: Reply) -> None:
     await reply.stream.aclose()
 
@@ -64,10 +70,19 @@ async def slams_the_door(reply: Reply) -> None:
             f"{'*' * len(GOOGLE_KEY)} or [secret] or [secret] or [secret] is at risk-free.test/FAQ.",
         ),
         (answering(503, status="UNAVAILABLE"), "UNAVAILABLE"),
+        (plain_text, "Upload of [secret] has been terminated."),
         (ends_early, "The response of the Gemini API ended early."),
         (slams_the_door, "The Gemini API did not answer: "),
     ],
-    ids=["control characters", "quota and delay", "secrets", "a status only", "broken", "unreachable"],
+    ids=[
+        "control characters",
+        "quota and delay",
+        "secrets",
+        "a status only",
+        "plain text",
+        "broken",
+        "unreachable",
+    ],
 )
 async def test_a_row_says_why_it_failed(
     guarded: Running, google: StandIn, script: Script, message: str
