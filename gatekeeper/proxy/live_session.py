@@ -140,7 +140,9 @@ class LiveSession:
             except WebSocketLost:
                 self._end(ClientGone())
                 return
-            self._meter.feed(received.payload)
+            finally:
+                # Also what the client does not get any more: Google bills it.
+                self._meter.feed(received.payload)
         await self._upstream_ended(received)
 
     async def _upstream_ended(self, end: Close) -> None:

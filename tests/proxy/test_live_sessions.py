@@ -177,6 +177,24 @@ async def test_a_client_that_does_not_read_is_cut_off_all_the_same(
     assert row["response_bytes"] < 50_000_000
 
 
+async def test_the_usage_that_a_lost_client_did_not_get_counts(gateway: Running, google: LiveStandIn) -> None:
+    message = json.dumps(json.loads(turn(1)) | {"padding": "x" * 1_000_000})
+
+    async def floods(session: ServerConnection) -> None:
+        while True:
+            await session.send(message)
+
+    google.script = floods
+    async with opened(f"{gateway.url}/gemini{LIVE_PATH}?key=k"):
+        (call,) = gateway.gateway.proxy.open_calls
+        with trio.fail_after(5):
+            while not call.carrier.write_blocked:
+                await trio.sleep(0.005)
+    row = await gateway.row()
+    assert row["outcome"] == "client_disconnected"
+    assert row["total_tokens"] == 111 * row["response_bytes"] // len(message)
+
+
 async def test_an_upstream_that_does_not_read_is_not_sent_more(gateway: Running, google: LiveStandIn) -> None:
     async def sleeps(session: ServerConnection) -> None:
         session.pause_reading()
