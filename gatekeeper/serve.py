@@ -163,7 +163,7 @@ async def run(
 ) -> None:
     """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
     that arrives while data is written must not interrupt that."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*stop_signals(certificate)) as signals:
         async with open_gateway(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
             nursery.start_soon(drain, gateway, signals, stop)
@@ -237,6 +237,13 @@ def server_config() -> Config:
     config.graceful_timeout = CLOSE_TIMEOUT
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]  it needs the methods only
     return config
+
+
+def stop_signals(certificate: ServerCertificate | None) -> list[signal.Signals]:
+    """SIGHUP among them, that of a terminal which is closed, unless it has the certificate read again, or is
+    ignored (`nohup`)."""
+    hangs_up = certificate is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])]
 
 
 async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event) -> None:

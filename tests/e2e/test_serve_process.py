@@ -140,7 +140,17 @@ COLUMNS = (
 )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+UNDER_NOHUP = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # what the tests start inherits it
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        signal.SIGINT,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.skipif(UNDER_NOHUP, reason="SIGHUP is ignored")),
+    ],
+)
 async def test_a_stop_lets_open_calls_finish(folder: Path, google: StandIn, number: signal.Signals) -> None:
     async with serving(folder, "--upstream", google.url, **KEY) as served:
         whole = await exchange(served.url, GENERATE, body=b"{}")
