@@ -27,6 +27,8 @@ from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 
 INTERACTIONS = "interactions"
 
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
 
 class ResponseSummary(msgspec.Struct, frozen=True):
     """What a response reports; None where it reports nothing."""
@@ -81,6 +83,8 @@ class ResponseParser:
 
     def read(self, document: Document) -> bool:
         """False, and nothing is taken from it, if the document is not a response in JSON. Never raises."""
+        if document[:1] == b"[":
+            return self._read_list(document)
         try:
             response = decode_response(document)
             usage = bytes(response.usage_metadata)
@@ -109,6 +113,14 @@ class ResponseParser:
         if response.error is not None:
             self._read_error(response)
         return True
+
+    def _read_list(self, document: Document) -> bool:
+        """OpenAI-style errors are objects in a list, and may be an event of a stream."""
+        try:
+            elements = [bytes(element) for element in _decode_list(document)]
+        except (ValueError, RecursionError):
+            return False
+        return all(not element.startswith(b"[") and self.read(element) for element in elements)
 
     def _read_without_candidates(self, response: ResponseDocument) -> None:
         if response.choices:

@@ -131,8 +131,15 @@ def test_a_member_of_another_type_does_not_invalidate_the_others(odd: dict[str, 
     assert (summary.model_version, json.loads(summary.usage or b"")) == ("gemini-3.8-pro", WHOLE)
 
 
-def test_what_is_no_object_is_no_response() -> None:
-    assert not ResponseParser().read(b"[1]")
+@pytest.mark.parametrize("document", [b"[1]", b"1", b"[[{}]]", b"[DONE]", b"[" * 2000])
+def test_what_is_no_object_is_no_response(document: bytes) -> None:
+    assert not ResponseParser().read(document)
+
+
+def test_an_error_may_be_in_a_list() -> None:
+    summary = parsed({"usage": PART}, [{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}])
+    assert summary.error is not None
+    assert (summary.error.reason, json.loads(summary.usage or b"")) == ("RESOURCE_EXHAUSTED", PART)
 
 
 def test_a_blocked_prompt_may_have_candidates() -> None:
