@@ -8,6 +8,7 @@ and an ephemeral token, whose name is the secret itself.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from gatekeeper.gemini.evasion import normalized_path
 
@@ -44,6 +45,8 @@ def resource_name(path: str) -> str | None:
     return "/".join(pairs) or None
 
 
+# Bounded, because clients choose the paths.
+@lru_cache(maxsize=1024)
 def recorded_path(path: bytes) -> str:
     """The path for the ledger: without a fragment, which may contain a secret, without the name of an
     ephemeral token, in any spelling and wherever it is, and without a key (`…:generateContent&key=K`)."""
