@@ -58,9 +58,9 @@ class Run:
 
     def _keep(self, client: Client, report: Report, seconds: float) -> None:
         self._write(client, entry(client, report, _today()))
-        equal = sum(not item.faults for item in report.compared)
-        _say(f"{client.name} {client.version}: {equal} of {len(report.compared)} equal ({seconds:.0f} s)")
-        for item in report.compared:
+        equal = sum(not item.faults for item in report.counted)
+        _say(f"{client.name} {client.version}: {equal} of {len(report.counted)} equal ({seconds:.0f} s)")
+        for item in report.counted:
             for fault in item.faults[:MOST_FAULTS]:
                 _say(f"  {item.operation}: {fault}")
         if not report.equal:

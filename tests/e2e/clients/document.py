@@ -63,10 +63,10 @@ class Entry:
 
 
 def entry(client: Client, report: Report, date: str) -> Entry:
-    equal = sum(not item.faults for item in report.compared)
+    equal = sum(not item.faults for item in report.counted)
     refused = {item.status: item for item in report.refused}
     tries = [requests(refused[status]) if status in refused else "" for status in sorted(REFUSALS)]
-    cells = [_link(client), client.version, date, f"{equal} of {len(report.compared)}", *tries]
+    cells = [_link(client), client.version, date, f"{equal} of {len(report.counted)}", *tries]
     return Entry(
         f"| {' | '.join(cells)} |", f"{_pointing(client)}{_operations(report.compared)}{_raised(report)}"
     )
@@ -135,8 +135,11 @@ def _quirks(client: Client) -> str:
 
 
 def _operations(compared: list[Compared]) -> str:
-    equal = [f"{item.operation} ({item.requests})" for item in compared if not item.faults]
+    right = [item for item in compared if not item.faults]
+    equal = [f"{item.operation} ({item.requests})" for item in right if item.requests]
+    without = [item.operation for item in right if not item.requests]
     told = f"Equal (requests of each): {', '.join(equal)}.\n" if equal else ""
+    told += f"\nRefused by the client itself, without a request: {', '.join(without)}.\n" if without else ""
     return told + "".join(
         f"\nNot equal: {item.operation}: {item.faults[0]}\n" for item in compared if item.faults
     )

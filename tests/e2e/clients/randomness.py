@@ -20,6 +20,11 @@ RULES: dict[str, str] = {
     "cache": rf"(?<=cachedContents/){ID}{{8,}}",
     "batch": rf"(?<=batches/){ID}{{8,}}",
     "operation": rf"(?<=operations/){ID}{{8,}}",
+    "store": r"(?<=fileSearchStores/)[a-z0-9-]{12,}",
+    "document": r"(?<=/documents/)[a-z0-9-]{25}",
+    "tuning": r"(?<=tunedModels/)[a-z0-9]{12}\b",
+    "resource": "|".join(rf'(?<="id":{gap}")[a-z0-9]{{12}}(?=")' for gap in ("", " ")),  # webhook, trigger
+    "secret": rf"\bwhsec_{ID}{{4,}}",  # whole, or its beginning
     "interaction": r"\bv1_[A-Za-z0-9_-]{40,}",
     "token": rf"(?<=auth_tokens/){ID}{{8,}}",
     "response": "|".join(
@@ -35,8 +40,9 @@ RULES: dict[str, str] = {
     "completion": r"\bchatcmpl-[0-9a-f.-]{10,}",
     "uuid": r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
 }
-# Times differ from each other by nature too; an upload has one id at Google and another at the gateway.
-UNNUMBERED = ("time", "date", "seconds", "upload")
+# Times differ from each other by nature too; an upload has one id at Google and another at the gateway; of a
+# secret its beginning comes too.
+UNNUMBERED = ("time", "date", "seconds", "upload", "secret")
 FOUND = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in RULES.items()))
 LONGEST = 1 << 20  # characters: a longer text is media, where nothing is random
 

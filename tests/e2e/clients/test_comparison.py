@@ -109,7 +109,8 @@ def test_the_document_keeps_what_was_not_run_again(tmp_path: Path) -> None:
         Client(name, "Python", (f"{name}==1.0",), "python/standard_library.py")
         for name in ("old", "@n/w", "later")
     )
-    report = Report([Compared("generate", 1, [])], [Refused(429, ["403"], 7, 20.4, True, "")])
+    done = [Compared("generate", 1, []), Compared("dream", 0, [])]
+    report = Report(done, [Refused(429, ["403"], 7, 20.4, True, "")])
     unequal = Report([Compared("embed", 2, ["a byte"])])
     update(file, {"old": entry(old, report, "2026-01-01")}, {"old": old, "gone": later})
     update(file, {"@n/w": entry(new, unequal, "2026-02-02")}, {"old": old, "@n/w": new, "later": later})
@@ -117,6 +118,7 @@ def test_the_document_keeps_what_was_not_run_again(tmp_path: Path) -> None:
     assert "| [old](#old) | 1.0 | 2026-01-01 | 1 of 1 |  |  | 7 in 20 s… (403) |  |" in text
     assert "| [@n/w](#nw) | 1.0 | 2026-02-02 | 0 of 1 |" in text
     assert "Not equal: embed: a byte" in text
+    assert "without a request: dream." in text
     assert "| [later](#later) | 1.0 |  | not run |" in text
     assert "gone" not in text
 

@@ -34,8 +34,13 @@ class Report:
     refused: list[Refused] = field(default_factory=list)
 
     @property
+    def counted(self) -> list[Compared]:
+        """Those that made a request, or should have."""
+        return [item for item in self.compared if item.requests or item.faults]
+
+    @property
     def equal(self) -> bool:
-        return bool(self.compared) and not any(item.faults for item in self.compared)
+        return bool(self.counted) and not any(item.faults for item in self.counted)
 
 
 async def performed(at_work: Session, google: Relay, front: Relay) -> dict[str, Performed]:

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 import trio
 from e2e.clients.installation import NotInstallable, cache_folder, installed
 from e2e.clients.roster import FOLDER, Client
+from e2e.clients.session import Script
 from rig.gateway import Running, running
 
 from gatekeeper.sandbox.server import serve_sandbox
@@ -58,7 +59,11 @@ def main() -> int:
 
 async def try_out(chromium: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What the two pages say, and the rows of their calls."""
-    script = await installed(CLIENT, cache_folder())
+    with cache_folder() as cache:
+        return await tried_out(chromium, await installed(CLIENT, cache))
+
+
+async def tried_out(chromium: str, script: Script) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     shutil.copy(FOLDER / "browser" / "page.mjs", script.folder)
     allowed, other = (f"http://localhost:{free_port()}" for _ in range(2))
     async with trio.open_nursery() as nursery:

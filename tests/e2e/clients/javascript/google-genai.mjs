@@ -148,5 +148,6 @@ operation("error in stream", () => ai.models.generateContentStream({ model, cont
 operation("safety", () => ai.models.generateContent({ model, contents: "!safety" }));
 operation("blocked prompt", () => ai.models.generateContent({ model, contents: "!blocked" }));
 operation("broken stream", () => ai.models.generateContentStream({ model, contents: "!cut tell me of bees" }));
+await import("./google-genai-resources.mjs"); // its operations come after these
 
 await run();

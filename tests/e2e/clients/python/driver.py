@@ -73,10 +73,12 @@ def iterated(items: Iterator[Any]) -> dict[str, Any]:
     return {"items": seen}
 
 
-def described(error: BaseException) -> dict[str, Any]:
-    kind = type(error)
+def described(error: BaseException, told_before: tuple[BaseException, ...] = ()) -> dict[str, Any]:
+    """The error and its causes; CrewAI's are their own causes' causes, so each is told once."""
+    kind, seen = type(error), (*told_before, error)
     told = {name: plain(getattr(error, name, None)) for name in TOLD_BY_ERRORS}
-    cause = {"cause": described(error.__cause__)} if error.__cause__ else {}
+    because = error.__cause__
+    cause = {"cause": described(because, seen)} if because and because not in seen else {}
     kept = {name: value for name, value in told.items() if value is not None}
     return {"kind": f"{kind.__module__}.{kind.__qualname__}", "message": str(error), **kept, **cause}
 

@@ -282,4 +282,6 @@ def broken_stream():
 
 
 kept = {}
+import google_genai_resources  # noqa: F401 - its operations come after these
+
 run()
