@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import trio
+from e2e.clients.browser.trial import chromium, try_out_page
 from e2e.clients.document import Entry, entry, untested, update
 from e2e.clients.installation import NotInstallable, cache_folder, installed
 from e2e.clients.roster import Client, roster
@@ -35,11 +36,9 @@ class Run:
 
     async def client(self, client: Client) -> None:
         async with self.limit:
-            if client.untested:
-                self._write(client, untested(client, client.untested, _today()))
-                return
             started = time.monotonic()
             try:
+                browser = chromium() if client.page else ""
                 script = await installed(client, self.cache)
             except NotInstallable as error:
                 _say(f"{client.name} {client.version}: skipped: {error}")
@@ -48,7 +47,10 @@ class Run:
             shutil.rmtree(script.folder / "data", ignore_errors=True)
             (script.folder / "stderr.txt").unlink(missing_ok=True)
             try:
-                report = await try_out(script, refusal_seconds=self.refusal_seconds)
+                if browser:
+                    report = await try_out_page(browser, script)
+                else:
+                    report = await try_out(script, refusal_seconds=self.refusal_seconds)
             except* Exception as errors:  # noqa: BLE001 - whatever is wrong with one, the others have their turn
                 told = "; ".join(repr(error) for error in _single(errors))
                 _say(f"{client.name} {client.version}: {told}: see {script.folder / 'stderr.txt'}")

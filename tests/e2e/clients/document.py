@@ -74,8 +74,7 @@ def entry(client: Client, report: Report, date: str) -> Entry:
 
 def untested(client: Client, why: str, date: str = "") -> Entry:
     cells = [_link(client), client.version, date, "not run", *[""] * len(REFUSALS)]
-    told = _pointing(client) if client.script else _quirks(client)
-    return Entry(f"| {' | '.join(cells)} |", f"{told}Not run: {why}.\n")
+    return Entry(f"| {' | '.join(cells)} |", f"{_pointing(client)}Not run: {why}.\n")
 
 
 def requests(refused: Refused) -> str:

@@ -92,7 +92,7 @@ def _python_script(client: Client, folder: Path) -> Script:
 
 def _javascript_script(client: Client, folder: Path) -> Script:
     """Node looks for packages beside the script, so all scripts go where they are."""
-    for file in (FOLDER / client.script, *(FOLDER / "javascript").glob("*.mjs")):
+    for file in (FOLDER / client.script).parent.glob("*.mjs"):
         shutil.copy(file, folder)
     return Script([node(), str(folder / Path(client.script).name)], folder, {"PATH": path_with_node()})
 

@@ -12,7 +12,7 @@ SCRIPT_LANGUAGES = ("Python", "JavaScript", "shell")
 
 @dataclass(frozen=True)
 class Client:
-    """`install` are requirements of pip's or npm's, pinned. `untested` says why there is no script."""
+    """`install` are requirements of pip's or npm's, pinned. `page`: a browser opens the script."""
 
     name: str
     language: str
@@ -20,7 +20,7 @@ class Client:
     script: str = ""
     ci: bool = False
     quirks: tuple[str, ...] = ()
-    untested: str = ""
+    page: bool = False
 
     @property
     def version(self) -> str:

@@ -1,4 +1,4 @@
-// Bundles the page, serves it under two origins, and opens it under each in headless Chromium.
+// Bundles the page, serves it under each origin, and opens it with each of PAGES in headless Chromium.
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
-const { CHROMIUM, ORIGIN, OTHER_ORIGIN, BASE, KEY, MEGABYTES } = process.env;
+const { CHROMIUM, MEGABYTES } = process.env;
+const pages = Object.entries(JSON.parse(process.env.PAGES)); // by name: origin, base, key
 // Without the last four it calls its maker's hosts.
 const FLAGS = [
   "--no-sandbox",
@@ -30,15 +31,15 @@ function serve(origin) {
   return new Promise((listening) => server.listen(new URL(origin).port, "localhost", () => listening(server)));
 }
 
-const servers = [await serve(ORIGIN), await serve(OTHER_ORIGIN)];
+const origins = new Set(pages.map(([, [origin]]) => origin));
+const servers = await Promise.all([...origins].map(serve));
 const profile = await mkdtemp(join(tmpdir(), "gatekeeper-chromium-"));
 const browser = await chromium.launchPersistentContext(profile, { executablePath: CHROMIUM, args: FLAGS });
-const told = { version: browser.browser()?.version() };
-for (const [name, origin] of Object.entries({ allowed: ORIGIN, other: OTHER_ORIGIN })) {
+const told = {};
+for (const [name, [origin, BASE, KEY]] of pages) {
   const page = await browser.newPage();
-  await page.goto(origin);
-  const options = { baseUrl: BASE, apiKey: KEY, megabytes: Number(MEGABYTES) };
-  told[name] = await page.evaluate((given) => window.tryOut(given), options);
+  await page.goto(`${origin}/#${new URLSearchParams({ BASE, KEY, MEGABYTES })}`);
+  told[name] = await page.evaluate(() => window.tryOut());
 }
 await browser.close();
 await rm(profile, { recursive: true, force: true });

@@ -1,5 +1,11 @@
 // The page: @google/genai as its users bundle it. Each step's result is told as text, so that a failure is one too.
+const { BASE, KEY, MEGABYTES } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+
+// recipe
 import { GoogleGenAI } from "@google/genai";
+
+const ai = new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: BASE } });
+// end of recipe
 
 const model = "gemini-2.5-flash";
 
@@ -9,11 +15,11 @@ async function digest(blob) {
 }
 
 const steps = {
-  async generate(ai) {
+  async generate() {
     const response = await ai.models.generateContent({ model, contents: "Tell me of bees" });
-    return { text: response.text, id: response.sdkHttpResponse.headers["x-gatekeeper-call-id"] };
+    return { text: response.text };
   },
-  async stream(ai) {
+  async stream() {
     let text = "";
     let chunks = 0;
     for await (const chunk of await ai.models.generateContentStream({ model, contents: "Tell me of bees" })) {
@@ -22,24 +28,25 @@ const steps = {
     }
     return { text, chunks };
   },
-  async upload(ai, { megabytes }) {
-    const file = new Blob([new Uint8Array(megabytes * 2 ** 20).fill(7)], { type: "application/octet-stream" });
+  async upload() {
+    const file = new Blob([new Uint8Array(MEGABYTES * 2 ** 20).fill(7)], { type: "application/octet-stream" });
     const uploaded = await ai.files.upload({ file, config: { mimeType: file.type } });
-    return { name: uploaded.name, size: uploaded.sizeBytes, sha256: atob(uploaded.sha256Hash), sent: await digest(file) };
+    return { size: uploaded.sizeBytes, sha256: atob(uploaded.sha256Hash), sent: await digest(file) };
   },
-  async refused(_, { baseUrl }) {
-    const stranger = new GoogleGenAI({ apiKey: "sk-unknown", httpOptions: { baseUrl } });
+  async error() {
+    return await ai.models.generateContent({ model, contents: "!400" });
+  },
+  async refused() {
+    const stranger = new GoogleGenAI({ apiKey: "sk-unknown", httpOptions: { baseUrl: BASE } });
     return await stranger.models.generateContent({ model, contents: "Tell me of bees" });
   },
 };
 
-window.tryOut = async (options) => {
-  const { baseUrl, apiKey } = options;
-  const ai = new GoogleGenAI({ apiKey, httpOptions: { baseUrl } });
+window.tryOut = async () => {
   const told = {};
   for (const [name, step] of Object.entries(steps)) {
     try {
-      told[name] = await step(ai, options);
+      told[name] = await step();
     } catch (error) {
       told[name] = { error: String(error), status: error.status };
     }
