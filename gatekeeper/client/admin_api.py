@@ -49,10 +49,8 @@ RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
 
 class Client:
     """A client of the gateway at `url` with its master `key` (None in open mode). `tls` replaces the trust
-    store of the machine and SSL_CERT_FILE. Close it, or use it as an async context manager.
-
-    Raises BadRequest where `url` is not an address.
-    """
+    store of the machine and SSL_CERT_FILE. Raises BadRequest where `url` is not an address. Close it, or use
+    it as an async context manager."""
 
     def __init__(self, url: str, key: str | None = None, tls: SSLContext | None = None) -> None:
         self.url = url.rstrip("/").removesuffix(GEMINI).rstrip("/")
