@@ -18,6 +18,7 @@ from gatekeeper.gemini.usage import (
     PROMPT_UNDER_REPORTED,
     THOUGHTS_BESIDE_TOTAL,
     Usage,
+    encode_usage,
     read_usage,
 )
 
@@ -402,3 +403,20 @@ def test_recorded_answers_read_as_their_index_says() -> None:
         assert (usage.service_tier or "") == row["service_tier"], row["id"]
         compared += 1
     assert compared > 1000
+
+
+def test_a_sum_is_written_as_it_is_read():
+    usage = Usage(
+        prompt=30,
+        cached=4,
+        output=5,
+        thoughts=6,
+        tool=7,
+        total=48,
+        service_tier="flex",
+        prompt_details=(("text", 20), ("audio", 10)),
+        cached_details=(("text", 4),),
+        output_details=(("audio", 5),),
+        tool_details=(("text", 7),),
+    )
+    assert read_usage(encode_usage(usage)) == usage
