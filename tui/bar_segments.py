@@ -145,7 +145,8 @@ def group_at(edges: Sequence[int], eighth: int) -> int | None:
 # each edge of each bar can be rounded up or down: it has its own cell either way, and no group that must be
 # visible is left out. Otherwise too, unless no bar can reduce the error: if a bar could move an eighth from
 # one group to another, the errors of the two differ by at most one eighth. What remains is less than a cell
-# for each bar without that room: a cell holds two groups, a topmost cell that is not full only one.
+# for each edge that has to make way in a bar without that room: a cell holds two groups, a topmost cell that
+# is not full only one. Of four groups, three of them low, in 31 eighths the lowest gets 16 at most.
 #
 # Only in colour. Without colour an edge moves by whole cells, and steady spend would look like a saw.
 

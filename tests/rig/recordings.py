@@ -1,7 +1,6 @@
 """Recorded exchanges with the real API, and a few of the same kinds written here for where there are none.
 
-With GATEKEEPER_RECORDINGS set to a folder of them (`recorded.jsonl`, `index.csv`) a quarter is played, and
-with GATEKEEPER_RECORDED=all all of them.
+With GATEKEEPER_RECORDINGS set to a folder of them (`recorded.jsonl`, `index.csv`) all are played.
 """
 
 from __future__ import annotations
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS")
-SHARES = 4  # parts that can be played side by side
-PLAYED_SHARES = 0 if not RECORDINGS else SHARES if os.environ.get("GATEKEEPER_RECORDED") == "all" else 1
+SHARES = 4 if RECORDINGS else 1  # parts that can be played side by side
 
 # The same protocol spoken by Vertex AI has other paths: such an answer is played to Gemini's own.
 GOOGLE_PATH = re.compile(r"/(upload/)?v1(beta|alpha)?/(?!projects/|publishers/)[\w.:/-]+")

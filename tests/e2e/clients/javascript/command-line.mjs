@@ -4,6 +4,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { env } from "node:process";
 
+// The folder of each run, below the home.
+export const FOLDER = "project";
+
 export function settings(file, text) {
   const path = join(env.HOME, file);
   mkdirSync(dirname(path), { recursive: true });
@@ -12,7 +15,7 @@ export function settings(file, text) {
 
 // Status and output of `node_modules/.bin/NAME`, with no terminal and in an empty folder of its own.
 export function command(name, words, variables = {}) {
-  const cwd = join(env.HOME, "work");
+  const cwd = join(env.HOME, FOLDER);
   mkdirSync(cwd, { recursive: true });
   const program = join(import.meta.dirname, "node_modules", ".bin", name);
   const child = spawn(program, words, { cwd, env: { ...env, ...variables }, stdio: ["ignore", "pipe", "pipe"] });
