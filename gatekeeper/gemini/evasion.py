@@ -194,7 +194,7 @@ def query_risk(query: bytes) -> MeteringRisk | None:
     return None
 
 
-def header_risk(names: frozenset[bytes], media_types: bytes) -> MeteringRisk | None:
+def header_risk(names: AbstractSet[bytes], media_types: bytes) -> MeteringRisk | None:
     """The same for header names (in lower case) and for the values of `content-type` and `accept`."""
     joined = b"\n".join(names).translate(None, PUNCTUATION)
     if [word for word in HEADER_HINTS if word in joined] and RISKY_HEADER.search(joined):

@@ -12,6 +12,7 @@ unmetered.
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 import msgspec
@@ -92,7 +93,7 @@ def route(
     method: str,
     path: bytes,
     query: bytes,
-    header_names: frozenset[bytes] = frozenset(),
+    header_names: AbstractSet[bytes] = frozenset(),
     media_types: bytes = b"",
 ) -> Route:
     """The route of a request. `path` and `query` are the bytes after `/gemini` (path with its slash);

@@ -29,7 +29,7 @@ from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, end_user, first_value, tags, trace_id
+from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, end_user, tags, trace_id
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -61,9 +61,13 @@ class ProxyCall:
         self.head = head
         self.headers = head.headers
         self.carrier = carrier
-        self.header_names = frozenset(name for name, _ in head.headers)
+        self.fields = head.fields
         # The call ids set by earlier gateways in the chain (x-gatekeeper-call-id).
-        self.forwarded_call_ids = [value for name, value in head.headers if name == CALL_ID_HEADER]
+        self.forwarded_call_ids = (
+            [value for name, value in head.headers if name == CALL_ID_HEADER]
+            if CALL_ID_HEADER in head.fields
+            else []
+        )
         self.credential = extract_credential(head.headers, head.query)
         self.row = Call(
             id=str(uuid_utils.uuid7()),
@@ -121,10 +125,10 @@ class ProxyCall:
         self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
         row.stream = self.route.stream or self.carrier.is_stream
-        row.tags, row.user_id = tags(self.headers), end_user(self.headers)
-        agent = first_value(self.headers, b"user-agent")
+        row.tags, row.user_id = tags(self.headers), end_user(self.fields)
+        agent = self.fields.get(b"user-agent")
         row.user_agent = decode_value(agent) if agent else None
-        row.trace_id = trace_id(self.headers)
+        row.trace_id = trace_id(self.fields)
         if self.forwarded_call_ids:
             running = self.context.ledger.events.in_flight
             if refusal := loop_refusal(self.forwarded_call_ids, running):
@@ -134,7 +138,7 @@ class ProxyCall:
         # Some headers change what Google does (method overrides, field masks, media types), and so what can
         # be metered: the route depends on them.
         media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
-        self.route = route(self.row.method, self.head.path, query, self.header_names, media_types)
+        self.route = route(self.row.method, self.head.path, query, self.fields.keys(), media_types)
 
     def authenticate(self) -> None:
         """Finds the caller's key. `self.key` stays None for the master key, and in open mode."""
@@ -187,8 +191,7 @@ class ProxyCall:
     @property
     def is_compressed(self) -> bool:
         """Whether the request's body is compressed, so that its length does not bound the prompt."""
-        named = b"content-encoding" in self.header_names
-        return named and first_value(self.headers, b"content-encoding") not in (b"", b"identity")
+        return self.fields.get(b"content-encoding", b"") not in (b"", b"identity")
 
     async def send_final_error(self) -> None:
         """Sends the client the error of a failed call: a full response, or one more stream event if the

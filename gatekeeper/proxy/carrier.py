@@ -6,6 +6,7 @@ To add a carrier write a class like `Carrier` and name it in `asgi.CARRIERS`; th
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple, Protocol, TypeVar
 
 from gatekeeper.addresses import cross_site_reason
@@ -24,13 +25,15 @@ CallT = TypeVar("CallT", contravariant=True)
 
 
 class RequestHead(NamedTuple):
-    """A request without its body. `path` is the part after `/gemini` and begins with one slash; `size` is in
-    bytes; `scope` is what the server knows of the connection and of the client's address."""
+    """A request without its body. `path` is the part after `/gemini` and begins with one slash; `fields` are
+    the headers' first values by name; `size` is in bytes; `scope` is what the server knows of the connection
+    and of the client's address."""
 
     method: str
     path: bytes
     query: bytes
     headers: Headers
+    fields: dict[bytes, bytes]
     scope: Scope
     size: int
     malformed: MalformedRequest | None
@@ -43,8 +46,9 @@ class RequestHead(NamedTuple):
             gemini_path(path),
             query,
             headers,
+            dict(reversed(headers)),
             scope,
-            len(path) + len(query) + sum(len(name) + len(value) for name, value in headers),
+            len(path) + len(query) + sum(map(len, chain.from_iterable(headers))),
             scope.get("state", {}).get("malformed"),
         )
 

@@ -7,7 +7,7 @@ included.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -192,19 +192,17 @@ def tags(headers: Headers, of_key: Iterable[str] = ()) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text))
 
 
-def end_user(headers: Headers) -> str | None:
+def end_user(fields: Mapping[bytes, bytes]) -> str | None:
     """The end user that the request names, if any."""
-    # Reversed, so that the first of several equal fields counts, as everywhere here.
-    found = {name: value for name, value in reversed(headers) if name in USER_HEADERS}
     for name in USER_HEADERS:
-        if user := percent_decoded(decode_value(found.get(name, b""))).strip():
+        if (value := fields.get(name)) and (user := percent_decoded(decode_value(value)).strip()):
             return user
     return None
 
 
-def trace_id(headers: Headers) -> str | None:
+def trace_id(fields: Mapping[bytes, bytes]) -> str | None:
     """The trace that the call belongs to, from `traceparent` (W3C Trace Context §3.2.2)."""
-    named = TRACEPARENT.match(first_value(headers, b"traceparent") or b"")
+    named = TRACEPARENT.match(fields.get(b"traceparent", b""))
     return named[1].decode() if named else None
 
 

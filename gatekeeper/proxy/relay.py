@@ -19,7 +19,6 @@ from gatekeeper.proxy.headers import (
     Headers,
     downstream_headers,
     downstream_trailers,
-    first_value,
     upstream_headers,
     upstream_trailers,
 )
@@ -67,7 +66,7 @@ class Relay:
         self.upstream = call.context.upstream
         self.settings = call.context.settings
         self.mask = call.context.mask
-        self.length = int(first_value(call.headers, b"content-length") or 0)
+        self.length = int(call.fields.get(b"content-length") or 0)
         self.chunked = stream.is_chunked
         self.trailers: Headers = []  # for the client
 

@@ -6,7 +6,6 @@ import trio
 
 from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, may_name_cached_content, request_parser
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.headers import first_value
 from gatekeeper.proxy.settlement import apply_request
 
 PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
@@ -14,13 +13,13 @@ PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
 
 def attach_parser(call: ProxyCall) -> None:
     """To be called before the body is fed to it."""
-    encoding = first_value(call.headers, b"content-encoding")
+    encoding = call.fields.get(b"content-encoding")
     call.request_parser = request_parser(call.route.action, encoding)
 
 
 def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
-    if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.header_names:
+    if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.fields:
         return True
     return may_name_cached_content(body)
 

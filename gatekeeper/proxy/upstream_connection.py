@@ -7,8 +7,8 @@ layers of generators, locks and traces make the difference.
 
 from __future__ import annotations
 
+import os
 import socket
-import ssl
 import struct
 import sys
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ CONNECTION_ERRORS = (
     trio.BrokenResourceError,
     trio.ClosedResourceError,
     h11.RemoteProtocolError,
-    ssl.SSLError,
+    OSError,  # ssl.SSLError is one
 )
 Informational = Callable[[h11.InformationalResponse], Awaitable[None]]
 
@@ -82,7 +82,10 @@ class UpstreamConnection:
 
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
+        self._is_plain = not isinstance(stream, trio.SSLStream)
         self._socket = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
+        # Past the layer that only translates errors: it costs as much as h11's part of an event.
+        self._read = self._socket.recv if self._is_plain else stream.receive_some
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_RESPONSE_HEAD)
         self._response_started = False
         self._peer_eof = False  # the upstream's FIN has been read
@@ -135,7 +138,11 @@ class UpstreamConnection:
 
     async def _write(self, data: bytes) -> None:
         try:
-            await self._stream.send_all(data)
+            # Without waiting first: trio's way takes a turn of the event loop more, a twentieth of a call.
+            if self._is_plain and data:
+                data = data[write_nowait(self._socket.fileno(), data) :]
+            if data:
+                await self._stream.send_all(data)
         except CONNECTION_ERRORS as error:
             raise self._connection_lost(f"it closed the connection ({type(error).__name__})") from None
 
@@ -217,7 +224,7 @@ class UpstreamConnection:
             return None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                data = await self._stream.receive_some(READ_SIZE)
+                data = await self._read(READ_SIZE)
                 self._response_started, self._peer_eof = self._response_started or bool(data), not data
                 self._http.receive_data(bytes(data))
         except CONNECTION_ERRORS as error:
@@ -257,6 +264,15 @@ def request(method: str, target: bytes, headers: Headers) -> h11.Request:
     return h11.Request(
         method=method.encode("ascii"), target=target, headers=headers, http_version=b"1.1", _parsed=True
     )
+
+
+def write_nowait(descriptor: int, data: bytes) -> int:
+    """Writes what fits into a socket without waiting; returns how many bytes that were. Raises OSError if the
+    connection is broken."""
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:
+        return 0
 
 
 def acked_bytes(connected: trio.socket.SocketType) -> int | None:

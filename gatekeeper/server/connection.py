@@ -125,8 +125,9 @@ class ClientConnection(TCPServer):
         try:
             if self.tls is not None:
                 return await self.tls.receive_some(cast("trio.SocketStream", self.stream))
-            return bytes(await self.stream.receive_some(MAX_RECV))
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            # Past the layer that only translates errors, once for each request.
+            return await self.socket.recv(MAX_RECV)
+        except (trio.ClosedResourceError, trio.BrokenResourceError, OSError):
             self.disconnected = True
             return b""
 
