@@ -1,7 +1,7 @@
 """Exports all calls that match a filter, page by page, to a file in one of three formats.
 
-CSV and Parquet have the columns of the analytics file, in their order, with `usage` as JSON text; lists in
-CSV are JSON, too. NDJSON is the API's documents, one a line.
+CSV and Parquet have the columns of the analytics file, in their order, with `usage` and `billed_units` as
+JSON text; lists in CSV are JSON, too. NDJSON is the API's documents, one a line.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def export_parquet(target: Target, export_filter: ExportFilter, file: IO[bytes])
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
             calls = con.read_json(str(lines), columns=COLUMNS, format="newline_delimited")
-            calls.project("* REPLACE (CAST(usage AS VARCHAR) AS usage)").write_parquet(str(parquet))
+            texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in ("usage", "billed_units"))
+            calls.project(f"* REPLACE ({texts})").write_parquet(str(parquet))
         with parquet.open("rb") as made:
             shutil.copyfileobj(made, file)
     return count

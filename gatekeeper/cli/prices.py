@@ -175,7 +175,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
         tier=(call.tier or asked or "standard").lower(),
         action=LIVE if turns else call.action,
-        extra_usage=extra_usage(call),
+        billed_units=billed_units(call),
     )
 
 
@@ -196,12 +196,12 @@ def free(call: Call) -> str | None:
     return None
 
 
-def extra_usage(call: Call) -> dict[str, int | None]:
+def billed_units(call: Call) -> dict[str, int | None]:
     """Usage other than tokens that the response shows, parsed as for a call through the gateway."""
     parser = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
         parser.read(msgspec.json.encode(chunk))
-    return parser.extra_usage
+    return parser.billed_units
 
 
 # Prefixes of the components in a column: of generate calls, and of embed calls.

@@ -63,6 +63,8 @@ class Call(msgspec.Struct, frozen=True):
     error_message: str | None = None
     block_reason: str | None = None
     usage_note: str | None = None
+    continues: str | None = None
+    billed_units: dict[str, int | None] | None = None
 
 
 class CostLine(msgspec.Struct, frozen=True):

@@ -91,7 +91,7 @@ class LiveMeter:
         self._ended_without_usage = False  # the last turn, so that it may still follow
         self._repeated = False
         self._searches = Searches()
-        self._extra_usage: dict[str, int | None] = {}
+        self._billed_units: dict[str, int | None] = {}
         self._interrupted = False  # the turn under way
         self._finish_reason: str | None = None
         self._error: UpstreamError | None = None
@@ -149,12 +149,12 @@ class LiveMeter:
         if self._pending is not None:
             self._usages.add(self._pending)
         self._pending = None
-        self._extra_usage = self._with_searches()
+        self._billed_units = self._with_searches()
         self._searches = Searches()
 
     def _with_searches(self) -> dict[str, int | None]:
         """Those of the turns before, and of the turn under way. Each turn is billed for its own."""
-        counts = dict(self._extra_usage)
+        counts = dict(self._billed_units)
         for component, count in self._searches.counts.items():
             before = counts.get(component, 0)
             counts[component] = None if before is None or count is None else before + count
@@ -168,7 +168,7 @@ class LiveMeter:
             usage=usage,
             finish_reason="goAway" if self.go_away else self._finish_reason,
             error=self._error,
-            extra_usage=self._with_searches(),
+            billed_units=self._with_searches(),
             complete=self._all_understood,
             usage_note="; ".join(filter(None, notes)) or None,
         )

@@ -42,7 +42,7 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     """Of the last document that has one; different ones of several candidates in their order, joined by
     `|`. Of an interaction its status."""
     error: UpstreamError | None = None
-    extra_usage: dict[str, int | None] = {}
+    billed_units: dict[str, int | None] = {}
     """What was used beside tokens according to the response (`usageMetadata` does not report it), as price
     components with their quantity; None: used, but not how often."""
     complete: bool = False
@@ -142,7 +142,7 @@ class ResponseParser:
             self.error = read_error(error)
 
     @property
-    def extra_usage(self) -> dict[str, int | None]:
+    def billed_units(self) -> dict[str, int | None]:
         return self._searches.counts if self._searches else {}
 
     def summary(self, *, complete: bool, truncated: bool) -> ResponseSummary:
@@ -151,7 +151,7 @@ class ResponseParser:
             model_version=self.model_version,
             finish_reason=self.finish_reason,
             error=self.error,
-            extra_usage=self.extra_usage,
+            billed_units=self.billed_units,
             complete=complete,
             truncated=truncated,
             resource=self.resource,

@@ -104,6 +104,9 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     error_message: str | None = None
     block_reason: str | None = None
     usage_note: str | None = None
+    continues: str | None = None
+    # By price component, what is billed beside tokens; None: used, but not known how much.
+    billed_units: dict[str, int | None] | None = None
     charged_pico: int | None = None
 
 
@@ -147,6 +150,8 @@ COLUMNS: dict[str, str] = {
     "error_message": "VARCHAR",
     "block_reason": "VARCHAR",
     "usage_note": "VARCHAR",
+    "continues": "UUID",
+    "billed_units": "JSON",
 }
 
 

@@ -24,7 +24,7 @@ from gatekeeper.gemini.actions import EMBEDDING
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.money import PICO, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import NO_EXTRA_USAGE, quote
+from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
 
 MAX_PROMPT_TOKENS = 1_048_576  # tokens
@@ -62,14 +62,14 @@ def estimate(
     at: datetime,
     tier: str,
     action: str | None,
-    extra_usage: Mapping[str, int | None] = NO_EXTRA_USAGE,
+    billed_units: Mapping[str, int | None] = NO_BILLED_UNITS,
     request_bytes: int | None,
 ) -> Estimate:
     """An upper bound for a call that reached Google and has no known cost. The parameters are those of
     `quote.quote`; `request_bytes` None: the length of the request is not known."""
     name = model_version or model or ""
-    searches = sum(_search(name, count) for count in extra_usage.values())
-    # Without `extra_usage`, which would leave it unpriced: the searches are added below.
+    searches = sum(_search(name, count) for count in billed_units.values())
+    # Without `billed_units`, which would leave it unpriced: the searches are added below.
     exact = usage and quote(
         catalogue,
         model=model or name,

@@ -38,7 +38,7 @@ from gatekeeper.pricing.tariff import (
 
 UNIT = "per_1m_tokens"
 
-NO_EXTRA_USAGE: Mapping[str, int | None] = MappingProxyType({})
+NO_BILLED_UNITS: Mapping[str, int | None] = MappingProxyType({})
 _NO_TOKENS = Usage()
 
 
@@ -74,12 +74,12 @@ def quote(
     at: datetime,
     tier: str = "standard",
     action: str | None = None,
-    extra_usage: Mapping[str, int | None] = NO_EXTRA_USAGE,
+    billed_units: Mapping[str, int | None] = NO_BILLED_UNITS,
 ) -> Quote:
     """The cost of one call that Google answered with success, begun at `at` (an aware datetime).
 
     `tier` is what is known of the tier beside the usage: from the route or a header. With `action` None the
-    call is of the kind that the model is for. `extra_usage` is what the response reports to have been used
+    call is of the kind that the model is for. `billed_units` is what the response reports to have been used
     beside tokens, and how often, as price components (`grounding_search_query`): none of them has a price
     here, so any of them leaves the cost unknown. Never raises for invalid usage.
     """
@@ -91,7 +91,7 @@ def quote(
     if action in FREE_ACTIONS:
         return Quote(priced, 0, (), catalogue.version, notes)
     try:
-        _check_kind(model, action, extra_usage)
+        _check_kind(model, action, billed_units)
         tariff, known = _tariff(catalogue, priced, usage, day, _billed_tier(tier, usage, action))
         lines = _lines(priced, tariff, _tokens(tariff, known, action))
     except UnpricedError as reason:
@@ -106,7 +106,7 @@ def unpriced_reason(catalogue: Catalogue, model: str, day: date, action: str | N
     whatever usage it reports; None if one could."""
     name = catalogue.resolve_alias(model, day)
     try:
-        _check_kind(model, action, NO_EXTRA_USAGE)
+        _check_kind(model, action, NO_BILLED_UNITS)
         tariff, _ = _tariff(catalogue, name, _NO_TOKENS, day, _billed_tier("standard", None, action))
     except UnpricedError as reason:
         return str(reason)
@@ -156,14 +156,14 @@ def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | N
         yield "the cached tokens have no modality; text of the prompt counts as cached first"
 
 
-def _check_kind(model: str, action: str | None, extra_usage: Mapping[str, int | None]) -> None:
+def _check_kind(model: str, action: str | None, billed_units: Mapping[str, int | None]) -> None:
     """Raises UnpricedError for a kind of call whose token counts do not determine its cost."""
     if model.startswith("tunedModels/"):
         raise UnpricedError(f"{model} is a tuned model: those have no list price")
     if action is not None and action not in GENERATING | EMBEDDING:
         raise UnpricedError(f"calls of {action} are not priced by this version")
-    if extra_usage:
-        used = ", ".join(f"{count or ''} {name}".strip() for name, count in sorted(extra_usage.items()))
+    if billed_units:
+        used = ", ".join(f"{count or ''} {name}".strip() for name, count in sorted(billed_units.items()))
         raise UnpricedError(f"the call also used {used}, which has no price here")
 
 

@@ -69,7 +69,7 @@ def account_call(
     # A budget must also hold if the cost stays unknown.
     if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
         _estimate_charge(
-            call, usage, summary.extra_usage, None if is_compressed else call.request_bytes, catalogue
+            call, usage, summary.billed_units, None if is_compressed else call.request_bytes, catalogue
         )
 
 
@@ -78,6 +78,7 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
     reported so far."""
     call.model_version, call.finish_reason = summary.model_version, summary.finish_reason
     call.block_reason = summary.block_reason
+    call.billed_units = summary.billed_units or None
     if made := summary.resource:
         # What the path names comes first, unless the call has made something in it: a document of a store.
         # A cached content was named by the body, and so comes last.
@@ -114,7 +115,7 @@ def set_initial_estimate(call: Call, route: Route, request_bytes: int | None, ca
 def _estimate_charge(
     call: Call,
     usage: Usage | None,
-    extra_usage: Mapping[str, int | None],
+    billed_units: Mapping[str, int | None],
     request_bytes: int | None,
     catalogue: Catalogue,
 ) -> None:
@@ -126,7 +127,7 @@ def _estimate_charge(
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        extra_usage=extra_usage,
+        billed_units=billed_units,
         request_bytes=request_bytes,
     )
     call.usage_note = _notes(call.usage_note, note)
@@ -185,7 +186,7 @@ def _cost(
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        extra_usage=summary.extra_usage,
+        billed_units=summary.billed_units,
     )
     call.cost_pico = priced.cost_pico
     call.price_version = None if priced.cost_pico is None else priced.price_version

@@ -131,15 +131,15 @@ def test_searches_count_once_in_a_turn_and_again_in_the_next() -> None:
         return {"serverContent": {"groundingMetadata": {"webSearchQueries": queries}, **more}}
 
     meter = fed(grounded("a"), grounded("a", "b", turnComplete=True), grounded("a"))
-    assert meter.summary.extra_usage == {"grounding_search_query": 3}
+    assert meter.summary.billed_units == {"grounding_search_query": 3}
     web = {"groundingChunks": [{"web": {}}]}
     meter.feed(json.dumps({"serverContent": {"groundingMetadata": web, "turnComplete": True}}).encode())
-    assert fed({"serverContent": {"groundingMetadata": web}}).summary.extra_usage == {
+    assert fed({"serverContent": {"groundingMetadata": web}}).summary.billed_units == {
         "grounding_search_query": None
     }
     assert fed(
         {"serverContent": {"groundingMetadata": web, "turnComplete": True}}, grounded("a")
-    ).summary.extra_usage == {"grounding_search_query": None}
+    ).summary.billed_units == {"grounding_search_query": None}
 
 
 COUNT = st.none() | st.integers(0, 2_000_000)

@@ -743,7 +743,7 @@ def test_recorded_answers_are_read_as_indexed(kind: str):
 
 
 @pytest.mark.parametrize(
-    ("grounding", "extra_usage"),
+    ("grounding", "billed_units"),
     [
         ({"webSearchQueries": ["a", "", "b", "a"]}, {"grounding_search_query": 2}),
         ({"webSearchQueries": [""], "groundingChunks": [{"retrievedContext": {}}]}, {}),
@@ -754,11 +754,11 @@ def test_recorded_answers_are_read_as_indexed(kind: str):
         ({"webSearchQueries": "nonsense", "groundingChunks": ["x"]}, {}),
     ],
 )
-def test_searches_that_ran_are_charges(grounding: object, extra_usage: dict[str, int | None]) -> None:
+def test_searches_that_ran_are_charges(grounding: object, billed_units: dict[str, int | None]) -> None:
     body = json.dumps({"candidates": [{"groundingMetadata": grounding}]}).encode()
     meter = meter_for(b"application/json", None)
     meter.feed(body)
-    assert meter.finish().extra_usage == extra_usage
+    assert meter.finish().billed_units == billed_units
 
 
 @pytest.mark.parametrize("coding", [None, b"gzip"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gatekeeper.ledger.call import COLUMNS, Call, Outcome, call_document
 from gatekeeper.times import iso
 
-# The contract's table, in its order.
+# The contract's table, in its order, and one column more.
 CONTRACT = """
     id UUID, started_at TIMESTAMPTZ, duration_ms DOUBLE, first_byte_ms DOUBLE, gateway_ms DOUBLE,
     key_id VARCHAR, key_alias VARCHAR, user_id VARCHAR, tags VARCHAR[], method VARCHAR, path VARCHAR,
@@ -22,7 +22,8 @@ CONTRACT = """
     tool_tokens BIGINT, total_tokens BIGINT, usage JSON, service_tier VARCHAR, cost_usd DECIMAL(18|12),
     price_version VARCHAR, finish_reason VARCHAR, request_bytes BIGINT, response_bytes BIGINT,
     upstream_key VARCHAR, user_agent VARCHAR, trace_id VARCHAR,
-    resource VARCHAR, error_message VARCHAR, block_reason VARCHAR, usage_note VARCHAR
+    resource VARCHAR, error_message VARCHAR, block_reason VARCHAR, usage_note VARCHAR, continues UUID,
+    billed_units JSON
 """
 
 

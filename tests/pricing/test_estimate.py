@@ -63,17 +63,17 @@ def estimated(usage: Usage | None = PLAIN, model: str | None = "gemini-2.5-text"
 TOKENS = (1000 + 100 * 10) * MICRO
 MOST = 65_536 * 10
 CASES = {
-    "a search, once a request": ({"extra_usage": {SEARCH: 3}}, TOKENS + 35_000 * MICRO),
-    "a search and maps": ({"extra_usage": {SEARCH: 3, MAPS: None}}, TOKENS + 70_000 * MICRO),
-    "each query": ({"model": "gemini-3-text", "extra_usage": {SEARCH: 3}}, TOKENS + 42_000 * MICRO),
-    "no query listed": ({"model": "gemini-3-text", "extra_usage": {SEARCH: None}}, TOKENS + 140_000 * MICRO),
+    "a search, once a request": ({"billed_units": {SEARCH: 3}}, TOKENS + 35_000 * MICRO),
+    "a search and maps": ({"billed_units": {SEARCH: 3, MAPS: None}}, TOKENS + 70_000 * MICRO),
+    "each query": ({"model": "gemini-3-text", "billed_units": {SEARCH: 3}}, TOKENS + 42_000 * MICRO),
+    "no query listed": ({"model": "gemini-3-text", "billed_units": {SEARCH: None}}, TOKENS + 140_000 * MICRO),
     "the model that served searched": (
-        {"model": "gemini-3-text", "model_version": "models/gemini-2.5-text", "extra_usage": {SEARCH: 3}},
+        {"model": "gemini-3-text", "model_version": "models/gemini-2.5-text", "billed_units": {SEARCH: 3}},
         TOKENS + 35_000 * MICRO,
     ),
     "no usage": ({"usage": None}, (300 * 4 + MOST) * MICRO),
     "no usage, and a search": (
-        {"usage": None, "extra_usage": {SEARCH: 1}},
+        {"usage": None, "billed_units": {SEARCH: 1}},
         (300 * 4 + MOST + 35_000) * MICRO,
     ),
     "no usage, a large request": (
@@ -114,7 +114,7 @@ def test_the_note_says_how_much_and_why() -> None:
         "estimated for the budget: 0.65656 USD, 300 tokens of input and 65,536 of output "
         "(input and output not reported, the most there can be) at the model's highest prices"
     )
-    assert estimated(extra_usage={SEARCH: 1}).note == (
+    assert estimated(billed_units={SEARCH: 1}).note == (
         "estimated for the budget: 0.037 USD, the searches at their list price"
     )
 

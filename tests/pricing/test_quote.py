@@ -129,7 +129,7 @@ def test_the_tier_is_the_billed_one_and_a_batch_is_a_batch(
         (PLAIN, {"action": "live"}, "calls of live"),
         (PLAIN, {"action": "embedContent"}, "text has no price for embedding_input_text"),
         (PLAIN, {"model": "vectors"}, "vectors has no price for input_text, output_text"),
-        (PLAIN, {"extra_usage": {"grounding_search_query": 2}}, "also used 2 grounding_search_query"),
+        (PLAIN, {"billed_units": {"grounding_search_query": 2}}, "also used 2 grounding_search_query"),
     ],
 )  # fmt: skip
 def test_an_unknown_cost_is_none_and_says_why(usage: Usage | None, call: dict[str, Any], note: str) -> None:

@@ -257,10 +257,10 @@ UNPRICED = frozenset(
 )
 
 
-def extra_usage(example: dict[str, Any]) -> dict[str, int | None]:
+def billed_units(example: dict[str, Any]) -> dict[str, int | None]:
     tally = ResponseParser()
     tally.read(json.dumps(example.get("response") or {}).encode())
-    return tally.extra_usage
+    return tally.billed_units
 
 
 def plain(document: dict[str, Any]) -> Any:
@@ -289,7 +289,7 @@ def test_the_examples_beside_the_recordings() -> None:
                     at=datetime.fromisoformat(example["at"]),
                     tier=example["tier"],
                     action=example["action"],
-                    extra_usage=extra_usage(example),
+                    billed_units=billed_units(example),
                 )
             )
         )

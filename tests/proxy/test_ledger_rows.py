@@ -98,6 +98,8 @@ async def test_a_whole_row(gateway: Running, google: StandIn) -> None:
         "error_message": None,
         "block_reason": None,
         "usage_note": None,
+        "continues": None,
+        "billed_units": None,
     }
     assert row["price_version"]
 

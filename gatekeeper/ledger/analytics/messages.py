@@ -152,7 +152,9 @@ def _json_structure() -> str:
 
 COLUMN_NAMES = ", ".join(COLUMNS)
 COLUMN_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-ADDED_COLUMNS = ("resource", "error_message", "block_reason", "usage_note")
+ADDED_COLUMNS = (
+    "resource", "error_message", "block_reason", "usage_note", "continues", "billed_units"
+)  # fmt: skip
 """Columns that files made before them lack; a column is never dropped or re-typed."""
 TEXT_DROPPED_NOTE = "the analytics file did not take the texts of this row"
 """In `usage_note`."""

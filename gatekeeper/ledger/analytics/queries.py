@@ -246,7 +246,8 @@ def row_document(row: tuple[object, ...]) -> Document:
     """A row of `SELECT_COLUMNS` as `ledger.call.call_document` has a call."""
     known: Document = dict(zip(COLUMNS, row, strict=True))
     known["started_at"] = iso(known["started_at"])
-    known["usage"] = None if known["usage"] is None else msgspec.Raw(known["usage"].encode())
+    for name in ("usage", "billed_units"):
+        known[name] = None if known[name] is None else msgspec.Raw(known[name].encode())
     return known
 
 

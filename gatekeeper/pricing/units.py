@@ -1,0 +1,44 @@
+"""What a price component is counted in, by the component's name. Pure.
+
+The components of Google's price list: `input_`, `cached_`, `output_` and `embedding_input_` with a modality,
+the same after `live_` for the Live API; `cache_storage_token_hour`; `grounding_search_request` (Gemini 2.5
+and older) or `grounding_search_query` (Gemini 3 and later), and `grounding_maps_…` likewise; `image_each`,
+`music_each`; `output_video_second_720p`, `…_1080p`, `…_4k`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Unit(NamedTuple):
+    """The unit of a price: its name in quotes and exports, and how many single tokens, token-hours, searches,
+    seconds or pieces the price is for."""
+
+    name: str
+    size: int
+
+
+TOKENS = Unit("per_1m_tokens", 10**6)
+TOKEN_HOURS = Unit("per_1m_token_hours", 10**6)
+SEARCHES = Unit("per_1k", 1000)
+SECONDS = Unit("per_second", 1)
+PIECES = Unit("each", 1)
+
+CACHE_STORAGE = "cache_storage_token_hour"
+SEARCH_REQUEST, SEARCH_QUERY = "grounding_search_request", "grounding_search_query"
+MAPS_REQUEST, MAPS_QUERY = "grounding_maps_request", "grounding_maps_query"
+IMAGE, MUSIC = "image_each", "music_each"
+VIDEO_SECOND = "output_video_second_"
+"""With a resolution: `720p`, `1080p`, `4k`."""
+
+
+def unit_of(component: str) -> Unit:
+    """The unit that a component is priced in."""
+    if component == CACHE_STORAGE:
+        return TOKEN_HOURS
+    if component.startswith("grounding_"):
+        return SEARCHES
+    if component.startswith(VIDEO_SECOND):
+        return SECONDS
+    return PIECES if component in (IMAGE, MUSIC) else TOKENS
