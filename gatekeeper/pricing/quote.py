@@ -27,14 +27,13 @@ from gatekeeper.gemini.actions import BATCHES, EMBEDDING, FREE_ACTIONS, GENERATI
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.money import short_usd
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.tariff import (
-    TOKENS_PER_PRICE,
-    Tariff,
+from gatekeeper.pricing.components import (
     Tokens,
     UnpricedError,
     embedding_components,
     generation_components,
 )
+from gatekeeper.pricing.tariff import TOKENS_PER_PRICE, Tariff
 
 UNIT = "per_1m_tokens"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.token_counts import Details
 from gatekeeper.gemini.usage import Usage
-from gatekeeper.pricing.tariff import (
+from gatekeeper.pricing.components import (
     MODALITIES,
     UnpricedError,
     billed_output_tokens,
