@@ -24,7 +24,8 @@ from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.ledger.call import call_document
 from gatekeeper.ledger.events import Event, Subscription, encode_sse
-from gatekeeper.pricing.quote import QuoteDocument, quote, quote_document
+from gatekeeper.pricing.quote import quote
+from gatekeeper.pricing.quote_document import QuoteDocument, quote_document
 
 blueprint = Blueprint("calls", __name__)
 

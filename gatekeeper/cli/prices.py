@@ -23,7 +23,9 @@ from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
 from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
-from gatekeeper.pricing.quote import UNIT, Quote, quote_document
+from gatekeeper.pricing.cost_line import CostLine
+from gatekeeper.pricing.quote import Quote
+from gatekeeper.pricing.quote_document import plain_decimal, quote_document
 from gatekeeper.pricing.tariff import MODALITIES, TIERS, TOKENS_PER_PRICE, PricedModel, Tariff
 from gatekeeper.times import parse_time
 
@@ -208,15 +210,29 @@ def billed_units(call: Call) -> dict[str, int | None]:
 INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 
 
+UNITS_IN_WORDS = {
+    "per_1m_tokens": " / 1M",
+    "per_1m_token_hours": " / 1M h",
+    "per_1k": " / 1k",
+    "per_second": " / s",
+    "each": "",
+}
+
+
+def quantity_of(line: CostLine) -> str:
+    whole, point, fraction = plain_decimal(line.quantity).partition(".")
+    return f"{int(whole):,}{point}{fraction}"
+
+
 def print_quote(quote: Quote) -> None:
     """Prints the arithmetic line by line, to the last decimal, and the total."""
     print_cells([(quote.model, TextRole.ACCENT), (f"  prices of {quote.price_version}", TextRole.DIM)])
-    size = max((len(f"{line.quantity:,}") for line in quote.lines), default=0)
+    size = max((len(quantity_of(line)) for line in quote.lines), default=0)
     name = max((len(line.component) for line in quote.lines), default=0)
     for line in quote.lines:
-        unit = "1M" if line.unit == UNIT else line.unit
         price = formats.price(Decimal(usd(line.unit_pico)))
-        print(f"{line.quantity:>{size},} {line.component:<{name}} × {price} / {unit} = ${usd(line.pico)}")
+        unit = UNITS_IN_WORDS[line.unit]
+        print(f"{quantity_of(line):>{size}} {line.component:<{name}} × {price}{unit} = ${usd(line.pico)}")
     if quote.cost_pico is None:
         print_cells([("total unknown", TextRole.WARNING)])
     else:

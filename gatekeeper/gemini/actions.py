@@ -24,6 +24,17 @@ BATCHES = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
 # Billing FAQ: requests to count tokens are not billed.
 FREE_ACTIONS = frozenset({"countTokens", "countTextTokens", "countMessageTokens", "transferOwnership"})
 
+# What is billed of the calls whose response says it, or of which the request does: tokens, or pieces.
+OPENAI_GENERATING = frozenset({"openai.chat.completions", "openai.completions", "openai.responses"})
+OPENAI_EMBEDDING = "openai.embeddings"
+# `interactions` and `live` are what a call that is described by hand says (`prices quote --call`).
+INTERACTIONS = frozenset({"interactions.create", "interactions"})
+LIVE_ACTIONS = frozenset({"BidiGenerateContent", "BidiGenerateContentConstrained", "live"})
+MEDIA_ACTIONS = frozenset(
+    {"predict", "predictLongRunning", "openai.images.generations", "openai.images.edits", "openai.videos"}
+)
+CACHE_STORAGE_ACTION = "cache.storage"
+
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
 METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES
 MODEL_ACTIONS: dict[str, Billing] = {

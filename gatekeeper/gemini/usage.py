@@ -33,7 +33,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
     in lower case (`text image video audio document`, or whatever Google invents), in the order received;
-    they may make up less than their count. `note` says what is known to be wrong with the counts.
+    they may make up less than their count. `beside_total` are tokens that the total leaves out:
+    thoughts of a Live turn; in a sum, also what turns have used whose own total is missing or too small.
+    `note` says what is known to be wrong with the counts.
     """
 
     prompt: int | None = None
@@ -42,6 +44,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     thoughts: int | None = None
     tool: int | None = None
     total: int | None = None
+    beside_total: int = 0
     service_tier: str | None = None
     prompt_details: Details = ()
     cached_details: Details = ()
@@ -134,6 +137,7 @@ def add_usages(usages: Iterable[Usage]) -> Usage | None:
         thoughts=_sum(usage.thoughts for usage in several),
         tool=_sum(usage.tool for usage in several),
         total=_sum(usage.total for usage in several),
+        beside_total=sum(_beside_total(usage) for usage in several),
         service_tier=next((usage.service_tier for usage in reversed(several) if usage.service_tier), None),
         prompt_details=_sum_details(usage.prompt_details for usage in several),
         cached_details=_sum_details(usage.cached_details for usage in several),
@@ -141,6 +145,13 @@ def add_usages(usages: Iterable[Usage]) -> Usage | None:
         tool_details=_sum_details(usage.tool_details for usage in several),
         note="; ".join(notes) or None,
     )
+
+
+def _beside_total(usage: Usage) -> int:
+    counted = (usage.prompt or 0) + (usage.tool or 0)
+    if usage.total is not None and usage.total >= counted:
+        return usage.beside_total
+    return counted + (usage.output or 0) + (usage.thoughts or 0) - (usage.total or 0)
 
 
 def encode_usage(usage: Usage) -> bytes:
@@ -151,7 +162,7 @@ def encode_usage(usage: Usage) -> bytes:
         "responseTokenCount": usage.output,
         "toolUsePromptTokenCount": usage.tool,
         "thoughtsTokenCount": usage.thoughts,
-        "totalTokenCount": usage.total,
+        "totalTokenCount": _written_total(usage),
         "serviceTier": usage.service_tier,
     }
     details = {
@@ -169,6 +180,18 @@ def encode_usage(usage: Usage) -> bytes:
     return msgspec.json.encode(known)
 
 
+def _written_total(usage: Usage) -> int | None:
+    """The total by which the usage is read as it is. What the totals of single turns left out is in it,
+    unless that shows in the counts beside it."""
+    if usage.total is None or _leaves_out_thoughts(usage.total, usage.prompt, usage.output, usage.tool):
+        return usage.total
+    return usage.total + usage.beside_total
+
+
+def _leaves_out_thoughts(total: int | None, prompt: int | None, output: int | None, tool: int | None) -> bool:
+    return total == (prompt or 0) + (output or 0) + (tool or 0)
+
+
 def _google_usage(found: _UsageMetadata) -> Usage:
     total = read_count(found.total_token_count)
     candidates = read_count(found.candidates_token_count)
@@ -180,7 +203,7 @@ def _google_usage(found: _UsageMetadata) -> Usage:
         read_count(found.thoughts_token_count),
         read_count(found.tool_use_prompt_token_count),
     )
-    beside = live and thoughts and total == (prompt or 0) + live + (tool or 0)
+    beside = thoughts if live and thoughts and _leaves_out_thoughts(total, prompt, live, tool) else 0
     return Usage(
         prompt=prompt,
         cached=read_count(found.cached_content_token_count),
@@ -188,6 +211,7 @@ def _google_usage(found: _UsageMetadata) -> Usage:
         thoughts=thoughts,
         tool=tool,
         total=total,
+        beside_total=beside,
         service_tier=read_tier(found.service_tier),
         prompt_details=read_details(found.prompt_tokens_details or found.prompt_token_details),
         cached_details=read_details(found.cache_tokens_details),

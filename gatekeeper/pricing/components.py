@@ -7,8 +7,11 @@ The rules, with Google's words for them (pricing page, billing FAQ, token docume
 - totalTokenCount takes precedence: output = total - prompt - tool, thoughts included. Responses of v1 omit
   their thoughts, others count them twice; the total is right in both. Without a total, or with one below
   prompt + tool, output = candidates + thoughts.
+- Live: each turn is billed for the context that it has read, so turns add up. Where a turn's total leaves out
+  its thoughts (a receipt of gemini-3.8-live), they are billed beside it. There is no price for cached tokens.
 - Tool-use tokens (the results of code execution, URL context and file search) are input.
-- Details split a count into modalities. DOCUMENT is priced as IMAGE; what the details omit is TEXT.
+- Details split a count into modalities. DOCUMENT is priced as IMAGE; what the details omit is TEXT, or AUDIO
+  where that is all that a model puts out.
 - Cached tokens without details are text as far as the prompt has text, then image, video, audio: this is our
   choice, Google does not define it. With a prompt of one modality there is no ambiguity.
 
@@ -16,6 +19,8 @@ If the counts contradict each other so that more than one cost is possible, the 
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from gatekeeper.gemini.token_counts import Details
 from gatekeeper.gemini.usage import Usage
@@ -31,24 +36,37 @@ class UnpricedError(Exception):
     """A call has no cost; the message tells people why."""
 
 
-def generation_components(usage: Usage, *, thinking_priced: bool = False) -> Tokens:
-    """The components of a generateContent call. With `thinking_priced` its output has one price with thoughts
-    and another without (two previews of 2025), and all of it is billed at one of them.
+def generation_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:
+    """The components of a call that generates content, by a price list with the components `priced`.
 
     Raises UnpricedError if prompt or output are not reported, or the counts contradict each other.
     """
     output = billed_output_tokens(usage)
-    tokens = _prompt(usage)
-    for modality, count in _by_modality("candidates", output, usage.output_details).items():
+    tokens = _input_and_cached(usage)
+    remainder = "text" if "output_audio" not in priced or "output_text" in priced else "audio"
+    for modality, count in _by_modality("candidates", output, usage.output_details, remainder).items():
         tokens[f"output_{modality}"] = count
-    if thinking_priced and "output_text" in tokens:
+    # Output with one price with thoughts and another without: all of it is billed at one of them.
+    if "output_text_thinking" in priced and "output_text" in tokens:
         # Responses of v1 omit their thoughts from the counts, but not from the total.
         thought = bool(usage.thoughts) or output > (usage.output or 0)
         tokens["output_text_thinking" if thought else "output_text_not_thinking"] = tokens.pop("output_text")
     return tokens
 
 
-def embedding_components(usage: Usage) -> Tokens:
+def live_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:  # noqa: ARG001  as the others
+    """The components of a Live session, whose usage is the sum of its turns: each is billed for all the
+    context that it has read. There is no price for cached tokens, so that they are input like the rest.
+    Raises UnpricedError as `generation_components`."""
+    output = billed_output_tokens(usage)
+    read = _add_tool_use(_prompt(usage, _cached(usage)), usage)
+    tokens = {f"live_input_{modality}": count for modality, count in read.items()}
+    for modality, count in _by_modality("response", output, usage.output_details).items():
+        tokens[f"live_output_{modality}"] = count
+    return tokens
+
+
+def embedding_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:  # noqa: ARG001  as the others
     """The components of an embedding call, which is prompt only. Raises UnpricedError if none is reported."""
     parts = _by_modality("prompt", _known_prompt(usage), usage.prompt_details)
     return {f"embedding_input_{modality}": count for modality, count in parts.items()}
@@ -59,7 +77,7 @@ def billed_output_tokens(usage: Usage) -> int:
     input_tokens = _known_prompt(usage) + (usage.tool or 0)
     # A total below the input contradicts itself: then the single counts are used.
     if usage.total is not None and usage.total >= input_tokens:
-        return usage.total - input_tokens
+        return usage.total - input_tokens + usage.beside_total
     if usage.output is None and usage.thoughts is None:
         raise UnpricedError("the usage reports no output: neither a total nor candidates nor thoughts")
     return (usage.output or 0) + (usage.thoughts or 0)
@@ -71,21 +89,29 @@ def _known_prompt(usage: Usage) -> int:
     return usage.prompt
 
 
-def _prompt(usage: Usage) -> Tokens:
-    """Input and cached components of prompt and tool use."""
-    cached = _cached(usage)
+def _prompt(usage: Usage, cached: Tokens) -> Tokens:
     # If the prompt has no details, it contains at least its cached part: cached audio must not be subtracted
     # from text.
-    uncached = _by_modality("prompt", _known_prompt(usage), usage.prompt_details or tuple(cached.items()))
-    for modality, count in cached.items():
-        uncached[modality] = uncached.get(modality, 0) - count
-        if uncached[modality] < 0:
-            raise UnpricedError(f"the usage reports more cached {modality} tokens than its prompt has")
+    return _by_modality("prompt", _known_prompt(usage), usage.prompt_details or tuple(cached.items()))
+
+
+def _add_tool_use(tokens: Tokens, usage: Usage) -> Tokens:
     for modality, count in _by_modality("tool-use", usage.tool or 0, usage.tool_details).items():
-        uncached[modality] = uncached.get(modality, 0) + count
-    tokens = {f"input_{modality}": count for modality, count in uncached.items()}
-    tokens.update({f"cached_{modality}": count for modality, count in cached.items()})
+        tokens[modality] = tokens.get(modality, 0) + count
     return tokens
+
+
+def _input_and_cached(usage: Usage) -> Tokens:
+    """Prompt and tool use without the cached tokens, and these."""
+    cached = _cached(usage)
+    tokens = _prompt(usage, cached)
+    for modality, count in cached.items():
+        tokens[modality] = tokens.get(modality, 0) - count
+        if tokens[modality] < 0:
+            raise UnpricedError(f"the usage reports more cached {modality} tokens than its prompt has")
+    components = {f"input_{modality}": count for modality, count in _add_tool_use(tokens, usage).items()}
+    components.update({f"cached_{modality}": count for modality, count in cached.items()})
+    return components
 
 
 def _cached(usage: Usage) -> Tokens:
@@ -106,8 +132,9 @@ def _cached(usage: Usage) -> Tokens:
     return taken
 
 
-def _by_modality(what: str, count: int, details: Details) -> Tokens:
-    """A count by modality, in the order of the details; text that they omit comes last."""
+def _by_modality(what: str, count: int, details: Details, remainder: str = "text") -> Tokens:
+    """A count by modality, in the order of the details; what they omit is of the modality `remainder`, and
+    comes last."""
     parts: Tokens = {}
     for modality, tokens in details:
         # Two modalities may be priced as one, so they add up.
@@ -115,7 +142,7 @@ def _by_modality(what: str, count: int, details: Details) -> Tokens:
         parts[priced] = parts.get(priced, 0) + tokens
     left = count - sum(parts.values())
     if left > 0:
-        parts["text"] = parts.get("text", 0) + left
+        parts[remainder] = parts.get(remainder, 0) + left
     elif left < 0:
         # With one modality there is no ambiguity: its number of tokens is the count.
         if len(parts) > 1:

@@ -7,48 +7,50 @@
   the standard rate"), except that a batch is known from its route.
 - A prompt beyond the context threshold raises the price of the whole request, output and cached tokens
   included.
+- Searches are charged by request or by query, as the model's price list says. What of them is within Google's
+  free allowance is in the notes.
 - What the catalogue has no price for is unknown: None with a note, never 0. A free model has prices of 0, and
   a known cost of 0.
 
-Money is exact: quantity x price per token, in integers; neither line nor sum is rounded.
+Money is exact: quantity x price of one, in integers; neither line nor sum is rounded. The one quotient that
+may not end is the storage of a cache, by the second: half even at 12 decimals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TypedDict
 
 import msgspec
 
-from gatekeeper.gemini.actions import BATCHES, EMBEDDING, FREE_ACTIONS, GENERATING
+from gatekeeper.gemini.actions import (
+    BATCHES,
+    CACHE_STORAGE_ACTION,
+    EMBEDDING,
+    FREE_ACTIONS,
+    GENERATING,
+    INTERACTIONS,
+    LIVE_ACTIONS,
+    MEDIA_ACTIONS,
+    OPENAI_EMBEDDING,
+    OPENAI_GENERATING,
+)
 from gatekeeper.gemini.usage import Usage
-from gatekeeper.money import short_usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.components import (
     Tokens,
     UnpricedError,
     embedding_components,
     generation_components,
+    live_components,
 )
-from gatekeeper.pricing.tariff import TOKENS_PER_PRICE, Tariff
-
-UNIT = "per_1m_tokens"
+from gatekeeper.pricing.cost_line import CostLine, cost_line
+from gatekeeper.pricing.tariff import Tariff
+from gatekeeper.pricing.unit_lines import unit_lines
 
 NO_BILLED_UNITS: Mapping[str, int | None] = MappingProxyType({})
-_NO_TOKENS = Usage()
-
-
-class CostLine(msgspec.Struct, frozen=True):
-    """One component's arithmetic: `quantity` at `unit_pico` for each `unit` makes `pico` (pico-dollars)."""
-
-    component: str
-    quantity: int
-    unit: str
-    unit_pico: int
-    pico: int
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -78,24 +80,44 @@ def quote(
     """The cost of one call that Google answered with success, begun at `at` (an aware datetime).
 
     `tier` is what is known of the tier beside the usage: from the route or a header. With `action` None the
-    call is of the kind that the model is for. `billed_units` is what the response reports to have been used
-    beside tokens, and how often, as price components (`grounding_search_query`): none of them has a price
-    here, so any of them leaves the cost unknown. Never raises for invalid usage.
+    call is of the kind that the model is for. `billed_units` is what is billed beside tokens, and how often
+    it was used, by price component (`grounding_search_query`); None: used, not known how often. Never raises
+    for invalid usage.
     """
     day = at.astimezone(UTC).date()
     named = (model_version or model).removeprefix("models/")
     priced = catalogue.resolve_alias(named, day)
-    notes = tuple(_assumptions(named, priced, day, tier, usage))
+    notes = list(_assumptions(named, priced, day, tier, usage))
     # Before the model is looked up: counting tokens is free even for a model without a price.
     if action in FREE_ACTIONS:
-        return Quote(priced, 0, (), catalogue.version, notes)
+        return Quote(priced, 0, (), catalogue.version, tuple(notes))
     try:
-        _check_kind(model, action, billed_units)
-        tariff, known = _tariff(catalogue, priced, usage, day, _billed_tier(tier, usage, action))
-        lines = _lines(priced, tariff, _tokens(tariff, known, action))
+        _check_kind(model, action)
+        billed_tier = _billed_tier(tier, usage, action)
+        tariff = _tariff(catalogue, priced, day, billed_tier, (usage and usage.prompt) or 0)
+        lines = _token_lines(priced, tariff, usage, action, has_units=bool(billed_units))
+        if billed_units:
+            lines += unit_lines(priced, tariff, billed_units, notes)
     except UnpricedError as reason:
         return Quote(priced, None, (), catalogue.version, (*notes, str(reason)))
-    return Quote(priced, sum(line.pico for line in lines), lines, catalogue.version, notes)
+    return Quote(priced, sum([line.pico for line in lines]), lines, catalogue.version, tuple(notes))
+
+
+def sum_of_quotes(quotes: Iterable[Quote]) -> Quote:
+    """The cost of several calls as one, for the responses of a batch: lines of the same component and price
+    are added up. Unknown if that of one is unknown; at least one quote is needed."""
+    several = list(quotes)
+    notes = tuple(dict.fromkeys(note for quote in several for note in quote.notes))
+    models = dict.fromkeys(quote.model for quote in several)
+    version = several[0].price_version
+    costs = [quote.cost_pico for quote in several if quote.cost_pico is not None]
+    if len(costs) < len(several):
+        return Quote(", ".join(models), None, (), version, notes)
+    merged: dict[tuple[str, int], CostLine] = {}
+    for line in (line for quote in several for line in quote.lines):
+        same = (line.component, line.unit_pico)
+        merged[same] = merged[same].plus(line) if same in merged else line
+    return Quote(", ".join(models), sum(costs), tuple(merged.values()), version, notes)
 
 
 # Needed by each call of a key with a budget; few models are in use.
@@ -105,43 +127,14 @@ def unpriced_reason(catalogue: Catalogue, model: str, day: date, action: str | N
     whatever usage it reports; None if one could."""
     name = catalogue.resolve_alias(model, day)
     try:
-        _check_kind(model, action, NO_BILLED_UNITS)
-        tariff, _ = _tariff(catalogue, name, _NO_TOKENS, day, _billed_tier("standard", None, action))
+        _check_kind(model, action)
+        tariff = _tariff(catalogue, name, day, _billed_tier("standard", None, action), 0)
     except UnpricedError as reason:
         return str(reason)
-    if tariff.is_embedding != (action in EMBEDDING):
+    wanted = _COMPONENTS.get(action or "")
+    if wanted and _kind_of(tariff) not in (None, wanted):
         return f"{name} has no price for {action}"
     return None
-
-
-class QuoteDocument(TypedDict):
-    """The contract's JSON of a quote. Amounts are exact decimals without trailing zeros."""
-
-    model: str
-    cost_usd: str | None
-    lines: list[dict[str, str]]
-    price_version: str
-    notes: list[str]
-
-
-def quote_document(quote: Quote) -> QuoteDocument:
-    """The quote as the API and `prices quote` show it."""
-    return {
-        "model": quote.model,
-        "cost_usd": None if quote.cost_pico is None else short_usd(quote.cost_pico),
-        "lines": [
-            {
-                "component": line.component,
-                "quantity": str(line.quantity),
-                "unit": line.unit,
-                "unit_usd": short_usd(line.unit_pico),
-                "usd": short_usd(line.pico),
-            }
-            for line in quote.lines
-        ],
-        "price_version": quote.price_version,
-        "notes": list(quote.notes),
-    }
 
 
 def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | None) -> Iterator[str]:
@@ -155,15 +148,32 @@ def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | N
         yield "the cached tokens have no modality; text of the prompt counts as cached first"
 
 
-def _check_kind(model: str, action: str | None, billed_units: Mapping[str, int | None]) -> None:
-    """Raises UnpricedError for a kind of call whose token counts do not determine its cost."""
+Components = Callable[[Usage, Mapping[str, int]], Tokens]
+
+# By action: what its tokens are billed as.
+_COMPONENTS: dict[str, Components] = {
+    **dict.fromkeys(GENERATING | OPENAI_GENERATING | MEDIA_ACTIONS | INTERACTIONS, generation_components),
+    **dict.fromkeys(EMBEDDING | {OPENAI_EMBEDDING}, embedding_components),
+    **dict.fromkeys(LIVE_ACTIONS, live_components),
+}
+# Each model that takes tokens has a price for those of text.
+_TEXT_INPUT = {
+    generation_components: "input_text",
+    embedding_components: "embedding_input_text",
+    live_components: "live_input_text",
+}
+
+
+# What these make is counted in pieces or seconds, whatever tokens are reported.
+_BY_PIECE = frozenset({"predict", "predictLongRunning", CACHE_STORAGE_ACTION})
+
+
+def _check_kind(model: str, action: str | None) -> None:
+    """Raises UnpricedError for a kind of call that has no list price."""
     if model.startswith("tunedModels/"):
         raise UnpricedError(f"{model} is a tuned model: those have no list price")
-    if action is not None and action not in GENERATING | EMBEDDING:
+    if not (action is None or action in _COMPONENTS or action in _BY_PIECE):
         raise UnpricedError(f"calls of {action} are not priced by this version")
-    if billed_units:
-        used = ", ".join(f"{count or ''} {name}".strip() for name, count in sorted(billed_units.items()))
-        raise UnpricedError(f"the call also used {used}, which has no price here")
 
 
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
@@ -174,39 +184,36 @@ def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
     return (usage and usage.service_tier) or tier
 
 
-def _tariff(
-    catalogue: Catalogue, name: str, usage: Usage | None, day: date, tier: str
-) -> tuple[Tariff, Usage]:
+def _tariff(catalogue: Catalogue, name: str, day: date, tier: str, prompt: int) -> Tariff:
+    """`prompt`: all of its tokens, the cached ones too: they decide on the context's price."""
     model = catalogue.find(name)
     if model is None:
         raise UnpricedError(f"{name} is not in the price catalogue of {catalogue.version}")
-    if usage is None:
-        raise UnpricedError("the response reports no usage")
-    # The whole prompt counts here, its cached part too.
-    tariff = model.tariff(tier, day, usage.prompt or 0)
+    tariff = model.tariff(tier, day, prompt)
     if tariff is None:
         raise UnpricedError(f"{name} has no price in tier {tier} on {day}")
-    return tariff, usage
+    return tariff
 
 
-def _tokens(tariff: Tariff, usage: Usage, action: str | None) -> Tokens:
-    if action in EMBEDDING or (action is None and tariff.is_embedding):
-        return embedding_components(usage)
-    return generation_components(usage, thinking_priced=tariff.thinking_priced)
-
-
-def _lines(name: str, tariff: Tariff, tokens: Tokens) -> tuple[CostLine, ...]:
+def _token_lines(
+    name: str, tariff: Tariff, usage: Usage | None, action: str | None, *, has_units: bool
+) -> tuple[CostLine, ...]:
+    kind = _kind_of(tariff)
+    if kind is None or action in _BY_PIECE:
+        if not has_units:
+            raise UnpricedError("the response does not say what it made")
+        return ()
+    if usage is None:
+        raise UnpricedError("the response reports no usage")
+    components = _COMPONENTS[action] if action else kind
     # A count of 0 needs no price: a fully cached prompt has no input left.
-    used = {component: count for component, count in tokens.items() if count}
-    if missing := used.keys() - tariff.prices.keys():
+    used = {name: count for name, count in components(usage, tariff.prices).items() if count}
+    prices = tariff.prices
+    if missing := used.keys() - prices.keys():
         raise UnpricedError(f"{name} has no price for {', '.join(sorted(missing))} in tier {tariff.tier}")
-    return tuple(
-        CostLine(
-            component=component,
-            quantity=count,
-            unit=UNIT,
-            unit_pico=(price := tariff.prices[component]) * TOKENS_PER_PRICE,
-            pico=price * count,
-        )
-        for component, count in used.items()
-    )
+    return tuple([cost_line(component, count, prices[component]) for component, count in used.items()])
+
+
+def _kind_of(tariff: Tariff) -> Components | None:
+    """What the model's tokens are billed as; None if it is charged by piece or second."""
+    return next((kind for kind, text in _TEXT_INPUT.items() if text in tariff.prices), None)

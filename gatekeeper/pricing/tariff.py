@@ -34,16 +34,6 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     above: int = -1
     up_to: int | None = None
 
-    @property
-    def is_embedding(self) -> bool:
-        """Whether it prices embedding calls, which have no output."""
-        return any(component.startswith("embedding_") for component in self.prices)
-
-    @property
-    def thinking_priced(self) -> bool:
-        """Whether output has one price with thoughts and another without (2.5 Flash, April and May 2025)."""
-        return "output_text_thinking" in self.prices
-
     def covers(self, day: date, prompt: int) -> bool:
         fits = self.above < prompt and (self.up_to is None or prompt <= self.up_to)
         return fits and self.starts <= day < self.ends

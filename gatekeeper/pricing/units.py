@@ -28,6 +28,9 @@ PIECES = Unit("each", 1)
 CACHE_STORAGE = "cache_storage_token_hour"
 SEARCH_REQUEST, SEARCH_QUERY = "grounding_search_request", "grounding_search_query"
 MAPS_REQUEST, MAPS_QUERY = "grounding_maps_request", "grounding_maps_query"
+# Not components: how many of a call's searches are free, and the storage of a cache as it is recorded.
+FREE_SEARCHES, FREE_MAPS = "grounding_search_free", "grounding_maps_free"
+CACHE_TOKEN_SECONDS = "cache_storage_token_second"  # noqa: S105
 IMAGE, MUSIC = "image_each", "music_each"
 VIDEO_SECOND = "output_video_second_"
 """With a resolution: `720p`, `1080p`, `4k`."""

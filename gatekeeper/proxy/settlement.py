@@ -176,11 +176,12 @@ def _cost(
         call.cost_pico = 0
         return
     # NULL, not 0: Google may charge for it, and the amount is unknown.
-    if route.billing is Billing.UNKNOWN or call.model is None:
+    model = call.model or call.model_version
+    if model is None:
         return
     priced = quote(
         catalogue,
-        model=call.model,
+        model=model,
         model_version=call.model_version,
         usage=usage,
         at=from_micros(call.started_at),

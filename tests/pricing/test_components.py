@@ -86,8 +86,8 @@ def test_an_embedding_needs_its_prompt_count() -> None:
         embedding_components(Usage(total=4))
 
 
-def nonzero(usage: Usage, *, thinking_priced: bool = False) -> dict[str, int]:
-    return {name: n for name, n in generation_components(usage, thinking_priced=thinking_priced).items() if n}
+def nonzero(usage: Usage, *priced: str) -> dict[str, int]:
+    return {name: n for name, n in generation_components(usage, priced).items() if n}
 
 
 TEXT_AND_AUDIO: Details = (("text", 20), ("audio", 80))
@@ -176,12 +176,12 @@ def test_tokens_go_to_their_components(usage: Usage, expected: dict[str, int]) -
     ],
 )
 def test_all_output_of_a_call_that_thought_is_at_the_thinking_price(usage: Usage, component: str) -> None:
-    assert nonzero(usage, thinking_priced=True) == {"input_text": 10, component: 5}
+    assert nonzero(usage, "output_text_thinking") == {"input_text": 10, component: 5}
 
 
 def test_a_call_without_text_output_has_no_thinking_price() -> None:
     usage = Usage(prompt=1, total=9, output_details=(("audio", 8),))
-    assert nonzero(usage, thinking_priced=True) == {"input_text": 1, "output_audio": 8}
+    assert nonzero(usage, "output_text_thinking") == {"input_text": 1, "output_audio": 8}
 
 
 COUNT = st.integers(0, 1000)
@@ -205,7 +205,7 @@ USAGES = st.builds(
 @given(USAGES, st.booleans())
 def test_every_token_is_in_exactly_one_component_or_there_is_no_cost(usage: Usage, thinking: bool) -> None:
     try:
-        tokens = generation_components(usage, thinking_priced=thinking)
+        tokens = generation_components(usage, {"output_text_thinking"} if thinking else ())
     except UnpricedError:
         return
     assert all(count >= 0 for count in tokens.values())

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from gatekeeper.gemini.actions import EMBEDDING, GENERATING
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import CostLine, Quote, quote, quote_document, unpriced_reason
+from gatekeeper.pricing.cost_line import CostLine
+from gatekeeper.pricing.quote import Quote, quote, unpriced_reason
+from gatekeeper.pricing.quote_document import quote_document
 
 CATALOGUE = Catalogue.parse("""
 version = "2026-10-01"
@@ -125,11 +127,11 @@ def test_the_tier_is_the_billed_one_and_a_batch_is_a_batch(
         (Usage(prompt=9, cached=5, total=9), {"tier": "batch"}, "no price for cached_text in tier batch"),
         (Usage(prompt=9, total=99, output_details=(("image", 90),)), {}, "no price for output_image"),
         (Usage(prompt=9, total=9, prompt_details=(("smell", 9),)), {}, "no price for input_smell"),
-        (PLAIN, {"action": "predict"}, "calls of predict are not priced"),
-        (PLAIN, {"action": "live"}, "calls of live"),
+        (PLAIN, {"action": "generateText"}, "calls of generateText are not priced"),
+        (PLAIN, {"action": "live"}, "no price for live_input_text"),
         (PLAIN, {"action": "embedContent"}, "text has no price for embedding_input_text"),
         (PLAIN, {"model": "vectors"}, "vectors has no price for input_text, output_text"),
-        (PLAIN, {"billed_units": {"grounding_search_query": 2}}, "also used 2 grounding_search_query"),
+        (PLAIN, {"billed_units": {"grounding_search_query": 2}}, "also used grounding_search_query"),
     ],
 )  # fmt: skip
 def test_an_unknown_cost_is_none_and_says_why(usage: Usage | None, call: dict[str, Any], note: str) -> None:
@@ -313,7 +315,7 @@ def test_any_usage_has_a_cost_or_a_reason(usage: Usage | None, model: str, actio
         ("tunedModels/mine", "generateContent", 20, "tunedModels/mine is a tuned model"),
         ("text", "embedContent", 20, "text has no price for embedContent"),
         ("vectors", "generateContent", 20, "vectors has no price for generateContent"),
-        ("text", "predict", 20, "calls of predict are not priced"),
+        ("text", "generateText", 20, "calls of generateText are not priced"),
         ("vectors", "asyncBatchEmbedContent", 20, None),
         ("long", "batchGenerateContent", 20, "long has no price in tier batch on 2026-10-20"),
     ],

@@ -15,7 +15,8 @@ import pytest
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import quote, quote_document
+from gatekeeper.pricing.quote import quote
+from gatekeeper.pricing.quote_document import quote_document
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 

@@ -14,16 +14,17 @@ COUNTS = ("prompt_tokens", "output_tokens", "thoughts_tokens", "total_tokens")
 ADMIN = {"Authorization": "Bearer master-of-the-tests"}
 
 
-async def test_a_chat_completion_counts_as_unpriced(guarded: Running, google: StandIn) -> None:
+async def test_a_chat_completion_costs_what_its_total_says(guarded: Running, google: StandIn) -> None:
     google.script = lambda reply: reply.json(json.dumps({**COMPLETION, "usage": COMPLETION_USAGE}).encode())
     secret = await guarded.key()
     line = f"POST /gemini/v1beta/openai/chat/completions?key={secret}"
     await exchange(guarded.url, line, body=b'{"model": "gemini-2.5-pro"}')
     row = await guarded.row()
     assert [row[name] for name in COUNTS] == [35, 12, 62, 109]
-    assert (bytes(row["usage"]), row["cost_usd"]) == (json.dumps(COMPLETION_USAGE).encode(), None)
+    # 35 x $1.25 and 74 x $10 for a million: thoughts are in the total only.
+    assert (bytes(row["usage"]), row["cost_usd"]) == (json.dumps(COMPLETION_USAGE).encode(), "0.000783750000")
     total = (await guarded.client.get("/spend", headers=ADMIN)).json()["total"]
-    assert (total["calls"], total["unpriced_calls"], total["prompt_tokens"]) == (1, 1, 35)
+    assert (total["calls"], total["unpriced_calls"], total["prompt_tokens"]) == (1, 0, 35)
 
 
 async def test_an_interaction_s_tokens_count_for_the_call_that_made_it(

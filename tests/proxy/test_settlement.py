@@ -128,7 +128,7 @@ def test_every_outcome_but_the_crashs_was_tried() -> None:
 CACHED = {"promptTokenCount": 1000, "cachedContentTokenCount": 400, "totalTokenCount": 1000}
 COSTS = {
     "as asked": ({}, COST),
-    "a route that usage does not price": ({"billing": Billing.UNKNOWN}, None),
+    "a route that nobody knows": ({"billing": Billing.UNKNOWN, "action": "generateDreams"}, None),
     "which failed": ({"billing": Billing.UNKNOWN, "status": 404}, 0),
     "no model": ({"model": None}, None),
     "a tuned model has no list price": ({"model": "tunedModels/t"}, None),

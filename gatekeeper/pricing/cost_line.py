@@ -1,0 +1,44 @@
+"""One line of a cost: a component, its quantity, its price, and their product."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+import msgspec
+
+from gatekeeper.pricing.units import CACHE_STORAGE, unit_of
+
+SECONDS_PER_HOUR = 3600
+_HOURS = Context(prec=40, rounding=ROUND_HALF_EVEN)
+
+
+class CostLine(msgspec.Struct, frozen=True):
+    """`quantity` at `unit_pico` for each `unit` makes `pico` (pico-dollars). A quantity is whole, except that
+    of token-hours."""
+
+    component: str
+    quantity: int | Decimal
+    unit: str
+    unit_pico: int
+    pico: int
+
+    def plus(self, other: CostLine) -> CostLine:
+        """Both together; `other` has the same component and price."""
+        return CostLine(
+            self.component, self.quantity + other.quantity, self.unit, self.unit_pico, self.pico + other.pico
+        )
+
+
+def cost_line(component: str, quantity: int, price_pico: int) -> CostLine:
+    """`price_pico` is the price of one: of a token, a search, a second, a piece."""
+    unit = unit_of(component)
+    return CostLine(component, quantity, unit.name, price_pico * unit.size, price_pico * quantity)
+
+
+def storage_line(token_seconds: int, price_pico: int) -> CostLine:
+    """The storage of a cache, at the price of a token-hour. It is charged by the second: the one amount that
+    may not end, and is rounded, half even, to a pico-dollar."""
+    hours = Decimal(token_seconds) / SECONDS_PER_HOUR
+    pico = int((_HOURS.divide(Decimal(token_seconds * price_pico), SECONDS_PER_HOUR)).to_integral_value())
+    unit = unit_of(CACHE_STORAGE)
+    return CostLine(CACHE_STORAGE, hours, unit.name, price_pico * unit.size, pico)
