@@ -173,7 +173,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         catalogue,
         model=call.model,
         model_version=call.model_version,
-        usage=read_usage(msgspec.json.encode(call.usage)) if isinstance(call.usage, dict) else None,
+        usage=None if call.usage is None else read_usage(msgspec.json.encode(call.usage)),
         at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
         tier=(call.tier or asked or "standard").lower(),
         action=LIVE if turns else call.action,

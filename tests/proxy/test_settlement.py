@@ -130,7 +130,7 @@ COSTS = {
     "as asked": ({}, COST),
     "a route that nobody knows": ({"billing": Billing.UNKNOWN, "action": "generateDreams"}, None),
     "which failed": ({"billing": Billing.UNKNOWN, "status": 404}, 0),
-    "no model": ({"model": None}, None),
+    "a model that only the answer names": ({"model": None}, COST),
     "a tuned model has no list price": ({"model": "tunedModels/t"}, None),
     "a model that does not embed": ({"action": "embedContent"}, None),
     "the header's tier": ({"tier": b"FLEX"}, COST // 2),
