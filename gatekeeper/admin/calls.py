@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import datetime
 from http import HTTPStatus
 
 import trio
 from quart import Blueprint, Response, request
 
+from gatekeeper.admin.call_cost import cost_breakdown
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import (
@@ -21,11 +21,8 @@ from gatekeeper.admin.requests import (
     read_query,
 )
 from gatekeeper.data_dir import ANALYTICS_FILE
-from gatekeeper.gemini.usage import read_usage
 from gatekeeper.ledger.call import call_document
 from gatekeeper.ledger.events import Event, Subscription, encode_sse
-from gatekeeper.pricing.quote import quote
-from gatekeeper.pricing.quote_document import QuoteDocument, quote_document
 
 blueprint = Blueprint("calls", __name__)
 
@@ -50,8 +47,7 @@ async def list_calls() -> Response:
 @blueprint.get("/calls/<call_id>")
 async def get_call(call_id: str) -> Response:
     """The call, finished or in flight (with its bytes and tokens so far), with the breakdown of its cost as
-    `cost`: null if it was not priced (in flight, refused, failed, of a free kind), without lines if a price
-    is unknown."""
+    `cost`: null in flight; without lines, but with a note of the reason, if it is 0 or unknown."""
     read_query()
     # First, because a call in flight has no row in the analytics file.
     if in_flight := current_gateway().ledger.events.in_flight.get(call_id):
@@ -63,7 +59,7 @@ async def get_call(call_id: str) -> Response:
         # The call may be in the file while that cannot be read.
         held = f", or it is in the analytics file: {result.missing_reason}" if result.missing_reason else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
-    return json_response({**result.value, "cost": cost_breakdown(result.value)})
+    return json_response({**result.value, "cost": cost_breakdown(result.value, current_gateway().catalogue)})
 
 
 @blueprint.get("/calls/stream")
@@ -112,29 +108,6 @@ def last_event_id() -> int | None:
             "Last-Event-ID", f"Last-Event-ID: {text[:40]!r} is not an event id", "an `id:` of this stream"
         )
     return int(text)
-
-
-def cost_breakdown(call: Document) -> QuoteDocument | None:
-    """The calculation of the cost, repeated from the row's usage with the current catalogue; if the call was
-    priced with another one, a note says so."""
-    # A call without a price has no breakdown; the current catalogue may have a price that did not apply.
-    version = call["price_version"]
-    if version is None:
-        return None
-    priced = quote_document(
-        quote(
-            current_gateway().catalogue,
-            model=call["model"],
-            model_version=call["model_version"],
-            usage=None if call["usage"] is None else read_usage(bytes(call["usage"])),
-            at=datetime.fromisoformat(call["started_at"]),
-            tier=call["service_tier"] or "standard",
-            action=call["action"] or "",
-        )
-    )
-    if priced["price_version"] != version:
-        priced["notes"].append(f"the call was priced by the catalogue {version}: its cost_usd may differ")
-    return priced
 
 
 MAX_LOAN_SECONDS = 3600  # seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import msgspec
+import pytest
 from uuid_utils import uuid7
 
 from gatekeeper.ledger.call import COLUMNS, Outcome
@@ -86,23 +87,51 @@ async def test_the_arithmetic_follows_the_tier_and_the_model_that_served(admin):
     assert (cost["model"], cost["cost_usd"]) == ("gemini-2.5-flash", "0.00059435")
 
 
-async def test_a_call_of_another_catalogue_says_so_in_the_notes(admin):
-    call = admin.priced(price_version="2020-01-01")
+async def test_what_is_billed_beside_tokens_is_part_of_the_arithmetic(admin):
+    call = admin.priced(billed_units={"image_each": 2}, cost_pico=None, price_version=None)
+    cost = (await admin.get(f"/calls/{call.id}"))["cost"]
+    assert (cost["cost_usd"], cost["lines"]) == (None, [])
+    assert "image_each" in cost["notes"][0]
+
+
+async def test_a_row_with_another_sum_than_the_catalogue_in_force_says_so(admin):
+    call = admin.priced(price_version="2020-01-01", cost_pico=1)
     (note,) = (await admin.get(f"/calls/{call.id}"))["cost"]["notes"]
-    assert "2020-01-01" in note
+    assert "0.000000000001 USD by the catalogue 2020-01-01" in note
+    same = admin.priced(price_version="2020-01-01")
+    assert (await admin.get(f"/calls/{same.id}"))["cost"]["notes"] == []
 
 
 async def test_a_call_without_a_known_price_has_no_lines_and_the_reason(admin):
-    call = admin.priced(model_version="gemini-99-ultra", cost_pico=None)
+    call = admin.priced(model_version="gemini-99-ultra", cost_pico=None, price_version=None)
     cost = (await admin.get(f"/calls/{call.id}"))["cost"]
     assert (cost["cost_usd"], cost["lines"]) == (None, [])
     assert "gemini-99-ultra" in cost["notes"][-1]
 
 
-async def test_a_refused_call_has_no_arithmetic(admin):
-    call = admin.finish(status=403, outcome=Outcome.REFUSED, cost_pico=0)
+async def test_a_call_that_has_got_a_price_since_says_how_to_set_it(admin):
+    call = admin.priced(cost_pico=None, price_version=None)
     shown = await admin.get(f"/calls/{call.id}")
-    assert (shown["cost_usd"], shown["cost"]) == ("0.000000000000", None)
+    assert (shown["cost_usd"], shown["cost"]["cost_usd"]) == (None, "0.0011887")
+    assert "reprice" in shown["cost"]["notes"][-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"status": 403, "outcome": Outcome.REFUSED}, "refused"),
+        ({"status": 429, "outcome": Outcome.UPSTREAM_ERROR}, "responses of 429 cost nothing"),
+        ({"action": "countTokens"}, "calls of countTokens cost nothing"),
+        ({"action": None}, "this method and path"),
+    ],
+)
+async def test_a_call_that_costs_nothing_says_why(admin, fields, why):
+    call = admin.finish(cost_pico=0, **fields)
+    shown = await admin.get(f"/calls/{call.id}")
+    assert (shown["cost_usd"], shown["cost"]["cost_usd"], shown["cost"]["lines"]) == (
+        "0.000000000000", "0", [],
+    )  # fmt: skip
+    assert why in shown["cost"]["notes"][0]
 
 
 async def test_an_id_nobody_has_is_not_found(admin):

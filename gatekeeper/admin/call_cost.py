@@ -1,0 +1,53 @@
+"""The breakdown of a call's cost: calculated from its row by the catalogue in force."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from gatekeeper.ledger.call import Document
+from gatekeeper.money import pico, short_usd
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import Quote
+from gatekeeper.pricing.quote_document import QuoteDocument, quote_document
+from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
+
+FREE_ROUTE = "requests of this method and path cost nothing"
+REPRICE = "gatekeeper prices reprice"
+
+
+def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
+    """Lines and notes of a finished call; the reason, if it costs nothing or its cost is unknown.
+    If the row has another cost than the catalogue in force gives, a note says so."""
+    recorded = None if call["cost_usd"] is None else pico(Decimal(call["cost_usd"]))
+    # Without a version the row was not priced: it is known to be free, whatever a model costs.
+    if recorded == 0 and call["price_version"] is None:
+        why = free_reason(call["outcome"], call["status"], call["action"]) or FREE_ROUTE
+        model = call["model_version"] or call["model"] or ""
+        return quote_document(Quote(model, 0, (), catalogue.version, (why,)))
+    quoted = row_quote(catalogue, priced_columns(call))
+    document = quote_document(quoted)
+    if quoted.cost_pico != recorded:
+        document["notes"].append(_difference(recorded, call["price_version"], catalogue.version))
+    return document
+
+
+def priced_columns(call: Document) -> PricedColumns:
+    return PricedColumns(
+        model=call["model"],
+        model_version=call["model_version"],
+        service_tier=call["service_tier"],
+        action=call["action"],
+        usage=None if call["usage"] is None else bytes(call["usage"]),
+        billed_units=None if call["billed_units"] is None else bytes(call["billed_units"]),
+        started_at=datetime.fromisoformat(call["started_at"]),
+    )
+
+
+def _difference(recorded: int | None, version: str | None, in_force: str) -> str:
+    if recorded is None:
+        return f"the row has no cost: it had no known price when the call ended; to set it: {REPRICE}"
+    return (
+        f"the row has {short_usd(recorded)} USD by the catalogue {version}, this is by {in_force}; "
+        f"to change the row: {REPRICE}"
+    )

@@ -1,0 +1,71 @@
+"""The cost of a recorded call, from nothing but its row: what it shows, and what it is priced by again.
+
+The cost of a row depends on its columns (model, model_version, service_tier, action, usage, billed_units,
+started_at) and on the catalogue, so the same row and catalogue always give the same quote.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from gatekeeper.gemini.actions import Billing, billing_of
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import Quote, quote
+
+UNREADABLE_UNITS = "billed_units of the row is not an object of counts"
+NO_MODEL = "the row names no model"
+
+
+class PricedColumns(NamedTuple):
+    """The columns of a row that decide its cost. `usage` and `billed_units` are JSON as stored; `started_at`
+    is an aware time, of which the day in UTC matters."""
+
+    model: str | None
+    model_version: str | None
+    service_tier: str | None
+    action: str | None
+    usage: bytes | None
+    billed_units: bytes | None
+    started_at: datetime
+
+
+_decode_units = msgspec.json.Decoder(dict[str, int | None]).decode
+
+
+def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
+    """What a call costs that Google answered with success. Never raises for invalid usage or units."""
+    model = row.model or row.model_version
+    if model is None:
+        return Quote("", None, (), catalogue.version, (NO_MODEL,))
+    try:
+        units = {} if row.billed_units is None else _decode_units(row.billed_units)
+    # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
+    except (ValueError, RecursionError):
+        return Quote(model, None, (), catalogue.version, (UNREADABLE_UNITS,))
+    return quote(
+        catalogue,
+        model=model,
+        model_version=row.model_version,
+        usage=None if row.usage is None else read_usage(row.usage),
+        at=row.started_at,
+        tier=row.service_tier or "standard",
+        action=row.action or "",
+        billed_units=units,
+    )
+
+
+def free_reason(outcome: str | None, status: int | None, action: str | None) -> str | None:
+    """Why a call costs nothing whatever it used, if that is known."""
+    if outcome == "refused":
+        return "the gateway refused the call, so Google did not get it"
+    if outcome == "upstream_unreachable":
+        return "Google could not be reached"
+    if status is not None and status >= 400:
+        return f"responses of {status} cost nothing"
+    if action and billing_of(action) is Billing.FREE:
+        return f"calls of {action} cost nothing"
+    return None
