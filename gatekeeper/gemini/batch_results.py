@@ -1,0 +1,316 @@
+"""Reads what the requests of a batch have used, as its result streams. Bytes in, a ResponseSummary for each
+response out; nothing raises, and memory is bounded whatever the result's length.
+
+A result is one of two:
+
+- The batch itself (`GET batches/x`, its creation, or the operation of the same name), with its responses
+  inline as `inlinedResponses`. A batch that has ended has the same list twice, as `metadata.output` and as
+  `response`: the first one counts. An OpenAI-style batch has no responses, but an `output_file_id`.
+- Its result file, a JSON object on each line: `response` or `error`, with what the request was labelled.
+  OpenAI-style the response is in `response.body`, beside its status.
+
+Feed both inflated. Long base64 is left out before anything is buffered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from gatekeeper.gemini.json_values import as_object, as_text
+from gatekeeper.gemini.meter import InlineDataTruncator
+from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
+from gatekeeper.gemini.splitters import BracketScanner
+from gatekeeper.gemini.token_counts import read_count
+
+MAX_RESULT_BYTES = 4 * 2**20
+"""Of one response, without long base64; a longer one is not read."""
+MAX_BATCH_BYTES = 2**20
+"""Of a batch, without its responses."""
+
+
+class BatchState(Enum):
+    """Google's `BatchState` (`BATCH_STATE_…`, `JOB_STATE_…`, or its number)."""
+
+    UNSPECIFIED = 0
+    PENDING = 1
+    RUNNING = 2
+    SUCCEEDED = 3
+    FAILED = 4
+    CANCELLED = 5
+    EXPIRED = 6
+
+
+_ENDED = frozenset({BatchState.SUCCEEDED, BatchState.FAILED, BatchState.CANCELLED, BatchState.EXPIRED})
+_PREFIXES = ("BATCH_STATE_", "JOB_STATE_")
+_OPENAI_STATES = {
+    "validating": BatchState.PENDING,
+    "in_progress": BatchState.RUNNING,
+    "finalizing": BatchState.RUNNING,
+    "cancelling": BatchState.RUNNING,
+    "completed": BatchState.SUCCEEDED,
+}
+
+
+class BatchSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a result says beside its responses."""
+
+    name: str | None = None
+    """`batches/x`."""
+    model: str | None = None
+    """Without `models/`; the responses may name another."""
+    state: BatchState = BatchState.UNSPECIFIED
+    done: bool = False
+    """Whether it has ended, in success or not: its responses are all that there will be."""
+    responses_file: str | None = None
+    """`files/x`, where the responses are in a file."""
+    requests: int | None = None
+    """How many the batch has, as it says itself."""
+    responses: int = 0
+    """How many were read here."""
+    failed: int = 0
+    """How many requests have an error in place of a response: they cost nothing."""
+    unread: int = 0
+    """How many were too long, or no JSON: what these have used is unknown."""
+    complete: bool = False
+    """Whether the result ended as its format demands."""
+
+
+class BatchReader(Protocol):
+    def feed(self, chunk: bytes) -> list[ResponseSummary]:
+        """The responses that `chunk` completes."""
+        ...
+
+    def finish(self) -> tuple[list[ResponseSummary], BatchSummary]:
+        """Those that only the end completes, and what else was said. To be called once."""
+        ...
+
+
+class _Result(msgspec.Struct):
+    response: msgspec.Raw = msgspec.Raw()
+    error: object = None
+
+
+class _HttpResponse(msgspec.Struct):
+    """OpenAI's."""
+
+    body: msgspec.Raw = msgspec.Raw()
+
+
+_decode_result = msgspec.json.Decoder(_Result).decode
+_decode_http = msgspec.json.Decoder(_HttpResponse).decode
+
+
+class _Results:
+    """Reads single results and counts them."""
+
+    def __init__(self) -> None:
+        self.responses = self.failed = self.unread = 0
+
+    def read(self, result: bytes) -> tuple[bool, ResponseSummary | None]:
+        """Whether it is a result at all, and its response."""
+        try:
+            found = _decode_result(result)
+            response = bytes(found.response)
+            if response.startswith(b"{"):
+                response = bytes(_decode_http(response).body) or response
+        # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
+        except (ValueError, RecursionError):
+            self.unread += 1
+            return False, None
+        if not response.startswith(b"{"):
+            self.failed += found.error is not None
+            return found.error is not None, None
+        parser = ResponseParser()
+        if not parser.read(response):
+            self.unread += 1
+            return True, None
+        if parser.error is not None:
+            self.failed += 1
+            return True, None
+        self.responses += 1
+        return True, parser.summary(complete=True, truncated=False)
+
+
+class BatchDocumentReader:
+    """Reads a batch: as a `BatchReader`."""
+
+    def __init__(self) -> None:
+        self._truncator = InlineDataTruncator()
+        self._arrays = _OutermostArrays()
+        self._results = _Results()
+        self._counted: int | None = None  # the array that has the responses
+
+    def feed(self, chunk: bytes) -> list[ResponseSummary]:
+        found: list[ResponseSummary] = []
+        for array, element in self._arrays.feed(self._truncator.feed(chunk)):
+            if self._counted not in (None, array):
+                continue
+            if element is None:
+                self._results.unread += 1
+                continue
+            is_result, response = self._results.read(element)
+            if is_result:
+                self._counted = array
+            if response:
+                found.append(response)
+        return found
+
+    def finish(self) -> tuple[list[ResponseSummary], BatchSummary]:
+        results = self._results
+        try:
+            document = as_object(msgspec.json.decode(self._arrays.skeleton))
+        except (ValueError, RecursionError):
+            document = None
+        return [], msgspec.structs.replace(
+            _summary_of(document or {}),
+            responses=results.responses,
+            failed=results.failed,
+            unread=results.unread,
+            complete=document is not None,
+        )
+
+
+class ResultFileReader:
+    """Reads a file of results, one on each line: as a `BatchReader`."""
+
+    def __init__(self) -> None:
+        self._truncator = InlineDataTruncator()
+        self._results = _Results()
+        self._line = bytearray()
+        self._too_long = False
+
+    def feed(self, chunk: bytes) -> list[ResponseSummary]:
+        *ends, rest = self._truncator.feed(chunk).split(b"\n")
+        found: list[ResponseSummary] = []
+        for end in ends:
+            self._buffer(end)
+            found += self._end_line()
+        self._buffer(rest)
+        return found
+
+    def finish(self) -> tuple[list[ResponseSummary], BatchSummary]:
+        """A last line without a line end counts, if it is whole."""
+        found, results = self._end_line(), self._results
+        return found, BatchSummary(
+            responses=results.responses, failed=results.failed, unread=results.unread, complete=True
+        )
+
+    def _buffer(self, piece: bytes) -> None:
+        self._too_long = self._too_long or len(self._line) + len(piece) > MAX_RESULT_BYTES
+        if self._too_long:
+            self._line.clear()
+        else:
+            self._line += piece
+
+    def _end_line(self) -> list[ResponseSummary]:
+        line, too_long = bytes(self._line).strip(), self._too_long
+        self._line, self._too_long = bytearray(), False
+        if too_long:
+            self._results.unread += 1
+        if not line:
+            return []
+        before = self._results.unread
+        is_result, response = self._results.read(line)
+        # Something else than a result: it may stand for one.
+        self._results.unread += not is_result and self._results.unread == before
+        return [response] if response else []
+
+
+class _OutermostArrays:
+    """A JSON document in; out the objects and arrays in each array that is in no other array. `skeleton`: the
+    document with these arrays empty."""
+
+    def __init__(self) -> None:
+        self.skeleton = bytearray()
+        self._brackets = BracketScanner()
+        self._arrays = 0  # so far
+        self._depth: int | None = None  # within the array; None outside of one
+        self._element = bytearray()
+        self._too_long = False
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[int, bytes | None]]:
+        """The number of the array with each element; None for one that is too long."""
+        start = 0  # of what is copied next: of the skeleton, or of the element
+        for at in self._brackets.scan(chunk):
+            opens = chunk[at] in b"{["
+            if self._depth is None:
+                if chunk[at] == ord("["):
+                    self._outside(chunk[start : at + 1])
+                    self._arrays, self._depth = self._arrays + 1, 0
+            elif opens:
+                start = at if self._depth == 0 else start
+                self._depth += 1
+            elif self._depth == 0:
+                start, self._depth = at, None
+            else:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._inside(chunk[start : at + 1])
+                    yield self._arrays, self._end_element()
+        if self._depth is None:
+            self._outside(chunk[start:])
+        elif self._depth > 0:
+            self._inside(chunk[start:])
+
+    def _outside(self, piece: bytes) -> None:
+        # Cut it is no JSON, and so not complete.
+        self.skeleton += piece[: MAX_BATCH_BYTES - len(self.skeleton)]
+
+    def _inside(self, piece: bytes) -> None:
+        self._too_long = self._too_long or len(self._element) + len(piece) > MAX_RESULT_BYTES
+        if self._too_long:
+            self._element.clear()
+        else:
+            self._element += piece
+
+    def _end_element(self) -> bytes | None:
+        element = None if self._too_long else bytes(self._element)
+        self._element, self._too_long = bytearray(), False
+        return element
+
+
+def _summary_of(document: dict[str, object]) -> BatchSummary:
+    if document.get("object") == "batch":
+        return _openai_summary(document)
+    metadata = as_object(document.get("metadata")) or document
+    output = as_object(document.get("response")) or as_object(metadata.get("output")) or {}
+    stats = as_object(metadata.get("batchStats")) or {}
+    model = as_text(metadata.get("model"))
+    state = _state(metadata.get("state"))
+    if state is BatchState.UNSPECIFIED and document.get("error") is not None:
+        state = BatchState.FAILED
+    return BatchSummary(
+        name=as_text(document.get("name")),
+        model=model.removeprefix("models/") if model else None,
+        state=state,
+        done=document.get("done") is True or state in _ENDED,
+        responses_file=as_text(output.get("responsesFile")),
+        requests=read_count(stats.get("requestCount")),
+    )
+
+
+def _openai_summary(document: dict[str, object]) -> BatchSummary:
+    name, counts = as_text(document.get("id")), as_object(document.get("request_counts")) or {}
+    state = _state(document.get("status"))
+    return BatchSummary(
+        name=name if name is None or "/" in name else f"batches/{name}",
+        state=state,
+        done=state in _ENDED,
+        responses_file=as_text(document.get("output_file_id")),
+        requests=read_count(counts.get("total")),
+    )
+
+
+def _state(value: object) -> BatchState:
+    if type(value) is int and 0 <= value < len(BatchState):
+        return BatchState(value)
+    name = as_text(value) or ""
+    if known := _OPENAI_STATES.get(name):
+        return known
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return BatchState.__members__.get(name.upper(), BatchState.UNSPECIFIED)
