@@ -14,6 +14,7 @@ import trio
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
+from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.serve import open_gateway, read_certificate, server_config
 from gatekeeper.server.certificate import ServerCertificate
@@ -78,3 +79,6 @@ async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Run
             gateway.ledger.events.close()
             gateway.proxy.cut_all()
             stop.set()
+            # Moving the calls into the analytics file costs more than all else that most tests do, and what a
+            # stop leaves behind is seen by those that stop a process.
+            gateway.ledger.consumers = Consumers(gateway.ledger.journal)
