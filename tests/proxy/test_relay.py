@@ -135,6 +135,8 @@ async def test_a_slow_upload_is_not_the_upstreams_time(gateway: Running, google:
     google.script = thinks
     async with await connect(gateway.url) as client:
         await client.send_all(head(GENERATE, ["Transfer-Encoding: chunked"]))
+        while not gateway.gateway.proxy.open_calls:
+            await trio.sleep(0.001)
         for _ in range(3):
             await trio.sleep(0.1)
             await client.send_all(b"2\r\n{}\r\n")
