@@ -16,8 +16,10 @@ from hypercorn.config import Config
 from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
+from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
@@ -193,7 +195,9 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
         ledger = Ledger(settings.data, settings.timezone)
         # Spend is brought up to the journal's end before the first call, or a budget that was used up would
         # be available again after a kill -9.
-        key_spend = KeySpend(registry, await registry.load())
+        long_decodes = LongDecodes(SqliteContinuationStore(store))
+        await long_decodes.load()
+        key_spend = KeySpend(registry, long_decodes, await registry.load())
         follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
         ledger.recover()
         await follower.feed()
@@ -203,7 +207,9 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
-            proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, catalogue, sessions))
+            proxy = Proxy(
+                ProxyContext(settings, upstream, registry, ledger, catalogue, sessions, long_decodes)
+            )
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)

@@ -4,7 +4,7 @@ nothing raises.
 It serves to look into requests, so it does not validate: what it cannot be part of a JSON document ends it,
 `failed`. White space, commas, numbers and the colon after a key are no tokens. Of a string at most
 `MAX_STRING_BYTES` are reported, and the rest (inline images, long prompts) is passed over at the speed of a
-search.
+search, unless all of it is asked for.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ class Kind(Enum):
     OPEN = auto()
     CLOSE = auto()
     LITERAL = auto()  # true, false, null
+    REST = auto()  # a piece more of the string before, where all of it is wanted
 
 
 # Faster than by the class, and it is done for every token.
-KEY, STRING, OPEN, CLOSE, LITERAL = Kind
+KEY, STRING, OPEN, CLOSE, LITERAL, REST = Kind
 
 Token: TypeAlias = tuple[Kind, bytes]
 """Of a string, the bytes between its quotes, escapes included."""
@@ -62,22 +63,29 @@ _REST_OF_CONTAINER = re.compile(_container_pattern(8), re.DOTALL)
 
 
 class JsonTokens:
-    """The tokens of one document. `failed`: it is not JSON, or longer than the limit, and no more is read."""
+    """The tokens of one document. `failed`: it is not JSON, or longer than the limit, and no more is read.
+
+    `whole`, to be set after each KEY: whether all of its value is wanted, if that is a string. What is beyond
+    `MAX_STRING_BYTES` of it follows as REST, in any number of pieces."""
 
     def __init__(self) -> None:
         self.failed = False
+        self.whole = False
         self._rest = b""  # the beginning of a token, at the end of the bytes so far
         self._passed_over = 0  # containers that are open in the one that is passed over, with itself
         self._wanted: tuple[bytes, ...] | None = None  # of the container that was opened last
         self._in_string = False  # beyond what is reported of a string
         self._escaped = False  # a backslash there was the last byte
+        self._string_stop = 0  # where the string that was read last ends in the text
         self._read = 0
 
     def feed(self, chunk: bytes) -> Iterator[Token]:
         at = 0
         while at < len(chunk) and not self.failed:
             if self._in_string:
-                at = self._pass_over_string(chunk, at)
+                start, at = at, self._pass_over_string(chunk, at)
+                if self.whole and not self._passed_over:
+                    yield REST, chunk[start : at if self._in_string else at - 1]
                 continue
             room = min(_STEP, MAX_TOKEN_BYTES - self._read)
             piece = chunk[at : at + room]
@@ -121,6 +129,8 @@ class JsonTokens:
                 string, at = self._string(text, start)
                 if string and not self._passed_over:
                     yield string
+                    if self.whole and string[0] is STRING:
+                        yield REST, text[start + MAX_STRING_BYTES : self._string_stop]
                 if at == len(text):
                     return
         gap = _GAP.match(text, at)
@@ -147,7 +157,7 @@ class JsonTokens:
                 self._rest = text[start - 1 :]
                 return None, len(text)
             self._read -= len(text) - start - MAX_STRING_BYTES
-            self._in_string, self._escaped = True, escaped
+            self._in_string, self._escaped, self._string_stop = True, escaped, len(text)
             # A key of this length is of no interest, so it does no harm that it counts as a value.
             return (STRING, text[start : start + MAX_STRING_BYTES]), len(text)
         colon = _COLON.match(text, end + 1)
@@ -155,6 +165,7 @@ class JsonTokens:
             self._rest = text[start - 1 : end + 1]
             return None, len(text)
         self._read -= max(0, end - start - MAX_STRING_BYTES)
+        self._string_stop = end
         string = text[start : min(end, start + MAX_STRING_BYTES)]
         is_key = colon is not None and colon[1] is not None
         return ((KEY if is_key else STRING), string), (colon.end() if colon else end + 1)

@@ -1,5 +1,6 @@
 """Collects what the JSON body of a request names, as it streams: models, a cached content, files, an earlier
-interaction, and whether the response is to be a stream. Bytes in, a RequestSummary out; nothing raises.
+interaction, the token of a long decode, and whether the response is to be a stream. Bytes in, a
+RequestSummary out; nothing raises.
 
 Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
 Interactions, OpenAI-style calls, the `setup` of Live. Members count where Google's reference has them, in
@@ -19,7 +20,8 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, JsonTokens, Kind
+from gatekeeper.gemini.continuation import TokenDigest
+from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, REST, JsonTokens, Kind
 
 MAX_NAME = 256  # characters that are kept of a name
 # Bytes of a compressed body that are inflated at once, and in all.
@@ -39,6 +41,8 @@ class RequestSummary(msgspec.Struct, frozen=True):
     background: bool = False
     include_usage: bool = False
     """OpenAI-style `stream_options.include_usage`: without it a stream reports no usage."""
+    continuation: str | None = None
+    """The digest of the token of the long decode that it goes on; the last one's."""
     understood: bool = True
     """Whether all of it was looked at. Otherwise it may name more."""
 
@@ -53,6 +57,7 @@ class Field(Enum):
     STREAM = auto()
     BACKGROUND = auto()
     INCLUDE_USAGE = auto()
+    CONTINUATION = auto()
 
 
 class Node(dict[bytes, "Node | Field"]):
@@ -90,6 +95,8 @@ _REQUEST.add(
     tuned_model_source=Node().add(tuned_model=Field.MODEL, base_model=Field.MODEL),
     cached_content=Field.CACHED_CONTENT,
     previous_interaction_id=Field.INTERACTION,
+    continuation_token=Field.CONTINUATION,
+    generation_config=Node().add(continuation_token=Field.CONTINUATION),
     file_name=Field.FILE,
     input_file_id=Field.FILE,
     contents=_CONTENT,
@@ -132,6 +139,7 @@ class JsonRequestParser:
     def __init__(self) -> None:
         self._tokens = JsonTokens()
         self._names: dict[Field, dict[str, None]] = {field: {} for field in Field}
+        self._continuation: TokenDigest | None = None
         # The members of the object that is open, and what the next value means; of those around them too.
         self._members, self._meaning = Node(), _REQUEST
         self._around: list[tuple[Node, Meaning]] = []
@@ -148,6 +156,7 @@ class JsonRequestParser:
             stream=bool(names[Field.STREAM]),
             background=bool(names[Field.BACKGROUND]),
             include_usage=bool(names[Field.INCLUDE_USAGE]),
+            continuation=self._continuation.digest() if self._continuation else None,
             understood=self._ended and not self._tokens.failed,
         )
 
@@ -160,10 +169,13 @@ class JsonRequestParser:
         for kind, text in self._tokens.feed(chunk):
             if kind is KEY:
                 self._meaning = self._members.get(text if b"\\" not in text else _unescaped(text).encode())
+                self._tokens.whole = self._meaning is Field.CONTINUATION
             elif kind is OPEN:
                 self._open(text)
             elif kind is CLOSE:
                 self._close()
+            elif kind is REST and self._continuation:
+                self._continuation.feed(text)
             elif isinstance(self._meaning, Field):
                 self._collect(self._meaning, kind, text)
                 self._meaning = None
@@ -190,6 +202,10 @@ class JsonRequestParser:
         if kind is LITERAL:
             if field in _FLAGS and text == b"true":
                 self._names[field]["true"] = None
+        elif field is Field.CONTINUATION:
+            self._continuation = TokenDigest() if text else None
+            if self._continuation:
+                self._continuation.feed(text)
         elif field not in _FLAGS and (name := _name(field, _unescaped(text))):
             self._names[field][name] = None
 
@@ -266,15 +282,16 @@ NOTHING_NAMED: RequestParser = UnreadRequest(RequestSummary())
 """Of a body in which nothing can be named, and of none."""
 UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
 
-# Their path names the model, and only a cached content is looked for: prompts are long, and calls many.
+# Their path names the model, and only a cached content and the token of a long decode are looked for: prompts
+# are long, and calls many.
 PLAIN_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
 _UPLOADS = ("upload", "uploadToFileSearchStore", "openai.files")
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
-def may_name_cached_content(body: bytes) -> bool:
+def may_name_more(body: bytes) -> bool:
     """Whether it is worth parsing the body of one of `PLAIN_ACTIONS`; letters of a key may be escaped."""
-    return b"cached" in body or (b"\\" in body and b"\\u00" in body)
+    return b"cached" in body or b'"continuation' in body or (b"\\" in body and b"\\u00" in body)
 
 
 def request_parser(action: str | None, content_encoding: bytes | None) -> RequestParser:

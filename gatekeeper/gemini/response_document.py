@@ -46,6 +46,7 @@ _BLOCK_REASONS = (
 class Candidate(msgspec.Struct, rename="camel"):
     finish_reason: object = None
     grounding_metadata: object = None
+    continuation_token: object = None
 
 
 class PromptFeedback(msgspec.Struct, rename="camel"):
@@ -72,6 +73,7 @@ class Interaction(msgspec.Struct):
     model: object = None
     status: object = None
     service_tier: object = None
+    continuation_token: object = None
 
 
 class ResponseDocument(
@@ -80,6 +82,7 @@ class ResponseDocument(
         "usage_metadata": "usageMetadata",
         "model_version": "modelVersion",
         "prompt_feedback": "promptFeedback",
+        "top_continuation_token": "continuationToken",
     },
 ):
     """`step_usage`, beside the `usage` of an interaction's `step.stop`, is a part of it, and not read."""
@@ -101,6 +104,10 @@ class ResponseDocument(
     service_tier: object = None
     metadata: Metadata | None = None
     interaction: Interaction | None = None
+    # Of an interaction, and of an event of one
+    continuation_token: object = None
+    # Not seen there yet
+    top_continuation_token: object = None
 
     def other_usage(self) -> bytes:
         """The usage of a document that has no `usageMetadata`; empty if it has none at all. An interaction's

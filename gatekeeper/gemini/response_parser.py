@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gatekeeper.gemini.continuation import Continuations
 from gatekeeper.gemini.grounding import Searches
 from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_document import (
@@ -57,6 +58,8 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     """As an interaction reports it, beside its usage, in lower case."""
     usage_note: str | None = None
     """What is to be known about `usage` beside its numbers."""
+    continuations: tuple[str, ...] = ()
+    """The digests of the tokens by which another request may go on (`continuation`)."""
 
 
 class ResponseParser:
@@ -80,6 +83,7 @@ class ResponseParser:
         self._collection = collection
         self._counts_usage = counts_usage
         self._searches: Searches | None = None
+        self._continuations: Continuations | None = None
 
     def read(self, document: Document) -> bool:
         """False, and nothing is taken from it, if the document is not a response in JSON. Never raises."""
@@ -108,11 +112,20 @@ class ResponseParser:
                 if candidate.grounding_metadata is not None:
                     self._searches = self._searches or Searches()
                     self._searches.add(candidate.grounding_metadata)
+                if candidate.continuation_token is not None:
+                    self._read_continuation(candidate.continuation_token)
         else:
             self._read_without_candidates(response)
+        token = response.continuation_token or response.top_continuation_token
+        if token is not None:
+            self._read_continuation(token)
         if response.error is not None:
             self._read_error(response)
         return True
+
+    def _read_continuation(self, token: object) -> None:
+        self._continuations = self._continuations or Continuations()
+        self._continuations.add(token)
 
     def _read_list(self, document: Document) -> bool:
         """OpenAI-style errors are objects in a list, and may be an event of a stream."""
@@ -126,6 +139,8 @@ class ResponseParser:
         if response.choices:
             self.finish_reason = finish_reasons(response.choices) or self.finish_reason
         about = response.interaction or response
+        if response.interaction and response.interaction.continuation_token is not None:
+            self._read_continuation(response.interaction.continuation_token)
         name = resource_name(self._collection, response.name, about.id, response.file)
         self.resource = name or self.resource
         # The model of a cache or a batch is no model that has answered.
@@ -157,4 +172,5 @@ class ResponseParser:
             resource=self.resource,
             block_reason=self.block_reason,
             service_tier=self.service_tier,
+            continuations=self._continuations.digests if self._continuations else (),
         )

@@ -52,6 +52,16 @@ MIGRATIONS = (
     CREATE INDEX sessions_of_key ON sessions (key_id, kind);
     CREATE INDEX sessions_by_expiry ON sessions (expires_at)
     """,
+    """
+    CREATE TABLE continuations (
+      key_id TEXT NOT NULL,
+      digest TEXT NOT NULL,  -- of the token of a long decode
+      call_id TEXT NOT NULL,  -- of the call that reported it
+      ended_at INTEGER NOT NULL,
+      PRIMARY KEY (key_id, digest)
+    ) STRICT;
+    CREATE INDEX continuations_by_end ON continuations (ended_at)
+    """,
 )
 
 

@@ -5,8 +5,9 @@ a cheap internal form, which is converted for output: `started_at` is an integer
 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly), `usage` the raw JSON bytes
 that Google sent.
 
-One field is not a column: `charged_pico`, the amount charged to the key's budget instead of the cost, if any.
-It is in the journal line, so that replaying the journal gives the same spend.
+Two fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
+budget instead of the cost, if any, so that replaying the journal gives the same spend. `continuations`: the
+digests of the tokens by which a later call may go on with a long decode.
 
 The size of a record is limited: whatever a client, a key or Google sends, a row takes some 70 KB at most, so
 that no request fills memory and none makes a row that the analytics file cannot store. Truncation is marked:
@@ -108,6 +109,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     # By price component, what is billed beside tokens; None: used, but not known how much.
     billed_units: dict[str, int | None] | None = None
     charged_pico: int | None = None
+    continuations: list[str] = []
 
 
 # The columns of `calls` with their DuckDB types, for the table in the file and for inserting a batch.

@@ -40,7 +40,13 @@ from gatekeeper.proxy.outcomes import (
     malformed_refusal,
     to_call_failed,
 )
-from gatekeeper.proxy.settlement import account_call, apply_summary, set_initial_estimate, settlement
+from gatekeeper.proxy.settlement import (
+    account_call,
+    apply_summary,
+    continuations,
+    set_initial_estimate,
+    settlement,
+)
 from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
@@ -246,6 +252,7 @@ class ProxyCall:
             self.context.accounting_errors.record_exception(error)
         if self.key is not None and (charge := settlement(self.row)):
             self.context.registry.settle(*charge)
+        self.context.long_decodes.add(continuations(self.row))
         if isinstance(self.failure, GoogleKeyRefused):
             log.error(
                 "google_key_refused",

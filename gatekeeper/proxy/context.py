@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import cycle
 from time import time_ns
 
+from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
@@ -34,12 +35,14 @@ class ProxyContext:
         ledger: Ledger,
         catalogue: Catalogue,
         sessions: Sessions,
+        long_decodes: LongDecodes,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
         self._google_hosts: dict[str, UpstreamPool] = {}
         self.registry = registry
         self.sessions = sessions
+        self.long_decodes = long_decodes
         self.ledger = ledger
         self.catalogue = catalogue
         self.authenticator = Authenticator(registry, settings.master_key)

@@ -41,8 +41,7 @@ from gatekeeper.proxy.redirects import (
     follow_redirects,
     local_path,
 )
-from gatekeeper.proxy.request_body import attach_parser, is_worth_parsing, parse_body
-from gatekeeper.proxy.settlement import apply_request
+from gatekeeper.proxy.request_body import apply_body, attach_parser, is_worth_parsing, parse_body
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
     ConnectionLost,
@@ -174,7 +173,7 @@ class Relay:
         except (ClientDisconnected, MalformedBody) as error:
             self.call.end(to_call_failed(error))
         finally:
-            apply_request(self.call.row, self.call.request_parser.summary)
+            apply_body(self.call)
 
     async def receive_request_chunk(self) -> bytes:
         """The next piece of the request's body. While it is awaited the timeout is the client's."""

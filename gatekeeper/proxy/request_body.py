@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import trio
 
-from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, may_name_cached_content, request_parser
+from gatekeeper.gemini.actions import INTERACTIONS
+from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, may_name_more, request_parser
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.settlement import apply_request
 
+CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
 PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
 
 
@@ -21,7 +23,7 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
     if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.fields:
         return True
-    return may_name_cached_content(body)
+    return may_name_more(body)
 
 
 async def parse_body(call: ProxyCall, body: bytes) -> None:
@@ -31,4 +33,12 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
         if start:
             await trio.lowlevel.checkpoint()
         call.request_parser.feed(body[start : start + PARSED_AT_ONCE])
-    apply_request(call.row, call.request_parser.summary)
+    apply_body(call)
+
+
+def apply_body(call: ProxyCall) -> None:
+    """What the body has named goes into the row, with the call whose long decode this one goes on."""
+    summary, row = call.request_parser.summary, call.row
+    apply_request(row, summary)
+    if summary.continuation and row.key_id and row.action in CONTINUING:
+        row.continues = call.context.long_decodes.find(row.key_id, summary.continuation, row.started_at)

@@ -17,6 +17,7 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.keys.long_decodes import Continuation, LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.call import Call, Outcome, Position
@@ -79,6 +80,7 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
     call.model_version, call.finish_reason = summary.model_version, summary.finish_reason
     call.block_reason = summary.block_reason
     call.billed_units = summary.billed_units or None
+    call.continuations = list(summary.continuations)
     if made := summary.resource:
         # What the path names comes first, unless the call has made something in it: a document of a store.
         # A cached content was named by the body, and so comes last.
@@ -207,18 +209,30 @@ def settlement(call: Call) -> Settlement | None:
     return Settlement(call.key_id, call.cost_pico or 0, ended_at(call))
 
 
-class KeySpend:
-    """Consumer of the journal. While `replaying`, at startup, it also updates the spend in memory; afterwards
-    that is updated before the journal is consumed."""
+def continuations(call: Call) -> list[Continuation]:
+    """The tokens by which the call's key may go on with its long decode."""
+    if call.key_id is None or not call.continuations:
+        return []
+    return [Continuation(call.key_id, digest, call.id, ended_at(call)) for digest in call.continuations]
 
-    def __init__(self, registry: KeyRegistry, watermark: Position) -> None:
+
+class KeySpend:
+    """Consumer of the journal, for the keys' spend and their long decodes. While `replaying`, at startup, it
+    also updates those in memory; afterwards they are updated before the journal is consumed."""
+
+    def __init__(self, registry: KeyRegistry, long_decodes: LongDecodes, watermark: Position) -> None:
         self._registry = registry
+        self._long_decodes = long_decodes
         self.watermark = watermark
         self.replaying = True
 
     async def consume(self, batch: Batch) -> None:
         settled = [charge for _, call in batch.calls if (charge := settlement(call))]
+        reported = [token for _, call in batch.calls for token in continuations(call)]
         if self.replaying:
             self._registry.replay(settled)
+            self._long_decodes.add(reported)
+        # First: stored twice they do no harm, behind the watermark they would be lost.
+        await self._long_decodes.store(reported)
         await self._registry.store_spend(settled, *batch.end)
         self.watermark = batch.end

@@ -15,7 +15,7 @@ from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
 from gatekeeper.gemini.request_parser import (
     MAX_INFLATED_BYTES,
     RequestSummary,
-    may_name_cached_content,
+    may_name_more,
     read_request,
     request_parser,
 )
@@ -210,4 +210,4 @@ def test_a_file_names_nothing(action: str) -> None:
     ],
 )
 def test_a_prompt_is_parsed_only_if_it_may_name_a_cached_content(body: bytes, worth: bool) -> None:
-    assert may_name_cached_content(body) == worth
+    assert may_name_more(body) == worth
