@@ -21,10 +21,7 @@ from gatekeeper.settings import Settings
 if TYPE_CHECKING:
     from gatekeeper.server.certificate import Certificate, CertificateError
 
-CATALOGUE_PATHS = (
-    Path(__file__).parent / "data" / "prices.toml",  # a wheel
-    Path(__file__).parents[1] / "data" / "prices.toml",  # a checkout
-)
+BUILT_IN_PRICES = Path(__file__).parent / "pricing" / "prices.toml"
 
 
 class StartupProblem(NamedTuple):
@@ -175,12 +172,9 @@ def _url_option(url: str) -> str:
 
 def load_catalogue() -> Catalogue:
     """The catalogue. Raises FileNotFoundError, or CatalogueError that names file and entry."""
-    for path in CATALOGUE_PATHS:
-        if path.exists():
-            return _read_catalogue(path)
-    raise FileNotFoundError(
-        "data/prices.toml is missing: install gatekeeper again, or check out the complete project"
-    )
+    if not BUILT_IN_PRICES.exists():
+        raise FileNotFoundError(f"{BUILT_IN_PRICES} is missing: install gatekeeper again")
+    return _read_catalogue(BUILT_IN_PRICES)
 
 
 def _read_catalogue(path: Path) -> Catalogue:

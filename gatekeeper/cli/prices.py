@@ -26,7 +26,8 @@ from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_do
 from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import plain_decimal, quote_document
-from gatekeeper.pricing.tariff import MODALITIES, TIERS, TOKENS_PER_PRICE, PricedModel, Tariff
+from gatekeeper.pricing.tariff import MODALITIES, TIERS, PricedModel, Tariff
+from gatekeeper.pricing.units import TOKENS
 from gatekeeper.times import parse_time
 
 T = TypeVar("T")
@@ -284,12 +285,12 @@ def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
 
 def output_of(tariff: Tariff) -> str:
     """One price; two for some previews of 2025: without and with thoughts."""
-    known = [dollars(pico) for name, pico in tariff.prices.items() if name.startswith("output_")]
+    known = [dollars(pico) for name, pico in tariff.prices.items() if name.startswith("output_text")]
     return " or ".join(known) or formats.EMPTY
 
 
 def dollars(pico: int) -> str:
-    return formats.price(Decimal(usd(pico * TOKENS_PER_PRICE)))
+    return formats.price(Decimal(usd(pico * TOKENS.size)))
 
 
 def context_of(tariff: Tariff) -> str:

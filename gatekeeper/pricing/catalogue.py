@@ -5,9 +5,10 @@ The form of the file
   `inputs` that it takes (default: all four modalities), and `prices`: one row for each tier, context and
   period.
 - A row has `tier`; optionally `context` ("<=200k" or ">200k", by the whole prompt), `from` (first day, UTC)
-  and `to` (first day on which it no longer holds); and prices in dollars per 1M tokens, all as strings.
-- The price keys are `PRICE_KEYS`: `input` is the price of every modality of `inputs`, `input_audio` of one.
-  A price has at most six decimals, so that a token costs a whole number of pico-dollars.
+  and `to` (first day on which it no longer holds), `confidence` ("likely" or "doubtful", where Google's own
+  page was not seen); and prices in dollars for the unit of each, all as strings.
+- The price keys are those of `price_keys`: `input` is the price of every modality of `inputs`, `input_audio`
+  of one. Rows of one tier, context and period price different components.
 - `[aliases]` says which model an alias stands for from which day on.
 
 An exact id wins over a glob, a longer glob over a shorter one, and there is no fuzzy matching: an id that
@@ -27,35 +28,23 @@ from typing import Literal
 
 import msgspec
 
-from gatekeeper.money import pico
+from gatekeeper.money import usd
+from gatekeeper.pricing.price_keys import PRICE_KEYS, components_of, is_shorthand, price_of
 from gatekeeper.pricing.tariff import (
     MODALITIES,
     TIERS,
-    TOKENS_PER_PRICE,
     Modality,
     PricedModel,
     Tariff,
-    tariff_document,
 )
+from gatekeeper.pricing.units import TOKENS, unit_of
 
-# What a price key is the price of: a kind and a modality, or an output.
-KINDS = {"input": "input_", "cached": "cached_", "embedding": "embedding_input_"}
-OUTPUTS = {
-    "output": "output_text",
-    "output_thinking": "output_text_thinking",
-    "output_not_thinking": "output_text_not_thinking",
-}
-PRICE_KEYS = (
-    *(f"{kind}{suffix}" for kind in KINDS for suffix in ("", *(f"_{name}" for name in MODALITIES))),
-    *OUTPUTS,
-)
-ROW_KEYS = ("tier", "context", "from", "to")
+ROW_KEYS = ("tier", "context", "from", "to", "confidence")
+CONFIDENCE = ("likely", "doubtful")
 ENTRY_KEYS = f'ids, source, note, inputs (of {", ".join(MODALITIES)}), prices (rows of strings only: "0.30")'
 TOP_LEVEL_KEYS = 'version, checked ("2026-11-24"), currency ("USD"), models, aliases (rows of from and model)'
 
 ID = re.compile(r"[a-z0-9.*-]+\Z")
-# Six decimals of dollars for a million tokens are whole pico-dollars for one.
-PRICE = re.compile(r"\d{1,6}(\.\d{1,6})?\Z", re.ASCII)
 CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
 
 
@@ -119,8 +108,9 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
 
 
 def catalogue_document(catalogue: Catalogue, model: PricedModel | None = None) -> dict[str, object]:
-    """The catalogue as the API and the command line show it, or with `model` as its only model. Prices are
-    dollars per million tokens of each component."""
+    """The catalogue as the API and the command line show it, or with `model` as its only model.
+    `per_1m_tokens` has the dollars for a million tokens of each component, `prices` those of every component
+    with its unit."""
     return {
         "version": catalogue.version,
         "checked": catalogue.checked,
@@ -134,8 +124,28 @@ def catalogue_document(catalogue: Catalogue, model: PricedModel | None = None) -
 
 
 def _model_document(model: PricedModel) -> dict[str, object]:
-    rows = [tariff_document(tariff) for tariffs in model.tariffs.values() for tariff in tariffs]
+    rows = [_tariff_document(tariff) for tariffs in model.tariffs.values() for tariff in tariffs]
     return {"ids": model.ids, "source": model.source, "note": model.note, "prices": rows}
+
+
+def _tariff_document(tariff: Tariff) -> dict[str, object]:
+    """`from` is the first day, `to` the first on which it no longer holds; the bounds are those of the whole
+    prompt in tokens. Null: no bound."""
+    priced = {name: (unit_of(name), pico) for name, pico in tariff.prices.items()}
+    return {
+        "tier": tariff.tier,
+        "from": None if tariff.starts == date.min else tariff.starts,
+        "to": None if tariff.ends == date.max else tariff.ends,
+        "prompt_above": None if tariff.above < 0 else tariff.above,
+        "prompt_up_to": tariff.up_to,
+        "per_1m_tokens": {
+            name: usd(pico * unit.size) for name, (unit, pico) in priced.items() if unit is TOKENS
+        },
+        "prices": {
+            name: {"unit": unit.name, "usd": usd(pico * unit.size)} for name, (unit, pico) in priced.items()
+        },
+        "confidence": tariff.doubts,
+    }
 
 
 class _AliasTarget(msgspec.Struct, forbid_unknown_fields=True, rename={"starts": "from"}):
@@ -198,16 +208,13 @@ def _entry(number: int, entry: dict[str, object]) -> PricedModel:
     rows = [_row(f"{where}, price row {row}", keys, read.inputs) for row, keys in enumerate(read.prices, 1)]
     # If two rows held for one call, its price would depend on their order.
     for (first, one), (second, other) in combinations(enumerate(rows, 1), 2):
-        if one.overlaps(other):
+        twice = one.prices.keys() & other.prices.keys()
+        if twice and one.overlaps(other):
             raise CatalogueError(
-                f"{where}: price rows {first} and {second} hold for the same calls; allowed is one row for "
-                "each tier, context and day"
+                f"{where}: price rows {first} and {second} both price {', '.join(sorted(twice))} of the same "
+                "calls; allowed is one row for each tier, context and day"
             )
-    return PricedModel(read.ids, read.source, read.note, _by_tier(rows))
-
-
-def _by_tier(rows: list[Tariff]) -> dict[str, tuple[Tariff, ...]]:
-    return {tier: tuple(row for row in rows if row.tier == tier) for tier in TIERS}
+    return PricedModel.of_rows(read.ids, read.source, read.note, tuple(rows))
 
 
 def _row(where: str, row: dict[str, str], inputs: tuple[Modality, ...]) -> Tariff:
@@ -219,9 +226,14 @@ def _row(where: str, row: dict[str, str], inputs: tuple[Modality, ...]) -> Tarif
 
 def _tariff(row: dict[str, str], inputs: tuple[Modality, ...]) -> Tariff:
     above, up_to = _context(row.get("context"))
+    prices = _prices({key: text for key, text in row.items() if key not in ROW_KEYS}, inputs)
+    doubt = row.get("confidence")
+    if doubt not in (None, *CONFIDENCE):
+        raise CatalogueError(f"confidence is {doubt!r}; allowed: {', '.join(CONFIDENCE)}, or nothing")
     tariff = Tariff(
         tier=row.get("tier", ""),
-        prices=_prices({key: text for key, text in row.items() if key not in ROW_KEYS}, inputs),
+        prices=prices,
+        doubts=dict.fromkeys(prices, doubt) if doubt else {},
         starts=_day(row, "from") or date.min,
         ends=_day(row, "to") or date.max,
         above=above,
@@ -231,6 +243,8 @@ def _tariff(row: dict[str, str], inputs: tuple[Modality, ...]) -> Tariff:
         raise CatalogueError(f"tier is {tariff.tier!r}; allowed: {', '.join(TIERS)}")
     if tariff.starts >= tariff.ends:
         raise CatalogueError(f"`from` {tariff.starts} is not before `to` {tariff.ends}, so it never holds")
+    if not prices:
+        raise CatalogueError("the row has no price; allowed: at least one, or no row")
     return tariff
 
 
@@ -251,23 +265,15 @@ def _day(row: dict[str, str], key: str) -> date | None:
 
 
 def _prices(texts: dict[str, str], inputs: tuple[Modality, ...]) -> dict[str, int]:
-    """Pico-dollars per token by component."""
+    """Pico-dollars for a single unit by component."""
     prices: dict[str, int] = {}
-    # `input_audio` comes after `input`, so it overrides `input`, whatever the order in the file.
-    for key in sorted(texts, key=len):
+    # `input_audio` overrides `input`, whatever the order in the file.
+    for key in sorted(texts, key=is_shorthand, reverse=True):
         if key not in PRICE_KEYS:
             raise CatalogueError(f"unknown key {key!r}; allowed: {', '.join((*ROW_KEYS, *PRICE_KEYS))}")
-        if not PRICE.match(texts[key]):
-            raise CatalogueError(
-                f"{key} is {texts[key]!r}; allowed: dollars per 1M tokens as a decimal with at most six "
-                'places, such as "0.30"'
-            )
-        prices.update(dict.fromkeys(_components(key, inputs), pico(texts[key]) // TOKENS_PER_PRICE))
+        try:
+            price = price_of(key, texts[key])
+        except ValueError as error:
+            raise CatalogueError(str(error)) from None
+        prices.update(dict.fromkeys(components_of(key, inputs), price))
     return prices
-
-
-def _components(key: str, inputs: tuple[Modality, ...]) -> tuple[str, ...]:
-    if key in OUTPUTS:
-        return (OUTPUTS[key],)
-    kind, _, modality = key.partition("_")
-    return tuple(f"{KINDS[kind]}{name}" for name in ((modality,) if modality else inputs))

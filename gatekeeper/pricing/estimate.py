@@ -26,6 +26,7 @@ from gatekeeper.money import PICO, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
+from gatekeeper.pricing.units import TOKENS, unit_of
 
 MAX_PROMPT_TOKENS = 1_048_576  # tokens
 # Tokens, thoughts included
@@ -148,16 +149,22 @@ def _output(usage: Usage, input_tokens: int) -> int | None:
 @lru_cache(maxsize=512)
 def _highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
     model = catalogue.find(catalogue.resolve_alias(name, day))
-    tariffs = _valid([model], day) if model else []
-    # A model that has no price that day counts as the most expensive of all.
-    tariffs = tariffs or _valid(catalogue.models(), day)
-    prices = [price for tariff in tariffs for price in tariff.prices.items()]
+    prices = _token_prices([model], day) if model else []
+    # A model that has no price for tokens that day counts as the most expensive of all.
+    prices = prices or _token_prices(catalogue.models(), day)
     return Prices(
-        input_pico=max(
-            (pico for component, pico in prices if not component.startswith("output_")), default=0
-        ),
-        output_pico=max((pico for component, pico in prices if component.startswith("output_")), default=0),
+        input_pico=max((pico for component, pico in prices if "output_" not in component), default=0),
+        output_pico=max((pico for component, pico in prices if "output_" in component), default=0),
     )
+
+
+def _token_prices(models: Iterable[PricedModel], day: date) -> list[tuple[str, int]]:
+    return [
+        price
+        for tariff in _valid(models, day)
+        for price in tariff.prices.items()
+        if unit_of(price[0]) is TOKENS
+    ]
 
 
 def _valid(models: Iterable[PricedModel], day: date) -> list[Tariff]:

@@ -1,29 +1,37 @@
-"""The price lists of the catalogue: pico-dollars for one unit of each component, in one tier, period and
-context. What a component is counted in is in `units`."""
+"""The price lists of a model: pico-dollars for one unit of each component, in one tier, period and context.
+What a component is counted in is in `units`.
+
+A `Tariff` is a row of a catalogue file, or what a model's rows add up to: rows of one tier may price
+different components in the same period. Searches and the storage of caches have no tier of their own: where
+the rows of a tier have no price for them, those of the standard tier hold.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import date
+from itertools import pairwise, product
 from typing import Literal, get_args
 
 import msgspec
 
-from gatekeeper.money import usd
-
 TIERS = ("standard", "flex", "priority", "batch")
-# Prices are given for this number of tokens.
-TOKENS_PER_PRICE = 10**6
-
+# Components without a tier of their own
+TIERLESS = ("grounding_", "cache_storage_")
+# Beyond any prompt: the context that has no upper bound ends here
+_UNBOUNDED = 1 << 62
 
 Modality = Literal["text", "image", "video", "audio"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True):
-    """One price list: pico-dollars per token of each component, in one tier, period and context.
+    """One price list: pico-dollars per single token, token-hour, search, second or piece of each component,
+    in one tier, period and context.
 
     `starts` is its first day (UTC), `ends` the first day on which it no longer holds. It holds for prompts
     of more than `above` and at most `up_to` tokens, cached ones included ("prompts <= 200k tokens").
+    `doubts` has the components whose price Google's own page was not seen to say: "likely" or "doubtful".
     """
 
     tier: str
@@ -33,13 +41,15 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     # Below 0, so that a prompt of no tokens is covered too.
     above: int = -1
     up_to: int | None = None
+    doubts: dict[str, str] = {}
 
     def covers(self, day: date, prompt: int) -> bool:
+        """Whether it holds on that day for a prompt of so many tokens."""
         fits = self.above < prompt and (self.up_to is None or prompt <= self.up_to)
         return fits and self.starts <= day < self.ends
 
     def overlaps(self, other: Tariff) -> bool:
-        """Whether some call is covered by both, so that its price would depend on their order."""
+        """Whether some call is covered by both."""
         days = self.starts < other.ends and other.starts < self.ends
         return (
             days
@@ -52,13 +62,29 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
         return self.up_to is None or other.above < self.up_to
 
 
-class PricedModel(msgspec.Struct, frozen=True):
-    """The ids that share prices, where the prices are from, and the tariffs by tier."""
+class PricedModel(msgspec.Struct, frozen=True, eq=False):
+    """The ids that share prices, where the prices are from, and the tariffs by tier. Those of one tier do not
+    overlap: each has all that holds in its period and context, by period and context ascending."""
 
     ids: tuple[str, ...]
     source: str
     note: str
+    rows: tuple[Tariff, ...]
     tariffs: dict[str, tuple[Tariff, ...]]
+
+    @classmethod
+    def of_rows(
+        cls,
+        ids: tuple[str, ...],
+        source: str,
+        note: str,
+        rows: tuple[Tariff, ...],
+        over: tuple[Tariff, ...] = (),
+    ) -> PricedModel:
+        """`rows` of one tier that overlap price different components. `over` are rows that win over them,
+        component by component."""
+        tariffs = {tier: tuple(_add_up(tier, rows, over)) for tier in TIERS}
+        return cls(ids, source, note, (*rows, *over), tariffs)
 
     def tariff(self, tier: str, day: date, prompt: int) -> Tariff | None:
         """The price list of a call on that day (UTC) whose prompt has so many tokens."""
@@ -68,14 +94,49 @@ class PricedModel(msgspec.Struct, frozen=True):
         return None
 
 
-def tariff_document(tariff: Tariff) -> dict[str, object]:
-    """The row as the API returns it. `from` is the first day, `to` the first on which it no longer holds; the
-    bounds are those of the whole prompt in tokens. Null: no bound."""
-    return {
-        "tier": tariff.tier,
-        "from": None if tariff.starts == date.min else tariff.starts,
-        "to": None if tariff.ends == date.max else tariff.ends,
-        "prompt_above": None if tariff.above < 0 else tariff.above,
-        "prompt_up_to": tariff.up_to,
-        "per_1m_tokens": {name: usd(pico * TOKENS_PER_PRICE) for name, pico in tariff.prices.items()},
-    }
+def _add_up(tier: str, rows: tuple[Tariff, ...], over: tuple[Tariff, ...]) -> Iterator[Tariff]:
+    """The tariffs of a tier: one for each period and context in which the same rows hold."""
+    own = [*_of_tier(tier, rows), *_of_tier(tier, over)]
+    # Later ones win.
+    layers = [*_tierless(rows), *_tierless(over), *own] if tier != TIERS[0] else own
+    for (starts, ends), (above, up_to) in product(_periods(layers), _contexts(layers)):
+        prompt = above + 1
+        if not any(row.covers(starts, prompt) for row in own):
+            continue
+        prices: dict[str, int] = {}
+        doubts: dict[str, str] = {}
+        for row in layers:
+            if row.covers(starts, prompt):
+                prices.update(row.prices)
+                doubts = {name: word for name, word in doubts.items() if name not in row.prices} | row.doubts
+        yield Tariff(
+            tier=tier,
+            prices=prices,
+            starts=starts,
+            ends=ends,
+            above=above,
+            up_to=None if up_to == _UNBOUNDED else up_to,
+            doubts=doubts,
+        )
+
+
+def _of_tier(tier: str, rows: Iterable[Tariff]) -> list[Tariff]:
+    return [row for row in rows if row.tier == tier]
+
+
+def _tierless(rows: Iterable[Tariff]) -> Iterator[Tariff]:
+    """The prices of the standard tier that hold in any other, too."""
+    for row in _of_tier(TIERS[0], rows):
+        prices = {name: price for name, price in row.prices.items() if name.startswith(TIERLESS)}
+        if prices:
+            doubts = {name: word for name, word in row.doubts.items() if name in prices}
+            yield msgspec.structs.replace(row, prices=prices, doubts=doubts)
+
+
+def _periods(rows: Iterable[Tariff]) -> Iterator[tuple[date, date]]:
+    return pairwise(sorted({day for row in rows for day in (row.starts, row.ends)}))
+
+
+def _contexts(rows: Iterable[Tariff]) -> Iterator[tuple[int, int]]:
+    bounds = {_UNBOUNDED if bound is None else bound for row in rows for bound in (row.above, row.up_to)}
+    return pairwise(sorted(bounds))

@@ -80,8 +80,8 @@ def test_a_quote_as_json(cli: Any, tmp_path: Path) -> None:
         ({"action": "cachedContents.create", "usage": None}, None, "cachedContents.create"),
         ({"action": "models.nix", "usage": None}, None, "models.nix"),
         ({"response": grounded({"webSearchQueries": ["", ""]})}, "0.0011076", ""),
-        ({"response": grounded({"webSearchQueries": ["x"]})}, None, "search_query"),
-        ({"response": [{}, grounded({"groundingChunks": [{"maps": {}}]})]}, None, "maps"),
+        ({"response": grounded({"webSearchQueries": ["x"]})}, "0.0361076", ""),
+        ({"response": [{}, grounded({"groundingChunks": [{"maps": {}}]})]}, "0.0261076", ""),
         ({"response": grounded(None)}, "0.0011076", ""),
     ],
     ids=str,
@@ -164,7 +164,7 @@ def test_a_model_that_the_catalogue_does_not_have(cli: Any) -> None:
 
 
 def test_a_catalogue_that_is_gone(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatekeeper.startup.CATALOGUE_PATHS", ())
+    monkeypatch.setattr("gatekeeper.startup.BUILT_IN_PRICES", Path("gone/prices.toml"))
     ended = cli("prices", "show")
     assert ended.status == 1
     assert "prices.toml is missing" in ended.err
@@ -195,7 +195,7 @@ def test_a_catalogue_with_an_error(
     """One line with the entry; `serve` has not touched anything by then."""
     file = tmp_path / "prices.toml"
     file.write_bytes(content)
-    monkeypatch.setattr("gatekeeper.startup.CATALOGUE_PATHS", (file,))
+    monkeypatch.setattr("gatekeeper.startup.BUILT_IN_PRICES", file)
     monkeypatch.setattr("gatekeeper.serve.listening_sockets", None)
     ended = cli(*command)
     if command[0] == "doctor":

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.money import pico
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
 from gatekeeper.pricing.tariff import TIERS, Tariff
+from gatekeeper.pricing.units import unit_of
+from gatekeeper.startup import load_catalogue
 
 HEAD = 'version = "2026-11-24"\nchecked = "2026-11-24"\ncurrency = "USD"\n'
-SHIPPED = Path(__file__).parents[2] / "data" / "prices.toml"
+SHIPPED = load_catalogue()
 TODAY = date(2026, 11, 24)
 
 
@@ -56,6 +58,12 @@ def test_a_price_is_exact_for_a_single_token() -> None:
         ('embedding_video = "12"', "", ["embedding_input_video"]),
         ('output_thinking = "3.50"', "", ["output_text_thinking"]),
         ('output_not_thinking = "0.60"', "", ["output_text_not_thinking"]),
+        ('live_input = "0.50"', 'inputs = ["text", "audio"]', ["live_input_text", "live_input_audio"]),
+        ('live_output = "2"', "", ["live_output_text"]),
+        ('live_output_audio = "12"', "", ["live_output_audio"]),
+        ('output_image = "30"', "", ["output_image"]),
+        ('image_each = "0.04"', "", ["image_each"]),
+        ('cache_storage_token_hour = "1"', "", ["cache_storage_token_hour"]),
     ],
 )
 def test_a_key_prices_its_components_and_no_other(row: str, more: str, expected: list[str]) -> None:
@@ -155,16 +163,21 @@ STANDARD = 'tier = "standard"'
         (HEAD + entry(f"{{ {STANDARD}, input = 0.3 }}"), "model 1 (['m'])", "strings only"),
         (HEAD + entry(f'{{ {STANDARD}, input = "0.3" }}, {{ tier = "gold" }}'), "row 2: tier", "flex"),
         (HEAD + entry('{ input = "0.3" }'), "tier is ''", "standard, flex, priority, batch"),
-        (HEAD + entry(f'{{ {STANDARD}, inputs = "0.3" }}'), "'inputs'", "tier, context, from, to, input,"),
-        (HEAD + entry(f'{{ {STANDARD}, output_image = "0.3" }}'), "'output_image'", "output_thinking"),
-        (HEAD + entry(f'{{ {STANDARD}, input = "0.0000001" }}'), "input is '0.0000001'", "six places"),
-        (HEAD + entry(f'{{ {STANDARD}, input = "-1" }}'), "input is '-1'", "dollars per 1M tokens"),
+        (HEAD + entry(f'{{ {STANDARD}, inputs = "0.3" }}'), "'inputs'", "from, to, confidence, input,"),
+        (HEAD + entry(f'{{ {STANDARD}, output_smell = "0.3" }}'), "'output_smell'", "output_thinking"),
+        (HEAD + entry(f'{{ {STANDARD}, input = "0.0000001" }}'), "input is '0.0000001'", "6 places"),
+        (HEAD + entry(f'{{ {STANDARD}, input = "-1" }}'), "input is '-1'", "dollars for 1M tokens"),
         (HEAD + entry(f'{{ {STANDARD}, input = "1,5" }}'), "input is '1,5'", '"0.30"'),
         (HEAD + entry(f'{{ {STANDARD}, context = "200k" }}'), "context is '200k'", '"<=200k"'),
         (HEAD + entry(f'{{ {STANDARD}, from = "1.1.2026" }}'), "`from` is '1.1.2026'", '"2026-11-24"'),
         (HEAD + entry(f'{{ {STANDARD}, to = "" }}'), "`to` is ''", '"2026-11-24"'),
         (HEAD + entry(f'{{ {STANDARD}, from = "2026-01-02", to = "2026-01-02" }}'), "never holds", "before"),
-        (HEAD + entry(f'{{ {STANDARD}, context = ">128k" }}, {{ {STANDARD} }}'), "rows 1 and 2", "one row"),
+        (HEAD + entry(f'{{ {STANDARD}, image_each = "0.0000000000001" }}'), "image_each is", "12 places"),
+        (HEAD + entry(f'{{ {STANDARD}, grounding_maps_query = "1.0000000001" }}'), "is '1.0", "9 places"),
+        (HEAD + entry(f'{{ {STANDARD}, confidence = "sure", output = "1" }}'), "is 'sure'", "likely"),
+        (HEAD + entry(f'{{ {STANDARD} }}'), "row 1: the row has no price", "at least one"),
+        (HEAD + entry(f'{{ {STANDARD}, context = ">128k", input = "1" }}, {{ {STANDARD}, input = "1" }}'),
+         "rows 1 and 2 both price input_audio, input_image", "one row"),
         (HEAD + entry(ids='"models/m"'), "'models/m'", "a-z 0-9 . - and *"),
         (HEAD + entry() + entry(ids='"n", "m"'), "model m", "once"),
         (HEAD + aliased('{ from = "2026-01-01", model = "x" }'), "alias l, from 2026-01-01: x", "[[models]]"),
@@ -209,7 +222,7 @@ def test_two_tariffs_overlap_exactly_where_some_call_has_both(
 
 
 def test_the_shipped_catalogue_prices_every_current_model_in_every_tier_it_names() -> None:
-    shipped = Catalogue.parse(SHIPPED.read_text("utf-8"))
+    shipped = SHIPPED
     assert shipped.version == "2026-11-28"
     assert shipped.checked.isoformat() == shipped.version
     for model in ("gemini-4-neon", "gemini-3.8-flash", "gemini-3.1-pro-preview", "gemini-2.5-flash"):
@@ -222,21 +235,73 @@ def test_the_shipped_catalogue_prices_every_current_model_in_every_tier_it_names
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("model", "component", "usd", "tier"),
     [
-        "gemini-2.5-flash-image", "gemini-3-pro-image", "gemini-2.0-flash-exp-image-generation",
-        "gemini-3.8-flash-tts", "gemini-3.1-flash-live-preview", "gemini-2.0-flash-live-001",
-        "gemini-live-2.5-flash-preview", "gemini-3.5-live-translate-preview", "gemini-3.5-transcribe-live",
-        "imagen-4.0-generate-001", "veo-3.1-generate-preview", "lyria-3.5", "gemini-omni-1.1-flash",
-        "gemini-robotics-er-2-preview", "deep-research-preview-04-2026", "gemini-3.8-flash-lite",
+        ("gemini-2.5-flash-image", "output_image", "30", "standard"),
+        ("gemini-3-pro-image", "output_image", "60", "batch"),
+        ("gemini-3.8-flash-tts", "output_audio", "16.2", "priority"),
+        ("gemini-live-2.5-flash-preview", "live_input_audio", "3", "standard"),
+        ("gemini-3.8-live", "live_output_text", "4.5", "standard"),
+        ("gemini-omni-1.1-flash", "output_video", "17.5", "standard"),
+        ("gemini-robotics-er-2-preview", "grounding_search_query", "14", "batch"),
+        ("deep-research-preview-04-2026", "output_text", "12", "standard"),
+        ("imagen-4.0-generate-001", "image_each", "0.04", "standard"),
+        ("veo-3.1-generate-preview", "output_video_second_4k", "0.6", "standard"),
+        ("lyria-3.5", "music_each", "0.08", "standard"),
+        ("gemini-2.5-pro", "cache_storage_token_hour", "4.5", "flex"),
+        ("gemini-3.1-flash-lite", "cache_storage_token_hour", "0.5", "batch"),
+        ("gemini-2.5-pro", "grounding_search_request", "35", "priority"),
     ],
-)  # fmt: skip
-def test_a_model_that_is_paid_by_more_than_text_is_unknown_to_the_shipped_catalogue(model: str) -> None:
-    assert Catalogue.parse(SHIPPED.read_text("utf-8")).find(model) is None
+)
+def test_the_shipped_catalogue_prices_what_is_charged_in_each_unit(
+    model: str, component: str, usd: str, tier: str
+) -> None:
+    found = SHIPPED.find(model)
+    assert found is not None
+    tariff = found.tariff(tier, TODAY, 1000)
+    assert tariff is not None
+    assert tariff.prices[component] * unit_of(component).size == pico(usd)
+
+
+@pytest.mark.parametrize("model", ["gemini-3.8-flash-lite", "lyria-realtime-exp", "imagen-5", "veo-3.1"])
+def test_a_model_without_a_known_price_is_unknown_to_the_shipped_catalogue(model: str) -> None:
+    assert SHIPPED.find(model) is None
+
+
+def test_what_has_no_tier_costs_the_same_in_all_where_the_tier_has_no_price_of_its_own() -> None:
+    model = catalogue(
+        entry(
+            """
+            { tier = "standard", input = "1", output = "2" },
+            { tier = "standard", to = "2026-11-24", grounding_search_query = "0" },
+            { tier = "standard", from = "2026-11-24", grounding_search_query = "14" },
+            { tier = "standard", cache_storage_token_hour = "1", confidence = "doubtful" },
+            { tier = "batch", input = "0.5", cache_storage_token_hour = "0.5" },
+            { tier = "flex", from = "2026-11-20", input = "0.7" },
+            """
+        )
+    ).models()[0]
+
+    def found(tier: str, day: date) -> tuple[int | None, int | None, bool]:
+        tariff = model.tariff(tier, day, 5)
+        assert tariff is not None
+        return (
+            tariff.prices.get("grounding_search_query"),
+            tariff.prices.get("cache_storage_token_hour"),
+            "output_text" in tariff.prices or "cache_storage_token_hour" in tariff.doubts,
+        )
+
+    yesterday = TODAY - timedelta(days=1)
+    assert found("standard", TODAY) == (14 * 10**9, 10**6, True)
+    assert found("batch", TODAY) == (14 * 10**9, 500_000, False)
+    assert found("batch", yesterday) == (0, 500_000, False)
+    assert found("flex", TODAY) == (14 * 10**9, 10**6, True)
+    assert model.tariff("flex", date(2026, 11, 19), 5) is None
+    assert model.tariff("priority", TODAY, 5) is None
 
 
 def test_cached_tokens_are_never_dearer_than_fresh_ones_in_the_shipped_catalogue() -> None:
-    shipped = Catalogue.parse(SHIPPED.read_text("utf-8"))
+    shipped = SHIPPED
     tariffs = [row for model in shipped.models() for rows in model.tariffs.values() for row in rows]
     pairs = [
         (price, tariff.prices[component.replace("cached_", "input_")])
@@ -249,7 +314,10 @@ def test_cached_tokens_are_never_dearer_than_fresh_ones_in_the_shipped_catalogue
 
 
 def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alias() -> None:
-    always = '{ tier = "standard", input = "0.30" }'
+    always = (
+        '{ tier = "standard", input = "0.30" }, '
+        '{ tier = "standard", grounding_search_query = "14", confidence = "likely" }'
+    )
     bounded = (
         '{ tier = "batch", context = ">200k", from = "2026-01-01", to = "2026-02-01", input_text = "2" }'
     )
@@ -272,6 +340,11 @@ def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alia
                     "prompt_above": None,
                     "prompt_up_to": None,
                     "per_1m_tokens": {"input_text": "0.300000000000"},
+                    "prices": {
+                        "input_text": {"unit": "per_1m_tokens", "usd": "0.300000000000"},
+                        "grounding_search_query": {"unit": "per_1k", "usd": "14.000000000000"},
+                    },
+                    "confidence": {"grounding_search_query": "likely"},
                 },
                 {
                     "tier": "batch",
@@ -280,6 +353,11 @@ def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alia
                     "prompt_above": 200_000,
                     "prompt_up_to": None,
                     "per_1m_tokens": {"input_text": "2.000000000000"},
+                    "prices": {
+                        "grounding_search_query": {"unit": "per_1k", "usd": "14.000000000000"},
+                        "input_text": {"unit": "per_1m_tokens", "usd": "2.000000000000"},
+                    },
+                    "confidence": {"grounding_search_query": "likely"},
                 },
             ],
         }

@@ -17,13 +17,14 @@ from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import quote
 from gatekeeper.pricing.quote_document import quote_document
+from gatekeeper.startup import load_catalogue
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 
 
 @cache
 def shipped() -> Catalogue:
-    return Catalogue.parse((Path(__file__).parents[2] / "data" / "prices.toml").read_text("utf-8"))
+    return load_catalogue()
 
 
 class Worked(NamedTuple):
@@ -224,11 +225,12 @@ WORKED = {
         cost="0",
         lines="input_text 700 x 0, output_text 90 x 0",
     ),
-    "pictures have no price yet": Worked(
+    "pictures have a price of their own": Worked(
         day="2026-05-10",
         model="gemini-2.5-flash-image",
         used="prompt 280 TEXT 22 IMAGE 258 output 1302 IMAGE 1290 total 1582",
-        cost=None,
+        cost="0.038814",
+        lines="input_text 22 x 0.3, input_image 258 x 0.3, output_image 1290 x 30, output_text 12 x 2.5",
     ),
 }
 
@@ -253,9 +255,7 @@ def test_worked_calls(worked: Worked) -> None:
 
 
 # Paid by something other than the tokens of generateContent and embeddings: a right figure or none.
-UNPRICED = frozenset(
-    {"image-in-and-out", "imagen", "veo", "live", "grounding-per-query", "openai-style", "interactions"}
-)
+UNPRICED = frozenset({"imagen", "veo"})
 
 
 def billed_units(example: dict[str, Any]) -> dict[str, int | None]:

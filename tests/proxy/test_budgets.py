@@ -46,7 +46,11 @@ async def standing(gateway: Running, secret: str, spent: bool = True) -> tuple[D
 
 
 UNPRICED = {
-    "a search": (answer(candidates=[{"groundingMetadata": GROUNDING}]), PRICE + Decimal("0.035"), "ok"),
+    "a search of a model that has no price for them": (
+        answer(candidates=[{"groundingMetadata": GROUNDING}], modelVersion="gemini-2.0-flash-lite"),
+        Decimal("0.035"),
+        "ok",
+    ),
     "no usage": (answer(usageMetadata=None), Decimal("0.1"), "ok"),
     "a model that served and has no price": (answer(modelVersion="gemini-99"), PRICE, "ok"),
     "broken": (broken, Decimal("0.1"), "upstream_broken"),
