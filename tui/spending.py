@@ -17,9 +17,9 @@ from functools import cached_property
 
 from gatekeeper.client import formats
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, TextRole
 from gatekeeper.client.list_columns import SUM_PLACES, share_cell, spent_cell
+from gatekeeper.client.spend_types import Spend, SpendRow
 from tui.widgets.bars import NAMED, OTHERS, Bar, Chart, condensed, sparkline
 
 GROUPS = ("tag", "model", "key", "user")

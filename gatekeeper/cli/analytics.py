@@ -26,11 +26,11 @@ from gatekeeper.cli.conventions import (
     load_settings,
     setting_flags,
 )
-from gatekeeper.cli.output import moment, note_partial, print_json, print_note, print_table
+from gatekeeper.cli.output import moment, note_partial, print_json, print_note, print_table, print_warning
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import UNPRICED, Spend, SpendRest, SpendRow
 from gatekeeper.client.formats import Cell, Column, TextRole
 from gatekeeper.client.list_columns import share_cell, spent_cell
+from gatekeeper.client.spend_types import UNPRICED, Spend, SpendRest, SpendRow, unpriced_text
 
 BAR_WIDTH = 20
 
@@ -67,10 +67,10 @@ def spend(
     note_partial(response.raw)
     if said := span_text(response.value, groups):
         print_note(said)
-    if total.unpriced_calls:
+    if told := unpriced_text(response.value):
         # Quoted, so that it can be pasted into a shell whatever the filter contains.
         see = shlex.join(unpriced(response.value, q))
-        print_note(f"Calls without a known price are not included: {total.unpriced_calls:,}. See them: {see}")
+        print_warning(f"{told}. The sums leave them out. See them: {see}")
 
 
 def span_text(spend: Spend, groups: list[str]) -> str:

@@ -48,6 +48,7 @@ class KeyField(NamedTuple):
     metavar: str
     meaning: str
     read: Callable[[str], object] = str
+    is_switch: bool = False
 
 
 KEY_FIELDS = (
@@ -71,6 +72,13 @@ KEY_FIELDS = (
         "cancel|finish",
         f"For a call whose client disconnected; finish: {STORED}.",
     ),
+    KeyField(
+        "allow-unpriced",
+        "allow_unpriced",
+        "",
+        "With a budget: models without a price too; each call is charged the most that it can cost.",
+        is_switch=True,
+    ),
 )
 
 
@@ -84,16 +92,36 @@ def field_options(command: Callable[..., T]) -> Callable[..., T]:
         fields = {name: value for name, value in given.items() if value is not NOT_GIVEN}
         return command(*args, fields=fields, **options)
 
+    decorated: Callable[..., T] = with_fields
     # click lists the option that is added last first: hence in reverse order.
     for field in reversed(KEY_FIELDS):
-        with_fields = click.option(
-            f"--{field.flag}",
-            field.name,
-            metavar=field.metavar,
-            help=field.meaning,
-            callback=functools.partial(read_field, field),
-        )(with_fields)
-    return with_fields
+        option = switch_option if field.is_switch else text_option
+        decorated = option(field)(decorated)
+    return decorated
+
+
+def text_option(field: KeyField) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    return click.option(
+        f"--{field.flag}",
+        field.name,
+        metavar=field.metavar,
+        help=field.meaning,
+        callback=functools.partial(read_field, field),
+    )
+
+
+def switch_option(field: KeyField) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    return click.option(
+        f"--{field.flag}/--no-{field.flag}",
+        field.name,
+        default=None,
+        help=field.meaning,
+        callback=read_switch,
+    )
+
+
+def read_switch(_context: click.Context, _option: click.Parameter, value: bool | None) -> object:
+    return NOT_GIVEN if value is None else value
 
 
 # Not None: as the value of a field that resets it.
@@ -150,6 +178,7 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "group", key.group
     yield "metadata", msgspec.json.encode(key.metadata).decode() if key.metadata else None
     yield "disconnect", key.on_disconnect
+    yield "unpriced", "allowed, charged the most that a call can cost" if key.allow_unpriced else None
     yield "expires", moment(key.expires) if key.expires else "never"
     yield "created", moment(key.created_at) if key.created_at else None
     yield "last used", formats.ago(key.last_used_at, now)

@@ -69,6 +69,12 @@ def print_note(text: str) -> None:
     click.echo(text, err=True)
 
 
+def print_warning(text: str) -> None:
+    """Prints a note that must not be overlooked."""
+    styled = click.style(f"⚠ {sanitized(text)}", fg="yellow", bold=True)
+    click.echo(styled if sys.stderr.isatty() and not plain_terminal() else click.unstyle(styled), err=True)
+
+
 def width() -> int:
     """Cells in a line; without a terminal wide enough for every column."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
@@ -76,8 +82,12 @@ def width() -> int:
 
 @cache
 def coloured() -> bool:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not plain
+    return sys.stdout.isatty() and not plain_terminal()
+
+
+def plain_terminal() -> bool:
+    """Whether the environment asks for no colour."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def paint(text: str, role: TextRole) -> str:

@@ -28,10 +28,10 @@ from gatekeeper.client.api_types import (
     KeyInfo,
     Keys,
     NewKey,
-    Spend,
     StreamEvent,
     read_event,
 )
+from gatekeeper.client.spend_types import Spend
 
 T = TypeVar("T")
 Params = Mapping[str, str | int | None]

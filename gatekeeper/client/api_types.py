@@ -132,6 +132,7 @@ class Key(msgspec.Struct, frozen=True):
     group: str | None = None
     allowed_routes: tuple[str, ...] | None = None
     on_disconnect: str | None = None
+    allow_unpriced: bool | None = None
     not_enforced: tuple[str, ...] = ()
     created_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -162,62 +163,6 @@ class KeyInfo(msgspec.Struct, frozen=True):
 
     key: str = ""
     info: Key = Key()
-
-
-# Finds the `unpriced_calls`: no cost is negative, so only an unknown one is not at least 0.
-UNPRICED = "-cost:>=0"
-
-
-class SpendRow(msgspec.Struct, frozen=True):
-    """The sums of one group. The fields that `by` names identify it; None stands for calls without a value.
-
-    With `other` these are the sums of all groups outside the requested top: `groups` of them.
-    """
-
-    tag: str | None = None
-    model: str | None = None
-    key: str | None = None
-    user: str | None = None
-    day: str | None = None
-    hour: str | None = None
-    calls: int = 0
-    errors: int = 0
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: Decimal | None = None
-    unpriced_calls: int = 0
-    other: bool = False
-    groups: int | None = None
-
-    @property
-    def spent(self) -> Decimal:
-        """The known part of the cost; 0 where nothing is known."""
-        return self.cost_usd or Decimal(0)
-
-    @property
-    def known_cost(self) -> Decimal | None:
-        """The cost; None where no call has a known price, as 0 would be wrong."""
-        return self.cost_usd if self.cost_usd or not self.unpriced_calls else None
-
-
-class SpendRest(SpendRow, frozen=True):
-    """The sums of the `rows` that a truncated response left out."""
-
-    rows: int = 0
-
-
-class Spend(PartialResult, frozen=True):
-    """`since` and `until` are the resolved bounds, `timezone` is that of days and
-    hours; `rest` is set where the response is `truncated`."""
-
-    rows: tuple[SpendRow, ...] = ()
-    total: SpendRow = SpendRow()
-    truncated: bool = False
-    rest: SpendRest | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    timezone: str = "UTC"
 
 
 class FileLoan(msgspec.Struct, frozen=True):

@@ -12,9 +12,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import STORED, Call, Key, SpendRow
+from gatekeeper.client.api_types import STORED, Call, Key
 from gatekeeper.client.call_text import call_state
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, TextRole
+from gatekeeper.client.spend_types import SpendRow
 
 # For values that a call in flight does not have yet.
 RUNNING = "…"

@@ -187,13 +187,14 @@ def _cost_known(state: KeyState, request: AccessRequest, _now: int) -> Refusal |
             "or use a key without a budget.",
             {"token_id": state.record.token_id, "action": request.action or "", "path": request.path},
         )
-    if request.unpriced_reason is None:
+    # Its calls are charged an upper bound instead.
+    if request.unpriced_reason is None or state.record.allow_unpriced:
         return None
     return Refusal(
         Reason.MODEL_UNPRICED,
         f"The key {state.record.display_name} has a budget, and {what} could not be counted against it: "
-        f"{request.unpriced_reason}. Use a model that `gatekeeper prices show` lists, "
-        "or a key without a budget.",
+        f"{request.unpriced_reason}. Use a model that `gatekeeper prices show` lists, or ask the gateway's "
+        "administrator to add its price, or to set `allow_unpriced` of this key.",
         {"token_id": state.record.token_id, "model": request.model or ""},
     )
 

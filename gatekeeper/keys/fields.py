@@ -225,6 +225,7 @@ FIELDS: dict[str, Field] = {
     "key": Field("secret", _secret, "give at least 16 printable ASCII characters without spaces"),
     "group": Field("group", _text, _NAME),
     "on_disconnect": Field("on_disconnect", _on_disconnect, "give `cancel` or `finish`"),
+    "allow_unpriced": Field("allow_unpriced", _flag, "give true or false"),
 }
 
 DEFAULTS: dict[str, object] = {

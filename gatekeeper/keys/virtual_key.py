@@ -56,6 +56,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     allowed_routes: tuple[str, ...] = ()
     group: str | None = None
     on_disconnect: OnDisconnect = OnDisconnect.CANCEL
+    allow_unpriced: bool = False
     expires_at: int | None = None
     blocked_at: int | None = None
     created_at: int
@@ -133,6 +134,7 @@ def key_document(state: KeyState) -> dict[str, object]:
         "group": record.group,
         "allowed_routes": list(record.allowed_routes),
         "on_disconnect": record.on_disconnect.value,
+        "allow_unpriced": record.allow_unpriced,
         "not_enforced": record.not_enforced,
         "created_at": iso(record.created_at),
         "last_used_at": _time(state.last_used_at),

@@ -273,6 +273,7 @@ class ProxyCall:
             has_budget=self.has_budget and self.upstream_started_at is not None,
             is_compressed=self.is_compressed,
         )
+        context.unpriced_models.note(self.row, context.catalogue)
 
     def peek(self) -> Call:
         """The current state of the running call: a copy, with the bytes and tokens so far."""

@@ -18,6 +18,7 @@ from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.error_response import KeyMasker
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
+from gatekeeper.proxy.unpriced import UnpricedModels
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
@@ -49,6 +50,7 @@ class ProxyContext:
         self.allowed_origins = AllowedOrigins(settings.allowed_origins or ())
         self.auth_failures = AuthFailures()
         self.draining = False
+        self.unpriced_models = UnpricedModels()
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
         self.session_errors = RateLimitedLog("session_store_failed")

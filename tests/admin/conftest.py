@@ -20,8 +20,10 @@ from uuid_utils import uuid7
 
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
+from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
@@ -111,7 +113,9 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     ledger = Ledger(data, settings.timezone)
     upstream = UpstreamPool(UPSTREAM, connect_timeout=1)
     sessions = Sessions(SqliteSessionStore(store))
-    proxy = Proxy(ProxyContext(settings, upstream, registry, ledger, load_catalogue(), sessions))
+    long_decodes = LongDecodes(SqliteContinuationStore(store))
+    context = ProxyContext(settings, upstream, registry, ledger, load_catalogue(), sessions, long_decodes)
+    proxy = Proxy(context)
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()
     config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], HypercornLogger, 10.0

@@ -287,6 +287,7 @@ SPEND = {
     ],
     "total": {"calls": 1216, "errors": 3, "prompt_tokens": 1200505, "cached_tokens": 100,
               "output_tokens": 9096, "cost_usd": "15.500000000000", "unpriced_calls": 2},
+    "unpriced_models": [{"model": "gemini-9", "calls": 2}],
 }  # fmt: skip
 TABLE = """\
 tag     model                 cost                        share  calls  errors    in  cached    out  unpriced
@@ -302,7 +303,7 @@ def test_spend_is_a_table_with_bars(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /spend": SPEND}
     ended = on("spend", "--by", "tag,model", "--since", "30d", "--query", "-key:me")
     assert ended.out == TABLE
-    assert ended.err.startswith("Calls without a known price are not included: 2.")
+    assert ended.err.startswith("⚠ 2 calls of 1 model have no price: gemini-9 (2). The sums leave them")
     assert gateway.asked[0].query == {"by": "tag,model", "since": "30d", "q": "-key:me", "limit": "1000"}
     assert on("spend", "--json").document == SPEND
 

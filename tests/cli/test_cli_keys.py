@@ -32,6 +32,7 @@ KEY = {
     "group": "g1",
     "allowed_routes": ["generateContent"],
     "on_disconnect": "cancel",
+    "allow_unpriced": True,
     "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
     "created_at": "2026-11-01T08:00:00Z",
     "last_used_at": None,
@@ -57,6 +58,7 @@ user         u1
 group        g1
 metadata     {{"owner":"me"}}
 disconnect   cancel
+unpriced     allowed, charged the most that a call can cost
 expires      2099-01-31 00:00:00.000Z
 created      2026-11-01 08:00:00.000Z
 last used    never
@@ -81,6 +83,8 @@ last used    never
         (["--routes", "embedContent,/v1/files/*"], {"allowed_routes": ["embedContent", "/v1/files/*"]}),
         (["--metadata", '{"a": [1]}'], {"metadata": {"a": [1]}}),
         (["--on-disconnect", "finish"], {"on_disconnect": "finish"}),
+        (["--allow-unpriced"], {"allow_unpriced": True}),
+        (["--no-allow-unpriced"], {"allow_unpriced": False}),
         (["--secret", SECRET, "--blocked"], {"key": SECRET, "blocked": True}),
     ],
 )  # fmt: skip
@@ -100,7 +104,7 @@ def test_edit_sends_what_is_given_and_takes_away_what_is_named(on: Any, gateway:
 @pytest.mark.parametrize("command", [["create"], ["edit", "ci"]], ids=lambda words: words[0])
 @pytest.mark.parametrize(
     "option",
-    [[f"--{field.flag}", value] for field in KEY_FIELDS for value in ("", "  ")]
+    [[f"--{field.flag}", value] for field in KEY_FIELDS if not field.is_switch for value in ("", "  ")]
     + [["--models", ","], ["--routes", " , "], ["--tags", ",,"]],
     ids=" ".join,
 )

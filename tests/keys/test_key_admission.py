@@ -58,7 +58,8 @@ MODEL, ROUTE = Reason.MODEL_NOT_ALLOWED, Reason.ROUTE_NOT_ALLOWED
 # What of a key holds no call back. Every other field is a limit.
 NO_LIMITS = {
     "token_id", "secret_hash", "key_name", "key_alias", "tags", "metadata", "user_id", "group",
-    "soft_budget_pico", "budget_duration", "on_disconnect", "blocked_at", "created_at", "updated_at",
+    "soft_budget_pico", "budget_duration", "on_disconnect", "allow_unpriced", "blocked_at", "created_at",
+    "updated_at",
 }  # fmt: skip
 
 CASES = [
@@ -157,6 +158,7 @@ CASES = [
     ("budget, no price", {"max_budget_pico": USD}, UNPRICED, Reason.MODEL_UNPRICED),
     ("soft budget only, OpenAI-style", {"soft_budget_pico": USD}, OPENAI, None),
     ("no budget, no price", {}, UNPRICED, None),
+    ("budget, no price, allowed", {"max_budget_pico": USD, "allow_unpriced": True}, UNPRICED, None),
     # budget
     ("below", {"max_budget_pico": USD, "spend_pico": USD - 1}, request(), None),
     ("reached", {"max_budget_pico": USD, "spend_pico": USD}, request(), Reason.BUDGET_EXCEEDED),

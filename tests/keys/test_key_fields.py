@@ -40,6 +40,7 @@ TAKEN = [
     ("blocked", False, "blocked_at", None),
     ("group", "research", "group", "research"),
     ("on_disconnect", "finish", "on_disconnect", OnDisconnect.FINISH),
+    ("allow_unpriced", True, "allow_unpriced", True),
 ]
 
 
@@ -62,6 +63,7 @@ def test_every_field_of_the_table_is_tried():
         ("metadata", "metadata", {}),
         ("blocked", "blocked_at", None),
         ("on_disconnect", "on_disconnect", OnDisconnect.CANCEL),
+        ("allow_unpriced", "allow_unpriced", False),
     ],
 )
 def test_null_means_not_set(field, attribute, unset):
@@ -115,6 +117,7 @@ REFUSED = {
     "blocked": [1, "true", 0],
     "group": ["", []],
     "on_disconnect": ["stop", "CANCEL", 1, ""],
+    "allow_unpriced": ["true", 1, []],
 }
 
 

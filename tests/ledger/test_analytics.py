@@ -26,6 +26,7 @@ from gatekeeper.ledger.analytics.messages import (
     FileUnusable,
     QueryTimeout,
 )
+from gatekeeper.ledger.analytics.queries import MAX_UNPRICED_MODELS
 from gatekeeper.ledger.analytics.sql_guard import SqlError, execute_select
 from gatekeeper.ledger.call import COLUMNS, Call, Outcome, Position, call_document
 from gatekeeper.ledger.filters import parse
@@ -721,7 +722,26 @@ def test_spend_of_everything_of_a_filter_and_of_nothing(spent: Analytics) -> Non
     assert spent.spend(["tag"], until=NOON) == {
         "rows": [],
         "total": dict(zip(everything["total"], (0, 0, 0, 0, 0, usd(0), 0), strict=True)),
+        "unpriced_models": [],
     }
+
+
+def test_the_models_without_a_price_are_named_most_calls_first(analytics: Analytics) -> None:
+    served = ["x", "y", "y", None, None, None, *(f"z{n:02}" for n in range(MAX_UNPRICED_MODELS))]
+    unpriced = [
+        made(n, model="m" if version else None, model_version=version) for n, version in enumerate(served)
+    ]
+    priced = [made(100, model="p", cost_pico=1), made(101, model="f", cost_pico=0)]
+    analytics.add(placed([*unpriced, *priced]))
+    assert analytics.spend(["tag"], parse("model:p,f", now=NOON))["unpriced_models"] == []
+    everything = analytics.spend(["day"])
+    assert everything["unpriced_models"][:3] == [
+        {"model": None, "calls": 3},
+        {"model": "y", "calls": 2},
+        {"model": "x", "calls": 1},
+    ]
+    assert (len(everything["unpriced_models"]), everything["unpriced_models_truncated"]) == (20, True)
+    assert everything["total"]["unpriced_calls"] == len(served)
 
 
 def test_a_limit_leaves_the_total_alone(spent: Analytics) -> None:

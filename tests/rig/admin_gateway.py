@@ -198,7 +198,7 @@ def spend(request: Request) -> Any:
         ]
     total = SAMPLE["spend"]["total"]
     total = {**total, "cost_usd": "1075.000000000000"} if group == "none" else total
-    return {"rows": rows, "total": total, **bounds}
+    return {"rows": rows, "total": total, "unpriced_models": SAMPLE["spend"]["unpriced_models"], **bounds}
 
 
 def labels(unit: str, since: str) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.client.api_types import Spend, SpendRow
 from gatekeeper.client.formats import LEVELS
+from gatekeeper.client.spend_types import Spend, SpendRow
 from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, cells, chart_edges, eighths, segment_edges
 from tui.spending import SPANS, SpendData, SpendRequest, scaled_to_total
 from tui.widgets.bars import (

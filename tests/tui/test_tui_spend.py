@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gatekeeper.client.api_types import Spend, SpendRow
+from gatekeeper.client.spend_types import Spend, SpendRow
 from gatekeeper.ledger import call as ledger_call
 from gatekeeper.ledger import filters
 from tui.spending import SPANS, SpendData, SpendRequest, short_label, utc_timestamp

@@ -14,8 +14,8 @@ from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import UNPRICED, Spend, SpendRow
 from gatekeeper.client.formats import Cell, TextRole
+from gatekeeper.client.spend_types import UNPRICED, Spend, SpendRow, unpriced_text
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.session import Session, Tab
 from tui.spending import GROUPS, SPANS, SpendData, SpendRequest, group_of, load_spend, spend_columns
@@ -115,7 +115,7 @@ class SpendScreen(TableScreen):
 
     def _warn(self, data: SpendData) -> None:
         line = self.query_one("#warning", Static)
-        warnings = list(missing_data(data.ranking))
+        warnings = list(missing_data(data.ranking, self.size.width - 2))
         line.update("\n".join(warnings))
         line.set_class(bool(warnings), "-visible")
 
@@ -143,6 +143,8 @@ class SpendScreen(TableScreen):
 
     def on_resize(self) -> None:
         self._show_headline()
+        if self._data:
+            self._warn(self._data)
 
     def _show_headline(self) -> None:
         self.query_one("#headline", Static).update(self._headline())
@@ -202,13 +204,15 @@ def sums(data: SpendData | None) -> Iterator[list[Cell]]:
     yield least
 
 
-def missing_data(ranking: Spend) -> Iterator[str]:
-    """Warnings about calls that the sums leave out."""
+SIGN, SHOW_UNPRICED = "? ", " · u shows them"
+
+
+def missing_data(ranking: Spend, width: int) -> Iterator[str]:
+    """Warnings about calls that the sums leave out, for lines of so many cells."""
     if ranking.partial:
         yield f"? older calls are missing: {ranking.partial_reason}"
-    if ranking.total.unpriced_calls:
-        calls = formats.pluralized(ranking.total.unpriced_calls, "call")
-        yield f"? {calls} without a known price, not included: u shows them"
+    if unpriced := unpriced_text(ranking, width - len(SIGN + SHOW_UNPRICED)):
+        yield f"{SIGN}{unpriced}{SHOW_UNPRICED}"
 
 
 def length(cells: list[Cell]) -> int:

@@ -2,7 +2,8 @@
 
 The spend report counts and sums calls by one or two of `GROUPS`. Sums are of the known values and exact:
 DECIMAL in SQL, text in JSON. A sum without any known value is NULL, because the cost of calls without a price
-is not 0; their number is `unpriced_calls`. If there are no calls at all, every sum is 0.
+is not 0; their number is `unpriced_calls`, and `unpriced_models` has the models that served most of them. If
+there are no calls at all, every sum is 0.
 
 A truncated result says so: if `limit` leaves rows out, `truncated` is true and `rest` has their number and
 sums. With `top`, only so many groups have rows of their own, those with the highest cost in the whole range;
@@ -68,6 +69,13 @@ _COLUMN_FORMATS = {
 SELECT_COLUMNS = ", ".join(_COLUMN_FORMATS.get(kind, "{}").format(name) for name, kind in COLUMNS.items())
 """The select list for `row_document`: its types need no other package to convert them to Python."""
 
+MAX_UNPRICED_MODELS = 20  # that a report names
+# The model that served is the one whose price was looked for.
+_UNPRICED_SQL = """
+    SELECT coalesce(model_version, model) AS model, count(*) AS calls FROM calls
+    WHERE {condition} AND cost_usd IS NULL GROUP BY 1 ORDER BY calls DESC, model LIMIT ?
+"""
+
 # The inner SELECT reads only the ids of all rows, the outer one all columns of one page.
 _PAGE_SQL = """
     SELECT {columns} FROM calls WHERE id IN (SELECT id FROM calls WHERE {condition} ORDER BY id DESC LIMIT ?)
@@ -106,6 +114,16 @@ def models(con: DuckDBPyConnection) -> list[Document]:
     return [{**row, "last_used_at": iso(row["last_used_at"])} for row in found]
 
 
+def unpriced_models(con: DuckDBPyConnection, where: Sql) -> Document:
+    """The models that served the calls without a known cost, those with the most such calls first; None: not
+    known. If there are more than `MAX_UNPRICED_MODELS`, `unpriced_models_truncated` is true."""
+    query = _UNPRICED_SQL.format(condition=where[0])
+    found = con.execute(query, [*where[1], MAX_UNPRICED_MODELS + 1]).fetchall()
+    named = [{"model": model, "calls": calls} for model, calls in found[:MAX_UNPRICED_MODELS]]
+    cut = {"unpriced_models_truncated": True} if len(found) > MAX_UNPRICED_MODELS else {}
+    return {"unpriced_models": named, **cut}
+
+
 class GroupQuery(NamedTuple):
     """A SELECT of sums, in the order in which rows are kept under a limit, with the values for its `?`."""
 
@@ -138,15 +156,18 @@ class Sums:
         query = f"SELECT {_SELECT_SUMS} FROM (SELECT {_select_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
         total = dict(zip(SUMS, con.execute(query, where[1]).fetchall()[0], strict=True))
         total = total if total["calls"] else ZERO_SUMS
+        unpriced: Document = {"unpriced_models": []}
+        if total["unpriced_calls"]:
+            unpriced = unpriced_models(con, where)
         if not groups:
-            return {"rows": [total], "total": total}
+            return {"rows": [total], "total": total, **unpriced}
         rows, rest = (
             self._top_groups(con, groups, where, limit, top)
             if top
             else self._all_groups(con, groups, where, limit)
         )
         truncation = {"truncated": True, "rest": rest} if rest else {}
-        return {"rows": [self._format_row(row) for row in rows], "total": total, **truncation}
+        return {"rows": [self._format_row(row) for row in rows], "total": total, **unpriced, **truncation}
 
     def _all_groups(
         self, con: DuckDBPyConnection, groups: list[str], where: Sql, limit: int | None

@@ -1,0 +1,101 @@
+"""The documents of `GET /spend` as types, and what is said of the calls without a known cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from gatekeeper.client.api_types import PartialResult
+from gatekeeper.client.formats import pluralized
+
+# Finds the `unpriced_calls`: no cost is negative, so only an unknown one is not at least 0.
+UNPRICED = "-cost:>=0"
+
+
+class SpendRow(msgspec.Struct, frozen=True):
+    """The sums of one group. The fields that `by` names identify it; None stands for calls without a value.
+
+    With `other` these are the sums of all groups outside the requested top: `groups` of them.
+    """
+
+    tag: str | None = None
+    model: str | None = None
+    key: str | None = None
+    user: str | None = None
+    day: str | None = None
+    hour: str | None = None
+    calls: int = 0
+    errors: int = 0
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    unpriced_calls: int = 0
+    other: bool = False
+    groups: int | None = None
+
+    @property
+    def spent(self) -> Decimal:
+        """The known part of the cost; 0 where nothing is known."""
+        return self.cost_usd or Decimal(0)
+
+    @property
+    def known_cost(self) -> Decimal | None:
+        """The cost; None where no call has a known price, as 0 would be wrong."""
+        return self.cost_usd if self.cost_usd or not self.unpriced_calls else None
+
+
+class SpendRest(SpendRow, frozen=True):
+    """The sums of the `rows` that a truncated response left out."""
+
+    rows: int = 0
+
+
+class UnpricedModel(msgspec.Struct, frozen=True):
+    """A model that served calls without a known cost (None: not known), and their number."""
+
+    model: str | None = None
+    calls: int = 0
+
+
+class Spend(PartialResult, frozen=True):
+    """`since` and `until` are the resolved bounds, `timezone` is that of days and hours; `rest` is set where
+    the response is `truncated`. `unpriced_models`: those with the most calls without a known cost; with
+    `unpriced_models_truncated` there are more."""
+
+    rows: tuple[SpendRow, ...] = ()
+    total: SpendRow = SpendRow()
+    unpriced_models: tuple[UnpricedModel, ...] = ()
+    unpriced_models_truncated: bool = False
+    truncated: bool = False
+    rest: SpendRest | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    timezone: str = "UTC"
+
+
+# Of them, named in a line at most.
+NAMED_MODELS = 5
+
+
+def unpriced_text(spend: Spend, width: int | None = None) -> str | None:
+    """One line about the calls that the sums leave out: how many, and of which models; None without any. With
+    a `width` it names as many models as fit into so many cells, but at least one."""
+    calls, models, cut = spend.total.unpriced_calls, spend.unpriced_models, spend.unpriced_models_truncated
+    if not calls:
+        return None
+    told = f"{pluralized(calls, 'call')}"
+    if not models:
+        return f"{told} {'has' if calls == 1 else 'have'} no price"
+    number = f"over {len(models)} models" if cut else pluralized(len(models), "model")
+    told = f"{told} of {number} {'has' if calls == 1 else 'have'} no price: "
+    lines = [told + _named(models, names, cut) for names in range(NAMED_MODELS, 0, -1)]
+    return next((line for line in lines if width is None or len(line) <= width), lines[-1])
+
+
+def _named(models: Sequence[UnpricedModel], names: int, cut: bool) -> str:
+    named = [f"{row.model or 'no model'} ({row.calls:,})" for row in models[:names]]
+    return ", ".join([*named, *(["…"] if cut or len(models) > names else [])])

@@ -1,0 +1,42 @@
+"""One log line a UTC day for each model that served calls and has no price: nobody should learn of it by the
+sums of a month."""
+
+from __future__ import annotations
+
+from gatekeeper.ledger.call import Call
+from gatekeeper.logs import log
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import unpriced_reason
+from gatekeeper.times import utc_day
+
+# Clients choose the names of models: what is remembered of a day is bounded.
+MAX_MODELS = 1000
+REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices check` says what that changes"
+
+
+class UnpricedModels:
+    """Remembers which models were logged today."""
+
+    def __init__(self) -> None:
+        self._day: object = None
+        self._logged: set[str] = set()
+
+    def note(self, call: Call, catalogue: Catalogue) -> None:
+        """To be told of each call. Logs those of a model without a price; one that only lacks its usage is
+        not among them."""
+        if call.cost_pico is not None:
+            return
+        day = utc_day(call.started_at)
+        model = call.model_version or call.model
+        if day != self._day:
+            self._day, self._logged = day, set()
+        if model is None or model in self._logged or len(self._logged) > MAX_MODELS:
+            return
+        reason = unpriced_reason(catalogue, model, day, call.action)
+        if reason is None:
+            return
+        self._logged.add(model)
+        if len(self._logged) > MAX_MODELS:
+            log.warning("more_models_unpriced", detail=f"over {MAX_MODELS} today; no more are logged")
+            return
+        log.warning("model_unpriced", model=model, call=call.id, detail=reason, remedy=REMEDY)

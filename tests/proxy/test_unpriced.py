@@ -1,0 +1,79 @@
+"""Models without a price are loud: one log line a day, and a key with a budget may not use them."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from rig.gateway import Running
+from rig.standin import StandIn
+from rig.wire import exchange
+from structlog.testing import capture_logs
+
+from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.unpriced import MAX_MODELS, UnpricedModels
+from gatekeeper.startup import load_catalogue
+
+USAGE = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+ANSWER = json.dumps({"candidates": [], "usageMetadata": USAGE}).encode()
+NEW_MODEL = "/v1beta/models/gemini-99-ultra:generateContent"
+DAY = 86_400_000_000
+MASTER = {"Authorization": "Bearer master-of-the-tests"}
+
+
+async def test_a_model_without_a_price_is_one_log_line(gateway: Running, google: StandIn) -> None:
+    google.script = lambda reply: reply.json(ANSWER)
+    with capture_logs() as logged:
+        for _ in range(3):
+            await exchange(gateway.url, f"POST /gemini{NEW_MODEL}?key=k", body=b"{}")
+        await gateway.row(3)
+    lines = [line for line in logged if line["event"] == "model_unpriced"]
+    assert [(line["model"], line["log_level"]) for line in lines] == [("gemini-99-ultra", "warning")]
+    assert "not in the price catalogue" in lines[0]["detail"]
+    assert "prices check" in lines[0]["remedy"]
+
+
+def call(model: str | None, day: int = 0, cost: int | None = None, action: str = "generateContent") -> Call:
+    return Call(
+        id="i", started_at=day * DAY, method="POST", path="/", model=model, action=action, cost_pico=cost
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "named"),
+    [
+        ([call("m"), call("m"), call("n"), call("m", 1), call("m", 1)], ["m", "n", "m"]),
+        ([call("m", cost=0), call(None)], []),
+        # It has a price; what is missing is its usage.
+        ([call("gemini-2.5-flash", 20_700)], []),
+        ([call("tunedModels/t"), call("m", action="novelties.create")], ["tunedModels/t", "m"]),
+        ([call(f"m{n}") for n in range(MAX_MODELS + 10)], [*(f"m{n}" for n in range(MAX_MODELS)), None]),
+    ],
+)
+def test_each_model_is_logged_once_a_day(calls: list[Call], named: list[str | None]) -> None:
+    unpriced, catalogue = UnpricedModels(), load_catalogue()
+    with capture_logs() as logged:
+        for each in calls:
+            unpriced.note(each, catalogue)
+    assert [line.get("model") for line in logged] == named
+
+
+async def test_a_key_with_a_budget_is_charged_the_most_if_it_may_use_such_a_model(
+    guarded: Running, google: StandIn
+) -> None:
+    google.script = lambda reply: reply.json(ANSWER)
+    secret = await guarded.key(max_budget=1)
+    line = f"POST /gemini{NEW_MODEL}?key={secret}"
+    refused = await exchange(guarded.url, line, body=b"{}")
+    error = json.loads(refused.body)["error"]
+    assert (refused.status, error["details"][0]["reason"]) == (403, "GATEKEEPER_MODEL_UNPRICED")
+    assert "allow_unpriced" in error["message"]
+    body = {"key": secret, "allow_unpriced": True}
+    changed = await guarded.client.post("/key/update", json=body, headers=MASTER)
+    assert changed.json()["allow_unpriced"] is True
+    assert (await exchange(guarded.url, line, body=b"{}")).status == 200
+    row = await guarded.row(2)
+    assert (row["cost_usd"], row["usage_note"][:24]) == (None, "estimated for the budget")
+    info = (await guarded.client.get("/key/info", params={"key": secret}, headers=MASTER)).json()["info"]
+    assert Decimal(info["spend"]) == Decimal(info["spend_estimated"]) > 0
