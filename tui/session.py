@@ -15,8 +15,9 @@ from textual.message import Message
 from gatekeeper.client import admin_api
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import GatewayInfo, StreamEvent
+from gatekeeper.client.api_types import GatewayInfo
 from gatekeeper.client.formats import State, TextRole, local_now
+from gatekeeper.client.stream_events import StreamEvent
 
 # States of the connection to the gateway.
 CONNECTING = State("◌", "connecting", TextRole.PENDING)

@@ -21,10 +21,11 @@ from gatekeeper.cli.output import (
 )
 from gatekeeper.client import list_columns
 from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
-from gatekeeper.client.api_types import Call, CallFinished, StreamEvent, StreamGap
+from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_state, call_text
 from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row, local_now
 from gatekeeper.client.list_columns import call_columns
+from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
 
 T = TypeVar("T")
 

@@ -28,10 +28,9 @@ from gatekeeper.client.api_types import (
     KeyInfo,
     Keys,
     NewKey,
-    StreamEvent,
-    read_event,
 )
 from gatekeeper.client.spend_types import Spend
+from gatekeeper.client.stream_events import StreamEvent, read_event
 
 T = TypeVar("T")
 Params = Mapping[str, str | int | None]

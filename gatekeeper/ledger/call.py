@@ -5,9 +5,10 @@ a cheap internal form, which is converted for output: `started_at` is an integer
 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly), `usage` the raw JSON bytes
 that Google sent.
 
-Two fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
+Three fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
 budget instead of the cost, if any, so that replaying the journal gives the same spend. `continuations`: the
-digests of the tokens by which a later call may go on with a long decode.
+digests of the tokens by which a later call may go on with a long decode. `pending`: the resource that will
+tell what the call costs; then an `Amendment` completes its row.
 
 The size of a record is limited: whatever a client, a key or Google sends, a row takes some 70 KB at most, so
 that no request fills memory and none makes a row that the analytics file cannot store. Truncation is marked:
@@ -110,6 +111,30 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     billed_units: dict[str, int | None] | None = None
     charged_pico: int | None = None
     continuations: list[str] = []
+    pending: str | None = None
+
+
+class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A finished call whose cost became known after its end.
+
+    `call` is its row as it is from now on; only `AMENDED_COLUMNS` and `pending` are changed.
+    `charged_before` is what its key was charged until now (pico-dollars), `estimated_before` whether that was
+    an estimate.
+    """
+
+    call: Call
+    charged_before: int = 0
+    estimated_before: bool = False
+
+
+JournalEntry = Call | Amendment
+"""What a consumer of the journal gets: a call that has ended, or an amendment of one."""
+
+AMENDED_COLUMNS = (
+    "model", "model_version", "prompt_tokens", "cached_tokens", "output_tokens", "thoughts_tokens",
+    "tool_tokens", "total_tokens", "usage", "service_tier", "cost_usd", "price_version", "usage_note",
+    "billed_units",
+)  # fmt: skip
 
 
 # The columns of `calls` with their DuckDB types, for the table in the file and for inserting a batch.

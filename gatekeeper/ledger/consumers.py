@@ -1,6 +1,6 @@
 """Consumers of the journal, each in its own task, so that one that fails or hangs does not slow the others.
 
-To add a consumer, write a class with `watermark` and `consume` and pass it to `Consumers.follow`.
+To add a consumer, write a class like `batch.Consumer` and pass it to `Consumers.follow`.
 
 How much of the journal is retained for which consumer:
 
@@ -19,12 +19,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 import trio
 
-from gatekeeper.ledger.call import Call, Position
+from gatekeeper.ledger.batch import Batch, Consumer
+from gatekeeper.ledger.call import Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.segments import bytes_after, count_end_records, oldest_segment_within
 
@@ -36,31 +37,6 @@ INITIAL_BACKOFF, MAX_BACKOFF = 2.5, 60.0  # seconds
 SINK_CLOSE_TIMEOUT = 5.0  # seconds that a shutdown waits for a sink
 SLOW_SECONDS = 60.0  # seconds of lag after which a consumer that does not fail is reported
 SINK_RETENTION_BYTES = 256 << 20  # bytes: some 150,000 calls
-
-
-class Batch(NamedTuple):
-    """The finished calls between two positions of the journal, each with the position after it."""
-
-    start: Position
-    calls: list[tuple[Position, Call]]
-    end: Position
-
-
-class Consumer(Protocol):
-    """A reader of the journal. `consume` makes a batch and the consumer's watermark durable in one
-    transaction, so that each call is stored exactly once, whenever the process crashes."""
-
-    @property
-    def watermark(self) -> Position:
-        """The position up to which it has consumed every call; `START` for none."""
-        ...
-
-    async def consume(self, batch: Batch) -> None:
-        """Stores a batch, which follows its watermark; the watermark becomes the batch's end.
-
-        If it raises, the same calls are offered again after a growing delay. If it leaves the watermark
-        unchanged ("not now"), they are offered again in the next round."""
-        ...
 
 
 class RetryBackoff:
@@ -173,10 +149,10 @@ class Follower:
         goal = self._journal.write_position
         while True:
             before = self.consumer.watermark
-            calls, end = await trio.to_thread.run_sync(self._journal.read, before, BATCH_CALLS)
+            entries, end = await trio.to_thread.run_sync(self._journal.read, before, BATCH_CALLS)
             if end == before:
                 break
-            await self.consumer.consume(Batch(before, calls, end))
+            await self.consumer.consume(Batch(before, entries, end))
             # A file that another program has locked is not a failure: no backoff, nothing is logged.
             self._deferred = self.consumer.watermark == before
             if self._deferred or self.consumer.watermark >= goal:

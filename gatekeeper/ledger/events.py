@@ -28,12 +28,13 @@ import trio
 from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
 from gatekeeper.money import usd
 
-Kind = Literal["call.started", "call.finished"]
+Kind = Literal["call.started", "call.finished", "call.amended"]
 CallPredicate = Callable[[Call], bool]
 
 
 class CallEvent(msgspec.Struct):
-    """A call that started (a snapshot: later changes of the call do not show) or finished."""
+    """A call that started (a snapshot: later changes of the call do not show), finished, or is a finished one
+    of which more is known now."""
 
     id: int
     kind: Kind
@@ -136,7 +137,7 @@ class EventStream:
         if kind == "call.started":
             self.in_flight[call.id] = call
             call = copy(call)
-        else:
+        elif kind == "call.finished":
             self.in_flight.pop(call.id, None)
             self._count(call)
         self._append(CallEvent(self.next_id, kind, call, 2 * memory_size(call)))

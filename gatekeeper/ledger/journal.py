@@ -2,8 +2,9 @@
 
 Keys' spend and the analytics file are projections of it.
 
-A call writes a `begin` before its first upstream byte and an `end` when it is over; a refused call writes
-only an `end`. Each is one `write`, on the event loop. Slow work runs in threads: `sync` (writes the backlog,
+A call writes a `begin` before its first upstream byte and an `end` when it is over; a refused call, and a
+charge that no request made, only an `end`. An `amend` completes the row of a call that has ended. Each is one
+`write`, on the event loop. Slow work runs in threads: `sync` (writes the backlog,
 rotates, makes durable), `read` (a batch for a consumer), `discard`.
 
 Why each call becomes exactly one row:
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
-from gatekeeper.ledger.call import START, Call, Outcome, Position, memory_size
+from gatekeeper.ledger.call import START, Amendment, Call, JournalEntry, Outcome, Position, memory_size
 from gatekeeper.ledger.segments import (
     JournalRecord,
     Segment,
@@ -82,7 +83,7 @@ class Journal:
     def has_earlier_records(self) -> bool:
         """Whether segments of earlier processes have calls, which some consumer may lack."""
         return any(
-            record is None or record.end is not None or record.begin is not None
+            record is None or bool(record.begin or record.entry)
             for number in self._earlier_segments
             for _, record in records(self.folder, number)
         )
@@ -117,7 +118,7 @@ class Journal:
             self._append(line)
 
     def end(self, call: Call) -> Position | None:
-        """Returns the position after the end, None if it was not written yet. To be called once per call."""
+        """Returns the position after it, None if it was not written yet. To be called once per call."""
         line = encode_line(JournalRecord(end=call))
         with self._writing:
             begun = self._open.pop(call.id, None) is not None
@@ -126,6 +127,11 @@ class Journal:
                 return None
             self._append(line)
             return None if self._backlog else self._segment.end
+
+    def amend(self, amendment: Amendment) -> None:
+        line = encode_line(JournalRecord(amend=amendment))
+        with self._writing:
+            self._append(line)
 
     def _defer(self, line: bytes) -> None:
         """Keeps the end of a refused call in memory: it must not use the space reserved for open calls."""
@@ -213,25 +219,25 @@ class Journal:
             if not self._backlog:  # otherwise another write has failed meanwhile
                 self.error = None
 
-    def read(self, position: Position, limit: int) -> tuple[list[tuple[Position, Call]], Position]:
-        """At most `limit` finished calls after `position`, or some megabytes of them, each with the position
-        after it; and the position to continue from.
+    def read(self, position: Position, limit: int) -> tuple[list[tuple[Position, JournalEntry]], Position]:
+        """At most `limit` ends and amendments after `position`, or some megabytes of them, each with the
+        position after it; and the position to continue from.
 
         Syncs first, so all calls that ended before are found. A position beyond the end belongs to a journal
         that was removed: reading starts at the beginning of this one. Raises OSError, NewerJournalError.
         """
-        # A consumer commits what it reads. If such an end were lost in a power failure, the next start would
-        # find a begin without an end and record the call twice.
+        # A consumer commits what it reads: if such an end were lost in a power failure, the next start would
+        # record the call twice.
         self.sync()
         durable = self.durable_position
-        found: list[tuple[Position, Call]] = []
+        found: list[tuple[Position, JournalEntry]] = []
         size = 0
         for after, record in records_between(self.folder, self.clamp(position), durable):
             if record is None:
                 self._damaged.add(after)
-            elif record.end:
-                found.append((after, record.end))
-                size += memory_size(record.end)
+            elif entry := record.entry:
+                found.append((after, entry))
+                size += memory_size(entry.call if isinstance(entry, Amendment) else entry)
                 # Limited by memory too: a batch of 2,000 rows of 70 KB would take 140 MB.
                 if len(found) == limit or size >= READ_BATCH_BYTES:
                     return found, after
@@ -271,18 +277,14 @@ class Journal:
     def discard(
         self, watermarks: Iterable[Position], before_delete: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Deletes the oldest segments: those before every watermark and before any open call's begin. Calls
-        `before_delete` with the number of each.
-
-        Raises OSError if one cannot be deleted.
-        """
+        """Deletes the oldest segments: those before every watermark and before any open call's begin, each
+        after `before_delete` with its number. Raises OSError if one cannot be deleted."""
         passed = min((self.clamp(mark).segment for mark in watermarks), default=0)
         with self._writing:
             # The begin of an open call must stay: a call of hours retains all segments since.
             keep = min(passed, self._segment.number, *self._open.values())
             goal = self._segment.end
-        # `end` removes the call from `_open` before the line is durable. If a power failure lost that line
-        # after the begin was deleted, the call would be lost.
+        # An ended call is not in `_open`, but its line is not durable yet: it could be lost with its begin.
         self.sync()
         if not self._backlog and self.durable_position >= goal:
             for number in segment_numbers(self.folder):

@@ -8,7 +8,7 @@ import structlog
 import trio
 
 from gatekeeper.ledger.analytics.worker import Analytics
-from gatekeeper.ledger.call import Call, truncate_fields
+from gatekeeper.ledger.call import Amendment, Call, truncate_fields
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.events import EventStream
 from gatekeeper.ledger.journal import Journal
@@ -45,6 +45,14 @@ class Ledger:
         self._dirty = True
         # Also if the line could not be written and waits in memory: that does not concern subscribers.
         self.events.publish("call.finished", call)
+        self.consumers.notify()
+
+    def amend(self, amendment: Amendment) -> None:
+        """Completes the row of a call that has ended."""
+        truncate_fields(amendment.call)
+        self.journal.amend(amendment)
+        self._dirty = True
+        self.events.publish("call.amended", amendment.call)
         self.consumers.notify()
 
     def unavailable_refusal(self) -> Refusal | None:

@@ -1,9 +1,6 @@
 """The journal's segment files, `00000001.ndjson` and so on: creating, appending, reading.
 
-A line is the CRC-32 of the JSON that follows, as 8 lower-case hex digits, a space, the JSON, a newline.
-The first line of a segment is the header `{"v":1,"segment":42}`, the others are `{"begin":{call…}}` and
-`{"end":{call…}}`. A line is valid if it is complete and its checksum matches. Unknown keys are
-ignored, so calls may gain fields; `v` is incremented when older versions would misread the file.
+A line is as in `journal_record`. The first one of a segment is its header.
 
 Bytes after the last newline of a segment are a torn write of a crash or a full disk. They are neither a line
 nor damage, because the line was never acknowledged as written.
@@ -18,11 +15,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from zlib import crc32
 
-import msgspec
-
-from gatekeeper.ledger.call import Call, Position
+from gatekeeper.ledger.call import Position
+from gatekeeper.ledger.journal_record import VERSION, JournalRecord, decode_line, encode_line
 
 SUFFIX = ".ndjson"
 
@@ -206,62 +201,6 @@ def fsync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-VERSION = 1
-
-
-class JournalRecord(msgspec.Struct, omit_defaults=True):
-    """The content of a line: the header has `v` and `segment`, any other line either `begin` or `end`."""
-
-    v: int | None = None
-    segment: int | None = None
-    begin: Call | None = None
-    end: Call | None = None
-
-
-ENCODER = msgspec.json.Encoder()
-DECODER = msgspec.json.Decoder(JournalRecord)
-
-
-def encode_line(record: JournalRecord) -> bytes:
-    """The record as a line. A call's `usage` must be valid JSON; that is not checked here.
-
-    Google's JSON is pretty-printed: a newline byte in JSON is always white space, so it becomes a blank.
-    """
-    try:
-        body = ENCODER.encode(record)
-    except UnicodeEncodeError:  # because of a lone surrogate in an alias or a path
-        body = ENCODER.encode(
-            JournalRecord(begin=replace_surrogates(record.begin), end=replace_surrogates(record.end))
-        )
-    body = body.replace(b"\n", b" ")
-    return b"%08x %b\n" % (crc32(body), body)
-
-
-def decode_line(line: bytes) -> JournalRecord | None:
-    """The record of a complete line; None if it is damaged."""
-    # The checksum comes before any decoding: damaged bytes must not reach a parser.
-    body = line[9:-1]
-    if line[:9] != b"%08x " % crc32(body):
-        return None
-    try:
-        return DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def replace_surrogates(call: Call | None) -> Call | None:
-    """The call with `?` in place of what UTF-8 cannot encode."""
-    if call is None:
-        return None
-    fields = msgspec.structs.asdict(call)
-    texts = {name: valid_utf8(value) for name, value in fields.items() if type(value) is str}
-    return msgspec.structs.replace(call, tags=[valid_utf8(tag) for tag in call.tags], **texts)
-
-
-def valid_utf8(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 _KEEP_SIZE = 1

@@ -20,8 +20,8 @@ from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.keys.long_decodes import Continuation, LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.virtual_key import Settlement
-from gatekeeper.ledger.call import Call, Outcome, Position
-from gatekeeper.ledger.consumers import Batch
+from gatekeeper.ledger.batch import Batch
+from gatekeeper.ledger.call import Amendment, Call, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import estimate, upper_bound
 from gatekeeper.pricing.quote import quote
@@ -216,6 +216,16 @@ def continuations(call: Call) -> list[Continuation]:
     return [Continuation(call.key_id, digest, call.id, ended_at(call)) for digest in call.continuations]
 
 
+def correction(amendment: Amendment) -> tuple[Settlement, ...]:
+    """What an amendment changes of its key's spend: the charge until now is taken back, in the budget window
+    that it was made in, and the new one takes its place."""
+    charge = settlement(amendment.call)
+    if charge is None:
+        return ()
+    before, estimated = amendment.charged_before, amendment.estimated_before
+    return Settlement(charge.token_id, -before, charge.ended_at, estimated), charge
+
+
 class KeySpend:
     """Consumer of the journal, for the keys' spend and their long decodes. While `replaying`, at startup, it
     also updates those in memory; afterwards they are updated before the journal is consumed."""
@@ -228,6 +238,7 @@ class KeySpend:
 
     async def consume(self, batch: Batch) -> None:
         settled = [charge for _, call in batch.calls if (charge := settlement(call))]
+        settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
         reported = [token for _, call in batch.calls for token in continuations(call)]
         if self.replaying:
             self._registry.replay(settled)

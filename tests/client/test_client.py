@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from gatekeeper.client import api_errors, api_types
+from gatekeeper.client import api_errors, api_types, stream_events
 from gatekeeper.client.admin_api import Client
 
 SECRET = "sk-master-0123456789"
@@ -234,29 +234,31 @@ def stream(gateway, publish, take, **asked):
 def publish_all(served):
     served.publish("call.started", {"id": "x", "outcome": None})
     served.publish("call.finished", {"id": "x", "outcome": "ok", "cost_usd": "0.1"})
+    served.publish("call.amended", {"id": "x", "outcome": "ok", "cost_usd": "0.2"})
     served.publish("novelty", {"what": "ever"})
     served.publish("gap", {"missed": 12})
     served.publish("tick", {"calls": 1, "errors": 0, "in_flight": 3, "tokens": 9, "cost_usd": None})
 
 
 def test_a_stream_is_resumed_and_gives_typed_events(gateway):
-    events, asked = stream(gateway, publish_all, 4, q="tag:a", last_event_id="0")
+    events, asked = stream(gateway, publish_all, 5, q="tag:a", last_event_id="0")
     assert (asked.query, asked.headers["last-event-id"]) == ({"q": "tag:a"}, "0")
     assert [type(event) for event in events] == [
-        api_types.CallStarted,
-        api_types.CallFinished,
-        api_types.StreamGap,
-        api_types.StreamTick,
+        stream_events.CallStarted,
+        stream_events.CallFinished,
+        stream_events.CallAmended,
+        stream_events.StreamGap,
+        stream_events.StreamTick,
     ]
-    assert [event.id for event in events] == ["1", "2", "4", "5"]
+    assert [event.id for event in events] == ["1", "2", "3", "5", "6"]
     assert events[1].value.cost_usd == Decimal("0.1")
-    assert events[2].value.missed == 12
-    assert json.loads(events[3].raw)["in_flight"] == 3
+    assert events[3].value.missed == 12
+    assert json.loads(events[4].raw)["in_flight"] == 3
 
 
 def test_a_stream_resumes_after_the_last_event(gateway):
-    events, _ = stream(gateway, publish_all, 1, last_event_id="4")
-    assert isinstance(events[0], api_types.StreamTick)
+    events, _ = stream(gateway, publish_all, 1, last_event_id="5")
+    assert isinstance(events[0], stream_events.StreamTick)
 
 
 def test_opening_a_stream_is_told_before_any_event(gateway):

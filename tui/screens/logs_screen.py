@@ -13,8 +13,9 @@ from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError, BadRequest, NotFound
-from gatekeeper.client.api_types import Calls, StreamGap, StreamTick
+from gatekeeper.client.api_types import Calls
 from gatekeeper.client.formats import TextRole
+from gatekeeper.client.stream_events import StreamGap, StreamTick
 from tui.screens.call_screen import CallScreen
 from tui.screens.main_screen import EmptyState, MainScreen, curl, welcome
 from tui.session import Connected, Disconnected, EventsReceived, Session, Tab, post_events

@@ -17,10 +17,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from gatekeeper.client.api_types import Call, CallFinished, CallStarted, StreamGap
+from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import elapsed_ms
 from gatekeeper.client.formats import GAP, Cell, Column, TextRole, cells, column_widths, header_row, padded
 from gatekeeper.client.list_columns import TOTAL, call_columns, failure_role, failure_text
+from gatekeeper.client.stream_events import CallAmended, CallFinished, CallStarted, StreamGap
 from tui.line_buffer import Line, LineBuffer
 from tui.session import EventsReceived
 from tui.widgets.rows import HEADER_ROWS, Rows
@@ -107,7 +108,7 @@ class LogView(Rows):
     def _read(self, message: EventsReceived) -> None:
         for event in message.events:
             match event:
-                case CallStarted() | CallFinished():
+                case CallStarted() | CallFinished() | CallAmended():
                     self.buffer.add((event.value,))
                 case StreamGap(value=gap) if gap.missed:
                     self.buffer.add_marker(f"{gap.missed:,} events of the stream were missed here")

@@ -24,6 +24,7 @@ from gatekeeper.ledger.call import COLUMNS, START, Position
 from gatekeeper.ledger.segments import fsync
 
 QUERY_TIMEOUT = 10.0  # for a search or a sum; others wait meanwhile
+NO_ITEMS = "[]"
 
 SCHEMA = f"""
     CREATE TABLE IF NOT EXISTS file.calls ({messages.COLUMN_DEFINITIONS});
@@ -147,8 +148,9 @@ class Database:
             for name in sorted(missing, key=list(COLUMNS).index):
                 self.con.execute(f"ALTER TABLE file.calls ADD COLUMN {name} {COLUMNS[name]}")
 
-    def append(self, items: str, last: Position) -> Position:
-        """Inserts the rows beyond the watermark and moves it to `last`, in one transaction. Returns it.
+    def append(self, items: str, amended: str, last: Position) -> Position:
+        """Inserts the rows beyond the watermark, amends others, and moves the watermark to `last`, in one
+        transaction. Returns it.
 
         Raises RowsRejected, FileUnusable; then the instance must be closed.
         """
@@ -158,6 +160,8 @@ class Database:
             # The watermark is in the same transaction: a crash leaves both or neither.
             self.con.execute("BEGIN")
             self.con.execute(messages.INSERT_CALLS, [items, *self.watermark])
+            if amended != NO_ITEMS:
+                self.con.execute(messages.AMEND_CALLS, [amended])
         with self.map_errors():  # a commit fails because of the disk or memory, not of a row
             self._set_watermark(mark)
             self.con.execute("COMMIT")

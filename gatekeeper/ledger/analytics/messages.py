@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from gatekeeper.data_dir import ANALYTICS_FILE
-from gatekeeper.ledger.call import COLUMNS, Call, Position
+from gatekeeper.ledger.call import AMENDED_COLUMNS, COLUMNS, Call, Position
 
 TEMP_DIR = f"{ANALYTICS_FILE}.query.tmp"
 """The folder, in the data folder, where a query spills data that exceeds its memory."""
@@ -164,11 +164,17 @@ POSITION_DEFINITIONS = 'segment BIGINT, "offset" BIGINT'
 
 _JSON_STRUCTURE = _json_structure()
 _VALUES = ", ".join(_COLUMN_EXPRESSIONS.get(name, f"item.call.{name}") for name in COLUMNS)
+_AMENDED_VALUES = ", ".join(
+    f"{name} = {_COLUMN_EXPRESSIONS.get(name, f'item.call.{name}')}" for name in AMENDED_COLUMNS
+)
 _ITEMS = f"(SELECT unnest(from_json(?, '{_JSON_STRUCTURE}')) AS item)"
 
 INSERT_CALLS = f"""
     INSERT INTO file.calls ({COLUMN_NAMES}) SELECT {_VALUES} FROM {_ITEMS}
     WHERE (item.segment, item."offset") > (?, ?)
+"""  # noqa: S608
+AMEND_CALLS = f"""
+    UPDATE file.calls SET {_AMENDED_VALUES} FROM {_ITEMS} AS amended WHERE calls.id = item.call.id
 """  # noqa: S608
 INSERT_PENDING = f"""
     INSERT INTO pending ({COLUMN_NAMES}, segment, "offset")

@@ -11,20 +11,16 @@ file. Pending rows are kept outside of it, so nothing is lost with a failed inst
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import duckdb
 import structlog
 from duckdb import DuckDBPyConnection
 
 from gatekeeper.data_dir import ANALYTICS_FILE
-from gatekeeper.ledger.analytics import messages
-from gatekeeper.ledger.analytics.database import Database
+from gatekeeper.ledger.analytics.database import NO_ITEMS, Database
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
     FileLocked,
@@ -32,7 +28,8 @@ from gatekeeper.ledger.analytics.messages import (
     FileUnusable,
     RowsRejected,
 )
-from gatekeeper.ledger.call import START, Call, Position
+from gatekeeper.ledger.analytics.pending_rows import BATCH_ROWS, PendingRows, Row, amendments, inserts
+from gatekeeper.ledger.call import START, JournalEntry, Position
 
 log = structlog.get_logger()
 
@@ -141,12 +138,15 @@ class Projection:
 
     # Adding calls
 
-    def add(self, batch: list[tuple[Position, Call]]) -> None:
-        """Adds finished calls in the journal's order; they can be queried at once.
+    def add(self, batch: list[tuple[Position, JournalEntry]]) -> None:
+        """Adds finished calls and amendments in the journal's order; they can be queried at once.
 
-        Calls that were added before are skipped, so they may be offered again.
+        Those that were added before are skipped, so they may be offered again.
         """
-        self._pending.add(batch)
+        if self._pending.add(batch) and self._loaded:
+            # A row was amended that may be in the table already.
+            self._get_database().clear_pending()
+            self._loaded = 0
 
     def flush(self) -> Position | None:
         """Moves the pending rows to the file, which it attaches if necessary. Returns the watermark, or None
@@ -165,13 +165,19 @@ class Projection:
             self.release()
             raise
 
+    def flush_amendments(self) -> None:
+        """Flushes if rows of the file are to be amended, which queries can see only there."""
+        if self._pending.amends_file:
+            with suppress(AnalyticsError):
+                self.flush()
+
     def _flush_all(self) -> Position | None:
         """A batch that DuckDB rejects is bisected until the row that causes it is found."""
         most = BATCH_ROWS
         while batch := self._pending.next_batch(0, most):
             database = self._get_database()
             try:
-                self._last_watermark = database.append(json_array(batch), batch[-1].position)
+                self._last_watermark = database.append(inserts(batch), amendments(batch), batch[-1].position)
             except RowsRejected as rejection:
                 self._restart_database()
                 most = self._next_batch_size(batch, rejection)
@@ -188,13 +194,13 @@ class Projection:
         AnalyticsError if not even an empty batch can be appended, so that no row is the cause."""
         self.release()
         self.attach()
-        self._get_database().append("[]", START)
+        self._get_database().append(NO_ITEMS, NO_ITEMS, START)
 
     def _next_batch_size(self, batch: list[Row], rejection: Exception) -> int:
         """The number of rows to try next. A single row that is rejected loses its text columns."""
         if len(batch) > 1:
             return len(batch) // 2
-        position, item = batch[0]
+        position, item = batch[0].position, batch[0].item
         if not self._pending.strip_first():
             raise rejection
         detail = str(rejection)
@@ -203,7 +209,7 @@ class Projection:
 
     def _load_pending(self, database: Database) -> None:
         while batch := self._pending.next_batch(self._loaded):
-            database.load_pending(json_array(batch))
+            database.load_pending(inserts(batch))
             self._loaded += len(batch)
 
     # Queries
@@ -211,7 +217,7 @@ class Projection:
     def pending_batch(self) -> tuple[str, bool]:
         """A batch of the pending rows for `Database.load_pending`, and whether that is all of them."""
         batch = self._pending.next_batch()
-        return json_array(batch), len(batch) == self.pending_count
+        return inserts(batch), len(batch) == self.pending_count
 
     @contextmanager
     def query_connection(self) -> Generator[DuckDBPyConnection]:
@@ -231,69 +237,3 @@ class Projection:
     def _get_database(self) -> Database:
         self._database = self._database or Database(self._folder, self._memory)
         return self._database
-
-
-# Rows, and their characters, of one INSERT, which needs many times their size in memory.
-BATCH_ROWS = 5_000
-BATCH_CHARS = 8 << 20
-
-
-class Row(NamedTuple):
-    """A call's position, and its row as JSON."""
-
-    position: Position
-    item: str
-
-
-class PendingRows:
-    """A queue of rows. `size` is the number of their characters."""
-
-    def __init__(self) -> None:
-        self._rows: deque[Row] = deque()
-        self._last = START
-        self.size = 0
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def add(self, batch: list[tuple[Position, Call]]) -> None:
-        """Adds calls in the journal's order. Those added before are skipped."""
-        for position, call in batch:
-            if position > self._last:
-                self._last = position
-                row = Row(position, messages.encode_row(position, call))
-                self._rows.append(row)
-                self.size += len(row.item)
-
-    def next_batch(self, start: int = 0, most: int = BATCH_ROWS) -> list[Row]:
-        batch: list[Row] = []
-        size = 0
-        for row in islice(self._rows, start, start + most):
-            batch.append(row)
-            size += len(row.item)
-            if size >= BATCH_CHARS:
-                break
-        return batch
-
-    def drop_first(self, count: int) -> None:
-        """Removes the first rows, which are in the file now."""
-        for _ in range(count):
-            self.size -= len(self._rows.popleft().item)
-
-    def strip_first(self) -> bool:
-        """Drops the text columns of the first row; returns whether it had any."""
-        position, item = self._rows[0]
-        bare = messages.drop_text_columns(item)
-        self._rows[0] = Row(position, bare)
-        self.size += len(bare) - len(item)
-        return bare != item
-
-    def reset_to(self, position: Position) -> None:
-        """Drops all rows; the calls after `position` will be added again."""
-        self._rows.clear()
-        self.size = 0
-        self._last = position
-
-
-def json_array(batch: list[Row]) -> str:
-    return f"[{','.join(row.item for row in batch)}]"

@@ -25,8 +25,9 @@ from gatekeeper.ledger.analytics.messages import (
     SharedSnapshot,
 )
 from gatekeeper.ledger.analytics.sql_query import SqlRunner
+from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import START, Document, Position
-from gatekeeper.ledger.consumers import Batch, Consumers
+from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
 
@@ -117,6 +118,8 @@ class Analytics:
         def current() -> AnalyticsResult[T]:
             projection = self._open()
             self._read_journal(projection)
+            if not self._is_lent():
+                projection.flush_amendments()
             with projection.query_connection() as con:
                 return AnalyticsResult(query(con), self.missing_reason)
 
@@ -259,7 +262,7 @@ class Analytics:
         projection = self._open()
         # The file may have been replaced: then reading restarts at a position before this batch.
         if batch.start <= self._read_position:
-            projection.add(batch.calls)
+            projection.add(batch.entries)
             self._read_position = max(self._read_position, batch.end)
         if self._is_lent() or projection.flush() is None:  # another program has the file locked
             self._read_journal(projection)

@@ -1,0 +1,116 @@
+"""An amendment changes its key's spend by the difference, once: in memory at once, and in the store with the
+watermark, whenever the process is killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from gatekeeper.keys.virtual_key import Settlement
+from gatekeeper.ledger.batch import Batch
+from gatekeeper.ledger.call import Amendment, Call, Outcome
+from gatekeeper.ledger.journal import Journal
+from gatekeeper.proxy.settlement import KeySpend, correction, settlement
+
+SECOND = 10**6
+
+
+def test_what_an_amendment_changes() -> None:
+    call = Call(id="1", started_at=5, duration_ms=1.0, method="POST", path="/", key_id="k", cost_pico=7)
+    amendment = Amendment(call=call, charged_before=100, estimated_before=True)
+    assert correction(amendment) == (
+        Settlement("k", -100, 1005, estimated=True),
+        Settlement("k", 7, 1005),
+    )
+    assert correction(Amendment(call=replace(call, key_id=None))) == ()
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("end"), st.integers(0, 1000)),
+        st.tuples(st.just("amend"), st.integers(0, 1000)),
+        st.tuples(st.just("consume"), st.integers(1, 4)),
+        st.tuples(st.just("kill"), st.just(0)),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(STEPS)
+def test_the_spend_is_the_sum_of_the_last_charges_whenever_the_process_is_killed(
+    steps: list[tuple[str, int]],
+) -> None:
+    trio.run(replay_steps, steps)
+
+
+async def replay_steps(steps: list[tuple[str, int]]) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        store = SqliteKeyStore(folder / "keys.sqlite")
+        registry, journal = KeyRegistry(store), Journal(folder)
+        follower = KeySpend(registry, decodes(store), await registry.load())
+        follower.replaying = False
+        _, state = await registry.create(KeyFields({}), now=SECOND, by="test")
+        key = state.record.token_id
+        charges: dict[str, Call] = {}
+        for number, (step, value) in enumerate(steps):
+            if step == "end":
+                call = Call(id=str(number), started_at=2 * SECOND, method="POST", path="/", key_id=key)
+                call = replace(call, outcome=Outcome.OK, charged_pico=value)
+                charges[call.id] = call
+                journal.end(call)
+                registry.settle(*present(settlement(call)))
+            elif step == "amend" and charges:
+                before = charges[min(charges)]
+                call = replace(before, charged_pico=None, cost_pico=value)
+                old = present(settlement(before))
+                amendment = Amendment(call=call, charged_before=old.cost_pico, estimated_before=old.estimated)
+                charges[call.id] = call
+                journal.amend(amendment)
+                registry.replay(correction(amendment))
+            elif step == "consume":
+                entries, end = journal.read(follower.watermark, value)
+                await follower.consume(Batch(follower.watermark, entries, end))
+            elif step == "kill":
+                registry = KeyRegistry(store)
+                follower = KeySpend(registry, decodes(store), await registry.load())
+                await consume_all(journal, follower)
+                follower.replaying = False
+            state = present(registry.by_id(key))
+            assert (state.spend_pico, state.estimated_pico) == sums(charges)
+        await consume_all(journal, follower)
+        (loaded,) = store.load().states
+        assert (loaded.spend_pico, loaded.estimated_pico) == sums(charges)
+        journal.close()
+        store.close()
+
+
+def decodes(store: SqliteKeyStore) -> LongDecodes:
+    return LongDecodes(SqliteContinuationStore(store))
+
+
+async def consume_all(journal: Journal, follower: KeySpend) -> None:
+    entries, end = journal.read(follower.watermark, 1000)
+    await follower.consume(Batch(follower.watermark, entries, end))
+
+
+def sums(calls: dict[str, Call]) -> tuple[int, int]:
+    charges = [present(settlement(call)) for call in calls.values()]
+    estimates = sum(charge.cost_pico for charge in charges if charge.estimated)
+    return sum(charge.cost_pico for charge in charges), estimates
+
+
+def present(value):
+    assert value is not None
+    return value
