@@ -6,6 +6,7 @@ Each check looks at one thing, changes nothing, and takes a few seconds at most.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,8 @@ READY_SECONDS = 3
 def doctor(config: Path | None, url: str | None, as_json: bool, **flags: object) -> int:
     """Check settings, Google key, upstream, data folder, port, clock, prices and the running gateway.
 
-    Each finding says what to do; if there is one, the exit status is 7. No key is sent anywhere.
+    Each finding says what to do; if there is one, the exit status is 7. No Google key is sent anywhere, and
+    the master key to this machine's own gateway only.
     """
     findings = run_checks(flags, config, url)
     if as_json:
@@ -96,6 +98,7 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
     yield from check_kind(settings)
     yield check_port(settings, runs_here)
     yield from check_prices(now)
+    yield from check_calls(settings, (url or here) if runs_here else None, now)
     yield gateway
 
 
@@ -180,6 +183,16 @@ def check_prices(now: datetime) -> Iterator[Finding]:
         )
     else:
         yield Finding("prices", version)
+
+
+def check_calls(settings: Settings, gateway: str | None, now: datetime) -> Iterator[Finding]:
+    """Whether recent calls lack a price. A faulty catalogue is told by `check_prices`."""
+    from gatekeeper.cli.unpriced_check import check_unpriced
+    from gatekeeper.pricing.catalogue import CatalogueError
+    from gatekeeper.startup import load_catalogue
+
+    with suppress(CatalogueError, OSError):
+        yield from check_unpriced(settings, gateway, load_catalogue(), now)
 
 
 def check_clock(catalogue: Catalogue, now: datetime) -> Finding:
