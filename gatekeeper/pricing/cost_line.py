@@ -9,7 +9,7 @@ import msgspec
 from gatekeeper.pricing.units import CACHE_STORAGE, unit_of
 
 SECONDS_PER_HOUR = 3600
-_HOURS = Context(prec=40, rounding=ROUND_HALF_EVEN)
+_HOURS, _SHOWN = Context(prec=60, rounding=ROUND_HALF_EVEN), Decimal(1).scaleb(-12)
 
 
 class CostLine(msgspec.Struct, frozen=True):
@@ -36,9 +36,9 @@ def cost_line(component: str, quantity: int, price_pico: int) -> CostLine:
 
 
 def storage_line(token_seconds: int, price_pico: int) -> CostLine:
-    """The storage of a cache, at the price of a token-hour. It is charged by the second: the one amount that
-    may not end, and is rounded, half even, to a pico-dollar."""
-    hours = Decimal(token_seconds) / SECONDS_PER_HOUR
+    """The storage of a cache, at the price of a token-hour. It is charged by the second, so that neither
+    hours nor amount may end: both are rounded, half even, to 12 decimals."""
+    hours = _HOURS.divide(Decimal(token_seconds), SECONDS_PER_HOUR).quantize(_SHOWN, context=_HOURS)
     pico = int((_HOURS.divide(Decimal(token_seconds * price_pico), SECONDS_PER_HOUR)).to_integral_value())
     unit = unit_of(CACHE_STORAGE)
     return CostLine(CACHE_STORAGE, hours, unit.name, price_pico * unit.size, pico)

@@ -2,42 +2,40 @@
 
 An estimate is charged to a key's budget and is never a cost: the ledger's cost stays unknown. The rules:
 
-- Reported tokens that only searches keep from being priced cost their price. A search costs $0.035 a request
-  (Gemini 2.5 and older) or $0.014 for each distinct query (pricing page, "Grounding"); if it ran and no query
-  is listed, it counts as `DEFAULT_QUERY_COUNT` queries.
+- Reported tokens that only searches keep from being priced cost their price, and the searches theirs; if one
+  ran and no query is listed, it counts as `DEFAULT_QUERY_COUNT` queries.
 - Other reported tokens cost the model's highest price of that day over all tiers, contexts and modalities;
   for a model without any price that day, the highest of the whole catalogue.
 - If the prompt was not reported, each byte of the request counts as a token, up to the largest context window
   (which is what a compressed request counts as). Output that was not reported counts as the longest possible
   one: 65,536 tokens.
+- Of a model that is charged by piece or second, and of calls that make pictures or films with an unknown one,
+  the most pieces that one request can ask for (`MOST_PIECES`) at the highest price.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from gatekeeper.gemini.actions import EMBEDDING
+from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS
 from gatekeeper.gemini.usage import Usage
-from gatekeeper.money import PICO, short_usd
+from gatekeeper.money import short_usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
-from gatekeeper.pricing.units import TOKENS, unit_of
+from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.pricing.units import IMAGE, MUSIC, TOKENS, VIDEO_RESOLUTIONS, VIDEO_SECOND, unit_of
 
 MAX_PROMPT_TOKENS = 1_048_576  # tokens
 # Tokens, thoughts included
 MAX_OUTPUT_TOKENS = 65_536
-# List prices: the pricing page under "Grounding".
-SEARCH_REQUEST = 35 * PICO // 1000
-SEARCH_QUERY = 14 * PICO // 1000
 DEFAULT_QUERY_COUNT = 10
-
-# Models whose searches are billed once a request, not by query.
-BILLED_PER_REQUEST = re.compile(r"gemini-[12]\.")
+# Of one request, by price component: pictures, songs; seconds of all films together (Imagen's and Veo's
+# parameters, "sampleCount" and "durationSeconds").
+MOST_PIECES = {IMAGE: 4, MUSIC: 1, **{VIDEO_SECOND + size: 4 * 8 for size in VIDEO_RESOLUTIONS}}
 
 
 class Estimate(NamedTuple):
@@ -48,10 +46,15 @@ class Estimate(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Pico-dollars per token."""
+    """The highest prices: pico-dollars per token of input and of output, and for one of each other unit."""
 
     input_pico: int
     output_pico: int
+    units_pico: dict[str, int]
+
+    def units(self, quantities: Mapping[str, int]) -> int:
+        """Pico-dollars for so many of each unit."""
+        return sum(count * self.units_pico.get(name, 0) for name, count in quantities.items())
 
 
 def estimate(
@@ -69,9 +72,11 @@ def estimate(
     """An upper bound for a call that reached Google and has no known cost. The parameters are those of
     `quote.quote`; `request_bytes` None: the length of the request is not known."""
     name = model_version or model or ""
-    searches = sum(_search(name, count) for count in billed_units.values())
-    # Without `billed_units`, which would leave it unpriced: the searches are added below.
-    exact = usage and quote(
+    assumed = {
+        component: DEFAULT_QUERY_COUNT if count is None else count
+        for component, count in billed_units.items()
+    }
+    exact = quote(
         catalogue,
         model=model or name,
         model_version=model_version,
@@ -79,13 +84,15 @@ def estimate(
         at=at,
         tier=tier,
         action=action,
+        billed_units=assumed,
     )
-    if exact and exact.cost_pico is not None:
-        return _with_note(exact.cost_pico + searches, "the searches at their list price")
+    if exact.cost_pico is not None:
+        return _with_note(exact.cost_pico, "the searches at their list price")
     input_tokens, output_tokens, assumption = _tokens(usage, action, request_bytes)
     prices = _highest_prices(catalogue, name, at.astimezone(UTC).date())
+    tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
     return _with_note(
-        input_tokens * prices.input_pico + output_tokens * prices.output_pico + searches,
+        tokens + (prices.units(assumed) or _most_pieces(prices, action)),
         f"{input_tokens:,} tokens of input and {output_tokens:,} of output{assumption} "
         "at the model's highest prices",
     )
@@ -97,7 +104,16 @@ def upper_bound(
     """The estimate in pico-dollars for a call on that day (UTC) of which only the request is known."""
     input_tokens, output_tokens, _ = _tokens(None, action, request_bytes)
     prices = _highest_prices(catalogue, model or "", day)
-    return input_tokens * prices.input_pico + output_tokens * prices.output_pico
+    tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
+    return tokens + _most_pieces(prices, action)
+
+
+def _most_pieces(prices: Prices, action: str | None) -> int:
+    """Pico-dollars of what one request can ask for of a model that makes pictures, films or songs."""
+    # An unknown model counts as each of them, but only where the call is made for that.
+    if prices.output_pico and action not in MEDIA_ACTIONS:
+        return 0
+    return max(count * prices.units_pico.get(name, 0) for name, count in MOST_PIECES.items())
 
 
 def upper_bound_note(pico: int | None) -> str | None:
@@ -107,12 +123,6 @@ def upper_bound_note(pico: int | None) -> str | None:
 
 def _with_note(pico: int, how: str) -> Estimate:
     return Estimate(pico, f"estimated for the budget: {short_usd(pico)} USD, {how}")
-
-
-def _search(name: str, queries: int | None) -> int:
-    if BILLED_PER_REQUEST.match(name.removeprefix("models/")):
-        return SEARCH_REQUEST
-    return SEARCH_QUERY * (DEFAULT_QUERY_COUNT if queries is None else queries)
 
 
 def _tokens(usage: Usage | None, action: str | None, request_bytes: int | None) -> tuple[int, int, str]:
@@ -149,22 +159,31 @@ def _output(usage: Usage, input_tokens: int) -> int | None:
 @lru_cache(maxsize=512)
 def _highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
     model = catalogue.find(catalogue.resolve_alias(name, day))
-    prices = _token_prices([model], day) if model else []
-    # A model that has no price for tokens that day counts as the most expensive of all.
-    prices = prices or _token_prices(catalogue.models(), day)
+    everywhere = _highest_by_component(catalogue.models(), day)
+    # A model that has no price that day counts as the most expensive of all.
+    highest = (_highest_by_component([model], day) if model else {}) or everywhere
+    tokens = {name: price for name, price in highest.items() if unit_of(name) is TOKENS}
+    units = {name: price for name, price in highest.items() if name not in tokens}
+    for query, kind in GROUNDING.items():
+        known = units if kind.request in units or query in units else everywhere
+        units[query] = max(known.get(query, 0), known.get(kind.request, 0))
     return Prices(
-        input_pico=max((pico for component, pico in prices if "output_" not in component), default=0),
-        output_pico=max((pico for component, pico in prices if "output_" in component), default=0),
+        max((price for name, price in tokens.items() if not _is_output(name)), default=0),
+        max((price for name, price in tokens.items() if _is_output(name)), default=0),
+        units,
     )
 
 
-def _token_prices(models: Iterable[PricedModel], day: date) -> list[tuple[str, int]]:
-    return [
-        price
-        for tariff in _valid(models, day)
-        for price in tariff.prices.items()
-        if unit_of(price[0]) is TOKENS
-    ]
+def _highest_by_component(models: Iterable[PricedModel], day: date) -> dict[str, int]:
+    highest: dict[str, int] = {}
+    for tariff in _valid(models, day):
+        for component, price in tariff.prices.items():
+            highest[component] = max(price, highest.get(component, 0))
+    return highest
+
+
+def _is_output(component: str) -> bool:
+    return component.startswith(("output_", "live_output_"))
 
 
 def _valid(models: Iterable[PricedModel], day: date) -> list[Tariff]:

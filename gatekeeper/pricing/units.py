@@ -32,8 +32,8 @@ MAPS_REQUEST, MAPS_QUERY = "grounding_maps_request", "grounding_maps_query"
 FREE_SEARCHES, FREE_MAPS = "grounding_search_free", "grounding_maps_free"
 CACHE_TOKEN_SECONDS = "cache_storage_token_second"  # noqa: S105
 IMAGE, MUSIC = "image_each", "music_each"
-VIDEO_SECOND = "output_video_second_"
-"""With a resolution: `720p`, `1080p`, `4k`."""
+VIDEO_SECOND, VIDEO_RESOLUTIONS = "output_video_second_", ("720p", "1080p", "4k")
+"""The component's name is the two together."""
 
 
 def unit_of(component: str) -> Unit:

@@ -20,12 +20,30 @@ checked = "2026-11-24"
 currency = "USD"
 
 [[models]]
-ids = ["gemini-2.5-text", "gemini-3-text"]
+ids = ["gemini-2.5-text"]
 source = "invented"
 prices = [
   { tier = "standard", input = "1", input_audio = "4", cached = "0.1", cached_audio = "0.4", output = "10" },
   { tier = "flex", input = "0.5", output = "5" },
+  { tier = "standard", grounding_search_request = "35", grounding_maps_request = "25" },
 ]
+
+[[models]]
+ids = ["gemini-3-text"]
+source = "invented"
+prices = [
+  { tier = "standard", input = "1", input_audio = "4", output = "10", grounding_search_query = "14" },
+]
+
+[[models]]
+ids = ["pictures"]
+source = "invented"
+prices = [{ tier = "standard", image_each = "0.04" }]
+
+[[models]]
+ids = ["films"]
+source = "invented"
+prices = [{ tier = "standard", output_video_second_720p = "0.40", output_video_second_4k = "0.60" }]
 
 [[models]]
 ids = ["vectors"]
@@ -64,7 +82,7 @@ TOKENS = (1000 + 100 * 10) * MICRO
 MOST = 65_536 * 10
 CASES = {
     "a search, once a request": ({"billed_units": {SEARCH: 3}}, TOKENS + 35_000 * MICRO),
-    "a search and maps": ({"billed_units": {SEARCH: 3, MAPS: None}}, TOKENS + 70_000 * MICRO),
+    "a search and maps": ({"billed_units": {SEARCH: 3, MAPS: None}}, TOKENS + 60_000 * MICRO),
     "each query": ({"model": "gemini-3-text", "billed_units": {SEARCH: 3}}, TOKENS + 42_000 * MICRO),
     "no query listed": ({"model": "gemini-3-text", "billed_units": {SEARCH: None}}, TOKENS + 140_000 * MICRO),
     "the model that served searched": (
@@ -99,6 +117,19 @@ CASES = {
     "a model without a price that day": (
         {"model": "dear", "at": datetime(2026, 4, 1, tzinfo=UTC)},
         (1000 * 4 + 100 * 10) * MICRO,
+    ),
+    "searches that have no price here": (
+        {"model": "vectors", "action": "embedContent", "billed_units": {SEARCH: 2}},
+        1000 * MICRO // 5 + 2 * 35_000 * MICRO,
+    ),
+    "pictures that were asked for": (
+        {"model": "pictures", "action": "predict", "usage": None},
+        160_000 * MICRO,
+    ),
+    "a film": ({"model": "films", "action": "predictLongRunning", "usage": None}, 32 * 600_000 * MICRO),
+    "a film of an unknown model": (
+        {"model": "films-2", "action": "predictLongRunning", "usage": None},
+        (300 * 50 + 65_536 * 100 + 32 * 600_000) * MICRO,
     ),
     "a free model": ({"model": "free-1", "usage": None}, 0),
 }
