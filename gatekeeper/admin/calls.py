@@ -47,7 +47,8 @@ async def list_calls() -> Response:
 @blueprint.get("/calls/<call_id>")
 async def get_call(call_id: str) -> Response:
     """The call, finished or in flight (with its bytes and tokens so far), with the breakdown of its cost as
-    `cost`: null in flight; without lines, but with a note of the reason, if it is 0 or unknown."""
+    `cost`: null in flight; without lines, but with a note of the reason, if it is 0 or unknown. One that is
+    part of a long decode has that as `chain`, with `chain_total`."""
     read_query()
     # First, because a call in flight has no row in the analytics file.
     if in_flight := current_gateway().ledger.events.in_flight.get(call_id):
@@ -59,7 +60,9 @@ async def get_call(call_id: str) -> Response:
         # The call may be in the file while that cannot be read.
         held = f", or it is in the analytics file: {result.missing_reason}" if result.missing_reason else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
-    return json_response({**result.value, "cost": cost_breakdown(result.value, current_gateway().catalogue)})
+    cost = cost_breakdown(result.value, current_gateway().catalogue)
+    chain = await current_gateway().ledger.analytics.chain(call_id)
+    return json_response({**result.value, "cost": cost, **chain})
 
 
 @blueprint.get("/calls/stream")

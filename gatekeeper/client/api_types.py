@@ -85,11 +85,23 @@ class Cost(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] | str | None = None
 
 
+class ChainTotal(msgspec.Struct, frozen=True):
+    """The sums of the calls of a long decode; the cost without the `unpriced_calls`."""
+
+    calls: int = 0
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    unpriced_calls: int = 0
+
+
 class CallDetail(Call, frozen=True):
-    """A call with the fields that only `GET /calls/{id}` has."""
+    """A call with the fields that only `GET /calls/{id}` has. `chain`: the calls of its long decode."""
 
     usage: object = None
     cost: Cost | None = None
+    chain: tuple[Call, ...] = ()
+    chain_total: ChainTotal | None = None
 
 
 class PartialResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +116,7 @@ class Calls(PartialResult, frozen=True):
     next_cursor: str | None = None
 
 
-# Shown for a limit in `not_enforced`.
-STORED = "stored, not enforced yet"
+STORED = "stored, not enforced yet"  # shown for a limit in `not_enforced`
 
 
 class Key(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import Call, CallDetail, Cost, CostLine
+from gatekeeper.client.chain_text import chain_lines
 from gatekeeper.client.formats import Cell, State, TextRole, padded
 
 TextLine = list[Cell]
@@ -77,6 +78,7 @@ def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = form
         timing(call, width),
         tokens(call),
         cost(call),
+        chain_lines(call, width),
         other_facts(call),
     )
     text: list[TextLine] = []

@@ -33,6 +33,7 @@ from gatekeeper.sandbox.google_json import (
     one_line,
     text,
 )
+from gatekeeper.sandbox.long_decode import read_hop
 from gatekeeper.sandbox.models import Model, resolve_model
 from gatekeeper.sandbox.routing import Parameters, Route
 from gatekeeper.sandbox.texts import last_user_text, seeded_random
@@ -87,15 +88,15 @@ class Calls:
         command = parse_command(prompt_text)
         raise_for_command(command, name, version, method)
         cached = self.cached(body, model)
-        prompt = count_tokens(body, self.find_file) + cached
+        hop = read_hop(body, prompt_text)
+        prompt = count_tokens(body, self.find_file) + cached + TokenCounts(TEXT=hop.written)
         if prompt.total() > model.input_token_limit:
             raise invalid(
                 "The input token count exceeds the maximum number of tokens allowed "
                 f"({model.input_token_limit})."
             )
-        return Call(
-            model, body, read_config(body), prompt_text, prompt, cached, secrets.token_urlsafe(17), command
-        )
+        config, response_id = read_config(body), secrets.token_urlsafe(17)
+        return Call(model, body, config, prompt_text, prompt, cached, response_id, command, hop)
 
     def cached(self, body: Json, model: Model) -> TokenCounts:
         """Tokens of the cached content that `body` refers to. Raises GoogleError if they do not fit."""

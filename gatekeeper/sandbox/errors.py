@@ -15,7 +15,7 @@ user may begin with one of these words:
 | `!safety` | a response withheld: finishReason SAFETY |
 | `!blocked` | a prompt refused: promptFeedback.blockReason and no candidates |
 
-The errors, `!slow` and `!cut` work in every call on a model that has content: counting and embedding, too; in
+`!hops=3` is a long decode of three requests (`long_decode`). The errors, `!slow` and `!cut` work in every call on a model that has content: counting and embedding, too; in
 a Live session an error closes it. `COMMANDS` is this table as data: `GET /` shows it."""
 
 from __future__ import annotations
@@ -166,6 +166,8 @@ COMMANDS: dict[str, str] = {
     "!safety": "a response withheld: finishReason SAFETY",
     "!blocked": "a prompt refused: promptFeedback.blockReason and no candidates",
 }
+# Not a word of its own: any number of hops up to 99.
+LONG_DECODE = "!hops=3", "a long decode of 3 hops: finishReason CONTINUATION, and a token to go on with"
 
 OVERLOADED = 503, "The model is overloaded. Please try again later."
 ERRORS: dict[Command, tuple[int, str]] = {
@@ -209,8 +211,9 @@ def raise_for_command(command: Command | None, model: str, version: str, method:
 
 def commands_page() -> str:
     """The commands in words for people, one per line."""
-    width = max(map(len, COMMANDS))
-    commands = "\n".join(f"  {word:<{width}}  {meaning}" for word, meaning in COMMANDS.items())
+    listed = [*COMMANDS.items(), LONG_DECODE]
+    width = max(len(word) for word, _ in listed)
+    commands = "\n".join(f"  {word:<{width}}  {meaning}" for word, meaning in listed)
     return (
         "This is gatekeeper's sandbox: a simulated Gemini API. Any API key is accepted; nothing is sent to "
         "Google.\n\n"

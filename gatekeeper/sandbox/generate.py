@@ -20,6 +20,7 @@ from gatekeeper.sandbox.google_json import (
     Json,
     one_line,
 )
+from gatekeeper.sandbox.long_decode import Hop
 from gatekeeper.sandbox.media_output import media_part
 from gatekeeper.sandbox.models import Model
 from gatekeeper.sandbox.texts import long_story, plausible_text, seeded_random, thought, until_stop
@@ -47,6 +48,7 @@ class Call:
     cached: TokenCounts
     response_id: str
     command: Command | None
+    hop: Hop = Hop()
 
     @property
     def modality(self) -> str:
@@ -155,7 +157,9 @@ def respond(call: Call) -> GenerateResponse:
 
 def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -> Candidate:
     """The candidate `index`, at most `max_tokens` long."""
-    rng = seeded_random(call.prompt_text, call.config.seed, index)
+    # A later hop of a long decode goes on in other words.
+    hop = (call.hop.number,) if call.hop.number > 1 else ()
+    rng = seeded_random(call.prompt_text, call.config.seed, index, *hop)
     thinking = [Delta([{"text": thought(call.prompt_text, rng), "thought": True}], 0)]
     before = thinking if thoughts and call.config.include_thoughts else []
     if call.modality != "TEXT":
@@ -166,8 +170,10 @@ def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -
         return function_call_candidate(function, before, max_tokens)
     full_text = until_stop(text_for(call, rng), call.config.stop_sequences)
     truncated = full_text[: max_tokens * CHARACTERS_PER_TOKEN]
-    finish = "STOP" if truncated == full_text else "MAX_TOKENS"
-    return Candidate(before + deltas(truncated, rng), finish, {})
+    written = before + deltas(truncated, rng)
+    if truncated == full_text and not call.hop.is_last:
+        return Candidate(written, "CONTINUATION", call.hop.end(written[-1].tokens + thoughts))
+    return Candidate(written, "STOP" if truncated == full_text else "MAX_TOKENS", {})
 
 
 def function_call_candidate(function: Json, before: list[Delta], max_tokens: int) -> Candidate:

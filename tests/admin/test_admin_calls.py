@@ -146,3 +146,53 @@ async def test_answers_are_json_that_nobody_stores(admin):
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "no-store"
     assert msgspec.json.decode(response.content) == {"calls": [], "next_cursor": None}
+
+
+async def chain_of(admin, call):
+    """The ids of the calls in the chain that this call shows, and their sum."""
+    shown = await admin.get(f"/calls/{call.id}")
+    return [hop["id"] for hop in shown.get("chain", [])], shown.get("chain_total")
+
+
+async def test_each_call_of_a_long_decode_shows_all_of_it(admin):
+    first = admin.priced(finish_reason="CONTINUATION")
+    admin.priced()
+    second = admin.priced(continues=first.id, finish_reason="CONTINUATION", cost_pico=None)
+    third = admin.priced(continues=second.id, finish_reason="STOP")
+    chains = [await chain_of(admin, call) for call in (first, second, third)]
+    assert [ids for ids, _ in chains] == [[first.id, second.id, third.id]] * 3
+    assert chains[0][1] == chains[2][1]
+    total = chains[0][1]
+    assert (total["calls"], total["prompt_tokens"], total["output_tokens"]) == (3, 3 * 1204, 3 * 331)
+    assert (total["cost_usd"], total["unpriced_calls"]) == ("0.002377400000", 1)
+    (hop, *_) = (await admin.get(f"/calls/{third.id}"))["chain"]
+    assert (hop["finish_reason"], hop["output_tokens"], hop["cost_usd"]) == (
+        "CONTINUATION",
+        331,
+        "0.001188700000",
+    )
+
+
+async def test_a_call_that_stands_alone_has_no_chain(admin):
+    alone = admin.priced()
+    # Of a call that is not in the file any more.
+    orphan = admin.priced(continues=str(uuid7()))
+    itself = admin.priced()
+    for call in (alone, orphan, itself):
+        assert await chain_of(admin, call) == ([], None)
+
+
+async def test_a_repeated_hop_is_in_the_chain_too(admin):
+    gone = str(uuid7())
+    first = admin.priced(continues=gone)
+    again = [admin.priced(continues=first.id) for _ in range(2)]
+    last = admin.priced(continues=again[1].id)
+    assert (await chain_of(admin, last))[0] == [first.id, *(call.id for call in again), last.id]
+    assert (await chain_of(admin, again[0]))[0] == [first.id, *(call.id for call in again), last.id]
+
+
+async def test_a_circle_which_no_gateway_writes_ends(admin):
+    one, other = str(uuid7()), str(uuid7())
+    first = admin.priced(id=one, continues=other)
+    admin.priced(id=other, continues=one)
+    assert (await chain_of(admin, first))[0] == [one, other]

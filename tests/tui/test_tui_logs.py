@@ -390,3 +390,22 @@ def test_no_gateway_at_all(play):
         await stage.sees("6 calls")
 
     play(later, held=True)
+
+
+def test_the_detail_of_a_hop_shows_its_long_decode(play, sample):
+    answers, call = sample(), CALLS[0]
+    hops = [
+        {"id": hop, "outcome": "ok", "finish_reason": end, "prompt_tokens": 9, "cost_usd": "0.5"}
+        for hop, end in (("01a20dab-0000-7000-8000-000000000001", "CONTINUATION"), (call["id"], "STOP"))
+    ]
+    path = f"GET /calls/{call['id']}"
+    answers[path] = {**answers[path], "chain": hops, "chain_total": {"calls": 2, "cost_usd": "1.0"}}
+
+    async def script(stage):
+        await stage.sees("web-frontend")
+        await stage.press("g", "enter")
+        await stage.sees("long decode, hop 2 of 2")
+        await stage.sees("▸ 2")
+        await stage.sees("$1.000000000000")
+
+    play(script, answers, size=(120, 50))

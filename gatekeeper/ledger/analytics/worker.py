@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 import trio
 
-from gatekeeper.ledger.analytics import queries
+from gatekeeper.ledger.analytics import chains, queries
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsResult,
     FileLocked,
@@ -101,6 +101,10 @@ class Analytics:
     async def call(self, call_id: str) -> AnalyticsResult[Document | None]:
         """The finished call with that id, None if there is none."""
         return await self._query(lambda con: queries.call(con, call_id))
+
+    async def chain(self, call_id: str) -> Document:
+        """The long decode that a finished call is part of; see `chains.chain`."""
+        return (await self._query(lambda con: chains.chain(con, self.sums, call_id))).value
 
     async def spend(
         self, by: list[str], wanted: Filter, limit: int | None, top: int | None = None
