@@ -19,6 +19,7 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -26,11 +27,12 @@ from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.logs import HypercornLogger, configure_logs
+from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.settlement import KeySpend
+from gatekeeper.proxy.key_spend import KeySpend
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
@@ -197,18 +199,22 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
         # be available again after a kill -9.
         long_decodes = LongDecodes(SqliteContinuationStore(store))
         await long_decodes.load()
-        key_spend = KeySpend(registry, long_decodes, await registry.load())
+        searches = SqliteFreeSearchStore(store)
+        key_spend = KeySpend(registry, long_decodes, searches, await registry.load())
         follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
         ledger.recover()
         await follower.feed()
         key_spend.replaying = False
+        free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
     except (OSError, StoreError, NewerJournalError) as error:
         raise StartupError(f"the data in {settings.data} cannot be used: {error}", 2) from None
     try:
         async with trio.open_nursery() as nursery:
             upstream = await open_upstream(settings, nursery)
             proxy = Proxy(
-                ProxyContext(settings, upstream, registry, ledger, catalogue, sessions, long_decodes)
+                ProxyContext(
+                    settings, upstream, registry, ledger, catalogue, sessions, long_decodes, free_searches
+                )
             )
             nursery.start_soon(ledger.run)
             nursery.start_soon(proxy.sweep)

@@ -29,8 +29,8 @@ FILE_SQL = """
     WHERE cost_usd IS NULL AND started_at >= TIMESTAMPTZ '{since}' GROUP BY 1 ORDER BY calls DESC, model
 """
 REMEDY = (
-    "add the prices to prices.toml in the data folder (`gatekeeper prices check FILE` says what that changes) "
-    f"and `gatekeeper prices reprice --since {DAYS}d`"
+    "add the prices to prices.toml in the data folder (`gatekeeper prices check FILE` says what that changes)"
+    f" and `gatekeeper prices reprice --since {DAYS}d`"
 )
 MISSING = f"no price for {{}} ({{}} in {DAYS} days)"
 KNOWN = (

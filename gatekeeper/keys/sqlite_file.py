@@ -62,6 +62,16 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX continuations_by_end ON continuations (ended_at)
     """,
+    """
+    CREATE TABLE free_searches (
+      call_id TEXT NOT NULL,
+      project TEXT NOT NULL,  -- the label of its Google key
+      pool TEXT NOT NULL,
+      starts TEXT NOT NULL,  -- the first day of the pool's day or month
+      taken INTEGER NOT NULL,
+      PRIMARY KEY (call_id, pool)
+    ) STRICT
+    """,
 )
 
 

@@ -58,6 +58,12 @@ class Period(NamedTuple):
     starts: date
 
 
+def period_of(project: str, model: str, kind: str, day: date) -> Period | None:
+    """What a search of a model counts to on that day; None if it has no allowance."""
+    allowance = allowance_of(model, kind)
+    return Period(project, allowance.pool, allowance.period(day)) if allowance else None
+
+
 class FreeSearches:
     """How much each project has taken of its allowances. `used` may hold what was counted before."""
 

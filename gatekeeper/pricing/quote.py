@@ -48,7 +48,7 @@ from gatekeeper.pricing.components import (
 )
 from gatekeeper.pricing.cost_line import CostLine, cost_line
 from gatekeeper.pricing.tariff import Tariff
-from gatekeeper.pricing.unit_lines import unit_lines
+from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches, unit_lines
 
 NO_BILLED_UNITS: Mapping[str, int | None] = MappingProxyType({})
 
@@ -101,6 +101,30 @@ def quote(
     except UnpricedError as reason:
         return Quote(priced, None, (), catalogue.version, (*notes, str(reason)))
     return Quote(priced, sum([line.pico for line in lines]), lines, catalogue.version, tuple(notes))
+
+
+def searches_charged(
+    catalogue: Catalogue,
+    *,
+    model: str,
+    usage: Usage | None,
+    day: date,
+    tier: str,
+    billed_units: Mapping[str, int | None],
+) -> dict[str, int]:
+    """How many searches of each kind a call is charged for, before the free allowance of its project; empty
+    if its model has no price for them. `model` is the one that served."""
+    name = catalogue.resolve_alias(model, day)
+    try:
+        tariff = _tariff(catalogue, name, day, _billed_tier(tier, usage, None), 0)
+    except UnpricedError:
+        return {}
+    charged = {
+        kind: charged_searches(tariff, kind, billed_units[kind]) for kind in GROUNDING if kind in billed_units
+    }
+    return {
+        kind: count for kind, (component, count) in charged.items() if count and tariff.prices.get(component)
+    }
 
 
 def sum_of_quotes(quotes: Iterable[Quote]) -> Quote:

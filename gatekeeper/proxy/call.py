@@ -30,6 +30,7 @@ from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, end_user, tags, trace_id
+from gatekeeper.proxy.key_spend import continuations, settlement
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -40,13 +41,7 @@ from gatekeeper.proxy.outcomes import (
     malformed_refusal,
     to_call_failed,
 )
-from gatekeeper.proxy.settlement import (
-    account_call,
-    apply_summary,
-    continuations,
-    set_initial_estimate,
-    settlement,
-)
+from gatekeeper.proxy.settlement import account_call, apply_summary, set_initial_estimate
 from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
@@ -269,6 +264,7 @@ class ProxyCall:
             reading,
             self.tier_header,
             context.catalogue,
+            context.free_searches,
             context.secrets,
             has_budget=self.has_budget and self.upstream_started_at is not None,
             is_compressed=self.is_compressed,

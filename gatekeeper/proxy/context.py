@@ -13,6 +13,7 @@ from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
+from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.cors import AllowedOrigins
@@ -37,6 +38,7 @@ class ProxyContext:
         catalogue: Catalogue,
         sessions: Sessions,
         long_decodes: LongDecodes,
+        free_searches: FreeSearches,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
@@ -44,6 +46,7 @@ class ProxyContext:
         self.registry = registry
         self.sessions = sessions
         self.long_decodes = long_decodes
+        self.free_searches = free_searches
         self.ledger = ledger
         self.catalogue = catalogue
         self.authenticator = Authenticator(registry, settings.master_key)

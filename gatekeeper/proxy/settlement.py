@@ -17,14 +17,12 @@ from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
-from gatekeeper.keys.long_decodes import Continuation, LongDecodes
-from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.virtual_key import Settlement
-from gatekeeper.ledger.batch import Batch
-from gatekeeper.ledger.call import Amendment, Call, Outcome, Position
+from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import estimate, upper_bound
-from gatekeeper.pricing.quote import quote
+from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote, searches_charged
+from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import from_micros, utc_day
 
@@ -44,6 +42,7 @@ def account_call(
     summary: ResponseSummary,
     tier: bytes | None,
     catalogue: Catalogue,
+    free_searches: FreeSearches,
     secrets: Iterable[str] = (),
     *,
     has_budget: bool = False,
@@ -51,7 +50,8 @@ def account_call(
 ) -> None:
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `reading` its meter's result;
     `secrets` are never written into the row. `has_budget`: whether the call was sent to Google for a key
-    with a budget; `is_compressed`: whether its request body was."""
+    with a budget; `is_compressed`: whether its request body was. `free_searches` counts what the call takes
+    of its project's allowance."""
     _outcome(call, failure, summary)
     call.error_message = error_message(failure, summary.error, secrets)
     usage = apply_summary(call, summary)
@@ -60,7 +60,7 @@ def account_call(
         or summary.service_tier
         or (tier.decode("latin-1").lower() if tier else None)
     )
-    _cost(call, route, usage, summary, catalogue)
+    _cost(call, route, usage, catalogue, free_searches)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
     partial = usage and call.cost_pico and call.outcome in ENDED_EARLY
@@ -172,7 +172,7 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
 
 
 def _cost(
-    call: Call, route: Route, usage: Usage | None, summary: ResponseSummary, catalogue: Catalogue
+    call: Call, route: Route, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches
 ) -> None:
     if call.outcome in NEVER_RAN or (call.status or 0) >= 400 or route.billing is Billing.FREE:
         call.cost_pico = 0
@@ -181,6 +181,8 @@ def _cost(
     model = call.model or call.model_version
     if model is None:
         return
+    if call.billed_units:
+        _take_free_searches(call, usage, catalogue, free_searches)
     priced = quote(
         catalogue,
         model=model,
@@ -189,61 +191,27 @@ def _cost(
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        billed_units=summary.billed_units,
+        billed_units=call.billed_units or NO_BILLED_UNITS,
     )
     call.cost_pico = priced.cost_pico
     call.price_version = None if priced.cost_pico is None else priced.price_version
 
 
-def ended_at(call: Call) -> int:
-    """When the call ended, microseconds since 1970; an interrupted call counts from its start."""
-    return call.started_at + round((call.duration_ms or 0.0) * 1000)
-
-
-def settlement(call: Call) -> Settlement | None:
-    """What the call's key is charged, if it has one: the cost, or the upper bound in place of it."""
-    if call.key_id is None:
-        return None
-    if call.charged_pico is not None:
-        return Settlement(call.key_id, call.charged_pico, ended_at(call), estimated=True)
-    return Settlement(call.key_id, call.cost_pico or 0, ended_at(call))
-
-
-def continuations(call: Call) -> list[Continuation]:
-    """The tokens by which the call's key may go on with its long decode."""
-    if call.key_id is None or not call.continuations:
-        return []
-    return [Continuation(call.key_id, digest, call.id, ended_at(call)) for digest in call.continuations]
-
-
-def correction(amendment: Amendment) -> tuple[Settlement, ...]:
-    """What an amendment changes of its key's spend: the charge until now is taken back, in the budget window
-    that it was made in, and the new one takes its place."""
-    charge = settlement(amendment.call)
-    if charge is None:
-        return ()
-    before, estimated = amendment.charged_before, amendment.estimated_before
-    return Settlement(charge.token_id, -before, charge.ended_at, estimated), charge
-
-
-class KeySpend:
-    """Consumer of the journal, for the keys' spend and their long decodes. While `replaying`, at startup, it
-    also updates those in memory; afterwards they are updated before the journal is consumed."""
-
-    def __init__(self, registry: KeyRegistry, long_decodes: LongDecodes, watermark: Position) -> None:
-        self._registry = registry
-        self._long_decodes = long_decodes
-        self.watermark = watermark
-        self.replaying = True
-
-    async def consume(self, batch: Batch) -> None:
-        settled = [charge for _, call in batch.calls if (charge := settlement(call))]
-        settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
-        reported = [token for _, call in batch.calls for token in continuations(call)]
-        if self.replaying:
-            self._registry.replay(settled)
-            self._long_decodes.add(reported)
-        # First: stored twice they do no harm, behind the watermark they would be lost.
-        await self._long_decodes.store(reported)
-        await self._registry.store_spend(settled, *batch.end)
-        self.watermark = batch.end
+def _take_free_searches(
+    call: Call, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches
+) -> None:
+    """Notes in the row's units what of its searches is within its Google project's free allowance."""
+    model, day = call.model_version or call.model or "", utc_day(call.started_at)
+    units = call.billed_units or {}
+    charged = searches_charged(
+        catalogue,
+        model=model,
+        usage=usage,
+        day=day,
+        tier=call.service_tier or "standard",
+        billed_units=units,
+    )
+    for kind, searches in charged.items():
+        if free := free_searches.take(call.upstream_key or "", model, kind, searches, day):
+            call.billed_units = {**units, GROUNDING[kind].free: free}
+            units = call.billed_units

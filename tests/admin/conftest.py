@@ -29,6 +29,7 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import HypercornLogger
+from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.upstream import UpstreamPool
@@ -114,7 +115,9 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     upstream = UpstreamPool(UPSTREAM, connect_timeout=1)
     sessions = Sessions(SqliteSessionStore(store))
     long_decodes = LongDecodes(SqliteContinuationStore(store))
-    context = ProxyContext(settings, upstream, registry, ledger, load_catalogue(), sessions, long_decodes)
+    context = ProxyContext(
+        settings, upstream, registry, ledger, load_catalogue(), sessions, long_decodes, FreeSearches()
+    )
     proxy = Proxy(context)
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, Call, Outcome
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.proxy.settlement import KeySpend, correction, settlement
+from gatekeeper.proxy.key_spend import KeySpend, correction, settlement
 
 SECOND = 10**6
 
@@ -59,7 +60,7 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
         folder = Path(name)
         store = SqliteKeyStore(folder / "keys.sqlite")
         registry, journal = KeyRegistry(store), Journal(folder)
-        follower = KeySpend(registry, decodes(store), await registry.load())
+        follower = KeySpend(registry, decodes(store), SqliteFreeSearchStore(store), await registry.load())
         follower.replaying = False
         _, state = await registry.create(KeyFields({}), now=SECOND, by="test")
         key = state.record.token_id
@@ -84,7 +85,9 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
                 await follower.consume(Batch(follower.watermark, entries, end))
             elif step == "kill":
                 registry = KeyRegistry(store)
-                follower = KeySpend(registry, decodes(store), await registry.load())
+                follower = KeySpend(
+                    registry, decodes(store), SqliteFreeSearchStore(store), await registry.load()
+                )
                 await consume_all(journal, follower)
                 follower.replaying = False
             state = present(registry.by_id(key))

@@ -12,6 +12,7 @@ from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Billing, Route
 from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -58,7 +59,7 @@ def settled(
     call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
     route = Route(action, model, billing)
     said = read or reading(USAGE, model_version=ITS_VERSION)
-    account_call(call, route, ending, said, tier, catalogue, has_budget=has_budget)
+    account_call(call, route, ending, said, tier, catalogue, FreeSearches(), has_budget=has_budget)
     return call
 
 
@@ -197,10 +198,10 @@ def test_the_days_price_counts(catalogue: Catalogue) -> None:
     )
     cached = reading({"promptTokenCount": 1000, "cachedContentTokenCount": 1000, "totalTokenCount": 1000})
     route = Route("generateContent", FLASH, Billing.METERED)
-    account_call(call, route, None, cached, None, catalogue)
+    account_call(call, route, None, cached, None, catalogue, FreeSearches())
     assert call.cost_pico == 1000 * 30_000
     call.started_at = int(datetime(2025, 10, 14, 23, 59, 59, 999999, tzinfo=UTC).timestamp() * 10**6)
-    account_call(call, route, None, cached, None, catalogue)
+    account_call(call, route, None, cached, None, catalogue, FreeSearches())
     assert call.cost_pico == 1000 * 75_000
 
 
@@ -231,7 +232,7 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     assert call.charged_pico is not None
     assert call.charged_pico > COST
     call.status = 200
-    account_call(call, route, None, reading(USAGE), None, catalogue, has_budget=True)
+    account_call(call, route, None, reading(USAGE), None, catalogue, FreeSearches(), has_budget=True)
     assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)
 
 
@@ -252,5 +253,5 @@ def test_a_resource_is_the_one_named_or_what_was_made_in_it(
 ) -> None:
     call = Call(id="1", started_at=DAY, method="POST", path="/", resource=named, status=200)
     summary = reading(resource=made, block_reason="SAFETY")
-    account_call(call, Route(None, billing=Billing.FREE), None, summary, None, catalogue)
+    account_call(call, Route(None, billing=Billing.FREE), None, summary, None, catalogue, FreeSearches())
     assert (call.resource, call.block_reason) == (shown, "SAFETY")

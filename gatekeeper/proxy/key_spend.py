@@ -1,0 +1,91 @@
+"""What follows from a call's end beside its row: its key's spend, what goes on with a long decode, and the
+free searches of its Google project. A consumer of the journal makes each of them durable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import trio
+
+from gatekeeper.keys.long_decodes import Continuation, LongDecodes
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sqlite_free_searches import FreeSearch, SqliteFreeSearchStore
+from gatekeeper.keys.virtual_key import Settlement
+from gatekeeper.ledger.batch import Batch
+from gatekeeper.ledger.call import Amendment, Call, Position
+from gatekeeper.pricing.allowance import period_of
+from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.times import utc_day
+
+
+def ended_at(call: Call) -> int:
+    """When the call ended, microseconds since 1970; an interrupted call counts from its start."""
+    return call.started_at + round((call.duration_ms or 0.0) * 1000)
+
+
+def settlement(call: Call) -> Settlement | None:
+    """What the call's key is charged, if it has one: the cost, or the upper bound in place of it."""
+    if call.key_id is None:
+        return None
+    if call.charged_pico is not None:
+        return Settlement(call.key_id, call.charged_pico, ended_at(call), estimated=True)
+    return Settlement(call.key_id, call.cost_pico or 0, ended_at(call))
+
+
+def continuations(call: Call) -> list[Continuation]:
+    """The tokens by which the call's key may go on with its long decode."""
+    if call.key_id is None or not call.continuations:
+        return []
+    return [Continuation(call.key_id, digest, call.id, ended_at(call)) for digest in call.continuations]
+
+
+def correction(amendment: Amendment) -> tuple[Settlement, ...]:
+    """What an amendment changes of its key's spend: the charge until now is taken back, in the budget window
+    that it was made in, and the new one takes its place."""
+    charge = settlement(amendment.call)
+    if charge is None:
+        return ()
+    before, estimated = amendment.charged_before, amendment.estimated_before
+    return Settlement(charge.token_id, -before, charge.ended_at, estimated), charge
+
+
+def free_searches(call: Call) -> Iterator[FreeSearch]:
+    """What the call has taken of its Google project's free allowance."""
+    for kind, grounding in GROUNDING.items():
+        taken = (call.billed_units or {}).get(grounding.free)
+        model, day = call.model_version or call.model or "", utc_day(call.started_at)
+        if taken and (period := period_of(call.upstream_key or "", model, kind, day)):
+            yield FreeSearch(call.id, period, taken)
+
+
+class KeySpend:
+    """Consumer of the journal, for the keys' spend, their long decodes, and the free searches of each Google
+    project. While `replaying`, at startup, it also updates spend and long decodes in memory; afterwards they
+    are updated before the journal is consumed."""
+
+    def __init__(
+        self,
+        registry: KeyRegistry,
+        long_decodes: LongDecodes,
+        free_search_store: SqliteFreeSearchStore,
+        watermark: Position,
+    ) -> None:
+        self._registry = registry
+        self._long_decodes = long_decodes
+        self._free_searches = free_search_store
+        self.watermark = watermark
+        self.replaying = True
+
+    async def consume(self, batch: Batch) -> None:
+        settled = [charge for _, call in batch.calls if (charge := settlement(call))]
+        settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
+        reported = [token for _, call in batch.calls for token in continuations(call)]
+        if self.replaying:
+            self._registry.replay(settled)
+            self._long_decodes.add(reported)
+        # First: stored twice they do no harm, behind the watermark they would be lost.
+        await self._long_decodes.store(reported)
+        if searches := [each for _, call in batch.calls for each in free_searches(call)]:
+            await trio.to_thread.run_sync(self._free_searches.put, searches)
+        await self._registry.store_spend(settled, *batch.end)
+        self.watermark = batch.end

@@ -1,0 +1,60 @@
+"""The free searches of a Google project: counted by the gateway, over restarts, and named in the cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rig.gateway import Running, running
+from rig.standin import StandIn
+from rig.wire import exchange
+
+QUERIES = [f"query {number}" for number in range(2_000)]
+TOKENS = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+
+
+async def called(
+    gateway: Running, google: StandIn, model: str, queries: int, status: int = 200
+) -> dict[str, Any]:
+    """The row of a call that has searched, each query twice and an empty one once."""
+    grounding = {"webSearchQueries": ["", *QUERIES[:queries], *QUERIES[:queries]]}
+    candidate = {"groundingMetadata": grounding, "finishReason": "STOP"}
+    body = {"candidates": [candidate], "usageMetadata": TOKENS, "modelVersion": model}
+    google.script = lambda reply: reply.json(json.dumps(body).encode(), status=status)
+    line = f"POST /gemini/v1beta/models/{model}:generateContent"
+    answer = await exchange(gateway.url, line, body=b"{}")
+    assert answer.status == status
+    return (await gateway.client.get(f"/calls/{answer.headers['x-gatekeeper-call-id']}")).json()
+
+
+async def test_the_month_s_free_queries_are_counted_over_a_restart(google: StandIn, tmp_path: Path) -> None:
+    model, free = "gemini-3-flash-preview", {"grounding_search_query": 2000, "grounding_search_free": 2000}
+    for _ in range(2):
+        async with running(tmp_path, google.url) as gateway:
+            call = await called(gateway, google, model, 2000)
+            assert (call["cost_usd"], call["billed_units"]) == ("0.000800000000", free)
+    async with running(tmp_path, google.url) as gateway:
+        # 1,000 are left of 5,000: the other half costs $14 for a thousand.
+        call = await called(gateway, google, model, 2000)
+        assert (call["cost_usd"], call["billed_units"]["grounding_search_free"]) == ("14.000800000000", 1000)
+        call = await called(gateway, google, model, 1)
+        assert (call["cost_usd"], call["billed_units"]) == ("0.014800000000", {"grounding_search_query": 1})
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro"])
+async def test_a_request_that_searched_counts_once(gateway: Running, google: StandIn, model: str) -> None:
+    call = await called(gateway, google, model, 3)
+    assert call["billed_units"] == {"grounding_search_query": 3, "grounding_search_free": 1}
+
+
+async def test_the_explanation_names_what_was_free(gateway: Running, google: StandIn) -> None:
+    call = await called(gateway, google, "gemini-3.8-flash", 2)
+    assert "2 of 2 searches are within Google's free allowance" in call["cost"]["notes"]
+
+
+async def test_what_was_not_answered_takes_nothing(gateway: Running, google: StandIn) -> None:
+    call = await called(gateway, google, "gemini-3.8-flash", 2, status=500)
+    assert call["cost_usd"] == "0.000000000000"
+    assert gateway.gateway.proxy.context.free_searches.used == {}
