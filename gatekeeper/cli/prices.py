@@ -18,6 +18,8 @@ from gatekeeper.cli.output import print_cells, print_fields, print_json, print_t
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, TextRole
 from gatekeeper.gemini.actions import Billing, billing_of
+from gatekeeper.gemini.billed_units import BilledUnits, billed_units
+from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
@@ -129,10 +131,6 @@ def read(name: str) -> bytes:
         raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
 
 
-class Request(msgspec.Struct, rename="camel"):
-    service_tier: str | None = None
-
-
 class Call(msgspec.Struct):
     """The JSON of `--call`; a missing field is unknown. `usage` is a list for Live turns, `response` may be
     a list of a stream's chunks."""
@@ -141,7 +139,7 @@ class Call(msgspec.Struct):
     at: str | None = None
     tier: str | None = None
     action: str | None = None
-    request: Request | None = None
+    request: Members | None = None
     response: Members | list[Members] | None = None
     model_version: str | None = None
     status: int | None = None
@@ -169,16 +167,16 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         )
     turns = isinstance(call.usage, list)
     # Where the tier is not given, what the request asked for is the best that is known.
-    asked = call.request.service_tier if call.request else None
+    asked = (call.request or {}).get("serviceTier")
     return pricing.quote(
         catalogue,
         model=call.model,
         model_version=call.model_version,
         usage=None if call.usage is None else read_usage(msgspec.json.encode(call.usage)),
         at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
-        tier=(call.tier or asked or "standard").lower(),
+        tier=str(call.tier or asked or "standard").lower(),
         action=LIVE if turns else call.action,
-        billed_units=billed_units(call),
+        billed_units=units_of(call),
     )
 
 
@@ -199,12 +197,16 @@ def free(call: Call) -> str | None:
     return None
 
 
-def billed_units(call: Call) -> dict[str, int | None]:
-    """Usage other than tokens that the response shows, parsed as for a call through the gateway."""
+def units_of(call: Call) -> BilledUnits:
+    """What is billed beside tokens, by request and response, as for a call through the gateway."""
     parser = ResponseParser()
     for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
         parser.read(msgspec.json.encode(chunk))
-    return parser.billed_units
+    said = parser.summary(complete=True, truncated=False)
+    if call.usage is not None:
+        said = msgspec.structs.replace(said, usage=msgspec.json.encode(call.usage))
+    asked = read_request(msgspec.json.encode(call.request or {}))
+    return billed_units(call.action, call.model.removeprefix("models/"), asked, said)
 
 
 # Prefixes of the components in a column: of generate calls, and of embed calls.

@@ -30,9 +30,10 @@ OPENAI_EMBEDDING = "openai.embeddings"
 # `interactions` and `live` are what a call that is described by hand says (`prices quote --call`).
 INTERACTIONS = frozenset({"interactions.create", "interactions"})
 LIVE_ACTIONS = frozenset({"BidiGenerateContent", "BidiGenerateContentConstrained", "live"})
-MEDIA_ACTIONS = frozenset(
-    {"predict", "predictLongRunning", "openai.images.generations", "openai.images.edits", "openai.videos"}
-)
+IMAGE_ACTIONS = frozenset({"predict", "openai.images.generations", "openai.images.edits"})
+# They answer with an operation; the videos are charged once it has succeeded.
+VIDEO_ACTIONS = frozenset({"predictLongRunning", "openai.videos"})
+MEDIA_ACTIONS = IMAGE_ACTIONS | VIDEO_ACTIONS
 CACHE_STORAGE_ACTION = "cache.storage"
 
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.

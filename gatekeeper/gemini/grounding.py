@@ -1,10 +1,29 @@
-"""The searches that an answer was grounded on: billed beside the tokens, and reported by no usage."""
+"""The searches that an answer was grounded on: billed beside the tokens, and reported by no usage but that of
+Interactions (`grounding_tool_count`), which earlier versions leave out too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
+
+import msgspec
 
 from gatekeeper.gemini.json_values import as_list, as_object
+from gatekeeper.gemini.token_counts import read_count
+
+# Price components
+SEARCH_QUERY, MAPS_QUERY = "grounding_search_query", "grounding_maps_query"
+
+# Of Interactions: the types of the steps that search, and of the tools in the usage
+_CALLS = {"google_search_call": SEARCH_QUERY, "google_maps_call": MAPS_QUERY}
+_TOOLS = {"google_search": SEARCH_QUERY, "google_maps": MAPS_QUERY}
+
+
+class _Counts(msgspec.Struct):
+    grounding_tool_count: object = None
+
+
+_decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 class Searches:
@@ -18,6 +37,12 @@ class Searches:
         for component, queries in _searches(grounding_metadata):
             self._queries.setdefault(component, set()).update(queries)
 
+    def add_call(self, tool_type: str, arguments: object) -> None:
+        """A call of a tool as Interactions list it, if it is one of a search."""
+        if component := _CALLS.get(tool_type):
+            listed = as_list((as_object(arguments) or {}).get("queries"))
+            self._queries.setdefault(component, set()).update(_distinct(listed))
+
     @property
     def counts(self) -> dict[str, int | None]:
         """None: it searched, but no query is listed."""
@@ -29,9 +54,36 @@ def _searches(grounding_metadata: object) -> Iterator[tuple[str, set[str]]]:
     bill them. Passages of file search (`retrievedContext`) are billed as tokens only."""
     grounding = as_object(grounding_metadata) or {}
     listed, chunks = as_list(grounding.get("webSearchQueries")), as_list(grounding.get("groundingChunks"))
-    queries = {query for query in listed if isinstance(query, str) and query}
+    queries = _distinct(listed)
     kinds = {kind for chunk in chunks for kind in as_object(chunk) or ()}
-    if "maps" in kinds:
-        yield "grounding_maps_query", queries
+    if "maps" in kinds and "web" in kinds:
+        # Both ran, and nothing says which of them had which queries.
+        yield MAPS_QUERY, set()
+        yield SEARCH_QUERY, set()
+    elif "maps" in kinds:
+        yield MAPS_QUERY, queries
     elif queries or "web" in kinds:
-        yield "grounding_search_query", queries
+        yield SEARCH_QUERY, queries
+
+
+def _distinct(queries: list[object]) -> set[str]:
+    return {query for query in queries if isinstance(query, str) and query}
+
+
+def counted_searches(usage: bytes) -> dict[str, int | None]:
+    """The searches that an interaction's usage counts; None: not how many. Those of the client's own stores
+    (`retrieval`) are free. Never raises."""
+    try:
+        counts = _decode_counts(usage).grounding_tool_count
+    # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(counts, list | None):
+        return {SEARCH_QUERY: None}
+    found: dict[str, int | None] = {}
+    for counted in map(as_object, as_list(cast("object", counts))):
+        component = _TOOLS.get(str((counted or {}).get("type")).lower())
+        if counted and component:
+            count, before = read_count(counted.get("count")), found.get(component, 0)
+            found[component] = None if count is None or before is None else before + count
+    return found

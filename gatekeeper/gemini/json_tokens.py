@@ -2,9 +2,9 @@
 nothing raises.
 
 It serves to look into requests, so it does not validate: what it cannot be part of a JSON document ends it,
-`failed`. White space, commas, numbers and the colon after a key are no tokens. Of a string at most
-`MAX_STRING_BYTES` are reported, and the rest (inline images, long prompts) is passed over at the speed of a
-search, unless all of it is asked for.
+`failed`. White space, commas, numbers and the colon after a key are no tokens; a number is one where it is
+asked for. Of a string at most `MAX_STRING_BYTES` are reported, and the rest (inline images, long prompts) is
+passed over at the speed of a search, unless all of it is asked for.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ class Kind(Enum):
     CLOSE = auto()
     LITERAL = auto()  # true, false, null
     REST = auto()  # a piece more of the string before, where all of it is wanted
+    NUMBER = auto()  # where it is wanted
 
 
 # Faster than by the class, and it is done for every token.
-KEY, STRING, OPEN, CLOSE, LITERAL, REST = Kind
+KEY, STRING, OPEN, CLOSE, LITERAL, REST, NUMBER = Kind
 
 Token: TypeAlias = tuple[Kind, bytes]
 """Of a string, the bytes between its quotes, escapes included."""
@@ -46,6 +47,8 @@ _TOKEN = re.compile(
 )
 _PLAIN, _KEY, _BRACKET, _LITERAL = 1, 2, 3, 4
 _GAP = re.compile(_BETWEEN)
+_SPACES, _NUMBER = re.compile(rb"\s++"), re.compile(rb"[0-9.eE+-]++")
+_MAX_NUMBER_BYTES = 32  # more than any quantity has
 _LITERALS = (b"true", b"false", b"null")
 _COLON = re.compile(rb"\s*+(:)?")
 _STRING_BODY = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
@@ -77,6 +80,7 @@ class JsonTokens:
         self._in_string = False  # beyond what is reported of a string
         self._escaped = False  # a backslash there was the last byte
         self._string_stop = 0  # where the string that was read last ends in the text
+        self._wants_number = False
         self._read = 0
 
     def feed(self, chunk: bytes) -> Iterator[Token]:
@@ -102,11 +106,24 @@ class JsonTokens:
         """After an OPEN: may leave out what is in this container if it has none of these."""
         self._wanted = wanted
 
+    def want_number(self) -> None:
+        """After a KEY: reports its value if that is a number."""
+        self._wants_number = True
+
     def _tokens(self, text: bytes) -> Iterator[Token]:
         """The tokens that `text` completes. What is incomplete at its end is left in `_rest`."""
         at = 0
         self._rest = b""
-        while not self.failed and (token := _TOKEN.match(text, at)):
+        while not self.failed:
+            if self._wants_number:
+                number, at = self._number(text, at)
+                if number:
+                    yield NUMBER, number
+                if self._wants_number:
+                    return
+            token = _TOKEN.match(text, at)
+            if token is None:
+                break
             at = token.end()
             group = token.lastindex
             if group == _BRACKET:
@@ -115,8 +132,7 @@ class JsonTokens:
                     if self._wanted is not None:
                         at = self._next_wanted(text, at)
                 else:
-                    self._passed_over += 1 if token[3] in b"{[" else -1
-                    self.failed = self._passed_over > MAX_DEPTH
+                    self._pass_over_bracket(token[3])
             elif group == _LITERAL:
                 if not self._passed_over:
                     yield LITERAL, token[4]
@@ -129,13 +145,24 @@ class JsonTokens:
                 string, at = self._string(text, start)
                 if string and not self._passed_over:
                     yield string
-                    if self.whole and string[0] is STRING:
-                        yield REST, text[start + MAX_STRING_BYTES : self._string_stop]
+                    yield from self._rest_of_string(string, text, start)
                 if at == len(text):
                     return
+        self._leave(text, at)
+
+    def _rest_of_string(self, string: Token, text: bytes, start: int) -> Iterator[Token]:
+        if self.whole and string[0] is STRING:
+            yield REST, text[start + MAX_STRING_BYTES : self._string_stop]
+
+    def _leave(self, text: bytes, at: int) -> None:
+        """Leaves the rest of the text, the beginning of a literal at most, to be read with what follows."""
         gap = _GAP.match(text, at)
         self._rest = text[gap.end() if gap else at :]
         self.failed = self.failed or not any(literal.startswith(self._rest) for literal in _LITERALS)
+
+    def _pass_over_bracket(self, bracket: bytes) -> None:
+        self._passed_over += 1 if bracket in b"{[" else -1
+        self.failed = self._passed_over > MAX_DEPTH
 
     def _next_wanted(self, text: bytes, at: int) -> int:
         """Where to read on after an OPEN: at its CLOSE or after it, if all of it is there and nothing in it
@@ -147,6 +174,19 @@ class JsonTokens:
         end = rest.end() if self._passed_over else rest.end() - 1
         self._passed_over = 0
         return end
+
+    def _number(self, text: bytes, at: int) -> tuple[bytes, int]:
+        """The number that begins at `at`, empty if none does, and where it ends. One that may go on after the
+        text is left in `_rest`."""
+        spaces = _SPACES.match(text, at)
+        start = spaces.end() if spaces else at
+        digits = _NUMBER.match(text, start)
+        end = digits.end() if digits else start
+        if end == len(text) and end - start <= _MAX_NUMBER_BYTES:
+            self._rest = text[start:]
+            return b"", end
+        self._wants_number = False
+        return text[start : min(end, start + _MAX_NUMBER_BYTES + 1)], end
 
     def _string(self, text: bytes, start: int) -> tuple[Token | None, int]:
         """The string that begins at `start`, and where it ends. If the text ends before it, or before it is

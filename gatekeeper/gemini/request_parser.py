@@ -3,9 +3,10 @@ interaction, the token of a long decode, and whether the response is to be a str
 RequestSummary out; nothing raises.
 
 Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
-Interactions, OpenAI-style calls, the `setup` of Live. Members count where Google's reference has them, in
-both spellings that proto3's JSON accepts (`cachedContent`, `cached_content`), and all values count if a key
-is repeated: it is not published which of them Google takes.
+Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece or second is in the body only
+(`requested_media`). Members count where Google's reference has them, in both spellings that proto3's JSON
+accepts (`cachedContent`, `cached_content`), and all values count if a key is repeated: it is not published
+which of them Google takes.
 
 The limit is that of `json_tokens`: 256 KiB, long strings not counted. Of what comes later nothing is known.
 """
@@ -15,13 +16,14 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
 from gatekeeper.gemini.continuation import TokenDigest
 from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, REST, JsonTokens, Kind
+from gatekeeper.gemini.request_grammar import CONTENT, FLAGS, MESSAGE, REQUEST, Field, Meaning, Node
+from gatekeeper.gemini.requested_media import NOTHING_SAID, MediaCollector, Quantity, RequestedMedia
 
 MAX_NAME = 256  # characters that are kept of a name
 # Bytes of a compressed body that are inflated at once, and in all.
@@ -43,81 +45,10 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """OpenAI-style `stream_options.include_usage`: without it a stream reports no usage."""
     continuation: str | None = None
     """The digest of the token of the long decode that it goes on; the last one's."""
+    media: RequestedMedia = NOTHING_SAID
     understood: bool = True
     """Whether all of it was looked at. Otherwise it may name more."""
 
-
-class Field(Enum):
-    """A member of a request that is collected."""
-
-    MODEL = auto()
-    CACHED_CONTENT = auto()
-    INTERACTION = auto()
-    FILE = auto()
-    STREAM = auto()
-    BACKGROUND = auto()
-    INCLUDE_USAGE = auto()
-    CONTINUATION = auto()
-
-
-class Node(dict[bytes, "Node | Field"]):
-    """The members of an object that are of interest, by key. Arrays are transparent: a node stands for each
-    element of an array, too."""
-
-    def add(self, **members: Node | Field) -> Node:
-        """Adds members, named in snake case, in both spellings."""
-        for name, meaning in members.items():
-            first, *others = name.split("_")
-            self[name.encode()] = meaning
-            self["".join([first, *map(str.capitalize, others)]).encode()] = meaning
-        return self
-
-
-Meaning: TypeAlias = Node | Field | None
-
-# The contents of generateContent; the messages of Interactions and OpenAI-style calls.
-_CONTENT = Node()
-_CONTENT.add(parts=Node().add(file_data=Node().add(file_uri=Field.FILE), function_response=_CONTENT))
-_MESSAGE = Node()
-_MESSAGE.add(
-    content=_MESSAGE,
-    file=_MESSAGE,
-    file_id=Field.FILE,
-    uri=Field.FILE,
-    image_url=Node().add(url=Field.FILE),
-)
-# One grammar for all methods: Google answers an error to a member that the method does not have.
-_REQUEST = Node()
-_REQUEST.add(
-    model=Field.MODEL,
-    agent=Field.MODEL,
-    base_model=Field.MODEL,
-    tuned_model_source=Node().add(tuned_model=Field.MODEL, base_model=Field.MODEL),
-    cached_content=Field.CACHED_CONTENT,
-    previous_interaction_id=Field.INTERACTION,
-    continuation_token=Field.CONTINUATION,
-    generation_config=Node().add(continuation_token=Field.CONTINUATION),
-    file_name=Field.FILE,
-    input_file_id=Field.FILE,
-    contents=_CONTENT,
-    content=_CONTENT,
-    system_instruction=_CONTENT,
-    input=_MESSAGE,
-    messages=_MESSAGE,
-    stream=Field.STREAM,
-    background=Field.BACKGROUND,
-    stream_options=Node().add(include_usage=Field.INCLUDE_USAGE),
-    # Those that contain a whole request: batches, countTokens, Live, ephemeral tokens, triggers.
-    requests=_REQUEST,
-    request=_REQUEST,
-    generate_content_request=_REQUEST,
-    embed_content_request=_REQUEST,
-    batch=_REQUEST,
-    input_config=_REQUEST,
-    setup=_REQUEST,
-    bidi_generate_content_setup=_REQUEST,
-    interaction=_REQUEST,
-)
 
 # Prompts are long; only the names of files in them are of interest, whose letters may be escaped.
 _FILE_WORDS = (b"file", b"\\u00")
@@ -140,8 +71,9 @@ class JsonRequestParser:
         self._tokens = JsonTokens()
         self._names: dict[Field, dict[str, None]] = {field: {} for field in Field}
         self._continuation: TokenDigest | None = None
+        self._media = MediaCollector()
         # The members of the object that is open, and what the next value means; of those around them too.
-        self._members, self._meaning = Node(), _REQUEST
+        self._members, self._meaning = Node(), REQUEST
         self._around: list[tuple[Node, Meaning]] = []
         self._ended = False
 
@@ -157,6 +89,7 @@ class JsonRequestParser:
             background=bool(names[Field.BACKGROUND]),
             include_usage=bool(names[Field.INCLUDE_USAGE]),
             continuation=self._continuation.digest() if self._continuation else None,
+            media=self._media.media,
             understood=self._ended and not self._tokens.failed,
         )
 
@@ -170,6 +103,8 @@ class JsonRequestParser:
             if kind is KEY:
                 self._meaning = self._members.get(text if b"\\" not in text else _unescaped(text).encode())
                 self._tokens.whole = self._meaning is Field.CONTINUATION
+                if type(self._meaning) is Quantity:
+                    self._tokens.want_number()
             elif kind is OPEN:
                 self._open(text)
             elif kind is CLOSE:
@@ -179,6 +114,10 @@ class JsonRequestParser:
             elif isinstance(self._meaning, Field):
                 self._collect(self._meaning, kind, text)
                 self._meaning = None
+            elif isinstance(self._meaning, Quantity):
+                if text != b"null":
+                    self._media.add(self._meaning, text)
+                self._meaning = None
 
     def _open(self, bracket: bytes) -> None:
         if not isinstance(self._meaning, Node):
@@ -186,7 +125,7 @@ class JsonRequestParser:
             return
         self._around.append((self._members, self._meaning))
         self._tokens.failed = len(self._around) > MAX_DEPTH
-        if self._meaning is _CONTENT or self._meaning is _MESSAGE:
+        if self._meaning is CONTENT or self._meaning is MESSAGE:
             self._tokens.pass_over_without(*_FILE_WORDS)
         if bracket == b"{":
             self._members, self._meaning = self._meaning, None
@@ -200,17 +139,14 @@ class JsonRequestParser:
 
     def _collect(self, field: Field, kind: Kind, text: bytes) -> None:
         if kind is LITERAL:
-            if field in _FLAGS and text == b"true":
+            if field in FLAGS and text == b"true":
                 self._names[field]["true"] = None
         elif field is Field.CONTINUATION:
             self._continuation = TokenDigest() if text else None
             if self._continuation:
                 self._continuation.feed(text)
-        elif field not in _FLAGS and (name := _name(field, _unescaped(text))):
+        elif field not in FLAGS and (name := _name(field, _unescaped(text))):
             self._names[field][name] = None
-
-
-_FLAGS = frozenset({Field.STREAM, Field.BACKGROUND, Field.INCLUDE_USAGE})
 
 
 def _name(field: Field, text: str) -> str:

@@ -59,6 +59,25 @@ class Choice(msgspec.Struct):
     finish_reason: object = None
 
 
+class Step(msgspec.Struct):
+    """What an interaction has done: a search, an answer."""
+
+    type: object = None
+    arguments: object = None
+
+
+class Picture(
+    msgspec.Struct, rename={"rai_filtered_reason": "raiFilteredReason", "content_type": "contentType"}
+):
+    """One of Imagen's predictions (withheld ones have a reason, and the prompt may be rated as one more),
+    and OpenAI's form of them."""
+
+    rai_filtered_reason: object = None
+    content_type: object = None
+    b64_json: object = None
+    url: object = None
+
+
 class Metadata(msgspec.Struct):
     """Beside any event of an interaction."""
 
@@ -74,6 +93,8 @@ class Interaction(msgspec.Struct):
     status: object = None
     service_tier: object = None
     continuation_token: object = None
+    steps: list[Step] | None = None
+    outputs: list[Step] | None = None
 
 
 class ResponseDocument(
@@ -108,6 +129,14 @@ class ResponseDocument(
     continuation_token: object = None
     # Not seen there yet
     top_continuation_token: object = None
+    # Earlier versions of Interactions call steps outputs, and one of them, in an event, its content.
+    steps: list[Step] | None = None
+    outputs: list[Step] | None = None
+    step: Step | None = None
+    content: Step | None = None
+    # Imagen's pictures; OpenAI's, and its embeddings
+    predictions: list[Picture] | None = None
+    data: list[Picture] | None = None
 
     def other_usage(self) -> bytes:
         """The usage of a document that has no `usageMetadata`; empty if it has none at all. An interaction's
@@ -151,6 +180,25 @@ def _reason_names(choices: Iterable[Candidate | Choice]) -> Iterator[str]:
     for choice in choices:
         if name := _enum_name(choice.finish_reason, _FINISH_REASONS):
             yield name
+
+
+def steps(response: ResponseDocument) -> list[Step]:
+    """The steps of an interaction that a document lists, or the one that an event begins."""
+    of_both = (response, response.interaction) if response.interaction else (response,)
+    listed = [step for about in of_both for step in (*(about.steps or ()), *(about.outputs or ()))]
+    return listed + [step for step in (response.step, response.content) if step is not None]
+
+
+def pictures(response: ResponseDocument) -> int | None:
+    """How many pictures a document lists; None if it is about none."""
+    if response.predictions is not None:
+        return sum(
+            each.rai_filtered_reason is None and each.content_type != "Positive Prompt"
+            for each in response.predictions
+        )
+    if response.data and (response.data[0].b64_json or response.data[0].url):
+        return len(response.data)
+    return None
 
 
 def block_reason(feedback: PromptFeedback) -> str | None:

@@ -21,6 +21,8 @@ from gatekeeper.gemini.response_document import (
     block_reason,
     decode_response,
     finish_reasons,
+    pictures,
+    steps,
 )
 from gatekeeper.gemini.response_resource import resource_name
 from gatekeeper.gemini.splitters import Document
@@ -56,6 +58,8 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     """Why the prompt was blocked: `promptFeedback.blockReason`."""
     service_tier: str | None = None
     """As an interaction reports it, beside its usage, in lower case."""
+    pictures: int | None = None
+    """How many pictures it lists, without those that were withheld."""
     usage_note: str | None = None
     """What is to be known about `usage` beside its numbers."""
     continuations: tuple[str, ...] = ()
@@ -78,6 +82,7 @@ class ResponseParser:
     resource: str | None = None
     block_reason: str | None = None
     service_tier: str | None = None
+    pictures: int | None = None
 
     def __init__(self, collection: str | None = None, *, counts_usage: bool = True) -> None:
         self._collection = collection
@@ -138,6 +143,11 @@ class ResponseParser:
     def _read_without_candidates(self, response: ResponseDocument) -> None:
         if response.choices:
             self.finish_reason = finish_reasons(response.choices) or self.finish_reason
+        for step in steps(response):
+            self._searches = self._searches or Searches()
+            self._searches.add_call(str(step.type), step.arguments)
+        made = pictures(response)
+        self.pictures = self.pictures if made is None else made
         about = response.interaction or response
         if response.interaction and response.interaction.continuation_token is not None:
             self._read_continuation(response.interaction.continuation_token)
@@ -173,4 +183,5 @@ class ResponseParser:
             block_reason=self.block_reason,
             service_tier=self.service_tier,
             continuations=self._continuations.digests if self._continuations else (),
+            pictures=self.pictures,
         )

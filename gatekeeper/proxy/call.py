@@ -266,6 +266,7 @@ class ProxyCall:
             context.catalogue,
             context.free_searches,
             context.secrets,
+            asked=self.request_parser.summary,
             has_budget=self.has_budget and self.upstream_started_at is not None,
             is_compressed=self.is_compressed,
         )

@@ -8,13 +8,14 @@ budget is charged an upper bound for an unknown cost, and for a call that the ga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from gatekeeper.gemini.actions import Billing
-from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.gemini.actions import VIDEO_ACTIONS, Billing
+from gatekeeper.gemini.billed_units import BilledUnits, billed_units
+from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.call import Call, Outcome
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 NEVER_RAN = (Outcome.REFUSED, Outcome.UPSTREAM_UNREACHABLE)
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
 PARTIAL_USAGE_NOTE = "the response ended early: these are the last tokens that it reported"
+PENDING_VIDEO_NOTE = "videos are charged when their operation has succeeded"
 
 
 def account_call(
@@ -45,13 +47,14 @@ def account_call(
     free_searches: FreeSearches,
     secrets: Iterable[str] = (),
     *,
+    asked: RequestSummary = NOTHING_NAMED.summary,
     has_budget: bool = False,
     is_compressed: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `reading` its meter's result;
-    `secrets` are never written into the row. `has_budget`: whether the call was sent to Google for a key
-    with a budget; `is_compressed`: whether its request body was. `free_searches` counts what the call takes
-    of its project's allowance."""
+    `secrets` are never written into the row, `asked` is what the request's body names. `has_budget`: whether
+    the call was sent to Google for a key with a budget; `is_compressed`: whether its request body was.
+    `free_searches` counts what the call takes of its project's allowance."""
     _outcome(call, failure, summary)
     call.error_message = error_message(failure, summary.error, secrets)
     usage = apply_summary(call, summary)
@@ -60,18 +63,20 @@ def account_call(
         or summary.service_tier
         or (tier.decode("latin-1").lower() if tier else None)
     )
+    call.billed_units = _units(call, asked, summary) or None
     _cost(call, route, usage, catalogue, free_searches)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
     partial = usage and call.cost_pico and call.outcome in ENDED_EARLY
     call.usage_note = _notes(
-        summary.usage_note, usage and usage.note, PARTIAL_USAGE_NOTE if partial else None
+        summary.usage_note,
+        usage and usage.note,
+        PARTIAL_USAGE_NOTE if partial else None,
+        PENDING_VIDEO_NOTE if call.action in VIDEO_ACTIONS and call.cost_pico is None else None,
     )
     # A budget must also hold if the cost stays unknown.
     if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
-        _estimate_charge(
-            call, usage, summary.billed_units, None if is_compressed else call.request_bytes, catalogue
-        )
+        _estimate_charge(call, usage, None if is_compressed else call.request_bytes, catalogue)
 
 
 def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
@@ -117,7 +122,6 @@ def set_initial_estimate(call: Call, route: Route, request_bytes: int | None, ca
 def _estimate_charge(
     call: Call,
     usage: Usage | None,
-    billed_units: Mapping[str, int | None],
     request_bytes: int | None,
     catalogue: Catalogue,
 ) -> None:
@@ -129,7 +133,7 @@ def _estimate_charge(
         at=from_micros(call.started_at),
         tier=call.service_tier or "standard",
         action=call.action,
-        billed_units=billed_units,
+        billed_units=call.billed_units or NO_BILLED_UNITS,
         request_bytes=request_bytes,
     )
     call.usage_note = _notes(call.usage_note, note)
@@ -171,6 +175,13 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
     call.tool_tokens, call.total_tokens = usage.tool, usage.total
 
 
+def _units(call: Call, asked: RequestSummary, summary: ResponseSummary) -> BilledUnits:
+    """What was used beside tokens; of a call that failed only what its response says."""
+    if call.outcome in NEVER_RAN or (call.status or 0) >= 400:
+        return summary.billed_units
+    return billed_units(call.action, call.model, asked, summary)
+
+
 def _cost(
     call: Call, route: Route, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches
 ) -> None:
@@ -179,7 +190,7 @@ def _cost(
         return
     # NULL, not 0: Google may charge for it, and the amount is unknown.
     model = call.model or call.model_version
-    if model is None:
+    if model is None or call.action in VIDEO_ACTIONS:
         return
     if call.billed_units:
         _take_free_searches(call, usage, catalogue, free_searches)

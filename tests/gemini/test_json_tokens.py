@@ -17,6 +17,7 @@ from gatekeeper.gemini.json_tokens import (
     MAX_DEPTH,
     MAX_STRING_BYTES,
     MAX_TOKEN_BYTES,
+    NUMBER,
     OPEN,
     STRING,
     JsonTokens,
@@ -103,6 +104,28 @@ def test_escapes_and_literals_may_be_split_anywhere(size: int) -> None:
     found = list(tokens(JsonTokens(), split(body, [size])))
     assert found == list(tokens(JsonTokens(), [body]))
     assert b" ".join(text for _, text in found) == rb"{ a\"b c\\ \\ [ d\" \\\"e true ] f null }"
+
+
+@pytest.mark.parametrize("size", range(1, 30))
+def test_a_number_is_a_token_where_it_is_wanted(size: int) -> None:
+    parser, found = JsonTokens(), list[Token]()
+    for chunk in split(rb'{"n": 12, "m":7,"n":   -1.5e3}, {"n": [1], "\u006e":"2","n" :true}', [size]):
+        for token in parser.feed(chunk):
+            if token == (KEY, b"n"):
+                parser.want_number()
+            found.append(token)
+    assert [text for kind, text in found if kind is NUMBER] == [b"12", b"-1.5e3"]
+    assert b" ".join(text for _, text in found) == rb"{ n 12 m n -1.5e3 } { n [ ] \u006e 2 n true }"
+
+
+def test_an_endless_number_ends() -> None:
+    parser, found = JsonTokens(), list[Token]()
+    for chunk in [b'{"n": ', *[b"1"] * 5000, b"}"]:
+        for token in parser.feed(chunk):
+            if token[0] is KEY:
+                parser.want_number()
+            found.append(token)
+    assert [(kind, len(text)) for kind, text in found[2:]] == [(NUMBER, 33), (CLOSE, 1)]
 
 
 @settings(max_examples=200, deadline=None)

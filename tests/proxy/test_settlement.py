@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
+from gatekeeper.gemini.requested_media import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Billing, Route
 from gatekeeper.gemini.upstream_error import UpstreamError
@@ -23,7 +25,12 @@ from gatekeeper.proxy.outcomes import (
     UpstreamUnreachable,
     google_key_error,
 )
-from gatekeeper.proxy.settlement import PARTIAL_USAGE_NOTE, account_call, set_initial_estimate
+from gatekeeper.proxy.settlement import (
+    PARTIAL_USAGE_NOTE,
+    PENDING_VIDEO_NOTE,
+    account_call,
+    set_initial_estimate,
+)
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.startup import load_catalogue
 
@@ -55,11 +62,14 @@ def settled(
     model: str | None = FLASH,
     action: str = "generateContent",
     has_budget: bool = False,
+    asked: RequestSummary = NOTHING_NAMED.summary,
 ) -> Call:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
     route = Route(action, model, billing)
     said = read or reading(USAGE, model_version=ITS_VERSION)
-    account_call(call, route, ending, said, tier, catalogue, FreeSearches(), has_budget=has_budget)
+    account_call(
+        call, route, ending, said, tier, catalogue, FreeSearches(), asked=asked, has_budget=has_budget
+    )
     return call
 
 
@@ -149,6 +159,31 @@ COSTS = {
 @pytest.mark.parametrize(("said", "cost"), COSTS.values(), ids=COSTS.keys())
 def test_what_it_cost(catalogue: Catalogue, said: dict[str, object], cost: int | None) -> None:
     assert settled(catalogue, **said).cost_pico == cost  # pyright: ignore[reportArgumentType]
+
+
+MEDIA = {
+    "pictures that were made": ("predict", 200, reading(pictures=3), {"image_each": 3}, 3 * 40 * 10**9),
+    "as many as were asked for": ("predict", 200, reading(), {"image_each": 2}, 2 * 40 * 10**9),
+    "none": ("predict", 400, reading(error=ERROR), None, 0),
+    "a video under way": ("predictLongRunning", 200, reading(), {"output_video_second_720p": 16}, None),
+    "a video that was refused": ("predictLongRunning", 429, reading(error=ERROR), None, 0),
+}
+
+
+@pytest.mark.parametrize(("action", "status", "read", "units", "cost"), MEDIA.values(), ids=MEDIA.keys())
+def test_what_is_billed_by_piece_is_what_was_made_or_asked_for(
+    catalogue: Catalogue,
+    action: str,
+    status: int,
+    read: ResponseSummary,
+    units: dict[str, int] | None,
+    cost: int | None,
+) -> None:
+    model = "imagen-4.0-generate-001" if action == "predict" else "veo-3.1-generate-preview"
+    asked = RequestSummary(media=RequestedMedia(samples=2))
+    call = settled(catalogue, model=model, action=action, status=status, read=read, asked=asked)
+    assert (call.billed_units, call.cost_pico) == (units, cost)
+    assert call.usage_note == (PENDING_VIDEO_NOTE if cost is None else None)
 
 
 def test_the_row_says_what_the_answer_said(catalogue: Catalogue) -> None:
