@@ -21,12 +21,18 @@ def read_count(value: object) -> int | None:
     """A count as JSON may write it: 12, "12" (64-bit numbers in proto3's JSON) or 12.0."""
     if value is None:
         return None
+    # `type`, because True is an int to isinstance. The usual form comes first.
+    if type(value) is not int:
+        value = _whole_number(value)
+        if value is None:
+            return None
+    return value if 0 <= value <= MAX_TOKEN_COUNT else None
+
+
+def _whole_number(value: object) -> int | None:
     if isinstance(value, str):
-        value = int(value) if _DIGITS.match(value) else None
-    elif type(value) is float and value.is_integer():
-        value = int(value)
-    # `type`, because True is an int to isinstance.
-    return value if type(value) is int and 0 <= value <= MAX_TOKEN_COUNT else None
+        return int(value) if _DIGITS.match(value) else None
+    return int(value) if type(value) is float and value.is_integer() else None
 
 
 def read_tier(value: object) -> str | None:
@@ -40,10 +46,13 @@ def read_tier(value: object) -> str | None:
 def read_details(value: object, count_name: str = "tokenCount") -> Details:
     if value is None:
         return ()
+    # A list is quicker than a generator, and each call's usage is read.
     return tuple(
-        (_modality(named.get("modality")), count)
-        for named in map(as_object, as_list(value))
-        if named and (count := read_count(named.get(count_name)))
+        [
+            (_modality(named.get("modality")), count)
+            for each in as_list(value)
+            if (named := as_object(each)) and (count := read_count(named.get(count_name)))
+        ]
     )
 
 

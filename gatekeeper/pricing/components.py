@@ -136,11 +136,12 @@ def _by_modality(what: str, count: int, details: Details, remainder: str = "text
     """A count by modality, in the order of the details; what they omit is of the modality `remainder`, and
     comes last."""
     parts: Tokens = {}
+    left = count
     for modality, tokens in details:
         # Two modalities may be priced as one, so they add up.
         priced = PRICED_AS.get(modality, modality)
         parts[priced] = parts.get(priced, 0) + tokens
-    left = count - sum(parts.values())
+        left -= tokens
     if left > 0:
         parts[remainder] = parts.get(remainder, 0) + left
     elif left < 0:

@@ -230,14 +230,18 @@ def _token_lines(
     if usage is None:
         raise UnpricedError("the response reports no usage")
     components = _COMPONENTS[action] if action else kind
-    # A count of 0 needs no price: a fully cached prompt has no input left.
-    used = {name: count for name, count in components(usage, tariff.prices).items() if count}
-    prices = tariff.prices
-    if missing := used.keys() - prices.keys():
-        raise UnpricedError(f"{name} has no price for {', '.join(sorted(missing))} in tier {tariff.tier}")
-    return tuple([cost_line(component, count, prices[component]) for component, count in used.items()])
+    prices, tokens = tariff.prices, components(usage, tariff.prices)
+    try:
+        # A count of 0 needs no price: a fully cached prompt has no input left.
+        return tuple([cost_line(used, count, prices[used]) for used, count in tokens.items() if count])
+    except KeyError:
+        missing = ", ".join(sorted(used for used, count in tokens.items() if count and used not in prices))
+        raise UnpricedError(f"{name} has no price for {missing} in tier {tariff.tier}") from None
 
 
 def _kind_of(tariff: Tariff) -> Components | None:
     """What the model's tokens are billed as; None if it is charged by piece or second."""
-    return next((kind for kind, text in _TEXT_INPUT.items() if text in tariff.prices), None)
+    for kind, text in _TEXT_INPUT.items():
+        if text in tariff.prices:
+            return kind
+    return None

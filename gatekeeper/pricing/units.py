@@ -8,6 +8,7 @@ and older) or `grounding_search_query` (Gemini 3 and later), and `grounding_maps
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 
@@ -36,6 +37,8 @@ VIDEO_SECOND, VIDEO_RESOLUTIONS = "output_video_second_", ("720p", "1080p", "4k"
 """The component's name is the two together."""
 
 
+# Needed for each line of a cost; only the components of price lists are asked for.
+@cache
 def unit_of(component: str) -> Unit:
     """The unit that a component is priced in."""
     if component == CACHE_STORAGE:
