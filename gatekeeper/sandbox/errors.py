@@ -15,8 +15,9 @@ user may begin with one of these words:
 | `!safety` | a response withheld: finishReason SAFETY |
 | `!blocked` | a prompt refused: promptFeedback.blockReason and no candidates |
 
-`!hops=3` is a long decode of three requests (`long_decode`). The errors, `!slow` and `!cut` work in every call on a model that has content: counting and embedding, too; in
-a Live session an error closes it. `COMMANDS` is this table as data: `GET /` shows it."""
+`!hops=3` is a long decode of three requests (`long_decode`). The errors, `!slow` and `!cut` work in every
+call on a model that has content: counting and embedding, too; in a Live session an error closes it.
+`COMMANDS` is this table as data: `GET /` shows it."""
 
 from __future__ import annotations
 

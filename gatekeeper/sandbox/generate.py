@@ -48,7 +48,7 @@ class Call:
     cached: TokenCounts
     response_id: str
     command: Command | None
-    hop: Hop = Hop()
+    hop: Hop
 
     @property
     def modality(self) -> str:

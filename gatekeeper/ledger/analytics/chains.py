@@ -1,8 +1,9 @@
 """The chain of a long decode: the calls that `continues` links, from the first request on.
 
-From a call back to the first one, and from there on to all that went on with one of them: mostly one each, but a
-request that was repeated has the same token as the one before it. Step by step: each step is a look-up by id,
-or a scan of one column that is almost empty; a recursive query would read the ids of all calls at each.
+From a call back to the first one, and from there on to all that went on with one of them: mostly one each,
+but a request that was repeated has the same token as the one before it. Step by step: each step is a look-up
+by id, or a scan of one column that is almost empty; a recursive query would read the ids of all calls at
+each.
 """
 
 from __future__ import annotations
