@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from time import time_ns
 
 import structlog
 import trio
@@ -16,23 +15,13 @@ from hypercorn.config import Config
 from gatekeeper import addresses, data_dir, runtime, startup
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
-from gatekeeper.keys.long_decodes import LongDecodes
-from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.sessions import Sessions
-from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
-from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
-from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
-from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.store import StoreError
-from gatekeeper.ledger.ledger import Ledger
-from gatekeeper.ledger.segments import NewerJournalError
+from gatekeeper.data_stores import DataUnusable, open_data
+from gatekeeper.keys.repriced_spend import follow_repricing
 from gatekeeper.logs import HypercornLogger, configure_logs
-from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.key_spend import KeySpend
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
@@ -190,43 +179,31 @@ async def run(
 async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerator[Gateway]:
     """Opens the keys, the ledger and the upstream, and runs their tasks; on exit writes and closes all."""
     try:
-        store = SqliteKeyStore(settings.keys_file)
-        registry = KeyRegistry(store)
-        sessions = Sessions(SqliteSessionStore(store))
-        await sessions.purge(time_ns() // 1000)
-        ledger = Ledger(settings.data, settings.timezone)
-        # Spend is brought up to the journal's end before the first call, or a budget that was used up would
-        # be available again after a kill -9.
-        long_decodes = LongDecodes(SqliteContinuationStore(store))
-        await long_decodes.load()
-        searches = SqliteFreeSearchStore(store)
-        key_spend = KeySpend(registry, long_decodes, searches, await registry.load())
-        follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
-        ledger.recover()
-        await follower.feed()
-        key_spend.replaying = False
-        free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
-    except (OSError, StoreError, NewerJournalError) as error:
-        raise StartupError(f"the data in {settings.data} cannot be used: {error}", 2) from None
-    try:
-        async with trio.open_nursery() as nursery:
+        async with open_data(settings) as data, trio.open_nursery() as nursery:
+            registry, ledger = data.registry, data.ledger
             upstream = await open_upstream(settings, nursery)
             proxy = Proxy(
                 ProxyContext(
-                    settings, upstream, registry, ledger, catalogue, sessions, long_decodes, free_searches
+                    settings,
+                    upstream,
+                    registry,
+                    ledger,
+                    catalogue,
+                    data.sessions,
+                    data.long_decodes,
+                    data.free_searches,
                 )
             )
             nursery.start_soon(ledger.run)
+            nursery.start_soon(follow_repricing, registry, ledger.analytics, settings.data)
             nursery.start_soon(proxy.sweep)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
-            # After the last call. The ledger is closed last, below: it gets the lines of all calls.
+            # After the last call. The ledger is closed last, by `open_data`: it gets the lines of all calls.
             for each in proxy.context.upstreams():
                 each.close_idle()
             nursery.cancel_scope.cancel()
-    finally:
-        with trio.CancelScope(shield=True):
-            await ledger.close()
-            store.close()
+    except DataUnusable as error:
+        raise StartupError(str(error), 2) from None
 
 
 async def open_upstream(settings: Settings, nursery: trio.Nursery) -> UpstreamPool:

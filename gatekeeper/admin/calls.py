@@ -21,6 +21,7 @@ from gatekeeper.admin.requests import (
     read_query,
 )
 from gatekeeper.data_dir import ANALYTICS_FILE
+from gatekeeper.keys.repriced_spend import charge_repriced
 from gatekeeper.ledger.call import call_document
 from gatekeeper.ledger.events import Event, Subscription, encode_sse
 
@@ -145,8 +146,11 @@ async def lend_file() -> Response:
 
 @blueprint.post("/sql/return")
 async def end_loan() -> Response:
+    """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
     await read_fields()
-    current_gateway().ledger.analytics.end_loan()
+    gateway = current_gateway()
+    gateway.ledger.analytics.end_loan()
+    await charge_repriced(gateway.registry, gateway.ledger.analytics, gateway.settings.data)
     return json_response({"returned": True})
 
 

@@ -39,7 +39,7 @@ COMMANDS = {
     "calls": Command("Follow, search, show and export calls.", "calls"),
     "spend": Command("Sum up spend by tag, model, key, user, day or hour.", "analytics"),
     "sql": Command("Ask the analytics file in SQL.", "analytics"),
-    "prices": Command("Show the price catalogue, or price one call.", "prices"),
+    "prices": Command("Show the price catalogue; price one call, or past calls anew.", "prices"),
     "doctor": Command("Check the set-up, and say what to do.", "doctor"),
     "config": Command("Print every setting in effect, and where it came from.", "doctor"),
 }

@@ -13,8 +13,10 @@ from typing import NamedTuple, TypeVar
 import click
 import msgspec
 
+from gatekeeper.cli.catalogue import loaded_catalogue, moment
 from gatekeeper.cli.conventions import CommandError, ExitStatus, OrderedGroup, examples, local_json_option
 from gatekeeper.cli.output import print_cells, print_fields, print_json, print_table
+from gatekeeper.cli.reprice import reprice
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, TextRole
 from gatekeeper.gemini.actions import Billing, billing_of
@@ -24,13 +26,12 @@ from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
 from gatekeeper.pricing import quote as pricing
-from gatekeeper.pricing.catalogue import Catalogue, CatalogueError, catalogue_document
+from gatekeeper.pricing.catalogue import Catalogue, catalogue_document
 from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import plain_decimal, quote_document
 from gatekeeper.pricing.tariff import MODALITIES, TIERS, PricedModel, Tariff
 from gatekeeper.pricing.units import TOKENS
-from gatekeeper.times import parse_time
 
 T = TypeVar("T")
 Members = dict[str, object]
@@ -41,10 +42,13 @@ LIVE = "live"
 
 @click.group("prices", cls=OrderedGroup, epilog=examples("prices show gemini-2.5-flash"))
 def prices() -> None:
-    """Show the price catalogue, or price one call.
+    """Show the price catalogue, price one call, or price calls of the past anew.
 
-    The catalogue is that of this installation; no gateway is asked.
+    The catalogue is that of this installation.
     """
+
+
+prices.add_command(reprice)
 
 
 @prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro"))
@@ -102,24 +106,6 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
         print_json(msgspec.json.encode(quote_document(quoted)))
     else:
         print_quote(quoted)
-
-
-def loaded_catalogue() -> Catalogue:
-    from gatekeeper.startup import load_catalogue
-
-    try:
-        return load_catalogue()
-    except CatalogueError as error:
-        raise CommandError(f"{error}. Fix that entry, or reinstall gatekeeper", ExitStatus.USAGE) from None
-    except FileNotFoundError as error:
-        raise CommandError(str(error), ExitStatus.INTERNAL_ERROR) from None
-
-
-def moment(text: str, given_as: str, status: ExitStatus) -> datetime:
-    try:
-        return parse_time(text, datetime.now(UTC))
-    except ValueError as error:
-        raise CommandError(f"{given_as}: {error}", status) from None
 
 
 def read(name: str) -> bytes:

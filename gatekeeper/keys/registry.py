@@ -7,7 +7,7 @@ memory is updated at once and is authoritative, the store follows the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import trio
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, redacted_name
 from gatekeeper.keys.store import AuditEntry, KeyChange, KeyStore, difference
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Settlement, key_document
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Settlement, SpendDelta, key_document
 from gatekeeper.ledger.call import Position
 
 Edit = Callable[[KeyRecord], KeyRecord]
@@ -85,6 +85,25 @@ class KeyRegistry:
             # Under the lock, so that no window changes between the computation and the store.
             spend_deltas = virtual_key.spend_deltas(self._by_id, settled)
             await trio.to_thread.run_sync(self._store.add_spend, spend_deltas, segment, offset)
+
+    async def adjust(self, run_id: str, deltas: Mapping[str, SpendDelta]) -> bool:
+        """Adds the differences of calls that were priced again, each for the window of its delta, once for
+        each run: returns False if it was counted before. Raises StoreFailed, and may then be repeated."""
+        async with self._write_lock:
+            # Of a window that is over nothing counts, and no call has ended in the next one at that time.
+            current = {
+                token_id: delta
+                for token_id, delta in deltas.items()
+                if (state := self._by_id.get(token_id)) and state.window_start <= delta.window.start
+            }
+            added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, current)
+            for token_id, delta in current.items() if added else ():
+                state = self._by_id[token_id]
+                # Again, because it may have rolled while the store was writing.
+                if state.window_start <= delta.window.start:
+                    state.spend_pico += delta.spend_pico
+                    state.estimated_pico += delta.estimated_pico
+        return added
 
     # For people who read.
 

@@ -72,6 +72,8 @@ MIGRATIONS = (
       PRIMARY KEY (call_id, pool)
     ) STRICT
     """,
+    # Runs of `prices reprice` whose differences are in the keys' spend.
+    "CREATE TABLE repriced (run_id TEXT PRIMARY KEY) STRICT",
 )
 
 

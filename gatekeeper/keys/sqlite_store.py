@@ -68,6 +68,14 @@ class SqliteKeyStore(SqliteFile):
                 _add_spend(db, token_id, delta)
             db.execute('UPDATE watermark SET segment = ?, "offset" = ?', (segment, offset))
 
+    def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:
+        with self.write_transaction() as db:
+            if not db.execute("INSERT OR IGNORE INTO repriced VALUES (?)", (run_id,)).rowcount:
+                return False
+            for token_id, delta in spend_deltas.items():
+                _add_spend(db, token_id, delta)
+            return True
+
     def audit_log(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         with self.transaction() as db:
             rows = db.execute(

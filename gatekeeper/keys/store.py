@@ -110,6 +110,11 @@ class KeyStore(Protocol):
         equal. An earlier position means that the journal was recreated. Deleted keys are ignored."""
         ...
 
+    def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:
+        """Adds the differences of calls that were priced again; returns False, and adds nothing, if those of
+        this run have been added before."""
+        ...
+
     def audit_log(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """The latest changes, newest first, those with an id below `before`."""
         ...

@@ -37,6 +37,9 @@ DEFAULT_QUERY_COUNT = 10
 # parameters, "sampleCount" and "durationSeconds").
 MOST_PIECES = {IMAGE: 4, MUSIC: 1, **{VIDEO_SECOND + size: 4 * 8 for size in VIDEO_RESOLUTIONS}}
 
+BUDGET_NOTE = "estimated for the budget:"
+"""With the amount in USD after it: what a key's budget was charged in place of an unknown cost."""
+
 
 class Estimate(NamedTuple):
     """Pico-dollars, and an explanation in words."""
@@ -122,7 +125,7 @@ def upper_bound_note(pico: int | None) -> str | None:
 
 
 def _with_note(pico: int, how: str) -> Estimate:
-    return Estimate(pico, f"estimated for the budget: {short_usd(pico)} USD, {how}")
+    return Estimate(pico, f"{BUDGET_NOTE} {short_usd(pico)} USD, {how}")
 
 
 def _tokens(usage: Usage | None, action: str | None, request_bytes: int | None) -> tuple[int, int, str]:

@@ -29,14 +29,19 @@ NO_ITEMS = "[]"
 SCHEMA = f"""
     CREATE TABLE IF NOT EXISTS file.calls ({messages.COLUMN_DEFINITIONS});
     CREATE TABLE IF NOT EXISTS file.watermark ({messages.POSITION_DEFINITIONS});
+    CREATE TABLE IF NOT EXISTS file.adjustments ({messages.ADJUSTMENT_DEFINITIONS});
     INSERT INTO file.watermark SELECT 0, 0 WHERE NOT EXISTS (FROM file.watermark);
 """
 CREATE_PENDING = f"CREATE TABLE pending ({messages.COLUMN_DEFINITIONS}, {messages.POSITION_DEFINITIONS})"
-PENDING_ONLY_VIEW = f"CREATE OR REPLACE VIEW calls AS SELECT {messages.COLUMN_NAMES} FROM pending"  # noqa: S608
+PENDING_ONLY_VIEW = f"""
+    CREATE OR REPLACE VIEW calls AS SELECT {messages.COLUMN_NAMES} FROM pending;
+    DROP VIEW IF EXISTS adjustments
+"""  # noqa: S608
 UNION_VIEW = f"""
     CREATE OR REPLACE VIEW calls AS SELECT {messages.COLUMN_NAMES} FROM file.calls
     UNION ALL SELECT {messages.COLUMN_NAMES} FROM pending
-    WHERE (segment, "offset") > (SELECT (segment, "offset") FROM file.watermark)
+    WHERE (segment, "offset") > (SELECT (segment, "offset") FROM file.watermark);
+    CREATE OR REPLACE VIEW adjustments AS FROM file.adjustments
 """  # noqa: S608
 
 
@@ -142,7 +147,9 @@ class Database:
     def _add_columns(self) -> None:
         """Adds the columns that a file of an earlier version lacks. A file with a foreign table is not
         changed."""
-        found = self.con.execute("SELECT column_name FROM duckdb_columns() WHERE database_name = 'file'")
+        found = self.con.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE database_name = 'file' AND table_name = 'calls'"
+        )
         missing = COLUMNS.keys() - {name for (name,) in found.fetchall()}
         if missing <= set(messages.ADDED_COLUMNS):
             for name in sorted(missing, key=list(COLUMNS).index):

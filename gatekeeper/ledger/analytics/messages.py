@@ -161,6 +161,23 @@ TEXT_DROPPED_NOTE = "the analytics file did not take the texts of this row"
 _CONTROLLED_COLUMNS = {"outcome", "key_id", "price_version"}
 _TEXTS = {name for name, kind in COLUMNS.items() if kind == "VARCHAR"} - _CONTROLLED_COLUMNS
 POSITION_DEFINITIONS = 'segment BIGINT, "offset" BIGINT'
+ADJUSTMENTS = {
+    "run_id": "UUID",
+    "adjusted_at": "TIMESTAMPTZ",
+    "call_id": "UUID",
+    "old_cost_usd": "DECIMAL(18,12)",
+    "old_price_version": "VARCHAR",
+    "new_cost_usd": "DECIMAL(18,12)",
+    "new_price_version": "VARCHAR",
+    "key_id": "VARCHAR",
+    "ended_at": "TIMESTAMPTZ",
+    "charge_usd": "DECIMAL(18,12)",
+    "estimated_usd": "DECIMAL(18,12)",
+}
+"""The columns of the table `adjustments`: each row that a run of `prices reprice` changed, with its figures
+before and after. `charge_usd` is by how much the budget of the call's key is charged more (negative: less),
+`estimated_usd` which part of that are estimates; a call counts in the budget window in which it ended."""
+ADJUSTMENT_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in ADJUSTMENTS.items())
 
 _JSON_STRUCTURE = _json_structure()
 _VALUES = ", ".join(_COLUMN_EXPRESSIONS.get(name, f"item.call.{name}") for name in COLUMNS)

@@ -96,33 +96,34 @@ class Analytics:
         self, wanted: Filter, limit: int, before: str | None = None
     ) -> AnalyticsResult[list[Document]]:
         """At most `limit` finished calls, newest (that is, highest `id`) first; see `queries.calls`."""
-        return await self._query(lambda con: queries.calls(con, wanted, limit, before))
+        return await self.query(lambda con: queries.calls(con, wanted, limit, before))
 
     async def call(self, call_id: str) -> AnalyticsResult[Document | None]:
         """The finished call with that id, None if there is none."""
-        return await self._query(lambda con: queries.call(con, call_id))
+        return await self.query(lambda con: queries.call(con, call_id))
 
     async def chain(self, call_id: str) -> Document:
         """The long decode that a finished call is part of; see `chains.chain`."""
-        return (await self._query(lambda con: chains.chain(con, self.sums, call_id))).value
+        return (await self.query(lambda con: chains.chain(con, self.sums, call_id))).value
 
     async def spend(
         self, by: list[str], wanted: Filter, limit: int | None, top: int | None = None
     ) -> AnalyticsResult[Document]:
         """Sums of calls; see `queries.Sums.report`. Raises GroupingError."""
-        return await self._query(lambda con: self.sums.report(con, by, wanted.to_sql(), limit, top))
+        return await self.query(lambda con: self.sums.report(con, by, wanted.to_sql(), limit, top))
 
     async def models(self) -> AnalyticsResult[list[Document]]:
         """The requested models, most recently used first, with their calls and known cost."""
-        return await self._query(queries.models)
+        return await self.query(queries.models)
 
-    async def _query(self, query: Callable[[DuckDBPyConnection], T]) -> AnalyticsResult[T]:
+    async def query(self, query: Callable[[DuckDBPyConnection], T]) -> AnalyticsResult[T]:
+        """The result of another query, to be run in the worker thread."""
         self._last_activity = trio.current_time()
 
         def current() -> AnalyticsResult[T]:
             projection = self._open()
             self._read_journal(projection)
-            if not self._is_lent():
+            if not self.is_lent():
                 projection.flush_amendments()
             with projection.query_connection() as con:
                 return AnalyticsResult(query(con), self.missing_reason)
@@ -130,8 +131,7 @@ class Analytics:
         return await self._in_thread(current)
 
     async def sql(self, query: str, limit: int) -> bytes:
-        """The JSON result of a user-supplied query; see `SqlRunner.execute`. Raises QueryRefused,
-        QueryUnavailable."""
+        """The JSON result of a user-supplied query; see `SqlRunner.execute`, also for what it raises."""
         return await self.sql_runner.execute(query, limit)
 
     # Access for other processes
@@ -149,10 +149,7 @@ class Analytics:
     @asynccontextmanager
     async def shared(self) -> AsyncGenerator[SharedSnapshot]:
         """All calls, for one other process to read. Calls that end meanwhile wait in memory; queries here
-        include them.
-
-        Raises trio.TooSlowError if another process reads for long.
-        """
+        include them. Raises trio.TooSlowError if another process reads for long."""
         # Only for the wait: the query itself has its own limit.
         with trio.fail_after(SHARE_TIMEOUT):
             await self._share_lock.acquire()
@@ -204,7 +201,7 @@ class Analytics:
             from gatekeeper.ledger.analytics.projection import Projection
 
             self._projection = Projection(self._folder)
-        if self._is_lent():
+        if self.is_lent():
             self.missing_reason = LOCKED_BY_OTHER
         else:
             self._attach(self._projection)
@@ -213,11 +210,8 @@ class Analytics:
     def _attach(self, projection: Projection) -> None:
         try:
             projection.attach()
-        except FileLocked:
-            self.missing_reason = LOCKED_BY_OTHER
-            return
-        except FileUnusable:
-            self.missing_reason = UNUSABLE
+        except (FileLocked, FileUnusable) as error:
+            self.missing_reason = LOCKED_BY_OTHER if isinstance(error, FileLocked) else UNUSABLE
             return
         except FileReplaced as replaced:
             self._adopt_replaced_file(projection, str(replaced))
@@ -248,7 +242,7 @@ class Analytics:
             self._read_position = max(self._read_position, watermark)
             self._stored_position = max(self._stored_position or START, watermark)
 
-    def _is_lent(self) -> bool:
+    def is_lent(self) -> bool:
         return time.monotonic() < self._lent_until
 
     def _read_journal(self, projection: Projection) -> None:
@@ -268,7 +262,7 @@ class Analytics:
         if batch.start <= self._read_position:
             projection.add(batch.entries)
             self._read_position = max(self._read_position, batch.end)
-        if self._is_lent() or projection.flush() is None:  # another program has the file locked
+        if self.is_lent() or projection.flush() is None:  # another program has the file locked
             self._read_journal(projection)
         else:
             # Not the file's watermark, which is that of its last row: lines without a row may follow.
@@ -278,7 +272,7 @@ class Analytics:
     def _share(self) -> SharedSnapshot:
         projection = self._open()
         self._read_journal(projection)
-        attached = not self._is_lent() and projection.open_read_only()
+        attached = not self.is_lent() and projection.open_read_only()
         rows, all_of_them = projection.pending_batch()
         return SharedSnapshot(
             attached, rows, None if attached and all_of_them else self.missing_reason or LOCKED_BY_OTHER

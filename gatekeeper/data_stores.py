@@ -1,0 +1,75 @@
+"""The stores of a data folder, keys and ledger: opened, brought up to the journal's end, and closed.
+
+The caller holds the lock of the data folder (`data_dir.lock_data`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from time import time_ns
+from typing import NamedTuple
+
+import trio
+
+from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
+from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from gatekeeper.keys.store import StoreError
+from gatekeeper.ledger.ledger import Ledger
+from gatekeeper.ledger.segments import NewerJournalError
+from gatekeeper.pricing.allowance import FreeSearches
+from gatekeeper.proxy.key_spend import KeySpend
+from gatekeeper.settings import Settings
+
+
+class DataUnusable(Exception):
+    """Why the data cannot be used, in one line."""
+
+
+class DataStores(NamedTuple):
+    store: SqliteKeyStore
+    registry: KeyRegistry
+    sessions: Sessions
+    long_decodes: LongDecodes
+    free_searches: FreeSearches
+    ledger: Ledger
+
+
+@asynccontextmanager
+async def open_data(settings: Settings) -> AsyncGenerator[DataStores]:
+    """On exit all calls are moved into the analytics file. Raises DataUnusable."""
+    try:
+        stores = await _open(settings)
+    except (OSError, StoreError, NewerJournalError) as error:
+        raise DataUnusable(f"the data in {settings.data} cannot be used: {error}") from None
+    try:
+        yield stores
+    finally:
+        with trio.CancelScope(shield=True):
+            await stores.ledger.close()
+            stores.store.close()
+
+
+async def _open(settings: Settings) -> DataStores:
+    store = SqliteKeyStore(settings.keys_file)
+    registry = KeyRegistry(store)
+    sessions = Sessions(SqliteSessionStore(store))
+    await sessions.purge(time_ns() // 1000)
+    ledger = Ledger(settings.data, settings.timezone)
+    # Spend is brought up to the journal's end before the first call, or a budget that was used up would
+    # be available again after a kill -9.
+    long_decodes = LongDecodes(SqliteContinuationStore(store))
+    await long_decodes.load()
+    searches = SqliteFreeSearchStore(store)
+    key_spend = KeySpend(registry, long_decodes, searches, await registry.load())
+    follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
+    ledger.recover()
+    await follower.feed()
+    key_spend.replaying = False
+    free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
+    return DataStores(store, registry, sessions, long_decodes, free_searches, ledger)

@@ -1,0 +1,57 @@
+"""Keys' spend follows the calls that `prices reprice` has given another cost, each run exactly once.
+
+The run's differences are in the analytics file, committed with its rows; which runs keys were charged is in
+the key store, committed with their spend. The run's mark in the data folder only saves looking: it is removed
+last, so that after a crash in between the run is looked at again, and not charged twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import time_ns
+
+import structlog
+import trio
+
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.virtual_key import SpendDelta
+from gatekeeper.ledger.analytics.adjustments import charges, marked_runs, remove_mark
+from gatekeeper.ledger.analytics.messages import AnalyticsError
+from gatekeeper.ledger.analytics.worker import Analytics
+
+log = structlog.get_logger()
+
+CHECK_INTERVAL = 1.0  # seconds between two looks for marked runs
+
+
+async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:
+    """Charges the keys the differences of marked runs, unless another program has the analytics file. Raises
+    AnalyticsError, StoreFailed, OSError."""
+    if analytics.is_lent() or not marked_runs(folder):
+        return
+    windows = {state.record.token_id: state.window for state in registry.states(time_ns() // 1000)}
+    starts = {token_id: window.start for token_id, window in windows.items()}
+    found = await analytics.query(lambda con: charges(con, folder, starts))
+    for run_id, by_key in (found.value or {}).items():
+        deltas = {
+            token_id: SpendDelta(windows[token_id], charge.pico, None, charge.estimated_pico)
+            for token_id, charge in by_key.items()
+        }
+        if await registry.adjust(run_id, deltas):
+            log.info("repriced_calls_charged", run_id=run_id, keys=len(deltas))
+        remove_mark(folder, run_id)
+
+
+async def follow_repricing(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:
+    """Charges the differences of each run once the file is back, until cancelled."""
+    failing = False
+    while True:
+        try:
+            await charge_repriced(registry, analytics, folder)
+            failing = False
+        except (AnalyticsError, StoreFailed, OSError) as error:
+            if not failing:
+                log.warning("repriced_calls_not_charged", problem=type(error).__name__, detail=str(error))
+            failing = True
+        await trio.sleep(CHECK_INTERVAL)

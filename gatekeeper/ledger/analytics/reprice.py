@@ -1,0 +1,155 @@
+"""Prices rows of the analytics file anew, in one transaction: the rows, and the table `adjustments`, which
+has their figures before and after.
+
+Calls with the same priced columns on the same day are priced once. Rows that keep their cost are not touched,
+so a second run changes nothing, and a row has the version of the catalogue that gave it its cost.
+
+Left alone is what has no price by its usage: refused and failed calls, free ones, those whose cost was
+estimated, and those that reported neither usage nor units (or whose usage was too large to be kept).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from duckdb import DuckDBPyConnection
+
+from gatekeeper.ledger.analytics.database import Database
+from gatekeeper.ledger.analytics.messages import ADJUSTMENTS
+from gatekeeper.ledger.analytics.reprice_report import CHANGED, IN_PERIOD, Reasons, Report, read_report
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.estimate import BUDGET_NOTE
+from gatekeeper.pricing.row import PricedColumns, row_quote
+
+BATCH = 50_000  # distinct calls
+MAX_PICO = 10**18  # DECIMAL(18,12) has no place for more
+
+
+class Run(NamedTuple):
+    """One run: its id and time, the calls that it looks at by when they started, and the prices. Times are
+    microseconds since 1970."""
+
+    id: UUID
+    at: int
+    since: int
+    until: int | None
+    catalogue: Catalogue
+
+
+_HAS_PRICE = f"""
+    outcome NOT IN ('refused', 'upstream_unreachable') AND coalesce(status, 0) < 400
+    AND NOT (cost_usd IS NOT DISTINCT FROM 0 AND price_version IS NULL)
+    AND (usage IS NOT NULL OR (billed_units IS NOT NULL AND total_tokens IS NULL AND prompt_tokens IS NULL))
+    AND NOT contains(replace(coalesce(usage_note, ''), '{BUDGET_NOTE}', ''), 'estimated')
+"""
+_DISTINCT = f"""
+    CREATE TEMP TABLE distinct_calls AS SELECT row_number() OVER () - 1 AS number, * FROM (
+        SELECT model, model_version, service_tier, action, CAST(usage AS VARCHAR) AS usage,
+               CAST(billed_units AS VARCHAR) AS billed_units,
+               CAST(started_at AT TIME ZONE 'UTC' AS DATE) AS day, list(rowid) AS places
+        FROM file.calls WHERE {IN_PERIOD} AND {_HAS_PRICE} GROUP BY ALL
+    )
+"""  # noqa: S608
+_BATCH = """
+    SELECT number, len(places), model, model_version, service_tier, action, usage, billed_units, day
+    FROM distinct_calls WHERE number >= ? AND number < ?
+"""
+_INSERT_PRICES = """
+    INSERT INTO prices SELECT unnest(batch.numbers), unnest(batch.picos)
+    FROM (SELECT from_json(?, '{"numbers": ["BIGINT"], "picos": ["BIGINT"]}') AS batch)
+"""
+# Without an estimate a call of unknown cost was charged nothing.
+_ESTIMATE = f"TRY_CAST(regexp_extract(usage_note, '{BUDGET_NOTE} ([0-9.]+) USD', 1) AS DECIMAL(18,12))"
+_PRICED = f"""
+    CREATE TEMP TABLE priced AS
+    SELECT place, id, model, started_at, key_id, cost_usd AS old_cost, price_version AS old_version, new_cost,
+           make_timestamptz(
+               epoch_us(started_at) + CAST(round(coalesce(duration_ms, 0) * 1000) AS BIGINT)
+           ) AS ended_at,
+           coalesce({_ESTIMATE}, 0) AS estimate
+    FROM file.calls AS calls JOIN (
+        SELECT unnest(places) AS place, CAST(pico * 0.000000000001 AS DECIMAL(18,12)) AS new_cost
+        FROM distinct_calls JOIN prices USING (number)
+    ) ON calls.rowid = place
+"""  # noqa: S608
+_INSERT_ADJUSTMENTS = f"""
+    INSERT INTO file.adjustments ({", ".join(ADJUSTMENTS)})
+    SELECT ?, make_timestamptz(?), id, old_cost, old_version,
+           new_cost, CASE WHEN new_cost IS NOT NULL THEN ? END, key_id, ended_at,
+           coalesce(new_cost, estimate) - coalesce(old_cost, estimate),
+           CASE WHEN new_cost IS NULL THEN estimate ELSE 0 END
+           - CASE WHEN old_cost IS NULL THEN estimate ELSE 0 END
+    FROM priced WHERE {CHANGED}
+"""  # noqa: S608
+_UPDATE_CALLS = f"""
+    UPDATE file.calls AS calls
+    SET cost_usd = new_cost, price_version = CASE WHEN new_cost IS NOT NULL THEN ? END
+    FROM priced WHERE calls.rowid = place AND {CHANGED}
+"""  # noqa: S608
+
+
+def reprice(
+    database: Database, run: Run, *, dry_run: bool, before_commit: Callable[[], None] = lambda: None
+) -> Report:
+    """Reprices the attached file; a dry run changes nothing. `before_commit` is called if there are changes
+    to commit. Raises FileUnusable; then nothing has changed, unless the commit itself failed."""
+    con = database.con
+    with database.map_errors():
+        con.execute("BEGIN")
+        reasons = _price_all(con, run)
+        con.execute(_PRICED)
+        report = read_report(con, run.since, run.until, reasons)
+        if dry_run or not report.changed:
+            con.execute("ROLLBACK")
+            return report
+        con.execute(_INSERT_ADJUSTMENTS, [run.id, run.at, run.catalogue.version])
+        con.execute(_UPDATE_CALLS, [run.catalogue.version])
+        before_commit()
+        con.execute("COMMIT")
+        return report
+
+
+def _price_all(con: DuckDBPyConnection, run: Run) -> Reasons:
+    con.execute(_DISTINCT, [run.since, run.until])
+    con.execute("CREATE TEMP TABLE prices (number BIGINT, pico BIGINT)")
+    ((count,),) = con.execute("SELECT count(*) FROM distinct_calls").fetchall()
+    unknown, faults = Counter[str](), Counter[str]()
+    for start in range(0, count, BATCH):
+        prices: dict[int, int | None] = {}
+        for number, calls, *columns in con.execute(_BATCH, [start, start + BATCH]).fetchall():
+            try:
+                prices[number], reason = _price(run.catalogue, columns)
+            except Exception as error:  # noqa: BLE001  one row that cannot be priced must not keep the others
+                faults[f"{columns[0]}: {error!r}"] += calls
+            else:
+                unknown.update({reason: calls} if reason else {})
+        batch = {"numbers": list(prices), "picos": list(prices.values())}
+        con.execute(_INSERT_PRICES, [msgspec.json.encode(batch).decode()])
+    return Reasons(unknown, faults)
+
+
+def _price(catalogue: Catalogue, columns: list[Any]) -> tuple[int | None, str | None]:
+    """The cost of one distinct call, or why it is unknown."""
+    model, model_version, tier, action, usage, units, day = columns
+    priced = row_quote(
+        catalogue,
+        PricedColumns(
+            model=model,
+            model_version=model_version,
+            service_tier=tier,
+            action=action,
+            usage=None if usage is None else usage.encode(),
+            billed_units=None if units is None else units.encode(),
+            started_at=datetime(day.year, day.month, day.day, tzinfo=UTC),
+        ),
+    )
+    if priced.cost_pico is None:
+        return None, priced.notes[-1]
+    if priced.cost_pico >= MAX_PICO:
+        return None, "the cost is too large for the column cost_usd"
+    return priced.cost_pico, None

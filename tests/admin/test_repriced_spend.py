@@ -1,0 +1,121 @@
+"""Keys' spend follows what was repriced while the file was lent, once, also if somebody dies in between."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from gatekeeper.keys.repriced_spend import charge_repriced
+from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
+from gatekeeper.ledger.analytics.database import Database
+from gatekeeper.ledger.analytics.reprice import Run, reprice
+from gatekeeper.money import pico
+
+RUN = UUID("019a1b2c-0000-7000-8000-00000000aaaa")
+COST = 1_188_700_000
+WRONG = 5_000_000_000
+
+
+async def wrongly_priced(admin: Any, number: int = 2, **fields: Any) -> str:
+    """The id of a key with calls that were recorded and charged at a wrong cost."""
+    key = (await admin.post("/key/generate", fields))["token_id"]
+    for _ in range(number):
+        call = admin.priced(key_id=key, cost_pico=WRONG)
+        admin.gateway.registry.settle(key, WRONG, call.started_at)
+    return key
+
+
+async def borrow(admin: Any) -> Path:
+    return Path((await admin.post("/sql/lend", {"seconds": 60}))["file"]).parent
+
+
+def reprice_file(admin: Any, folder: Path, run: UUID = RUN) -> int:
+    """What `gatekeeper prices reprice` does with a borrowed file; how many rows it changed."""
+    database = Database(folder)
+    try:
+        database.attach()
+        return reprice(
+            database,
+            Run(run, 0, 0, None, admin.gateway.catalogue),
+            dry_run=False,
+            before_commit=lambda: mark_run(folder, str(run)),
+        ).changed
+    finally:
+        database.close()
+
+
+async def spend(admin: Any, key: str) -> int:
+    return pico(Decimal((await admin.get("/key/info", key=key))["info"]["spend"]))
+
+
+async def test_the_spend_is_right_as_soon_as_the_file_is_back(admin: Any) -> None:
+    key, over = await wrongly_priced(admin), await wrongly_priced(admin, 1, budget_duration="1d")
+    folder = await borrow(admin)
+    assert reprice_file(admin, folder) == 3
+    assert await spend(admin, key) == 2 * WRONG
+    await admin.post("/sql/return")
+    # The calls of the other key ended in a budget window that is over.
+    assert (await spend(admin, key), await spend(admin, over)) == (2 * COST, 0)
+    assert marked_runs(folder) == []
+    assert (await admin.get("/spend", by="none"))["total"]["cost_usd"] == "0.003566100000"
+    adjusted = await admin.post("/sql", {"query": "SELECT count(*) FROM adjustments"})
+    assert adjusted["rows"] == [[3]]
+
+
+async def test_a_second_run_charges_nothing(admin: Any) -> None:
+    key = await wrongly_priced(admin)
+    for run, changed in ((RUN, 2), (UUID(int=1), 0)):
+        assert reprice_file(admin, await borrow(admin), run) == changed
+        await admin.post("/sql/return")
+    assert await spend(admin, key) == 2 * COST
+
+
+async def test_a_run_whose_mark_outlived_the_charge_is_not_charged_again(admin: Any) -> None:
+    key = await wrongly_priced(admin)
+    folder = await borrow(admin)
+    reprice_file(admin, folder)
+    for _ in range(2):
+        await admin.post("/sql/return")
+        # As after a crash between the commit in the key store and the removal of the mark.
+        mark_run(folder, str(RUN))
+    assert await spend(admin, key) == 2 * COST
+
+
+async def test_nothing_is_charged_while_the_file_is_lent(admin: Any) -> None:
+    key = await wrongly_priced(admin)
+    folder = await borrow(admin)
+    # As if the borrower had died between its mark and its commit, or were about to commit.
+    mark_run(folder, str(RUN))
+    gateway = admin.gateway
+    await charge_repriced(gateway.registry, gateway.ledger.analytics, folder)
+    assert marked_runs(folder) == [str(RUN)]
+    await admin.post("/sql/return")
+    assert (marked_runs(folder), await spend(admin, key)) == ([], 2 * WRONG)
+
+
+async def test_a_restart_charges_a_run_whose_borrower_and_gateway_died(serve: Any) -> None:
+    async with serve() as admin:
+        key = await wrongly_priced(admin)
+        # The tests' gateway has no consumer of spend: stored as such.
+        await admin.gateway.registry.store_spend([(key, 2 * WRONG, 1, False)], 1, 1)
+        folder = await borrow(admin)
+        reprice_file(admin, folder)
+        assert list(folder.glob(f"{MARK}*"))
+    async with serve() as admin:
+        gateway = admin.gateway
+        assert await spend(admin, key) == 2 * WRONG
+        await charge_repriced(gateway.registry, gateway.ledger.analytics, folder)
+        assert await spend(admin, key) == 2 * COST
+    async with serve() as admin:
+        assert await spend(admin, key) == 2 * COST
+
+
+async def test_a_deleted_key_is_passed_over(admin: Any) -> None:
+    key = await wrongly_priced(admin)
+    folder = await borrow(admin)
+    reprice_file(admin, folder)
+    await admin.post("/key/delete", {"keys": [key]})
+    await admin.post("/sql/return")
+    assert marked_runs(folder) == []

@@ -1,0 +1,90 @@
+"""`gatekeeper prices reprice` beside a running gateway, and in the folder of one that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import trio
+from rig.process import COMMAND, PATIENCE, SETTINGS, Served, serving
+from rig.standin import StandIn
+from rig.wire import exchange
+
+MASTER = "of-the-tests"
+GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent"
+ANSWER = b'{"candidates": [], "usageMetadata": {"promptTokenCount": 10, "totalTokenCount": 10}}'
+COST = Decimal("0.000003")
+WRONG = Decimal("0.000001")
+
+
+async def reprice(folder: Path, *arguments: str) -> Any:
+    words = [*COMMAND, "prices", "reprice", "--since", "2020-01-01", "--json", *arguments]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    done = await trio.run_process(
+        words, cwd=folder, env=environ | {"GATEKEEPER_MASTER_KEY": MASTER},
+        capture_stdout=True, capture_stderr=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["changes"]
+
+
+def misprice(data: Path) -> None:
+    """As if the first three rows had been priced by a catalogue that was wrong."""
+    with duckdb.connect(str(data / "gatekeeper.duckdb")) as file:
+        file.execute(f"""
+            UPDATE calls SET cost_usd = {WRONG}, price_version = 'old'
+            WHERE id IN (SELECT id FROM calls ORDER BY id LIMIT 3)
+        """)
+
+
+async def call(served: Served, secret: str, count: int) -> None:
+    for _ in range(count):
+        await exchange(served.url, GENERATE, body=b"{}", headers=[f"x-goog-api-key: {secret}"])
+
+
+async def spent(served: Served) -> Decimal:
+    return Decimal((await served.get("/key/info", key="mine"))["info"]["spend"])
+
+
+async def test_calls_are_repriced_with_a_gateway_and_without_one(folder: Path, google: StandIn) -> None:
+    google.script = lambda reply: reply.json(ANSWER)
+    flags, settings = (
+        ("--upstream", google.url),
+        {"GEMINI_API_KEY": "AIzaOfTheTests", "GATEKEEPER_MASTER_KEY": MASTER},
+    )
+    more = COST - WRONG
+    async with serving(folder, *flags, **settings) as served:
+        secret = (await served.post("/key/generate", {"key_alias": "mine"}))["key"]
+        await call(served, secret, 3)
+        await served.post("/sql/lend", {"seconds": 60})
+        misprice(served.data)
+        await served.post("/sql/return", {})
+        tried = await reprice(folder, "--url", served.url, "--dry-run")
+        assert (tried["changed"], await spent(served)) == (3, 3 * COST)
+        assert await reprice(folder, "--url", served.url) == tried
+        assert await spent(served) == 3 * COST + 3 * more
+        assert (await served.get("/spend", by="none"))["total"]["cost_usd"] == "0.000009000000"
+        assert (await reprice(folder, "--url", served.url))["changed"] == 0
+        # In the journal, but hardly in the file yet, when the gateway is killed.
+        await call(served, secret, 2)
+        with trio.fail_after(PATIENCE):
+            while len((await served.get("/calls"))["calls"]) < 5:
+                await trio.sleep(0.01)
+        await served.kill()
+    misprice(served.data)
+    nowhere = ("--url", served.url, "--data", str(served.data))
+    found = await reprice(folder, *nowhere)
+    assert (found["looked_at"], found["changed"]) == (5, 3)
+    async with serving(folder, *flags, **settings) as served:
+        assert await spent(served) == 5 * COST + 6 * more
+        elsewhere = ("--url", "http://127.0.0.1:9", "--data", str(served.data))
+        refused = subprocess.run(  # noqa: ASYNC221
+            [*COMMAND, "prices", "reprice", "--since", "1d", *elsewhere],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (refused.returncode, "give its --url" in refused.stderr) == (6, True)
