@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -16,28 +16,17 @@ import msgspec
 from gatekeeper.cli.catalogue import loaded_catalogue, moment
 from gatekeeper.cli.conventions import CommandError, ExitStatus, OrderedGroup, examples, local_json_option
 from gatekeeper.cli.output import print_cells, print_fields, print_json, print_table
+from gatekeeper.cli.price_call import quote_call, quote_usage
 from gatekeeper.cli.reprice import reprice
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Column, TextRole
-from gatekeeper.gemini.actions import Billing, billing_of
-from gatekeeper.gemini.billed_units import BilledUnits, billed_units
-from gatekeeper.gemini.request_parser import read_request
-from gatekeeper.gemini.response_parser import ResponseParser
-from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
-from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue, catalogue_document
 from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import plain_decimal, quote_document
 from gatekeeper.pricing.tariff import MODALITIES, TIERS, PricedModel, Tariff
 from gatekeeper.pricing.units import TOKENS
-
-T = TypeVar("T")
-Members = dict[str, object]
-
-# The action of a Live session, whose turns each have a usage.
-LIVE = "live"
 
 
 @click.group("prices", cls=OrderedGroup, epilog=examples("prices show gemini-2.5-flash"))
@@ -115,84 +104,6 @@ def read(name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
-
-
-class Call(msgspec.Struct):
-    """The JSON of `--call`; a missing field is unknown. `usage` is a list for Live turns, `response` may be
-    a list of a stream's chunks."""
-
-    model: str
-    at: str | None = None
-    tier: str | None = None
-    action: str | None = None
-    request: Members | None = None
-    response: Members | list[Members] | None = None
-    model_version: str | None = None
-    status: int | None = None
-    usage: Members | list[Members] | None = None
-
-
-def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
-    """Prices a `usageMetadata` object. Raises CommandError for what is not a JSON object."""
-    return pricing.quote(
-        catalogue,
-        model=model,
-        model_version=None,
-        usage=read_usage(msgspec.json.encode(decoded(document, Members))),
-        at=at,
-        tier=tier,
-    )
-
-
-def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
-    """Prices a whole call. Raises CommandError for invalid JSON."""
-    call = decoded(document, Call)
-    if why := free(call):
-        return Quote(
-            (call.model_version or call.model).removeprefix("models/"), 0, (), catalogue.version, (why,)
-        )
-    turns = isinstance(call.usage, list)
-    # Where the tier is not given, what the request asked for is the best that is known.
-    asked = (call.request or {}).get("serviceTier")
-    return pricing.quote(
-        catalogue,
-        model=call.model,
-        model_version=call.model_version,
-        usage=None if call.usage is None else read_usage(msgspec.json.encode(call.usage)),
-        at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
-        tier=str(call.tier or asked or "standard").lower(),
-        action=LIVE if turns else call.action,
-        billed_units=units_of(call),
-    )
-
-
-def decoded(document: bytes, form: type[T]) -> T:
-    try:
-        return msgspec.json.decode(document, type=form)
-    # RecursionError: thousands of nested lists.
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CommandError(f"the JSON is not as expected: {error}", ExitStatus.REJECTED) from None
-
-
-def free(call: Call) -> str | None:
-    """Why the call costs nothing, if that is known."""
-    if call.status is not None and call.status >= 400:
-        return f"responses of {call.status} cost nothing"
-    if call.action and billing_of(call.action) is Billing.FREE:
-        return f"calls of {call.action} cost nothing"
-    return None
-
-
-def units_of(call: Call) -> BilledUnits:
-    """What is billed beside tokens, by request and response, as for a call through the gateway."""
-    parser = ResponseParser()
-    for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
-        parser.read(msgspec.json.encode(chunk))
-    said = parser.summary(complete=True, truncated=False)
-    if call.usage is not None:
-        said = msgspec.structs.replace(said, usage=msgspec.json.encode(call.usage))
-    asked = read_request(msgspec.json.encode(call.request or {}))
-    return billed_units(call.action, call.model.removeprefix("models/"), asked, said)
 
 
 # Prefixes of the components in a column: of generate calls, and of embed calls.

@@ -80,7 +80,16 @@ def test_a_quote_as_json(cli: Any, tmp_path: Path) -> None:
         ({"action": "cachedContents.create", "usage": None}, None, "cachedContents.create"),
         ({"action": "models.nix", "usage": None}, None, "models.nix"),
         ({"response": grounded({"webSearchQueries": ["", ""]})}, "0.0011076", ""),
+        (
+            {"action": "cachedContents", "request": {"ttl": "5400s"}, "usage": {"totalTokenCount": 10**6}},
+            "1.5", "",
+        ),
+        ({"action": "cachedContents", "request": {"ttl": "1 h"}, "usage": USAGE}, None, "cachedContents"),
         ({"response": grounded({"webSearchQueries": ["x"]})}, "0.0361076", ""),
+        (
+            {"response": grounded({"webSearchQueries": ["x"]}), "request": {"free_searches_left": 3}},
+            "0.0011076", "1 of 1 searches are within Google's free allowance",
+        ),
         ({"response": [{}, grounded({"groundingChunks": [{"maps": {}}]})]}, "0.0261076", ""),
         ({"response": grounded(None)}, "0.0011076", ""),
     ],

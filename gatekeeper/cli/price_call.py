@@ -1,0 +1,129 @@
+"""One call that is described by hand, and what it costs: the documents of `gatekeeper prices quote`.
+
+A call costs what the gateway would have recorded for it: nothing for a response of 400 and above or a method
+that is free; its cost is unknown where it used something that has no price. What the gateway counts over many
+calls has to be said in the request: `free_searches_left` of the project's allowance, none if it is left out.
+The storage of a cache is a call of `cachedContents` with the `ttl` of its request.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from gatekeeper.cli.catalogue import moment
+from gatekeeper.cli.conventions import CommandError, ExitStatus
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION, Billing, billing_of
+from gatekeeper.gemini.billed_units import BilledUnits, billed_units
+from gatekeeper.gemini.request_parser import read_request
+from gatekeeper.gemini.response_parser import ResponseParser
+from gatekeeper.gemini.token_counts import read_count
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.pricing import quote as pricing
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import Quote
+from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
+from gatekeeper.times import parse_duration
+
+T = TypeVar("T")
+Members = dict[str, object]
+
+# The action of a Live session, whose turns each have a usage.
+LIVE = "live"
+CACHES = ("cachedContents", "cachedContents.create", CACHE_STORAGE_ACTION)
+
+
+class Call(msgspec.Struct):
+    """The JSON of `--call`; a missing field is unknown. `usage` is a list for Live turns, `response` may be
+    a list of a stream's chunks."""
+
+    model: str
+    at: str | None = None
+    tier: str | None = None
+    action: str | None = None
+    request: Members | None = None
+    response: Members | list[Members] | None = None
+    model_version: str | None = None
+    status: int | None = None
+    usage: Members | list[Members] | None = None
+
+
+def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
+    """Prices a `usageMetadata` object. Raises CommandError for what is not a JSON object."""
+    return pricing.quote(
+        catalogue,
+        model=model,
+        model_version=None,
+        usage=read_usage(msgspec.json.encode(decoded(document, Members))),
+        at=at,
+        tier=tier,
+    )
+
+
+def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
+    """Prices a whole call. Raises CommandError for invalid JSON."""
+    call = decoded(document, Call)
+    if why := free(call):
+        return Quote(
+            (call.model_version or call.model).removeprefix("models/"), 0, (), catalogue.version, (why,)
+        )
+    units, action = units_of(call), LIVE if isinstance(call.usage, list) else call.action
+    if action in CACHES and (stored := token_seconds(call)) is not None:
+        units, action = {CACHE_TOKEN_SECONDS: stored}, CACHE_STORAGE_ACTION
+    # Where the tier is not given, what the request asked for is the best that is known.
+    asked = (call.request or {}).get("serviceTier")
+    return pricing.quote(
+        catalogue,
+        model=call.model,
+        model_version=call.model_version,
+        usage=None if call.usage is None else read_usage(msgspec.json.encode(call.usage)),
+        at=moment(call.at or "0s", "`at`", ExitStatus.REJECTED),
+        tier=str(call.tier or asked or "standard").lower(),
+        action=action,
+        billed_units=units,
+    )
+
+
+def decoded(document: bytes, form: type[T]) -> T:
+    try:
+        return msgspec.json.decode(document, type=form)
+    # RecursionError: thousands of nested lists.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CommandError(f"the JSON is not as expected: {error}", ExitStatus.REJECTED) from None
+
+
+def free(call: Call) -> str | None:
+    """Why the call costs nothing, if that is known."""
+    if call.status is not None and call.status >= 400:
+        return f"responses of {call.status} cost nothing"
+    if call.action and billing_of(call.action) is Billing.FREE:
+        return f"calls of {call.action} cost nothing"
+    return None
+
+
+def units_of(call: Call) -> BilledUnits:
+    """What is billed beside tokens, by request and response, as for a call through the gateway."""
+    parser = ResponseParser()
+    for chunk in call.response if isinstance(call.response, list) else [call.response or {}]:
+        parser.read(msgspec.json.encode(chunk))
+    said = parser.summary(complete=True, truncated=False)
+    if call.usage is not None:
+        said = msgspec.structs.replace(said, usage=msgspec.json.encode(call.usage))
+    request = call.request or {}
+    asked = read_request(msgspec.json.encode(request))
+    units = billed_units(call.action, call.model.removeprefix("models/"), asked, said)
+    left = read_count(request.get("free_searches_left"))
+    return units | {kind.free: left for name, kind in GROUNDING.items() if left and name in units}
+
+
+def token_seconds(call: Call) -> int | None:
+    """Tokens x seconds that a cache is stored, if request and usage say both."""
+    usage = read_usage(msgspec.json.encode(call.usage)) if call.usage else None
+    try:
+        seconds = parse_duration(str((call.request or {}).get("ttl")))
+    except ValueError:
+        return None
+    return usage.total * seconds if usage and usage.total is not None else None
