@@ -13,10 +13,12 @@ from typing import NamedTuple
 import trio
 
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
@@ -37,6 +39,7 @@ class DataStores(NamedTuple):
     sessions: Sessions
     long_decodes: LongDecodes
     free_searches: FreeSearches
+    pending: PendingCharges
     ledger: Ledger
 
 
@@ -66,10 +69,12 @@ async def _open(settings: Settings) -> DataStores:
     long_decodes = LongDecodes(SqliteContinuationStore(store))
     await long_decodes.load()
     searches = SqliteFreeSearchStore(store)
-    key_spend = KeySpend(registry, long_decodes, searches, await registry.load())
+    pending = PendingCharges(SqlitePendingStore(store))
+    await pending.load()
+    key_spend = KeySpend(registry, long_decodes, searches, pending, await registry.load())
     follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
     ledger.recover()
     await follower.feed()
     key_spend.replaying = False
     free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
-    return DataStores(store, registry, sessions, long_decodes, free_searches, ledger)
+    return DataStores(store, registry, sessions, long_decodes, free_searches, pending, ledger)

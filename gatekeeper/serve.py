@@ -192,6 +192,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
                     data.sessions,
                     data.long_decodes,
                     data.free_searches,
+                    data.pending,
                 )
             )
             nursery.start_soon(ledger.run)

@@ -35,6 +35,8 @@ IMAGE_ACTIONS = frozenset({"predict", "openai.images.generations", "openai.image
 VIDEO_ACTIONS = frozenset({"predictLongRunning", "openai.videos"})
 MEDIA_ACTIONS = IMAGE_ACTIONS | VIDEO_ACTIONS
 CACHE_STORAGE_ACTION = "cache.storage"
+# What it asks for is in a file: it is of the kind that its model is for.
+OPENAI_BATCH = "openai.batches"
 
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
 METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES

@@ -297,8 +297,8 @@ _BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
     b"application/json": SingleDocument,
     b"text/event-stream": SseDecoder,
 }
-_IDENTITY = (b"", b"identity")
-_GZIP = (b"gzip", b"x-gzip")
+IDENTITY = (b"", b"identity")
+GZIP = (b"gzip", b"x-gzip")
 
 
 def meter_for(
@@ -315,8 +315,8 @@ def meter_for(
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
     is_plain_error = status >= 400 and media_type == b"text/plain"
-    if not (splitter or is_plain_error) or encoding not in _IDENTITY + _GZIP:
+    if not (splitter or is_plain_error) or encoding not in IDENTITY + GZIP:
         return NO_METER
     parser = ResponseParser(collection, counts_usage=counts_usage)
     meter: Meter = JsonMeter(splitter, parser) if splitter else PlainErrorMeter()
-    return GzipMeter(meter) if encoding in _GZIP else meter
+    return GzipMeter(meter) if encoding in GZIP else meter

@@ -74,6 +74,12 @@ MIGRATIONS = (
     """,
     # Runs of `prices reprice` whose differences are in the keys' spend.
     "CREATE TABLE repriced (run_id TEXT PRIMARY KEY) STRICT",
+    """
+    CREATE TABLE pending_charges (
+      begun_by TEXT PRIMARY KEY,  -- the id of a call
+      state TEXT NOT NULL  -- the latest row of it, as JSON
+    ) STRICT
+    """,
 )
 
 

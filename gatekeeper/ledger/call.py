@@ -7,8 +7,8 @@ that Google sent.
 
 Three fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
 budget instead of the cost, if any, so that replaying the journal gives the same spend. `continuations`: the
-digests of the tokens by which a later call may go on with a long decode. `pending`: the resource that will
-tell what the call costs; then an `Amendment` completes its row.
+digests of the tokens by which a later call may go on with a long decode. `pending`: what will tell the cost;
+then an `Amendment` completes the row.
 
 The size of a record is limited: whatever a client, a key or Google sends, a row takes some 70 KB at most, so
 that no request fills memory and none makes a row that the analytics file cannot store. Truncation is marked:
@@ -62,6 +62,23 @@ START = Position(0, 0)
 """Before every call."""
 
 
+class PendingCharge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a call that has ended will still cost.
+
+    `begun_by` is the id of the call that began it. `resource` is the one whose reading will tell the cost, or
+    the cached content that is stored; None: nothing more will come. `videos`: how many were asked for. Of a
+    cached content: its tokens, the time until which its storage is charged, and when it expires
+    (microseconds since 1970).
+    """
+
+    begun_by: str
+    resource: str | None = None
+    videos: int | None = None
+    tokens: int | None = None
+    charged_until: int | None = None
+    expires_at: int | None = None
+
+
 class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One call. Filled in while it runs; None is "not known", never 0."""
 
@@ -111,7 +128,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     billed_units: dict[str, int | None] | None = None
     charged_pico: int | None = None
     continuations: list[str] = []
-    pending: str | None = None
+    pending: PendingCharge | None = None
 
 
 class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True):

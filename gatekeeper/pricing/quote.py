@@ -34,6 +34,7 @@ from gatekeeper.gemini.actions import (
     INTERACTIONS,
     LIVE_ACTIONS,
     MEDIA_ACTIONS,
+    OPENAI_BATCH,
     OPENAI_EMBEDDING,
     OPENAI_GENERATING,
 )
@@ -76,13 +77,15 @@ def quote(
     tier: str = "standard",
     action: str | None = None,
     billed_units: Mapping[str, int | None] = NO_BILLED_UNITS,
+    largest_prompt: int | None = None,
 ) -> Quote:
     """The cost of one call that Google answered with success, begun at `at` (an aware datetime).
 
     `tier` is what is known of the tier beside the usage: from the route or a header. With `action` None the
     call is of the kind that the model is for. `billed_units` is what is billed beside tokens, and how often
-    it was used, by price component (`grounding_search_query`); None: used, not known how often. Never raises
-    for invalid usage.
+    it was used, by price component (`grounding_search_query`); None: used, not known how often. Where `usage`
+    is the sum of several responses, `largest_prompt` decides on the price band. Never raises for invalid
+    usage.
     """
     day = at.astimezone(UTC).date()
     named = (model_version or model).removeprefix("models/")
@@ -94,7 +97,8 @@ def quote(
     try:
         _check_kind(model, action)
         billed_tier = _billed_tier(tier, usage, action)
-        tariff = _tariff(catalogue, priced, day, billed_tier, (usage and usage.prompt) or 0)
+        prompt = (usage and usage.prompt) if largest_prompt is None else largest_prompt
+        tariff = _tariff(catalogue, priced, day, billed_tier, prompt or 0)
         lines = _token_lines(priced, tariff, usage, action, has_units=bool(billed_units))
         if billed_units:
             lines += unit_lines(priced, tariff, billed_units, notes)
@@ -196,13 +200,13 @@ def _check_kind(model: str, action: str | None) -> None:
     """Raises UnpricedError for a kind of call that has no list price."""
     if model.startswith("tunedModels/"):
         raise UnpricedError(f"{model} is a tuned model: those have no list price")
-    if not (action is None or action in _COMPONENTS or action in _BY_PIECE):
+    if not (action is None or action in _COMPONENTS or action in _BY_PIECE or action == OPENAI_BATCH):
         raise UnpricedError(f"calls of {action} are not priced by this version")
 
 
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
     # A batch is known from its route: the usage of its responses does not report it.
-    if tier == "batch" or action in BATCHES:
+    if tier == "batch" or action in BATCHES or action == OPENAI_BATCH:
         return "batch"
     # The billed tier takes precedence over the requested one: a request may be downgraded.
     return (usage and usage.service_tier) or tier
@@ -229,7 +233,7 @@ def _token_lines(
         return ()
     if usage is None:
         raise UnpricedError("the response reports no usage")
-    components = _COMPONENTS[action] if action else kind
+    components = _COMPONENTS.get(action or "", kind)
     prices, tokens = tariff.prices, components(usage, tariff.prices)
     try:
         # A count of 0 needs no price: a fully cached prompt has no input left.

@@ -13,6 +13,7 @@ import msgspec
 
 from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.usage import read_usage
+from gatekeeper.pricing.batch_cost import priced_again
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import Quote, quote
 
@@ -41,6 +42,12 @@ def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
     model = row.model or row.model_version
     if model is None:
         return Quote("", None, (), catalogue.version, (NO_MODEL,))
+    if row.usage and b'"responses"' in row.usage:
+        batch = priced_again(
+            catalogue, row.usage, model=row.model, action=row.action or "", at=row.started_at
+        )
+        if batch is not None:
+            return batch
     try:
         units = {} if row.billed_units is None else _decode_units(row.billed_units)
     # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.

@@ -248,6 +248,7 @@ class ProxyCall:
         if self.key is not None and (charge := settlement(self.row)):
             self.context.registry.settle(*charge)
         self.context.long_decodes.add(continuations(self.row))
+        self.context.deferred.call_ended(self.row, None if self.failure else self.meter)
         if isinstance(self.failure, GoogleKeyRefused):
             log.error(
                 "google_key_refused",

@@ -7,6 +7,7 @@ from itertools import cycle
 from time import time_ns
 
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
@@ -17,6 +18,7 @@ from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.cors import AllowedOrigins
+from gatekeeper.proxy.deferred import DeferredCharges
 from gatekeeper.proxy.error_response import KeyMasker
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.unpriced import UnpricedModels
@@ -39,6 +41,7 @@ class ProxyContext:
         sessions: Sessions,
         long_decodes: LongDecodes,
         free_searches: FreeSearches,
+        pending: PendingCharges,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
@@ -55,6 +58,7 @@ class ProxyContext:
         self.draining = False
         self.unpriced_models = UnpricedModels()
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
+        self.deferred = DeferredCharges(pending, ledger, registry, self.accounting_errors)
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
         self.session_errors = RateLimitedLog("session_store_failed")
         self.upload_errors = RateLimitedLog("upload_address_refused")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import trio
 
 from gatekeeper.keys.long_decodes import Continuation, LongDecodes
+from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_free_searches import FreeSearch, SqliteFreeSearchStore
 from gatekeeper.keys.virtual_key import Settlement
@@ -59,20 +60,22 @@ def free_searches(call: Call) -> Iterator[FreeSearch]:
 
 
 class KeySpend:
-    """Consumer of the journal, for the keys' spend, their long decodes, and the free searches of each Google
-    project. While `replaying`, at startup, it also updates spend and long decodes in memory; afterwards they
-    are updated before the journal is consumed."""
+    """Consumer of the journal, for the keys' spend, their long decodes and pending charges, and the free
+    searches of each Google project. While `replaying`, at startup, it also updates these in memory, but for
+    the searches; afterwards they are updated before the journal is consumed."""
 
     def __init__(
         self,
         registry: KeyRegistry,
         long_decodes: LongDecodes,
         free_search_store: SqliteFreeSearchStore,
+        pending: PendingCharges,
         watermark: Position,
     ) -> None:
         self._registry = registry
         self._long_decodes = long_decodes
         self._free_searches = free_search_store
+        self._pending = pending
         self.watermark = watermark
         self.replaying = True
 
@@ -80,11 +83,15 @@ class KeySpend:
         settled = [charge for _, call in batch.calls if (charge := settlement(call))]
         settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
         reported = [token for _, call in batch.calls for token in continuations(call)]
+        rows = [entry if isinstance(entry, Call) else entry.call for _, entry in batch.entries]
         if self.replaying:
             self._registry.replay(settled)
             self._long_decodes.add(reported)
+            for row in rows:
+                self._pending.apply(row)
         # First: stored twice they do no harm, behind the watermark they would be lost.
         await self._long_decodes.store(reported)
+        await self._pending.store(rows)
         if searches := [each for _, call in batch.calls for each in free_searches(call)]:
             await trio.to_thread.run_sync(self._free_searches.put, searches)
         await self._registry.store_spend(settled, *batch.end)

@@ -10,9 +10,6 @@ from http import HTTPStatus
 import h11
 import trio
 
-from gatekeeper.gemini.actions import Billing
-from gatekeeper.gemini.meter import NO_METER, meter_for
-from gatekeeper.gemini.reading import Reading, reading_of
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.headers import (
@@ -22,6 +19,7 @@ from gatekeeper.proxy.headers import (
     upstream_headers,
     upstream_trailers,
 )
+from gatekeeper.proxy.metering import choose_meter
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
@@ -245,14 +243,7 @@ class Relay:
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""
-        call = self.call
-        media_type = head.fields.get(b"content-type")
-        encoding = head.fields.get(b"content-encoding")
-        call.tier_header = head.fields.get(b"x-gemini-service-tier")
-        reading: Reading | None = Reading(None, counts_usage=True)
-        if call.route.billing is not Billing.METERED:
-            reading = reading_of(call.row.method, call.route, head.status, media_type)
-        call.meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
+        self.call.meter = choose_meter(self.call, head)
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call

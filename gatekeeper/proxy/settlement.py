@@ -24,6 +24,7 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import estimate, upper_bound
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote, searches_charged
 from gatekeeper.pricing.unit_lines import GROUNDING
+from gatekeeper.proxy.awaited import awaited_charge, awaited_note
 from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import from_micros, utc_day
 
@@ -64,6 +65,7 @@ def account_call(
         or (tier.decode("latin-1").lower() if tier else None)
     )
     call.billed_units = _units(call, asked, summary) or None
+    call.pending = awaited_charge(call, asked)
     _cost(call, route, usage, catalogue, free_searches)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
@@ -72,11 +74,17 @@ def account_call(
         summary.usage_note,
         usage and usage.note,
         PARTIAL_USAGE_NOTE if partial else None,
-        PENDING_VIDEO_NOTE if call.action in VIDEO_ACTIONS and call.cost_pico is None else None,
+        _pending_note(call),
     )
     # A budget must also hold if the cost stays unknown.
     if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
         _estimate_charge(call, usage, None if is_compressed else call.request_bytes, catalogue)
+
+
+def _pending_note(call: Call) -> str | None:
+    if call.pending and call.pending.resource:
+        return awaited_note(call.pending.resource)
+    return PENDING_VIDEO_NOTE if call.action in VIDEO_ACTIONS and call.cost_pico is None else None
 
 
 def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
@@ -190,7 +198,7 @@ def _cost(
         return
     # NULL, not 0: Google may charge for it, and the amount is unknown.
     model = call.model or call.model_version
-    if model is None or call.action in VIDEO_ACTIONS:
+    if model is None or call.pending or call.action in VIDEO_ACTIONS:
         return
     if call.billed_units:
         _take_free_searches(call, usage, catalogue, free_searches)

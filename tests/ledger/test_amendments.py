@@ -18,7 +18,16 @@ from msgspec.structs import replace
 
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.analytics.projection import Projection
-from gatekeeper.ledger.call import AMENDED_COLUMNS, COLUMNS, START, Amendment, Call, Outcome, Position
+from gatekeeper.ledger.call import (
+    AMENDED_COLUMNS,
+    COLUMNS,
+    START,
+    Amendment,
+    Call,
+    Outcome,
+    PendingCharge,
+    Position,
+)
 from gatekeeper.ledger.events import CallEvent
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
@@ -35,7 +44,7 @@ AMENDED = {
 
 def ended(**fields: object) -> Call:
     call = Call(id=str(uuid_utils.uuid7()), started_at=1, method="POST", path="/", outcome=Outcome.OK)
-    return replace(call, pending="batches/b", **fields)
+    return replace(call, pending=PendingCharge(begun_by=call.id, resource="batches/b"), **fields)
 
 
 def amended(call: Call, **fields: object) -> Amendment:

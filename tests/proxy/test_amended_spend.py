@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.batch import Batch
@@ -60,7 +62,7 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
         folder = Path(name)
         store = SqliteKeyStore(folder / "keys.sqlite")
         registry, journal = KeyRegistry(store), Journal(folder)
-        follower = KeySpend(registry, decodes(store), SqliteFreeSearchStore(store), await registry.load())
+        follower = await opened(registry, store)
         follower.replaying = False
         _, state = await registry.create(KeyFields({}), now=SECOND, by="test")
         key = state.record.token_id
@@ -85,9 +87,7 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
                 await follower.consume(Batch(follower.watermark, entries, end))
             elif step == "kill":
                 registry = KeyRegistry(store)
-                follower = KeySpend(
-                    registry, decodes(store), SqliteFreeSearchStore(store), await registry.load()
-                )
+                follower = await opened(registry, store)
                 await consume_all(journal, follower)
                 follower.replaying = False
             state = present(registry.by_id(key))
@@ -99,8 +99,11 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
         store.close()
 
 
-def decodes(store: SqliteKeyStore) -> LongDecodes:
-    return LongDecodes(SqliteContinuationStore(store))
+async def opened(registry: KeyRegistry, store: SqliteKeyStore) -> KeySpend:
+    pending = PendingCharges(SqlitePendingStore(store))
+    await pending.load()
+    decodes = LongDecodes(SqliteContinuationStore(store))
+    return KeySpend(registry, decodes, SqliteFreeSearchStore(store), pending, await registry.load())
 
 
 async def consume_all(journal: Journal, follower: KeySpend) -> None:

@@ -1,0 +1,81 @@
+"""What calls that have ended will still cost: batches and operations whose result nobody has seen yet, cached
+contents that are stored by the hour.
+
+Each is known by the call that began it; its state is the row that was written last, with its `pending`. So it
+is a projection of the journal: memory has it at once, the store before the spend's watermark moves on. To
+store a state again changes nothing, so a killed process loses and doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import trio
+
+from gatekeeper.ledger.call import Call
+
+MAX_PENDING = 10_000  # some 2 KB of memory each
+
+
+class PendingStore(Protocol):
+    """Any store of them. Methods block, may be called from any thread, and raise StoreFailed."""
+
+    def all(self) -> list[Call]:
+        """The state of each, the oldest first."""
+        ...
+
+    def put(self, states: Sequence[Call], settled: Sequence[str]) -> None:
+        """Sets the state of some, and removes others by the id of the call that began them."""
+        ...
+
+
+class PendingCharges:
+    """Those of one gateway."""
+
+    def __init__(self, store: PendingStore, limit: int = MAX_PENDING) -> None:
+        self._store = store
+        self._limit = limit
+        self._states: dict[str, Call] = {}
+        self._by_resource: dict[str, str] = {}
+
+    async def load(self) -> None:
+        """To be called once, before the journal is replayed."""
+        for call in await trio.to_thread.run_sync(self._store.all):
+            self.apply(call)
+
+    def apply(self, call: Call) -> None:
+        """Takes the state that a row says, if it says one."""
+        if (pending := call.pending) is None:
+            return
+        before = self._states.pop(pending.begun_by, None)
+        if before and before.pending and before.pending.resource:
+            self._by_resource.pop(before.pending.resource, None)
+        if pending.resource is not None:
+            self._states[pending.begun_by] = call
+            self._by_resource[pending.resource] = pending.begun_by
+
+    def find(self, resource: str) -> Call | None:
+        """The state of what this resource will tell."""
+        begun_by = self._by_resource.get(resource)
+        return None if begun_by is None else self._states.get(begun_by)
+
+    def begun_by(self, call_id: str) -> Call | None:
+        """The state of what this call has begun."""
+        return self._states.get(call_id)
+
+    def all(self) -> list[Call]:
+        """The state of each, those that have not changed for longest first."""
+        return list(self._states.values())
+
+    def surplus(self) -> list[Call]:
+        """Those that are too many: the oldest."""
+        return self.all()[: max(0, len(self._states) - self._limit)]
+
+    async def store(self, rows: Iterable[Call]) -> None:
+        """Makes the states of rows, in their order, durable. Raises StoreFailed, and may then be repeated."""
+        latest = {row.pending.begun_by: row for row in rows if row.pending}
+        states = [row for row in latest.values() if row.pending and row.pending.resource]
+        settled = [begun_by for begun_by, row in latest.items() if row not in states]
+        if latest:
+            await trio.to_thread.run_sync(self._store.put, states, settled)

@@ -1,0 +1,200 @@
+"""What a batch costs: the sum of its responses, each priced by itself, because the context threshold counts
+for each prompt. Pure.
+
+The `usage` of a batch's row is a list of a few sums, so that it can be priced again: one usage object for
+each model and price band, in the spelling of `encode_usage`, with four members more:
+
+- `responses`: of how many responses it is the sum;
+- `model`: which was priced;
+- `largestPromptTokenCount`: the largest prompt among them, which decides on the price band of all;
+- `billedUnits`: what is billed beside tokens, as charged: searches of each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import Quote, quote, sum_of_quotes
+from gatekeeper.pricing.tariff import Tariff
+from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches
+
+BATCH = "batch"
+MAX_GROUPS = 16
+TOO_MANY_GROUPS = f"its responses have more than {MAX_GROUPS} models and price bands: their sums are not kept"
+SUM_DIFFERS = "priced by its single responses, which differs from the price of their sum"
+
+
+class BatchCost:
+    """`cost_pico` is None as long as the cost of one response is unknown; `notes` say why."""
+
+    def __init__(self, catalogue: Catalogue, *, model: str | None, action: str | None, at: datetime) -> None:
+        """`model` is the batch's, if it has one; `at` an aware time, when the batch was created."""
+        self._catalogue = catalogue
+        self._model = model
+        self._action = action
+        self._at = at
+        self._groups: dict[tuple[str, int], _Group] = {}
+        self._too_many = False
+        self.cost_pico: int | None = 0
+        self.responses = 0
+        self._notes: dict[str, None] = {}
+
+    def add(self, response: ResponseSummary) -> None:
+        """Never raises for invalid usage."""
+        self.responses += 1
+        usage = read_usage(response.usage) if response.usage else None
+        model = response.model_version or self._model
+        if model is None:
+            self._is_unknown("a response names no model")
+            return
+        quoted = quote(
+            self._catalogue,
+            model=self._model or model,
+            model_version=response.model_version,
+            usage=usage,
+            at=self._at,
+            tier=BATCH,
+            action=self._action,
+            billed_units=response.billed_units,
+        )
+        if quoted.cost_pico is None:
+            self._is_unknown(*quoted.notes)
+        elif self.cost_pico is not None:
+            self.cost_pico += quoted.cost_pico
+        if usage is not None:
+            self._add_to_group(quoted.model, usage, response.billed_units)
+
+    def _is_unknown(self, *notes: str) -> None:
+        self.cost_pico = None
+        self._notes.update(dict.fromkeys(notes[: MAX_GROUPS - len(self._notes)]))
+
+    def _add_to_group(self, model: str, usage: Usage, units: Mapping[str, int | None]) -> None:
+        prompt = usage.prompt or 0
+        found = self._catalogue.find(model)
+        tariff = found.tariff(BATCH, self._at.astimezone(UTC).date(), prompt) if found else None
+        key = model, tariff.above if tariff else -1
+        group = self._groups.get(key)
+        if group is None:
+            if len(self._groups) == MAX_GROUPS:
+                self._too_many = True
+                return
+            group = self._groups[key] = _Group()
+        group.add(usage, prompt, _charged(units, tariff))
+
+    @property
+    def model(self) -> str | None:
+        """The model that served, if it was one for all."""
+        models = {model for model, _ in self._groups}
+        return models.pop() if len(models) == 1 else None
+
+    @property
+    def usage(self) -> bytes | None:
+        """For the row's column; None without any."""
+        if not self._groups or self._too_many:
+            return None
+        return msgspec.json.encode([group.element(model) for (model, _), group in self._groups.items()])
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the cost and of the sums."""
+        notes = dict(self._notes)
+        if self._too_many:
+            notes[TOO_MANY_GROUPS] = None
+        elif self.cost_pico is not None and (usage := self.usage):
+            summed = priced_again(self._catalogue, usage, model=self._model, action=self._action, at=self._at)
+            if summed is None or summed.cost_pico != self.cost_pico:
+                notes[SUM_DIFFERS] = None
+        return tuple(notes)
+
+
+class _Group:
+    """The sum of some responses of one model in one price band."""
+
+    def __init__(self) -> None:
+        self._usage: Usage | None = None
+        self._responses = 0
+        self._largest_prompt = 0
+        self._units: dict[str, int | None] = {}
+
+    def add(self, usage: Usage, prompt: int, units: Mapping[str, int | None]) -> None:
+        self._usage = usage if self._usage is None else add_usages((self._usage, usage))
+        self._responses += 1
+        self._largest_prompt = max(self._largest_prompt, prompt)
+        for component, quantity in units.items():
+            before = self._units.get(component, 0)
+            self._units[component] = None if quantity is None or before is None else before + quantity
+
+    def element(self, model: str) -> msgspec.Raw:
+        """As an object of the row's `usage`."""
+        members: dict[str, object] = {
+            "responses": self._responses,
+            "model": model,
+            "largestPromptTokenCount": self._largest_prompt,
+        }
+        if self._units:
+            members["billedUnits"] = self._units
+        counts = encode_usage(self._usage) if self._usage else b"{}"
+        return msgspec.Raw(msgspec.json.encode(members)[:-1] + b"," + counts[1:])
+
+
+def _charged(units: Mapping[str, int | None], tariff: Tariff | None) -> dict[str, int | None]:
+    """One request's units as they are charged: searches of older models once a request."""
+    if tariff is None:
+        return dict(units)
+    return dict(
+        charged_searches(tariff, component, quantity) if component in GROUNDING else (component, quantity)
+        for component, quantity in units.items()
+    )
+
+
+class _Element(msgspec.Struct, rename="camel"):
+    responses: int
+    model: str
+    largest_prompt_token_count: int = 0
+    billed_units: dict[str, int | None] = {}
+
+
+class _Priced(NamedTuple):
+    element: _Element
+    usage: Usage | None
+
+
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_element = msgspec.json.Decoder(_Element).decode
+
+
+def priced_again(
+    catalogue: Catalogue, usage: bytes, *, model: str | None, action: str | None, at: datetime
+) -> Quote | None:
+    """The cost of a batch by the `usage` of its row; None if that is not a list of such sums. Never
+    raises."""
+    if not usage.lstrip().startswith(b"["):
+        return None
+    try:
+        elements = [_Priced(_decode_element(raw), read_usage(bytes(raw))) for raw in _decode_list(usage)]
+    # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
+    except (ValueError, RecursionError):
+        return None
+    if not elements:
+        return None
+    return sum_of_quotes(
+        quote(
+            catalogue,
+            model=model or element.model,
+            model_version=element.model,
+            usage=counts,
+            at=at,
+            tier=BATCH,
+            action=action,
+            billed_units=element.billed_units,
+            largest_prompt=element.largest_prompt_token_count,
+        )
+        for element, counts in elements
+    )

@@ -1,0 +1,31 @@
+"""Which calls leave a charge that only a later answer tells: batches, and videos."""
+
+from __future__ import annotations
+
+from gatekeeper.gemini.actions import BATCHES, OPENAI_BATCH, VIDEO_ACTIONS
+from gatekeeper.gemini.billed_units import DEFAULT_VIDEOS
+from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.ledger.call import Call, Outcome, PendingCharge
+
+
+def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
+    """What will tell the cost of a call that has just ended, if it is told later. `asked` is what the
+    request's body names."""
+    made = call.resource
+    if call.outcome is not Outcome.OK or made is None:
+        return None
+    if call.action in BATCHES or call.action == OPENAI_BATCH:
+        is_awaited = made.startswith("batches/")
+    else:
+        is_awaited = call.action in VIDEO_ACTIONS and ("operations/" in made or made.startswith("videos/"))
+    if not is_awaited:
+        return None
+    videos = None
+    if call.action in VIDEO_ACTIONS and asked.media.understood:
+        videos = DEFAULT_VIDEOS if asked.media.samples is None else asked.media.samples
+    return PendingCharge(begun_by=call.id, resource=made, videos=videos)
+
+
+def awaited_note(resource: str) -> str:
+    """The note to a call whose charge is pending."""
+    return f"the charge is pending: {resource} will tell it"

@@ -1,0 +1,217 @@
+"""Reads the result of a batch or a video, whoever fetches it, and completes the row of the call that began
+it.
+
+A reader gets the body as it passes, and says at its end what the row is from now on: as it is if the result
+is not there yet. It is attached only to the response of a resource that is awaited: other downloads are not
+read. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from gatekeeper.gemini.batch_results import (
+    BatchDocumentReader,
+    BatchReader,
+    BatchState,
+    BatchSummary,
+    ResultFileReader,
+)
+from gatekeeper.gemini.meter import GzipMeter, InlineDataTruncator, Meter
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.splitters import Delimiters
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation
+from gatekeeper.ledger.call import Call, PendingCharge
+from gatekeeper.pricing.batch_cost import BATCH, BatchCost
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import quote
+from gatekeeper.proxy.awaited import awaited_note
+from gatekeeper.times import from_micros
+
+MAX_DOCUMENT_BYTES = 2**20
+"""Of an operation, without long base64."""
+
+
+class ResultReader(Protocol):
+    def feed(self, chunk: bytes) -> None: ...
+
+    def finish(self) -> Call | None:
+        """The row as it is from now on; None if nothing new is known. To be called once, at the body's
+        end."""
+        ...
+
+
+def result_reader(call: Call, catalogue: Catalogue) -> ResultReader | None:
+    """The reader for the resource that tells what `call` costs, if that can be read."""
+    resource = call.pending.resource if call.pending else None
+    if resource is None:
+        return None
+    if resource.startswith("batches/"):
+        return BatchResult(call, catalogue, BatchDocumentReader())
+    if resource.startswith("files/"):
+        return BatchResult(call, catalogue, ResultFileReader())
+    return VideoResult(call, catalogue)
+
+
+class ResultMeter:
+    """Feeds a reader beside the response's own meter."""
+
+    def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
+        self._meter = meter
+        self._reader = reader
+        self._sink: Meter = GzipMeter(_ReaderMeter(reader)) if is_gzip else _ReaderMeter(reader)
+
+    @property
+    def summary(self) -> ResponseSummary:
+        return self._meter.summary
+
+    @property
+    def delimiters(self) -> Delimiters | None:
+        return self._meter.delimiters
+
+    def feed(self, chunk: bytes) -> None:
+        self._meter.feed(chunk)
+        self._sink.feed(chunk)
+
+    def finish(self) -> ResponseSummary:
+        return self._meter.finish()
+
+    def result(self) -> Call | None:
+        """The row as it is from now on; None if nothing new is known. Once, after `finish`."""
+        return self._reader.finish() if self._sink.finish().complete else None
+
+
+class _ReaderMeter:
+    summary = ResponseSummary(complete=True)
+    delimiters = None
+
+    def __init__(self, reader: ResultReader) -> None:
+        self._reader = reader
+
+    def feed(self, chunk: bytes) -> None:
+        self._reader.feed(chunk)
+
+    def finish(self) -> ResponseSummary:
+        return self.summary
+
+
+class VideoResult:
+    """Of an operation: what was asked for is charged if it was made."""
+
+    def __init__(self, call: Call, catalogue: Catalogue) -> None:
+        self._call = call
+        self._catalogue = catalogue
+        self._truncator = InlineDataTruncator()
+        self._document = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        if len(self._document) <= MAX_DOCUMENT_BYTES:
+            self._document += self._truncator.feed(chunk)
+
+    def finish(self) -> Call | None:
+        operation = read_video_operation(bytes(self._document))
+        if operation is None or not operation.done:
+            return None
+        return charged_video(self._call, operation, self._catalogue)
+
+
+def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -> Call:
+    """The row once the operation has ended. Where it does not say how many videos it made, all that were
+    asked for are charged."""
+    made = operation.videos
+    asked = (call.pending and call.pending.videos) or (made or 0) + operation.filtered
+    note = "charged as asked for: the operation has succeeded"
+    units = dict(call.billed_units or {})
+    if operation.failed:
+        units = dict.fromkeys(units or {"output_video_second_720p": 0}, 0)
+        note = "no video was made, so none is charged"
+    elif made is not None and made < asked:
+        units = {name: None if count is None else count // asked * made for name, count in units.items()}
+        note = f"{made} of {asked} videos were made, and are charged"
+    priced = quote(
+        catalogue,
+        model=call.model or "",
+        model_version=call.model_version,
+        usage=None,
+        at=from_micros(call.started_at),
+        tier=call.service_tier or "standard",
+        action=call.action,
+        billed_units=units,
+    )
+    cost = 0 if operation.failed else priced.cost_pico
+    notes = (note, *(priced.notes if cost is None else ()))
+    return _settled(replace(call, billed_units=units), cost, catalogue, notes)
+
+
+class BatchResult:
+    """Of a batch, or of the file of its responses."""
+
+    def __init__(self, call: Call, catalogue: Catalogue, reader: BatchReader) -> None:
+        self._call = call
+        self._catalogue = catalogue
+        self._reader = reader
+        self._cost = BatchCost(
+            catalogue, model=call.model, action=call.action, at=from_micros(call.started_at)
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        for response in self._reader.feed(chunk):
+            self._cost.add(response)
+
+    def finish(self) -> Call | None:
+        responses, summary = self._reader.finish()
+        for response in responses:
+            self._cost.add(response)
+        call, pending = self._call, self._call.pending
+        if pending is None or not summary.complete:
+            return None
+        if isinstance(self._reader, ResultFileReader):
+            return charged_batch(call, self._cost, summary, self._catalogue)
+        if not summary.done:
+            return None
+        if summary.responses_file:
+            note = awaited_note(summary.responses_file)
+            return replace(call, pending=replace(pending, resource=summary.responses_file), usage_note=note)
+        read = summary.responses + summary.failed + summary.unread
+        if summary.state is BatchState.SUCCEEDED and (summary.requests or 1) > read:
+            return None  # asked for a part of the document
+        return charged_batch(call, self._cost, summary, self._catalogue)
+
+
+def charged_batch(call: Call, cost: BatchCost, summary: BatchSummary, catalogue: Catalogue) -> Call:
+    """The row once all responses were seen. A request that failed costs nothing."""
+    raw = cost.usage
+    usage = read_usage(raw) if raw else None
+    notes = [f"{summary.responses:,} responses of the batch, {summary.failed:,} failed requests"]
+    pico = cost.cost_pico
+    if summary.unread:
+        pico = None
+        notes.append(f"{summary.unread:,} responses could not be read")
+    counted = replace(
+        call,
+        usage=msgspec.Raw(raw) if raw else None,
+        service_tier=BATCH,
+        model=call.model or cost.model,
+        model_version=cost.model,
+    )
+    if usage is not None:
+        counted.prompt_tokens, counted.cached_tokens = usage.prompt, usage.cached
+        counted.output_tokens, counted.thoughts_tokens = usage.output, usage.thoughts
+        counted.tool_tokens, counted.total_tokens = usage.tool, usage.total
+    return _settled(counted, pico, catalogue, (*notes, *cost.notes))
+
+
+def _settled(call: Call, pico: int | None, catalogue: Catalogue, notes: tuple[str, ...]) -> Call:
+    """With an unknown cost the budget's estimate stays."""
+    return replace(
+        call,
+        cost_pico=pico,
+        price_version=None if pico is None else catalogue.version,
+        charged_pico=call.charged_pico if pico is None else None,
+        usage_note="; ".join(dict.fromkeys(notes)),
+        pending=PendingCharge(begun_by=call.id),
+    )

@@ -1,0 +1,40 @@
+"""Chooses what is read of a response while its bytes pass."""
+
+from __future__ import annotations
+
+from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.evasion import header_risk, query_risk
+from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, Meter, meter_for
+from gatekeeper.gemini.reading import Reading, reading_of
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.deferred_results import ResultMeter, result_reader
+from gatekeeper.proxy.upstream_connection import ResponseHead
+
+
+def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
+    """The meter for the body of the response to a call."""
+    media_type = head.fields.get(b"content-type")
+    encoding = head.fields.get(b"content-encoding")
+    call.tier_header = head.fields.get(b"x-gemini-service-tier")
+    reading: Reading | None = Reading(None, counts_usage=True)
+    if call.route.billing is not Billing.METERED:
+        reading = reading_of(call.row.method, call.route, head.status, media_type)
+    meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
+    if call.row.resource is None or call.row.method != "GET" or head.status != 200:
+        return meter
+    return _awaited_meter(call, meter, encoding)
+
+
+def _awaited_meter(call: ProxyCall, meter: Meter, encoding: bytes | None) -> Meter:
+    """Also reads what an earlier call waits for, if this is the whole of it."""
+    awaited = call.context.deferred.pending.find(call.row.resource or "")
+    coding = (encoding or b"").strip().lower()
+    if awaited is None or coding not in IDENTITY + GZIP or _is_partial(call):
+        return meter
+    reader = result_reader(awaited, call.context.catalogue)
+    return ResultMeter(meter, reader, is_gzip=coding in GZIP) if reader else meter
+
+
+def _is_partial(call: ProxyCall) -> bool:
+    """Whether the response may lack members: a field mask was given."""
+    return bool(query_risk(call.credential.query) or header_risk(call.fields.keys(), b""))

@@ -1,0 +1,172 @@
+"""What a batch costs: each response by itself; and the same again from the few sums that its row keeps."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.pricing.batch_cost import (
+    MAX_GROUPS,
+    SUM_DIFFERS,
+    TOO_MANY_GROUPS,
+    BatchCost,
+    priced_again,
+)
+from gatekeeper.pricing.row import PricedColumns, row_quote
+from gatekeeper.startup import load_catalogue
+
+CATALOGUE = load_catalogue()
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+PRO, FLASH3 = "gemini-2.5-pro", "gemini-3.5-flash"
+ACTION = "batchGenerateContent"
+
+
+def response(
+    model: str | None = PRO, units: dict[str, int | None] | None = None, **usage: Any
+) -> ResponseSummary:
+    raw = json.dumps(usage).encode() if usage else None
+    return ResponseSummary(usage=raw, model_version=model, billed_units=units or {})
+
+
+def counts(prompt: int, output: int = 0, **more: Any) -> dict[str, Any]:
+    return {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": output,
+        "totalTokenCount": prompt + output,
+        **more,
+    }
+
+
+def cost(*responses: ResponseSummary, model: str | None = PRO, action: str = ACTION) -> BatchCost:
+    found = BatchCost(CATALOGUE, model=model, action=action, at=AT)
+    for each in responses:
+        found.add(each)
+    return found
+
+
+def again(found: BatchCost, model: str | None = PRO, action: str = ACTION) -> int | None:
+    return row_quote(
+        CATALOGUE, PricedColumns(model, found.model, "batch", action, found.usage, None, AT)
+    ).cost_pico
+
+
+def test_the_threshold_counts_for_each_prompt() -> None:
+    small = [response(**counts(150_000, 10)) for _ in range(3)]
+    assert cost(*small).cost_pico == 3 * (150_000 * 625_000 + 10 * 5_000_000)
+    found = cost(*small, response(**counts(200_001, 10)))
+    assert found.cost_pico == 3 * (150_000 * 625_000 + 10 * 5_000_000) + 200_001 * 1_250_000 + 10 * 7_500_000
+    assert found.usage is not None
+    assert [each["responses"] for each in json.loads(found.usage)] == [3, 1]
+    assert (found.model, found.notes, again(found)) == (PRO, (), found.cost_pico)
+    usage = read_usage(found.usage)
+    assert usage is not None
+    assert (usage.prompt, usage.output, usage.total) == (650_001, 40, 650_041)
+
+
+USAGES = st.fixed_dictionaries(
+    {"prompt": st.integers(0, 400_000), "output": st.integers(0, 9), "thoughts": st.integers(0, 9)},
+    optional={"cached": st.integers(0, 100), "tool": st.integers(0, 9)},
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([PRO, FLASH3]), USAGES), max_size=12))
+def test_the_sums_cost_what_the_responses_do(used: list[tuple[str, dict[str, int]]]) -> None:
+    responses = []
+    for model, each in used:
+        given_counts = {
+            "promptTokenCount": each["prompt"],
+            "candidatesTokenCount": each["output"],
+            "thoughtsTokenCount": each["thoughts"],
+            "cachedContentTokenCount": min(each.get("cached", 0), each["prompt"]),
+            "toolUsePromptTokenCount": each.get("tool", 0),
+            "totalTokenCount": each["prompt"] + each["output"] + each["thoughts"] + each.get("tool", 0),
+        }
+        responses.append(response(model, **given_counts))
+    found = cost(*responses)
+    assert found.notes == ()
+    assert found.responses == len(responses)
+    if responses:
+        assert again(found) == found.cost_pico
+        assert cost(*reversed(responses)).cost_pico == found.cost_pico
+    else:
+        assert (found.cost_pico, found.usage, found.model) == (0, None, None)
+
+
+# The model, the searches of each of two responses, the units that are charged.
+SEARCHES = {
+    "each request": (PRO, {"grounding_search_query": 3}, {"grounding_search_request": 2}),
+    "each query": (FLASH3, {"grounding_search_query": 3}, {"grounding_search_query": 6}),
+    "unknown queries of an old one": (PRO, {"grounding_search_query": None}, {"grounding_search_request": 2}),
+    "unknown queries": (FLASH3, {"grounding_search_query": None}, None),
+    "no query": (FLASH3, {"grounding_search_query": 0}, {"grounding_search_query": 0}),
+    "something else": (PRO, {"image_each": 1}, None),
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_searches_are_charged_for_each_response(name: str) -> None:
+    model, units, charged = SEARCHES[name]
+    found = cost(*[response(model, units, **counts(10)) for _ in range(2)], model=model)
+    assert found.usage is not None
+    (element,) = json.loads(found.usage)
+    if charged is None:
+        assert found.cost_pico is None
+        assert found.notes
+    else:
+        assert element["billedUnits"] == charged
+        assert (again(found, model), found.notes) == (found.cost_pico, ())
+
+
+# What a response lacks; whether its usage is kept; part of the note.
+UNKNOWN = {
+    "no usage": (response(), False, "no usage"),
+    "no model": (response(None, **counts(1)), False, "names no model"),
+    "no price": (response("gemini-unheard-of", **counts(1)), True, "gemini-unheard-of"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_one_response_of_unknown_cost_makes_the_sum_unknown(name: str) -> None:
+    odd, is_kept, note = UNKNOWN[name]
+    found = cost(response(**counts(1)), odd, response(**counts(1)), model=None, action="openai.batches")
+    assert found.cost_pico is None
+    assert note in found.notes[0]
+    assert found.usage is not None
+    assert len(json.loads(found.usage)) == 1 + is_kept
+    assert found.model == (None if is_kept else PRO)
+
+
+def test_a_batch_in_openais_form_is_of_the_kind_of_its_model() -> None:
+    found = cost(response(**counts(100, 10)), model=None, action="openai.batches")
+    assert found.cost_pico == 100 * 625_000 + 10 * 5_000_000
+    assert again(found, None, "openai.batches") == found.cost_pico
+
+
+def test_of_too_many_models_no_sums_are_kept() -> None:
+    found = cost(*[response(f"model-{number}", **counts(1)) for number in range(MAX_GROUPS + 1)], model=None)
+    assert found.usage is None
+    assert TOO_MANY_GROUPS in found.notes
+
+
+def test_a_sum_that_costs_something_else_is_told() -> None:
+    details = [{"modality": "TEXT", "tokenCount": 5}, {"modality": "AUDIO", "tokenCount": 5}]
+    mixed = counts(10, cachedContentTokenCount=7, promptTokensDetails=details)
+    text = counts(10, promptTokensDetails=[{"modality": "TEXT", "tokenCount": 10}])
+    found = cost(
+        *[response("gemini-2.5-flash", **usage) for usage in (mixed, text)], model="gemini-2.5-flash"
+    )
+    assert found.notes == (SUM_DIFFERS,)
+
+
+@pytest.mark.parametrize(
+    "usage", [b'{"responses": 1}', b"[]", b'[{"responses": 1}]', b'["responses"', b"[" * 9999]
+)
+def test_other_usage_is_no_batch(usage: bytes) -> None:
+    assert priced_again(CATALOGUE, usage, model=PRO, action=ACTION, at=AT) is None

@@ -1,0 +1,247 @@
+"""What only a later answer tells: batches and videos are charged once, to the key that began them, whoever
+sees the result first, and whatever happens to the process."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from rig.gateway import Running, running
+from rig.standin import Reply, StandIn
+
+from gatekeeper.sandbox.server import serve_sandbox
+
+VERSION = "/gemini/v1beta"
+BATCH = f"{VERSION}/models/gemini-2.5-flash:batchGenerateContent"
+NAME, FILE = "batches/b1", "files/batch-b1"
+PROMPT = {"contents": [{"parts": [{"text": "Hello there"}]}]}
+
+
+def answer(prompt: int, output: int, **more: Any) -> dict[str, Any]:
+    counts = {"promptTokenCount": prompt, "candidatesTokenCount": output, "totalTokenCount": prompt + output}
+    return {"candidates": [], "usageMetadata": counts, "modelVersion": "gemini-2.5-pro", **more}
+
+
+def batch(state: str, **more: Any) -> dict[str, Any]:
+    metadata = {"state": f"BATCH_STATE_{state}", "batchStats": {"requestCount": "3"}, "name": NAME}
+    return {"name": NAME, "metadata": metadata, **more}
+
+
+RESULTS = [
+    {"response": answer(200_000, 10)},
+    {"response": answer(300_000, 10)},
+    {"error": {"code": 13, "message": "No."}},
+]
+# Half of 1.25 and 10 dollars a million up to 200,000 tokens; of 2.50 and 15 beyond.
+COST = Decimal("0.12505") + Decimal("0.375075")
+INLINE = batch("SUCCEEDED", done=True, response={"inlinedResponses": {"inlinedResponses": RESULTS}})
+IN_FILE = batch("SUCCEEDED", done=True, response={"responsesFile": FILE})
+LINES = b"\n".join(json.dumps({"key": "k", **result}).encode() for result in RESULTS)
+
+
+class Google:
+    """Answers requests by their path, below the version."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    async def __call__(self, reply: Reply) -> None:
+        path = reply.asked.target.decode().partition("?")[0].partition("/v1beta/")[2]
+        found = self.answers.get(path, {})
+        headers = ()
+        if isinstance(found, bytes):
+            headers = ("Content-Encoding: gzip",)
+            found = gzip.compress(found)
+        else:
+            found = json.dumps(found).encode()
+        await reply.json(found, headers=headers)
+
+
+def google_has(google: StandIn, **answers: Any) -> None:
+    google.script = Google(**{"models/gemini-2.5-pro:batchGenerateContent": batch("PENDING")} | answers)
+
+
+async def start_batch(gateway: Running, secret: str = "k") -> None:
+    url = BATCH.replace("flash", "pro")
+    response = await gateway.client.post(url, json={"batch": {}}, headers={"x-goog-api-key": secret})
+    assert response.status_code == 200, response.text
+
+
+async def get(gateway: Running, path: str, secret: str = "k", **query: str) -> None:
+    response = await gateway.client.get(f"/gemini/{path}", headers={"x-goog-api-key": secret}, params=query)
+    assert response.status_code == 200, response.text
+
+
+async def spend(gateway: Running, secret: str) -> Decimal:
+    state = gateway.gateway.registry.find(secret, 0)
+    assert state is not None
+    return Decimal(state.spend_pico).scaleb(-12)
+
+
+async def first(gateway: Running) -> dict[str, Any]:
+    return (await gateway.rows())[0]
+
+
+async def test_a_batch_is_charged_once_to_the_key_that_made_it(guarded: Running, google: StandIn) -> None:
+    google_has(google, **{NAME: batch("RUNNING")})
+    owner, other = await guarded.key(key_alias="owner"), await guarded.key(key_alias="other")
+    await start_batch(guarded, owner)
+    await get(guarded, f"v1beta/{NAME}", owner)
+    row = await first(guarded)
+    assert (row["cost_usd"], row["usage_note"]) == (None, f"the charge is pending: {NAME} will tell it")
+    google_has(google, **{NAME: INLINE})
+    for secret in (other, owner, owner):
+        await get(guarded, f"v1beta/{NAME}", secret)
+    row = await first(guarded)
+    assert Decimal(row["cost_usd"]) == COST
+    assert (row["service_tier"], row["model_version"]) == ("batch", "gemini-2.5-pro")
+    assert (row["prompt_tokens"], row["output_tokens"], row["total_tokens"]) == (500_000, 20, 500_020)
+    assert row["usage_note"] == "2 responses of the batch, 1 failed requests"
+    sums = json.loads(bytes(row["usage"]))
+    assert [each["largestPromptTokenCount"] for each in sums] == [200_000, 300_000]
+    assert (await spend(guarded, owner), await spend(guarded, other)) == (COST, 0)
+    costs = [row["cost_usd"] for row in await guarded.rows()]
+    assert costs[1:] == ["0.000000000000"] * 4
+
+
+SPELLINGS = [
+    f"v1/{NAME}", f"v1beta//{NAME}", f"v1beta/{NAME.replace('b', '%62')}", f"v1beta/openai/{NAME}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+async def test_any_spelling_of_its_name_shows_it(gateway: Running, google: StandIn, path: str) -> None:
+    google.script = Google(**{"models/gemini-2.5-pro:batchGenerateContent": batch("PENDING")})
+    await start_batch(gateway)
+
+    async def ended(reply: Reply) -> None:
+        await reply.json(json.dumps(INLINE).encode())
+
+    google.script = ended
+    await get(gateway, path)
+    assert Decimal((await first(gateway))["cost_usd"]) == COST
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [(f"v1beta/{NAME}", {"fields": "name,done"}), (f"v1beta/{NAME}", {}), ("v1beta/batches/b2", {})],
+    ids=["a field mask", "responses are missing", "another batch"],
+)
+async def test_a_part_of_it_settles_nothing(
+    gateway: Running, google: StandIn, path: str, query: dict[str, str]
+) -> None:
+    part = batch("SUCCEEDED", done=True)
+    google_has(google, **{NAME: part, "batches/b2": INLINE})
+    await start_batch(gateway)
+    await get(gateway, path, **query)
+    assert (await first(gateway))["cost_usd"] is None
+
+
+@pytest.mark.parametrize("download", [f"v1beta/{FILE}:download", f"v1beta/openai/{FILE}/content"])
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_its_file_shows_it_also_after_a_restart(
+    google: StandIn, tmp_path: Path, download: str, is_restarted: bool
+) -> None:
+    google_has(google, **{NAME: IN_FILE, f"{FILE}:download": LINES, f"openai/{FILE}/content": LINES})
+    async with running(tmp_path, google.url) as gateway:
+        await start_batch(gateway)
+        await get(gateway, download)
+        await get(gateway, f"v1beta/{NAME}")
+        row = await first(gateway)
+        assert (row["cost_usd"], row["usage_note"]) == (None, f"the charge is pending: {FILE} will tell it")
+        if not is_restarted:
+            await get(gateway, download)
+            assert Decimal((await first(gateway))["cost_usd"]) == COST
+    async with running(tmp_path, google.url) as gateway:
+        for _ in range(2):
+            await get(gateway, download)
+        assert Decimal((await first(gateway))["cost_usd"]) == COST
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED", "EXPIRED"])
+async def test_a_batch_that_made_nothing_costs_nothing(gateway: Running, google: StandIn, state: str) -> None:
+    google_has(google, **{NAME: batch(state, done=True, error={"code": 1, "message": "No."})})
+    await start_batch(gateway)
+    await get(gateway, f"v1beta/{NAME}")
+    row = await first(gateway)
+    assert (row["cost_usd"], row["usage"]) == ("0.000000000000", None)
+    assert row["usage_note"] == "0 responses of the batch, 0 failed requests"
+
+
+VEO = f"{VERSION}/models/veo-3.1-generate-preview:predictLongRunning"
+OPERATION = "models/veo-3.1-generate-preview/operations/o1"
+VIDEO = {"video": {"uri": "https://x/files/f:download"}}
+REQUEST = {"instances": [{"prompt": "waves"}], "parameters": {"durationSeconds": 4, "sampleCount": 2}}
+
+
+def ended(**response: Any) -> dict[str, Any]:
+    return {"name": OPERATION, "done": True, "response": {"generateVideoResponse": response}}
+
+
+# The operation; what is charged of 8 seconds at 0.40 dollars.
+ENDINGS = {
+    "both": (ended(generatedSamples=[VIDEO, VIDEO]), 8, "charged as asked for"),
+    "one was filtered": (ended(generatedSamples=[VIDEO], raiMediaFilteredCount=1), 4, "1 of 2 videos"),
+    "all were filtered": (ended(raiMediaFilteredCount=2), 0, "no video was made"),
+    "failed": ({"name": OPERATION, "done": True, "error": {"code": 13, "message": "x"}}, 0, "no video"),
+    "running": ({"name": OPERATION}, None, "the charge is pending"),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+async def test_a_video_is_charged_by_what_was_asked_for_once_it_is_made(
+    gateway: Running, google: StandIn, name: str
+) -> None:
+    operation, seconds, note = ENDINGS[name]
+    google.script = Google(**{VEO.partition("v1beta/")[2]: {"name": OPERATION}, OPERATION: operation})
+    await gateway.client.post(VEO, json=REQUEST, headers={"x-goog-api-key": "k"})
+    for _ in range(3):
+        await get(gateway, f"v1beta/{OPERATION}")
+    row = await first(gateway)
+    assert row["usage_note"].startswith(note)
+    cost, units = row["cost_usd"], json.loads(bytes(row["billed_units"]))
+    assert units == {"output_video_second_720p": 8 if seconds is None else seconds}
+    assert cost is None if seconds is None else Decimal(cost) == seconds * Decimal("0.4")
+
+
+@pytest.fixture
+async def sandboxed(nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Running]:
+    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, time_scale=0))
+    async with running(tmp_path / "data", f"http://127.0.0.1:{port}") as gateway:
+        yield gateway
+
+
+async def test_the_spend_has_each_kind_once(sandboxed: Running) -> None:
+    client, key = sandboxed.client, {"x-goog-api-key": "k"}
+    inline = {"requests": {"requests": [{"request": PROMPT}, {"request": PROMPT}]}}
+    made = (await client.post(BATCH, json={"batch": {"inputConfig": inline}}, headers=key)).json()
+    video = (await client.post(VEO, json=REQUEST, headers=key)).json()
+    imagen = f"{VERSION}/models/imagen-4.0-generate-001:predict"
+    await client.post(
+        imagen, json={"instances": [{"prompt": "x"}], "parameters": {"sampleCount": 3}}, headers=key
+    )
+    for _ in range(3):
+        shown = (await client.get(f"{VERSION}/{made['name']}", headers=key)).json()
+        await client.get(f"{VERSION}/{video['name']}", headers=key)
+    used = [
+        each["response"]["usageMetadata"]
+        for each in shown["response"]["inlinedResponses"]["inlinedResponses"]
+    ]
+    tokens = [sum(each[name] for each in used) for name in ("promptTokenCount", "totalTokenCount")]
+    # Half of 0.30 and 2.50 dollars a million.
+    batch_cost = (tokens[0] * Decimal("0.15") + (tokens[1] - tokens[0]) * Decimal("1.25")) / 10**6
+    report = (await client.get("/spend", params={"by": "model"})).json()
+    costs = {row["model"]: Decimal(row["cost_usd"]) for row in report["rows"] if row["model"]}
+    assert costs["gemini-2.5-flash"] == batch_cost
+    assert costs["imagen-4.0-generate-001"] == 3 * Decimal("0.04")
+    assert costs["veo-3.1-generate-preview"] == 8 * Decimal("0.4")
+    detail = (await client.get(f"/calls/{(await first(sandboxed))['id']}")).json()
+    assert Decimal(detail["cost"]["cost_usd"]) == batch_cost
+    assert detail["cost"]["notes"] == []
