@@ -15,7 +15,7 @@ import pytest
 from rig.analytics import Analytics
 
 from gatekeeper.gemini.usage import Usage
-from gatekeeper.ledger.analytics import reprice as repricing
+from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.adjustments import KeyCharge, charges, mark_run
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import FileUnusable
@@ -206,14 +206,14 @@ def test_the_report_has_sums_by_model_and_the_largest_changes(file: File) -> Non
 def test_a_row_whose_pricing_raises_is_unchanged_and_reported(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = repricing.row_quote
+    real = row_prices.row_quote
 
     def faulty(prices: Catalogue, row: Any) -> Any:
         if row.usage == bytes(HALF):
             raise ZeroDivisionError("a fault")
         return real(prices, row)
 
-    monkeypatch.setattr(repricing, "row_quote", faulty)
+    monkeypatch.setattr(row_prices, "row_quote", faulty)
     file.add(call(1, usage=HALF), call(2))
     report = file.reprice()
     assert [(each.reason, each.calls) for each in report.faults] == [
@@ -221,6 +221,18 @@ def test_a_row_whose_pricing_raises_is_unchanged_and_reported(
     ]
     assert (report.changed, report.left_alone) == (1, 0)
     assert file.rows() == [OLD, NEW]
+
+
+def test_very_many_are_priced_in_several_processes(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_prices, "PARALLEL_FROM", 2)
+    monkeypatch.setattr("gatekeeper.ledger.analytics.reprice.BATCH", 1)
+    file.add(
+        *(call(number, usage=USAGE if number % 2 else HALF) for number in range(6)), call(6, model="new")
+    )
+    assert [cost for cost, _ in file.rows()] == [Decimal(1)] * 7
+    report = file.reprice()
+    assert (report.changed, report.unknown[0].calls) == (7, 1)
+    assert [cost for cost, _ in file.rows()] == [*[Decimal("0.002"), Decimal("0.004")] * 3, None]
 
 
 def test_a_cost_beyond_the_column_is_unknown(file: File) -> None:

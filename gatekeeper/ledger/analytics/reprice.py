@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,12 +21,11 @@ from duckdb import DuckDBPyConnection
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import ADJUSTMENTS
 from gatekeeper.ledger.analytics.reprice_report import CHANGED, IN_PERIOD, Reasons, Report, read_report
+from gatekeeper.ledger.analytics.row_prices import priced
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import BUDGET_NOTE
-from gatekeeper.pricing.row import PricedColumns, row_quote
 
-BATCH = 50_000  # distinct calls
-MAX_PICO = 10**18  # DECIMAL(18,12) has no place for more
+BATCH = 20_000  # distinct calls
 
 
 class Run(NamedTuple):
@@ -118,38 +116,11 @@ def _price_all(con: DuckDBPyConnection, run: Run) -> Reasons:
     con.execute(_DISTINCT, [run.since, run.until])
     con.execute("CREATE TEMP TABLE prices (number BIGINT, pico BIGINT)")
     ((count,),) = con.execute("SELECT count(*) FROM distinct_calls").fetchall()
-    unknown, faults = Counter[str](), Counter[str]()
-    for start in range(0, count, BATCH):
-        prices: dict[int, int | None] = {}
-        for number, calls, *columns in con.execute(_BATCH, [start, start + BATCH]).fetchall():
-            try:
-                prices[number], reason = _price(run.catalogue, columns)
-            except Exception as error:  # noqa: BLE001  one row that cannot be priced must not keep the others
-                faults[f"{columns[0]}: {error!r}"] += calls
-            else:
-                unknown.update({reason: calls} if reason else {})
-        batch = {"numbers": list(prices), "picos": list(prices.values())}
-        con.execute(_INSERT_PRICES, [msgspec.json.encode(batch).decode()])
-    return Reasons(unknown, faults)
-
-
-def _price(catalogue: Catalogue, columns: list[Any]) -> tuple[int | None, str | None]:
-    """The cost of one distinct call, or why it is unknown."""
-    model, model_version, tier, action, usage, units, day = columns
-    priced = row_quote(
-        catalogue,
-        PricedColumns(
-            model=model,
-            model_version=model_version,
-            service_tier=tier,
-            action=action,
-            usage=None if usage is None else usage.encode(),
-            billed_units=None if units is None else units.encode(),
-            started_at=datetime(day.year, day.month, day.day, tzinfo=UTC),
-        ),
-    )
-    if priced.cost_pico is None:
-        return None, priced.notes[-1]
-    if priced.cost_pico >= MAX_PICO:
-        return None, "the cost is too large for the column cost_usd"
-    return priced.cost_pico, None
+    reasons = Reasons(Counter(), Counter())
+    batches = (con.execute(_BATCH, [start, start + BATCH]).fetchall() for start in range(0, count, BATCH))
+    for prices in priced(run.catalogue, batches, count):
+        reasons.unknown.update(prices.unknown)
+        reasons.faults.update(prices.faults)
+        batch = msgspec.json.encode({"numbers": prices.numbers, "picos": prices.picos})
+        con.execute(_INSERT_PRICES, [batch.decode()])
+    return reasons
