@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from gatekeeper.cli.calls import call_filter_options
 from gatekeeper.cli.conventions import (
@@ -36,7 +37,12 @@ BAR_WIDTH = 20
 
 
 @click.command(
-    "spend", epilog=examples("spend --by tag --since 30d", "spend --by day,model --query tag:team-a --json")
+    "spend",
+    epilog=examples(
+        "spend --by tag --since 30d",
+        "spend --by day,model --query tag:team-a --json",
+        "spend --reconcile 'Reports, 2026-11.csv'",
+    ),
 )
 @click.option(
     "--by",
@@ -47,15 +53,35 @@ BAR_WIDTH = 20
 )
 @call_filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
+@click.option(
+    "--reconcile",
+    "bill",
+    type=click.Path(path_type=Path),
+    metavar="EXPORT.csv",
+    help="Compare with Google's bill: a CSV of Cloud Billing (report, cost table or BigQuery export).",
+)
 @json_option
 @gateway_options
 def spend(
-    target: Target, by: str, q: str | None, since: str | None, until: str | None, limit: int, as_json: bool
+    target: Target,
+    by: str,
+    q: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    as_json: bool,
+    bill: Path | None,
 ) -> None:
     """Sum up what calls cost, as a table with bars.
 
     A call with several tags counts under each; the total counts it once.
     """
+    if bill is not None:
+        from gatekeeper.cli.reconcile import reconcile
+
+        refuse_beside_reconcile("by", "since", "until", "limit")
+        reconcile(target, bill, q, as_json)
+        return
     response = call_api(target, lambda client: client.spend(by, since, until, q, limit))
     if as_json:
         print_json(response.raw)
@@ -71,6 +97,14 @@ def spend(
         # Quoted, so that it can be pasted into a shell whatever the filter contains.
         see = shlex.join(unpriced(response.value, q))
         print_warning(f"{told}. The sums leave them out. See them: {see}")
+
+
+def refuse_beside_reconcile(*names: str) -> None:
+    """The export says which days and groups are compared. Raises UsageError."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name} has no effect with --reconcile: leave it out", context)
 
 
 def span_text(spend: Spend, groups: list[str]) -> str:
