@@ -8,6 +8,7 @@ from decimal import Decimal
 from gatekeeper.ledger.call import Document
 from gatekeeper.money import pico, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import is_priced_by_usage
 from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import QuoteDocument, quote_document
 from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
@@ -20,15 +21,17 @@ def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
     """Lines and notes of a finished call; the reason, if it costs nothing or its cost is unknown.
     If the row has another cost than the catalogue in force gives, a note says so."""
     recorded = None if call["cost_usd"] is None else pico(Decimal(call["cost_usd"]))
+    model = call["model_version"] or call["model"] or ""
     # Without a version the row was not priced: it is known to be free, whatever a model costs.
     if recorded == 0 and call["price_version"] is None:
         why = free_reason(call["outcome"], call["status"], call["action"]) or FREE_ROUTE
-        model = call["model_version"] or call["model"] or ""
         return quote_document(Quote(model, 0, (), catalogue.version, (why,)))
+    if recorded is None and not is_priced_by_usage(call["usage_note"]):
+        return quote_document(Quote(model, None, (), catalogue.version, (call["usage_note"],)))
     quoted = row_quote(catalogue, priced_columns(call))
     document = quote_document(quoted)
     if quoted.cost_pico != recorded:
-        document["notes"].append(_difference(recorded, call["price_version"], catalogue.version))
+        document["notes"].append(_difference(call, recorded, catalogue.version))
     return document
 
 
@@ -44,10 +47,11 @@ def priced_columns(call: Document) -> PricedColumns:
     )
 
 
-def _difference(recorded: int | None, version: str | None, in_force: str) -> str:
+def _difference(call: Document, recorded: int | None, in_force: str) -> str:
     if recorded is None:
         return f"the row has no cost: it had no known price when the call ended; to set it: {REPRICE}"
-    return (
-        f"the row has {short_usd(recorded)} USD by the catalogue {version}, this is by {in_force}; "
-        f"to change the row: {REPRICE}"
-    )
+    said = f"the row has {short_usd(recorded)} USD"
+    if not is_priced_by_usage(call["usage_note"]):
+        return f"{said}, which is not the price of its usage alone: see usage_note"
+    by = f" by the catalogue {call['price_version']}, this is by {in_force}"
+    return f"{said}{by}; to change the row: {REPRICE}"

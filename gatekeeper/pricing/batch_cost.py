@@ -21,6 +21,7 @@ import msgspec
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.quote import Quote, quote, sum_of_quotes
 from gatekeeper.pricing.tariff import Tariff
 from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches
@@ -28,7 +29,6 @@ from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches
 BATCH = "batch"
 MAX_GROUPS = 16
 TOO_MANY_GROUPS = f"its responses have more than {MAX_GROUPS} models and price bands: their sums are not kept"
-SUM_DIFFERS = "priced by its single responses, which differs from the price of their sum"
 
 
 class BatchCost:
@@ -42,6 +42,7 @@ class BatchCost:
         self._at = at
         self._groups: dict[tuple[str, int], _Group] = {}
         self._too_many = False
+        self._left_out = False
         self.cost_pico: int | None = 0
         self.responses = 0
         self._notes: dict[str, None] = {}
@@ -51,6 +52,8 @@ class BatchCost:
         self.responses += 1
         usage = read_usage(response.usage) if response.usage else None
         model = response.model_version or self._model
+        # Priced again, the sums would be a part of the cost only.
+        self._left_out = self._left_out or model is None or usage is None
         if model is None:
             self._is_unknown("a response names no model")
             return
@@ -105,6 +108,8 @@ class BatchCost:
     def notes(self) -> tuple[str, ...]:
         """What is to be known of the cost and of the sums."""
         notes = dict(self._notes)
+        if self._left_out:
+            notes[SUMS_INCOMPLETE] = None
         if self._too_many:
             notes[TOO_MANY_GROUPS] = None
         elif self.cost_pico is not None and (usage := self.usage):

@@ -24,6 +24,7 @@ from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.money import short_usd
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import BUDGET_NOTE
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote
 from gatekeeper.pricing.tariff import PricedModel, Tariff
 from gatekeeper.pricing.unit_lines import GROUNDING
@@ -36,9 +37,6 @@ DEFAULT_QUERY_COUNT = 10
 # Of one request, by price component: pictures, songs; seconds of all films together (Imagen's and Veo's
 # parameters, "sampleCount" and "durationSeconds").
 MOST_PIECES = {IMAGE: 4, MUSIC: 1, **{VIDEO_SECOND + size: 4 * 8 for size in VIDEO_RESOLUTIONS}}
-
-BUDGET_NOTE = "estimated for the budget:"
-"""With the amount in USD after it: what a key's budget was charged in place of an unknown cost."""
 
 
 class Estimate(NamedTuple):

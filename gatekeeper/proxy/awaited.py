@@ -6,6 +6,7 @@ from gatekeeper.gemini.actions import BATCHES, OPENAI_BATCH, VIDEO_ACTIONS
 from gatekeeper.gemini.billed_units import DEFAULT_VIDEOS
 from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.ledger.call import Call, Outcome, PendingCharge
+from gatekeeper.pricing.cost_notes import PENDING
 
 
 def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
@@ -28,4 +29,4 @@ def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
 
 def awaited_note(resource: str) -> str:
     """The note to a call whose charge is pending."""
-    return f"the charge is pending: {resource} will tell it"
+    return f"{PENDING} {resource} will tell it"

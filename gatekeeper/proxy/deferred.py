@@ -10,6 +10,7 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.ledger.call import Amendment, Call, PendingCharge
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
+from gatekeeper.pricing.cost_notes import GIVEN_UP, with_budget_note
 from gatekeeper.proxy.deferred_results import ResultMeter
 from gatekeeper.proxy.key_spend import correction, settlement
 
@@ -45,6 +46,8 @@ class DeferredCharges:
         before = known.pending and self.pending.begun_by(known.pending.begun_by)
         if before is None or before.pending == known.pending:
             return
+        if known.charged_pico is not None:
+            known = replace(known, usage_note=with_budget_note(known.usage_note, before.usage_note))
         charge = settlement(before)
         amendment = Amendment(
             call=known,
@@ -57,5 +60,5 @@ class DeferredCharges:
 
     def give_up(self, call: Call, why: str) -> None:
         """The cost of the call stays unknown."""
-        note = f"the cost stays unknown: {why}"
+        note = f"{GIVEN_UP} {why}"
         self.amend(replace(call, pending=PendingCharge(begun_by=call.id), usage_note=note))

@@ -28,6 +28,7 @@ from gatekeeper.gemini.video_operation import VideoOperation, read_video_operati
 from gatekeeper.ledger.call import Call, PendingCharge
 from gatekeeper.pricing.batch_cost import BATCH, BatchCost
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import SUMS_INCOMPLETE
 from gatekeeper.pricing.quote import quote
 from gatekeeper.proxy.awaited import awaited_note
 from gatekeeper.times import from_micros
@@ -190,7 +191,7 @@ def charged_batch(call: Call, cost: BatchCost, summary: BatchSummary, catalogue:
     pico = cost.cost_pico
     if summary.unread:
         pico = None
-        notes.append(f"{summary.unread:,} responses could not be read")
+        notes += [f"{summary.unread:,} responses could not be read", SUMS_INCOMPLETE]
     counted = replace(
         call,
         usage=msgspec.Raw(raw) if raw else None,

@@ -21,6 +21,7 @@ from gatekeeper.gemini.usage import Usage, read_usage
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
 from gatekeeper.pricing.estimate import estimate, upper_bound
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote, searches_charged
 from gatekeeper.pricing.unit_lines import GROUNDING
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 NEVER_RAN = (Outcome.REFUSED, Outcome.UPSTREAM_UNREACHABLE)
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
 PARTIAL_USAGE_NOTE = "the response ended early: these are the last tokens that it reported"
-PENDING_VIDEO_NOTE = "videos are charged when their operation has succeeded"
 
 
 def account_call(
@@ -84,7 +84,7 @@ def account_call(
 def _pending_note(call: Call) -> str | None:
     if call.pending and call.pending.resource:
         return awaited_note(call.pending.resource)
-    return PENDING_VIDEO_NOTE if call.action in VIDEO_ACTIONS and call.cost_pico is None else None
+    return PENDING_VIDEOS if call.action in VIDEO_ACTIONS and call.cost_pico is None else None
 
 
 def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:

@@ -9,6 +9,7 @@ import pytest
 from uuid_utils import uuid7
 
 from gatekeeper.ledger.call import COLUMNS, Outcome
+from gatekeeper.pricing.cost_notes import PENDING, SUM_DIFFERS
 
 
 async def ids(admin, **params):
@@ -114,6 +115,14 @@ async def test_a_call_that_has_got_a_price_since_says_how_to_set_it(admin):
     shown = await admin.get(f"/calls/{call.id}")
     assert (shown["cost_usd"], shown["cost"]["cost_usd"]) == (None, "0.0011887")
     assert "reprice" in shown["cost"]["notes"][-1]
+
+
+async def test_what_the_usage_alone_does_not_say_is_not_made_up(admin):
+    pending = admin.priced(cost_pico=None, price_version=None, usage_note=f"{PENDING} batches/b will tell it")
+    cost = (await admin.get(f"/calls/{pending.id}"))["cost"]
+    assert (cost["cost_usd"], cost["notes"]) == (None, [pending.usage_note])
+    more = admin.priced(cost_pico=1, usage_note=SUM_DIFFERS)
+    assert "not the price of its usage" in (await admin.get(f"/calls/{more.id}"))["cost"]["notes"][-1]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from gatekeeper.ledger.analytics.reprice import Run, reprice
 from gatekeeper.ledger.analytics.reprice_report import Report
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING_VIDEOS, SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.estimate import estimate
 from gatekeeper.times import to_micros
 
@@ -161,6 +162,16 @@ LEFT_ALONE: dict[str, dict[str, Any]] = {
     "interrupted": {"outcome": Outcome.INTERRUPTED, "usage": None, "total_tokens": None, "cost_pico": None},
     "no usage": {"outcome": Outcome.CLIENT_DISCONNECTED, "usage": None, "total_tokens": None},
     "usage that was not kept": {"usage": None, "billed_units": {"image_each": 1}},
+    "pending videos": {
+        "usage": None,
+        "total_tokens": None,
+        "billed_units": {"output_video_second_720p": 8},
+        "usage_note": PENDING_VIDEOS,
+        "cost_pico": None,
+    },
+    "given up": {"usage_note": f"{GIVEN_UP} nobody asked", "cost_pico": None},
+    "sums that are not all": {"usage_note": f"3 responses; {SUMS_INCOMPLETE}", "cost_pico": None},
+    "a sum of other prices": {"usage_note": SUM_DIFFERS},
     "estimated": {"outcome": Outcome.CLIENT_DISCONNECTED, "usage_note": "output was estimated"},
 }
 

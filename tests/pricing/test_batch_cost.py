@@ -14,11 +14,11 @@ from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.pricing.batch_cost import (
     MAX_GROUPS,
-    SUM_DIFFERS,
     TOO_MANY_GROUPS,
     BatchCost,
     priced_again,
 )
+from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.row import PricedColumns, row_quote
 from gatekeeper.startup import load_catalogue
 
@@ -138,6 +138,7 @@ def test_one_response_of_unknown_cost_makes_the_sum_unknown(name: str) -> None:
     found = cost(response(**counts(1)), odd, response(**counts(1)), model=None, action="openai.batches")
     assert found.cost_pico is None
     assert note in found.notes[0]
+    assert (SUMS_INCOMPLETE in found.notes) is not is_kept
     assert found.usage is not None
     assert len(json.loads(found.usage)) == 1 + is_kept
     assert found.model == (None if is_kept else PRO)

@@ -16,6 +16,7 @@ from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
@@ -27,7 +28,6 @@ from gatekeeper.proxy.outcomes import (
 )
 from gatekeeper.proxy.settlement import (
     PARTIAL_USAGE_NOTE,
-    PENDING_VIDEO_NOTE,
     account_call,
     set_initial_estimate,
 )
@@ -183,7 +183,7 @@ def test_what_is_billed_by_piece_is_what_was_made_or_asked_for(
     asked = RequestSummary(media=RequestedMedia(samples=2))
     call = settled(catalogue, model=model, action=action, status=status, read=read, asked=asked)
     assert (call.billed_units, call.cost_pico) == (units, cost)
-    assert call.usage_note == (PENDING_VIDEO_NOTE if cost is None else None)
+    assert call.usage_note == (PENDING_VIDEOS if cost is None else None)
 
 
 def test_the_row_says_what_the_answer_said(catalogue: Catalogue) -> None:

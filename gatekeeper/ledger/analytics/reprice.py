@@ -23,7 +23,7 @@ from gatekeeper.ledger.analytics.messages import ADJUSTMENTS
 from gatekeeper.ledger.analytics.reprice_report import CHANGED, IN_PERIOD, Reasons, Report, read_report
 from gatekeeper.ledger.analytics.row_prices import priced
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.estimate import BUDGET_NOTE
+from gatekeeper.pricing.cost_notes import BUDGET_NOTE, NOT_BY_USAGE
 
 BATCH = 20_000  # distinct calls
 
@@ -43,7 +43,8 @@ _HAS_PRICE = f"""
     outcome NOT IN ('refused', 'upstream_unreachable') AND coalesce(status, 0) < 400
     AND NOT (cost_usd IS NOT DISTINCT FROM 0 AND price_version IS NULL)
     AND (usage IS NOT NULL OR (billed_units IS NOT NULL AND total_tokens IS NULL AND prompt_tokens IS NULL))
-    AND NOT contains(replace(coalesce(usage_note, ''), '{BUDGET_NOTE}', ''), 'estimated')
+    AND NOT list_bool_or([contains(replace(coalesce(usage_note, ''), '{BUDGET_NOTE}', ''), text)
+                          for text in {list(NOT_BY_USAGE)}])
 """
 _DISTINCT = f"""
     CREATE TEMP TABLE distinct_calls AS SELECT row_number() OVER () - 1 AS number, * FROM (
