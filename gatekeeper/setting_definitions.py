@@ -145,4 +145,11 @@ SETTINGS: tuple[Setting, ...] = (
         setting_parsers.seconds,
         "seconds to wait for open calls at shutdown",
     ),
+    Setting(
+        "on_disconnect",
+        ("GATEKEEPER_ON_DISCONNECT",),
+        "cancel",
+        setting_parsers.on_disconnect,
+        "when a client leaves: `cancel` the call, or `finish` it without the client, for the exact cost",
+    ),
 )

@@ -73,6 +73,12 @@ def seconds(text: str) -> float:
     return value
 
 
+def on_disconnect(text: str) -> str:
+    if text not in ("cancel", "finish"):
+        raise ValueError("cancel or finish")
+    return text
+
+
 def folder(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError("the path of a folder")

@@ -45,6 +45,7 @@ class Settings:
     first_byte_timeout: float
     read_timeout: float
     drain_timeout: float
+    on_disconnect: str
     sources: Mapping[str, str]
 
     @property

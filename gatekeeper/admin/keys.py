@@ -115,7 +115,7 @@ async def info() -> Response:
     if name is None:
         raise invalid("key", f"`key` is missing: {_NAME}", "give it once")
     state = require_key(name)
-    return json_response({"key": state.record.token_id, "info": key_document(state)})
+    return json_response({"key": state.record.token_id, "info": document_of(state)})
 
 
 @blueprint.get("/key/list")
@@ -130,7 +130,7 @@ async def list_keys() -> Response:
         sort=query.sort or NEWEST_FIRST,
     )
     return json_response(
-        {"keys": [key_document(state) for state in page.states], "next_cursor": page.next_cursor}
+        {"keys": [document_of(state) for state in page.states], "next_cursor": page.next_cursor}
     )
 
 
@@ -139,7 +139,11 @@ def change_context() -> ChangeContext:
 
 
 def key_response(state: KeyState, secret: str | None = None) -> Document:
-    return {"key": secret or state.record.token_id, **key_document(state)}
+    return {"key": secret or state.record.token_id, **document_of(state)}
+
+
+def document_of(state: KeyState) -> Document:
+    return key_document(state, current_gateway().settings.on_disconnect)
 
 
 def require_key(name: str) -> KeyState:

@@ -70,7 +70,7 @@ KEY_FIELDS = (
         "on-disconnect",
         "on_disconnect",
         "cancel|finish",
-        f"For a call whose client disconnected; finish: {STORED}.",
+        "When a client leaves: cancel the call, or finish it without the client, for the exact cost.",
     ),
     KeyField(
         "allow-unpriced",

@@ -80,6 +80,7 @@ class LiveMeter:
     """Reads the server's messages of one session. As a `Meter`, but fed whole messages; nothing raises."""
 
     delimiters = None
+    body_bytes = 0
 
     def __init__(self) -> None:
         self.go_away = False

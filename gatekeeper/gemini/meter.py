@@ -8,7 +8,6 @@ together by the response's headers.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.splitters import ArraySplitter, Delimiters, Document, SingleDocument, SseDecoder
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
@@ -23,14 +23,6 @@ from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
 # Largest size of a unary body, an event or an element of an array that is still parsed, and the limit of what
 # all meters together buffer of incomplete ones; a long run of base64 counts as `MAX_RUN_BYTES`.
 MAX_BUFFERED_BYTES = 64 * 2**20
-# Bytes that are kept of a run of base64: it is data, and nothing in it is parsed.
-MAX_RUN_BYTES = 4096
-# The key of a long decode's token, and how many bytes are looked at for it.
-_TOKEN_KEY = re.compile(rb'"continuation(?:T|_t)oken"\s*+:\s*+"\Z')
-_KEY_BYTES = 64
-
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
-_NOT_BASE64 = re.compile(b"[^%b]" % re.escape(_BASE64))
 # Bytes inflated at once: a small chunk of zeros must not become all of its gigabytes in memory.
 _INFLATE_STEP = 2**20
 _SPACE_OR_BOM = b" \t\r\n\xef\xbb\xbf"
@@ -46,6 +38,11 @@ class Meter(Protocol):
     def delimiters(self) -> Delimiters | None:
         """How to append one more document at the current position of the body; None where that is
         impossible."""
+        ...
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of the body so far, inflated, without most of its inline media; 0 where it is not parsed."""
         ...
 
     def feed(self, chunk: bytes) -> None: ...
@@ -87,70 +84,6 @@ class DocumentSplitter(Protocol):
         ...
 
 
-class InlineDataTruncator:
-    """Truncates long base64 runs (inline images, audio) before a response is buffered, wherever its chunks
-    begin and end, except the token of a long decode, of which all counts.
-
-    A run this long is part of a JSON string in every format, and only its first few characters can belong to
-    an escape. So the truncated document stays valid, and what is parsed of it (counts, names, reasons,
-    searches) does not change.
-    """
-
-    def __init__(self, kept: int = MAX_RUN_BYTES) -> None:
-        self._kept = kept
-        self._run = 0  # length of the run at the end of the bytes so far
-        self._is_token = False  # whether that run is one of a continuation token
-        self._before = b""  # the bytes before the next chunk, as many as the key of a token takes
-
-    def feed(self, chunk: bytes) -> bytes:
-        start = 0
-        if self._run:
-            room = max(0, self._kept - self._run)
-            if not chunk.translate(None, _BASE64):  # ten times as fast as a search
-                self._run += len(chunk)
-                self._note_end(chunk)
-                return chunk if self._is_token else chunk[:room]
-            start = _run_end(chunk, 0)
-            if not self._is_token:
-                chunk = chunk[: min(room, start)] + chunk[start:]
-                start = min(room, start)
-        self._run = len(chunk) - len(chunk.rstrip(_BASE64))
-        kept = chunk if len(chunk) <= self._kept else self._truncate_runs(chunk, start)
-        if self._run:
-            self._is_token = self._begins_token(chunk, len(chunk) - self._run)
-        self._note_end(chunk)
-        return kept
-
-    def _note_end(self, chunk: bytes) -> None:
-        self._before = (chunk if len(chunk) >= _KEY_BYTES else self._before + chunk)[-_KEY_BYTES:]
-
-    def _begins_token(self, chunk: bytes, at: int) -> bool:
-        """Whether a run that begins there is the token of a long decode."""
-        before = chunk[max(0, at - _KEY_BYTES) : at]
-        return _TOKEN_KEY.search(before if len(before) == _KEY_BYTES else self._before + before) is not None
-
-    def _truncate_runs(self, chunk: bytes, start: int) -> bytes:
-        """Probes one run's length ahead, so that ordinary text is hardly searched at all. `start`: where the
-        run of the chunk before ends."""
-        parts: list[bytes] = []
-        done, at = 0, start
-        while len(ahead := chunk[at : at + self._kept + 1]) > self._kept:
-            beside = len(ahead.rstrip(_BASE64))
-            at += beside
-            if not beside:
-                end = _run_end(chunk, at + self._kept)
-                if not self._begins_token(chunk, at):
-                    parts.append(chunk[done : at + self._kept])
-                    done = end
-                at = end
-        return b"".join([*parts, chunk[done:]]) if parts else chunk
-
-
-def _run_end(chunk: bytes, at: int) -> int:
-    other = _NOT_BASE64.search(chunk, at)
-    return other.start() if other else len(chunk)
-
-
 class BufferQuota:
     """How much all meters together may buffer."""
 
@@ -173,6 +106,7 @@ class JsonMeter:
         self._truncator = InlineDataTruncator()
         self._parser = parser
         self._counted_bytes = 0  # bytes that count against `BUFFER_QUOTA`
+        self.body_bytes = 0
 
     @property
     def summary(self) -> ResponseSummary:
@@ -191,7 +125,9 @@ class JsonMeter:
                 return
             self._splitter = _BY_FIRST_BYTE.get(chunk[0], self._default)(MAX_BUFFERED_BYTES)
         splitter = self._splitter
-        for document in splitter.feed(self._truncator.feed(chunk)):
+        kept = self._truncator.feed(chunk)
+        self.body_bytes += len(kept)
+        for document in splitter.feed(kept):
             self._parser.read(document)
         growth = splitter.buffered_bytes - self._counted_bytes
         # Most chunks leave nothing buffered: they do not touch the count that all meters share.
@@ -229,6 +165,10 @@ class GzipMeter:
     def summary(self) -> ResponseSummary:
         return self._meter.summary
 
+    @property
+    def body_bytes(self) -> int:
+        return self._meter.body_bytes
+
     def feed(self, chunk: bytes) -> None:
         if self._gzip.eof:
             # Zlib would buffer what follows.
@@ -258,6 +198,7 @@ class Unmetered:
 
     summary = ResponseSummary(complete=True)
     delimiters = None
+    body_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """Ignores the chunk."""
@@ -273,6 +214,7 @@ class PlainErrorMeter:
     """Meters an error in plain text, such as those of Google's upload servers: the text is its message."""
 
     delimiters = None
+    body_bytes = 0
 
     def __init__(self) -> None:
         self._text = b""

@@ -55,7 +55,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_id: str | None = None
     allowed_routes: tuple[str, ...] = ()
     group: str | None = None
-    on_disconnect: OnDisconnect = OnDisconnect.CANCEL
+    on_disconnect: OnDisconnect | None = None  # None: that of the gateway's setting
     allow_unpriced: bool = False
     expires_at: int | None = None
     blocked_at: int | None = None
@@ -73,7 +73,6 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             "rpm_limit": self.rpm_limit is not None,
             "tpm_limit": self.tpm_limit is not None,
             "max_parallel_requests": self.max_parallel_requests is not None,
-            "on_disconnect": self.on_disconnect is OnDisconnect.FINISH,
         }
         return [name for name, is_set in limits.items() if is_set]
 
@@ -107,8 +106,9 @@ class KeyState(msgspec.Struct, kw_only=True, eq=False):
         return Window(self.window_start, self.budget_reset_at)
 
 
-def key_document(state: KeyState) -> dict[str, object]:
-    """The key as the API returns it, JSON-ready. `spend` is that of the state's window: roll the window first
+def key_document(state: KeyState, on_disconnect: str | None = None) -> dict[str, object]:
+    """The key as the API returns it, JSON-ready. `on_disconnect` is shown for a key that has none of its own.
+    `spend` is that of the state's window: roll the window first
     (`KeyRegistry.find` and `KeyRegistry.list` do)."""
     record = state.record
     return {
@@ -133,7 +133,7 @@ def key_document(state: KeyState) -> dict[str, object]:
         "user_id": record.user_id,
         "group": record.group,
         "allowed_routes": list(record.allowed_routes),
-        "on_disconnect": record.on_disconnect.value,
+        "on_disconnect": record.on_disconnect.value if record.on_disconnect else on_disconnect,
         "allow_unpriced": record.allow_unpriced,
         "not_enforced": record.not_enforced,
         "created_at": iso(record.created_at),

@@ -72,10 +72,10 @@ class Proxy:
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
             for call in tuple(self.open_calls):
-                if call.carrier.is_disconnected():
-                    call.end(ClientGone())
+                if call.progress.left_at is not None or call.carrier.is_disconnected():
+                    call.leave()
                 # While a write to the client is blocked the timeout is the client's.
-                elif now > call.deadline and call.timeout_failure is not None:
+                if now > call.deadline and call.timeout_failure is not None:
                     call.end(ClientGone() if call.carrier.write_blocked else call.timeout_failure)
                 elif refusal := call.carrier.revocation(call):
                     call.end(CutByGateway(refusal))

@@ -13,7 +13,8 @@ def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
     """What will tell the cost of a call that has just ended, if it is told later. `asked` is what the
     request's body names."""
     made = call.resource
-    if call.outcome is not Outcome.OK or made is None:
+    # Also if the client has left by the time that it was made.
+    if call.outcome not in (Outcome.OK, Outcome.CLIENT_DISCONNECTED) or made is None:
         return None
     if call.action in BATCHES or call.action == OPENAI_BATCH:
         is_awaited = made.startswith("batches/")

@@ -29,11 +29,13 @@ from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.headers import CALL_ID_HEADER, decode_value, end_user, tags, trace_id
+from gatekeeper.proxy.disconnect import Progress, finishes
+from gatekeeper.proxy.headers import CALL_ID_HEADER, end_user, tags, trace_id, user_agent
 from gatekeeper.proxy.key_spend import continuations, settlement
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
+    ClientGone,
     CutByGateway,
     GoogleKeyRefused,
     Refused,
@@ -90,6 +92,7 @@ class ProxyCall:
         self.upstream_started_at: float | None = None  # on trio's clock, when the upstream request started
         self.client_wait_seconds = 0.0  # seconds since then that were spent waiting for the client
         self.relay_complete = False
+        self.progress = Progress()
         self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
         self.timeout_failure: CallFailed | None = None
 
@@ -127,9 +130,7 @@ class ProxyCall:
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
         row.stream = self.route.stream or self.carrier.is_stream
         row.tags, row.user_id = tags(self.headers), end_user(self.fields)
-        agent = self.fields.get(b"user-agent")
-        row.user_agent = decode_value(agent) if agent else None
-        row.trace_id = trace_id(self.fields)
+        row.user_agent, row.trace_id = user_agent(self.fields), trace_id(self.fields)
         if self.forwarded_call_ids:
             running = self.context.ledger.events.in_flight
             if refusal := loop_refusal(self.forwarded_call_ids, running):
@@ -178,6 +179,7 @@ class ProxyCall:
         """Writes the `begin` record before the first byte goes upstream."""
         # From here on the call counts as admitted, and a shutdown waits for it.
         self.google_key, self.row.upstream_key = self.context.google_key(self.session)
+        self.progress.finishes = finishes(self.route, self.key, self.context.settings)
         if self.has_budget:
             # A compressed body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.is_compressed else self.carrier.request_length()
@@ -250,14 +252,12 @@ class ProxyCall:
         self.context.long_decodes.add(continuations(self.row))
         self.context.deferred.call_ended(self.row, None if self.failure else self.meter)
         if isinstance(self.failure, GoogleKeyRefused):
-            log.error(
-                "google_key_refused",
-                key=self.row.upstream_key,
-                remedy="set a valid GEMINI_API_KEY and restart",
-            )
+            remedy = "set a valid GEMINI_API_KEY and restart"
+            log.error("google_key_refused", key=self.row.upstream_key, remedy=remedy)
 
     def account(self) -> None:
         context, reading = self.context, self.meter.finish()
+        self.progress.response_bytes = self.meter.body_bytes
         account_call(
             self.row,
             self.route,
@@ -270,6 +270,8 @@ class ProxyCall:
             asked=self.request_parser.summary,
             has_budget=self.has_budget and self.upstream_started_at is not None,
             is_compressed=self.is_compressed,
+            progress=self.progress,
+            is_complete=self.relay_complete,
         )
         context.unpriced_models.note(self.row, context.catalogue)
 
@@ -298,6 +300,14 @@ class ProxyCall:
     def set_deadline(self, seconds: float, timeout_failure: CallFailed) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""
         self.deadline, self.timeout_failure = trio.current_time() + seconds, timeout_failure
+
+    def leave(self) -> bool:
+        """The client has gone: ends the call, unless it is finished without it; returns whether it is."""
+        if self.relay_complete or not self.progress.goes_on(trio.current_time()):
+            self.end(ClientGone())
+            return False
+        self.failure = self.failure or ClientGone()
+        return True
 
     def end(self, failure: CallFailed) -> None:
         """Ends the call from outside, wherever it waits, unless its response is complete."""

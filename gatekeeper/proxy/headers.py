@@ -200,6 +200,11 @@ def end_user(fields: Mapping[bytes, bytes]) -> str | None:
     return None
 
 
+def user_agent(fields: Mapping[bytes, bytes]) -> str | None:
+    agent = fields.get(b"user-agent")
+    return decode_value(agent) if agent else None
+
+
 def trace_id(fields: Mapping[bytes, bytes]) -> str | None:
     """The trace that the call belongs to, from `traceparent` (W3C Trace Context §3.2.2)."""
     named = TRACEPARENT.match(fields.get(b"traceparent", b""))

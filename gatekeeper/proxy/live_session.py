@@ -40,6 +40,7 @@ class SessionMeter:
     """The meter of a session. `closed` is the error by which Google ended it."""
 
     delimiters = None
+    body_bytes = 0
 
     def __init__(self) -> None:
         self._messages = LiveMeter()

@@ -23,6 +23,7 @@ from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.outcomes import foreign_redirect, too_many_redirects, unreachable
 from gatekeeper.proxy.upstream import ConnectFailed, Origin, UpstreamPool
 from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamConnection, UpstreamRequest
+from gatekeeper.public_url import public_base
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 FOLLOWED_METHODS = frozenset({"GET", "HEAD"})
@@ -120,6 +121,16 @@ def local_path(location: bytes, target: bytes, upstream: UpstreamPool) -> bytes 
     if address is None or not is_of_upstream(address, upstream):
         return None
     return PREFIX + address.target[len(upstream.prefix) :]
+
+
+def local_location(call: ProxyCall, location: bytes, target: bytes) -> Headers:
+    """A Location of the response to a request for `target` that leads to this gateway; none if it leads
+    elsewhere."""
+    path = local_path(location, target, call.context.upstream)
+    if path is None:
+        return []
+    base = public_base(call.head.scope, call.context.settings)
+    return [(b"location", base.encode("latin-1") + path)]
 
 
 @asynccontextmanager

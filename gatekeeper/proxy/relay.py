@@ -11,6 +11,7 @@ import h11
 import trio
 
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.disconnect import LeavableClient
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.headers import (
     Headers,
@@ -37,7 +38,7 @@ from gatekeeper.proxy.redirects import (
     FOLLOWED_METHODS,
     REDIRECT_STATUSES,
     follow_redirects,
-    local_path,
+    local_location,
 )
 from gatekeeper.proxy.request_body import apply_body, attach_parser, is_worth_parsing, parse_body
 from gatekeeper.proxy.upstream import ConnectFailed
@@ -47,7 +48,6 @@ from gatekeeper.proxy.upstream_connection import (
     UpstreamConnection,
     UpstreamRequest,
 )
-from gatekeeper.public_url import public_base
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 
 MAX_BUFFERED_BODY = 256 * 1024
@@ -58,29 +58,32 @@ class Relay:
     """Relays one call's request and response. Raises CallFailed, ClientDisconnected and MalformedBody."""
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
-        self.call = call
-        self.stream = stream
+        self.call, self.stream = call, stream
         self.upstream = call.context.upstream
-        self.settings = call.context.settings
-        self.mask = call.context.mask
+        self.settings, self.mask = call.context.settings, call.context.mask
         self.length = int(call.fields.get(b"content-length") or 0)
         self.chunked = stream.is_chunked
         self.trailers: Headers = []  # for the client
+        self.progress = call.progress
+        # Of the response.
+        self.client = LeavableClient(stream, call.progress, call.leave) if call.progress.finishes else stream
 
     async def run(self) -> None:
         # The timeout is the client's: it has announced a body and not sent all of it.
         self.call.set_deadline(self.settings.read_timeout, ClientGone())
+        self.progress.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
             attach_parser(self.call)
             await self.send_streaming()
         else:
             body = await self.stream.receive_body()
+            self.progress.buffered(body)
             if body and is_worth_parsing(self.call, body):
                 await parse_body(self.call, body)
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
-            await self.stream.finish(self.trailers)
+            await self.client.finish(self.trailers)
 
     def target(self) -> bytes:
         query = self.call.credential.query
@@ -128,6 +131,7 @@ class Relay:
     async def attempt(self, connection: UpstreamConnection, body: bytes) -> None:
         try:
             await connection.send_request(*self.request(), body)
+            self.progress.request_sent = True
             await self.relay_response(connection)
         finally:
             self.upstream.release(connection)
@@ -165,7 +169,9 @@ class Relay:
             while chunk := await self.receive_request_chunk():
                 await connection.send_body(chunk)
                 self.call.request_parser.feed(chunk)
+                self.progress.size.feed(chunk)
             await connection.finish_request(upstream_trailers(self.stream.trailers))
+            self.progress.request_sent = True
         except ConnectionLost:
             pass  # it may have responded before it closed; the task that reads the response raises the error
         except (ClientDisconnected, MalformedBody) as error:
@@ -202,7 +208,7 @@ class Relay:
         if response.status_code != HTTPStatus.CONTINUE:
             headers = self.mask.headers(downstream_headers(list(response.headers), self.call.row.id))
             reason = self.mask(response.reason)
-            await self.stream.write_informational(
+            await self.client.write_informational(
                 h11.InformationalResponse(status_code=response.status_code, headers=headers, reason=reason)
             )
 
@@ -215,6 +221,7 @@ class Relay:
         self, connection: UpstreamConnection, head: ResponseHead, with_key: bool = True
     ) -> None:
         """Relays a response whose head has been read; `with_key`: its request had the Google key."""
+        self.progress.upstream_status = head.status
         source = partial(self.read_upstream_chunk, connection)
         # A 2xx is relayed as it arrives. Anything else is read first: it may be about the gateway's own key,
         # or repeat it.
@@ -247,11 +254,13 @@ class Relay:
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call
-        call.row.status = head.status
-        call.mark_first_byte()
+        # NULL where the client was sent nothing.
+        if self.progress.left_at is None:
+            call.row.status = head.status
+            call.mark_first_byte()
         headers = self.response_headers(head)
         reason = head.reason if head.reason == b"OK" else self.mask(head.reason)
-        await self.stream.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
+        await self.client.start(head.status, headers, reason=reason, coalesce_with_body=coalesce_with_body)
 
     def response_headers(self, head: ResponseHead) -> Headers:
         headers = downstream_headers(head.headers, self.call.row.id)
@@ -261,16 +270,11 @@ class Relay:
         return self.mask.headers(headers)
 
     def local_location(self, location: bytes) -> Headers:
-        """A Location of the upstream's that leads to this gateway; none if it leads elsewhere."""
-        path = local_path(location, self.request().target, self.upstream)
-        if path is None:
-            return []
-        base = public_base(self.call.head.scope, self.settings)
-        return [(b"location", base.encode("latin-1") + path)]
+        return local_location(self.call, location, self.request().target)
 
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
         """The hot loop: each chunk is sent before the meter sees it."""
-        call, write, feed = self.call, self.stream.write, self.call.meter.feed
+        call, write, feed = self.call, self.client.write, self.call.meter.feed
         timeout = self.settings.read_timeout
         call.set_deadline(timeout, CutByGateway(timeout_refusal(timeout, response_started=True)))
         chunk = await source() if first is None else first

@@ -1,7 +1,8 @@
 """Accounting of a finished call: outcome, tokens, cost.
 
 Pure. The contract's rules: tokens as Google names them, NULL if not reported; a cost of 0 only for what is
-known to cost nothing (refused, status of 400 or more, free by its route), NULL if it is unknown. A key's
+known to cost nothing (refused, status of 400 or more, free by its route, never sent as a whole), NULL if it
+is unknown, and an expected one (`pricing.expected`) if the client left before any usage was reported. A key's
 budget is charged an upper bound for an unknown cost, and for a call that the gateway ended before a response
 (timeout, shutdown); the journal's line holds it, and the row's `usage_note` says it.
 """
@@ -23,9 +24,11 @@ from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
 from gatekeeper.pricing.estimate import estimate, upper_bound
+from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expected_usage
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote, searches_charged
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.proxy.awaited import awaited_charge, awaited_note
+from gatekeeper.proxy.disconnect import NOT_LEFT, Progress
 from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import from_micros, utc_day
 
@@ -51,11 +54,14 @@ def account_call(
     asked: RequestSummary = NOTHING_NAMED.summary,
     has_budget: bool = False,
     is_compressed: bool = False,
+    progress: Progress = NOT_LEFT,
+    is_complete: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `reading` its meter's result;
     `secrets` are never written into the row, `asked` is what the request's body names. `has_budget`: whether
     the call was sent to Google for a key with a budget; `is_compressed`: whether its request body was.
-    `free_searches` counts what the call takes of its project's allowance."""
+    `free_searches` counts what the call takes of its project's allowance. `is_complete`: whether all of the
+    response was read, by the client or without it."""
     _outcome(call, failure, summary)
     call.error_message = error_message(failure, summary.error, secrets)
     usage = apply_summary(call, summary)
@@ -64,20 +70,28 @@ def account_call(
         or summary.service_tier
         or (tier.decode("latin-1").lower() if tier else None)
     )
-    call.billed_units = _units(call, asked, summary) or None
+    failed = _has_failed(call, progress)
+    call.billed_units = _units(call, asked, summary, failed=failed) or None
     call.pending = awaited_charge(call, asked)
-    _cost(call, route, usage, catalogue, free_searches)
+    expected = None
+    if failed or route.billing is Billing.FREE:
+        call.cost_pico = 0
+    else:
+        _cost(call, usage, catalogue, free_searches)
+        expected = _expected_cost(call, usage, catalogue, progress, is_compressed=is_compressed)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
-    partial = usage and call.cost_pico and call.outcome in ENDED_EARLY
+    partial = usage and call.cost_pico and call.outcome in ENDED_EARLY and not is_complete
     call.usage_note = _notes(
         summary.usage_note,
         usage and usage.note,
         PARTIAL_USAGE_NOTE if partial else None,
         _pending_note(call),
+        expected,
     )
-    # A budget must also hold if the cost stays unknown.
-    if has_budget and route.billable and (call.cost_pico is None or _was_abandoned(call, failure)):
+    # A budget must also hold if the cost stays unknown, or is only expected.
+    uncertain = call.cost_pico is None or expected is not None or _was_abandoned(call, failure)
+    if has_budget and route.billable and uncertain:
         _estimate_charge(call, usage, None if is_compressed else call.request_bytes, catalogue)
 
 
@@ -183,19 +197,51 @@ def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
     call.tool_tokens, call.total_tokens = usage.tool, usage.total
 
 
-def _units(call: Call, asked: RequestSummary, summary: ResponseSummary) -> BilledUnits:
+def _has_failed(call: Call, progress: Progress) -> bool:
+    """Whether Google has not run the call, or has answered with an error: it charges nothing then."""
+    # The client may have left before it was sent a status.
+    status = call.status or progress.upstream_status or 0
+    never_sent = call.outcome is Outcome.CLIENT_DISCONNECTED and progress.request_sent is False
+    return call.outcome in NEVER_RAN or never_sent or status >= 400
+
+
+def _units(call: Call, asked: RequestSummary, summary: ResponseSummary, *, failed: bool) -> BilledUnits:
     """What was used beside tokens; of a call that failed only what its response says."""
-    if call.outcome in NEVER_RAN or (call.status or 0) >= 400:
-        return summary.billed_units
-    return billed_units(call.action, call.model, asked, summary)
+    return summary.billed_units if failed else billed_units(call.action, call.model, asked, summary)
 
 
-def _cost(
-    call: Call, route: Route, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches
-) -> None:
-    if call.outcome in NEVER_RAN or (call.status or 0) >= 400 or route.billing is Billing.FREE:
-        call.cost_pico = 0
-        return
+def _expected_cost(
+    call: Call, usage: Usage | None, catalogue: Catalogue, progress: Progress, *, is_compressed: bool
+) -> str | None:
+    """If the client left before any usage was reported, sets the cost that is expected, and returns its
+    note."""
+    model = call.model or call.model_version
+    if usage or call.cost_pico is not None or call.outcome is not Outcome.CLIENT_DISCONNECTED or not model:
+        return None
+    if not progress.request_sent or call.action not in EXPECTED_ACTIONS:
+        return None
+    priced, note = expected_quote(
+        catalogue,
+        expected_usage(
+            progress.request_size(),
+            progress.response_bytes or call.response_bytes,
+            call.action,
+            is_compressed=is_compressed,
+        ),
+        model=model,
+        model_version=call.model_version,
+        at=from_micros(call.started_at),
+        tier=call.service_tier or "standard",
+        action=call.action,
+        billed_units=call.billed_units or NO_BILLED_UNITS,
+    )
+    if priced.cost_pico is None:
+        return None
+    call.cost_pico, call.price_version = priced.cost_pico, priced.price_version
+    return note
+
+
+def _cost(call: Call, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches) -> None:
     # NULL, not 0: Google may charge for it, and the amount is unknown.
     model = call.model or call.model_version
     if model is None or call.pending or call.action in VIDEO_ACTIONS:

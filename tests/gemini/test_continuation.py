@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.continuation import DIGEST_LENGTH, MAX_TOKENS, token_digest
+from gatekeeper.gemini.inline_data import MAX_RUN_BYTES
 from gatekeeper.gemini.json_tokens import MAX_STRING_BYTES
-from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_RUN_BYTES, JsonMeter, meter_for
+from gatekeeper.gemini.meter import BUFFER_QUOTA, JsonMeter, meter_for
 from gatekeeper.gemini.request_parser import JsonRequestParser, read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.meter import MAX_RUN_BYTES, InlineDataTruncator
+from gatekeeper.gemini.inline_data import MAX_RUN_BYTES, InlineDataTruncator
 
 LONG = re.compile(rb"([A-Za-z0-9+/=_-]{8})[A-Za-z0-9+/=_-]+")
 PIECES = st.sampled_from(

@@ -62,7 +62,7 @@ def test_every_field_of_the_table_is_tried():
         ("max_budget", "max_budget_pico", None),
         ("metadata", "metadata", {}),
         ("blocked", "blocked_at", None),
-        ("on_disconnect", "on_disconnect", OnDisconnect.CANCEL),
+        ("on_disconnect", "on_disconnect", None),
         ("allow_unpriced", "allow_unpriced", False),
     ],
 )

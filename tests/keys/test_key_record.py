@@ -33,7 +33,7 @@ def test_a_key_without_anything_set():
         "user_id": None,
         "group": None,
         "allowed_routes": [],
-        "on_disconnect": "cancel",
+        "on_disconnect": None,
         "allow_unpriced": False,
         "not_enforced": [],
         "created_at": "1970-01-01T00:00:00.000000Z",
@@ -94,7 +94,7 @@ def test_a_key_with_everything_set():
         "allowed_routes": ["files.*"],
         "on_disconnect": "finish",
         "allow_unpriced": True,
-        "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests", "on_disconnect"],
+        "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
         "created_at": "2023-11-14T22:13:20.000001Z",
         "last_used_at": "1970-01-01T00:00:02.000000Z",
     }

@@ -1,0 +1,121 @@
+"""What becomes of a call whose client leaves before its response is complete: `on_disconnect`, of its key or
+of the gateway.
+
+`cancel`: the connection to the upstream is closed at once. The row has the last usage that was reported, or
+an expected cost (`pricing.expected`).
+
+`finish`: once the whole request has gone upstream, the response is read to its end without the client, for
+the exact usage: for at most `MAX_SECONDS` and `MAX_BYTES`, and no longer than a drain lasts. Google charges
+what it generates either way. Only for what is charged: a download is never finished.
+
+Either way the outcome is `client_disconnected`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import h11
+
+from gatekeeper.gemini.routes import Route
+from gatekeeper.keys.virtual_key import KeyState, OnDisconnect
+from gatekeeper.pricing.expected import RequestSize
+from gatekeeper.proxy.headers import Headers
+from gatekeeper.server.client_stream import ClientDisconnected, ClientStream
+from gatekeeper.settings import Settings
+
+MAX_SECONDS = 300.0  # after the client has left
+MAX_BYTES = 64 * 2**20  # of the response's body, after that
+
+
+class Progress:
+    """How far one call had come when its client left, if it did.
+
+    `finishes`: whether it goes on without the client. `request_sent`: whether all of its request went
+    upstream; None where that is not known. `upstream_status`: of the response whose head has arrived.
+    `left_at`: when the client left, on trio's clock.
+    """
+
+    def __init__(self) -> None:
+        self.finishes = False
+        self.request_sent: bool | None = None
+        self.upstream_status: int | None = None
+        self.left_at: float | None = None
+        self.received_bytes = 0  # since then
+        self.response_bytes = 0  # of the body, as the meter counts them
+        self.size = RequestSize()
+        self._body = b""
+
+    def buffered(self, body: bytes) -> None:
+        """The request's whole body. Looked at only if its size is needed."""
+        self._body = body
+
+    def goes_on(self, now: float) -> bool:
+        """Whether the response is read on, now that the client has left."""
+        if not (self.finishes and self.request_sent):
+            return False
+        if self.left_at is None:
+            self.left_at = now
+        return now < self.left_at + MAX_SECONDS and self.received_bytes <= MAX_BYTES
+
+    def request_size(self) -> RequestSize:
+        """To be called once, at the end."""
+        self.size.feed_all(self._body)
+        return self.size
+
+
+def finishes(route: Route, key: KeyState | None, settings: Settings) -> bool:
+    """Whether a call that its client leaves is finished without it."""
+    own = key.record.on_disconnect if key else None
+    return route.billable and (own or settings.on_disconnect) == OnDisconnect.FINISH
+
+
+NOT_LEFT = Progress()
+"""Of a call that nobody has left; not to be changed."""
+
+
+class LeavableClient:
+    """The client's side of a response that may be finished without it: what is sent then goes nowhere.
+    `leave` is told that the client has gone, and says whether the call goes on."""
+
+    def __init__(self, stream: ClientStream, progress: Progress, leave: Callable[[], bool]) -> None:
+        self._stream = stream
+        self._progress = progress
+        self._leave = leave
+
+    async def start(
+        self, status: int, headers: Headers, *, reason: bytes | None, coalesce_with_body: bool
+    ) -> None:
+        if self._progress.left_at is None:
+            try:
+                await self._stream.start(
+                    status, headers, reason=reason, coalesce_with_body=coalesce_with_body
+                )
+            except ClientDisconnected:
+                self._go_on()
+
+    async def write(self, chunk: bytes) -> None:
+        if self._progress.left_at is None:
+            try:
+                await self._stream.write(chunk)
+            except ClientDisconnected:
+                self._go_on()
+            return
+        self._progress.received_bytes += len(chunk)
+        self._go_on()
+
+    async def write_informational(self, head: h11.InformationalResponse) -> None:
+        if self._progress.left_at is None:
+            try:
+                await self._stream.write_informational(head)
+            except ClientDisconnected:
+                self._go_on()
+
+    async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        if self._progress.left_at is None:
+            await self._stream.finish(trailers)
+
+    def _go_on(self) -> None:
+        """Raises ClientDisconnected if the call ends."""
+        if not self._leave():
+            raise ClientDisconnected
