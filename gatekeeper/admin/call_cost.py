@@ -13,6 +13,7 @@ from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import QuoteDocument, quote_document
 from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
 
+NEVER_RAN = "the client left before all of its request was sent, or Google answered that with an error"
 FREE_ROUTE = "requests of this method and path cost nothing"
 REPRICE = "gatekeeper prices reprice"
 
@@ -24,7 +25,8 @@ def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
     model = call["model_version"] or call["model"] or ""
     # Without a version the row was not priced: it is known to be free, whatever a model costs.
     if recorded == 0 and call["price_version"] is None:
-        why = free_reason(call["outcome"], call["status"], call["action"]) or FREE_ROUTE
+        why = free_reason(call["outcome"], call["status"], call["action"])
+        why = why or (NEVER_RAN if call["outcome"] == "client_disconnected" else FREE_ROUTE)
         return quote_document(Quote(model, 0, (), catalogue.version, (why,)))
     if recorded is None and not is_priced_by_usage(call["usage_note"]):
         return quote_document(Quote(model, None, (), catalogue.version, (call["usage_note"],)))

@@ -28,6 +28,7 @@ from gatekeeper.gemini.actions import (
 from gatekeeper.gemini.inline_data import BASE64
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_notes import ESTIMATED
 from gatekeeper.pricing.estimate import MAX_OUTPUT_TOKENS, MAX_PROMPT_TOKENS
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote
 
@@ -37,8 +38,6 @@ TEXT_BYTES = 4  # of a request, for a token
 MEDIA_BYTES = 1000  # of base64 in a request, for a token
 OUTPUT_BYTES = 8  # of a response, for a token
 COMPRESSION = 4  # how much shorter a compressed request is
-ESTIMATED = "estimated: "
-"""How the note of an expected cost begins."""
 
 _PIECE = 4096  # bytes of a request that are either text or media
 _SAMPLE = 256  # bytes at the ends of a piece that tell; prompts have blanks, quotes or other letters in them
@@ -101,12 +100,7 @@ def expected_quote(
         billed_units=billed_units,
     )
     note = (
-        f"{ESTIMATED}the client left before any usage was reported; {usage.prompt:,} tokens of input by the "
+        f"{ESTIMATED}: the client left before any usage was reported; {usage.prompt:,} tokens of input by the "
         f"size of the request, {usage.output:,} of output by what had arrived"
     )
     return priced, note
-
-
-def is_estimated(usage_note: str | None) -> bool:
-    """Whether a row's cost is an expected one: it cannot be computed again from the row's usage."""
-    return usage_note is not None and ESTIMATED in usage_note

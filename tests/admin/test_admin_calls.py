@@ -131,6 +131,10 @@ async def test_what_the_usage_alone_does_not_say_is_not_made_up(admin):
         ({"status": 403, "outcome": Outcome.REFUSED}, "refused"),
         ({"status": 429, "outcome": Outcome.UPSTREAM_ERROR}, "responses of 429 cost nothing"),
         ({"action": "countTokens"}, "calls of countTokens cost nothing"),
+        (
+            {"status": None, "outcome": Outcome.CLIENT_DISCONNECTED},
+            "the client left before all of its request was sent",
+        ),
         ({"action": None}, "this method and path"),
     ],
 )
