@@ -100,7 +100,7 @@ def expected_quote(
         billed_units=billed_units,
     )
     note = (
-        f"{ESTIMATED}: the client left before any usage was reported; {usage.prompt:,} tokens of input by the "
-        f"size of the request, {usage.output:,} of output by what had arrived"
+        f"{ESTIMATED}: the client left before any usage was reported; {usage.prompt:,} tokens of input by "
+        f"the size of the request, {usage.output:,} of output by what had arrived"
     )
     return priced, note
