@@ -38,6 +38,10 @@ CACHE_STORAGE_ACTION = "cache.storage"
 # What it asks for is in a file: it is of the kind that its model is for.
 OPENAI_BATCH = "openai.batches"
 
+# Not METERED by their routes, but their calls get a cost: by the response, the request, or the operation that
+# they begin. Nothing bounds that of the others (batches, Live sessions), or it grows by the hour (caches).
+PRICED_ACTIONS = OPENAI_GENERATING | INTERACTIONS | MEDIA_ACTIONS | {OPENAI_EMBEDDING}
+
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
 METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES
 MODEL_ACTIONS: dict[str, Billing] = {

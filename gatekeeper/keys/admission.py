@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import msgspec
 
-from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, Billing
+from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
 from gatekeeper.keys.virtual_key import MICROS_PER_SECOND, KeyState, current_spend
 from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
@@ -179,14 +179,8 @@ def _cost_known(state: KeyState, request: AccessRequest, _now: int) -> Refusal |
     if state.record.max_budget_pico is None:
         return None
     what = request.action or request.path
-    if request.billing is Billing.UNKNOWN:
-        return Refusal(
-            Reason.ROUTE_NOT_ALLOWED,
-            f"The key {state.record.display_name} has a budget, and this gateway cannot tell what {what} "
-            "costs: call generateContent or another method whose response reports its tokens, "
-            "or use a key without a budget.",
-            {"token_id": state.record.token_id, "action": request.action or "", "path": request.path},
-        )
+    if request.billing is Billing.UNKNOWN and request.action not in PRICED_ACTIONS:
+        return cost_unknown_refusal(state, request, f"cannot tell what {what} costs")
     # Its calls are charged an upper bound instead.
     if request.unpriced_reason is None or state.record.allow_unpriced:
         return None
@@ -196,6 +190,16 @@ def _cost_known(state: KeyState, request: AccessRequest, _now: int) -> Refusal |
         f"{request.unpriced_reason}. Use a model that `gatekeeper prices show` lists, or ask the gateway's "
         "administrator to add its price, or to set `allow_unpriced` of this key.",
         {"token_id": state.record.token_id, "model": request.model or ""},
+    )
+
+
+def cost_unknown_refusal(state: KeyState, request: AccessRequest, why: str) -> Refusal:
+    """Of a call that a budget cannot limit. `why` says what this gateway cannot do."""
+    return Refusal(
+        Reason.ROUTE_NOT_ALLOWED,
+        f"The key {state.record.display_name} has a budget, and this gateway {why}: call generateContent or "
+        "another method whose response reports its tokens, or use a key without a budget.",
+        {"token_id": state.record.token_id, "action": request.action or "", "path": request.path},
     )
 
 

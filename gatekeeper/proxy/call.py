@@ -15,7 +15,7 @@ import structlog
 import trio
 import uuid_utils
 
-from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.actions import PRICED_ACTIONS, Billing
 from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.resources import recorded_path
@@ -168,7 +168,8 @@ class ProxyCall:
 
     def access_request(self) -> AccessRequest:
         route, reason = self.route, None
-        if self.has_budget and route.billing is Billing.METERED and route.model:
+        has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
+        if self.has_budget and has_price and route.model:
             day = utc_day(self.row.started_at)
             reason = unpriced_reason(self.context.catalogue, route.model, day, route.action)
         pending = self.carrier.model_pending

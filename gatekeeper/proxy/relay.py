@@ -40,7 +40,13 @@ from gatekeeper.proxy.redirects import (
     follow_redirects,
     local_location,
 )
-from gatekeeper.proxy.request_body import apply_body, attach_parser, is_worth_parsing, parse_body
+from gatekeeper.proxy.request_body import (
+    admit_body,
+    apply_body,
+    attach_parser,
+    is_worth_parsing,
+    parse_body,
+)
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
     ConnectionLost,
@@ -74,12 +80,14 @@ class Relay:
         self.progress.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
             attach_parser(self.call)
+            admit_body(self.call, is_seen=False)
             await self.send_streaming()
         else:
             body = await self.stream.receive_body()
             self.progress.buffered(body)
             if body and is_worth_parsing(self.call, body):
                 await parse_body(self.call, body)
+            admit_body(self.call, is_seen=True)
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import trio
+from msgspec.structs import replace
 
-from gatekeeper.gemini.actions import INTERACTIONS
+from gatekeeper.gemini.actions import INTERACTIONS, PRICED_ACTIONS
 from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, may_name_more, request_parser
+from gatekeeper.keys.admission import admit, cost_unknown_refusal
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.proxy.settlement import apply_request
 
 CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
@@ -34,6 +37,25 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
             await trio.lowlevel.checkpoint()
         call.request_parser.feed(body[start : start + PARSED_AT_ONCE])
     apply_body(call)
+
+
+def admit_body(call: ProxyCall, *, is_seen: bool) -> None:
+    """Refuses what a key's budget could not limit, where only the body names the model: before a byte of it
+    goes upstream, and so also if it goes there unseen, while it is received. Raises Refused."""
+    key, route = call.key, call.route
+    if key is None or not call.has_budget or route.model or route.action not in PRICED_ACTIONS:
+        return
+    named, request = call.request_parser.summary, call.access_request()
+    if not is_seen or not named.understood:
+        raise Refused(cost_unknown_refusal(key, request, "cannot look at all of its body first"))
+    if named.background:
+        raise Refused(cost_unknown_refusal(key, request, "does not see what a background interaction costs"))
+    if not named.models:
+        raise Refused(cost_unknown_refusal(key, request, "finds no model in its body"))
+    for model in named.models:
+        call.route = replace(route, model=model)
+        if refusal := admit(key, call.access_request(), call.row.started_at):
+            raise Refused(refusal)
 
 
 def apply_body(call: ProxyCall) -> None:

@@ -47,6 +47,8 @@ OPENAI = request(
 )
 UNNAMED = request(None, action=None, path="/v1beta/somethingNew", metered=False)
 VEO = request("veo-3", action="predictLongRunning", path="/v1beta/models/veo-3:x", metered=False)
+BATCH = request("gemini-2.5-flash", action="batchGenerateContent", metered=False)
+LIVE = request(None, action="BidiGenerateContent", path="/ws/x", metered=False)
 UNPRICED = request("gemini-99", unpriced_reason="gemini-99 is not in the price catalogue")
 
 TOKEN = request(None, action="auth_tokens.create", path="/v1alpha/auth_tokens", billable=False)
@@ -150,10 +152,18 @@ CASES = [
         MODEL,
     ),
     # what a budget cannot count
-    ("budget, OpenAI-style", {"max_budget_pico": USD}, OPENAI, ROUTE),
-    ("budget used up, OpenAI-style", {"max_budget_pico": USD, "spend_pico": USD}, OPENAI, ROUTE),
+    # its body is looked at later
+    ("budget, OpenAI-style", {"max_budget_pico": USD}, OPENAI, None),
+    (
+        "budget used up, OpenAI-style",
+        {"max_budget_pico": USD, "spend_pico": USD},
+        OPENAI,
+        Reason.BUDGET_EXCEEDED,
+    ),
+    ("budget, a batch", {"max_budget_pico": USD}, BATCH, ROUTE),
+    ("budget, Live", {"max_budget_pico": USD}, LIVE, ROUTE),
     ("budget, unknown action", {"max_budget_pico": USD}, UNNAMED, ROUTE),
-    ("budget, a model's unmetered action", {"max_budget_pico": USD}, VEO, ROUTE),
+    ("budget, a video", {"max_budget_pico": USD}, VEO, None),
     ("budget, a free call", {"max_budget_pico": USD}, FREE, None),
     ("budget, no price", {"max_budget_pico": USD}, UNPRICED, Reason.MODEL_UNPRICED),
     ("soft budget only, OpenAI-style", {"soft_budget_pico": USD}, OPENAI, None),
@@ -237,7 +247,7 @@ def test_the_first_reason_of_the_order_is_given(first):
             request(),
             ["3 USD", "2.5 USD", "higher budget"],
         ),
-        ({"max_budget_pico": USD}, OPENAI, ["team-a", "openai.chat.completions", "without a budget"]),
+        ({"max_budget_pico": USD}, BATCH, ["team-a", "batchGenerateContent", "without a budget"]),
         ({"max_budget_pico": USD}, UNNAMED, ["/v1beta/somethingNew"]),
         ({"max_budget_pico": USD}, UNPRICED, ["gemini-99 is not in the price catalogue", "prices show"]),
         ({"max_budget_pico": USD, "spend_pico": USD + 107_500_000}, request(), ["1.0001075 USD", "1 USD"]),

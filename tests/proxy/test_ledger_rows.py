@@ -26,14 +26,14 @@ USAGE = {
 UNMETERED = [
     "/v1beta/openai/chat/completions",
     "/v1beta/interactions",
-    "/v1beta/models/imagen-4.0-generate-001:predict",
-    "/v1beta/models/veo-3.1:predictLongRunning",
     "/v1beta/models/gemini-2.5-flash:batchGenerateContent",
     "/v1beta/models/gemini-2.5-flash:invented",
     "/v1beta/cachedContents",
     "/v9/inventions",
 ]
 UNPRICED = [
+    "/v1beta/models/veo-3.1:predictLongRunning",
+    "/v1beta/models/imagen-9:predict",
     "/v1beta/models/gemini-9-ultra:generateContent",
     "/v1beta/tunedModels/mine:generateContent",
     "/v1beta/models/gemini-2.5-flash:embedContent",
@@ -185,6 +185,7 @@ async def test_credentials(
         ({"allowed_routes": ["countTokens"]}, GENERATE, 403, "GATEKEEPER_ROUTE_NOT_ALLOWED"),
         ({"max_budget": 0}, GENERATE, 429, "GATEKEEPER_BUDGET_EXCEEDED"),
         ({"models": ["gemini-2.5-*"], "max_budget": 1}, GENERATE, 200, None),
+        ({"max_budget": 1}, "/v1beta/models/imagen-4.0-generate-001:predict", 200, None),
         *[({"max_budget": 1}, path, 403, "GATEKEEPER_ROUTE_NOT_ALLOWED") for path in UNMETERED],
         *[({"max_budget": 1}, path, 403, "GATEKEEPER_MODEL_UNPRICED") for path in UNPRICED],
         *[({}, path, 200, None) for path in UNMETERED[:2] + UNPRICED[:2]],

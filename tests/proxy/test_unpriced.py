@@ -12,6 +12,7 @@ from rig.wire import exchange
 from structlog.testing import capture_logs
 
 from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
 from gatekeeper.proxy.unpriced import MAX_MODELS, UnpricedModels
 from gatekeeper.startup import load_catalogue
 
@@ -77,3 +78,71 @@ async def test_a_key_with_a_budget_is_charged_the_most_if_it_may_use_such_a_mode
     assert (row["cost_usd"], row["usage_note"][:24]) == (None, "estimated for the budget")
     info = (await guarded.client.get("/key/info", params={"key": secret}, headers=MASTER)).json()["info"]
     assert Decimal(info["spend"]) == Decimal(info["spend_estimated"]) > 0
+
+
+CHAT, INTERACTIONS = "/v1beta/openai/chat/completions", "/v1beta/interactions"
+FLASH = b'{"model": "gemini-2.5-flash", "messages": []}'
+LONG = b'{"model": "gemini-2.5-flash", "input": "' + b"x" * MAX_BUFFERED_BODY + b'"}'
+UNPRICED, NO_ROUTE = "GATEKEEPER_MODEL_UNPRICED", "GATEKEEPER_ROUTE_NOT_ALLOWED"
+NAMED_IN_THE_BODY = {
+    "a priced model": (CHAT, FLASH, None, ""),
+    "with a prefix": (CHAT, FLASH.replace(b"gemini-", b"models/gemini-"), None, ""),
+    "an embedding": ("/v1/openai/embeddings", b'{"model": "gemini-embedding-001", "input": "x"}', None, ""),
+    "an interaction": (INTERACTIONS, FLASH, None, ""),
+    "an agent": (INTERACTIONS, b'{"agent": "deep-research-pro-preview-12-2025"}', None, ""),
+    "pictures": ("/v1beta/openai/images/generations", b'{"model": "imagen-4.0-generate-001"}', None, ""),
+    "an unknown model": (CHAT, FLASH.replace(b"2.5", b"99"), UNPRICED, "gemini-99-flash is not in the price"),
+    "an unknown one of two": (CHAT, FLASH[:-1] + b', "model": "gemini-99"}', UNPRICED, "gemini-99 is not in"),
+    "of another kind": (CHAT, b'{"model": "gemini-embedding-001"}', UNPRICED, "has no price for openai.chat"),
+    "no model": (CHAT, b"{}", NO_ROUTE, "finds no model in its body"),
+    "no body": (INTERACTIONS, b"", NO_ROUTE, "finds no model in its body"),
+    "no JSON": (CHAT, b'{"model": "gemini-2.5-flash"', NO_ROUTE, "cannot look at all of its body first"),
+    "too long": (INTERACTIONS, LONG, NO_ROUTE, "cannot look at all of its body first"),
+    "in the background": (
+        INTERACTIONS,
+        FLASH[:-1] + b', "background": true}',
+        NO_ROUTE,
+        "does not see what a background interaction costs",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason", "told"), NAMED_IN_THE_BODY.values(), ids=NAMED_IN_THE_BODY.keys()
+)
+async def test_a_budget_asks_for_the_price_of_a_model_in_the_body(
+    guarded: Running, google: StandIn, path: str, body: bytes, reason: str | None, told: str
+) -> None:
+    google.script = lambda reply: reply.json(b"{}")
+    secret = await guarded.key(max_budget=100)
+    answer = await exchange(guarded.url, f"POST /gemini{path}?key={secret}", body=body)
+    row = await guarded.row()
+    assert (answer.status, row["reason"], len(google.asked)) == (
+        (403, reason, 0) if reason else (200, None, 1)
+    )
+    assert told in (row["error_message"] or "")
+    if reason:
+        assert (row["outcome"], row["cost_usd"]) == ("refused", "0.000000000000")
+    else:
+        assert google.asked[0].body == body
+
+
+async def test_without_a_budget_no_model_is_asked_for(guarded: Running, google: StandIn) -> None:
+    google.script = lambda reply: reply.json(b"{}")
+    secret = await guarded.key(soft_budget=1)
+    for path, body, *_ in NAMED_IN_THE_BODY.values():
+        answer = await exchange(guarded.url, f"POST /gemini{path}?key={secret}", body=body)
+        assert answer.status == 200
+
+
+async def test_a_chat_is_charged_to_the_budget(guarded: Running, google: StandIn) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    google.script = lambda reply: reply.json(
+        json.dumps({"model": "gemini-2.5-flash", "choices": [], "usage": usage}).encode()
+    )
+    secret = await guarded.key(max_budget="0.0005")
+    line = f"POST /gemini{CHAT}?key={secret}"
+    assert (await exchange(guarded.url, line, body=FLASH)).status == 200
+    row = await guarded.row()
+    assert row["cost_usd"] == "0.000550000000"
+    assert (await exchange(guarded.url, line, body=FLASH)).status == 429
