@@ -78,8 +78,9 @@ class CostLine(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """The arithmetic of a call's cost."""
+    """The arithmetic of a call's cost, by the catalogue in force."""
 
+    cost_usd: Decimal | None = None
     lines: tuple[CostLine, ...] | None = None
     price_version: str | None = None
     notes: tuple[str, ...] | str | None = None

@@ -8,21 +8,18 @@ Pure. It computes no sums: those and every line of the arithmetic come from the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call, CallDetail, Cost, CostLine
+from gatekeeper.client.api_types import Call, CallDetail
 from gatekeeper.client.chain_text import chain_lines
+from gatekeeper.client.cost_text import INDENT, NAME_WIDTH, NUMBER_WIDTH, cost_text
 from gatekeeper.client.formats import Cell, State, TextRole, padded
 
 TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
 """Shows a time."""
-INDENT = "  "
-# Widths of the columns of the arithmetic, in cells.
-NAME_WIDTH, NUMBER_WIDTH, DOLLARS_WIDTH = 22, 10, 18
 
 # Phases of a call's time, in order: texture, name, role.
 PHASES = (
@@ -212,47 +209,9 @@ def row(name: str, number: str, note: str = "") -> TextLine:
 
 
 def cost(call: CallDetail) -> list[TextLine]:
-    """The arithmetic, line by line to the last decimal, and the total."""
+    """The arithmetic of the cost."""
     # In flight the cost is not unknown, only not final.
-    if call.outcome is None and call.cost_usd is None:
-        return []
-    arithmetic = call.cost or Cost()
-    lines = [cost_line(line) for line in arithmetic.lines or ()]
-    remarks = [title(note) for note in notes(arithmetic)]
-    version = call.price_version or arithmetic.price_version
-    return [title("cost"), *lines, cost_total(call.cost_usd, version), *remarks]
-
-
-def cost_total(amount: Decimal | None, version: str | None) -> TextLine:
-    """The total and the version of the prices; or that the cost is unknown."""
-    note = "unknown: no price for this model or kind of call" if amount is None else ""
-    by = note or (f"prices {version}" if version else "")
-    return [
-        (INDENT + padded("total", NAME_WIDTH + NUMBER_WIDTH, right=False), TextRole.PLAIN),
-        (
-            padded(formats.exact_money(amount), DOLLARS_WIDTH, right=True),
-            TextRole.WARNING if amount is None else TextRole.ACCENT,
-        ),
-        (f"  {by}", TextRole.DIM),
-    ]
-
-
-def cost_line(line: CostLine) -> TextLine:
-    """One component: quantity, cost and unit price."""
-    name = line.component.replace("_", " ")
-    quantity = formats.EMPTY if line.quantity is None else f"{line.quantity:,f}"
-    # `per_1m_tokens` becomes `per 1M tokens`.
-    unit = line.unit.replace("_", " ").replace(" 1m ", " 1M ")
-    return [
-        *row(name, quantity),
-        (padded(formats.exact_money(line.usd), DOLLARS_WIDTH, right=True), TextRole.PLAIN),
-        (f"  at {formats.price(line.unit_usd)} {unit}", TextRole.DIM),
-    ]
-
-
-def notes(cost: Cost) -> Iterator[str]:
-    """The notes of the pricing, one or several."""
-    yield from (cost.notes,) if isinstance(cost.notes, str) else cost.notes or ()
+    return [] if call.outcome is None and call.cost_usd is None else cost_text(call)
 
 
 def other_facts(call: CallDetail) -> list[TextLine]:

@@ -1,0 +1,78 @@
+"""The arithmetic of a call's cost as aligned lines of styled text, to the last decimal.
+
+Pure. It computes no sums: every amount comes from the gateway.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import CallDetail, Cost, CostLine
+from gatekeeper.client.formats import Cell, TextRole, padded
+
+INDENT = "  "
+# Least widths of the columns, in cells.
+NAME_WIDTH, NUMBER_WIDTH, DOLLARS_WIDTH = 22, 10, 18
+MAX_PLACES = 12
+"""Decimals of a quantity: token-hours, of a storage that is charged by the second, may not end."""
+
+# After the price of a line.
+UNITS = {
+    "per_1m_tokens": "per 1M tokens",
+    "per_1m_token_hours": "per 1M token-hours",
+    "per_1k": "per 1k searches",
+    "per_second": "per second",
+    "each": "each",
+}
+UNKNOWN = "unknown"
+NO_PRICE = "no price for this model or kind of call"
+
+
+def cost_text(call: CallDetail) -> list[list[Cell]]:
+    """Lines, totals and notes of a finished call. If the row has another cost than the catalogue in force
+    gives, both are totals: that of the row first."""
+    arithmetic = call.cost or Cost()
+    lines = arithmetic.lines or ()
+    names = max([NAME_WIDTH, *(len(line.component) + 1 for line in lines)])
+    numbers = max([NUMBER_WIDTH, *(len(quantity(line.quantity)) for line in lines)])
+    notes = (arithmetic.notes,) if isinstance(arithmetic.notes, str) else arithmetic.notes or ()
+    text = [[(f"{INDENT}cost", TextRole.DIM)], *(cost_line(line, names, numbers) for line in lines)]
+    version = call.price_version or arithmetic.price_version
+    if call.cost_usd is None:
+        text.append(total_line(None, UNKNOWN if notes else f"{UNKNOWN}: {NO_PRICE}", names + numbers))
+    else:
+        text.append(total_line(call.cost_usd, f"prices {version}" if version else "", names + numbers))
+    if arithmetic.cost_usd is not None and arithmetic.cost_usd != call.cost_usd:
+        by = f"by the prices in force, {arithmetic.price_version}"
+        text.append(total_line(arithmetic.cost_usd, by, names + numbers, "would be"))
+    return [*text, *([(INDENT + note, TextRole.DIM)] for note in notes)]
+
+
+def total_line(amount: Decimal | None, said: str, width: int, name: str = "total") -> list[Cell]:
+    role = TextRole.WARNING if amount is None else TextRole.ACCENT
+    return [
+        (INDENT + padded(name, width, right=False), TextRole.PLAIN),
+        (padded(formats.exact_money(amount), DOLLARS_WIDTH, right=True), role),
+        (f"  {said}", TextRole.DIM),
+    ]
+
+
+def cost_line(line: CostLine, names: int, numbers: int) -> list[Cell]:
+    """One component: quantity, cost and unit price."""
+    unit = UNITS.get(line.unit, line.unit.replace("_", " "))
+    return [
+        (INDENT + padded(line.component.replace("_", " "), names, right=False), TextRole.PLAIN),
+        (padded(quantity(line.quantity), numbers, right=True), TextRole.PLAIN),
+        (padded(formats.exact_money(line.usd), DOLLARS_WIDTH, right=True), TextRole.PLAIN),
+        (f"  at {formats.price(line.unit_usd)} {unit}", TextRole.DIM),
+    ]
+
+
+def quantity(number: Decimal | None) -> str:
+    """With thousands separated; a fraction is cut after `MAX_PLACES`, and `…` says so."""
+    if number is None:
+        return formats.EMPTY
+    whole, point, fraction = f"{number:,f}".partition(".")
+    more = "…" if len(fraction) > MAX_PLACES else ""
+    return f"{whole}{point}{fraction[:MAX_PLACES]}{more}"
