@@ -76,8 +76,8 @@ def billed_output_tokens(usage: Usage) -> int:
     """Candidates and thoughts together. Raises UnpricedError if neither they nor a total are reported."""
     input_tokens = _known_prompt(usage) + (usage.tool or 0)
     # A total below the input contradicts itself: then the single counts are used.
-    if usage.total is not None and usage.total >= input_tokens:
-        return usage.total - input_tokens + usage.beside_total
+    if usage.total is not None and usage.total + usage.beside_total >= input_tokens:
+        return usage.total + usage.beside_total - input_tokens
     if usage.output is None and usage.thoughts is None:
         raise UnpricedError("the usage reports no output: neither a total nor candidates nor thoughts")
     return (usage.output or 0) + (usage.thoughts or 0)

@@ -1,0 +1,81 @@
+"""The usage of several turns as one: every count, and what is billed of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
+from gatekeeper.pricing.components import UnpricedError, billed_output_tokens
+
+
+def test_each_note_is_kept_once() -> None:
+    total = add_usages([Usage(note="one; two"), Usage(), Usage(note="two; three"), Usage(note="one")])
+    assert total is not None
+    assert total.note == "one; two; three"
+
+
+COUNT = st.integers(0, 1000)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    """Of one turn; its total is also below, at and just above what the turn has read."""
+    counts = {name: draw(st.none() | COUNT) for name in ("output", "thoughts", "tool")}
+    prompt, beside = draw(COUNT), 0
+    read = prompt + (counts["tool"] or 0)
+    total = draw(st.none() | st.just(read) | st.integers(0, 3000))
+    # Only a total that is otherwise in order can leave something out.
+    if total is not None and total >= read:
+        beside = draw(st.sampled_from([0, 5]))
+    return Usage(prompt=prompt, total=total, beside_total=beside, **counts)
+
+
+def billed(usage: Usage | None) -> int:
+    assert usage is not None
+    return billed_output_tokens(usage)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(usages(), min_size=1, max_size=4))
+def test_what_turns_are_billed_for_adds_up(turns: list[Usage]) -> None:
+    try:
+        single = [billed(usage) for usage in turns]
+    except UnpricedError:
+        return
+    assert billed(add_usages(turns)) == sum(single)
+
+
+@st.composite
+def live_turns(draw: st.DrawFn) -> bytes:
+    """As the Live API reports one: its total counts thoughts, leaves them out, or is missing."""
+    counts = {
+        "promptTokenCount": draw(COUNT),
+        "responseTokenCount": draw(st.integers(1, 1000)),
+        "toolUsePromptTokenCount": draw(st.just(0) | COUNT),
+    }
+    thoughts = draw(st.just(0) | COUNT)
+    total = sum(counts.values()) + draw(st.sampled_from([0, thoughts]))
+    reported = {
+        **counts,
+        "thoughtsTokenCount": thoughts,
+        "totalTokenCount": draw(st.sampled_from([0, total])),
+    }
+    return json.dumps({name: count for name, count in reported.items() if count}).encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(live_turns(), min_size=2, max_size=4))
+def test_a_session_is_read_from_its_sum_as_from_its_turns(turns: list[bytes]) -> None:
+    usages = [usage for turn in turns if (usage := read_usage(turn))]
+    total = add_usages(usages)
+    assert total is not None
+    again = read_usage(encode_usage(total))
+    try:
+        expected = sum(billed(usage) for usage in usages)
+    except UnpricedError:
+        return
+    assert billed(again) == expected
