@@ -249,9 +249,7 @@ def main() -> int:
     survived = [each for each in runner.survivors if each.name not in known]
     counted = len(runner.mutants) - len(equivalent)
     killed = 100 * (counted - len(survived)) / counted
-    print(
-        f"{len(runner.mutants)} mutants, {len(equivalent)} of them equal to the original; {killed:.1f} % killed"
-    )
+    print(f"{len(runner.mutants)} mutants, {len(equivalent)} equal to the original; {killed:.1f} % killed")
     for mutant in survived:
         print(f"{mutant.file}:{mutant.mutation.line}: {mutant.mutation.function}: {mutant.mutation.change}")
     return 0 if killed >= REQUIRED else 1
