@@ -20,8 +20,8 @@ from typing import Protocol
 
 import msgspec
 
+from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.json_values import as_object, as_text
-from gatekeeper.gemini.meter import InlineDataTruncator
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.splitters import BracketScanner
 from gatekeeper.gemini.token_counts import read_count

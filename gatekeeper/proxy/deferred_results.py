@@ -20,7 +20,8 @@ from gatekeeper.gemini.batch_results import (
     BatchSummary,
     ResultFileReader,
 )
-from gatekeeper.gemini.meter import GzipMeter, InlineDataTruncator, Meter
+from gatekeeper.gemini.inline_data import InlineDataTruncator
+from gatekeeper.gemini.meter import GzipMeter, Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.gemini.usage import read_usage
@@ -74,6 +75,10 @@ class ResultMeter:
     def delimiters(self) -> Delimiters | None:
         return self._meter.delimiters
 
+    @property
+    def body_bytes(self) -> int:
+        return self._meter.body_bytes
+
     def feed(self, chunk: bytes) -> None:
         self._meter.feed(chunk)
         self._sink.feed(chunk)
@@ -89,6 +94,7 @@ class ResultMeter:
 class _ReaderMeter:
     summary = ResponseSummary(complete=True)
     delimiters = None
+    body_bytes = 0
 
     def __init__(self, reader: ResultReader) -> None:
         self._reader = reader
