@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+import structlog
+
 from gatekeeper.ledger.call import Document
 from gatekeeper.money import pico, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
@@ -15,7 +17,10 @@ from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
 
 NEVER_RAN = "the client left before all of its request was sent, or Google answered that with an error"
 FREE_ROUTE = "requests of this method and path cost nothing"
+FAULT = "a fault of the gateway kept the cost from being calculated: see its log"
 REPRICE = "gatekeeper prices reprice"
+
+log = structlog.get_logger()
 
 
 def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
@@ -30,7 +35,11 @@ def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
         return quote_document(Quote(model, 0, (), catalogue.version, (why,)))
     if recorded is None and not is_priced_by_usage(call["usage_note"]):
         return quote_document(Quote(model, None, (), catalogue.version, (call["usage_note"],)))
-    quoted = row_quote(catalogue, priced_columns(call))
+    try:
+        quoted = row_quote(catalogue, priced_columns(call))
+    except Exception as error:  # noqa: BLE001  a call is shown whatever its price is
+        log.error("call_not_priced", call=call["id"], problem=type(error).__name__)  # noqa: TRY400
+        quoted = Quote(model, None, (), catalogue.version, (FAULT,))
     document = quote_document(quoted)
     if quoted.cost_pico != recorded:
         document["notes"].append(_difference(call, recorded, catalogue.version))

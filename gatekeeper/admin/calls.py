@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from http import HTTPStatus
 
 import trio
@@ -22,6 +23,8 @@ from gatekeeper.admin.requests import (
 )
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.keys.repriced_spend import charge_repriced
+from gatekeeper.keys.store import StoreFailed
+from gatekeeper.ledger.analytics.messages import AnalyticsError
 from gatekeeper.ledger.call import call_document
 from gatekeeper.ledger.events import Event, Subscription, encode_sse
 
@@ -150,7 +153,9 @@ async def end_loan() -> Response:
     await read_fields()
     gateway = current_gateway()
     gateway.ledger.analytics.end_loan()
-    await charge_repriced(gateway.registry, gateway.ledger.analytics, gateway.settings.data)
+    # Otherwise it is tried again in a second, and logged (`follow_repricing`).
+    with suppress(AnalyticsError, StoreFailed, OSError):
+        await charge_repriced(gateway.registry, gateway.ledger.analytics, gateway.settings.data)
     return json_response({"returned": True})
 
 

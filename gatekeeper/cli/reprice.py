@@ -80,7 +80,7 @@ def reprice(
         dry_run=dry_run,
     )
     if as_json:
-        print_json(msgspec.json.encode(outcome))
+        print_json(outcome.document())
     else:
         print_outcome(outcome)
     for fault in outcome.changes.faults:
@@ -91,7 +91,7 @@ def reprice(
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The document of `--json`: the run, and `changes` as the report has them."""
+    """The run, and what it has changed."""
 
     run_id: str
     dry_run: bool
@@ -99,6 +99,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     until: datetime | None
     changes: Report
+
+    def document(self) -> bytes:
+        """JSON: the run, and the report beside it."""
+        known = msgspec.structs.asdict(self)
+        report = msgspec.structs.asdict(known.pop("changes"))
+        return msgspec.json.encode(known | report)
 
 
 def reprice_calls(

@@ -147,6 +147,15 @@ async def test_a_call_that_costs_nothing_says_why(admin, fields, why):
     assert why in shown["cost"]["notes"][0]
 
 
+async def test_a_call_is_shown_though_its_pricing_raises(admin):
+    call = admin.priced()
+    context = admin.gateway.proxy.context
+    context.catalogue = msgspec.structs.replace(context.catalogue, exact=None)  # any look at it raises
+    shown = await admin.get(f"/calls/{call.id}")
+    assert (shown["cost_usd"], shown["cost"]["cost_usd"]) == ("0.001188700000", None)
+    assert "fault" in shown["cost"]["notes"][0]
+
+
 async def test_an_id_nobody_has_is_not_found(admin):
     for call_id in (str(uuid7()), "nonsense", str(UUID(int=0))):
         response = await admin.client.get(f"/calls/{call_id}")
