@@ -15,10 +15,7 @@ from gatekeeper.gemini.grounding import Searches
 from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
-from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
-
-MAX_USAGE_BYTES = 16 * 1024
-"""Bytes of the list of usages: what the ledger stores of one call."""
+from gatekeeper.gemini.usage import MAX_USAGE_BYTES, Usage, add_usages, encode_usage, read_usage
 
 SUMMED_NOTE = "the usage of {turns:,} turns was added up, because they were too long to be kept"
 REPEATED_NOTE = "a turn reported its usage more than once: the last one counts"
@@ -61,7 +58,7 @@ class TurnUsages:
             self._kept, self._kept_bytes = [], 0
 
     def _sum(self, turns: list[bytes]) -> Usage | None:
-        found = [usage for raw in turns if (usage := read_usage(raw))]
+        found = [usage for raw in turns if (usage := read_usage(b"[" + raw + b"]"))]
         return add_usages([self._summed, *found] if self._summed else found)
 
     def document(self, pending: bytes | None) -> tuple[bytes | None, str | None]:
@@ -117,7 +114,7 @@ class LiveMeter:
         content = found.server_content
         if content is not None or found.tool_call:
             self._ended_without_usage = False
-        if usage.startswith(b"{"):
+        if usage not in (b"", b"null"):
             self._report(usage)
         if content is not None:
             self._read_content(content)

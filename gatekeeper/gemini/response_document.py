@@ -139,14 +139,17 @@ class ResponseDocument(
     data: list[Picture] | None = None
 
     def other_usage(self) -> bytes:
-        """The usage of a document that has no `usageMetadata`; empty if it has none at all. An interaction's
-        own is its total."""
-        found = bytes(self.interaction.usage) if self.interaction else b""
-        if not found.startswith(b"{"):
-            found = bytes(self.usage)
-        if not found.startswith(b"{") and self.metadata:
-            found = bytes(self.metadata.total_usage)
-        return found
+        """The usage of a document that has no valid `usageMetadata`: an interaction's own, which is its
+        total, comes first. Without a valid one anything else that was sent for it; empty if that is
+        nothing."""
+        sent = (
+            bytes(self.interaction.usage) if self.interaction else b"",
+            bytes(self.usage),
+            bytes(self.metadata.total_usage) if self.metadata else b"",
+            bytes(self.usage_metadata),
+        )
+        valid = next((raw for raw in sent if raw.startswith(b"{")), None)
+        return valid or next((raw for raw in sent if raw not in (b"", b"null")), b"")
 
 
 _decode = msgspec.json.Decoder(ResponseDocument).decode

@@ -27,6 +27,7 @@ from gatekeeper.gemini.response_document import (
 from gatekeeper.gemini.response_resource import resource_name
 from gatekeeper.gemini.splitters import Document
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
+from gatekeeper.gemini.usage_faults import no_object_note
 
 INTERACTIONS = "interactions"
 
@@ -83,6 +84,7 @@ class ResponseParser:
     block_reason: str | None = None
     service_tier: str | None = None
     pictures: int | None = None
+    usage_note: str | None = None
 
     def __init__(self, collection: str | None = None, *, counts_usage: bool = True) -> None:
         self._collection = collection
@@ -104,9 +106,11 @@ class ResponseParser:
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError):
             return False
-        # `null` and other values report nothing: what was reported earlier stays.
+        # `null` reports nothing: what was reported earlier stays.
         if usage.startswith(b"{"):
-            self.usage = usage
+            self.usage, self.usage_note = usage, None
+        elif usage:
+            self.usage, self.usage_note = None, no_object_note(usage)
         if isinstance(response.model_version, str):
             self.model_version = response.model_version.removeprefix("models/")
         if response.prompt_feedback is not None:
@@ -184,4 +188,5 @@ class ResponseParser:
             service_tier=self.service_tier,
             continuations=self._continuations.digests if self._continuations else (),
             pictures=self.pictures,
+            usage_note=self.usage_note if self._counts_usage else None,
         )

@@ -44,19 +44,15 @@ def read_tier(value: object) -> str | None:
 
 
 def read_details(value: object, count_name: str = "tokenCount") -> Details:
-    if value is None:
-        return ()
-    # A list is quicker than a generator, and each call's usage is read.
     return tuple(
-        [
-            (_modality(named.get("modality")), count)
-            for each in as_list(value)
-            if (named := as_object(each)) and (count := read_count(named.get(count_name)))
-        ]
+        (modality_name(named.get("modality")), count)
+        for named in map(as_object, as_list(value))
+        if named and (count := read_count(named.get(count_name)))
     )
 
 
-def _modality(value: object) -> str:
+def modality_name(value: object) -> str:
+    """In lower case; by its number (`enum-encoding=int`) as well."""
     if isinstance(value, str):
         return value.lower()
     if type(value) is int and 0 <= value < len(MODALITY_NUMBERS):

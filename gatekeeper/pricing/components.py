@@ -41,6 +41,8 @@ def generation_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:
 
     Raises UnpricedError if prompt or output are not reported, or the counts contradict each other.
     """
+    if usage.invalid:
+        _check(usage)
     output = billed_output_tokens(usage)
     tokens = _input_and_cached(usage)
     remainder = "text" if "output_audio" not in priced or "output_text" in priced else "audio"
@@ -58,6 +60,8 @@ def live_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:  # no
     """The components of a Live session, whose usage is the sum of its turns: each is billed for all the
     context that it has read. There is no price for cached tokens, so that they are input like the rest.
     Raises UnpricedError as `generation_components`."""
+    if usage.invalid:
+        _check(usage)
     output = billed_output_tokens(usage)
     read = _add_tool_use(_prompt(usage, _cached(usage)), usage)
     tokens = {f"live_input_{modality}": count for modality, count in read.items()}
@@ -68,8 +72,18 @@ def live_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:  # no
 
 def embedding_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:  # noqa: ARG001  as the others
     """The components of an embedding call, which is prompt only. Raises UnpricedError if none is reported."""
+    if not {"usage", "prompt", "prompt_details"}.isdisjoint(usage.invalid):
+        raise UnpricedError("the usage reports what is no count of tokens")
     parts = _by_modality("prompt", _known_prompt(usage), usage.prompt_details)
     return {f"embedding_input_{modality}": count for modality, count in parts.items()}
+
+
+def _check(usage: Usage) -> None:
+    """Raises UnpricedError if a count that matters was sent as something else. Beside a total output and
+    thoughts do not: the total has them."""
+    needless = {"output", "thoughts"} if usage.total is not None else set[str]()
+    if not needless.issuperset(usage.invalid):
+        raise UnpricedError("the usage reports what is no count of tokens")
 
 
 def billed_output_tokens(usage: Usage) -> int:

@@ -19,6 +19,7 @@ from gatekeeper.gemini.billed_units import BilledUnits, billed_units
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
@@ -85,6 +86,7 @@ def account_call(
     call.usage_note = _notes(
         summary.usage_note,
         usage and usage.note,
+        UNREADABLE_NOTE if summary.usage and usage is None else None,
         PARTIAL_USAGE_NOTE if partial else None,
         _pending_note(call),
         expected,

@@ -138,7 +138,18 @@ def test_members_below_the_top_are_not_mistaken(form: Form):
 def test_members_of_another_type_say_nothing(odd: Any):
     document = chunk("a", 9) | {"usageMetadata": odd, "error": odd, "modelVersion": None}
     document["candidates"][0]["finishReason"] = None
-    assert read([unary(document)[0]]) == ResponseSummary(complete=True)
+    note = odd is not None and f"the reported usage is {json.dumps(odd)}, which is no object"
+    assert read([unary(document)[0]]) == ResponseSummary(complete=True, usage_note=note or None)
+
+
+@pytest.mark.parametrize("wrong", ["usageMetadata", "usage"])
+def test_the_last_usage_counts_even_if_it_is_none(wrong: str):
+    documents = [chunk("a", 9), {wrong: "x" * 99}, {"usageMetadata": None}, chunk("b", 3)]
+    assert read([sse(*documents[:1])[0]], SSE_TYPE).usage
+    last = read([sse(*documents[:3])[0]], SSE_TYPE)
+    note = f'the reported usage is "{"x" * 38}…, which is no object'
+    assert (last.usage, last.usage_note) == (None, note)
+    assert read([sse(*documents)[0]], SSE_TYPE).usage_note is None
 
 
 @pytest.mark.parametrize(

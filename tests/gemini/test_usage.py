@@ -13,14 +13,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT
+from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT, read_count
 from gatekeeper.gemini.usage import (
+    MAX_USAGE_BYTES,
     PROMPT_UNDER_REPORTED,
-    THOUGHTS_BESIDE_TOTAL,
     Usage,
     encode_usage,
     read_usage,
 )
+from gatekeeper.gemini.usage_faults import MAX_SHOWN, THOUGHTS_BESIDE_TOTAL, THOUGHTS_IN_OUTPUT
 
 RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS", "")
 
@@ -188,7 +189,7 @@ def test_embedding_2_spells_its_details_in_its_own_way() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"null", b"[]", b"[7]", b"[", b'"x"', b"7", b"{", b'{"total', b"\xff", b'{"serviceTier": "\xff"}'],
+    [b"", b"null", b"[]", b"[", b'"x"', b"7", b"{", b'{"total', b"\xff", b'{"serviceTier": "\xff"}'],
 )  # fmt: skip
 def test_what_is_no_json_object_is_no_usage(raw: bytes) -> None:
     assert read_usage(raw) is None
@@ -238,11 +239,6 @@ INTERACTION = {
             (None, None, 2, 9, None, None),
             id="without a total the reasoning is what there is",
         ),
-        pytest.param(
-            {"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 40},
-            (35, None, 12, None, None, 40),
-            id="a contradiction stays",
-        ),
         pytest.param({"prompt_tokens": 5, "total_tokens": 5}, (5, None, 0, 0, 0, 5), id="embeddings"),
         pytest.param({"completion_tokens": 5}, (None, None, 5, None, None, None), id="a completion alone"),
         pytest.param(
@@ -269,7 +265,12 @@ def test_what_is_wrong_with_the_reported_counts_is_noted() -> None:
     follow_up = usage_of(total_input_tokens=11, raw_prompt_token=24_750)
     assert (follow_up.prompt, follow_up.note) == (11, PROMPT_UNDER_REPORTED)
     assert usage_of(total_input_tokens=11, raw_prompt_token=11).note is None
-    both = read_usage(b'[{"total_input_tokens": 1, "raw_prompt_token": 2}, {"total_input_tokens": 1}]')
+    # What every prompt is wrapped in, and what a search has found
+    assert usage_of(total_input_tokens=12, raw_prompt_token=33).note is None
+    counted = [{"type": "google_search", "count": 1}]
+    searched = usage_of(total_input_tokens=53, raw_prompt_token=4779, grounding_tool_count=counted)
+    assert searched.note is None
+    both = read_usage(b'[{"total_input_tokens": 1, "raw_prompt_token": 999}, {"total_input_tokens": 1}]')
     assert both
     assert both.note == PROMPT_UNDER_REPORTED
 
@@ -284,7 +285,6 @@ def test_a_list_is_the_sum_of_its_turns_by_field_and_modality() -> None:
             "serviceTier": "STANDARD",
         },
         {"promptTokenCount": 3, "cachedContentTokenCount": 2, "thoughtsTokenCount": 7},
-        "no usage",
         {
             "promptTokensDetails": [
                 {"modality": "AUDIO", "tokenCount": 5},
@@ -319,12 +319,27 @@ JSON = st.recursive(
 )
 
 
+COUNT_NAMES = ("prompt", "cached", "output", "thoughts", "tool", "total")
+
+
+def nested(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from nested(inner)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), JSON, max_size=9))
 def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) -> None:
     usage = read_usage(json.dumps(members).encode())
     if usage is not None:  # numbers beyond a double's range are no JSON for anybody
         assert all(count is None or 0 <= count <= MAX_TOKEN_COUNT for count in counts(usage))
+        assert all(not getattr(usage, name) for name in usage.invalid if name in COUNT_NAMES)
+        assert bool(usage.note) or not usage.invalid
+        sent = {value for value in map(read_count, nested(members)) if value is not None}
+        # Zeros, and OpenAI's thoughts, follow from the total.
+        assert {count for count in counts(usage) if count} <= sent | {usage.thoughts}
         assert usage.service_tier is None or usage.service_tier == usage.service_tier.lower()
 
 
@@ -339,6 +354,196 @@ def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) ->
 @example(b'{"serviceTier": "\\ud800"}')
 def test_no_bytes_make_it_raise(raw: bytes) -> None:
     assert read_usage(raw) is None or raw.lstrip()[:1] in (b"{", b"[")
+
+
+def reading(*parts: int, **more: Any) -> dict[str, Any]:
+    """A usage with these counts: prompt, candidates, thoughts, tool use, total."""
+    names = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount")
+    return dict(zip((*names, "totalTokenCount"), parts, strict=False)) | more
+
+
+def text(tokens: int) -> list[dict[str, Any]]:
+    return [{"modality": "TEXT", "tokenCount": tokens}]
+
+
+# Recorded ones among them
+CONTRADICTIONS = {
+    "thoughts within the candidates": (reading(8, 79, 71, 0, 87), THOUGHTS_IN_OUTPUT),
+    "a candidate within the thoughts": (
+        reading(18, 1, 203, 0, 221),
+        "the counts add up to 222, more than the total of 221: the total counts",
+    ),
+    "a total of less than was read": (
+        reading(263, 35, 0, 0, 35),
+        "the total of 35 is below prompt and tool use (263): the single counts count",
+    ),
+    "a total of more than the counts": (
+        reading(10, 5, 3, 0, 20),
+        "the total has 2 tokens more than the counts together: they are charged as output",
+    ),
+    "a completion of more than the total": (
+        {"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 40},
+        "the counts add up to 47, more than the total of 40: the total counts",
+    ),
+    "more cached than read": (
+        reading(20, 5, 0, 0, 25, cachedContentTokenCount=50),
+        "50 cached tokens are more than the 20 of the prompt",
+    ),
+    "details of the prompt": (
+        reading(33, 2, 52, 0, 87, promptTokensDetails=text(155)),
+        "the details of the prompt add up to 155 tokens, more than its 33",
+    ),
+    "details of the cached part": (
+        reading(33, 2, 0, 0, 35, cachedContentTokenCount=5, cacheTokensDetails=text(6)),
+        "the details of the cached part add up to 6 tokens, more than its 5",
+    ),
+    "details of the output": (
+        reading(33, 2, 0, 0, 35, candidatesTokensDetails=text(1_003)),
+        "the details of the output add up to 1,003 tokens, more than its 2",
+    ),
+    "details of the tool use": (
+        reading(33, 2, 0, 4, 39, toolUsePromptTokensDetails=text(5)),
+        "the details of the tool use add up to 5 tokens, more than its 4",
+    ),
+    "thoughts of v1, which are usual": (reading(10, 24) | {"totalTokenCount": 431}, None),
+    "with details that have them": (
+        reading(10, 24, candidatesTokensDetails=text(421)) | {"totalTokenCount": 431},
+        None,
+    ),
+    "details that leave out some": (reading(30, 2, 0, 0, 32, promptTokensDetails=text(20)), None),
+    "details of what has no count": ({"promptTokensDetails": text(20)}, None),
+    "no total": (reading(30, 2, 3), None),
+}
+
+
+@pytest.mark.parametrize(("members", "note"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_what_contradicts_itself_is_kept_and_noted(members: dict[str, Any], note: str | None) -> None:
+    usage = usage_of(**members)
+    assert (usage.note, usage.invalid) == (note, ())
+    known = [count for count in counts(usage) if count]
+    assert set(known) <= {value for value in members.values() if isinstance(value, int)}
+
+
+# What was sent, which counts are unknown for it, and the words for it.
+FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...], str | None]] = {
+    "negative": (
+        {"promptTokenCount": -5},
+        ("prompt",),
+        "promptTokenCount is -5, which is no count of tokens",
+    ),
+    "fractional": (
+        {"candidatesTokenCount": 12.5},
+        ("output",),
+        "candidatesTokenCount is 12.5, which is no count of tokens",
+    ),
+    "too large": (
+        {"totalTokenCount": 2**53 + 1},
+        ("total",),
+        "totalTokenCount is 9007199254740993, which is no count of tokens",
+    ),
+    "letters": (
+        {"thoughtsTokenCount": "many"},
+        ("thoughts",),
+        'thoughtsTokenCount is "many", which is no count of tokens',
+    ),
+    "nested": (
+        {"cachedContentTokenCount": {"tokens": [1, 2]}},
+        ("cached",),
+        'cachedContentTokenCount is {"tokens": [1, 2]}, which is no count of tokens',
+    ),
+    "true": (
+        {"toolUsePromptTokenCount": True},
+        ("tool",),
+        "toolUsePromptTokenCount is true, which is no count of tokens",
+    ),
+    "no list of details": (
+        {"promptTokensDetails": {"modality": "TEXT"}},
+        ("prompt_details",),
+        'promptTokensDetails is {"modality": "TEXT"}, which is no list of counts by modality',
+    ),
+    "details of no counts": (
+        {"cacheTokensDetails": [{"modality": "TEXT", "tokenCount": -1}]},
+        ("cached_details",),
+        'cacheTokensDetails is [{"modality": "TEXT", "tokenCount": -1}], '
+        "which is no list of counts by modality",
+    ),
+    "a tier that is none": ({"serviceTier": [1]}, ("service_tier",), "serviceTier is [1], which is no tier"),
+    "of an interaction": (
+        {"total_input_tokens": "x", "output_tokens_by_modality": ["text"]},
+        ("prompt", "output_details"),
+        'total_input_tokens is "x", which is no count of tokens; '
+        'output_tokens_by_modality is ["text"], which is no list of counts by modality',
+    ),
+    "in OpenAI's form": (
+        {"prompt_tokens": 5, "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": -1}},
+        ("output", "cached"),
+        "completion_tokens is -1, which is no count of tokens; "
+        'prompt_tokens_details is {"cached_tokens": -1}, where cached_tokens is no count of tokens',
+    ),
+    "details that are no object": (
+        {"prompt_tokens": 5, "completion_tokens_details": 7},
+        ("thoughts",),
+        "completion_tokens_details is 7, where reasoning_tokens is no count of tokens",
+    ),
+    "what does not matter": ({"total_input_tokens": 5, "raw_prompt_token": "x"}, (), None),
+    "numbers as strings": ({"promptTokenCount": "5", "totalTokenCount": 5.0}, (), None),
+    "details of numbers as strings": (
+        {"promptTokensDetails": [{"modality": 1, "tokenCount": "5"}]},
+        (),
+        None,
+    ),
+    "an empty object of details": (
+        {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": None}},
+        (),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "invalid", "note"), FAULTS.values(), ids=FAULTS.keys())
+def test_what_is_no_count_is_unknown_and_named(
+    members: dict[str, Any], invalid: tuple[str, ...], note: str | None
+) -> None:
+    usage = usage_of(**members)
+    assert usage.invalid == invalid
+    assert all(not getattr(usage, name) for name in invalid)
+    assert usage.note == (note and "; ".join(shortened(fault) for fault in note.split("; ")))
+
+
+def shortened(fault: str) -> str:
+    name, _, rest = fault.partition(" is ")
+    value, comma, why = rest.rpartition(", wh")
+    return f"{name} is {value if len(value) <= MAX_SHOWN else value[: MAX_SHOWN - 1] + '…'}{comma}{why}"
+
+
+@pytest.mark.parametrize("filling", ["x" * 5_000_000, "x" * MAX_USAGE_BYTES])
+def test_a_usage_of_megabytes_is_not_read(filling: str) -> None:
+    usage = usage_of(promptTokenCount=5, totalTokenCount=5, filling=filling)
+    assert (counts(usage), usage.invalid) == ((None,) * 6, ("usage",))
+    assert usage.note is not None
+    assert "bytes, more than any call's" in usage.note
+
+
+@pytest.mark.parametrize(
+    ("turn", "note"),
+    [
+        (b"7", "the reported usage is 7, which is no object"),
+        (b'[{"promptTokenCount": 1}]', 'the reported usage is [{"promptTokenCount": 1}], which is no object'),
+        (b'{"promptTokenCount": 1e999}', "the reported usage cannot be read as JSON"),
+    ],
+)
+def test_a_turn_without_a_usage_leaves_the_sum_unknown(turn: bytes, note: str) -> None:
+    usage = read_usage(b'[{"promptTokenCount": 5}, %b, {"promptTokenCount": 5}]' % turn)
+    assert usage
+    assert (counts(usage), usage.invalid, usage.note) == ((None,) * 6, ("usage",), note)
+    assert read_usage(b"[%b]" % turn) == Usage(invalid=("usage",), note=note)
+
+
+def test_what_is_unknown_of_one_turn_is_unknown_of_all() -> None:
+    usage = read_usage(b'[{"promptTokenCount": 5, "responseTokenCount": 3}, {"promptTokenCount": -5}]')
+    assert usage
+    assert (usage.prompt, usage.output, usage.invalid) == (None, 3, ("prompt",))
+    assert usage.note == "promptTokenCount is -5, which is no count of tokens"
 
 
 PART = st.none() | st.integers(0, 10_000)

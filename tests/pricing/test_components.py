@@ -14,6 +14,7 @@ from gatekeeper.pricing.components import (
     billed_output_tokens,
     embedding_components,
     generation_components,
+    live_components,
 )
 
 
@@ -229,3 +230,31 @@ def test_details_that_fit_are_believed_to_the_token(prompt: int, details: Detail
         said = sum(count for name, count in details if name == modality)
         assert tokens.get(f"embedding_input_{modality}", 0) == said
     assert sum(tokens.values()) == covered + prompt
+
+
+KNOWN = Usage(prompt=10, output=5, total=15)
+
+
+@pytest.mark.parametrize(
+    "invalid", ["usage", "prompt", "cached", "tool", "total", "prompt_details", "output"]
+)
+def test_a_count_that_is_none_leaves_the_call_unpriced(invalid: str) -> None:
+    total = None if invalid in ("total", "output") else KNOWN.total
+    usage = Usage(prompt=10, output=5, total=total, invalid=(invalid,))
+    for components in (generation_components, live_components):
+        with pytest.raises(UnpricedError, match="no count"):
+            components(usage)
+
+
+@pytest.mark.parametrize("invalid", ["output", "thoughts"])
+def test_beside_a_total_output_that_is_no_count_does_not_matter(invalid: str) -> None:
+    usage = Usage(prompt=10, output=5, total=15, invalid=(invalid,))
+    assert generation_components(usage) == generation_components(KNOWN)
+    assert live_components(usage) == live_components(KNOWN)
+
+
+@pytest.mark.parametrize("invalid", ["usage", "prompt", "prompt_details"])
+def test_of_an_embedding_only_the_prompt_matters(invalid: str) -> None:
+    assert embedding_components(Usage(prompt=10, invalid=("output",))) == {"embedding_input_text": 10}
+    with pytest.raises(UnpricedError, match="no count"):
+        embedding_components(Usage(prompt=10, invalid=(invalid,)))

@@ -13,6 +13,7 @@ from gatekeeper.gemini.requested_media import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Billing, Route
 from gatekeeper.gemini.upstream_error import UpstreamError
+from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
@@ -221,10 +222,48 @@ def test_tokens_that_were_not_reported_are_unknown_and_not_none(catalogue: Catal
     assert call.cached_tokens is None
 
 
-@pytest.mark.parametrize("read", [NOTHING, reading(b"[1]"), reading(b'{"promptTokenCount": ')])
-def test_what_is_no_usage_leaves_the_row_without_any(catalogue: Catalogue, read: ResponseSummary) -> None:
+@pytest.mark.parametrize(
+    ("read", "note"),
+    [
+        (NOTHING, None),
+        (reading(b'{"promptTokenCount": '), UNREADABLE_NOTE),
+        (reading(b'{"totalTokenCount": 1e999}'), UNREADABLE_NOTE),
+        (reading(usage_note="the usage is odd"), "the usage is odd"),
+    ],
+)
+def test_what_is_no_usage_leaves_the_row_without_any(
+    catalogue: Catalogue, read: ResponseSummary, note: str | None
+) -> None:
     call = settled(catalogue, read=read)
     assert (call.usage, call.prompt_tokens, call.total_tokens, call.cost_pico) == (None, None, None, None)
+    assert call.usage_note == note
+
+
+WRONG = {
+    "a prompt": ({"promptTokenCount": -1}, "promptTokenCount is -1, which is no count of tokens", None),
+    "a total": ({"totalTokenCount": "x"}, 'totalTokenCount is "x", which is no count of tokens', None),
+    "cached tokens": (
+        {"cachedContentTokenCount": 1.5},
+        "cachedContentTokenCount is 1.5, which is no count of tokens",
+        None,
+    ),
+    "candidates, which the total has": (
+        {"candidatesTokenCount": 2**60},
+        "candidatesTokenCount is 1152921504606846976, which is no count of tokens",
+        COST,
+    ),
+    "a turn": ([USAGE, 7], "the reported usage is 7, which is no object", None),
+}
+
+
+@pytest.mark.parametrize(("wrong", "note", "cost"), WRONG.values(), ids=WRONG.keys())
+def test_a_count_that_is_none_leaves_the_cost_unknown_where_it_matters(
+    catalogue: Catalogue, wrong: dict[str, object] | list[object], note: str, cost: int | None
+) -> None:
+    usage = USAGE | wrong if isinstance(wrong, dict) else wrong
+    call = settled(catalogue, read=reading(json.dumps(usage).encode()))
+    assert call.usage is not None
+    assert (call.cost_pico, call.usage_note) == (cost, note)
 
 
 def test_the_days_price_counts(catalogue: Catalogue) -> None:
