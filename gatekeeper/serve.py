@@ -198,6 +198,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
             nursery.start_soon(ledger.run)
             nursery.start_soon(follow_repricing, registry, ledger.analytics, settings.data)
             nursery.start_soon(proxy.sweep)
+            nursery.start_soon(proxy.charge_deferred)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
             # After the last call. The ledger is closed last, by `open_data`: it gets the lines of all calls.
             for each in proxy.context.upstreams():

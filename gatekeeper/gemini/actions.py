@@ -35,6 +35,8 @@ IMAGE_ACTIONS = frozenset({"predict", "openai.images.generations", "openai.image
 VIDEO_ACTIONS = frozenset({"predictLongRunning", "openai.videos"})
 MEDIA_ACTIONS = IMAGE_ACTIONS | VIDEO_ACTIONS
 CACHE_STORAGE_ACTION = "cache.storage"
+# They cost nothing by themselves: the storage of what they make is charged in rows of its own.
+CACHE_CREATE, CACHE_UPDATE = "cachedContents.create", "cachedContents.patch"
 # What it asks for is in a file: it is of the kind that its model is for.
 OPENAI_BATCH = "openai.batches"
 

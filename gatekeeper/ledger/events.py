@@ -25,6 +25,7 @@ from typing import Literal
 import msgspec
 import trio
 
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
 from gatekeeper.money import usd
 
@@ -152,7 +153,7 @@ class EventStream:
             self._used_bytes -= self.ring.popleft().size
 
     def _count(self, call: Call) -> None:
-        self._calls += 1
+        self._calls += call.action != CACHE_STORAGE_ACTION  # which no request made
         self._errors += call.outcome is not Outcome.OK
         self._tokens += call.total_tokens or 0
         self._cost_pico += call.cost_pico or 0

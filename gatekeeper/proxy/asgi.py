@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time_ns
 
 import trio
 
@@ -18,6 +19,7 @@ from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
+CHARGE_SECONDS = 60.0  # seconds between two looks at what is due
 
 CarrierFactory = Callable[[Scope, Receive, Send], Carrier[ProxyCall]]
 CARRIERS: dict[str, CarrierFactory] = {"http": HttpCarrier, "websocket": LiveCarrier}  # by the scope's type
@@ -81,6 +83,12 @@ class Proxy:
                     call.end(CutByGateway(refusal))
             for upstream in self.context.upstreams():
                 upstream.close_expired()
+
+    async def charge_deferred(self) -> None:
+        """Charges what is due without a request: the storage of cached contents."""
+        while True:
+            self.context.deferred.sweep(time_ns() // 1000, self.context.catalogue)
+            await trio.sleep(CHARGE_SECONDS)
 
     def cut_all(self) -> None:
         """Ends every open call; streams get an error event."""

@@ -251,7 +251,9 @@ class ProxyCall:
         if self.key is not None and (charge := settlement(self.row)):
             self.context.registry.settle(*charge)
         self.context.long_decodes.add(continuations(self.row))
-        self.context.deferred.call_ended(self.row, None if self.failure else self.meter)
+        self.context.deferred.call_ended(
+            self.row, None if self.failure else self.meter, self.context.catalogue
+        )
         if isinstance(self.failure, GoogleKeyRefused):
             remedy = "set a valid GEMINI_API_KEY and restart"
             log.error("google_key_refused", key=self.row.upstream_key, remedy=remedy)
@@ -274,6 +276,7 @@ class ProxyCall:
             progress=self.progress,
             is_complete=self.relay_complete,
         )
+        context.deferred.call_ends(self.row, self.meter)
         context.unpriced_models.note(self.row, context.catalogue)
 
     def peek(self) -> Call:

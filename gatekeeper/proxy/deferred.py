@@ -1,18 +1,33 @@
-"""Charges that are not in the answer: what a call leaves to be charged later, and how its row is then
-completed."""
+"""Charges that are not in the answer: what a call leaves to be charged later, how its row is completed, and
+the storage of cached contents."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
+from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_STORAGE_ACTION
+from gatekeeper.gemini.cached_content import CachedContent
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.ledger.call import Amendment, Call, PendingCharge
+from gatekeeper.ledger.call import Amendment, Call, Outcome, PendingCharge
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
+from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, with_budget_note
-from gatekeeper.proxy.deferred_results import ResultMeter
-from gatekeeper.proxy.key_spend import correction, settlement
+from gatekeeper.proxy.cache_storage import (
+    UNKNOWN_TOKENS_NOTE,
+    is_due,
+    is_stored,
+    storage_begun,
+    storage_rows,
+)
+from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter
+from gatekeeper.proxy.key_spend import correction, ended_at, settlement
+from gatekeeper.times import DAY
+
+KEPT_DAYS = 60  # Google deletes the result of a batch after a few days
+NOT_SEEN = f"its result was not seen within {KEPT_DAYS} days"
+TOO_MANY = "too many charges are pending"
 
 
 class DeferredCharges:
@@ -22,24 +37,41 @@ class DeferredCharges:
         self, pending: PendingCharges, ledger: Ledger, registry: KeyRegistry, errors: RateLimitedLog
     ) -> None:
         self.pending = pending
-        self._errors = errors
         self._ledger = ledger
         self._registry = registry
+        self._errors = errors
 
-    def call_ended(self, row: Call, meter: object) -> None:
+    def call_ends(self, row: Call, meter: object) -> None:
+        """Notes in the row what it leaves to be charged later. To be called before it is in the journal."""
+        if row.action != CACHE_CREATE or not isinstance(meter, CacheMeter):
+            return
+        content = meter.content()
+        row.pending = content and storage_begun(row, content)
+        row.model = row.model or (content and content.model)
+        if row.pending is None and row.outcome is Outcome.OK:
+            row.cost_pico, row.usage_note = None, UNKNOWN_TOKENS_NOTE
+
+    def call_ended(self, row: Call, meter: object, catalogue: Catalogue) -> None:
         """Takes what a call has left, or has seen: `meter` is that of a response that is complete. To be
         called once the row is in the journal. Errors are logged: a charge stays pending then."""
         try:
-            self._call_ended(row, meter)
+            self._call_ended(row, meter, catalogue)
         except Exception as error:  # noqa: BLE001
             self._errors.record_exception(error)
 
-    def _call_ended(self, row: Call, meter: object) -> None:
+    def _call_ended(self, row: Call, meter: object, catalogue: Catalogue) -> None:
         self.pending.apply(row)
         for surplus in self.pending.surplus():
-            self.give_up(surplus, "too many charges are pending")
+            self.give_up(surplus, TOO_MANY)
         if isinstance(meter, ResultMeter) and (known := meter.result()):
             self.amend(known)
+        state = self.pending.find(row.resource) if row.resource else None
+        if state is None or not is_stored(state) or row.action == CACHE_CREATE:
+            return
+        if is_gone(row, state):
+            self._accrue(state, ended_at(row), catalogue, ended=True)
+        elif isinstance(meter, CacheMeter) and (content := meter.content()):
+            self._note_expiry(state, content)
 
     def amend(self, known: Call) -> None:
         """Completes the row of a call, unless somebody else was first."""
@@ -58,7 +90,50 @@ class DeferredCharges:
         self._registry.replay(correction(amendment))
         self.pending.apply(known)
 
-    def give_up(self, call: Call, why: str) -> None:
-        """The cost of the call stays unknown."""
+    def give_up(self, state: Call, why: str) -> None:
+        """The cost of the call stays unknown; of a cached content, what is not charged yet."""
+        begun_by = state.pending.begun_by if state.pending else state.id
         note = f"{GIVEN_UP} {why}"
-        self.amend(replace(call, pending=PendingCharge(begun_by=call.id), usage_note=note))
+        self.amend(replace(state, pending=PendingCharge(begun_by=begun_by), usage_note=note))
+
+    def sweep(self, now: int, catalogue: Catalogue) -> None:
+        """Charges the storage that is due at `now` (microseconds since 1970), and gives up what nobody has
+        asked for."""
+        for state in self.pending.all():
+            try:
+                if is_due(state, now):
+                    self._accrue(state, now, catalogue)
+                elif not is_stored(state) and state.started_at + KEPT_DAYS * DAY <= now:
+                    self.give_up(state, NOT_SEEN)
+            except Exception as error:  # noqa: BLE001  the others are charged
+                self._errors.record_exception(error)
+
+    def _accrue(self, state: Call, now: int, catalogue: Catalogue, *, ended: bool = False) -> None:
+        for row in storage_rows(state, now, catalogue, ended=ended):
+            if row.id == state.id:
+                self.amend(row)
+                return
+            self._ledger.end(row)
+            if charge := settlement(row):
+                self._registry.replay([charge])
+            self.pending.apply(row)
+
+    def _note_expiry(self, state: Call, content: CachedContent) -> None:
+        """An update of a cached content moves its expiry."""
+        if state.pending and content.expires_at is not None:
+            self.amend(replace(state, pending=replace(state.pending, expires_at=content.expires_at)))
+
+
+def is_gone(row: Call, state: Call) -> bool:
+    """Whether a call shows that a cached content is deleted. Google answers 403 or 404 for one that is not
+    there; so it does to the key of another project."""
+    if row.action == "cachedContents.delete" and row.outcome is Outcome.OK:
+        return True
+    refused = row.status == 404 or (row.status == 403 and "not found" in (row.error_message or "").lower())
+    return (
+        refused
+        and row.outcome is Outcome.UPSTREAM_ERROR
+        and (row.action or "").startswith("cachedContents.")
+        and row.action != CACHE_STORAGE_ACTION
+        and row.upstream_key == state.upstream_key
+    )

@@ -20,6 +20,7 @@ from gatekeeper.gemini.batch_results import (
     BatchSummary,
     ResultFileReader,
 )
+from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.meter import GzipMeter, Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -38,9 +39,11 @@ MAX_DOCUMENT_BYTES = 2**20
 """Of an operation, without long base64."""
 
 
-class ResultReader(Protocol):
+class BodyReader(Protocol):
     def feed(self, chunk: bytes) -> None: ...
 
+
+class ResultReader(BodyReader, Protocol):
     def finish(self) -> Call | None:
         """The row as it is from now on; None if nothing new is known. To be called once, at the body's
         end."""
@@ -59,12 +62,11 @@ def result_reader(call: Call, catalogue: Catalogue) -> ResultReader | None:
     return VideoResult(call, catalogue)
 
 
-class ResultMeter:
+class _TappedMeter:
     """Feeds a reader beside the response's own meter."""
 
-    def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
+    def __init__(self, meter: Meter, reader: BodyReader, *, is_gzip: bool) -> None:
         self._meter = meter
-        self._reader = reader
         self._sink: Meter = GzipMeter(_ReaderMeter(reader)) if is_gzip else _ReaderMeter(reader)
 
     @property
@@ -86,9 +88,46 @@ class ResultMeter:
     def finish(self) -> ResponseSummary:
         return self._meter.finish()
 
+    def is_whole(self) -> bool:
+        """Whether the reader got all. Once, at the end."""
+        return self._sink.finish().complete
+
+
+class ResultMeter(_TappedMeter):
+    """Also reads what a pending charge waits for."""
+
+    def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
+        super().__init__(meter, reader, is_gzip=is_gzip)
+        self._reader = reader
+
     def result(self) -> Call | None:
-        """The row as it is from now on; None if nothing new is known. Once, after `finish`."""
-        return self._reader.finish() if self._sink.finish().complete else None
+        """The row as it is from now on; None if nothing new is known. Once, at the end of a complete
+        response."""
+        return self._reader.finish() if self.is_whole() else None
+
+
+class CacheMeter(_TappedMeter):
+    """Also reads the cached content that the response is."""
+
+    def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
+        self._document = _Document()
+        super().__init__(meter, self._document, is_gzip=is_gzip)
+
+    def content(self) -> CachedContent | None:
+        """Once, at the end."""
+        return read_cached_content(bytes(self._document.text)) if self.is_whole() else None
+
+
+class _Document:
+    """Keeps a JSON document, if it is not too long."""
+
+    def __init__(self) -> None:
+        self._truncator = InlineDataTruncator()
+        self.text = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        if len(self.text) <= MAX_DOCUMENT_BYTES:
+            self.text += self._truncator.feed(chunk)
 
 
 class _ReaderMeter:
@@ -96,7 +135,7 @@ class _ReaderMeter:
     delimiters = None
     body_bytes = 0
 
-    def __init__(self, reader: ResultReader) -> None:
+    def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
 
     def feed(self, chunk: bytes) -> None:
@@ -112,15 +151,13 @@ class VideoResult:
     def __init__(self, call: Call, catalogue: Catalogue) -> None:
         self._call = call
         self._catalogue = catalogue
-        self._truncator = InlineDataTruncator()
-        self._document = bytearray()
+        self._document = _Document()
 
     def feed(self, chunk: bytes) -> None:
-        if len(self._document) <= MAX_DOCUMENT_BYTES:
-            self._document += self._truncator.feed(chunk)
+        self._document.feed(chunk)
 
     def finish(self) -> Call | None:
-        operation = read_video_operation(bytes(self._document))
+        operation = read_video_operation(bytes(self._document.text))
         if operation is None or not operation.done:
             return None
         return charged_video(self._call, operation, self._catalogue)

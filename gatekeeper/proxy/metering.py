@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.actions import CACHE_CREATE, Billing
 from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, Meter, meter_for
 from gatekeeper.gemini.reading import Reading, reading_of
+from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.deferred_results import ResultMeter, result_reader
+from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter, result_reader
 from gatekeeper.proxy.upstream_connection import ResponseHead
 
 
@@ -20,19 +21,24 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     if call.route.billing is not Billing.METERED:
         reading = reading_of(call.row.method, call.route, head.status, media_type)
     meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
-    if call.row.resource is None or call.row.method != "GET" or head.status != 200:
+    if head.status == 200 and (call.row.resource is not None or call.route.action == CACHE_CREATE):
+        return _tapped(call, meter, (encoding or b"").strip().lower())
+    return meter
+
+
+def _tapped(call: ProxyCall, meter: Meter, encoding: bytes) -> Meter:
+    """Also reads what an earlier call waits for, and cached contents; only if the response is whole."""
+    if encoding not in IDENTITY + GZIP:
         return meter
-    return _awaited_meter(call, meter, encoding)
-
-
-def _awaited_meter(call: ProxyCall, meter: Meter, encoding: bytes | None) -> Meter:
-    """Also reads what an earlier call waits for, if this is the whole of it."""
+    if call.route.action == CACHE_CREATE:
+        return CacheMeter(meter, is_gzip=encoding in GZIP)
     awaited = call.context.deferred.pending.find(call.row.resource or "")
-    coding = (encoding or b"").strip().lower()
-    if awaited is None or coding not in IDENTITY + GZIP or _is_partial(call):
+    if awaited is None or _is_partial(call):
         return meter
-    reader = result_reader(awaited, call.context.catalogue)
-    return ResultMeter(meter, reader, is_gzip=coding in GZIP) if reader else meter
+    if is_stored(awaited):
+        return CacheMeter(meter, is_gzip=encoding in GZIP)
+    reader = result_reader(awaited, call.context.catalogue) if call.row.method == "GET" else None
+    return ResultMeter(meter, reader, is_gzip=encoding in GZIP) if reader else meter
 
 
 def _is_partial(call: ProxyCall) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gatekeeper.gemini.actions import VIDEO_ACTIONS, Billing
+from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_UPDATE, VIDEO_ACTIONS, Billing
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
 from gatekeeper.gemini.routes import Route
@@ -244,6 +244,9 @@ def _expected_cost(
 
 
 def _cost(call: Call, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches) -> None:
+    if call.outcome is Outcome.OK and call.action in (CACHE_CREATE, CACHE_UPDATE):
+        call.cost_pico = 0
+        return
     # NULL, not 0: Google may charge for it, and the amount is unknown.
     model = call.model or call.model_version
     if model is None or call.pending or call.action in VIDEO_ACTIONS:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.ledger.analytics.messages import CursorError, GroupingError
 from gatekeeper.ledger.call import COLUMNS, Document
 from gatekeeper.ledger.filters import Filter
@@ -40,8 +41,10 @@ GROUPS = {
     "hour": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 3600000000",
 }
 PERIODS = ("day", "hour")
+IS_REQUEST = f"action IS DISTINCT FROM '{CACHE_STORAGE_ACTION}'"
 SUMS = {
-    "calls": "count(*)",
+    # The storage of a cached content is a charge that no request made.
+    "calls": f"count(*) FILTER (WHERE {IS_REQUEST})",
     "errors": "count(*) FILTER (WHERE outcome <> 'ok')",
     "prompt_tokens": "sum(prompt_tokens)",
     "cached_tokens": "sum(cached_tokens)",
@@ -81,11 +84,11 @@ _PAGE_SQL = """
     SELECT {columns} FROM calls WHERE id IN (SELECT id FROM calls WHERE {condition} ORDER BY id DESC LIMIT ?)
     ORDER BY id DESC
 """
-_MODELS_SQL = """
-    SELECT model, count(*), epoch_us(max(started_at)) AS last, CAST(sum(cost_usd) AS VARCHAR),
-           count(*) - count(cost_usd)
+_MODELS_SQL = f"""
+    SELECT model, count(*) FILTER (WHERE {IS_REQUEST}), epoch_us(max(started_at)) AS last,
+           CAST(sum(cost_usd) AS VARCHAR), count(*) - count(cost_usd)
     FROM calls WHERE model IS NOT NULL GROUP BY model ORDER BY last DESC, model
-"""
+"""  # noqa: S608
 
 
 def calls(con: DuckDBPyConnection, wanted: Filter, limit: int, before: str | None = None) -> list[Document]:
@@ -155,7 +158,9 @@ class Sums:
         groups = parse_groups(by, top)
         query = f"SELECT {_SELECT_SUMS} FROM (SELECT {_select_list(SUMS)} FROM calls WHERE {where[0]})"  # noqa: S608
         total = dict(zip(SUMS, con.execute(query, where[1]).fetchall()[0], strict=True))
-        total = total if total["calls"] else ZERO_SUMS
+        # Each row has a cost, or is unpriced.
+        is_empty = total["cost_usd"] is None and not total["unpriced_calls"]
+        total = ZERO_SUMS if is_empty else total
         unpriced: Document = {"unpriced_models": []}
         if total["unpriced_calls"]:
             unpriced = unpriced_models(con, where)

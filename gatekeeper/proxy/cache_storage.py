@@ -1,0 +1,127 @@
+"""What the storage of a cached content costs: tokens x hours, by the second, from its creation to its
+deletion or expiry.
+
+It accrues: each hour that has passed, and the last part of one, is a row of its own with the action
+`cache.storage`, which no request made. Its `billed_units` are token-seconds. What is charged until when
+is in the row (`pending`), so that a killed process, or one that was down, goes on where the journal ends.
+A period ends at midnight (UTC), because prices change then. Pure: the clock is a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import uuid_utils
+from msgspec.structs import replace
+
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
+from gatekeeper.gemini.cached_content import CachedContent
+from gatekeeper.ledger.call import Call, Outcome, PendingCharge
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.quote import quote
+from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
+from gatekeeper.times import DAY, from_micros
+
+SECOND = 1_000_000  # microseconds
+PERIOD = 3600 * SECOND
+UNKNOWN_TOKENS_NOTE = "its storage cannot be charged: the response does not say its tokens and times"
+
+
+def storage_begun(call: Call, content: CachedContent) -> PendingCharge | None:
+    """What the creation of a cached content leaves to be charged; None if its tokens or times are unknown."""
+    if content.tokens is None or content.created_at is None or content.expires_at is None:
+        return None
+    return PendingCharge(
+        begun_by=call.id,
+        resource=content.name,
+        tokens=content.tokens,
+        charged_until=content.created_at,
+        expires_at=content.expires_at,
+    )
+
+
+def is_stored(state: Call) -> bool:
+    """Whether a pending charge is the storage of a cached content."""
+    return state.pending is not None and state.pending.tokens is not None
+
+
+def is_due(state: Call, now: int) -> bool:
+    """Whether an hour has passed that is not charged, or the cached content has expired."""
+    pending = state.pending
+    if pending is None or pending.charged_until is None or pending.expires_at is None:
+        return False
+    return now >= min(pending.charged_until + PERIOD, pending.expires_at)
+
+
+def storage_rows(state: Call, now: int, catalogue: Catalogue, *, ended: bool = False) -> Iterator[Call]:
+    """The rows of what was not charged yet until `now` (microseconds since 1970). `state` is the row that was
+    written last. With `ended` the cached content was deleted; then, and once it has expired, the last row
+    leaves nothing pending. If there is nothing to charge any more, that is the state's own row."""
+    pending = state.pending
+    if pending is None or pending.charged_until is None or pending.expires_at is None:
+        return
+    stop = min(now, pending.expires_at)
+    ended = ended or now >= pending.expires_at
+    pieces = list(_periods(pending.charged_until, stop, ended=ended))
+    settled = PendingCharge(begun_by=pending.begun_by)
+    for number, (start, seconds) in enumerate(pieces, 1):
+        is_last = ended and number == len(pieces)
+        rest = settled if is_last else replace(pending, charged_until=start + seconds * SECOND)
+        yield _row(state, start, seconds, rest, catalogue)
+    if ended and not pieces:
+        yield replace(state, pending=settled)
+
+
+def _periods(start: int, stop: int, *, ended: bool) -> Iterator[tuple[int, int]]:
+    """Start and whole seconds of each period of at most a day. Parts of a second wait for the next one; at
+    the end they are rounded."""
+    while (left := stop - start) > 0:
+        to_midnight = -(-(DAY - start % DAY) // SECOND)
+        seconds = min(to_midnight, (left + SECOND // 2) // SECOND if ended else left // SECOND)
+        if not seconds:
+            return
+        yield start, seconds
+        start += seconds * SECOND
+
+
+def _call_id(start: int) -> str:
+    """A new id of version 7 whose time is the start, as of every call: lists are in the order of ids."""
+    rest = UUID(str(uuid_utils.uuid7())).int & (1 << 80) - 1
+    return str(UUID(int=(start // 1000) << 80 | rest))
+
+
+def _row(state: Call, start: int, seconds: int, rest: PendingCharge, catalogue: Catalogue) -> Call:
+    tokens = (state.pending and state.pending.tokens) or 0
+    units: dict[str, int | None] = {CACHE_TOKEN_SECONDS: tokens * seconds}
+    priced = quote(
+        catalogue,
+        model=state.model or "",
+        model_version=None,
+        usage=None,
+        at=from_micros(start),
+        action=CACHE_STORAGE_ACTION,
+        billed_units=units,
+    )
+    known = priced.cost_pico is not None
+    return Call(
+        id=_call_id(start),
+        started_at=start,
+        duration_ms=seconds * 1000.0,
+        key_id=state.key_id,
+        key_alias=state.key_alias,
+        user_id=state.user_id,
+        tags=state.tags,
+        method="",
+        path="",
+        action=CACHE_STORAGE_ACTION,
+        model=state.model,
+        outcome=Outcome.OK,
+        cost_pico=priced.cost_pico,
+        price_version=priced.price_version if known else None,
+        upstream_key=state.upstream_key,
+        resource=rest.resource or (state.pending and state.pending.resource),
+        usage_note=None if known else "; ".join(priced.notes),
+        billed_units=units,
+        pending=rest,
+    )
