@@ -255,6 +255,22 @@ def test_each_api_reports_in_its_own_words(members: dict[str, Any], expected: tu
 
 def test_details_of_an_interaction_are_read_by_modality() -> None:
     assert usage_of(**INTERACTION).prompt_details == (("text", 8), ("image", 2))
+    details = [{"modality": "audio", "tokens": 3}]
+    usage = usage_of(
+        total_input_tokens=3,
+        cached_tokens_by_modality=details,
+        output_tokens_by_modality=details,
+        tool_use_tokens_by_modality=details,
+    )
+    assert {usage.cached_details, usage.output_details, usage.tool_details} == {(("audio", 3),)}
+
+
+@pytest.mark.parametrize("number", [-1, 6, True, 2.0, None])
+def test_a_modality_of_no_known_number_is_unspecified(number: object) -> None:
+    details = [{"modality": number, "tokenCount": 3}]
+    assert usage_of(promptTokensDetails=details, promptTokenCount=3).prompt_details == (
+        ("modality_unspecified", 3),
+    )
 
 
 def test_what_is_wrong_with_the_reported_counts_is_noted() -> None:
@@ -265,6 +281,12 @@ def test_what_is_wrong_with_the_reported_counts_is_noted() -> None:
     follow_up = usage_of(total_input_tokens=11, raw_prompt_token=24_750)
     assert (follow_up.prompt, follow_up.note) == (11, PROMPT_UNDER_REPORTED)
     assert usage_of(total_input_tokens=11, raw_prompt_token=11).note is None
+    assert usage_of(total_input_tokens=0).note is None
+    # The total leaves the thoughts out whatever else is missing, or zero.
+    for more in ({}, {"promptTokenCount": 7}, {"toolUsePromptTokenCount": 7}):
+        total = 42 + sum(more.values())
+        turn = usage_of(responseTokenCount=42, thoughtsTokenCount=5, totalTokenCount=total, **more)
+        assert (turn.beside_total, turn.note) == (5, THOUGHTS_BESIDE_TOTAL)
     # What every prompt is wrapped in, and what a search has found
     assert usage_of(total_input_tokens=12, raw_prompt_token=33).note is None
     counted = [{"type": "google_search", "count": 1}]

@@ -144,6 +144,29 @@ def test_one_response_of_unknown_cost_makes_the_sum_unknown(name: str) -> None:
     assert found.model == (None if is_kept else PRO)
 
 
+def test_a_response_without_a_model_is_of_the_batch_s() -> None:
+    found = cost(response(None, **counts(100, 10)), model=PRO)
+    assert found.cost_pico == 100 * 625_000 + 10 * 5_000_000
+    assert found.model == PRO
+
+
+def test_the_kind_of_a_batch_decides_what_its_tokens_are() -> None:
+    found = cost(response("gemini-embedding-2", **counts(100)), model=None, action="asyncBatchEmbedContent")
+    assert found.cost_pico == 100 * 100_000
+    assert cost(response("gemini-embedding-2", **counts(100)), model=None).cost_pico is None
+
+
+def test_no_more_notes_are_kept_than_groups() -> None:
+    found = cost(*[response(f"model-{number}") for number in range(3 * MAX_GROUPS)], model=None)
+    assert len([note for note in found.notes if note.startswith("model-")]) == MAX_GROUPS
+
+
+def test_the_largest_prompt_of_none_is_0() -> None:
+    usage = cost(response(**counts(0))).usage
+    assert usage is not None
+    assert json.loads(usage)[0]["largestPromptTokenCount"] == 0
+
+
 def test_a_batch_in_openais_form_is_of_the_kind_of_its_model() -> None:
     found = cost(response(**counts(100, 10)), model=None, action="openai.batches")
     assert found.cost_pico == 100 * 625_000 + 10 * 5_000_000

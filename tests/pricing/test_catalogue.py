@@ -362,5 +362,7 @@ def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alia
             ],
         }
     ]
+    assert document["version"] == found.version
+    assert (document["checked"], document["currency"]) == (found.checked, "USD")
     assert document["aliases"] == {"l": [{"from": date(2026, 1, 1), "model": "m"}]}
     assert len(catalogue_document(found)["models"]) == 2

@@ -56,6 +56,10 @@ def test_the_total_is_the_arbiter_of_output(usage: Usage, expected: int) -> None
             "more cached audio",
         ),
         (
+            Usage(prompt=5, total=9, cached=1, cached_details=(("audio", 1),), prompt_details=(("text", 5),)),
+            "more cached audio",
+        ),
+        (
             Usage(prompt=5, total=9, prompt_details=(("text", 4), ("audio", 2))),
             "details of the prompt tokens",
         ),

@@ -46,6 +46,11 @@ source = "invented"
 prices = [{ tier = "standard", output_video_second_720p = "0.40", output_video_second_4k = "0.60" }]
 
 [[models]]
+ids = ["live"]
+source = "invented"
+prices = [{ tier = "standard", live_input = "2", live_output_audio = "9" }]
+
+[[models]]
 ids = ["vectors"]
 source = "invented"
 prices = [{ tier = "standard", embedding = "0.2" }]
@@ -132,6 +137,39 @@ CASES = {
         (300 * 50 + 65_536 * 100 + 32 * 600_000) * MICRO,
     ),
     "a free model": ({"model": "free-1", "usage": None}, 0),
+    "an empty prompt, nothing cached": ({"usage": Usage(prompt=0, output=7)}, 7 * 10 * MICRO),
+    "only thoughts, and a total that is less": (
+        {"usage": Usage(prompt=7, thoughts=5, total=9), "tier": "golden"},
+        (7 * 4 + 5 * 10) * MICRO,
+    ),
+    "a total that proves that there was no output": (
+        {"usage": Usage(prompt=7, total=7), "tier": "golden"},
+        7 * 4 * MICRO,
+    ),
+    "the searches of a model that pays by request": (
+        {"tier": "golden", "billed_units": {SEARCH: 2}},
+        (1000 * 4 + 1000 + 2 * 35_000) * MICRO,
+    ),
+    "the searches of a model that pays by query": (
+        {"model": "gemini-3-text", "tier": "golden", "billed_units": {SEARCH: 2}},
+        (1000 * 4 + 1000 + 2 * 14_000) * MICRO,
+    ),
+    "a unit that nothing has a price for": (
+        {"tier": "golden", "billed_units": {"smell_each": 2}},
+        (1000 * 4 + 1000) * MICRO,
+    ),
+    "the first day of a price": (
+        {"model": "dear", "at": datetime(2026, 2, 1, tzinfo=UTC)},
+        (1000 * 50 + 100 * 100) * MICRO,
+    ),
+    "the day after its last": (
+        {"model": "dear", "at": datetime(2026, 3, 1, tzinfo=UTC)},
+        (1000 * 4 + 100 * 10) * MICRO,
+    ),
+    "sound out of a Live model": (
+        {"model": "live", "usage": Usage(prompt=1, total=2), "action": "live", "tier": "golden"},
+        (2 + 9) * MICRO,
+    ),
 }
 
 
@@ -144,6 +182,10 @@ def test_the_note_says_how_much_and_why() -> None:
     assert estimated(None).note == (
         "estimated for the budget: 0.65656 USD, 300 tokens of input and 65,536 of output "
         "(input and output not reported, the most there can be) at the model's highest prices"
+    )
+    assert estimated(tier="golden").note == (
+        "estimated for the budget: 0.005 USD, 1,000 tokens of input and 100 of output "
+        "at the model's highest prices"
     )
     assert estimated(billed_units={SEARCH: 1}).note == (
         "estimated for the budget: 0.037 USD, the searches at their list price"

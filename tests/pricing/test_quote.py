@@ -156,6 +156,10 @@ def test_an_unknown_cost_is_none_and_says_why(usage: Usage | None, call: dict[st
             ["the cached tokens have no modality; text of the prompt counts as cached first"],
         ),
         (Usage(prompt=9, total=9, cached=3, prompt_details=(("text", 9),)), {}, []),
+        # The usage says nothing else, or nothing but it says which tier it was.
+        (PLAIN, {"tier": "flex"}, []),
+        (Usage(prompt=9, total=9, service_tier="standard"), {"tier": "batch"}, []),
+        (Usage(prompt=9, total=9, service_tier="flex"), {"tier": "standard"}, []),
     ],
 )
 def test_what_a_cost_assumes_is_noted(usage: Usage, call: dict[str, Any], notes: list[str]) -> None:
@@ -181,6 +185,8 @@ def test_days_are_those_of_utc() -> None:
 def test_a_model_with_two_output_prices_is_asked_whether_it_thought() -> None:
     assert cost(Usage(prompt=1000, output=100, total=1100), "two-outputs") == 1060
     assert cost(Usage(prompt=1000, output=60, thoughts=40, total=1100), "two-outputs") == 1350
+    # Output that only the total has is thoughts.
+    assert cost(Usage(prompt=1000, total=1001), "two-outputs") == 1003
 
 
 @pytest.mark.parametrize("action", ["embedContent", "batchEmbedContents", None])

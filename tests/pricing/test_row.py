@@ -69,7 +69,8 @@ def test_units_that_cannot_be_read_leave_the_cost_unknown(raw: bytes) -> None:
 
 
 def test_a_row_without_a_model_has_no_price() -> None:
-    assert row_quote(CATALOGUE, ROW._replace(model=None)).notes == (NO_MODEL,)
+    found = row_quote(CATALOGUE, ROW._replace(model=None))
+    assert (found.model, found.notes) == ("", (NO_MODEL,))
 
 
 @given(usage=st.binary(), units=st.binary(), model=st.text(), tier=st.text(), action=st.text())
@@ -81,8 +82,9 @@ def test_no_row_raises(usage: bytes, units: bytes, model: str, tier: str, action
 @pytest.mark.parametrize(
     ("outcome", "status", "action", "why"),
     [
-        ("refused", 200, "generateContent", "refused"),
-        ("upstream_unreachable", 502, "generateContent", "reached"),
+        ("refused", 200, "generateContent", "the gateway refused the call, so Google did not get it"),
+        ("upstream_unreachable", 502, "generateContent", "Google could not be reached"),
+        ("upstream_error", 400, "generateContent", "responses of 400"),
         ("upstream_error", 429, "generateContent", "responses of 429"),
         ("ok", 200, "countTokens", "calls of countTokens"),
         ("ok", 200, "files.upload", "calls of files.upload"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.pricing.allowance import FreeSearches, Period, allowance_of
+from gatekeeper.pricing.allowance import FreeSearches, Period, allowance_of, period_of
 from gatekeeper.pricing.components import UnpricedError
 from gatekeeper.pricing.cost_line import CostLine, cost_line, storage_line
 from gatekeeper.pricing.tariff import Tariff
@@ -125,6 +125,7 @@ def test_an_allowance_is_shared_by_the_models_of_its_pool(
 @pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemini-robotics-er-1.5", "x"])
 def test_other_models_have_no_allowance(model: str) -> None:
     assert allowance_of(model, SEARCH) is None
+    assert period_of("#1", model, SEARCH, DAY) is None
     assert FreeSearches().take("#1", model, SEARCH, 3, DAY) == 0
 
 
@@ -135,6 +136,7 @@ def test_no_more_is_free_than_the_allowance(searches: list[int], before: int) ->
     taken = [free.take("#1", "gemini-3.8-flash", SEARCH, count, DAY) for count in searches]
     assert sum(taken) == min(sum(searches), max(0, 5000 - before))
     assert free.used[month] == before + sum(taken) if searches else free.used[month] == before
+    assert period_of("#1", "gemini-3.8-flash", SEARCH, DAY) == month
     # Another project, and the next month, have their own.
     assert free.take("#2", "gemini-3.8-flash", SEARCH, 5001, DAY) == 5000
     assert free.take("#1", "gemini-3.8-flash", SEARCH, 1, date(2026, 12, 1)) == 1
