@@ -27,6 +27,8 @@ from mutations import Mutation, mutated, mutations
 ROOT = Path(__file__).parents[1]
 TARGETS = (
     "gatekeeper/gemini/usage.py",
+    "gatekeeper/gemini/usage_document.py",
+    "gatekeeper/gemini/usage_faults.py",
     "gatekeeper/gemini/token_counts.py",
     "gatekeeper/gemini/grounding.py",
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "gatekeeper/pricing").glob("*.py"))),

@@ -118,7 +118,9 @@ def _read_object(raw: bytes) -> Usage:
     if not cleaned.invalid:
         return usage
     # What contradicts itself then may be the work of what was left out.
-    return msgspec.structs.replace(usage, invalid=cleaned.invalid, note="; ".join(cleaned.faults))
+    # Of two names of a count in one object, the other may have been valid.
+    unknown = {name: None for name in _COUNTS if name in cleaned.invalid}
+    return msgspec.structs.replace(usage, invalid=cleaned.invalid, note="; ".join(cleaned.faults), **unknown)
 
 
 def _read_valid(raw: bytes) -> Usage:
