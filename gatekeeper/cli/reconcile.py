@@ -31,6 +31,7 @@ from gatekeeper.reconcile.ledger_charges import Amount, LedgerCharges, LedgerRow
 PACIFIC = "America/Los_Angeles"
 # What is known to cost nothing is on no bill.
 MAY_COST = "-cost:<=0"
+MAX_NAMED = 5  # models in a note
 PROGRESS_CALLS = 100_000  # between two notes
 CENT_FRACTION = Decimal("0.000001")
 
@@ -114,6 +115,10 @@ def notes_of(
             f"The export has {len(export.projects)} projects: {', '.join(export.projects)}. The calls are "
             "in those of the gateway's Google keys."
         )
+    if ledger.unpriced:
+        named = ", ".join(f"{model} ({count:,})" for model, count in ledger.unpriced.most_common(MAX_NAMED))
+        more = ", …" if len(ledger.unpriced) > MAX_NAMED else ""
+        yield f"{pluralized(ledger.unpriced.total(), 'call')} of unknown cost: {named}{more}."
     if ledger.otherwise_priced:
         yield (
             f"{pluralized(ledger.otherwise_priced, 'call')} had other prices than those of this program: "

@@ -135,10 +135,10 @@ def _calls(each: Compared, ledger: LedgerCharges, period: Period) -> Iterator[Su
         if day in days and each.charge and _concerns(each.charge, family)
     ]
     # What the ledger has too much of is not explained by calls without a cost.
-    order = list(Reason) if (each.difference_pico or 0) > 0 else [Reason.MIDNIGHT, Reason.BATCH, Reason.NOTE]
-    for reason in order:
+    has_more = (each.difference_pico or 0) < 0
+    for reason in Reason:
         for suspect in (suspect for reasons in of_charge for suspect in reasons.get(reason, ())):
-            if suspect.id not in seen:
+            if suspect.id not in seen and not (has_more and suspect.cost_pico is None):
                 seen.add(suspect.id)
                 yield suspect
 

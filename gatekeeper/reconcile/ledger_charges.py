@@ -3,6 +3,7 @@ that may be there otherwise. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -25,6 +26,7 @@ ENDED_EARLY = frozenset({"client_disconnected", "cut", "upstream_broken", "inter
 MAX_SUSPECTS = 5
 
 
+# Not None: msgspec decodes no `Raw | None`.
 NULL = msgspec.Raw(b"null")
 
 
@@ -87,6 +89,7 @@ class LedgerCharges:
         self.sums: dict[tuple[date, Charge], Amount] = {}
         self.suspects: dict[tuple[date, str], dict[Reason, list[Suspect]]] = {}
         self.otherwise_priced = 0
+        self.unpriced: Counter[str] = Counter()  # calls by model
         self.calls = 0
 
     def add(self, row: LedgerRow) -> None:
@@ -103,6 +106,8 @@ class LedgerCharges:
             for line, pico in self._shares(quote.lines, cost):
                 key = local.date(), _charge(line.component, quote.model, tier, is_long)
                 self.sums[key] = self.sums.get(key, Amount()).plus(line.quantity, pico)
+        else:
+            self.unpriced[quote.model] += 1
         for reason in _reasons(row, local):
             self._suspect(row, local, quote.model, cost, reason)
 

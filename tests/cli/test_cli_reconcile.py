@@ -65,6 +65,7 @@ def test_the_bill_is_compared_by_day_and_sku(on: Any, gateway: Any, export: str)
     ]
     notes = ended.err.splitlines()
     assert "1 row of unknown SKUs, $0.500000 in all, have nothing to be compared with." in notes
+    assert "1 call of unknown cost: gemini-3.8-flash (1)." in notes
     assert "Left out: the service Cloud Storage, $0.026000." in notes
     bounds = {"since": "2026-11-24T00:00:00-08:00", "until": "2026-11-26T00:00:00-08:00"}
     wanted = {"q": "-cost:<=0", **bounds, "limit": "1000"}
