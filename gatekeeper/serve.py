@@ -22,6 +22,7 @@ from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.polling import PendingPoller
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.sandbox.server import serve_sandbox
@@ -199,6 +200,8 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
             nursery.start_soon(follow_repricing, registry, ledger.analytics, settings.data)
             nursery.start_soon(proxy.sweep)
             nursery.start_soon(proxy.charge_deferred)
+            if settings.poll_pending:
+                nursery.start_soon(PendingPoller(proxy.context, settings.poll_pending).run)
             yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
             # After the last call. The ledger is closed last, by `open_data`: it gets the lines of all calls.
             for each in proxy.context.upstreams():

@@ -152,4 +152,11 @@ SETTINGS: tuple[Setting, ...] = (
         setting_parsers.on_disconnect,
         "when a client leaves: `cancel` the call, or `finish` it without the client, for the exact cost",
     ),
+    Setting(
+        "poll_pending",
+        ("GATEKEEPER_POLL_PENDING",),
+        None,
+        setting_parsers.seconds,
+        "seconds between two looks of its own at batches and videos that are not charged yet; unset: none",
+    ),
 )

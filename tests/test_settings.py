@@ -279,6 +279,7 @@ REFUSED = {
     "first_byte_timeout": SPANS,
     "read_timeout": SPANS,
     "drain_timeout": SPANS,
+    "poll_pending": SPANS,
     "on_disconnect": ["", "CANCEL", "stop", "finish "],
 }
 

@@ -59,6 +59,7 @@ class ProxyContext:
         self.unpriced_models = UnpricedModels()
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
         self.deferred = DeferredCharges(pending, ledger, registry, self.accounting_errors)
+        self.poll_errors = RateLimitedLog("poll_failed")
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
         self.session_errors = RateLimitedLog("session_store_failed")
         self.upload_errors = RateLimitedLog("upload_address_refused")
@@ -81,6 +82,10 @@ class ProxyContext:
         if label not in self._google_keys:
             label = next(self._labels)
         return self._google_keys[label], label
+
+    def google_key_of(self, label: str | None) -> str | None:
+        """The Google key with this label, if there is one."""
+        return self._google_keys.get(label or "")
 
     # Sessions
 

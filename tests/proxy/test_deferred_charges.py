@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 import trio
-from rig.gateway import Running, running
+from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
 
+from gatekeeper.ledger.call import Call, PendingCharge
+from gatekeeper.proxy.polling import PendingPoller, poll_target
+from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.sandbox.server import serve_sandbox
 
 VERSION = "/gemini/v1beta"
@@ -209,6 +212,88 @@ async def test_a_video_is_charged_by_what_was_asked_for_once_it_is_made(
     cost, units = row["cost_usd"], json.loads(bytes(row["billed_units"]))
     assert units == {"output_video_second_720p": 8 if seconds is None else seconds}
     assert cost is None if seconds is None else Decimal(cost) == seconds * Decimal("0.4")
+
+
+def poller(gateway: Running) -> PendingPoller:
+    return PendingPoller(gateway.gateway.proxy.context, 60)
+
+
+async def test_the_gateway_looks_itself_and_writes_no_row(gateway: Running, google: StandIn) -> None:
+    google_has(google, **{NAME: IN_FILE, f"{FILE}:download": json.loads(b"[]")})
+    await start_batch(gateway)
+
+    async def script(reply: Reply) -> None:
+        await reply.json(
+            LINES if b":download?alt=media" in reply.asked.target else json.dumps(IN_FILE).encode()
+        )
+
+    google.script = script
+    polling = poller(gateway)
+    for _ in range(2):
+        await polling.round()
+    (row,) = await gateway.rows()
+    assert Decimal(row["cost_usd"]) == COST
+    assert [asked.target for asked in google.asked[1:]] == [
+        f"/v1beta/{NAME}".encode(), f"/v1beta/{FILE}:download?alt=media".encode(),
+    ]  # fmt: skip
+    assert google.asked[-1].header("x-goog-api-key") == [GOOGLE_KEY]
+
+
+async def test_what_is_not_ready_is_polled_less_and_less(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    google_has(google, **{NAME: batch("RUNNING")})
+    await start_batch(gateway)
+    now, polling, polled = 0.0, poller(gateway), list[int]()
+    monkeypatch.setattr(trio, "current_time", lambda: now)
+    for minute in range(300):
+        before = len(google.asked)
+        now = minute * 60.0
+        await polling.round()
+        polled += [minute] * (len(google.asked) - before)
+    assert polled == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+
+
+@pytest.mark.parametrize("answer", ["hangs up", "error", "gzip", "nobody listens", "another key"])
+async def test_a_poll_that_fails_settles_nothing(
+    gateway: Running, google: StandIn, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    google_has(google)
+    await start_batch(gateway)
+
+    async def script(reply: Reply) -> None:
+        if answer == "hangs up":
+            await reply.stream.aclose()
+        else:
+            headers = ("Content-Encoding: gzip",) if answer == "gzip" else ()
+            await reply.json(json.dumps(INLINE).encode(), 500 if answer == "error" else 200, headers)
+
+    google.script = script
+    context = gateway.gateway.proxy.context
+    if answer == "nobody listens":
+        context.upstream.close_idle()
+        context.upstream = UpstreamPool("http://127.0.0.1:1", connect_timeout=1)
+    if answer == "another key":
+        context._google_keys = {"#2": "x"}
+    await poller(gateway).round()
+    assert (await first(gateway))["cost_usd"] is None
+    assert ("poll_failed" in capsys.readouterr().out) == (answer in ("hangs up", "nobody listens"))
+
+
+@pytest.mark.parametrize(
+    ("resource", "target"),
+    [
+        ("batches/b", b"/v1beta/batches/b"),
+        ("models/m/operations/o", b"/v1beta/models/m/operations/o"),
+        ("videos/v", b"/v1beta/openai/videos/v"),
+        ("files/f", b"/v1beta/files/f:download?alt=media"),
+        (None, None),
+    ],
+)
+def test_where_a_result_is_asked_for(resource: str | None, target: bytes | None) -> None:
+    call = Call(id="1", started_at=1, method="POST", path="/")
+    call.pending = PendingCharge(begun_by="1", resource=resource)
+    assert poll_target(call) == target
 
 
 @pytest.fixture

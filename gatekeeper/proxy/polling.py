@@ -1,0 +1,112 @@
+"""The gateway's own look at batches and videos whose charge is pending (setting `poll_pending`), for clients
+that never fetch a result. No call and no row: only the row of the call that began it is completed.
+
+With the Google key that began it, one after another, each less often the longer it takes: after the setting's
+time, then twice that, and so on up to `MAX_DELAY`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import trio
+
+from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.cache_storage import is_stored
+from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.deferred_results import ResultReader, result_reader
+from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.upstream_connection import ConnectionLost, UpstreamConnection
+
+MAX_DELAY = 3600.0  # seconds between two polls of the same resource
+MAX_POLLS = 50  # of one round
+POLL_TIMEOUT = 300.0  # seconds for a response, which may be a file of results
+VERSION = b"/v1beta/"
+
+
+class Due(NamedTuple):
+    """When a resource is polled again, on trio's clock, and how long after that it is the next time."""
+
+    at: float
+    delay: float
+
+
+class PendingPoller:
+    """`interval`: seconds between two rounds, and until the first poll of a resource."""
+
+    def __init__(self, context: ProxyContext, interval: float) -> None:
+        self._context = context
+        self._interval = interval
+        self._due: dict[str, Due] = {}
+
+    async def run(self) -> None:
+        while True:
+            await trio.sleep(self._interval)
+            await self.round()
+
+    async def round(self) -> None:
+        """Polls what is due."""
+        waiting = {state.id: state for state in self._context.deferred.pending.all() if not is_stored(state)}
+        self._due = {name: due for name, due in self._due.items() if name in waiting}
+        now, polls = trio.current_time(), 0
+        for name, state in waiting.items():
+            due = self._due.get(name) or Due(now, self._interval)
+            if due.at > now or polls == MAX_POLLS:
+                continue
+            polls += 1
+            self._due[name] = Due(now + due.delay, min(2 * due.delay, MAX_DELAY))
+            if await self.poll(state) and (moved := self._context.deferred.pending.begun_by(name)):
+                await self.poll(moved)  # the results of a batch are in a file
+
+    async def poll(self, state: Call) -> bool:
+        """Returns whether it has told something new. Errors mean that it is polled again."""
+        context = self._context
+        target, key = poll_target(state), context.google_key_of(state.upstream_key)
+        reader = result_reader(state, context.catalogue)
+        if target is None or key is None or reader is None:
+            return False
+        headers: Headers = [
+            (b"host", context.upstream.authority),
+            (b"accept", b"*/*"),
+            (b"accept-encoding", b"identity"),
+            (b"x-goog-api-key", key.encode("latin-1")),
+        ]
+        try:
+            with trio.fail_after(POLL_TIMEOUT):
+                connection = await context.upstream.acquire()
+                try:
+                    await connection.send_request("GET", context.upstream.prefix + target, headers, b"")
+                    is_whole = await read_result(connection, reader)
+                finally:
+                    context.upstream.release(connection)
+        except (ConnectFailed, ConnectionLost, trio.TooSlowError) as error:
+            context.poll_errors.record_exception(error)
+            return False
+        known = reader.finish() if is_whole else None
+        if known is not None:
+            context.deferred.amend(known)
+        return known is not None
+
+
+def poll_target(state: Call) -> bytes | None:
+    """Path and query of the resource that a call waits for."""
+    resource = state.pending.resource if state.pending else None
+    if resource is None:
+        return None
+    name = resource.encode()
+    if resource.startswith("files/"):
+        return VERSION + name + b":download?alt=media"
+    return VERSION + (b"openai/" if resource.startswith("videos/") else b"") + name
+
+
+async def read_result(connection: UpstreamConnection, reader: ResultReader) -> bool:
+    """Whether all of a result was read. Raises ConnectionLost."""
+    head = await connection.read_head()
+    if head.status != 200 or head.fields.get(b"content-encoding", b"identity") != b"identity":
+        return False
+    chunk = connection.buffered_chunk() or b""
+    while chunk is not None:
+        reader.feed(chunk)
+        chunk = await connection.read_chunk()
+    return True
