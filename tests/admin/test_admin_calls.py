@@ -218,3 +218,11 @@ async def test_a_circle_which_no_gateway_writes_ends(admin):
     first = admin.priced(id=one, continues=other)
     admin.priced(id=other, continues=one)
     assert (await chain_of(admin, first))[0] == [one, other]
+
+
+async def test_what_may_be_on_a_bill_is_found_by_one_filter(admin):
+    """As `spend --reconcile` asks: calls of unknown cost are among them, those that cost nothing are not."""
+    admin.finish(cost_pico=0)
+    wanted = [admin.priced().id, admin.finish(cost_pico=None).id]
+    found = await admin.get("/calls", q="-cost:<=0")
+    assert [call["id"] for call in found["calls"]] == wanted[::-1]
