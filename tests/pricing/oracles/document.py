@@ -42,34 +42,45 @@ def prices_document() -> str:
 
 def _comparison(package: str) -> Iterator[str]:
     compared = list(compare(package))
-    different = [each for each in compared if each.reasons != ()]
+    yield _summary(package, compared)
+    rules: dict[str, list[Reason]] = {}
+    for reason in REASONS[package]:
+        rules.setdefault(reason.rule, []).append(reason)
+    explained = {
+        rule: [each for each in compared if any(reason in reasons for reason in each.reasons or ())]
+        for rule, reasons in rules.items()
+    }
+    yield "| what it does | calls | right |\n| --- | --- | --- |\n" + "".join(
+        f"| {rule} | {len(explained[rule])} | {RIGHT[reasons[0].right]} |\n"
+        for rule, reasons in rules.items()
+    )
+    for rule, reasons in rules.items():
+        yield _section(rule, reasons[0], explained[rule])
+
+
+def _summary(package: str, compared: Sequence[Compared]) -> str:
     days = {each.answer.call.day for each in compared}
+    different = sum(each.reasons != () for each in compared)
     neither = sum(each.reasons == () and each.answer.ours is None for each in compared)
     floats = [each.answer.said for each in compared if each.reasons == () and _is_inexact(each.answer)]
-    yield COMPARISON.format(
+    return COMPARISON.format(
         name=NAMES[package],
         release=release(package),
         calls=len(compared),
         models=len({each.answer.call.model for each in compared}),
         kinds=len({(each.answer.call.kind, each.answer.call.case) for each in compared}),
         days=f" on {len(days)} days from {min(days)} to {max(days)}" if len(days) > 1 else f" on {min(days)}",
-        same=len(compared) - len(different) - neither,
-        floats=f", {len(floats)} of them but for the error of binary floats (`{floats[0]}`)"
-        if floats
-        else "",
+        same=len(compared) - different - neither,
+        floats=f", {len(floats)} but for the error of binary floats (`{floats[0]}`)" if floats else "",
         neither=neither,
-        different=len(different),
+        different=different,
     )
-    for rule in dict.fromkeys(reason.rule for reason in REASONS[package]):
-        yield _section(rule, [r for r in REASONS[package] if r.rule == rule], different)
 
 
-def _section(rule: str, reasons: Sequence[Reason], different: Sequence[Compared]) -> str:
-    explained = [each for each in different if any(reason in reasons for reason in each.reasons or ())]
+def _section(rule: str, reason: Reason, explained: Sequence[Compared]) -> str:
     # The plainest example: no other reason beside this one, and two amounts to compare.
     example = min(explained, key=lambda each: (len(each.reasons or ()), each.answer.ours is None))
     models = list(dict.fromkeys(each.answer.call.model for each in explained))
-    reason = reasons[0]
     return f"### {rule}\n\n" + "".join(
         fill(point, LINE, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
         for point in (
