@@ -30,8 +30,8 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import print_json, print_note, print_table
-from gatekeeper.cli.processes import LOAN_SECONDS, end_loan
-from gatekeeper.client.formats import Cell, Column, TextRole
+from gatekeeper.cli.processes import end_loan
+from gatekeeper.client.formats import Cell, Column, TextRole, pluralized
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.times import to_micros
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from gatekeeper.ledger.analytics.reprice_report import CallChange, ModelChange, Report
     from gatekeeper.settings import Settings
 
+# Until this process has opened the file, which no other can open then. Afterwards, should it die, the gateway
+# takes the file back.
+LOAN_SECONDS = 60
 MEMORY = "1GB"
 TEMP_DIR = "gatekeeper.reprice.tmp"
 
@@ -84,9 +87,7 @@ def reprice(
     else:
         print_outcome(outcome)
     for fault in outcome.changes.faults:
-        print_note(
-            f"A fault kept {fault.calls:,} calls from being priced, they are unchanged: {fault.reason}"
-        )
+        print_note(f"A fault kept {pluralized(fault.calls, 'call')} from being priced: {fault.reason}")
     return ExitStatus.INTERNAL_ERROR if outcome.changes.faults else ExitStatus.OK
 
 
@@ -222,7 +223,7 @@ def print_outcome(outcome: Outcome) -> None:
         print()
         print_table(CALL_COLUMNS, changes.largest)
     for unpriced in changes.unknown:
-        print_note(f"The cost of {unpriced.calls:,} calls is unknown: {unpriced.reason}")
+        print_note(f"The cost of {pluralized(unpriced.calls, 'call')} is unknown: {unpriced.reason}")
 
 
 def counts(report: Report, *, dry_run: bool) -> str:
@@ -230,7 +231,7 @@ def counts(report: Report, *, dry_run: bool) -> str:
     known = [
         (report.newly_priced, "newly priced"),
         (report.now_unknown, "now unknown"),
-        (report.left_alone, "without a price by their usage were left alone"),
+        (report.left_alone, "left alone"),
     ]
     details = ", ".join(f"{number:,} {words}" for number, words in known if number)
     said = f"{report.changed:,} of {report.looked_at:,} calls {verb}"
