@@ -25,6 +25,7 @@ import pytest
 import trio
 from rig.gateway import Running
 from rig.recordings import RECORDINGS, SHARES, Recording, Source, recorded, written
+from rig.repriced import priced_otherwise
 from rig.standin import Reply, Script, StandIn
 from rig.wire import Answer, connect, head, read
 
@@ -197,6 +198,8 @@ async def test_what_was_recorded_passes_and_is_read(
     answers = await replay(gateway, list(recordings.values()))
     rows = await all_rows(gateway, len(recordings))
     assert len(rows) == len(answers) == len(recordings) > 20
+    catalogue = gateway.gateway.catalogue
+    assert not {each: found for each, row in rows.items() if (found := priced_otherwise(row, catalogue))}
     row_of = {each: rows[answer.headers["x-gatekeeper-call-id"]] for each, answer in answers.items()}
     faults = {each: wrong(recordings[each], answers[each], row_of[each]) for each in recordings}
     assert not {each: fault for each, fault in faults.items() if fault}
