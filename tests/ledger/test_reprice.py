@@ -25,6 +25,7 @@ from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING_VIDEOS, SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.estimate import estimate
+from gatekeeper.startup import load_catalogue
 from gatekeeper.times import to_micros
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -183,6 +184,28 @@ def test_what_has_no_price_by_its_usage_is_left_alone(file: File, known: dict[st
     report = file.reprice()
     assert (report.looked_at, report.left_alone, report.changed) == (1, 1, 0)
     assert file.rows("SELECT * EXCLUDE (started_at) FROM calls") == before
+
+
+BILLED_BESIDE_TOKENS: dict[str, tuple[str, str, dict[str, int | None], str | None]] = {
+    "storage": ("gemini-2.5-flash", "cache.storage", {"cache_storage_token_second": 3_600_000_000}, "1"),
+    "a video": ("veo-3.1-generate-preview", "predictLongRunning", {"output_video_second_720p": 8}, "3.2"),
+    "no video": ("veo-3.1-generate-preview", "predictLongRunning", {"output_video_second_720p": 0}, "0"),
+    "pictures": ("imagen-4.0-generate-001", "predict", {"image_each": 3}, "0.12"),
+    "so many pictures": ("imagen-4.0-generate-001", "predict", {"image_each": None}, None),
+}
+
+
+@pytest.mark.parametrize("name", BILLED_BESIDE_TOKENS)
+def test_what_is_billed_beside_tokens_is_priced_by_its_units(file: File, name: str) -> None:
+    model, action, units, cost = BILLED_BESIDE_TOKENS[name]
+    file.add(
+        call(
+            1, model=model, action=action, billed_units=units, usage=None, total_tokens=None, status=None,
+            cost_pico=7,
+        )
+    )  # fmt: skip
+    assert file.reprice(load_catalogue()).changed == 1
+    assert file.rows("SELECT cost_usd FROM calls") == [(cost and Decimal(cost),)]
 
 
 def test_only_calls_of_the_period_are_looked_at(file: File) -> None:
