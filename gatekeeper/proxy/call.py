@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from copy import copy
-from time import perf_counter, time_ns
+from time import time_ns
 
 import structlog
 import trio
@@ -27,10 +27,11 @@ from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import upper_bound_note
 from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.proxy.authenticate import extract_credential
+from gatekeeper.proxy.call_clock import CallClock
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
-from gatekeeper.proxy.headers import CALL_ID_HEADER, end_user, tags, trace_id, user_agent
+from gatekeeper.proxy.headers import end_user, tags, trace_id, user_agent
 from gatekeeper.proxy.key_spend import continuations, settlement
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
@@ -65,12 +66,7 @@ class ProxyCall:
         self.headers = head.headers
         self.carrier = carrier
         self.fields = head.fields
-        # The call ids set by earlier gateways in the chain (x-gatekeeper-call-id).
-        self.forwarded_call_ids = (
-            [value for name, value in head.headers if name == CALL_ID_HEADER]
-            if CALL_ID_HEADER in head.fields
-            else []
-        )
+        self.forwarded_call_ids = head.forwarded_call_ids()
         self.credential = extract_credential(head.headers, head.query)
         self.row = Call(
             id=str(uuid_utils.uuid7()),
@@ -78,8 +74,7 @@ class ProxyCall:
             method=head.method,
             path=recorded_path(head.path),
         )
-        # Besides `started_at`: durations must not follow a wall clock that is set while the call runs.
-        self.started_perf = perf_counter()
+        self.clock = CallClock()
         self.route = Route(action=None)
         self.key: KeyState | None = None
         self.session: Session | None = None  # that an earlier call has begun
@@ -89,8 +84,6 @@ class ProxyCall:
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
         self.scope = trio.CancelScope()
         self.failure: CallFailed | None = None
-        self.upstream_started_at: float | None = None  # on trio's clock, when the upstream request started
-        self.client_wait_seconds = 0.0  # seconds since then that were spent waiting for the client
         self.relay_complete = False
         self.progress = Progress()
         self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
@@ -122,19 +115,17 @@ class ProxyCall:
         if self.head.malformed:
             raise malformed_refusal(self.head.malformed)
         if self.head.size > MAX_REQUEST_HEAD:
-            raise Refused(
-                Refusal(Reason.TOO_LARGE, f"The head of the request is over {MAX_REQUEST_HEAD:,} bytes.")
-            )
+            why = f"The head of the request is over {MAX_REQUEST_HEAD:,} bytes."
+            raise Refused(Refusal(Reason.TOO_LARGE, why))
         row = self.row
         self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
         row.stream = self.route.stream or self.carrier.is_stream
         row.tags, row.user_id = tags(self.headers), end_user(self.fields)
         row.user_agent, row.trace_id = user_agent(self.fields), trace_id(self.fields)
-        if self.forwarded_call_ids:
-            running = self.context.ledger.events.in_flight
-            if refusal := loop_refusal(self.forwarded_call_ids, running):
-                raise Refused(refusal)
+        running = self.context.ledger.events.in_flight
+        if self.forwarded_call_ids and (refusal := loop_refusal(self.forwarded_call_ids, running)):
+            raise Refused(refusal)
 
     def find_route(self, query: bytes) -> None:
         # Some headers change what Google does (method overrides, field masks, media types), and so what can
@@ -172,8 +163,8 @@ class ProxyCall:
         if self.has_budget and has_price and route.model:
             day = utc_day(self.row.started_at)
             reason = unpriced_reason(self.context.catalogue, route.model, day, route.action)
-        pending = self.carrier.model_pending
         path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
+        pending = self.carrier.model_pending
         return AccessRequest(route.action, route.model, path, route.billing, reason, pending)
 
     def begin(self) -> None:
@@ -201,15 +192,14 @@ class ProxyCall:
         """Sends the client the error of a failed call: a full response, or one more stream event if the
         response had started. The connection is then aborted, not ended cleanly: most clients would take a
         clean end for a complete response."""
-        failure = self.failure
-        if failure is None:
+        if (failure := self.failure) is None:
             return
         if failure.refusal is not None:
             with trio.move_on_after(FINAL_ERROR_TIMEOUT), contextlib.suppress(ClientDisconnected):
-                if not self.carrier.response_started:
-                    await self.refuse(failure.refusal)
-                else:
+                if self.carrier.response_started:
                     await self.carrier.final_error(failure.refusal, self)
+                else:
+                    await self.refuse(failure.refusal)
         self.carrier.abort()
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -227,7 +217,7 @@ class ProxyCall:
         row, context = self.row, self.context
         if self.failure is None and not self.relay_complete:
             self.failure = CutByGateway()  # the server's task is being cancelled
-        row.duration_ms = self.elapsed_ms()
+        row.duration_ms = self.clock.elapsed_ms()
         row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
         # Kept for the case that accounting, which overwrites it, fails below.
         in_advance = row.charged_pico
@@ -244,19 +234,18 @@ class ProxyCall:
 
     def record(self) -> None:
         """Writes the journal's line and the key's spend; logs an error if Google refused the API key."""
+        row, context = self.row, self.context
         try:
-            self.context.ledger.end(self.row)
+            context.ledger.end(row)
         except Exception as error:  # noqa: BLE001  the key's spend counts even if the row is lost
-            self.context.accounting_errors.record_exception(error)
-        if self.key is not None and (charge := settlement(self.row)):
-            self.context.registry.settle(*charge)
-        self.context.long_decodes.add(continuations(self.row))
-        self.context.deferred.call_ended(
-            self.row, None if self.failure else self.meter, self.context.catalogue
-        )
+            context.accounting_errors.record_exception(error)
+        if self.key is not None and (charge := settlement(row)):
+            context.registry.settle(*charge)
+        context.long_decodes.add(continuations(row))
+        context.deferred.call_ended(row, None if self.failure else self.meter, context.catalogue)
         if isinstance(self.failure, GoogleKeyRefused):
             remedy = "set a valid GEMINI_API_KEY and restart"
-            log.error("google_key_refused", key=self.row.upstream_key, remedy=remedy)
+            log.error("google_key_refused", key=row.upstream_key, remedy=remedy)
 
     def account(self) -> None:
         context, reading = self.context, self.meter.finish()
@@ -271,7 +260,7 @@ class ProxyCall:
             context.free_searches,
             context.secrets,
             asked=self.request_parser.summary,
-            has_budget=self.has_budget and self.upstream_started_at is not None,
+            has_budget=self.has_budget and self.clock.upstream_started_at is not None,
             is_compressed=self.is_compressed,
             progress=self.progress,
             is_complete=self.relay_complete,
@@ -286,20 +275,9 @@ class ProxyCall:
         apply_summary(row, self.meter.summary)
         return row
 
-    # Used by the carrier and the sweep
-
-    def elapsed_ms(self) -> float:
-        return round((perf_counter() - self.started_perf) * 1000, 3)
-
     def mark_first_byte(self) -> None:
-        """Called when the first byte goes to the client. The time since the upstream request started counts
-        as the upstream's, except while the next piece of an upload was awaited from the client: that counts
-        as the gateway's, as it does for a body that is read before."""
-        upstream_seconds = 0.0
-        if self.upstream_started_at is not None:
-            upstream_seconds = trio.current_time() - self.upstream_started_at - self.client_wait_seconds
-        self.row.first_byte_ms = self.elapsed_ms()
-        self.row.gateway_ms = round(max(0.0, self.row.first_byte_ms - upstream_seconds * 1000), 3)
+        """Called when the first byte goes to the client."""
+        self.row.first_byte_ms, self.row.gateway_ms = self.clock.first_byte()
 
     def set_deadline(self, seconds: float, timeout_failure: CallFailed) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from gatekeeper.addresses import cross_site_reason
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.cors import AllowedOrigins
-from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Scope
 from gatekeeper.server.request_validation import MalformedRequest
@@ -51,6 +51,12 @@ class RequestHead(NamedTuple):
             len(path) + len(query) + sum(map(len, chain.from_iterable(headers))),
             scope.get("state", {}).get("malformed"),
         )
+
+    def forwarded_call_ids(self) -> list[bytes]:
+        """The call ids set by earlier gateways in the chain (x-gatekeeper-call-id)."""
+        if CALL_ID_HEADER not in self.fields:
+            return []
+        return [value for name, value in self.headers if name == CALL_ID_HEADER]
 
     def cross_site_reason(self, allowed: AllowedOrigins) -> str | None:
         """Why the request may come from a web page (cross-site); checked in open mode. A page whose origin is

@@ -131,8 +131,8 @@ class Relay:
             raise no_response(str(lost)) from None
 
     def set_first_byte_deadline(self) -> None:
-        if self.call.upstream_started_at is None:
-            self.call.upstream_started_at = trio.current_time()
+        if self.call.clock.upstream_started_at is None:
+            self.call.clock.upstream_started_at = trio.current_time()
         seconds = self.settings.first_byte_timeout
         self.call.set_deadline(seconds, UpstreamTimeout(timeout_refusal(seconds, response_started=False)))
 
@@ -195,7 +195,7 @@ class Relay:
         chunk = await self.stream.receive_chunk()
         if not self.stream.response_started:
             # The time that the client took to send is not Google's.
-            call.client_wait_seconds += trio.current_time() - since
+            call.clock.client_wait_seconds += trio.current_time() - since
             self.set_first_byte_deadline()
         return chunk
 
