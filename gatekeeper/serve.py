@@ -18,7 +18,8 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.data_stores import DataUnusable, open_data
 from gatekeeper.keys.repriced_spend import follow_repricing
 from gatekeeper.logs import HypercornLogger, configure_logs
-from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
@@ -41,7 +42,7 @@ POLL_INTERVAL = 0.05  # seconds between two checks whether admitted calls still 
 
 
 class StartupError(Exception):
-    """Why the gateway cannot start: a message of one line, and the exit status."""
+    """Why the gateway cannot start: a message of a line for each reason, and the exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -56,7 +57,7 @@ def main(settings: Settings) -> int:
         certificate = read_certificate(settings)
         runtime.raise_descriptor_limit()
         data_dir.set_private_umask()
-        catalogue = read_catalogue()
+        catalogue = read_catalogue(settings)
         # The port first: if it is taken, nothing may be left behind in the data folder.
         with listening_sockets(settings) as listeners, locked_data_folder(settings):
             # Only now: a failed start prints one line, not a log.
@@ -67,7 +68,8 @@ def main(settings: Settings) -> int:
                 log.warning("file_permissions_too_open", path=str(settings.tls_key), detail="tls_key")
             trio.run(run, settings, catalogue, listeners, certificate)
     except StartupError as reason:
-        NonBlockingWriter(sys.stderr.fileno()).write(f"gatekeeper: {reason}\n")
+        lines = [f"gatekeeper: {line}\n" for line in str(reason).splitlines()]
+        NonBlockingWriter(sys.stderr.fileno()).write("".join(lines))
         return reason.status
     return 0
 
@@ -89,11 +91,12 @@ def read_certificate(settings: Settings) -> ServerCertificate | None:
         raise StartupError(startup.certificate_problem(settings, error), 2) from None
 
 
-def read_catalogue() -> Catalogue:
+def read_catalogue(settings: Settings) -> Catalogue:
+    """The prices, with the user's own. Raises StartupError, with a line for each fault."""
     try:
-        return load_catalogue()
+        return load_catalogue(settings.data)
     except CatalogueError as error:
-        raise StartupError(f"{error}. Fix that entry, or install gatekeeper again", 2) from None
+        raise StartupError(str(error), 2) from None
     except FileNotFoundError as error:
         raise StartupError(str(error), 1) from None
 

@@ -8,12 +8,14 @@ import importlib.metadata
 import socket
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper import addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
-from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.faults import CatalogueError, Fault
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import Settings
@@ -170,17 +172,32 @@ def _url_option(url: str) -> str:
     return "" if url == DEFAULT_URL else f" --url {url}"
 
 
-def load_catalogue() -> Catalogue:
-    """The catalogue. Raises FileNotFoundError, or CatalogueError that names file and entry."""
-    if not BUILT_IN_PRICES.exists():
-        raise FileNotFoundError(f"{BUILT_IN_PRICES} is missing: install gatekeeper again")
-    return _read_catalogue(BUILT_IN_PRICES)
-
-
-def _read_catalogue(path: Path) -> Catalogue:
+def load_catalogue(data: Path | None = None) -> Catalogue:
+    """The built-in catalogue, with the user's own prices over it if the data folder has some. Raises
+    FileNotFoundError, or CatalogueError that names the file and the line of each fault."""
+    catalogue = read_prices(BUILT_IN_PRICES, Catalogue.parse)
     try:
-        return Catalogue.parse(path.read_text(encoding="utf-8"))
+        return read_prices(own_prices(data), catalogue.with_own) if data else catalogue
+    except FileNotFoundError:
+        return catalogue
+
+
+def own_prices(data: Path) -> Path:
+    """Where the user's own prices are, if there are any."""
+    return data / "prices.toml"
+
+
+def read_prices(path: Path, parse: Callable[[str], Catalogue]) -> Catalogue:
+    """The catalogue that `parse` makes of a file. Raises FileNotFoundError if there is none, and
+    CatalogueError that names it."""
+    try:
+        return parse(path.read_bytes().decode())
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"{path} is missing: install gatekeeper again") from None
     except OSError as error:
-        raise CatalogueError(f"{path}: it cannot be read ({error.strerror})") from None
-    except ValueError as error:  # CatalogueError; invalid UTF-8; an integer with too many digits
-        raise CatalogueError(f"{path}: {error}") from None
+        faults = [Fault(1, f"it cannot be read ({error.strerror})")]
+    except UnicodeDecodeError as error:
+        faults = [Fault(error.object.count(b"\n", 0, error.start) + 1, "it is not UTF-8")]
+    except CatalogueError as error:
+        faults = error.faults
+    raise CatalogueError(faults, str(path))

@@ -18,7 +18,7 @@ from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.requests import MAX_LIMIT, Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.ledger.predicates import Equals
-from gatekeeper.pricing.catalogue import catalogue_document
+from gatekeeper.pricing.catalogue_document import catalogue_document
 from gatekeeper.times import iso, to_micros
 
 blueprint = Blueprint("spend", __name__)

@@ -1,23 +1,32 @@
-"""What the commands about prices share: the catalogue of this installation, and times."""
+"""What the commands about prices share: the catalogue in force, and times."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
-from gatekeeper.cli.conventions import CommandError, ExitStatus
-from gatekeeper.pricing.catalogue import Catalogue, CatalogueError
+from gatekeeper.cli.conventions import CommandError, ExitStatus, load_settings
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.times import parse_time
 
 
-def loaded_catalogue() -> Catalogue:
+def loaded_catalogue(data: Path | None = None) -> Catalogue:
+    """The built-in catalogue, with the user's own prices over it if the data folder has some. Raises
+    CommandError."""
     from gatekeeper.startup import load_catalogue
 
     try:
-        return load_catalogue()
+        return load_catalogue(data)
     except CatalogueError as error:
-        raise CommandError(f"{error}. Fix that entry, or reinstall gatekeeper", ExitStatus.USAGE) from None
+        raise CommandError(error.lines[0], ExitStatus.USAGE, *error.lines[1:]) from None
     except FileNotFoundError as error:
         raise CommandError(str(error), ExitStatus.INTERNAL_ERROR) from None
+
+
+def data_folder(config: Path | None, data: str | None) -> Path:
+    """The data folder by flag, environment and settings file. Raises CommandError."""
+    return load_settings({"data": data}, config).data
 
 
 def moment(text: str, given_as: str, status: ExitStatus) -> datetime:

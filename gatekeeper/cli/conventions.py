@@ -50,11 +50,12 @@ class ExitStatus(IntEnum):
 
 
 class CommandError(Exception):
-    """Why a command failed: one line for people, and the exit status."""
+    """Why a command failed: one line for people, or one for each fault, and the exit status."""
 
-    def __init__(self, message: str, status: ExitStatus) -> None:
+    def __init__(self, message: str, status: ExitStatus, *more: str) -> None:
         super().__init__(message)
         self.status = status
+        self.messages = (message, *more)
 
 
 def examples(*commands: str) -> str:

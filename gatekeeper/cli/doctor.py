@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -28,6 +27,7 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import print_cells, print_json, print_table
+from gatekeeper.cli.price_findings import SET_CLOCK, check_prices
 from gatekeeper.cli.probes import (
     Finding,
     ProbeError,
@@ -40,12 +40,7 @@ from gatekeeper.cli.probes import (
 from gatekeeper.client.formats import Column, TextRole, padded
 from gatekeeper.settings import SETTINGS, Setting, Settings, masked
 
-if TYPE_CHECKING:
-    from gatekeeper.pricing.catalogue import Catalogue
-
 NAME_WIDTH = 14
-# Above this age a catalogue may lack new models and prices.
-MAX_CATALOGUE_AGE = timedelta(days=90)
 # Between the upstream's clock and this machine's.
 MAX_CLOCK_SKEW = timedelta(minutes=2)
 # Time limit of the request to /readyz.
@@ -82,7 +77,7 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
         settings = load_settings(flags, config)
     except CommandError as error:
         yield Finding("settings", "invalid", str(error))
-        yield from check_prices(now)
+        yield from check_prices(now, None)
         return
     certificate, findings = check_certificate(settings, now)
     here = startup.gateway_url(settings, settings.host, settings.port, certificate)
@@ -97,7 +92,7 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
     yield from check_folder(settings.data, runs_here)
     yield from check_kind(settings)
     yield check_port(settings, runs_here)
-    yield from check_prices(now)
+    yield from check_prices(now, settings.data)
     yield from check_calls(settings, (url or here) if runs_here else None, now)
     yield gateway
 
@@ -162,44 +157,14 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("clock", f"{abs(theirs - now).total_seconds():.0f} s from the upstream's", SET_CLOCK)
 
 
-SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and expiry go by it"
-
-
-def check_prices(now: datetime) -> Iterator[Finding]:
-    """Whether there is a catalogue, how old it is, and whether the clock is not before its date."""
-    from gatekeeper.pricing.catalogue import CatalogueError
-    from gatekeeper.startup import load_catalogue
-
-    try:
-        catalogue = load_catalogue()
-    except (CatalogueError, OSError) as error:
-        yield Finding("prices", str(error), "fix that entry, or reinstall gatekeeper")
-        return
-    yield check_clock(catalogue, now)
-    version = f"of {catalogue.version}, checked on {catalogue.checked}"
-    if now.date() - catalogue.checked > MAX_CATALOGUE_AGE:
-        yield Finding(
-            "prices", f"{version}: older than 90 days", "install a newer gatekeeper, or fix prices.toml"
-        )
-    else:
-        yield Finding("prices", version)
-
-
 def check_calls(settings: Settings, gateway: str | None, now: datetime) -> Iterator[Finding]:
     """Whether recent calls lack a price. A faulty catalogue is told by `check_prices`."""
     from gatekeeper.cli.unpriced_check import check_unpriced
-    from gatekeeper.pricing.catalogue import CatalogueError
+    from gatekeeper.pricing.faults import CatalogueError
     from gatekeeper.startup import load_catalogue
 
     with suppress(CatalogueError, OSError):
-        yield from check_unpriced(settings, gateway, load_catalogue(), now)
-
-
-def check_clock(catalogue: Catalogue, now: datetime) -> Finding:
-    time = f"{now:%Y-%m-%d %H:%M:%S} UTC"
-    if now.date() < catalogue.checked - timedelta(days=1):
-        return Finding("clock", f"{time} is before the day of the price catalogue", SET_CLOCK)
-    return Finding("clock", time)
+        yield from check_unpriced(settings, gateway, load_catalogue(settings.data), now)
 
 
 def check_gateway(url: str, certificate: Path | None) -> tuple[bool, Finding]:

@@ -102,7 +102,8 @@ def run(args: Sequence[str]) -> int:
         # Here, because a closed pipe may be noticed only now.
         sys.stdout.flush()
     except CommandError as error:
-        print_error(str(error))
+        for message in error.messages:
+            print_error(message)
         return error.status
     except click.ClickException as error:
         print_usage_error(error)

@@ -1,4 +1,4 @@
-"""`gatekeeper prices`: the price catalogue of this installation, and what a call costs by it.
+"""`gatekeeper prices`: the price catalogue, and what a call costs by it.
 
 A call costs what the gateway would have recorded for it: nothing for a response of 400 and above or a method
 that is free; its cost is unknown where the response shows usage other than tokens that has no price.
@@ -6,55 +6,76 @@ that is free; its cost is unknown where the response shows usage other than toke
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC
 from decimal import Decimal
-from typing import NamedTuple
+from pathlib import Path
 
 import click
 import msgspec
 
-from gatekeeper.cli.catalogue import loaded_catalogue, moment
-from gatekeeper.cli.conventions import CommandError, ExitStatus, OrderedGroup, examples, local_json_option
-from gatekeeper.cli.output import print_cells, print_fields, print_json, print_table
+from gatekeeper.cli.catalogue import data_folder, loaded_catalogue, moment
+from gatekeeper.cli.conventions import (
+    CommandError,
+    ExitStatus,
+    OrderedGroup,
+    examples,
+    local_json_option,
+    setting_flags,
+)
+from gatekeeper.cli.output import print_cells, print_json
 from gatekeeper.cli.price_call import quote_call, quote_usage
+from gatekeeper.cli.price_check import check
+from gatekeeper.cli.price_tables import print_model, print_prices
 from gatekeeper.cli.reprice import reprice
 from gatekeeper.client import formats
-from gatekeeper.client.formats import Column, TextRole
+from gatekeeper.client.formats import TextRole
 from gatekeeper.money import usd
-from gatekeeper.pricing.catalogue import Catalogue, catalogue_document
+from gatekeeper.pricing.catalogue_document import catalogue_document
 from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import plain_decimal, quote_document
-from gatekeeper.pricing.tariff import MODALITIES, TIERS, PricedModel, Tariff
-from gatekeeper.pricing.units import TOKENS
+from gatekeeper.pricing.tariff import TIERS
 
 
 @click.group("prices", cls=OrderedGroup, epilog=examples("prices show gemini-2.5-flash"))
 def prices() -> None:
     """Show the price catalogue, price one call, or price calls of the past anew.
 
-    The catalogue is that of this installation.
+    The catalogue is that of this installation, with the prices.toml of the data folder over it.
     """
 
 
 prices.add_command(reprice)
 
 
-@prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro"))
+prices.add_command(check)
+
+
+@prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro --at 2025-10-01"))
 @click.argument("model", required=False)
+@click.option("--at", metavar="DAY", default="0s", help="Prices of that day: 2026-11-24.  [default: today]")
 @local_json_option
-def show(model: str | None, as_json: bool) -> None:
-    """Show prices per million tokens: those in effect today, or of one MODEL all past and present."""
-    catalogue, today = loaded_catalogue(), datetime.now(UTC).date()
-    known = catalogue.find(catalogue.resolve_alias(model, today)) if model else None
+@setting_flags("data")
+def show(model: str | None, at: str, as_json: bool, config: Path | None, data: str | None) -> None:
+    """Show the prices of a day, or all that one MODEL costs.
+
+    Without --at also what MODEL cost before, and what it will cost. Your own prices, prices.toml in the data
+    folder, count too.
+    """
+    day = moment(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
+    catalogue = loaded_catalogue(data_folder(config, data))
+    known = catalogue.find(catalogue.resolve_alias(model, day)) if model else None
     if model and known is None:
         raise CommandError(
             f"{model} is not in the price catalogue of {catalogue.version}", ExitStatus.NOT_FOUND
         )
     if as_json:
-        print_json(msgspec.json.encode(catalogue_document(catalogue, known)))
+        held = None if at == "0s" else day
+        print_json(msgspec.json.encode(catalogue_document(catalogue, known, held)))
+    elif known:
+        print_model(catalogue, known, day, history=at == "0s")
     else:
-        print_prices(catalogue, known, today)
+        print_prices(catalogue, day)
 
 
 @prices.command(
@@ -76,7 +97,17 @@ def show(model: str | None, as_json: bool) -> None:
 )
 @click.option("--tier", type=click.Choice(TIERS), default="standard", show_default=True, help="Service tier.")
 @local_json_option
-def quote(model: str | None, usage: str | None, call: str | None, at: str, tier: str, as_json: bool) -> None:
+@setting_flags("data")
+def quote(
+    model: str | None,
+    usage: str | None,
+    call: str | None,
+    at: str,
+    tier: str,
+    as_json: bool,
+    config: Path | None,
+    data: str | None,
+) -> None:
     """Print the exact cost of one call with its arithmetic.
 
     Without a known price the cost is unknown, never 0.
@@ -85,11 +116,12 @@ def quote(model: str | None, usage: str | None, call: str | None, at: str, tier:
     # A call names its model itself: MODEL is for --usage only.
     if (call is None) == (usage is None) or (usage is None) != (model is None):
         raise click.UsageError("Give MODEL and --usage FILE, or --call FILE", context)
+    catalogue = loaded_catalogue(data_folder(config, data))
     if call is not None:
-        quoted = quote_call(loaded_catalogue(), read(call))
+        quoted = quote_call(catalogue, read(call))
     else:
         quoted = quote_usage(
-            loaded_catalogue(), model or "", read(usage or "-"), moment(at, "--at", ExitStatus.USAGE), tier
+            catalogue, model or "", read(usage or "-"), moment(at, "--at", ExitStatus.USAGE), tier
         )
     if as_json:
         print_json(msgspec.json.encode(quote_document(quoted)))
@@ -104,10 +136,6 @@ def read(name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
-
-
-# Prefixes of the components in a column: of generate calls, and of embed calls.
-INPUT, CACHED = ("input_", "embedding_input_"), ("cached_",)
 
 
 UNITS_IN_WORDS = {
@@ -139,77 +167,3 @@ def print_quote(quote: Quote) -> None:
         print_cells([(f"total ${usd(quote.cost_pico)}", TextRole.ACCENT)])
     for note in quote.notes:
         print_cells([(f"note: {note}", TextRole.DIM)])
-
-
-class Price(NamedTuple):
-    """A row of the table."""
-
-    name: str
-    tariff: Tariff
-
-
-def print_prices(catalogue: Catalogue, model: PricedModel | None, today: date) -> None:
-    """Prints the prices in effect today, or all of a model, past and present."""
-    facts = [("catalogue", catalogue.version), ("checked", str(catalogue.checked))]
-    if model:
-        facts += [("models", ", ".join(model.ids)), ("source", model.source), ("note", model.note)]
-    print_fields([*facts, ("prices", "dollars per 1M tokens")])
-    print()
-    print_table(
-        COLUMNS,
-        [
-            Price(each.ids[0], tariff)
-            for each in ([model] if model else catalogue.models())
-            for of_tier in each.tariffs.values()
-            for tariff in of_tier
-            if model or tariff.starts <= today < tariff.ends
-        ],
-    )
-
-
-def price_of(tariff: Tariff, kinds: tuple[str, ...]) -> str:
-    """The price of text, or of the first modality that has one; then differing ones with their modality."""
-    names = [f"{kind}{modality}" for kind in kinds for modality in MODALITIES]
-    known = [name for name in names if name in tariff.prices]
-    if not known:
-        return formats.EMPTY
-    first = tariff.prices[known[0]]
-    others = [
-        f"{name.rpartition('_')[2]} {dollars(tariff.prices[name])}"
-        for name in known[1:]
-        if tariff.prices[name] != first
-    ]
-    return ", ".join([dollars(first), *others])
-
-
-def output_of(tariff: Tariff) -> str:
-    """One price; two for some previews of 2025: without and with thoughts."""
-    known = [dollars(pico) for name, pico in tariff.prices.items() if name.startswith("output_text")]
-    return " or ".join(known) or formats.EMPTY
-
-
-def dollars(pico: int) -> str:
-    return formats.price(Decimal(usd(pico * TOKENS.size)))
-
-
-def context_of(tariff: Tariff) -> str:
-    if tariff.up_to is not None:
-        return f"up to {tariff.up_to // 1000}k"
-    return f"above {tariff.above // 1000}k" if tariff.above >= 0 else "any"
-
-
-def period_of(tariff: Tariff) -> str:
-    since = "" if tariff.starts == date.min else f"from {tariff.starts}"
-    until = "" if tariff.ends == date.max else f"before {tariff.ends}"
-    return f"{since} {until}".strip() or "always"
-
-
-COLUMNS: tuple[Column[Price], ...] = (
-    Column("model", 0, lambda price: (price.name, TextRole.PLAIN)),
-    Column("tier", 0, lambda price: (price.tariff.tier, TextRole.PLAIN)),
-    Column("prompt", 0, lambda price: (context_of(price.tariff), TextRole.PLAIN)),
-    Column("valid (UTC)", 0, lambda price: (period_of(price.tariff), TextRole.DIM)),
-    Column("input", 0, lambda price: (price_of(price.tariff, INPUT), TextRole.PLAIN)),
-    Column("cached", 0, lambda price: (price_of(price.tariff, CACHED), TextRole.PLAIN)),
-    Column("output", 0, lambda price: (output_of(price.tariff), TextRole.PLAIN)),
-)

@@ -32,7 +32,6 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.processes import end_loan
 from gatekeeper.client.formats import Cell, Column, TextRole, pluralized
-from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.times import to_micros
 
 if TYPE_CHECKING:
@@ -70,14 +69,13 @@ def reprice(
 ) -> int:
     """Price calls of the past anew, by the prices of their time.
 
-    What they cost is calculated from the usage of their rows and the catalogue of this installation. The old
+    What they cost is calculated from the usage of their rows and the prices of the data folder. The old
     figures stay in the table adjustments. A TIME is a span back from now (30d) or a date (2026-11-24, its
     midnight in UTC). Without a gateway at --url the file in --data is changed.
     """
     outcome = reprice_calls(
         target,
         lambda: load_settings({"data": data}, config),
-        loaded_catalogue(),
         moment(since, "--since", ExitStatus.USAGE),
         None if until is None else moment(until, "--until", ExitStatus.USAGE),
         dry_run=dry_run,
@@ -111,40 +109,44 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def reprice_calls(
     target: Target,
     settings: Callable[[], Settings],
-    catalogue: Catalogue,
     since: datetime,
     until: datetime | None,
     *,
     dry_run: bool,
 ) -> Outcome:
-    """Reprices the calls that began in this time, with a gateway at `target` or without one. Raises
-    CommandError."""
+    """Reprices the calls that began in this time, with a gateway at `target` or without one, by the prices of
+    its data folder. Raises CommandError."""
     from time import time_ns
 
     from gatekeeper.ledger.analytics.reprice import Run
 
-    run = Run(
-        id=uuid4(),
-        at=time_ns() // 1000,
-        since=to_micros(since),
-        until=None if until is None else to_micros(until),
-        catalogue=catalogue,
-    )
+    def run_in(data: Path) -> Run:
+        return Run(
+            id=uuid4(),
+            at=time_ns() // 1000,
+            since=to_micros(since),
+            until=None if until is None else to_micros(until),
+            catalogue=loaded_catalogue(data),
+        )
+
     try:
         file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
     except CommandError as error:
         if error.status is not ExitStatus.UNREACHABLE:
             raise
-        report = _without_gateway(settings(), error, run, dry_run=dry_run)
+        here = settings()
+        run = run_in(here.data)
+        report = _without_gateway(here, error, run, dry_run=dry_run)
     else:
         try:
+            run = run_in(file.parent)
             report = _in_file(file, run, dry_run=dry_run)
         finally:
             end_loan(target)
     return Outcome(
         run_id=str(run.id),
         dry_run=dry_run,
-        price_version=catalogue.version,
+        price_version=run.catalogue.version,
         since=since,
         until=until,
         changes=report,

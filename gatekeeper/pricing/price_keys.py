@@ -54,8 +54,8 @@ _UNITS_IN_WORDS = {
     "per_1m_tokens": "1M tokens",
     "per_1m_token_hours": "1M token-hours",
     "per_1k": "1,000",
-    "per_second": "a second",
-    "each": "each",
+    "per_second": "1 second",
+    "each": "one",
 }
 
 
@@ -71,16 +71,16 @@ def is_shorthand(key: str) -> bool:
     return key in KINDS
 
 
-def price_of(key: str, text: str) -> int:
+def price_of(key: str, value: object) -> int:
     """Pico-dollars for a single token, token-hour, search, second or piece. Raises ValueError, whose message
     says what is allowed."""
     (component,) = components_of(key, MODALITIES[:1])
     unit = unit_of(component)
-    amount = pico(text) if _PRICE.match(text) else -1
+    amount = pico(value) if isinstance(value, str) and _PRICE.match(value) else -1
     if amount < 0 or amount % unit.size:
         places = 12 - (len(str(unit.size)) - 1)
         raise ValueError(
-            f"{key} is {text!r}; allowed: dollars for {_UNITS_IN_WORDS[unit.name]} as a decimal with at most "
-            f'{places} places, such as "0.30"'
+            f"{key} is {value!r}; allowed: dollars for {_UNITS_IN_WORDS[unit.name]} in quotes, as a decimal "
+            f'with at most {places} places, such as "0.30"'
         )
     return amount // unit.size

@@ -31,7 +31,8 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
 
     `starts` is its first day (UTC), `ends` the first day on which it no longer holds. It holds for prompts
     of more than `above` and at most `up_to` tokens, cached ones included ("prompts <= 200k tokens").
-    `doubts` has the components whose price Google's own page was not seen to say: "likely" or "doubtful".
+    `doubts` has the components whose price Google's own page was not seen to say: "likely" or "doubtful";
+    `own` those whose price is the user's own.
     """
 
     tier: str
@@ -42,6 +43,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
     above: int = -1
     up_to: int | None = None
     doubts: dict[str, str] = {}
+    own: frozenset[str] = frozenset()
 
     def covers(self, day: date, prompt: int) -> bool:
         """Whether it holds on that day for a prompt of so many tokens."""
@@ -99,24 +101,20 @@ def _add_up(tier: str, rows: tuple[Tariff, ...], over: tuple[Tariff, ...]) -> It
     own = [*_of_tier(tier, rows), *_of_tier(tier, over)]
     # Later ones win.
     layers = [*_tierless(rows), *_tierless(over), *own] if tier != TIERS[0] else own
-    for (starts, ends), (above, up_to) in product(_periods(layers), _contexts(layers)):
+    for (starts, ends), (above, up_to) in product(periods_of(layers), contexts_of(layers)):
         prompt = above + 1
         if not any(row.covers(starts, prompt) for row in own):
             continue
-        prices: dict[str, int] = {}
-        doubts: dict[str, str] = {}
-        for row in layers:
-            if row.covers(starts, prompt):
-                prices.update(row.prices)
-                doubts = {name: word for name, word in doubts.items() if name not in row.prices} | row.doubts
+        last = {name: row for row in layers if row.covers(starts, prompt) for name in row.prices}
         yield Tariff(
             tier=tier,
-            prices=prices,
+            prices={name: row.prices[name] for name, row in last.items()},
             starts=starts,
             ends=ends,
             above=above,
             up_to=None if up_to == _UNBOUNDED else up_to,
-            doubts=doubts,
+            doubts={name: row.doubts[name] for name, row in last.items() if name in row.doubts},
+            own=frozenset(name for name, row in last.items() if name in row.own),
         )
 
 
@@ -129,14 +127,16 @@ def _tierless(rows: Iterable[Tariff]) -> Iterator[Tariff]:
     for row in _of_tier(TIERS[0], rows):
         prices = {name: price for name, price in row.prices.items() if name.startswith(TIERLESS)}
         if prices:
-            doubts = {name: word for name, word in row.doubts.items() if name in prices}
-            yield msgspec.structs.replace(row, prices=prices, doubts=doubts)
+            yield msgspec.structs.replace(row, prices=prices)
 
 
-def _periods(rows: Iterable[Tariff]) -> Iterator[tuple[date, date]]:
+def periods_of(rows: Iterable[Tariff]) -> Iterator[tuple[date, date]]:
+    """The periods within which the same of the rows hold: first day, first day of the next one."""
     return pairwise(sorted({day for row in rows for day in (row.starts, row.ends)}))
 
 
-def _contexts(rows: Iterable[Tariff]) -> Iterator[tuple[int, int]]:
+def contexts_of(rows: Iterable[Tariff], *, whole: bool = False) -> Iterator[tuple[int, int]]:
+    """The contexts within which the same of the rows hold; `whole`: of all prompts, not only those that a row
+    holds for. The last bound stands for none."""
     bounds = {_UNBOUNDED if bound is None else bound for row in rows for bound in (row.above, row.up_to)}
-    return pairwise(sorted(bounds))
+    return pairwise(sorted(bounds | {-1, _UNBOUNDED} if whole else bounds))

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from rig.certificate import make_certificate
 
-from gatekeeper.cli.doctor import check_prices, check_upstream
+from gatekeeper.cli.doctor import check_upstream
+from gatekeeper.cli.price_findings import check_prices
 from gatekeeper.cli.probes import (
     PROC_LOCKS,
     ProbeError,
@@ -250,7 +251,7 @@ def test_what_takes_connections_and_does_not_answer(
 )
 def test_prices_and_clock_against_each_other(days: int, faulty: set[str]) -> None:
     checked = datetime.combine(load_catalogue().checked, datetime.min.time(), UTC)
-    found = list(check_prices(checked + timedelta(days=days)))
+    found = list(check_prices(checked + timedelta(days=days), None))
     assert {finding.check for finding in found} == {"clock", "prices"}
     assert {finding.check for finding in found if finding.remedy} == faulty
 

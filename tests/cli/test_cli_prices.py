@@ -150,13 +150,52 @@ def test_show_has_what_holds_today(cli: Any) -> None:
     }
 
 
-def test_show_of_a_model_has_all_that_it_ever_cost(cli: Any) -> None:
+def test_show_of_a_model_has_all_that_it_costs_in_each_tier_and_what_it_cost_before(cli: Any) -> None:
     lines = cli("prices", "show", "models/gemini-2.5-pro").out.splitlines()
-    rows = [line.split("  ") for line in lines if line.startswith("gemini-2.5-pro")]
-    assert {row[1].strip() for row in rows} == {"standard", "flex", "priority", "batch"}
-    assert any("before 2025-10-15" in line for line in lines)
-    assert any("valid (UTC)" in line for line in lines)
-    assert any("above 200k" in line and "$15.00" in line for line in lines)
+    assert {"prompts of ≤200k tokens", "prompts of >200k tokens", "before and after"} <= set(lines)
+    rows = [line.split() for line in lines]
+    assert ["component", "unit", "standard", "flex", "priority", "batch"] in rows
+    assert ["input_text", "1M", "$1.25", "$0.625~", "$2.25~", "$0.625"] in rows
+    assert ["cache_storage_token_hour", "1M", "h", "$4.50", "$4.50", "$4.50", "$4.50"] in rows
+    assert ["grounding_search_request", "1k", *["$35.00"] * 4] in rows
+    assert ["cached_audio", "batch", ">200k", "2025-10-15", "$0.625"] in rows
+
+
+@pytest.mark.parametrize(
+    ("model", "at", "row"),
+    [
+        ("gemini-2.5-pro", "2025-10-14", "cached_text 1M $0.31 $0.125~ $0.225~ $0.31?"),
+        ("veo-3.1-fast-generate-preview", "2026-04-06", "output_video_second_4k s $0.35"),
+        ("veo-3.1-fast-generate-preview", "2026-04-07", "output_video_second_4k s $0.30"),
+        ("imagen-4.0-generate-001", "2026-04-07", "image_each each $0.04"),
+        ("gemini-flash-latest", "2026-08-12", "output_text 1M $7.50~"),
+        ("gemini-flash-latest", "2026-08-13", "output_text 1M $3.75 $1.875~ $6.75~ $1.875"),
+        ("gemini-4-neon", "2026-11-17", "no price on 2026-11-17"),
+    ],
+)
+def test_show_at_a_day_has_what_held_then(cli: Any, model: str, at: str, row: str) -> None:
+    ended = cli("prices", "show", model, "--at", at)
+    assert row in [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert "before and after" not in ended.out
+    assert ("~ likely" in ended.err) is ("~" in ended.out)
+
+
+def test_every_table_of_prices_fits_into_80_columns(cli: Any) -> None:
+    facts = ("models ", "source ", "note ")
+    for model in ((), *((model.ids[0],) for model in load_catalogue().models())):
+        lines = cli("prices", "show", *model).out.splitlines()
+        assert [line for line in lines if len(line) > 80 and not line.startswith(facts)] == []
+
+
+def test_show_of_a_day_as_json(cli: Any) -> None:
+    document = cli("prices", "show", "gemini-2.5-flash", "--at", "2025-10-14", "--json").document
+    assert {row["to"] for row in document["models"][0]["prices"] if row["tier"] == "batch"} == {"2025-10-15"}
+
+
+def test_show_at_no_day(cli: Any) -> None:
+    ended = cli("prices", "show", "--at", "soon")
+    assert ended.status == 2
+    assert "soon" in ended.err
 
 
 def test_show_as_json(cli: Any) -> None:
@@ -179,40 +218,186 @@ def test_a_catalogue_that_is_gone(cli: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert "prices.toml is missing" in ended.err
 
 
-HEAD = b'version = "1"\nchecked = "2026-11-28"\ncurrency = "USD"\n'
-ROW = b'prices = [{ tier = "standard", input = "0.30" }]'
+HEAD = b'checked = "2026-11-28"\n'
+MODEL = b"[[models]]\nids = ['gemini-x']\nsource = ''\n"
+
+
+def row(prices: bytes = b'input = "0.30"') -> bytes:
+    return b"prices = [{ tier = 'standard', " + prices + b" }]\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "faults"),
     [
-        (b"version = 1\nmodels = x\n", "line 2"),
-        (b"version = '1'\xff", "utf-8"),
-        (b"version = 1" + b"0" * 5000, "digits"),
-        (b"", "version"),
-        (HEAD + b"[[models]]\nids = ['gemini-x']\nsource = ''", "model 1 (['gemini-x'])"),
-        (HEAD + b"[[models]]\nids = ['x']\nsource = ''\n" + ROW.replace(b"0.30", b"3,0"), "price row 1"),
-        (HEAD + b"[[models]]\nids = ['Gemini X']\nsource = ''\n" + ROW, "model 'Gemini X'"),
+        (b"version = 1\nmodels = x\n", ["line 2: not valid TOML"]),
+        (b"version = '1'\n\n\xff", ["line 3: it is not UTF-8"]),
+        (b"version = 1" + b"0" * 5000, ["line 1: not valid TOML"]),
+        (HEAD + MODEL, ["line 2: prices is no list"]),
+        (HEAD + MODEL + row(b'input = "3,0"'), ["line 5: input is '3,0'"]),
+        (HEAD + MODEL + row() + MODEL.replace(b"-x", b" X") + row(b'imput = "1"'),
+         ["line 7: 'gemini X' is no id", "line 9: unknown key 'imput'; did you mean input?"]),
     ],
-)
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["built in", "own"])
 @pytest.mark.parametrize(
     "command", [["serve", "--sandbox"], ["prices", "show"], ["doctor", "--sandbox"]], ids=" ".join
 )
-def test_a_catalogue_with_an_error(
-    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str, command: list[str]
+def test_a_catalogue_with_faults(
+    cli: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    faults: list[str],
+    place: str,
+    command: list[str],
 ) -> None:
-    """One line with the entry; `serve` has not touched anything by then."""
+    """A line for each; `serve` has not touched anything by then."""
     file = tmp_path / "prices.toml"
     file.write_bytes(content)
-    monkeypatch.setattr("gatekeeper.startup.BUILT_IN_PRICES", file)
+    if place == "built in":
+        monkeypatch.setattr("gatekeeper.startup.BUILT_IN_PRICES", file)
     monkeypatch.setattr("gatekeeper.serve.listening_sockets", None)
-    ended = cli(*command)
+    ended = cli(*command, *(["--data", str(tmp_path)] if place == "own" else []))
     if command[0] == "doctor":
-        (line,) = [line for line in ended.out.splitlines() if line.startswith("✗") and "prices" in line]
+        lines = [line for line in ended.out.splitlines() if line.startswith("✗") and "prices.toml" in line]
     else:
-        assert (ended.out, ended.err.count("\n")) == ("", 1)
-        line = ended.err
+        assert ended.out == ""
+        lines = ended.err.splitlines()
     assert ended.status == (7 if command[0] == "doctor" else 2)
-    assert f"{file}: " in line
-    assert said in line
+    assert len(lines) == len(faults)
+    assert all(f"{file}, {fault}" in line for fault, line in zip(faults, lines, strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["prices.toml"]
+
+
+# The user's own prices
+
+OWN = """
+[[models]]
+ids = ["gemini-2.5-flash"]
+source = "contract"
+prices = [
+  { tier = "standard", from = "2026-11-01", input_text = "0.20" },
+  { tier = "batch", to = "2026-01-01", output = "1.25" },
+]
+[[models]]
+ids = ["gemini-9"]
+prices = [{ tier = "standard", image_each = "0.04" }]
+[aliases]
+gemini-flash-latest = [{ from = "2026-11-20", model = "gemini-9" }]
+nine = [{ from = "2026-11-20", model = "gemini-9" }]
+"""
+
+
+def test_own_prices_in_the_data_folder_are_shown_and_quoted(cli: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "prices.toml").write_text(OWN)
+    quoted = ("prices", "quote", "gemini-2.5-flash", "--usage", "-", "--json")
+    costs = [
+        cli(*quoted, "--at", day, *more, typed=json.dumps(USAGE)).document["cost_usd"]
+        for day, more in (("2026-10-31", ()), ("2026-11-01", ()), ("2026-11-01", ("--data", "elsewhere")))
+    ]
+    assert costs == ["0.0011076", "0.0010034", "0.0011076"]
+    ended = cli("prices", "show", "gemini-2.5-flash", "--at", "2026-11-28", "--data", "data")
+    assert ["input_text", "1M", "$0.20*", "$0.15~", "$0.54~", "$0.15"] in [
+        line.split() for line in ended.out.splitlines()
+    ]
+    assert "own prices: contract" in ended.out
+    assert "* your own price" in ended.err
+    (model,) = cli("prices", "show", "nine", "--json").document["models"]
+    assert (model["ids"], model["prices"][0]["own"]) == (["gemini-9"], ["image_each"])
+
+
+def test_doctor_tells_of_own_prices(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text(OWN)
+    out = cli("doctor", "--sandbox", "--data", str(tmp_path)).out
+    assert f"with those of {tmp_path / 'prices.toml'}" in out
+    assert f"of {VERSION}" not in out
+
+
+def test_check_shows_what_a_file_changes(cli: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN)
+    ended = cli("prices", "check", "mine.toml")
+    assert (ended.status, ended.err) == (0, "")
+    assert [" ".join(line.split()) for line in ended.out.splitlines()] == [
+        "mine.toml: adds 1 model, changes 1 price, adds 1 price, sets 2 aliases",
+        "",
+        "gemini-2.5-flash",
+        "component tier from built in own",
+        "input_text standard 2026-11-01 $0.30 $0.20",
+        "",
+        "gemini-9 (new)",
+        "component tier built in own",
+        "image_each standard – $0.04",
+        "",
+        "gemini-flash-latest from 2026-11-20: gemini-9, not gemini-3.8-flash",
+        "nine from 2026-11-20: gemini-9",
+    ]
+
+
+def test_check_as_json(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(OWN)
+    document = cli("prices", "check", "mine.toml", "--json").document
+    assert document.pop("version") != document["built_in_version"] == VERSION
+    assert document == {
+        "built_in_version": VERSION,
+        "models_added": ["gemini-9"],
+        "prices": [
+            {
+                "models": ["gemini-2.5-flash"],
+                "component": "input_text",
+                "tier": "standard",
+                "from": "2026-11-01",
+                "to": None,
+                "prompt_above": None,
+                "prompt_up_to": None,
+                "unit": "per_1m_tokens",
+                "old_usd": "0.300000000000",
+                "new_usd": "0.200000000000",
+            },
+            {
+                "models": ["gemini-9"],
+                "component": "image_each",
+                "tier": "standard",
+                "from": None,
+                "to": None,
+                "prompt_above": None,
+                "prompt_up_to": None,
+                "unit": "each",
+                "old_usd": None,
+                "new_usd": "0.040000000000",
+            },
+        ],
+        "aliases": [
+            {
+                "alias": "gemini-flash-latest",
+                "from": "2026-11-20",
+                "old": "gemini-3.8-flash",
+                "new": "gemini-9",
+            },
+            {"alias": "nine", "from": "2026-11-20", "old": "nine", "new": "gemini-9"},
+        ],
+    }
+
+
+@pytest.mark.parametrize("content", ["", "# Nothing.\n", 'checked = "2026-12-24"\n'])
+def test_check_of_a_file_that_changes_nothing(cli: Any, tmp_path: Path, content: str) -> None:
+    (tmp_path / "mine.toml").write_text(content)
+    assert cli("prices", "check", "mine.toml").out == "mine.toml: changes nothing\n"
+
+
+def test_check_rejects_a_faulty_file_with_a_line_for_each_fault(cli: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(OWN.replace("image_each", "imag_each").replace('"batch"', '"bach"'))
+    ended = cli("prices", "check", "mine.toml", "--json")
+    assert (ended.status, ended.out) == (6, "")
+    first, second = ended.err.splitlines()
+    assert first.startswith("gatekeeper: mine.toml, line 7: tier is 'bach'; did you mean batch?")
+    assert second.startswith(
+        "gatekeeper: mine.toml, line 11: unknown key 'imag_each'; did you mean image_each?"
+    )
+
+
+def test_check_of_no_file(cli: Any) -> None:
+    ended = cli("prices", "check", "mine.toml")
+    assert (ended.status, ended.err) == (5, "gatekeeper: there is no file mine.toml.\n")

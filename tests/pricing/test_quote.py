@@ -38,7 +38,7 @@ ids = ["long"]
 source = "invented"
 prices = [
   { tier = "standard", context = "<=200k", to = "2026-11-01", input = "1", cached = "0.1", output = "10" },
-  { tier = "standard", context = ">200k", input = "2", cached = "0.2", output = "15" },
+  { tier = "standard", context = ">200k", to = "2026-11-01", input = "2", cached = "0.2", output = "15" },
 ]
 
 [[models]]
@@ -90,7 +90,7 @@ def cost(usage: Usage | None = PLAIN, model: str = "text", **call: Any) -> int |
 def test_the_model_that_served_is_priced(call: dict[str, Any], model: str, expected: int | None) -> None:
     found = priced(**call)
     assert (found.model, cost(**call)) == (model, expected)
-    assert found.price_version == "2026-10-01"
+    assert found.price_version == CATALOGUE.version
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_tier_is_the_billed_one_and_a_batch_is_a_batch(
 @pytest.mark.parametrize(
     ("usage", "call", "note"),
     [
-        (PLAIN, {"model": "gemini-9"}, "gemini-9 is not in the price catalogue of 2026-10-01"),
+        (PLAIN, {"model": "gemini-9"}, "gemini-9 is not in the price catalogue of 2026-11-24-"),
         (PLAIN, {"model": "text", "model_version": "text-9"}, "text-9 is not in the price catalogue"),
         (PLAIN, {"model": "tunedModels/mine"}, "tunedModels/mine is a tuned model"),
         (None, {}, "reports no usage"),
@@ -219,7 +219,7 @@ def test_lines_show_the_arithmetic_and_leave_out_what_was_not_used() -> None:
             {"component": "input_text", "quantity": "40", "unit": unit, "unit_usd": "1", "usd": "0.00004"},
             {"component": "output_text", "quantity": "3", "unit": unit, "unit_usd": "10", "usd": "0.00003"},
         ],
-        "price_version": "2026-10-01",
+        "price_version": CATALOGUE.version,
         "notes": [],
     }  # fmt: skip
 
@@ -317,7 +317,7 @@ def test_any_usage_has_a_cost_or_a_reason(usage: Usage | None, model: str, actio
         ("text-latest", "generateContent", 20, None),
         ("vectors", "embedContent", 20, None),
         ("long", "generateContent", 20, None),
-        ("text-99", "generateContent", 20, "text-99 is not in the price catalogue of 2026-10-01"),
+        ("text-99", "generateContent", 20, "text-99 is not in the price catalogue of 2026-11-24-"),
         ("tunedModels/mine", "generateContent", 20, "tunedModels/mine is a tuned model"),
         ("text", "embedContent", 20, "text has no price for embedContent"),
         ("vectors", "generateContent", 20, "vectors has no price for generateContent"),

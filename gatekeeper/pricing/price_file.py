@@ -1,0 +1,236 @@
+"""A price file: TOML text in; its entries and aliases out, or all that is wrong with it, line by line. Pure.
+
+The form
+- `[[models]]` has `ids` (exact ids or globs, `*` matches anything), `source`, optionally a `note` and the
+  `inputs` that it takes (default: all four modalities), and `prices`: one row for each tier, context and
+  period.
+- A row has `tier`; optionally `context` ("<=200k" or ">200k", by the whole prompt), `from` (first day, UTC)
+  and `to` (first day on which it no longer holds), `confidence` ("likely" or "doubtful", where Google's own
+  page was not seen); and prices in dollars for the unit of each, all as strings.
+- The price keys are those of `price_keys`: `input` is the price of every modality of `inputs`, `input_audio`
+  of one. Rows of one tier, context and period price different components.
+- `[aliases]` says which model an alias stands for from which day on.
+- `checked` is the day of the last comparison with Google's page; `version` is for people.
+
+The user's own file is in the same form; it needs neither `checked` nor sources.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from datetime import date
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import NamedTuple, TypeVar, cast
+
+from gatekeeper.pricing.faults import CatalogueError, Fault
+from gatekeeper.pricing.price_checks import Row, gaps, overlaps
+from gatekeeper.pricing.price_form import (
+    ENTRY_KEYS,
+    STEP_KEYS,
+    TOP_LEVEL_KEYS,
+    RowError,
+    day_of,
+    id_of,
+    modalities_of,
+    tariff_of,
+    text_of,
+    unknown_key,
+    word_of,
+)
+from gatekeeper.pricing.tariff import MODALITIES, PricedModel
+from gatekeeper.pricing.toml_lines import Path, key_lines
+
+T = TypeVar("T")
+Table = dict[str, object]
+Aliases = dict[str, tuple[tuple[date, str], ...]]
+# The models of the built-in catalogue that an id, or a glob, concerns
+BuiltIn = Callable[[str], tuple[PricedModel, ...]]
+# What is said of a fault; some name another line.
+Message = Callable[[dict[Path, int]], str]
+
+
+class Entry(NamedTuple):
+    """One or more models of the file that share prices."""
+
+    ids: tuple[str, ...]
+    source: str
+    note: str
+    rows: tuple[Row, ...]
+
+
+class PriceFile(NamedTuple):
+    """What a file holds. `checked` is None only in a user's own."""
+
+    checked: date | None
+    entries: tuple[Entry, ...]
+    aliases: Aliases
+
+
+def read_price_file(text: str, built_in: BuiltIn | None = None) -> PriceFile:
+    """Reads the built-in file, or, with what that one has, a user's own. Raises CatalogueError with all
+    faults."""
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CatalogueError([_syntax_fault(text, error)]) from None
+    reading = _Reading(document, built_in)
+    file = reading.file()
+    if reading.faults:
+        lines = key_lines(text)
+        raise CatalogueError(Fault(_line(lines, path), message(lines)) for path, message in reading.faults)
+    return file
+
+
+def _syntax_fault(text: str, error: Exception) -> Fault:
+    where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+    if where is None:
+        return Fault(1, "not valid TOML: nested too deeply, or a number has too many digits")
+    last = len(text.splitlines()) or 1
+    return Fault(int(where[1] or last), f"not valid TOML: {str(error).replace(where[0], '')}")
+
+
+def _line(lines: dict[Path, int], path: Path) -> int:
+    """The line of a path, or of what it is in; the document itself begins in line 1."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
+
+
+class _Reading:
+    """Reads a document, and collects what is wrong with it."""
+
+    def __init__(self, document: Table, built_in: BuiltIn | None) -> None:
+        self._document = document
+        self._own = built_in is not None
+        self._built_in: BuiltIn = built_in or (lambda _: ())
+        self._ids: dict[str, Path] = {}
+        self.faults: list[tuple[Path, Message]] = []
+
+    def file(self) -> PriceFile:
+        document = self._document
+        self._check_keys((), document, TOP_LEVEL_KEYS)
+        self._value(("version",), text_of, document.get("version", ""))
+        self._value(("currency",), _currency, document.get("currency", "USD"))
+        checked = self._value(("checked",), day_of, document["checked"]) if "checked" in document else None
+        entries = [self._entry(*item) for item in self._tables(("models",), document.get("models", []))]
+        if not (self._own or "checked" in document):
+            self._fault((), 'checked is missing; allowed: the day of the last check, such as "2026-11-24"')
+        if not (self._own or document.get("models")):
+            self._fault((), "there are no [[models]]; allowed: at least one")
+        return PriceFile(checked, tuple(entries), self._aliases(document.get("aliases", {})))
+
+    def _entry(self, path: Path, table: Table) -> Entry:
+        self._check_keys(path, table, ENTRY_KEYS)
+        ids = self._names(path, table.get("ids"))
+        texts = {
+            key: self._value((*path, key), text_of, table.get(key, "")) or "" for key in ("source", "note")
+        }
+        if not (self._own or "source" in table):
+            self._fault(path, "the model has no source; allowed: where its prices are from")
+        inputs = MODALITIES
+        if "inputs" in table:
+            inputs = self._value((*path, "inputs"), modalities_of, table["inputs"]) or MODALITIES
+        if table.get("prices") == []:
+            self._fault((*path, "prices"), "prices is empty; allowed: at least one row")
+        rows: list[Row] = []
+        for where, row in self._tables((*path, "prices"), table.get("prices")):
+            try:
+                rows.append(Row(where, tariff_of(row, inputs, own=self._own)))
+            except RowError as error:
+                for key, message in error.wrong.items():
+                    self._fault((*where, key), message)
+        self._check_rows(ids, rows)
+        return Entry(ids, texts["source"], texts["note"], tuple(rows))
+
+    def _names(self, path: Path, ids: object) -> tuple[str, ...]:
+        """The ids of an entry, each once in the file."""
+        path = (*path, "ids")
+        if not (isinstance(ids, list) and ids):
+            self._fault(path, f'ids is {ids!r}; allowed: a list of ids, such as ["gemini-x"]')
+            return ()
+        found: list[str] = []
+        for index, each in enumerate(cast("list[object]", ids)):
+            where = (*path, index)
+            name = self._value(where, id_of, each)
+            if name in self._ids:
+                self._elsewhere(where, f"{name} is in line {{}} too; allowed is once", self._ids[name])
+            elif name:
+                self._ids[name] = where
+                found.append(name)
+        return tuple(found)
+
+    def _check_rows(self, ids: tuple[str, ...], rows: list[Row]) -> None:
+        for first, second, components in overlaps(rows):
+            twice = ", ".join(components)
+            message = f"{twice} has a price for the same calls in line {{}}; allowed is one"
+            self._elsewhere(second.path, message, first.path)
+        concerned = [self._built_in(name) for name in ids]
+
+        def is_built_in(tier: str, component: str, day: date, prompt: int) -> bool:
+            models = [model for models in concerned for model in models]
+            tariffs = [model.tariff(tier, day, prompt) for model in models]
+            return all(concerned) and all(tariff and component in tariff.prices for tariff in tariffs)
+
+        for row, problem in gaps(rows, is_built_in):
+            self._fault(row.path, problem)
+
+    def _aliases(self, aliases: object) -> Aliases:
+        if not isinstance(aliases, dict):
+            self._fault(("aliases",), "aliases is no table; allowed: [aliases] and a line for each")
+            return {}
+        return {
+            alias: tuple(self._steps(("aliases", alias), steps))
+            for alias, steps in cast("Table", aliases).items()
+        }
+
+    def _steps(self, path: Path, steps: object) -> list[tuple[date, str]]:
+        found: list[tuple[Path, date, str]] = []
+        for where, step in self._tables(path, steps):
+            self._check_keys(where, step, STEP_KEYS)
+            day = self._value((*where, "from"), day_of, step.get("from"))
+            model = self._value((*where, "model"), text_of, step.get("model"))
+            if model and not (self._built_in(model) or any(fnmatchcase(model, name) for name in self._ids)):
+                self._fault(where, f"{model} is no model; allowed: an id of [[models]]")
+            if day and model:
+                found.append((where, day, model))
+        for (_, earlier, _), (where, later, _) in pairwise(found):
+            if later <= earlier:
+                self._fault(where, f"from {later} is not after {earlier}; allowed are days that ascend")
+        return [(day, model) for _, day, model in found]
+
+    def _fault(self, path: Path, message: str) -> None:
+        self.faults.append((path, lambda _: message))
+
+    def _elsewhere(self, path: Path, message: str, other: Path) -> None:
+        """A fault whose message names the line of another path."""
+        self.faults.append((path, lambda lines: message.format(_line(lines, other))))
+
+    def _check_keys(self, path: Path, table: Table, allowed: tuple[str, ...]) -> None:
+        for key in table.keys() - set(allowed):
+            self._fault((*path, key), unknown_key(key, allowed))
+
+    def _value(self, path: Path, read: Callable[[str, object], T], value: object) -> T | None:
+        try:
+            return read(str(path[-1]), value)
+        except ValueError as error:
+            self._fault(path, str(error))
+            return None
+
+    def _tables(self, path: Path, value: object) -> list[tuple[Path, Table]]:
+        """The tables of a list, with the path of each."""
+        items = cast("list[object]", value) if isinstance(value, list) else [value]
+        found = [
+            ((*path, index), cast("Table", item))
+            for index, item in enumerate(items)
+            if isinstance(item, dict)
+        ]
+        if len(found) < len(items) or not isinstance(value, list):
+            self._fault(path, f"{path[-1]} is no list of tables; allowed: [{{ … }}, …]")
+        return found
+
+
+def _currency(key: str, value: object) -> str:
+    return word_of(key, value, ("USD",))

@@ -1,0 +1,148 @@
+"""The words of a price file: each value's form, and what is said of one that is not in it. Pure.
+
+Each function raises ValueError, whose message is for people: what is there, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import date, datetime
+from difflib import get_close_matches
+from typing import cast
+
+from gatekeeper.pricing.price_keys import PRICE_KEYS, components_of, is_shorthand, price_of
+from gatekeeper.pricing.tariff import MODALITIES, TIERS, Modality, Tariff
+
+TOP_LEVEL_KEYS = ("version", "checked", "currency", "aliases", "models")
+ENTRY_KEYS = ("ids", "source", "note", "inputs", "prices")
+ROW_KEYS = ("tier", "context", "from", "to", "confidence")
+STEP_KEYS = ("from", "model")
+CONFIDENCE = ("likely", "doubtful")
+
+_ID = re.compile(r"[a-z0-9.*-]+\Z")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+_CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
+
+
+def unknown_key(key: str, allowed: Collection[str]) -> str:
+    """What is said of a key that does not exist: the one that it resembles, else all that do."""
+    close = get_close_matches(key, allowed, 1)
+    return f"unknown key {key!r}; " + (
+        f"did you mean {close[0]}?" if close else f"allowed: {', '.join(allowed)}"
+    )
+
+
+def text_of(key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004  a fault in a file
+            f'{key} is {value!r}; allowed: a text in quotes, such as {key} = "…"'
+        )
+    return value
+
+
+def word_of(key: str, value: object, allowed: Collection[str]) -> str:
+    """One of several words."""
+    word = text_of(key, value)
+    if word not in allowed:
+        close = get_close_matches(word, allowed, 1)
+        guess = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(f"{key} is {word!r}; {guess}allowed: {', '.join(allowed)}")
+    return word
+
+
+def id_of(_: str, value: object) -> str:
+    if not (isinstance(value, str) and _ID.match(value)):
+        raise ValueError(f"{value!r} is no id of a model; one has only a-z 0-9 . - and * (for anything)")
+    return value
+
+
+def day_of(key: str, value: object) -> date:
+    """A day, in quotes or as TOML's own."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and _DAY.match(value):
+            return date.fromisoformat(value)
+    except ValueError:  # of no calendar
+        pass
+    raise ValueError(f'`{key}` is {str(value)!r}; allowed: a day such as "2026-11-24"')
+
+
+def context_of(value: object) -> tuple[int, int | None]:
+    """More than the first, at most the second number of tokens."""
+    match = _CONTEXT.match(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f'context is {value!r}; allowed: "<=200k" or ">200k" (any number), or no context')
+    tokens = int(match[2]) * 1000
+    return (-1, tokens) if match[1] == "<=" else (tokens, None)
+
+
+def modalities_of(key: str, value: object) -> tuple[Modality, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    if not items or any(item not in MODALITIES for item in items):
+        raise ValueError(f"{key} is {value!r}; allowed: a list of some of {', '.join(MODALITIES)}")
+    return tuple(cast("list[Modality]", items))
+
+
+def tariff_of(row: dict[str, object], inputs: tuple[Modality, ...], *, own: bool) -> Tariff:
+    """A row. Raises RowError with all that is wrong with it."""
+    wrong: dict[str, str] = {}
+    read: dict[str, object] = {}
+    for key, value in row.items():
+        try:
+            read[key] = _value_of(key, value)
+        except ValueError as error:
+            wrong[key] = str(error)
+    if not (row.keys() - ROW_KEYS or wrong):
+        wrong[""] = "the row has no price; allowed: at least one, or no row"
+    if "tier" not in row:
+        wrong[""] = f"the row has no tier; allowed: {', '.join(TIERS)}"
+    starts, ends = (cast("date | None", read.get(key)) for key in ("from", "to"))
+    if starts and ends and starts >= ends:
+        wrong["to"] = f"`from` {starts} is not before `to` {ends}, so the row never holds"
+    if wrong:
+        raise RowError(wrong)
+    prices = _prices(cast("dict[str, int]", {key: read[key] for key in row if key not in ROW_KEYS}), inputs)
+    above, up_to = cast("tuple[int, int | None]", read.get("context", (-1, None)))
+    return Tariff(
+        tier=str(read["tier"]),
+        prices=prices,
+        starts=starts or date.min,
+        ends=ends or date.max,
+        above=above,
+        up_to=up_to,
+        doubts=dict.fromkeys(prices, str(read["confidence"])) if "confidence" in read else {},
+        own=frozenset(prices) if own else frozenset(),
+    )
+
+
+class RowError(ValueError):
+    """What is wrong with a row: by key, or of all of it under the key ""."""
+
+    def __init__(self, wrong: dict[str, str]) -> None:
+        super().__init__("; ".join(wrong.values()))
+        self.wrong = wrong
+
+
+def _value_of(key: str, value: object) -> object:
+    if key == "tier":
+        return word_of(key, value, TIERS)
+    if key == "confidence":
+        return word_of(key, value, CONFIDENCE)
+    if key == "context":
+        return context_of(value)
+    if key in ("from", "to"):
+        return day_of(key, value)
+    if key in PRICE_KEYS:
+        return price_of(key, value)
+    raise ValueError(unknown_key(key, (*ROW_KEYS, *PRICE_KEYS)))
+
+
+def _prices(by_key: dict[str, int], inputs: tuple[Modality, ...]) -> dict[str, int]:
+    """Pico-dollars for a single unit by component."""
+    prices: dict[str, int] = {}
+    # `input_audio` overrides `input`, whatever the order in the file.
+    for key in sorted(by_key, key=is_shorthand, reverse=True):
+        prices.update(dict.fromkeys(components_of(key, inputs), by_key[key]))
+    return prices
