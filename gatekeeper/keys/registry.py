@@ -66,16 +66,23 @@ class KeyRegistry:
         """Whether this was the secret of a key that was deleted or has another one now."""
         return secret_hash in self._revoked
 
-    def settle(self, token_id: str, cost_pico: int, ended_at: int, estimated: bool = False) -> None:
+    def settle(
+        self,
+        token_id: str,
+        cost_pico: int,
+        ended_at: int,
+        estimated: bool = False,
+        is_use: bool = True,
+    ) -> None:
         """Counts a call that has just ended. A call of a deleted key is ignored."""
         if state := self._by_id.get(token_id):
-            virtual_key.settle(state, cost_pico, ended_at, estimated=estimated)
+            virtual_key.settle(state, cost_pico, ended_at, estimated=estimated, is_use=is_use)
 
     def replay(self, settled: Iterable[Settlement]) -> None:
         """Counts calls of an earlier run that the stored spend lacks."""
-        for token_id, cost_pico, ended_at, estimated in settled:
+        for token_id, cost_pico, ended_at, estimated, is_use in settled:
             if state := self._by_id.get(token_id):
-                virtual_key.replay(state, cost_pico, ended_at, estimated=estimated)
+                virtual_key.replay(state, cost_pico, ended_at, estimated=estimated, is_use=is_use)
 
     async def store_spend(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
         """Stores the cost of calls that memory has counted: those of the journal from the last watermark up

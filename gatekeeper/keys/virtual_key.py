@@ -150,12 +150,14 @@ def _money(pico: int | None) -> str | None:
 
 
 class Settlement(NamedTuple):
-    """What one finished call costs its key; `estimated`: the cost is unknown, and this is an upper bound."""
+    """What one finished call costs its key; `estimated`: the cost is unknown, and this is an upper bound;
+    `is_use`: the key was used for it."""
 
     token_id: str
     cost_pico: int
     ended_at: int
     estimated: bool = False
+    is_use: bool = True
 
 
 class SpendDelta(NamedTuple):
@@ -222,30 +224,31 @@ def _advance(state: KeyState, now: int) -> None:
     state.spend_pico = state.estimated_pico = 0
 
 
-def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
+def settle(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False, is_use: bool = True) -> None:
     """Counts a call that ends now, at `at`, in the window that contains `at`."""
     roll_window(state, at)
     # A live call cannot belong to a window that is over. If its time says so, the clock was set back, and the
     # window is extended backwards: otherwise the key's spend would not be counted until the clock has caught
     # up.
     state.window_start = min(state.window_start, at)
-    replay(state, cost_pico, at, estimated=estimated)
+    replay(state, cost_pico, at, estimated=estimated, is_use=is_use)
 
 
-def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False) -> None:
+def replay(state: KeyState, cost_pico: int, at: int, *, estimated: bool = False, is_use: bool = True) -> None:
     """Counts a past call that the stored spend lacks, unless its window is over already."""
     # Never moved back: a replayed call may be far older than a correct window.
     _advance(state, at)
     if at >= state.window_start:
         state.spend_pico += cost_pico
         state.estimated_pico += cost_pico if estimated else 0
-    state.last_used_at = max(at, state.last_used_at or at)
+    if is_use:
+        state.last_used_at = max(at, state.last_used_at or at)
 
 
 def spend_deltas(states: Mapping[str, KeyState], settled: Iterable[Settlement]) -> dict[str, SpendDelta]:
     """What to add to the stored spends for calls that the states have counted; deleted keys are left out."""
     deltas: dict[str, SpendDelta] = {}
-    for token_id, cost_pico, ended_at, estimated in settled:
+    for token_id, cost_pico, ended_at, estimated, _ in settled:
         if state := states.get(token_id):
             before = deltas.get(token_id, SpendDelta(state.window))
             # The same rule as in `replay`, or the sums on disk and in memory would diverge.

@@ -27,6 +27,7 @@ from gatekeeper.times import DAY
 
 KEPT_DAYS = 60  # Google deletes the result of a batch after a few days
 NOT_SEEN = f"its result was not seen within {KEPT_DAYS} days"
+DELETED = "it was deleted before its result was seen"
 TOO_MANY = "too many charges are pending"
 
 
@@ -66,9 +67,12 @@ class DeferredCharges:
         if isinstance(meter, ResultMeter) and (known := meter.result()):
             self.amend(known)
         state = self.pending.find(row.resource) if row.resource else None
-        if state is None or not is_stored(state) or row.action == CACHE_CREATE:
+        if state is None or state.id == row.id:
             return
-        if is_gone(row, state):
+        if not is_stored(state):
+            if row.method == "DELETE" and row.outcome is Outcome.OK:
+                self.give_up(state, DELETED)
+        elif is_gone(row, state):
             self._accrue(state, ended_at(row), catalogue, ended=True)
         elif isinstance(meter, CacheMeter) and (content := meter.content()):
             self._note_expiry(state, content)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import trio
 
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.keys.long_decodes import Continuation, LongDecodes
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
@@ -30,7 +31,8 @@ def settlement(call: Call) -> Settlement | None:
         return None
     if call.charged_pico is not None:
         return Settlement(call.key_id, call.charged_pico, ended_at(call), estimated=True)
-    return Settlement(call.key_id, call.cost_pico or 0, ended_at(call))
+    is_use = call.action != CACHE_STORAGE_ACTION
+    return Settlement(call.key_id, call.cost_pico or 0, ended_at(call), is_use=is_use)
 
 
 def continuations(call: Call) -> list[Continuation]:

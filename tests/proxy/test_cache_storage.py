@@ -187,6 +187,9 @@ async def test_an_hour_is_in_the_spend_once_and_is_no_call(guarded: Running, goo
     state = guarded.gateway.registry.find(owner, NOON)
     assert state is not None
     assert state.spend_pico == HOUR_PICO
+    last_used = state.last_used_at
+    sweep(guarded, 99 * PERIOD)
+    assert state.last_used_at == last_used
     shown = (await guarded.client.get("/models", headers=master)).text
     assert '"calls":1' in shown.replace(" ", "")
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 import trio
-from rig.gateway import GOOGLE_KEY, Running, running
+from rig.gateway import CATALOGUE, GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
 
 from gatekeeper.ledger.call import Call, PendingCharge
 from gatekeeper.proxy.polling import PendingPoller, poll_target
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.sandbox.server import serve_sandbox
+from gatekeeper.times import DAY
 
 VERSION = "/gemini/v1beta"
 BATCH = f"{VERSION}/models/gemini-2.5-flash:batchGenerateContent"
@@ -176,6 +177,34 @@ async def test_a_batch_that_made_nothing_costs_nothing(gateway: Running, google:
     row = await first(gateway)
     assert (row["cost_usd"], row["usage"]) == ("0.000000000000", None)
     assert row["usage_note"] == "0 responses of the batch, 0 failed requests"
+
+
+async def test_what_is_deleted_unseen_stays_unknown_and_says_so(gateway: Running, google: StandIn) -> None:
+    google_has(google)
+    await start_batch(gateway)
+    for _ in range(2):
+        await gateway.client.delete(f"/gemini/v1beta/{NAME}", headers={"x-goog-api-key": "k"})
+    row = await first(gateway)
+    assert (row["cost_usd"], row["usage_note"]) == (
+        None, "the cost stays unknown: it was deleted before its result was seen",
+    )  # fmt: skip
+    assert gateway.gateway.proxy.context.deferred.pending.all() == []
+
+
+async def test_after_sixty_days_and_beyond_the_limit_it_stays_unknown(
+    gateway: Running, google: StandIn
+) -> None:
+    google_has(google)
+    await start_batch(gateway)
+    deferred = gateway.gateway.proxy.context.deferred
+    (state,) = deferred.pending.all()
+    deferred.sweep(state.started_at + 60 * DAY - 1, CATALOGUE)
+    assert deferred.pending.all() == [state]
+    deferred.sweep(state.started_at + 60 * DAY, CATALOGUE)
+    assert (await first(gateway))["usage_note"].endswith("was not seen within 60 days")
+    deferred.pending._limit = 0
+    await start_batch(gateway)
+    assert (await gateway.rows())[-1]["usage_note"].endswith("too many charges are pending")
 
 
 VEO = f"{VERSION}/models/veo-3.1-generate-preview:predictLongRunning"
