@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+from rig.certificate import make_certificate
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn, standing_in
 from rig.wire import connect, head, reset
@@ -398,6 +399,15 @@ async def test_a_drain_waits_for_what_is_finished(tmp_path: Path, google: StandI
         with trio.fail_after(5):
             await wait_for_calls(gateway.gateway, signals())
         assert (await gateway.row())["output_tokens"] == 30
+
+
+@pytest.mark.parametrize("how", ["finish", "cancel"])
+async def test_over_tls_too(tmp_path: Path, google: StandIn, how: str) -> None:
+    file = make_certificate(tmp_path / "certificate.pem")
+    flags = {"tls_cert": file, "tls_key": file, "on_disconnect": how}
+    async with running(tmp_path / "data", google.url, **flags) as gateway:
+        row = await leave(gateway, google, Google(5, 30, before=1), EVENTS)
+        assert row["output_tokens"] == (30 if how == "finish" else 5)
 
 
 async def test_a_response_that_was_taken_whole_is_no_departure(tmp_path: Path) -> None:
