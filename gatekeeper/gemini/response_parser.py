@@ -27,7 +27,7 @@ from gatekeeper.gemini.response_document import (
 from gatekeeper.gemini.response_resource import resource_name
 from gatekeeper.gemini.splitters import Document
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
-from gatekeeper.gemini.usage_faults import no_object_note
+from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE, no_object_note
 
 INTERACTIONS = "interactions"
 
@@ -104,7 +104,8 @@ class ResponseParser:
             # msgspec does not validate the UTF-8 of what it skips.
             usage.decode()
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            self._pass_over(document, error)
             return False
         # `null` reports nothing: what was reported earlier stays.
         if usage.startswith(b"{"):
@@ -131,6 +132,11 @@ class ResponseParser:
         if response.error is not None:
             self._read_error(response)
         return True
+
+    def _pass_over(self, document: Document, error: Exception) -> None:
+        # It may be JSON for others, and its usage would be the last one, which counts.
+        if isinstance(error, RecursionError) and b'"usage' in document:
+            self.usage, self.usage_note = None, UNREADABLE_NOTE
 
     def _read_continuation(self, token: object) -> None:
         self._continuations = self._continuations or Continuations()

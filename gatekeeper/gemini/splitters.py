@@ -173,6 +173,8 @@ class BracketScanner:
 
     def scan(self, chunk: bytes) -> Iterator[int]:
         """Positions in `chunk`, ascending. Exhaust the iterator before the next chunk is scanned."""
+        if not chunk:
+            return  # an escape goes on to the next byte
         at = self._string_end(chunk, 0) if self._in_string else 0
         while found := _BRACKET_OR_STRING.match(chunk, at):
             at = found.end()

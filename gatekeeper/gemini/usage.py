@@ -117,10 +117,10 @@ def _read_object(raw: bytes) -> Usage:
     usage = _read_valid(msgspec.json.encode(cleaned.members))
     if not cleaned.invalid:
         return usage
-    # What contradicts itself then may be the work of what was left out.
-    # Of two names of a count in one object, the other may have been valid.
-    unknown = {name: None for name in _COUNTS if name in cleaned.invalid}
-    return msgspec.structs.replace(usage, invalid=cleaned.invalid, note="; ".join(cleaned.faults), **unknown)
+    # What the total seems to prove, or to contradict, may be the work of what was left out.
+    unknown = {name: None for name in cleaned.invalid if name in _COUNTS}
+    note = "; ".join(cleaned.faults)
+    return msgspec.structs.replace(usage, **unknown, invalid=cleaned.invalid, note=note)
 
 
 def _read_valid(raw: bytes) -> Usage:

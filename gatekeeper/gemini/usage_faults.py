@@ -66,6 +66,9 @@ NESTED = {
 }
 
 
+GOOGLE = {name for name in COUNTS if name.endswith("TokenCount")} | DETAILS.keys() | {"serviceTier"}
+OTHERS = (COUNTS.keys() | BY_MODALITY.keys() | NESTED.keys() | {"grounding_tool_count"}) - GOOGLE
+
 # Live's names, in which a sum of usages is written
 LIVE_NAMES = {
     "promptTokenCount": "prompt",
@@ -92,12 +95,15 @@ class Cleaned(NamedTuple):
 
 def clean(members: dict[str, object]) -> Cleaned:
     """Leaves out each value that is none of its kind; a count that JSON may write in another way becomes a
-    number."""
+    number. Members of one spelling are read, Google's first."""
     kept: dict[str, object] = {}
+    spelling = GOOGLE if not GOOGLE.isdisjoint(members) else OTHERS
     invalid: dict[str, None] = {}
     faults: list[str] = []
     for name, value in members.items():
-        found = _READERS[name](name, value) if name in _READERS and value is not None else _Read(value)
+        if name not in spelling or value is None:
+            continue
+        found = _READERS[name](name, value)
         if found.value is not None:
             kept[name] = found.value
         if found.invalid:
@@ -175,6 +181,7 @@ _READERS: dict[str, Callable[[str, object], _Read]] = {
     **dict.fromkeys([*DETAILS, *BY_MODALITY], _details),
     **dict.fromkeys(NESTED, _nested),
     "serviceTier": _tier,
+    "grounding_tool_count": lambda _, value: _Read(value),
 }
 
 

@@ -86,6 +86,12 @@ def test_each_response_is_read_once_at_any_chunking(
     assert (summary.responses, summary.failed, summary.unread, summary.complete) == (3, 1, 0, True)
 
 
+def test_an_empty_chunk_after_an_escape_changes_nothing() -> None:
+    at = INLINE.index(b"\\") + 1
+    whole = read(BatchDocumentReader(), INLINE)
+    assert read(BatchDocumentReader(), INLINE[:at], b"", INLINE[at:]) == whole
+
+
 def test_byte_by_byte_it_is_the_same() -> None:
     for reader, body in ((BatchDocumentReader, INLINE), (ResultFileReader, IN_FILE + b"\r\n\n")):
         single = read(reader(), *[body[at : at + 1] for at in range(len(body))])

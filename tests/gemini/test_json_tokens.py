@@ -146,6 +146,12 @@ def test_what_is_not_json_ends_it(body: bytes) -> None:
     assert list(parser.feed(b'{"a": "b"}')) == []
 
 
+@pytest.mark.parametrize("after", [b'"', b"\\"])
+def test_an_escape_may_end_a_chunk_beyond_what_is_reported_of_a_string(after: bytes) -> None:
+    body = [b'["' + b"x" * 2 * MAX_STRING_BYTES + b"\\", after, b'y", true]']
+    assert [kind for kind, _ in tokens(JsonTokens(), body)] == [OPEN, STRING, LITERAL, CLOSE]
+
+
 def test_a_byte_order_mark_is_white_space() -> None:
     assert list(JsonTokens().feed('\N{ZERO WIDTH NO-BREAK SPACE}["a"]'.encode()))[1] == (STRING, b"a")
 

@@ -312,7 +312,7 @@ def test_a_unary_answer_that_has_arrived_is_read_before_its_end_is_known():
         b'{"usageMetadata":{"totalTokenCount":"\xff"}}',
         b'{"modelVersion":"\xff\xfe"}',
         b'{"candidates":{"finishReason":"OTHER"}}',
-        b'{"usageMetadata":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"modelVersion":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"error":{"code":' + b"9" * 10_000 + b"}}",
     ],
     ids=lambda event: repr(event[:30]),
@@ -326,6 +326,13 @@ def test_an_event_that_is_no_answer_is_passed_over(event: bytes):
         summary = read([body], SSE_TYPE)
         assert usage(summary)["totalTokenCount"] == found
         assert (summary.model_version, summary.complete) == ("gemini-2.5-flash", True)
+
+
+def test_a_usage_that_is_nested_too_deeply_is_the_last_one_and_unknown():
+    deep = b'data: {"usageMetadata":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n"
+    summary = read([sse(ANSWER[0])[0], deep], SSE_TYPE)
+    assert (summary.usage, summary.usage_note) == (None, "the reported usage cannot be read as JSON")
+    assert usage(read([deep, sse(ANSWER[0])[0]], SSE_TYPE))["totalTokenCount"] == 30
 
 
 @pytest.mark.parametrize(

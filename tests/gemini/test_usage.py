@@ -357,7 +357,7 @@ def test_any_object_reads_as_counts_in_range_or_none(members: dict[str, Any]) ->
     usage = read_usage(json.dumps(members).encode())
     if usage is not None:  # numbers beyond a double's range are no JSON for anybody
         assert all(count is None or 0 <= count <= MAX_TOKEN_COUNT for count in counts(usage))
-        assert all(not getattr(usage, name) for name in usage.invalid if name in COUNT_NAMES)
+        assert all(getattr(usage, name) is None for name in usage.invalid if name in COUNT_NAMES)
         assert bool(usage.note) or not usage.invalid
         sent = {value for value in map(read_count, nested(members)) if value is not None}
         # Zeros, and OpenAI's thoughts, follow from the total.
