@@ -19,7 +19,7 @@ from gatekeeper.keys.registry import KeyNotFound, KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
-from gatekeeper.keys.virtual_key import KeyState, Settlement, key_document
+from gatekeeper.keys.virtual_key import KeyState, Settlement, SpendDelta, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
@@ -317,6 +317,36 @@ async def test_a_window_that_turned_before_the_crash_is_not_charged_again(path):
         assert again.list(NOW + HOUR + 3).states[0].spend_pico == 3
 
 
+async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        token_id, window = state.record.token_id, state.window
+        journal = [Settlement(token_id, 10, NOW + 1), Settlement(token_id, 5, NOW + HOUR + 1)]
+        registry.settle(*journal[0])
+        deltas = {token_id: SpendDelta(window, -3), "gone": SpendDelta(window, 7)}
+        assert [await registry.adjust("run-1", deltas) for _ in range(2)] == [True, False]
+        assert state.spend_pico == 7
+        # Computed before the window turned.
+        registry.settle(*journal[1])
+        assert await registry.adjust("run-2", deltas)
+        assert state.spend_pico == 5
+
+    async with running(path, journal) as again:
+        assert not await again.adjust("run-1", deltas)
+        assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [5]
+
+
+async def test_a_difference_that_is_not_stored_is_not_counted(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a")
+        deltas = {state.record.token_id: SpendDelta(state.window._replace(end=2**70), 3)}
+        with pytest.raises((StoreFailed, OverflowError)):
+            await registry.adjust("run-1", deltas)
+        assert state.spend_pico == 0
+        assert await registry.adjust("run-1", {state.record.token_id: SpendDelta(state.window, 3)})
+        assert state.spend_pico == 3
+
+
 ALIASES = ["a", "b", "c"]
 bodies = st.fixed_dictionaries(
     {},
@@ -339,6 +369,7 @@ steps = st.lists(
         st.tuples(st.just("settle"), names, st.integers(0, 9)),
         st.tuples(st.just("wait"), st.integers(0, 3 * HOUR)),
         st.tuples(st.just("store_spend"), st.floats(0, 1)),
+        st.tuples(st.just("adjust"), st.sampled_from(["run-1", "run-2"]), names, st.integers(-9, 9)),
         st.tuples(st.just("read")),
     ),
     max_size=25,
@@ -353,6 +384,7 @@ class Life:
         self.now = NOW
         self.journal: list[Settlement] = []
         self.charged = 0
+        self.adjusted: set[str] = set()
 
     async def take(self, step: str, *given) -> None:
         self.now += 1
@@ -389,6 +421,13 @@ class Life:
         upto = self.charged + round(share * (len(self.journal) - self.charged))
         await self.registry.store_spend(self.journal[self.charged : upto], 0, upto)
         self.charged = upto
+
+    async def adjust(self, run_id, name, difference) -> None:
+        if state := self.registry.find(name, self.now):
+            delta = SpendDelta(state.window, difference, None, difference)
+            is_new = run_id not in self.adjusted
+            assert await self.registry.adjust(run_id, {state.record.token_id: delta}) is is_new
+            self.adjusted.add(run_id)
 
     async def read(self) -> None:
         documents(self.registry, self.now)
