@@ -38,6 +38,11 @@ ROW = PricedColumns(
     started_at=datetime(2026, 10, 31, 23, 59, 59, tzinfo=UTC),
 )
 
+BATCH = b"""[
+  {"responses": 2, "model": "text", "promptTokenCount": 2000, "totalTokenCount": 2000},
+  {"responses": 1, "model": "text", "promptTokenCount": 1000, "totalTokenCount": 1000}
+]"""
+
 COSTS: dict[str, tuple[dict[str, Any], int | None]] = {
     "the prices of its day": ({}, 2_000_000_000),
     "a day later": ({"started_at": datetime(2026, 11, 1, tzinfo=UTC)}, 4_000_000_000),
@@ -48,6 +53,8 @@ COSTS: dict[str, tuple[dict[str, Any], int | None]] = {
     "a usage that is none": ({"usage": b"["}, None),
     "a search without a price": ({"billed_units": b'{"grounding_search_query": 2}'}, None),
     "units of nothing": ({"billed_units": b"{}"}, 2_000_000_000),
+    "a batch": ({"usage": BATCH, "action": "batchGenerateContent"}, 1_500_000_000),
+    "a usage that only names responses": ({"usage": USAGE[:-1] + b', "responses": 2}'}, 2_000_000_000),
     "an action that is free": ({"action": "countTokens"}, 0),
     "no action": ({"action": None}, None),
 }
