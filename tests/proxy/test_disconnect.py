@@ -196,6 +196,33 @@ async def test_what_had_arrived_counts_where_no_usage_was_seen(
         assert Decimal(row["cost_usd"]) == -(-len(BODY) // 4) * INPUT + output * OUTPUT
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1beta/interactions", "/v1beta/openai/chat/completions", "/v1beta/openai/embeddings"]
+)
+async def test_a_model_that_the_body_names_is_priced_too(tmp_path: Path, google: StandIn, path: str) -> None:
+    model = "gemini-embedding-001" if "embeddings" in path else "gemini-2.5-flash"
+    body = json.dumps({"model": model, "input": "Tell me everything", "stream": True}).encode()
+    waits, gone = trio.Event(), trio.Event()
+
+    async def silent(reply: Reply) -> None:
+        waits.set()
+        await gone.wait()
+        await reply.hung_up()
+
+    google.script = silent
+    async with gateway_with(tmp_path, google, "cancel") as gateway:
+        async with await connect(gateway.url) as client:
+            line = f"POST /gemini{path}?key=k"
+            await client.send_all(head(line, [f"Content-Length: {len(body)}"]) + body)
+            await waits.wait()
+            reset(client)
+        gone.set()
+        await until(lambda: not gateway.gateway.proxy.open_calls)
+        row = await gateway.row()
+        assert Decimal(row["cost_usd"]) == -(-len(body) // 4) * (INPUT / 2 if "embed" in model else INPUT)
+        assert row["usage_note"] == disconnect_note(-(-len(body) // 4), 0)
+
+
 async def test_a_compressed_request_counts_as_four_times_as_long(tmp_path: Path, google: StandIn) -> None:
     body = gzip.compress(BODY)
     async with gateway_with(tmp_path, google, "cancel") as gateway:
