@@ -90,3 +90,34 @@ async def test_calls_are_repriced_with_a_gateway_and_without_one(folder: Path, g
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (refused.returncode, "give its --url" in refused.stderr) == (6, True)
+
+
+OWN_PRICES = """
+[[models]]
+ids = ["gemini-9-ultra"]
+source = "our contract"
+prices = [{ tier = "standard", input = "2", output = "3" }]
+"""
+
+
+async def test_a_price_that_becomes_known_takes_the_place_of_the_estimate(
+    folder: Path, google: StandIn
+) -> None:
+    google.script = lambda reply: reply.json(ANSWER)
+    settings = {"GEMINI_API_KEY": "AIzaOfTheTests", "GATEKEEPER_MASTER_KEY": MASTER}
+    async with serving(folder, "--upstream", google.url, **settings) as served:
+        fields = {"key_alias": "mine", "max_budget": 100, "allow_unpriced": True}
+        secret = (await served.post("/key/generate", fields))["key"]
+        asked = GENERATE.replace("gemini-2.5-flash", "gemini-9-ultra")
+        answer = await exchange(served.url, asked, body=b"{}", headers=[f"x-goog-api-key: {secret}"])
+        path = f"/calls/{answer.headers['x-gatekeeper-call-id']}"
+        before = await served.get(path)
+        assert (before["cost_usd"], await spent(served) > 0) == (None, True)
+        (served.data / "prices.toml").write_text(OWN_PRICES)
+        found = await reprice(folder, "--url", served.url)
+        assert (found["newly_priced"], found["changed"]) == (1, 1)
+        assert await spent(served) == Decimal("0.00002")
+        after = await served.get(path)
+        assert (after["cost_usd"], after["price_version"]) == ("0.000020000000", found["price_version"])
+        key = (await served.get("/key/info", key="mine"))["info"]
+        assert Decimal(key["spend_estimated"]) == 0
