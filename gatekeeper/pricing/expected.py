@@ -46,9 +46,8 @@ _SAMPLE = 256  # bytes at the ends of a piece that tell; prompts have blanks, qu
 class RequestSize:
     """Bytes of text and of inline media in a request, by samples: a long upload is not searched."""
 
-    def __init__(self) -> None:
-        self.text = 0
-        self.media = 0
+    text = 0
+    media = 0
 
     def feed(self, chunk: bytes) -> None:
         """Takes a chunk as it arrived; one that is longer than a piece is mostly all text or all media."""

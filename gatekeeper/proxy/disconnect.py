@@ -36,15 +36,17 @@ class Progress:
     `left_at`: when the client left, on trio's clock.
     """
 
+    # On the class: few calls are left.
+    finishes = False
+    request_sent: bool | None = None
+    upstream_status: int | None = None
+    left_at: float | None = None
+    received_bytes = 0  # since then
+    response_bytes = 0  # of the body, as the meter counts them
+    _body = b""
+
     def __init__(self) -> None:
-        self.finishes = False
-        self.request_sent: bool | None = None
-        self.upstream_status: int | None = None
-        self.left_at: float | None = None
-        self.received_bytes = 0  # since then
-        self.response_bytes = 0  # of the body, as the meter counts them
         self.size = RequestSize()
-        self._body = b""
 
     def buffered(self, body: bytes) -> None:
         """The request's whole body. Looked at only if its size is needed."""
