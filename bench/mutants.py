@@ -37,6 +37,7 @@ TARGETS = (
 TESTS = (
     "tests/pricing",
     "tests/gemini/test_usage.py",
+    "tests/gemini/test_usage_notes.py",
     "tests/gemini/test_usage_sums.py",
     "tests/gemini/test_live.py",
     "tests/gemini/test_billed_units.py",
@@ -251,9 +252,14 @@ def judged() -> dict[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="a part of a file's path")
+    parser.add_argument("--again", type=Path, help="an earlier output: only what survived there")
     given = parser.parse_args()
     os.chdir(ROOT)
-    runner = Runner(all_mutants(given.only))
+    mutants = all_mutants(given.only)
+    if given.again:
+        earlier = given.again.read_text("utf-8")
+        mutants = [mutant for mutant in mutants if mutant.name in earlier]
+    runner = Runner(mutants)
     pytest.main([*OPTIONS, *TESTS], plugins=[runner])
     if not runner.has_run:
         raise SystemExit("pytest did not get to the tests: see `pytest " + " ".join(TESTS) + "`")
@@ -264,7 +270,7 @@ def main() -> int:
     killed = 100 * (counted - len(survived)) / counted
     print(f"{len(runner.mutants)} mutants, {len(equivalent)} equal to the original; {killed:.1f} % killed")
     for mutant in survived:
-        print(f"{mutant.file}:{mutant.mutation.line}: {mutant.mutation.function}: {mutant.mutation.change}")
+        print(f"{mutant.name} (line {mutant.mutation.line})")
     return 0 if killed >= REQUIRED else 1
 
 
