@@ -1,7 +1,7 @@
 """`gatekeeper spend --reconcile EXPORT.csv`: Google's bill beside the ledger.
 
-The calls are fetched page by page and priced here, line by line, with the catalogue of this program: the
-calls of a month must not keep the gateway from serving.
+The calls are fetched page by page and priced here, line by line, with the catalogue of this program and the
+prices of the data folder: the calls of a month must not keep the gateway from serving.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from gatekeeper.cli.catalogue import loaded_catalogue
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.cli.export import ExportFilter, pages
 from gatekeeper.cli.output import moment, print_cells, print_json, print_note, print_table
-from gatekeeper.cli.prices import loaded_catalogue
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.formats import EMPTY, UNKNOWN, Cell, Column, TextRole, pluralized
-from gatekeeper.money import PICO, usd
+from gatekeeper.money import PICO, short_usd, usd
 from gatekeeper.pricing.sku import Charge, families_of
 from gatekeeper.reconcile.billing_export import BillingExport, read_export
 from gatekeeper.reconcile.billing_row import ExportError
@@ -34,16 +34,18 @@ MAY_COST = "-cost:<=0"
 MAX_NAMED = 5  # models in a note
 PROGRESS_CALLS = 100_000  # between two notes
 CENT_FRACTION = Decimal("0.000001")
+MICRO = 10**6  # pico-dollars
 
 
-def reconcile(target: Target, path: Path, q: str | None, as_json: bool) -> None:
-    """Prints the comparison. Raises CommandError."""
+def reconcile(target: Target, path: Path, data: Path, q: str | None, as_json: bool) -> None:
+    """Prints the comparison; `data` is the folder with the user's own prices. Raises CommandError."""
     pacific = pacific_zone()
     export = read_file(path, pacific)
     period = period_of(export)
-    ledger = LedgerCharges(loaded_catalogue(), pacific)
+    catalogue = loaded_catalogue(data)
+    ledger = LedgerCharges(catalogue, pacific)
     call_api(target, lambda client: add_calls(client, ledger, filter_of(period, q, pacific)))
-    families = families_of(name for model in loaded_catalogue().models() for name in model.ids)
+    families = families_of(name for model in catalogue.models() for name in model.ids)
     rows = compare(export, ledger, families)
     explained = explain(rows, ledger, period)
     notes = [*export.notes, *notes_of(export, ledger, rows, q)]
@@ -121,7 +123,7 @@ def notes_of(
         yield f"{pluralized(ledger.unpriced.total(), 'call')} of unknown cost: {named}{more}."
     if ledger.otherwise_priced:
         yield (
-            f"{pluralized(ledger.otherwise_priced, 'call')} had other prices than those of this program: "
+            f"{pluralized(ledger.otherwise_priced, 'call')} had other prices than those in force here: "
             "their components are in proportion."
         )
     if q:
@@ -143,9 +145,10 @@ def is_total(each: Compared) -> bool:
 
 
 def usd_text(pico: int) -> str:
-    """Dollars with six decimals: the bill's own amounts have as many."""
-    amount = (Decimal(pico) / PICO).quantize(CENT_FRACTION)
-    return f"-${-amount:,}" if amount < 0 else f"${amount:,}"
+    """Dollars with six decimals, as many as the bill's own amounts have; with all of them where that is 0."""
+    size = abs(pico)
+    text = short_usd(size) if 0 < size < MICRO else f"{(Decimal(size) / PICO).quantize(CENT_FRACTION):,}"
+    return f"{'-' if pico < 0 else ''}${text}"
 
 
 def columns(period: Period) -> list[Column[Compared]]:

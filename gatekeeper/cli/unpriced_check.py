@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from gatekeeper.cli.analytics import Rows, query_file
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.cli.probes import Finding, trust_only
+from gatekeeper.cli.sql import Rows, query_file
 from gatekeeper.client.formats import pluralized
 from gatekeeper.client.spend_types import UnpricedModel
 from gatekeeper.data_dir import ANALYTICS_FILE

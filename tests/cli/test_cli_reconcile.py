@@ -7,6 +7,15 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.cli.reconcile import usd_text
+
+OWN_PRICES = """
+checked = "2026-11-28"
+[[models]]
+ids = ["gemini-9-ultra"]
+source = "made up"
+prices = [{ tier = "standard", input = "40", output = "80" }]
+"""
 EXPORTS = Path(__file__).parents[1] / "reconcile"
 USAGE = {"promptTokenCount": 1204, "candidatesTokenCount": 331, "thoughtsTokenCount": 81}
 CALL = {
@@ -109,7 +118,7 @@ def test_where_no_call_stands_out_that_is_told(on: Any, tmp_path: Path, gateway:
     assert "no call of that model and day stands out" in ended.out
     assert "2 projects: a, b" in ended.err
     assert "whole cents here" in ended.err
-    assert "1 call had other prices than those of this program" in ended.err
+    assert "1 call had other prices than those in force here" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -145,3 +154,35 @@ def test_a_ledger_that_cannot_be_read_whole_is_not_compared(on: Any, gateway: An
     ended = on("--reconcile", str(EXPORTS / "console.csv"))
     assert (ended.status, ended.out) == (6, "")
     assert "locked" in ended.err
+
+
+def test_your_own_prices_count(on: Any, gateway: Any, tmp_path: Path) -> None:
+    own = {"model": "gemini-9-ultra", "prompt_tokens": 12500, "cost_usd": "0.500000000000"}
+    usage = {"promptTokenCount": 12500, "candidatesTokenCount": 0, "totalTokenCount": 12500}
+    call = {**CALL, **own, "usage": usage, "started_at": "2026-11-25T20:00:00.000000Z"}
+    gateway.answers = {"GET /calls": {"calls": [call], "next_cursor": None}}
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "prices.toml").write_text(OWN_PRICES)
+    export = str(EXPORTS / "console.csv")
+    rows = on("--reconcile", export, "--data", str(tmp_path / "own"), "--json").document["rows"]
+    assert [row["difference_usd"] for row in rows if row["family"] == "gemini-9-ultra"] == ["0.000000000000"]
+
+
+def test_sums_need_no_prices(on: Any) -> None:
+    ended = on("--data", "folder")
+    assert ended.status == 2
+    assert "--data has no effect without --reconcile" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("pico", "shown"),
+    [
+        (0, "$0.000000"),
+        (1_391_200_000, "$0.001391"),
+        (-1_234_567_890_000_000, "-$1,234.567890"),
+        (-500, "-$0.0000000005"),
+        (10**6, "$0.000001"),
+    ],
+)
+def test_no_difference_looks_like_none(pico: int, shown: str) -> None:
+    assert usd_text(pico) == shown

@@ -1,24 +1,16 @@
-"""Queries of the analytics file: `gatekeeper spend` sums calls by groups, `gatekeeper sql` takes SQL.
-
-Both ask a gateway; without one, `sql` reads the file itself.
-"""
+"""`gatekeeper spend`: the sums of calls by groups, and Google's bill beside the ledger."""
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import click
-import msgspec
 from click.core import ParameterSource
 
 from gatekeeper.cli.calls import call_filter_options
 from gatekeeper.cli.conventions import (
-    CommandError,
-    ExitStatus,
     Target,
     call_api,
     examples,
@@ -61,6 +53,7 @@ BAR_WIDTH = 20
     help="Compare with Google's bill: a CSV of Cloud Billing (report, cost table or BigQuery export).",
 )
 @json_option
+@setting_flags("data")
 @gateway_options
 def spend(
     target: Target,
@@ -71,17 +64,22 @@ def spend(
     limit: int,
     as_json: bool,
     bill: Path | None,
+    config: Path | None,
+    data: str | None,
 ) -> None:
     """Sum up what calls cost, as a table with bars.
 
     A call with several tags counts under each; the total counts it once.
+
+    --reconcile also takes your own prices, prices.toml in the folder --data.
     """
     if bill is not None:
         from gatekeeper.cli.reconcile import reconcile
 
-        refuse_beside_reconcile("by", "since", "until", "limit")
-        reconcile(target, bill, q, as_json)
+        refuse_options("with --reconcile", "by", "since", "until", "limit")
+        reconcile(target, bill, load_settings({"data": data}, config).data, q, as_json)
         return
+    refuse_options("without --reconcile", "data", "config")
     response = call_api(target, lambda client: client.spend(by, since, until, q, limit))
     if as_json:
         print_json(response.raw)
@@ -99,12 +97,12 @@ def spend(
         print_warning(f"{told}. The sums leave them out. See them: {see}")
 
 
-def refuse_beside_reconcile(*names: str) -> None:
-    """The export says which days and groups are compared. Raises UsageError."""
+def refuse_options(where: str, *names: str) -> None:
+    """An export says which days and groups are compared; sums need no prices. Raises UsageError."""
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name} has no effect with --reconcile: leave it out", context)
+            raise click.UsageError(f"--{name} has no effect {where}: leave it out", context)
 
 
 def span_text(spend: Spend, groups: list[str]) -> str:
@@ -170,135 +168,3 @@ NUMBERS: tuple[Column[SpendRow], ...] = (
     Column("out", 0, lambda row: (formats.tokens(row.output_tokens), TextRole.PLAIN), right=True),
     Column("unpriced", 0, lambda row: count_cell(row.unpriced_calls, TextRole.WARNING), right=True),
 )
-
-
-# Time limit of a query on the file itself, in seconds; a gateway has its own limit.
-QUERY_SECONDS = 300.0
-# DuckDB's names of the types whose values are right-aligned.
-NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\Z")
-
-
-class Rows(msgspec.Struct):
-    """The result of a query."""
-
-    columns: list[str]
-    types: list[str]
-    rows: list[list[object]]
-    truncated: bool = False
-
-
-@click.command(
-    "sql",
-    epilog=examples(
-        'sql "SELECT model, sum(cost_usd) FROM calls GROUP BY ALL"', "sql --exec 'duckdb -readonly {file}'"
-    ),
-)
-@click.argument("query", required=False)
-@click.option(
-    "--exec",
-    "program",
-    metavar="PROGRAM",
-    help="Run PROGRAM with {file} replaced by the file's path; the gateway closes it meanwhile.",
-)
-@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
-@json_option
-@setting_flags("data")
-@gateway_options
-def sql(
-    target: Target,
-    query: str | None,
-    program: str | None,
-    limit: int,
-    as_json: bool,
-    config: Path | None,
-    data: str | None,
-) -> int:
-    """Ask the table calls of the analytics file in SQL, read-only.
-
-    The gateway at --url answers. If there is none, the file in --data is read.
-    """
-    # Exactly one of the two is required.
-    if (query is None) == (program is None):
-        raise click.UsageError("Give either a SELECT or --exec PROGRAM", click.get_current_context())
-
-    def fallback(error: CommandError) -> Path:
-        from gatekeeper.data_dir import ANALYTICS_FILE
-
-        return fallback_file(error, load_settings({"data": data}, config).data / ANALYTICS_FILE)
-
-    if program is not None:
-        from gatekeeper.cli.processes import run_with_file
-
-        return run_with_file(target, program, fallback)
-    document = query_document(target, query or "", limit, fallback)
-    if as_json:
-        print_json(document)
-    else:
-        print_rows(document)
-    return ExitStatus.OK
-
-
-def query_document(target: Target, query: str, limit: int, fallback: Callable[[CommandError], Path]) -> bytes:
-    """The gateway's document, or the same from the file where no gateway responds. Raises CommandError."""
-    try:
-        return call_api(target, lambda client: client.sql(query, limit)).raw
-    except CommandError as error:
-        return query_file(fallback(error), query, limit)
-
-
-def fallback_file(error: CommandError, file: Path) -> Path:
-    """The path of the file, if the error is that no gateway responds; else raises the error."""
-    if error.status is not ExitStatus.UNREACHABLE:
-        raise error
-    if not file.exists():
-        raise CommandError(f"{error} There is no file {file} either: check --data", error.status)
-    print_note(f"No gateway responds, so this is read from {file}.")
-    return file
-
-
-def query_file(file: Path, query: str, limit: int) -> bytes:
-    """The gateway's document. Raises CommandError where another program has the file, or the query fails."""
-    import duckdb
-
-    from gatekeeper.ledger.analytics import sql_guard
-
-    try:
-        # Without replacement scans, or a query could read this program's own variables by their names.
-        con = duckdb.connect(str(file), read_only=True, config={"python_enable_replacements": False})
-    except duckdb.Error as error:
-        raise CommandError(unreadable(file, str(error)), ExitStatus.REJECTED) from None
-    with con:
-        # As in the gateway, or the same query would show different times here.
-        con.execute("SET TimeZone = 'UTC'")
-        try:
-            return msgspec.json.encode(sql_guard.execute_select(con, query, limit, QUERY_SECONDS))
-        except sql_guard.SqlError as error:
-            raise CommandError(str(error), ExitStatus.REJECTED) from None
-
-
-def unreadable(file: Path, problem: str) -> str:
-    if "Could not set lock" in problem:
-        return (
-            f"another program has {file}: give the --url of the gateway that does, or wait until it is done"
-        )
-    return f"{file} cannot be read: {problem}"
-
-
-def print_rows(document: bytes) -> None:
-    result = msgspec.json.decode(document, type=Rows)
-    print_table([column(result, number) for number in range(len(result.columns))], result.rows)
-    note_partial(document)
-    if result.truncated:
-        print_note(f"There are more than these {len(result.rows):,} rows.")
-
-
-def column(result: Rows, number: int) -> Column[list[object]]:
-    right = bool(NUMBER.match(result.types[number]))
-    return Column(result.columns[number], 0, lambda row: cell(row[number]), right=right)
-
-
-def cell(value: object) -> Cell:
-    """Text unchanged, None as NULL, everything else as JSON."""
-    if value is None:
-        return "NULL", TextRole.DIM
-    return (value if isinstance(value, str) else msgspec.json.encode(value).decode()), TextRole.PLAIN
