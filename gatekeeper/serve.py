@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
@@ -18,6 +17,7 @@ from gatekeeper.app import Gatekeeper
 from gatekeeper.data_stores import DataUnusable, open_data
 from gatekeeper.keys.repriced_spend import follow_repricing
 from gatekeeper.logs import HypercornLogger, configure_logs
+from gatekeeper.price_watch import PriceWatch
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.proxy.asgi import Proxy
@@ -32,6 +32,7 @@ from gatekeeper.server.dead_peers import detect_dead_peer
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
 from gatekeeper.startup import load_catalogue
+from gatekeeper.stop_signals import SIGNALS, StopSignals, controlling_terminal
 
 log = structlog.get_logger()
 
@@ -160,12 +161,17 @@ async def run(
 ) -> None:
     """Serves until a signal, drains, and closes everything in turn. Signals are received to the very end: one
     that arrives while data is written must not interrupt that."""
-    with trio.open_signal_receiver(*stop_signals(certificate)) as signals:
+    terminal = controlling_terminal()
+    with trio.open_signal_receiver(*SIGNALS) as received:
         async with open_gateway(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
-            nursery.start_soon(drain, gateway, signals, stop)
+            prices = PriceWatch(settings.data, gateway.proxy.context)
+            nursery.start_soon(prices.watch)
+            reload = [prices.reload]
             if certificate:
                 nursery.start_soon(certificate.watch)
+                reload.append(certificate.reload)
+            nursery.start_soon(drain, gateway, StopSignals(received, terminal, reload), stop)
             # The sockets listen already: a call right after this message is accepted.
             shown = certificate and certificate.current
             startup.print_startup_message(settings, listeners[0].getsockname(), shown)
@@ -234,13 +240,6 @@ def server_config() -> Config:
     config.graceful_timeout = CLOSE_TIMEOUT
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]  it needs the methods only
     return config
-
-
-def stop_signals(certificate: ServerCertificate | None) -> list[signal.Signals]:
-    """SIGHUP among them, that of a terminal which is closed, unless it has the certificate read again, or is
-    ignored (`nohup`)."""
-    hangs_up = certificate is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])]
 
 
 async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event) -> None:

@@ -30,10 +30,11 @@ NAME = "gatekeeper"
 
 
 class SharedContext(Protocol):
-    """The state shared by calls and the admin API: the current prices, whether the gateway is shutting down,
-    and the authentication failures."""
+    """The state shared by calls and the admin API: the current prices, why a newer file is not used, whether
+    the gateway is shutting down, and the authentication failures."""
 
     catalogue: Catalogue
+    price_faults: tuple[str, ...]
     draining: bool
     auth_failures: AuthFailures
 

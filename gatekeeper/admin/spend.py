@@ -64,9 +64,13 @@ async def models() -> Response:
 
 @blueprint.get("/prices")
 async def prices() -> Response:
-    """The current catalogue. Prices are dollars per million tokens of each component."""
+    """The prices in force, of every component with its unit: those of this release, with a prices.toml in the
+    data folder over them. `faults`: why that file is not used as it is now; the last good one is."""
     read_query()
-    return json_response(catalogue_document(current_gateway().catalogue))
+    gateway = current_gateway()
+    return json_response(
+        {**catalogue_document(gateway.catalogue), "faults": gateway.proxy.context.price_faults}
+    )
 
 
 DATES = ("start_date", "end_date")

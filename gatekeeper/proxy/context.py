@@ -52,6 +52,8 @@ class ProxyContext:
         self.free_searches = free_searches
         self.ledger = ledger
         self.catalogue = catalogue
+        self.price_faults: tuple[str, ...] = ()
+        """What keeps the user's own prices from being used as they are now, a line for each fault."""
         self.authenticator = Authenticator(registry, settings.master_key)
         self.allowed_origins = AllowedOrigins(settings.allowed_origins or ())
         self.auth_failures = AuthFailures()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import ssl
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +10,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import structlog
 import trio
+
+from gatekeeper.file_state import file_state
 
 log = structlog.get_logger()
 
@@ -115,18 +116,14 @@ class ServerCertificate:
         self.current = load(certificate, key)
 
     async def watch(self) -> None:
-        """Loads the files again when they have changed, and at once at each SIGHUP; warns once a day of a
-        certificate that expires soon."""
-        with trio.open_signal_receiver(signal.SIGHUP) as hangups:
-            while True:
-                self._warn_of_expiry(datetime.now(UTC))
-                with trio.move_on_after(LOOK_SECONDS):
-                    await anext(hangups)
-                    self.reload()
-                    continue
-                seen = self._look()
-                if seen != self._loaded:
-                    await self._reload_when_settled(seen)
+        """Loads the files again when they have changed; warns once a day of a certificate that expires
+        soon."""
+        while True:
+            self._warn_of_expiry(datetime.now(UTC))
+            await trio.sleep(LOOK_SECONDS)
+            seen = self._look()
+            if seen != self._loaded:
+                await self._reload_when_settled(seen)
 
     def _warn_of_expiry(self, now: datetime) -> None:
         left = self.current.expires - now
@@ -158,13 +155,5 @@ class ServerCertificate:
             )
 
     def _look(self) -> object:
-        """What changes when a file is written or replaced, and when it is given other permissions; a file
-        that is missing is a change, too."""
-        seen: list[tuple[int, ...] | None] = []
-        for path in self._files:
-            try:
-                found = path.stat()
-                seen.append((found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))
-            except OSError:
-                seen.append(None)
-        return seen
+        """What changes when a file does; a file that is missing is a change, too."""
+        return [file_state(path) for path in self._files]

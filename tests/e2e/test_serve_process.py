@@ -140,17 +140,7 @@ COLUMNS = (
 )
 
 
-UNDER_NOHUP = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # what the tests start inherits it
-
-
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        signal.SIGINT,
-        pytest.param(signal.SIGHUP, marks=pytest.mark.skipif(UNDER_NOHUP, reason="SIGHUP is ignored")),
-    ],
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_lets_open_calls_finish(folder: Path, google: StandIn, number: signal.Signals) -> None:
     async with serving(folder, "--upstream", google.url, **KEY) as served:
         whole = await exchange(served.url, GENERATE, body=b"{}")
@@ -178,6 +168,34 @@ async def test_a_stop_lets_open_calls_finish(folder: Path, google: StandIn, numb
         "response_bytes": 2 * len(EVENT),
         "cost_usd": "0.000006200000",
     }
+
+
+OWN_PRICES = "[[models]]\nids = ['gemini-2.5-flash']\nprices = [{ tier = 'standard', input = '%s' }]\n"
+
+
+async def test_a_hang_up_has_the_own_prices_read_again(folder: Path, google: StandIn) -> None:
+    (folder / "data").mkdir(parents=True)
+    file = folder / "data" / "prices.toml"
+    file.write_text(OWN_PRICES % "1")
+
+    async def reply(to: Reply) -> None:
+        await to.json(b'{"usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 2}}')
+
+    google.script = reply
+    async with serving(folder, "--upstream", google.url, **KEY) as served:
+        await exchange(served.url, GENERATE, body=b"{}")
+        file.write_text(OWN_PRICES % "2")
+        served.process.send_signal(signal.SIGHUP)
+        await served.has_logged("prices_reloaded")
+        await exchange(served.url, GENERATE, body=b"{}")
+        file.write_text(OWN_PRICES % "free")
+        served.process.send_signal(signal.SIGHUP)
+        await served.has_logged("data/prices.toml, line 3: input is 'free'")
+        await exchange(served.url, GENERATE, body=b"{}")
+        assert len((await served.get("/prices"))["faults"]) == 1
+    rows = rows_in_file(served.data, "CAST(cost_usd AS VARCHAR) AS cost_usd, price_version")
+    assert [row["cost_usd"] for row in rows] == ["0.000009000000", "0.000013000000", "0.000013000000"]
+    assert rows[0]["price_version"] != rows[1]["price_version"] == rows[2]["price_version"]
 
 
 async def test_whoever_comes_during_a_stop_is_told(folder: Path, google: StandIn) -> None:

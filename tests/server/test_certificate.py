@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -161,22 +160,6 @@ async def test_a_change_that_keeps_size_and_date_is_seen(file: Path, change: str
                 os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
         await changes(server, touch)
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_hang_up_signal_loads_them_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificates, "LOOK_SECONDS", 1000)
-    server = ServerCertificate(file, file)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.watch)
-        await trio.testing.wait_all_tasks_blocked()
-
-        def change() -> None:
-            make_certificate(file, "signalled.example")
-            os.kill(os.getpid(), signal.SIGHUP)
-
-        await changes(server, change)
-        assert "signalled.example" in server.current.names
         nursery.cancel_scope.cancel()
 
 

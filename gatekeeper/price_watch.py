@@ -1,0 +1,73 @@
+"""The prices of a running gateway: read again when the user's own file changes, and at SIGHUP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+import trio
+
+from gatekeeper.file_state import file_state
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.startup import load_catalogue, own_prices
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0  # seconds between two looks at the file
+
+
+class Priced(Protocol):
+    """What has the prices in force, and what keeps a newer file from being used."""
+
+    catalogue: Catalogue
+    price_faults: tuple[str, ...]
+
+
+class PriceWatch:
+    """Keeps the prices of `context` those of the data folder. A faulty file leaves the last good prices in
+    force."""
+
+    def __init__(self, data: Path, context: Priced) -> None:
+        self._data = data
+        self._file = own_prices(data)
+        self._context = context
+        # As if there were no file: one that changes while the gateway starts is not missed.
+        self._loaded: object = None
+        self._asked = trio.Event()
+
+    def reload(self) -> None:
+        """Has the file read again at once."""
+        self._asked.set()
+
+    async def watch(self) -> None:
+        """Reads the file again when it has changed, or when asked to."""
+        while True:
+            with trio.move_on_after(LOOK_SECONDS):
+                await self._asked.wait()
+            if self._asked.is_set():
+                self._asked = trio.Event()
+                await self._load()
+            elif (seen := file_state(self._file)) != self._loaded:
+                # It may still be written: only one that stays is read.
+                await trio.sleep(LOOK_SECONDS)
+                if seen == file_state(self._file):
+                    await self._load()
+
+    async def _load(self) -> None:
+        context = self._context
+        self._loaded = file_state(self._file)
+        try:
+            # In a thread: a large file takes longer than a call may wait.
+            catalogue = await trio.to_thread.run_sync(load_catalogue, self._data)
+        except (CatalogueError, OSError) as error:
+            first, *more = context.price_faults = tuple(str(error).splitlines())
+            log.error(  # noqa: TRY400  what is wrong is in the file, not in the code
+                "prices_not_reloaded", detail=first, more_faults=len(more), in_force=context.catalogue.version
+            )
+            return
+        context.price_faults = ()
+        if catalogue.version != context.catalogue.version:
+            log.info("prices_reloaded", version=catalogue.version, before=context.catalogue.version)
+        context.catalogue = catalogue

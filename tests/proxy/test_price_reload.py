@@ -1,0 +1,146 @@
+"""The user's own prices of a running gateway: what changes with the file, and what a faulty one leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from rig.gateway import Running
+from rig.standin import Reply, StandIn
+from rig.wire import exchange
+from structlog.testing import capture_logs
+
+from gatekeeper import price_watch
+from gatekeeper.price_watch import PriceWatch
+
+LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
+USAGE = {"promptTokenCount": 10, "candidatesTokenCount": 1, "totalTokenCount": 11}
+LISTED, OWN, OTHER = "0.000005500000", "0.000022500000", "0.000032500000"
+
+
+def own(usd: str = "2", row: str = "{ tier = 'standard', input = '%s' }") -> str:
+    return f"[[models]]\nids = ['gemini-2.5-flash']\nprices = [\n  {row % usd},\n]\n"
+
+
+async def reply(to: Reply) -> None:
+    await to.json(json.dumps({"modelVersion": "gemini-2.5-flash", "usageMetadata": USAGE}).encode())
+
+
+@pytest.fixture
+def file(gateway: Running) -> Path:
+    return gateway.gateway.settings.data / "prices.toml"
+
+
+@asynccontextmanager
+async def watching(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PriceWatch]:
+    monkeypatch.setattr(price_watch, "LOOK_SECONDS", 0.01)
+    watch = PriceWatch(gateway.gateway.settings.data, gateway.gateway.proxy.context)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.watch)
+        yield watch
+        nursery.cancel_scope.cancel()
+
+
+async def until(reached: Callable[[], object]) -> None:
+    with trio.fail_after(5):
+        while not reached():
+            await trio.sleep(0.005)
+
+
+async def costs(gateway: Running, google: StandIn, count: int) -> tuple[str, str]:
+    """The cost and the price version of the next call's row."""
+    google.script = reply
+    assert (await exchange(gateway.url, LINE, body=b"{}")).status == 200
+    row = await gateway.row(count)
+    return row["cost_usd"], row["price_version"]
+
+
+async def test_the_next_call_costs_what_the_file_says_and_names_its_version(
+    gateway: Running, google: StandIn, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context: Any = gateway.gateway.proxy.context
+    built_in = context.catalogue
+    seen = [await costs(gateway, google, 1)]
+    async with watching(gateway, monkeypatch):
+        for count, change in (
+            (2, lambda: file.write_text(own("2"))),
+            (3, lambda: file.write_text(own("3"))),
+            (4, lambda: file.write_text("# None.\n")),
+            (5, lambda: file.write_text(own("2"))),
+            (6, file.unlink),
+        ):
+            version = context.catalogue.version
+            change()
+            await until(lambda version=version: context.catalogue.version != version)
+            seen.append(await costs(gateway, google, count))
+    assert [cost for cost, _ in seen] == [LISTED, OWN, OTHER, LISTED, OWN, LISTED]
+    versions = [version for _, version in seen]
+    assert versions[0] == versions[3] == versions[5] == built_in.version
+    assert versions[1] == versions[4]
+    assert len(set(versions)) == 3
+
+
+async def test_a_faulty_file_leaves_the_last_good_one_in_force_and_is_told(
+    gateway: Running, google: StandIn, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context: Any = gateway.gateway.proxy.context
+    with capture_logs() as logged:
+        async with watching(gateway, monkeypatch) as watch:
+            file.write_text(own("2"))
+            good = await changed(context)
+            assert (await gateway.client.get("/prices")).json()["faults"] == []
+            file.write_text(own("2", "{ tier = 'standart', imput = '%s' }"))
+            await until(lambda: context.price_faults)
+            assert context.catalogue is good
+            assert (await costs(gateway, google, 1)) == (OWN, good.version)
+            document = (await gateway.client.get("/prices")).json()
+            assert document["version"] == good.version
+            assert [fault.partition(":")[0] for fault in document["faults"]] == [f"{file}, line 4"] * 2
+            # Read again, and as faulty as before
+            watch.reload()
+            await until(lambda: len(logged) == 3)
+            file.write_bytes(b"\n\xff")
+            await until(lambda: "UTF-8" in context.price_faults[0])
+            file.write_text(own("3"))
+            await until(lambda: not context.price_faults)
+            assert (await costs(gateway, google, 2))[0] == OTHER
+    told = [(line["event"], line["log_level"]) for line in logged if line["event"].startswith("prices")]
+    assert told == [
+        ("prices_reloaded", "info"),
+        *[("prices_not_reloaded", "error")] * 3,
+        ("prices_reloaded", "info"),
+    ]
+    first = next(line for line in logged if line["log_level"] == "error")
+    assert first["detail"].startswith(f"{file}, line 4: ")
+    assert (first["more_faults"], first["in_force"]) == (1, good.version)
+
+
+async def changed(context: Any) -> Any:
+    before = context.catalogue
+    await until(lambda: context.catalogue is not before)
+    return context.catalogue
+
+
+async def test_a_reload_does_not_wait_for_the_next_look(
+    gateway: Running, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context: Any = gateway.gateway.proxy.context
+    async with watching(gateway, monkeypatch) as watch:
+        monkeypatch.setattr(price_watch, "LOOK_SECONDS", 1000)
+        await trio.sleep(0.05)  # the last short look
+        file.write_text(own())
+        watch.reload()
+        await changed(context)
+
+
+async def test_a_file_that_is_there_at_the_start_counts_without_a_change(
+    gateway: Running, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(own())
+    async with watching(gateway, monkeypatch):
+        await changed(gateway.gateway.proxy.context)
