@@ -1,13 +1,14 @@
 """How long `gatekeeper prices reprice` takes for a million rows, without a gateway: most change, then none.
 
-    python bench/reprice.py [ROWS] [DIFFERENT]
-
-DIFFERENT is the number of different usages; by default as many as rows, which is the worst case.
+By default each row has a usage of its own, which is the worst case: rows with the same usage are priced once.
 DuckDB makes the rows in a temporary folder; 3 % are of failed calls, and as many of a model without a price.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -42,24 +43,39 @@ def make_rows(folder: Path, rows: int, different: int) -> None:
     database.close()
 
 
-def seconds(folder: Path) -> tuple[float, str]:
-    """How long one run takes, from the start of the process to its end, and its first line."""
-    started = perf_counter()
-    done = subprocess.run(
-        [*COMMAND, "--url", NOWHERE, "--data", str(folder)], check=True, capture_output=True, text=True
-    )
-    return perf_counter() - started, done.stdout.partition("\n")[0]
+def measured(folder: Path) -> dict[str, object]:
+    """One run, from the start of the process to its end: seconds, of all its processes' CPU, too."""
+    started, cpu = perf_counter(), children_cpu()
+    words = [*COMMAND, "--json", "--url", NOWHERE, "--data", str(folder)]
+    done = subprocess.run(words, check=True, capture_output=True)
+    took = {"seconds": round(perf_counter() - started, 1), "cpu_seconds": round(children_cpu() - cpu, 1)}
+    report = json.loads(done.stdout)
+    return took | {name: report[name] for name in ("looked_at", "changed", "now_unknown", "left_alone")}
+
+
+def children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    different = int(sys.argv[2]) if len(sys.argv) > 2 else rows
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--different", type=int, help="different usages; by default each row has its own")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_rows(folder, rows, different)
-        for run in ("first", "second"):
-            took, said = seconds(folder)
-            print(f"{run} run of {rows:,} rows, {different:,} different usages: {took:.1f} s; {said}")
+        make_rows(folder, given.rows, given.different or given.rows)
+        runs = [measured(folder) for _ in range(2)]
+    if given.json:
+        print(json.dumps(runs))
+        return
+    for name, run in zip(("first", "second"), runs, strict=True):
+        print(f"{name} run: {run['seconds']} s ({run['cpu_seconds']} s of CPU); {run['changed']:,} of "
+              f"{run['looked_at']:,} rows changed")  # fmt: skip
 
 
 if __name__ == "__main__":
