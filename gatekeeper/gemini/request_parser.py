@@ -1,6 +1,6 @@
-"""Collects what the JSON body of a request names, as it streams: models, a cached content, files, an earlier
-interaction, the token of a long decode, and whether the response is to be a stream. Bytes in, a
-RequestSummary out; nothing raises.
+"""Collects what the body of a request names, JSON or an OpenAI-style form, as it streams: models, a cached
+content, files, an earlier interaction, the token of a long decode, and whether the response is to be a
+stream. Bytes in, a RequestSummary out; nothing raises.
 
 Many methods name their model in the body only: batches, embeddings, `countTokens`, caches, tuned models,
 Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece or second is in the body only
@@ -21,6 +21,7 @@ from typing import Protocol
 import msgspec
 
 from gatekeeper.gemini.continuation import TokenDigest
+from gatekeeper.gemini.form_fields import FormFields, form_boundary
 from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, REST, JsonTokens, Kind
 from gatekeeper.gemini.request_grammar import CONTENT, FLAGS, MESSAGE, REQUEST, Field, Meaning, Node
 from gatekeeper.gemini.requested_media import NOTHING_SAID, MediaCollector, Quantity, RequestedMedia
@@ -171,10 +172,37 @@ def _unescaped(raw: bytes) -> str:
     return text.encode(errors="replace").decode()
 
 
+class FormRequestParser:
+    """Parses one form: the model, and what is billed by piece or second."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._fields = FormFields(boundary)
+        self._models: dict[str, None] = {}
+        self._media = MediaCollector()
+
+    @property
+    def summary(self) -> RequestSummary:
+        understood = self._fields.ended and not self._fields.failed
+        return RequestSummary(models=tuple(self._models), media=self._media.media, understood=understood)
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more is read."""
+        return self._fields.failed
+
+    def feed(self, chunk: bytes) -> None:
+        for name, value in self._fields.feed(chunk):
+            meaning = REQUEST.get(name)
+            if meaning is Field.MODEL:
+                self._models[_name(Field.MODEL, value.decode(errors="replace"))] = None
+            elif isinstance(meaning, Quantity):
+                self._media.add(meaning, value)
+
+
 class InflatingRequestParser:
     """Inflates for another parser, in bounded steps."""
 
-    def __init__(self, parser: JsonRequestParser, window_bits: int) -> None:
+    def __init__(self, parser: JsonRequestParser | FormRequestParser, window_bits: int) -> None:
         self._parser = parser
         self._inflater = zlib.decompressobj(wbits=window_bits)
         self._inflated = 0
@@ -221,6 +249,7 @@ UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
 # Their path names the model, and only a cached content and the token of a long decode are looked for: prompts
 # are long, and calls many.
 PLAIN_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
+_FORMS = frozenset({"openai.videos", "openai.images.edits"})
 _UPLOADS = ("upload", "uploadToFileSearchStore", "openai.files")
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
@@ -230,15 +259,19 @@ def may_name_more(body: bytes) -> bool:
     return b"cached" in body or b'"continuation' in body or (b"\\" in body and b"\\u00" in body)
 
 
-def request_parser(action: str | None, content_encoding: bytes | None) -> RequestParser:
-    """The parser for the body of a request with this action and header."""
+def request_parser(
+    action: str | None, content_encoding: bytes | None, content_type: bytes | None = None
+) -> RequestParser:
+    """The parser for the body of a request with this action and these headers."""
     if action and action.endswith(_UPLOADS):
         return NOTHING_NAMED
+    boundary = form_boundary(content_type) if action in _FORMS else None
+    parser = FormRequestParser(boundary) if boundary else JsonRequestParser()
     encoding = (content_encoding or b"").strip().lower()
     if encoding in (b"", b"identity"):
-        return JsonRequestParser()
+        return parser
     bits = _WINDOW_BITS.get(encoding)
-    return InflatingRequestParser(JsonRequestParser(), bits) if bits else UNKNOWN
+    return InflatingRequestParser(parser, bits) if bits else UNKNOWN
 
 
 def read_request(body: bytes) -> RequestSummary:

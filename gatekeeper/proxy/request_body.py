@@ -18,8 +18,8 @@ PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
 
 def attach_parser(call: ProxyCall) -> None:
     """To be called before the body is fed to it."""
-    encoding = call.fields.get(b"content-encoding")
-    call.request_parser = request_parser(call.route.action, encoding)
+    encoding, media_type = call.fields.get(b"content-encoding"), call.fields.get(b"content-type")
+    call.request_parser = request_parser(call.route.action, encoding, media_type)
 
 
 def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:

@@ -1,10 +1,10 @@
-"""Calls that are not priced yet, as they are paid for otherwise: their tokens are in the row, and in what was
-spent they count as unpriced."""
+"""Calls that Google's other APIs answer, and such as are billed by piece: their tokens, units and cost."""
 
 from __future__ import annotations
 
 import json
 
+import pytest
 from rig.gateway import Running
 from rig.recordings import COMPLETION, COMPLETION_USAGE, ENDED, INTERACTION_STREAM, LAST_USAGE
 from rig.standin import StandIn
@@ -48,3 +48,56 @@ async def check_reads(gateway: Running, count: int) -> None:
     assert [row[name] for name in COUNTS] == [None] * 4
     assert (row["usage"], row["finish_reason"]) == (None, "completed")
     assert row["resource"] == "interactions/v1_Chc"
+
+
+MADE = {"data": [{"b64_json": "QUJD"}, {"b64_json": "QUJD"}]}
+FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nveo-3.1-generate-preview\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="seconds"\r\n\r\n4\r\n--b--\r\n'
+)
+PIECES = [
+    # (path, request, response, its model, its units, its cost)
+    (
+        "openai/images/generations",
+        b'{"model": "imagen-4.0-generate-001", "n": 3, "size": "1024x1024"}',
+        MADE,
+        "imagen-4.0-generate-001",
+        {"image_each": 2},
+        "0.080000000000",
+    ),
+    (
+        "models/imagen-4.0-generate-001:predict",
+        b'{"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 3}}',
+        {"predictions": [{"bytesBase64Encoded": "QUJD"}, {"raiFilteredReason": "no"}]},
+        "imagen-4.0-generate-001",
+        {"image_each": 1},
+        "0.040000000000",
+    ),
+    (
+        "openai/videos",
+        FORM,
+        {"id": "v", "object": "video", "status": "queued"},
+        "veo-3.1-generate-preview",
+        {"output_video_second_720p": 4},
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "response", "model", "units", "cost"), PIECES)
+async def test_what_is_made_is_billed_by_piece(
+    gateway: Running,
+    google: StandIn,
+    path: str,
+    body: bytes,
+    response: dict[str, object],
+    model: str,
+    units: dict[str, int],
+    cost: str | None,
+) -> None:
+    google.script = lambda reply: reply.json(json.dumps(response).encode())
+    media_type = "multipart/form-data; boundary=b" if body is FORM else "application/json"
+    line = f"POST /gemini/v1beta/{path}"
+    await exchange(gateway.url, line, body=body, headers=[f"Content-Type: {media_type}"])
+    row = await gateway.row()
+    assert (row["model"], json.loads(bytes(row["billed_units"])), row["cost_usd"]) == (model, units, cost)

@@ -6,7 +6,7 @@ Of all kinds, `live` aside (`test_recorded_sessions`). Tokens are expected where
   interaction that runs in the background has none yet, and a stream of chat completions none that was not
   asked for.
 - `count_tokens`: the total is what was asked, and free. `models`, `file`: there are none.
-- `operation`, and Imagen among `other`: priced by what was asked for, without tokens.
+- `operation`, and Imagen among `other`: priced by what was asked for or made, without tokens.
 - `batch`: the result of a batch has its answers' tokens within (`nested_*`); the call that fetches it did not
   use them, and would count them again each time.
 - `cache`: of the read and the updates of caches the same is true. Only their creation reads the tokens.
@@ -157,7 +157,15 @@ def wrong_words(recording: Recording, answer: Answer, row: dict[str, Any]) -> di
     }
     if read and (made := resource_of(recording)):
         wanted["resource"] = made
-    return {name: row[name] for name, value in wanted.items() if row[name] != value}
+    if read and recording.response["status"] == 200 and (pictures := pictures_in(recording)):
+        wanted["billed_units"] = {"image_each": pictures}
+    found = row | {"billed_units": json.loads(bytes(row["billed_units"] or b"null"))}
+    return {name: found[name] for name, value in wanted.items() if found[name] != value}
+
+
+def pictures_in(recording: Recording) -> int:
+    """How many pictures of Imagen's the answer has: only these have bytes in so many words."""
+    return recording.body.count(b'"bytesBase64Encoded"')
 
 
 def resource_of(recording: Recording) -> str | None:
