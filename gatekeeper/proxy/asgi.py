@@ -14,7 +14,7 @@ from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.cors import is_preflight, share
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.live import LiveCarrier
-from gatekeeper.proxy.outcomes import ClientGone, CutByGateway, draining_refusal
+from gatekeeper.proxy.outcomes import CutByGateway, draining_refusal
 from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 
@@ -76,9 +76,12 @@ class Proxy:
             for call in tuple(self.open_calls):
                 if call.progress.left_at is not None or call.carrier.is_disconnected():
                     call.leave()
-                # While a write to the client is blocked the timeout is the client's.
                 if now > call.deadline and call.timeout_failure is not None:
-                    call.end(ClientGone() if call.carrier.write_blocked else call.timeout_failure)
+                    # While a write to the client is blocked the timeout is the client's.
+                    if not call.carrier.write_blocked:
+                        call.end(call.timeout_failure)
+                    elif call.leave():
+                        call.progress.stop_writing()
                 elif refusal := call.carrier.revocation(call):
                     call.end(CutByGateway(refusal))
             for upstream in self.context.upstreams():

@@ -8,7 +8,8 @@ an expected cost (`pricing.expected`).
 the exact usage: for at most `MAX_SECONDS` and `MAX_BYTES`, and no longer than a drain lasts. Google charges
 what it generates either way. Only for what is charged: a download is never finished.
 
-Either way the outcome is `client_disconnected`.
+Either way the outcome is `client_disconnected`. A client that reads nothing for `read_timeout` seconds counts
+as one that has left.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import h11
+import trio
 
 from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.virtual_key import KeyState, OnDisconnect
@@ -43,6 +45,7 @@ class Progress:
     left_at: float | None = None
     received_bytes = 0  # since then
     response_bytes = 0  # of the body, as the meter counts them
+    writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
     _body = b""
 
     def __init__(self) -> None:
@@ -59,6 +62,11 @@ class Progress:
         if self.left_at is None:
             self.left_at = now
         return now < self.left_at + MAX_SECONDS and self.received_bytes <= MAX_BYTES
+
+    def stop_writing(self) -> None:
+        """Has the write end for which a client that does not read is awaited."""
+        if self.writing is not None:
+            self.writing.cancel()
 
     def request_size(self) -> RequestSize:
         """To be called once, at the end."""
@@ -98,10 +106,11 @@ class LeavableClient:
 
     async def write(self, chunk: bytes) -> None:
         if self._progress.left_at is None:
-            try:
-                await self._stream.write(chunk)
-            except ClientDisconnected:
-                self._go_on()
+            with trio.CancelScope() as self._progress.writing:
+                try:
+                    await self._stream.write(chunk)
+                except ClientDisconnected:
+                    self._go_on()
             return
         self._progress.received_bytes += len(chunk)
         self._go_on()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -333,6 +334,29 @@ async def test_a_client_that_goes_while_the_upstream_sends_at_full_speed(
         row = await gateway.row()
         assert (row["outcome"], row["output_tokens"]) == ("client_disconnected", 999)
         assert row["response_bytes"] < sum(map(len, pieces))
+
+
+async def test_a_client_that_stops_reading_is_left_behind(tmp_path: Path, google: StandIn) -> None:
+    pieces = [b"data: %b\r\n\r\n" % (document(number) + b" " * 100_000) for number in range(200)]
+    google.script = lambda reply: reply.chunked(pieces)
+    flags = {"on_disconnect": "finish", "read_timeout": 0.1}
+    async with running(tmp_path / "data", google.url, **flags) as gateway:
+        async with await connect(gateway.url) as client:
+            await client.send_all(head(EVENTS, [f"Content-Length: {len(BODY)}"]) + BODY)
+            await until(lambda: gateway.gateway.proxy.open_calls)
+            await until(lambda: not gateway.gateway.proxy.open_calls)  # nobody reads
+            row = await gateway.row()
+            assert (row["outcome"], row["output_tokens"], row["usage_note"]) == (
+                "client_disconnected",
+                199,
+                None,
+            )
+            received = 0
+            with contextlib.suppress(trio.BrokenResourceError):
+                while data := await client.receive_some():
+                    received += len(data)
+            assert received < sum(map(len, pieces))
+        await until(lambda: gateway.gateway.proxy.context.upstream.open == 1)
 
 
 @pytest.mark.parametrize("error", [503, 400])
