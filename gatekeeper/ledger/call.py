@@ -149,8 +149,8 @@ JournalEntry = Call | Amendment
 
 AMENDED_COLUMNS = (
     "model", "model_version", "prompt_tokens", "cached_tokens", "output_tokens", "thoughts_tokens",
-    "tool_tokens", "total_tokens", "usage", "service_tier", "cost_usd", "price_version", "usage_note",
-    "billed_units",
+    "tool_tokens", "total_tokens", "finish_reason", "usage", "service_tier", "cost_usd", "price_version",
+    "usage_note", "billed_units",
 )  # fmt: skip
 
 

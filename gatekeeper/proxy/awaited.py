@@ -1,12 +1,16 @@
-"""Which calls leave a charge that only a later answer tells: batches, and videos."""
+"""Which calls leave a charge that only a later answer tells: batches, videos, and interactions that go on in
+the background."""
 
 from __future__ import annotations
 
-from gatekeeper.gemini.actions import BATCHES, OPENAI_BATCH, VIDEO_ACTIONS
+from gatekeeper.gemini.actions import BATCHES, INTERACTIONS, OPENAI_BATCH, VIDEO_ACTIONS
 from gatekeeper.gemini.billed_units import DEFAULT_VIDEOS
 from gatekeeper.gemini.request_parser import RequestSummary
 from gatekeeper.ledger.call import Call, Outcome, PendingCharge
 from gatekeeper.pricing.cost_notes import PENDING
+
+IN_PROGRESS = "in_progress"
+"""The status of an interaction that goes on."""
 
 
 def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
@@ -16,7 +20,11 @@ def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
     # Also if the client has left by the time that it was made.
     if call.outcome not in (Outcome.OK, Outcome.CLIENT_DISCONNECTED) or made is None:
         return None
-    if call.action in BATCHES or call.action == OPENAI_BATCH:
+    if call.action in INTERACTIONS:
+        if call.outcome is not Outcome.OK or call.finish_reason != IN_PROGRESS:
+            return None
+        is_awaited = made.startswith("interactions/")
+    elif call.action in BATCHES or call.action == OPENAI_BATCH:
         is_awaited = made.startswith("batches/")
     else:
         is_awaited = call.action in VIDEO_ACTIONS and ("operations/" in made or made.startswith("videos/"))

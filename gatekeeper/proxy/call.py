@@ -242,7 +242,7 @@ class ProxyCall:
         if self.key is not None and (charge := settlement(row)):
             context.registry.settle(*charge)
         context.long_decodes.add(continuations(row))
-        context.deferred.call_ended(row, None if self.failure else self.meter, context.catalogue)
+        context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
         if isinstance(self.failure, GoogleKeyRefused):
             remedy = "set a valid GEMINI_API_KEY and restart"
             log.error("google_key_refused", key=row.upstream_key, remedy=remedy)

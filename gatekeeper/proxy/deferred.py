@@ -52,11 +52,15 @@ class DeferredCharges:
         if row.pending is None and row.outcome is Outcome.OK:
             row.cost_pico, row.usage_note = None, UNKNOWN_TOKENS_NOTE
 
-    def call_ended(self, row: Call, meter: object, catalogue: Catalogue) -> None:
-        """Takes what a call has left, or has seen: `meter` is that of a response that is complete. To be
-        called once the row is in the journal. Errors are logged: a charge stays pending then."""
+    def call_ended(self, row: Call, meter: object, catalogue: Catalogue, *, is_complete: bool) -> None:
+        """Takes what a call has left, and what its meter has seen if the response is complete. To be called
+        once the row is in the journal. Errors are logged: a charge stays pending then."""
         try:
-            self._call_ended(row, meter, catalogue)
+            # Also of one that is not: it frees what was buffered.
+            known = meter.result() if isinstance(meter, ResultMeter) else None
+            self._call_ended(row, meter if is_complete else None, catalogue)
+            if known and is_complete:
+                self.amend(known)
         except Exception as error:  # noqa: BLE001
             self._errors.record_exception(error)
 
@@ -64,8 +68,6 @@ class DeferredCharges:
         self.pending.apply(row)
         for surplus in self.pending.surplus():
             self.give_up(surplus, TOO_MANY)
-        if isinstance(meter, ResultMeter) and (known := meter.result()):
-            self.amend(known)
         state = self.pending.find(row.resource) if row.resource else None
         if state is None or state.id == row.id:
             return

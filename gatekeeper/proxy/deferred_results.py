@@ -1,5 +1,5 @@
 """Reads the result of a batch or a video, whoever fetches it, and completes the row of the call that began
-it.
+it. (An interaction's: `interaction_results`.)
 
 A reader gets the body as it passes, and says at its end what the row is from now on: as it is if the result
 is not there yet. It is attached only to the response of a resource that is awaited: other downloads are not
@@ -101,9 +101,9 @@ class ResultMeter(_TappedMeter):
         self._reader = reader
 
     def result(self) -> Call | None:
-        """The row as it is from now on; None if nothing new is known. Once, at the end of a complete
-        response."""
-        return self._reader.finish() if self.is_whole() else None
+        """The row as it is from now on; None if nothing new is known. Once, at the response's end."""
+        known = self._reader.finish()
+        return known if self.is_whole() else None
 
 
 class CacheMeter(_TappedMeter):

@@ -8,7 +8,8 @@ from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, Meter, meter_for
 from gatekeeper.gemini.reading import Reading, reading_of
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter, result_reader
+from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter
+from gatekeeper.proxy.interaction_results import reader_of
 from gatekeeper.proxy.upstream_connection import ResponseHead
 
 
@@ -22,11 +23,11 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
         reading = reading_of(call.row.method, call.route, head.status, media_type)
     meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
     if head.status == 200 and (call.row.resource is not None or call.route.action == CACHE_CREATE):
-        return _tapped(call, meter, (encoding or b"").strip().lower())
+        return _tapped(call, meter, media_type, (encoding or b"").strip().lower())
     return meter
 
 
-def _tapped(call: ProxyCall, meter: Meter, encoding: bytes) -> Meter:
+def _tapped(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: bytes) -> Meter:
     """Also reads what an earlier call waits for, and cached contents; only if the response is whole."""
     if encoding not in IDENTITY + GZIP:
         return meter
@@ -37,7 +38,9 @@ def _tapped(call: ProxyCall, meter: Meter, encoding: bytes) -> Meter:
         return meter
     if is_stored(awaited):
         return CacheMeter(meter, is_gzip=encoding in GZIP)
-    reader = result_reader(awaited, call.context.catalogue) if call.row.method == "GET" else None
+    # A cancellation answers with the interaction.
+    is_shown = call.row.method == "GET" or call.route.action == "interactions.cancel"
+    reader = reader_of(awaited, call.context, media_type) if is_shown else None
     return ResultMeter(meter, reader, is_gzip=encoding in GZIP) if reader else meter
 
 

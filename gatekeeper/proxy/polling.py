@@ -14,8 +14,9 @@ import trio
 from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.context import ProxyContext
-from gatekeeper.proxy.deferred_results import ResultReader, result_reader
+from gatekeeper.proxy.deferred_results import ResultReader
 from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.interaction_results import reader_of
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import ConnectionLost, UpstreamConnection
 
@@ -63,7 +64,7 @@ class PendingPoller:
         """Returns whether it has told something new. Errors mean that it is polled again."""
         context = self._context
         target, key = poll_target(state), context.google_key_of(state.upstream_key)
-        reader = result_reader(state, context.catalogue)
+        reader = reader_of(state, context, b"application/json")
         if target is None or key is None or reader is None:
             return False
         headers: Headers = [

@@ -38,6 +38,7 @@ AMENDED = {
     "prompt_tokens": 3, "cached_tokens": 1, "output_tokens": 4, "thoughts_tokens": 5, "tool_tokens": 0,
     "total_tokens": 12, "service_tier": "batch", "model": "gemini-2.5-flash", "model_version": "gemini-2.5-f",
     "price_version": "v", "usage_note": "a batch", "billed_units": {"image_each": 3}, "cost_pico": 7,
+    "finish_reason": "completed",
     "usage": msgspec.Raw(b'[{"totalTokenCount": 12}]'),
 }  # fmt: skip
 

@@ -67,7 +67,7 @@ class World:
         charge = settlement(call)
         assert charge is not None
         self.registry.settle(*charge)
-        self.deferred.call_ended(call, None, CATALOGUE)
+        self.deferred.call_ended(call, None, CATALOGUE, is_complete=True)
 
     def call(self, number: int) -> Call:
         call = Call(id=str(number), started_at=self.now, method="POST", path="/", key_id=self.key)

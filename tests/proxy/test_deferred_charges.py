@@ -15,7 +15,9 @@ import pytest
 import trio
 from rig.gateway import CATALOGUE, GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
+from rig.wire import exchange
 
+from gatekeeper.gemini.meter import BUFFER_QUOTA
 from gatekeeper.ledger.call import Call, PendingCharge
 from gatekeeper.proxy.polling import PendingPoller, poll_target
 from gatekeeper.proxy.upstream import UpstreamPool
@@ -323,6 +325,75 @@ def test_where_a_result_is_asked_for(resource: str | None, target: bytes | None)
     call = Call(id="1", started_at=1, method="POST", path="/")
     call.pending = PendingCharge(begun_by="1", resource=resource)
     assert poll_target(call) == target
+
+
+INTERACTION = {"id": "i1", "model": "gemini-2.5-flash", "status": "in_progress"}
+# 1000 tokens at 0.30 and 100 at 2.50 dollars a million
+USED = {"total_input_tokens": 1000, "total_output_tokens": 100, "total_tokens": 1100}
+DONE = INTERACTION | {"status": "completed", "usage": USED}
+EVENTS = [
+    b"event: interaction.completed\ndata: " + json.dumps({"interaction": DONE}).encode() + b"\n\n",
+    b"event: done\ndata: [DONE]\n\n",
+]
+# How it is read later; the status that the row has then.
+READS: dict[str, tuple[str, str, list[bytes] | dict[str, Any], str]] = {
+    "as a document": ("GET", "interactions/i1", DONE, "completed"),
+    "as a stream": ("GET", "interactions/i1?stream=true", EVENTS, "completed"),
+    "cancelled": ("POST", "interactions/i1/cancel", DONE | {"status": "cancelled"}, "cancelled"),
+    "not yet": ("GET", "interactions/i1", INTERACTION, "in_progress"),
+    "failed": ("GET", "interactions/i1", INTERACTION | {"status": "failed"}, "failed"),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+async def test_an_interaction_in_the_background_is_charged_when_it_is_done(
+    gateway: Running, google: StandIn, name: str
+) -> None:
+    method, path, result, status = READS[name]
+    google.script = Google(interactions=INTERACTION)
+    asked = {"model": "gemini-2.5-flash", "input": "x", "background": True}
+    await gateway.client.post(f"{VERSION}/interactions", json=asked, headers={"x-goog-api-key": "k"})
+    row = await first(gateway)
+    assert (row["cost_usd"], row["usage_note"]) == (
+        None, "the charge is pending: interactions/i1 will tell it",
+    )  # fmt: skip
+
+    async def script(reply: Reply) -> None:
+        if isinstance(result, list):
+            await reply.chunked(result)
+        else:
+            await reply.json(json.dumps(result).encode())
+
+    google.script = script
+    for _ in range(2):
+        await gateway.client.request(method, f"{VERSION}/{path}", headers={"x-goog-api-key": "k"})
+    row = await first(gateway)
+    assert row["finish_reason"] == status
+    assert row["cost_usd"] == ("0.000550000000" if status in ("completed", "cancelled") else None)
+    assert row["prompt_tokens"] == (None if row["cost_usd"] is None else 1000)
+    assert bool(gateway.gateway.proxy.context.deferred.pending.all()) == (name == "not yet")
+
+
+@pytest.mark.parametrize("encoding", [b"", b"Content-Encoding: gzip\r\n"])
+async def test_a_result_that_breaks_off_settles_nothing_and_is_not_kept(
+    gateway: Running, google: StandIn, encoding: bytes
+) -> None:
+    google.script = Google(interactions=INTERACTION)
+    await gateway.client.post(f"{VERSION}/interactions", json={}, headers={"x-goog-api-key": "k"})
+
+    async def script(reply: Reply) -> None:
+        body = json.dumps(DONE | {"x": "y" * 9000}).encode()
+        body = gzip.compress(body) if encoding else body
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+        await reply.raw(head % (encoding, len(body)) + body[: len(body) // 2])
+        await reply.stream.aclose()
+
+    google.script = script
+    answer = await exchange(gateway.url, f"GET {VERSION}/interactions/i1?key=k")
+    assert not answer.whole
+    await gateway.row(2)
+    assert (await first(gateway))["cost_usd"] is None
+    assert BUFFER_QUOTA.used == 0
 
 
 @pytest.fixture

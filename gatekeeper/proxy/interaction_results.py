@@ -1,0 +1,51 @@
+"""Reads an interaction that went on in the background after its call had ended, whoever fetches it, and
+accounts for the call as if that had been its response."""
+
+from __future__ import annotations
+
+from copy import copy
+
+from msgspec.structs import replace
+
+from gatekeeper.gemini.meter import meter_for
+from gatekeeper.gemini.response_parser import INTERACTIONS
+from gatekeeper.gemini.routes import Route
+from gatekeeper.ledger.call import Call, PendingCharge
+from gatekeeper.proxy.awaited import IN_PROGRESS
+from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.deferred_results import ResultReader, result_reader
+from gatekeeper.proxy.settlement import account_call
+
+
+class InteractionResult:
+    """A `ResultReader`. An interaction may also be read as the stream of its events."""
+
+    def __init__(self, call: Call, context: ProxyContext, media_type: bytes | None) -> None:
+        self._call = call
+        self._context = context
+        self._meter = meter_for(media_type, None, INTERACTIONS, counts_usage=True)
+
+    def feed(self, chunk: bytes) -> None:
+        self._meter.feed(chunk)
+
+    def finish(self) -> Call | None:
+        said, context = self._meter.finish(), self._context
+        prices, searches = context.catalogue, context.free_searches
+        is_told = said.complete and said.finish_reason not in (None, IN_PROGRESS)
+        # Somebody else may have been first: the free searches are taken once.
+        if not is_told or context.deferred.pending.begun_by(self._call.id) is not self._call:
+            return None
+        call = copy(self._call)
+        account_call(call, Route(call.action), None, said, None, prices, searches, context.secrets)
+        if call.cost_pico is None:
+            # The budget's estimate stays.
+            call.charged_pico = self._call.charged_pico
+            call.usage_note = call.usage_note or f"the interaction is {said.finish_reason}: no price is known"
+        return replace(call, pending=PendingCharge(begun_by=call.id))
+
+
+def reader_of(call: Call, context: ProxyContext, media_type: bytes | None) -> ResultReader | None:
+    """The reader for the resource that tells what `call` costs."""
+    if call.pending and (call.pending.resource or "").startswith(f"{INTERACTIONS}/"):
+        return InteractionResult(call, context, media_type)
+    return result_reader(call, context.catalogue)
