@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from google import genai
 from rig.gateway import Running, running
 
 from gatekeeper.sandbox.server import serve_sandbox
@@ -61,3 +62,28 @@ async def test_three_hops_are_three_charges_and_one_chain(
             assert line[-2:] == [f"${costs[number - 1]:.12f}", row["finish_reason"]]
         total = next(line for line in lines if line[0:1] == ["total"] and "in" in line)
         assert total[-1] == f"${sum(costs):.12f}"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_googles_sdk_goes_on_by_itself_and_its_hops_are_linked(
+    tmp_path: Path, nursery: trio.Nursery, streamed: bool
+) -> None:
+    """It spells the token in another alphabet than it got it in."""
+    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, time_scale=0))
+    async with running(tmp_path / "data", f"http://127.0.0.1:{port}") as gateway:
+
+        def ask() -> str | None:
+            options = {"base_url": f"{gateway.url}/gemini", "client_args": {"verify": False}}
+            client = genai.Client(api_key="k", http_options=options)
+            asked: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": "!hops=3 Write a book"}
+            if streamed:
+                *_, last = client.models.generate_content_stream(**asked)
+            else:
+                last = client.models.generate_content(**asked)
+            client.close()
+            return last.candidates[0].finish_reason
+
+        assert await trio.to_thread.run_sync(ask) == "STOP"
+        rows = await gateway.rows()
+        assert [row["continues"] for row in rows] == [None, rows[0]["id"], rows[1]["id"]]
+        assert [row["stream"] for row in rows] == [streamed] * 3
