@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from gatekeeper.keys.repriced_spend import charge_repriced
+from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.reprice import Run, reprice
@@ -99,7 +100,7 @@ async def test_a_restart_charges_a_run_whose_borrower_and_gateway_died(serve: An
     async with serve() as admin:
         key = await wrongly_priced(admin)
         # The tests' gateway has no consumer of spend: stored as such.
-        await admin.gateway.registry.store_spend([(key, 2 * WRONG, 1, False)], 1, 1)
+        await admin.gateway.registry.store_spend([Settlement(key, 2 * WRONG, 1)], 1, 1)
         folder = await borrow(admin)
         reprice_file(admin, folder)
         assert list(folder.glob(f"{MARK}*"))
