@@ -65,9 +65,10 @@ class DeferredCharges:
             self._errors.record_exception(error)
 
     def _call_ended(self, row: Call, meter: object, catalogue: Catalogue) -> None:
-        self.pending.apply(row)
-        for surplus in self.pending.surplus():
-            self.give_up(surplus, TOO_MANY)
+        if row.pending:
+            self.pending.apply(row)
+            for surplus in self.pending.surplus():
+                self.give_up(surplus, TOO_MANY)
         state = self.pending.find(row.resource) if row.resource else None
         if state is None or state.id == row.id:
             return
