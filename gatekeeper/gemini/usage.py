@@ -56,7 +56,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
     in lower case (`text image video audio document`, or whatever Google invents), in the order received;
     they may make up less than their count. `beside_total` are tokens that the total leaves out:
-    thoughts of a Live turn; in a sum, also what turns have used whose own total is missing or too small.
+    thoughts of a Live turn; all, if it is 0 beside other counts; in a sum, also what turns have used whose
+    own total is missing or too small.
     `note` says what is known to be wrong with the counts. `invalid` names the fields here that were sent and
     are no counts; `usage`: all of them.
     """
@@ -163,7 +164,12 @@ def _noted(usage: Usage) -> Usage:
     notes = contradictions(usage)
     if not notes:
         return usage
-    return msgspec.structs.replace(usage, note="; ".join(filter(None, (usage.note, *notes))))
+    beside = usage.beside_total
+    if usage.total == 0:
+        # Recorded of Interactions: it leaves out all that the counts have.
+        beside = sum(each or 0 for each in (usage.prompt, usage.output, usage.thoughts, usage.tool))
+    note = "; ".join(filter(None, (usage.note, *notes)))
+    return msgspec.structs.replace(usage, beside_total=beside, note=note)
 
 
 def _details(found: list[Detail] | list[ModalityTokens] | None) -> Details:

@@ -244,6 +244,8 @@ def _of_details(what: str, count: int | None, details: Details) -> list[str]:
 
 def _of_the_total(total: int, read: int, output: int, thoughts: int) -> str:
     counted = read + output + thoughts
+    if total == 0:
+        return f"the total is 0 beside {counted:,} tokens: the single counts count"
     if total < read:
         return f"the total of {total:,} is below prompt and tool use ({read:,}): the single counts count"
     if total > counted:

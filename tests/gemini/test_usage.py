@@ -399,6 +399,10 @@ CONTRADICTIONS = {
         reading(263, 35, 0, 0, 35),
         "the total of 35 is below prompt and tool use (263): the single counts count",
     ),
+    "a total of nothing": (
+        {"total_tokens": 0, "total_input_tokens": 0, "total_output_tokens": 160, "total_thought_tokens": 255},
+        "the total is 0 beside 415 tokens: the single counts count",
+    ),
     "a total of more than the counts": (
         reading(10, 5, 3, 0, 20),
         "the total has 2 tokens more than the counts together: they are charged as output",

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.token_counts import Details
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage import Usage, add_usages, read_usage
 from gatekeeper.pricing.components import (
     MODALITIES,
     UnpricedError,
@@ -262,3 +262,12 @@ def test_of_an_embedding_only_the_prompt_matters(invalid: str) -> None:
     assert embedding_components(Usage(prompt=10, invalid=("output",))) == {"embedding_input_text": 10}
     with pytest.raises(UnpricedError, match="no count"):
         embedding_components(Usage(prompt=10, invalid=(invalid,)))
+
+
+def test_a_total_of_0_beside_other_counts_leaves_them_out() -> None:
+    usage = read_usage(b'{"total_tokens": 0, "total_input_tokens": 7, "total_output_tokens": 160}')
+    assert usage
+    assert billed_output_tokens(usage) == 160
+    twice = add_usages([usage, usage])
+    assert twice
+    assert billed_output_tokens(twice) == 320
