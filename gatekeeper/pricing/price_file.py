@@ -184,6 +184,7 @@ class _Reading:
         return {
             alias: tuple(self._steps(("aliases", alias), steps))
             for alias, steps in cast("Table", aliases).items()
+            if self._value(("aliases", alias), id_of, alias)
         }
 
     def _steps(self, path: Path, steps: object) -> list[tuple[date, str]]:
@@ -193,7 +194,7 @@ class _Reading:
             day = self._value((*where, "from"), day_of, step.get("from"))
             model = self._value((*where, "model"), text_of, step.get("model"))
             if model and not (self._built_in(model) or any(fnmatchcase(model, name) for name in self._ids)):
-                self._fault(where, f"{model} is no model; allowed: an id of [[models]]")
+                self._fault(where, f"{model!r} is no model; allowed: an id of [[models]]")
             if day and model:
                 found.append((where, day, model))
         for (_, earlier, _), (where, later, _) in pairwise(found):

@@ -66,7 +66,8 @@ def day_of(key: str, value: object) -> date:
             return date.fromisoformat(value)
     except ValueError:  # of no calendar
         pass
-    raise ValueError(f'`{key}` is {str(value)!r}; allowed: a day such as "2026-11-24"')
+    said = "missing" if value is None else repr(str(value))
+    raise ValueError(f'`{key}` is {said}; allowed: a day such as "2026-11-24"')
 
 
 def context_of(value: object) -> tuple[int, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.startup import load_catalogue
 
 BUILT_IN = Catalogue.parse("""
 checked = "2026-11-24"
@@ -166,7 +168,7 @@ def test_aliases_are_added_and_go_on_from_the_own_first_day() -> None:
 
 
 def test_an_alias_of_nothing_known() -> None:
-    with pytest.raises(CatalogueError, match="line 2: x is no model"):
+    with pytest.raises(CatalogueError, match="line 2: 'x' is no model"):
         BUILT_IN.with_own('[aliases]\nmine = [{ from = "2026-08-01", model = "x" }]')
 
 
@@ -223,3 +225,11 @@ def test_any_own_row_changes_what_it_covers_and_nothing_else(
                             assert now == 99
                         elif not (covered and part.startswith("grounding") and tier == "standard"):
                             assert now == was or (covered and was is None)
+
+
+def test_the_example_of_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "prices.md").read_text("utf-8")
+    found = load_catalogue().with_own(text.partition("```toml\n")[2].partition("```")[0])
+    assert price(found, "gemini-3.8-flash", "output_text") == 2
+    assert price(found, "gemini-2.5-flash", "grounding_search_request", "flex") == 30
+    assert price(found, "gemini-5-preview", "output_text", prompt=300_000) == 27

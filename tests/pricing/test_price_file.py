@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.pricing.faults import CatalogueError, Fault
+from gatekeeper.startup import load_catalogue
 
 HEAD = 'checked = "2026-11-24"\n'
 MODEL = '[[models]]\nids = ["m"]\nsource = "a page"\n'
@@ -83,11 +89,13 @@ def alias(*steps: str) -> str:
         (file(FULL) + file(FULL, head="", model='[[models]]\nids = ["n",\n "m"]\nsource = ""\n'), 10,
          "m is in line 3 too", "once"),
         (HEAD + "aliases = 1\n" + file(FULL, head=""), 2, "aliases is no table", "[aliases]"),
-        (alias('{ from = "2026-01-01", model = "x" }'), 10, "x is no model", "[[models]]"),
+        (alias('{ from = "2026-01-01", model = "x" }'), 10, "'x' is no model", "[[models]]"),
         (alias('{ from = "2026-01-01", model = "m" }', '{ from = "2026-01-01", model = "m" }'), 11,
          "from 2026-01-01 is not after 2026-01-01", "ascend"),
         (alias('{ from = "2026-01-01", modl = "m" }'), 10, "unknown key 'modl'", "did you mean model?"),
         (alias("1"), 9, "l is no list of tables", "{ … }"),
+        (alias('{ model = "m" }'), 10, "`from` is missing", "a day"),
+        (HEAD + '[aliases]\n"a b" = 1\n' + file(FULL, head=""), 3, "'a b' is no id", "a-z"),
     ],
 )  # fmt: skip
 def test_a_fault_names_its_line_what_is_there_and_what_is_allowed(
@@ -146,3 +154,60 @@ def test_a_hole_in_a_price_is_a_fault(rows: list[str], line: int, named: str) ->
     fault = faults(file(*rows))[0]
     assert fault.startswith(f"line {line}: nothing prices ")
     assert named in fault
+
+
+BUILT_IN = load_catalogue()
+WORDS = st.sampled_from(
+    ["standard", "batch", "stndard", "<=200k", ">200k", "2026-01-01", "2026-02-01", "2026-13-01", "0.30", "-1",
+     "1e9", "m", "*", "gemma-*", "gemini-2.5-flash", "text", "likely", "{}", "%s", "٣", "", "\n"]
+)  # fmt: skip
+ANYTHING = st.one_of(WORDS, st.integers(-1, 2), st.booleans(), st.lists(WORDS, max_size=2), st.just({}))
+
+
+def table(*keys: str) -> Any:
+    known = st.sampled_from([*keys, "x", "imput"])
+    return st.dictionaries(known, ANYTHING, max_size=5)
+
+
+ROWS = st.lists(
+    table("tier", "context", "from", "to", "confidence", "input", "output_image", "image_each"), max_size=4
+)
+ENTRIES = st.lists(
+    st.tuples(table("ids", "source", "note", "inputs", "prices"), ROWS, st.lists(WORDS, max_size=3)),
+    max_size=3,
+)
+
+
+def inline(value: Any) -> str:
+    """A value in TOML, which is JSON but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {inline(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",\n".join(inline(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    table("version", "checked", "currency", "models", "aliases"),
+    ENTRIES,
+    st.dictionaries(WORDS, st.one_of(ANYTHING, st.lists(table("from", "model"), max_size=2)), max_size=2),
+)
+def test_whatever_a_file_holds_it_is_a_catalogue_or_told_line_by_line(
+    top: Any, entries: Any, aliases: Any
+) -> None:
+    document = {"aliases": aliases, **top}
+    if entries:
+        document["models"] = [{"prices": rows, "ids": ids, **more} for more, rows, ids in entries]
+    text = "".join(f"{key} = {inline(value)}\n" for key, value in document.items())
+    fault_lines = [fault.line for fault in found_by(text)]
+    assert all(1 <= line <= text.count("\n") + 1 for line in fault_lines)
+
+
+def found_by(text: str) -> tuple[Fault, ...]:
+    try:
+        BUILT_IN.with_own(text)
+    except CatalogueError as error:
+        # One line for each
+        return error.faults if len(str(error).splitlines()) == len(error.faults) else (Fault(-1, str(error)),)
+    return ()
