@@ -6,6 +6,8 @@ import logging
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from time import monotonic
 from typing import TextIO, cast
 
@@ -73,6 +75,14 @@ class RateLimitedLog:
     def record_exception(self, error: Exception) -> None:
         """Logs an exception's type and stack frames; its text may contain a secret."""
         self.record(type(error).__name__, trace=_stack_frames(error))
+
+    @contextmanager
+    def recorded(self) -> Generator[None]:
+        """Records an exception that the block raises, and goes on after it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  a fault must not end what the block is only a part of
+            self.record_exception(error)
 
     def record_exception_group(self, errors: BaseExceptionGroup[BaseException]) -> None:
         """The same for each exception of a group."""

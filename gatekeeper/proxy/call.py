@@ -25,7 +25,6 @@ from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import upper_bound_note
-from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call_clock import CallClock
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
@@ -45,10 +44,10 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
 )
 from gatekeeper.proxy.settlement import account_call, apply_summary, set_initial_estimate
+from gatekeeper.proxy.unpriced import why_unpriced
 from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
-from gatekeeper.times import utc_day
 
 log = structlog.get_logger()
 
@@ -161,8 +160,7 @@ class ProxyCall:
         route, reason = self.route, None
         has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
         if self.has_budget and has_price and route.model:
-            day = utc_day(self.row.started_at)
-            reason = unpriced_reason(self.context.catalogue, route.model, day, route.action)
+            reason = why_unpriced(self.row, self.context.catalogue, self.context.accounting_errors)
         path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
         pending = self.carrier.model_pending
         return AccessRequest(route.action, route.model, path, route.billing, reason, pending)
@@ -175,7 +173,8 @@ class ProxyCall:
         if self.has_budget:
             # A compressed body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.is_compressed else self.carrier.request_length()
-            set_initial_estimate(self.row, self.route, size, self.context.catalogue)
+            with self.context.accounting_errors.recorded():
+                set_initial_estimate(self.row, self.route, size, self.context.catalogue)
         self.context.ledger.begin(self.row)
 
     @property

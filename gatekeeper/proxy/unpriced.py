@@ -4,14 +4,23 @@ sums of a month."""
 from __future__ import annotations
 
 from gatekeeper.ledger.call import Call
-from gatekeeper.logs import log
+from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import unpriced_reason
 from gatekeeper.times import utc_day
 
+FAULT = "a fault of the gateway, which is in its log, keeps the price of this model from being found"
 # Clients choose the names of models: what is remembered of a day is bounded.
 MAX_MODELS = 1000
 REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices check` says what that changes"
+
+
+def why_unpriced(call: Call, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:
+    """Why no price is known for a call that has not begun; None if one is. A fault is a reason too, and is
+    logged: a budget could not be kept."""
+    with errors.recorded():
+        return unpriced_reason(catalogue, call.model or "", utc_day(call.started_at), call.action)
+    return FAULT
 
 
 class UnpricedModels:

@@ -68,3 +68,28 @@ async def test_a_row_that_cannot_be_written_still_counts(
     logged = "".join(capfd.readouterr())
     assert "call_accounting_failed" in logged
     assert "secret words" not in logged
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({}, 200, None),
+        ({"max_budget": 1}, 403, "GATEKEEPER_MODEL_UNPRICED"),
+        ({"max_budget": 1, "allow_unpriced": True}, 200, None),
+    ],
+)
+async def test_a_key_with_a_budget_needs_prices_that_can_be_found(
+    guarded: Running,
+    google: StandIn,
+    capfd: pytest.CaptureFixture[str],
+    fields: dict[str, object],
+    status: int,
+    reason: str | None,
+) -> None:
+    context, secret = guarded.gateway.proxy.context, await guarded.key(**fields)
+    context.catalogue = msgspec.structs.replace(context.catalogue, exact=None)  # any look at it raises
+    answer = await exchange(guarded.url, f"POST {MODEL}:generateContent?key={secret}", body=b"{}")
+    row = await guarded.row()
+    assert (answer.status, row["status"], row["reason"]) == (status, status, reason)
+    assert row["cost_usd"] == (None if status == 200 else "0.000000000000")
+    assert "call_accounting_failed" in "".join(capfd.readouterr())
