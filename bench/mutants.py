@@ -36,6 +36,7 @@ TARGETS = (
 )
 TESTS = (
     "tests/pricing",
+    "tests/gemini/test_token_counts.py",
     "tests/gemini/test_usage.py",
     "tests/gemini/test_usage_notes.py",
     "tests/gemini/test_usage_sums.py",
@@ -53,6 +54,7 @@ OPTIONS = (
     "--hypothesis-seed=0",
     *(f"-pno:{w}" for w in WITHOUT),
 )
+QUICK = ("-m", "not hypothesis", "--ignore=tests/pricing/test_oracles.py")
 JUDGED = Path(__file__).parent / "mutants.toml"
 # A mutant that takes longer has made a loop endless, which is noticed.
 SECONDS = 60
@@ -87,6 +89,8 @@ class Runner:
         called = self.trace(session)
         for number, mutant in enumerate(self.mutants, 1):
             items = called.get((mutant.file, mutant.mutation.function), [])
+            if number % 100 == 0:
+                report(f"{number} of {len(self.mutants)}")
             if not self.is_killed(mutant, [session.items[place] for place in items]):
                 self.survivors.append(mutant)
                 report(f"{number}/{len(self.mutants)} survived ({len(items)} tests): {mutant.name}")
@@ -252,6 +256,7 @@ def judged() -> dict[str, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="a part of a file's path")
+    parser.add_argument("--quick", action="store_true", help="without the slow tests: a quick first look")
     parser.add_argument("--again", type=Path, help="an earlier output: only what survived there")
     given = parser.parse_args()
     os.chdir(ROOT)
@@ -260,7 +265,7 @@ def main() -> int:
         earlier = given.again.read_text("utf-8")
         mutants = [mutant for mutant in mutants if mutant.name in earlier]
     runner = Runner(mutants)
-    pytest.main([*OPTIONS, *TESTS], plugins=[runner])
+    pytest.main([*OPTIONS, *(QUICK if given.quick else ()), *TESTS], plugins=[runner])
     if not runner.has_run:
         raise SystemExit("pytest did not get to the tests: see `pytest " + " ".join(TESTS) + "`")
     known = judged()

@@ -190,6 +190,16 @@ def test_the_last_total_counts_and_steps_are_not_added() -> None:
     assert billed_units("interactions.create", FLASH, asked(), response) == {"grounding_search_query": 3}
 
 
+def test_maps_alone_has_all_queries() -> None:
+    grounding = {"webSearchQueries": ["a", "b", "a", ""], "groundingChunks": [{"maps": {}}]}
+    response = said({"candidates": [{"groundingMetadata": grounding}]})
+    assert response.billed_units == {"grounding_maps_query": 2}
+
+
+def test_of_what_is_no_usage_no_searches_are_known() -> None:
+    assert counted_searches(b"{") == {}
+
+
 @given(st.binary())
 def test_no_usage_raises(raw: bytes) -> None:
     counted_searches(raw)

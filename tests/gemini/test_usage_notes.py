@@ -50,6 +50,23 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
         "4 cached tokens are more than the 3 of the prompt; "
         "the details of the prompt add up to 5 tokens, more than its 3",
     ),
+    "a total that has no room for the output": (
+        {"promptTokenCount": 9, "candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 9},
+        "the counts add up to 12, more than the total of 9: the total counts",
+    ),
+    "a total of no prompt": (
+        {"candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 1},
+        "the counts add up to 3, more than the total of 1: the total counts",
+    ),
+    "none, all of the prompt is cached": (
+        {
+            "promptTokenCount": 3,
+            "cachedContentTokenCount": 3,
+            "candidatesTokenCount": 1,
+            "totalTokenCount": 4,
+        },
+        None,
+    ),
     "none": ({"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}, None),
 }  # fmt: skip
 

@@ -127,7 +127,7 @@ def test_searches_are_charged_for_each_response(name: str) -> None:
 # What a response lacks; whether its usage is kept; part of the note.
 UNKNOWN = {
     "no usage": (response(), False, "no usage"),
-    "no model": (response(None, **counts(1)), False, "names no model"),
+    "no model": (response(None, **counts(1)), False, "a response names no model"),
     "no price": (response("gemini-unheard-of", **counts(1)), True, "gemini-unheard-of"),
 }
 
@@ -136,7 +136,7 @@ UNKNOWN = {
 def test_one_response_of_unknown_cost_makes_the_sum_unknown(name: str) -> None:
     odd, is_kept, note = UNKNOWN[name]
     found = cost(response(**counts(1)), odd, response(**counts(1)), model=None, action="openai.batches")
-    assert found.cost_pico is None
+    assert (found.cost_pico, found.responses) == (None, 3)
     assert note in found.notes[0]
     assert (SUMS_INCOMPLETE in found.notes) is not is_kept
     assert found.usage is not None

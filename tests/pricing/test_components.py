@@ -82,6 +82,17 @@ def test_counts_that_leave_the_cost_open_have_none(usage: Usage, reason: str) ->
         generation_components(usage)
 
 
+def test_output_without_details_is_what_the_model_puts_out() -> None:
+    usage = Usage(prompt=5, total=9)
+    assert generation_components(usage, {"output_audio"}) == {"input_text": 5, "output_audio": 4}
+    for priced in ({"output_audio", "output_text"}, {"output_image"}, ()):
+        assert generation_components(usage, priced) == {"input_text": 5, "output_text": 4}
+
+
+def test_what_the_total_leaves_out_is_output_too() -> None:
+    assert billed_output_tokens(Usage(prompt=5, output=2, thoughts=3, total=7, beside_total=3)) == 5
+
+
 def test_an_embedding_needs_its_prompt_count() -> None:
     assert embedding_components(Usage(prompt=261, prompt_details=(("text", 3), ("image", 258)))) == {
         "embedding_input_text": 3,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.estimate import Estimate, estimate
+from gatekeeper.pricing.estimate import Estimate, estimate, upper_bound, upper_bound_note
 from gatekeeper.pricing.quote import quote
 
 CATALOGUE = Catalogue.parse("""
@@ -137,6 +137,14 @@ CASES = {
         (300 * 50 + 65_536 * 100 + 32 * 600_000) * MICRO,
     ),
     "a free model": ({"model": "free-1", "usage": None}, 0),
+    "an empty prompt in a tier without a price": (
+        {"usage": Usage(prompt=0, output=7), "tier": "golden"},
+        7 * 10 * MICRO,
+    ),
+    "an embedding of an unknown model": (
+        {"model": "gemini-99", "action": "embedContent"},
+        1000 * 50 * MICRO,
+    ),
     "an empty prompt, nothing cached": ({"usage": Usage(prompt=0, output=7)}, 7 * 10 * MICRO),
     "only thoughts, and a total that is less": (
         {"usage": Usage(prompt=7, thoughts=5, total=9), "tier": "golden"},
@@ -176,6 +184,31 @@ CASES = {
 @pytest.mark.parametrize(("call", "pico"), CASES.values(), ids=CASES.keys())
 def test_the_rule(call: dict[str, Any], pico: int) -> None:
     assert estimated(**call).pico == pico
+
+
+@pytest.mark.parametrize(
+    ("model", "action", "request_bytes", "micros"),
+    [
+        ("gemini-2.5-text", "generateContent", 300, 300 * 4 + MOST),
+        ("gemini-2.5-text", "generateContent", None, 1_048_576 * 4 + MOST),
+        (None, "generateContent", 300, 300 * 50 + 65_536 * 100),
+        ("pictures", "predict", 300, 160_000),
+        ("films-2", "predictLongRunning", 300, 300 * 50 + 65_536 * 100 + 32 * 600_000),
+        ("vectors", "embedContent", 300, 60),
+    ],
+)
+def test_what_a_request_can_cost_at_most(
+    model: str | None, action: str, request_bytes: int | None, micros: int
+) -> None:
+    found = upper_bound(CATALOGUE, model=model, day=DAY.date(), action=action, request_bytes=request_bytes)
+    assert found == micros * MICRO
+
+
+def test_the_note_of_an_upper_bound() -> None:
+    assert upper_bound_note(None) is None
+    assert upper_bound_note(10**12) == (
+        "estimated for the budget: 1 USD, the most that its request can have cost"
+    )
 
 
 def test_the_note_says_how_much_and_why() -> None:

@@ -1,16 +1,47 @@
-"""Several quotes as one, and how quantities are written."""
+"""Several quotes as one, what is billed by the piece, and how quantities are written."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from gatekeeper.gemini.usage import Usage
+from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_line import CostLine
-from gatekeeper.pricing.quote import Quote, sum_of_quotes
+from gatekeeper.pricing.quote import Quote, quote, searches_charged, sum_of_quotes
 from gatekeeper.pricing.quote_document import plain_decimal
 
 TOKENS = "per_1m_tokens"
+SEARCH, MAPS = "grounding_search_query", "grounding_maps_query"
+CATALOGUE = Catalogue.parse("""
+version = "version"
+checked = "2026-11-24"
+currency = "USD"
+
+[aliases]
+latest = [{ from = "2026-01-01", model = "by-query" }]
+
+[[models]]
+ids = ["by-request"]
+source = "invented"
+prices = [{ tier = "standard", input = "1", output = "10", grounding_search_request = "35" }]
+
+[[models]]
+ids = ["by-query"]
+source = "invented"
+prices = [
+  { tier = "standard", input = "1", output = "10" },
+  { tier = "standard", grounding_search_query = "14", grounding_maps_query = "0" },
+]
+
+[[models]]
+ids = ["songs"]
+source = "invented"
+prices = [{ tier = "standard", music_each = "0.08" }]
+""")
+AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def line(component: str, quantity: int, price: int) -> CostLine:
@@ -56,3 +87,53 @@ def test_a_quantity_is_written_without_exponent_and_trailing_zeros(
     quantity: int | Decimal, text: str
 ) -> None:
     assert plain_decimal(quantity) == text
+
+
+@pytest.mark.parametrize(
+    ("model", "units", "charged"),
+    [
+        ("by-query", {SEARCH: 2}, {SEARCH: 2}),
+        ("models/by-query", {SEARCH: 2}, {SEARCH: 2}),
+        ("latest", {SEARCH: 2}, {SEARCH: 2}),
+        ("by-request", {SEARCH: 2}, {SEARCH: 1}),
+        # None of it, at a price of 0, without a price, not known how often, of an unknown model
+        ("by-query", {SEARCH: 0}, {}),
+        ("by-query", {MAPS: 2}, {}),
+        ("by-request", {MAPS: 2}, {}),
+        ("by-query", {SEARCH: None}, {}),
+        ("other", {SEARCH: 2}, {}),
+        ("by-query", {"image_each": 2}, {}),
+    ],
+)
+def test_searches_are_charged_as_the_model_pays_for_them(
+    model: str, units: dict[str, int | None], charged: dict[str, int]
+) -> None:
+    found = searches_charged(
+        CATALOGUE, model=model, usage=None, day=AT.date(), tier="standard", billed_units=units
+    )
+    assert found == charged
+
+
+@pytest.mark.parametrize(
+    ("model", "action", "units", "cost"),
+    [
+        # The tokens of what is paid by the piece cost nothing beside it, whatever is reported.
+        ("songs", "generateContent", {"music_each": 2}, 16 * 10**10),
+        ("songs", "generateContent", {}, None),
+        ("by-query", "predict", {SEARCH: 1}, 14 * 10**9),
+        ("by-query", "generateContent", {SEARCH: 1}, 14 * 10**9 + 2 * 10**6 + 30 * 10**6),
+    ],
+)
+def test_what_is_paid_by_the_piece(
+    model: str, action: str, units: dict[str, int | None], cost: int | None
+) -> None:
+    found = quote(
+        CATALOGUE,
+        model=model,
+        model_version=None,
+        usage=Usage(prompt=2, output=3, total=5),
+        at=AT,
+        action=action,
+        billed_units=units,
+    )
+    assert found.cost_pico == cost
