@@ -213,14 +213,15 @@ class BatchResult:
         call, pending = self._call, self._call.pending
         if pending is None or not summary.complete:
             return None
+        read = summary.responses + summary.failed + summary.unread
         if isinstance(self._reader, ResultFileReader):
-            return charged_batch(call, self._cost, summary, self._catalogue)
+            is_file = read > summary.unread  # something else is no file of results
+            return charged_batch(call, self._cost, summary, self._catalogue) if is_file else None
         if not summary.done:
             return None
         if summary.responses_file:
             note = awaited_note(summary.responses_file)
             return replace(call, pending=replace(pending, resource=summary.responses_file), usage_note=note)
-        read = summary.responses + summary.failed + summary.unread
         if summary.state is BatchState.SUCCEEDED and (summary.requests or 1) > read:
             return None  # asked for a part of the document
         return charged_batch(call, self._cost, summary, self._catalogue)

@@ -12,6 +12,8 @@ from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter
 from gatekeeper.proxy.interaction_results import reader_of
 from gatekeeper.proxy.upstream_connection import ResponseHead
 
+DOWNLOADS = frozenset({"files.download", "openai.files.content"})
+
 
 def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     """The meter for the body of the response to a call."""
@@ -45,5 +47,9 @@ def _tapped(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: b
 
 
 def _is_partial(call: ProxyCall) -> bool:
-    """Whether the response may lack members: a field mask was given."""
-    return bool(query_risk(call.credential.query) or header_risk(call.fields.keys(), b""))
+    """Whether the response may lack members, because a field mask was given; or is a file's description, not
+    the file."""
+    query, action = call.credential.query, call.route.action
+    if (call.row.resource or "").startswith("files/"):
+        return action not in DOWNLOADS and not (action == "files.get" and b"alt=media" in query)
+    return bool(query_risk(query) or header_risk(call.fields.keys(), b""))

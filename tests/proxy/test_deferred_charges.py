@@ -81,7 +81,10 @@ async def start_batch(gateway: Running, secret: str = "k") -> None:
 
 
 async def get(gateway: Running, path: str, secret: str = "k", **query: str) -> None:
-    response = await gateway.client.get(f"/gemini/{path}", headers={"x-goog-api-key": secret}, params=query)
+    # An empty set of parameters would take the place of the path's.
+    response = await gateway.client.get(
+        f"/gemini/{path}", headers={"x-goog-api-key": secret}, params=query or None
+    )
     assert response.status_code == 200, response.text
 
 
@@ -150,18 +153,31 @@ async def test_a_part_of_it_settles_nothing(
     assert (await first(gateway))["cost_usd"] is None
 
 
-@pytest.mark.parametrize("download", [f"v1beta/{FILE}:download", f"v1beta/openai/{FILE}/content"])
+DOWNLOADS = [
+    f"v1beta/{FILE}:download",
+    f"v1beta/{FILE}:download?alt=media",
+    f"download/v1beta/{FILE}:download?alt=media",
+    f"v1beta/{FILE}?alt=media",
+    f"v1beta/openai/{FILE}/content",
+]
+
+
+@pytest.mark.parametrize("download", DOWNLOADS)
 @pytest.mark.parametrize("is_restarted", [False, True])
 async def test_its_file_shows_it_also_after_a_restart(
     google: StandIn, tmp_path: Path, download: str, is_restarted: bool
 ) -> None:
-    google_has(google, **{NAME: IN_FILE, f"{FILE}:download": LINES, f"openai/{FILE}/content": LINES})
+    google_has(
+        google, **{NAME: IN_FILE, f"{FILE}:download": LINES, FILE: LINES, f"openai/{FILE}/content": LINES}
+    )
     async with running(tmp_path, google.url) as gateway:
         await start_batch(gateway)
         await get(gateway, download)
         await get(gateway, f"v1beta/{NAME}")
         row = await first(gateway)
         assert (row["cost_usd"], row["usage_note"]) == (None, f"the charge is pending: {FILE} will tell it")
+        await get(gateway, f"v1/{FILE}")  # its description
+        assert (await first(gateway))["cost_usd"] is None
         if not is_restarted:
             await get(gateway, download)
             assert Decimal((await first(gateway))["cost_usd"]) == COST
@@ -179,6 +195,14 @@ async def test_a_batch_that_made_nothing_costs_nothing(gateway: Running, google:
     row = await first(gateway)
     assert (row["cost_usd"], row["usage"]) == ("0.000000000000", None)
     assert row["usage_note"] == "0 responses of the batch, 0 failed requests"
+
+
+async def test_what_is_no_file_of_results_settles_nothing(gateway: Running, google: StandIn) -> None:
+    google_has(google, **{NAME: IN_FILE, f"{FILE}:download": {"no": "result"}})
+    await start_batch(gateway)
+    for path in (NAME, f"{FILE}:download"):
+        await get(gateway, f"v1beta/{path}")
+    assert (await first(gateway))["usage_note"] == f"the charge is pending: {FILE} will tell it"
 
 
 async def test_what_is_deleted_unseen_stays_unknown_and_says_so(gateway: Running, google: StandIn) -> None:
@@ -430,3 +454,69 @@ async def test_the_spend_has_each_kind_once(sandboxed: Running) -> None:
     detail = (await client.get(f"/calls/{(await first(sandboxed))['id']}")).json()
     assert Decimal(detail["cost"]["cost_usd"]) == batch_cost
     assert detail["cost"]["notes"] == []
+
+
+async def upload(gateway: Running, lines: list[dict[str, Any]]) -> str:
+    """The name of a file with these lines."""
+    data = b"\n".join(json.dumps(line).encode() for line in lines)
+    answer = await gateway.client.post(
+        "/gemini/upload/v1beta/files",
+        content=data,
+        headers={
+            "x-goog-api-key": "k",
+            "x-goog-upload-protocol": "raw",
+            "content-type": "application/jsonl",
+        },
+    )
+    return answer.json()["file"]["name"]
+
+
+async def test_a_batch_in_openais_form_is_charged_by_its_file(sandboxed: Running) -> None:
+    client, key = sandboxed.client, {"x-goog-api-key": "k"}
+    body = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello there"}]}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    asked = {"input_file_id": await upload(sandboxed, [line, line]), "endpoint": "/v1/chat/completions"}
+    made = (await client.post(f"{VERSION}/openai/batches", json=asked, headers=key)).json()
+    for _ in range(3):
+        shown = (await client.get(f"{VERSION}/openai/batches/{made['id']}", headers=key)).json()
+    (row,) = [row for row in await sandboxed.rows() if row["action"] == "openai.batches"]
+    assert row["usage_note"] == f"the charge is pending: {shown['output_file_id']} will tell it"
+    for _ in range(2):
+        result = await client.get(f"{VERSION}/{shown['output_file_id']}:download?alt=media", headers=key)
+    used = [json.loads(line)["response"]["body"]["usage"] for line in result.text.splitlines()]
+    tokens = [sum(each[name] for each in used) for name in ("prompt_tokens", "total_tokens")]
+    (row,) = [row for row in await sandboxed.rows() if row["action"] == "openai.batches"]
+    cost = (tokens[0] * Decimal("0.15") + (tokens[1] - tokens[0]) * Decimal("1.25")) / 10**6
+    assert (Decimal(row["cost_usd"]), row["model"]) == (cost, "gemini-2.5-flash")
+    assert (row["prompt_tokens"], row["total_tokens"]) == tuple(tokens)
+    detail = (await client.get(f"/calls/{row['id']}")).json()
+    assert Decimal(detail["cost"]["cost_usd"]) == cost
+
+
+async def test_a_batch_of_embeddings_is_charged_by_its_responses(sandboxed: Running) -> None:
+    client, key = sandboxed.client, {"x-goog-api-key": "k"}
+    request = {"request": {"content": {"parts": [{"text": "Hello there, you"}]}}}
+    batch_of = {"batch": {"inputConfig": {"requests": {"requests": [request] * 3}}}}
+    url = f"{VERSION}/models/gemini-embedding-001:asyncBatchEmbedContent"
+    made = (await client.post(url, json=batch_of, headers=key)).json()
+    for _ in range(3):
+        shown = (await client.get(f"{VERSION}/{made['name']}", headers=key)).json()
+    row = await first(sandboxed)
+    assert row["usage_note"].startswith("3 responses of the batch")
+    responses = shown["response"]["inlinedResponses"]["inlinedResponses"]
+    reported = [each["response"].get("usageMetadata") for each in responses]
+    if None in reported:
+        assert row["cost_usd"] is None
+    else:
+        tokens = sum(each["promptTokenCount"] for each in reported)
+        assert Decimal(row["cost_usd"]) == tokens * Decimal("0.075") / 10**6
+
+
+async def test_a_video_in_openais_form_is_charged_once(sandboxed: Running) -> None:
+    client, key = sandboxed.client, {"x-goog-api-key": "k"}
+    asked = {"model": "veo-3.1-generate-preview", "prompt": "waves", "seconds": "4"}
+    made = (await client.post(f"{VERSION}/openai/videos", json=asked, headers=key)).json()
+    for _ in range(3):
+        await client.get(f"{VERSION}/openai/videos/{made['id']}", headers=key)
+    row = await first(sandboxed)
+    assert (row["action"], Decimal(row["cost_usd"])) == ("openai.videos", Decimal("1.6"))
