@@ -395,6 +395,20 @@ CONTRADICTIONS = {
         reading(18, 1, 203, 0, 221),
         "the counts add up to 222, more than the total of 221: the total counts",
     ),
+    "as many thoughts as candidates": (reading(8, 71, 71, 0, 79), THOUGHTS_IN_OUTPUT),
+    "a total of what was read": (
+        reading(10, 5, 0, 0, 10),
+        "the counts add up to 15, more than the total of 10: the total counts",
+    ),
+    "thoughts beyond the total": (
+        {"promptTokenCount": 10, "thoughtsTokenCount": 5, "totalTokenCount": 12},
+        "the counts add up to 15, more than the total of 12: the total counts",
+    ),
+    "all of it cached": (reading(20, 5, 0, 0, 25, cachedContentTokenCount=20), None),
+    "details of no output": (
+        {"candidatesTokenCount": 0, "candidatesTokensDetails": text(1)},
+        "the details of the output add up to 1 tokens, more than its 0",
+    ),
     "a total of less than was read": (
         reading(263, 35, 0, 0, 35),
         "the total of 35 is below prompt and tool use (263): the single counts count",
@@ -454,6 +468,11 @@ def test_what_contradicts_itself_is_kept_and_noted(members: dict[str, Any], note
 FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...], str | None]] = {
     "negative": (
         {"promptTokenCount": -5},
+        ("prompt",),
+        "promptTokenCount is -5, which is no count of tokens",
+    ),
+    "behind what nobody knows, and what is not set": (
+        {"trafficType": "ON_DEMAND", "totalTokenCount": None, "promptTokenCount": -5},
         ("prompt",),
         "promptTokenCount is -5, which is no count of tokens",
     ),
