@@ -37,8 +37,10 @@ def file(gateway: Running) -> Path:
 
 
 @asynccontextmanager
-async def watching(gateway: Running, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PriceWatch]:
-    monkeypatch.setattr(price_watch, "LOOK_SECONDS", 0.01)
+async def watching(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, look: float = 0.01
+) -> AsyncIterator[PriceWatch]:
+    monkeypatch.setattr(price_watch, "LOOK_SECONDS", look)
     watch = PriceWatch(gateway.gateway.settings.data, gateway.gateway.proxy.context)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.watch)
@@ -103,14 +105,13 @@ async def test_a_faulty_file_leaves_the_last_good_one_in_force_and_is_told(
             assert [fault.partition(":")[0] for fault in document["faults"]] == [f"{file}, line 4"] * 2
             # Read again, and as faulty as before
             watch.reload()
-            await until(lambda: len(logged) == 3)
+            await until(lambda: len(events(logged)) == 3)
             file.write_bytes(b"\n\xff")
             await until(lambda: "UTF-8" in context.price_faults[0])
             file.write_text(own("3"))
             await until(lambda: not context.price_faults)
             assert (await costs(gateway, google, 2))[0] == OTHER
-    told = [(line["event"], line["log_level"]) for line in logged if line["event"].startswith("prices")]
-    assert told == [
+    assert events(logged) == [
         ("prices_reloaded", "info"),
         *[("prices_not_reloaded", "error")] * 3,
         ("prices_reloaded", "info"),
@@ -118,6 +119,10 @@ async def test_a_faulty_file_leaves_the_last_good_one_in_force_and_is_told(
     first = next(line for line in logged if line["log_level"] == "error")
     assert first["detail"].startswith(f"{file}, line 4: ")
     assert (first["more_faults"], first["in_force"]) == (1, good.version)
+
+
+def events(logged: list[Any]) -> list[tuple[str, str]]:
+    return [(line["event"], line["log_level"]) for line in logged if line["event"].startswith("prices")]
 
 
 async def changed(context: Any) -> Any:
@@ -130,9 +135,7 @@ async def test_a_reload_does_not_wait_for_the_next_look(
     gateway: Running, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context: Any = gateway.gateway.proxy.context
-    async with watching(gateway, monkeypatch) as watch:
-        monkeypatch.setattr(price_watch, "LOOK_SECONDS", 1000)
-        await trio.sleep(0.05)  # the last short look
+    async with watching(gateway, monkeypatch, look=1000) as watch:
         file.write_text(own())
         watch.reload()
         await changed(context)
