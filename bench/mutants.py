@@ -1,8 +1,8 @@
 """Puts small faults into what reads usage and computes costs, one at a time, and looks whether the tests
 notice.
 
-Prints the survivors, and ends with 1 if fewer than 95 % were killed. Those in `mutants.toml` were judged: no
-test can tell them from the original, for the reason given there.
+Prints the survivors, and ends with 1 if fewer than 95 % were killed. Those in `mutants.toml` were judged, and
+are not run: no test can tell them from the original, for the reason given there.
 
 The tests are collected once. For each mutant a child process is forked, in which the code of one function is
 replaced, and the tests that call it run, quickest first, until one fails. Not mutated: what is executed at
@@ -260,7 +260,8 @@ def main() -> int:
     parser.add_argument("--again", type=Path, help="an earlier output: only what survived there")
     given = parser.parse_args()
     os.chdir(ROOT)
-    mutants = all_mutants(given.only)
+    known = judged()
+    mutants = [mutant for mutant in all_mutants(given.only) if mutant.name not in known]
     if given.again:
         earlier = given.again.read_text("utf-8")
         mutants = [mutant for mutant in mutants if mutant.name in earlier]
@@ -268,12 +269,9 @@ def main() -> int:
     pytest.main([*OPTIONS, *(QUICK if given.quick else ()), *TESTS], plugins=[runner])
     if not runner.has_run:
         raise SystemExit("pytest did not get to the tests: see `pytest " + " ".join(TESTS) + "`")
-    known = judged()
-    equivalent = [each for each in runner.survivors if each.name in known]
-    survived = [each for each in runner.survivors if each.name not in known]
-    counted = len(runner.mutants) - len(equivalent)
-    killed = 100 * (counted - len(survived)) / counted
-    print(f"{len(runner.mutants)} mutants, {len(equivalent)} equal to the original; {killed:.1f} % killed")
+    survived = runner.survivors
+    killed = 100 * (1 - len(survived) / len(mutants))
+    print(f"{len(mutants)} mutants beside those judged, {killed:.1f} % killed")
     for mutant in survived:
         print(f"{mutant.name} (line {mutant.mutation.line})")
     return 0 if killed >= REQUIRED else 1

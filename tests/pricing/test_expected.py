@@ -42,6 +42,11 @@ def size_of(body: bytes) -> RequestSize:
         (PROMPT, 1600, "embedContent", False, (16, 0)),
         (PROMPT, 1600, "openai.embeddings", False, (16, 0)),
         (PROMPT[:40], 0, "generateContent", True, (40, 0)),
+        # Media by its pieces, whose ends tell
+        (b"A" * 8192, 0, "generateContent", False, (9, 0)),
+        (b"A" * 2000 + b" " * 96 + b"A" * 2000, 0, "generateContent", False, (5, 0)),
+        (b"A" * 4095 + b" ", 0, "generateContent", False, (1024, 0)),
+        (b" " + b"A" * 4095, 0, "generateContent", False, (1024, 0)),
         ("Ø".encode() * 4000, 10**9, "generateContent", False, (2000, MAX_OUTPUT_TOKENS)),
         (b"x y " * MAX_PROMPT_TOKENS + b"x y ", 0, "generateContent", False, (MAX_PROMPT_TOKENS, 0)),
     ],
