@@ -165,7 +165,7 @@ def test_each_row_has_its_last_amendment_once_whenever_the_process_is_killed(
                 position = read()
             elif step == "query":
                 with projection.query_connection() as con:
-                    con.execute("FROM calls").fetchall()
+                    con.execute("SELECT count(*) FROM calls").fetchall()
             elif step == "flush":
                 projection.flush()
             elif step == "kill":

@@ -269,6 +269,24 @@ async def test_a_video_is_charged_by_what_was_asked_for_once_it_is_made(
     assert cost is None if seconds is None else Decimal(cost) == seconds * Decimal("0.4")
 
 
+@pytest.mark.parametrize(("name", "spent"), [("both", "3.2"), ("one was filtered", "1.6"), ("failed", "0")])
+async def test_a_budget_is_charged_the_most_until_the_result_is_seen(
+    guarded: Running, google: StandIn, name: str, spent: str
+) -> None:
+    google.script = Google(**{VEO.partition("v1beta/")[2]: {"name": OPERATION}, OPERATION: ENDINGS[name][0]})
+    secret = await guarded.key(max_budget=100)
+    answer = await guarded.client.post(VEO, json=REQUEST, headers={"x-goog-api-key": secret})
+    assert answer.status_code == 200, answer.text
+    state = guarded.gateway.registry.find(secret, 0)
+    assert state is not None
+    assert state.spend_pico == state.estimated_pico >= 32 * 10**11
+    row = await first(guarded)
+    assert (row["cost_usd"], "estimated for the budget" in row["usage_note"]) == (None, True)
+    await get(guarded, f"v1beta/{OPERATION}", secret)
+    assert (await spend(guarded, secret), state.estimated_pico) == (Decimal(spent), 0)
+    assert "estimated" not in (await first(guarded))["usage_note"]
+
+
 def poller(gateway: Running) -> PendingPoller:
     return PendingPoller(gateway.gateway.proxy.context, 60)
 
