@@ -79,7 +79,7 @@ class Proxy:
                 if now > call.deadline and call.timeout_failure is not None:
                     # While a write to the client is blocked the timeout is the client's.
                     if not call.carrier.write_blocked:
-                        call.end(call.timeout_failure)
+                        call.end(call.timeout_failure())
                     elif call.leave():
                         call.progress.stop_writing()
                 elif refusal := call.carrier.revocation(call):

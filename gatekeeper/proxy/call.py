@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from copy import copy
 from time import time_ns
 
@@ -86,7 +87,7 @@ class ProxyCall:
         self.relay_complete = False
         self.progress = Progress()
         self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
-        self.timeout_failure: CallFailed | None = None
+        self.timeout_failure: Callable[[], CallFailed] | None = None
 
     async def run(self) -> None:
         """The call's lifecycle. It is always settled, and there is no await between its last byte and its
@@ -278,7 +279,7 @@ class ProxyCall:
         """Called when the first byte goes to the client."""
         self.row.first_byte_ms, self.row.gateway_ms = self.clock.first_byte()
 
-    def set_deadline(self, seconds: float, timeout_failure: CallFailed) -> None:
+    def set_deadline(self, seconds: float, timeout_failure: Callable[[], CallFailed]) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""
         self.deadline, self.timeout_failure = trio.current_time() + seconds, timeout_failure
 

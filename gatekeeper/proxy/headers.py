@@ -38,6 +38,8 @@ NOT_FORWARDED = (
     | {b"accept-encoding"}
 )
 
+LENGTH = frozenset({b"content-length"})
+
 # Fields of responses that are not relayed, by reason.
 WITHHELD_BY_REASON: dict[str, frozenset[bytes]] = {
     "of one connection (RFC 9110 §7.6.1)": HOP_BY_HOP,
@@ -90,19 +92,14 @@ def upstream_headers(
     `call_ids`: the ids of the call here and at earlier gateways, for an upstream that may be a gateway.
     `chunked`: the body's length is unknown and it is re-chunked; otherwise a `content-length` is kept.
     """
+    kept = [field for field in headers if is_forwarded(field[0])]
     # RFC 9110 §7.6.1: what `Connection` names was for this hop only.
-    named = _connection_options(headers)
-    kept: Headers = [(b"host", host)]
-    dropped = NOT_FORWARDED | {b"content-length"} if chunked else NOT_FORWARDED
-    for field in headers:
-        name = field[0]
-        # Some servers read `_` as `-`: a header that is not forwarded is dropped with underscores too.
-        if b"_" in name:
-            name = name.replace(b"_", b"-")
-            if name == b"content-length":
-                continue
-        if not (name in dropped or name in named or name.startswith(b"x-forwarded-")):
-            kept.append(field)
+    dropped = _connection_options(headers)
+    if chunked:
+        dropped |= LENGTH
+    if dropped:
+        kept = [field for field in kept if field[0].replace(b"_", b"-") not in dropped]
+    kept.insert(0, (b"host", host))
     codings = b",".join(value for name, value in headers if name == b"accept-encoding")
     kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
     # The only credential sent upstream; all of the client's were dropped above.
@@ -112,6 +109,16 @@ def upstream_headers(
     if chunked:
         kept.append((b"transfer-encoding", b"chunked"))
     return kept
+
+
+@lru_cache(maxsize=1024)
+def is_forwarded(name: bytes) -> bool:
+    """Whether a field of a request is sent upstream."""
+    # Some servers read `_` as `-`: a header that is not forwarded is dropped with underscores too.
+    plain = name.replace(b"_", b"-")
+    if plain != name and plain == b"content-length":
+        return False
+    return not (plain in NOT_FORWARDED or plain.startswith(b"x-forwarded-"))
 
 
 def accepts_gzip(value: bytes) -> bool:

@@ -23,10 +23,9 @@ from gatekeeper.proxy.live_session import LiveSession
 from gatekeeper.proxy.outcomes import (
     ClientGone,
     Refused,
-    UpstreamTimeout,
+    first_byte_timeout,
     google_key_error,
     no_response,
-    timeout_refusal,
     unreachable,
 )
 from gatekeeper.proxy.upstream import ConnectFailed
@@ -116,7 +115,7 @@ class LiveCarrier:
 
     async def relay(self, call: ProxyCall) -> None:
         seconds = call.context.settings.first_byte_timeout
-        call.set_deadline(seconds, UpstreamTimeout(timeout_refusal(seconds, response_started=False)))
+        call.set_deadline(seconds, partial(first_byte_timeout, seconds))
         pool = call.context.upstream
         try:
             connection = await pool.connect()

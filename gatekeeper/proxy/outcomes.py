@@ -192,9 +192,17 @@ def loop_refusal(call_ids: Iterable[bytes], running: Container[str]) -> Refusal 
 
 
 @lru_cache(maxsize=16)  # each call makes two of them in advance
-def timeout_refusal(seconds: float, *, response_started: bool) -> Refusal:
-    """No byte from the upstream within the timeout, before or after its response started."""
-    outlook = "Try again later" if response_started else MAY_HAVE_RUN
+def first_byte_timeout(seconds: float) -> UpstreamTimeout:
+    """No byte of a response within the timeout."""
+    return UpstreamTimeout(_timeout_refusal(seconds, MAY_HAVE_RUN))
+
+
+def stalled_response(seconds: float) -> CutByGateway:
+    """No further byte of a response that had started."""
+    return CutByGateway(_timeout_refusal(seconds, "Try again later"))
+
+
+def _timeout_refusal(seconds: float, outlook: str) -> Refusal:
     return Refusal(
         Reason.UPSTREAM_TIMEOUT, f"The Gemini API sent nothing for {seconds:g} seconds. {outlook}."
     )

@@ -24,13 +24,12 @@ from gatekeeper.proxy.metering import choose_meter
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
-    CutByGateway,
     UpstreamBroken,
-    UpstreamTimeout,
+    first_byte_timeout,
     google_key_error,
     key_refused_elsewhere,
     no_response,
-    timeout_refusal,
+    stalled_response,
     to_call_failed,
     unreachable,
 )
@@ -76,7 +75,7 @@ class Relay:
 
     async def run(self) -> None:
         # The timeout is the client's: it has announced a body and not sent all of it.
-        self.call.set_deadline(self.settings.read_timeout, ClientGone())
+        self.call.set_deadline(self.settings.read_timeout, ClientGone)
         self.progress.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
             attach_parser(self.call)
@@ -134,7 +133,7 @@ class Relay:
         if self.call.clock.upstream_started_at is None:
             self.call.clock.upstream_started_at = trio.current_time()
         seconds = self.settings.first_byte_timeout
-        self.call.set_deadline(seconds, UpstreamTimeout(timeout_refusal(seconds, response_started=False)))
+        self.call.set_deadline(seconds, partial(first_byte_timeout, seconds))
 
     async def attempt(self, connection: UpstreamConnection, body: bytes) -> None:
         try:
@@ -191,7 +190,7 @@ class Relay:
         """The next piece of the request's body. While it is awaited the timeout is the client's."""
         call, since = self.call, trio.current_time()
         if not self.stream.response_started:
-            call.set_deadline(self.settings.read_timeout, ClientGone())
+            call.set_deadline(self.settings.read_timeout, ClientGone)
         chunk = await self.stream.receive_chunk()
         if not self.stream.response_started:
             # The time that the client took to send is not Google's.
@@ -284,7 +283,7 @@ class Relay:
         """The hot loop: each chunk is sent before the meter sees it."""
         call, write, feed = self.call, self.client.write, self.call.meter.feed
         timeout = self.settings.read_timeout
-        call.set_deadline(timeout, CutByGateway(timeout_refusal(timeout, response_started=True)))
+        call.set_deadline(timeout, partial(stalled_response, timeout))
         chunk = await source() if first is None else first
         while chunk is not None:
             call.deadline = trio.current_time() + timeout
