@@ -88,7 +88,7 @@ def _syntax_fault(text: str, error: Exception) -> Fault:
     where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
     if where is None:
         return Fault(1, "not valid TOML: nested too deeply, or a number has too many digits")
-    last = len(text.splitlines()) or 1
+    last = len(text.splitlines())
     return Fault(int(where[1] or last), f"not valid TOML: {str(error).replace(where[0], '')}")
 
 

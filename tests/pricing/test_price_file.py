@@ -139,6 +139,7 @@ UP_TO, ABOVE = 'context = "<=200k"', 'context = ">200k"'
         ([f"{FULL}, {UP_TO}"], 6, "for prompts above 200,000 tokens"),
         ([f"{FULL}, {ABOVE}"], 6, "for prompts up to 200,000 tokens"),
         ([f"{FULL}, {UP_TO}", f"{FULL}, {ABOVE}"], 0, ""),
+        ([f"{FULL}, {UP_TO}, to = {JAN}", f"{FULL}, {UP_TO}, from = {JAN}"], 6, "above 200,000 tokens"),
         ([f"{FULL}, {UP_TO}", f'{FULL}, context = ">128k", from = {MAR}'], 6, "for prompts above"),
         ([f"{FULL}, {UP_TO}, to = {FEB}", f"{FULL}, {ABOVE}"], 7, "for prompts up to 200,000"),
         # the contexts of one period and another's whole
@@ -151,9 +152,10 @@ def test_a_hole_in_a_price_is_a_fault(rows: list[str], line: int, named: str) ->
     if not line:
         assert Catalogue.parse(file(*rows)).find("m")
         return
-    fault = faults(file(*rows))[0]
+    fault, *more = faults(file(*rows))
     assert fault.startswith(f"line {line}: nothing prices ")
     assert named in fault
+    assert not any("nothing prices" in each for each in more)
 
 
 BUILT_IN = load_catalogue()
