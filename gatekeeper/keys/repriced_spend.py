@@ -38,7 +38,7 @@ async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: P
             token_id: SpendDelta(windows[token_id], charge.pico, None, charge.estimated_pico)
             for token_id, charge in by_key.items()
         }
-        if await registry.adjust(run_id, deltas):
+        if await registry.adjust(run_id, deltas) and deltas:
             log.info("repriced_calls_charged", run_id=run_id, keys=len(deltas))
         remove_mark(folder, run_id)
 
