@@ -72,6 +72,9 @@ def account_call(
         or (tier.decode("latin-1").lower() if tier else None)
     )
     failed = _has_failed(call, progress)
+    if not (is_complete or call.outcome is Outcome.OK):
+        # Also where no response was read at all: what was asked for may not have been made.
+        summary = msgspec.structs.replace(summary, complete=False)
     call.billed_units = _units(call, asked, summary, failed=failed) or None
     call.pending = awaited_charge(call, asked)
     expected = None

@@ -187,6 +187,13 @@ def test_what_is_billed_by_piece_is_what_was_made_or_asked_for(
     assert call.usage_note == (PENDING_VIDEOS if cost is None else None)
 
 
+@pytest.mark.parametrize("ending", [ClientGone(), CutByGateway(), UpstreamBroken()])
+def test_pictures_that_nobody_saw_made_are_unknown(catalogue: Catalogue, ending: CallFailed) -> None:
+    model = "imagen-4.0-generate-001"
+    call = settled(catalogue, model=model, action="predict", ending=ending, read=reading())
+    assert (call.billed_units, call.cost_pico) == ({"image_each": None}, None)
+
+
 def test_the_row_says_what_the_answer_said(catalogue: Catalogue) -> None:
     usage = {
         "promptTokenCount": 1000,
