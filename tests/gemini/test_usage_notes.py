@@ -160,3 +160,10 @@ def test_a_sum_whose_totals_leave_thoughts_out_is_written_as_one_that_does(more:
     again = read_usage(encode_usage(total))
     assert again
     assert (again.total, again.beside_total, again.note) == (total.total, 10, THOUGHTS_BESIDE_TOTAL)
+
+
+def test_a_total_that_the_counts_do_not_make_up_proves_no_zeros() -> None:
+    found = read({"total_input_tokens": 5, "total_tokens": 9})
+    assert (found.prompt, found.output, found.thoughts, found.tool) == (5, None, None, None)
+    found = read({"total_input_tokens": 5, "total_tokens": 5})
+    assert (found.prompt, found.output, found.thoughts, found.tool) == (5, 0, 0, 0)

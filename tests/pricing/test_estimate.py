@@ -167,11 +167,11 @@ CASES = {
         (1000 * 4 + 1000) * MICRO,
     ),
     "the first day of a price": (
-        {"model": "dear", "at": datetime(2026, 2, 1, tzinfo=UTC)},
+        {"model": "dear", "at": datetime(2026, 2, 1, tzinfo=UTC), "tier": "golden"},
         (1000 * 50 + 100 * 100) * MICRO,
     ),
     "the day after its last": (
-        {"model": "dear", "at": datetime(2026, 3, 1, tzinfo=UTC)},
+        {"model": "dear", "at": datetime(2026, 3, 1, tzinfo=UTC), "tier": "golden"},
         (1000 * 4 + 100 * 10) * MICRO,
     ),
     "sound out of a Live model": (
@@ -242,3 +242,22 @@ def test_it_is_never_below_a_price_that_is_known(**reported: int | None) -> None
     )
     assert estimated(usage).pico >= (known.cost_pico or 0)
     assert estimated(usage, tier="golden").pico >= (known.cost_pico or 0)
+
+
+def test_searches_that_nothing_has_a_price_for_cost_nothing() -> None:
+    catalogue = Catalogue.parse(
+        'version = "1"\nchecked = "2026-11-24"\ncurrency = "USD"\n[[models]]\nids = ["text"]\n'
+        'source = "invented"\nprices = [{ tier = "standard", input = "1", output = "10" }]'
+    )
+    found = estimate(
+        catalogue,
+        model="text",
+        model_version=None,
+        usage=PLAIN,
+        at=DAY,
+        tier="standard",
+        action="generateContent",
+        billed_units={SEARCH: 2, MAPS: 3},
+        request_bytes=300,
+    )
+    assert found.pico == 2000 * MICRO

@@ -137,3 +137,16 @@ def test_what_is_paid_by_the_piece(
         billed_units=units,
     )
     assert found.cost_pico == cost
+
+
+def test_of_an_unknown_number_of_searches_none_is_noted_as_free() -> None:
+    found = quote(
+        CATALOGUE,
+        model="by-query",
+        model_version=None,
+        usage=Usage(prompt=2, output=3, total=5),
+        at=AT,
+        action="generateContent",
+        billed_units={SEARCH: None, "grounding_search_free": 1},
+    )
+    assert (found.cost_pico, len(found.notes)) == (None, 1)
