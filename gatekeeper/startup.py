@@ -176,9 +176,16 @@ def load_catalogue(data: Path | None = None) -> Catalogue:
     """The built-in catalogue, with the user's own prices over it if the data folder has some. Raises
     FileNotFoundError, or CatalogueError that names the file and the line of each fault."""
     catalogue = read_prices(BUILT_IN_PRICES, Catalogue.parse)
+    if data is None:
+        return catalogue
+    own = own_prices(data)
     try:
-        return read_prices(own_prices(data), catalogue.with_own) if data else catalogue
+        return read_prices(own, catalogue.with_own)
     except FileNotFoundError:
+        if own.is_symlink():
+            # Prices of one's own are meant to hold: without them costs would be wrong, and nobody told.
+            fault = Fault(1, f"it leads to {own.readlink()}, which is missing")
+            raise CatalogueError([fault], str(own)) from None
         return catalogue
 
 
@@ -191,7 +198,8 @@ def read_prices(path: Path, parse: Callable[[str], Catalogue]) -> Catalogue:
     """The catalogue that `parse` makes of a file. Raises FileNotFoundError if there is none, and
     CatalogueError that names it."""
     try:
-        return parse(path.read_bytes().decode())
+        # Windows' editors put a byte order mark before the text.
+        return parse(path.read_bytes().decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"{path} is missing: install gatekeeper again") from None
     except OSError as error:

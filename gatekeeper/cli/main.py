@@ -138,7 +138,8 @@ def print_error(message: str) -> None:
     from gatekeeper.cli.output import sanitized
 
     line = " ".join(message.partition("\n\n")[0].split())
-    print(f"{PROG}: {sanitized(line).rstrip('.')}.", file=sys.stderr)
+    end = "" if line.endswith("?") else "."
+    print(f"{PROG}: {sanitized(line).rstrip('.')}{end}", file=sys.stderr)
 
 
 def print_usage_error(error: click.ClickException) -> None:

@@ -33,6 +33,7 @@ from gatekeeper.pricing.price_form import (
     TOP_LEVEL_KEYS,
     RowError,
     day_of,
+    found,
     id_of,
     modalities_of,
     tariff_of,
@@ -149,9 +150,9 @@ class _Reading:
         """The ids of an entry, each once in the file."""
         path = (*path, "ids")
         if not (isinstance(ids, list) and ids):
-            self._fault(path, f'ids is {ids!r}; allowed: a list of ids, such as ["gemini-x"]')
+            self._fault(path, f'ids is {found(cast("object", ids))}; allowed: a list of ids, such as ["gemini-x"]')
             return ()
-        found: list[str] = []
+        names: list[str] = []
         for index, each in enumerate(cast("list[object]", ids)):
             where = (*path, index)
             name = self._value(where, id_of, each)
@@ -159,13 +160,14 @@ class _Reading:
                 self._elsewhere(where, f"{name} is in line {{}} too; allowed is once", self._ids[name])
             elif name:
                 self._ids[name] = where
-                found.append(name)
-        return tuple(found)
+                names.append(name)
+        return tuple(names)
 
     def _check_rows(self, ids: tuple[str, ...], rows: list[Row]) -> None:
         for first, second, components in overlaps(rows):
             twice = ", ".join(components)
-            message = f"{twice} has a price for the same calls in line {{}}; allowed is one"
+            have = "has" if len(components) == 1 else "have"
+            message = f"{twice} {have} a price for the same calls in line {{}}; allowed is one"
             self._elsewhere(second.path, message, first.path)
         concerned = [self._built_in(name) for name in ids]
 
@@ -188,6 +190,10 @@ class _Reading:
         }
 
     def _steps(self, path: Path, steps: object) -> list[tuple[date, str]]:
+        if rest := _after_dot(steps):
+            quoted = f'"{path[-1]}.{rest}"'
+            self._fault(path, f"{path[-1]} is no alias; a name with a dot stands in quotes: {quoted}")
+            return []
         found: list[tuple[Path, date, str]] = []
         for where, step in self._tables(path, steps):
             self._check_keys(where, step, STEP_KEYS)
@@ -231,6 +237,12 @@ class _Reading:
         if len(found) < len(items) or not isinstance(value, list):
             self._fault(path, f"{path[-1]} is no list of tables; allowed: [{{ … }}, …]")
         return found
+
+
+def _after_dot(steps: object) -> str | None:
+    """What follows the dot of an alias without quotes: TOML makes a table of `gemini-9.5 = …`."""
+    first = next(iter(cast("Table", steps)), None) if isinstance(steps, dict) else None
+    return None if first in STEP_KEYS else first
 
 
 def _currency(key: str, value: object) -> str:

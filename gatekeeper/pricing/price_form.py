@@ -33,10 +33,15 @@ def unknown_key(key: str, allowed: Collection[str]) -> str:
     )
 
 
+def found(value: object) -> str:
+    """What is said of a value; None is one that is not there, as TOML has no null."""
+    return "missing" if value is None else repr(value)
+
+
 def text_of(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004  a fault in a file
-            f'{key} is {value!r}; allowed: a text in quotes, such as {key} = "…"'
+            f'{key} is {found(value)}; allowed: a text in quotes, such as {key} = "…"'
         )
     return value
 

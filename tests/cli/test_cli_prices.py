@@ -381,7 +381,7 @@ def test_check_as_json(cli: Any, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("content", ["", "# Nothing.\n", 'checked = "2026-12-24"\n'])
+@pytest.mark.parametrize("content", ["", "\ufeff", "# Nothing.\n", '\ufeffchecked = "2026-12-24"\r\n'])
 def test_check_of_a_file_that_changes_nothing(cli: Any, tmp_path: Path, content: str) -> None:
     (tmp_path / "mine.toml").write_text(content)
     assert cli("prices", "check", "mine.toml").out == "mine.toml: changes nothing\n"
@@ -396,6 +396,7 @@ def test_check_rejects_a_faulty_file_with_a_line_for_each_fault(cli: Any, tmp_pa
     assert second.startswith(
         "gatekeeper: mine.toml, line 11: unknown key 'imag_each'; did you mean image_each?"
     )
+    assert second.endswith("?")
 
 
 def test_check_of_no_file(cli: Any) -> None:

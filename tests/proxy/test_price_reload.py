@@ -125,6 +125,23 @@ def events(logged: list[Any]) -> list[tuple[str, str]]:
     return [(line["event"], line["log_level"]) for line in logged if line["event"].startswith("prices")]
 
 
+async def test_a_link_whose_file_is_gone_leaves_the_last_good_prices_in_force(
+    gateway: Running, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context: Any = gateway.gateway.proxy.context
+    contract = tmp_path / "contract.toml"
+    contract.write_text(own())
+    async with watching(gateway, monkeypatch):
+        file.symlink_to(contract)
+        good = await changed(context)
+        contract.unlink()
+        await until(lambda: context.price_faults)
+        assert context.price_faults == (f"{file}, line 1: it leads to {contract}, which is missing",)
+        assert context.catalogue is good
+        contract.write_text(own())
+        await until(lambda: not context.price_faults)
+
+
 async def changed(context: Any) -> Any:
     before = context.catalogue
     await until(lambda: context.catalogue is not before)
