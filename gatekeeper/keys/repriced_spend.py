@@ -14,10 +14,8 @@ import structlog
 import trio
 
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.store import StoreFailed
 from gatekeeper.keys.virtual_key import SpendDelta
 from gatekeeper.ledger.analytics.adjustments import charges, marked_runs, remove_mark
-from gatekeeper.ledger.analytics.messages import AnalyticsError
 from gatekeeper.ledger.analytics.worker import Analytics
 
 log = structlog.get_logger()
@@ -50,7 +48,7 @@ async def follow_repricing(registry: KeyRegistry, analytics: Analytics, folder: 
         try:
             await charge_repriced(registry, analytics, folder)
             failing = False
-        except (AnalyticsError, StoreFailed, OSError) as error:
+        except Exception as error:  # noqa: BLE001  whatever the disk or DuckDB does, the gateway keeps serving
             if not failing:
                 log.warning("repriced_calls_not_charged", problem=type(error).__name__, detail=str(error))
             failing = True

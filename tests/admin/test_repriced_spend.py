@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from gatekeeper.keys.repriced_spend import charge_repriced
+import pytest
+import trio
+
+from gatekeeper.keys import repriced_spend
+from gatekeeper.keys.repriced_spend import charge_repriced, follow_repricing
 from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
 from gatekeeper.ledger.analytics.database import Database
@@ -120,3 +124,30 @@ async def test_a_deleted_key_is_passed_over(admin: Any) -> None:
     await admin.post("/key/delete", {"keys": [key]})
     await admin.post("/sql/return")
     assert marked_runs(folder) == []
+
+
+async def test_what_cannot_be_charged_is_tried_again(
+    admin: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = await wrongly_priced(admin)
+    gateway, folder = admin.gateway, await borrow(admin)
+    reprice_file(admin, folder)
+    gateway.ledger.analytics.end_loan()
+    real = gateway.registry.adjust
+    failures = iter([ValueError("of one kind"), ValueError("or of another")])
+
+    async def fails(*given: Any) -> bool:
+        for failure in failures:
+            raise failure
+        return await real(*given)
+
+    monkeypatch.setattr(gateway.registry, "adjust", fails)
+    monkeypatch.setattr(repriced_spend, "CHECK_INTERVAL", 0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow_repricing, gateway.registry, gateway.ledger.analytics, folder)
+        with trio.fail_after(5):
+            while marked_runs(folder):
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert await spend(admin, key) == 2 * COST
+    assert capsys.readouterr().out.count("repriced_calls_not_charged") == 1

@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
 
 _HAS_PRICE = f"""
-    outcome NOT IN ('refused', 'upstream_unreachable') AND coalesce(status, 0) < 400
+    coalesce(outcome, '') NOT IN ('refused', 'upstream_unreachable') AND coalesce(status, 0) < 400
     AND NOT (cost_usd IS NOT DISTINCT FROM 0 AND price_version IS NULL)
     AND (usage IS NOT NULL OR (billed_units IS NOT NULL AND total_tokens IS NULL AND prompt_tokens IS NULL))
     AND NOT list_bool_or([contains(replace(coalesce(usage_note, ''), '{BUDGET_NOTE}', ''), text)
