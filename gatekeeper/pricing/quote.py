@@ -170,6 +170,8 @@ def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | N
         yield f"{named} is an alias; on {day} it stood for {priced}"
     if usage is None:
         return
+    if usage.note:
+        yield usage.note
     if usage.service_tier is not None and tier not in ("standard", "batch", usage.service_tier):
         yield f"the usage says that tier {usage.service_tier} was billed, not {tier}"
     if usage.cached and not usage.cached_details and len(usage.prompt_details) > 1:

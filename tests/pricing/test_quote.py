@@ -349,3 +349,17 @@ def test_what_is_unpriced_beforehand_is_never_priced_afterwards(
     if unpriced_reason(CATALOGUE, model, at.date(), action):
         found = priced(usage, model, at=at, action=action)
         assert not found.cost_pico
+
+
+def test_a_quote_repeats_what_is_known_to_be_wrong_with_the_usage() -> None:
+    contradictory = Usage(prompt=10, output=5, thoughts=5, total=15, note="the total counts")
+    quoted = quote(
+        CATALOGUE,
+        model="text",
+        model_version=None,
+        usage=contradictory,
+        at=datetime(2026, 10, 1, tzinfo=UTC),
+        action="generateContent",
+    )
+    assert quoted.cost_pico is not None
+    assert quoted.notes == ("the total counts",)
