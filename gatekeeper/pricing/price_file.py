@@ -150,7 +150,9 @@ class _Reading:
         """The ids of an entry, each once in the file."""
         path = (*path, "ids")
         if not (isinstance(ids, list) and ids):
-            self._fault(path, f'ids is {found(cast("object", ids))}; allowed: a list of ids, such as ["gemini-x"]')
+            self._fault(
+                path, f'ids is {found(cast("object", ids))}; allowed: a list of ids, such as ["gemini-x"]'
+            )
             return ()
         names: list[str] = []
         for index, each in enumerate(cast("list[object]", ids)):

@@ -158,10 +158,10 @@ class ProxyCall:
             raise Refused(refusal)
 
     def access_request(self) -> AccessRequest:
-        route, reason = self.route, None
+        context, route, reason = self.context, self.route, None
         has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
         if self.has_budget and has_price and route.model:
-            reason = why_unpriced(self.row, self.context.catalogue, self.context.accounting_errors)
+            reason = why_unpriced(self.row, route.model, context.catalogue, context.accounting_errors)
         path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
         pending = self.carrier.model_pending
         return AccessRequest(route.action, route.model, path, route.billing, reason, pending)
