@@ -16,8 +16,8 @@ REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices ch
 
 
 def why_unpriced(call: Call, model: str, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:
-    """Why no price is known for `model`, one of those that a call names which has not begun; None if one is. A
-    fault is a reason too, and is logged: a budget could not be kept."""
+    """Why no price is known for `model`, one of those that a call names; None if one is. A fault is a reason
+    too, and is logged: a budget could not be kept."""
     with errors.recorded():
         return unpriced_reason(catalogue, model, utc_day(call.started_at), call.action)
     return FAULT
