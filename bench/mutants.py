@@ -23,6 +23,7 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import NamedTuple
 
 import pytest
+from hypothesis import Phase, settings
 from mutations import Mutation, mutated, mutations
 
 ROOT = Path(__file__).parents[1]
@@ -265,6 +266,9 @@ def main() -> int:
     if given.again:
         earlier = given.again.read_text("utf-8")
         mutants = [mutant for mutant in mutants if mutant.name in earlier]
+    # A test that fails need not find the smallest example.
+    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
+    settings.load_profile("mutants")
     runner = Runner(mutants)
     pytest.main([*OPTIONS, *(QUICK if given.quick else ()), *TESTS], plugins=[runner])
     if not runner.has_run:

@@ -1,7 +1,7 @@
 """Small faults put into a module's source, one at a time: what a test suite must notice.
 
 A mutation changes an operator, a constant, a condition, a returned or assigned value, or drops a statement.
-Left out, because nothing depends on them: docstrings, annotations, and the wording of messages (strings in
+Left out, because nothing depends on them: docstrings, types, and the wording of messages (strings in
 `raise`, `assert`, and f-strings).
 """
 
@@ -111,6 +111,14 @@ class _Mutator(ast.NodeTransformer):
         self.generic_visit(node)
         if node.value and not _is_constant(node.value, None):
             return self.offer(node, ast.Return(ast.Constant(None)))
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        # The first argument of `cast` is for the type checker.
+        is_cast = isinstance(node.func, ast.Name) and node.func.id == "cast"
+        node.func = self.visit(node.func)
+        node.args = [*node.args[:is_cast], *(self.visit(each) for each in node.args[is_cast:])]
+        node.keywords = [self.visit(each) for each in node.keywords]
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
