@@ -16,10 +16,9 @@ from msgspec.structs import replace
 from gatekeeper.gemini.batch_results import (
     BatchDocumentReader,
     BatchReader,
-    BatchState,
-    BatchSummary,
     ResultFileReader,
 )
+from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
 from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.meter import GzipMeter, Meter

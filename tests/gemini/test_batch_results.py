@@ -15,10 +15,9 @@ from gatekeeper.gemini.batch_results import (
     MAX_RESULT_BYTES,
     BatchDocumentReader,
     BatchReader,
-    BatchState,
-    BatchSummary,
     ResultFileReader,
 )
+from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import Usage, read_usage
 
