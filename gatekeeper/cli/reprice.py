@@ -73,12 +73,12 @@ def reprice(
     figures stay in the table adjustments. A TIME is a span back from now (30d) or a date (2026-11-24, its
     midnight in UTC). Without a gateway at --url the file in --data is changed.
     """
+    first = moment(since, "--since", ExitStatus.USAGE)
+    end = None if until is None else moment(until, "--until", ExitStatus.USAGE)
+    if end is not None and end <= first:
+        raise CommandError(f"--until {until} is not after --since {since}", ExitStatus.USAGE)
     outcome = reprice_calls(
-        target,
-        lambda: load_settings({"data": data}, config),
-        moment(since, "--since", ExitStatus.USAGE),
-        None if until is None else moment(until, "--until", ExitStatus.USAGE),
-        dry_run=dry_run,
+        target, lambda: load_settings({"data": data}, config), first, end, dry_run=dry_run
     )
     if as_json:
         print_json(outcome.document())

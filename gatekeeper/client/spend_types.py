@@ -89,9 +89,9 @@ def unpriced_text(spend: Spend, width: int | None = None) -> str | None:
         return None
     told = f"{pluralized(calls, 'call')}"
     if not models:
-        return f"{told} {'has' if calls == 1 else 'have'} no price"
+        return f"{told} of unknown cost"
     number = f"over {len(models)} models" if cut else pluralized(len(models), "model")
-    told = f"{told} of {number} {'has' if calls == 1 else 'have'} no price: "
+    told = f"{told} of unknown cost, {number}: "
     lines = [told + _named(models, names, cut) for names in range(NAMED_MODELS, 0, -1)]
     return next((line for line in lines if width is None or len(line) <= width), lines[-1])
 

@@ -303,7 +303,7 @@ def test_spend_is_a_table_with_bars(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /spend": SPEND}
     ended = on("spend", "--by", "tag,model", "--since", "30d", "--query", "-key:me")
     assert ended.out == TABLE
-    assert ended.err.startswith("⚠ 2 calls of 1 model have no price: gemini-9 (2). The sums leave them")
+    assert ended.err.startswith("⚠ 2 calls of unknown cost, 1 model: gemini-9 (2). The sums leave them")
     assert gateway.asked[0].query == {"by": "tag,model", "since": "30d", "q": "-key:me", "limit": "1000"}
     assert on("spend", "--json").document == SPEND
 

@@ -13,17 +13,17 @@ MODELS = tuple(UnpricedModel(f"gemini-{n}", 1000 - n) for n in range(7))
     ("calls", "models", "cut", "width", "told"),
     [
         (0, (), False, None, None),
-        (1, (), False, None, "1 call has no price"),
-        (1, (UnpricedModel("m", 1),), False, None, "1 call of 1 model has no price: m (1)"),
-        (3, (UnpricedModel(None, 3),), False, None, "3 calls of 1 model have no price: no model (3)"),
-        (9, MODELS[:2], False, 5, "9 calls of 2 models have no price: gemini-0 (1,000), …"),
-        (9, MODELS[:2], False, 70, "9 calls of 2 models have no price: gemini-0 (1,000), gemini-1 (999)"),
+        (1, (), False, None, "1 call of unknown cost"),
+        (1, (UnpricedModel("m", 1),), False, None, "1 call of unknown cost, 1 model: m (1)"),
+        (3, (UnpricedModel(None, 3),), False, None, "3 calls of unknown cost, 1 model: no model (3)"),
+        (9, MODELS[:2], False, 5, "9 calls of unknown cost, 2 models: gemini-0 (1,000), …"),
+        (9, MODELS[:2], False, 70, "9 calls of unknown cost, 2 models: gemini-0 (1,000), gemini-1 (999)"),
         (
             9999,
             MODELS,
             True,
             None,
-            "9,999 calls of over 7 models have no price: gemini-0 (1,000), gemini-1 (999), gemini-2 (998), "
+            "9,999 calls of unknown cost, over 7 models: gemini-0 (1,000), gemini-1 (999), gemini-2 (998), "
             "gemini-3 (997), gemini-4 (996), …",
         ),
     ],
