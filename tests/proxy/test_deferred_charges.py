@@ -431,11 +431,13 @@ async def test_a_result_that_breaks_off_settles_nothing_and_is_not_kept(
         await reply.stream.aclose()
 
     google.script = script
+    # Other tests leave meters unfinished in this process.
+    before = BUFFER_QUOTA.used
     answer = await exchange(gateway.url, f"GET {VERSION}/interactions/i1?key=k")
     assert not answer.whole
     await gateway.row(2)
     assert (await first(gateway))["cost_usd"] is None
-    assert BUFFER_QUOTA.used == 0
+    assert BUFFER_QUOTA.used == before
 
 
 @pytest.fixture
