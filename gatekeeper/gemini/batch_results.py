@@ -46,6 +46,13 @@ class _Result(msgspec.Struct):
     error: object = None
 
 
+class _Embedding(msgspec.Struct):
+    """One of a batch: a count in place of a usage (`InlinedEmbedContentResponse` of Google's SDKs)."""
+
+    embedding: msgspec.Raw = msgspec.Raw()
+    token_count: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="tokenCount")
+
+
 class _HttpResponse(msgspec.Struct):
     """OpenAI's."""
 
@@ -53,6 +60,7 @@ class _HttpResponse(msgspec.Struct):
 
 
 _decode_result = msgspec.json.Decoder(_Result).decode
+_decode_embedding = msgspec.json.Decoder(_Embedding).decode
 _decode_http = msgspec.json.Decoder(_HttpResponse).decode
 
 
@@ -84,7 +92,10 @@ class _Results:
             self.failed += 1
             return True, None
         self.responses += 1
-        return True, parser.summary(complete=True, truncated=False)
+        summary = parser.summary(complete=True, truncated=False)
+        if summary.usage is None and b'"tokenCount"' in response:
+            summary = msgspec.structs.replace(summary, usage=_usage_of_embedding(response))
+        return True, summary
 
 
 class BatchDocumentReader:
@@ -223,3 +234,10 @@ class _OutermostArrays:
         element = None if self._too_long else bytes(self._element)
         self._element, self._too_long = bytearray(), False
         return element
+
+
+def _usage_of_embedding(response: bytes) -> bytes | None:
+    """The tokens of an embedding, as other responses report them; None without any."""
+    found = _decode_embedding(response)
+    count = bytes(found.token_count)
+    return b'{"promptTokenCount":%b}' % count if found.embedding and count not in (b"", b"null") else None

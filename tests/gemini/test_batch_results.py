@@ -162,6 +162,25 @@ def test_embeddings_have_usage_in_their_responses() -> None:
     assert [read_usage(each.usage or b"") for each in responses] == [Usage(prompt=4)] * 2
 
 
+TOKEN_COUNTS = {
+    "a count": (b'{"embedding": {"values": [0.1]}, "tokenCount": "5"}', b'{"promptTokenCount":"5"}'),
+    "what is none": (b'{"tokenCount": -5, "embedding": {}}', b'{"promptTokenCount":-5}'),
+    "null": (b'{"embedding": {}, "tokenCount": null}', None),
+    "no embedding": (b'{"tokenCount": 5}', None),
+    "not at its place": (b'{"embedding": {"tokenCount": 5}}', None),
+    "a usage, too": (
+        b'{"embedding": {}, "tokenCount": 5, "usageMetadata": {"promptTokenCount": 6}}',
+        b'{"promptTokenCount": 6}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("response", "usage_"), TOKEN_COUNTS.values(), ids=TOKEN_COUNTS.keys())
+def test_the_token_count_of_an_embedding_is_its_usage(response: bytes, usage_: bytes | None) -> None:
+    (found,), said = read(ResultFileReader(), b'{"response": %b}\n' % response)
+    assert (found.usage, said.responses) == (usage_, 1)
+
+
 def test_a_file_in_openais_form() -> None:
     used = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 9}
     body = {"id": "c", "model": "models/m", "usage": used, "choices": []}
