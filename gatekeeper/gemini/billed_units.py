@@ -59,8 +59,9 @@ def video_units(asked: RequestSummary, videos: int | None = None) -> BilledUnits
     media = asked.media
     if not (asked.understood and media.understood):
         return {VIDEO_SECOND + DEFAULT_RESOLUTION: None}
-    seconds = DEFAULT_VIDEO_SECONDS if media.seconds is None else media.seconds
-    samples = DEFAULT_VIDEOS if media.samples is None else media.samples
+    # 0 is how proto3 reads a number that is left out.
+    seconds = media.seconds or DEFAULT_VIDEO_SECONDS
+    samples = media.samples or DEFAULT_VIDEOS
     resolution = media.resolution or DEFAULT_RESOLUTION
     return {VIDEO_SECOND + resolution: seconds * (samples if videos is None else videos)}
 
@@ -75,7 +76,7 @@ def _pictures(action: str, asked: RequestSummary, said: ResponseSummary) -> int 
     if not (said.complete and asked.understood and asked.media.understood):
         return None
     default = DEFAULT_PREDICTIONS if action == "predict" else DEFAULT_OPENAI_IMAGES
-    return default if asked.media.samples is None else asked.media.samples
+    return asked.media.samples or default
 
 
 def _songs(said: ResponseSummary) -> int | None:

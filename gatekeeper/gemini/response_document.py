@@ -199,8 +199,9 @@ def pictures(response: ResponseDocument) -> int | None:
             each.rai_filtered_reason is None and each.content_type != "Positive Prompt"
             for each in response.predictions
         )
-    if response.data and (response.data[0].b64_json or response.data[0].url):
-        return len(response.data)
+    data = response.data
+    if data is not None and (not data or data[0].b64_json or data[0].url):
+        return len(data)
     return None
 
 

@@ -32,7 +32,7 @@ def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
         return None
     videos = None
     if call.action in VIDEO_ACTIONS and asked.media.understood:
-        videos = DEFAULT_VIDEOS if asked.media.samples is None else asked.media.samples
+        videos = asked.media.samples or DEFAULT_VIDEOS
     return PendingCharge(begun_by=call.id, resource=made, videos=videos)
 
 

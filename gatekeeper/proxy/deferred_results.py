@@ -172,7 +172,7 @@ def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -
     if operation.failed:
         units = dict.fromkeys(units or {"output_video_second_720p": 0}, 0)
         note = "no video was made, so none is charged"
-    elif made is not None and made < asked:
+    elif made is not None and made != asked:
         units = {name: None if count is None else count // asked * made for name, count in units.items()}
         note = f"{made} of {asked} videos were made, and are charged"
     priced = quote(

@@ -51,6 +51,7 @@ PICTURES = {
     "a number of nothing": (parameters(sampleCount=None), said({}), 4),
     "an answer that ended early": (parameters(sampleCount=3), said(complete=False), None),
     "what is no number": (parameters(sampleCount="many"), said({}), None),
+    "0, which proto3 leaves out": (parameters(sampleCount=0), said({}), 4),
     "a negative number": (parameters(sampleCount=-1), said({}), None),
     "a number with a fraction": (parameters(sampleCount=1.5), said({}), None),
     "a number that is too long": (parameters(sampleCount=10**60), said({}), None),
@@ -76,7 +77,8 @@ OPENAI = {
     "made, somewhere": ({"n": 2, "size": "1024x1024"}, {"data": [{"url": "https://x"}]}, {IMAGE: 1}),
     "asked for": ({"n": 2, "size": "auto"}, {"created": 1}, {IMAGE: 2}),
     "by default": ({"prompt": "a cat"}, {"created": 1}, {IMAGE: 1}),
-    "none": ({}, {"data": []}, {IMAGE: 1}),
+    "none": ({"n": 2}, {"data": []}, {IMAGE: 0}),
+    "of which none was asked for": ({"n": 0}, {"created": 1}, {IMAGE: 1}),
     "billed by tokens": ({"n": 2}, {"data": [{"url": "x"}], "usage": {"total_tokens": 5}}, {}),
 }
 
@@ -88,6 +90,10 @@ def test_pictures_in_openais_form(action: str, body: Json, response: Json, units
 
 
 VIDEOS: dict[str, tuple[RequestSummary, BilledUnits]] = {
+    "by default for 0, which proto3 leaves out": (
+        parameters(durationSeconds=0, sampleCount=0),
+        {"output_video_second_720p": 8},
+    ),
     "by default": (parameters(), {"output_video_second_720p": 8}),
     "as asked for": (
         parameters(durationSeconds=6, resolution="1080p", sampleCount=2),
