@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 import structlog
 
 from gatekeeper.ledger.call import Document
@@ -17,6 +18,7 @@ from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
 
 NEVER_RAN = "the client left before all of its request was sent, or Google answered that with an error"
 FREE_ROUTE = "requests of this method and path cost nothing"
+NOTHING_CHARGED = "the call used nothing that is charged"
 FAULT = "a fault of the gateway kept the cost from being calculated: see its log"
 REPRICE = "gatekeeper prices reprice"
 
@@ -40,6 +42,8 @@ def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
     except Exception as error:  # noqa: BLE001  a call is shown whatever its price is
         log.error("call_not_priced", call=call["id"], problem=type(error).__name__)  # noqa: TRY400
         quoted = Quote(model, None, (), catalogue.version, (FAULT,))
+    if quoted.cost_pico == 0 and not quoted.lines and not quoted.notes:
+        quoted = msgspec.structs.replace(quoted, notes=(NOTHING_CHARGED,))
     document = quote_document(quoted)
     if quoted.cost_pico != recorded:
         document["notes"].append(_difference(call, recorded, catalogue.version))

@@ -111,7 +111,7 @@ class JsonMeter:
     @property
     def summary(self) -> ResponseSummary:
         for document in self._splitter.peek() if self._splitter else ():
-            self._parser.read(document)
+            self._parser.read(document, is_whole=False)
         return self._summary(complete=False)
 
     @property
@@ -144,7 +144,7 @@ class JsonMeter:
         self._splitter = self._splitter or self._default(MAX_BUFFERED_BYTES)
         documents, ended = self._splitter.finish()
         self._count(0)
-        understood = [self._parser.read(document) for document in documents]
+        understood = [self._parser.read(document, is_whole=ended) for document in documents]
         return self._summary(complete=ended and all(understood))
 
     def _summary(self, *, complete: bool) -> ResponseSummary:

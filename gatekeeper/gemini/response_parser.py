@@ -92,8 +92,9 @@ class ResponseParser:
         self._searches: Searches | None = None
         self._continuations: Continuations | None = None
 
-    def read(self, document: Document) -> bool:
-        """False, and nothing is taken from it, if the document is not a response in JSON. Never raises."""
+    def read(self, document: Document, *, is_whole: bool = True) -> bool:
+        """False, and nothing is taken from it, if the document is not a response in JSON. Unless `is_whole`
+        it may have been cut. Never raises."""
         if document[:1] == b"[":
             return self._read_list(document)
         try:
@@ -105,7 +106,7 @@ class ResponseParser:
             usage.decode()
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError) as error:
-            self._pass_over(document, error)
+            self._pass_over(document, error, is_whole=is_whole)
             return False
         # `null` reports nothing: what was reported earlier stays.
         if usage.startswith(b"{"):
@@ -133,10 +134,14 @@ class ResponseParser:
             self._read_error(response)
         return True
 
-    def _pass_over(self, document: Document, error: Exception) -> None:
-        # It may be JSON for others, and its usage would be the last one, which counts.
-        if isinstance(error, RecursionError) and b'"usage' in document:
+    def _pass_over(self, document: Document, error: Exception, *, is_whole: bool) -> None:
+        if b'"usage' not in document:
+            return
+        if isinstance(error, RecursionError):
+            # It may be JSON for others, and its usage would be the last one, which counts.
             self.usage, self.usage_note = None, UNREADABLE_NOTE
+        elif is_whole:
+            self.usage_note = UNREADABLE_NOTE
 
     def _read_continuation(self, token: object) -> None:
         self._continuations = self._continuations or Continuations()

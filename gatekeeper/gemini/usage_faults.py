@@ -172,7 +172,8 @@ def _is_detail(value: object, count_name: str) -> bool:
 
 
 def _tier(_name: str, value: object) -> _Read:
-    known = isinstance(value, str | int)
+    # `type`, because True is an int to isinstance.
+    known = type(value) in (str, int)
     return _Read(value if known else None, None if known else "service_tier", "which is no tier")
 
 
@@ -226,7 +227,8 @@ def contradictions(usage: Reported) -> list[str]:
     if usage.prompt_details:
         found += _of_details("prompt", usage.prompt, usage.prompt_details)
     if usage.cached_details:
-        found += _of_details("cached part", usage.cached, usage.cached_details)
+        # A count that is left out is 0, and the total proves nothing about this one.
+        found += _of_details("cached part", usage.cached or 0, usage.cached_details)
     if usage.output_details and usage.output is not None:
         # They may hold thoughts that only the total has.
         found += _of_details("output", max(usage.output, (total or 0) - read), usage.output_details)

@@ -226,3 +226,13 @@ async def test_what_may_be_on_a_bill_is_found_by_one_filter(admin):
     wanted = [admin.priced().id, admin.finish(cost_pico=None).id]
     found = await admin.get("/calls", q="-cost:<=0")
     assert [call["id"] for call in found["calls"]] == wanted[::-1]
+
+
+async def test_a_call_that_used_nothing_says_so(admin):
+    call = admin.priced(
+        action="predict", model="imagen-4.0-generate-001", model_version=None, usage=None, cost_pico=0,
+        billed_units={"image_each": 0},
+    )  # fmt: skip
+    cost = (await admin.get(f"/calls/{call.id}"))["cost"]
+    assert (cost["cost_usd"], cost["lines"]) == ("0", [])
+    assert cost["notes"] == ["the call used nothing that is charged"]

@@ -328,6 +328,18 @@ def test_an_event_that_is_no_answer_is_passed_over(event: bytes):
         assert (summary.model_version, summary.complete) == ("gemini-2.5-flash", True)
 
 
+def test_a_usage_in_what_is_no_json_is_noted_unless_it_was_cut():
+    before = sse(ANSWER[0])[0]
+    event = b'data: {"candidates": [], "usageMetadata": {"totalTokenCount": NaN}'
+    noted = "the reported usage cannot be read as JSON"
+    alone = read([event + b"}\n\n"], SSE_TYPE)
+    assert (alone.usage, alone.usage_note) == (None, noted)
+    for end, note in ((b"}\n\n", noted), (b"", None)):
+        summary = read([before, event + end], SSE_TYPE)
+        assert (usage(summary)["totalTokenCount"], summary.usage_note) == (30, note)
+    assert read([event + b"}\n\n", before], SSE_TYPE).usage_note is None
+
+
 def test_a_usage_that_is_nested_too_deeply_is_the_last_one_and_unknown():
     deep = b'data: {"usageMetadata":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n"
     summary = read([sse(ANSWER[0])[0], deep], SSE_TYPE)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
+from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
 
 PART = {"total_tokens": 40, "total_input_tokens": 16}
 MORE = {"total_tokens": 60, "total_input_tokens": 16}
@@ -111,7 +112,7 @@ def test_the_model_of_a_resource_has_not_answered() -> None:
 def test_usage_that_is_no_text_is_not_taken(document: bytes) -> None:
     parser = ResponseParser()
     assert not parser.read(document)
-    assert parser.summary(complete=False, truncated=False) == ResponseSummary()
+    assert parser.summary(complete=False, truncated=False) == ResponseSummary(usage_note=UNREADABLE_NOTE)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
         {"candidatesTokenCount": 2, "thoughtsTokenCount": 1, "totalTokenCount": 1},
         "the counts add up to 3, more than the total of 1: the total counts",
     ),
+    "a cached part without its count": (
+        {
+            "promptTokenCount": 3,
+            "candidatesTokenCount": 1,
+            "totalTokenCount": 4,
+            "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 2}],
+        },
+        "the details of the cached part add up to 2 tokens, more than its 0",
+    ),
     "none, all of the prompt is cached": (
         {
             "promptTokenCount": 3,

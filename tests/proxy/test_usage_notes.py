@@ -49,6 +49,13 @@ CASES: dict[str, tuple[bytes, tuple[int | None, ...], str | None, str]] = {
     "no number for anybody": (
         b'{"totalTokenCount": 1e999}', NO_TOKENS, None, "the reported usage cannot be read as JSON",
     ),
+    "no tier": (
+        b'{"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100, '
+        b'"serviceTier": true}',
+        (1000, 100, 1100),
+        None,
+        "serviceTier is true, which is no tier",
+    ),
     "endlessly nested": (
         b'{"x": %b}' % DEEP, NO_TOKENS, None, "the reported usage cannot be read as JSON",
     ),
@@ -97,3 +104,13 @@ async def test_it_passes_and_the_row_says_what_was_wrong(
     assert row["cost_usd"] == cost
     assert note in (row["usage_note"] or "")
     assert bool(row["usage_note"]) == bool(note)
+
+
+async def test_a_usage_in_a_body_that_is_no_json_is_named(gateway: Running, google: StandIn) -> None:
+    body = answered(b'{"promptTokenCount": NaN, "totalTokenCount": 15}')
+    google.script = lambda reply: reply.json(body)
+    answer = await exchange(gateway.url, f"POST /gemini{GENERATE}", body=b"{}")
+    row = await gateway.row()
+    assert answer.body == body
+    assert (row["outcome"], row["cost_usd"], row["usage"]) == ("ok", None, None)
+    assert row["usage_note"] == "the reported usage cannot be read as JSON"
