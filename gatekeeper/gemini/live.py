@@ -16,6 +16,7 @@ from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, Usage, add_usages, encode_usage, read_usage
+from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
 
 SUMMED_NOTE = "the usage of {turns:,} turns was added up, because they were too long to be kept"
 REPEATED_NOTE = "a turn reported its usage more than once: the last one counts"
@@ -94,6 +95,7 @@ class LiveMeter:
         self._finish_reason: str | None = None
         self._error: UpstreamError | None = None
         self._all_understood = True
+        self._unreadable = False  # a usage
 
     @property
     def turns(self) -> int:
@@ -109,7 +111,7 @@ class LiveMeter:
             usage.decode()
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError):
-            self._all_understood = False
+            self._pass_over(message)
             return
         content = found.server_content
         if content is not None or found.tool_call:
@@ -122,6 +124,13 @@ class LiveMeter:
             self.go_away = True
         if (error := as_object(found.error)) is not None:
             self._error = read_error(error)
+
+    def _pass_over(self, message: bytes) -> None:
+        self._all_understood = False
+        if b'"usageMetadata"' in message:
+            # Turns are added up: without this one the sum would be too low.
+            self._unreadable = True
+            self._usages.add(b'"unknown"')
 
     def _report(self, usage: bytes) -> None:
         if self._ended_without_usage:
@@ -161,7 +170,11 @@ class LiveMeter:
     @property
     def summary(self) -> ResponseSummary:
         usage, note = self._usages.document(self._pending)
-        notes = [note, REPEATED_NOTE if self._repeated else None]
+        notes = [
+            note,
+            REPEATED_NOTE if self._repeated else None,
+            UNREADABLE_NOTE if self._unreadable else None,
+        ]
         return ResponseSummary(
             usage=usage,
             finish_reason="goAway" if self.go_away else self._finish_reason,

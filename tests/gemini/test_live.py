@@ -15,7 +15,7 @@ from rig.recordings import RECORDINGS, recorded_sessions
 from gatekeeper.gemini.live import REPEATED_NOTE, LiveMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, Usage, add_usages, read_usage
-from gatekeeper.gemini.usage_faults import THOUGHTS_BESIDE_TOTAL
+from gatekeeper.gemini.usage_faults import THOUGHTS_BESIDE_TOTAL, UNREADABLE_NOTE
 from gatekeeper.ledger import call
 
 COUNTS = ("prompt", "cached", "output", "thoughts", "tool", "total")
@@ -101,9 +101,28 @@ def test_a_turn_that_reports_twice_is_noted() -> None:
     assert meter.turns == 1
 
 
+UNREADABLE = [
+    b'{"serverContent": {"turnComplete": true}, "usageMetadata": {"promptTokenCount": NaN}}',
+    b'{"usageMetadata": {"x": "\xff"}}',
+    b'{"usageMetadata": {"totalTokenCount": 5}, "serverContent": [1]}',
+    b'{"usageMetadata": ' + b'{"a":' * 100_000,
+]
+
+
+@pytest.mark.parametrize("message", UNREADABLE, ids=lambda message: repr(message[:50]))
+def test_a_turn_whose_usage_cannot_be_read_makes_the_sum_unknown(message: bytes) -> None:
+    meter = fed({**TURN_COMPLETE, "usageMetadata": FIRST})
+    meter.feed(message)
+    meter.feed(json.dumps({**TURN_COMPLETE, "usageMetadata": SECOND}).encode())
+    summary = meter.finish()
+    assert turns_of(summary) == [FIRST, "unknown", SECOND]
+    assert (summary.usage_note, summary.complete) == (UNREADABLE_NOTE, False)
+    assert read_usage(summary.usage or b"").invalid == ("usage",)  # pyright: ignore[reportOptionalMemberAccess]
+
+
 @pytest.mark.parametrize(
     "message",
-    [b"", b"\x00\xff", b"[1]", b'{"usageMetadata": {"x": "\xff"}}', b'{"a":' * 100_000, b'{"error": 1}'],
+    [b"", b"\x00\xff", b"[1]", b'{"x": "\xff"', b'{"a":' * 100_000, b'{"error": 1}'],
 )
 def test_what_is_no_message_is_passed_over(message: bytes) -> None:
     meter = fed({**TURN_COMPLETE, "usageMetadata": FIRST})
