@@ -23,7 +23,6 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import NamedTuple
 
 import pytest
-from hypothesis import Phase, settings
 from mutations import Mutation, mutated, mutations
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +79,15 @@ class Runner:
         self.mutants = mutants
         self.survivors: list[Mutant] = []
         self.failed = self.has_run = False
+
+    @pytest.hookimpl
+    def pytest_sessionstart(self) -> None:
+        # Not before pytest, which rewrites its assertions.
+        from hypothesis import Phase, settings
+
+        # A test that fails need not find the smallest example.
+        settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
+        settings.load_profile("mutants")
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -266,9 +274,6 @@ def main() -> int:
     if given.again:
         earlier = given.again.read_text("utf-8")
         mutants = [mutant for mutant in mutants if mutant.name in earlier]
-    # A test that fails need not find the smallest example.
-    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
-    settings.load_profile("mutants")
     runner = Runner(mutants)
     pytest.main([*OPTIONS, *(QUICK if given.quick else ()), *TESTS], plugins=[runner])
     if not runner.has_run:
