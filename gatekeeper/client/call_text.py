@@ -14,7 +14,7 @@ from datetime import datetime
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import Call, CallDetail
 from gatekeeper.client.chain_text import chain_lines
-from gatekeeper.client.cost_text import INDENT, NAME_WIDTH, NUMBER_WIDTH, cost_text
+from gatekeeper.client.cost_text import INDENT, NAME_WIDTH, NUMBER_WIDTH, cost_notes, cost_text
 from gatekeeper.client.formats import Cell, State, TextRole, padded
 
 TextLine = list[Cell]
@@ -178,7 +178,8 @@ def phase_width(part: float, whole: float, room: int) -> int:
 
 
 def tokens(call: CallDetail) -> list[TextLine]:
-    """Tokens by kind, as Google reported them; kinds that it did not report are left out."""
+    """Tokens by kind, as Google reported them; kinds that it did not report are left out. Then what is noted
+    of them."""
     kinds = {
         "prompt": (call.prompt_tokens, ""),
         "of which cached": (call.cached_tokens, ""),
@@ -190,9 +191,9 @@ def tokens(call: CallDetail) -> list[TextLine]:
     known = [
         row(name, formats.count(number), note) for name, (number, note) in kinds.items() if number is not None
     ]
-    remarks = [title(call.usage_note)] if call.usage_note else []
+    remarks = [title(call.usage_note)] if call.usage_note and call.usage_note not in cost_notes(call) else []
     so_far = " so far" if call.outcome is None else ""
-    return [title(f"tokens{so_far}"), *known, *remarks] if known or remarks else []
+    return [title(f"tokens{so_far}"), *known, *remarks] if known else []
 
 
 def title(text: str) -> TextLine:
@@ -211,7 +212,11 @@ def row(name: str, number: str, note: str = "") -> TextLine:
 def cost(call: CallDetail) -> list[TextLine]:
     """The arithmetic of the cost."""
     # In flight the cost is not unknown, only not final.
-    return [] if call.outcome is None and call.cost_usd is None else cost_text(call)
+    if call.outcome is None and call.cost_usd is None:
+        return []
+    # Without tokens a note is about what else is charged: pictures, films, a result that is awaited.
+    note = None if tokens(call) or call.usage_note in cost_notes(call) else call.usage_note
+    return [*cost_text(call), *([title(note)] if note else [])]
 
 
 def other_facts(call: CallDetail) -> list[TextLine]:

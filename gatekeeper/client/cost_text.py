@@ -36,7 +36,7 @@ def cost_text(call: CallDetail) -> list[list[Cell]]:
     lines = arithmetic.lines or ()
     names = max([NAME_WIDTH, *(len(line.component) + 1 for line in lines)])
     numbers = max([NUMBER_WIDTH, *(len(quantity(line.quantity)) for line in lines)])
-    notes = (arithmetic.notes,) if isinstance(arithmetic.notes, str) else arithmetic.notes or ()
+    notes = cost_notes(call)
     text = [[(f"{INDENT}cost", TextRole.DIM)], *(cost_line(line, names, numbers) for line in lines)]
     version = call.price_version or arithmetic.price_version
     if call.cost_usd is None:
@@ -47,6 +47,12 @@ def cost_text(call: CallDetail) -> list[list[Cell]]:
         by = f"by the prices in force, {arithmetic.price_version}"
         text.append(total_line(arithmetic.cost_usd, by, names + numbers, "would be"))
     return [*text, *([(INDENT + note, TextRole.DIM)] for note in notes)]
+
+
+def cost_notes(call: CallDetail) -> tuple[str, ...]:
+    """What the gateway notes of the cost."""
+    notes = call.cost.notes if call.cost else None
+    return (notes,) if isinstance(notes, str) else tuple(notes or ())
 
 
 def total_line(amount: Decimal | None, said: str, width: int, name: str = "total") -> list[Cell]:

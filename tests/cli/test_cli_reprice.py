@@ -76,7 +76,7 @@ def test_what_has_changed_is_printed(on: Any, lending: Any, folder: Path) -> Non
 prices of {load_catalogue().version}: 3 of 4 calls changed (1 newly priced, 1 now unknown, 1 left alone)
 
 model             calls  changed           before            after       difference
-gemini-9-ultra        1        1  $1.000000000000  $0.000000000000  -1.000000000000
+gemini-9-ultra        1        1  $1.000000000000          unknown  -1.000000000000
 gemini-2.5-flash      2        2  $1.000000000000  $0.001100000000  -0.998900000000
 
 largest changes                       model                      before            after       difference

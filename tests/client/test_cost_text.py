@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from gatekeeper.client.api_types import CallDetail, Cost, CostLine
+from gatekeeper.client.call_text import cost, tokens
 from gatekeeper.client.cost_text import cost_text, quantity
 
 
@@ -19,7 +20,7 @@ def line(component: str, quantity: str, unit: str, price: str, usd: str) -> Cost
 
 
 def test_each_unit_is_in_words_and_the_columns_are_aligned() -> None:
-    cost = Cost(
+    found = Cost(
         cost_usd=Decimal("9.25"),
         lines=(
             line("input_text", "1204", "per_1m_tokens", "0.3", "0.0003612"),
@@ -31,7 +32,7 @@ def test_each_unit_is_in_words_and_the_columns_are_aligned() -> None:
         price_version="2026-11-28",
         notes=("1 of 3 searches are within Google's free allowance",),
     )
-    assert shown(CallDetail(id="x", outcome="ok", cost_usd=Decimal("9.25"), cost=cost)) == [
+    assert shown(CallDetail(id="x", outcome="ok", cost_usd=Decimal("9.25"), cost=found)) == [
         "  cost",
         "  input text                      1,204   $0.000361200000  at $0.30 per 1M tokens",
         "  grounding search query              2   $0.028000000000  at $14.00 per 1k searches",
@@ -44,8 +45,8 @@ def test_each_unit_is_in_words_and_the_columns_are_aligned() -> None:
 
 
 def test_a_row_with_another_cost_than_the_prices_in_force_give_shows_both() -> None:
-    cost = Cost(cost_usd=Decimal(2), price_version="new", notes=("why",))
-    call = CallDetail(id="x", outcome="ok", cost_usd=Decimal(1), price_version="old", cost=cost)
+    found = Cost(cost_usd=Decimal(2), price_version="new", notes=("why",))
+    call = CallDetail(id="x", outcome="ok", cost_usd=Decimal(1), price_version="old", cost=found)
     assert shown(call)[1:] == [
         "  total                              $1.000000000000  prices old",
         "  would be                           $2.000000000000  by the prices in force, new",
@@ -54,8 +55,8 @@ def test_a_row_with_another_cost_than_the_prices_in_force_give_shows_both() -> N
 
 
 def test_a_free_call_says_why() -> None:
-    cost = Cost(cost_usd=Decimal(0), price_version="new", notes="calls of countTokens cost nothing")
-    assert shown(CallDetail(id="x", outcome="ok", cost_usd=Decimal(0), cost=cost))[1:] == [
+    found = Cost(cost_usd=Decimal(0), price_version="new", notes="calls of countTokens cost nothing")
+    assert shown(CallDetail(id="x", outcome="ok", cost_usd=Decimal(0), cost=found))[1:] == [
         "  total                              $0.000000000000  prices new",
         "  calls of countTokens cost nothing",
     ]
@@ -72,3 +73,34 @@ def test_a_free_call_says_why() -> None:
 )
 def test_a_quantity(number: Decimal | None, text: str) -> None:
     assert quantity(number) == text
+
+
+PENDING, PARTIAL = "the charge is pending: batches/b will tell it", "the response ended early"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        # Known by the note alone
+        (CallDetail(id="x", outcome="ok", usage_note=PENDING), ["cost", "total", PENDING]),
+        # The gateway says it, too
+        (
+            CallDetail(id="x", outcome="ok", usage_note=PENDING, cost=Cost(notes=(PENDING,))),
+            ["cost", "total", PENDING],
+        ),
+        # About tokens
+        (
+            CallDetail(id="x", outcome="ok", prompt_tokens=1, usage_note=PARTIAL),
+            ["tokens", "prompt", PARTIAL, "cost", "total"],
+        ),
+        (
+            CallDetail(id="x", outcome="ok", total_tokens=1, usage_note=PENDING, cost=Cost(notes=(PENDING,))),
+            ["tokens", "total", "cost", "total", PENDING],
+        ),
+        # Its end may tell more
+        (CallDetail(id="x", usage_note=PARTIAL), []),
+    ],
+)
+def test_a_note_is_read_once_where_it_belongs(call: CallDetail, said: list[str]) -> None:
+    lines = ["".join(text for text, _ in line).strip() for line in [*tokens(call), *cost(call)]]
+    assert [line if line in said else line.split()[0] for line in lines] == said

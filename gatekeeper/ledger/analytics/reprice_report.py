@@ -25,7 +25,7 @@ _COUNTS = f"""
 """  # noqa: S608
 _MODELS = f"""
     SELECT model, count(*), count(*) FILTER (WHERE {CHANGED}) AS changed,
-           CAST(coalesce(sum(old_cost), 0) AS VARCHAR), CAST(coalesce(sum(new_cost), 0) AS VARCHAR),
+           CAST(sum(old_cost) AS VARCHAR), CAST(sum(new_cost) AS VARCHAR),
            CAST(sum({_DIFFERENCE}) AS VARCHAR)
     FROM priced GROUP BY model HAVING changed > 0 ORDER BY abs(sum({_DIFFERENCE})) DESC, model
 """  # noqa: S608
@@ -37,13 +37,14 @@ _LARGEST = f"""
 
 
 class ModelChange(msgspec.Struct, frozen=True):
-    """The calls of one model that have a price by their usage, `changed` of them."""
+    """The calls of one model that have a price by their usage, `changed` of them. Sums are those of the known
+    costs; None if there is none."""
 
     model: str | None
     calls: int
     changed: int
-    old_usd: str
-    new_usd: str
+    old_usd: str | None
+    new_usd: str | None
     difference_usd: str
 
 
