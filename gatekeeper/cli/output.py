@@ -126,7 +126,9 @@ def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None 
     for line in lines:
         print_row(columns, widths, line)
     if foot:
-        print_cells([(GAP.join("─" * size for size in widths), TextRole.DIM)])
+        # A last column of texts is of any width.
+        ruled = [*widths[:-1], widths[-1] if columns[-1].right else cell_len(foot[-1][0])]
+        print_cells([(GAP.join("─" * size for size in ruled), TextRole.DIM)])
         print_row(columns, widths, foot)
 
 

@@ -178,10 +178,11 @@ def columns(period: Period) -> list[Column[Compared]]:
 
     return [
         Column("day (Pacific)", 0, day),
-        Column("SKU", 0, sku),
         Column("theirs", 0, theirs, right=True),
         Column("ours", 0, ours, right=True),
         Column("difference", 0, difference, right=True),
+        # Last, as some are wider than a terminal: the amounts stay in their columns.
+        Column("SKU", 0, sku),
     ]
 
 

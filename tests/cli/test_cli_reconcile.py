@@ -57,16 +57,19 @@ def test_the_bill_is_compared_by_day_and_sku(on: Any, gateway: Any, export: str)
     ended = on("--reconcile", str(EXPORTS / f"{export}.csv"))
     assert ended.status == 0, ended.err
     titles, *lines = ended.out.splitlines()
-    assert titles.split() == ["day", "(Pacific)", "SKU", "theirs", "ours", "difference"]
-    cells = [line.split("  ") for line in lines[:4]]
-    assert [(line[0], line[-1].strip()) for line in cells] == [
+    assert titles.split() == ["day", "(Pacific)", "theirs", "ours", "difference", "SKU"]
+    assert [
+        (line[:10], line[titles.index("ours") + 4 : titles.index("SKU")].strip()) for line in lines[:4]
+    ] == [
         ("2026-11-24", "–"),
         ("2026-11-24", "–"),
         ("2026-11-25", "unknown SKU"),
         ("2026-11-25", "$0.042000"),
     ]
     assert "text non-thinking + Generate content output token count" in lines[0]
-    assert lines[5].split()[-3:] == ["$0.043391", "$0.001391", "$0.042000"]
+    assert lines[5].split() == ["$0.043391", "$0.001391", "$0.042000", "total", "of", "known", "SKUs"]
+    # Of the lines without a SKU, none is wider than a terminal.
+    assert max(map(len, lines[4:6])) <= 80
     assert lines[7].endswith("search query gemini 3 paid one: $0.042000 more on the bill")
     assert lines[8].split() == [
         *(UNPRICED["id"], "2026-11-25", "20:00:00Z", "gemini-3.8-flash", "?"),
@@ -114,7 +117,8 @@ def test_where_no_call_stands_out_that_is_told(on: Any, tmp_path: Path, gateway:
     rows = [f"{sku},2026-11-01,2026-11-30,7.25,{project}" for project in "ab"]
     bill.write_text("\n".join(["sku.description,usage_start_time,usage_end_time,cost,project.id", *rows]))
     ended = on("--reconcile", str(bill))
-    assert "2026-11-01 … 2026-11-30  Generate content input" in ended.out
+    assert "2026-11-01 … 2026-11-30  $14.500000  " in ended.out
+    assert "  Generate content input" in ended.out
     assert "no call of that model and day stands out" in ended.out
     assert "2 projects: a, b" in ended.err
     assert "whole cents here" in ended.err
