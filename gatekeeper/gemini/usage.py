@@ -276,8 +276,10 @@ def encode_usage(usage: Usage) -> bytes:
 def _written_total(usage: Usage) -> int | None:
     """The total by which the usage is read as it is. What the totals of single turns left out is in it,
     unless that shows in the counts beside it."""
-    without_thoughts = (usage.prompt or 0) + (usage.output or 0) + (usage.tool or 0)
-    if usage.total is None or usage.total == without_thoughts:
+    if usage.total is None:
+        return None
+    # Thoughts beside a total are read as such where there was output.
+    if usage.output and usage.total == (usage.prompt or 0) + usage.output + (usage.tool or 0):
         return usage.total
     return usage.total + usage.beside_total
 

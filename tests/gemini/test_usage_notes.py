@@ -176,3 +176,8 @@ def test_a_total_that_the_counts_do_not_make_up_proves_no_zeros() -> None:
     assert (found.prompt, found.output, found.thoughts, found.tool) == (5, None, None, None)
     found = read({"total_input_tokens": 5, "total_tokens": 5})
     assert (found.prompt, found.output, found.thoughts, found.tool) == (5, 0, 0, 0)
+
+
+def test_a_total_of_0_leaves_out_all_that_was_counted() -> None:
+    found = read({"total_input_tokens": 5, "total_output_tokens": 3, "total_tokens": 0})
+    assert (found.total, found.beside_total) == (0, 8)

@@ -78,3 +78,13 @@ def test_a_session_is_read_from_its_sum_as_from_its_turns(turns: list[bytes]) ->
     except UnpricedError:
         return
     assert billed(again) == expected
+
+
+def test_thoughts_of_a_turn_without_output_and_total_are_in_the_sum() -> None:
+    turns = (
+        b'{"promptTokenCount": 7, "totalTokenCount": 7}',
+        b'{"thoughtsTokenCount": 3}',
+    )
+    total = add_usages([usage for turn in turns if (usage := read_usage(turn))])
+    assert total
+    assert billed(read_usage(encode_usage(total))) == billed(total) == 3
