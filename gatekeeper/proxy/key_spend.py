@@ -94,7 +94,7 @@ class KeySpend:
         # First: stored twice they do no harm, behind the watermark they would be lost.
         await self._long_decodes.store(reported)
         await self._pending.store(rows)
-        if searches := [each for _, call in batch.calls for each in free_searches(call)]:
+        if searches := [each for row in rows for each in free_searches(row)]:
             await trio.to_thread.run_sync(self._free_searches.put, searches)
         await self._registry.store_spend(settled, *batch.end)
         self.watermark = batch.end

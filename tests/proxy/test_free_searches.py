@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rig.gateway import Running, running
-from rig.standin import StandIn
+from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
 QUERIES = [f"query {number}" for number in range(2_000)]
@@ -41,6 +42,24 @@ async def test_the_month_s_free_queries_are_counted_over_a_restart(google: Stand
         assert (call["cost_usd"], call["billed_units"]["grounding_search_free"]) == ("14.000800000000", 1000)
         call = await called(gateway, google, model, 1)
         assert (call["cost_usd"], call["billed_units"]) == ("0.014800000000", {"grounding_search_query": 1})
+
+
+async def test_those_of_an_interaction_in_the_background_are_counted_over_a_restart(
+    google: StandIn, tmp_path: Path
+) -> None:
+    begun = {"id": "i1", "model": "gemini-3-flash-preview", "status": "in_progress"}
+    counted = [{"type": "google_search", "count": 4000}]
+    used = {"total_input_tokens": 1000, "total_output_tokens": 100, "total_tokens": 1100}
+    ended = begun | {"status": "completed", "usage": used | {"grounding_tool_count": counted}}
+    async with running(tmp_path, google.url) as gateway:
+        for line, body in (("POST", begun), ("GET", ended)):
+            google.script = partial(Reply.json, body=json.dumps(body).encode())
+            path = "" if line == "POST" else "/i1"
+            await exchange(gateway.url, f"{line} /gemini/v1beta/interactions{path}", body=b"{}")
+        assert (await gateway.rows())[0]["cost_usd"] == "0.000800000000"
+    async with running(tmp_path, google.url) as gateway:
+        call = await called(gateway, google, "gemini-3-flash-preview", 2000)
+        assert call["billed_units"] == {"grounding_search_query": 2000, "grounding_search_free": 1000}
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro"])
