@@ -7,12 +7,12 @@ each model and price band, in the spelling of `encode_usage`, with four members 
 - `responses`: of how many responses it is the sum;
 - `model`: which was priced;
 - `largestPromptTokenCount`: the largest prompt among them, which decides on the price band of all;
-- `billedUnits`: what is billed beside tokens, as charged: searches of each request.
+- `billedUnits`: what is billed beside tokens, as charged: searches of each request, and what of them is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -29,6 +29,10 @@ from gatekeeper.pricing.unit_lines import GROUNDING, charged_searches
 BATCH = "batch"
 MAX_GROUPS = 16
 TOO_MANY_GROUPS = f"its responses have more than {MAX_GROUPS} models and price bands: their sums are not kept"
+
+
+TakeFree = Callable[[str, str, int], int]
+"""Takes searches of a model, of a kind, from the free allowance; returns how many of them are free."""
 
 
 class BatchCost:
@@ -88,8 +92,21 @@ class BatchCost:
             if len(self._groups) == MAX_GROUPS:
                 self._too_many = True
                 return
-            group = self._groups[key] = _Group()
+            group = self._groups[key] = _Group(tariff)
         group.add(usage, prompt, _charged(units, tariff))
+
+    def take_free_searches(self, take: TakeFree) -> dict[str, int]:
+        """Takes off the cost what is free of all searches, and returns how many those are, by unit. To be
+        called once, when all responses were added."""
+        taken: dict[str, int] = {}
+        for (model, _), group in self._groups.items():
+            for kind, grounding in GROUNDING.items():
+                searches = group.searches(kind)
+                if searches and (free := take(model, kind, searches)):
+                    taken[grounding.free] = taken.get(grounding.free, 0) + free
+                    price = group.take_free(kind, free)
+                    self.cost_pico = None if self.cost_pico is None else self.cost_pico - free * price
+        return taken
 
     @property
     def model(self) -> str | None:
@@ -122,7 +139,8 @@ class BatchCost:
 class _Group:
     """The sum of some responses of one model in one price band."""
 
-    def __init__(self) -> None:
+    def __init__(self, tariff: Tariff | None) -> None:
+        self._prices = tariff.prices if tariff else {}
         self._usage: Usage | None = None
         self._responses = 0
         self._largest_prompt = 0
@@ -135,6 +153,24 @@ class _Group:
         for component, quantity in units.items():
             before = self._units.get(component, 0)
             self._units[component] = None if quantity is None or before is None else before + quantity
+
+    def searches(self, kind: str) -> int | None:
+        """How many are charged of a kind; None without a price, or if that is not known."""
+        component = self._charged_as(kind)
+        return self._units.get(component) if self._prices.get(component) else None
+
+    def take_free(self, kind: str, free: int) -> int:
+        """Notes that so many of a kind are free, and returns the price of one, in pico-dollars."""
+        component = self._charged_as(kind)
+        if component != kind:
+            # Those that are charged once a request are not counted against the free ones again.
+            self._units[component] = (self._units[component] or 0) - free
+        self._units[GROUNDING[kind].free] = free
+        return self._prices[component]
+
+    def _charged_as(self, kind: str) -> str:
+        request = GROUNDING[kind].request
+        return request if request in self._units else kind
 
     def element(self, model: str) -> msgspec.Raw:
         """As an object of the row's `usage`."""

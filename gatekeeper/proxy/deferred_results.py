@@ -27,7 +27,7 @@ from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation
 from gatekeeper.ledger.call import Call, PendingCharge
-from gatekeeper.pricing.batch_cost import BATCH, BatchCost
+from gatekeeper.pricing.batch_cost import BATCH, BatchCost, TakeFree
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import SUMS_INCOMPLETE
 from gatekeeper.pricing.quote import quote
@@ -49,15 +49,16 @@ class ResultReader(BodyReader, Protocol):
         ...
 
 
-def result_reader(call: Call, catalogue: Catalogue) -> ResultReader | None:
-    """The reader for the resource that tells what `call` costs, if that can be read."""
+def result_reader(call: Call, catalogue: Catalogue, take: TakeFree) -> ResultReader | None:
+    """The reader for the resource that tells what `call` costs, if that can be read. `take` is asked once,
+    when all is known."""
     resource = call.pending.resource if call.pending else None
     if resource is None:
         return None
     if resource.startswith("batches/"):
-        return BatchResult(call, catalogue, BatchDocumentReader())
+        return BatchResult(call, catalogue, BatchDocumentReader(), take)
     if resource.startswith("files/"):
-        return BatchResult(call, catalogue, ResultFileReader())
+        return BatchResult(call, catalogue, ResultFileReader(), take)
     return VideoResult(call, catalogue)
 
 
@@ -193,10 +194,11 @@ def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -
 class BatchResult:
     """Of a batch, or of the file of its responses."""
 
-    def __init__(self, call: Call, catalogue: Catalogue, reader: BatchReader) -> None:
+    def __init__(self, call: Call, catalogue: Catalogue, reader: BatchReader, take: TakeFree) -> None:
         self._call = call
         self._catalogue = catalogue
         self._reader = reader
+        self._take = take
         self._cost = BatchCost(
             catalogue, model=call.model, action=call.action, at=from_micros(call.started_at)
         )
@@ -215,7 +217,7 @@ class BatchResult:
         read = summary.responses + summary.failed + summary.unread
         if isinstance(self._reader, ResultFileReader):
             is_file = read > summary.unread  # something else is no file of results
-            return charged_batch(call, self._cost, summary, self._catalogue) if is_file else None
+            return self._charged(summary) if is_file else None
         if not summary.done:
             return None
         if summary.responses_file:
@@ -223,11 +225,18 @@ class BatchResult:
             return replace(call, pending=replace(pending, resource=summary.responses_file), usage_note=note)
         if summary.state is BatchState.SUCCEEDED and (summary.requests or 1) > read:
             return None  # asked for a part of the document
-        return charged_batch(call, self._cost, summary, self._catalogue)
+        return self._charged(summary)
+
+    def _charged(self, summary: BatchSummary) -> Call:
+        free = self._cost.take_free_searches(self._take)
+        return charged_batch(self._call, self._cost, summary, self._catalogue, free)
 
 
-def charged_batch(call: Call, cost: BatchCost, summary: BatchSummary, catalogue: Catalogue) -> Call:
-    """The row once all responses were seen. A request that failed costs nothing."""
+def charged_batch(
+    call: Call, cost: BatchCost, summary: BatchSummary, catalogue: Catalogue, free: dict[str, int]
+) -> Call:
+    """The row once all responses were seen. A request that failed costs nothing. `free`: the searches that
+    are, by unit."""
     raw = cost.usage
     usage = read_usage(raw) if raw else None
     notes = [f"{summary.responses:,} responses of the batch, {summary.failed:,} failed requests"]
@@ -235,8 +244,11 @@ def charged_batch(call: Call, cost: BatchCost, summary: BatchSummary, catalogue:
     if summary.unread:
         pico = None
         notes += [f"{summary.unread:,} responses could not be read", SUMS_INCOMPLETE]
+    if free:
+        notes.append(f"{sum(free.values()):,} of its searches are within Google's free allowance")
     counted = replace(
         call,
+        billed_units={**free} or None,
         usage=msgspec.Raw(raw) if raw else None,
         service_tier=BATCH,
         model=call.model or cost.model,

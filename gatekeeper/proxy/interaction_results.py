@@ -11,10 +11,12 @@ from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.response_parser import INTERACTIONS
 from gatekeeper.gemini.routes import Route
 from gatekeeper.ledger.call import Call, PendingCharge
+from gatekeeper.pricing.batch_cost import TakeFree
 from gatekeeper.proxy.awaited import IN_PROGRESS
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.deferred_results import ResultReader, result_reader
 from gatekeeper.proxy.settlement import account_call
+from gatekeeper.times import utc_day
 
 
 class InteractionResult:
@@ -48,4 +50,15 @@ def reader_of(call: Call, context: ProxyContext, media_type: bytes | None) -> Re
     """The reader for the resource that tells what `call` costs."""
     if call.pending and (call.pending.resource or "").startswith(f"{INTERACTIONS}/"):
         return InteractionResult(call, context, media_type)
-    return result_reader(call, context.catalogue)
+    return result_reader(call, context.catalogue, _takes_free(call, context))
+
+
+def _takes_free(call: Call, context: ProxyContext) -> TakeFree:
+    def take(model: str, kind: str, searches: int) -> int:
+        # Somebody else may have been first: the free searches are taken once.
+        if context.deferred.pending.begun_by(call.id) is not call:
+            return 0
+        day = utc_day(call.started_at)
+        return context.free_searches.take(call.upstream_key or "", model, kind, searches, day)
+
+    return take

@@ -194,3 +194,48 @@ def test_a_sum_that_costs_something_else_is_told() -> None:
 )
 def test_other_usage_is_no_batch(usage: bytes) -> None:
     assert priced_again(CATALOGUE, usage, model=PRO, action=ACTION, at=AT) is None
+
+
+SEARCH, MAPS = "grounding_search_query", "grounding_maps_query"
+NO_PRICE = "gemini-2.0-flash-exp-image-generation"
+# The responses; how many of the searches of a kind are free; what is free in the end, and so taken off
+FREE: dict[str, tuple[list[ResponseSummary], int, dict[str, int], int]] = {
+    "queries": ([response(FLASH3, {SEARCH: 3}, **counts(5, 1))] * 2, 4, {"grounding_search_free": 4}, 4 * 14),
+    "all of them": ([response(FLASH3, {SEARCH: 3}, **counts(5, 1))], 3, {"grounding_search_free": 3}, 3 * 14),
+    "none": ([response(FLASH3, {SEARCH: 3}, **counts(5, 1))], 0, {}, 0),
+    "requests": ([response(PRO, {SEARCH: 3}, **counts(5, 1))] * 3, 2, {"grounding_search_free": 2}, 2 * 35),
+    "in two price bands": (
+        [response(PRO, {SEARCH: 3}, **counts(prompt, 1)) for prompt in (5, 300_000)],
+        1,
+        {"grounding_search_free": 2},
+        2 * 35,
+    ),
+    "two kinds": (
+        [response(FLASH3, {SEARCH: 2, MAPS: 3}, **counts(5, 1))],
+        2,
+        {"grounding_search_free": 2, "grounding_maps_free": 2},
+        4 * 14,
+    ),
+    "no searches": ([response(FLASH3, **counts(5, 1))], 9, {}, 0),
+}
+
+
+@pytest.mark.parametrize(("responses", "left", "free", "off"), FREE.values(), ids=FREE.keys())
+def test_free_searches_are_taken_off(
+    responses: list[ResponseSummary], left: int, free: dict[str, int], off: int
+) -> None:
+    found, before = cost(*responses), cost(*responses).cost_pico
+    assert before is not None
+    assert found.take_free_searches(lambda _model, _kind, searches: min(left, searches)) == free
+    assert found.cost_pico == again(found) == before - off * 10**9
+    assert found.notes == ()
+
+
+def test_what_has_no_known_cost_keeps_none_whatever_is_free() -> None:
+    unknown = cost(
+        response(NO_PRICE, {SEARCH: 3}, **counts(5, 1)), response("m", {SEARCH: 3}, **counts(5, 1))
+    )
+    assert unknown.take_free_searches(lambda *_: pytest.fail("nothing is charged")) == {}
+    several = cost(response(FLASH3, {SEARCH: 2}, **counts(5, 1)), response("m", **counts(5, 1)))
+    assert several.take_free_searches(lambda *_: 2) == {"grounding_search_free": 2}
+    assert several.cost_pico is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,51 @@ async def test_those_of_an_interaction_in_the_background_are_counted_over_a_rest
     async with running(tmp_path, google.url) as gateway:
         call = await called(gateway, google, "gemini-3-flash-preview", 2000)
         assert call["billed_units"] == {"grounding_search_query": 2000, "grounding_search_free": 1000}
+
+
+BATCHES = {
+    # Half of 0.25 dollars a million, of 1.50 for thoughts and text; 14 dollars for a thousand queries
+    "by query": ("gemini-3.1-flash-lite", 3000, 4000, "28.000400000000"),
+    # Half of 0.10 and 0.40 dollars a million; 35 dollars for a thousand requests
+    "by request": ("gemini-2.5-flash-lite", 3, 1498, "0.000140000000"),
+}
+
+
+@pytest.mark.parametrize(("model", "queries", "used", "cost"), BATCHES.values(), ids=BATCHES.keys())
+async def test_those_of_a_batch_are_free_too_and_counted_over_a_restart(
+    google: StandIn, tmp_path: Path, model: str, queries: int, used: int, cost: str
+) -> None:
+    grounding = {"webSearchQueries": [f"query {number}" for number in range(queries)]}
+    searched = {
+        "candidates": [{"groundingMetadata": grounding}],
+        "usageMetadata": TOKENS,
+        "modelVersion": model,
+    }
+    plain = {"usageMetadata": TOKENS, "modelVersion": model}
+    ended = {
+        "name": "batches/b1",
+        "metadata": {"state": "BATCH_STATE_SUCCEEDED", "batchStats": {"requestCount": "2"}},
+        "done": True,
+        "response": {"inlinedResponses": {"inlinedResponses": [{"response": searched}, {"response": plain}]}},
+    }
+    kind = "grounding_search_query"
+    async with running(tmp_path, google.url) as gateway:
+        searches = gateway.gateway.proxy.context.free_searches
+        begun = {"name": "batches/b1", "metadata": {"state": "BATCH_STATE_PENDING"}}
+        google.script = partial(Reply.json, body=json.dumps(begun).encode())
+        await exchange(gateway.url, f"POST /gemini/v1beta/models/{model}:batchGenerateContent", body=b"{}")
+        (row,) = await gateway.rows()
+        searches.take(row["upstream_key"], model, kind, used, datetime.now(UTC).date())
+        google.script = partial(Reply.json, body=json.dumps(ended).encode())
+        for _ in range(2):
+            await exchange(gateway.url, "GET /gemini/v1beta/batches/b1")
+        call = (await gateway.client.get(f"/calls/{row['id']}")).json()
+        free = call["billed_units"]["grounding_search_free"]
+        assert searches.used == {next(iter(searches.used)): used + free}
+    assert "searches are within Google's free allowance" in call["usage_note"]
+    assert (call["cost_usd"], Decimal(call["cost"]["cost_usd"])) == (cost, Decimal(cost))
+    async with running(tmp_path, google.url) as gateway:
+        assert list(gateway.gateway.proxy.context.free_searches.used.values()) == [free]
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro"])
