@@ -20,6 +20,7 @@ from rig.analytics import Analytics
 
 from gatekeeper.ledger.analytics.messages import (
     ADDED_COLUMNS,
+    SEARCHES_NOT_KEPT,
     TEXT_DROPPED_NOTE,
     AnalyticsError,
     FileLocked,
@@ -442,6 +443,28 @@ def test_a_file_of_the_version_before_keeps_its_messages_and_gains_resource_and_
     analytics.flush()
     kept = [(row["resource"], row["error_message"], row["block_reason"]) for row in analytics.calls()]
     assert kept == [("files/x", None, "SAFETY"), (None, "why", None)]
+
+
+def test_calls_from_before_billed_units_that_may_have_searched_stay_unknown(
+    analytics: Analytics, tmp_path: Path
+) -> None:
+    calls = [
+        made(1, tool_tokens=7, usage_note="odd"),
+        made(2, tool_tokens=7, cost_pico=1),
+        made(3, tool_tokens=0),
+        made(4, usage=msgspec.Raw(b'{"grounding_tool_count": [{"count": 1}]}')),
+        made(5, usage=msgspec.Raw(b'{"promptTokenCount": 1}')),
+    ]
+    analytics.add(placed(calls))
+    analytics.flush()
+    analytics.release()
+    drop = "ALTER TABLE calls DROP COLUMN billed_units"
+    started(f"import duckdb; duckdb.connect('{tmp_path / FILE}').execute('{drop}')").communicate()
+    analytics.add(placed([made(6, tool_tokens=7)], 6))
+    analytics.flush()
+    rows = json.loads(msgspec.json.encode(analytics.calls()))
+    given_up = SEARCHES_NOT_KEPT
+    assert [row["usage_note"] for row in rows] == [None, None, given_up, None, None, f"odd; {given_up}"]
 
 
 def test_a_file_whose_making_was_interrupted_is_made_anew(analytics: Analytics, tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ class Database:
         if missing <= set(messages.ADDED_COLUMNS):
             for name in sorted(missing, key=list(COLUMNS).index):
                 self.con.execute(f"ALTER TABLE file.calls ADD COLUMN {name} {COLUMNS[name]}")
+            if "billed_units" in missing:
+                self.con.execute(messages.GIVE_UP_SEARCHES)
 
     def append(self, items: str, amended: str, last: Position) -> Position:
         """Inserts the rows beyond the watermark, amends others, and moves the watermark to `last`, in one

@@ -15,6 +15,7 @@ import msgspec
 
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.call import AMENDED_COLUMNS, COLUMNS, Call, Position
+from gatekeeper.pricing.cost_notes import GIVEN_UP
 
 TEMP_DIR = f"{ANALYTICS_FILE}.query.tmp"
 """The folder, in the data folder, where a query spills data that exceeds its memory."""
@@ -156,6 +157,13 @@ ADDED_COLUMNS = (
     "resource", "error_message", "block_reason", "usage_note", "continues", "billed_units"
 )  # fmt: skip
 """Columns that files made before them lack; a column is never dropped or re-typed."""
+SEARCHES_NOT_KEPT = f"{GIVEN_UP} it may have searched, which rows of its time do not say"
+GIVE_UP_SEARCHES = f"""
+    UPDATE file.calls SET usage_note = concat_ws('; ', usage_note, '{SEARCHES_NOT_KEPT}')
+    WHERE cost_usd IS NULL AND (tool_tokens > 0 OR contains(CAST(usage AS VARCHAR), 'grounding_tool_count'))
+"""  # noqa: S608
+"""For rows from before `billed_units`, whose cost their searches may have kept unknown: a repricing by the
+tokens alone would leave those out."""
 TEXT_DROPPED_NOTE = "the analytics file did not take the texts of this row"
 """In `usage_note`."""
 _CONTROLLED_COLUMNS = {"outcome", "key_id", "price_version"}
