@@ -113,12 +113,15 @@ MODEL_COLUMNS: tuple[Column[Shown], ...] = (
 # One model
 
 
-def print_model(catalogue: Catalogue, model: PricedModel, day: date, *, history: bool) -> None:
+def print_model(catalogue: Catalogue, name: str, model: PricedModel, day: date, *, history: bool) -> None:
     """Prints all that a model costs on a day, in every tier; with `history` also what differs before and
-    after."""
+    after. `name` is what was asked for."""
+    stands_for = catalogue.resolve_alias(name, day)
+    is_alias = stands_for != name.removeprefix("models/")
     print_fields(
         [
             *facts_of(catalogue, day),
+            ("alias", f"{name} stands for {stands_for}" if is_alias else None),
             ("models", ", ".join(model.ids)),
             ("source", model.source),
             ("note", model.note),

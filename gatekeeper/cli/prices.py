@@ -72,8 +72,8 @@ def show(model: str | None, at: str, as_json: bool, config: Path | None, data: s
     if as_json:
         held = None if at == "0s" else day
         print_json(msgspec.json.encode(catalogue_document(catalogue, known, held)))
-    elif known:
-        print_model(catalogue, known, day, history=at == "0s")
+    elif model and known:
+        print_model(catalogue, model, known, day, history=at == "0s")
     else:
         print_prices(catalogue, day)
 

@@ -169,6 +169,7 @@ def test_show_of_a_model_has_all_that_it_costs_in_each_tier_and_what_it_cost_bef
         ("veo-3.1-fast-generate-preview", "2026-04-07", "output_video_second_4k s $0.30"),
         ("imagen-4.0-generate-001", "2026-04-07", "image_each each $0.04"),
         ("gemini-flash-latest", "2026-08-12", "output_text 1M $7.50~"),
+        ("gemini-flash-latest", "2026-08-12", "alias gemini-flash-latest stands for gemini-3.6-flash"),
         ("gemini-flash-latest", "2026-08-13", "output_text 1M $3.75 $1.875~ $6.75~ $1.875"),
         ("gemini-4-neon", "2026-11-17", "no price on 2026-11-17"),
     ],
@@ -177,6 +178,7 @@ def test_show_at_a_day_has_what_held_then(cli: Any, model: str, at: str, row: st
     ended = cli("prices", "show", model, "--at", at)
     assert row in [" ".join(line.split()) for line in ended.out.splitlines()]
     assert "before and after" not in ended.out
+    assert ("\nalias " in ended.out) is model.endswith("-latest")
     assert ("~ likely" in ended.err) is ("~" in ended.out)
 
 
