@@ -52,12 +52,19 @@ class Call(msgspec.Struct):
 
 
 def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
-    """Prices a `usageMetadata` object. Raises CommandError for what is not a JSON object."""
+    """Prices a `usageMetadata` object. Raises CommandError for what is not a JSON object, and for a whole
+    response: it has no counts of its own, and its cost would be unknown."""
+    usage = decoded(document, Members)
+    if "usageMetadata" in usage:
+        raise CommandError(
+            "this is a response: give the object in its usageMetadata, or all of the call with --call",
+            ExitStatus.REJECTED,
+        )
     return pricing.quote(
         catalogue,
         model=model,
         model_version=None,
-        usage=read_usage(msgspec.json.encode(decoded(document, Members))),
+        usage=read_usage(msgspec.json.encode(usage)),
         at=at,
         tier=tier,
     )

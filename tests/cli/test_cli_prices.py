@@ -109,6 +109,13 @@ def test_an_unknown_cost_is_no_failure(cli: Any) -> None:
     assert "note: gemini-9 is not in the price catalogue" in ended.out
 
 
+def test_a_whole_response_is_no_usage(cli: Any) -> None:
+    response = json.dumps({"candidates": [], "usageMetadata": USAGE})
+    ended = cli("prices", "quote", "gemini-2.5-flash", "--usage", "-", typed=response)
+    assert (ended.status, ended.out) == (6, "")
+    assert "give the object in its usageMetadata" in ended.err
+
+
 @pytest.mark.parametrize("option", ["--usage", "--call"])
 @pytest.mark.parametrize("typed", ["", "{", "[]", '"x"', '{"usage": 5', "\ufeff", '{"model": 5}'])
 def test_what_is_no_such_json(cli: Any, option: str, typed: str) -> None:
