@@ -21,6 +21,7 @@ import msgspec
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.components import UnpricedError, written_out
 from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.quote import Quote, quote, sum_of_quotes
 from gatekeeper.pricing.tariff import Tariff
@@ -93,7 +94,7 @@ class BatchCost:
                 self._too_many = True
                 return
             group = self._groups[key] = _Group(tariff)
-        group.add(usage, prompt, _charged(units, tariff))
+        group.add(_for_a_sum(usage, tariff), prompt, _charged(units, tariff))
 
     def take_free_searches(self, take: TakeFree) -> dict[str, int]:
         """Takes off the cost what is free of all searches, and returns how many those are, by unit. To be
@@ -183,6 +184,14 @@ class _Group:
             members["billedUnits"] = self._units
         counts = encode_usage(self._usage) if self._usage else b"{}"
         return msgspec.Raw(msgspec.json.encode(members)[:-1] + b"," + counts[1:])
+
+
+def _for_a_sum(usage: Usage, tariff: Tariff | None) -> Usage:
+    """The usage so that the price of a sum is the sum of the prices, where it has one."""
+    try:
+        return written_out(usage, tariff.prices) if tariff else usage
+    except UnpricedError:
+        return usage
 
 
 def _charged(units: Mapping[str, int | None], tariff: Tariff | None) -> dict[str, int | None]:

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
+
 from gatekeeper.gemini.token_counts import Details
 from gatekeeper.gemini.usage import Usage
 from gatekeeper.pricing.tariff import MODALITIES
@@ -45,8 +47,7 @@ def generation_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:
         _check(usage)
     output = billed_output_tokens(usage)
     tokens = _input_and_cached(usage)
-    remainder = "text" if "output_audio" not in priced or "output_text" in priced else "audio"
-    for modality, count in _by_modality("candidates", output, usage.output_details, remainder).items():
+    for modality, count in _output_by_modality(output, usage, priced).items():
         tokens[f"output_{modality}"] = count
     # Output with one price with thoughts and another without: all of it is billed at one of them.
     if "output_text_thinking" in priced and "output_text" in tokens:
@@ -54,6 +55,31 @@ def generation_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:
         thought = bool(usage.thoughts) or output > (usage.output or 0)
         tokens["output_text_thinking" if thought else "output_text_not_thinking"] = tokens.pop("output_text")
     return tokens
+
+
+def _output_by_modality(output: int, usage: Usage, priced: Collection[str]) -> Tokens:
+    remainder = "text" if "output_audio" not in priced or "output_text" in priced else "audio"
+    return _by_modality("candidates", output, usage.output_details, remainder)
+
+
+def written_out(usage: Usage, priced: Collection[str]) -> Usage:
+    """The same usage with what `generation_components` concludes from it: each count in full by modality, and
+    the total by which its output is charged. A sum of such usages costs what they do. Raises UnpricedError as
+    it does."""
+    cached, output = _cached(usage), billed_output_tokens(usage)
+    tool, thoughts = usage.tool or 0, min(usage.thoughts or 0, output)
+    holds_thoughts = (usage.output or 0) + thoughts > output
+    return msgspec.structs.replace(
+        usage,
+        output=output - thoughts if holds_thoughts else usage.output,
+        thoughts=thoughts if holds_thoughts else usage.thoughts,
+        total=_known_prompt(usage) + tool + output,
+        beside_total=0,
+        prompt_details=tuple(_prompt(usage, cached).items()),
+        cached_details=tuple(cached.items()),
+        output_details=tuple(_output_by_modality(output, usage, priced).items()),
+        tool_details=tuple(_by_modality("tool-use", tool, usage.tool_details).items()),
+    )
 
 
 def live_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:  # noqa: ARG001  as the others

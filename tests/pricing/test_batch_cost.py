@@ -179,14 +179,42 @@ def test_of_too_many_models_no_sums_are_kept() -> None:
     assert TOO_MANY_GROUPS in found.notes
 
 
+def modalities(**named: int) -> list[dict[str, Any]]:
+    return [{"modality": modality.upper(), "tokenCount": count} for modality, count in named.items()]
+
+
+# What each is read as depends on what the others say, if they are only added up.
+SHAPES: list[dict[str, Any]] = [
+    counts(10, 3, cachedContentTokenCount=7, promptTokensDetails=modalities(text=5, audio=5)),
+    counts(10, 3, promptTokensDetails=modalities(text=10)),
+    counts(10, 3, cachedContentTokenCount=4),
+    counts(10, 3, cachedContentTokenCount=4, cacheTokensDetails=modalities(audio=4)),
+    counts(10, 3, promptTokensDetails=modalities(document=12)),
+    counts(10, 30, thoughtsTokenCount=20),
+    counts(10, 30) | {"totalTokenCount": 90},
+    {"promptTokenCount": 10, "candidatesTokenCount": 3, "thoughtsTokenCount": 4},
+    {"promptTokenCount": 10, "toolUsePromptTokenCount": 9, "candidatesTokenCount": 3, "totalTokenCount": 5},
+    counts(19, 3, promptTokensDetails=modalities(image=2), candidatesTokensDetails=modalities(text=1)),
+]
+
+
+@given(used=st.lists(st.sampled_from(SHAPES), min_size=1, max_size=8))
+def test_responses_of_all_shapes_cost_in_their_sum_what_they_do_alone(used: list[dict[str, Any]]) -> None:
+    found = cost(*[response("gemini-2.5-flash", **each) for each in used], model="gemini-2.5-flash")
+    alone = [cost(response("gemini-2.5-flash", **each), model="gemini-2.5-flash").cost_pico for each in used]
+    assert found.cost_pico == again(found, "gemini-2.5-flash") == sum(map(int, filter(None, alone)))
+    assert None not in alone
+    assert found.notes == ()
+
+
 def test_a_sum_that_costs_something_else_is_told() -> None:
-    details = [{"modality": "TEXT", "tokenCount": 5}, {"modality": "AUDIO", "tokenCount": 5}]
-    mixed = counts(10, cachedContentTokenCount=7, promptTokensDetails=details)
-    text = counts(10, promptTokensDetails=[{"modality": "TEXT", "tokenCount": 10}])
-    found = cost(
-        *[response("gemini-2.5-flash", **usage) for usage in (mixed, text)], model="gemini-2.5-flash"
-    )
-    assert found.notes == (SUM_DIFFERS,)
+    model, action = "gemini-embedding-2", "asyncBatchEmbedContent"
+    several = [
+        response(model, promptTokenCount=10, promptTokenDetails=modalities(image=12)),
+        response(model, promptTokenCount=10, promptTokenDetails=modalities(text=10)),
+    ]
+    found = cost(*several, model=model, action=action)
+    assert (found.cost_pico, found.notes) == (10 * 225_000 + 10 * 100_000, (SUM_DIFFERS,))
 
 
 @pytest.mark.parametrize(
