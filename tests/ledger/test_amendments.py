@@ -137,7 +137,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(STEPS)
 def test_each_row_has_its_last_amendment_once_whenever_the_process_is_killed(
     steps: list[tuple[str, int]],

@@ -127,7 +127,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(STEPS)
 def test_each_charge_is_there_once(steps: list[tuple[str, int]]) -> None:
     trio.run(run_steps, steps)
