@@ -47,6 +47,7 @@ MAX_USAGE_BYTES = 16 * 1024
 
 # Tokens that Google wraps a prompt in, and does not charge: recorded were 19 to 34.
 USUAL_OVERHEAD = 100
+NO_TOKENS = "the reported usage has no tokens at all, which no call can have: what it used is unknown"
 PROMPT_UNDER_REPORTED = "the reported prompt is smaller than the one that was read (raw_prompt_token)"
 
 
@@ -207,6 +208,8 @@ def _other_usage(found: OtherUsage) -> Usage:
 
 def _openai_usage(found: OtherUsage) -> Usage:
     total, prompt, output = found.total_tokens, found.prompt_tokens, found.completion_tokens
+    if prompt == 0 and not (total or output):
+        return Usage(note=NO_TOKENS)
     thoughts = found.completion_tokens_details and found.completion_tokens_details.reasoning_tokens
     if total is not None and prompt is not None and output is not None:
         rest = total - prompt - output

@@ -9,6 +9,7 @@ import pytest
 
 from gatekeeper.gemini.usage import (
     MAX_USAGE_BYTES,
+    NO_TOKENS,
     PROMPT_UNDER_REPORTED,
     USUAL_OVERHEAD,
     Usage,
@@ -84,6 +85,12 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
 def test_each_contradiction_is_noted(name: str) -> None:
     members, note = CONTRADICTIONS[name]
     assert read(members).note == note
+
+
+@pytest.mark.parametrize("more", [{}, {"completion_tokens": 0}, {"total_tokens": None}])
+def test_no_tokens_at_all_are_no_count(more: dict[str, Any]) -> None:
+    assert read({"prompt_tokens": 0, "total_tokens": 0} | more) == Usage(note=NO_TOKENS)
+    assert read({"prompt_tokens": 0, "completion_tokens": 1, "total_tokens": 1}).note is None
 
 
 def test_candidates_come_before_live_s_word_for_them() -> None:

@@ -85,6 +85,19 @@ async def test_what_a_zipped_request_holds_is_not_told_by_its_length(
     assert f", {tokens} tokens of input" in (await guarded.row())["usage_note"]
 
 
+async def test_embeddings_that_report_no_tokens_are_not_free(guarded: Running, google: StandIn) -> None:
+    vectors = {"object": "list", "data": [{"embedding": [0.1]}], "model": "gemini-embedding-001"}
+    used = {"prompt_tokens": 0, "total_tokens": 0}
+    google.script = lambda reply: reply.json(json.dumps(vectors | {"usage": used}).encode())
+    secret = await guarded.key(max_budget=1)
+    body = b'{"model": "gemini-embedding-001", "input": "Hello"}'
+    await exchange(guarded.url, f"POST /gemini/v1beta/openai/embeddings?key={secret}", body=body)
+    row = await guarded.row()
+    assert (row["cost_usd"], row["prompt_tokens"], json.loads(bytes(row["usage"]))) == (None, None, used)
+    assert row["usage_note"].startswith("the reported usage has no tokens at all")
+    assert (await standing(guarded, secret))[0] >= len(body) * Decimal("0.15") / 10**6
+
+
 async def test_without_a_budget_nothing_is_estimated(guarded: Running, google: StandIn) -> None:
     google.script = answer(usageMetadata=None)
     secret = await guarded.key(soft_budget=1)
