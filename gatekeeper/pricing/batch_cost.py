@@ -8,6 +8,8 @@ each model and price band, in the spelling of `encode_usage`, with four members 
 - `model`: which was priced;
 - `largestPromptTokenCount`: the largest prompt among them, which decides on the price band of all;
 - `billedUnits`: what is billed beside tokens, as charged: searches of each request, and what of them is free.
+
+Each usage is written out as it is charged before it is added, so that a sum costs what its parts do.
 """
 
 from __future__ import annotations
