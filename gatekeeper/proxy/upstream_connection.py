@@ -224,6 +224,9 @@ class UpstreamConnection:
             return None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
+                if self._is_plain and not self._response_started:
+                    # Nothing can have arrived: to try costs a system call and an exception.
+                    await trio.lowlevel.wait_readable(self._socket)
                 data = await self._read(READ_SIZE)
                 self._response_started, self._peer_eof = self._response_started or bool(data), not data
                 self._http.receive_data(bytes(data))
