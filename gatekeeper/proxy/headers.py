@@ -194,9 +194,11 @@ def percent_decoded(text: str) -> str:
 
 def tags(headers: Headers, of_key: Iterable[str] = ()) -> list[str]:
     """The key's tags, then those of the request: trimmed, without duplicates, order kept."""
-    values = [decode_value(value) for name, value in headers if name in TAG_HEADERS]
-    texts = [*of_key, *(percent_decoded(text).strip() for value in values for text in value.split(","))]
-    return list(dict.fromkeys(text for text in texts if text))
+    texts = list(of_key)
+    for name, value in headers:
+        if name in TAG_HEADERS:
+            texts += [percent_decoded(text).strip() for text in decode_value(value).split(",")]
+    return list(dict.fromkeys(filter(None, texts)))
 
 
 def end_user(fields: Mapping[bytes, bytes]) -> str | None:

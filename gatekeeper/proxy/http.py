@@ -23,7 +23,7 @@ class HttpCarrier:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream = ClientStream(scope, receive, send)
         self._continues_upload = False
-        self._content_length = first_value(scope["headers"], b"content-length")
+        self._headers = scope["headers"]
 
     @property
     def received_bytes(self) -> int:
@@ -49,7 +49,7 @@ class HttpCarrier:
         return await find_upload(call)
 
     def request_length(self) -> int | None:
-        return None if self.stream.is_chunked else int(self._content_length or 0)
+        return None if self.stream.is_chunked else int(first_value(self._headers, b"content-length") or 0)
 
     async def relay(self, call: ProxyCall) -> None:
         route = call.route

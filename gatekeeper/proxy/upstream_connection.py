@@ -8,6 +8,7 @@ layers of generators, locks and traces make the difference.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import sys
@@ -84,6 +85,8 @@ class UpstreamConnection:
         self._stream = stream
         self._is_plain = not isinstance(stream, trio.SSLStream)
         self._socket = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
+        self._poller = select.poll()
+        self._poller.register(self._socket.fileno(), select.POLLIN)
         # Past the layer that only translates errors: it costs as much as h11's part of an event.
         self._read = self._socket.recv if self._is_plain else stream.receive_some
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_RESPONSE_HEAD)
@@ -107,7 +110,7 @@ class UpstreamConnection:
 
     def has_expired(self, now: float) -> bool:
         """An idle connection that is readable has been closed by the upstream: nothing else may arrive."""
-        return now - self.idle_since > IDLE_EXPIRY or self._socket.is_readable()
+        return now - self.idle_since > IDLE_EXPIRY or bool(self._poller.poll(0))
 
     async def send_request(self, method: str, target: bytes, headers: Headers, body: bytes) -> None:
         """Sends a complete request in one write."""
@@ -224,10 +227,7 @@ class UpstreamConnection:
             return None
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
-                if self._is_plain and not self._response_started:
-                    # Nothing can have arrived: to try costs a system call and an exception.
-                    await trio.lowlevel.wait_readable(self._socket)
-                data = await self._read(READ_SIZE)
+                data = await self._read_more()
                 self._response_started, self._peer_eof = self._response_started or bool(data), not data
                 self._http.receive_data(bytes(data))
         except CONNECTION_ERRORS as error:
@@ -236,6 +236,17 @@ class UpstreamConnection:
             return event
         self._note_end(event)
         return None
+
+    async def _read_more(self) -> bytes | bytearray:
+        """The next bytes that have arrived; empty at the end of the connection."""
+        if self._is_plain and not self._response_started:
+            # Nothing is there yet: to try costs an exception; trio's own way then costs a turn of the loop.
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return os.read(self._socket.fileno(), READ_SIZE)
+            except BlockingIOError:
+                pass
+        return await self._read(READ_SIZE)
 
     def _note_end(self, event: object) -> None:
         if isinstance(event, h11.EndOfMessage) and event.headers:

@@ -53,8 +53,7 @@ class ClientStream:
         self._raw_connection: ClientConnection | None = None  # set if head and body bypass ASGI
         # Responses without a body are sent by ASGI, where Hypercorn knows all the exceptions; they are rare.
         self._bodyless = scope["method"] == "HEAD"
-        names = {name for name, _ in scope["headers"]}
-        self.is_chunked = b"transfer-encoding" in names
+        self.is_chunked = b"transfer-encoding" in dict(scope["headers"])
         # Makes a response's headers from the application's.
         self.edit_headers: Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]] | None = None
         self._head = b""  # of the response; sent together with the first piece of its body
