@@ -19,7 +19,7 @@ from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
-CHARGE_SECONDS = 60.0  # seconds between two looks at what is due
+CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each
 
 CarrierFactory = Callable[[Scope, Receive, Send], Carrier[ProxyCall]]
 CARRIERS: dict[str, CarrierFactory] = {"http": HttpCarrier, "websocket": LiveCarrier}  # by the scope's type
