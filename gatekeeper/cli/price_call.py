@@ -15,7 +15,7 @@ import msgspec
 
 from gatekeeper.cli.catalogue import moment
 from gatekeeper.cli.conventions import CommandError, ExitStatus
-from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION, Billing, billing_of
+from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseParser
@@ -24,6 +24,7 @@ from gatekeeper.gemini.usage import read_usage
 from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import Quote
+from gatekeeper.pricing.row import free_reason
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
 from gatekeeper.times import parse_duration
@@ -73,7 +74,7 @@ def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime,
 def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
     """Prices a whole call. Raises CommandError for invalid JSON."""
     call = decoded(document, Call)
-    if why := free(call):
+    if why := free_reason(None, call.status, call.action):
         return Quote(
             (call.model_version or call.model).removeprefix("models/"), 0, (), catalogue.version, (why,)
         )
@@ -100,15 +101,6 @@ def decoded(document: bytes, form: type[T]) -> T:
     # RecursionError: thousands of nested lists.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"the JSON is not as expected: {error}", ExitStatus.REJECTED) from None
-
-
-def free(call: Call) -> str | None:
-    """Why the call costs nothing, if that is known."""
-    if call.status is not None and call.status >= 400:
-        return f"responses of {call.status} cost nothing"
-    if call.action and billing_of(call.action) is Billing.FREE:
-        return f"calls of {call.action} cost nothing"
-    return None
 
 
 def units_of(call: Call) -> BilledUnits:

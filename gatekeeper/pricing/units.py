@@ -11,6 +11,11 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
+from gatekeeper.gemini.billed_units import IMAGE, MUSIC, VIDEO_SECOND
+from gatekeeper.gemini.grounding import MAPS_QUERY, SEARCH_QUERY
+
+__all__ = ["IMAGE", "MAPS_QUERY", "MUSIC", "SEARCH_QUERY", "VIDEO_SECOND"]
+
 
 class Unit(NamedTuple):
     """The unit of a price: its name in quotes and exports, and how many single tokens, token-hours, searches,
@@ -27,14 +32,12 @@ SECONDS = Unit("per_second", 1)
 PIECES = Unit("each", 1)
 
 CACHE_STORAGE = "cache_storage_token_hour"
-SEARCH_REQUEST, SEARCH_QUERY = "grounding_search_request", "grounding_search_query"
-MAPS_REQUEST, MAPS_QUERY = "grounding_maps_request", "grounding_maps_query"
+SEARCH_REQUEST, MAPS_REQUEST = "grounding_search_request", "grounding_maps_request"
 # Not components: how many of a call's searches are free, and the storage of a cache as it is recorded.
 FREE_SEARCHES, FREE_MAPS = "grounding_search_free", "grounding_maps_free"
 CACHE_TOKEN_SECONDS = "cache_storage_token_second"  # noqa: S105
-IMAGE, MUSIC = "image_each", "music_each"
-VIDEO_SECOND, VIDEO_RESOLUTIONS = "output_video_second_", ("720p", "1080p", "4k")
-"""The component's name is the two together."""
+VIDEO_RESOLUTIONS = ("720p", "1080p", "4k")
+"""Behind `VIDEO_SECOND` in the component's name."""
 
 
 # Needed for each line of a cost; only the components of price lists are asked for.

@@ -19,6 +19,7 @@ from gatekeeper.gemini.batch_results import (
     ResultFileReader,
 )
 from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
+from gatekeeper.gemini.billed_units import DEFAULT_RESOLUTION, VIDEO_SECOND
 from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 from gatekeeper.gemini.inline_data import InlineDataTruncator
 from gatekeeper.gemini.meter import GzipMeter, Meter
@@ -171,7 +172,7 @@ def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -
     note = "charged as asked for: the operation has succeeded"
     units = dict(call.billed_units or {})
     if operation.failed:
-        units = dict.fromkeys(units or {"output_video_second_720p": 0}, 0)
+        units = dict.fromkeys(units or [VIDEO_SECOND + DEFAULT_RESOLUTION], 0)
         note = "no video was made, so none is charged"
     elif made is not None and made != asked:
         units = {name: None if count is None else count // asked * made for name, count in units.items()}
