@@ -19,9 +19,9 @@ from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.cached_content import CachedContent
 from gatekeeper.ledger.call import Call, Outcome, PendingCharge
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import quote
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
-from gatekeeper.times import DAY, from_micros
+from gatekeeper.proxy.call_quote import call_quote
+from gatekeeper.times import DAY
 
 SECOND = 1_000_000  # microseconds
 PERIOD = 3600 * SECOND
@@ -94,17 +94,7 @@ def _call_id(start: int) -> str:
 def _row(state: Call, start: int, seconds: int, rest: PendingCharge, catalogue: Catalogue) -> Call:
     tokens = (state.pending and state.pending.tokens) or 0
     units: dict[str, int | None] = {CACHE_TOKEN_SECONDS: tokens * seconds}
-    priced = quote(
-        catalogue,
-        model=state.model or "",
-        model_version=None,
-        usage=None,
-        at=from_micros(start),
-        action=CACHE_STORAGE_ACTION,
-        billed_units=units,
-    )
-    known = priced.cost_pico is not None
-    return Call(
+    stored = Call(
         id=_call_id(start),
         started_at=start,
         duration_ms=seconds * 1000.0,
@@ -117,11 +107,12 @@ def _row(state: Call, start: int, seconds: int, rest: PendingCharge, catalogue: 
         action=CACHE_STORAGE_ACTION,
         model=state.model,
         outcome=Outcome.OK,
-        cost_pico=priced.cost_pico,
-        price_version=priced.price_version if known else None,
         upstream_key=state.upstream_key,
         resource=rest.resource or (state.pending and state.pending.resource),
-        usage_note=None if known else "; ".join(priced.notes),
         billed_units=units,
         pending=rest,
     )
+    priced = call_quote(stored, None, catalogue)
+    if priced.cost_pico is None:
+        return replace(stored, usage_note="; ".join(priced.notes))
+    return replace(stored, cost_pico=priced.cost_pico, price_version=priced.price_version)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from gatekeeper.gemini.batch_results import (
@@ -31,8 +30,8 @@ from gatekeeper.ledger.call import Call, PendingCharge
 from gatekeeper.pricing.batch_cost import BATCH, BatchCost, TakeFree
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import SUMS_INCOMPLETE
-from gatekeeper.pricing.quote import quote
 from gatekeeper.proxy.awaited import awaited_note
+from gatekeeper.proxy.call_quote import call_quote, set_tokens
 from gatekeeper.times import from_micros
 
 MAX_DOCUMENT_BYTES = 2**20
@@ -177,19 +176,11 @@ def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -
     elif made is not None and made != asked:
         units = {name: None if count is None else count // asked * made for name, count in units.items()}
         note = f"{made} of {asked} videos were made, and are charged"
-    priced = quote(
-        catalogue,
-        model=call.model or "",
-        model_version=call.model_version,
-        usage=None,
-        at=from_micros(call.started_at),
-        tier=call.service_tier or "standard",
-        action=call.action,
-        billed_units=units,
-    )
+    charged = replace(call, billed_units=units)
+    priced = call_quote(charged, None, catalogue)
     cost = 0 if operation.failed else priced.cost_pico
     notes = (note, *(priced.notes if cost is None else ()))
-    return _settled(replace(call, billed_units=units), cost, catalogue, notes)
+    return _settled(charged, cost, catalogue, notes)
 
 
 class BatchResult:
@@ -250,15 +241,11 @@ def charged_batch(
     counted = replace(
         call,
         billed_units={**free} or None,
-        usage=msgspec.Raw(raw) if raw else None,
         service_tier=BATCH,
         model=call.model or cost.model,
         model_version=cost.model,
     )
-    if usage is not None:
-        counted.prompt_tokens, counted.cached_tokens = usage.prompt, usage.cached
-        counted.output_tokens, counted.thoughts_tokens = usage.output, usage.thoughts
-        counted.tool_tokens, counted.total_tokens = usage.tool, usage.total
+    set_tokens(counted, raw, usage)
     return _settled(counted, pico, catalogue, (*notes, *cost.notes))
 
 

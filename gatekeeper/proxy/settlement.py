@@ -26,9 +26,10 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
 from gatekeeper.pricing.estimate import estimate, upper_bound
 from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expected_usage
-from gatekeeper.pricing.quote import NO_BILLED_UNITS, quote, searches_charged
+from gatekeeper.pricing.quote import NO_BILLED_UNITS, searches_charged
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.proxy.awaited import awaited_charge, awaited_note
+from gatekeeper.proxy.call_quote import call_quote, set_tokens
 from gatekeeper.proxy.disconnect import NOT_LEFT, Progress
 from gatekeeper.proxy.outcomes import CallFailed, error_message
 from gatekeeper.times import from_micros, utc_day
@@ -58,7 +59,7 @@ def account_call(
     progress: Progress = NOT_LEFT,
     is_complete: bool = False,
 ) -> None:
-    """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `reading` its meter's result;
+    """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `summary` its meter's result;
     `secrets` are never written into the row, `asked` is what the request's body names. `has_budget`: whether
     the call was sent to Google for a key with a budget; `is_compressed`: whether its request body was.
     `free_searches` counts what the call takes of its project's allowance. `is_complete`: whether all of the
@@ -120,7 +121,7 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
         if named is None or named.startswith("cachedContents/") or made.startswith(f"{named}/"):
             call.resource = made
     usage = read_usage(summary.usage) if summary.usage else None
-    _tokens(call, summary.usage, usage)
+    set_tokens(call, summary.usage, usage)
     return usage
 
 
@@ -193,15 +194,6 @@ def _outcome(call: Call, failure: CallFailed | None, summary: ResponseSummary) -
         call.outcome = Outcome.OK
 
 
-def _tokens(call: Call, raw: bytes | None, usage: Usage | None) -> None:
-    if raw is None or usage is None:
-        return
-    call.usage = msgspec.Raw(raw)
-    call.prompt_tokens, call.cached_tokens = usage.prompt, usage.cached
-    call.output_tokens, call.thoughts_tokens = usage.output, usage.thoughts
-    call.tool_tokens, call.total_tokens = usage.tool, usage.total
-
-
 def _has_failed(call: Call, progress: Progress) -> bool:
     """Whether Google has not run the call, or has answered with an error: it charges nothing then."""
     # The client may have left before it was sent a status.
@@ -251,21 +243,11 @@ def _cost(call: Call, usage: Usage | None, catalogue: Catalogue, free_searches: 
         call.cost_pico = 0
         return
     # NULL, not 0: Google may charge for it, and the amount is unknown.
-    model = call.model or call.model_version
-    if model is None or call.pending or call.action in VIDEO_ACTIONS:
+    if not (call.model or call.model_version) or call.pending or call.action in VIDEO_ACTIONS:
         return
     if call.billed_units:
         _take_free_searches(call, usage, catalogue, free_searches)
-    priced = quote(
-        catalogue,
-        model=model,
-        model_version=call.model_version,
-        usage=usage,
-        at=from_micros(call.started_at),
-        tier=call.service_tier or "standard",
-        action=call.action,
-        billed_units=call.billed_units or NO_BILLED_UNITS,
-    )
+    priced = call_quote(call, usage, catalogue)
     call.cost_pico = priced.cost_pico
     call.price_version = None if priced.cost_pico is None else priced.price_version
 
