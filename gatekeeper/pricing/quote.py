@@ -198,12 +198,18 @@ _TEXT_INPUT = {
 _BY_PIECE = frozenset({"predict", "predictLongRunning", CACHE_STORAGE_ACTION})
 
 
-def _check_kind(model: str, action: str | None) -> None:
-    """Raises UnpricedError for a kind of call that has no list price."""
+def unpriced_kind(model: str, action: str | None) -> str | None:
+    """Why this kind of call has no list price, whatever the catalogue holds; None if it may have one."""
     if model.startswith("tunedModels/"):
-        raise UnpricedError(f"{model} is a tuned model: those have no list price")
+        return f"{model} is a tuned model: those have no list price"
     if not (action is None or action in _COMPONENTS or action in _BY_PIECE or action == OPENAI_BATCH):
-        raise UnpricedError(f"calls of {action} are not priced by this version")
+        return f"calls of {action} are not priced by this version"
+    return None
+
+
+def _check_kind(model: str, action: str | None) -> None:
+    if reason := unpriced_kind(model, action):
+        raise UnpricedError(reason)
 
 
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from gatekeeper.ledger.call import Call
 from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import unpriced_reason
+from gatekeeper.pricing.quote import unpriced_kind, unpriced_reason
 from gatekeeper.times import utc_day
 
 FAULT = "a fault of the gateway, which is in its log, keeps the price of this model from being found"
 # Clients choose the names of models: what is remembered of a day is bounded.
 MAX_MODELS = 1000
+NO_REMEDY = "none: no price list has this kind of call; its cost stays unknown"
 REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices check` says what that changes"
 
 
@@ -48,4 +49,5 @@ class UnpricedModels:
         if len(self._logged) > MAX_MODELS:
             log.warning("more_models_unpriced", detail=f"over {MAX_MODELS} today; no more are logged")
             return
-        log.warning("model_unpriced", model=model, call=call.id, detail=reason, remedy=REMEDY)
+        remedy = NO_REMEDY if unpriced_kind(model, call.action) else REMEDY
+        log.warning("model_unpriced", model=model, call=call.id, detail=reason, remedy=remedy)

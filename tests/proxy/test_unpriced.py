@@ -42,6 +42,20 @@ def call(model: str | None, day: int = 0, cost: int | None = None, action: str =
 
 
 @pytest.mark.parametrize(
+    ("unpriced", "remedy"),
+    [
+        (call("gemini-99"), "add its price to prices.toml"),
+        (call("tunedModels/t"), "none: no price list"),
+        (call("gemini-2.5-flash", 20_700, action="novelties.create"), "none: no price list"),
+    ],
+)
+def test_only_a_price_that_can_be_added_is_asked_for(unpriced: Call, remedy: str) -> None:
+    with capture_logs() as logged:
+        UnpricedModels().note(unpriced, load_catalogue())
+    assert [line["remedy"].startswith(remedy) for line in logged] == [True]
+
+
+@pytest.mark.parametrize(
     ("calls", "named"),
     [
         ([call("m"), call("m"), call("n"), call("m", 1), call("m", 1)], ["m", "n", "m"]),
