@@ -63,9 +63,8 @@ class ProxyCall:
     def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
         self.context = context
         self.head = head
-        self.headers = head.headers
+        self.headers, self.fields = head.headers, head.fields
         self.carrier = carrier
-        self.fields = head.fields
         self.forwarded_call_ids = head.forwarded_call_ids()
         self.credential = extract_credential(head.headers, head.query)
         self.row = Call(
@@ -171,6 +170,7 @@ class ProxyCall:
         # From here on the call counts as admitted, and a shutdown waits for it.
         self.google_key, self.row.upstream_key = self.context.google_key(self.session)
         self.progress.finishes = finishes(self.route, self.key, self.context.settings)
+        self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
         if self.has_budget:
             # A compressed body of a few bytes may hold the longest prompt that the model takes.
             size = None if self.is_compressed else self.carrier.request_length()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import pytest
 import trio
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
@@ -53,3 +56,27 @@ async def test_a_running_call_shows_its_first_byte_bytes_and_tokens_so_far(
     row = await gateway.row()
     assert [row[name] for name in ("outcome", *BYTES)] == ["ok", len(BODY), len(first) + len(last)]
     assert [row[name] for name in TOKENS] == [7, 9, 16, None]
+
+
+@pytest.mark.parametrize(
+    ("line", "cost"),
+    [("GET /v1beta/files", "0.000000000000"), ("POST /v1beta/models/gemini-2.5-flash:generateContent", None)],
+)
+async def test_what_is_free_is_known_to_be_from_the_start(
+    gateway: Running, google: StandIn, line: str, cost: str | None
+) -> None:
+    """So a call that is killed, whose row is what its begin was, has its cost."""
+    asked = trio.Event()
+
+    async def never(reply: Reply) -> None:
+        asked.set()
+        await trio.sleep_forever()
+
+    google.script = never
+    method, _, path = line.partition(" ")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(gateway.client.request, method, f"/gemini{path}?key=k"))
+        await asked.wait()
+        (call_id,) = gateway.gateway.ledger.events.in_flight
+        assert (await gateway.client.get(f"/calls/{call_id}")).json()["cost_usd"] == cost
+        nursery.cancel_scope.cancel()
