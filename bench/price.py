@@ -1,5 +1,6 @@
 """What the cost of a call takes: reading the usage that the response reported, and its quote, as at the end
-of each call. Microseconds of one core for each shape of usage.
+of each call. Microseconds of one core for each shape of usage. A Live session is added up along the way: its
+figure is one turn more and the quote of the whole session.
 
 Rounds of many calls; the quickest round counts, for whatever else runs on the machine only adds to it.
 """
@@ -9,6 +10,7 @@ import json
 import time
 from datetime import UTC, datetime
 
+from gatekeeper.gemini.live import TurnUsages
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import quote
@@ -67,6 +69,7 @@ INTERACTION = {
 OPENAI = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1300}
 EMBEDDING = {"promptTokenCount": 1000, "promptTokenDetails": details(text=1000)}
 
+LIVE = "a turn of a Live session"
 # Name: the usage, the model, the action, and what is billed beside tokens
 SHAPES = {
     "text": (PLAIN, "gemini-3.8-flash", "generateContent", {}),
@@ -75,7 +78,7 @@ SHAPES = {
     "long context": ({**PLAIN, "promptTokenCount": 250_000}, "gemini-3.1-pro-preview", "generateContent", {}),
     "an alias": (PLAIN, "gemini-flash-latest", "generateContent", {}),
     "searches": (PLAIN, "gemini-3.8-flash", "generateContent", {"grounding_search_query": 2}),
-    "a Live session of 3 turns": ([TURN] * 3, "gemini-3.8-live", "live", {}),
+    LIVE: (TURN, "gemini-3.8-live", "live", {}),
     "an interaction": (INTERACTION, "gemini-3.8-flash", "interactions", {}),
     "OpenAI-style": (OPENAI, "gemini-3.8-flash", "openai.chat.completions", {}),
     "an embedding": (EMBEDDING, "gemini-embedding-2", "embedContent", {}),
@@ -86,13 +89,15 @@ def microseconds(catalogue: Catalogue, shape: str, calls: int) -> float:
     """Of one call of that shape, in one round."""
     used, model, action, units = SHAPES[shape]
     raw = json.dumps(used).encode()
+    turns = TurnUsages()
+    turns.add(raw)
     began = time.perf_counter()
     for _ in range(calls):
         priced = quote(
             catalogue,
             model=model,
             model_version=model,
-            usage=read_usage(raw),
+            usage=turns.plus(raw) if shape == LIVE else read_usage(raw),
             at=AT,
             action=action,
             billed_units=units,

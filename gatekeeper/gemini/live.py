@@ -15,8 +15,9 @@ from gatekeeper.gemini.grounding import Searches
 from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
-from gatekeeper.gemini.usage import MAX_USAGE_BYTES, Usage, add_usages, encode_usage, read_usage
+from gatekeeper.gemini.usage import MAX_USAGE_BYTES, read_usage
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
+from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 
 SUMMED_NOTE = "the usage of {turns:,} turns was added up, because they were too long to be kept"
 REPEATED_NOTE = "a turn reported its usage more than once: the last one counts"
@@ -41,37 +42,40 @@ _decode = msgspec.json.Decoder(_ServerMessage).decode
 
 
 class TurnUsages:
-    """The usage of each turn, as received, in a JSON list of bounded length: beyond it the turns are added
-    up, field by field."""
+    """The usage of each turn, as received, in a JSON list of bounded length, and their sum, which is kept
+    along the way: a long session takes no longer to end than a short one."""
 
     def __init__(self) -> None:
         self.turns = 0
+        self.total: Usage | None = None
         self._kept: list[bytes] = []
-        self._kept_bytes = 0
-        self._summed: Usage | None = None
+        self._bytes = 1  # of the whole list
 
     def add(self, raw: bytes) -> None:
         self.turns += 1
-        self._kept.append(raw)
-        self._kept_bytes += len(raw) + 1
-        if self._summed or self._kept_bytes >= MAX_USAGE_BYTES:
-            self._summed = self._sum(self._kept)
-            self._kept, self._kept_bytes = [], 0
+        self.total = self.plus(raw)
+        self._bytes += len(raw) + 1
+        if self._bytes > MAX_USAGE_BYTES:
+            self._kept = []
+        else:
+            self._kept.append(raw)
 
-    def _sum(self, turns: list[bytes]) -> Usage | None:
-        found = [usage for raw in turns if (usage := read_usage(b"[" + raw + b"]"))]
-        return add_usages([self._summed, *found] if self._summed else found)
+    def plus(self, raw: bytes) -> Usage | None:
+        """The sum with one turn more."""
+        # As a list: in one, what is no object is named.
+        usage = read_usage(b"[" + raw + b"]")
+        return add_usages([each for each in (self.total, usage) if each])
 
-    def document(self, pending: bytes | None) -> tuple[bytes | None, str | None]:
-        """The list, with that of the turn under way, and what is to be known about it."""
-        turns = self._kept if pending is None else [*self._kept, pending]
-        listed = b"[" + b",".join(turns) + b"]"
-        count = self.turns + (pending is not None)
-        if self._summed is None and len(listed) <= MAX_USAGE_BYTES:
-            return (listed, None) if turns else (None, None)
-        total = self._sum(turns) or Usage()
-        notes = (SUMMED_NOTE.format(turns=count), total.note)
-        return b"[" + encode_usage(total) + b"]", "; ".join(filter(None, notes))
+    def document(self, pending: bytes | None) -> tuple[bytes | None, Usage | None, str | None]:
+        """The list, with that of the turn under way; the sum; and what is to be known about the list."""
+        total = self.total if pending is None else self.plus(pending)
+        if total is None:
+            return None, None, None
+        if self._bytes + len(pending or b"") + (pending is not None) <= MAX_USAGE_BYTES:
+            turns = self._kept if pending is None else [*self._kept, pending]
+            return b"[" + b",".join(turns) + b"]", total, None
+        notes = (SUMMED_NOTE.format(turns=self.turns + (pending is not None)), total.note)
+        return b"[" + encode_usage(total) + b"]", total, "; ".join(filter(None, notes))
 
 
 class LiveMeter:
@@ -169,7 +173,7 @@ class LiveMeter:
 
     @property
     def summary(self) -> ResponseSummary:
-        usage, note = self._usages.document(self._pending)
+        usage, total, note = self._usages.document(self._pending)
         notes = [
             note,
             REPEATED_NOTE if self._repeated else None,
@@ -177,6 +181,7 @@ class LiveMeter:
         ]
         return ResponseSummary(
             usage=usage,
+            read_usage=total,
             finish_reason="goAway" if self.go_away else self._finish_reason,
             error=self._error,
             billed_units=self._with_searches(),

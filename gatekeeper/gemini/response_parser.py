@@ -28,6 +28,7 @@ from gatekeeper.gemini.response_resource import resource_name
 from gatekeeper.gemini.splitters import Document
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE, no_object_note
+from gatekeeper.gemini.usage_total import Usage
 
 INTERACTIONS = "interactions"
 
@@ -40,6 +41,8 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     usage: bytes | None = None
     """The last `usageMetadata`, or its kin, as received: a JSON object in UTF-8, white space and line ends
     included. Of a Live session a list of them, one for each turn."""
+    read_usage: Usage | None = None
+    """`usage`, where it has been read already: the sum of a Live session's turns."""
     model_version: str | None = None
     """Without `models/`."""
     finish_reason: str | None = None

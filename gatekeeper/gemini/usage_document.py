@@ -79,4 +79,5 @@ class OtherUsage(msgspec.Struct):
 decode_usage_metadata = msgspec.json.Decoder(UsageMetadata).decode
 decode_other_usage = msgspec.json.Decoder(OtherUsage).decode
 decode_members = msgspec.json.Decoder(dict[str, object]).decode
-decode_turns = msgspec.json.Decoder(list[msgspec.Raw]).decode
+decode_turns = msgspec.json.Decoder(list[UsageMetadata]).decode
+split_turns = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -216,32 +216,32 @@ class Reported(Protocol):
 def contradictions(usage: Reported) -> list[str]:
     """What in the counts of one usage contradicts itself, and which of them is charged."""
     found: list[str] = []
-    total = usage.total
-    read = (usage.prompt or 0) + (usage.tool or 0)
+    prompt, output, total = usage.prompt, usage.output, usage.total
+    read = (prompt or 0) + (usage.tool or 0)
     if total is not None and not usage.beside_total:
-        counted = read + (usage.output or 0) + (usage.thoughts or 0)
+        counted = read + (output or 0) + (usage.thoughts or 0)
         if total != counted and (total < counted or usage.thoughts is not None):
-            found.append(_of_the_total(total, read, usage.output or 0, usage.thoughts or 0))
-    if usage.cached and usage.prompt is not None and usage.cached > usage.prompt:
-        found.append(f"{usage.cached:,} cached tokens are more than the {usage.prompt:,} of the prompt")
-    if usage.prompt_details:
-        found += _of_details("prompt", usage.prompt, usage.prompt_details)
+            found.append(_of_the_total(total, read, output or 0, usage.thoughts or 0))
+    if usage.cached and prompt is not None and usage.cached > prompt:
+        found.append(f"{usage.cached:,} cached tokens are more than the {prompt:,} of the prompt")
+    if usage.prompt_details and prompt is not None:
+        found += _of_details("prompt", prompt, usage.prompt_details)
     if usage.cached_details:
         # A count that is left out is 0, and the total proves nothing about this one.
         found += _of_details("cached part", usage.cached or 0, usage.cached_details)
-    if usage.output_details and usage.output is not None:
+    if usage.output_details and output is not None:
         # They may hold thoughts that only the total has.
-        found += _of_details("output", max(usage.output, (total or 0) - read), usage.output_details)
-    if usage.tool_details:
+        found += _of_details("output", max(output, (total or 0) - read), usage.output_details)
+    if usage.tool_details and usage.tool is not None:
         found += _of_details("tool use", usage.tool, usage.tool_details)
     return found
 
 
-def _of_details(what: str, count: int | None, details: Details) -> list[str]:
+def _of_details(what: str, count: int, details: Details) -> tuple[str, ...]:
     tokens = sum([tokens for _, tokens in details])
-    if count is None or tokens <= count:
-        return []
-    return [f"the details of the {what} add up to {tokens:,} tokens, more than its {count:,}"]
+    if tokens <= count:
+        return ()
+    return (f"the details of the {what} add up to {tokens:,} tokens, more than its {count:,}",)
 
 
 def _of_the_total(total: int, read: int, output: int, thoughts: int) -> str:

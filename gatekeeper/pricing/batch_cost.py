@@ -21,7 +21,8 @@ from typing import NamedTuple
 import msgspec
 
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.components import UnpricedError, written_out
 from gatekeeper.pricing.cost_notes import SUM_DIFFERS, SUMS_INCOMPLETE

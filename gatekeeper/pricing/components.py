@@ -25,7 +25,7 @@ from collections.abc import Collection
 import msgspec
 
 from gatekeeper.gemini.token_counts import Details
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.tariff import MODALITIES
 
 PRICED_AS = {"document": "image"}

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.money import short_usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import BUDGET_NOTE

@@ -38,7 +38,7 @@ from gatekeeper.gemini.actions import (
     OPENAI_EMBEDDING,
     OPENAI_GENERATING,
 )
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.components import (
     Tokens,

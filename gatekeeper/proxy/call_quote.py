@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.call import Call
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, Quote, quote

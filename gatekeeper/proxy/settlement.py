@@ -18,8 +18,9 @@ from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_UPDATE, VIDEO_ACTIONS,
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
 from gatekeeper.gemini.routes import Route
-from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
@@ -120,7 +121,9 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
         named = call.resource
         if named is None or named.startswith("cachedContents/") or made.startswith(f"{named}/"):
             call.resource = made
-    usage = read_usage(summary.usage) if summary.usage else None
+    usage = summary.read_usage
+    if usage is None and summary.usage:
+        usage = read_usage(summary.usage)
     set_tokens(call, summary.usage, usage)
     return usage
 

@@ -19,7 +19,8 @@ from gatekeeper.gemini.batch_results import (
 )
 from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage
 
 Json = dict[str, object]
 

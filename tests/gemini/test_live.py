@@ -14,8 +14,9 @@ from rig.recordings import RECORDINGS, recorded_sessions
 
 from gatekeeper.gemini.live import REPEATED_NOTE, LiveMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.usage import MAX_USAGE_BYTES, Usage, add_usages, read_usage
+from gatekeeper.gemini.usage import MAX_USAGE_BYTES, read_usage
 from gatekeeper.gemini.usage_faults import THOUGHTS_BESIDE_TOTAL, UNREADABLE_NOTE
+from gatekeeper.gemini.usage_total import Usage, add_usages
 from gatekeeper.ledger import call
 
 COUNTS = ("prompt", "cached", "output", "thoughts", "tool", "total")
@@ -208,7 +209,8 @@ def test_the_sum_equals_the_sum_of_the_turns_at_any_number_of_them(
     added = add_usages(read_usage(json.dumps(usage).encode()) or Usage() for usage in sent)
     assert added
     # A sum may contradict itself in other words than its turns.
-    assert msgspec.structs.replace(total, note=None) == msgspec.structs.replace(added, note=None)
+    plain = {"note": None, "is_sum": False}
+    assert msgspec.structs.replace(total, **plain) == msgspec.structs.replace(added, **plain)
     assert meter.turns == len(sent) - under_way
     listed = json.loads(summary.usage)
     assert listed == sent or (len(listed) == 1 and f"{len(sent):,} turns" in (summary.usage_note or ""))

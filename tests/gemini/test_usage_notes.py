@@ -12,12 +12,10 @@ from gatekeeper.gemini.usage import (
     NO_TOKENS,
     PROMPT_UNDER_REPORTED,
     USUAL_OVERHEAD,
-    Usage,
-    add_usages,
-    encode_usage,
     read_usage,
 )
 from gatekeeper.gemini.usage_faults import THOUGHTS_BESIDE_TOTAL
+from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 
 
 def read(value: object) -> Usage:

@@ -16,7 +16,8 @@ from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.reading import reading_of
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import route
-from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage
 
 Json = dict[str, Any]
 JSON_TYPE, EVENTS = "application/json; charset=UTF-8", "text/event-stream"

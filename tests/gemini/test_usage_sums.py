@@ -7,7 +7,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.usage import Usage, add_usages, encode_usage, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
 from gatekeeper.pricing.components import UnpricedError, billed_output_tokens
 
 
@@ -88,3 +89,11 @@ def test_thoughts_of_a_turn_without_output_and_total_are_in_the_sum() -> None:
     total = add_usages([usage for turn in turns if (usage := read_usage(turn))])
     assert total
     assert billed(read_usage(encode_usage(total))) == billed(total) == 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(usages(), min_size=2, max_size=5), st.integers(1, 4))
+def test_a_sum_is_added_to_as_its_parts_are(turns: list[Usage], place: int) -> None:
+    before = add_usages(turns[:place])
+    assert before is not None
+    assert add_usages([before, *turns[place:]]) == add_usages(turns)

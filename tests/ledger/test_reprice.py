@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from rig.analytics import Analytics
 
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.adjustments import KeyCharge, charges, mark_run
 from gatekeeper.ledger.analytics.database import Database

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.token_counts import Details
-from gatekeeper.gemini.usage import Usage, add_usages, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage, add_usages
 from gatekeeper.pricing.components import (
     MODALITIES,
     UnpricedError,

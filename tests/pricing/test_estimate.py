@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import Estimate, estimate, upper_bound, upper_bound_note
 from gatekeeper.pricing.quote import quote

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.actions import EMBEDDING, GENERATING
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote, quote, unpriced_reason

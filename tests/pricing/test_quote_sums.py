@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from gatekeeper.gemini.usage import Usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote, quote, searches_charged, sum_of_quotes

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from gatekeeper.gemini.response_parser import ResponseParser
-from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import quote
 from gatekeeper.pricing.quote_document import quote_document

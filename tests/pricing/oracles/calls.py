@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from pricing.oracles.grid import ACTIONS, CASES
 
-from gatekeeper.gemini.usage import Usage, read_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.components import (
     Tokens,

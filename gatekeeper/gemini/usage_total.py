@@ -1,0 +1,139 @@
+"""What a call has used, in tokens by kind and modality, and the sum of several such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import cast
+
+import msgspec
+from msgspec.structs import replace
+
+from gatekeeper.gemini.token_counts import Details
+from gatekeeper.gemini.usage_faults import LIVE_NAMES
+
+COUNTS = ("prompt", "cached", "output", "thoughts", "tool", "total")
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Token counts as the ledger's columns mean them, with the details by modality where they were given.
+
+    `prompt` includes `cached`; `output` is the candidates, without thoughts. The details name modalities
+    in lower case (`text image video audio document`, or whatever Google invents), in the order received;
+    they may make up less than their count. `beside_total` are tokens that the total leaves out:
+    thoughts of a Live turn; all, if it is 0 beside other counts; in a sum, also what turns have used whose
+    own total is missing or too small.
+    `note` says what is known to be wrong with the counts. `invalid` names the fields here that were sent and
+    are no counts; `usage`: all of them.
+    """
+
+    prompt: int | None = None
+    cached: int | None = None
+    output: int | None = None
+    thoughts: int | None = None
+    tool: int | None = None
+    total: int | None = None
+    beside_total: int = 0
+    service_tier: str | None = None
+    prompt_details: Details = ()
+    cached_details: Details = ()
+    output_details: Details = ()
+    tool_details: Details = ()
+    note: str | None = None
+    invalid: tuple[str, ...] = ()
+    is_sum: bool = False
+
+
+def add_usages(usages: Iterable[Usage]) -> Usage | None:
+    """The sum of each count and of each modality; None if there is nothing to add. A count that only some of
+    them report is the sum of these; one that is invalid in one of them is unknown. The tier is the last
+    one's. Sums may be added to in turn."""
+    return reduce(_plus, usages, None)
+
+
+def _plus(total: Usage | None, usage: Usage) -> Usage:
+    if total is None:
+        return usage
+    found = Usage(
+        _sum(total.prompt, usage.prompt),
+        _sum(total.cached, usage.cached),
+        _sum(total.output, usage.output),
+        _sum(total.thoughts, usage.thoughts),
+        _sum(total.tool, usage.tool),
+        _sum(total.total, usage.total),
+        _beside_total(total) + _beside_total(usage),
+        usage.service_tier or total.service_tier,
+        _sum_details(total.prompt_details, usage.prompt_details),
+        _sum_details(total.cached_details, usage.cached_details),
+        _sum_details(total.output_details, usage.output_details),
+        _sum_details(total.tool_details, usage.tool_details),
+        _join(total.note, usage.note),
+        is_sum=True,
+    )
+    invalid = (*total.invalid, *usage.invalid)
+    return _without(found, tuple(dict.fromkeys(invalid))) if invalid else found
+
+
+def _without(usage: Usage, invalid: tuple[str, ...]) -> Usage:
+    """The usage, of which these fields are unknown."""
+    unknown = COUNTS if "usage" in invalid else [name for name in COUNTS if name in invalid]
+    return replace(usage, **dict.fromkeys(unknown), invalid=invalid)
+
+
+def _beside_total(usage: Usage) -> int:
+    counted = (usage.prompt or 0) + (usage.tool or 0)
+    if usage.is_sum or (usage.total is not None and usage.total >= counted):
+        return usage.beside_total
+    return counted + (usage.output or 0) + (usage.thoughts or 0) - (usage.total or 0)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def _sum_details(one: Details, other: Details) -> Details:
+    if not one or not other:
+        return one or other
+    found = dict(one)
+    for modality, count in other:
+        found[modality] = found.get(modality, 0) + count
+    return tuple(found.items())
+
+
+def _join(notes: str | None, more: str | None) -> str | None:
+    """Each note once."""
+    if not notes or not more:
+        return notes or more
+    return "; ".join(dict.fromkeys([*notes.split("; "), *more.split("; ")]))
+
+
+def encode_usage(usage: Usage) -> bytes:
+    """The usage as one object in Live's spelling, for a sum that replaces what was received. Of what is
+    invalid it says that it is unknown, which is no count either."""
+    written: dict[str, object] = {}
+    for name, field in LIVE_NAMES.items():
+        value = _written_total(usage) if field == "total" else getattr(usage, field)
+        if field in usage.invalid or ("usage" in usage.invalid and name.endswith("Count")):
+            written[name] = "unknown"
+        elif isinstance(value, tuple):
+            details = [
+                {"modality": modality.upper(), "tokenCount": count}
+                for modality, count in cast("Details", value)
+            ]
+            written |= {name: details} if details else {}
+        elif value is not None:
+            written[name] = value
+    return msgspec.json.encode(written)
+
+
+def _written_total(usage: Usage) -> int | None:
+    """The total by which the usage is read as it is. What the totals of single turns left out is in it,
+    unless that shows in the counts beside it."""
+    if usage.total is None:
+        return None
+    # Thoughts beside a total are read as such where there was output.
+    if usage.output and usage.total == (usage.prompt or 0) + usage.output + (usage.tool or 0):
+        return usage.total
+    return usage.total + usage.beside_total
