@@ -77,10 +77,10 @@ def _gaps(tier: str, components: list[str], rows: list[Row], elsewhere: Elsewher
             yield Gap(holding[0], problem)
             hole = None
         missing = [
-            context
-            for context in contexts
-            if not any(row.tariff.covers(starts, context[0] + 1) for row in holding)
-            and not all(elsewhere(tier, name, starts, context[0] + 1) for name in components)
+            (above, up_to)
+            for above, up_to in contexts
+            if not any(row.tariff.covers(starts, above + 1) for row in holding)
+            and not all(elsewhere(tier, name, starts, above + 1) for name in components)
         ]
         if missing and not halved:
             # Of several periods the first one

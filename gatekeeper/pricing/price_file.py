@@ -113,9 +113,9 @@ class _Reading:
     def file(self) -> PriceFile:
         document = self._document
         self._check_keys((), document, TOP_LEVEL_KEYS)
-        self._value(("version",), text_of, document.get("version", ""))
-        self._value(("currency",), _currency, document.get("currency", "USD"))
-        checked = self._value(("checked",), day_of, document["checked"]) if "checked" in document else None
+        self._optional((), document, "version", text_of)
+        self._optional((), document, "currency", _currency)
+        checked = self._optional((), document, "checked", day_of)
         entries = [self._entry(*item) for item in self._tables(("models",), document.get("models", []))]
         if not (self._own or "checked" in document):
             self._fault((), 'checked is missing; allowed: the day of the last check, such as "2026-11-24"')
@@ -126,14 +126,10 @@ class _Reading:
     def _entry(self, path: Path, table: Table) -> Entry:
         self._check_keys(path, table, ENTRY_KEYS)
         ids = self._names(path, table.get("ids"))
-        texts = {
-            key: self._value((*path, key), text_of, table.get(key, "")) or "" for key in ("source", "note")
-        }
+        source, note = (self._optional(path, table, key, text_of) or "" for key in ("source", "note"))
         if not (self._own or "source" in table):
             self._fault(path, "the model has no source; allowed: where its prices are from")
-        inputs = MODALITIES
-        if "inputs" in table:
-            inputs = self._value((*path, "inputs"), modalities_of, table["inputs"]) or MODALITIES
+        inputs = self._optional(path, table, "inputs", modalities_of) or MODALITIES
         if table.get("prices") == []:
             self._fault((*path, "prices"), "prices is empty; allowed: at least one row")
         rows: list[Row] = []
@@ -144,7 +140,7 @@ class _Reading:
                 for key, message in error.wrong.items():
                     self._fault((*where, key), message)
         self._check_rows(ids, rows)
-        return Entry(ids, texts["source"], texts["note"], tuple(rows))
+        return Entry(ids, source, note, tuple(rows))
 
     def _names(self, path: Path, ids: object) -> tuple[str, ...]:
         """The ids of an entry, each once in the file."""
@@ -184,7 +180,7 @@ class _Reading:
     def _aliases(self, aliases: object) -> Aliases:
         if not isinstance(aliases, dict):
             self._fault(("aliases",), "aliases is no table; allowed: [aliases] and a line for each")
-            return {}
+            aliases = {}
         return {
             alias: tuple(self._steps(("aliases", alias), steps))
             for alias, steps in cast("Table", aliases).items()
@@ -220,6 +216,9 @@ class _Reading:
     def _check_keys(self, path: Path, table: Table, allowed: tuple[str, ...]) -> None:
         for key in table.keys() - set(allowed):
             self._fault((*path, key), unknown_key(key, allowed))
+
+    def _optional(self, path: Path, table: Table, key: str, read: Callable[[str, object], T]) -> T | None:
+        return self._value((*path, key), read, table[key]) if key in table else None
 
     def _value(self, path: Path, read: Callable[[str, object], T], value: object) -> T | None:
         try:

@@ -27,7 +27,7 @@ _CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
 
 def unknown_key(key: str, allowed: Collection[str]) -> str:
     """What is said of a key that does not exist: the one that it resembles, else all that do."""
-    close = get_close_matches(key, allowed, 1)
+    close = get_close_matches(key, allowed)
     return f"unknown key {key!r}; " + (
         f"did you mean {close[0]}?" if close else f"allowed: {', '.join(allowed)}"
     )
@@ -50,7 +50,7 @@ def word_of(key: str, value: object, allowed: Collection[str]) -> str:
     """One of several words."""
     word = text_of(key, value)
     if word not in allowed:
-        close = get_close_matches(word, allowed, 1)
+        close = get_close_matches(word, allowed)
         guess = f"did you mean {close[0]}? " if close else ""
         raise ValueError(f"{key} is {word!r}; {guess}allowed: {', '.join(allowed)}")
     return word
@@ -127,7 +127,7 @@ class RowError(ValueError):
     """What is wrong with a row: by key, or of all of it under the key ""."""
 
     def __init__(self, wrong: dict[str, str]) -> None:
-        super().__init__("; ".join(wrong.values()))
+        super().__init__(wrong)
         self.wrong = wrong
 
 

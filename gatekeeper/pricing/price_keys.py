@@ -76,8 +76,8 @@ def price_of(key: str, value: object) -> int:
     says what is allowed."""
     (component,) = components_of(key, MODALITIES[:1])
     unit = unit_of(component)
-    amount = pico(value) if isinstance(value, str) and _PRICE.match(value) else -1
-    if amount < 0 or amount % unit.size:
+    amount = pico(value) if isinstance(value, str) and _PRICE.match(value) else None
+    if amount is None or amount % unit.size:
         places = 12 - (len(str(unit.size)) - 1)
         raise ValueError(
             f"{key} is {value!r}; allowed: dollars for {_UNITS_IN_WORDS[unit.name]} in quotes, as a decimal "

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from gatekeeper.pricing.tariff import MODALITIES
@@ -85,8 +86,11 @@ class Charge(NamedTuple):
 
     def covers(self, other: Charge) -> bool:
         """Whether `other`, of which all is known, is part of this."""
-        return self[:2] == other[:2] and all(
-            mine in (None, theirs) for mine, theirs in zip(self[2:], other[2:], strict=True)
+        return (
+            (self.family, self.kind) == (other.family, other.kind)
+            and self.modality in (None, other.modality)
+            and self.tier in (None, other.tier)
+            and self.context in (None, other.context)
         )
 
     @property
@@ -115,8 +119,8 @@ def component_charge(component: str, model: str, tier: str, prompt_tokens: int |
     family = model_family(model)
     if not (tokens := _COMPONENT.fullmatch(component)):
         return Charge(family, "storage" if component == CACHE_STORAGE else component)
-    context = CONTEXTS[(prompt_tokens or 0) > LONG_PROMPT]
-    return Charge(family, tokens["kind"], tokens["modality"], tier, context)
+    is_long = prompt_tokens is not None and prompt_tokens > LONG_PROMPT
+    return Charge(family, tokens["kind"], tokens["modality"], tier, CONTEXTS[is_long])
 
 
 def sku_charge(description: str, families: Collection[str]) -> Charge | None:
@@ -149,8 +153,8 @@ def _token_charges(
     before: list[str], kind: str, words: list[str], families: Collection[str]
 ) -> Iterator[Charge]:
     """For each model that the words can begin with: `image` may be part of its name, or the modality."""
-    for length in range(1, len(words) + 1):
-        family = model_family("-".join(words[:length]))
+    for length, name in enumerate(accumulate(words, "{}-{}".format), 1):
+        family = model_family(name)
         if family in families and (charge := _qualified(family, kind, [*before, *words[length:]])):
             yield charge
 

@@ -101,12 +101,20 @@ def test_a_context_of_its_own_where_the_built_in_file_has_the_other() -> None:
     assert price(found, "long", "input_text", prompt=200_001) == 7
 
 
-@pytest.mark.parametrize("ids", ['"new"', '"long", "new"', '"new-*"'])
-def test_half_a_context_of_what_is_not_built_in(ids: str) -> None:
-    with pytest.raises(
-        CatalogueError, match=r"^line 3: nothing prices input_text \(standard\) for prompts up to"
-    ):
-        own(ids, '{ tier = "standard", context = ">200k", input_text = "7" }')
+@pytest.mark.parametrize(
+    ("ids", "tier", "component"),
+    [
+        ('"new"', "standard", "input_text"),
+        ('"long", "new"', "standard", "input_text"),
+        ('"new-*"', "standard", "input_text"),
+        ('"long"', "flex", "input_text"),
+        ('"long"', "standard", "output_text"),
+    ],
+)
+def test_half_a_context_of_what_is_not_built_in(ids: str, tier: str, component: str) -> None:
+    problem = f"^line 3: nothing prices {component} \\({tier}\\) for prompts up to"
+    with pytest.raises(CatalogueError, match=problem):
+        own(ids, f'{{ tier = "{tier}", context = ">200k", {component} = "7" }}')
 
 
 def test_a_hole_in_time_is_a_fault_even_where_there_is_a_built_in_price() -> None:

@@ -133,6 +133,7 @@ def test_any_words_are_read_or_unknown(description: str) -> None:
 )
 def test_a_model_without_its_version(model: str, family: str) -> None:
     assert model_family(model) == family
+    assert families_of([model, "gemma-*"]) == {family}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,7 @@ def test_what_a_sku_does_not_say_covers_everything() -> None:
             ("m", "input"),
             ("m", "cached", "image"),
             ("m", "cached", "text", "x"),
+            ("m", "cached", None, None, "long"),
         ]
     )
     assert [Charge("m", "cached").specific, ours.specific] == [2, 5]
