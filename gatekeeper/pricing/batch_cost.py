@@ -108,7 +108,7 @@ class BatchCost:
                 searches = group.searches(kind)
                 if searches and (free := take(model, kind, searches)):
                     taken[grounding.free] = taken.get(grounding.free, 0) + free
-                    price = group.take_free(kind, free)
+                    price = group.take_free(kind, searches, free)
                     self.cost_pico = None if self.cost_pico is None else self.cost_pico - free * price
         return taken
 
@@ -163,12 +163,12 @@ class _Group:
         component = self._charged_as(kind)
         return self._units.get(component) if self._prices.get(component) else None
 
-    def take_free(self, kind: str, free: int) -> int:
-        """Notes that so many of a kind are free, and returns the price of one, in pico-dollars."""
+    def take_free(self, kind: str, searches: int, free: int) -> int:
+        """Notes how many of the searches of a kind are free, and returns the price of one, in pico-dollars."""
         component = self._charged_as(kind)
         if component != kind:
             # Those that are charged once a request are not counted against the free ones again.
-            self._units[component] = (self._units[component] or 0) - free
+            self._units[component] = searches - free
         self._units[GROUNDING[kind].free] = free
         return self._prices[component]
 

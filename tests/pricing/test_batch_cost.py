@@ -151,8 +151,10 @@ def test_a_response_without_a_model_is_of_the_batch_s() -> None:
 
 
 def test_the_kind_of_a_batch_decides_what_its_tokens_are() -> None:
-    found = cost(response("gemini-embedding-2", **counts(100)), model=None, action="asyncBatchEmbedContent")
-    assert found.cost_pico == 100 * 100_000
+    action = "asyncBatchEmbedContent"
+    for usage in (counts(100), {"promptTokenCount": 100}):
+        found = cost(response("gemini-embedding-2", **usage), model=None, action=action)
+        assert found.cost_pico == again(found, None, action) == 100 * 100_000
     assert cost(response("gemini-embedding-2", **counts(100)), model=None).cost_pico is None
 
 

@@ -13,9 +13,9 @@ from gatekeeper.pricing.toml_lines import Path, key_lines
 
 DOCUMENT = '''# A comment, [not] = "a table"
 a = 1  # 1
-"b.c".d = [1, 2, [3,
+"b.c".d = [1,2, [3,
  4], { x = "}", y.z = 2 }] # [
-[e . "f\\u0067"]
+[ e . "f\\u0067"\t]
 s = """
 multi "" ] = [ \\""
 """""
@@ -30,7 +30,7 @@ y""", v = 1 },
 ]
 [[m]]
 [[m.q]]
-z = 1
+z=1
 [[m.q]]
 z = 2
 [m.r]
