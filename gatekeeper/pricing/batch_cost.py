@@ -164,7 +164,7 @@ class _Group:
         return self._units.get(component) if self._prices.get(component) else None
 
     def take_free(self, kind: str, searches: int, free: int) -> int:
-        """Notes how many of the searches of a kind are free, and returns the price of one, in pico-dollars."""
+        """Notes how many searches of a kind are free, and returns the price of one, in pico-dollars."""
         component = self._charged_as(kind)
         if component != kind:
             # Those that are charged once a request are not counted against the free ones again.
