@@ -1,0 +1,228 @@
+"""Requests and tokens a minute, and parallel calls: what runs and what was used, in memory. Pure: no clock.
+
+A call takes a request and the tokens that it is expected to use from each limit that applies to it, all or
+nothing, and counts as one parallel call until it is settled. The rules of the minute are those of
+`minute_window`; beside them:
+
+- Tokens are taken in advance: those of the prompt, and the longest output that the request allows. Where it
+  allows any, that is `FIRST_OUTPUT`, and then the longest of the latest outputs (`_learn`). No more than the
+  limit: a call that is longer is admitted when nothing was used for a minute.
+- They are settled by the tokens that the call has used. So within any minute the calls that are admitted use
+  no more than the limit, and what some of them use beyond what they have taken; that is charged to the time
+  after them.
+- A refusal takes nothing. It names the limit that takes longest to have room again, and how long that is:
+  true, if nothing else is admitted or charged until then. When a parallel call ends is not known.
+
+Nothing is stored: a restart begins with nothing used. What has not been used for `FORGOTTEN_AFTER` is
+forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from gatekeeper.keys.minute_window import MINUTE, Bucket, MinuteWindow
+
+FIRST_OUTPUT = 8192  # tokens: the default limit of several models, and more than most answers have
+FORGOTTEN_AFTER = 10 * MINUTE
+
+
+class RateLimits(NamedTuple):
+    """A minute's requests and tokens, and parallel calls; None: no limit."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    parallel: int | None = None
+
+
+class Rate(StrEnum):
+    """What is limited."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    PARALLEL = "parallel"
+
+
+class Demand(NamedTuple):
+    """Limits that apply to a call. Those of the same `counted_for`, a key or one of its models, count
+    together."""
+
+    counted_for: Hashable
+    limits: RateLimits
+
+
+class ExpectedTokens(NamedTuple):
+    """What a call is expected to use; `output` is None where nothing bounds it."""
+
+    prompt: int = 0
+    output: int | None = 0
+
+
+class Exceeded(NamedTuple):
+    """The limit by which a call is refused, and the microseconds until there is room; None if not known."""
+
+    demand: Demand
+    rate: Rate
+    wait: int | None
+
+
+class Counter(msgspec.Struct, eq=False):
+    """What the limits of one `counted_for` count; `used_at` is when a call was last admitted."""
+
+    used_at: int
+    requests: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
+    tokens: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
+    running: int = 0
+    usual_output: int = FIRST_OUTPUT
+
+    def waits(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> tuple[tuple[int, Rate], ...]:
+        """For each rate the microseconds until there is room for the call."""
+        requests = tokens = 0
+        if limits.requests is not None:
+            requests = self.requests.wait(limits.requests, 1, now)
+        if limits.tokens is not None:
+            tokens = self.tokens.wait(limits.tokens, self._amount(limits.tokens, expected), now)
+        return (requests, Rate.REQUESTS), (tokens, Rate.TOKENS)
+
+    def take(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
+        """Counts a call for which there is room."""
+        self.used_at, self.running = now, self.running + 1
+        taken = Taken(self, limits)
+        if limits.requests is not None:
+            taken.request = self.requests.take(1, now)
+        if limits.tokens is not None:
+            taken.amount = self._amount(limits.tokens, expected)
+            taken.tokens = self.tokens.take(taken.amount, now)
+        return taken
+
+    def is_idle(self, now: int) -> bool:
+        return not (self.running or self.requests.used(now) or self.tokens.used(now))
+
+    def _amount(self, limit: int, expected: ExpectedTokens) -> int:
+        output = self.usual_output if expected.output is None else expected.output
+        return min(expected.prompt + output, limit)
+
+
+class Taken(msgspec.Struct, eq=False):
+    """What one call has taken of one counter: a request, and `amount` of the tokens."""
+
+    counter: Counter
+    limits: RateLimits
+    request: Bucket | None = None
+    tokens: Bucket | None = None
+    amount: int = 0
+
+    def settle(self, used: int, now: int) -> None:
+        """The call has used so many tokens."""
+        if self.tokens is None or self.limits.tokens is None:
+            return
+        if used > self.amount:
+            self.counter.tokens.charge(self.limits.tokens, used - self.amount, now)
+        else:
+            self.counter.tokens.give_back(self.tokens, self.amount - used)
+
+    def undo(self) -> None:
+        if self.request is not None:
+            self.counter.requests.give_back(self.request, 1)
+        if self.tokens is not None:
+            self.counter.tokens.give_back(self.tokens, self.amount)
+
+
+class Admitted:
+    """What an admitted call has taken. Its end is told once, by `settle` or `undo`; more do nothing."""
+
+    __slots__ = ("_is_unbounded", "_taken")
+
+    def __init__(self, taken: Sequence[Taken], *, is_unbounded: bool) -> None:
+        self._taken = taken
+        self._is_unbounded = is_unbounded  # its output
+
+    def settle(self, tokens: int | None, output: int | None, now: int) -> None:
+        """The call has used so many tokens in all, of which `output` are its output; None: not known, and it
+        counts as expected."""
+        for taken in self._end():
+            if tokens is not None:
+                taken.settle(tokens, now)
+            if self._is_unbounded and output:
+                taken.counter.usual_output = _learn(taken.counter.usual_output, output)
+
+    def undo(self) -> None:
+        """The call was refused after all, and takes nothing."""
+        for taken in self._end():
+            taken.undo()
+
+    def _end(self) -> Sequence[Taken]:
+        ended, self._taken = self._taken, ()
+        for taken in ended:
+            taken.counter.running -= 1
+        return ended
+
+
+NOTHING_TAKEN = Admitted((), is_unbounded=False)
+"""Of a call without such limits."""
+
+
+class Rates:
+    """All counters. `now` is in microseconds, of a clock that is never set back."""
+
+    def __init__(self) -> None:
+        # In the order of their last use.
+        self._counters: dict[Hashable, Counter] = {}
+
+    def __len__(self) -> int:
+        return len(self._counters)
+
+    def admit(self, demands: Sequence[Demand], expected: ExpectedTokens, now: int) -> Admitted | Exceeded:
+        """Takes what the call needs of all limits, or nothing of any. Each demand has another `counted_for`,
+        and at least one limit."""
+        if not demands:
+            return NOTHING_TAKEN
+        counters = [self._counters.get(demand.counted_for) or Counter(now) for demand in demands]
+        if exceeded := _exceeded(demands, counters, expected, now):
+            return exceeded
+        for demand, counter in zip(demands, counters, strict=True):
+            self._counters.pop(demand.counted_for, None)
+            self._counters[demand.counted_for] = counter
+        taken = [
+            counter.take(demand.limits, expected, now)
+            for demand, counter in zip(demands, counters, strict=True)
+        ]
+        # More than the call has added.
+        for _ in range(len(demands) + 1):
+            self._forget_oldest(now)
+        return Admitted(taken, is_unbounded=expected.output is None)
+
+    def _forget_oldest(self, now: int) -> None:
+        """Forgets the counter that has not been used for longest, if that is long enough."""
+        name, counter = next(iter(self._counters.items()))
+        if now - counter.used_at < FORGOTTEN_AFTER:
+            return
+        del self._counters[name]
+        if not counter.is_idle(now):
+            counter.used_at = now
+            self._counters[name] = counter
+
+
+def _learn(usual: int, output: int) -> int:
+    """The longest of the latest outputs: a longer one counts at once, and is forgotten by a quarter with each
+    shorter one."""
+    return max(output, usual - usual // 4)
+
+
+def _exceeded(
+    demands: Sequence[Demand], counters: Sequence[Counter], expected: ExpectedTokens, now: int
+) -> Exceeded | None:
+    """The limit that takes longest to have room; one of parallel calls only if all others have some."""
+    longest, full = None, None
+    for demand, counter in zip(demands, counters, strict=True):
+        for wait, rate in counter.waits(demand.limits, expected, now):
+            if wait > (longest.wait if longest and longest.wait else 0):
+                longest = Exceeded(demand, rate, wait)
+        parallel = demand.limits.parallel
+        if full is None and parallel is not None and counter.running >= parallel:
+            full = Exceeded(demand, Rate.PARALLEL, None)
+    return longest or full
