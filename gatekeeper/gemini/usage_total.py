@@ -94,8 +94,8 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 
 def _sum_details(one: Details, other: Details) -> Details:
-    if not one or not other:
-        return one or other
+    if not other:
+        return one
     found = dict(one)
     for modality, count in other:
         found[modality] = found.get(modality, 0) + count

@@ -67,12 +67,12 @@ def written_out(usage: Usage, priced: Collection[str]) -> Usage:
     the total by which its output is charged. A sum of such usages costs what they do. Raises UnpricedError as
     it does."""
     cached, output = _cached(usage), billed_output_tokens(usage)
-    tool, thoughts = usage.tool or 0, min(usage.thoughts or 0, output)
-    holds_thoughts = (usage.output or 0) + thoughts > output
+    tool, thoughts = usage.tool or 0, usage.thoughts and min(usage.thoughts, output)
     return msgspec.structs.replace(
         usage,
-        output=output - thoughts if holds_thoughts else usage.output,
-        thoughts=thoughts if holds_thoughts else usage.thoughts,
+        # What the thoughts leave: some candidates count them too.
+        output=usage.output and min(usage.output, output - (thoughts or 0)),
+        thoughts=thoughts,
         total=_known_prompt(usage) + tool + output,
         beside_total=0,
         prompt_details=tuple(_prompt(usage, cached).items()),

@@ -88,7 +88,8 @@ def test_each_contradiction_is_noted(name: str) -> None:
 @pytest.mark.parametrize("more", [{}, {"completion_tokens": 0}, {"total_tokens": None}])
 def test_no_tokens_at_all_are_no_count(more: dict[str, Any]) -> None:
     assert read({"prompt_tokens": 0, "total_tokens": 0} | more) == Usage(note=NO_TOKENS)
-    assert read({"prompt_tokens": 0, "completion_tokens": 1, "total_tokens": 1}).note is None
+    for some in ({"completion_tokens": 1, "total_tokens": 1}, {"completion_tokens": 1}, {"total_tokens": 1}):
+        assert read({"prompt_tokens": 0} | some).note is None
 
 
 def test_candidates_come_before_live_s_word_for_them() -> None:

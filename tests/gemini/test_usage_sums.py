@@ -13,7 +13,7 @@ from gatekeeper.pricing.components import UnpricedError, billed_output_tokens
 
 
 def test_each_note_is_kept_once() -> None:
-    total = add_usages([Usage(note="one; two"), Usage(), Usage(note="two; three"), Usage(note="one")])
+    total = add_usages([Usage(note="one; two"), Usage(), Usage(note="one"), Usage(note="two; three")])
     assert total is not None
     assert total.note == "one; two; three"
 

@@ -197,6 +197,7 @@ SHAPES: list[dict[str, Any]] = [
     {"promptTokenCount": 10, "candidatesTokenCount": 3, "thoughtsTokenCount": 4},
     {"promptTokenCount": 10, "toolUsePromptTokenCount": 9, "candidatesTokenCount": 3, "totalTokenCount": 5},
     counts(19, 3, promptTokensDetails=modalities(image=2), candidatesTokensDetails=modalities(text=1)),
+    {"promptTokenCount": 10, "thoughtsTokenCount": 5, "totalTokenCount": 10},
 ]
 
 
@@ -207,6 +208,34 @@ def test_responses_of_all_shapes_cost_in_their_sum_what_they_do_alone(used: list
     assert found.cost_pico == again(found, "gemini-2.5-flash") == sum(map(int, filter(None, alone)))
     assert None not in alone
     assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("used", "written"),
+    [
+        (counts(10, 3), (3, 0, 13)),
+        (counts(10, 3, toolUsePromptTokenCount=9) | {"totalTokenCount": 22}, (3, 0, 22)),
+        (counts(10, 30, thoughtsTokenCount=20), (10, 20, 40)),
+        (counts(10, 30, thoughtsTokenCount=30), (0, 30, 40)),
+        (counts(10, 30, thoughtsTokenCount=20) | {"totalTokenCount": 60}, (30, 20, 60)),
+        (counts(10, 30) | {"totalTokenCount": 90}, (30, None, 90)),
+        (counts(10, 30) | {"totalTokenCount": 15}, (5, 0, 15)),
+        ({"promptTokenCount": 10, "thoughtsTokenCount": 5, "totalTokenCount": 12}, (0, 2, 12)),
+        ({"promptTokenCount": 10, "candidatesTokenCount": 3, "thoughtsTokenCount": 4}, (3, 4, 17)),
+    ],
+)
+def test_output_and_thoughts_of_a_sum_are_what_is_charged(
+    used: dict[str, Any], written: tuple[int | None, ...]
+) -> None:
+    usage = read_usage(cost(response(**used)).usage or b"")
+    assert usage is not None
+    assert (usage.output, usage.thoughts, usage.total) == written
+
+
+def test_thoughts_beyond_a_total_are_in_no_sum() -> None:
+    beyond = {"promptTokenCount": 10, "thoughtsTokenCount": 5, "totalTokenCount": 10}
+    found = cost(response(**beyond), response(**counts(10, 3)))
+    assert (found.cost_pico, found.notes) == (20 * 625_000 + 3 * 5_000_000, ())
 
 
 def test_a_sum_that_costs_something_else_is_told() -> None:
