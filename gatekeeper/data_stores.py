@@ -13,11 +13,13 @@ from typing import NamedTuple
 import trio
 
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -40,6 +42,7 @@ class DataStores(NamedTuple):
     long_decodes: LongDecodes
     free_searches: FreeSearches
     pending: PendingCharges
+    owners: Owners
     ledger: Ledger
 
 
@@ -71,10 +74,12 @@ async def _open(settings: Settings) -> DataStores:
     searches = SqliteFreeSearchStore(store)
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
-    key_spend = KeySpend(registry, long_decodes, searches, pending, await registry.load())
+    owners = Owners(SqliteOwnerStore(store), shows_unowned=settings.unowned == "allow")
+    await owners.load()
+    key_spend = KeySpend(registry, long_decodes, searches, pending, owners, await registry.load())
     follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
     ledger.recover()
     await follower.feed()
     key_spend.replaying = False
     free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
-    return DataStores(store, registry, sessions, long_decodes, free_searches, pending, ledger)
+    return DataStores(store, registry, sessions, long_decodes, free_searches, pending, owners, ledger)

@@ -203,6 +203,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
                     data.long_decodes,
                     data.free_searches,
                     data.pending,
+                    data.owners,
                 )
             )
             nursery.start_soon(ledger.run)

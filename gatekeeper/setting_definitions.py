@@ -153,6 +153,13 @@ SETTINGS: tuple[Setting, ...] = (
         "when a client leaves: `cancel` the call, or `finish` it without the client, for the exact cost",
     ),
     Setting(
+        "unowned",
+        ("GATEKEEPER_UNOWNED",),
+        "deny",
+        setting_parsers.unowned,
+        "files, caches, batches … that no call through the gateway has made: `deny` them to keys, or `allow`",
+    ),
+    Setting(
         "poll_pending",
         ("GATEKEEPER_POLL_PENDING",),
         None,

@@ -79,6 +79,12 @@ def on_disconnect(text: str) -> str:
     return text
 
 
+def unowned(text: str) -> str:
+    if text not in ("deny", "allow"):
+        raise ValueError("deny or allow")
+    return text
+
+
 def folder(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError("the path of a folder")

@@ -46,6 +46,7 @@ class Settings:
     read_timeout: float
     drain_timeout: float
     on_disconnect: str
+    unowned: str
     poll_pending: float | None
     sources: Mapping[str, str]
 

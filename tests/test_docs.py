@@ -51,7 +51,7 @@ def test_the_commands_are_one_line_each(name: str) -> None:
 
 def test_a_call_has_a_field_for_each_column() -> None:
     # The cost in another form; what is in the journal only.
-    kept = ("cost_pico", "charged_pico", "continuations", "pending")
+    kept = ("cost_pico", "charged_pico", "continuations", "pending", "made")
     fields = [name for name in Call.__struct_fields__ if name not in kept]
     assert fields == [name for name in COLUMNS if name != "cost_usd"]
 

@@ -281,6 +281,7 @@ REFUSED = {
     "drain_timeout": SPANS,
     "poll_pending": SPANS,
     "on_disconnect": ["", "CANCEL", "stop", "finish "],
+    "unowned": ["", "DENY", "all"],
 }
 
 

@@ -80,6 +80,17 @@ MIGRATIONS = (
       state TEXT NOT NULL  -- the latest row of it, as JSON
     ) STRICT
     """,
+    """
+    CREATE TABLE owners (
+      name TEXT PRIMARY KEY,  -- of a resource: files/x
+      key_id TEXT NOT NULL,
+      user_id TEXT,
+      google_key TEXT,  -- the label of the Google key that made it
+      made_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX owners_by_age ON owners (made_at);
+    CREATE INDEX owners_of_files ON owners (made_at) WHERE name >= 'files/' AND name < 'files0'
+    """,
 )
 
 

@@ -5,10 +5,10 @@ a cheap internal form, which is converted for output: `started_at` is an integer
 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly), `usage` the raw JSON bytes
 that Google sent.
 
-Three fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
+Four fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
 budget instead of the cost, if any, so that replaying the journal gives the same spend. `continuations`: the
 digests of the tokens by which a later call may go on with a long decode. `pending`: what will tell the cost;
-then an `Amendment` completes the row.
+then an `Amendment` completes the row. `made`: the resources that have an owner by this call.
 
 The size of a record is limited: whatever a client, a key or Google sends, a row takes some 70 KB at most, so
 that no request fills memory and none makes a row that the analytics file cannot store. Truncation is marked:
@@ -79,6 +79,14 @@ class PendingCharge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     expires_at: int | None = None
 
 
+class MadeResources(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The names of what a call has made, or found made by what it has read: the files of a finished batch.
+    `key_id` is the owner of what it has read; None: the call's own key."""
+
+    names: tuple[str, ...]
+    key_id: str | None = None
+
+
 class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One call. Filled in while it runs; None is "not known", never 0."""
 
@@ -129,6 +137,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     charged_pico: int | None = None
     continuations: list[str] = []
     pending: PendingCharge | None = None
+    made: MadeResources | None = None
 
 
 class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True):

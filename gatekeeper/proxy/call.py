@@ -32,7 +32,7 @@ from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
 from gatekeeper.proxy.headers import end_user, tags, trace_id, user_agent
-from gatekeeper.proxy.key_spend import continuations, settlement
+from gatekeeper.proxy.key_spend import settlement
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -228,8 +228,7 @@ class ProxyCall:
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
             row.charged_pico, row.usage_note = in_advance, upper_bound_note(in_advance)
-        # Google's error text may contain the key.
-        row.reason = context.mask.text(row.reason)
+        row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
         self.record()
 
     def record(self) -> None:
@@ -241,7 +240,7 @@ class ProxyCall:
             context.accounting_errors.record_exception(error)
         if self.key is not None and (charge := settlement(row)):
             context.registry.settle(*charge)
-        context.long_decodes.add(continuations(row))
+        context.note_ended(row)
         context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
         if isinstance(self.failure, GoogleKeyRefused):
             remedy = "set a valid GEMINI_API_KEY and restart"
@@ -250,6 +249,7 @@ class ProxyCall:
     def account(self) -> None:
         context, reading = self.context, self.meter.finish()
         self.progress.response_bytes = self.meter.body_bytes
+        self.row.made = context.made_by(self.route, self.progress.upstream_status, reading)
         account_call(
             self.row,
             self.route,

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from itertools import cycle
 from time import time_ns
 
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
 from gatekeeper.keys.store import StoreFailed
+from gatekeeper.ledger.call import Call, MadeResources
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
 from gatekeeper.pricing.allowance import FreeSearches
@@ -20,6 +24,8 @@ from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.deferred import DeferredCharges
 from gatekeeper.proxy.error_response import KeyMasker
+from gatekeeper.proxy.key_spend import continuations
+from gatekeeper.proxy.made_resources import made_resources
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.unpriced import UnpricedModels
 from gatekeeper.proxy.upstream import UpstreamPool
@@ -42,6 +48,7 @@ class ProxyContext:
         long_decodes: LongDecodes,
         free_searches: FreeSearches,
         pending: PendingCharges,
+        owners: Owners,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
@@ -50,6 +57,7 @@ class ProxyContext:
         self.sessions = sessions
         self.long_decodes = long_decodes
         self.free_searches = free_searches
+        self.owners = owners
         self.ledger = ledger
         self.catalogue = catalogue
         self.price_faults: tuple[str, ...] = ()
@@ -76,6 +84,15 @@ class ProxyContext:
     def unavailable_refusal(self) -> Refusal | None:
         """The refusal of new calls while none can be admitted."""
         return draining_refusal() if self.draining else self.ledger.unavailable_refusal()
+
+    def made_by(self, route: Route, status: int | None, response: ResponseSummary) -> MadeResources | None:
+        """What the response to a call shows to be made, and whose it is."""
+        return made_resources(route, status, response, self.owners)
+
+    def note_ended(self, row: Call) -> None:
+        """Takes what a call that has just ended leaves for later ones."""
+        self.long_decodes.add(continuations(row))
+        self.owners.apply(row)
 
     def google_key(self, session: Session | None = None) -> tuple[str, str]:
         """The Google key for a call and its label: the one of its session if that still exists, else the

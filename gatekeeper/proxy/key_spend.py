@@ -9,6 +9,7 @@ import trio
 
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.keys.long_decodes import Continuation, LongDecodes
+from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_free_searches import FreeSearch, SqliteFreeSearchStore
@@ -62,9 +63,9 @@ def free_searches(call: Call) -> Iterator[FreeSearch]:
 
 
 class KeySpend:
-    """Consumer of the journal, for the keys' spend, their long decodes and pending charges, and the free
-    searches of each Google project. While `replaying`, at startup, it also updates these in memory, but for
-    the searches; afterwards they are updated before the journal is consumed."""
+    """Consumer of the journal, for the keys' spend, their long decodes and pending charges, the owners of
+    resources, and the free searches of each Google project. While `replaying`, at startup, it also updates
+    these in memory, but for the searches; afterwards they are updated before the journal is consumed."""
 
     def __init__(
         self,
@@ -72,12 +73,14 @@ class KeySpend:
         long_decodes: LongDecodes,
         free_search_store: SqliteFreeSearchStore,
         pending: PendingCharges,
+        owners: Owners,
         watermark: Position,
     ) -> None:
         self._registry = registry
         self._long_decodes = long_decodes
         self._free_searches = free_search_store
         self._pending = pending
+        self._owners = owners
         self.watermark = watermark
         self.replaying = True
 
@@ -91,9 +94,11 @@ class KeySpend:
             self._long_decodes.add(reported)
             for row in rows:
                 self._pending.apply(row)
+                self._owners.apply(row)
         # First: stored twice they do no harm, behind the watermark they would be lost.
         await self._long_decodes.store(reported)
         await self._pending.store(rows)
+        await self._owners.store(rows)
         if searches := [each for row in rows for each in free_searches(row)]:
             await trio.to_thread.run_sync(self._free_searches.put, searches)
         await self._registry.store_spend(settled, *batch.end)

@@ -21,10 +21,12 @@ from uuid_utils import uuid7
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -118,9 +120,10 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     sessions = Sessions(SqliteSessionStore(store))
     long_decodes = LongDecodes(SqliteContinuationStore(store))
     pending = PendingCharges(SqlitePendingStore(store))
+    owners = Owners(SqliteOwnerStore(store), shows_unowned=False)
     catalogue, searches = load_catalogue(), FreeSearches()
     context = ProxyContext(
-        settings, upstream, registry, ledger, catalogue, sessions, long_decodes, searches, pending
+        settings, upstream, registry, ledger, catalogue, sessions, long_decodes, searches, pending, owners
     )
     proxy = Proxy(context)
     app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))

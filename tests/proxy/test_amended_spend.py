@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import Settlement
@@ -103,7 +105,9 @@ async def opened(registry: KeyRegistry, store: SqliteKeyStore) -> KeySpend:
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
     decodes = LongDecodes(SqliteContinuationStore(store))
-    return KeySpend(registry, decodes, SqliteFreeSearchStore(store), pending, await registry.load())
+    owners = Owners(SqliteOwnerStore(store), shows_unowned=False)
+    searches = SqliteFreeSearchStore(store)
+    return KeySpend(registry, decodes, searches, pending, owners, await registry.load())
 
 
 async def consume_all(journal: Journal, follower: KeySpend) -> None:

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from gatekeeper.gemini.cached_content import CachedContent
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.long_decodes import LongDecodes
+from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
+from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.batch import Batch
@@ -52,7 +54,9 @@ class World:
         await self.pending.load()
         decodes = LongDecodes(SqliteContinuationStore(self.store))
         searches = SqliteFreeSearchStore(self.store)
-        self.spend = KeySpend(self.registry, decodes, searches, self.pending, await self.registry.load())
+        owners = Owners(SqliteOwnerStore(self.store), shows_unowned=False)
+        watermark = await self.registry.load()
+        self.spend = KeySpend(self.registry, decodes, searches, self.pending, owners, watermark)
         await self.consume(1000)
         self.spend.replaying = False
         errors = RateLimitedLog("failed")

@@ -1,0 +1,161 @@
+"""Whose each resource is: files, caches, batches, stores, operations and their kin, by the name that Google
+gives them.
+
+All keys share Google's projects, so Google shows each client what any other has made. Who made a resource is
+a projection of the journal: memory has it as soon as the call ends, the store before the spend's watermark
+moves on. To store it again changes nothing, so a killed process loses and doubles nothing.
+
+Memory has what the store has not, and the latest `MAX_IN_MEMORY` names beside. Where the store has more than
+those, a name is looked up by `prepare`, in a worker thread, before it is asked about; what was not prepared
+counts as somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import trio
+
+from gatekeeper.gemini.owned import root_of
+from gatekeeper.keys.virtual_key import MICROS_PER_SECOND, KeyState
+from gatekeeper.ledger.call import Call, Outcome
+
+MAX_IN_MEMORY = 100_000  # names, some 300 bytes of memory each
+# Google deletes a file after 48 hours: nothing is left to be seen by then.
+FILES_KEPT_MICROS = 30 * 24 * 60 * 60 * MICROS_PER_SECOND
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """`key_id` is a `token_id`, `open` or `master`; `user_id` the end user of the call that made the
+    resource; `google_key` the label of the Google key that it was made with, whose project has it; `made_at`
+    in microseconds since 1970."""
+
+    key_id: str
+    user_id: str | None
+    google_key: str | None
+    made_at: int
+
+
+Changes = Mapping[str, Owner | None]
+"""The owners of names; None for one that is gone."""
+
+
+class OwnerStore(Protocol):
+    """Any store of owners. Methods block, may be called from any thread, and raise StoreFailed."""
+
+    def latest(self, limit: int) -> dict[str, Owner]:
+        """The names that were made last, the oldest first."""
+        ...
+
+    def find(self, names: Sequence[str]) -> dict[str, Owner]:
+        """Those of the names that have an owner."""
+        ...
+
+    def put(self, changes: Changes, files_before: int) -> None:
+        """Sets and removes owners, and removes those of files that were made before that time."""
+        ...
+
+
+class Owners:
+    """The owners of one gateway's resources. A resource without one was made outside of the gateway, or
+    before it kept owners: keys see it if `shows_unowned`."""
+
+    def __init__(self, store: OwnerStore, *, shows_unowned: bool, limit: int = MAX_IN_MEMORY) -> None:
+        self._store = store
+        self._shows_unowned = shows_unowned
+        self._limit = limit
+        self._unstored: dict[str, Owner | None] = {}
+        self._known: dict[str, Owner | None] = {}  # as the store has it; those that were used last, last
+        self._is_complete = True  # whether the store has no name that is in neither
+
+    async def load(self) -> None:
+        """To be called once, before the journal is replayed."""
+        # One more than fits, to know whether there are more.
+        latest = await trio.to_thread.run_sync(self._store.latest, self._limit + 1)
+        self._known.update(latest)
+        self._trim()
+
+    def apply(self, call: Call) -> None:
+        """Takes what a call that has just ended, or one that is replayed, has made or deleted."""
+        self._unstored.update(changes_of(call))
+
+    async def store(self, calls: Iterable[Call]) -> None:
+        """Makes what calls, in their order, have changed durable. Raises StoreFailed, and may then be
+        repeated."""
+        changes: dict[str, Owner | None] = {}
+        latest = 0
+        for call in calls:
+            changes.update(changes_of(call))
+            latest = call.started_at
+        if not changes:
+            return
+        await trio.to_thread.run_sync(self._store.put, changes, latest - FILES_KEPT_MICROS)
+        for name, owner in changes.items():
+            # A later change of it is not stored yet.
+            if name in self._unstored and self._unstored[name] == owner:
+                del self._unstored[name]
+            self._know(name, owner)
+        self._trim()
+
+    async def prepare(self, resources: Iterable[str]) -> None:
+        """Has memory know the owners of these resources. Waits only if the store has more names than memory.
+        Raises StoreFailed."""
+        if self._is_complete:
+            return
+        roots = {root for resource in resources if (root := root_of(resource))}
+        missing = [name for name in roots if name not in self._unstored and name not in self._known]
+        if missing:
+            found = await trio.to_thread.run_sync(self._store.find, missing)
+            for name in missing:
+                self._know(name, found.get(name))
+            self._trim()
+
+    def owner_of(self, resource: str) -> Owner | None:
+        """The owner of a resource, or of the one that it is nested in."""
+        root = root_of(resource)
+        if root is None:
+            return None
+        if root in self._unstored:
+            return self._unstored[root]
+        owner = self._known.get(root)
+        if not self._is_complete and root in self._known:
+            self._know(root, owner)  # it was used last
+        return owner
+
+    def may_see(self, key: KeyState | None, resource: str) -> bool:
+        """Whether the caller may know that the resource exists. `key` is None for the master key and in open
+        mode, which see all."""
+        if key is None or (root := root_of(resource)) is None:
+            return True
+        owner = self.owner_of(root)
+        if owner is None:
+            return self._shows_unowned and self._is_settled(root)
+        return owner.key_id == key.record.token_id
+
+    def _is_settled(self, root: str) -> bool:
+        return self._is_complete or root in self._unstored or root in self._known
+
+    def _know(self, name: str, owner: Owner | None) -> None:
+        self._known.pop(name, None)
+        if owner is not None or not self._is_complete:
+            self._known[name] = owner
+
+    def _trim(self) -> None:
+        while len(self._known) > self._limit:
+            self._is_complete = False
+            del self._known[next(iter(self._known))]
+
+
+def changes_of(call: Call) -> dict[str, Owner | None]:
+    """The owners that a row tells of: new ones, and none for what the call has deleted."""
+    changes: dict[str, Owner | None] = {}
+    gone = call.method == "DELETE" and call.outcome is Outcome.OK and call.resource
+    if gone and root_of(gone) == gone:
+        changes[gone] = None
+    if (made := call.made) is not None and (key_id := made.key_id or call.key_id):
+        user = None if made.key_id else call.user_id
+        owner = Owner(key_id, user, call.upstream_key, call.started_at)
+        changes.update(dict.fromkeys(made.names, owner))
+    return changes

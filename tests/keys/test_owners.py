@@ -1,0 +1,134 @@
+"""Whose a resource is: a projection of the journal, right at each step, however much of it memory holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners
+from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.ledger.call import Call, MadeResources, Outcome, Position
+from gatekeeper.ledger.journal import Journal
+
+NAMES = [f"files/{letter}" for letter in "abcde"] + ["fileSearchStores/s"]
+
+
+def made(name: str, key_id: str, at: int = 1, *, of: str | None = None) -> Call:
+    call = Call(id=f"{name} {at}", started_at=at, method="POST", path="/", outcome=Outcome.OK)
+    call.key_id, call.user_id, call.upstream_key = key_id, "u", "#1"
+    call.made = MadeResources((name,), of)
+    return call
+
+
+def gone(name: str, outcome: Outcome = Outcome.OK) -> Call:
+    return Call(id=f"-{name}", started_at=1, method="DELETE", path="/", resource=name, outcome=outcome)
+
+
+def state(token_id: str) -> KeyState:
+    return KeyState(
+        record=KeyRecord(token_id=token_id, secret_hash="", key_name="", created_at=0, updated_at=0)
+    )
+
+
+async def test_a_resource_is_seen_by_the_key_that_made_it_and_by_the_master_key(tmp_path: Path) -> None:
+    owners = Owners(SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys")), shows_unowned=False)
+    owners.apply(made("fileSearchStores/s", "one"))
+    for name in ("fileSearchStores/s", "fileSearchStores/s/documents/d"):
+        seen = [owners.may_see(key, name) for key in (state("one"), state("two"), None)]
+        assert seen == [True, False, True]
+    assert owners.owner_of("fileSearchStores/s/documents/d") == Owner("one", "u", "#1", 1)
+    assert owners.may_see(state("two"), "models/gemini")
+    owners.apply(made("files/result", "two", of="one"))
+    assert owners.owner_of("files/result") == Owner("one", None, "#1", 1)
+
+
+async def test_what_nobody_made_is_shown_by_the_setting(tmp_path: Path) -> None:
+    store = SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys"))
+    for shows in (False, True):
+        owners = Owners(store, shows_unowned=shows)
+        assert owners.may_see(state("one"), "files/x") is shows
+        owners.apply(made("files/x", "one"))
+        owners.apply(gone("files/x", Outcome.UPSTREAM_ERROR))
+        assert owners.may_see(state("one"), "files/x")
+        assert not owners.may_see(state("two"), "files/x")
+        owners.apply(gone("files/x"))
+        assert owners.owner_of("files/x") is None
+
+
+async def test_files_are_forgotten_late_and_nothing_else_is(tmp_path: Path) -> None:
+    owners = Owners(store := SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys")), shows_unowned=False)
+    await owners.store([made("files/old", "one", 1), made("batches/old", "one", 1)])
+    await owners.store([made("files/new", "one", FILES_KEPT_MICROS + 1)])
+    assert sorted(store.latest(9)) == ["batches/old", "files/new", "files/old"]
+    await owners.store([made("files/newer", "one", FILES_KEPT_MICROS + 2)])
+    assert sorted(store.latest(9)) == ["batches/old", "files/new", "files/newer"]
+
+
+async def test_what_memory_does_not_hold_is_hidden_until_it_is_looked_up(tmp_path: Path) -> None:
+    store = SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys"))
+    await Owners(store, shows_unowned=True).store([made(f"files/{n}", "one", n) for n in range(5)])
+    owners = Owners(store, shows_unowned=True, limit=2)
+    await owners.load()
+    names = [f"files/{n}" for n in range(5)]
+    assert [owners.may_see(state("one"), name) for name in names] == [False, False, False, True, True]
+    assert not owners.may_see(state("two"), "files/0")
+    assert not owners.may_see(state("two"), "files/never")
+    for name in names:
+        await owners.prepare([name])
+        assert [owners.may_see(state(key), name) for key in ("one", "two")] == [True, False]
+    await owners.prepare(["files/never"])
+    assert owners.may_see(state("two"), "files/never")
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["make", "delete", "store", "kill", "ask"]), st.integers(0, 5)), max_size=30
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS, st.integers(1, 4))
+def test_each_name_has_its_latest_owner_whenever_the_process_is_killed(
+    steps: list[tuple[str, int]], limit: int
+) -> None:
+    trio.run(replay_steps, steps, limit)
+
+
+async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
+    """The process: memory first, the store behind it, the watermark last, maybe never."""
+    with TemporaryDirectory() as folder:
+        keys = SqliteKeyStore(Path(folder) / "keys.sqlite")
+        journal = Journal(Path(folder))
+        owners = Owners(SqliteOwnerStore(keys), shows_unowned=False, limit=limit)
+        watermark, expected = Position(0, 0), dict[str, str]()
+        for number, (step, which) in enumerate([*steps, ("kill", 0)]):
+            if step in ("make", "delete"):
+                name = NAMES[which]
+                call = made(name, f"key{number}", number) if step == "make" else gone(name)
+                journal.end(call)
+                owners.apply(call)
+                expected.pop(name, None)
+                if step == "make":
+                    expected[name] = f"key{number}"
+            elif step == "store":
+                entries, end = journal.read(watermark, which or 1)
+                await owners.store([entry for _, entry in entries if isinstance(entry, Call)])
+                # Killed before the watermark is stored, it is offered again.
+                watermark = end if which % 2 else watermark
+            elif step == "kill":
+                owners = Owners(SqliteOwnerStore(keys), shows_unowned=False, limit=limit)
+                await owners.load()
+                for _, entry in journal.read(watermark, 1000)[0]:
+                    assert isinstance(entry, Call)
+                    owners.apply(entry)
+            for name in NAMES if step == "kill" else NAMES[which : which + 1]:
+                await owners.prepare([name])
+                owner = owners.owner_of(name)
+                assert (owner and owner.key_id) == expected.get(name)
+        journal.close()
+        keys.close()
