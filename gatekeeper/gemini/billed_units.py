@@ -22,7 +22,7 @@ from gatekeeper.gemini.actions import (
     VIDEO_ACTIONS,
 )
 from gatekeeper.gemini.grounding import counted_searches
-from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 
 # Price components

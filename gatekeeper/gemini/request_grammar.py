@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from typing import TypeAlias
 
 from gatekeeper.gemini.requested_media import Quantity
+from gatekeeper.gemini.requested_settings import Setting
+
+MAX_TOOL_NAME = 64  # characters
+_CAPITAL = re.compile(r"(?<!\A)([A-Z])")
 
 
 class Field(Enum):
@@ -19,13 +24,17 @@ class Field(Enum):
     BACKGROUND = auto()
     INCLUDE_USAGE = auto()
     CONTINUATION = auto()
+    TOOL = auto()
+    FILE_SEARCH_STORE = auto()
+    VECTOR_STORE = auto()
+    WEBHOOK_URI = auto()
 
 
-class Node(dict[bytes, "Node | Field | Quantity"]):
+class Node(dict[bytes, "Node | Field | Quantity | Setting"]):
     """The members of an object that are of interest, by key. Arrays are transparent: a node stands for each
     element of an array, too."""
 
-    def add(self, **members: Node | Field | Quantity) -> Node:
+    def add(self, **members: Node | Field | Quantity | Setting) -> Node:
         """Adds members, named in snake case, in both spellings."""
         for name, meaning in members.items():
             first, *others = name.split("_")
@@ -34,7 +43,49 @@ class Node(dict[bytes, "Node | Field | Quantity"]):
         return self
 
 
-Meaning: TypeAlias = Node | Field | Quantity | None
+class Tool(Node):
+    """The members of an object whose key is the name of a tool."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Tools(Node):
+    """The members of a tool: Google's own names, one for each tool, or those of Interactions and OpenAI,
+    where `type` has the tool's name."""
+
+    def get(self, key: bytes, default: Meaning = None) -> Meaning:  # type: ignore[override]  of no other types
+        """A tool that is not known, but whose name says that it searches, is one too."""
+        found = super().get(key, default)
+        return Tool(snake_case(key)) if found is None and b"earch" in key else found
+
+
+Meaning: TypeAlias = Node | Field | Quantity | Setting | None
+
+
+def snake_case(key: bytes) -> str:
+    """`googleSearch` as `google_search`."""
+    return _CAPITAL.sub(r"_\1", key.decode(errors="replace")).lower()[:MAX_TOOL_NAME]
+
+
+# Google's tools, and of Vertex AI those that search.
+TOOL_NAMES = (
+    *("google_search", "google_search_retrieval", "google_maps", "url_context", "code_execution"),
+    *("computer_use", "retrieval", "enterprise_web_search", "parallel_ai_search", "exa_ai_search"),
+)
+TOOL = Tools()
+TOOL.add(
+    **{name: Tool(name) for name in TOOL_NAMES},
+    type=Field.TOOL,
+    file_search=Tool("file_search").add(file_search_store_names=Field.FILE_SEARCH_STORE),
+    file_search_store_names=Field.FILE_SEARCH_STORE,
+    vector_store_ids=Field.VECTOR_STORE,
+)
+WEBHOOKS = Node().add(uris=Field.WEBHOOK_URI)
+THINKING = Node().add(thinking_budget=Setting.THINKING_BUDGET)
+# Google's own options in an OpenAI-style request, beside the others or below `extra_body`.
+GOOGLE_OPTIONS = Node().add(cached_content=Field.CACHED_CONTENT, thinking_config=THINKING)
 
 # The contents of generateContent; the messages of Interactions and OpenAI-style calls.
 CONTENT = Node()
@@ -52,12 +103,30 @@ REQUEST = Node()
 REQUEST.add(
     model=Field.MODEL,
     agent=Field.MODEL,
+    base_agent=Field.MODEL,
+    agent_config=Node().add(model=Field.MODEL),
     base_model=Field.MODEL,
     tuned_model_source=Node().add(tuned_model=Field.MODEL, base_model=Field.MODEL),
     cached_content=Field.CACHED_CONTENT,
     previous_interaction_id=Field.INTERACTION,
     continuation_token=Field.CONTINUATION,
-    generation_config=Node().add(continuation_token=Field.CONTINUATION),
+    generation_config=Node().add(
+        continuation_token=Field.CONTINUATION,
+        max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
+        candidate_count=Setting.CANDIDATES,
+        thinking_config=THINKING,
+    ),
+    max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
+    max_tokens=Setting.MAX_OUTPUT_TOKENS,
+    max_completion_tokens=Setting.MAX_OUTPUT_TOKENS,
+    candidate_count=Setting.CANDIDATES,
+    service_tier=Setting.SERVICE_TIER,
+    store=Setting.STORE,
+    tools=TOOL,
+    web_search_options=Tool("web_search"),
+    webhook_config=WEBHOOKS,
+    google=GOOGLE_OPTIONS,
+    extra_body=Node().add(google=GOOGLE_OPTIONS),
     file_name=Field.FILE,
     input_file_id=Field.FILE,
     contents=CONTENT,
@@ -73,6 +142,7 @@ REQUEST.add(
         number_of_videos=Quantity.SAMPLES,
         duration_seconds=Quantity.SECONDS,
         resolution=Quantity.RESOLUTION,
+        webhook_config=WEBHOOKS,
     ),
     n=Quantity.SAMPLES,
     seconds=Quantity.SECONDS,
@@ -90,3 +160,5 @@ REQUEST.add(
 )
 
 FLAGS = frozenset({Field.STREAM, Field.BACKGROUND, Field.INCLUDE_USAGE})
+LISTED = frozenset({Field.FILE_SEARCH_STORE, Field.VECTOR_STORE, Field.WEBHOOK_URI})
+"""Members whose value is a list of names."""

@@ -23,34 +23,27 @@ import msgspec
 from gatekeeper.gemini.continuation import TokenDigest
 from gatekeeper.gemini.form_fields import FormFields, form_boundary
 from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, REST, JsonTokens, Kind
-from gatekeeper.gemini.request_grammar import CONTENT, FLAGS, MESSAGE, REQUEST, Field, Meaning, Node
-from gatekeeper.gemini.requested_media import NOTHING_SAID, MediaCollector, Quantity, RequestedMedia
+from gatekeeper.gemini.request_grammar import (
+    CONTENT,
+    FLAGS,
+    LISTED,
+    MESSAGE,
+    REQUEST,
+    Field,
+    Meaning,
+    Node,
+    Tool,
+)
+from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.gemini.requested_media import MediaCollector, Quantity
+from gatekeeper.gemini.requested_settings import Setting, SettingsCollector
 
 MAX_NAME = 256  # characters that are kept of a name
 # Bytes of a compressed body that are inflated at once, and in all.
 _INFLATE_STEP, MAX_INFLATED_BYTES = 64 * 1024, 16 * 2**20
 
 
-class RequestSummary(msgspec.Struct, frozen=True):
-    """What a request's body names, each name once, in its order."""
-
-    models: tuple[str, ...] = ()
-    """Models and agents, without `models/`."""
-    cached_contents: tuple[str, ...] = ()
-    interactions: tuple[str, ...] = ()
-    """Earlier ones that this one continues, as `interactions/i`."""
-    files: tuple[str, ...] = ()
-    stream: bool = False
-    background: bool = False
-    include_usage: bool = False
-    """OpenAI-style `stream_options.include_usage`: without it a stream reports no usage."""
-    continuation: str | None = None
-    """The digest of the token of the long decode that it goes on; the last one's."""
-    media: RequestedMedia = NOTHING_SAID
-    understood: bool = True
-    """Whether all of it was looked at. Otherwise it may name more."""
-
-
+_NUMBERS = frozenset({Quantity, Setting})  # what may be said by a number
 # Prompts are long; only the names of files in them are of interest, whose letters may be escaped.
 _FILE_WORDS = (b"file", b"\\u00")
 _FILE_NAME = re.compile(r"(?:\A|/)(files/[\w-]+)", re.ASCII)
@@ -73,6 +66,7 @@ class JsonRequestParser:
         self._names: dict[Field, dict[str, None]] = {field: {} for field in Field}
         self._continuation: TokenDigest | None = None
         self._media = MediaCollector()
+        self._settings = SettingsCollector()
         # The members of the object that is open, and what the next value means; of those around them too.
         self._members, self._meaning = Node(), REQUEST
         self._around: list[tuple[Node, Meaning]] = []
@@ -80,7 +74,7 @@ class JsonRequestParser:
 
     @property
     def summary(self) -> RequestSummary:
-        names = self._names
+        names, settings = self._names, self._settings.settings
         return RequestSummary(
             models=tuple(names[Field.MODEL]),
             cached_contents=tuple(names[Field.CACHED_CONTENT]),
@@ -91,6 +85,15 @@ class JsonRequestParser:
             include_usage=bool(names[Field.INCLUDE_USAGE]),
             continuation=self._continuation.digest() if self._continuation else None,
             media=self._media.media,
+            max_output_tokens=settings.max_output_tokens,
+            candidate_count=settings.candidate_count,
+            thinking_budget=settings.thinking_budget,
+            service_tiers=settings.service_tiers,
+            store=settings.store,
+            tools=tuple(names[Field.TOOL]),
+            file_search_stores=tuple(names[Field.FILE_SEARCH_STORE]),
+            vector_stores=tuple(names[Field.VECTOR_STORE]),
+            webhook_uris=tuple(names[Field.WEBHOOK_URI]),
             understood=self._ended and not self._tokens.failed,
         )
 
@@ -104,37 +107,51 @@ class JsonRequestParser:
             if kind is KEY:
                 self._meaning = self._members.get(text if b"\\" not in text else _unescaped(text).encode())
                 self._tokens.whole = self._meaning is Field.CONTINUATION
-                if type(self._meaning) is Quantity:
+                if type(self._meaning) in _NUMBERS:
                     self._tokens.want_number()
             elif kind is OPEN:
                 self._open(text)
             elif kind is CLOSE:
-                self._close()
+                self._close(text)
             elif kind is REST and self._continuation:
                 self._continuation.feed(text)
             elif isinstance(self._meaning, Field):
                 self._collect(self._meaning, kind, text)
-                self._meaning = None
+                if self._meaning not in LISTED:
+                    self._meaning = None
             elif isinstance(self._meaning, Quantity):
                 if text != b"null":
                     self._media.add(self._meaning, text)
+                if self._meaning is Quantity.SAMPLES:
+                    self._settings.add(Setting.CANDIDATES, text)
+                self._meaning = None
+            elif isinstance(self._meaning, Setting):
+                self._settings.add(self._meaning, text, is_literal=kind is LITERAL)
                 self._meaning = None
 
     def _open(self, bracket: bytes) -> None:
-        if not isinstance(self._meaning, Node):
+        meaning = self._meaning
+        if bracket == b"{" and isinstance(meaning, Tool):
+            self._names[Field.TOOL][meaning.name] = None
+        if not (meaning if isinstance(meaning, Node) else bracket == b"[" and meaning in LISTED):
             self._tokens.pass_over()
             return
-        self._around.append((self._members, self._meaning))
+        self._around.append((self._members, meaning))
         self._tokens.failed = len(self._around) > MAX_DEPTH
-        if self._meaning is CONTENT or self._meaning is MESSAGE:
+        if meaning is CONTENT or meaning is MESSAGE:
+            self._settings.contents()
             self._tokens.pass_over_without(*_FILE_WORDS)
-        if bracket == b"{":
-            self._members, self._meaning = self._meaning, None
+        if bracket == b"{" and isinstance(meaning, Node):
+            self._members, self._meaning = meaning, None
+            if meaning is REQUEST:
+                self._settings.open()
 
-    def _close(self) -> None:
+    def _close(self, bracket: bytes) -> None:
         if not self._around or self._ended:
             self._tokens.failed = True  # not JSON
             return
+        if bracket == b"}" and self._members is REQUEST:
+            self._settings.close()
         self._members, self._meaning = self._around.pop()
         self._ended = not self._around
 
@@ -157,6 +174,8 @@ def _name(field: Field, text: str) -> str:
         return found[1][:MAX_NAME] if found else ""
     if field is Field.INTERACTION and text:
         text = f"interactions/{text.removeprefix('interactions/')}"
+    if field is Field.FILE_SEARCH_STORE and text:
+        text = f"fileSearchStores/{text.removeprefix('fileSearchStores/')}"
     return text.removeprefix("models/")[:MAX_NAME]
 
 

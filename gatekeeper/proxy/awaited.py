@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from gatekeeper.gemini.actions import BATCHES, INTERACTIONS, OPENAI_BATCH, VIDEO_ACTIONS
 from gatekeeper.gemini.billed_units import DEFAULT_VIDEOS
-from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.ledger.call import Call, Outcome, PendingCharge
 from gatekeeper.pricing.cost_notes import PENDING
 

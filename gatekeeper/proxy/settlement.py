@@ -16,7 +16,8 @@ import msgspec
 
 from gatekeeper.gemini.actions import CACHE_CREATE, CACHE_UPDATE, VIDEO_ACTIONS, Billing
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
-from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
+from gatekeeper.gemini.request_parser import NOTHING_NAMED
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.form_fields import MAX_HEAD_BYTES, FormFields, form_boundary
-from gatekeeper.gemini.request_parser import RequestParser, RequestSummary, request_parser
+from gatekeeper.gemini.request_parser import RequestParser, request_parser
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_media import RequestedMedia
 
 BOUNDARY = b"----formdata-0a1"

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
 from gatekeeper.gemini.request_parser import (
     MAX_INFLATED_BYTES,
-    RequestSummary,
     may_name_more,
     read_request,
     request_parser,
 )
+from gatekeeper.gemini.request_summary import RequestSummary
 
 NAMED = [
     # (body, what it names)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestSummary
+from gatekeeper.gemini.request_parser import NOTHING_NAMED
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_media import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Billing, Route
