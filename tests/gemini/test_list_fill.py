@@ -1,0 +1,144 @@
+"""A page of a list is filled with a key's own items, whoever's stand between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatekeeper.gemini.list_fill import Ask, ListFill
+from gatekeeper.gemini.resource_list import Item, ListPage
+
+DEFAULT_SIZE = 5
+
+
+def is_own(name: str) -> bool:
+    return name.startswith("own")
+
+
+@dataclass
+class Upstream:
+    """A list of Google's by cursors: a token is the number of the first item of its page. Some services take
+    fewer items than they are asked for, or more."""
+
+    names: list[str | None]  # None once it is deleted
+    positions: bool = False
+    sizes: str = "honoured"
+    asked: list[Ask] = field(default_factory=list)
+
+    def page(self, ask: Ask) -> ListPage:
+        self.asked.append(ask)
+        size = ask.size or DEFAULT_SIZE
+        if self.sizes == "ignored":
+            size = DEFAULT_SIZE
+        elif self.sizes == "coerced":
+            size = min(size, 3)
+        start = int(ask.token or 0)
+        if self.positions and ask.token:
+            start += 1
+        there = [(at, name) for at, name in enumerate(self.names) if at >= start and name is not None]
+        items = tuple(Item(name, str(at), b"{}") for at, name in there[:size])
+        more = str(there[size][0]) if len(there) > size else None
+        if self.positions and more:
+            more = items[-1].id
+        return ListPage({}, None, items, more, is_indented=False, ends=b"")
+
+
+def filled(upstream: Upstream, token: str | None, size: int | None, most: int = 1000) -> ListFill:
+    fill = ListFill(Ask(token, size), items_are_positions=upstream.positions)
+    for _ in range(most):
+        if fill.ask is None:
+            break
+        fill.take(upstream.page(fill.ask), is_own)
+    fill.stop()
+    return fill
+
+
+def pages(upstream: Upstream, size: int | None, most: int = 1000) -> Iterator[list[str]]:
+    """What a client sees that pages to the end."""
+    token = None
+    for _ in range(1000):
+        fill = filled(upstream, token, size, most)
+        yield [item.name for item in fill.items]
+        token = fill.items[-1].id if upstream.positions and fill.token and fill.items else fill.token
+        if token is None:
+            return
+    pytest.fail("no end")
+
+
+NAMES = st.lists(st.booleans(), max_size=60).map(
+    lambda owns: [f"{'own' if own else 'other'}{at}" for at, own in enumerate(owns)]
+)
+SIZES = st.none() | st.integers(1, 30)
+
+
+@given(NAMES, SIZES, st.booleans(), st.sampled_from(["honoured", "coerced", "ignored"]))
+def test_each_own_item_is_there_once_and_in_order(
+    names: list[str], size: int | None, positions: bool, sizes: str
+) -> None:
+    found = list(pages(Upstream([*names], positions, sizes), size))
+    assert [name for page in found for name in page] == [name for name in names if is_own(name)]
+    # No client gets an empty page after another: Google's Python SDK would raise IndexError.
+    assert all(found[1:])
+    if size and sizes == "honoured":
+        assert [len(page) for page in found[:-1]] == [size] * (len(found) - 1)
+        assert len(found[-1]) <= size
+
+
+@given(NAMES, SIZES, st.integers(1, 3), st.sampled_from(["honoured", "ignored"]))
+def test_bounded_requests_end_a_page_early_and_nothing_is_missed(
+    names: list[str], size: int | None, most: int, sizes: str
+) -> None:
+    found = pages(Upstream([*names], sizes=sizes), size, most)
+    assert [name for page in found for name in page] == [name for name in names if is_own(name)]
+
+
+@given(NAMES, SIZES, st.data())
+def test_what_is_deleted_between_two_pages_hides_nothing_else(
+    names: list[str], size: int | None, data: st.DataObject
+) -> None:
+    """A client that deletes what it has listed, while others do the same."""
+    upstream = Upstream([*names])
+    seen: list[str] = []
+    for page in pages(upstream, size):
+        seen += page
+        others = [name for name in upstream.names if name is not None and not is_own(name)]
+        gone = {*page, *(name for name in others if data.draw(st.booleans()))}
+        upstream.names = [None if name in gone else name for name in upstream.names]
+    assert seen == [name for name in names if is_own(name)]
+
+
+def test_small_pages_do_not_cost_a_request_for_each_item_of_others() -> None:
+    upstream = Upstream([*(f"other{at}" for at in range(200)), "own"])
+    assert [item.name for item in filled(upstream, None, 1).items] == ["own"]
+    assert len(upstream.asked) == 11
+
+
+def test_a_page_of_the_clients_size_is_asked_for_first() -> None:
+    upstream = Upstream(["own0", "own1", "own2"])
+    assert filled(upstream, None, 2).token == "2"
+    assert upstream.asked == [Ask(None, 2), Ask("2", 20)]
+
+
+def test_a_page_that_was_cut_and_has_lost_its_items_goes_on() -> None:
+    upstream = Upstream(["other0", "other1", "own2", "own3", "own4", "own5"])
+    fill = ListFill(Ask(None, 1), items_are_positions=False)
+    fill.take(upstream.page(Ask(None, 1)), is_own)
+    assert fill.ask == Ask("1", 20)
+    fill.take(upstream.page(fill.ask), is_own)
+    assert fill.ask == Ask("1", 2)
+    upstream.names[2] = None
+    upstream.names.insert(2, "other")
+    fill.take(upstream.page(fill.ask), is_own)
+    assert (fill.items, fill.ask) == ([], Ask("4", 20))
+
+
+def test_stopping_twice_changes_nothing() -> None:
+    fill = filled(Upstream(["own0", "other1"]), None, 1)
+    fill.stop()
+    assert (fill.token, len(fill.items)) == (None, 1)
+    fill.take(Upstream([]).page(Ask(None, 1)), is_own)
+    assert len(fill.items) == 1
