@@ -83,7 +83,7 @@ class Owners:
 
     async def store(self, calls: Iterable[Call]) -> None:
         """Makes what calls, in their order, have changed durable. Raises StoreFailed, and may then be
-        repeated."""
+        repeated with the same calls, or more after them."""
         changes: dict[str, Owner | None] = {}
         latest = 0
         for call in calls:

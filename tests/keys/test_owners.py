@@ -105,7 +105,7 @@ async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
         keys = SqliteKeyStore(Path(folder) / "keys.sqlite")
         journal = Journal(Path(folder))
         owners = Owners(SqliteOwnerStore(keys), shows_unowned=False, limit=limit)
-        watermark, expected = Position(0, 0), dict[str, str]()
+        watermark, offered, expected = Position(0, 0), 1, dict[str, str]()
         for number, (step, which) in enumerate([*steps, ("kill", 0)]):
             if step in ("make", "delete"):
                 name = NAMES[which]
@@ -116,10 +116,12 @@ async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
                 if step == "make":
                     expected[name] = f"key{number}"
             elif step == "store":
-                entries, end = journal.read(watermark, which or 1)
+                offered = max(offered, which)
+                entries, end = journal.read(watermark, offered)
                 await owners.store([entry for _, entry in entries if isinstance(entry, Call)])
-                # Killed before the watermark is stored, it is offered again.
-                watermark = end if which % 2 else watermark
+                # Where that fails after this, they are offered again, and more.
+                if which % 2:
+                    watermark, offered = end, 1
             elif step == "kill":
                 owners = Owners(SqliteOwnerStore(keys), shows_unowned=False, limit=limit)
                 await owners.load()
