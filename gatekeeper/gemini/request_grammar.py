@@ -1,4 +1,4 @@
-"""Where the members that `request_parser` collects stand in a request, by Google's reference and OpenAI's."""
+"""Where the members that `json_request` collects stand in a request, by Google's reference and OpenAI's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ class Field(Enum):
     """A member of a request that is collected."""
 
     MODEL = auto()
+    AGENT = auto()
     CACHED_CONTENT = auto()
     INTERACTION = auto()
     FILE = auto()
+    INPUT_FILE = auto()
     STREAM = auto()
     BACKGROUND = auto()
     INCLUDE_USAGE = auto()
@@ -102,8 +104,8 @@ MESSAGE.add(
 REQUEST = Node()
 REQUEST.add(
     model=Field.MODEL,
-    agent=Field.MODEL,
-    base_agent=Field.MODEL,
+    agent=Field.AGENT,
+    base_agent=Field.AGENT,
     agent_config=Node().add(model=Field.MODEL),
     base_model=Field.MODEL,
     tuned_model_source=Node().add(tuned_model=Field.MODEL, base_model=Field.MODEL),
@@ -127,8 +129,8 @@ REQUEST.add(
     webhook_config=WEBHOOKS,
     google=GOOGLE_OPTIONS,
     extra_body=Node().add(google=GOOGLE_OPTIONS),
-    file_name=Field.FILE,
-    input_file_id=Field.FILE,
+    file_name=Field.INPUT_FILE,
+    input_file_id=Field.INPUT_FILE,
     contents=CONTENT,
     content=CONTENT,
     system_instruction=CONTENT,

@@ -16,6 +16,10 @@ class RequestSummary(msgspec.Struct, frozen=True):
     interactions: tuple[str, ...] = ()
     """Earlier ones that this one continues, as `interactions/i`."""
     files: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    """Those among the models that may use models and tools of their own."""
+    input_files: tuple[str, ...] = ()
+    """Those among the files that hold a batch's requests."""
     stream: bool = False
     background: bool = False
     include_usage: bool = False

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units, video_units
 from gatekeeper.gemini.grounding import counted_searches
-from gatekeeper.gemini.request_parser import JsonRequestParser, read_request
+from gatekeeper.gemini.json_request import JsonRequestParser
+from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_media import RequestedMedia
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary

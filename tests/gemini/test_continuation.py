@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.continuation import DIGEST_LENGTH, MAX_TOKENS, token_digest
 from gatekeeper.gemini.inline_data import MAX_RUN_BYTES
+from gatekeeper.gemini.json_request import JsonRequestParser
 from gatekeeper.gemini.json_tokens import MAX_STRING_BYTES
 from gatekeeper.gemini.meter import BUFFER_QUOTA, JsonMeter, meter_for
-from gatekeeper.gemini.request_parser import JsonRequestParser, read_request
+from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 
 TOKEN = base64.b64encode(b"\xfb\xff\xfe\x01 some state of a decode").decode()

@@ -23,7 +23,10 @@ from gatekeeper.gemini.request_summary import RequestSummary
 NAMED = [
     # (body, what it names)
     ({"model": "models/m"}, {"models": ("m",)}),
-    ({"model": "m", "agent": "deep-research", "input": "hi"}, {"models": ("m", "deep-research")}),
+    (
+        {"model": "m", "agent": "deep-research", "input": "hi"},
+        {"models": ("m", "deep-research"), "agents": ("deep-research",)},
+    ),
     (
         {"requests": [{"model": "models/a"}, {"model": "models/b"}, {"model": "models/a"}]},
         {"models": ("a", "b")},
@@ -41,7 +44,10 @@ NAMED = [
         },
         {"models": ("m", "n")},
     ),
-    ({"batch": {"input_config": {"file_name": "files/in"}}}, {"files": ("files/in",)}),
+    (
+        {"batch": {"input_config": {"file_name": "files/in"}}},
+        {"files": ("files/in",), "input_files": ("files/in",)},
+    ),
     ({"baseModel": "models/m", "tuningTask": {"model": "no"}}, {"models": ("m",)}),
     (
         {"tunedModelSource": {"tunedModel": "tunedModels/t", "baseModel": "models/m"}},
@@ -76,7 +82,7 @@ NAMED = [
         {"messages": [{"content": [{"file": {"file_id": "files/a"}}, {"image_url": {"url": "x/files/b"}}]}]},
         {"files": ("files/a", "files/b")},
     ),
-    ({"input_file_id": "files/f"}, {"files": ("files/f",)}),
+    ({"input_file_id": "files/f"}, {"files": ("files/f",), "input_files": ("files/f",)}),
     ({"stream": True, "background": True}, {"stream": True, "background": True}),
     ({"stream": False, "background": None}, {}),
     ({"stream": "true", "model": True}, {}),

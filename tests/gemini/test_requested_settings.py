@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.request_parser import JsonRequestParser, read_request
+from gatekeeper.gemini.json_request import JsonRequestParser
+from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.requested_settings import whole_number
 
@@ -71,7 +72,10 @@ ASKED = [
     (batch({"store": False}, {"contents": CONTENTS}), {}),
     (batch({"store": False}, {"store": True}), {"store": True}),
     (batch({"contents": CONTENTS}) | {"store": False}, {}),
-    ({"batch": {"inputConfig": {"fileName": "files/f"}, "store": False}}, {"files": ("files/f",)}),
+    (
+        {"batch": {"inputConfig": {"fileName": "files/f"}, "store": False}},
+        {"files": ("files/f",), "input_files": ("files/f",)},
+    ),
     ({"tools": [{"googleSearch": {}}, {"google_search": {}}]}, {"tools": ("google_search",)}),
     (
         {"tools": {"googleSearchRetrieval": {"dynamicRetrievalConfig": {}}, "codeExecution": {}}},
@@ -100,7 +104,7 @@ ASKED = [
         {"batch": {"webhookConfig": {"uris": ["u"]}}, "parameters": {"webhook_config": {"uris": ["2"]}}},
         {"webhook_uris": ("u", "2")},
     ),
-    ({"agent": "a", "agent_config": {"model": "m"}}, {"models": ("a", "m")}),
+    ({"agent": "a", "agent_config": {"model": "m"}}, {"models": ("a", "m"), "agents": ("a",)}),
 ]  # fmt: skip
 
 
