@@ -42,4 +42,4 @@ def quote_document(quote: Quote) -> QuoteDocument:
 def plain_decimal(quantity: int | Decimal) -> str:
     """Without an exponent and trailing zeros."""
     text = f"{quantity:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return text.rstrip("0").removesuffix(".") if "." in text else text
