@@ -14,10 +14,10 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWSc
 from quart import Response
 from quart_trio import QuartTrio
 
-from gatekeeper.admin import calls, keys, spend, status
+from gatekeeper.admin import calls, documentation, keys, spend, status
 from gatekeeper.admin.gateway import NAME, Gateway, check_access
 from gatekeeper.admin.problems import problem_response, reject_malformed
-from gatekeeper.admin.requests import MAX_BODY_BYTES
+from gatekeeper.admin.requests import MAX_BODY_BYTES, check_parameters
 from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
 from gatekeeper.public_url import public_base
@@ -27,7 +27,7 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 PROXY_PREFIX = b"/gemini/"
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-BLUEPRINT_MODULES = (status, keys, calls, spend)
+BLUEPRINT_MODULES = (status, keys, calls, spend, documentation)
 
 
 class AdminConnection(QuartConnection):
@@ -52,6 +52,7 @@ class Gatekeeper(QuartTrio):
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         self.url_map.merge_slashes = False  # scripts do not expect a redirect
         self.before_request(check_access)
+        self.before_request(check_parameters)
         self.after_request(set_no_store)
         self.register_error_handler(Exception, problem_response)
         for module in BLUEPRINT_MODULES:

@@ -10,12 +10,12 @@ from http import HTTPStatus
 import trio
 from quart import Blueprint, Response, request
 
+from gatekeeper.admin import call_documents
 from gatekeeper.admin.call_cost import cost_breakdown
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import (
-    DEFAULT_LIMIT,
-    MAX_LIMIT,
     Document,
     json_response,
     read_fields,
@@ -27,18 +27,21 @@ from gatekeeper.keys.store import StoreFailed
 from gatekeeper.ledger.analytics.messages import AnalyticsError
 from gatekeeper.ledger.call import call_document
 from gatekeeper.ledger.events import Event, Subscription, encode_sse
+from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("calls", __name__)
 
 COMMENT = b":\n\n"
 COMMENT_INTERVAL = 15.0  # seconds
+MAX_LOAN_SECONDS = 3600  # seconds
 MAX_BATCH_EVENTS = 256  # events sent in one go
 
 
 @blueprint.get("/calls")
+@describe(call_documents.LIST)
 async def list_calls() -> Response:
     """Finished calls, newest first. `next_cursor` is null on the last page."""
-    query = read_query("q", "since", "until", "limit", "cursor")
+    query = read_query()
     limit = query.limit or DEFAULT_LIMIT
     # One more than a page has, which shows whether there is a next page.
     result = await current_gateway().ledger.analytics.calls(query.filter(), limit + 1, query.cursor)
@@ -49,6 +52,7 @@ async def list_calls() -> Response:
 
 
 @blueprint.get("/calls/<call_id>")
+@describe(call_documents.SHOW)
 async def get_call(call_id: str) -> Response:
     """The call, finished or in flight (with its bytes and tokens so far), with the breakdown of its cost as
     `cost`: null in flight; without lines, but with a note of the reason, if it is 0 or unknown. One that is
@@ -70,9 +74,10 @@ async def get_call(call_id: str) -> Response:
 
 
 @blueprint.get("/calls/stream")
+@describe(call_documents.STREAM)
 async def stream() -> Response:
     """Server-Sent Events until the client leaves or the gateway stops."""
-    query = read_query("q")
+    query = read_query()
     subscription = current_gateway().ledger.events.subscribe(
         query.filter().matches if query.q else None, last_event_id()
     )
@@ -117,13 +122,11 @@ def last_event_id() -> int | None:
     return int(text)
 
 
-MAX_LOAN_SECONDS = 3600  # seconds
-
-
 @blueprint.post("/sql")
+@describe(call_documents.SQL)
 async def query_sql() -> Response:
     """One SELECT on `calls`: `{"columns", "types", "rows", "truncated"}`, at most `limit` rows."""
-    body = await read_fields("query", "limit")
+    body = await read_fields()
     text, limit = body.get("query"), positive_int(body, "limit", MAX_LIMIT, default=MAX_LIMIT)
     if not isinstance(text, str) or not text.strip():
         raise invalid("query", "`query` is missing", "a text with one SELECT on the table calls")
@@ -133,10 +136,11 @@ async def query_sql() -> Response:
 
 
 @blueprint.post("/sql/lend")
+@describe(call_documents.LEND)
 async def lend_file() -> Response:
     """Flushes and closes the file, for `seconds` or until it is returned. Calls made meanwhile wait in
     memory, and queries see only those. 409 if another program has it locked."""
-    seconds = positive_int(await read_fields("seconds"), "seconds", MAX_LOAN_SECONDS)
+    seconds = positive_int(await read_fields(), "seconds", MAX_LOAN_SECONDS)
     if not await current_gateway().ledger.analytics.lend(seconds):
         raise Problem(
             HTTPStatus.CONFLICT,
@@ -148,6 +152,7 @@ async def lend_file() -> Response:
 
 
 @blueprint.post("/sql/return")
+@describe(call_documents.RETURN)
 async def end_loan() -> Response:
     """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
     await read_fields()

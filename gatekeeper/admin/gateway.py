@@ -91,7 +91,7 @@ def current_gateway() -> Gateway:
     return cast("Gateway", current_app.extensions[NAME])
 
 
-PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs.css"})
 
 
 async def check_access() -> None:

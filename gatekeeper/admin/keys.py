@@ -14,10 +14,11 @@ from typing import NamedTuple, TypedDict, TypeGuard, cast
 
 from quart import Blueprint, Response
 
+from gatekeeper.admin import key_documents
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.parameters import DEFAULT_LIMIT
 from gatekeeper.admin.problems import invalid, invalid_cursor
 from gatekeeper.admin.requests import (
-    DEFAULT_LIMIT,
     Document,
     json_response,
     read_fields,
@@ -29,6 +30,7 @@ from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.registry import KeyNotFound
 from gatekeeper.keys.store import audit_document
 from gatekeeper.keys.virtual_key import KeyState, key_document
+from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("keys", __name__)
 
@@ -50,6 +52,7 @@ class KeySelection(NamedTuple):
 
 
 @blueprint.post("/key/generate")
+@describe(key_documents.GENERATE)
 async def generate() -> Response:
     """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
     fields = parse_fields(await read_object(), now=current_gateway().now_micros())
@@ -58,6 +61,7 @@ async def generate() -> Response:
 
 
 @blueprint.post("/key/update")
+@describe(key_documents.UPDATE)
 async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
@@ -74,7 +78,10 @@ async def update() -> Response:
 
 
 @blueprint.post("/key/block")
+@describe(key_documents.BLOCK)
 async def block() -> Response:
+    """Their calls are refused from now on, running ones are ended."""
+
     async def change(token_id: str) -> Document:
         return key_response(await current_gateway().registry.block(token_id, **change_context()))
 
@@ -82,7 +89,10 @@ async def block() -> Response:
 
 
 @blueprint.post("/key/unblock")
+@describe(key_documents.UNBLOCK)
 async def unblock() -> Response:
+    """Their calls are accepted again."""
+
     async def change(token_id: str) -> Document:
         return key_response(await current_gateway().registry.unblock(token_id, **change_context()))
 
@@ -90,6 +100,7 @@ async def unblock() -> Response:
 
 
 @blueprint.post("/key/regenerate")
+@describe(key_documents.REGENERATE)
 async def regenerate() -> Response:
     """New secrets, returned once; the old ones become invalid. `token_id`, alias, spend and limits stay."""
 
@@ -101,6 +112,7 @@ async def regenerate() -> Response:
 
 
 @blueprint.post("/key/delete")
+@describe(key_documents.DELETE)
 async def delete() -> Response:
     """`{"deleted_keys": [token_id, …]}`, also for one key. Calls made with them stay in the ledger."""
     selection = await read_key_names()
@@ -110,8 +122,10 @@ async def delete() -> Response:
 
 
 @blueprint.get("/key/info")
+@describe(key_documents.INFO)
 async def info() -> Response:
-    name = read_query("key").key
+    """A key with its spend, by its secret, `token_id` or alias."""
+    name = read_query().key
     if name is None:
         raise invalid("key", f"`key` is missing: {_NAME}", "give it once")
     state = require_key(name)
@@ -119,9 +133,10 @@ async def info() -> Response:
 
 
 @blueprint.get("/key/list")
+@describe(key_documents.LIST)
 async def list_keys() -> Response:
     """`q` is a text to find in alias, tags, user or group."""
-    query = read_query("q", "limit", "cursor", "sort")
+    query = read_query()
     page = current_gateway().registry.list(
         current_gateway().now_micros(),
         q=query.q,
@@ -155,7 +170,7 @@ def require_key(name: str) -> KeyState:
 
 async def read_key_names() -> KeySelection:
     """The keys named by a body that has no other fields. Raises Problem, KeyNotFound."""
-    return pop_key_names(await read_fields("key", "keys"))
+    return pop_key_names(await read_fields())
 
 
 def pop_key_names(body: Document) -> KeySelection:
@@ -186,9 +201,10 @@ async def change_all(selection: KeySelection, change: Callable[[str], Awaitable[
 
 
 @blueprint.get("/audit")
+@describe(key_documents.AUDIT)
 async def audit_log() -> Response:
     """`{"changes": […], "next_cursor": …}`, the newest first; `by` is `master`, or `open` in open mode."""
-    query = read_query("limit", "cursor")
+    query = read_query()
     limit = query.limit or DEFAULT_LIMIT
     # One more than a page has, which shows whether there is a next page.
     entries = list(await current_gateway().registry.audit_log(limit + 1, audit_cursor(query.cursor)))

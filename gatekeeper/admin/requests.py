@@ -1,23 +1,24 @@
 """Parsing of request bodies and query parameters, and JSON responses.
 
-`msgspec` encodes the JSON: it passes Google's `usage` on byte for byte. `PARSERS` has the parser of each
-parameter; each route names the parameters that it takes.
+`msgspec` encodes the JSON: it passes Google's `usage` on byte for byte. Which parameters and fields a
+route takes is in its description (`openapi.operation`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, datetime
 from typing import cast
 
 import msgspec
-from quart import Response, request
+from quart import Response, current_app, request
 
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.problems import invalid
 from gatekeeper.ledger import filters
 from gatekeeper.ledger.call import Document
-from gatekeeper.times import parse_time
+from gatekeeper.openapi.operation import Operation, operation_of
+from gatekeeper.openapi.schema import property_names
 
 MAX_BODY_BYTES = 1024 * 1024  # bytes
 _OBJECT = "send one JSON object, or nothing where no field is needed"
@@ -46,22 +47,26 @@ async def read_object() -> Document:
     return cast("Document", document)
 
 
-async def read_fields(*allowed: str) -> Document:
-    """The body of a request, which may have these fields only. Raises Problem."""
+def described() -> Operation:
+    """The description of the current request's route."""
+    if operation := operation_of(current_app.view_functions[request.endpoint or ""]):
+        return operation
+    raise LookupError(f"{request.path} has no description: give its view one (`openapi.operation.describe`)")
+
+
+async def read_fields() -> Document:
+    """The body of a request, which may have the fields of its route's description only. Raises Problem."""
     document = await read_object()
+    body = described().body
+    allowed = () if body is None else property_names(body)
     for name in document:
         if name not in allowed:
             # Ignoring it would leave a misspelt limit without effect, unnoticed.
-            raise invalid(
-                name,
-                f"`{name}` is not a field of this request; there are {', '.join(allowed)}",
-                list(allowed),
-            )
+            known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
+            raise invalid(name, f"`{name}` is not a field of this request; {known}", list(allowed))
     return document
 
 
-MAX_LIMIT = 1000
-DEFAULT_LIMIT = 100
 REJECT_EMPTY = ("since", "until", "by", "limit", "top")
 """Parameters that must not be empty: treating them as absent would widen the query."""
 
@@ -91,80 +96,35 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return filters.parse(self.q, now=current_gateway().now()).in_period(self.since, self.until)
 
 
-def read_query(*allowed: str) -> Query:
-    """Raises Problem for a parameter that the route does not take, that is given twice, or that is
-    invalid."""
-    given = {
-        name: text for name in request.args if (text := _single_value(name, allowed)) or name in REJECT_EMPTY
-    }
+async def check_parameters() -> None:
+    """Raises Problem for a parameter that the route does not take, or that is given twice."""
+    # Without a route there is an error of its own; OPTIONS is Quart's.
+    if request.args and request.endpoint and request.method != "OPTIONS":
+        allowed = described().query
+        for name in request.args:
+            _check_parameter(name, allowed)
+
+
+def read_query() -> Query:
+    """The parameters, which `check_parameters` has let pass. Raises Problem for one that is invalid."""
+    given = {name: text for name, text in request.args.items() if text or name in REJECT_EMPTY}
     return msgspec.structs.replace(
         Query(), **{name: _parse_value(name, text) for name, text in given.items()}
     )
 
 
-def _single_value(name: str, allowed: tuple[str, ...]) -> str:
+def _check_parameter(name: str, allowed: tuple[str, ...]) -> None:
     if name not in allowed:
         known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
         raise invalid(name, f"`{name}` is not a parameter of {request.path}; {known}", list(allowed))
     # Of two values, one would be ignored silently.
-    texts = request.args.getlist(name)
-    if len(texts) > 1:
-        raise invalid(name, f"`{name}` is given {len(texts)} times", "give it once")
-    return texts[0]
+    times = len(request.args.getlist(name))
+    if times > 1:
+        raise invalid(name, f"`{name}` is given {times} times", "give it once")
 
 
 def _parse_value(name: str, text: str) -> object:
     try:
-        return PARSERS[name](text)
+        return PARAMETERS[name].parse(text)
     except ValueError as problem:
         raise invalid(name, f"`{name}`: {problem}", str(problem)) from None
-
-
-# Parsers: return the value; their ValueError says what is allowed.
-
-
-def limit(text: str) -> int:
-    # ASCII digits only, and few, because `int` is slow for very many digits.
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= MAX_LIMIT):
-        raise ValueError(f"give a whole number from 1 to {MAX_LIMIT}")
-    return int(text)
-
-
-def moment(text: str) -> datetime:
-    return parse_time(text, current_gateway().now())
-
-
-def names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
-def day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("give a date like 2026-11-24") from None
-
-
-def false_only(text: str) -> bool:
-    if text.lower() != "false":
-        raise ValueError("give false, or leave it out: GET /spend?by=day,model has the sums")
-    return False
-
-
-PARSERS: dict[str, Callable[[str], object]] = {
-    "q": str,
-    "since": moment,
-    "until": moment,
-    "limit": limit,
-    "top": limit,
-    "cursor": str,
-    "sort": str,
-    "by": names,
-    "key": str,
-    "start_date": day,
-    "end_date": day,
-    "api_key": str,
-    "user_id": str,
-    "request_id": str,
-    "summarize": false_only,
-}

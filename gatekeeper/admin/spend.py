@@ -14,10 +14,13 @@ from datetime import UTC, date, datetime, time, timedelta
 import msgspec
 from quart import Blueprint, Response
 
+from gatekeeper.admin import spend_documents
 from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.requests import MAX_LIMIT, Document, Query, json_response, read_query
+from gatekeeper.admin.parameters import MAX_LIMIT
+from gatekeeper.admin.requests import Document, Query, json_response, read_query
 from gatekeeper.ledger.filters import Filter, Term
 from gatekeeper.ledger.predicates import Equals
+from gatekeeper.openapi.operation import describe
 from gatekeeper.pricing.catalogue_document import catalogue_document
 from gatekeeper.times import iso, to_micros
 
@@ -25,14 +28,15 @@ blueprint = Blueprint("spend", __name__)
 
 
 @blueprint.get("/spend")
+@describe(spend_documents.SPEND_SUMS)
 async def spend() -> Response:
     """`rows` by one or two groups, and the `total` of all calls; `since` and `until` are the resolved times,
     for requesting the same calls from `/calls`; days and hours are those of `timezone`.
 
     `limit` is the number of rows; if there are more, `truncated` is true and `rest` has their sums. `top` is
-    the number of groups that have rows of their own: see `ledger.analytics.queries`.
+    the number of groups that have rows of their own.
     """
-    query = read_query("by", "since", "until", "q", "limit", "top")
+    query = read_query()
     limit = query.limit or MAX_LIMIT
     result = await current_gateway().ledger.analytics.spend(list(query.by), query.filter(), limit, query.top)
     bounds = {"since": instant(query.since), "until": instant(query.until)}
@@ -46,6 +50,7 @@ def instant(moment: datetime | None) -> str | None:
 
 
 @blueprint.get("/models")
+@describe(spend_documents.LIST_MODELS)
 async def models() -> Response:
     """`seen`: the models of calls, most recently used first, and whether the catalogue has them; `priced`:
     the ids, or globs of ids, in the catalogue."""
@@ -63,6 +68,7 @@ async def models() -> Response:
 
 
 @blueprint.get("/prices")
+@describe(spend_documents.SHOW_PRICES)
 async def prices() -> Response:
     """The prices in force, of every component with its unit: those of this release, with a prices.toml in the
     data folder over them. `faults`: why that file is not used as it is now; the last good one is."""
@@ -73,14 +79,14 @@ async def prices() -> Response:
     )
 
 
-DATES = ("start_date", "end_date")
 COLUMNS = {"api_key": "key_id", "user_id": "user_id", "request_id": "id"}
 
 
 @blueprint.get("/spend/tags")
+@describe(spend_documents.TAGS)
 async def tags() -> Response:
     """A call with several tags counts under each, one without tags under none."""
-    query = read_query(*DATES)
+    query = read_query()
     result = await current_gateway().ledger.analytics.spend(
         ["tag"], Filter().in_period(*period(query)), limit=None
     )
@@ -99,9 +105,10 @@ async def tags() -> Response:
 
 
 @blueprint.get("/spend/logs")
+@describe(spend_documents.LOGS)
 async def logs() -> Response:
     """Finished calls, newest first. `api_key` is a key's secret, `token_id` or alias."""
-    query = read_query(*DATES, *COLUMNS, "summarize", "limit", "cursor")
+    query = read_query()
     wanted = query_filter(query).in_period(*period(query))
     result = await current_gateway().ledger.analytics.calls(wanted, query.limit or MAX_LIMIT, query.cursor)
     return json_response([spend_log_row(call) for call in result.value])

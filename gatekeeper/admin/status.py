@@ -9,10 +9,12 @@ from http import HTTPStatus
 from quart import Blueprint, Response, request
 
 from gatekeeper import runtime
+from gatekeeper.admin import status_documents
 from gatekeeper.admin.gateway import NAME, current_gateway
 from gatekeeper.admin.problems import Problem
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.ledger.consumers import Follower
+from gatekeeper.openapi.operation import describe
 from gatekeeper.public_url import public_base
 from gatekeeper.startup import version
 
@@ -27,12 +29,15 @@ LINKS = {
     "models": "/models",
     "prices": "/prices",
     "audit": "/audit",
+    "openapi": "/openapi.json",
+    "docs": "/docs",
     "health": "/healthz",
     "readiness": "/readyz",
 }
 
 
 @blueprint.get("/")
+@describe(status_documents.SHOW_ROOT)
 async def root() -> Response:
     """`gemini` is the base URL to use instead of Google's; `upstream` is null with the sandbox; `timezone` is
     that of days and hours."""
@@ -53,12 +58,14 @@ async def root() -> Response:
 
 
 @blueprint.get("/healthz")
+@describe(status_documents.HEALTHZ)
 async def healthz() -> Response:
     """Liveness: always 200."""
     return json_response({"status": "ok"})
 
 
 @blueprint.get("/readyz")
+@describe(status_documents.READYZ)
 async def readyz() -> Response:
     """Readiness: whether calls are accepted. `reasons` say why not; `warnings` list other problems."""
     reasons, warnings = list(not_ready_reasons()), list(readiness_warnings())

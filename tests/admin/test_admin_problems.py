@@ -8,6 +8,9 @@ from typing import Any
 
 import structlog
 
+from gatekeeper.openapi.operation import Operation, describe
+from gatekeeper.openapi.schema import text
+
 SECRET = "sk-secret-of-the-tests-0123456789"
 
 
@@ -125,6 +128,7 @@ async def test_a_method_that_a_path_does_not_take_is_answered_with_those_it_does
 
 async def test_a_fault_of_ours_tells_the_client_nothing_and_the_log_where_but_no_value(admin):
     @admin.app.get("/broken")
+    @describe(Operation("Breaks", text("Nothing.", ""), query=("key",)))
     async def broken():
         raise RuntimeError(SECRET)
 

@@ -1,0 +1,119 @@
+"""The description of the admin API: `/openapi.json`, and `/docs` for people.
+
+Both need no key: they hold what the project's pages hold, and nothing of this gateway but its release. The
+page is HTML and CSS without a script: it works without a network, and under any content policy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+
+from quart import Blueprint, Quart, Response, current_app
+
+from gatekeeper.admin.documentation_documents import CSS, OPENAPI, PAGE
+from gatekeeper.admin.gemini_path import SECURITY_SCHEMES, gemini_paths
+from gatekeeper.admin.parameters import HEADERS, PARAMETERS, PATH_PARAMETERS
+from gatekeeper.admin.requests import json_response, read_query
+from gatekeeper.admin.status_documents import PROBLEM
+from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi_document
+from gatekeeper.openapi.operation import describe, operation_of
+from gatekeeper.openapi.page import html_page
+from gatekeeper.startup import version
+
+blueprint = Blueprint("documentation", __name__)
+
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+TAGS = {
+    "status": "The gateway, and whether it is well.",
+    "keys": "Virtual keys, and who changed them.",
+    "calls": "Calls to `/gemini`, and queries on them.",
+    "spend": "What calls cost, and prices.",
+    "documentation": "This description.",
+    "gemini": "Google's API, with a virtual key.",
+}
+"""What the blueprints are about."""
+
+_PATH_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
+
+
+@blueprint.get("/openapi.json")
+@describe(OPENAPI)
+async def openapi() -> Response:
+    """This document, made of the tables by which requests are checked."""
+    read_query()
+    return json_response(api_document(current_app))
+
+
+@blueprint.get("/docs")
+@describe(PAGE)
+async def docs() -> Response:
+    """The same for people, without scripts."""
+    read_query()
+    response = Response(
+        html_page(api_document(current_app), "/docs.css"), content_type="text/html; charset=utf-8"
+    )
+    response.headers["Content-Security-Policy"] = CONTENT_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@blueprint.get("/docs.css")
+@describe(CSS)
+async def stylesheet() -> Response:
+    """The style of that page."""
+    read_query()
+    return Response(
+        files("gatekeeper.openapi").joinpath("page.css").read_bytes(), content_type="text/css; charset=utf-8"
+    )
+
+
+def api_document(app: Quart) -> Document:
+    api = ApiDescription(
+        info={
+            "title": "gatekeeper",
+            "version": version(),
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+            "description": (
+                "The admin API of gatekeeper, and its way to Google's Gemini API. Money is a string with the "
+                "exact decimal, null is unknown and never 0. Times are ISO 8601 in UTC. An unknown field or "
+                "parameter is an error that names it."
+            ),
+        },
+        security=[{"bearer": []}],
+        security_schemes={
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "The master key; none in open mode. On /gemini a virtual key.",
+            },
+            **SECURITY_SCHEMES,
+        },
+        parameters={name: parameter.schema for name, parameter in PARAMETERS.items()},
+        headers=HEADERS,
+        path_parameters=PATH_PARAMETERS,
+        problem=PROBLEM,
+        statuses=(400,),
+        guarded_statuses=(401, 403),
+        body_statuses=(408, 413),
+        paths=gemini_paths(),
+        tags=TAGS,
+    )
+    return openapi_document(api, described_routes(app))
+
+
+def described_routes(app: Quart) -> Iterator[Route]:
+    """The routes of the app. Raises LookupError for one without a description."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        operation = operation_of(view)
+        if operation is None:
+            raise LookupError(f"{rule.rule} has no description: give its view one (`describe`)")
+        names = tuple(_PATH_PARAMETER.findall(rule.rule))
+        # HEAD and OPTIONS follow from GET.
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            path = _PATH_PARAMETER.sub(r"{\1}", rule.rule)
+            yield Route(path, names, method, rule.endpoint, view, operation)

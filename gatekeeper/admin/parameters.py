@@ -1,0 +1,113 @@
+"""The query parameters of the admin API: how each is parsed, and what it means. A route names those that it
+takes in its description (`openapi.operation`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import NamedTuple
+
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.openapi.schema import Schema, choice, integer, text
+from gatekeeper.times import parse_time
+
+MAX_LIMIT = 1000
+DEFAULT_LIMIT = 100
+
+
+class Parameter(NamedTuple):
+    """`parse` returns the value; its ValueError says what is allowed."""
+
+    parse: Callable[[str], object]
+    schema: Schema
+
+
+def limit(text: str) -> int:
+    # ASCII digits only, and few, because `int` is slow for very many digits.
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 0 < int(text) <= MAX_LIMIT):
+        raise ValueError(f"give a whole number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def moment(text: str) -> datetime:
+    return parse_time(text, current_gateway().now())
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("give a date like 2026-11-24") from None
+
+
+def false_only(text: str) -> bool:
+    if text.lower() != "false":
+        raise ValueError("give false, or leave it out: GET /spend?by=day,model has the sums")
+    return False
+
+
+_TIME = "a duration back from now, or a date or time in ISO 8601 (without a zone: in the setting `timezone`)"
+_KEY = "Its secret, `token_id` or alias."
+
+PARAMETERS: dict[str, Parameter] = {
+    "q": Parameter(
+        str,
+        text(
+            "What to look for. Of calls and spend: a filter, in the grammar of the README. Of keys: a text "
+            "in alias, tags, user or group.",
+            "web",
+        ),
+    ),
+    "since": Parameter(moment, text(f"From when, inclusive: {_TIME}.", "24h")),
+    "until": Parameter(moment, text(f"Until when, exclusive: {_TIME}.", "2026-11-25")),
+    "limit": Parameter(
+        limit, integer("How many entries the answer has at most.", 100, minimum=1, maximum=MAX_LIMIT)
+    ),
+    "top": Parameter(
+        limit,
+        integer(
+            "How many groups, the most expensive in the whole range, have rows of their own; `other` has "
+            "the sums of the rest.",
+            8,
+            minimum=1,
+            maximum=MAX_LIMIT,
+        ),
+    ),
+    "cursor": Parameter(str, text("The `next_cursor` of the page before.", "")),
+    "sort": Parameter(
+        str,
+        text(
+            "By what to sort: created_at, expires, key_alias, last_used_at or spend, with `-` before it from "
+            "high to low. Default: -created_at.",
+            "-spend",
+        ),
+    ),
+    "by": Parameter(
+        names,
+        text("One or two of tag, model, key, user, day and hour, joined by a comma, or none.", "day,model"),
+    ),
+    "key": Parameter(str, text(f"The key. {_KEY}", "web-frontend")),
+    "start_date": Parameter(day, text("The first day, in UTC.", "2026-11-24", format="date")),
+    "end_date": Parameter(day, text("The last day, in UTC, which is included.", "2026-11-30", format="date")),
+    "api_key": Parameter(str, text(f"Calls of this key only. {_KEY}", "web-frontend")),
+    "user_id": Parameter(str, text("Calls of this end user only.", "user-17")),
+    "request_id": Parameter(str, text("The call with this id only.", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8")),
+    "summarize": Parameter(
+        false_only, choice("Accepted as `false` only: `GET /spend` has the sums.", ["false"])
+    ),
+}
+
+HEADERS: dict[str, Schema] = {
+    "Last-Event-ID": integer("The last event that was received: those after it are sent.", 1764000000000001)
+}
+"""The request headers that a route may read."""
+
+PATH_PARAMETERS: dict[str, Schema] = {
+    "call_id": text(
+        "The id of a call: its header x-gatekeeper-call-id.", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8"
+    )
+}

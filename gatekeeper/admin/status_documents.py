@@ -1,0 +1,66 @@
+"""The documents of the gateway's state, and of its errors, as schemas."""
+
+from __future__ import annotations
+
+from gatekeeper.openapi.operation import Operation
+from gatekeeper.openapi.schema import boolean, component, integer, mapping, members, nullable, text, texts
+
+REASONS = texts("Why it takes no calls.")
+WARNINGS = texts("Other problems.")
+
+PROBLEM = component(
+    "Problem",
+    members(
+        "An error: a problem document (RFC 9457).",
+        {
+            "type": text("Always about:blank.", "about:blank"),
+            "title": text("The phrase of the status.", "Bad Request"),
+            "status": integer("The HTTP status.", 400),
+            "detail": text(
+                "What is wrong, and what is allowed.", "`limit`: give a whole number from 1 to 1000"
+            ),
+            "field": text("The field, parameter or header that is meant.", "limit"),
+            "allowed": {
+                "type": ["string", "array"],
+                "items": {"type": "string"},
+                "description": "What is allowed there.",
+                "examples": ["give a whole number from 1 to 1000"],
+            },
+            "column": integer("Where a filter does not parse, counted from 1.", 7),
+            "ready": boolean("Of /readyz.", example=False),
+            "reasons": REASONS,
+            "warnings": WARNINGS,
+        },
+        optional=("field", "allowed", "column", "ready", "reasons", "warnings"),
+    ),
+)
+ROOT = component(
+    "Root",
+    members(
+        "The gateway.",
+        {
+            "name": text("Always gatekeeper.", "gatekeeper"),
+            "version": text("Its release.", "0.1.0"),
+            "mode": text("`open`, or `master key`.", "master key"),
+            "timezone": text("That of days and hours.", "UTC"),
+            "sandbox": boolean("Whether the simulated API is behind it.", example=False),
+            "upstream": nullable(
+                text("The API behind it; null with the sandbox.", "https://generativelanguage.googleapis.com")
+            ),
+            "gemini": text("The base URL for clients.", "http://127.0.0.1:4000/gemini"),
+            "links": mapping("Paths by name.", {"type": "string"}, {"keys": "/key/list"}),
+        },
+    ),
+)
+HEALTH = component("Health", members("It runs.", {"status": text("Always ok.", "ok")}))
+READINESS = component(
+    "Readiness",
+    members(
+        "It takes calls.",
+        {"ready": boolean("Whether it does.", example=True), "reasons": REASONS, "warnings": WARNINGS},
+    ),
+)
+
+SHOW_ROOT = Operation("Show the gateway", ROOT, is_public=True)
+HEALTHZ = Operation("Liveness", HEALTH, is_public=True)
+READYZ = Operation("Readiness", READINESS, problems=(503,), is_public=True)

@@ -1,0 +1,125 @@
+"""The OpenAPI 3.1 document of an API's routes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from gatekeeper.openapi.operation import Operation
+from gatekeeper.openapi.schema import COMPONENTS, Schema, example_of, resolved
+
+Document = dict[str, Any]
+
+
+class Route(NamedTuple):
+    """A route of the API: `path` as OpenAPI writes it, with the names of its parameters."""
+
+    path: str
+    path_parameters: tuple[str, ...]
+    method: str
+    endpoint: str
+    view: Callable[..., Any]
+    operation: Operation
+
+
+class ApiDescription(NamedTuple):
+    """What all routes have in common. `problem` is the schema of every error; `statuses` those that every
+    route may have, `guarded_statuses` those of routes that need a key, `body_statuses` those of routes with a
+    body; `paths` are described elsewhere."""
+
+    info: Document
+    security: list[dict[str, list[str]]]
+    security_schemes: Document
+    parameters: Mapping[str, Schema]
+    headers: Mapping[str, Schema]
+    path_parameters: Mapping[str, Schema]
+    problem: Schema
+    statuses: tuple[int, ...]
+    guarded_statuses: tuple[int, ...]
+    body_statuses: tuple[int, ...]
+    paths: Document
+    tags: Mapping[str, str]
+
+
+def openapi_document(api: ApiDescription, routes: Iterable[Route]) -> Document:
+    paths: Document = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(api, route)
+    return {
+        "openapi": "3.1.0",
+        "info": api.info,
+        "tags": [{"name": name, "description": meaning} for name, meaning in api.tags.items()],
+        "security": api.security,
+        "paths": paths | api.paths,
+        "components": {"schemas": dict(sorted(COMPONENTS.items())), "securitySchemes": api.security_schemes},
+    }
+
+
+def _operation(api: ApiDescription, route: Route) -> Document:
+    operation = route.operation
+    described: Document = {
+        "operationId": route.endpoint,
+        "tags": [route.endpoint.partition(".")[0]],
+        "summary": operation.summary,
+        "description": inspect.getdoc(route.view) or "",
+        "responses": _responses(api, operation, route.method),
+    }
+    if parameters := _parameters(api, route):
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = _request_body(operation.body)
+    if operation.is_public:
+        described["security"] = []
+    return described
+
+
+def _parameters(api: ApiDescription, route: Route) -> list[Document]:
+    placed = [
+        *(("path", name, api.path_parameters[name]) for name in route.path_parameters),
+        *(("query", name, api.parameters[name]) for name in route.operation.query),
+        *(("header", name, api.headers[name]) for name in route.operation.headers),
+    ]
+    return [_parameter(place, name, schema, route.operation) for place, name, schema in placed]
+
+
+def _parameter(place: str, name: str, schema: Schema, operation: Operation) -> Document:
+    rules = {keyword: value for keyword, value in schema.items() if keyword != "description"}
+    required = place == "path" or name in operation.required
+    described = {"name": name, "in": place, "description": schema["description"], "schema": rules}
+    return described | ({"required": True} if required else {})
+
+
+def _request_body(body: Schema) -> Document:
+    # A body without a required field may be left out.
+    required = bool(resolved(body).get("required") or resolved(body).get("oneOf"))
+    content = {"schema": body, "example": example_of(body)}
+    return {"required": required, "content": {"application/json": content}}
+
+
+def _responses(api: ApiDescription, operation: Operation, method: str) -> Document:
+    answer = {"schema": operation.answer, "example": example_of(operation.answer)}
+    statuses = {*api.statuses, *operation.problems}
+    statuses |= set() if operation.is_public else set(api.guarded_statuses)
+    statuses |= set(api.body_statuses) if method == "POST" else set()
+    meaning = resolved(operation.answer)["description"]
+    ok = {"200": {"description": meaning, "content": {operation.media_type: answer}}}
+    return ok | {str(status): _problem(api, status) for status in sorted(statuses)}
+
+
+def _problem(api: ApiDescription, status: int) -> Document:
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {
+            "application/problem+json": {
+                "schema": api.problem,
+                "example": {
+                    "type": "about:blank",
+                    "title": HTTPStatus(status).phrase,
+                    "status": status,
+                    "detail": "What is wrong, and what is allowed.",
+                },
+            }
+        },
+    }
