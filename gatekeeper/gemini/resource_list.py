@@ -120,11 +120,19 @@ def _member_of_items(members: dict[str, bytes], arrays: dict[str, list[msgspec.R
 def _item(text: bytes, kind: ListKind) -> Item:
     """Raises UnreadableList and msgspec.DecodeError."""
     head = _ITEM.decode(text)
-    collection = kind.collection if kind.collection in COLLECTIONS_WITH_IDS or kind.is_openai else None
-    name = resource_name(collection, head.name, head.id, None)
+    name = resource_name(_collection_of_ids(kind), head.name, head.id, None)
     if name is None:
         raise UnreadableList("one of its resources has no name")
     return Item(name, head.id if isinstance(head.id, str) else "", text)
+
+
+def _collection_of_ids(kind: ListKind) -> str | None:
+    return kind.collection if kind.is_openai or kind.collection in COLLECTIONS_WITH_IDS else None
+
+
+def position_name(position: str, kind: ListKind) -> str | None:
+    """The name of the item that a page of OpenAI's form is to begin after; None if it is no such name."""
+    return resource_name(_collection_of_ids(kind), None, position, None)
 
 
 def _next_token(members: dict[str, bytes], items: Sequence[Item], kind: ListKind) -> str | None:

@@ -2,8 +2,8 @@
 
 Google's may be read by anyone (some are the name of a page's last item in Base64), and that item may be
 another key's. So a client gets them encrypted, with the label of the Google key whose project they are of.
-They need no store, outlive a restart, and serve one key for one list. The secret is made from the master
-key: changing that ends them, as it ends nothing else that a client cannot begin again.
+They need no store, outlive a restart, and serve one key for one list. They end when the gateway's secret is
+changed, which is its master key: a client begins with the first page again.
 
 SIV (RFC 5297) by SHA-3: the tag over all that is sealed is the nonce of its one-time pad, so that equal
 tokens are sealed equally, and nothing else shows.
@@ -29,8 +29,8 @@ class PagePosition(NamedTuple):
 
 
 class PageTokens:
-    def __init__(self, master_key: str) -> None:
-        self._key = hashlib.sha3_256(b"gatekeeper page tokens " + master_key.encode()).digest()
+    def __init__(self, secret: str) -> None:
+        self._key = hashlib.sha3_256(b"gatekeeper page tokens " + secret.encode()).digest()
 
     def seal(self, position: PagePosition, *scope: str) -> str:
         """`scope` is what the token may be used for: the key's id, the list."""

@@ -10,6 +10,7 @@ from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
+from gatekeeper.keys.page_tokens import PageTokens
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
@@ -58,6 +59,7 @@ class ProxyContext:
         self.long_decodes = long_decodes
         self.free_searches = free_searches
         self.owners = owners
+        self.page_tokens = PageTokens(settings.master_key or "".join(settings.gemini_api_key or ()))
         self.ledger = ledger
         self.catalogue = catalogue
         self.price_faults: tuple[str, ...] = ()
@@ -70,6 +72,7 @@ class ProxyContext:
         self.accounting_errors = RateLimitedLog("call_accounting_failed")
         self.deferred = DeferredCharges(pending, ledger, registry, self.accounting_errors)
         self.poll_errors = RateLimitedLog("poll_failed")
+        self.list_errors = RateLimitedLog("list_not_filtered")
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
         self.session_errors = RateLimitedLog("session_store_failed")
         self.upload_errors = RateLimitedLog("upload_address_refused")

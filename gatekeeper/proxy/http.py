@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatekeeper.gemini.errors import error_body, error_event, error_headers
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.filtered_list import FilteredListRelay, filtered_kind, override_refusal
 from gatekeeper.proxy.headers import first_value
 from gatekeeper.proxy.outcomes import CutByGateway
 from gatekeeper.proxy.relay import Relay
@@ -41,8 +42,8 @@ class HttpCarrier:
     def response_started(self) -> bool:
         return self.stream.response_started
 
-    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:  # noqa: ARG002  it supports all
-        return None
+    def unsupported_refusal(self, call: ProxyCall) -> Refusal | None:
+        return override_refusal(call)
 
     async def find_session(self, call: ProxyCall) -> Session | None:
         self._continues_upload = has_upload_id(call)
@@ -53,7 +54,9 @@ class HttpCarrier:
 
     async def relay(self, call: ProxyCall) -> None:
         route = call.route
-        if route.upload:
+        if (kind := filtered_kind(call)) and call.key:
+            await FilteredListRelay(call, self.stream, kind, call.key).run()
+        elif route.upload:
             await UploadRelay(call, self.stream).run()
         elif route.action == TOKEN_ACTION:
             await TokenRelay(call, self.stream).run()

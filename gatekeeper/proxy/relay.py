@@ -247,13 +247,13 @@ class Relay:
         await self.forward(head, first, source)
         if connection.trailers:
             self.trailers = self.mask.headers(downstream_trailers(connection.trailers))
-        self.call.relay_complete = True
 
     async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
         """Sends the client the response, of whose body `first` has arrived already."""
         self.attach_meter(head)
         await self.send_response_head(head, coalesce_with_body=first is not None)
         await self.relay_body(first, source)
+        self.call.relay_complete = True
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""

@@ -15,6 +15,7 @@ from gatekeeper.gemini.resource_list import (
     ListPage,
     UnreadableList,
     list_kind,
+    position_name,
     read_page,
     write_page,
 )
@@ -217,3 +218,10 @@ def test_exactly_the_chosen_items_are_written(
 def test_nothing_raises_but_unreadable_lists(document: bytes) -> None:
     with contextlib.suppress(UnreadableList):
         assert isinstance(read_page(document, FILES), ListPage)
+
+
+@pytest.mark.parametrize(
+    ("position", "name"), [("b", "batches/b"), ("batches/b", "batches/b"), ("", None), ("a b", None)]
+)
+def test_the_item_that_a_page_begins_after(position: str, name: str | None) -> None:
+    assert position_name(position, OPENAI) == name

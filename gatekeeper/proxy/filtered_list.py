@@ -1,0 +1,270 @@
+"""Lists, for a key that sees its own resources only: the one place where a response is rewritten.
+
+The others' items are left out, and the page is filled from Google's further ones, so that the client pages
+through its own items as if there were no others. What cannot be read is never passed on. Only `GET` goes
+upstream: the answer to a HEAD has the length of what a GET would be answered.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import trio
+
+from gatekeeper.gemini.evasion import header_risk, query_risk
+from gatekeeper.gemini.list_fill import Ask, ListFill
+from gatekeeper.gemini.list_query import BadListQuery, ListQuery, parse_list_query
+from gatekeeper.gemini.resource_list import (
+    ListKind,
+    ListPage,
+    UnreadableList,
+    list_kind,
+    position_name,
+    read_page,
+    write_page,
+)
+from gatekeeper.keys.page_tokens import PagePosition
+from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.proxy.call import MEDIA_TYPE_HEADERS, ProxyCall
+from gatekeeper.proxy.error_response import GZIP, NextChunk
+from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.outcomes import CallFailed, ClientGone, Refused, UpstreamBroken
+from gatekeeper.proxy.relay import Relay
+from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamRequest
+from gatekeeper.refusals import Reason, Refusal
+from gatekeeper.server.client_stream import ClientStream
+
+# Of one client's request, which ends with a shorter page then: 2,000 items of others and more.
+MAX_PAGES = 100
+MAX_SECONDS = 20.0
+MAX_BYTES = 32 * 1024 * 1024  # decoded, of all pages; also of one
+IDENTITY = (b"", b"identity")
+# Of a request: they ask for a part of Google's page, or whether that has changed.
+OF_GOOGLES_PAGE = frozenset(
+    {b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
+)
+# Of a response: they describe bytes that the client does not get.
+OF_GOOGLES_BYTES = frozenset(
+    {
+        b"content-length", b"content-encoding", b"content-range", b"accept-ranges", b"etag", b"last-modified",
+        b"content-md5", b"digest", b"content-digest", b"repr-digest", b"x-goog-hash",
+    }
+)  # fmt: skip
+
+
+def filtered_kind(call: ProxyCall) -> ListKind | None:
+    """What the call lists, if its key sees only some of it."""
+    return list_kind(call.row.method, call.route) if call.key is not None and call.session is None else None
+
+
+def override_refusal(call: ProxyCall) -> Refusal | None:
+    """The refusal of a key's request that Google might take for one of another method: a list would not be
+    filtered. (On a route with a cost it is refused to all.)"""
+    if call.key is None or call.route.billable:
+        return None
+    risks = (query_risk(call.credential.query), header_risk(call.fields.keys(), b""))
+    if not any(risk and risk.overrides_method for risk in risks):
+        return None
+    return Refusal(Reason.BAD_REQUEST, "Not relayed: a method override. Send the request by its own method.")
+
+
+class FilteredListRelay(Relay):
+    """Asks for page after page by the way of all requests, `send_buffered`, and answers at the end."""
+
+    def __init__(self, call: ProxyCall, stream: ClientStream, kind: ListKind, key: KeyState) -> None:
+        super().__init__(call, stream)
+        self.kind, self.key = kind, key
+        self.owners, self.tokens = call.context.owners, call.context.page_tokens
+        # What a page token may be used for.
+        self.scope = (
+            key.record.token_id,
+            str(call.row.action),
+            f"{call.route.model}",
+            f"{call.route.resource}",
+        )
+        self.query = self.read_query()
+        self.fill = ListFill(Ask(None, self.query.size), items_are_positions=kind.is_openai)
+        self.first_head: ResponseHead | None = None
+        self.form: ListPage | None = None  # in whose form the answer is written
+        self.received_size = 0  # bytes
+        self.is_passed_on = False  # Google's error is the answer
+
+    def read_query(self) -> ListQuery:
+        """Raises Refused."""
+        call = self.call
+        media_types = b" ".join(value for name, value in call.headers if name in MEDIA_TYPE_HEADERS)
+        if header_risk(call.fields.keys(), media_types):
+            raise not_filterable("a field mask or another format than JSON in the headers")
+        try:
+            return parse_list_query(call.credential.query, is_openai=self.kind.is_openai)
+        except BadListQuery as error:
+            raise not_filterable(str(error)) from None
+
+    async def run(self) -> None:
+        if self.query.token is not None:
+            token = await self.upstream_token(self.query.token)
+            self.fill = ListFill(Ask(token, self.query.size), items_are_positions=self.kind.is_openai)
+        await super().run()
+
+    async def upstream_token(self, token: str) -> str:
+        """Google's token for the client's. Raises Refused."""
+        if self.kind.is_openai:
+            name = position_name(token, self.kind)
+            await self.prepare([name] if name else [])
+            if name is None or not self.owners.may_see(self.key, name):
+                raise Refused(Refusal(Reason.NOT_FOUND, "`after` names nothing in this list."))
+            return token
+        position = self.tokens.unseal(token, *self.scope)
+        google_key = position and self.call.context.google_key_of(position.google_key)
+        if position is None or google_key is None:
+            why = "The page token was not given to this key for this list. Begin with the first page again."
+            raise Refused(Refusal(Reason.BAD_REQUEST, why))
+        # Google's token is one of that key's project.
+        self.call.google_key, self.call.row.upstream_key = google_key, position.google_key
+        return position.token
+
+    # Upstream
+
+    async def send_streaming(self) -> None:
+        raise Refused(Refusal(Reason.BAD_REQUEST, "A list takes no body. Send the request without it."))
+
+    async def send_buffered(self, body: bytes) -> None:
+        until = trio.current_time() + MAX_SECONDS
+        for _ in range(MAX_PAGES):
+            await self.ask_for_page(body)
+            if self.is_passed_on:
+                return
+            is_late = trio.current_time() > until or self.received_size > MAX_BYTES
+            if self.fill.ask is None or is_late:
+                break
+        self.fill.stop()
+        await self.answer()
+
+    async def ask_for_page(self, body: bytes) -> None:
+        try:
+            await super().send_buffered(body)
+        except CallFailed:
+            # The client has what there is, and meets the fault where it goes on.
+            if not self.fill.items:
+                raise
+            self.fill.stop()
+
+    def target(self) -> bytes:
+        ask = self.fill.ask or Ask(None, None)
+        is_snake_case = self.form is not None and self.form.is_snake_case
+        query = self.query.at(ask.size, ask.token, snake_case=is_snake_case)
+        return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
+
+    def request(self) -> UpstreamRequest:
+        method, target, headers = super().request()
+        kept = [field for field in headers if field[0] not in OF_GOOGLES_PAGE | {b"accept-encoding"}]
+        is_head = method == "HEAD"
+        return UpstreamRequest("GET" if is_head else method, target, [*kept, (b"accept-encoding", b"gzip")])
+
+    async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
+        """Takes one page, or ends with Google's error."""
+        if head.status // 100 == 2:
+            await self.take(head, await self.read_body(head, first, source))
+        elif self.fill.items:
+            self.fill.stop()
+        else:
+            self.is_passed_on = True
+            await super().forward(head, first, source)
+
+    async def read_body(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> bytes:
+        """Raises CallFailed."""
+        body = bytearray()
+        chunk = await source() if first is None else first
+        while chunk is not None and len(body) <= MAX_BYTES:
+            body += chunk
+            chunk = await source()
+        text = decoded(bytes(body), head.fields.get(b"content-encoding", b""))
+        if text is None:
+            raise self.unreadable("it is in a Content-Encoding that the gateway does not read")
+        self.received_size += len(text)
+        if len(text) > MAX_BYTES:
+            why = f"A page of this list is over {MAX_BYTES:,} bytes. Ask for fewer items by its page size."
+            raise Refused(Refusal(Reason.TOO_LARGE, why))
+        return text
+
+    async def take(self, head: ResponseHead, text: bytes) -> None:
+        """Raises CallFailed."""
+        if head.status != 200:
+            raise self.unreadable(f"its status is {head.status}")
+        try:
+            page = read_page(text, self.kind)
+        except UnreadableList as error:
+            raise self.unreadable(str(error)) from None
+        await self.prepare([item.name for item in page.items])
+        self.fill.take(page, lambda name: self.owners.may_see(self.key, name))
+        self.first_head = self.first_head or head
+        if self.form is None or (self.form.member is None and page.member is not None):
+            self.form = page
+
+    async def prepare(self, names: list[str]) -> None:
+        """Raises Refused."""
+        try:
+            await self.owners.prepare(names)
+        except StoreFailed as error:
+            raise self.call.context.store_failure(error) from None
+
+    def unreadable(self, why: str) -> UpstreamBroken:
+        self.call.context.list_errors.record(str(self.call.row.action), why=why)
+        return UpstreamBroken(
+            Refusal(
+                Reason.UPSTREAM_UNREACHABLE,
+                "The Gemini API answered with a list that the gateway cannot reduce to your key's resources, "
+                f"and so does not pass on: {why}.",
+            )
+        )
+
+    # To the client
+
+    async def answer(self) -> None:
+        """Raises CallFailed and ClientDisconnected."""
+        call, fill, form = self.call, self.fill, self.form
+        if form is None or self.first_head is None or (self.kind.is_openai and fill.token and not fill.items):
+            # In OpenAI's form a page without items cannot be continued.
+            raise self.unreadable("none of its first items are your key's")
+        token = fill.token
+        if token is not None and not self.kind.is_openai:
+            position = PagePosition(call.row.upstream_key or "", token)
+            token = self.tokens.seal(position, *self.scope)
+        text = write_page(form, fill.items, self.kind, token)
+        headers: Headers = [field for field in self.first_head.headers if field[0] not in OF_GOOGLES_BYTES]
+        headers.append((b"content-length", b"%d" % len(text)))
+        call.set_deadline(self.settings.read_timeout, ClientGone)
+        has_body = call.row.method != "HEAD"
+        head = ResponseHead.of(200, headers, self.first_head.reason)
+        await self.send_response_head(head, coalesce_with_body=has_body)
+        if has_body:
+            await self.client.write(text)
+        call.relay_complete = True
+
+
+def not_filterable(what: str) -> Refused:
+    why = f"Your key sees its own resources only, and a list cannot be filtered with {what}. Leave it out."
+    return Refused(Refusal(Reason.BAD_REQUEST, why))
+
+
+def decoded(body: bytes, coding: bytes) -> bytes | None:
+    """The body without its Content-Encoding, at most a little longer than MAX_BYTES; None if it has another
+    one than gzip, or a damaged one."""
+    coding = coding.strip().lower()
+    if coding in IDENTITY:
+        return body
+    if coding not in GZIP:
+        return None
+    text = b""
+    try:
+        # A gzip body may have several members (RFC 1952 §2.2).
+        while body and len(text) <= MAX_BYTES:
+            member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            text += member.decompress(body, MAX_BYTES + 1)
+            if not member.eof and len(text) <= MAX_BYTES:
+                return None
+            body = member.unused_data
+    except zlib.error:
+        return None
+    return text
