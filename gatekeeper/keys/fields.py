@@ -16,7 +16,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.keys.virtual_key import MICROS_PER_SECOND, KeyRecord, OnDisconnect
+from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.virtual_key import KeyRecord
+from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
@@ -229,7 +231,7 @@ FIELDS: dict[str, Field] = {
 }
 
 DEFAULTS: dict[str, object] = {
-    field.name: {} if field.name == "metadata" else field.default
+    field.name: {} if field.default is msgspec.NODEFAULT else field.default
     for field in msgspec.structs.fields(KeyRecord)
     if not field.required
 }

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from gatekeeper.keys.virtual_key import MICROS_PER_SECOND
+from gatekeeper.keys.windows import MICROS_PER_SECOND
 
 KEPT_DAYS = 7  # Google does not say how long it takes a token
 KEPT_MICROS = KEPT_DAYS * 24 * 60 * 60 * MICROS_PER_SECOND

@@ -19,7 +19,8 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.owned import root_of
-from gatekeeper.keys.virtual_key import MICROS_PER_SECOND, KeyState
+from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.ledger.call import Call, Outcome
 
 MAX_IN_MEMORY = 100_000  # names, some 300 bytes of memory each

@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 import trio
 from msgspec.structs import replace
 
-from gatekeeper.keys import virtual_key
+from gatekeeper.keys import spend
+from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, redacted_name
-from gatekeeper.keys.store import AuditEntry, KeyChange, KeyStore, difference
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, Settlement, SpendDelta, key_document
+from gatekeeper.keys.spend import Settlement, SpendDelta
+from gatekeeper.keys.store import AuditEntry, KeyChange, KeyStore, StoredAccount, difference
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
+from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
 
 Edit = Callable[[KeyRecord], KeyRecord]
@@ -42,15 +46,40 @@ class KeyRegistry:
         self._by_id: dict[str, KeyState] = {}
         self._by_alias: dict[str, KeyState] = {}
         self._revoked: set[str] = set()
+        self.accounts = Accounts()
+        """Those beside the keys' own."""
 
     async def load(self) -> Position:
         """Reads all keys; to be called once, first. Their spend includes the journal up to the returned
         position: `replay` the calls after it."""
-        states, watermark = await trio.to_thread.run_sync(self._store.load)
+        states, stored, watermark = await trio.to_thread.run_sync(self._store.load)
         for state in states:
             self._index(state)
+        for account in sorted(stored, key=lambda each: each.id.model):  # owners first
+            self._restore(account)
         self._revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
         return watermark
+
+    def _restore(self, stored: StoredAccount) -> None:
+        kind, name, model = stored.id
+        if model:
+            owner = self._by_id.get(name) if kind == "key" else self.accounts.find(kind, name)
+            if owner:
+                self.accounts.restore(
+                    stored.id, owner, stored.spend_pico, stored.estimated_pico, stored.window
+                )
+        elif stored.record is not None:
+            start, end = stored.window
+            self.accounts.add(
+                GroupAccount(
+                    kind=kind,
+                    record=stored.record,
+                    spend_pico=stored.spend_pico,
+                    estimated_pico=stored.estimated_pico,
+                    window_start=start,
+                    budget_reset_at=end,
+                )
+            )
 
     # For calls: nothing here waits.
 
@@ -66,23 +95,27 @@ class KeyRegistry:
         """Whether this was the secret of a key that was deleted or has another one now."""
         return secret_hash in self._revoked
 
-    def settle(
-        self,
-        token_id: str,
-        cost_pico: int,
-        ended_at: int,
-        estimated: bool = False,
-        is_use: bool = True,
-    ) -> None:
-        """Counts a call that has just ended. A call of a deleted key is ignored."""
-        if state := self._by_id.get(token_id):
-            virtual_key.settle(state, cost_pico, ended_at, estimated=estimated, is_use=is_use)
+    def settle(self, settlement: Settlement) -> None:
+        """Counts a call that has just ended. Accounts that were deleted are left out."""
+        _, cost_pico, ended_at, estimated, is_use, *_ = settlement
+        for account in self.accounts_of(settlement):
+            spend.settle(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
 
     def replay(self, settled: Iterable[Settlement]) -> None:
         """Counts calls of an earlier run that the stored spend lacks."""
-        for token_id, cost_pico, ended_at, estimated, is_use in settled:
-            if state := self._by_id.get(token_id):
-                virtual_key.replay(state, cost_pico, ended_at, estimated=estimated, is_use=is_use)
+        for settlement in settled:
+            _, cost_pico, ended_at, estimated, is_use, *_ = settlement
+            for account in self.accounts_of(settlement):
+                spend.replay(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
+
+    def accounts_of(self, settlement: Settlement) -> Iterable[Account]:
+        """The accounts in whose spend a call counts."""
+        accounts = self.accounts
+        key = self._by_id.get(settlement.token_id)
+        group = accounts.groups.get(settlement.group) if settlement.group else None
+        user = accounts.users.get(settlement.user) if settlement.user else None
+        found = [account for account in (accounts.gateway, group, key, user) if account is not None]
+        return (*found, *accounts.of_model(found, settlement.model))
 
     async def store_spend(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
         """Stores the cost of calls that memory has counted: those of the journal from the last watermark up
@@ -90,8 +123,8 @@ class KeyRegistry:
         journal."""
         async with self._write_lock:
             # Under the lock, so that no window changes between the computation and the store.
-            spend_deltas = virtual_key.spend_deltas(self._by_id, settled)
-            await trio.to_thread.run_sync(self._store.add_spend, spend_deltas, segment, offset)
+            deltas = spend.spend_deltas(self.accounts_of, settled)
+            await trio.to_thread.run_sync(self._store.add_spend, deltas, segment, offset)
 
     async def adjust(self, run_id: str, deltas: Mapping[str, SpendDelta]) -> bool:
         """Adds the differences of calls that were priced again, each for the window of its delta, once for
@@ -118,13 +151,13 @@ class KeyRegistry:
         """The key of this name, in the budget window of `now`."""
         state = self._by_hash.get(hash_secret(name)) or self._by_id.get(name) or self._by_alias.get(name)
         if state:
-            virtual_key.roll_window(state, now)
+            spend.roll_window(state, now)
         return state
 
     def states(self, now: int) -> Iterable[KeyState]:
         """All existing keys, in the budget window of `now`."""
         for state in self._by_id.values():
-            virtual_key.roll_window(state, now)
+            spend.roll_window(state, now)
         return self._by_id.values()
 
     def list(
@@ -156,7 +189,7 @@ class KeyRegistry:
             updated_at=now,
         )
         record = replace(record, **fields.changes)
-        window_end = virtual_key.initial_window_end(record.budget_duration, now)
+        window_end = initial_window_end(record.budget_duration, now)
         state = KeyState(record=record, budget_reset_at=window_end)
         change = KeyChange.of("create", record, now, by)
         async with self._write_lock:
@@ -248,5 +281,5 @@ def _edited(state: KeyState, edit: Edit, now: int) -> KeyState:
     record = replace(edit(state.record), updated_at=now)
     end = state.budget_reset_at
     if record.budget_duration != state.record.budget_duration:
-        end = virtual_key.initial_window_end(record.budget_duration, now)
+        end = initial_window_end(record.budget_duration, now)
     return replace(state, record=record, budget_reset_at=end)

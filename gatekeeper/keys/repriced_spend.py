@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.virtual_key import SpendDelta
+from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.ledger.analytics.adjustments import charges, marked_runs, remove_mark
 from gatekeeper.ledger.analytics.worker import Analytics
 

@@ -91,6 +91,20 @@ MIGRATIONS = (
     CREATE INDEX owners_by_age ON owners (made_at);
     CREATE INDEX owners_of_files ON owners (made_at) WHERE name >= 'files/' AND name < 'files0'
     """,
+    # Of groups, end users and the gateway, and of models within any account.
+    """
+    CREATE TABLE accounts (
+      kind TEXT NOT NULL,
+      name TEXT NOT NULL,
+      model TEXT NOT NULL,  -- a glob, or empty
+      record TEXT,  -- JSON, of a group or an end user
+      spend_pico TEXT NOT NULL DEFAULT '0',  -- digits, as of keys
+      estimated_pico TEXT NOT NULL DEFAULT '0',
+      window_start INTEGER NOT NULL DEFAULT 0,
+      budget_reset_at INTEGER,
+      PRIMARY KEY (kind, name, model)
+    ) STRICT
+    """,
 )
 
 

@@ -7,9 +7,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gatekeeper.keys.account import AccountId
+from gatekeeper.keys.spend import SpendDelta
+from gatekeeper.keys.sqlite_accounts import add_account_spend, load_accounts
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.store import AliasConflict, AuditEntry, KeyChange, LoadedKeys, SecretConflict
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, SpendDelta, Window
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 
 
@@ -22,7 +26,7 @@ class SqliteKeyStore(SqliteFile):
                 "SELECT record, spend_pico, estimated_pico, window_start, budget_reset_at, last_used_at "
                 "FROM keys"
             ).fetchall()
-            return LoadedKeys([_state(*row) for row in rows], _watermark(db))
+            return LoadedKeys([_state(*row) for row in rows], load_accounts(db), _watermark(db))
 
     def revoked_hashes(self) -> set[str]:
         with self.transaction() as db:
@@ -59,13 +63,16 @@ class SqliteKeyStore(SqliteFile):
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
             _insert_audit(db, change)
 
-    def add_spend(self, spend_deltas: Mapping[str, SpendDelta], segment: int, offset: int) -> None:
+    def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:
         with self.write_transaction() as db:
             # The caller repeats this if it does not know whether the transaction was committed.
             if _watermark(db) == (segment, offset):
                 return
-            for token_id, delta in spend_deltas.items():
-                _add_spend(db, token_id, delta)
+            for account, delta in spend_deltas.items():
+                if account.kind == "key" and not account.model:
+                    _add_spend(db, account.name, delta)
+                else:
+                    add_account_spend(db, account, delta)
             db.execute('UPDATE watermark SET segment = ?, "offset" = ?', (segment, offset))
 
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:

@@ -15,7 +15,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, SpendDelta, Window
+from gatekeeper.keys.account import AccountId
+from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.spend import SpendDelta
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
@@ -74,10 +78,22 @@ class AuditEntry(msgspec.Struct, frozen=True):
     change: KeyChange
 
 
+class StoredAccount(NamedTuple):
+    """The spend of an account that is no key's own. `record` is None for the gateway and for models, whose
+    limits are set elsewhere."""
+
+    id: AccountId
+    record: GroupRecord | None
+    spend_pico: int
+    estimated_pico: int
+    window: Window
+
+
 class LoadedKeys(NamedTuple):
-    """All existing keys, with their spend up to the journal's `watermark`."""
+    """All existing keys and other accounts, with their spend up to the journal's `watermark`."""
 
     states: list[KeyState]
+    accounts: list[StoredAccount]
     watermark: Position
 
 
@@ -105,7 +121,7 @@ class KeyStore(Protocol):
         """Deletes the key; `change` stays in the audit log."""
         ...
 
-    def add_spend(self, spend_deltas: Mapping[str, SpendDelta], segment: int, offset: int) -> None:
+    def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:
         """Adds what the journal contains between the stored watermark and this one; nothing if they are
         equal. An earlier position means that the journal was recreated. Deleted keys are ignored."""
         ...

@@ -5,8 +5,9 @@ a cheap internal form, which is converted for output: `started_at` is an integer
 (UTC), `cost_pico` an integer of pico-dollars (DECIMAL(18,12) holds it exactly), `usage` the raw JSON bytes
 that Google sent.
 
-Four fields are no columns, and in the journal's line only. `charged_pico`: the amount charged to the key's
-budget instead of the cost, if any, so that replaying the journal gives the same spend. `continuations`: the
+Five fields are no columns, and in the journal's line only. `group`: that of its key. `charged_pico`: the
+amount charged to budgets instead of the cost, if any, so that replaying the journal gives the same spend.
+`continuations`: the
 digests of the tokens by which a later call may go on with a long decode. `pending`: what will tell the cost;
 then an `Amendment` completes the row. `made`: the resources that have an owner by this call.
 
@@ -134,6 +135,7 @@ class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
     continues: str | None = None
     # By price component, what is billed beside tokens; None: used, but not known how much.
     billed_units: dict[str, int | None] | None = None
+    group: str | None = None
     charged_pico: int | None = None
     continuations: list[str] = []
     pending: PendingCharge | None = None

@@ -21,6 +21,7 @@ from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.resources import recorded_path
 from gatekeeper.gemini.routes import Route, route
+from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import AccessRequest, admit
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
@@ -76,6 +77,7 @@ class ProxyCall:
         self.clock = CallClock()
         self.route = Route(action=None)
         self.key: KeyState | None = None
+        self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
         self.session: Session | None = None  # that an earlier call has begun
         self.google_key = ""
         self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
@@ -136,6 +138,9 @@ class ProxyCall:
         """Finds the caller's key. `self.key` stays None for the master key, and in open mode."""
         identify = self.context.authenticator.identify
         self.key = identify(self.row, self.headers, self.credential.secret, self.session)
+        if self.key is not None:
+            self.row.group = self.key.record.group
+        self.accounts = self.context.registry.accounts.of(self.key, self.row.user_id)
 
     def admit(self) -> None:
         """Refuses what is not allowed, before a byte goes upstream."""
@@ -150,9 +155,9 @@ class ProxyCall:
             raise Refused(base_url_refusal(PREFIX + self.head.path, base))
         if self.route.rejection:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.rejection}."))
-        refusal = self.carrier.unsupported_refusal(self) or (
-            self.key and admit(self.key, self.access_request(), self.row.started_at)
-        )
+        refusal = self.carrier.unsupported_refusal(self)
+        if refusal is None and self.accounts:
+            refusal = admit(self.accounts, self.access_request(), self.row.started_at)
         if refusal:
             raise Refused(refusal)
 
@@ -180,8 +185,11 @@ class ProxyCall:
 
     @property
     def has_budget(self) -> bool:
-        """Whether the call's key has a budget."""
-        return self.key is not None and self.key.record.max_budget_pico is not None
+        """Whether one of the call's accounts has a budget."""
+        return any(
+            account.record.max_budget_pico is not None or account.record.model_max_budget_pico
+            for account in self.accounts
+        )
 
     @property
     def is_compressed(self) -> bool:
@@ -238,8 +246,8 @@ class ProxyCall:
             context.ledger.end(row)
         except Exception as error:  # noqa: BLE001  the key's spend counts even if the row is lost
             context.accounting_errors.record_exception(error)
-        if self.key is not None and (charge := settlement(row)):
-            context.registry.settle(*charge)
+        if self.accounts and (charge := settlement(row)):
+            context.registry.settle(charge)
         context.note_ended(row)
         context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
         if isinstance(self.failure, GoogleKeyRefused):

@@ -20,7 +20,8 @@ import h11
 import trio
 
 from gatekeeper.gemini.routes import Route
-from gatekeeper.keys.virtual_key import KeyState, OnDisconnect
+from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.pricing.expected import RequestSize
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream

@@ -12,8 +12,8 @@ from gatekeeper.keys.long_decodes import Continuation, LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.spend import Settlement
 from gatekeeper.keys.sqlite_free_searches import FreeSearch, SqliteFreeSearchStore
-from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, Call, Position
 from gatekeeper.pricing.allowance import period_of
@@ -31,9 +31,21 @@ def settlement(call: Call) -> Settlement | None:
     if call.key_id is None:
         return None
     if call.charged_pico is not None:
-        return Settlement(call.key_id, call.charged_pico, ended_at(call), estimated=True)
-    is_use = call.action != CACHE_STORAGE_ACTION
-    return Settlement(call.key_id, call.cost_pico or 0, ended_at(call), is_use=is_use)
+        return _settlement(call, call.charged_pico, estimated=True)
+    return _settlement(call, call.cost_pico or 0)
+
+
+def _settlement(call: Call, pico: int, *, estimated: bool = False) -> Settlement:
+    return Settlement(
+        call.key_id or "",
+        pico,
+        ended_at(call),
+        estimated,
+        is_use=call.action != CACHE_STORAGE_ACTION,
+        group=call.group,
+        user=call.user_id,
+        model=call.model,
+    )
 
 
 def continuations(call: Call) -> list[Continuation]:
@@ -50,7 +62,7 @@ def correction(amendment: Amendment) -> tuple[Settlement, ...]:
     if charge is None:
         return ()
     before, estimated = amendment.charged_before, amendment.estimated_before
-    return Settlement(charge.token_id, -before, charge.ended_at, estimated), charge
+    return charge._replace(cost_pico=-before, estimated=estimated, is_use=True), charge
 
 
 def free_searches(call: Call) -> Iterator[FreeSearch]:

@@ -202,7 +202,11 @@ class LiveCarrier:
             found = registry.by_id(call.key.record.token_id)
         else:
             found = registry.by_hash(hash_secret(call.credential.secret))
-        return key_revoked() if found is None else may_go_on(found, call.access_request(), time_ns() // 1000)
+        return (
+            key_revoked()
+            if found is None
+            else may_go_on(call.accounts, call.access_request(), time_ns() // 1000)
+        )
 
     def is_disconnected(self) -> bool:
         # A half-closed client may still wait for the response to a request, but can use no WebSocket. Once

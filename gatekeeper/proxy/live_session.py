@@ -16,7 +16,7 @@ from gatekeeper.gemini.live import LiveMeter
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
-from gatekeeper.keys.admission import admit
+from gatekeeper.keys.admission import admit, admit_body
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import is_key_error_message
 from gatekeeper.proxy.outcomes import (
@@ -112,9 +112,10 @@ class LiveSession:
         # What was not understood may name another one.
         for model in named.models if named.models and named.understood else (*named.models, None):
             call.route = msgspec.structs.replace(call.route, model=model)
-            if call.key and (refusal := admit(call.key, call.access_request(), time_ns() // 1000)):
+            if refusal := admit(call.accounts, call.access_request(), time_ns() // 1000):
                 return refusal
-        return None
+        request = msgspec.structs.replace(call.access_request(), asked=named)
+        return admit_body(call.accounts, request, time_ns() // 1000)
 
     async def _client_ended(self, end: Close) -> None:
         proper = end.code != LOST and not end.violation

@@ -6,8 +6,9 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import INTERACTIONS, PRICED_ACTIONS
-from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, may_name_more, request_parser
-from gatekeeper.keys.admission import admit, cost_unknown_refusal
+from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, RequestSummary, may_name_more, request_parser
+from gatekeeper.keys.admission import AccessRequest, admit, cost_unknown_refusal
+from gatekeeper.keys.admission import admit_body as admit_by_body
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.proxy.settlement import apply_request
@@ -40,21 +41,36 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
 
 
 def admit_body(call: ProxyCall, *, is_seen: bool) -> None:
-    """Refuses what a key's budget could not limit, where only the body names the model: before a byte of it
-    goes upstream, and so also if it goes there unseen, while it is received. Raises Refused."""
-    key, route = call.key, call.route
-    if key is None or not call.has_budget or route.model or route.action not in PRICED_ACTIONS:
+    """The second step of admission, by what the body names: before a byte of it goes upstream, and so also if
+    it goes there unseen, while it is received. Raises Refused."""
+    if not call.accounts:
         return
-    named, request = call.request_parser.summary, call.access_request()
-    if not is_seen or not named.understood:
-        raise Refused(cost_unknown_refusal(key, request, "cannot look at all of its body first"))
+    asked = call.request_parser.summary
+    if not is_seen:
+        asked = replace(asked, understood=False)
+    request = replace(call.access_request(), asked=asked)
+    if refusal := admit_by_body(call.accounts, request, call.row.started_at):
+        raise Refused(refusal)
+    _admit_models(call, asked, request)
+
+
+def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest) -> None:
+    """Refuses what a budget could not limit, where only the body names the model. Raises Refused."""
+    route = call.route
+    account = next((each for each in call.accounts if each.record.max_budget_pico is not None), None)
+    if account is None or route.model or route.action not in PRICED_ACTIONS:
+        return
+    if not named.understood:
+        raise Refused(cost_unknown_refusal(account, request, "cannot look at all of its body first"))
     if named.background:
-        raise Refused(cost_unknown_refusal(key, request, "does not see what a background interaction costs"))
+        raise Refused(
+            cost_unknown_refusal(account, request, "does not see what a background interaction costs")
+        )
     if not named.models:
-        raise Refused(cost_unknown_refusal(key, request, "finds no model in its body"))
+        raise Refused(cost_unknown_refusal(account, request, "finds no model in its body"))
     for model in named.models:
         call.route = replace(route, model=model)
-        if refusal := admit(key, call.access_request(), call.row.started_at):
+        if refusal := admit(call.accounts, call.access_request(), call.row.started_at):
             raise Refused(refusal)
 
 

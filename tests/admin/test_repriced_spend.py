@@ -12,7 +12,7 @@ import trio
 
 from gatekeeper.keys import repriced_spend
 from gatekeeper.keys.repriced_spend import charge_repriced, follow_repricing
-from gatekeeper.keys.virtual_key import Settlement
+from gatekeeper.keys.spend import Settlement
 from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.reprice import Run, reprice
@@ -28,7 +28,7 @@ async def wrongly_priced(admin: Any, number: int = 2, **fields: Any) -> str:
     key = (await admin.post("/key/generate", fields))["token_id"]
     for _ in range(number):
         call = admin.priced(key_id=key, cost_pico=WRONG)
-        admin.gateway.registry.settle(key, WRONG, call.started_at)
+        admin.gateway.registry.settle(Settlement(key, WRONG, call.started_at))
     return key
 
 

@@ -6,20 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.keys.virtual_key import (
-    KeyRecord,
-    KeyState,
+from gatekeeper.keys.spend import (
     Settlement,
     SpendDelta,
-    Window,
     current_spend,
-    initial_window_end,
-    next_window_end,
     replay,
     roll_window,
     settle,
     spend_deltas,
 )
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.windows import Window, initial_window_end, next_window_end
 from gatekeeper.times import parse_duration
 
 MICROS_PER_SECOND = 1_000_000
@@ -111,8 +108,8 @@ def test_a_clock_that_was_set_back_lets_nobody_spend_unseen():
     settle(state, 3, NOW - 30 * HOUR)
 
     assert state.spend_pico == 8
-    grown = spend_deltas({"key_1": state}, [Settlement("key_1", 3, NOW - 30 * HOUR)])
-    assert grown["key_1"].spend_pico == 3
+    grown = spend_deltas(lambda _: [state], [Settlement("key_1", 3, NOW - 30 * HOUR)])
+    assert grown[state.id].spend_pico == 3
 
 
 def test_the_last_use_is_the_latest():
@@ -129,9 +126,9 @@ def test_charges_add_up_by_key_and_leave_out_keys_that_are_gone():
     for call in calls:
         replay(state, call.cost_pico, call.ended_at)
 
-    grown = spend_deltas({"key_1": state}, calls)
+    grown = spend_deltas(lambda call: [state] if call.token_id == "key_1" else [], calls)
 
-    assert grown == {"key_1": SpendDelta(Window(NOW - HOUR, NOW), 5, NOW - 3)}
+    assert grown == {state.id: SpendDelta(Window(NOW - HOUR, NOW), 5, NOW - 3)}
 
 
 @given(
@@ -146,8 +143,8 @@ def test_the_spend_is_the_sum_over_the_running_window(calls, split):
 
     running = [cost for cost, at in calls if at >= state.window_start]
     assert state.spend_pico == sum(running)
-    grown = spend_deltas({"key_1": state}, [Settlement("key_1", cost, at) for cost, at in calls[split:]])
-    counted = grown["key_1"].spend_pico if grown else 0
+    grown = spend_deltas(lambda _: [state], [Settlement("key_1", cost, at) for cost, at in calls[split:]])
+    counted = grown[state.id].spend_pico if grown else 0
     assert counted == sum(cost for cost, at in calls[split:] if at >= state.window_start)
 
 
@@ -158,7 +155,7 @@ def test_estimates_are_a_part_of_the_spend_and_end_with_its_window():
     assert (state.spend_pico, state.estimated_pico) == (8, 5)
 
     calls = [Settlement("key_1", 3, NOW - 4), Settlement("key_1", 5, NOW - 3, estimated=True)]
-    assert spend_deltas({"key_1": state}, calls)["key_1"] == SpendDelta(state.window, 8, NOW - 3, 5)
+    assert spend_deltas(lambda _: [state], calls)[state.id] == SpendDelta(state.window, 8, NOW - 3, 5)
 
     roll_window(state, NOW)
     assert (state.spend_pico, state.estimated_pico) == (0, 0)
@@ -180,7 +177,7 @@ def test_a_window_that_a_jumping_clock_left_in_the_future_is_brought_back_with_i
     settle(state, 2, NOW + 2)
     assert state.spend_pico == 5
     calls = [Settlement("key_1", 3, NOW + ahead), Settlement("key_1", 2, NOW + 2)]
-    assert spend_deltas({"key_1": state}, calls)["key_1"].spend_pico == 5
+    assert spend_deltas(lambda _: [state], calls)[state.id].spend_pico == 5
 
     roll_window(state, NOW + HOUR)
     assert (state.spend_pico, state.budget_reset_at) == (0, NOW + 2 * HOUR)

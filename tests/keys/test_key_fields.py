@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.keys.fields import FIELDS, FieldError, KeyFields, parse_fields
-from gatekeeper.keys.virtual_key import OnDisconnect
+from gatekeeper.keys.limits import OnDisconnect
 
 NOW = 1_790_000_000_000_000
 MICROS_PER_SECOND = 1_000_000

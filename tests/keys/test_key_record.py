@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, OnDisconnect, key_document
+from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 
 
 def bare(**fields) -> KeyRecord:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.registry import KeyNotFound, KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
-from gatekeeper.keys.virtual_key import KeyState, Settlement, SpendDelta, key_document
+from gatekeeper.keys.virtual_key import KeyState, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
@@ -110,7 +111,7 @@ async def test_an_update_sets_what_is_given_and_null_unsets(path):
 async def test_a_changed_duration_ends_the_window_anew_and_keeps_the_spend(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        registry.settle(state.record.token_id, 7, NOW + 1)
+        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
 
         await update(registry, "a", NOW + 2, budget_duration="1h")
         assert (state.spend_pico, state.budget_reset_at) == (7, NOW + HOUR)
@@ -135,7 +136,7 @@ async def test_a_blocked_key_stays_blocked_since_it_was_until_unblocked(path):
 async def test_a_new_secret_ends_the_old_one_and_keeps_the_key(path):
     async with running(path) as registry:
         old, state = await create(registry, key_alias="a")
-        registry.settle(state.record.token_id, 7, NOW)
+        registry.settle(Settlement(state.record.token_id, 7, NOW))
 
         new, same = await registry.regenerate(old, now=NOW, by=MASTER)
 
@@ -152,7 +153,7 @@ async def test_a_deleted_key_is_unknown_and_its_late_calls_are_nobodys(path):
         token_id = state.record.token_id
 
         await registry.delete("a", now=NOW, by=MASTER)
-        registry.settle(token_id, 7, NOW)
+        registry.settle(Settlement(token_id, 7, NOW))
         registry.replay([Settlement(token_id, 7, NOW)])
         await registry.store_spend([Settlement(token_id, 7, NOW)], 1, 10)
 
@@ -175,7 +176,7 @@ async def test_a_key_that_is_not_there_is_named_without_giving_a_secret_away(pat
 async def test_reading_brings_the_budget_window_up_to_date(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        registry.settle(state.record.token_id, 7, NOW + 1)
+        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
 
         assert registry.find("a", NOW + HOUR - 1) is state
         assert key_document(state)["spend"] == "0.000000000007"
@@ -186,7 +187,7 @@ async def test_reading_brings_the_budget_window_up_to_date(path):
 async def test_a_list_shows_the_budget_window_of_its_time(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        registry.settle(state.record.token_id, 7, NOW + 1)
+        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
 
         assert key_document(registry.list(NOW + HOUR - 1).states[0])["spend"] == "0.000000000007"
         (listed,) = registry.list(NOW + HOUR, q="A", limit=1).states
@@ -198,7 +199,7 @@ async def test_the_trail_tells_who_changed_what(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
         await update(registry, "a", NOW + 1, max_budget=2)
-        registry.settle(state.record.token_id, 7, NOW + 1)
+        registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
         await registry.delete("a", now=NOW + 2, by="open")
 
         audit_log = [entry.change for entry in await registry.audit_log(10)]
@@ -286,7 +287,7 @@ async def test_after_a_crash_each_call_counts_once(path):
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         for number in range(6):
             journal.append(Settlement(state.record.token_id, 10**number, NOW + number))
-            registry.settle(*journal[-1])
+            registry.settle(journal[-1])
         await registry.store_spend(journal[:2], 0, 2)
         await registry.store_spend(journal[:2], 0, 2)
         await registry.store_spend(journal[2:4], 0, 4)
@@ -307,8 +308,8 @@ async def test_a_window_that_turned_before_the_crash_is_not_charged_again(path):
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         old = Settlement(state.record.token_id, 5, NOW + 1)
         new = Settlement(state.record.token_id, 3, NOW + HOUR + 1)
-        registry.settle(*old)
-        registry.settle(*new)
+        registry.settle(old)
+        registry.settle(new)
         await update(registry, "a", NOW + HOUR + 2, budget_duration="1d")
         expected = documents(registry, NOW + HOUR + 3)
 
@@ -322,12 +323,12 @@ async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         token_id, window = state.record.token_id, state.window
         journal = [Settlement(token_id, 10, NOW + 1), Settlement(token_id, 5, NOW + HOUR + 1)]
-        registry.settle(*journal[0])
+        registry.settle(journal[0])
         deltas = {token_id: SpendDelta(window, -3), "gone": SpendDelta(window, 7)}
         assert [await registry.adjust("run-1", deltas) for _ in range(2)] == [True, False]
         assert state.spend_pico == 7
         # Computed before the window turned.
-        registry.settle(*journal[1])
+        registry.settle(journal[1])
         assert await registry.adjust("run-2", deltas)
         assert state.spend_pico == 5
 
@@ -412,7 +413,7 @@ class Life:
     async def settle(self, name, cost) -> None:
         if state := self.registry.find(name, self.now):
             self.journal.append(Settlement(state.record.token_id, cost, self.now))
-            self.registry.settle(*self.journal[-1])
+            self.registry.settle(self.journal[-1])
 
     async def wait(self, micros) -> None:
         self.now += micros

@@ -16,7 +16,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_file import MIGRATIONS
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import (
@@ -27,10 +29,12 @@ from gatekeeper.keys.store import (
     StoreFailed,
     audit_document,
 )
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, SpendDelta, Window
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
 
 Open = Callable[[], KeyStore]
+KEY_1, KEY_2, GONE = (AccountId("key", name) for name in ("key_1", "key_2", "gone"))
 EVER = Window()
 
 
@@ -80,7 +84,7 @@ def only(store: KeyStore) -> KeyState:
 
 
 def test_a_new_store_is_empty_and_at_the_journals_beginning(open_store: Open):
-    assert open_store().load() == ([], Position(0, 0))
+    assert open_store().load() == ([], [], Position(0, 0))
 
 
 def test_a_key_comes_back_as_it_was(open_store: Open):
@@ -102,7 +106,7 @@ def test_a_key_comes_back_as_it_was(open_store: Open):
 def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
     store = open_store()
     insert(store, record())
-    store.add_spend({"key_1": SpendDelta(EVER, 7, 3)}, 1, 10)
+    store.add_spend({KEY_1: SpendDelta(EVER, 7, 3)}, 1, 10)
     edited = record(key_alias="b", secret_hash=hash_secret("other"), rpm_limit=3)
 
     store.update(edited, Window(0, 50), change(action="update"))
@@ -115,7 +119,7 @@ def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
 def test_an_update_in_a_later_window_ends_the_spend_of_the_one_before(open_store: Open):
     store = open_store()
     store.insert(record(), Window(0, 10), change())
-    store.add_spend({"key_1": SpendDelta(Window(0, 10), 7, 3)}, 1, 10)
+    store.add_spend({KEY_1: SpendDelta(Window(0, 10), 7, 3)}, 1, 10)
 
     store.update(record(rpm_limit=1), Window(10, 20), change(action="update"))
 
@@ -161,14 +165,21 @@ def test_a_key_may_keep_its_alias_and_many_may_have_none(open_store: Open):
 def test_charges_add_up_within_a_window_and_end_with_it(open_store: Open):
     store = open_store()
     insert(store, record(), record("key_2"))
-    store.add_spend({"key_1": SpendDelta(Window(0, 10), 5, 4), "key_2": SpendDelta(EVER, 1, 5)}, 1, 10)
-    store.add_spend({"key_1": SpendDelta(Window(0, 10), 6, 3)}, 1, 20)
+    store.add_spend(
+        {
+            KEY_1: SpendDelta(Window(0, 10), 5, 4),
+            KEY_2: SpendDelta(EVER, 1, 5),
+        },
+        1,
+        10,
+    )
+    store.add_spend({KEY_1: SpendDelta(Window(0, 10), 6, 3)}, 1, 20)
 
     first, second = sorted(store.load().states, key=lambda state: state.record.token_id)
     assert (first.spend_pico, first.window, first.last_used_at) == (11, Window(0, 10), 4)
     assert (second.spend_pico, second.window, second.last_used_at) == (1, EVER, 5)
 
-    store.add_spend({"key_1": SpendDelta(Window(10, 20), 2, 12)}, 2, 0)
+    store.add_spend({KEY_1: SpendDelta(Window(10, 20), 2, 12)}, 2, 0)
     loaded = open_store().load()
     first = min(loaded.states, key=lambda state: state.record.token_id)
     assert (first.spend_pico, first.window, first.last_used_at) == (2, Window(10, 20), 12)
@@ -179,10 +190,10 @@ def test_estimates_add_up_and_end_with_their_window(open_store: Open):
     store = open_store()
     insert(store, record())
     for offset in (1, 2):
-        store.add_spend({"key_1": SpendDelta(Window(0, 99), 7, 3, estimated_pico=5)}, 1, offset)
+        store.add_spend({KEY_1: SpendDelta(Window(0, 99), 7, 3, estimated_pico=5)}, 1, offset)
     assert (only(store).spend_pico, only(store).estimated_pico) == (14, 10)
 
-    store.add_spend({"key_1": SpendDelta(Window(99, 198), 2, 100, estimated_pico=1)}, 1, 3)
+    store.add_spend({KEY_1: SpendDelta(Window(99, 198), 2, 100, estimated_pico=1)}, 1, 3)
     state = only(open_store())
     assert (state.spend_pico, state.estimated_pico) == (2, 1)
 
@@ -190,8 +201,8 @@ def test_estimates_add_up_and_end_with_their_window(open_store: Open):
 def test_a_sum_beyond_64_bits_is_exact(open_store: Open):
     store = open_store()
     insert(store, record())
-    store.add_spend({"key_1": SpendDelta(EVER, 2**63, 1)}, 1, 1)
-    store.add_spend({"key_1": SpendDelta(EVER, 2**63 + 1, 1)}, 1, 2)
+    store.add_spend({KEY_1: SpendDelta(EVER, 2**63, 1)}, 1, 1)
+    store.add_spend({KEY_1: SpendDelta(EVER, 2**63 + 1, 1)}, 1, 2)
 
     assert only(open_store()).spend_pico == 2**64 + 1
 
@@ -200,7 +211,7 @@ def test_the_same_watermark_charges_once(open_store: Open):
     store = open_store()
     insert(store, record())
     for _ in range(3):
-        store.add_spend({"key_1": SpendDelta(EVER, 5, 1)}, 1, 10)
+        store.add_spend({KEY_1: SpendDelta(EVER, 5, 1)}, 1, 10)
 
     assert only(open_store()).spend_pico == 5
 
@@ -208,9 +219,9 @@ def test_the_same_watermark_charges_once(open_store: Open):
 def test_a_journal_begun_anew_is_charged_from_its_beginning(open_store: Open):
     store = open_store()
     insert(store, record())
-    store.add_spend({"key_1": SpendDelta(EVER, 2, 1)}, 7, 100)
+    store.add_spend({KEY_1: SpendDelta(EVER, 2, 1)}, 7, 100)
 
-    store.add_spend({"key_1": SpendDelta(EVER, 5, 1)}, 1, 10)
+    store.add_spend({KEY_1: SpendDelta(EVER, 5, 1)}, 1, 10)
 
     loaded = open_store().load()
     assert [state.spend_pico for state in loaded.states] == [7]
@@ -221,7 +232,11 @@ def test_a_charge_for_a_key_that_is_gone_is_passed_over(open_store: Open):
     store = open_store()
     insert(store, record())
 
-    store.add_spend({"gone": SpendDelta(EVER, 5, 1), "key_1": SpendDelta(EVER, 2, 1)}, 1, 10)
+    store.add_spend(
+        {GONE: SpendDelta(EVER, 5, 1), KEY_1: SpendDelta(EVER, 2, 1)},
+        1,
+        10,
+    )
 
     assert only(store).spend_pico == 2
 
@@ -232,7 +247,7 @@ def test_a_charge_that_fails_half_way_has_not_happened(open_store: Open):
     unwritable = SpendDelta(Window(2**70, None), 5, 1)  # no store keeps such a time
 
     with pytest.raises((StoreFailed, OverflowError)):
-        store.add_spend({"key_1": SpendDelta(EVER, 5, 1), "key_2": unwritable}, 1, 10)
+        store.add_spend({KEY_1: SpendDelta(EVER, 5, 1), KEY_2: unwritable}, 1, 10)
 
     loaded = store.load()
     assert [state.spend_pico for state in loaded.states] == [0, 0]
@@ -324,7 +339,7 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
         with closing(copied()) as copy:
             assert copy.execute("SELECT count(*) FROM keys").fetchone() == (0,)
         insert(store, record(), record("key_2"))
-        store.add_spend({"key_1": SpendDelta(EVER, 7, 3)}, 1, 10)
+        store.add_spend({KEY_1: SpendDelta(EVER, 7, 3)}, 1, 10)
         store.delete("key_2", change("key_2"))
         with closing(copied()) as copy:
             assert copy.execute("SELECT token_id, spend_pico FROM keys").fetchall() == [("key_1", "7")]
@@ -332,7 +347,7 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
             with closing(sqlite3.connect(tmp_path / "keys.db")) as reader:
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM keys").fetchone()
-                store.add_spend({"key_1": SpendDelta(EVER, 1, 3)}, 1, 20)
+                store.add_spend({KEY_1: SpendDelta(EVER, 1, 3)}, 1, 20)
             assert only(store).spend_pico == 8
 
 
@@ -379,13 +394,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
 CHARGING = """
 import sys
 from pathlib import Path
-from gatekeeper.keys.virtual_key import SpendDelta
-from gatekeeper.keys.virtual_key import Window
+from gatekeeper.keys.spend import SpendDelta
+from gatekeeper.keys.windows import Window
+from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 
 store = SqliteKeyStore(Path(sys.argv[1]))
 for offset in range(1, 1_000_000):
-    deltas = {"key_1": SpendDelta(Window(), 3, offset), "key_2": SpendDelta(Window(), 5, offset)}
+    spent = (("key_1", 3), ("key_2", 5))
+    deltas = {AccountId("key", name): SpendDelta(Window(), pico, offset) for name, pico in spent}
     store.add_spend(deltas, 0, offset)
     print(offset, flush=True)
 """

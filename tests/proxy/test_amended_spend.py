@@ -16,12 +16,12 @@ from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.spend import Settlement
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
-from gatekeeper.keys.virtual_key import Settlement
 from gatekeeper.ledger.batch import Batch
 from gatekeeper.ledger.call import Amendment, Call, Outcome
 from gatekeeper.ledger.journal import Journal

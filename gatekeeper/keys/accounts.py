@@ -1,0 +1,89 @@
+"""The accounts beside those of single keys: groups, end users, the gateway's own, and the part of any account
+that has a budget of its own for some models. In memory; `KeyRegistry` loads them and stores their spend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gatekeeper.keys.account import GATEWAY, Account, AccountId, GroupAccount, ModelAccount
+from gatekeeper.keys.globs import matches_model
+from gatekeeper.keys.limits import Limits
+from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.keys.windows import Window
+
+
+class Accounts:
+    """Those of one gateway. A group and an end user have an account once they have a record."""
+
+    def __init__(self) -> None:
+        self.gateway: GroupAccount | None = None
+        """None while no limits are set for the whole gateway."""
+        self.groups: dict[str, GroupAccount] = {}
+        self.users: dict[str, GroupAccount] = {}
+        self._models: dict[AccountId, ModelAccount] = {}
+
+    def of(self, key: KeyState | None, user: str | None) -> tuple[Account, ...]:
+        """The accounts of a call, from the widest to the narrowest. `user` is its end user."""
+        group = self.groups.get(key.record.group) if key and key.record.group else None
+        found = (self.gateway, group, key, self.users.get(user) if user else None)
+        return tuple([account for account in found if account is not None])
+
+    def of_model(self, accounts: Iterable[Account], model: str | None) -> tuple[ModelAccount, ...]:
+        """The parts of these accounts that have a budget of their own for this model."""
+        return tuple(
+            [
+                self._model_account(account, glob)
+                for account in accounts
+                for glob in account.record.model_max_budget_pico
+                if model and matches_model(glob, model)
+            ]
+        )
+
+    def _model_account(self, owner: Account, glob: str) -> ModelAccount:
+        record = owner.record
+        found = self._models.get(AccountId(owner.id.kind, owner.id.name, glob))
+        if found is None:
+            limits = model_limits(record, glob)
+            found = ModelAccount(record=limits, owner=owner, glob=glob)
+            found.window_start, found.budget_reset_at = owner.window
+            self._models[found.id] = found
+        elif found.record.max_budget_pico != record.model_max_budget_pico[glob]:
+            found.record = model_limits(record, glob)
+        return found
+
+    def add(self, account: GroupAccount) -> None:
+        """Adds an account, or one with another record in place of it."""
+        if account.id == GATEWAY:
+            self.gateway = account
+        else:
+            self._named(account.kind)[account.record.name] = account
+
+    def find(self, kind: str, name: str) -> GroupAccount | None:
+        """The account of a group or an end user."""
+        return self._named(kind).get(name)
+
+    def remove(self, kind: str, name: str) -> None:
+        self._named(kind).pop(name, None)
+
+    def restore(
+        self, id_: AccountId, owner: Account, spend_pico: int, estimated_pico: int, window: Window
+    ) -> None:
+        """Sets the stored spend of the part of an account that has a budget of its own, if it still has."""
+        if id_.model in owner.record.model_max_budget_pico:
+            account = self._model_account(owner, id_.model)
+            account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
+            account.window_start, account.budget_reset_at = window
+
+    def __iter__(self) -> Iterator[GroupAccount]:
+        if self.gateway:
+            yield self.gateway
+        yield from self.groups.values()
+        yield from self.users.values()
+
+    def _named(self, kind: str) -> dict[str, GroupAccount]:
+        return self.groups if kind == "group" else self.users
+
+
+def model_limits(record: Limits, glob: str) -> Limits:
+    """The limits of the part of an account that these models have."""
+    return Limits(max_budget_pico=record.model_max_budget_pico[glob], budget_duration=record.budget_duration)

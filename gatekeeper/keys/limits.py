@@ -1,0 +1,81 @@
+"""What may be limited, of a key, a group of keys, an end user and the whole gateway alike.
+
+Times are integers of microseconds since 1970 (UTC), money is an integer of pico-dollars. An empty tuple or
+mapping and a limit of None set no limit.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class OnDisconnect(StrEnum):
+    """What happens to a call whose client disconnects."""
+
+    CANCEL = "cancel"
+    FINISH = "finish"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The limits of one account. All accounts that a call belongs to must allow it."""
+
+    models: tuple[str, ...] = ()
+    """Globs."""
+    allowed_routes: tuple[str, ...] = ()
+    max_budget_pico: int | None = None
+    soft_budget_pico: int | None = None
+    """Warned about when it is reached; nothing is refused."""
+    budget_duration: str | None = None
+    model_max_budget_pico: dict[str, int] = {}
+    """By glob: what the matching models may cost together in a budget's period."""
+    tpm_limit: int | None = None
+    rpm_limit: int | None = None
+    model_tpm_limit: dict[str, int] = {}
+    """By glob, as `model_rpm_limit`."""
+    model_rpm_limit: dict[str, int] = {}
+    max_parallel_requests: int | None = None
+    max_searches: int | None = None
+    """Searches of one call; 0: none are allowed."""
+    only_unstored: bool = False
+    """Whether each request must say `store: false`."""
+    max_output_tokens: int | None = None
+    service_tiers: tuple[str, ...] = ()
+    allowed_ips: tuple[str, ...] = ()
+    """Networks in CIDR notation."""
+    share: str | None = None
+    """Who else sees what this key has made: `group` or `all`; None: nobody."""
+    on_disconnect: OnDisconnect | None = None
+    """None: that of the gateway's setting."""
+    allow_unpriced: bool = False
+    blocked_at: int | None = None
+
+    @property
+    def blocked(self) -> bool:
+        return self.blocked_at is not None
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a limit depends on what only a request's body says."""
+        return bool(
+            self.max_budget_pico is not None
+            or self.model_max_budget_pico
+            or self.models
+            or self.tpm_limit is not None
+            or self.model_tpm_limit
+            or self.model_rpm_limit
+            or self.max_searches is not None
+            or self.only_unstored
+            or self.max_output_tokens is not None
+            or self.service_tiers
+        )
+
+
+class GroupRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
+    """What is stored of a group of keys, and of an end user: both are known by their name."""
+
+    name: str
+    metadata: dict[str, object] = {}
+    created_at: int
+    updated_at: int

@@ -1,0 +1,125 @@
+"""Which calls count against which budget. No I/O; functions change nothing but the account that they are
+given.
+
+The spend of an account is the sum over the calls that ended in its running window. No timer rolls a window:
+the first read after its end does. An account without a `budget_duration` has one window that never ends.
+
+The spend in memory and the one on disk are two sums over the same calls, of which the disk's lacks the most
+recent. Both use the same rule (a call counts unless it ended before the window began), so they agree
+whenever the rest is added, also after a window has rolled or a duration was changed in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from gatekeeper.keys.account import Account, AccountId
+from gatekeeper.keys.windows import (
+    MICROS_PER_SECOND,
+    Window,
+    clamped_window_end,
+    next_window_end,
+)
+from gatekeeper.times import parse_duration
+
+
+class Settlement(NamedTuple):
+    """What one finished call costs its accounts; `estimated`: the cost is unknown, and this is an upper
+    bound; `is_use`: the key was used for it. `group` is the key's at that time, `user` the end user."""
+
+    token_id: str
+    cost_pico: int
+    ended_at: int
+    estimated: bool = False
+    is_use: bool = True
+    group: str | None = None
+    user: str | None = None
+    model: str | None = None
+
+
+class SpendDelta(NamedTuple):
+    """The amount to add to a key's stored spend, of which `estimated_pico` is estimates, and the window that
+    it belongs to."""
+
+    window: Window
+    spend_pico: int = 0
+    last_used_at: int | None = None
+    estimated_pico: int = 0
+
+
+def current_spend(account: Account, now: int) -> tuple[int, int | None]:
+    """The spend that counts against the budget at `now`, and when the budget resets. Changes nothing."""
+    end, duration = account.budget_reset_at, account.record.budget_duration
+    if end is None or duration is None:
+        return account.spend_pico, end
+    if now < end:
+        return account.spend_pico, clamped_window_end(end, duration, now)
+    return 0, next_window_end(end, duration, now)
+
+
+def roll_window(account: Account, now: int) -> None:
+    """Moves the account to the window that contains `now`, if its window is over or far from begun."""
+    end, duration = account.budget_reset_at, account.record.budget_duration
+    if end is None or duration is None:
+        return
+    back = clamped_window_end(end, duration, now)
+    if back < end:
+        account.budget_reset_at = back
+        # Never later: what was spent in this window stays in it.
+        account.window_start = min(account.window_start, back - parse_duration(duration) * MICROS_PER_SECOND)
+    _advance(account, now)
+
+
+def _advance(account: Account, now: int) -> None:
+    end, duration = account.budget_reset_at, account.record.budget_duration
+    if end is None or duration is None or now < end:
+        return
+    account.budget_reset_at = next_window_end(end, duration, now)
+    account.window_start = account.budget_reset_at - parse_duration(duration) * MICROS_PER_SECOND
+    account.spend_pico = account.estimated_pico = 0
+
+
+def settle(
+    account: Account, cost_pico: int, at: int, *, estimated: bool = False, is_use: bool = True
+) -> None:
+    """Counts a call that ends now, at `at`, in the window that contains `at`."""
+    roll_window(account, at)
+    # A live call cannot belong to a window that is over. If its time says so, the clock was set back, and the
+    # window is extended backwards: otherwise the key's spend would not be counted until the clock has caught
+    # up.
+    account.window_start = min(account.window_start, at)
+    replay(account, cost_pico, at, estimated=estimated, is_use=is_use)
+
+
+def replay(
+    account: Account, cost_pico: int, at: int, *, estimated: bool = False, is_use: bool = True
+) -> None:
+    """Counts a past call that the stored spend lacks, unless its window is over already."""
+    # Never moved back: a replayed call may be far older than a correct window.
+    _advance(account, at)
+    if at >= account.window_start:
+        account.spend_pico += cost_pico
+        account.estimated_pico += cost_pico if estimated else 0
+    if is_use:
+        account.last_used_at = max(at, account.last_used_at or at)
+
+
+def spend_deltas(
+    find: Callable[[Settlement], Iterable[Account]], settled: Iterable[Settlement]
+) -> dict[AccountId, SpendDelta]:
+    """What to add to the stored spends for calls that their accounts (`find`) have counted; those that were
+    deleted are left out."""
+    deltas: dict[AccountId, SpendDelta] = {}
+    for settlement in settled:
+        for account in find(settlement):
+            before = deltas.get(account.id, SpendDelta(account.window))
+            # The same rule as in `replay`, or the sums on disk and in memory would diverge.
+            counted = settlement.cost_pico if settlement.ended_at >= account.window_start else 0
+            deltas[account.id] = SpendDelta(
+                account.window,
+                before.spend_pico + counted,
+                account.last_used_at,
+                before.estimated_pico + (counted if settlement.estimated else 0),
+            )
+    return deltas
