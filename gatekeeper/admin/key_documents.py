@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from gatekeeper.keys.fields import ALIAS_LENGTH, MAX_DOLLARS
+from gatekeeper.keys.limits import OnDisconnect
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
-from gatekeeper.keys.virtual_key import OnDisconnect
 from gatekeeper.openapi.operation import Operation
 from gatekeeper.openapi.schema import (
     Schema,
