@@ -36,13 +36,6 @@ def test_every_column_is_a_field_of_a_call() -> None:
     fields = {"cost_usd" if name == "cost_pico" else name for name in Call.__struct_fields__}
     in_journal_only = {"charged_pico", "continuations", "pending", "made", "group"}
     assert fields == {*COLUMNS, *in_journal_only}
-        *COLUMNS,
-        "charged_pico",
-        "continuations",
-        "pending",
-        "made",
-        "group",
-    }  # in the journal only
 
 
 def test_the_outcomes_are_the_contracts() -> None:
