@@ -14,8 +14,9 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWSc
 from quart import Response
 from quart_trio import QuartTrio
 
-from gatekeeper.admin import calls, documentation, keys, spend, status
-from gatekeeper.admin.gateway import NAME, Gateway, check_access
+from gatekeeper.admin import audit, calls, documentation, keys, spend, status
+from gatekeeper.admin.access import check_access
+from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import problem_response, reject_malformed
 from gatekeeper.admin.requests import MAX_BODY_BYTES, check_parameters
 from gatekeeper.proxy.cors import AllowedOrigins
@@ -27,7 +28,7 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 PROXY_PREFIX = b"/gemini/"
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-BLUEPRINT_MODULES = (status, keys, calls, spend, documentation)
+BLUEPRINT_MODULES = (status, keys, calls, spend, audit, documentation)
 
 
 class AdminConnection(QuartConnection):

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import trio
 
+from gatekeeper.keys.audit import AuditLog
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
@@ -38,6 +40,7 @@ class DataUnusable(Exception):
 class DataStores(NamedTuple):
     store: SqliteKeyStore
     registry: KeyRegistry
+    audit: AuditLog
     sessions: Sessions
     long_decodes: LongDecodes
     free_searches: FreeSearches
@@ -63,7 +66,7 @@ async def open_data(settings: Settings) -> AsyncGenerator[DataStores]:
 
 async def _open(settings: Settings) -> DataStores:
     store = SqliteKeyStore(settings.keys_file)
-    registry = KeyRegistry(store)
+    registry, audit = KeyRegistry(store), AuditLog(SqliteAuditStore(store))
     sessions = Sessions(SqliteSessionStore(store))
     await sessions.purge(time_ns() // 1000)
     ledger = Ledger(settings.data, settings.timezone)
@@ -82,4 +85,4 @@ async def _open(settings: Settings) -> DataStores:
     await follower.feed()
     key_spend.replaying = False
     free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
-    return DataStores(store, registry, sessions, long_decodes, free_searches, pending, owners, ledger)
+    return DataStores(store, registry, audit, sessions, long_decodes, free_searches, pending, owners, ledger)

@@ -212,7 +212,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
             nursery.start_soon(proxy.charge_deferred)
             if settings.poll_pending:
                 nursery.start_soon(PendingPoller(proxy.context, settings.poll_pending).run)
-            yield Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy)
+            yield Gateway(settings=settings, registry=registry, audit=data.audit, ledger=ledger, proxy=proxy)
             # After the last call. The ledger is closed last, by `open_data`: it gets the lines of all calls.
             for each in proxy.context.upstreams():
                 each.close_idle()

@@ -216,4 +216,4 @@ STREAM = Operation(
 )
 SQL = Operation("Query calls with SQL", SQL_ROWS, SQL_REQUEST, problems=(503,))
 LEND = Operation("Lend the analytics file", LOAN, LOAN_REQUEST, problems=(409, 503))
-RETURN = Operation("End the loan", LOAN_ENDED)
+RETURN = Operation("End the loan", LOAN_ENDED, problems=(503,))

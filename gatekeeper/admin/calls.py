@@ -11,8 +11,11 @@ import trio
 from quart import Blueprint, Response, request
 
 from gatekeeper.admin import call_documents
+from gatekeeper.admin.access import current_caller
+from gatekeeper.admin.audit import record_change
 from gatekeeper.admin.call_cost import cost_breakdown
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.own_events import OwnEvents
 from gatekeeper.admin.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import (
@@ -59,12 +62,13 @@ async def get_call(call_id: str) -> Response:
     part of a long decode has that as `chain`, with `chain_total`."""
     read_query()
     # First, because a call in flight has no row in the analytics file.
-    if in_flight := current_gateway().ledger.events.in_flight.get(call_id):
+    in_flight = current_gateway().ledger.events.in_flight.get(call_id)
+    if in_flight and is_visible(in_flight.key_id):
         return json_response(
             {**call_document(current_gateway().proxy.peek(call_id) or in_flight), "cost": None}
         )
     result = await current_gateway().ledger.analytics.call(call_id)
-    if result.value is None:
+    if result.value is None or not is_visible(result.value["key_id"]):
         # The call may be in the file while that cannot be read.
         held = f", or it is in the analytics file: {result.missing_reason}" if result.missing_reason else ""
         raise Problem(404, f"There is no call {call_id!r}{held}; an id is what x-gatekeeper-call-id said")
@@ -73,16 +77,21 @@ async def get_call(call_id: str) -> Response:
     return json_response({**result.value, "cost": cost, **chain})
 
 
+def is_visible(key_id: str | None) -> bool:
+    """Whether the caller sees the calls of this key: another's call is not told from one that never was."""
+    return current_caller().own_id in (None, key_id)
+
+
 @blueprint.get("/calls/stream")
 @describe(call_documents.STREAM)
-async def stream() -> Response:
+async def stream_calls() -> Response:
     """Server-Sent Events until the client leaves or the gateway stops."""
     query = read_query()
-    subscription = current_gateway().ledger.events.subscribe(
-        query.filter().matches if query.q else None, last_event_id()
-    )
+    stream, own_id = current_gateway().ledger.events, current_caller().own_id
+    subscription = stream.subscribe(query.filter().matches if query.q or own_id else None, last_event_id())
+    own = OwnEvents(own_id, stream.in_flight) if own_id else None
     # A stream does not end by itself, but a response to HEAD must.
-    body = b"" if request.method == "HEAD" else event_bytes(subscription)
+    body = b"" if request.method == "HEAD" else event_bytes(subscription, own)
     response = Response(body, content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # so that a proxy does not buffer events
     # Otherwise Quart ends a response after a minute.
@@ -90,7 +99,7 @@ async def stream() -> Response:
     return response
 
 
-async def event_bytes(subscription: Subscription) -> AsyncGenerator[bytes]:
+async def event_bytes(subscription: Subscription, own: OwnEvents | None = None) -> AsyncGenerator[bytes]:
     """The stream's bytes. It begins with a comment, so that the client knows that it is connected."""
     yield COMMENT
     due = trio.current_time() + COMMENT_INTERVAL
@@ -104,7 +113,7 @@ async def event_bytes(subscription: Subscription) -> AsyncGenerator[bytes]:
             yield COMMENT
         elif batch:
             # One send for all, because each send is a write to the socket.
-            yield b"".join(map(encode_sse, batch))
+            yield b"".join(map(encode_sse, own.of(batch) if own else batch))
         else:
             return
 
@@ -141,11 +150,17 @@ async def lend_file() -> Response:
     """Flushes and closes the file, for `seconds` or until it is returned. Calls made meanwhile wait in
     memory, and queries see only those. 409 if another program has it locked."""
     seconds = positive_int(await read_fields(), "seconds", MAX_LOAN_SECONDS)
-    if not await current_gateway().ledger.analytics.lend(seconds):
+    analytics = current_gateway().ledger.analytics
+    if not await analytics.lend(seconds):
         raise Problem(
             HTTPStatus.CONFLICT,
             f"Another program has {ANALYTICS_FILE} open: wait until it is done, or end it",
         )
+    try:
+        await record_change("file.lend", ANALYTICS_FILE, {"seconds": {"from": None, "to": seconds}})
+    except StoreFailed:
+        analytics.end_loan()
+        raise
     return json_response(
         {"file": str((current_gateway().settings.data / ANALYTICS_FILE).resolve()), "seconds": seconds}
     )
@@ -157,6 +172,7 @@ async def end_loan() -> Response:
     """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
     await read_fields()
     gateway = current_gateway()
+    await record_change("file.return", ANALYTICS_FILE, {})
     gateway.ledger.analytics.end_loan()
     # Otherwise it is tried again in a second, and logged (`follow_repricing`).
     with suppress(AnalyticsError, StoreFailed, OSError):

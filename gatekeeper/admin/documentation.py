@@ -29,7 +29,8 @@ CONTENT_POLICY = (
 )
 TAGS = {
     "status": "The gateway, and whether it is well.",
-    "keys": "Virtual keys, and who changed them.",
+    "keys": "Virtual keys.",
+    "audit": "Who changed what.",
     "calls": "Calls to `/gemini`, and queries on them.",
     "spend": "What calls cost, and prices.",
     "documentation": "This description.",
@@ -88,7 +89,10 @@ def api_document(app: Quart) -> Document:
             "bearer": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The master key; none in open mode. On /gemini a virtual key.",
+                "description": (
+                    "The master key, or a virtual key with a role; one without a role sees its own data. "
+                    "None in open mode. On /gemini a virtual key."
+                ),
             },
             **SECURITY_SCHEMES,
         },

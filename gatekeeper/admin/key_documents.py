@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from gatekeeper.keys.fields import ALIAS_LENGTH, MAX_DOLLARS
 from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
 from gatekeeper.openapi.operation import Operation
 from gatekeeper.openapi.schema import (
@@ -94,6 +95,7 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     "allow_unpriced": flag_field(
         "With a budget: models without a price may be used; each call is charged the most that it can cost."
     ),
+    "role": nullable(choice("What it may do here, null: see its own data. Only an admin gives one.", Role)),
 }
 """What each field of a request takes; null resets it to its default."""
 
@@ -163,8 +165,10 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "allowed_routes": texts("Actions that it may call, or globs of paths; none: any.", "generateContent"),
     "on_disconnect": nullable(choice("What happens when a client leaves.", OnDisconnect)),
     "allow_unpriced": boolean("Whether models without a price may be used.", example=False),
+    "role": nullable(choice("What it may do here; null: see its own data.", Role)),
     "not_enforced": texts("Its limits that are stored but not enforced yet."),
     "created_at": time("When it was made."),
+    "updated_at": time("When it was last changed."),
     "last_used_at": nullable(time("When its last call ended.")),
 }
 
@@ -193,33 +197,6 @@ NEXT_CURSOR = nullable(text("The `cursor` of the next page; null after the last.
 KEY_PAGE = component(
     "KeyPage", members("A page of keys.", {"keys": array("The keys.", KEY), "next_cursor": NEXT_CURSOR})
 )
-AUDIT_CHANGE = component(
-    "AuditChange",
-    members(
-        "Who changed which key, when, from what to what.",
-        {
-            "id": integer("Grows with each change.", 17),
-            "at": time("When."),
-            "by": text("Who: `master`, or `open` in open mode.", "master"),
-            "action": text("What was done.", "update"),
-            "token_id": KEY_PROPERTIES["token_id"],
-            "key_alias": nullable(text("The key's alias after the change.", "web-frontend")),
-            "detail": mapping(
-                "The fields that changed, each from what to what; of a deletion the key.",
-                {},
-                {"rpm_limit": {"from": None, "to": 600}},
-            ),
-        },
-    ),
-)
-AUDIT_PAGE = component(
-    "AuditPage",
-    members(
-        "A page of changes, newest first.",
-        {"changes": array("The changes.", AUDIT_CHANGE), "next_cursor": NEXT_CURSOR},
-    ),
-)
-
 _CHANGE_PROBLEMS = (404, 409, 503)
 GENERATE = Operation("Create a key", MADE_KEY, NEW_KEY, problems=(409, 503))
 UPDATE = Operation("Change keys", CHANGED_KEY, KEY_CHANGES, problems=_CHANGE_PROBLEMS)
@@ -227,6 +204,5 @@ BLOCK = Operation("Block keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLE
 UNBLOCK = Operation("Unblock keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 REGENERATE = Operation("Replace secrets", KEY_WITH_NEW_SECRET, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 DELETE = Operation("Delete keys", DELETED_KEYS, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
-INFO = Operation("Show a key", KEY_INFO, query=("key",), required=("key",), problems=(404,))
+INFO = Operation("Show a key", KEY_INFO, query=("key",), problems=(404,))
 LIST = Operation("List keys", KEY_PAGE, query=("q", "limit", "cursor", "sort"))
-AUDIT = Operation("List changes of keys", AUDIT_PAGE, query=("limit", "cursor"), problems=(503,))

@@ -4,20 +4,23 @@ Routes that change keys take `key` or `keys`, each a secret, a `token_id` or an 
 before anything is changed. The response to `key` is the key's document, in which `key` is its `token_id` or,
 if a secret is new, that secret. The response to `keys` is `{"keys": [document, …]}`.
 
-`/audit` is the log of changes of keys.
+Who has a role gets more by it than a key's limits allow: only an admin gives, changes or takes away keys with
+a role, or an operator could make itself an admin by a new secret of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import NamedTuple, TypedDict, TypeGuard, cast
 
 from quart import Blueprint, Response
 
 from gatekeeper.admin import key_documents
+from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.parameters import DEFAULT_LIMIT
-from gatekeeper.admin.problems import invalid, invalid_cursor
+from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import (
     Document,
     json_response,
@@ -25,10 +28,10 @@ from gatekeeper.admin.requests import (
     read_object,
     read_query,
 )
+from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.registry import KeyNotFound
-from gatekeeper.keys.store import audit_document
 from gatekeeper.keys.virtual_key import KeyState, key_document
 from gatekeeper.openapi.operation import describe
 
@@ -41,7 +44,7 @@ class ChangeContext(TypedDict):
     """The time and the actor of a change."""
 
     now: int
-    by: str
+    by: Actor
 
 
 class KeySelection(NamedTuple):
@@ -55,7 +58,9 @@ class KeySelection(NamedTuple):
 @describe(key_documents.GENERATE)
 async def generate() -> Response:
     """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
-    fields = parse_fields(await read_object(), now=current_gateway().now_micros())
+    body = await read_object()
+    require_admin_for_role(body)
+    fields = parse_fields(body, now=current_gateway().now_micros())
     secret, state = await current_gateway().registry.create(fields, **change_context())
     return json_response(key_response(state, secret))
 
@@ -65,6 +70,7 @@ async def generate() -> Response:
 async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
+    require_admin_for_role(body)
     # Before the fields are parsed: the names of keys are not fields of a key.
     selection = pop_key_names(body)
     if len(selection.token_ids) > 1 and body.get("key_alias") is not None:
@@ -124,11 +130,14 @@ async def delete() -> Response:
 @blueprint.get("/key/info")
 @describe(key_documents.INFO)
 async def info() -> Response:
-    """A key with its spend, by its secret, `token_id` or alias."""
-    name = read_query().key
-    if name is None:
+    """A key with its spend, by its secret, `token_id` or alias. A key without a role sees itself only, and
+    need not name itself."""
+    name, own_id = read_query().key, current_caller().own_id
+    if name is None and own_id is None:
         raise invalid("key", f"`key` is missing: {_NAME}", "give it once")
-    state = require_key(name)
+    state = require_key(name or own_id or "")
+    if own_id not in (None, state.record.token_id):
+        raise KeyNotFound(name or "")
     return json_response({"key": state.record.token_id, "info": document_of(state)})
 
 
@@ -150,7 +159,7 @@ async def list_keys() -> Response:
 
 
 def change_context() -> ChangeContext:
-    return {"now": current_gateway().now_micros(), "by": current_gateway().actor}
+    return {"now": current_gateway().now_micros(), "by": current_caller().actor}
 
 
 def key_response(state: KeyState, secret: str | None = None) -> Document:
@@ -183,8 +192,27 @@ def pop_key_names(body: Document) -> KeySelection:
     if not _are_names(names):
         raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for `keys` a list of texts")
     # All are looked up before anything is changed; a key named twice is changed once.
-    ids = dict.fromkeys(require_key(name).record.token_id for name in names)
-    return KeySelection(list(ids), single=field == "key")
+    states = {state.record.token_id: state for state in map(require_key, names)}
+    for state in states.values():
+        require_admin_for(state)
+    return KeySelection(list(states), single=field == "key")
+
+
+def require_admin_for_role(body: Document) -> None:
+    """Raises Problem if somebody else than an admin sets a key's role."""
+    if "role" in body and not current_caller().is_admin:
+        raise Problem(HTTPStatus.FORBIDDEN, "Only the role `admin` sets a key's `role`", field="role")
+
+
+def require_admin_for(state: KeyState) -> None:
+    """Raises Problem if somebody else than an admin changes a key with a role."""
+    if state.record.role and not current_caller().is_admin:
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            f"The key {state.record.display_name} has the role `{state.record.role}`: only the role `admin` "
+            "changes it",
+            needs="admin",
+        )
 
 
 def _are_names(value: object) -> TypeGuard[list[str]]:
@@ -198,25 +226,3 @@ def _are_names(value: object) -> TypeGuard[list[str]]:
 async def change_all(selection: KeySelection, change: Callable[[str], Awaitable[Document]]) -> Response:
     documents = [await change(token_id) for token_id in selection.token_ids]
     return json_response(documents[0] if selection.single else {"keys": documents})
-
-
-@blueprint.get("/audit")
-@describe(key_documents.AUDIT)
-async def audit_log() -> Response:
-    """`{"changes": […], "next_cursor": …}`, the newest first; `by` is `master`, or `open` in open mode."""
-    query = read_query()
-    limit = query.limit or DEFAULT_LIMIT
-    # One more than a page has, which shows whether there is a next page.
-    entries = list(await current_gateway().registry.audit_log(limit + 1, audit_cursor(query.cursor)))
-    changes = [audit_document(entry) for entry in entries[:limit]]
-    more = len(entries) > limit
-    return json_response({"changes": changes, "next_cursor": str(changes[-1]["id"]) if more else None})
-
-
-def audit_cursor(cursor: str | None) -> int | None:
-    """The id of the last change of the previous page. Raises Problem."""
-    if cursor is None:
-        return None
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise invalid_cursor("changes")
-    return int(cursor)

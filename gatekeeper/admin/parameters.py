@@ -34,7 +34,9 @@ def moment(text: str) -> datetime:
 
 
 def names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    if not all(found := tuple(text.split(","))):
+        raise ValueError("give one name, or several with commas between them")
+    return found
 
 
 def day(text: str) -> date:
@@ -88,9 +90,20 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "by": Parameter(
         names,
-        text("One or two of tag, model, key, user, day and hour, joined by a comma, or none.", "day,model"),
+        text(
+            "Of spend: one or two of tag, model, key, user, day and hour, joined by a comma, or none. Of "
+            "changes: who made them, by id or alias, or `master`, `open` or `gateway`; any of several.",
+            "day,model",
+        ),
     ),
-    "key": Parameter(str, text(f"The key. {_KEY}", "web-frontend")),
+    "action": Parameter(names, text("Changes of these kinds only, joined by commas.", "update,delete")),
+    "key": Parameter(
+        str,
+        text(
+            f"The key. {_KEY} Of changes: those keys, by id or alias at that time, joined by commas.",
+            "web-frontend",
+        ),
+    ),
     "start_date": Parameter(day, text("The first day, in UTC.", "2026-11-24", format="date")),
     "end_date": Parameter(day, text("The last day, in UTC, which is included.", "2026-11-30", format="date")),
     "api_key": Parameter(str, text(f"Calls of this key only. {_KEY}", "web-frontend")),

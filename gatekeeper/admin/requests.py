@@ -12,11 +12,13 @@ from typing import cast
 import msgspec
 from quart import Response, current_app, request
 
+from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.problems import invalid
 from gatekeeper.ledger import filters
 from gatekeeper.ledger.call import Document
+from gatekeeper.ledger.predicates import Equals
 from gatekeeper.openapi.operation import Operation, operation_of
 from gatekeeper.openapi.schema import property_names
 
@@ -67,7 +69,7 @@ async def read_fields() -> Document:
     return document
 
 
-REJECT_EMPTY = ("since", "until", "by", "limit", "top")
+REJECT_EMPTY = ("since", "until", "by", "limit", "top", "action")
 """Parameters that must not be empty: treating them as absent would widen the query."""
 
 
@@ -82,7 +84,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     top: int | None = None
     cursor: str | None = None
     sort: str | None = None
-    by: tuple[str, ...] = ("none",)
+    by: tuple[str, ...] = ()
+    action: tuple[str, ...] = ()
     key: str | None = None
     start_date: date | None = None
     end_date: date | None = None
@@ -92,8 +95,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     summarize: bool = False
 
     def filter(self) -> filters.Filter:
-        """`q` in the filter grammar, within `since` and `until`. Raises FilterError."""
-        return filters.parse(self.q, now=current_gateway().now()).in_period(self.since, self.until)
+        """`q` in the filter grammar, within `since` and `until`, and of the calls that the caller may see.
+        Raises FilterError."""
+        wanted = filters.parse(self.q, now=current_gateway().now()).in_period(self.since, self.until)
+        own_id = current_caller().own_id
+        if own_id is None:
+            return wanted
+        own = filters.Term((Equals(("key_id",), own_id),), negated=False)
+        return filters.Filter((*wanted.terms, own))
 
 
 async def check_parameters() -> None:

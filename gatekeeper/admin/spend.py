@@ -38,7 +38,8 @@ async def spend() -> Response:
     """
     query = read_query()
     limit = query.limit or MAX_LIMIT
-    result = await current_gateway().ledger.analytics.spend(list(query.by), query.filter(), limit, query.top)
+    by = list(query.by) or ["none"]
+    result = await current_gateway().ledger.analytics.spend(by, query.filter(), limit, query.top)
     bounds = {"since": instant(query.since), "until": instant(query.until)}
     return json_response(
         {**result.value, **bounds, "timezone": current_gateway().settings.timezone, **result.partial_fields}

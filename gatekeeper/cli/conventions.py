@@ -100,7 +100,7 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
         envvar=["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"],
         metavar="KEY",
         show_envvar=True,
-        help="Its master key; none in open mode.",
+        help="Its master key, or a key with a role; none in open mode.",
     )
     @functools.wraps(command)
     def with_target(url: str, key: str | None, **options: object) -> T:

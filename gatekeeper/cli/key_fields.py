@@ -79,6 +79,7 @@ KEY_FIELDS = (
         "With a budget: models without a price too; each call is charged the most that it can cost.",
         is_switch=True,
     ),
+    KeyField("role", "role", "admin|operator|viewer", "What it may do at the admin API."),
 )
 
 
@@ -179,6 +180,7 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "metadata", msgspec.json.encode(key.metadata).decode() if key.metadata else None
     yield "disconnect", key.on_disconnect
     yield "unpriced", "allowed, charged the most that a call can cost" if key.allow_unpriced else None
+    yield "role", key.role
     yield "expires", moment(key.expires) if key.expires else "never"
     yield "created", moment(key.created_at) if key.created_at else None
     yield "last used", formats.ago(key.last_used_at, now)

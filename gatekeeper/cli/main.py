@@ -36,6 +36,7 @@ COMMANDS = {
     "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
     "tui": Command("Watch calls, spend and keys in the terminal.", "processes"),
     "keys": Command("Create, list, change, block and delete virtual keys.", "keys"),
+    "audit": Command("Show who changed what, from where and when.", "audit"),
     "calls": Command("Follow, search, show and export calls.", "calls"),
     "spend": Command("Sum up spend by tag, model or key; compare it with Google's bill.", "spend"),
     "sql": Command("Ask the analytics file in SQL.", "sql"),

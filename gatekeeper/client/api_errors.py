@@ -112,11 +112,16 @@ def client_error(status: int, text: str, address: str, problem: Problem) -> ApiE
     """The error for a 4xx response."""
     match status:
         case 401:
-            return Unauthorized(f"The gateway at {address} requires the master key: {KEY_OPTIONS}.", problem)
-        # A virtual key where the master key is required.
+            return Unauthorized(
+                f"The gateway at {address} requires the master key: {KEY_OPTIONS}.",
+                problem,
+            )
+        # A virtual key whose role does not include that.
         case 403:
             reason = text or "This key may not do that."
-            return Unauthorized(f"{reason} Use the master key: {KEY_OPTIONS}.", problem)
+            return Unauthorized(
+                f"{reason} Use the master key, or one with that role: {KEY_OPTIONS}.", problem
+            )
         case 404:
             return NotFound(text or f"Not found on the gateway at {address}.", problem)
         case _:

@@ -145,8 +145,10 @@ class Key(msgspec.Struct, frozen=True):
     allowed_routes: tuple[str, ...] | None = None
     on_disconnect: str | None = None
     allow_unpriced: bool | None = None
+    role: str | None = None
     not_enforced: tuple[str, ...] = ()
     created_at: datetime | None = None
+    updated_at: datetime | None = None
     last_used_at: datetime | None = None
 
     @property

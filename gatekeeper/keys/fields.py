@@ -17,6 +17,7 @@ from typing import NamedTuple, cast
 import msgspec
 
 from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.money import PICO, pico
@@ -174,6 +175,10 @@ def _on_disconnect(value: object) -> OnDisconnect:
     return OnDisconnect(_text(value))
 
 
+def _role(value: object) -> Role:
+    return Role(_text(value))
+
+
 def _object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004
@@ -228,6 +233,7 @@ FIELDS: dict[str, Field] = {
     "group": Field("group", _text, _NAME),
     "on_disconnect": Field("on_disconnect", _on_disconnect, "give `cancel` or `finish`"),
     "allow_unpriced": Field("allow_unpriced", _flag, "give true or false"),
+    "role": Field("role", _role, f"give {', '.join(Role)}, or null for a key that sees its own data only"),
 }
 
 DEFAULTS: dict[str, object] = {

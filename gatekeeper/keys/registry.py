@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from gatekeeper.keys import spend
 from gatekeeper.keys.account import Account, GroupAccount
 from gatekeeper.keys.accounts import Accounts
+from gatekeeper.keys.audit import Actor, Change, difference
 from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, redacted_name
 from gatekeeper.keys.spend import Settlement, SpendDelta
-from gatekeeper.keys.store import AuditEntry, KeyChange, KeyStore, StoredAccount, difference
+from gatekeeper.keys.store import KeyStore, StoredAccount
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
@@ -35,9 +36,9 @@ class KeyNotFound(LookupError):
 
 
 class KeyRegistry:
-    """The existing keys. `by` is who requests a change, `now` when; the name of a key may be its secret,
-    `token_id` or alias. Changes raise KeyNotFound, FieldError for a name that is another key's, and the
-    StoreErrors of the store."""
+    """The existing keys. `by` is who requests a change (a text: a part of the gateway), `now` when; the name
+    of a key may be its secret, `token_id` or alias. Changes raise KeyNotFound, FieldError for a name that is
+    another key's, and the StoreErrors of the store."""
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
@@ -172,13 +173,9 @@ class KeyRegistry:
         """A page of keys; see `page`."""
         return page(self.states(now), q=q, limit=limit, cursor=cursor, sort=sort)
 
-    async def audit_log(self, limit: int, before: int | None = None) -> Iterable[AuditEntry]:
-        """The latest changes, newest first, those with an id below `before`."""
-        return await trio.to_thread.run_sync(self._store.audit_log, limit, before)
-
     # For people who make changes.
 
-    async def create(self, fields: KeyFields, *, now: int, by: str) -> tuple[str, KeyState]:
+    async def create(self, fields: KeyFields, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
         """A new key and its secret, which cannot be retrieved again."""
         secret = fields.secret or new_secret()
         record = KeyRecord(
@@ -191,7 +188,7 @@ class KeyRegistry:
         record = replace(record, **fields.changes)
         window_end = initial_window_end(record.budget_duration, now)
         state = KeyState(record=record, budget_reset_at=window_end)
-        change = KeyChange.of("create", record, now, by)
+        change = _change("create", state, now, by, _set_fields(state))
         async with self._write_lock:
             # Under the lock until memory has it, or two keys could take the same name meanwhile.
             self._check_name_conflicts(record, fields.secret)
@@ -199,43 +196,43 @@ class KeyRegistry:
             self._index(state)
         return secret, state
 
-    async def update(self, name: str, fields: KeyFields, *, now: int, by: str) -> KeyState:
+    async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:
         """Sets the given fields. With a changed `budget_duration` the window ends that long from now."""
         return await self._edit("update", name, lambda record: replace(record, **fields.changes), now, by)
 
-    async def block(self, name: str, *, now: int, by: str) -> KeyState:
+    async def block(self, name: str, *, now: int, by: Actor | str) -> KeyState:
         """Refuses the key's calls from now on. A blocked key keeps its `blocked_at`."""
         return await self._edit(
             "block", name, lambda record: replace(record, blocked_at=record.blocked_at or now), now, by
         )
 
-    async def unblock(self, name: str, *, now: int, by: str) -> KeyState:
+    async def unblock(self, name: str, *, now: int, by: Actor | str) -> KeyState:
         return await self._edit("unblock", name, lambda record: replace(record, blocked_at=None), now, by)
 
-    async def regenerate(self, name: str, *, now: int, by: str) -> tuple[str, KeyState]:
+    async def regenerate(self, name: str, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
         """A new secret for the key; the old one is revoked."""
         secret = new_secret()
         fresh = {"secret_hash": hash_secret(secret), "key_name": key_name(secret)}
         state = await self._edit("regenerate", name, lambda record: replace(record, **fresh), now, by)
         return secret, state
 
-    async def delete(self, name: str, *, now: int, by: str) -> KeyState:
+    async def delete(self, name: str, *, now: int, by: Actor | str) -> KeyState:
         """Deletes the key. Its calls keep its id and alias in the ledger."""
         async with self._write_lock:
             state = self._require(name, now)
-            change = KeyChange.of("delete", state.record, now, by, {"key": key_document(state)})
+            change = _change("delete", state, now, by, {"key": key_document(state)})
             await trio.to_thread.run_sync(self._store.delete, state.record.token_id, change)
             self._unindex(state)
         return state
 
-    async def _edit(self, action: str, name: str, edit: Edit, now: int, by: str) -> KeyState:
+    async def _edit(self, action: str, name: str, edit: Edit, now: int, by: Actor | str) -> KeyState:
         async with self._write_lock:
             state = self._require(name, now)
             edited = _edited(state, edit, now)
             if edited.record.key_alias != state.record.key_alias:
                 self._check_name_conflicts(edited.record)
             detail = difference(key_document(state), key_document(edited))
-            change = KeyChange.of(action, edited.record, now, by, detail)
+            change = _change(action, edited, now, by, detail)
             await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
             self._unindex(state)
             # Only now: the window may have rolled while the store was writing.
@@ -274,6 +271,24 @@ class KeyRegistry:
         del self._by_hash[record.secret_hash], self._by_id[record.token_id]
         if record.key_alias is not None:
             del self._by_alias[record.key_alias]
+
+
+def _change(action: str, state: KeyState, now: int, by: Actor | str, detail: dict[str, object]) -> Change:
+    record = state.record
+    return Change.of(action, now, by, detail, token_id=record.token_id, key_alias=record.key_alias)
+
+
+def _set_fields(state: KeyState) -> dict[str, object]:
+    """The fields of a new key that differ from those of a key without wishes."""
+    record = state.record
+    plain = KeyRecord(
+        token_id=record.token_id,
+        secret_hash=record.secret_hash,
+        key_name=record.key_name,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )
+    return difference(key_document(KeyState(record=plain)), key_document(state))
 
 
 def _edited(state: KeyState, edit: Edit, now: int) -> KeyState:

@@ -105,6 +105,14 @@ MIGRATIONS = (
       PRIMARY KEY (kind, name, model)
     ) STRICT
     """,
+    # The audit log is append-only.
+    """
+    CREATE TRIGGER audit_is_never_updated BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    CREATE INDEX audit_of_key ON audit (token_id)
+    """,
 )
 
 

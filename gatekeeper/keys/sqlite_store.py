@@ -8,10 +8,12 @@ from collections.abc import Mapping
 import msgspec
 
 from gatekeeper.keys.account import AccountId
+from gatekeeper.keys.audit import Change
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_accounts import add_account_spend, load_accounts
+from gatekeeper.keys.sqlite_audit import insert_change
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.keys.store import AliasConflict, AuditEntry, KeyChange, LoadedKeys, SecretConflict
+from gatekeeper.keys.store import AliasConflict, LoadedKeys, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
@@ -32,7 +34,7 @@ class SqliteKeyStore(SqliteFile):
         with self.transaction() as db:
             return {digest for (digest,) in db.execute("SELECT secret_hash FROM retired")}
 
-    def insert(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+    def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
         with self.write_transaction() as db:
             _check_duplicates(db, record)
             db.execute(
@@ -41,9 +43,9 @@ class SqliteKeyStore(SqliteFile):
                 (record.token_id, record.secret_hash, record.key_alias, _json(record), *window),
             )
             _unrevoke_secret(db, record)
-            _insert_audit(db, change)
+            insert_change(db, change)
 
-    def update(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+    def update(self, record: KeyRecord, window: Window, change: Change) -> None:
         with self.write_transaction() as db:
             _check_duplicates(db, record)
             # Before the row has the new secret: the old one is revoked, and `_unrevoke_secret` undoes it if
@@ -55,13 +57,13 @@ class SqliteKeyStore(SqliteFile):
             )
             _unrevoke_secret(db, record)
             _add_spend(db, record.token_id, SpendDelta(window, 0, None))
-            _insert_audit(db, change)
+            insert_change(db, change)
 
-    def delete(self, token_id: str, change: KeyChange) -> None:
+    def delete(self, token_id: str, change: Change) -> None:
         with self.write_transaction() as db:
             _revoke_secret(db, token_id, change.at)
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
-            _insert_audit(db, change)
+            insert_change(db, change)
 
     def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:
         with self.write_transaction() as db:
@@ -82,14 +84,6 @@ class SqliteKeyStore(SqliteFile):
             for token_id, delta in spend_deltas.items():
                 _add_spend(db, token_id, delta)
             return True
-
-    def audit_log(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        with self.transaction() as db:
-            rows = db.execute(
-                "SELECT id, change FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
-                (2**63 - 1 if before is None else before, limit),
-            ).fetchall()
-        return [AuditEntry(row_id, msgspec.json.decode(change, type=KeyChange)) for row_id, change in rows]
 
 
 def _state(
@@ -160,10 +154,3 @@ def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None
 
 def _latest(*times: int | None) -> int | None:
     return max((time for time in times if time is not None), default=None)
-
-
-def _insert_audit(db: sqlite3.Connection, change: KeyChange) -> None:
-    db.execute(
-        "INSERT INTO audit (at, token_id, change) VALUES (?, ?, ?)",
-        (change.at, change.token_id, _json(change)),
-    )

@@ -1,5 +1,4 @@
-"""The interface of a key store, and the audit log that it keeps: who changed which key, when, from what to
-what.
+"""The interface of a key store.
 
 Methods block (call them from a worker thread) and may be called from any thread. Each is one transaction:
 either it is committed durably as a whole, or it raises and nothing has changed.
@@ -13,15 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from gatekeeper.keys.account import AccountId
+from gatekeeper.keys.audit import Change
 from gatekeeper.keys.limits import GroupRecord
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
-from gatekeeper.times import iso
 
 
 class StoreError(Exception):
@@ -45,37 +42,6 @@ class SecretConflict(StoreError):
 
 class StoreFailed(StoreError):
     """The store cannot be read or written; nothing has changed. The message gives the cause."""
-
-
-class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one key. `by` is who requested it; `detail` is what changed, as the API returns it."""
-
-    at: int
-    by: str
-    action: str
-    token_id: str
-    key_alias: str | None
-    detail: dict[str, object] = {}
-
-    @classmethod
-    def of(
-        cls, action: str, record: KeyRecord, at: int, by: str, detail: dict[str, object] | None = None
-    ) -> KeyChange:
-        return cls(
-            at=at,
-            by=by,
-            action=action,
-            token_id=record.token_id,
-            key_alias=record.key_alias,
-            detail=detail or {},
-        )
-
-
-class AuditEntry(msgspec.Struct, frozen=True):
-    """An entry of the audit log; ids increase."""
-
-    id: int
-    change: KeyChange
 
 
 class StoredAccount(NamedTuple):
@@ -108,16 +74,16 @@ class KeyStore(Protocol):
         """The hashes of secrets that a key had once and that no existing key has."""
         ...
 
-    def insert(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+    def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
         """A new key that has spent nothing. Raises AliasConflict or SecretConflict."""
         ...
 
-    def update(self, record: KeyRecord, window: Window, change: KeyChange) -> None:
+    def update(self, record: KeyRecord, window: Window, change: Change) -> None:
         """Replaces the key's record. What it spent before `window` began no longer counts.
         Raises AliasConflict or SecretConflict."""
         ...
 
-    def delete(self, token_id: str, change: KeyChange) -> None:
+    def delete(self, token_id: str, change: Change) -> None:
         """Deletes the key; `change` stays in the audit log."""
         ...
 
@@ -131,32 +97,4 @@ class KeyStore(Protocol):
         this run have been added before."""
         ...
 
-    def audit_log(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """The latest changes, newest first, those with an id below `before`."""
-        ...
-
     def close(self) -> None: ...
-
-
-def audit_document(entry: AuditEntry) -> dict[str, object]:
-    """The entry as the API returns it, JSON-ready."""
-    change = entry.change
-    return {
-        "id": entry.id,
-        "at": iso(change.at),
-        "by": change.by,
-        "action": change.action,
-        "token_id": change.token_id,
-        "key_alias": change.key_alias,
-        "detail": change.detail,
-    }
-
-
-def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
-    """The fields of two key documents that differ, each as `{"from": …, "to": …}`, without derived ones."""
-    return {
-        name: {"from": before[name], "to": value}
-        for name, value in after.items()
-        # `not_enforced` is derived from other fields.
-        if before[name] != value and name != "not_enforced"
-    }

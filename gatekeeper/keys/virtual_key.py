@@ -6,6 +6,7 @@ import msgspec
 
 from gatekeeper.keys.account import Account, AccountId
 from gatekeeper.keys.limits import Limits
+from gatekeeper.keys.roles import Role
 from gatekeeper.money import usd
 from gatekeeper.times import iso
 
@@ -21,6 +22,8 @@ class KeyRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, object] = msgspec.field(default_factory=dict[str, object])
     user_id: str | None = None
     group: str | None = None
+    role: Role | None = None
+    """What it may do at the admin API; None: see its own data."""
     expires_at: int | None = None
     created_at: int
     updated_at: int
@@ -88,8 +91,10 @@ def key_document(state: KeyState, on_disconnect: str | None = None) -> dict[str,
         "allowed_routes": list(record.allowed_routes),
         "on_disconnect": record.on_disconnect.value if record.on_disconnect else on_disconnect,
         "allow_unpriced": record.allow_unpriced,
+        "role": record.role,
         "not_enforced": record.not_enforced,
         "created_at": iso(record.created_at),
+        "updated_at": iso(record.updated_at),
         "last_used_at": _time(state.last_used_at),
     }
 

@@ -20,11 +20,13 @@ from uuid_utils import uuid7
 
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
+from gatekeeper.keys.audit import AuditLog
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
+from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
@@ -102,6 +104,12 @@ class Admin:
         assert response.status_code == 200, response.text
         return response.json()
 
+    async def as_key(self, method: str, path: str, secret: str, body: object = None, **params: Any) -> Any:
+        """The response to a request by the holder of this secret."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        headers = {"Authorization": f"Bearer {secret}"}
+        return await self.client.request(method, path, params=params, content=content, headers=headers)
+
     async def post(self, path: str, body: object = None) -> Any:
         response = await self.client.post(path, content=b"" if body is None else msgspec.json.encode(body))
         assert response.status_code == 200, response.text
@@ -115,6 +123,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     store = SqliteKeyStore(settings.keys_file)
     registry = KeyRegistry(store)
     await registry.load()
+    audit = AuditLog(SqliteAuditStore(store))
     ledger = Ledger(data, settings.timezone)
     upstream = UpstreamPool(UPSTREAM, connect_timeout=1)
     sessions = Sessions(SqliteSessionStore(store))
@@ -126,7 +135,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
         settings, upstream, registry, ledger, catalogue, sessions, long_decodes, searches, pending, owners
     )
     proxy = Proxy(context)
-    app = Gatekeeper(Gateway(settings=settings, registry=registry, ledger=ledger, proxy=proxy))
+    app = Gatekeeper(Gateway(settings=settings, registry=registry, audit=audit, ledger=ledger, proxy=proxy))
     config, stop = Config(), trio.Event()
     config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], HypercornLogger, 10.0
     try:

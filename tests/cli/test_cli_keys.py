@@ -33,6 +33,7 @@ KEY = {
     "allowed_routes": ["generateContent"],
     "on_disconnect": "cancel",
     "allow_unpriced": True,
+    "role": "viewer",
     "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
     "created_at": "2026-11-01T08:00:00Z",
     "last_used_at": None,
@@ -59,6 +60,7 @@ group        g1
 metadata     {{"owner":"me"}}
 disconnect   cancel
 unpriced     allowed, charged the most that a call can cost
+role         viewer
 expires      2099-01-31 00:00:00.000Z
 created      2026-11-01 08:00:00.000Z
 last used    never
@@ -83,6 +85,7 @@ last used    never
         (["--routes", "embedContent,/v1/files/*"], {"allowed_routes": ["embedContent", "/v1/files/*"]}),
         (["--metadata", '{"a": [1]}'], {"metadata": {"a": [1]}}),
         (["--on-disconnect", "finish"], {"on_disconnect": "finish"}),
+        (["--role", "viewer"], {"role": "viewer"}),
         (["--allow-unpriced"], {"allow_unpriced": True}),
         (["--no-allow-unpriced"], {"allow_unpriced": False}),
         (["--secret", SECRET, "--blocked"], {"key": SECRET, "blocked": True}),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.keys.fields import FIELDS, FieldError, KeyFields, parse_fields
 from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.roles import Role
 
 NOW = 1_790_000_000_000_000
 MICROS_PER_SECOND = 1_000_000
@@ -41,6 +42,7 @@ TAKEN = [
     ("group", "research", "group", "research"),
     ("on_disconnect", "finish", "on_disconnect", OnDisconnect.FINISH),
     ("allow_unpriced", True, "allow_unpriced", True),
+    ("role", "viewer", "role", Role.VIEWER),
 ]
 
 
@@ -64,6 +66,7 @@ def test_every_field_of_the_table_is_tried():
         ("blocked", "blocked_at", None),
         ("on_disconnect", "on_disconnect", None),
         ("allow_unpriced", "allow_unpriced", False),
+        ("role", "role", None),
     ],
 )
 def test_null_means_not_set(field, attribute, unset):
@@ -118,6 +121,7 @@ REFUSED = {
     "group": ["", []],
     "on_disconnect": ["stop", "CANCEL", 1, ""],
     "allow_unpriced": ["true", 1, []],
+    "role": ["root", "", 1, ["admin"]],
 }
 
 

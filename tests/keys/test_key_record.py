@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 
 
@@ -36,8 +37,10 @@ def test_a_key_without_anything_set():
         "allowed_routes": [],
         "on_disconnect": None,
         "allow_unpriced": False,
+        "role": None,
         "not_enforced": [],
         "created_at": "1970-01-01T00:00:00.000000Z",
+        "updated_at": "1970-01-01T00:00:00.000000Z",
         "last_used_at": None,
     }
 
@@ -59,6 +62,7 @@ def test_a_key_with_everything_set():
         group="g",
         on_disconnect=OnDisconnect.FINISH,
         allow_unpriced=True,
+        role=Role.VIEWER,
         expires_at=1_790_000_000_000_000,
         blocked_at=1,
         created_at=1_700_000_000_000_001,
@@ -95,8 +99,10 @@ def test_a_key_with_everything_set():
         "allowed_routes": ["files.*"],
         "on_disconnect": "finish",
         "allow_unpriced": True,
+        "role": "viewer",
         "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
         "created_at": "2023-11-14T22:13:20.000001Z",
+        "updated_at": "1970-01-01T00:00:00.000002Z",
         "last_used_at": "1970-01-01T00:00:02.000000Z",
     }
 

@@ -1,0 +1,126 @@
+"""Who makes a request of the admin API, and whether they may.
+
+With a master key, a request must have it or a virtual key as its bearer token; wrong ones are counted and
+delayed by address (`keys.secrets`). A virtual key with a role may do what the role may (`permissions`), one
+without sees its own data. Without a master key, in open mode, no key is needed; `_check_browser` rejects
+cross-site requests.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import NamedTuple, cast
+
+from quart import g, request
+
+from gatekeeper.addresses import cross_site_reason
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.permissions import ROUTES, Open, permission_of
+from gatekeeper.admin.problems import Problem
+from gatekeeper.keys.audit import Actor
+from gatekeeper.keys.roles import Role
+from gatekeeper.keys.secrets import hash_secret, matches_master
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.public_url import client_address
+
+
+class Caller(NamedTuple):
+    """Who makes a request. `role` is None for a virtual key that sees its own data only; `key` is None for
+    the master key and in open mode."""
+
+    actor: Actor
+    role: Role | None
+    key: KeyState | None = None
+
+    @property
+    def own_id(self) -> str | None:
+        """The only key whose data this caller sees; None: all keys."""
+        return self.key.record.token_id if self.key and self.role is None else None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+
+def current_caller() -> Caller:
+    """Who makes the current request, of a route that is not open to all."""
+    return cast("Caller", g.caller)
+
+
+async def check_access() -> None:
+    """Raises Problem (401, 403) for a request without access."""
+    needed = permission_of(request.method, request.url_rule.rule if request.url_rule else None)
+    if needed is Open.TO_ALL:
+        return
+    caller = g.caller = await _identify()
+    role = caller.role
+    if not (needed is Open.TO_OWN_KEY if role is None or isinstance(needed, Open) else role.includes(needed)):
+        raise _forbidden(role, needed)
+
+
+async def _identify() -> Caller:
+    gateway = current_gateway()
+    address = client_address(request.scope, gateway.settings)
+    if gateway.settings.master_key is None:
+        _check_browser()
+        return Caller(Actor("open", role=Role.ADMIN, address=address), Role.ADMIN)
+    secret = _bearer_token()
+    if matches_master(secret, gateway.settings.master_key):
+        return Caller(Actor("master", role=Role.ADMIN, address=address), Role.ADMIN)
+    # An existing virtual key is not a guess: it is not counted as a failure.
+    if state := gateway.registry.by_hash(hash_secret(secret)):
+        record = state.record
+        _check_usable(record, gateway.now_micros())
+        return Caller(Actor(record.token_id, record.key_alias, record.role, address), record.role, state)
+    # Before the response, so that only the address that guesses has to wait.
+    await gateway.proxy.context.auth_failures.throttle(address)
+    raise _unauthorised(
+        "This is neither the master key, which is what GATEKEEPER_MASTER_KEY was when serve started, nor a "
+        "virtual key of this gateway"
+    )
+
+
+def _bearer_token() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer" and (secret := token.strip()):
+        return secret
+    raise _unauthorised(
+        "The admin API needs the master key, or a virtual key with a role: send the header "
+        "Authorization: Bearer KEY"
+    )
+
+
+def _check_usable(record: KeyRecord, now: int) -> None:
+    """Raises Problem for a key that is blocked or has expired."""
+    if record.blocked:
+        raise Problem(HTTPStatus.FORBIDDEN, f"The key {record.display_name} is blocked")
+    if record.expires_at is not None and record.expires_at <= now:
+        raise Problem(HTTPStatus.FORBIDDEN, f"The key {record.display_name} has expired")
+
+
+def _forbidden(role: Role | None, needed: Role | Open) -> Problem:
+    asked = f"{request.method} {request.path}"
+    needs = needed.value if isinstance(needed, Role) else Role.VIEWER.value
+    if role is None:
+        own = ", ".join(route for route, permission in ROUTES.items() if permission is Open.TO_OWN_KEY)
+        detail = (
+            f"This is a virtual key without a role: it may call /gemini, and see its own data by {own}. "
+            f"{asked} needs the role `{needs}`, or the master key"
+        )
+    else:
+        detail = f"The role of this key is `{role}`: {asked} needs the role `{needs}`"
+    return Problem(HTTPStatus.FORBIDDEN, detail, needs=needs)
+
+
+def _unauthorised(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": 'Bearer realm="gatekeeper"'})
+
+
+def _check_browser() -> None:
+    headers = request.headers
+    # Without a key, a page of another site could send requests from its visitor's browser (DNS rebinding,
+    # too).
+    if why := cross_site_reason(
+        headers.get("Host", ""), headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    ):
+        raise Problem(HTTPStatus.FORBIDDEN, why)

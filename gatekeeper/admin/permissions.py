@@ -1,0 +1,56 @@
+"""Which role each route of the admin API needs. A route that is missing here needs the role `admin`."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from gatekeeper.keys.roles import Role
+
+
+class Open(Enum):
+    """Routes that need less than a role."""
+
+    TO_ALL = "all"
+    """No key is asked for."""
+    TO_OWN_KEY = "own"
+    """A virtual key without a role sees its own data; a role sees everything."""
+
+
+Permission = Role | Open
+
+ROUTES: dict[str, Permission] = {
+    "GET /": Open.TO_ALL,
+    "GET /healthz": Open.TO_ALL,
+    "GET /readyz": Open.TO_ALL,
+    "GET /openapi.json": Open.TO_ALL,
+    "GET /docs": Open.TO_ALL,
+    "GET /docs.css": Open.TO_ALL,
+    "GET /key/info": Open.TO_OWN_KEY,
+    "GET /calls": Open.TO_OWN_KEY,
+    "GET /calls/<call_id>": Open.TO_OWN_KEY,
+    "GET /calls/stream": Open.TO_OWN_KEY,
+    "GET /spend": Open.TO_OWN_KEY,
+    "GET /key/list": Role.VIEWER,
+    "GET /spend/tags": Role.VIEWER,
+    "GET /spend/logs": Role.VIEWER,
+    "GET /models": Role.VIEWER,
+    "GET /prices": Role.VIEWER,
+    "GET /audit": Role.VIEWER,
+    "POST /sql": Role.VIEWER,  # one SELECT
+    "POST /key/generate": Role.OPERATOR,
+    "POST /key/update": Role.OPERATOR,
+    "POST /key/block": Role.OPERATOR,
+    "POST /key/unblock": Role.OPERATOR,
+    "POST /key/regenerate": Role.OPERATOR,
+    "POST /key/delete": Role.OPERATOR,
+    "POST /sql/lend": Role.ADMIN,  # whoever has the file may change it
+    "POST /sql/return": Role.ADMIN,
+}
+
+
+def permission_of(method: str, rule: str | None) -> Permission:
+    """Of a request by its method and the rule that its path matches; None where there is none, which whoever
+    may read anything is told."""
+    if rule is None or method == "OPTIONS":
+        return Role.VIEWER
+    return ROUTES.get(f"{'GET' if method == 'HEAD' else method} {rule}", Role.ADMIN)

@@ -1,0 +1,91 @@
+"""`gatekeeper audit`: who changed what, over the admin API."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option
+from gatekeeper.cli.output import moment, print_json, print_note, print_table
+from gatekeeper.client.audit_types import AuditChange
+from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole
+
+DETAIL_WIDTH = 60  # cells of the column that says what changed, before it is cut
+
+
+@click.command("audit", epilog=examples("audit --changed ci --since 7d", "audit --action delete --by ann"))
+@click.option("--action", metavar="A,B", help="Only these: create, update, block, delete, file.lend.")
+@click.option("--changed", metavar="KEYS", help="Only changes of these keys, by id or alias at that time.")
+@click.option("--by", metavar="WHO", help="Only by these: ids or aliases of keys, master, open, gateway.")
+@click.option("--since", metavar="TIME", help="From this time on: 2026-11-24, 7d.")
+@click.option("--until", metavar="TIME", help="Before this time.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Rows at most.")
+@click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
+@json_option
+@gateway_options
+def audit(
+    target: Target,
+    action: str | None,
+    changed: str | None,
+    by: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> None:
+    """Show who changed what, from which address, and when, newest first."""
+    response = call_api(target, lambda client: client.audit(action, changed, by, since, until, limit, cursor))
+    if as_json:
+        print_json(response.raw)
+        return
+    print_table(COLUMNS, response.value.changes)
+    if response.value.next_cursor:
+        print_note(f"There are more: --cursor {response.value.next_cursor}")
+
+
+class FieldChange(msgspec.Struct, frozen=True, rename={"was": "from", "now": "to"}):
+    """How one field changed."""
+
+    was: object
+    now: object
+
+
+def changed_thing(change: AuditChange) -> str:
+    return change.key_alias or change.token_id or change.target or EMPTY
+
+
+def changed_fields(change: AuditChange) -> str:
+    """`rpm_limit 3 → 7, …`, cut where it is long: `--json` has all of it."""
+    fields = ((name, _change(value)) for name, value in change.detail.items())
+    text = ", ".join(f"{name} {_value(was)} → {_value(now)}" for name, (was, now) in fields)
+    return text if len(text) <= DETAIL_WIDTH else f"{text[: DETAIL_WIDTH - 1]}…"
+
+
+def _change(value: object) -> tuple[object, object]:
+    """From what to what; a text for what has no "from", as a deleted key's fields."""
+    try:
+        change = msgspec.convert(value, FieldChange)
+    except msgspec.ValidationError:
+        return "…", None
+    return change.was, change.now
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return EMPTY
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _plain(text: str | None) -> Cell:
+    return text or EMPTY, TextRole.PLAIN
+
+
+COLUMNS: list[Column[AuditChange]] = [
+    Column("at", 24, lambda change: _plain(moment(change.at, "seconds"))),
+    Column("by", 12, lambda change: _plain(change.by_alias or change.by)),
+    Column("from", 12, lambda change: _plain(change.address)),
+    Column("action", 12, lambda change: _plain(change.action)),
+    Column("what", 16, lambda change: _plain(changed_thing(change))),
+    Column("changes", DETAIL_WIDTH, lambda change: _plain(changed_fields(change))),
+]

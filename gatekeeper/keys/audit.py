@@ -1,0 +1,148 @@
+"""The audit log: who changed what, from which address, when, from what to what. It is append-only, and has
+no secrets.
+
+A change of a key, a group or an end user is committed in one transaction with its entry: neither is there
+without the other.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+import trio
+
+from gatekeeper.keys.roles import Role
+from gatekeeper.times import iso
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who requests a change. `by`: a `token_id`, `master`, `open` (in open mode) or `gateway` (what it does
+    by itself); `alias` is the key's, `address` the client's, `role` the one that it used."""
+
+    by: str
+    alias: str | None = None
+    role: Role | None = None
+    address: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change. `token_id` and `key_alias` are those of the changed key; `target` is the name of what else
+    was changed. `detail` is what changed, as the API returns it: for each field `{"from": …, "to": …}`."""
+
+    at: int
+    by: str
+    by_alias: str | None = None
+    role: Role | None = None
+    address: str | None = None
+    action: str
+    token_id: str | None = None
+    key_alias: str | None = None
+    target: str | None = None
+    detail: dict[str, object] = {}
+
+    @classmethod
+    def of(
+        cls,
+        action: str,
+        at: int,
+        actor: Actor | str,
+        detail: dict[str, object],
+        *,
+        token_id: str | None = None,
+        key_alias: str | None = None,
+        target: str | None = None,
+    ) -> Change:
+        """A text as the actor is a part of the gateway itself."""
+        who = actor if isinstance(actor, Actor) else Actor(actor)
+        return cls(
+            at=at,
+            by=who.by,
+            by_alias=who.alias,
+            role=who.role,
+            address=who.address,
+            action=action,
+            token_id=token_id,
+            key_alias=key_alias,
+            target=target,
+            detail=detail,
+        )
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """An entry of the audit log; ids increase."""
+
+    id: int
+    change: Change
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which changes: all conditions hold; of several names any. `keys` and `by` are ids or aliases at that
+    time, `targets` names of what else was changed; `since` (inclusive) and `until` are microseconds since
+    1970."""
+
+    actions: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    since: int | None = None
+    until: int | None = None
+    before: int | None = None
+    """Only entries with an id below this."""
+
+
+class AuditStore(Protocol):
+    """Methods block, may be called from any thread, and raise StoreFailed."""
+
+    def append(self, change: Change) -> None:
+        """Returns when the entry is on disk."""
+        ...
+
+    def find(self, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+        """The latest changes, newest first."""
+        ...
+
+
+class AuditLog:
+    """The log of one gateway, for changes that are not made in the key store, and for reading."""
+
+    def __init__(self, store: AuditStore) -> None:
+        self._store = store
+
+    async def append(self, change: Change) -> None:
+        """Returns when the entry is on disk. Raises StoreFailed."""
+        await trio.to_thread.run_sync(self._store.append, change)
+
+    async def find(self, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+        """The latest changes, newest first. Raises StoreFailed."""
+        return await trio.to_thread.run_sync(self._store.find, wanted, limit)
+
+
+def audit_document(entry: AuditEntry) -> dict[str, object]:
+    """The entry as the API returns it, JSON-ready."""
+    change = entry.change
+    return {
+        "id": entry.id,
+        "at": iso(change.at),
+        "by": change.by,
+        "by_alias": change.by_alias,
+        "role": change.role,
+        "address": change.address,
+        "action": change.action,
+        "token_id": change.token_id,
+        "key_alias": change.key_alias,
+        "target": change.target,
+        "detail": change.detail,
+    }
+
+
+DERIVED = frozenset({"not_enforced", "updated_at"})
+"""Fields that follow from others, or change with each."""
+
+
+def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
+    """The fields of two documents that differ, each as `{"from": …, "to": …}`, without derived ones."""
+    return {
+        name: {"from": before.get(name), "to": value}
+        for name, value in after.items()
+        if before.get(name) != value and name not in DERIVED
+    }
