@@ -17,8 +17,8 @@ import msgspec
 from gatekeeper.gemini.response_resource import COLLECTIONS_WITH_IDS, resource_name
 from gatekeeper.gemini.routes import Route
 
-# Who may see them is the same for everybody.
-_OF_ALL = frozenset({"models.list", "openai.models.list"})
+_OF_ALL = (["models"], ["openai", "models"])  # everybody may see them
+_READS = frozenset({"GET", "HEAD"})
 _WILDCARD = "-"  # in place of a parent's id: the lists of all parents (https://google.aip.dev/159)
 _NEXT_TOKENS = ("nextPageToken", "next_page_token")
 _OPENAI_MEMBERS = ("object", "has_more", "first_id", "last_id")
@@ -74,14 +74,14 @@ _ITEM = msgspec.json.Decoder(_ItemHead)
 
 def list_kind(method: str, route: Route) -> ListKind | None:
     """What the route lists; None if it lists nothing, or only what is nested in one resource: who may see
-    that may see what it has. A read of an upload's path counts as a list, which Google might answer with."""
-    action = route.action or ""
-    if method not in ("GET", "HEAD") or action in _OF_ALL:
+    that may see what it has. Any read that names no resource counts as a list, by whatever verb: Google might
+    answer with one."""
+    *collections, verb = (route.action or "").split(".")
+    if not collections or collections in _OF_ALL:
         return None
     if route.resource is not None and _WILDCARD not in route.resource.split("/"):
         return None
-    *collections, verb = action.split(".")
-    if not collections or not (verb == "list" or route.upload):
+    if verb != "list" and (method not in _READS or verb == "get"):
         return None
     return ListKind(collections[-1], collections[0] == "openai")
 

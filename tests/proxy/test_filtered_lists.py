@@ -6,12 +6,16 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rig.gateway import Running, running
-from rig.standin import Reply, StandIn
+from rig.standin import Reply, StandIn, standing_in
 from rig.wire import Answer, exchange
 
 from gatekeeper.keys.secrets import hash_secret
@@ -388,3 +392,33 @@ async def test_open_mode_sees_all(gateway: Running, google: StandIn) -> None:
     google.script = Lists(names(9))
     answer = await exchange(gateway.url, f"GET {FILES}?fields=files")
     assert answer.body.count(b'"name"') == 5
+
+
+INTERLEAVED = st.tuples(st.lists(st.booleans(), max_size=40), st.none() | st.integers(1, 12))
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(INTERLEAVED, min_size=5, max_size=5))
+def test_however_two_keys_resources_stand_each_pages_through_its_own(
+    interleaved: list[tuple[list[bool], int | None]],
+) -> None:
+    trio.run(page_through, interleaved)
+
+
+async def page_through(interleaved: list[tuple[list[bool], int | None]]) -> None:
+    with TemporaryDirectory() as folder:
+        async with (
+            standing_in() as google,
+            running(Path(folder) / "data", google.url, master_key=MASTER) as gateway,
+        ):
+            clients = [Client(gateway, await gateway.key()) for _ in range(2)]
+            for number, (firsts, size) in enumerate(interleaved):
+                made = {f"files/{number}-{at:02}": first for at, first in enumerate(firsts)}
+                google.script = Lists([*made])
+                for client, is_first in zip(clients, (True, False), strict=True):
+                    own = [name for name, first in made.items() if first is is_first]
+                    client.owns(*own)
+                    pages = [page async for page in client.pages(f"{FILES}?pageSize={size or ''}")]
+                    assert [name for page in pages for name in page] == own
+                    assert all(pages[1:])
+                    assert size is None or all(len(page) == size for page in pages[:-1])
