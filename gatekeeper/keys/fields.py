@@ -11,12 +11,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.limits import GroupRecord, OnDisconnect
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
@@ -62,15 +62,29 @@ class Field(NamedTuple):
     resolve_time: Callable[..., int | None] | None = None
 
 
-def parse_fields(document: object, *, now: int, update: bool = False) -> KeyFields:
-    """The fields of a decoded JSON body. For an `update` the name of the key has been removed from the body.
+class FieldTable(NamedTuple):
+    """The fields that `what` has, and the defaults of their attributes."""
+
+    what: str
+    fields: Mapping[str, Field]
+    defaults: Mapping[str, object]
+
+
+def parse_fields(
+    document: object, *, now: int, update: bool = False, table: FieldTable | None = None
+) -> KeyFields:
+    """The fields of a decoded JSON body, those of a key unless another table is given. For an `update` the
+    name of the key has been removed from the body.
 
     Raises FieldError for the first field that is unknown or has a value that is not allowed.
     """
     if not isinstance(document, dict):
         raise FieldError("body", None, "send a JSON object", "The body is not a JSON object")
     given = cast("dict[str, object]", document)
-    changes = {_field(name).attribute: _value(name, value, now) for name, value in given.items()}
+    table = table or KEY_TABLE
+    changes = {
+        _field(name, table).attribute: _value(name, value, now, table) for name, value in given.items()
+    }
     if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) == []), None)):
         raise FieldError(widened, [], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))
@@ -82,19 +96,19 @@ def parse_fields(document: object, *, now: int, update: bool = False) -> KeyFiel
     return KeyFields(changes, secret)
 
 
-def _field(name: str) -> Field:
-    if field := FIELDS.get(name):
+def _field(name: str, table: FieldTable) -> Field:
+    if field := table.fields.get(name):
         return field
-    near = difflib.get_close_matches(name, FIELDS, n=1)
-    allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(FIELDS)}"
-    raise FieldError(name, None, allowed, f"`{name}` is not a field of a key")
+    near = difflib.get_close_matches(name, table.fields, n=1)
+    allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(table.fields)}"
+    raise FieldError(name, None, allowed, f"`{name}` is not a field of {table.what}")
 
 
-def _value(name: str, value: object, now: int) -> object:
-    attribute, parse, allowed, resolve_time = FIELDS[name]
+def _value(name: str, value: object, now: int, table: FieldTable) -> object:
+    attribute, parse, allowed, resolve_time = table.fields[name]
     if value is None:
         # An update must reset the field, so `null` cannot mean that the field is absent.
-        return DEFAULTS.get(attribute)
+        return table.defaults.get(attribute)
     try:
         parsed = parse(value)
     except ValueError:
@@ -236,8 +250,34 @@ FIELDS: dict[str, Field] = {
     "role": Field("role", _role, f"give {', '.join(Role)}, or null for a key that sees its own data only"),
 }
 
-DEFAULTS: dict[str, object] = {
-    field.name: {} if field.default is msgspec.NODEFAULT else field.default
-    for field in msgspec.structs.fields(KeyRecord)
-    if not field.required
+
+def _defaults(record: type[msgspec.Struct]) -> dict[str, object]:
+    return {
+        field.name: {} if field.default is msgspec.NODEFAULT else field.default
+        for field in msgspec.structs.fields(record)
+        if not field.required
+    }
+
+
+KEY_TABLE = FieldTable("a key", FIELDS, _defaults(KeyRecord))
+
+KEYS_ONLY = ("share",)
+"""Limits that only a key has."""
+GROUP_FIELDS = {
+    name: field
+    for name, field in FIELDS.items()
+    if field.attribute in GroupRecord.__struct_fields__ and name not in KEYS_ONLY
 }
+GROUP_TABLE = FieldTable("a group", GROUP_FIELDS, _defaults(GroupRecord))
+USER_TABLE = FieldTable("an end user", GROUP_FIELDS, _defaults(GroupRecord))
+
+
+def parse_name(field: str, value: object) -> str:
+    """The name of a new group or end user. Raises FieldError."""
+    try:
+        name = _text(value)
+    except ValueError:
+        name = ""
+    if not 0 < len(name) <= ALIAS_LENGTH:
+        raise FieldError(field, value, f"give 1 to {ALIAS_LENGTH} printable characters")
+    return name

@@ -1,0 +1,46 @@
+"""What a key, a group and an end user have in common, as the API returns it."""
+
+from __future__ import annotations
+
+from gatekeeper.keys.account import Account
+from gatekeeper.keys.limits import Limits
+from gatekeeper.money import usd
+from gatekeeper.times import iso
+
+
+def limits_document(account: Account, on_disconnect: str | None = None) -> dict[str, object]:
+    """Limits and spend, JSON-ready. `on_disconnect` is shown for an account that has none of its own. `spend`
+    is that of the account's window: roll the window first."""
+    record = account.record
+    return {
+        "blocked": record.blocked,
+        "models": list(record.models),
+        "max_budget": _money(record.max_budget_pico),
+        "soft_budget": _money(record.soft_budget_pico),
+        "budget_duration": record.budget_duration,
+        "budget_reset_at": None if account.budget_reset_at is None else iso(account.budget_reset_at),
+        # Decimal strings with all their places: a JSON number would pass through a float.
+        "spend": usd(account.spend_pico),
+        "spend_estimated": usd(account.estimated_pico),
+        "tpm_limit": record.tpm_limit,
+        "rpm_limit": record.rpm_limit,
+        "max_parallel_requests": record.max_parallel_requests,
+        "allowed_routes": list(record.allowed_routes),
+        "on_disconnect": record.on_disconnect.value if record.on_disconnect else on_disconnect,
+        "allow_unpriced": record.allow_unpriced,
+        "not_enforced": not_enforced(record),
+    }
+
+
+def not_enforced(record: Limits) -> list[str]:
+    """The limits that are stored but not enforced yet, by their names in the API."""
+    limits = {
+        "rpm_limit": record.rpm_limit is not None,
+        "tpm_limit": record.tpm_limit is not None,
+        "max_parallel_requests": record.max_parallel_requests is not None,
+    }
+    return [name for name, is_set in limits.items() if is_set]
+
+
+def _money(pico: int | None) -> str | None:
+    return None if pico is None else usd(pico)
