@@ -84,11 +84,18 @@ class Metadata(msgspec.Struct):
     total_usage: msgspec.Raw = msgspec.Raw()
 
 
+class RegisteredFile(msgspec.Struct):
+    """One of those that `files:register` answers with."""
+
+    name: object = None
+
+
 class Interaction(msgspec.Struct):
     """Within the events that begin and end an interaction."""
 
     usage: msgspec.Raw = msgspec.Raw()
     id: object = None
+    environment_id: object = None
     model: object = None
     status: object = None
     service_tier: object = None
@@ -117,6 +124,8 @@ class ResponseDocument(
     name: object = None
     id: object = None
     file: object = None
+    files: list[RegisteredFile] | None = None
+    environment_id: object = None
     # Interactions, and OpenAI-style
     usage: msgspec.Raw = msgspec.Raw()
     model: object = None

@@ -24,7 +24,7 @@ from gatekeeper.gemini.response_document import (
     pictures,
     steps,
 )
-from gatekeeper.gemini.response_resource import resource_name
+from gatekeeper.gemini.response_resource import other_resources, resource_name
 from gatekeeper.gemini.splitters import Document
 from gatekeeper.gemini.upstream_error import UpstreamError, read_error
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE, no_object_note
@@ -68,6 +68,9 @@ class ResponseSummary(msgspec.Struct, frozen=True):
     """What is to be known about `usage` beside its numbers."""
     continuations: tuple[str, ...] = ()
     """The digests of the tokens by which another request may go on (`continuation`)."""
+    found: tuple[str, ...] = ()
+    """What else was made, by this call or by the one that it asks about: registered files, the environment of
+    an interaction, the files of a batch."""
 
 
 class ResponseParser:
@@ -94,6 +97,7 @@ class ResponseParser:
         self._counts_usage = counts_usage
         self._searches: Searches | None = None
         self._continuations: Continuations | None = None
+        self._found: dict[str, None] = {}
 
     def read(self, document: Document, *, is_whole: bool = True) -> bool:
         """False, and nothing is taken from it, if the document is not a response in JSON. Unless `is_whole`
@@ -169,8 +173,11 @@ class ResponseParser:
         about = response.interaction or response
         if response.interaction and response.interaction.continuation_token is not None:
             self._read_continuation(response.interaction.continuation_token)
-        name = resource_name(self._collection, response.name, about.id, response.file)
+        # A trigger has an interaction too, which is the one that it will make.
+        own = about.id if self._collection == INTERACTIONS else response.id
+        name = resource_name(self._collection, response.name, own, response.file)
         self.resource = name or self.resource
+        self._found.update(dict.fromkeys(other_resources(about.environment_id, response.files)))
         # The model of a cache or a batch is no model that has answered.
         if response.name is None and (model := as_text(about.model)):
             self.model_version = model.removeprefix("models/")
@@ -202,5 +209,6 @@ class ResponseParser:
             service_tier=self.service_tier,
             continuations=self._continuations.digests if self._continuations else (),
             pictures=self.pictures,
+            found=tuple(self._found),
             usage_note=self.usage_note if self._counts_usage else None,
         )

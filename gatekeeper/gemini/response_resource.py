@@ -11,8 +11,10 @@ The `name` of an ephemeral token is the token itself: it is never a resource's n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from gatekeeper.gemini.json_values import as_object, as_text
+from gatekeeper.gemini.response_document import RegisteredFile
 
 # Collections whose resources have an `id`. `name`, where they have it, is free text.
 COLLECTIONS_WITH_IDS = frozenset(
@@ -39,5 +41,17 @@ def resource_name(collection: str | None, name: object, identifier: object, file
     found = as_text((as_object(file) or {}).get("name"))
     if found is None and collection and (own := as_text(identifier)):
         found = own if "/" in own else f"{collection}/{own}"
-    found = found or as_text(name)
-    return found if found and len(found) <= _MAX_LENGTH and _NAME.fullmatch(found) else None
+    return _checked(found or as_text(name))
+
+
+def other_resources(environment: object, files: list[RegisteredFile] | None) -> Iterator[str]:
+    """What a document names beside its resource: the environment of an interaction, by its id, and registered
+    files."""
+    own = as_text(environment)
+    for name in (own and f"environments/{own}", *(as_text(file.name) for file in files or ())):
+        if checked := _checked(name):
+            yield checked
+
+
+def _checked(name: str | None) -> str | None:
+    return name if name and len(name) <= _MAX_LENGTH and _NAME.fullmatch(name) else None

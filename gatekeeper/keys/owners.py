@@ -18,10 +18,11 @@ from typing import Protocol
 import msgspec
 import trio
 
-from gatekeeper.gemini.owned import root_of
+from gatekeeper.gemini.owned import Named, root_of
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.refusals import Reason, Refusal
 
 MAX_IN_MEMORY = 100_000  # names, some 300 bytes of memory each
 # Google deletes a file after 48 hours: nothing is left to be seen by then.
@@ -135,6 +136,16 @@ class Owners:
             return self._shows_unowned and self._is_settled(root)
         return owner.key_id == key.record.token_id
 
+    async def refusal(self, key: KeyState, named: Named) -> Refusal | None:
+        """Why a key may not use what its request names: it does not exist as far as the key may know. Raises
+        StoreFailed."""
+        if not named.is_clear:
+            return not_found(None)
+        if named.root is None:
+            return None
+        await self.prepare([named.root])
+        return None if self.may_see(key, named.root) else not_found(named.root)
+
     def _is_settled(self, root: str) -> bool:
         return self._is_complete or root in self._unstored or root in self._known
 
@@ -147,6 +158,15 @@ class Owners:
         while len(self._known) > self._limit:
             self._is_complete = False
             del self._known[next(iter(self._known))]
+
+
+def not_found(name: str | None) -> Refusal:
+    """The same for what does not exist, and for what is another key's."""
+    return Refusal(
+        Reason.NOT_FOUND,
+        f"{name or 'What this path names'} was not found. A key can use what it has made through this "
+        "gateway, and what other keys share with it.",
+    )
 
 
 def changes_of(call: Call) -> dict[str, Owner | None]:

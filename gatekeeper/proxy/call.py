@@ -101,6 +101,7 @@ class ProxyCall:
                         self.session = await self.carrier.find_session(self)
                     self.authenticate()
                     self.admit()
+                    await self.context.check_path(self.key, self.head.path)
                     self.begin()
                     await self.carrier.relay(self)
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
@@ -144,8 +145,7 @@ class ProxyCall:
 
     def admit(self) -> None:
         """Refuses what is not allowed, before a byte goes upstream."""
-        # Before the key's limits: a gateway that is shutting down answers 503, not a key error.
-        context = self.context
+        context = self.context  # a gateway that is shutting down answers 503, not a key error
         if unavailable := context.unavailable_refusal():
             raise Refused(unavailable)
         if context.settings.open_mode and (why := self.head.cross_site_reason(context.allowed_origins)):
@@ -257,7 +257,7 @@ class ProxyCall:
     def account(self) -> None:
         context, reading = self.context, self.meter.finish()
         self.progress.response_bytes = self.meter.body_bytes
-        self.row.made = context.made_by(self.route, self.progress.upstream_status, reading)
+        self.row.made = context.made_by(self.row, self.head.path, self.progress.upstream_status, reading)
         account_call(
             self.row,
             self.route,

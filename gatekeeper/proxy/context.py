@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import cycle
 from time import time_ns
 
+from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.page_tokens import PageTokens
@@ -16,6 +16,7 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
 from gatekeeper.keys.store import StoreFailed
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, MadeResources
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import RateLimitedLog
@@ -88,9 +89,13 @@ class ProxyContext:
         """The refusal of new calls while none can be admitted."""
         return draining_refusal() if self.draining else self.ledger.unavailable_refusal()
 
-    def made_by(self, route: Route, status: int | None, response: ResponseSummary) -> MadeResources | None:
+    def made_by(
+        self, row: Call, path: bytes, status: int | None, response: ResponseSummary
+    ) -> MadeResources | None:
         """What the response to a call shows to be made, and whose it is."""
-        return made_resources(route, status, response, self.owners)
+        if response.resource is None and not response.found:
+            return None
+        return made_resources(row.action, named_in_path(path), status, response, self.owners)
 
     def note_ended(self, row: Call) -> None:
         """Takes what a call that has just ended leaves for later ones."""
@@ -108,6 +113,20 @@ class ProxyContext:
     def google_key_of(self, label: str | None) -> str | None:
         """The Google key with this label, if there is one."""
         return self._google_keys.get(label or "")
+
+    # Owners
+
+    async def check_path(self, key: KeyState | None, path: bytes) -> None:
+        """Refuses a path that names what the key may not see. Raises Refused."""
+        named = named_in_path(path)
+        # Most calls name a model only.
+        if key is None or named is NOTHING:
+            return
+        try:
+            if refusal := await self.owners.refusal(key, named):
+                raise Refused(refusal)
+        except StoreFailed as error:
+            raise self.store_failure(error) from None
 
     # Sessions
 

@@ -62,7 +62,7 @@ def result_reader(call: Call, catalogue: Catalogue, take: TakeFree) -> ResultRea
     return VideoResult(call, catalogue)
 
 
-class _TappedMeter:
+class TappedMeter:
     """Feeds a reader beside the response's own meter."""
 
     def __init__(self, meter: Meter, reader: BodyReader, *, is_gzip: bool) -> None:
@@ -93,7 +93,7 @@ class _TappedMeter:
         return self._sink.finish().complete
 
 
-class ResultMeter(_TappedMeter):
+class ResultMeter(TappedMeter):
     """Also reads what a pending charge waits for."""
 
     def __init__(self, meter: Meter, reader: ResultReader, *, is_gzip: bool) -> None:
@@ -106,7 +106,7 @@ class ResultMeter(_TappedMeter):
         return known if self.is_whole() else None
 
 
-class CacheMeter(_TappedMeter):
+class CacheMeter(TappedMeter):
     """Also reads the cached content that the response is."""
 
     def __init__(self, meter: Meter, *, is_gzip: bool) -> None:

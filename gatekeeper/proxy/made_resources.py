@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
-from gatekeeper.gemini.owned import root_of
+from collections.abc import Iterator
+
+import msgspec
+
+from gatekeeper.gemini.found_names import FoundNames
+from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.owned import Named, root_of
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.routes import Route
+from gatekeeper.gemini.response_resource import collection_of
 from gatekeeper.keys.owners import Owners
 from gatekeeper.ledger.call import MadeResources
+from gatekeeper.proxy.deferred_results import TappedMeter
+
+# What tells of other resources once it has ended, or of those that it works with.
+_TELLING = frozenset({"operations", "models", "batches", "interactions", "triggers", "videos", "tunedModels"})
+
+
+class FoundMeter(TappedMeter):
+    """Also finds what an answer says was made by something else."""
+
+    def __init__(self, meter: Meter, *, is_gzip: bool) -> None:
+        self._found = FoundNames()
+        super().__init__(meter, self._found, is_gzip=is_gzip)
+
+    def finish(self) -> ResponseSummary:
+        summary = super().finish()
+        return msgspec.structs.replace(summary, found=(*summary.found, *self._found.names))
+
+
+def may_tell(action: str | None, named: Named) -> bool:
+    """Whether the answer to a call may tell of resources beside the one that it is about."""
+    return action == "interactions.create" or (
+        named.root is not None and named.root.partition("/")[0] in _TELLING
+    )
 
 
 def made_resources(
-    route: Route, status: int | None, summary: ResponseSummary, owners: Owners
+    action: str | None, named: Named, status: int | None, summary: ResponseSummary, owners: Owners
 ) -> MadeResources | None:
-    """The names that a row notes. What the call's path names is there already: it is not made, and what is
-    found in it, by whoever reads it, belongs to its owner."""
-    if summary.resource is None or status is None or status // 100 != 2:
+    """The names for a row. What the call's path names is not made by it; and what is found in that, by
+    whoever reads it, belongs to its owner."""
+    if status is None or status // 100 != 2 or not (summary.resource or summary.found):
         return None
-    read = route.resource and root_of(route.resource)
-    made = root_of(summary.resource)
-    if made is None or made == read:
+    names = dict.fromkeys(_made(action, summary))
+    # Whose those are is known already, unless they are new.
+    found = (root for name in summary.found if (root := root_of(name)) and not owners.owner_of(root))
+    names.update(dict.fromkeys(found))
+    names.pop(named.root or "", None)
+    if not names:
         return None
-    if read is None:
-        return MadeResources((made,))
-    owner = owners.owner_of(read)
-    return MadeResources((made,), owner.key_id) if owner else None
+    if named.root is None:
+        return MadeResources(tuple(names))
+    owner = owners.owner_of(named.root)
+    return MadeResources(tuple(names), owner.key_id) if owner else None
+
+
+def _made(action: str | None, summary: ResponseSummary) -> Iterator[str]:
+    root = root_of(summary.resource or "")
+    collection = collection_of(action)
+    # Where a resource has an id its name is what a client likes.
+    if root and (collection is None or root.startswith((f"{collection}/", "models/", "operations/"))):
+        yield root

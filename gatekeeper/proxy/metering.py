@@ -5,11 +5,13 @@ from __future__ import annotations
 from gatekeeper.gemini.actions import CACHE_CREATE, Billing
 from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, Meter, meter_for
+from gatekeeper.gemini.owned import named_in_path
 from gatekeeper.gemini.reading import Reading, reading_of
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter
 from gatekeeper.proxy.interaction_results import reader_of
+from gatekeeper.proxy.made_resources import FoundMeter, may_tell
 from gatekeeper.proxy.upstream_connection import ResponseHead
 
 DOWNLOADS = frozenset({"files.download", "openai.files.content"})
@@ -24,9 +26,17 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     if call.route.billing is not Billing.METERED:
         reading = reading_of(call.row.method, call.route, head.status, media_type)
     meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
+    if head.status == 200 and may_tell(call.route.action, named_in_path(call.head.path)):
+        meter = _finding(meter, (encoding or b"").strip().lower())
     if head.status == 200 and (call.row.resource is not None or call.route.action == CACHE_CREATE):
         return _tapped(call, meter, media_type, (encoding or b"").strip().lower())
     return meter
+
+
+def _finding(meter: Meter, encoding: bytes) -> Meter:
+    if encoding not in IDENTITY + GZIP:
+        return meter
+    return FoundMeter(meter, is_gzip=encoding in GZIP)
 
 
 def _tapped(call: ProxyCall, meter: Meter, media_type: bytes | None, encoding: bytes) -> Meter:

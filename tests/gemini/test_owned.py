@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.gemini.owned import root_of
+from gatekeeper.gemini.owned import NOTHING, UNCLEAR, Named, named_in_path, root_of
 
 ROOTS = {
     "files/x": "files/x",
@@ -30,3 +30,48 @@ ROOTS = {
 @pytest.mark.parametrize(("name", "root"), ROOTS.items(), ids=[name or "nothing" for name in ROOTS])
 def test_a_name_has_the_root_that_has_an_owner(name: str, root: str | None) -> None:
     assert root_of(name) == root
+
+
+NAMED = {
+    "/v1beta/files": NOTHING,
+    "/v1beta/files/x": Named("files/x"),
+    "/v1/files/x:download": Named("files/x"),
+    "//v1beta//files/x/": Named("files/x"),
+    "/v1beta/%66iles/x": Named("files/x"),
+    "/download/v1beta/files/x:download": Named("files/x"),
+    "/upload/v1beta/files": NOTHING,
+    "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore": Named("fileSearchStores/s"),
+    "/v1beta/fileSearchStores/s/documents": Named("fileSearchStores/s"),
+    "/v1beta/environments/e/files/a b": Named("environments/e"),
+    "/v1beta/models/m:generateContent": NOTHING,
+    "/v1beta/models/m/operations": NOTHING,
+    "/v1beta/models/m/operations/o": Named("models/m/operations/o"),
+    "/v1beta/tunedModels/t:batchGenerateContent": Named("tunedModels/t"),
+    "/v1beta/models/tunedModels/t:generateContent": Named("tunedModels/t"),
+    "/v1beta/interactions/i/cancel": Named("interactions/i"),
+    "/v1beta/novelties/n": Named("novelties/n"),
+    "/v1beta/openai/chat/completions": NOTHING,
+    "/v1beta/openai/models/models/m": NOTHING,
+    "/v1beta/openai/batches/b": Named("batches/b"),
+    "/v1beta/openai/batches/batches%2Fb": Named("batches/b"),
+    "/v1beta/openai/files/files/f/content": Named("files/f"),
+    "/v1beta/openai/videos/models/m/operations/o": Named("models/m/operations/o"),
+    "/v1beta/openai/videos/v": Named("videos/v"),
+    "/v1beta/openai/vector_stores/v/files/f": Named("vector_stores/v"),
+    "/v1beta/openai/responses/r": Named("responses/r"),
+    "/$discovery/rest": NOTHING,
+    "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent": NOTHING,
+    "/../v1beta/files/x": NOTHING,
+    "/v1beta/files/x;y": UNCLEAR,
+    "/v1beta/files/y/../x": UNCLEAR,
+    "/v1beta/files/y%2F..%2Fx": UNCLEAR,
+    "/v1beta/files/%2578": UNCLEAR,
+    "/v1beta\\files/x": UNCLEAR,
+    "/v1beta/files/x%00": UNCLEAR,
+    "/v1beta/files/\u017f": UNCLEAR,
+}
+
+
+@pytest.mark.parametrize(("path", "named"), NAMED.items(), ids=ascii)
+def test_a_path_names_one_resource_for_all_who_read_it(path: str, named: Named) -> None:
+    assert named_in_path(path.encode()) == named

@@ -1,0 +1,26 @@
+"""The file that a URI names: `files/x`, Google's own address of it, or the gateway's.
+
+Whose host it is does not matter: it is not published which of them Google takes, and a file of another
+server seldom has a path like `/v1beta/files/x`.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+MAX_URI = 1024  # characters of a URI that are read
+_MAX_ROUNDS = 5  # of percent-decoding
+# By itself, or after a version: `https://host/gemini/v1beta/files/x:download`.
+_FILE = re.compile(r"(?:\A\s*/*|/v\d\w*/+)files/+([^/:?#&\s]+)", re.IGNORECASE | re.ASCII)
+
+
+def file_of(uri: str) -> str | None:
+    """`files/x` by any spelling that somebody could read as that; None for what is no file of Google's."""
+    text = uri[:MAX_URI]
+    for _ in range(_MAX_ROUNDS):
+        if (decoded := unquote(text)) == text:
+            break
+        text = decoded
+    found = _FILE.search(text.replace("\\", "/"))
+    return f"files/{found[1]}" if found else None

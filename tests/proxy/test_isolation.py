@@ -1,0 +1,215 @@
+"""Two keys of one gateway see nothing of each other: every kind of resource that the simulated API makes, in
+every way that a path can name it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from rig.gateway import Running, running
+from rig.standin import Reply, StandIn
+from rig.wire import exchange
+
+MASTER = "master-of-the-tests"
+TEXT = {"contents": [{"role": "user", "parts": [{"text": "word " * 3000}]}]}
+HI = {"contents": [{"parts": [{"text": "hi"}]}]}
+TUNING = {
+    "hyperparameters": {},
+    "trainingData": {"examples": {"examples": [{"textInput": "1", "output": "2"}]}},
+}
+VIDEO = "veo-3.1-generate-preview"
+
+
+class Kind(NamedTuple):
+    """How one is made; `prefix` and `member` tell where it is found afterwards."""
+
+    path: str
+    body: dict[str, Any]
+    prefix: str = ""
+    member: str = "name"
+
+    def found(self, document: dict[str, Any]) -> str:
+        for step in self.member.split("."):
+            document = document[int(step)] if step.isdigit() else document[step]
+        return f"{self.prefix}{document}"
+
+
+KINDS = {
+    "a file": Kind("files", {"file": {"displayName": "f"}}, member="file.name"),
+    "a registered file": Kind("files:register", {"uris": ["gs://bucket/object"]}, member="files.0.name"),
+    "a cache": Kind("cachedContents", {"model": "models/gemini-2.5-flash", **TEXT}),
+    "a batch": Kind(
+        "models/gemini-2.5-flash:batchGenerateContent",
+        {"batch": {"inputConfig": {"requests": {"requests": [{"request": HI}]}}}},
+    ),
+    "a batch of embeddings": Kind(
+        "models/gemini-embedding-001:asyncBatchEmbedContent",
+        {"batch": {"inputConfig": {"requests": {"requests": [{"request": {"content": HI["contents"][0]}}]}}}},
+    ),
+    "a store": Kind("fileSearchStores", {}),
+    "a corpus": Kind("corpora", {}),
+    "a tuned model": Kind(
+        "tunedModels",
+        {"baseModel": "models/gemini-2.5-flash", "tuningTask": TUNING},
+        member="metadata.tunedModel",
+    ),
+    "a tuning": Kind("tunedModels", {"baseModel": "models/gemini-2.5-flash", "tuningTask": TUNING}),
+    "a video": Kind(
+        f"models/{VIDEO}:predictLongRunning",
+        {"instances": [{"prompt": "a"}], "parameters": {"durationSeconds": 4}},
+    ),
+    "a video in OpenAI's form": Kind(
+        "openai/videos", {"model": VIDEO, "prompt": "a"}, "openai/videos/", "id"
+    ),
+    "an interaction": Kind(
+        "interactions", {"model": "gemini-2.5-flash", "input": "hi"}, "interactions/", "id"
+    ),
+    "a webhook": Kind("webhooks", {"uri": "https://example.com"}, "webhooks/", "id"),
+    "a trigger": Kind(
+        "triggers", {"interaction": {"model": "gemini-2.5-flash", "input": "hi"}}, "triggers/", "id"
+    ),
+    "an agent": Kind("agents", {"base_agent": "deep-research"}, "agents/", "id"),
+    "an environment": Kind("environments", {}, "environments/", "id"),
+    "a voice": Kind("voices", {}, "voices/", "id"),
+    "a credential": Kind("credentials", {}, "credentials/", "id"),
+}
+WAYS = {
+    "get": ("GET", "", None),
+    "patch": ("PATCH", "?updateMask=displayName", {"displayName": "mine"}),
+    "put": ("PUT", "", {}),
+    "delete": ("DELETE", "?force=true", None),
+    "a verb": ("POST", ":cancel", {}),
+    "cancel": ("POST", "/cancel", {}),
+    "download": ("GET", ":download?alt=media", None),
+    "children": ("GET", "/documents", None),
+    "a child": ("GET", "/operations/o", None),
+    "a new child": ("POST", "/permissions", {}),
+    "options": ("OPTIONS", "", None),
+}
+
+
+@pytest.fixture
+async def sandboxed(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path / "d", "http://127.0.0.1:9", sandbox=True, master_key=MASTER) as gateway:
+        yield gateway
+
+
+async def asked(
+    gateway: Running, key: str, method: str, path: str, body: object = None, version: str = "v1beta"
+) -> httpx2.Response:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"x-goog-api-key": key, "content-type": "application/json"}
+    return await gateway.client.request(method, f"/gemini/{version}/{path}", content=content, headers=headers)
+
+
+async def made(gateway: Running, key: str, kind: Kind) -> str:
+    answer = await asked(gateway, key, "POST", kind.path, kind.body)
+    assert answer.status_code == 200, answer.text
+    return kind.found(answer.json())
+
+
+def without_names(text: str, *names: str) -> str:
+    for name in names:
+        text = text.replace(name.removeprefix("openai/"), "")
+    return text
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+async def test_a_resource_is_its_keys_only(sandboxed: Running, kind: Kind) -> None:
+    mine, other = await sandboxed.key(), await sandboxed.key()
+    name = await made(sandboxed, mine, kind)
+    missing = name.rpartition("/")[0] + "/nothing"
+    before = len(await sandboxed.rows())
+    for method, rest, body in WAYS.values():
+        answers = [
+            await asked(sandboxed, other, method, path + rest, body, version)
+            for version in ("v1beta", "v1", "v1alpha")
+            for path in (name, missing)
+        ]
+        # A verb that Google does not have there is a 400, whose ever it is.
+        assert len({answer.status_code for answer in answers}) == 1
+        assert answers[0].status_code == 404 or "BAD_REQUEST" in answers[0].text
+        assert len({without_names(answer.text, name, missing) for answer in answers}) == 1
+        assert len({frozenset(answer.headers) for answer in answers}) == 1
+    rows = (await sandboxed.rows())[before:]
+    assert {(row["outcome"], row["cost_usd"]) for row in rows} == {("refused", "0.000000000000")}
+    for key in (mine, MASTER):
+        assert (await asked(sandboxed, key, "GET", name)).status_code == 200
+
+
+async def test_what_a_batch_a_video_or_a_trigger_makes_belongs_to_whom_that_belongs(
+    sandboxed: Running,
+) -> None:
+    mine, other = await sandboxed.key(), await sandboxed.key()
+    video = await made(sandboxed, mine, KINDS["a video"])
+    trigger = await made(sandboxed, mine, KINDS["a trigger"])
+    # Polled by the master key, too: they are not the master key's for that.
+    for key in (MASTER, mine):
+        answer = await asked(sandboxed, key, "GET", video)
+    sample = answer.json()["response"]["generateVideoResponse"]["generatedSamples"][0]
+    file = sample["video"]["uri"].partition("/v1beta/")[2]
+    execution = await asked(sandboxed, MASTER, "POST", f"{trigger}/executions", {})
+    interaction = f"interactions/{execution.json()['interaction_id']}"
+    for name in (file, interaction):
+        statuses = [(await asked(sandboxed, key, "GET", name)).status_code for key in (mine, other, MASTER)]
+        assert statuses == [200, 404, 200]
+
+
+async def test_what_is_deleted_can_be_made_anew_by_another_key(sandboxed: Running) -> None:
+    one, two = await sandboxed.key(), await sandboxed.key()
+    kind = Kind("files", {"file": {"name": "files/chosen"}}, member="file.name")
+    name = await made(sandboxed, one, kind)
+    assert (await asked(sandboxed, two, "POST", kind.path, kind.body)).status_code == 409
+    for key, status in ((two, 404), (one, 200), (one, 404)):
+        assert (await asked(sandboxed, key, "DELETE", name)).status_code == status
+    assert await made(sandboxed, two, kind) == name
+    assert [(await asked(sandboxed, key, "GET", name)).status_code for key in (one, two)] == [404, 200]
+
+
+@pytest.mark.parametrize("path", ["files/x;y", "files/y/../x", "files/%2578", "files/x%00"])
+async def test_a_name_that_could_be_read_as_another_is_none(sandboxed: Running, path: str) -> None:
+    key = await sandboxed.key()
+    line = f"GET /gemini/v1beta/{path}"
+    answer = await exchange(sandboxed.url, line, headers=[f"x-goog-api-key: {key}"])
+    assert (answer.status, answer.reason) == (404, "GATEKEEPER_NOT_FOUND")
+
+
+@pytest.mark.parametrize(("unowned", "status"), [("deny", 404), ("allow", 200)])
+async def test_what_was_made_outside_is_shown_by_the_setting(
+    google: StandIn, tmp_path: Path, unowned: str, status: int
+) -> None:
+    async with running(tmp_path / "d", google.url, master_key=MASTER, unowned=unowned) as gateway:
+        key = await gateway.key()
+        assert (await asked(gateway, key, "GET", "files/outside")).status_code == status
+        assert len(google.asked) == (status == 200)
+        assert (await asked(gateway, MASTER, "GET", "files/outside")).status_code == 200
+
+
+async def test_in_open_mode_everything_is_everybodys_and_a_virtual_key_has_its_own(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", "http://127.0.0.1:9", sandbox=True) as gateway:
+        key = await gateway.key()
+        name, own = await made(gateway, "any", KINDS["a store"]), await made(gateway, key, KINDS["a store"])
+        statuses = [
+            (await asked(gateway, k, "GET", n)).status_code for k in ("another", key) for n in (name, own)
+        ]
+        assert statuses == [200, 200, 404, 200]
+
+
+async def test_owners_survive_a_restart(google: StandIn, tmp_path: Path) -> None:
+    async def create(reply: Reply) -> None:
+        await reply.json(b'{"name": "fileSearchStores/s"}')
+
+    google.script = create
+    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+        one, two = await gateway.key(), await gateway.key()
+        await made(gateway, one, KINDS["a store"])
+    for _ in range(2):
+        async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+            statuses = [
+                (await asked(gateway, key, "GET", "fileSearchStores/s")).status_code for key in (one, two)
+            ]
+            assert statuses == [200, 404]
