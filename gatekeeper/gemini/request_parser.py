@@ -8,6 +8,7 @@ Interactions, OpenAI-style calls, the `setup` of Live. What is billed by piece o
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Protocol
 
@@ -106,17 +107,20 @@ NOTHING_NAMED: RequestParser = UnreadRequest(RequestSummary())
 """Of a body in which nothing can be named, and of none."""
 UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
 
-# Their path names the model, and only a cached content and the token of a long decode are looked for: prompts
-# are long, and calls many.
-PLAIN_ACTIONS = frozenset({"generateContent", "streamGenerateContent", "generateAnswer"})
 _FORMS = frozenset({"openai.videos", "openai.images.edits"})
 _UPLOADS = ("upload", "uploadToFileSearchStore", "openai.files")
+_MODEL_KEY = re.compile(rb'"model"\s*:')
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
 def may_name_more(body: bytes) -> bool:
     """Whether it is worth parsing the body of one of `PLAIN_ACTIONS`; letters of a key may be escaped."""
     return b"cached" in body or b'"continuation' in body or (b"\\" in body and b"\\u00" in body)
+
+
+def may_name_model(body: bytes) -> bool:
+    """The same for a model, where it matters whether the body names one beside the path's."""
+    return may_name_more(body) or _MODEL_KEY.search(body) is not None
 
 
 def request_parser(

@@ -10,14 +10,14 @@ is, what is allowed, what to do; they may name a key's alias and limits, never i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-
-import msgspec
+from collections.abc import Iterable
 
 from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
-from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.keys.access_request import AccessRequest, Rule
 from gatekeeper.keys.account import Account
-from gatekeeper.keys.globs import matches, matches_model
+from gatekeeper.keys.globs import matches
+from gatekeeper.keys.model_rules import model_allowed, models_in_body_allowed
+from gatekeeper.keys.policies import POLICY_RULES, address_allowed
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
@@ -27,29 +27,6 @@ from gatekeeper.times import iso
 
 # Spellings of a path that Google reads as another path than the one that is matched with the globs.
 NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
-
-
-class AccessRequest(msgspec.Struct, frozen=True):
-    """What a call needs access to: its action and model as far as the request line names them, and its path
-    after `/gemini`. `billing` is that of its route; `unpriced_reason` says why this call could not be priced,
-    and is set for a key with a budget only. `model_pending`: a later message names the model, and is admitted
-    then. `asked` is what its body names, None while that is not known."""
-
-    action: str | None
-    model: str | None
-    path: str
-    billing: Billing
-    unpriced_reason: str | None = None
-    model_pending: bool = False
-    asked: RequestSummary | None = None
-
-    @property
-    def billable(self) -> bool:
-        """Whether it may cost anything."""
-        return self.billing is not Billing.FREE
-
-
-Rule = Callable[[Account, AccessRequest, int], Refusal | None]
 
 
 def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
@@ -157,33 +134,6 @@ def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int
     )
 
 
-def _model_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
-    allowed = account.record.models
-    # `*` also admits calls whose path does not name their model.
-    if not allowed or "*" in allowed or request.model_pending:
-        return None
-    if request.model is None:
-        return _model_not_in_path(account, request) if request.billable else None
-    model = request.model.removeprefix("models/")
-    if any(matches_model(glob, model) for glob in allowed):
-        return None
-    return Refusal(
-        Reason.MODEL_NOT_ALLOWED,
-        f"{account.title} may not use the model {model}. It may use: {', '.join(allowed)}.",
-        {**account.metadata, "model": model},
-    )
-
-
-def _model_not_in_path(account: Account, request: AccessRequest) -> Refusal:
-    return Refusal(
-        Reason.MODEL_NOT_ALLOWED,
-        f"{account.title} is limited to the models {', '.join(account.record.models)}, and "
-        f"{request.action or request.path} does not name its model in the path: call a route that does, "
-        "or use a key without a limit on models.",
-        account.metadata,
-    )
-
-
 def _cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     """A budget can limit only calls whose cost will be known."""
     if account.record.max_budget_pico is None:
@@ -248,10 +198,11 @@ def _over_budget(account: Account, spend: int, budget: int, reset_at: int | None
 RULES: tuple[Rule, ...] = (
     _unblocked,
     _unexpired,
+    address_allowed,
     _route_allowed,
     _ephemeral_token_allowed,
     _budget_left,
-    _model_allowed,
+    model_allowed,
     _cost_known,
 )
-BODY_RULES: tuple[Rule, ...] = ()
+BODY_RULES: tuple[Rule, ...] = (models_in_body_allowed, *POLICY_RULES)

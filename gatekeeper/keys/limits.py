@@ -56,12 +56,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.blocked_at is not None
 
     @property
-    def needs_body(self) -> bool:
-        """Whether a limit depends on what only a request's body says."""
+    def limits_models(self) -> bool:
+        """Whether only some models may be used."""
+        return bool(self.models) and "*" not in self.models
+
+    @property
+    def needs_settings(self) -> bool:
+        """Whether a limit depends on what a request asks for in its body."""
         return bool(
             self.max_budget_pico is not None
             or self.model_max_budget_pico
-            or self.models
             or self.tpm_limit is not None
             or self.model_tpm_limit
             or self.model_rpm_limit
@@ -70,6 +74,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             or self.max_output_tokens is not None
             or self.service_tiers
         )
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a limit depends on what only a request's body says."""
+        return self.limits_models or self.needs_settings
 
 
 class GroupRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,8 +21,9 @@ from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.resources import recorded_path
 from gatekeeper.gemini.routes import Route, route
+from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
-from gatekeeper.keys.admission import AccessRequest, admit
+from gatekeeper.keys.admission import admit
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
@@ -167,8 +168,10 @@ class ProxyCall:
         if self.has_budget and has_price and route.model:
             reason = why_unpriced(self.row, route.model, context.catalogue, context.accounting_errors)
         path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
-        pending = self.carrier.model_pending
-        return AccessRequest(route.action, route.model, path, route.billing, reason, pending)
+        pending = self.carrier.model_pending and not route.upload
+        limited = any(account.record.allowed_ips for account in self.accounts)
+        client = client_address(self.head.scope, context.settings) if limited else ""
+        return AccessRequest(route.action, route.model, path, route.billing, reason, pending, client=client)
 
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""

@@ -19,7 +19,8 @@ from gatekeeper.server.client_stream import ClientStream
 class HttpCarrier:
     """Unary calls, streams, uploads, downloads."""
 
-    is_stream = model_pending = False
+    is_stream = False
+    model_pending = True  # its body may name it
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream = ClientStream(scope, receive, send)

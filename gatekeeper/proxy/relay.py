@@ -40,6 +40,7 @@ from gatekeeper.proxy.redirects import (
     local_location,
 )
 from gatekeeper.proxy.request_body import (
+    BodyGate,
     admit_body,
     apply_body,
     attach_parser,
@@ -79,14 +80,13 @@ class Relay:
         self.progress.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
             attach_parser(self.call)
-            admit_body(self.call, is_seen=False)
             await self.send_streaming()
         else:
             body = await self.stream.receive_body()
             self.progress.buffered(body)
             if body and is_worth_parsing(self.call, body):
                 await parse_body(self.call, body)
-            admit_body(self.call, is_seen=True)
+            admit_body(self.call)
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
@@ -171,17 +171,17 @@ class Relay:
 
     async def send_request_body(self, connection: UpstreamConnection) -> None:
         """Sends the request's body chunk by chunk: the client is read no faster than the upstream reads."""
+        gate = BodyGate(self.call)
         try:
             await connection.send_head(*self.request())
             while chunk := await self.receive_request_chunk():
-                await connection.send_body(chunk)
-                self.call.request_parser.feed(chunk)
-                self.progress.size.feed(chunk)
+                await gate.send(connection, chunk)
+            await gate.send_last(connection)
             await connection.finish_request(upstream_trailers(self.stream.trailers))
             self.progress.request_sent = True
         except ConnectionLost:
             pass  # it may have responded before it closed; the task that reads the response raises the error
-        except (ClientDisconnected, MalformedBody) as error:
+        except (ClientDisconnected, MalformedBody, CallFailed) as error:
             self.call.end(to_call_failed(error))
         finally:
             apply_body(self.call)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import trio
 from msgspec.structs import replace
 
-from gatekeeper.gemini.actions import INTERACTIONS, PRICED_ACTIONS
-from gatekeeper.gemini.request_parser import PLAIN_ACTIONS, RequestSummary, may_name_more, request_parser
-from gatekeeper.keys.admission import AccessRequest, admit, cost_unknown_refusal
+from gatekeeper.gemini.actions import INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
+from gatekeeper.gemini.request_parser import may_name_model, may_name_more, request_parser
+from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.keys.access_request import AccessRequest
+from gatekeeper.keys.admission import admit, cost_unknown_refusal
 from gatekeeper.keys.admission import admit_body as admit_by_body
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.proxy.settlement import apply_request
+from gatekeeper.proxy.upstream_connection import UpstreamConnection
 
 CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
 PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
@@ -27,7 +30,10 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
     if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.fields:
         return True
-    return may_name_more(body)
+    limits = [account.record for account in call.accounts if account.record.needs_body]
+    if any(record.needs_settings for record in limits):
+        return True
+    return may_name_model(body) if limits else may_name_more(body)
 
 
 async def parse_body(call: ProxyCall, body: bytes) -> None:
@@ -40,14 +46,17 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
     apply_body(call)
 
 
-def admit_body(call: ProxyCall, *, is_seen: bool) -> None:
-    """The second step of admission, by what the body names: before a byte of it goes upstream, and so also if
-    it goes there unseen, while it is received. Raises Refused."""
-    if not call.accounts:
+def needs_body(call: ProxyCall) -> bool:
+    """Whether a limit depends on what the call's body says."""
+    return not call.route.upload and any(account.record.needs_body for account in call.accounts)
+
+
+def admit_body(call: ProxyCall) -> None:
+    """The second step of admission, by what the body names, once all of it was received and before its last
+    byte goes upstream. Raises Refused."""
+    if not needs_body(call):
         return
     asked = call.request_parser.summary
-    if not is_seen:
-        asked = replace(asked, understood=False)
     request = replace(call.access_request(), asked=asked)
     if refusal := admit_by_body(call.accounts, request, call.row.started_at):
         raise Refused(refusal)
@@ -72,6 +81,30 @@ def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest
         call.route = replace(route, model=model)
         if refusal := admit(call.accounts, call.access_request(), call.row.started_at):
             raise Refused(refusal)
+
+
+class BodyGate:
+    """Between the chunks of a body as they come, and as they go upstream. Where a limit needs the body,
+    the last one stays here until all of it is admitted: a request that is refused is never complete."""
+
+    def __init__(self, call: ProxyCall) -> None:
+        self._call = call
+        self._holds = needs_body(call)
+        self._held = b""
+
+    async def send(self, connection: UpstreamConnection, chunk: bytes) -> None:
+        """Sends a chunk as soon as the next one is there, or at once; then looks at it."""
+        ready, self._held = (self._held, chunk) if self._holds else (chunk, b"")
+        if ready:
+            await connection.send_body(ready)
+        self._call.request_parser.feed(chunk)
+        self._call.progress.size.feed(chunk)
+
+    async def send_last(self, connection: UpstreamConnection) -> None:
+        """Sends what is left, once all was received and admitted. Raises Refused."""
+        admit_body(self._call)
+        if self._held:
+            await connection.send_body(self._held)
 
 
 def apply_body(call: ProxyCall) -> None:

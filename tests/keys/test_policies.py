@@ -5,29 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.keys.policies import (
-    PolicyRequest,
-    address_refusal,
-    need_body,
-    policy_refusal,
-    too_many_searches,
-)
+from gatekeeper.keys.access_request import AccessRequest
+from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.admission import admit, admit_body
+from gatekeeper.keys.limits import GroupRecord, Limits
+from gatekeeper.keys.policies import too_many_searches
 from gatekeeper.refusals import Reason
-
-
-class Policies(msgspec.Struct):
-    searches: bool | int | None = None
-    store: bool | None = None
-    max_output_tokens: int | None = None
-    service_tiers: tuple[str, ...] = ()
-    allowed_ips: tuple[str, ...] = ()
-
 
 GENERATE, STREAM, INTERACTION = "generateContent", "streamGenerateContent", "interactions.create"
 CHAT, BATCH, LIVE, CACHE = (
@@ -56,96 +44,101 @@ def batch(*requests: Any) -> dict[str, Any]:
     return {"batch": {"inputConfig": {"requests": {"requests": [{"request": each} for each in requests]}}}}
 
 
-def asked(action: str, body: object, *, is_seen: bool = True) -> PolicyRequest:
+def asked(action: str, body: object) -> AccessRequest:
+    """`body` None: one that is not understood."""
     named = read_request(json.dumps(body).encode()) if body is not None else RequestSummary(understood=False)
-    return PolicyRequest(action, "/path", billing_of(action), named, is_seen)
+    return AccessRequest(action, "m", "/path", billing_of(action), asked=named)
 
 
-def reason(limits: Policies, request: PolicyRequest) -> str | None:
-    refusal = policy_refusal(limits, "The key k", request)
+def account(limits: Limits) -> Account:
+    fields = {name: getattr(limits, name) for name in Limits.__struct_fields__}
+    return GroupAccount(kind="group", record=GroupRecord(name="g", created_at=0, updated_at=0, **fields))
+
+
+def reason(limits: Limits, request: AccessRequest) -> str | None:
+    refusal = admit_body([account(Limits()), account(limits)], request, 0)
     if refusal is None:
         return None
     assert refusal.reason is Reason.POLICY
-    assert refusal.message.startswith("The key k ")
+    assert refusal.message.startswith("The group g ")
+    assert refusal.metadata["group"] == "g"
     return refusal.metadata["policy"]
 
 
-OUTPUT = Policies(max_output_tokens=9)
+OUTPUT = Limits(max_output_tokens=9)
 CASES = [
     # (limits, action, body, the policy that refuses it)
-    *((Policies(searches=False), action, SEARCH, "searches") for action in TEXTS),
-    *((Policies(searches=0), action, batch({}, SEARCH), "searches") for action in TEXTS),
-    *((Policies(searches=False), action, {"tools": [{"codeExecution": {}}]}, None) for action in TEXTS),
-    (Policies(searches=False), GENERATE, MAPS, "searches"),
-    (Policies(searches=False), GENERATE, {"tools": [{"fileSearch": {}}, {"urlContext": {}}]}, None),
-    (Policies(searches=False), GENERATE, {"tools": [{"enterpriseWebSearch": {}}]}, "searches"),
-    (Policies(searches=False), GENERATE, {"tools": [{"type": "tool_search"}]}, None),
-    (Policies(searches=False), CHAT, {"web_search_options": {}}, "searches"),
-    (Policies(searches=False), "openai.responses", {"tools": [{"type": "web_search_preview"}]}, "searches"),
-    (Policies(searches=False), CACHE, SEARCH, "searches"),
-    (Policies(searches=False), CACHE, {}, None),
-    (Policies(searches=False), INTERACTION, {"agent": "deep-research"}, "searches"),
-    (Policies(searches=2), INTERACTION, {"agent": "deep-research"}, "searches"),
-    (Policies(searches=2), INTERACTION, {**SEARCH, "background": True}, "searches"),
-    (Policies(searches=2), BATCH, batch(SEARCH), "searches"),
-    (Policies(searches=2), BATCH, batch({}), None),
-    (Policies(searches=2), BATCH, FILES, "searches"),
-    (Policies(searches=True), BATCH, FILES, None),
-    (Policies(searches=2), STREAM, SEARCH, None),
-    (Policies(searches=True), GENERATE, SEARCH, None),
-    *((Policies(store=False), action, {"store": True}, "store") for action in TEXTS),
-    *((Policies(store=False), action, {}, "store") for action in TEXTS),
-    *((Policies(store=False), action, {"store": False}, None) for action in TEXTS),
-    (Policies(store=False), BATCH, batch({"store": False}, {}), "store"),
-    (Policies(store=False), BATCH, FILES, "store"),
-    (Policies(store=False), CACHE, {"store": False}, "store"),
-    (Policies(store=False), "cachedContents.get", {}, None),
-    (Policies(store=True), GENERATE, {}, None),
+    *((Limits(max_searches=0), action, SEARCH, "searches") for action in TEXTS),
+    *((Limits(max_searches=0), action, batch({}, SEARCH), "searches") for action in TEXTS),
+    *((Limits(max_searches=0), action, {"tools": [{"codeExecution": {}}]}, None) for action in TEXTS),
+    (Limits(max_searches=0), GENERATE, MAPS, "searches"),
+    (Limits(max_searches=0), GENERATE, {"tools": [{"fileSearch": {}}, {"urlContext": {}}]}, None),
+    (Limits(max_searches=0), GENERATE, {"tools": [{"enterpriseWebSearch": {}}]}, "searches"),
+    (Limits(max_searches=0), GENERATE, {"tools": [{"type": "tool_search"}]}, None),
+    (Limits(max_searches=0), CHAT, {"web_search_options": {}}, "searches"),
+    (Limits(max_searches=0), "openai.responses", {"tools": [{"type": "web_search_preview"}]}, "searches"),
+    (Limits(max_searches=0), CACHE, SEARCH, "searches"),
+    (Limits(max_searches=0), CACHE, {}, None),
+    (Limits(max_searches=0), INTERACTION, {"agent": "deep-research"}, "searches"),
+    (Limits(max_searches=2), INTERACTION, {"agent": "deep-research"}, "searches"),
+    (Limits(max_searches=2), INTERACTION, {**SEARCH, "background": True}, "searches"),
+    (Limits(max_searches=2), BATCH, batch(SEARCH), "searches"),
+    (Limits(max_searches=2), BATCH, batch({}), None),
+    (Limits(max_searches=2), BATCH, FILES, "searches"),
+    (Limits(max_searches=None), BATCH, FILES, None),
+    (Limits(max_searches=2), STREAM, SEARCH, None),
+    (Limits(max_searches=None), GENERATE, SEARCH, None),
+    *((Limits(only_unstored=True), action, {"store": True}, "store") for action in TEXTS),
+    *((Limits(only_unstored=True), action, {}, "store") for action in TEXTS),
+    *((Limits(only_unstored=True), action, {"store": False}, None) for action in TEXTS),
+    (Limits(only_unstored=True), BATCH, batch({"store": False}, {}), "store"),
+    (Limits(only_unstored=True), BATCH, FILES, "store"),
+    (Limits(only_unstored=True), CACHE, {"store": False}, "store"),
+    (Limits(only_unstored=True), "cachedContents.get", {}, None),
+    (Limits(only_unstored=False), GENERATE, {}, None),
     *((OUTPUT, action, {"max_output_tokens": 10}, "max_output_tokens") for action in TEXTS),
     *((OUTPUT, action, {}, "max_output_tokens") for action in TEXTS),
     *((OUTPUT, action, {"max_tokens": 9}, None) for action in TEXTS),
     (OUTPUT, BATCH, batch({"max_tokens": 9}, {"max_tokens": 10}), "max_output_tokens"),
     (OUTPUT, BATCH, FILES, "max_output_tokens"),
-    *((Policies(service_tiers=("flex",)), action, {}, "service_tiers") for action in TEXTS),
+    *((Limits(service_tiers=("flex",)), action, {}, "service_tiers") for action in TEXTS),
     *(
-        (Policies(service_tiers=("flex",)), action, {"service_tier": "FLEX"}, None)
+        (Limits(service_tiers=("flex",)), action, {"service_tier": "FLEX"}, None)
         for action in TEXTS
         if action != BATCH
     ),
-    (Policies(service_tiers=("standard",)), GENERATE, {"serviceTier": "flex"}, "service_tiers"),
-    (Policies(service_tiers=("standard",)), GENERATE, {"serviceTier": 3}, "service_tiers"),
-    (Policies(service_tiers=("standard",)), GENERATE, {}, None),
-    (Policies(service_tiers=("standard",)), CHAT, {"service_tier": "auto"}, None),
-    (Policies(service_tiers=("standard",)), BATCH, batch({}), "service_tiers"),
-    (Policies(service_tiers=("batch",)), BATCH, batch({}), None),
-    (Policies(service_tiers=("batch",)), BATCH, batch({"serviceTier": "priority"}), "service_tiers"),
-    (Policies(service_tiers=("batch",)), "openai.batches", {"input_file_id": "files/f"}, None),
-    (Policies(service_tiers=("flex",)), "embedContent", {}, "service_tiers"),
+    (Limits(service_tiers=("standard",)), GENERATE, {"serviceTier": "flex"}, "service_tiers"),
+    (Limits(service_tiers=("standard",)), GENERATE, {"serviceTier": 3}, "service_tiers"),
+    (Limits(service_tiers=("standard",)), GENERATE, {}, None),
+    (Limits(service_tiers=("standard",)), CHAT, {"service_tier": "auto"}, None),
+    (Limits(service_tiers=("standard",)), BATCH, batch({}), "service_tiers"),
+    (Limits(service_tiers=("batch",)), BATCH, batch({}), None),
+    (Limits(service_tiers=("batch",)), BATCH, batch({"serviceTier": "priority"}), "service_tiers"),
+    (Limits(service_tiers=("batch",)), "openai.batches", {"input_file_id": "files/f"}, None),
+    (Limits(service_tiers=("flex",)), "embedContent", {}, "service_tiers"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("limits", "action", "body", "policy"), CASES, ids=str)
 def test_a_policy_refuses_what_it_rules_out(
-    limits: Policies, action: str, body: object, policy: str | None
+    limits: Limits, action: str, body: object, policy: str | None
 ) -> None:
     assert reason(limits, asked(action, body)) == policy
 
 
 ALL = [
-    Policies(searches=False),
-    Policies(store=False),
-    Policies(max_output_tokens=9),
-    Policies(service_tiers=("standard",)),
+    Limits(max_searches=0),
+    Limits(only_unstored=True),
+    Limits(max_output_tokens=9),
+    Limits(service_tiers=("standard",)),
 ]
 
 
 @pytest.mark.parametrize("limits", ALL, ids=str)
 @pytest.mark.parametrize("action", TEXTS)
-def test_what_is_not_seen_is_refused(limits: Policies, action: str) -> None:
-    allowed = {"store": False, "max_tokens": 1}
-    assert reason(limits, asked(action, None)) == reason(limits, asked(action, allowed, is_seen=False))
+def test_what_is_not_seen_is_refused(limits: Limits, action: str) -> None:
     assert reason(limits, asked(action, None)) is not None
-    assert reason(Policies(), asked(action, None)) is None
+    assert reason(Limits(), asked(action, None)) is None
 
 
 @pytest.mark.parametrize("limits", ALL, ids=str)
@@ -162,38 +155,45 @@ def test_what_is_not_seen_is_refused(limits: Policies, action: str) -> None:
         ),
     ],
 )
-def test_what_makes_nothing_is_not_asked(limits: Policies, action: str) -> None:
+def test_what_makes_nothing_is_not_asked(limits: Limits, action: str) -> None:
     assert reason(limits, asked(action, None)) is None
 
 
 @pytest.mark.parametrize("action", ["embedContent", "predict", "openai.embeddings", "predictLongRunning"])
 def test_what_writes_no_text_has_a_tier_only(action: str) -> None:
-    limits = Policies(searches=False, store=False, max_output_tokens=9, service_tiers=("standard",))
+    limits = Limits(max_searches=0, only_unstored=True, max_output_tokens=9, service_tiers=("standard",))
     assert reason(limits, asked(action, {})) is None
     assert reason(limits, asked(action, {"serviceTier": "flex"})) == "service_tiers"
 
 
 def test_an_action_without_a_name_is_asked() -> None:
-    request = PolicyRequest(None, "/v1/%x", Billing.UNKNOWN, RequestSummary())
-    refusal = policy_refusal(Policies(store=False), "The group g", request)
+    request = AccessRequest(None, None, "/v1/%x", Billing.UNKNOWN, asked=RequestSummary())
+    refusal = admit_body([account(Limits(only_unstored=True))], request, 0)
     assert refusal
     assert refusal.message == (
         'The group g may not let Google keep its prompts: send `"store": false` in the request.'
     )
 
 
+def test_what_the_body_says_is_not_asked_of_the_head() -> None:
+    request = AccessRequest(GENERATE, "m", "/path", Billing.METERED)
+    for limits in ALL:
+        assert admit_body([account(limits)], request, 0) is None
+
+
 @pytest.mark.parametrize("limits", ALL, ids=str)
-def test_a_policy_needs_the_body(limits: Policies) -> None:
-    assert need_body(limits)
-    assert not need_body(Policies(searches=True, store=True, allowed_ips=("::1",)))
+def test_a_policy_needs_the_body(limits: Limits) -> None:
+    assert limits.needs_body
+    assert limits.needs_settings
+    assert not Limits(models=("*", "a"), allowed_ips=("::1",)).needs_body
+    assert Limits(models=("a",)).needs_body
 
 
 @pytest.mark.parametrize(
-    ("limit", "searches", "cut"),
-    [(2, 3, True), (2, 2, False), (False, 1, True), (True, 99, False), (None, 9, False)],
+    ("limit", "searches", "cut"), [(2, 3, True), (2, 2, False), (0, 1, True), (0, 0, False), (None, 9, False)]
 )
-def test_a_response_may_show_so_many_searches(limit: bool | int | None, searches: int, cut: bool) -> None:
-    assert bool(too_many_searches(Policies(searches=limit), "The key k", searches)) == cut
+def test_a_response_may_show_so_many_searches(limit: int | None, searches: int, cut: bool) -> None:
+    assert bool(too_many_searches(account(Limits(max_searches=limit)), searches)) == cut
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,11 @@ def test_a_response_may_show_so_many_searches(limit: bool | int | None, searches
         (("0.0.0.0/0", "::/0"), "unix", False),
     ],
 )
-def test_a_call_comes_from_an_allowed_network(networks: tuple[str, ...], client: str, allowed: bool) -> None:
-    refusal = address_refusal(networks, "The key k", client)
+@pytest.mark.parametrize("action", ["files.list", GENERATE])
+def test_a_call_comes_from_an_allowed_network(
+    networks: tuple[str, ...], client: str, allowed: bool, action: str
+) -> None:
+    request = AccessRequest(action, "m", "/path", billing_of(action), client=client)
+    refusal = admit([account(Limits()), account(Limits(allowed_ips=networks))], request, 0)
     assert (refusal is None) == allowed
-    assert refusal is None or refusal.reason is Reason.POLICY
+    assert refusal is None or (refusal.reason, refusal.metadata["policy"]) == (Reason.POLICY, "allowed_ips")

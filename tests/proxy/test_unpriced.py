@@ -97,6 +97,7 @@ async def test_a_key_with_a_budget_is_charged_the_most_if_it_may_use_such_a_mode
 CHAT, INTERACTIONS = "/v1beta/openai/chat/completions", "/v1beta/interactions"
 FLASH = b'{"model": "gemini-2.5-flash", "messages": []}'
 LONG = b'{"model": "gemini-2.5-flash", "input": "' + b"x" * MAX_BUFFERED_BODY + b'"}'
+MANY = FLASH[:-1] + b', "x": [' + b"1, " * 2**17 + b"1]}"
 UNPRICED, NO_ROUTE = "GATEKEEPER_MODEL_UNPRICED", "GATEKEEPER_ROUTE_NOT_ALLOWED"
 NAMED_IN_THE_BODY = {
     "a priced model": (CHAT, FLASH, None, ""),
@@ -111,7 +112,8 @@ NAMED_IN_THE_BODY = {
     "no model": (CHAT, b"{}", NO_ROUTE, "finds no model in its body"),
     "no body": (INTERACTIONS, b"", NO_ROUTE, "finds no model in its body"),
     "no JSON": (CHAT, b'{"model": "gemini-2.5-flash"', NO_ROUTE, "cannot look at all of its body first"),
-    "too long": (INTERACTIONS, LONG, NO_ROUTE, "cannot look at all of its body first"),
+    "long": (INTERACTIONS, LONG, None, ""),
+    "too much": (INTERACTIONS, MANY, NO_ROUTE, "cannot look at all of its body first"),
     "in the background": (
         INTERACTIONS,
         FLASH[:-1] + b', "background": true}',

@@ -1,0 +1,59 @@
+"""Which models a call may use: each that it names, in its path or its body, must be allowed. Pure."""
+
+from __future__ import annotations
+
+from gatekeeper.gemini.actions import PLAIN_ACTIONS
+from gatekeeper.keys.access_request import AccessRequest
+from gatekeeper.keys.account import Account
+from gatekeeper.keys.globs import matches_model
+from gatekeeper.refusals import Reason, Refusal
+
+
+def model_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
+    """By the request's head."""
+    if not account.record.limits_models:
+        return None
+    if request.model is not None:
+        return _model_refusal(account, request.model)
+    if request.model_pending or not request.billable:
+        return None
+    return _unknown(account, request, "does not name its model: call a route that does")
+
+
+def models_in_body_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
+    """By the body: there must be a model if the path names none. What is not seen of a body may name another
+    one, unless the path decides."""
+    asked = request.asked
+    if asked is None or not account.record.limits_models:
+        return None
+    for model in asked.models:
+        if refusal := _model_refusal(account, model):
+            return refusal
+    if request.action in PLAIN_ACTIONS and request.model is not None:
+        return None
+    if not asked.understood:
+        seen = "plain or gzip JSON, of at most 256 KiB without its long strings"
+        return _unknown(account, request, f"may name any in its body, which is not {seen}: send it so")
+    if request.model is None and not asked.models and request.billable:
+        return _unknown(account, request, "names none, in its path or its body: name one")
+    return None
+
+
+def _model_refusal(account: Account, named: str) -> Refusal | None:
+    allowed, model = account.record.models, named.removeprefix("models/")
+    if any(matches_model(glob, model) for glob in allowed):
+        return None
+    return Refusal(
+        Reason.MODEL_NOT_ALLOWED,
+        f"{account.title} may not use the model {model}. It may use: {', '.join(allowed)}.",
+        {**account.metadata, "model": model},
+    )
+
+
+def _unknown(account: Account, request: AccessRequest, why: str) -> Refusal:
+    return Refusal(
+        Reason.MODEL_NOT_ALLOWED,
+        f"{account.title} is limited to the models {', '.join(account.record.models)}, and {request.what} "
+        f"{why}, or use a key without a limit on models.",
+        account.metadata,
+    )
