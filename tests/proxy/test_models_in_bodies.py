@@ -104,6 +104,8 @@ async def test_a_key_of_all_models_is_not_asked_for_one(guarded: Running, google
     google.script = lambda reply: reply.json(b"{}")
     secret = await guarded.key(models=["*", "gemini-2.5*"])
     for path, named, _ in CASES:
+        if "/t:" in path or "previous_interaction_id" in named:
+            continue  # somebody else's
         line = f"POST /gemini/v1beta{path}"
         answer = await exchange(
             guarded.url, line, body=json.dumps(named).encode(), headers=[f"x-goog-api-key: {secret}"]
