@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.ledger.call import COLUMNS, Call
-from gatekeeper.refusals import STATUS
+from gatekeeper.refusals import STATUS, Reason
 from gatekeeper.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -34,13 +34,14 @@ def test_every_setting_is_in_the_readme_as_it_is() -> None:
     assert table("settings") == expected
 
 
-def test_every_reason_is_in_the_readme_with_its_status() -> None:
-    documented = {
-        (int(status), reason)
-        for status, reasons, _ in table("reasons")
-        for reason in re.findall(r"`(GATEKEEPER_\w+)`", reasons)
-    }
-    assert documented == {(status.code, reason.value) for reason, status in STATUS.items()}
+def test_every_reason_is_in_the_readme_once_with_status_cause_and_remedy() -> None:
+    rows = table("reasons")
+    documented = [(reason.strip("`"), int(status)) for reason, status, _, _ in rows]
+    assert sorted(documented) == sorted((reason.value, status.code) for reason, status in STATUS.items())
+    assert set(STATUS) == set(Reason)
+    for reason, _, when, what_to_do in rows:
+        assert when, reason
+        assert what_to_do, reason
 
 
 @pytest.mark.parametrize("name", ["run", "test", "first call"])
@@ -51,7 +52,7 @@ def test_the_commands_are_one_line_each(name: str) -> None:
 
 def test_a_call_has_a_field_for_each_column() -> None:
     # The cost in another form; what is in the journal only.
-    kept = ("cost_pico", "charged_pico", "continuations", "pending", "made")
+    kept = ("cost_pico", "charged_pico", "continuations", "pending", "made", "group")
     fields = [name for name in Call.__struct_fields__ if name not in kept]
     assert fields == [name for name in COLUMNS if name != "cost_usd"]
 

@@ -31,7 +31,7 @@ _PRINTABLE = r"\S"
 def budget_field(meaning: str, example: str) -> Schema:
     """An amount of USD, as a number or, exactly, as a string."""
     amount = {"type": ["number", "string", "null"], "minimum": 0, "maximum": MAX_DOLLARS}
-    digits = r"^[0-9]+(\.[0-9]+)?$"
+    digits = r"^[0-9]{1,13}(\.[0-9]{1,12})?$"
     return {**amount, "pattern": digits, "description": meaning, "examples": [example]}
 
 
@@ -127,7 +127,7 @@ _NAMING = {
 def naming_body(meaning: str, fields: dict[str, Schema], example: dict[str, object]) -> Schema:
     """A request that names one key or several, with these fields."""
     body = members(meaning, _NAMING | fields, optional=[*_NAMING, *fields], examples=[example])
-    one_of = [{"required": ["key"]}, {"required": ["keys"]}]
+    one_of = [{"required": [name]} for name in ("key", "keys", "key_aliases") if name in body["properties"]]
     return {**body, "additionalProperties": False, "oneOf": one_of}
 
 
@@ -141,6 +141,11 @@ KEY_CHANGES = component(
     ),
 )
 NAMED_KEYS = component("NamedKeys", naming_body("One key or several.", {}, {"key": "web-frontend"}))
+_ALIASES = array("Several keys, each by its alias.", KEY_NAME, minItems=1, examples=[["web-frontend"]])
+KEYS_TO_DELETE = component(
+    "KeysToDelete",
+    naming_body("One key or several.", {"key_aliases": _ALIASES}, {"keys": ["web-frontend"]}),
+)
 
 KEY_PROPERTIES: dict[str, Schema] = {
     "token_id": text("Its id, which stays when its secret changes.", "key_0123456789abcdef"),
@@ -203,6 +208,6 @@ UPDATE = Operation("Change keys", CHANGED_KEY, KEY_CHANGES, problems=_CHANGE_PRO
 BLOCK = Operation("Block keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 UNBLOCK = Operation("Unblock keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 REGENERATE = Operation("Replace secrets", KEY_WITH_NEW_SECRET, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
-DELETE = Operation("Delete keys", DELETED_KEYS, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
+DELETE = Operation("Delete keys", DELETED_KEYS, KEYS_TO_DELETE, problems=_CHANGE_PROBLEMS)
 INFO = Operation("Show a key", KEY_INFO, query=("key",), problems=(404,))
 LIST = Operation("List keys", KEY_PAGE, query=("q", "limit", "cursor", "sort"))

@@ -23,6 +23,7 @@ from gatekeeper.admin.parameters import DEFAULT_LIMIT
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import (
     Document,
+    described,
     json_response,
     read_fields,
     read_object,
@@ -34,9 +35,11 @@ from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.registry import KeyNotFound
 from gatekeeper.keys.virtual_key import KeyState, key_document
 from gatekeeper.openapi.operation import describe
+from gatekeeper.openapi.schema import property_names
 
 blueprint = Blueprint("keys", __name__)
 
+NAMING_FIELDS = ("key", "keys", "key_aliases")
 _NAME = "a key is named by its secret, its token_id or its alias"
 
 
@@ -177,6 +180,14 @@ def require_key(name: str) -> KeyState:
     raise KeyNotFound(name)
 
 
+def require_alias(alias: str) -> KeyState:
+    """The existing key of this alias. Raises KeyNotFound."""
+    state = require_key(alias)
+    if state.record.key_alias != alias:
+        raise KeyNotFound(alias)
+    return state
+
+
 async def read_key_names() -> KeySelection:
     """The keys named by a body that has no other fields. Raises Problem, KeyNotFound."""
     return pop_key_names(await read_fields())
@@ -184,15 +195,18 @@ async def read_key_names() -> KeySelection:
 
 def pop_key_names(body: Document) -> KeySelection:
     """Removes the names of keys from a body and returns the keys. Raises Problem, KeyNotFound."""
-    given = {field: body.pop(field) for field in ("key", "keys") if field in body}
+    fields = [field for field in NAMING_FIELDS if field in property_names(described().body or {})]
+    # LiteLLM's client sends null for the field that it does not use.
+    given = {field: value for field in fields if (value := body.pop(field, None)) is not None}
     if len(given) != 1:
-        raise invalid("key", f"Name one key by `key`, or several by `keys`; {_NAME}", ["key", "keys"])
+        raise invalid("key", f"Name one key by `key`, or several by `keys`; {_NAME}", fields)
     ((field, value),) = given.items()
     names = [value] if field == "key" else value
     if not _are_names(names):
-        raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for `keys` a list of texts")
+        raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for several a list of texts")
     # All are looked up before anything is changed; a key named twice is changed once.
-    states = {state.record.token_id: state for state in map(require_key, names)}
+    find = require_alias if field == "key_aliases" else require_key
+    states = {state.record.token_id: state for state in map(find, names)}
     for state in states.values():
         require_admin_for(state)
     return KeySelection(list(states), single=field == "key")

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.keys.listing import SORTS
 from gatekeeper.openapi.schema import Schema, choice, integer, text
 from gatekeeper.times import parse_time
 
@@ -31,6 +32,12 @@ def limit(text: str) -> int:
 
 def moment(text: str) -> datetime:
     return parse_time(text, current_gateway().now())
+
+
+def given(text: str) -> str:
+    if not text:
+        raise ValueError("give a value, or leave it out")
+    return text
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -83,9 +90,9 @@ PARAMETERS: dict[str, Parameter] = {
     "sort": Parameter(
         str,
         text(
-            "By what to sort: created_at, expires, key_alias, last_used_at or spend, with `-` before it from "
-            "high to low. Default: -created_at.",
+            "By what to sort, with `-` before it from high to low. Default: -created_at.",
             "-spend",
+            pattern=f"^-?({'|'.join(SORTS)})$",
         ),
     ),
     "by": Parameter(
@@ -106,9 +113,11 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "start_date": Parameter(day, text("The first day, in UTC.", "2026-11-24", format="date")),
     "end_date": Parameter(day, text("The last day, in UTC, which is included.", "2026-11-30", format="date")),
-    "api_key": Parameter(str, text(f"Calls of this key only. {_KEY}", "web-frontend")),
-    "user_id": Parameter(str, text("Calls of this end user only.", "user-17")),
-    "request_id": Parameter(str, text("The call with this id only.", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8")),
+    "api_key": Parameter(given, text(f"Calls of this key only. {_KEY}", "web-frontend")),
+    "user_id": Parameter(given, text("Calls of this end user only.", "user-17")),
+    "request_id": Parameter(
+        given, text("The call with this id only.", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8")
+    ),
     "summarize": Parameter(
         false_only, choice("Accepted as `false` only: `GET /spend` has the sums.", ["false"])
     ),

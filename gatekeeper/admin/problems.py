@@ -17,6 +17,7 @@ from hypercorn.typing import ASGISendCallable
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
+from gatekeeper.admin.litellm import moved_route
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.registry import KeyNotFound
 from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
@@ -131,7 +132,13 @@ def _http_problem(error: HTTPException) -> Problem:
     headers = {name: value for name, value in error.get_headers() if name.lower() == "allow"}
     match status:
         case HTTPStatus.NOT_FOUND:
-            detail = f"There is nothing at {request.path}; GET / lists what there is"
+            # LiteLLM's path is not repeated: it may hold a key.
+            moved = moved_route(request.path)
+            detail = (
+                f"{moved.route} of LiteLLM is not here. Instead: {moved.instead}"
+                if moved
+                else f"There is nothing at {request.path}; GET / lists what there is"
+            )
         case HTTPStatus.METHOD_NOT_ALLOWED:
             detail = f"{request.path} does not take {request.method}; it takes {headers.get('Allow')}"
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

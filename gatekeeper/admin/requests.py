@@ -14,8 +14,10 @@ from quart import Response, current_app, request
 
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.litellm import LITELLM_PARAMETERS
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.problems import invalid
+from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.ledger import filters
 from gatekeeper.ledger.call import Document
 from gatekeeper.ledger.predicates import Equals
@@ -62,14 +64,20 @@ async def read_fields() -> Document:
     body = described().body
     allowed = () if body is None else property_names(body)
     for name in document:
-        if name not in allowed:
+        if name not in allowed and not is_unset(name, document[name]):
             # Ignoring it would leave a misspelt limit without effect, unnoticed.
-            known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
-            raise invalid(name, f"`{name}` is not a field of this request; {known}", list(allowed))
-    return document
+            raise invalid(
+                name,
+                f"`{name}` is not a field of this request; {_known(allowed, LITELLM_FIELDS.get(name))}",
+                list(allowed),
+            )
+    return {name: value for name, value in document.items() if name in allowed}
 
 
-REJECT_EMPTY = ("since", "until", "by", "limit", "top", "action")
+REJECT_EMPTY = (
+    "since", "until", "by", "limit", "top", "action", "start_date", "end_date", "api_key", "user_id",
+    "request_id",
+)  # fmt: skip
 """Parameters that must not be empty: treating them as absent would widen the query."""
 
 
@@ -105,6 +113,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return filters.Filter((*wanted.terms, own))
 
 
+def _known(allowed: tuple[str, ...], instead: str | None) -> str:
+    """What a request may have, and what to use in place of a name of LiteLLM's."""
+    known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
+    return f"{known}. It is LiteLLM's: {instead}" if instead else known
+
+
 async def check_parameters() -> None:
     """Raises Problem for a parameter that the route does not take, or that is given twice."""
     # Without a route there is an error of its own; OPTIONS is Quart's.
@@ -124,7 +138,7 @@ def read_query() -> Query:
 
 def _check_parameter(name: str, allowed: tuple[str, ...]) -> None:
     if name not in allowed:
-        known = f"there are {', '.join(allowed)}" if allowed else "it takes none"
+        known = _known(allowed, LITELLM_PARAMETERS.get(name))
         raise invalid(name, f"`{name}` is not a parameter of {request.path}; {known}", list(allowed))
     # Of two values, one would be ignored silently.
     times = len(request.args.getlist(name))

@@ -16,7 +16,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
 from gatekeeper.keys.limits import GroupRecord, OnDisconnect
+from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
@@ -80,7 +82,8 @@ def parse_fields(
     """
     if not isinstance(document, dict):
         raise FieldError("body", None, "send a JSON object", "The body is not a JSON object")
-    given = cast("dict[str, object]", document)
+    every = cast("dict[str, object]", document)
+    given = {name: value for name, value in every.items() if not is_unset(name, value)}
     table = table or KEY_TABLE
     changes = {
         _field(name, table).attribute: _value(name, value, now, table) for name, value in given.items()
@@ -99,6 +102,8 @@ def parse_fields(
 def _field(name: str, table: FieldTable) -> Field:
     if field := table.fields.get(name):
         return field
+    if instead := LITELLM_FIELDS.get(name):
+        raise FieldError(name, None, instead, f"`{name}` is LiteLLM's, and not a field of {table.what} here")
     near = difflib.get_close_matches(name, table.fields, n=1)
     allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(table.fields)}"
     raise FieldError(name, None, allowed, f"`{name}` is not a field of {table.what}")
@@ -146,6 +151,14 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
     return tuple(dict.fromkeys(_text(item).strip() for item in cast("list[object]", value)))
+
+
+def _models(value: object) -> tuple[str, ...]:
+    return check_model_globs(_texts(value))
+
+
+def _routes(value: object) -> tuple[str, ...]:
+    return check_route_globs(_texts(value))
 
 
 def _count(value: object) -> int:
@@ -229,7 +242,11 @@ FIELDS: dict[str, Field] = {
         "key_alias", _alias, "give 1 to 200 printable characters, unlike an id or a secret, or null"
     ),
     "duration": Field("expires_at", _seconds, _DURATION, resolve_time=_seconds_from_now),
-    "models": Field("models", _texts, f"{_NAMES}, each a model or a glob as gemini-2.5*"),
+    "models": Field(
+        "models",
+        _models,
+        f"{_NAMES}, each a model or a glob as gemini-2.5*, without a provider; null is any",
+    ),
     "max_budget": Field("max_budget_pico", _amount, _AMOUNT),
     "soft_budget": Field("soft_budget_pico", _amount, _AMOUNT),
     "budget_duration": Field("budget_duration", _duration, _DURATION),
@@ -240,7 +257,9 @@ FIELDS: dict[str, Field] = {
     "metadata": Field("metadata", _object, "give a JSON object"),
     "user_id": Field("user_id", _text, _NAME),
     "allowed_routes": Field(
-        "allowed_routes", _texts, f"{_NAMES}, each an action as generateContent or a glob as /v1beta/models/*"
+        "allowed_routes",
+        _routes,
+        f"{_NAMES}, each an action as generateContent or a glob as /v1beta/models/*; null is any",
     ),
     "blocked": Field("blocked_at", _flag, "give true or false", resolve_time=_now_if_true),
     "key": Field("secret", _secret, "give at least 16 printable ASCII characters without spaces"),

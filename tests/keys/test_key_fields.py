@@ -172,7 +172,7 @@ def test_an_alias_that_gives_the_secret_away_is_refused():
         ("zzz", "there are key_alias, duration"),
         ("expires_at", "there are"),
         ("secret_hash", "there are"),
-        ("spend", "there are"),
+        ("token_id", "there are"),
     ],
 )
 def test_an_unknown_field_is_named_with_the_nearest(name, words):

@@ -1,0 +1,99 @@
+"""LiteLLM's parameters and paths that are not here, and what to use instead."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_PAGE = "use `limit` and the `cursor` that a page ends with"
+_SEARCH = "use `q`, a text of alias, tags, user or group"
+
+LITELLM_PARAMETERS: dict[str, str] = {
+    "page": _PAGE,
+    "size": "use `limit`",
+    "page_size": "use `limit`",
+    "team_id": _SEARCH,
+    "organization_id": _SEARCH,
+    "project_id": _SEARCH,
+    "agent_id": _SEARCH,
+    "access_group_id": _SEARCH,
+    "user_id": _SEARCH,
+    "key_alias": _SEARCH,
+    "search": _SEARCH,
+    "substring_matching": "`q` finds parts of texts",
+    "key_hash": "GET /key/info?key= takes a secret, a `token_id` or an alias",
+    "return_full_object": "keys are always whole: leave it out",
+    "include_team_keys": "all keys are listed: leave it out",
+    "include_created_by_keys": "all keys are listed: leave it out",
+    "sort_by": "use `sort`: created_at, expires, key_alias, last_used_at or spend",
+    "sort_order": "use `sort`, with `-` before the name from high to low",
+    "expand": "there are no related objects: leave it out",
+    "status": "`blocked` and `expires` of each key say it",
+    "expires": "`expires` of each key says it; sort=expires lists by it",
+}
+"""Parameters of LiteLLM's `/key/list`."""
+
+
+class Moved(NamedTuple):
+    """LiteLLM's `route`, and what is here instead."""
+
+    route: str
+    instead: str
+
+
+LITELLM_ROUTES = (
+    Moved("/key/{key}/regenerate", 'POST /key/regenerate {"key": …}'),
+    Moved("/key/{key}/reset_spend", "POST /key/update with another `budget_duration` begins a new period"),
+    Moved("/key/bulk_update", 'POST /key/update {"keys": […], …}'),
+    Moved("/key/service-account/generate", "POST /key/generate"),
+    Moved("/key/aliases", "GET /key/list"),
+    Moved("/key/health", "GET /readyz"),
+    Moved("/key/spend/report", "GET /spend?by=key"),
+    Moved("/global/spend", "GET /spend: `total`"),
+    Moved("/global/spend/keys", "GET /spend?by=key"),
+    Moved("/global/spend/tags", "GET /spend?by=tag"),
+    Moved("/global/spend/all_tag_names", "GET /spend?by=tag"),
+    Moved("/global/spend/models", "GET /spend?by=model"),
+    Moved("/global/spend/teams", "GET /spend?by=tag"),
+    Moved("/global/spend/end_users", "GET /spend?by=user"),
+    Moved("/global/spend/logs", "GET /spend?by=day"),
+    Moved("/global/spend/report", "GET /spend?by=day,key"),
+    Moved("/global/spend/provider", "GET /spend?by=model"),
+    Moved("/global/spend/reset", "spend begins at 0 with each `budget_duration`"),
+    Moved("/global/spend/refresh", "spend is current: leave it out"),
+    Moved("/global/activity", "GET /spend?by=day"),
+    Moved("/global/activity/{by}", "GET /spend?by=day,model"),
+    Moved("/spend/keys", "GET /spend?by=key"),
+    Moved("/spend/users", "GET /spend?by=user"),
+    Moved("/spend/calculate", "gatekeeper prices quote"),
+    Moved("/spend/logs/{version}", "GET /spend/logs, or GET /calls"),
+    Moved("/provider/budgets", "GET /spend?by=model"),
+    Moved("/team/{action}", "a `group` of keys"),
+    Moved("/organization/{action}", "a `group` of keys"),
+    Moved("/project/{action}", "a `group` of keys"),
+    Moved("/budget/{action}", "`max_budget` and `budget_duration` of a key or group"),
+    Moved("/customer/{action}", "end users: the header x-gatekeeper-user, and GET /spend?by=user"),
+    Moved("/end_user/{action}", "end users: the header x-gatekeeper-user, and GET /spend?by=user"),
+    Moved("/user/{action}", "end users: the header x-gatekeeper-user, and GET /spend?by=user"),
+    Moved("/user/daily/activity", "GET /spend?by=day,user"),
+    Moved("/tag/{action}", "`tags` of keys and calls, and GET /spend?by=tag"),
+    Moved("/model/{action}", "GET /models, GET /prices"),
+    Moved("/model_group/info", "GET /models, GET /prices"),
+    Moved("/health", "GET /healthz, GET /readyz"),
+    Moved("/health/{probe}", "GET /healthz, GET /readyz"),
+)
+"""In this order: the first that matches a path is named."""
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    # A key may contain slashes.
+    plain = re.escape(route).replace(r"\{key\}", ".+")
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", plain))
+
+
+_PATTERNS = [(_pattern(moved.route), moved) for moved in LITELLM_ROUTES]
+
+
+def moved_route(path: str) -> Moved | None:
+    """The route of LiteLLM's that this is, if it is not here."""
+    return next((moved for pattern, moved in _PATTERNS if pattern.fullmatch(path)), None)
