@@ -77,7 +77,7 @@ async def _open(settings: Settings) -> DataStores:
     searches = SqliteFreeSearchStore(store)
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
-    owners = Owners(SqliteOwnerStore(store), shows_unowned=settings.unowned == "allow")
+    owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=settings.unowned == "allow")
     await owners.load()
     key_spend = KeySpend(registry, long_decodes, searches, pending, owners, await registry.load())
     follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from gatekeeper.keys.fields import ALIAS_LENGTH, MAX_DOLLARS
-from gatekeeper.keys.limits import OnDisconnect
+from gatekeeper.keys.limits import OnDisconnect, Share
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
 from gatekeeper.openapi.operation import Operation
@@ -92,6 +92,9 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     "on_disconnect": nullable(
         choice("When a client leaves: `cancel` the call, or `finish` it for the exact cost.", OnDisconnect)
     ),
+    "share": nullable(
+        choice("Who else sees what it has made (files, caches …): its `group` or `all`; null: nobody.", Share)
+    ),
     "allow_unpriced": flag_field(
         "With a budget: models without a price may be used; each call is charged the most that it can cost."
     ),
@@ -169,6 +172,7 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "group": nullable(text("Group that it belongs to.", "shop")),
     "allowed_routes": texts("Actions that it may call, or globs of paths; none: any.", "generateContent"),
     "on_disconnect": nullable(choice("What happens when a client leaves.", OnDisconnect)),
+    "share": nullable(choice("Who else sees what it has made; null: nobody.", Share)),
     "allow_unpriced": boolean("Whether models without a price may be used.", example=False),
     "role": nullable(choice("What it may do here; null: see its own data.", Role)),
     "not_enforced": texts("Its limits that are stored but not enforced yet."),

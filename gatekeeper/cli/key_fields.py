@@ -72,6 +72,7 @@ KEY_FIELDS = (
         "cancel|finish",
         "When a client leaves: cancel the call, or finish it without the client, for the exact cost.",
     ),
+    KeyField("share", "share", "group|all", "Who else sees the files, caches, batches … that it makes."),
     KeyField(
         "allow-unpriced",
         "allow_unpriced",
@@ -179,6 +180,7 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "group", key.group
     yield "metadata", msgspec.json.encode(key.metadata).decode() if key.metadata else None
     yield "disconnect", key.on_disconnect
+    yield "shared with", {"group": "its group", "all": "all keys"}.get(key.share or "")
     yield "unpriced", "allowed, charged the most that a call can cost" if key.allow_unpriced else None
     yield "role", key.role
     yield "expires", moment(key.expires) if key.expires else "never"

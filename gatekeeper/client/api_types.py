@@ -144,6 +144,7 @@ class Key(msgspec.Struct, frozen=True):
     group: str | None = None
     allowed_routes: tuple[str, ...] | None = None
     on_disconnect: str | None = None
+    share: str | None = None
     allow_unpriced: bool | None = None
     role: str | None = None
     not_enforced: tuple[str, ...] = ()

@@ -12,12 +12,13 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import NamedTuple, cast
 
 import msgspec
 
 from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
-from gatekeeper.keys.limits import GroupRecord, OnDisconnect
+from gatekeeper.keys.limits import GroupRecord, OnDisconnect, Share
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
@@ -198,12 +199,8 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _on_disconnect(value: object) -> OnDisconnect:
-    return OnDisconnect(_text(value))
-
-
-def _role(value: object) -> Role:
-    return Role(_text(value))
+def _one_of(kind: type[StrEnum]) -> Callable[[object], StrEnum]:
+    return lambda value: kind(_text(value))
 
 
 def _object(value: object) -> dict[str, object]:
@@ -264,9 +261,12 @@ FIELDS: dict[str, Field] = {
     "blocked": Field("blocked_at", _flag, "give true or false", resolve_time=_now_if_true),
     "key": Field("secret", _secret, "give at least 16 printable ASCII characters without spaces"),
     "group": Field("group", _text, _NAME),
-    "on_disconnect": Field("on_disconnect", _on_disconnect, "give `cancel` or `finish`"),
+    "on_disconnect": Field("on_disconnect", _one_of(OnDisconnect), "give `cancel` or `finish`"),
+    "share": Field("share", _one_of(Share), "give `group` or `all`, or null for what only this key sees"),
     "allow_unpriced": Field("allow_unpriced", _flag, "give true or false"),
-    "role": Field("role", _role, f"give {', '.join(Role)}, or null for a key that sees its own data only"),
+    "role": Field(
+        "role", _one_of(Role), f"give {', '.join(Role)}, or null for a key that sees its own data only"
+    ),
 }
 
 

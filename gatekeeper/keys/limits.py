@@ -18,6 +18,13 @@ class OnDisconnect(StrEnum):
     FINISH = "finish"
 
 
+class Share(StrEnum):
+    """Who else sees what a key has made."""
+
+    GROUP = "group"
+    ALL = "all"
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The limits of one account. All accounts that a call belongs to must allow it."""
 

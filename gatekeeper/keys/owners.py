@@ -12,13 +12,14 @@ counts as somebody else's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import trio
 
 from gatekeeper.gemini.owned import Named, root_of
+from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.ledger.call import Call, Outcome
@@ -62,10 +63,19 @@ class OwnerStore(Protocol):
 
 class Owners:
     """The owners of one gateway's resources. A resource without one was made outside of the gateway, or
-    before it kept owners: keys see it if `shows_unowned`."""
+    before it kept owners: keys see it if `shows_unowned`. `sharing` says who else sees what the key with
+    an id has made."""
 
-    def __init__(self, store: OwnerStore, *, shows_unowned: bool, limit: int = MAX_IN_MEMORY) -> None:
+    def __init__(
+        self,
+        store: OwnerStore,
+        sharing: Callable[[str], Sharing],
+        *,
+        shows_unowned: bool,
+        limit: int = MAX_IN_MEMORY,
+    ) -> None:
         self._store = store
+        self._sharing = sharing
         self._shows_unowned = shows_unowned
         self._limit = limit
         self._unstored: dict[str, Owner | None] = {}
@@ -134,7 +144,7 @@ class Owners:
         owner = self.owner_of(root)
         if owner is None:
             return self._shows_unowned and self._is_settled(root)
-        return owner.key_id == key.record.token_id
+        return owner.key_id == key.record.token_id or self._sharing(owner.key_id).reaches(key.record)
 
     async def refusal(self, key: KeyState, named: Named) -> Refusal | None:
         """Why a key may not use what its request names: it does not exist as far as the key may know. Raises

@@ -7,7 +7,7 @@ memory is updated at once and is authoritative, the store follows the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import trio
 from msgspec.structs import replace
@@ -15,17 +15,17 @@ from msgspec.structs import replace
 from gatekeeper.keys import spend
 from gatekeeper.keys.account import Account, GroupAccount
 from gatekeeper.keys.accounts import Accounts
-from gatekeeper.keys.audit import Actor, Change, difference
+from gatekeeper.keys.audit import Actor, difference
 from gatekeeper.keys.fields import FieldError, KeyFields
+from gatekeeper.keys.key_changes import Edit, change_of, edited_state, set_fields
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, redacted_name
+from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.store import KeyStore, StoredAccount
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
-
-Edit = Callable[[KeyRecord], KeyRecord]
 
 
 class KeyNotFound(LookupError):
@@ -47,6 +47,7 @@ class KeyRegistry:
         self._by_id: dict[str, KeyState] = {}
         self._by_alias: dict[str, KeyState] = {}
         self._revoked: set[str] = set()
+        self._former: dict[str, Sharing] = {}  # of deleted keys
         self.accounts = Accounts()
         """Those beside the keys' own."""
 
@@ -59,6 +60,7 @@ class KeyRegistry:
         for account in sorted(stored, key=lambda each: each.id.model):  # owners first
             self._restore(account)
         self._revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
+        self._former = await trio.to_thread.run_sync(self._store.former_sharing)
         return watermark
 
     def _restore(self, stored: StoredAccount) -> None:
@@ -95,6 +97,12 @@ class KeyRegistry:
     def is_revoked(self, secret_hash: str) -> bool:
         """Whether this was the secret of a key that was deleted or has another one now."""
         return secret_hash in self._revoked
+
+    def sharing(self, token_id: str) -> Sharing:
+        """Who else sees what this key has made; for one that was deleted what held until then."""
+        if state := self._by_id.get(token_id):
+            return sharing_of(state.record)
+        return self._former.get(token_id, Sharing())
 
     def settle(self, settlement: Settlement) -> None:
         """Counts a call that has just ended. Accounts that were deleted are left out."""
@@ -188,7 +196,7 @@ class KeyRegistry:
         record = replace(record, **fields.changes)
         window_end = initial_window_end(record.budget_duration, now)
         state = KeyState(record=record, budget_reset_at=window_end)
-        change = _change("create", state, now, by, _set_fields(state))
+        change = change_of("create", state, now, by, set_fields(state))
         async with self._write_lock:
             # Under the lock until memory has it, or two keys could take the same name meanwhile.
             self._check_name_conflicts(record, fields.secret)
@@ -220,19 +228,21 @@ class KeyRegistry:
         """Deletes the key. Its calls keep its id and alias in the ledger."""
         async with self._write_lock:
             state = self._require(name, now)
-            change = _change("delete", state, now, by, {"key": key_document(state)})
+            change = change_of("delete", state, now, by, {"key": key_document(state)})
             await trio.to_thread.run_sync(self._store.delete, state.record.token_id, change)
             self._unindex(state)
+            if (sharing := sharing_of(state.record)).share:
+                self._former[state.record.token_id] = sharing
         return state
 
     async def _edit(self, action: str, name: str, edit: Edit, now: int, by: Actor | str) -> KeyState:
         async with self._write_lock:
             state = self._require(name, now)
-            edited = _edited(state, edit, now)
+            edited = edited_state(state, edit, now)
             if edited.record.key_alias != state.record.key_alias:
                 self._check_name_conflicts(edited.record)
             detail = difference(key_document(state), key_document(edited))
-            change = _change(action, edited, now, by, detail)
+            change = change_of(action, edited, now, by, detail)
             await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
             self._unindex(state)
             # Only now: the window may have rolled while the store was writing.
@@ -271,30 +281,3 @@ class KeyRegistry:
         del self._by_hash[record.secret_hash], self._by_id[record.token_id]
         if record.key_alias is not None:
             del self._by_alias[record.key_alias]
-
-
-def _change(action: str, state: KeyState, now: int, by: Actor | str, detail: dict[str, object]) -> Change:
-    record = state.record
-    return Change.of(action, now, by, detail, token_id=record.token_id, key_alias=record.key_alias)
-
-
-def _set_fields(state: KeyState) -> dict[str, object]:
-    """The fields of a new key that differ from those of a key without wishes."""
-    record = state.record
-    plain = KeyRecord(
-        token_id=record.token_id,
-        secret_hash=record.secret_hash,
-        key_name=record.key_name,
-        created_at=record.created_at,
-        updated_at=record.updated_at,
-    )
-    return difference(key_document(KeyState(record=plain)), key_document(state))
-
-
-def _edited(state: KeyState, edit: Edit, now: int) -> KeyState:
-    """The state after the edit, as a copy: it must not be visible before it is stored."""
-    record = replace(edit(state.record), updated_at=now)
-    end = state.budget_reset_at
-    if record.budget_duration != state.record.budget_duration:
-        end = initial_window_end(record.budget_duration, now)
-    return replace(state, record=record, budget_reset_at=end)

@@ -113,6 +113,13 @@ MIGRATIONS = (
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
     CREATE INDEX audit_of_key ON audit (token_id)
     """,
+    """
+    CREATE TABLE former_keys (
+      token_id TEXT PRIMARY KEY,
+      share TEXT NOT NULL,  -- of a deleted key: who else sees what it has made
+      key_group TEXT
+    ) STRICT
+    """,
 )
 
 

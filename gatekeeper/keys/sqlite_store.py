@@ -9,6 +9,7 @@ import msgspec
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
+from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_accounts import add_account_spend, load_accounts
 from gatekeeper.keys.sqlite_audit import insert_change
@@ -33,6 +34,11 @@ class SqliteKeyStore(SqliteFile):
     def revoked_hashes(self) -> set[str]:
         with self.transaction() as db:
             return {digest for (digest,) in db.execute("SELECT secret_hash FROM retired")}
+
+    def former_sharing(self) -> dict[str, Sharing]:
+        with self.transaction() as db:
+            rows = db.execute("SELECT token_id, share, key_group FROM former_keys").fetchall()
+        return {token_id: Sharing(share, group) for token_id, share, group in rows}
 
     def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
         with self.write_transaction() as db:
@@ -62,6 +68,12 @@ class SqliteKeyStore(SqliteFile):
     def delete(self, token_id: str, change: Change) -> None:
         with self.write_transaction() as db:
             _revoke_secret(db, token_id, change.at)
+            db.execute(
+                "INSERT OR REPLACE INTO former_keys (token_id, share, key_group) "
+                "SELECT token_id, record ->> '$.share', record ->> '$.group' FROM keys "
+                "WHERE token_id = ? AND record ->> '$.share' IS NOT NULL",
+                (token_id,),
+            )
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
             insert_change(db, change)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
@@ -72,6 +73,10 @@ class KeyStore(Protocol):
 
     def revoked_hashes(self) -> set[str]:
         """The hashes of secrets that a key had once and that no existing key has."""
+        ...
+
+    def former_sharing(self) -> dict[str, Sharing]:
+        """By `token_id`, who else sees what deleted keys have made; without those of which nobody does."""
         ...
 
     def insert(self, record: KeyRecord, window: Window, change: Change) -> None:

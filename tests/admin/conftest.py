@@ -129,7 +129,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     sessions = Sessions(SqliteSessionStore(store))
     long_decodes = LongDecodes(SqliteContinuationStore(store))
     pending = PendingCharges(SqlitePendingStore(store))
-    owners = Owners(SqliteOwnerStore(store), shows_unowned=False)
+    owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     catalogue, searches = load_catalogue(), FreeSearches()
     context = ProxyContext(
         settings, upstream, registry, ledger, catalogue, sessions, long_decodes, searches, pending, owners

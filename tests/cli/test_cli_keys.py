@@ -32,6 +32,7 @@ KEY = {
     "group": "g1",
     "allowed_routes": ["generateContent"],
     "on_disconnect": "cancel",
+    "share": "group",
     "allow_unpriced": True,
     "role": "viewer",
     "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
@@ -59,6 +60,7 @@ user         u1
 group        g1
 metadata     {{"owner":"me"}}
 disconnect   cancel
+shared with  its group
 unpriced     allowed, charged the most that a call can cost
 role         viewer
 expires      2099-01-31 00:00:00.000Z
@@ -86,6 +88,7 @@ last used    never
         (["--metadata", '{"a": [1]}'], {"metadata": {"a": [1]}}),
         (["--on-disconnect", "finish"], {"on_disconnect": "finish"}),
         (["--role", "viewer"], {"role": "viewer"}),
+        (["--share", "all"], {"share": "all"}),
         (["--allow-unpriced"], {"allow_unpriced": True}),
         (["--no-allow-unpriced"], {"allow_unpriced": False}),
         (["--secret", SECRET, "--blocked"], {"key": SECRET, "blocked": True}),

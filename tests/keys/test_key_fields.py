@@ -41,6 +41,7 @@ TAKEN = [
     ("blocked", False, "blocked_at", None),
     ("group", "research", "group", "research"),
     ("on_disconnect", "finish", "on_disconnect", OnDisconnect.FINISH),
+    ("share", "all", "share", "all"),
     ("allow_unpriced", True, "allow_unpriced", True),
     ("role", "viewer", "role", Role.VIEWER),
 ]
@@ -120,6 +121,7 @@ REFUSED = {
     "blocked": [1, "true", 0],
     "group": ["", []],
     "on_disconnect": ["stop", "CANCEL", 1, ""],
+    "share": ["", "GROUP", "none", True, ["all"]],
     "allow_unpriced": ["true", 1, []],
     "role": ["root", "", 1, ["admin"]],
 }

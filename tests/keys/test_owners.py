@@ -9,7 +9,10 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
@@ -17,6 +20,10 @@ from gatekeeper.ledger.call import Call, MadeResources, Outcome, Position
 from gatekeeper.ledger.journal import Journal
 
 NAMES = [f"files/{letter}" for letter in "abcde"] + ["fileSearchStores/s"]
+
+
+def nobody(_token_id: str) -> Sharing:
+    return Sharing()
 
 
 def made(name: str, key_id: str, at: int = 1, *, of: str | None = None) -> Call:
@@ -37,7 +44,7 @@ def state(token_id: str) -> KeyState:
 
 
 async def test_a_resource_is_seen_by_the_key_that_made_it_and_by_the_master_key(tmp_path: Path) -> None:
-    owners = Owners(SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys")), shows_unowned=False)
+    owners = Owners(SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys")), nobody, shows_unowned=False)
     owners.apply(made("fileSearchStores/s", "one"))
     for name in ("fileSearchStores/s", "fileSearchStores/s/documents/d"):
         seen = [owners.may_see(key, name) for key in (state("one"), state("two"), None)]
@@ -51,7 +58,7 @@ async def test_a_resource_is_seen_by_the_key_that_made_it_and_by_the_master_key(
 async def test_what_nobody_made_is_shown_by_the_setting(tmp_path: Path) -> None:
     store = SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys"))
     for shows in (False, True):
-        owners = Owners(store, shows_unowned=shows)
+        owners = Owners(store, nobody, shows_unowned=shows)
         assert owners.may_see(state("one"), "files/x") is shows
         owners.apply(made("files/x", "one"))
         owners.apply(gone("files/x", Outcome.UPSTREAM_ERROR))
@@ -62,7 +69,7 @@ async def test_what_nobody_made_is_shown_by_the_setting(tmp_path: Path) -> None:
 
 
 async def test_files_are_forgotten_late_and_nothing_else_is(tmp_path: Path) -> None:
-    owners = Owners(store := SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys")), shows_unowned=False)
+    owners = Owners(store := SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys")), nobody, shows_unowned=False)
     await owners.store([made("files/old", "one", 1), made("batches/old", "one", 1)])
     await owners.store([made("files/new", "one", FILES_KEPT_MICROS + 1)])
     assert sorted(store.latest(9)) == ["batches/old", "files/new", "files/old"]
@@ -72,8 +79,8 @@ async def test_files_are_forgotten_late_and_nothing_else_is(tmp_path: Path) -> N
 
 async def test_what_memory_does_not_hold_is_hidden_until_it_is_looked_up(tmp_path: Path) -> None:
     store = SqliteOwnerStore(SqliteKeyStore(tmp_path / "keys"))
-    await Owners(store, shows_unowned=True).store([made(f"files/{n}", "one", n) for n in range(5)])
-    owners = Owners(store, shows_unowned=True, limit=2)
+    await Owners(store, nobody, shows_unowned=True).store([made(f"files/{n}", "one", n) for n in range(5)])
+    owners = Owners(store, nobody, shows_unowned=True, limit=2)
     await owners.load()
     names = [f"files/{n}" for n in range(5)]
     assert [owners.may_see(state("one"), name) for name in names] == [False, False, False, True, True]
@@ -84,6 +91,36 @@ async def test_what_memory_does_not_hold_is_hidden_until_it_is_looked_up(tmp_pat
         assert [owners.may_see(state(key), name) for key in ("one", "two")] == [True, False]
     await owners.prepare(["files/never"])
     assert owners.may_see(state("two"), "files/never")
+
+
+async def test_what_a_key_shares_is_seen_by_its_group_or_by_all(tmp_path: Path) -> None:
+    store = SqliteKeyStore(tmp_path / "keys")
+    registry = KeyRegistry(store)
+    owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
+    states: dict[str, KeyState] = {}
+    for alias, group in (("owner", "g"), ("same", "g"), ("other", "h"), ("none", None)):
+        fields = parse_fields({"key_alias": alias, "group": group}, now=0)
+        _, states[alias] = await registry.create(fields, now=0, by="t")
+    owners.apply(made("files/x", owner := states["owner"].record.token_id))
+
+    async def seen(**change: object) -> list[str]:
+        await registry.update("owner", parse_fields(change, now=0, update=True), now=0, by="t")
+        return [alias for alias, state in states.items() if owners.may_see(state, "files/x")]
+
+    assert await seen(share=None) == ["owner"]
+    assert await seen(share="group") == ["owner", "same"]
+    assert await seen(group="h") == ["owner", "other"]
+    assert await seen(group=None) == ["owner"]
+    assert await seen(share="all") == ["owner", "same", "other", "none"]
+    assert await seen(share="group", group="g") == ["owner", "same"]
+    # Of a deleted key they stay with those who saw them, also after a restart.
+    await registry.delete("owner", now=0, by="t")
+    del states["owner"]
+    await (restarted := KeyRegistry(store)).load()
+    for keys in (registry, restarted):
+        owners = Owners(SqliteOwnerStore(store), keys.sharing, shows_unowned=False)
+        owners.apply(made("files/x", owner))
+        assert [alias for alias, state in states.items() if owners.may_see(state, "files/x")] == ["same"]
 
 
 STEPS = st.lists(
@@ -104,7 +141,7 @@ async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
     with TemporaryDirectory() as folder:
         keys = SqliteKeyStore(Path(folder) / "keys.sqlite")
         journal = Journal(Path(folder))
-        owners = Owners(SqliteOwnerStore(keys), shows_unowned=False, limit=limit)
+        owners = Owners(SqliteOwnerStore(keys), nobody, shows_unowned=False, limit=limit)
         watermark, offered, expected = Position(0, 0), 1, dict[str, str]()
         for number, (step, which) in enumerate([*steps, ("kill", 0)]):
             if step in ("make", "delete"):
@@ -123,7 +160,7 @@ async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
                 if which % 2:
                     watermark, offered = end, 1
             elif step == "kill":
-                owners = Owners(SqliteOwnerStore(keys), shows_unowned=False, limit=limit)
+                owners = Owners(SqliteOwnerStore(keys), nobody, shows_unowned=False, limit=limit)
                 await owners.load()
                 for _, entry in journal.read(watermark, 1000)[0]:
                     assert isinstance(entry, Call)

@@ -105,7 +105,7 @@ async def opened(registry: KeyRegistry, store: SqliteKeyStore) -> KeySpend:
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
     decodes = LongDecodes(SqliteContinuationStore(store))
-    owners = Owners(SqliteOwnerStore(store), shows_unowned=False)
+    owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     searches = SqliteFreeSearchStore(store)
     return KeySpend(registry, decodes, searches, pending, owners, await registry.load())
 

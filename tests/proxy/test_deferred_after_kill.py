@@ -54,7 +54,7 @@ class World:
         await self.pending.load()
         decodes = LongDecodes(SqliteContinuationStore(self.store))
         searches = SqliteFreeSearchStore(self.store)
-        owners = Owners(SqliteOwnerStore(self.store), shows_unowned=False)
+        owners = Owners(SqliteOwnerStore(self.store), self.registry.sharing, shows_unowned=False)
         watermark = await self.registry.load()
         self.spend = KeySpend(self.registry, decodes, searches, self.pending, owners, watermark)
         await self.consume(1000)

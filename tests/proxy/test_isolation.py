@@ -213,3 +213,15 @@ async def test_owners_survive_a_restart(google: StandIn, tmp_path: Path) -> None
                 (await asked(gateway, key, "GET", "fileSearchStores/s")).status_code for key in (one, two)
             ]
             assert statuses == [200, 404]
+
+
+@pytest.mark.parametrize(
+    ("share", "statuses"), [(None, [200, 404, 404]), ("group", [200, 200, 404]), ("all", [200] * 3)]
+)
+async def test_a_key_shares_with_its_group_or_with_all(
+    sandboxed: Running, share: str | None, statuses: list[int]
+) -> None:
+    mine = await sandboxed.key(group="g", share=share)
+    keys = [mine, await sandboxed.key(group="g"), await sandboxed.key(group="h")]
+    name = await made(sandboxed, mine, KINDS["a store"])
+    assert [(await asked(sandboxed, key, "GET", name)).status_code for key in keys] == statuses
