@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -11,8 +12,30 @@ from gatekeeper.gemini.json_values import as_list, as_object
 # Characters that are kept of each text of an error.
 TEXT_LIMIT = 1000
 
+MAX_QUOTAS = 20  # that are kept of an error
+
 # A google.protobuf.Duration in JSON. Ten digits are three centuries.
 _DURATION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)s")
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """A quota that a QuotaFailure detail names: its id (`GenerateRequestsPerDayPerProjectPerModel-FreeTier`),
+    and the model of its dimensions."""
+
+    id: str
+    model: str | None = None
+
+    @property
+    def per_day(self) -> bool:
+        return "perday" in self.id.lower()
+
+    @property
+    def per_project(self) -> bool:
+        return "perproject" in self.id.lower()
+
+    @property
+    def per_model(self) -> bool:
+        return self.model is not None or "permodel" in self.id.lower()
 
 
 class UpstreamError(msgspec.Struct, frozen=True):
@@ -29,19 +52,22 @@ class UpstreamError(msgspec.Struct, frozen=True):
     quota: str | None = None
     """The ids of the quotas in a QuotaFailure detail: they distinguish a limit per minute from one per
     day."""
+    quotas: tuple[Quota, ...] = ()
 
 
 def read_error(error: dict[str, object]) -> UpstreamError:
     """The error of the object under `error`. Never raises: what is not as it should be is left out."""
     code = error.get("code")
     status = _text(error.get("status")) or _text(code)
+    quotas = tuple(_quotas(_detail(error, "google.rpc.QuotaFailure", "violations")))
     return UpstreamError(
         code=code if type(code) is int else None,
         status=status,
         message=_text(error.get("message")) or "",
         reason=_text(_detail(error, "google.rpc.ErrorInfo", "reason")) or status,
         retry_delay=_seconds(_detail(error, "google.rpc.RetryInfo", "retryDelay")),
-        quota=_quotas(_detail(error, "google.rpc.QuotaFailure", "violations")),
+        quota=", ".join(dict.fromkeys(quota.id for quota in quotas))[:TEXT_LIMIT] or None,
+        quotas=quotas,
     )
 
 
@@ -53,9 +79,12 @@ def _detail(error: dict[str, object], kind: str, member: str) -> object:
     return None
 
 
-def _quotas(violations: object) -> str | None:
-    ids = (_text((as_object(violation) or {}).get("quotaId")) for violation in as_list(violations))
-    return ", ".join(dict.fromkeys(filter(None, ids)))[:TEXT_LIMIT] or None
+def _quotas(violations: object) -> Iterator[Quota]:
+    for violation in as_list(violations)[:MAX_QUOTAS]:
+        named = as_object(violation) or {}
+        model = _text((as_object(named.get("quotaDimensions")) or {}).get("model"))
+        if quota_id := _text(named.get("quotaId")):
+            yield Quota(quota_id, model.removeprefix("models/") if model else None)
 
 
 def _text(value: object) -> str | None:
