@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import trio
 
+from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -46,6 +48,7 @@ class DataStores(NamedTuple):
     free_searches: FreeSearches
     pending: PendingCharges
     owners: Owners
+    google_keys: GoogleKeys
     ledger: Ledger
 
 
@@ -77,6 +80,8 @@ async def _open(settings: Settings) -> DataStores:
     searches = SqliteFreeSearchStore(store)
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
+    # Without a Google key the upstream is the sandbox, which accepts any.
+    google_keys = GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,))
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=settings.unowned == "allow")
     await owners.load()
     key_spend = KeySpend(registry, long_decodes, searches, pending, owners, await registry.load())
@@ -85,4 +90,15 @@ async def _open(settings: Settings) -> DataStores:
     await follower.feed()
     key_spend.replaying = False
     free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
-    return DataStores(store, registry, audit, sessions, long_decodes, free_searches, pending, owners, ledger)
+    return DataStores(
+        store,
+        registry,
+        audit,
+        sessions,
+        long_decodes,
+        free_searches,
+        pending,
+        owners,
+        google_keys,
+        ledger,
+    )

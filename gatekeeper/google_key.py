@@ -29,6 +29,10 @@ class GoogleKey:
     tpm: int | None = None
 
 
+SANDBOX_KEY = GoogleKey(label="#1", secret="sandbox", project="#1")  # noqa: S106
+"""Where none is set: the sandbox accepts any. Its secret is none, and a word."""
+
+
 class GoogleKeyError(ValueError):
     """A member of such a table that is not as it should be. `shown` is its value, without a secret."""
 

@@ -204,6 +204,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
                     data.free_searches,
                     data.pending,
                     data.owners,
+                    data.google_keys,
                 )
             )
             nursery.start_soon(ledger.run)

@@ -13,7 +13,8 @@ from gatekeeper import setting_parsers
 
 class Setting(NamedTuple):
     """One row: `environment` lists the variables, the preferred one first; `parse` raises ValueError with
-    what is allowed; `is_list`: the file may give a list of strings."""
+    what is allowed; `is_list`: the file may give a list of strings; `is_tables`: only the file has it, as an
+    array of tables (`google_key_settings`)."""
 
     name: str
     environment: tuple[str, ...]
@@ -22,6 +23,7 @@ class Setting(NamedTuple):
     meaning: str
     secret: bool = False
     is_list: bool = False
+    is_tables: bool = False
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -93,6 +95,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Google API key, or several separated by commas",
         secret=True,
         is_list=True,
+    ),
+    Setting(
+        "google_keys",
+        (),
+        None,
+        setting_parsers.tables_only,
+        "Google keys as tables `[[google_keys]]` of the file, beside those of `gemini_api_key`",
+        secret=True,
+        is_tables=True,
     ),
     Setting(
         "master_key",

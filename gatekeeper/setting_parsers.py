@@ -183,6 +183,10 @@ def keys(text: str) -> tuple[str, ...]:
     return found
 
 
+def tables_only(_text: str) -> object:
+    raise ValueError("tables of the settings file, each under [[google_keys]]")
+
+
 def secret(text: str) -> str:
     if not text or not text.isascii() or not text.isprintable() or text.strip() != text:
         raise ValueError("printable ASCII characters without leading or trailing spaces")

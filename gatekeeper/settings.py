@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from gatekeeper import setting_parsers
 from gatekeeper.addresses import Network, is_loopback
+from gatekeeper.google_key import GoogleKey, GoogleKeyError, numbered
+from gatekeeper.google_key_settings import read_tables
 from gatekeeper.setting_definitions import SETTINGS, Setting
 
 DEFAULT_FILE = "gatekeeper.toml"
@@ -38,6 +40,7 @@ class Settings:
     upstream: str
     sandbox: bool
     gemini_api_key: tuple[str, ...] | None = field(repr=False)
+    google_keys: tuple[GoogleKey, ...] | None = field(repr=False)
     master_key: str | None = field(repr=False)
     database_url: str | None = field(repr=False)
     timezone: str
@@ -53,6 +56,15 @@ class Settings:
     @property
     def open_mode(self) -> bool:
         return self.master_key is None
+
+    @property
+    def own_google_keys(self) -> tuple[GoogleKey, ...]:
+        """All Google keys that are set: those of the file's tables, then those of which only the secret is
+        known, unless a table has it."""
+        tables = self.google_keys or ()
+        known = {key.secret for key in tables}
+        plain = numbered(self.gemini_api_key or ())
+        return (*tables, *(key for key in plain if key.secret not in known))
 
     @property
     def mode(self) -> str:
@@ -82,6 +94,10 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path |
     found: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for setting in SETTINGS:
+        if setting.is_tables and setting.name in table:
+            found[setting.name] = _read_tables(setting, table[setting.name], environ, file)
+            sources[setting.name] = str(file)
+            continue
         text, source = _find(setting, flags, environ, table, file)
         found[setting.name] = None if text is None else _parse(setting, text, source)
         sources[setting.name] = source
@@ -110,6 +126,17 @@ def _read_file(config: Path | None) -> tuple[Path, dict[str, object]]:
         if name not in names:
             raise SettingError(f"{name}: unknown setting in {file}; allowed are {', '.join(names)}")
     return file, table
+
+
+def _read_tables(
+    setting: Setting, value: object, environ: Mapping[str, str], file: Path
+) -> tuple[GoogleKey, ...]:
+    try:
+        return read_tables(setting.name, value, environ, file.parent)
+    except GoogleKeyError as error:
+        raise SettingError(
+            f"{error.member}: {error.shown} (set by {file}) is not allowed; it takes {error.allowed}"
+        ) from None
 
 
 def _find(
@@ -192,7 +219,13 @@ def masked(setting: Setting, value: object) -> str | None:
     if value is None:
         return None
     values = cast("tuple[object, ...]", value if isinstance(value, tuple) else (value,))
-    return ", ".join(_masked(str(each)) if setting.secret else str(each) for each in values)
+    return ", ".join(_shown(each, setting.secret) for each in values)
+
+
+def _shown(value: object, secret: bool) -> str:
+    if isinstance(value, GoogleKey):
+        return f"{value.label} {_masked(value.secret)} (project {value.project})"
+    return _masked(str(value)) if secret else str(value)
 
 
 def _masked(secret: str) -> str:

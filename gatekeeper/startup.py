@@ -38,7 +38,7 @@ class StartupProblem(NamedTuple):
 
 
 def missing_google_key(settings: Settings) -> StartupProblem | None:
-    if settings.sandbox or settings.gemini_api_key is not None:
+    if settings.sandbox or settings.own_google_keys:
         return None
     return StartupProblem(
         "there is no Google key",

@@ -272,6 +272,7 @@ REFUSED = {
     ],
     "sandbox": ["", "maybe", "2"],
     "gemini_api_key": [",", "a b", "a\tb", "schlüssel"],
+    "google_keys": ["", "AIza1", "[]"],
     "master_key": ["", " a", "a\n", "schlüssel"],
     "database_url": ["", "sqlite://", "sqlite:///", "mysql://host/db", "keys.db"],
     "timezone": ["", "Mars/Olympus", "../etc/passwd", "Europe", "\0"],

@@ -196,6 +196,6 @@ def variables_help() -> str:
     """The settings without a flag, by their environment variables, for `--help`."""
     from gatekeeper.settings import SETTINGS
 
-    rows = [(" ".join(s.environment), s.meaning) for s in SETTINGS if s.name not in FLAGS]
+    rows = [(" ".join(s.environment), s.meaning) for s in SETTINGS if s.environment and s.name not in FLAGS]
     width = max(len(names) for names, _ in rows)
     return "\n".join(f"  {names:<{width}}  {meaning}" for names, meaning in rows)

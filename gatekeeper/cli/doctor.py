@@ -128,11 +128,16 @@ def check_key(settings: Settings) -> Finding:
     """Whether a Google key is set. Whether Google accepts it, only a call could show."""
     if problem := startup.missing_google_key(settings):
         return Finding("Google key", problem.problem, problem.remedy)
-    if not settings.gemini_api_key:
+    if not settings.own_google_keys:
         return Finding("Google key", "not set; the sandbox needs none")
-    return Finding(
-        "Google key", f"{len(settings.gemini_api_key)} set by {settings.sources['gemini_api_key']}"
-    )
+    sets = {
+        settings.sources[name]: len(keys)
+        for name in ("gemini_api_key", "google_keys")
+        if (keys := getattr(settings, name))
+    }
+    told = " and ".join(f"{count} set by {source}" for source, count in sets.items())
+    projects = len({key.project for key in settings.own_google_keys})
+    return Finding("Google key", told + (f", of {projects} projects" if projects > 1 else ""))
 
 
 def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:

@@ -56,6 +56,11 @@ class Lease:
         for _, cool_down in tried:
             cool_down.running += 1
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether it matters that Google accepts the key."""
+        return bool(self._tried) or (self.pooled is not None and self.pooled.refused is not None)
+
     def finish(self, now: int, input_tokens: int = 0) -> None:
         """The request is over; a second time changes nothing."""
         if (pooled := self.pooled) is None:
@@ -116,7 +121,10 @@ class GoogleKeys:
         self._keys: dict[str, PooledKey] = {}
         self._cool_downs: dict[Scope, CoolDown] = {}
         self._projects: dict[str, str] = {}
+        self._secrets: dict[str, None] = {}
         self._only: PooledKey | None = None
+        self.are_choosy = False  # whether one is for some models only
+        self.has_projects = False  # more than one
         self._used = 0
         for key in keys:
             self.add(key)
@@ -136,14 +144,26 @@ class GoogleKeys:
         """The project of a key, also of one that was removed; a label that is not known is its own."""
         return self._projects.get(label or "", label or "")
 
+    def labels_of(self, project: str) -> Iterable[str]:
+        return [label for label, pooled in self._keys.items() if pooled.key.project == project]
+
+    def secret_of(self, label: str | None) -> str | None:
+        """The secret of the key with this label; of another one of its project, if it was removed."""
+        pooled = self.find(label)
+        if pooled is None and label in self._projects:
+            pooled = next((each for each in self if each.key.project == self._projects[label]), None)
+        return pooled and pooled.key.secret
+
     @property
-    def projects(self) -> Collection[str]:
-        return {pooled.key.project for pooled in self}
+    def secrets(self) -> Collection[str]:
+        """Of all keys that there have been."""
+        return self._secrets.keys()
 
     def add(self, key: GoogleKey, *, draining: bool = False) -> None:
         """Adds a key, or replaces the one with its label."""
         self._keys[key.label] = PooledKey(key, draining=draining)
         self._projects[key.label] = key.project
+        self._secrets[key.secret] = None
         self._changed()
 
     def remove(self, label: str) -> None:
@@ -160,7 +180,9 @@ class GoogleKeys:
 
     def _changed(self) -> None:
         only = next(iter(self._keys.values()), None) if len(self._keys) == 1 else None
-        self._only = only if only and not only.key.models else None
+        self.are_choosy = any(pooled.key.models for pooled in self)
+        self._only = None if self.are_choosy else only
+        self.has_projects = len({pooled.key.project for pooled in self}) > 1
 
     # The choice
 

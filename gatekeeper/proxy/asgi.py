@@ -62,7 +62,7 @@ class Proxy:
     def has_admitted_calls(self) -> bool:
         """Whether an admitted call still runs. Calls that are being refused do not count: a client that
         retries or reads slowly would delay the shutdown."""
-        return any(call.google_key for call in self.open_calls)
+        return any(call.keys.secret for call in self.open_calls)
 
     # The sweep over all open calls
 

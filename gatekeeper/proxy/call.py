@@ -12,7 +12,6 @@ from collections.abc import Callable
 from copy import copy
 from time import time_ns
 
-import structlog
 import trio
 import uuid_utils
 
@@ -30,6 +29,7 @@ from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import upper_bound_note
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call_clock import CallClock
+from gatekeeper.proxy.call_keys import CallKeys
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
@@ -40,7 +40,6 @@ from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
     CutByGateway,
-    GoogleKeyRefused,
     Refused,
     loop_refusal,
     malformed_refusal,
@@ -51,8 +50,6 @@ from gatekeeper.proxy.unpriced import why_unpriced
 from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
-
-log = structlog.get_logger()
 
 MAX_REQUEST_HEAD = 64 * 1024  # bytes of a request's head; Google takes less
 MEDIA_TYPE_HEADERS = (b"content-type", b"accept")
@@ -80,7 +77,7 @@ class ProxyCall:
         self.key: KeyState | None = None
         self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
         self.session: Session | None = None  # that an earlier call has begun
-        self.google_key = ""
+        self.keys = CallKeys(context.google_keys, context.projects)
         self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
         self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
@@ -176,7 +173,7 @@ class ProxyCall:
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""
         # From here on the call counts as admitted, and a shutdown waits for it.
-        self.google_key, self.row.upstream_key = self.context.google_key(self.session)
+        self.keys.choose(self.row, self.route, self.session and self.session.google_key)
         self.progress.finishes = finishes(self.route, self.key, self.context.settings)
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
         if self.has_budget:
@@ -239,11 +236,12 @@ class ProxyCall:
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
             row.charged_pico, row.usage_note = in_advance, upper_bound_note(in_advance)
+        self.keys.finish(row, self.failure)
         row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
         self.record()
 
     def record(self) -> None:
-        """Writes the journal's line and the key's spend; logs an error if Google refused the API key."""
+        """Writes the journal's line and the key's spend."""
         row, context = self.row, self.context
         try:
             context.ledger.end(row)
@@ -253,9 +251,6 @@ class ProxyCall:
             context.registry.settle(charge)
         context.note_ended(row)
         context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
-        if isinstance(self.failure, GoogleKeyRefused):
-            remedy = "set a valid GEMINI_API_KEY and restart"
-            log.error("google_key_refused", key=row.upstream_key, remedy=remedy)
 
     def account(self) -> None:
         context, reading = self.context, self.meter.finish()

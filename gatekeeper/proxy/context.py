@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import cycle
 from time import time_ns
 
 from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.google_key import SANDBOX_KEY
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.page_tokens import PageTokens
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
-from gatekeeper.keys.sessions import EphemeralToken, Session, Sessions
+from gatekeeper.keys.sessions import EphemeralToken, Sessions
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, MadeResources
@@ -29,6 +30,7 @@ from gatekeeper.proxy.error_response import KeyMasker
 from gatekeeper.proxy.key_spend import continuations
 from gatekeeper.proxy.made_resources import made_resources
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
+from gatekeeper.proxy.resource_projects import ResourceProjects
 from gatekeeper.proxy.unpriced import UnpricedModels
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.refusals import Refusal
@@ -51,6 +53,7 @@ class ProxyContext:
         free_searches: FreeSearches,
         pending: PendingCharges,
         owners: Owners,
+        google_keys: GoogleKeys,
     ) -> None:
         self.settings = settings
         self.upstream = upstream
@@ -60,7 +63,9 @@ class ProxyContext:
         self.long_decodes = long_decodes
         self.free_searches = free_searches
         self.owners = owners
-        self.page_tokens = PageTokens(settings.master_key or "".join(settings.gemini_api_key or ()))
+        self.page_tokens = PageTokens(
+            settings.master_key or "".join(key.secret for key in settings.own_google_keys)
+        )
         self.ledger = ledger
         self.catalogue = catalogue
         self.price_faults: tuple[str, ...] = ()
@@ -77,13 +82,12 @@ class ProxyContext:
         self.redirect_errors = RateLimitedLog("redirect_not_followed")
         self.session_errors = RateLimitedLog("session_store_failed")
         self.upload_errors = RateLimitedLog("upload_address_refused")
-        self.secrets = tuple(filter(None, (*(settings.gemini_api_key or ()), settings.master_key)))
+        self.google_keys = google_keys
+        self.projects = ResourceProjects(google_keys, owners, pending)
+        self.secrets: tuple[str, ...] = ()
         """Never written into a row, even if a response contains them."""
-        self.mask = KeyMasker(settings.gemini_api_key or ())
-        # Without a Google key the upstream is the sandbox, which accepts any.
-        keys = settings.gemini_api_key or ("sandbox",)
-        self._google_keys = {f"#{number}": key for number, key in enumerate(keys, 1)}
-        self._labels = cycle(self._google_keys)
+        self.mask = KeyMasker(())
+        self.google_keys_changed()
 
     def unavailable_refusal(self) -> Refusal | None:
         """The refusal of new calls while none can be admitted."""
@@ -102,17 +106,11 @@ class ProxyContext:
         self.long_decodes.add(continuations(row))
         self.owners.apply(row)
 
-    def google_key(self, session: Session | None = None) -> tuple[str, str]:
-        """The Google key for a call and its label: the one of its session if that still exists, else the
-        next; several keys are used round-robin."""
-        label = session.google_key if session else None
-        if label not in self._google_keys:
-            label = next(self._labels)
-        return self._google_keys[label], label
-
-    def google_key_of(self, label: str | None) -> str | None:
-        """The Google key with this label, if there is one."""
-        return self._google_keys.get(label or "")
+    def google_keys_changed(self) -> None:
+        """Has the secrets of all Google keys masked, removed ones included: calls still run with them."""
+        secrets = [secret for secret in self.google_keys.secrets if secret != SANDBOX_KEY.secret]
+        self.secrets = tuple(filter(None, (*secrets, self.settings.master_key)))
+        self.mask = KeyMasker(secrets)
 
     # Owners
 

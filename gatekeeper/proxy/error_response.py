@@ -156,14 +156,16 @@ class ErrorResponse:
         # 401 is always about the credential, and the only one sent upstream is the gateway's.
         if self.status not in KEY_ERROR_MESSAGES:
             return self.status == 401
-        error = self._error()
+        error = self.error
         if error is None or self.contains_key:
             return self.contains_key
         return (error.reason or "").startswith(KEY_ERROR_REASONS) or bool(
             KEY_ERROR_MESSAGES[self.status].search(error.message)
         )
 
-    def _error(self) -> UpstreamError | None:
+    @property
+    def error(self) -> UpstreamError | None:
+        """What it says, as far as it was buffered."""
         meter = meter_for(first_value(self.headers, b"content-type"), None)
         meter.feed(self._decoded)
         return meter.finish().error

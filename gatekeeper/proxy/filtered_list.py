@@ -116,12 +116,10 @@ class FilteredListRelay(Relay):
                 raise Refused(Refusal(Reason.NOT_FOUND, "`after` names nothing in this list."))
             return token
         position = self.tokens.unseal(token, *self.scope)
-        google_key = position and self.call.context.google_key_of(position.google_key)
-        if position is None or google_key is None:
+        # Google's token is one of that key's project.
+        if position is None or not self.call.keys.take(self.call.row, position.google_key):
             why = "The page token was not given to this key for this list. Begin with the first page again."
             raise Refused(Refusal(Reason.BAD_REQUEST, why))
-        # Google's token is one of that key's project.
-        self.call.google_key, self.call.row.upstream_key = google_key, position.google_key
         return position.token
 
     # Upstream
@@ -199,6 +197,7 @@ class FilteredListRelay(Relay):
         await self.prepare([item.name for item in page.items])
         self.fill.take(page, lambda name: self.owners.may_see(self.key, name))
         self.first_head = self.first_head or head
+        self.call.keys.stay_in_project()  # whose list goes on
         if self.form is None or (self.form.member is None and page.member is not None):
             self.form = page
 

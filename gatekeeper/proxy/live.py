@@ -17,14 +17,15 @@ from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_headers import call_headers
+from gatekeeper.proxy.call_keys import AnotherKey
 from gatekeeper.proxy.error_response import ErrorResponse
-from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers, downstream_headers, upstream_headers
+from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers, downstream_headers
 from gatekeeper.proxy.live_session import LiveSession
 from gatekeeper.proxy.outcomes import (
     ClientGone,
     Refused,
     first_byte_timeout,
-    google_key_error,
     no_response,
     unreachable,
 )
@@ -118,11 +119,14 @@ class LiveCarrier:
         call.set_deadline(seconds, partial(first_byte_timeout, seconds))
         pool = call.context.upstream
         try:
-            connection = await pool.connect()
-            try:
-                await self._shake_hands(call, connection)
-            finally:
-                pool.release(connection)
+            while True:
+                connection = await pool.connect()
+                try:
+                    return await self._shake_hands(call, connection)
+                except AnotherKey:
+                    pass
+                finally:
+                    pool.release(connection)
         except ConnectFailed as error:
             raise unreachable(str(error)) from None
         except ConnectionLost as lost:
@@ -154,8 +158,8 @@ class LiveCarrier:
         mask = call.context.mask
         error = ErrorResponse(mask, head.status, head.headers, partial(connection.read_chunk))
         await error.buffer()
-        if self._token is None and error.is_key_error():
-            raise google_key_error(call.row.upstream_key or "")
+        if self._token is None:
+            call.keys.failed(call.row, error, repeatable=True)
         body = error.first_chunk() or b""
         while len(body) < MAX_REFUSAL_BODY and (chunk := await error.read_chunk()) is not None:
             body += chunk
@@ -242,15 +246,7 @@ def target(call: ProxyCall) -> bytes:
 def request_headers(call: ProxyCall, token: str | None) -> Headers:
     """The client's headers for the upstream, but its handshake's key and extensions. The only credential is
     the token, if there is one, or the Google key."""
-    upstream = call.context.upstream
-    call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
-    fields = upstream_headers(
-        call.headers,
-        upstream.authority,
-        call.google_key,
-        chunked=False,
-        call_ids=call_ids if upstream.may_be_gateway else None,
-    )
+    fields = call_headers(call, call.context.upstream, chunked=False)
     kept = [field for field in fields if not field[0].replace(b"_", b"-").startswith(OWN_HANDSHAKE)]
     if token is None:
         return kept

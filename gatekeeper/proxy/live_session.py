@@ -6,6 +6,7 @@ answer. One that ends abruptly ends the other at once, abruptly as well.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from time import time_ns
 
@@ -33,6 +34,7 @@ from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, We
 
 CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close frame
 MESSAGE_TOO_BIG = 1009
+QUOTA_WORDS = re.compile(r"exceeded your current quota|RESOURCE_EXHAUSTED", re.IGNORECASE)
 PROPER_CODES = (1000, 1001, NO_CODE)  # by any other Google says that something is wrong
 
 
@@ -160,10 +162,13 @@ class LiveSession:
             self._end(UpstreamBroken())
         # Google accepts a handshake before it checks the key.
         elif self.token is None and is_key_error_message(end.reason):
+            call.keys.note_refusal(close_error(end.code, reason))
             self._end(google_key_error(call.row.upstream_key or ""))
         else:
             if end.code not in PROPER_CODES:
                 self._meter.closed = close_error(end.code, reason)
+                if QUOTA_WORDS.search(end.reason):
+                    call.keys.note_quota(self._meter.closed)
             await self.client.close(end.code, reason)
             self.call.relay_complete = True
             with trio.move_on_after(CLOSING_TIMEOUT):

@@ -63,7 +63,7 @@ class PendingPoller:
     async def poll(self, state: Call) -> bool:
         """Returns whether it has told something new. Errors mean that it is polled again."""
         context = self._context
-        target, key = poll_target(state), context.google_key_of(state.upstream_key)
+        target, key = poll_target(state), context.google_keys.secret_of(state.upstream_key)
         reader = reader_of(state, context, b"application/json")
         if target is None or key is None or reader is None:
             return False

@@ -11,22 +11,17 @@ import h11
 import trio
 
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_headers import call_headers
+from gatekeeper.proxy.call_keys import AnotherKey
 from gatekeeper.proxy.disconnect import LeavableClient
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
-from gatekeeper.proxy.headers import (
-    Headers,
-    downstream_headers,
-    downstream_trailers,
-    upstream_headers,
-    upstream_trailers,
-)
+from gatekeeper.proxy.headers import Headers, downstream_headers, downstream_trailers, upstream_trailers
 from gatekeeper.proxy.metering import choose_meter
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
     UpstreamBroken,
     first_byte_timeout,
-    google_key_error,
     key_refused_elsewhere,
     no_response,
     stalled_response,
@@ -70,6 +65,7 @@ class Relay:
         self.length = int(call.fields.get(b"content-length") or 0)
         self.chunked = stream.is_chunked
         self.trailers: Headers = []  # for the client
+        self.is_repeatable = False  # with another Google key: nothing has gone to the client
         self.progress = call.progress
         # Of the response.
         self.client = LeavableClient(stream, call.progress, call.leave) if call.progress.finishes else stream
@@ -87,6 +83,7 @@ class Relay:
             if body and is_worth_parsing(self.call, body):
                 await parse_body(self.call, body)
             admit_body(self.call)
+            self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
@@ -97,24 +94,24 @@ class Relay:
         return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
 
     def request(self) -> UpstreamRequest:
-        call = self.call
-        # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
-        call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
-        headers = upstream_headers(
-            call.headers,
-            self.upstream.authority,
-            call.google_key,
-            chunked=self.chunked,
-            call_ids=call_ids if self.upstream.may_be_gateway else None,
-        )
-        return UpstreamRequest(call.row.method, self.target(), headers)
+        headers = call_headers(self.call, self.upstream, chunked=self.chunked)
+        return UpstreamRequest(self.call.row.method, self.target(), headers)
 
     # The request
 
     async def send_buffered(self, body: bytes) -> None:
-        """Sends a buffered body in one write, with one retry if the connection had been closed before
-        any byte reached the upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
+        """Sends a buffered body, and again where the call has got another Google key for it."""
         self.set_first_byte_deadline()
+        self.is_repeatable = True
+        while True:
+            try:
+                return await self.send_once(body)
+            except AnotherKey:
+                self.progress.request_sent = False
+
+    async def send_once(self, body: bytes) -> None:
+        """Sends it in one write, with one retry if the connection had been closed before any byte reached the
+        upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
         try:
             connection = await self.upstream.acquire()
             try:
@@ -213,6 +210,7 @@ class Relay:
         """A proxy must forward 1xx responses, except those that it has asked for (RFC 9110 §15.2). A 100 is
         such a one: the server here has sent its own, when it began to read the body."""
         if response.status_code != HTTPStatus.CONTINUE:
+            self.is_repeatable = False
             headers = self.mask.headers(downstream_headers(list(response.headers), self.call.row.id))
             reason = self.mask(response.reason)
             await self.client.write_informational(
@@ -233,14 +231,15 @@ class Relay:
         # A 2xx is relayed as it arrives. Anything else is read first: it may be about the gateway's own key,
         # or repeat it.
         if head.status // 100 == 2:
+            self.call.keys.succeeded()
             first = connection.buffered_chunk()
         else:
             error = ErrorResponse(self.mask, head.status, head.headers, source)
             await error.buffer()
-            if head.status == 401 and not with_key:
+            if with_key:
+                self.call.keys.failed(self.call.row, error, repeatable=self.is_repeatable)
+            elif head.status == 401:
                 raise key_refused_elsewhere()
-            if with_key and error.is_key_error():
-                raise google_key_error(self.call.row.upstream_key or "")
             head = ResponseHead.of(head.status, error.headers, head.reason)
             first = error.first_chunk()
             source = error.read_chunk

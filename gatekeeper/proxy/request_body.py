@@ -30,6 +30,9 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     """Whether a buffered body may name something that the path does not: prompts are long, and seldom do."""
     if call.route.action not in PLAIN_ACTIONS or b"content-encoding" in call.fields:
         return True
+    # With keys of several projects a file is asked for where it is.
+    if call.keys.projects_matter and b"file" in body:
+        return True
     limits = [account.record for account in call.accounts if account.record.needs_body]
     if any(record.needs_settings for record in limits):
         return True

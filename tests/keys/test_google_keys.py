@@ -289,7 +289,8 @@ def test_a_removed_key_ends_its_calls_and_keeps_its_project() -> None:
     lease.finish(NOW)
     assert [taken(keys) for _ in range(2)] == ["a"] * 2
     assert (keys.project_of("b"), keys.project_of("z"), keys.project_of(None)) == ("team", "z", "")
-    assert keys.projects == {"a"}
+    assert not keys.has_projects
+    assert set(keys.secrets) == {"secret-a", "secret-b"}
 
 
 def test_the_last_minute_slides() -> None:

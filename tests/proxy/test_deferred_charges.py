@@ -18,6 +18,7 @@ from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
 from gatekeeper.gemini.meter import BUFFER_QUOTA
+from gatekeeper.google_key import GoogleKey
 from gatekeeper.ledger.call import Call, PendingCharge
 from gatekeeper.proxy.polling import PendingPoller, poll_target
 from gatekeeper.proxy.upstream import UpstreamPool
@@ -348,7 +349,8 @@ async def test_a_poll_that_fails_settles_nothing(
         context.upstream.close_idle()
         context.upstream = UpstreamPool("http://127.0.0.1:1", connect_timeout=1)
     if answer == "another key":
-        context._google_keys = {"#2": "x"}
+        context.google_keys.add(GoogleKey(label="#2", secret="x", project="#2"))
+        context.google_keys.remove("#1")
     await poller(gateway).round()
     assert (await first(gateway))["cost_usd"] is None
     assert ("poll_failed" in capsys.readouterr().out) == (answer in ("hangs up", "nobody listens"))

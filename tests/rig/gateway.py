@@ -60,12 +60,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(data: Path, upstream: str, **flags: Any) -> AsyncGenerator[Running]:
-    """A gateway in front of `upstream`; `flags` are settings by name."""
+async def running(
+    data: Path, upstream: str, config: Path | None = None, **flags: Any
+) -> AsyncGenerator[Running]:
+    """A gateway in front of `upstream`; `flags` are settings by name, `config` is a file of others."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         given = {"data": data, "upstream": upstream, "port": port, "gemini_api_key": GOOGLE_KEY, **flags}
-        settings = load({"drain_timeout": 1, **given}, {})
+        settings = load({"drain_timeout": 1, **given}, {}, config)
         data.mkdir(exist_ok=True)
         url = f"{settings.scheme}://127.0.0.1:{port}"
         certificate = read_certificate(settings)
