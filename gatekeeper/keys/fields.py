@@ -235,9 +235,7 @@ _NAMES = "give a list of non-empty strings of printable characters"
 _NAME = "give a non-empty string of printable characters, or null"
 
 FIELDS: dict[str, Field] = {
-    "key_alias": Field(
-        "key_alias", _alias, "give 1 to 200 printable characters, unlike an id or a secret, or null"
-    ),
+    "key_alias": Field("key_alias", _alias, "give 1 to 200 printable characters, no id or secret, or null"),
     "duration": Field("expires_at", _seconds, _DURATION, resolve_time=_seconds_from_now),
     "models": Field(
         "models",
@@ -264,9 +262,7 @@ FIELDS: dict[str, Field] = {
     "on_disconnect": Field("on_disconnect", _one_of(OnDisconnect), "give `cancel` or `finish`"),
     "share": Field("share", _one_of(Share), "give `group` or `all`, or null for what only this key sees"),
     "allow_unpriced": Field("allow_unpriced", _flag, "give true or false"),
-    "role": Field(
-        "role", _one_of(Role), f"give {', '.join(Role)}, or null for a key that sees its own data only"
-    ),
+    "role": Field("role", _one_of(Role), f"give {', '.join(Role)}, or null for own data only"),
 }
 
 
