@@ -8,6 +8,7 @@ cross-site requests.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import NamedTuple, cast
 
@@ -17,7 +18,9 @@ from gatekeeper.addresses import cross_site_reason
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.permissions import ROUTES, Open, permission_of
 from gatekeeper.admin.problems import Problem
+from gatekeeper.keys.account import Account
 from gatekeeper.keys.audit import Actor
+from gatekeeper.keys.policies import address_refusal
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import hash_secret, matches_master
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
@@ -71,6 +74,7 @@ async def _identify() -> Caller:
     if state := gateway.registry.by_hash(hash_secret(secret)):
         record = state.record
         _check_usable(record, gateway.now_micros())
+        _check_address(gateway.registry.accounts.of(state, None), address)
         return Caller(Actor(record.token_id, record.key_alias, record.role, address), record.role, state)
     # Before the response, so that only the address that guesses has to wait.
     await gateway.proxy.context.auth_failures.throttle(address)
@@ -96,6 +100,13 @@ def _check_usable(record: KeyRecord, now: int) -> None:
         raise Problem(HTTPStatus.FORBIDDEN, f"The key {record.display_name} is blocked")
     if record.expires_at is not None and record.expires_at <= now:
         raise Problem(HTTPStatus.FORBIDDEN, f"The key {record.display_name} has expired")
+
+
+def _check_address(accounts: Iterable[Account], address: str) -> None:
+    """Raises Problem for a key that may not be used from there, or whose group may not."""
+    for account in accounts:
+        if refusal := address_refusal(account, address):
+            raise Problem(HTTPStatus.FORBIDDEN, refusal.message)
 
 
 def _forbidden(role: Role | None, needed: Role | Open) -> Problem:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from gatekeeper.keys.fields import ALIAS_LENGTH, MAX_DOLLARS
+from gatekeeper.admin.policy_documents import POLICY_FIELDS, POLICY_PROPERTIES
+from gatekeeper.keys.field_values import ALIAS_LENGTH, MAX_DOLLARS
 from gatekeeper.keys.limits import OnDisconnect, Share
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
@@ -98,6 +99,7 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     "allow_unpriced": flag_field(
         "With a budget: models without a price may be used; each call is charged the most that it can cost."
     ),
+    **POLICY_FIELDS,
     "role": nullable(choice("What it may do here, null: see its own data. Only an admin gives one.", Role)),
 }
 """What each field of a request takes; null resets it to its default."""
@@ -174,6 +176,7 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "on_disconnect": nullable(choice("What happens when a client leaves.", OnDisconnect)),
     "share": nullable(choice("Who else sees what it has made; null: nobody.", Share)),
     "allow_unpriced": boolean("Whether models without a price may be used.", example=False),
+    **POLICY_PROPERTIES,
     "role": nullable(choice("What it may do here; null: see its own data.", Role)),
     "not_enforced": texts("Its limits that are stored but not enforced yet."),
     "created_at": time("When it was made."),

@@ -80,6 +80,25 @@ KEY_FIELDS = (
         "With a budget: models without a price too; each call is charged the most that it can cost.",
         is_switch=True,
     ),
+    KeyField("searches", "searches", "N", "Searches that a call may make; 0: none.", whole_number),
+    KeyField(
+        "store",
+        "store",
+        "",
+        "Whether Google may keep its prompts; if not, its requests must say `store: false`.",
+        is_switch=True,
+    ),
+    KeyField(
+        "max-output-tokens",
+        "max_output_tokens",
+        "N",
+        "Output tokens: a request must name a limit, and no larger one.",
+        whole_number,
+    ),
+    KeyField(
+        "service-tiers", "service_tiers", "A,B", "Service tiers that it may ask for: standard,flex.", words
+    ),
+    KeyField("allowed-ips", "allowed_ips", "A,B", "Addresses or networks of its calls: 10.0.0.0/8.", words),
     KeyField("role", "role", "admin|operator|viewer", "What it may do at the admin API."),
 )
 
@@ -182,10 +201,22 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "disconnect", key.on_disconnect
     yield "shared with", {"group": "its group", "all": "all keys"}.get(key.share or "")
     yield "unpriced", "allowed, charged the most that a call can cost" if key.allow_unpriced else None
+    yield from policies(key)
     yield "role", key.role
     yield "expires", moment(key.expires) if key.expires else "never"
     yield "created", moment(key.created_at) if key.created_at else None
     yield "last used", formats.ago(key.last_used_at, now)
+
+
+def policies(key: Key) -> Iterator[tuple[str, str | None]]:
+    # null and true: any number
+    limit = None if key.searches is None or key.searches is True else int(key.searches)
+    yield "searches", f"at most {limit} a call" if limit else ("none" if limit == 0 else None)
+    yield "storage", "requests must say store: false" if key.store is False else None
+    output = key.max_output_tokens
+    yield "output", None if output is None else f"at most {formats.count(output)} tokens a request"
+    yield "tiers", listed(key.service_tiers)
+    yield "addresses", listed(key.allowed_ips)
 
 
 def listed(texts: tuple[str, ...] | None) -> str | None:

@@ -10,31 +10,20 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import NamedTuple, cast
 
 import msgspec
 
-from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
+from gatekeeper.keys import field_values as values
+from gatekeeper.keys import policy_values
 from gatekeeper.keys.limits import GroupRecord, OnDisconnect, Share
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
-from gatekeeper.money import PICO, pico
-from gatekeeper.times import parse_duration
-
-ALIAS_LENGTH = 200  # characters
-MAX_DOLLARS = 10**12
 
 LISTED_LIMITS = ("models", "allowed_routes")
-
-# What ids and secrets look like: no alias may.
-RESERVED_ALIAS = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
-SECRET = re.compile(r"[!-~]{16,}")
-DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class FieldError(ValueError):
@@ -121,7 +110,7 @@ def _value(name: str, value: object, now: int, table: FieldTable) -> object:
         # Errors are shown and logged, so they never repeat what is or may be a secret.
         if attribute == "secret":
             raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
-        if isinstance(value, str) and RESERVED_ALIAS.fullmatch(value):
+        if isinstance(value, str) and values.RESERVED_ALIAS.fullmatch(value):
             raise FieldError(name, None, allowed, f"This `{name}` looks like an id or a secret") from None
         raise FieldError(name, value, allowed) from None
     return resolve_time(parsed, now) if resolve_time else parsed
@@ -130,91 +119,6 @@ def _value(name: str, value: object, now: int, table: FieldTable) -> object:
 def _excerpt(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-# Parsers: the value in the record's type; ValueError if it is not allowed.
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise ValueError
-    return value
-
-
-def _alias(value: object) -> str:
-    alias = _text(value)
-    if len(alias) > ALIAS_LENGTH or RESERVED_ALIAS.fullmatch(alias):
-        raise ValueError
-    return alias
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
-    return tuple(dict.fromkeys(_text(item).strip() for item in cast("list[object]", value)))
-
-
-def _models(value: object) -> tuple[str, ...]:
-    return check_model_globs(_texts(value))
-
-
-def _routes(value: object) -> tuple[str, ...]:
-    return check_route_globs(_texts(value))
-
-
-def _count(value: object) -> int:
-    # True is an int to Python.
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
-        raise ValueError
-    return value
-
-
-def _amount(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError  # noqa: TRY004
-    # Decimal would also accept `1e3`, `٣` and spaces around a number.
-    if isinstance(value, str) and not DECIMAL.fullmatch(value):
-        raise ValueError
-    amount = pico(value)
-    if not 0 <= amount <= MAX_DOLLARS * PICO:
-        raise ValueError
-    return amount
-
-
-def _seconds(value: object) -> int:
-    seconds = parse_duration(_text(value))
-    if not seconds:
-        raise ValueError
-    return seconds
-
-
-def _duration(value: object) -> str:
-    _seconds(value)
-    return _text(value)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError  # noqa: TRY004
-    return value
-
-
-def _one_of(kind: type[StrEnum]) -> Callable[[object], StrEnum]:
-    return lambda value: kind(_text(value))
-
-
-def _object(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise ValueError  # noqa: TRY004
-    # ValueError for NaN, and for lone surrogates, which cannot be encoded in UTF-8.
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    return cast("dict[str, object]", value)
-
-
-def _secret(value: object) -> str:
-    if not isinstance(value, str) or not SECRET.fullmatch(value):
-        raise ValueError
-    return value
 
 
 def _seconds_from_now(seconds: int, now: int) -> int:
@@ -235,34 +139,43 @@ _NAMES = "give a list of non-empty strings of printable characters"
 _NAME = "give a non-empty string of printable characters, or null"
 
 FIELDS: dict[str, Field] = {
-    "key_alias": Field("key_alias", _alias, "give 1 to 200 printable characters, no id or secret, or null"),
-    "duration": Field("expires_at", _seconds, _DURATION, resolve_time=_seconds_from_now),
+    "key_alias": Field(
+        "key_alias", values.alias, "give 1 to 200 printable characters, no id or secret, or null"
+    ),
+    "duration": Field("expires_at", values.seconds, _DURATION, resolve_time=_seconds_from_now),
     "models": Field(
         "models",
-        _models,
+        values.models,
         f"{_NAMES}, each a model or a glob as gemini-2.5*, without a provider; null is any",
     ),
-    "max_budget": Field("max_budget_pico", _amount, _AMOUNT),
-    "soft_budget": Field("soft_budget_pico", _amount, _AMOUNT),
-    "budget_duration": Field("budget_duration", _duration, _DURATION),
-    "tpm_limit": Field("tpm_limit", _count, _LIMIT),
-    "rpm_limit": Field("rpm_limit", _count, _LIMIT),
-    "max_parallel_requests": Field("max_parallel_requests", _count, _LIMIT),
-    "tags": Field("tags", _texts, _NAMES),
-    "metadata": Field("metadata", _object, "give a JSON object"),
-    "user_id": Field("user_id", _text, _NAME),
+    "max_budget": Field("max_budget_pico", values.amount, _AMOUNT),
+    "soft_budget": Field("soft_budget_pico", values.amount, _AMOUNT),
+    "budget_duration": Field("budget_duration", values.duration, _DURATION),
+    "tpm_limit": Field("tpm_limit", values.count, _LIMIT),
+    "rpm_limit": Field("rpm_limit", values.count, _LIMIT),
+    "max_parallel_requests": Field("max_parallel_requests", values.count, _LIMIT),
+    "tags": Field("tags", values.texts, _NAMES),
+    "metadata": Field("metadata", values.json_object, "give a JSON object"),
+    "user_id": Field("user_id", values.text, _NAME),
     "allowed_routes": Field(
         "allowed_routes",
-        _routes,
+        values.routes,
         f"{_NAMES}, each an action as generateContent or a glob as /v1beta/models/*; null is any",
     ),
-    "blocked": Field("blocked_at", _flag, "give true or false", resolve_time=_now_if_true),
-    "key": Field("secret", _secret, "give at least 16 printable ASCII characters without spaces"),
-    "group": Field("group", _text, _NAME),
-    "on_disconnect": Field("on_disconnect", _one_of(OnDisconnect), "give `cancel` or `finish`"),
-    "share": Field("share", _one_of(Share), "give `group` or `all`, or null for what only this key sees"),
-    "allow_unpriced": Field("allow_unpriced", _flag, "give true or false"),
-    "role": Field("role", _one_of(Role), f"give {', '.join(Role)}, or null for own data only"),
+    "blocked": Field("blocked_at", values.flag, "give true or false", resolve_time=_now_if_true),
+    "key": Field("secret", values.secret, "give at least 16 printable ASCII characters without spaces"),
+    "group": Field("group", values.text, _NAME),
+    "on_disconnect": Field("on_disconnect", values.one_of(OnDisconnect), "give `cancel` or `finish`"),
+    "share": Field(
+        "share", values.one_of(Share), "give `group` or `all`, or null for what only this key sees"
+    ),
+    "allow_unpriced": Field("allow_unpriced", values.flag, "give true or false"),
+    "searches": Field("max_searches", policy_values.max_searches, policy_values.SEARCHES),
+    "store": Field("only_unstored", policy_values.only_unstored, policy_values.STORE),
+    "max_output_tokens": Field("max_output_tokens", values.count, _LIMIT),
+    "service_tiers": Field("service_tiers", policy_values.service_tiers, policy_values.TIERS),
+    "allowed_ips": Field("allowed_ips", policy_values.networks, policy_values.NETWORKS),
+    "role": Field("role", values.one_of(Role), f"give {', '.join(Role)}, or null for own data only"),
 }
 
 
@@ -290,9 +203,9 @@ USER_TABLE = FieldTable("an end user", GROUP_FIELDS, _defaults(GroupRecord))
 def parse_name(field: str, value: object) -> str:
     """The name of a new group or end user. Raises FieldError."""
     try:
-        name = _text(value)
+        name = values.text(value)
     except ValueError:
         name = ""
-    if not 0 < len(name) <= ALIAS_LENGTH:
-        raise FieldError(field, value, f"give 1 to {ALIAS_LENGTH} printable characters")
+    if not 0 < len(name) <= values.ALIAS_LENGTH:
+        raise FieldError(field, value, f"give 1 to {values.ALIAS_LENGTH} printable characters")
     return name

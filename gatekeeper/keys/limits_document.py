@@ -28,6 +28,12 @@ def limits_document(account: Account, on_disconnect: str | None = None) -> dict[
         "allowed_routes": list(record.allowed_routes),
         "on_disconnect": record.on_disconnect.value if record.on_disconnect else on_disconnect,
         "allow_unpriced": record.allow_unpriced,
+        # As they are set: false for none, and null for no limit.
+        "searches": False if record.max_searches == 0 else record.max_searches,
+        "store": False if record.only_unstored else None,
+        "max_output_tokens": record.max_output_tokens,
+        "service_tiers": list(record.service_tiers),
+        "allowed_ips": list(record.allowed_ips),
         "not_enforced": not_enforced(record),
     }
 

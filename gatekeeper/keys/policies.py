@@ -66,7 +66,12 @@ def _generates(request: AccessRequest) -> bool:
 
 def address_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     """By the request's head."""
-    allowed_ips, client = account.record.allowed_ips, request.client
+    return address_refusal(account, request.client)
+
+
+def address_refusal(account: Account, client: str) -> Refusal | None:
+    """Of a request from this address, here or at the admin API."""
+    allowed_ips = account.record.allowed_ips
     if not allowed_ips or _is_within(client, allowed_ips):
         return None
     return Refusal(

@@ -11,7 +11,7 @@ from gatekeeper.keys.policies import SERVICE_TIERS
 MAX_NETWORKS = 256
 
 SEARCHES = "give false for none, true for any number, or how many a call may make, from 0"
-STORE = "give false if requests must say `store: false`, or true"
+STORE = "give false if requests must say `store: false`, or true if they need not"
 TIERS = f"give a list of at least one of {', '.join(SERVICE_TIERS)}, or null for all"
 NETWORKS = (
     f"give a list of 1 to {MAX_NETWORKS} addresses or networks as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32 "
@@ -19,16 +19,18 @@ NETWORKS = (
 )
 
 
-def searches(value: object) -> bool | int:
+def max_searches(value: object) -> int | None:
+    """None: any number."""
     if not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError
-    return value
+    return None if value is True else int(value)
 
 
-def store(value: object) -> bool:
+def only_unstored(value: object) -> bool:
+    """The value is that of `store`: whether Google may keep prompts."""
     if not isinstance(value, bool):
         raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
-    return value
+    return not value
 
 
 def service_tiers(value: object) -> tuple[str, ...]:

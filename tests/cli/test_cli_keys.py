@@ -34,6 +34,11 @@ KEY = {
     "on_disconnect": "cancel",
     "share": "group",
     "allow_unpriced": True,
+    "searches": False,
+    "store": False,
+    "max_output_tokens": 8192,
+    "service_tiers": ["standard", "flex"],
+    "allowed_ips": ["10.0.0.0/8"],
     "role": "viewer",
     "not_enforced": ["rpm_limit", "tpm_limit", "max_parallel_requests"],
     "created_at": "2026-11-01T08:00:00Z",
@@ -62,6 +67,11 @@ metadata     {{"owner":"me"}}
 disconnect   cancel
 shared with  its group
 unpriced     allowed, charged the most that a call can cost
+searches     none
+storage      requests must say store: false
+output       at most 8,192 tokens a request
+tiers        standard, flex
+addresses    10.0.0.0/8
 role         viewer
 expires      2099-01-31 00:00:00.000Z
 created      2026-11-01 08:00:00.000Z
@@ -91,6 +101,11 @@ last used    never
         (["--share", "all"], {"share": "all"}),
         (["--allow-unpriced"], {"allow_unpriced": True}),
         (["--no-allow-unpriced"], {"allow_unpriced": False}),
+        (["--searches", "0", "--no-store"], {"searches": 0, "store": False}),
+        (
+            ["--max-output-tokens", "8192", "--service-tiers", "flex, batch", "--allowed-ips", "::1"],
+            {"max_output_tokens": 8192, "service_tiers": ["flex", "batch"], "allowed_ips": ["::1"]},
+        ),
         (["--secret", SECRET, "--blocked"], {"key": SECRET, "blocked": True}),
     ],
 )  # fmt: skip

@@ -43,6 +43,13 @@ TAKEN = [
     ("on_disconnect", "finish", "on_disconnect", OnDisconnect.FINISH),
     ("share", "all", "share", "all"),
     ("allow_unpriced", True, "allow_unpriced", True),
+    ("searches", False, "max_searches", 0),
+    ("searches", 3, "max_searches", 3),
+    ("searches", True, "max_searches", None),
+    ("store", False, "only_unstored", True),
+    ("max_output_tokens", 8192, "max_output_tokens", 8192),
+    ("service_tiers", ["FLEX"], "service_tiers", ("flex",)),
+    ("allowed_ips", ["10.0.0.0/8", "::1"], "allowed_ips", ("10.0.0.0/8", "::1/128")),
     ("role", "viewer", "role", Role.VIEWER),
 ]
 
@@ -67,6 +74,9 @@ def test_every_field_of_the_table_is_tried():
         ("blocked", "blocked_at", None),
         ("on_disconnect", "on_disconnect", None),
         ("allow_unpriced", "allow_unpriced", False),
+        ("searches", "max_searches", None),
+        ("store", "only_unstored", False),
+        ("allowed_ips", "allowed_ips", ()),
         ("role", "role", None),
     ],
 )
@@ -123,6 +133,11 @@ REFUSED = {
     "on_disconnect": ["stop", "CANCEL", 1, ""],
     "share": ["", "GROUP", "none", True, ["all"]],
     "allow_unpriced": ["true", 1, []],
+    "searches": [-1, "0", 1.5, []],
+    "store": ["false", 0, []],
+    "max_output_tokens": [0, -1, "8192", True],
+    "service_tiers": [[], "flex", ["cheap"], [7]],
+    "allowed_ips": [[], "10.0.0.0/8", ["10.0.0.1/8"], ["example.com"]],
     "role": ["root", "", 1, ["admin"]],
 }
 

@@ -10,18 +10,18 @@ import pytest
 from gatekeeper.keys import policy_values
 
 GOOD = [
-    (policy_values.searches, False, False),
-    (policy_values.searches, True, True),
-    (policy_values.searches, 3, 3),
-    (policy_values.store, False, False),
-    (policy_values.store, True, True),
+    (policy_values.max_searches, False, 0),
+    (policy_values.max_searches, True, None),
+    (policy_values.max_searches, 3, 3),
+    (policy_values.only_unstored, False, True),
+    (policy_values.only_unstored, True, False),
     (policy_values.service_tiers, ["Flex", " standard ", "flex"], ("flex", "standard")),
     (policy_values.networks, ["10.0.0.0/8", "203.0.113.7"], ("10.0.0.0/8", "203.0.113.7/32")),
     (policy_values.networks, [" 2001:DB8::/32", "::1", "::1/128"], ("2001:db8::/32", "::1/128")),
 ]
 BAD = [
-    *((policy_values.searches, value) for value in (-1, 1.5, nan, "3", "no", [], 2**31)),
-    *((policy_values.store, value) for value in (0, 1, "false", [], {})),
+    *((policy_values.max_searches, value) for value in (-1, 1.5, nan, "3", "no", [], 2**31)),
+    *((policy_values.only_unstored, value) for value in (0, 1, "false", [], {})),
     *((policy_values.service_tiers, value) for value in ([], "flex", ["cheap"], [1], ["flex", None], {})),
     *(
         (policy_values.networks, value)

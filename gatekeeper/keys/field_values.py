@@ -1,0 +1,103 @@
+"""Parsers of the values of fields: the value in the record's type; ValueError if it is not allowed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import cast
+
+from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
+from gatekeeper.money import PICO, pico
+from gatekeeper.times import parse_duration
+
+ALIAS_LENGTH = 200  # characters
+MAX_DOLLARS = 10**12
+
+# What ids and secrets look like: no alias may.
+RESERVED_ALIAS = re.compile(r"key_[0-9a-f]{16}|sk-[!-~]{13,}")
+SECRET = re.compile(r"[!-~]{16,}")
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError
+    return value
+
+
+def alias(value: object) -> str:
+    alias = text(value)
+    if len(alias) > ALIAS_LENGTH or RESERVED_ALIAS.fullmatch(alias):
+        raise ValueError
+    return alias
+
+
+def texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
+    return tuple(dict.fromkeys(text(item).strip() for item in cast("list[object]", value)))
+
+
+def models(value: object) -> tuple[str, ...]:
+    return check_model_globs(texts(value))
+
+
+def routes(value: object) -> tuple[str, ...]:
+    return check_route_globs(texts(value))
+
+
+def count(value: object) -> int:
+    # True is an int to Python.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise ValueError
+    return value
+
+
+def amount(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError  # noqa: TRY004
+    # Decimal would also accept `1e3`, `٣` and spaces around a number.
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        raise ValueError
+    amount = pico(value)
+    if not 0 <= amount <= MAX_DOLLARS * PICO:
+        raise ValueError
+    return amount
+
+
+def seconds(value: object) -> int:
+    seconds = parse_duration(text(value))
+    if not seconds:
+        raise ValueError
+    return seconds
+
+
+def duration(value: object) -> str:
+    seconds(value)
+    return text(value)
+
+
+def flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError  # noqa: TRY004
+    return value
+
+
+def one_of(kind: type[StrEnum]) -> Callable[[object], StrEnum]:
+    return lambda value: kind(text(value))
+
+
+def json_object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004
+    # ValueError for NaN, and for lone surrogates, which cannot be encoded in UTF-8.
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return cast("dict[str, object]", value)
+
+
+def secret(value: object) -> str:
+    if not isinstance(value, str) or not SECRET.fullmatch(value):
+        raise ValueError
+    return value
