@@ -28,6 +28,7 @@ from gatekeeper.proxy.outcomes import (
     UpstreamBroken,
     google_key_error,
 )
+from gatekeeper.proxy.search_limit import search_refusal
 from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
@@ -74,6 +75,7 @@ class LiveSession:
         self.received_bytes = self.sent_bytes = 0
         self.model_pending = True  # the first message, which names the model, has not arrived
         self._meter = call.meter = SessionMeter()
+        self._limits_searches = any(account.record.max_searches is not None for account in call.accounts)
         self._scope = trio.CancelScope()
         self._client_answered = trio.Event()  # the upstream's Close frame
         self._failure: CallFailed | None = None
@@ -147,6 +149,9 @@ class LiveSession:
             finally:
                 # Also what the client does not get any more: Google bills it.
                 self._meter.feed(received.payload)
+            if self._limits_searches and (refusal := search_refusal(self.call, self._meter.summary)):
+                self._end(CutByGateway(refusal))
+                return
         await self._upstream_ended(received)
 
     async def _upstream_ended(self, end: Close) -> None:

@@ -42,6 +42,7 @@ from gatekeeper.proxy.request_body import (
     is_worth_parsing,
     parse_body,
 )
+from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
     ConnectionLost,
@@ -256,7 +257,7 @@ class Relay:
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""
-        self.call.meter = choose_meter(self.call, head)
+        self.call.meter = with_search_limit(self.call, choose_meter(self.call, head))
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call
