@@ -1,6 +1,6 @@
 """Fills a page of a list with the items that a key may see, out of the pages that Google has for all.
 
-The client continues with Google's own tokens, so that it misses and repeats no more than with Google itself,
+The client continues at Google's own tokens, so that it misses and repeats no more than with Google itself,
 whatever is made or deleted meanwhile. Google's page is therefore taken as a whole or not at all: where it has
 more than the client's page has room for, it is asked for once more, only as far as it is needed (a page size
 may change from page to page: https://google.aip.dev/158). In OpenAI's form each item is a position.
@@ -11,7 +11,7 @@ Python SDK raises IndexError for a page without items.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gatekeeper.gemini.resource_list import Item, ListPage
@@ -22,63 +22,65 @@ FULL_PAGE = 20
 
 
 class Ask(NamedTuple):
-    """A page to ask for: after which position, and how many items; None: the list's beginning, its own page
-    size."""
+    """A page to ask for: where it begins, and how many items; None: Google's own page size."""
 
-    token: str | None
+    place: str
     size: int | None
 
 
 class ListFill:
     """`ask` is the next page to ask for, None once the client's is complete; then `items` are on it, and
-    `token` continues after it (None: at the end)."""
+    `place` is where the next one begins (None: there is no more)."""
 
-    def __init__(self, first: Ask, *, items_are_positions: bool) -> None:
-        self.ask: Ask | None = first
+    def __init__(self, place: str, size: int | None, *, items_are_positions: bool) -> None:
+        self.ask: Ask | None = Ask(place, size)
         self.items: list[Item] = []
-        self.token: str | None = None
-        self._size = first.size
-        self._wanted = first.size or 0
+        self.place: str | None = None
+        self._size = size
+        self._wanted = size or 0
         self._items_are_positions = items_are_positions
         self._is_cut = False
 
-    def take(self, page: ListPage, may_see: Callable[[str], bool]) -> None:
-        """Takes the page that was asked for."""
-        asked = self.ask or Ask(None, None)
-        own = [number for number, item in enumerate(page.items) if may_see(item.name)]
+    def take(self, page: ListPage, is_own: Sequence[bool], following: str | None) -> None:
+        """Takes the page that was asked for: of its items, the key's own. `following` is the place behind it,
+        if there is more."""
+        if (asked := self.ask) is None:
+            return
+        own = [number for number, is_key_s in enumerate(is_own) if is_key_s]
         if self._size is None:
             # Google's own page size, as far as it shows.
             self._wanted = max(self._wanted, len(page.items))
         room = self._wanted - len(self.items)
         if len(own) <= room:
             self._keep(page, own)
-            self._go_on(page.next_token)
+            self.go_on(following)
         elif self._items_are_positions:
             self._keep(page, own[:room])
             self._finish(self.items[-1].id)
         elif room and not self._is_cut:
-            self.ask, self._is_cut = Ask(asked.token, own[room - 1] + 1), True
+            self.ask, self._is_cut = Ask(asked.place, own[room - 1] + 1), True
         elif self.items:
             # There is more, from this page on: what was looked for, or the page is larger than asked.
-            self._finish(asked.token)
+            self._finish(asked.place)
         else:
             self._keep(page, own)
-            self._finish(page.next_token)
+            self._finish(following)
+
+    def go_on(self, place: str | None) -> None:
+        """Asks for the page at this place next; at None the list has come to its end."""
+        if place is None or (self._is_cut and self.items):
+            self._finish(place)
+        else:
+            self._is_cut = False
+            self.ask = Ask(place, self._size and max(self._size, FULL_PAGE))
 
     def stop(self) -> None:
         """Ends the page before the next one is asked for: the client continues there."""
         if self.ask is not None:
-            self._finish(self.ask.token)
+            self._finish(self.ask.place)
 
     def _keep(self, page: ListPage, numbers: list[int]) -> None:
         self.items += [page.items[number] for number in numbers]
 
-    def _go_on(self, token: str | None) -> None:
-        if token is None or (self._is_cut and self.items):
-            self._finish(token)
-        else:
-            self._is_cut = False
-            self.ask = Ask(token, self._size and max(self._size, FULL_PAGE))
-
-    def _finish(self, token: str | None) -> None:
-        self.ask, self.token = None, token
+    def _finish(self, place: str | None) -> None:
+        self.ask, self.place = None, place

@@ -1,7 +1,7 @@
 """Page tokens of filtered lists: Google's own, sealed.
 
 Google's may be read by anyone (some are the name of a page's last item in Base64), and that item may be
-another key's. So a client gets them encrypted, with the label of the Google key whose project they are of.
+another key's. So a client gets them encrypted, with the project that they are of.
 They need no store, outlive a restart, and serve one key for one list. They end when the gateway's secret is
 changed, which is its master key: a client begins with the first page again.
 
@@ -15,31 +15,23 @@ import base64
 import hashlib
 import hmac
 from binascii import Error as Base64Error
-from typing import NamedTuple
 
 TAG_SIZE = 16  # bytes
 MAX_LENGTH = 16 * 1024  # characters of a sealed token
-
-
-class PagePosition(NamedTuple):
-    """`token` is the upstream's, `google_key` the label of the Google key that it was given to."""
-
-    google_key: str
-    token: str
 
 
 class PageTokens:
     def __init__(self, secret: str) -> None:
         self._key = hashlib.sha3_256(b"gatekeeper page tokens " + secret.encode()).digest()
 
-    def seal(self, position: PagePosition, *scope: str) -> str:
-        """`scope` is what the token may be used for: the key's id, the list."""
-        plain = "\0".join(position).encode()
+    def seal(self, place: str, *scope: str) -> str:
+        """The token of a place in a list. `scope` is what it may be used for: the key's id, the list."""
+        plain = place.encode()
         tag = self._tag(plain, scope)
         return base64.urlsafe_b64encode(tag + self._with_pad(tag, plain)).rstrip(b"=").decode()
 
-    def unseal(self, sealed: str, *scope: str) -> PagePosition | None:
-        """The position that was sealed for the same scope; None for any other text."""
+    def unseal(self, sealed: str, *scope: str) -> str | None:
+        """The place that was sealed for the same scope; None for any other text."""
         if len(sealed) > MAX_LENGTH or not sealed.isascii():
             return None
         try:
@@ -49,8 +41,7 @@ class PageTokens:
         tag, plain = data[:TAG_SIZE], self._with_pad(data[:TAG_SIZE], data[TAG_SIZE:])
         if not hmac.compare_digest(tag, self._tag(plain, scope)):
             return None
-        google_key, _, token = plain.decode().partition("\0")
-        return PagePosition(google_key, token)
+        return plain.decode()
 
     def _tag(self, plain: bytes, scope: tuple[str, ...]) -> bytes:
         scoped = "\0".join(scope).encode() + b"\0" + plain

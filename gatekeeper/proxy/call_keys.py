@@ -99,20 +99,25 @@ class CallKeys:
                 raise no_key_for(want.model)
             row.upstream_key = self._lease.key.label
 
-    def take(self, row: Call, label: str) -> bool:
-        """Takes the key with this label, for what only it can answer; False if there is none."""
-        if self._pool.find(label) is None or (lease := self._lease) is None:
-            return False
-        now = now_micros()
-        lease.finish(now)
-        self._lease = self._pool.choose(lease.want, now, label)
-        row.upstream_key = label
-        return True
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """All projects, in the order of their keys."""
+        return tuple(dict.fromkeys(pooled.key.project for pooled in self._pool))
 
-    def stay_in_project(self) -> None:
-        """What follows is of the current key's project."""
-        if self._projects.matter and self._lease is not None:
-            self._lease.want = self._lease.want._replace(project=self._lease.key.project)
+    def project_of(self, resource: str) -> str | None:
+        """The project of a resource, if it is known."""
+        return self._projects.project_of((resource,))
+
+    def go_to(self, row: Call, project: str) -> None:
+        """Takes a key of this project, for what only that can answer. Raises Refused."""
+        if (lease := self._lease) is None or not self._projects.matter or lease.want.project == project:
+            return
+        now, want = now_micros(), lease.want._replace(project=project)
+        lease.finish(now)
+        self._lease = self._pool.choose(want, now)
+        if self._lease is None:
+            raise no_key_for(want.model)
+        row.upstream_key = self._lease.key.label
 
     # What Google answers
 

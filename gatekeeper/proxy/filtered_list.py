@@ -23,13 +23,13 @@ from gatekeeper.gemini.resource_list import (
     read_page,
     write_page,
 )
-from gatekeeper.keys.page_tokens import PagePosition
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.call import MEDIA_TYPE_HEADERS, ProxyCall
 from gatekeeper.proxy.error_response import GZIP, NextChunk
 from gatekeeper.proxy.headers import Headers
-from gatekeeper.proxy.outcomes import CallFailed, ClientGone, Refused, UpstreamBroken
+from gatekeeper.proxy.list_places import ListPlaces, Place
+from gatekeeper.proxy.outcomes import CallFailed, ClientGone, GoogleKeyRefused, Refused, UpstreamBroken
 from gatekeeper.proxy.relay import Relay
 from gatekeeper.proxy.upstream_connection import ResponseHead, UpstreamRequest
 from gatekeeper.refusals import Reason, Refusal
@@ -75,16 +75,11 @@ class FilteredListRelay(Relay):
     def __init__(self, call: ProxyCall, stream: ClientStream, kind: ListKind, key: KeyState) -> None:
         super().__init__(call, stream)
         self.kind, self.key = kind, key
-        self.owners, self.tokens = call.context.owners, call.context.page_tokens
-        # What a page token may be used for.
-        self.scope = (
-            key.record.token_id,
-            str(call.row.action),
-            f"{call.route.model}",
-            f"{call.route.resource}",
-        )
+        self.owners = call.context.owners
+        scope = (key.record.token_id, str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
+        self.places = ListPlaces(call.row, call.keys, call.context.page_tokens, scope)
         self.query = self.read_query()
-        self.fill = ListFill(Ask(None, self.query.size), items_are_positions=kind.is_openai)
+        self.fill = ListFill(self.places.beginning, self.query.size, items_are_positions=kind.is_openai)
         self.first_head: ResponseHead | None = None
         self.form: ListPage | None = None  # in whose form the answer is written
         self.received_size = 0  # bytes
@@ -103,24 +98,27 @@ class FilteredListRelay(Relay):
 
     async def run(self) -> None:
         if self.query.token is not None:
-            token = await self.upstream_token(self.query.token)
-            self.fill = ListFill(Ask(token, self.query.size), items_are_positions=self.kind.is_openai)
+            self.fill.ask = Ask(await self.place_of(self.query.token), self.query.size)
         await super().run()
 
-    async def upstream_token(self, token: str) -> str:
-        """Google's token for the client's. Raises Refused."""
+    @property
+    def place(self) -> str:
+        """Where the page is that is asked for."""
+        return self.fill.ask.place if self.fill.ask else self.places.beginning
+
+    async def place_of(self, token: str) -> str:
+        """Where the client goes on. Raises Refused."""
         if self.kind.is_openai:
             name = position_name(token, self.kind)
             await self.prepare([name] if name else [])
             if name is None or not self.owners.may_see(self.key, name):
                 raise Refused(Refusal(Reason.NOT_FOUND, "`after` names nothing in this list."))
-            return token
-        position = self.tokens.unseal(token, *self.scope)
-        # Google's token is one of that key's project.
-        if position is None or not self.call.keys.take(self.call.row, position.google_key):
+            return self.places.of_item(name, token)
+        place = self.places.unsealed(token)
+        if place is None:
             why = "The page token was not given to this key for this list. Begin with the first page again."
             raise Refused(Refusal(Reason.BAD_REQUEST, why))
-        return position.token
+        return place
 
     # Upstream
 
@@ -130,18 +128,24 @@ class FilteredListRelay(Relay):
     async def send_buffered(self, body: bytes) -> None:
         until = trio.current_time() + MAX_SECONDS
         for _ in range(MAX_PAGES):
+            if self.fill.ask is None or trio.current_time() > until or self.received_size > MAX_BYTES:
+                break
             await self.ask_for_page(body)
             if self.is_passed_on:
                 return
-            is_late = trio.current_time() > until or self.received_size > MAX_BYTES
-            if self.fill.ask is None or is_late:
-                break
         self.fill.stop()
         await self.answer()
 
     async def ask_for_page(self, body: bytes) -> None:
+        self.places.go_to(self.place)
         try:
             await super().send_buffered(body)
+        except GoogleKeyRefused:
+            following = self.places.after(self.place, None)
+            if following is None and self.form is None:
+                raise
+            # What is in that project nobody can use: the operator was told.
+            self.fill.go_on(following)
         except CallFailed:
             # The client has what there is, and meets the fault where it goes on.
             if not self.fill.items:
@@ -149,9 +153,9 @@ class FilteredListRelay(Relay):
             self.fill.stop()
 
     def target(self) -> bytes:
-        ask = self.fill.ask or Ask(None, None)
         is_snake_case = self.form is not None and self.form.is_snake_case
-        query = self.query.at(ask.size, ask.token, snake_case=is_snake_case)
+        size = self.fill.ask and self.fill.ask.size
+        query = self.query.at(size, Place.of(self.place).token or None, snake_case=is_snake_case)
         return self.upstream.prefix + self.call.head.path + (b"?" + query if query else b"")
 
     def request(self) -> UpstreamRequest:
@@ -195,9 +199,10 @@ class FilteredListRelay(Relay):
         except UnreadableList as error:
             raise self.unreadable(str(error)) from None
         await self.prepare([item.name for item in page.items])
-        self.fill.take(page, lambda name: self.owners.may_see(self.key, name))
+        place, may_see = self.place, self.owners.may_see
+        own = [may_see(self.key, item.name) and self.places.has(place, item.name) for item in page.items]
+        self.fill.take(page, own, self.places.after(place, page.next_token))
         self.first_head = self.first_head or head
-        self.call.keys.stay_in_project()  # whose list goes on
         if self.form is None or (self.form.member is None and page.member is not None):
             self.form = page
 
@@ -223,13 +228,10 @@ class FilteredListRelay(Relay):
     async def answer(self) -> None:
         """Raises CallFailed and ClientDisconnected."""
         call, fill, form = self.call, self.fill, self.form
-        if form is None or self.first_head is None or (self.kind.is_openai and fill.token and not fill.items):
+        if form is None or self.first_head is None or (self.kind.is_openai and fill.place and not fill.items):
             # In OpenAI's form a page without items cannot be continued.
             raise self.unreadable("none of its first items are your key's")
-        token = fill.token
-        if token is not None and not self.kind.is_openai:
-            position = PagePosition(call.row.upstream_key or "", token)
-            token = self.tokens.seal(position, *self.scope)
+        token = None if fill.place is None else self.places.sealed(fill.place)
         text = write_page(form, fill.items, self.kind, token)
         headers: Headers = [field for field in self.first_head.headers if field[0] not in OF_GOOGLES_BYTES]
         headers.append((b"content-length", b"%d" % len(text)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -69,12 +70,12 @@ class Client:
         fields = [f"x-goog-api-key: {self.secret}", *headers]
         return await exchange(self.gateway.url, f"{method} {target}", headers=fields, body=body)
 
-    def owns(self, *names: str) -> None:
+    def owns(self, *names: str, google_key: str = "#1") -> None:
         """As if it had made them."""
         call = Call(id="made", started_at=1, method="POST", path="/", outcome=Outcome.OK)
         key = self.gateway.gateway.registry.by_hash(hash_secret(self.secret))
         call.key_id = key.record.token_id if key else "?"
-        call.upstream_key, call.made = "#1", MadeResources(names)
+        call.upstream_key, call.made = google_key, MadeResources(names)
         self.gateway.gateway.proxy.context.owners.apply(call)  # type: ignore[attr-defined]
 
     async def pages(self, target: str) -> AsyncIterator[list[str]]:
@@ -176,14 +177,62 @@ async def test_a_token_outlives_a_restart(google: StandIn, tmp_path: Path) -> No
         assert [item["name"] for item in json.loads(answer.body)["files"]] == names(9)[4:8]
 
 
-async def test_a_token_stays_with_its_google_key(google: StandIn, tmp_path: Path) -> None:
-    google.script = Lists(names(20))
-    keys = ("AIzaFirstOfTheTests", "AIzaSecondOfTheTests")
-    async with running(tmp_path / "a", google.url, master_key=MASTER, gemini_api_key=keys) as gateway:
-        client = Client(gateway, await gateway.key())
-        client.owns(*names(20))
-        assert len([page async for page in client.pages(f"{FILES}?pageSize=4")]) == 5
-    assert len({asked.header("x-goog-api-key")[0] for asked in google.asked}) == 1
+@asynccontextmanager
+async def two_projects(google: StandIn, folder: Path, lists: dict[str, Lists]) -> AsyncIterator[Client]:
+    """A key of a gateway with two Google keys; `lists` are what each of these lists."""
+
+    async def script(reply: Reply) -> None:
+        await lists[reply.asked.header("x-goog-api-key")[0]](reply)
+
+    google.script = script
+    async with running(
+        folder / "data", google.url, master_key=MASTER, gemini_api_key=",".join(lists)
+    ) as gateway:
+        yield Client(gateway, await gateway.key())
+
+
+async def test_a_list_goes_through_the_projects_of_all_google_keys(google: StandIn, tmp_path: Path) -> None:
+    lists = {"AIzaFirst": Lists(names(30)[:14]), "AIzaSecond": Lists(names(30)[14:])}
+    async with two_projects(google, tmp_path, lists) as client:
+        client.owns(*names(30)[:14:3])
+        client.owns(*names(30)[15::3], google_key="#2")
+        for size in (1, 4, 7):
+            found = [page async for page in client.pages(f"{FILES}?pageSize={size}")]
+            assert [name for page in found for name in page] == names(30)[::3]
+            assert [len(page) for page in found[:-1]] == [size] * (len(found) - 1)
+        rows = await client.gateway.rows()
+        assert {row["outcome"] for row in rows} == {"ok"}
+        assert {row["upstream_key"] for row in rows} == {"#1", "#2"}
+
+
+async def test_google_keys_of_one_project_list_each_resource_once(google: StandIn, tmp_path: Path) -> None:
+    lists = {"AIzaFirst": Lists(names(20)), "AIzaSecond": Lists(names(20))}
+    async with two_projects(google, tmp_path, lists) as client:
+        client.owns(*names(20)[::2])
+        client.owns(*names(20)[1::2], google_key="#2")
+        found = [name async for page in client.pages(f"{FILES}?pageSize=3") for name in page]
+        assert found == [*names(20)[::2], *names(20)[1::2]]
+
+
+REFUSED = b'{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}'
+
+
+@pytest.mark.parametrize("refused", [{"AIzaFirst"}, {"AIzaSecond"}, {"AIzaFirst", "AIzaSecond"}])
+async def test_what_is_in_a_project_without_a_valid_key_is_in_no_list(
+    google: StandIn, tmp_path: Path, refused: set[str]
+) -> None:
+    lists = {"AIzaFirst": Lists(["files/1"]), "AIzaSecond": Lists(["files/2"])}
+    for secret in refused:
+        lists[secret].answers = dict.fromkeys(range(9), (400, REFUSED, ()))
+    async with two_projects(google, tmp_path, lists) as client:
+        client.owns("files/1")
+        client.owns("files/2", google_key="#2")
+        answer = await client.ask(FILES)
+        if len(refused) == 2:
+            assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_KEY_INVALID")
+        else:
+            left = "files/2" if refused == {"AIzaFirst"} else "files/1"
+            assert [item["name"] for item in json.loads(answer.body)["files"]] == [left]
 
 
 async def test_gzip_and_head(client: Client, google: StandIn) -> None:

@@ -1,0 +1,78 @@
+"""Where a list goes on: at a page token of Google's, in one of the projects of the gateway's Google keys.
+
+A key's resources may be in any of them, and each has a list of its own: they follow one another, in the order
+of the Google keys. Keys that are said to be of two projects may be of the same: each then lists everything,
+and a resource counts in the project of the Google key with which it was made.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gatekeeper.keys.page_tokens import PageTokens
+from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.call_keys import CallKeys
+
+
+class Place(NamedTuple):
+    """`token` is Google's; empty at the beginning of the project's list."""
+
+    project: str
+    token: str
+
+    @property
+    def text(self) -> str:
+        return "\0".join(self)
+
+    @classmethod
+    def of(cls, text: str) -> Place:
+        project, _, token = text.partition("\0")
+        return cls(project, token)
+
+
+class ListPlaces:
+    """The places of one list, as texts. `scope` is what a client's token may be used for: the key's id, the
+    list."""
+
+    def __init__(self, row: Call, keys: CallKeys, tokens: PageTokens, scope: tuple[str, ...]) -> None:
+        self._row, self._keys = row, keys
+        self._tokens, self._scope = tokens, scope
+        self._projects = keys.projects
+
+    @property
+    def beginning(self) -> str:
+        return Place(self._projects[0], "").text
+
+    def of_item(self, name: str, position: str) -> str:
+        """Behind an item of OpenAI's form."""
+        project = self._keys.project_of(name)
+        return Place(project if project in self._projects else self._projects[0], position).text
+
+    def sealed(self, place: str) -> str:
+        """The client's token."""
+        return self._tokens.seal(place, *self._scope)
+
+    def unsealed(self, token: str) -> str | None:
+        """None for a token that was not given to this key for this list, or whose project is gone."""
+        place = self._tokens.unseal(token, *self._scope)
+        return place if place is not None and Place.of(place).project in self._projects else None
+
+    def after(self, place: str, token: str | None) -> str | None:
+        """Behind the page that is at the place, and has this token of Google's: in the next project where it
+        has none; None behind the last one."""
+        project = Place.of(place).project
+        if token is not None:
+            return Place(project, token).text
+        following = self._projects[self._projects.index(project) + 1 :]
+        return Place(following[0], "").text if following else None
+
+    def has(self, place: str, name: str) -> bool:
+        """Whether a resource that is listed at the place counts there."""
+        if len(self._projects) == 1:
+            return True
+        project = self._keys.project_of(name)
+        return project == Place.of(place).project or project not in self._projects
+
+    def go_to(self, place: str) -> None:
+        """Takes a Google key of the place's project. Raises Refused."""
+        self._keys.go_to(self._row, Place.of(place).project)
