@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import sys
+from collections.abc import Generator
 
 WRITE_SIZE = select.PIPE_BUF  # bytes that a writable pipe accepts without blocking
 
@@ -77,6 +78,19 @@ class NonBlockingWriter:
 
     def flush(self) -> None:
         """Does nothing: there is no buffer."""
+
+
+@contextlib.contextmanager
+def collection_paused() -> Generator[None]:
+    """While very many objects are made that stay, scanning them over and over takes longer than making
+    them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def tune_gc() -> None:

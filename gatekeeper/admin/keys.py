@@ -149,7 +149,7 @@ async def info() -> Response:
 async def list_keys() -> Response:
     """`q` is a text to find in alias, tags, user or group."""
     query = read_query()
-    page = current_gateway().registry.list(
+    page = await current_gateway().registry.list(
         current_gateway().now_micros(),
         q=query.q,
         limit=query.limit or DEFAULT_LIMIT,

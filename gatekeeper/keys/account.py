@@ -23,7 +23,7 @@ class AccountId(NamedTuple):
 GATEWAY = AccountId("gateway", "")
 
 
-class Account(msgspec.Struct, kw_only=True, eq=False):
+class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """One account: one object from its creation to its deletion, whatever changes.
 
     `estimated_pico` is the part of its spend that is upper bounds for calls of unknown cost; `reserved_pico`

@@ -25,7 +25,7 @@ class Share(StrEnum):
     ALL = "all"
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The limits of one account. All accounts that a call belongs to must allow it."""
 
     models: tuple[str, ...] = ()

@@ -2,30 +2,36 @@
 
 A cursor holds the sort key of the last key of a page (the value sorted by, and the id), not a number of rows:
 keys that are created or deleted between two pages shift nothing.
+
+A page is found by one look at each key, and keeps no more of them than it shows; the keys come in parts, so
+that whoever has very many of them can do something else in between.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from gatekeeper.keys.fields import FieldError
+from gatekeeper.keys.spend import current_spend
 from gatekeeper.keys.virtual_key import KeyState
 
-SORTS: dict[str, Callable[[KeyState], int | str | None]] = {
-    "created_at": lambda state: state.record.created_at,
-    "expires": lambda state: state.record.expires_at,
-    "key_alias": lambda state: state.record.key_alias and state.record.key_alias.casefold(),
-    "last_used_at": lambda state: state.last_used_at,
-    "spend": lambda state: state.spend_pico,
+SORTS: dict[str, Callable[[KeyState, int], int | str | None]] = {
+    "created_at": lambda state, _: state.record.created_at,
+    "expires": lambda state, _: state.record.expires_at,
+    "key_alias": lambda state, _: state.record.key_alias and state.record.key_alias.casefold(),
+    "last_used_at": lambda state, _: state.last_used_at,
+    "spend": lambda state, now: current_spend(state, now)[0],
 }
 NEWEST_FIRST = "-created_at"
 
-SortKey = tuple[bool, str, str]
+SortKey = tuple[bool, int | str, str]
+"""Whether it is without a value (from high to low: with one), the value, and the id."""
 
 
 class Page(NamedTuple):
@@ -35,43 +41,60 @@ class Page(NamedTuple):
     next_cursor: str | None
 
 
-def page(states: Iterable[KeyState], *, q: str, limit: int, cursor: str | None, sort: str) -> Page:
-    """The keys whose alias, tags, user or group contain the text `q`, case-insensitively.
+class PageSearch:
+    """The keys whose alias, tags, user or group contain the text `q`, case-insensitively; at `now`.
 
     `sort` is a name of `SORTS`, with a leading `-` in descending order; keys without a value come last.
     Raises FieldError for any other sort, and for a cursor that is not of a page of this sort.
     """
-    descending = sort.startswith("-")
-    if sort.removeprefix("-") not in SORTS:
-        raise FieldError("sort", sort, f"sort by {', '.join(SORTS)}, with `-` before it from high to low")
-    by_sort_key = {_sort_key(state, sort): state for state in states if _matches_text(q.casefold(), state)}
-    after = None if cursor is None else _decode_cursor(cursor, sort)
-    rest = [
-        sort_key
-        for sort_key in sorted(by_sort_key, reverse=descending)
-        if after is None or (sort_key < after if descending else sort_key > after)
-    ]
-    more = len(rest) > limit
-    next_cursor = _encode_cursor(rest[limit - 1], sort) if more else None
-    return Page([by_sort_key[sort_key] for sort_key in rest[:limit]], next_cursor)
+
+    def __init__(self, now: int, *, q: str, limit: int, cursor: str | None, sort: str) -> None:
+        self._sort, self._limit, self._q, self._now = sort, limit, q.casefold(), now
+        self._descending = sort.startswith("-")
+        if (name := sort.removeprefix("-")) not in SORTS:
+            raise FieldError("sort", sort, f"sort by {', '.join(SORTS)}, with `-` before it from high to low")
+        self._value = SORTS[name]
+        self._after = None if cursor is None else _decode_cursor(cursor, sort)
+        self._first: list[tuple[SortKey, KeyState]] = []
+        """Those of the page, and one more if there are more."""
+
+    def look_at(self, states: Iterable[KeyState]) -> None:
+        """Some of the keys; each is to be looked at once."""
+        found = self._first + [(self._sort_key(state), state) for state in states if self._matches(state)]
+        if (after := self._after) is not None:
+            found = [each for each in found if (each[0] < after if self._descending else each[0] > after)]
+        choose = heapq.nlargest if self._descending else heapq.nsmallest
+        self._first = choose(self._limit + 1, found, key=_first)
+
+    def page(self) -> Page:
+        """The page, once all keys were looked at."""
+        shown = self._first[: self._limit]
+        more = len(self._first) > self._limit
+        next_cursor = _encode_cursor(shown[-1][0], self._sort) if more else None
+        return Page([state for _, state in shown], next_cursor)
+
+    def _matches(self, state: KeyState) -> bool:
+        if not self._q:
+            return True
+        record = state.record
+        texts = (record.key_alias, record.user_id, record.group, *record.tags)
+        return any(self._q in text.casefold() for text in texts if text)
+
+    def _sort_key(self, state: KeyState) -> SortKey:
+        value = self._value(state, self._now)
+        # Keys without a value come last in both directions.
+        return (value is None) != self._descending, "" if value is None else value, state.record.token_id
 
 
-def _matches_text(q: str, state: KeyState) -> bool:
-    record = state.record
-    texts = (record.key_alias, record.user_id, record.group, *record.tags)
-    return not q or any(q in text.casefold() for text in texts if text)
-
-
-def _sort_key(state: KeyState, sort: str) -> SortKey:
-    value = SORTS[sort.removeprefix("-")](state)
-    # Keys without a value come last in both directions.
-    last = (value is None) != sort.startswith("-")
-    # With leading zeros numbers sort as text; 40 digits, because a spend may exceed 64 bits.
-    return last, f"{value:040d}" if isinstance(value, int) else value or "", state.record.token_id
+def _first(found: tuple[SortKey, KeyState]) -> SortKey:
+    return found[0]
 
 
 def _encode_cursor(sort_key: SortKey, sort: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode((sort, sort_key))).decode().rstrip("=")
+    last, value, token_id = sort_key
+    # As text: a spend may outgrow 64 bits.
+    content = msgspec.json.encode((sort, (last, str(value), token_id)))
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def _decode_cursor(cursor: str, sort: str) -> SortKey:
@@ -79,7 +102,9 @@ def _decode_cursor(cursor: str, sort: str) -> SortKey:
         # `_encode_cursor` omits the padding, which would have to be percent-encoded in a query.
         padded = cursor + "=" * (-len(cursor) % 4)
         decoded = base64.urlsafe_b64decode(padded)
-        given, sort_key = msgspec.json.decode(decoded, type=tuple[str, SortKey])
+        given, (last, value, token_id) = msgspec.json.decode(decoded, type=tuple[str, tuple[bool, str, str]])
+        has_number = last == sort.startswith("-") and sort.removeprefix("-") != "key_alias"
+        sort_key = (last, int(value) if has_number else value, token_id)
     except (binascii.Error, ValueError):
         given, sort_key = None, None
     if sort_key is None or given != sort:

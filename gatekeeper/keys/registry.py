@@ -18,14 +18,17 @@ from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.audit import Actor, difference
 from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.key_changes import Edit, change_of, edited_state, set_fields
-from gatekeeper.keys.listing import NEWEST_FIRST, Page, page
+from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, redacted_name
+from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.store import KeyStore, StoredAccount
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
+
+LISTED_AT_ONCE = 2000  # keys, between two turns of calls: some milliseconds
 
 
 class KeyNotFound(LookupError):
@@ -169,7 +172,7 @@ class KeyRegistry:
             spend.roll_window(state, now)
         return self._by_id.values()
 
-    def list(
+    async def list(
         self,
         now: int,
         *,
@@ -178,8 +181,17 @@ class KeyRegistry:
         cursor: str | None = None,
         sort: str = NEWEST_FIRST,
     ) -> Page:
-        """A page of keys; see `page`."""
-        return page(self.states(now), q=q, limit=limit, cursor=cursor, sort=sort)
+        """A page of keys; see `PageSearch`. Calls go on meanwhile."""
+        search = PageSearch(now, q=q, limit=limit, cursor=cursor, sort=sort)
+        states = [*self._by_id.values()]
+        for start in range(0, len(states), LISTED_AT_ONCE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            search.look_at(states[start : start + LISTED_AT_ONCE])
+        found = search.page()
+        for state in found.states:
+            spend.roll_window(state, now)
+        return found
 
     # For people who make changes.
 
@@ -193,7 +205,7 @@ class KeyRegistry:
             created_at=now,
             updated_at=now,
         )
-        record = replace(record, **fields.changes)
+        record = share_values(replace(record, **fields.changes))
         window_end = initial_window_end(record.budget_duration, now)
         state = KeyState(record=record, budget_reset_at=window_end)
         change = change_of("create", state, now, by, set_fields(state))
@@ -248,7 +260,7 @@ class KeyRegistry:
             # Only now: the window may have rolled while the store was writing.
             if edited.record.budget_duration != state.record.budget_duration:
                 state.budget_reset_at = edited.budget_reset_at
-            state.record = edited.record
+            state.record = share_values(edited.record)
             self._index(state)
         return state
 

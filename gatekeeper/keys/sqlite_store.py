@@ -9,6 +9,7 @@ import msgspec
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
+from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_accounts import add_account_spend, load_accounts
@@ -18,18 +19,20 @@ from gatekeeper.keys.store import AliasConflict, LoadedKeys, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
+from gatekeeper.runtime import collection_paused
 
 
 class SqliteKeyStore(SqliteFile):
     """Keys, their spend and the audit log in one SQLite file, which other stores may share."""
 
     def load(self) -> LoadedKeys:
-        with self.transaction() as db:
+        with self.transaction() as db, collection_paused():
             rows = db.execute(
                 "SELECT record, spend_pico, estimated_pico, window_start, budget_reset_at, last_used_at "
                 "FROM keys"
-            ).fetchall()
-            return LoadedKeys([_state(*row) for row in rows], load_accounts(db), _watermark(db))
+            )
+            states = [_state(*row) for row in rows]
+            return LoadedKeys(states, load_accounts(db), _watermark(db))
 
     def revoked_hashes(self) -> set[str]:
         with self.transaction() as db:
@@ -98,11 +101,19 @@ class SqliteKeyStore(SqliteFile):
             return True
 
 
+_records = msgspec.json.Decoder(KeyRecord)
+
+
 def _state(
-    record: str, spend: str, estimated: str, start: int, reset_at: int | None, used_at: int | None
+    record: str,
+    spend: str,
+    estimated: str,
+    start: int,
+    reset_at: int | None,
+    used_at: int | None,
 ) -> KeyState:
     return KeyState(
-        record=msgspec.json.decode(record, type=KeyRecord),
+        record=share_values(_records.decode(record)),
         spend_pico=int(spend),
         estimated_pico=int(estimated),
         window_start=start,

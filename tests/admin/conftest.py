@@ -20,7 +20,9 @@ from uuid_utils import uuid7
 
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
+from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -132,7 +134,17 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     catalogue, searches = load_catalogue(), FreeSearches()
     context = ProxyContext(
-        settings, upstream, registry, ledger, catalogue, sessions, long_decodes, searches, pending, owners
+        settings,
+        upstream,
+        registry,
+        ledger,
+        catalogue,
+        sessions,
+        long_decodes,
+        searches,
+        pending,
+        owners,
+        GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)),
     )
     proxy = Proxy(context)
     app = Gatekeeper(Gateway(settings=settings, registry=registry, audit=audit, ledger=ledger, proxy=proxy))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.keys.fields import FieldError
-from gatekeeper.keys.listing import NEWEST_FIRST, SORTS, page
+from gatekeeper.keys.listing import NEWEST_FIRST, SORTS, PageSearch
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 
 
@@ -32,7 +32,11 @@ def ids(states) -> list[int]:
 
 
 def listed(states=KEYS, *, q="", limit=1000, cursor=None, sort=NEWEST_FIRST):
-    return page(states, q=q, limit=limit, cursor=cursor, sort=sort)
+    search = PageSearch(0, q=q, limit=limit, cursor=cursor, sort=sort)
+    # In any parts.
+    search.look_at(states[: len(states) // 2])
+    search.look_at(states[len(states) // 2 :])
+    return search.page()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,7 @@ def forged(text: bytes) -> str:
         forged(b"\xff\xfe"),
         forged(b"{}"),
         forged(b'["-created_at",[true,7,"key_1"]]'),
+        forged(b'["-created_at",[true,"seven","key_1"]]'),
         listed(limit=1, sort="spend").next_cursor,
     ],
 )

@@ -197,8 +197,8 @@ async def test_a_list_shows_the_budget_window_of_its_time(path):
         _, state = await create(registry, key_alias="a", budget_duration="1h")
         registry.settle(Settlement(state.record.token_id, 7, NOW + 1))
 
-        assert key_document(registry.list(NOW + HOUR - 1).states[0])["spend"] == "0.000000000007"
-        (listed,) = registry.list(NOW + HOUR, q="A", limit=1).states
+        assert key_document((await registry.list(NOW + HOUR - 1)).states[0])["spend"] == "0.000000000007"
+        (listed,) = (await registry.list(NOW + HOUR, q="A", limit=1)).states
         assert key_document(listed)["spend"] == "0.000000000000"
         assert key_document(listed)["budget_reset_at"] == iso(NOW + 2 * HOUR)
 
@@ -253,7 +253,7 @@ async def test_changes_at_once_do_not_lose_each_other(path):
 
     async with running(path) as again:
         assert documents(again, NOW) == expected
-        record = again.list(NOW).states[0].record
+        record = (await again.list(NOW)).states[0].record
         assert (record.rpm_limit, record.tpm_limit, record.user_id, record.group) == (1, 2, "u", "g")
 
 
@@ -324,7 +324,7 @@ async def test_a_window_that_turned_before_the_crash_is_not_charged_again(path):
 
     async with running(path, [old, new]) as again:
         assert documents(again, NOW + HOUR + 3) == expected
-        assert again.list(NOW + HOUR + 3).states[0].spend_pico == 3
+        assert (await again.list(NOW + HOUR + 3)).states[0].spend_pico == 3
 
 
 async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):

@@ -1,0 +1,171 @@
+"""What many keys take: memory for each, the time to load them, to list a page of them, and to admit a call
+with every rule on. `python -m bench.admission [--keys 100000]`. Times are of one core (CPU), the quickest of
+some rounds: whatever else runs on the machine only adds to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import math
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import trio
+
+from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.request_parser import NOTHING_NAMED
+from gatekeeper.keys.admission import AccessRequest, admit, admit_body
+from gatekeeper.keys.registry import KeyRegistry
+from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from gatekeeper.keys.virtual_key import KeyRecord
+from gatekeeper.money import PICO
+
+NOW = 1_764_000_000_000_000
+ROUNDS = 7
+CALLS = 2000  # in a round
+PAGE = 100
+
+
+def secret(number: int) -> str:
+    return f"sk-of-the-bench-{number:027d}"
+
+
+def record(number: int) -> KeyRecord:
+    """A key as it is made for an app: an alias, a group, a budget, rates and some policies."""
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    return KeyRecord(
+        token_id=f"key_{digest[:16]}",
+        secret_hash=hash_secret(secret(number)),
+        key_name=f"sk-...{digest[-4:]}",
+        key_alias=f"app-{number}",
+        models=("gemini-2.5-*", "gemini-embedding-001"),
+        allowed_routes=("generateContent", "streamGenerateContent", "embedContent"),
+        max_budget_pico=50 * PICO,
+        soft_budget_pico=40 * PICO,
+        budget_duration="30d",
+        rpm_limit=600,
+        tpm_limit=1_000_000,
+        max_parallel_requests=20,
+        max_output_tokens=8192,
+        tags=("checkout", f"region-{number % 7}"),
+        user_id=f"user-{number % 1000}",
+        group=f"group-{number % 100}",
+        expires_at=NOW + 86_400_000_000 * 365,
+        created_at=NOW + number,
+        updated_at=NOW + number,
+    )
+
+
+def make(path: Path, keys: int) -> None:
+    store = SqliteKeyStore(path)
+    with store.write_transaction() as db:
+        db.executemany(
+            "INSERT INTO keys (token_id, secret_hash, key_alias, record, spend_pico, window_start, "
+            "budget_reset_at) VALUES (?, ?, ?, ?, '0', ?, ?)",
+            (
+                (
+                    key.token_id,
+                    key.secret_hash,
+                    key.key_alias,
+                    msgspec.json.encode(key).decode(),
+                    NOW,
+                    NOW * 2,
+                )
+                for key in map(record, range(keys))
+            ),
+        )
+    store.close()
+
+
+def make_elsewhere(path: Path, keys: int) -> None:
+    maker = multiprocessing.get_context("spawn").Process(target=make, args=(path, keys))
+    maker.start()
+    maker.join()
+
+
+def resident() -> int:
+    """Bytes of this process's memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def quickest(work: Callable[[], object], times: int = 1) -> float:
+    """Seconds of one of `times` runs in the quickest round."""
+    return min(_seconds(work, times) for _ in range(ROUNDS)) / times
+
+
+def _seconds(work: Callable[[], object], times: int) -> float:
+    begun = time.process_time()
+    for _ in range(times):
+        work()
+    return time.process_time() - begun
+
+
+async def main(keys: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "keys.sqlite"
+        # In another process: memory that it leaves behind would hide what the keys take.
+        await trio.to_thread.run_sync(make_elsewhere, path, keys)
+        gc.collect()
+        before = resident()
+        store = SqliteKeyStore(path)
+        registry = KeyRegistry(store)
+        begun = time.process_time()
+        await registry.load()
+        print(f"{keys:,} keys loaded in       {time.process_time() - begun:8.2f} s")
+        gc.collect()
+        print(f"memory of a key              {(resident() - before) / keys:8.0f} bytes")
+        await lists(registry)
+        admission(registry, keys)
+        store.close()
+
+
+async def lists(registry: KeyRegistry) -> None:
+    page = await registry.list(NOW, limit=PAGE)
+    for what, query in (
+        ("the newest", {}),
+        ("the next", {"cursor": page.next_cursor}),
+        ("by spend", {"sort": "-spend"}),
+        ("by alias", {"sort": "key_alias"}),
+        ("with a text", {"q": "app-777"}),
+        ("with a text of none", {"q": "nobody"}),
+    ):
+        seconds = math.inf
+        for _ in range(ROUNDS):
+            begun = time.process_time()
+            await registry.list(NOW, limit=PAGE, **query)
+            seconds = min(seconds, time.process_time() - begun)
+        print(f"a page of {PAGE}, {what:<20}{seconds * 1000:7.1f} ms")
+
+
+def admission(registry: KeyRegistry, keys: int) -> None:
+    request = AccessRequest(
+        "generateContent",
+        "gemini-2.5-flash",
+        "/v1beta/models/gemini-2.5-flash:generateContent",
+        Billing.METERED,
+        asked=msgspec.structs.replace(NOTHING_NAMED.summary, max_output_tokens=1024),
+    )
+    shown = secret(keys // 2)
+
+    def call() -> None:
+        key = registry.by_hash(hash_secret(shown))
+        accounts = registry.accounts.of(key, "user-1")
+        refusal = admit(accounts, request, NOW) or admit_body(accounts, request, NOW)
+        assert refusal is None, refusal
+
+    print(f"a call is admitted in        {quickest(call, CALLS) * 1e6:8.1f} µs")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keys", type=int, default=100_000)
+    trio.run(main, parser.parse_args().keys)
