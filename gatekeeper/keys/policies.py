@@ -54,14 +54,18 @@ def _is_batch(request: AccessRequest) -> bool:
 
 def _is_billed_by_tier(request: AccessRequest) -> bool:
     """Whether Google does work for it whose price depends on the tier."""
-    action = request.action or ""
-    keeps = action.partition(".")[0] in KEEPING_COLLECTIONS or action.endswith(UPLOADS)
-    return request.billable and not keeps
+    return request.billable and not _only_keeps(request.action or "")
 
 
 def _generates(request: AccessRequest) -> bool:
     """Whether a model writes text for it, also by a method that is not known here."""
-    return _is_billed_by_tier(request) and request.action not in NOT_GENERATING
+    return request.action not in NOT_GENERATING and _is_billed_by_tier(request)
+
+
+# Bounded, because clients choose the names.
+@lru_cache(maxsize=1024)
+def _only_keeps(action: str) -> bool:
+    return action.partition(".")[0] in KEEPING_COLLECTIONS or action.endswith(UPLOADS)
 
 
 def address_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
@@ -82,6 +86,7 @@ def address_refusal(account: Account, client: str) -> Refusal | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def _is_within(client: str, networks: tuple[str, ...]) -> bool:
     try:
         address = parse_ip(client)
@@ -91,8 +96,8 @@ def _is_within(client: str, networks: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _networks(allowed_ips: tuple[str, ...]) -> tuple[Network, ...]:
-    return tuple(map(ip_network, allowed_ips))
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(map(ip_network, texts))
 
 
 def may_search(tool: str) -> bool:
@@ -100,24 +105,24 @@ def may_search(tool: str) -> bool:
 
 
 def _searches(limits: Limits, request: AccessRequest, asked: RequestSummary) -> str | None:
-    limit = limits.max_searches
-    if limit is None or not (_generates(request) or request.action == CACHE_CREATE):
+    limit, generates = limits.max_searches, _generates(request)
+    if limit is None or not (generates or request.action == CACHE_CREATE):
         return None
+    tool = next((tool for tool in asked.tools if may_search(tool)), None)
+    # What runs at Google by itself cannot be cut, and where no search is allowed one is too many.
+    if tool and limit and not (_is_batch(request) or asked.background):
+        tool = None
     limited = f"is limited to {limit} searches a call" if limit else "may not search"
     if not asked.understood:
         return _unseen(limited, request)
-    # What runs at Google by itself cannot be cut, and where no search is allowed one is too many.
-    if asked.agents and _generates(request):
+    if asked.agents and generates:
         return f"{limited}, and an agent searches by itself: name a model instead of an agent."
-    if asked.input_files and _generates(request):
+    if asked.input_files and generates:
         return (
             f"{limited}, and what the file of this batch asks for is not seen: "
             "send its requests in the batch itself (`inputConfig.requests`)."
         )
-    tool = next((tool for tool in asked.tools if may_search(tool)), None)
-    if tool and (limit == 0 or _is_batch(request) or asked.background):
-        return f"{limited}, and this request has the tool {tool}: send it without."
-    return None
+    return f"{limited}, and this request has the tool {tool}: send it without." if tool else None
 
 
 def too_many_searches(account: Account, searches: int) -> Refusal | None:
@@ -134,15 +139,15 @@ def too_many_searches(account: Account, searches: int) -> Refusal | None:
 
 
 def _store(limits: Limits, request: AccessRequest, asked: RequestSummary) -> str | None:
-    if not limits.only_unstored or not (_generates(request) or request.action == CACHE_CREATE):
-        return None
     limited = "may not let Google keep its prompts"
+    if not limits.only_unstored:
+        return None
     if request.action == CACHE_CREATE:
         return f"{limited}, and a cached content is one that is kept: send the content with each request."
+    if not _generates(request) or (asked.understood and asked.store is False):
+        return None
     if not asked.understood:
         return _unseen(limited, request)
-    if asked.store is False:
-        return None
     where = "in each request of the batch" if _is_batch(request) else "in the request"
     return f'{limited}: send `"store": false` {where}.'
 
@@ -151,11 +156,11 @@ def _max_output_tokens(limits: Limits, request: AccessRequest, asked: RequestSum
     limit, named = limits.max_output_tokens, asked.max_output_tokens
     if limit is None or not _generates(request):
         return None
+    if asked.understood and named is not None and named <= limit:
+        return None
     limited = f"is limited to {limit} output tokens a request"
     if not asked.understood:
         return _unseen(limited, request)
-    if named is not None and named <= limit:
-        return None
     asks = "no limit is named" if named is None else f"{named} are asked for"
     where = " in each request of the batch" if _is_batch(request) else ""
     return (
@@ -168,16 +173,16 @@ def _service_tiers(limits: Limits, request: AccessRequest, asked: RequestSummary
     allowed, named = limits.service_tiers, asked.service_tiers
     if not allowed or not _is_billed_by_tier(request):
         return None
-    limited = f"may use the service tiers {', '.join(allowed)} only"
-    if not asked.understood:
-        return _unseen(limited, request)
     if _is_batch(request):
         tiers = (BATCH_TIER, *(tier for tier in named if tier != STANDARD_TIER))
     else:
         tiers = named or (STANDARD_TIER,)
     other = next((tier for tier in tiers if tier not in allowed), None)
-    if other is None:
+    if other is None and asked.understood:
         return None
+    limited = f"may use the service tiers {', '.join(allowed)} only"
+    if not asked.understood:
+        return _unseen(limited, request)
     if other == BATCH_TIER:
         return f"{limited}, and a batch has its own: send the requests one by one."
     said = f"asks for {other}" if other in named else f"names none, which is {other}"

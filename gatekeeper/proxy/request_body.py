@@ -60,10 +60,18 @@ def admit_body(call: ProxyCall) -> None:
     if not needs_body(call):
         return
     asked = call.request_parser.summary
+    if asked.cached_contents:
+        asked = replace(asked, models=(*asked.models, *_models_of_caches(call, asked)))
     request = replace(call.access_request(), asked=asked)
     if refusal := admit_by_body(call.accounts, request, call.row.started_at):
         raise Refused(refusal)
     _admit_models(call, asked, request)
+
+
+def _models_of_caches(call: ProxyCall, asked: RequestSummary) -> list[str]:
+    """The models of cached contents that were made through this gateway and still exist."""
+    made = [call.context.deferred.pending.find(name) for name in asked.cached_contents]
+    return [row.model for row in made if row and row.model]
 
 
 def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest) -> None:

@@ -134,6 +134,51 @@ def test_a_whole_number(raw: bytes, number: int | None) -> None:
     assert whole_number(raw) == number
 
 
+# A batch's requests, and what is left open of them by another reading of the same rules.
+MEMBERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "generationConfig": st.fixed_dictionaries(
+            {}, optional={"maxOutputTokens": st.integers(-1, 99) | st.none()}
+        ),
+        "max_tokens": st.integers(-1, 99),
+        "store": st.booleans() | st.none(),
+        "serviceTier": st.sampled_from(["standard", "flex", "SERVICE_TIER_PRIORITY"]),
+        "contents": st.just(CONTENTS),
+    },
+)
+
+
+def expected(requests: list[dict[str, Any]]) -> RequestSummary:
+    outputs, stores, tiers = [], [], set[str]()
+    for request in requests:
+        named = [request[name] for name in ("max_tokens",) if name in request]
+        named += list(request.get("generationConfig", {}).values())
+        outputs.append(max(named) if named and all(limit and limit > 0 for limit in named) else None)
+        stores.append(request.get("store"))
+        tiers.add(request.get("serviceTier", "standard").lower().removeprefix("service_tier_"))
+    store = True if True in stores else (None if None in stores else False)
+    return RequestSummary(
+        max_output_tokens=None if None in outputs else max(outputs),
+        store=store,
+        service_tiers=() if tiers == {"standard"} else tuple(sorted(tiers)),
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(MEMBERS, min_size=1, max_size=4), st.booleans())
+def test_each_request_of_a_batch_stands_for_itself(requests: list[dict[str, Any]], is_one: bool) -> None:
+    body = requests[0] if is_one else batch(*requests)
+    asked = read_request(json.dumps(body).encode())
+    ordered = RequestSummary(
+        max_output_tokens=asked.max_output_tokens,
+        store=asked.store,
+        service_tiers=tuple(sorted(asked.service_tiers)),
+        understood=asked.understood,
+    )
+    assert ordered == expected(requests[:1] if is_one else requests)
+
+
 PIECES = [
     *(b"{", b"}", b"[", b"]", b",", b"null", b"false", b"5", b'"x"', b'"flex"'),
     *(b'"requests":', b'"generationConfig":', b'"maxOutputTokens":', b'"store":', b'"serviceTier":'),

@@ -111,3 +111,26 @@ async def test_a_key_of_all_models_is_not_asked_for_one(guarded: Running, google
             guarded.url, line, body=json.dumps(named).encode(), headers=[f"x-goog-api-key: {secret}"]
         )
         assert answer.status == 200
+
+
+async def test_the_model_of_a_cached_content_must_be_allowed(guarded: Running, google: StandIn) -> None:
+    cache = {
+        "name": "cachedContents/c",
+        "model": "models/gemini-3-pro",
+        "createTime": "2099-01-01T00:00:00Z",
+        "expireTime": "2099-01-01T01:00:00Z",
+        "usageMetadata": {"totalTokenCount": 5000},
+    }
+    google.script = lambda reply: reply.json(json.dumps(cache).encode())
+    maker = await guarded.key(group="g", share="group")
+    body = json.dumps({**OTHER, "contents": []}).encode()
+    line = f"POST /gemini/v1beta/cachedContents?key={maker}"
+    assert (await exchange(guarded.url, line, body=body)).status == 200
+    google.script = lambda reply: reply.json(b"{}")
+    for models, status in [(["gemini-2.5*"], 403), (["gemini-2.5*", "gemini-3-pro"], 200)]:
+        secret = await guarded.key(group="g", models=models)
+        body = b'{"contents": [], "cachedContent": "cachedContents/c"}'
+        line = f"POST /gemini/v1beta{MODEL}:generateContent?key={secret}"
+        answer = await exchange(guarded.url, line, body=body)
+        assert answer.status == status
+        assert status == 200 or answer.reason == "GATEKEEPER_MODEL_NOT_ALLOWED"
