@@ -49,6 +49,14 @@ def count_field(meaning: str, example: int) -> Schema:
     return nullable(integer(meaning, example, minimum=1, maximum=2**63 - 1))
 
 
+COUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
+COUNTS = {"gemini-2.5-pro*": 60}
+
+
+def counts_field(meaning: str) -> Schema:
+    return nullable({**mapping(meaning, COUNT, COUNTS), "minProperties": 1})
+
+
 def duration_field(meaning: str, example: str) -> Schema:
     return nullable(text(meaning, example, pattern=_DURATION))
 
@@ -72,6 +80,8 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     ),
     "tpm_limit": count_field("Tokens a minute.", 1_000_000),
     "rpm_limit": count_field("Calls a minute.", 600),
+    "model_rpm_limit": counts_field("Calls a minute, by model or glob of models."),
+    "model_tpm_limit": counts_field("Tokens a minute, by model or glob of models."),
     "max_parallel_requests": count_field("Calls at the same time.", 20),
     "tags": names_field("Tags of all its calls.", "checkout"),
     "metadata": nullable(mapping("A JSON object of your own.", {}, {"team": "shop"})),
@@ -167,6 +177,8 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "spend_estimated": money("The upper bounds of unknown costs in `spend`, in", "0.000000000000"),
     "tpm_limit": nullable(integer("Tokens a minute.", 1_000_000)),
     "rpm_limit": nullable(integer("Calls a minute.", 600)),
+    "model_rpm_limit": mapping("Calls a minute, by model or glob of models.", COUNT, COUNTS),
+    "model_tpm_limit": mapping("Tokens a minute, by model or glob of models.", COUNT, COUNTS),
     "max_parallel_requests": nullable(integer("Calls at the same time.", 20)),
     "tags": texts("Tags of all its calls.", "checkout"),
     "metadata": mapping("The JSON object given.", {}, {"team": "shop"}),
@@ -178,7 +190,6 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "allow_unpriced": boolean("Whether models without a price may be used.", example=False),
     **POLICY_PROPERTIES,
     "role": nullable(choice("What it may do here; null: see its own data.", Role)),
-    "not_enforced": texts("Its limits that are stored but not enforced yet."),
     "created_at": time("When it was made."),
     "updated_at": time("When it was last changed."),
     "last_used_at": nullable(time("When its last call ended.")),

@@ -13,7 +13,7 @@ import msgspec
 
 from gatekeeper.cli.output import moment
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import STORED, Key, NewKey
+from gatekeeper.client.api_types import Key, NewKey
 from gatekeeper.client.list_columns import budget_bar, budget_used, key_state
 
 T = TypeVar("T")
@@ -59,9 +59,9 @@ KEY_FIELDS = (
     KeyField("max-budget", "max_budget", "USD", "Budget in USD; calls above it are refused."),
     KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD (stored and shown only)."),
     KeyField("budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d."),
-    KeyField("rpm", "rpm_limit", "N", f"Calls a minute; {STORED}.", whole_number),
-    KeyField("tpm", "tpm_limit", "N", f"Tokens a minute; {STORED}.", whole_number),
-    KeyField("parallel", "max_parallel_requests", "N", f"Parallel calls; {STORED}.", whole_number),
+    KeyField("rpm", "rpm_limit", "N", "Calls a minute.", whole_number),
+    KeyField("tpm", "tpm_limit", "N", "Tokens a minute.", whole_number),
+    KeyField("parallel", "max_parallel_requests", "N", "Parallel calls.", whole_number),
     KeyField("tags", "tags", "A,B", "Tags of all its calls.", words),
     KeyField("user", "user_id", "NAME", "End user of calls that name none."),
     KeyField("group", "group", "NAME", "Group that it belongs to."),
@@ -193,7 +193,6 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "soft budget", None if key.soft_budget is None else formats.round_money(key.soft_budget)
     yield "resets", moment(key.budget_reset_at) if key.budget_reset_at else None
     yield "limits", limits(key)
-    yield "stored only", not_enforced(key)
     yield "tags", listed(key.tags)
     yield "user", key.user_id
     yield "group", key.group
@@ -239,12 +238,6 @@ def estimated(key: Key) -> str | None:
     if not key.spend_estimated:
         return None
     return f"{formats.money(key.spend_estimated)} of the spend, for calls whose cost is unknown"
-
-
-def not_enforced(*keys: Key) -> str | None:
-    """Which limits of these keys are not enforced yet."""
-    names = dict.fromkeys(name for key in keys for name in key.not_enforced)
-    return f"not enforced yet: {', '.join(names)}" if names else None
 
 
 def limits(key: Key) -> str | None:

@@ -18,7 +18,7 @@ from gatekeeper.cli.conventions import (
     gateway_options,
     json_option,
 )
-from gatekeeper.cli.key_fields import field_options, key_details, not_enforced, unset_option
+from gatekeeper.cli.key_fields import field_options, key_details, unset_option
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
 from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
@@ -86,7 +86,6 @@ def list_keys(
         print_json(response.raw)
         return
     print_table(key_columns(width(), local_now), response.value.keys)
-    note_not_enforced(response.value.keys)
     if response.value.next_cursor:
         print_note(f"There are more: --cursor {response.value.next_cursor}")
 
@@ -184,13 +183,6 @@ def change(
     keys = () if labels else keys_in(response.raw)
     for label in labels or [key.label for key in keys]:
         print(f"{done} {sanitized(label)}")
-    note_not_enforced(keys)
-
-
-def note_not_enforced(keys: Sequence[Key]) -> None:
-    """Points out limits that are stored but not enforced yet."""
-    if text := not_enforced(*keys):
-        print_note(f"Stored, {text}")
 
 
 def keys_in(document: bytes) -> tuple[Key, ...]:

@@ -117,9 +117,6 @@ class Calls(PartialResult, frozen=True):
     next_cursor: str | None = None
 
 
-STORED = "stored, not enforced yet"  # shown for a limit in `not_enforced`
-
-
 class Key(msgspec.Struct, frozen=True):
     """A virtual key, without its secret."""
 
@@ -137,6 +134,8 @@ class Key(msgspec.Struct, frozen=True):
     spend_estimated: Decimal | None = None
     tpm_limit: int | None = None
     rpm_limit: int | None = None
+    model_rpm_limit: dict[str, int] | None = None
+    model_tpm_limit: dict[str, int] | None = None
     max_parallel_requests: int | None = None
     tags: tuple[str, ...] | None = None
     metadata: dict[str, object] | None = None
@@ -152,7 +151,6 @@ class Key(msgspec.Struct, frozen=True):
     service_tiers: tuple[str, ...] | None = None
     allowed_ips: tuple[str, ...] | None = None
     role: str | None = None
-    not_enforced: tuple[str, ...] = ()
     created_at: datetime | None = None
     updated_at: datetime | None = None
     last_used_at: datetime | None = None

@@ -6,13 +6,12 @@ all times and tokens; 160 also user and finish reason.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import STORED, Call, Key
+from gatekeeper.client.api_types import Call, Key
 from gatekeeper.client.call_text import call_state
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, TextRole
 from gatekeeper.client.spend_types import SpendRow
@@ -23,12 +22,6 @@ RUNNING = "…"
 PLACES, SUM_PLACES = 5, 4
 BAR_EMPTY = "░"
 NEAR_LIMIT = 0.9
-LIMIT_NAMES = {
-    "rpm_limit": "calls a minute",
-    "tpm_limit": "tokens a minute",
-    "max_parallel_requests": "parallel calls",
-    "on_disconnect": "on disconnect",
-}
 # The smallest cost that fits into the nine cells of the column.
 SMALLEST = Decimal("0.00001")
 # With fewer cells a truncated sentence says less than the reason's name.
@@ -218,16 +211,12 @@ def bar_cell(key: Key, width: int) -> Cell:
 
 
 def rate_cell(key: Key) -> Cell:
-    """Calls, else tokens, a minute; in brackets where the limit is not enforced."""
+    """Calls, else tokens, a minute."""
     if key.rpm_limit is not None:
-        return rate(key, "rpm_limit", f"{formats.tokens(key.rpm_limit)}/min")
+        return f"{formats.tokens(key.rpm_limit)}/min", TextRole.PLAIN
     if key.tpm_limit is not None:
-        return rate(key, "tpm_limit", f"{formats.tokens(key.tpm_limit)} tok/m")
+        return f"{formats.tokens(key.tpm_limit)} tok/m", TextRole.PLAIN
     return formats.EMPTY, TextRole.DIM
-
-
-def rate(key: Key, name: str, text: str) -> Cell:
-    return (f"({text})", TextRole.DIM) if name in key.not_enforced else (text, TextRole.PLAIN)
 
 
 def key_state(key: Key, now: datetime) -> State:
@@ -272,19 +261,3 @@ def share_cell(row: SpendRow, whole: Decimal | None) -> Cell:
     """The group's share of the total."""
     cost = row.known_cost
     return formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole)), TextRole.PLAIN
-
-
-def not_enforced_summary(keys: Iterable[Key]) -> str:
-    """The limits of these keys that are not enforced, with the number of keys; empty if none."""
-    # Numbers, not names: with many keys a list of names would be too long.
-    names = Counter(name for key in keys for name in key.not_enforced)
-    listed = (
-        f"{LIMIT_NAMES.get(name, name)} ({formats.pluralized(count, 'key')})" for name, count in names.items()
-    )
-    return f"{STORED}: {', '.join(listed)}" if names else ""
-
-
-def not_enforced_text(key: Key) -> str:
-    """The limits of one key that are not enforced; empty if none."""
-    names = ", ".join(LIMIT_NAMES.get(name, name) for name in key.not_enforced)
-    return f"{names}: {STORED}" if names else ""

@@ -135,14 +135,10 @@ def audit_document(entry: AuditEntry) -> dict[str, object]:
     }
 
 
-DERIVED = frozenset({"not_enforced", "updated_at"})
-"""Fields that follow from others, or change with each."""
-
-
 def difference(before: dict[str, object], after: dict[str, object]) -> dict[str, object]:
-    """The fields of two documents that differ, each as `{"from": …, "to": …}`, without derived ones."""
+    """The fields of two documents that differ, each as `{"from": …, "to": …}`."""
     return {
         name: {"from": before.get(name), "to": value}
         for name, value in after.items()
-        if before.get(name) != value and name not in DERIVED
+        if before.get(name) != value and name != "updated_at"  # which changes with each
     }

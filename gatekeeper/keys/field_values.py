@@ -55,6 +55,14 @@ def count(value: object) -> int:
     return value
 
 
+def model_counts(value: object) -> dict[str, int]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError
+    given = cast("dict[str, object]", value)
+    check_model_globs(tuple(given))
+    return {text(glob): count(number) for glob, number in given.items()}
+
+
 def amount(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError  # noqa: TRY004

@@ -130,6 +130,7 @@ def _now_if_true(flag: bool, now: int) -> int | None:
 
 
 _LIMIT = "give a whole number from 1, or null for no limit"
+_MODEL_LIMITS = 'give whole numbers from 1 by model or glob, as {"gemini-2.5-pro*": 10}, or null for no limit'
 _AMOUNT = (
     "give dollars from 0 to 1000000000000 with at most 12 decimal places, "
     "as a number or a decimal string, or null for no budget"
@@ -153,6 +154,8 @@ FIELDS: dict[str, Field] = {
     "budget_duration": Field("budget_duration", values.duration, _DURATION),
     "tpm_limit": Field("tpm_limit", values.count, _LIMIT),
     "rpm_limit": Field("rpm_limit", values.count, _LIMIT),
+    "model_rpm_limit": Field("model_rpm_limit", values.model_counts, _MODEL_LIMITS),
+    "model_tpm_limit": Field("model_tpm_limit", values.model_counts, _MODEL_LIMITS),
     "max_parallel_requests": Field("max_parallel_requests", values.count, _LIMIT),
     "tags": Field("tags", values.texts, _NAMES),
     "metadata": Field("metadata", values.json_object, "give a JSON object"),

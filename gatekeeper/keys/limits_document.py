@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gatekeeper.keys.account import Account
-from gatekeeper.keys.limits import Limits
 from gatekeeper.money import usd
 from gatekeeper.times import iso
 
@@ -24,6 +23,8 @@ def limits_document(account: Account, on_disconnect: str | None = None) -> dict[
         "spend_estimated": usd(account.estimated_pico),
         "tpm_limit": record.tpm_limit,
         "rpm_limit": record.rpm_limit,
+        "model_rpm_limit": record.model_rpm_limit,
+        "model_tpm_limit": record.model_tpm_limit,
         "max_parallel_requests": record.max_parallel_requests,
         "allowed_routes": list(record.allowed_routes),
         "on_disconnect": record.on_disconnect.value if record.on_disconnect else on_disconnect,
@@ -34,18 +35,7 @@ def limits_document(account: Account, on_disconnect: str | None = None) -> dict[
         "max_output_tokens": record.max_output_tokens,
         "service_tiers": list(record.service_tiers),
         "allowed_ips": list(record.allowed_ips),
-        "not_enforced": not_enforced(record),
     }
-
-
-def not_enforced(record: Limits) -> list[str]:
-    """The limits that are stored but not enforced yet, by their names in the API."""
-    limits = {
-        "rpm_limit": record.rpm_limit is not None,
-        "tpm_limit": record.tpm_limit is not None,
-        "max_parallel_requests": record.max_parallel_requests is not None,
-    }
-    return [name for name, is_set in limits.items() if is_set]
 
 
 def _money(pico: int | None) -> str | None:

@@ -19,12 +19,13 @@ forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
+from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.minute_window import MINUTE, Bucket, MinuteWindow
 
 FIRST_OUTPUT = 8192  # tokens: the default limit of several models, and more than most answers have
@@ -48,10 +49,9 @@ class Rate(StrEnum):
 
 
 class Demand(NamedTuple):
-    """Limits that apply to a call. Those of the same `counted_for`, a key or one of its models, count
-    together."""
+    """Limits that apply to a call, and the account, or the part of one for some models, that has them."""
 
-    counted_for: Hashable
+    account: AccountId
     limits: RateLimits
 
 
@@ -62,16 +62,22 @@ class ExpectedTokens(NamedTuple):
     output: int | None = 0
 
 
-class Exceeded(NamedTuple):
-    """The limit by which a call is refused, and the microseconds until there is room; None if not known."""
+UNBOUNDED = ExpectedTokens(0, None)
+"""Of a session, whose messages are still to come."""
 
-    demand: Demand
+
+class Exceeded(NamedTuple):
+    """The limit by which a call is refused: whose and which it is, its value, and the microseconds until
+    there is room; None if not known."""
+
+    account: AccountId
     rate: Rate
+    limit: int
     wait: int | None
 
 
 class Counter(msgspec.Struct, eq=False):
-    """What the limits of one `counted_for` count; `used_at` is when a call was last admitted."""
+    """What the limits of one account count; `used_at` is when a call was last admitted."""
 
     used_at: int
     requests: MinuteWindow = msgspec.field(default_factory=MinuteWindow)
@@ -79,14 +85,16 @@ class Counter(msgspec.Struct, eq=False):
     running: int = 0
     usual_output: int = FIRST_OUTPUT
 
-    def waits(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> tuple[tuple[int, Rate], ...]:
-        """For each rate the microseconds until there is room for the call."""
-        requests = tokens = 0
-        if limits.requests is not None:
-            requests = self.requests.wait(limits.requests, 1, now)
-        if limits.tokens is not None:
-            tokens = self.tokens.wait(limits.tokens, self._amount(limits.tokens, expected), now)
-        return (requests, Rate.REQUESTS), (tokens, Rate.TOKENS)
+    def waits(
+        self, limits: RateLimits, expected: ExpectedTokens, now: int
+    ) -> Iterator[tuple[Rate, int, int]]:
+        """The rates that have no room for the call, their limits, and the microseconds until they have."""
+        if (limit := limits.requests) is not None and (wait := self.requests.wait(limit, 1, now)):
+            yield Rate.REQUESTS, limit, wait
+        if (limit := limits.tokens) is not None and (
+            wait := self.tokens.wait(limit, self._amount(limit, expected), now)
+        ):
+            yield Rate.TOKENS, limit, wait
 
     def take(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
         """Counts a call for which there is room."""
@@ -171,22 +179,22 @@ class Rates:
 
     def __init__(self) -> None:
         # In the order of their last use.
-        self._counters: dict[Hashable, Counter] = {}
+        self._counters: dict[AccountId, Counter] = {}
 
     def __len__(self) -> int:
         return len(self._counters)
 
     def admit(self, demands: Sequence[Demand], expected: ExpectedTokens, now: int) -> Admitted | Exceeded:
-        """Takes what the call needs of all limits, or nothing of any. Each demand has another `counted_for`,
-        and at least one limit."""
+        """Takes what the call needs of all limits, or nothing of any. Each demand is of another
+        account, and has at least one limit."""
         if not demands:
             return NOTHING_TAKEN
-        counters = [self._counters.get(demand.counted_for) or Counter(now) for demand in demands]
+        counters = [self._counters.get(demand.account) or Counter(now) for demand in demands]
         if exceeded := _exceeded(demands, counters, expected, now):
             return exceeded
         for demand, counter in zip(demands, counters, strict=True):
-            self._counters.pop(demand.counted_for, None)
-            self._counters[demand.counted_for] = counter
+            self._counters.pop(demand.account, None)
+            self._counters[demand.account] = counter
         taken = [
             counter.take(demand.limits, expected, now)
             for demand, counter in zip(demands, counters, strict=True)
@@ -218,11 +226,11 @@ def _exceeded(
 ) -> Exceeded | None:
     """The limit that takes longest to have room; one of parallel calls only if all others have some."""
     longest, full = None, None
-    for demand, counter in zip(demands, counters, strict=True):
-        for wait, rate in counter.waits(demand.limits, expected, now):
-            if wait > (longest.wait if longest and longest.wait else 0):
-                longest = Exceeded(demand, rate, wait)
-        parallel = demand.limits.parallel
+    for (account, limits), counter in zip(demands, counters, strict=True):
+        for rate, limit, wait in counter.waits(limits, expected, now):
+            if longest is None or wait > (longest.wait or 0):
+                longest = Exceeded(account, rate, limit, wait)
+        parallel = limits.parallel
         if full is None and parallel is not None and counter.running >= parallel:
-            full = Exceeded(demand, Rate.PARALLEL, None)
+            full = Exceeded(account, Rate.PARALLEL, parallel, None)
     return longest or full

@@ -23,6 +23,7 @@ from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit
+from gatekeeper.keys.rates import Admitted
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
@@ -30,6 +31,7 @@ from gatekeeper.pricing.estimate import upper_bound_note
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call_clock import CallClock
 from gatekeeper.proxy.call_keys import CallKeys
+from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
@@ -76,6 +78,7 @@ class ProxyCall:
         self.route = Route(action=None)
         self.key: KeyState | None = None
         self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
+        self.rates_taken: list[Admitted] = []  # until its end
         self.session: Session | None = None  # that an earlier call has begun
         self.keys = CallKeys(context.google_keys, context.projects)
         self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
@@ -238,6 +241,8 @@ class ProxyCall:
             row.charged_pico, row.usage_note = in_advance, upper_bound_note(in_advance)
         self.keys.finish(row, self.failure)
         row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
+        if self.rates_taken:
+            settle_rates(self.rates_taken, row, context.micros())
         self.record()
 
     def record(self) -> None:

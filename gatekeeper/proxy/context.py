@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from time import time_ns
+from collections.abc import Callable, Iterable
+from time import monotonic_ns, time_ns
 
 from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -13,6 +13,7 @@ from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.page_tokens import PageTokens
 from gatekeeper.keys.pending_charges import PendingCharges
+from gatekeeper.keys.rates import Rates
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Sessions
@@ -35,6 +36,10 @@ from gatekeeper.proxy.unpriced import UnpricedModels
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.refusals import Refusal
 from gatekeeper.settings import Settings
+
+
+def monotonic_micros() -> int:
+    return monotonic_ns() // 1000
 
 
 class ProxyContext:
@@ -66,6 +71,9 @@ class ProxyContext:
         self.page_tokens = PageTokens(
             settings.master_key or "".join(key.secret for key in settings.own_google_keys)
         )
+        self.rates = Rates()
+        self.micros: Callable[[], int] = monotonic_micros
+        """The clock of rates. Not the time of day, which may be set back."""
         self.ledger = ledger
         self.catalogue = catalogue
         self.price_faults: tuple[str, ...] = ()

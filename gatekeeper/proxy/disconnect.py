@@ -69,6 +69,12 @@ class Progress:
         if self.writing is not None:
             self.writing.cancel()
 
+    def buffered_size(self) -> RequestSize:
+        """That of a buffered body."""
+        size = RequestSize()
+        size.feed_all(self._body)
+        return size
+
     def request_size(self) -> RequestSize:
         """To be called once, at the end."""
         self.size.feed_all(self._body)

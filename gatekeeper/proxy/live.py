@@ -13,6 +13,8 @@ from typing import Any
 
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.keys.admission import may_go_on
+from gatekeeper.keys.rate_rules import account_demands
+from gatekeeper.keys.rates import UNBOUNDED
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
 from gatekeeper.proxy.authenticate import ephemeral_token, key_revoked
@@ -29,6 +31,7 @@ from gatekeeper.proxy.outcomes import (
     no_response,
     unreachable,
 )
+from gatekeeper.proxy.request_body import take_rates
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
     BODYLESS,
@@ -115,6 +118,10 @@ class LiveCarrier:
         return None
 
     async def relay(self, call: ProxyCall) -> None:
+        # Those of its model are taken once that is known.
+        demands = account_demands(call.accounts, counts_tokens=True)
+        if demands and (refusal := take_rates(call, demands, UNBOUNDED)):
+            raise Refused(refusal)
         seconds = call.context.settings.first_byte_timeout
         call.set_deadline(seconds, partial(first_byte_timeout, seconds))
         pool = call.context.upstream

@@ -18,6 +18,8 @@ from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.keys.admission import admit, admit_body
+from gatekeeper.keys.rate_rules import model_demands
+from gatekeeper.keys.rates import UNBOUNDED
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import is_key_error_message
 from gatekeeper.proxy.outcomes import (
@@ -28,6 +30,7 @@ from gatekeeper.proxy.outcomes import (
     UpstreamBroken,
     google_key_error,
 )
+from gatekeeper.proxy.request_body import take_rates
 from gatekeeper.proxy.search_limit import search_refusal
 from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.refusals import Reason, Refusal
@@ -119,7 +122,11 @@ class LiveSession:
             if refusal := admit(call.accounts, call.access_request(), time_ns() // 1000):
                 return refusal
         request = msgspec.structs.replace(call.access_request(), asked=named)
-        return admit_body(call.accounts, request, time_ns() // 1000)
+        if refusal := admit_body(call.accounts, request, time_ns() // 1000):
+            return refusal
+        models = named.models if named.models and named.understood else None
+        demands = model_demands(call.accounts, models, counts_tokens=True)
+        return take_rates(call, demands, UNBOUNDED) if demands else None
 
     async def _client_ended(self, end: Close) -> None:
         proper = end.code != LOST and not end.violation

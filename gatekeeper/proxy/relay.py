@@ -36,9 +36,9 @@ from gatekeeper.proxy.redirects import (
 )
 from gatekeeper.proxy.request_body import (
     BodyGate,
-    admit_body,
+    admit_buffered,
     apply_body,
-    attach_parser,
+    begin_streaming,
     is_worth_parsing,
     parse_body,
 )
@@ -76,14 +76,14 @@ class Relay:
         self.call.set_deadline(self.settings.read_timeout, ClientGone)
         self.progress.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
-            attach_parser(self.call)
+            begin_streaming(self.call)
             await self.send_streaming()
         else:
             body = await self.stream.receive_body()
             self.progress.buffered(body)
             if body and is_worth_parsing(self.call, body):
                 await parse_body(self.call, body)
-            admit_body(self.call)
+            admit_buffered(self.call)
             self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import trio
 from msgspec.structs import replace
 
@@ -11,10 +13,14 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.admission import admit, cost_unknown_refusal
 from gatekeeper.keys.admission import admit_body as admit_by_body
+from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
+from gatekeeper.keys.rates import Demand, Exceeded, ExpectedTokens
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_rates import announced_size, expected_tokens
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
+from gatekeeper.refusals import Refusal
 
 CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
 PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
@@ -47,6 +53,18 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
             await trio.lowlevel.checkpoint()
         call.request_parser.feed(body[start : start + PARSED_AT_ONCE])
     apply_body(call)
+
+
+def begin_streaming(call: ProxyCall) -> None:
+    """To be called before a body is sent while it is received. Raises Refused."""
+    attach_parser(call)
+    _take_rates(call, is_seen=False)
+
+
+def admit_buffered(call: ProxyCall) -> None:
+    """The second step of admission, by a buffered body. Raises Refused."""
+    admit_body(call)
+    _take_rates(call, is_seen=True)
 
 
 def needs_body(call: ProxyCall) -> bool:
@@ -94,6 +112,51 @@ def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest
             raise Refused(refusal)
 
 
+def _take_rates(call: ProxyCall, *, is_seen: bool) -> None:
+    """The last step of admission: nothing else refuses the call any more, but what is in a body that is not
+    `is_seen` yet. Raises Refused."""
+    if not call.accounts:
+        return
+    route, asked = call.route, call.request_parser.summary
+    demands = account_demands(call.accounts, counts_tokens=route.billable)
+    if is_seen or route.model:
+        demands += model_demands(call.accounts, _models(call), counts_tokens=route.billable)
+    if demands:
+        size = call.progress.buffered_size() if is_seen else announced_size(call.carrier.request_length())
+        expected = expected_tokens(route, asked, size, is_compressed=call.is_compressed)
+        if refusal := take_rates(call, demands, expected):
+            raise Refused(refusal)
+
+
+def _take_rates_of_models(call: ProxyCall) -> None:
+    """Those that `_take_rates` could not take, because only the body names the model. Raises Refused."""
+    route = call.route
+    if call.accounts and not route.model:
+        demands = model_demands(call.accounts, _models(call), counts_tokens=route.billable)
+        size, asked = call.progress.size, call.request_parser.summary
+        expected = expected_tokens(route, asked, size, is_compressed=call.is_compressed)
+        if demands and (refusal := take_rates(call, demands, expected)):
+            raise Refused(refusal)
+
+
+def _models(call: ProxyCall) -> Sequence[str] | None:
+    """The call's models; None if they are not known. Of a free call without a model nothing is hidden."""
+    route, asked = call.route, call.request_parser.summary
+    if route.model:
+        return [route.model, *asked.models]
+    return asked.models if asked.understood or not route.billable else None
+
+
+def take_rates(call: ProxyCall, demands: Sequence[Demand], expected: ExpectedTokens) -> Refusal | None:
+    """Takes what the call needs of all these limits, or is the refusal by one of them."""
+    context = call.context
+    answer = context.rates.admit(demands, expected, context.micros())
+    if isinstance(answer, Exceeded):
+        return rate_refusal(answer, call.accounts)
+    call.rates_taken.append(answer)
+    return None
+
+
 class BodyGate:
     """Between the chunks of a body as they come, and as they go upstream. Where a limit needs the body,
     the last one stays here until all of it is admitted: a request that is refused is never complete."""
@@ -114,6 +177,7 @@ class BodyGate:
     async def send_last(self, connection: UpstreamConnection) -> None:
         """Sends what is left, once all was received and admitted. Raises Refused."""
         admit_body(self._call)
+        _take_rates_of_models(self._call)
         if self._held:
             await connection.send_body(self._held)
 

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.minute_window import EXACT, MINUTE, SECOND
 from gatekeeper.keys.rates import (
     FIRST_OUTPUT,
@@ -24,10 +25,11 @@ from gatekeeper.keys.rates import (
     Rates,
 )
 
-KEY, GROUP, MODEL = "key", "group", ("key", "flash")
+KEY, GROUP = AccountId("key", "key_1"), AccountId("group", "g")
+MODEL = AccountId("key", "key_1", "*-flash")
 
 
-def demand(who: object = KEY, **limits: int) -> Demand:
+def demand(who: AccountId = KEY, **limits: int) -> Demand:
     return Demand(who, RateLimits(**limits))
 
 
@@ -49,7 +51,7 @@ def test_the_whole_limit_may_be_used_at_once_and_then_by_the_same_rhythm_again(l
 
     for number in range(limit):
         refused = admit(rates, MINUTE + number - 1, requests)
-        assert refused == Exceeded(requests, Rate.REQUESTS, 1)
+        assert refused == Exceeded(KEY, Rate.REQUESTS, limit, 1)
         admitted(rates, MINUTE + number, requests)
 
 
@@ -72,9 +74,9 @@ def test_a_refusal_takes_nothing_from_any_and_names_the_longest_wait():
     admitted(rates, 0, key)
     admitted(rates, 10, group)
 
-    assert admit(rates, 20, key, group) == Exceeded(group, Rate.REQUESTS, MINUTE - 10)
+    assert admit(rates, 20, key, group) == Exceeded(GROUP, Rate.REQUESTS, 1, MINUTE - 10)
     admitted(rates, 30, key)
-    assert admit(rates, 40, key, group) == Exceeded(group, Rate.REQUESTS, MINUTE - 30)
+    assert admit(rates, 40, key, group) == Exceeded(GROUP, Rate.REQUESTS, 1, MINUTE - 30)
     both = demand(KEY, requests=2, tokens=9)
     assert admit(rates, 50, both, group).rate is Rate.REQUESTS
 
@@ -83,25 +85,25 @@ def test_parallel_calls_end_by_their_settlement_once():
     rates, parallel = Rates(), demand(parallel=2)
     first, _ = admitted(rates, 0, parallel), admitted(rates, 0, parallel)
 
-    assert admit(rates, 0, parallel) == Exceeded(parallel, Rate.PARALLEL, None)
+    assert admit(rates, 0, parallel) == Exceeded(KEY, Rate.PARALLEL, 2, None)
     first.settle(None, None, 1)
     first.settle(None, None, 1)
     first.undo()
     admitted(rates, 1, parallel)
-    assert admit(rates, 10 * MINUTE, parallel) == Exceeded(parallel, Rate.PARALLEL, None)
+    assert admit(rates, 10 * MINUTE, parallel) == Exceeded(KEY, Rate.PARALLEL, 2, None)
 
 
 def test_a_full_minute_is_told_before_parallel_calls():
     rates, both = Rates(), demand(parallel=1, requests=1)
     admitted(rates, 0, both)
-    assert admit(rates, 1, both) == Exceeded(both, Rate.REQUESTS, MINUTE - 1)
+    assert admit(rates, 1, both) == Exceeded(KEY, Rate.REQUESTS, 1, MINUTE - 1)
 
 
 def test_tokens_are_taken_in_advance_and_settled():
     rates, tokens = Rates(), demand(tokens=100)
     first = admitted(rates, 0, tokens, prompt=20, output=70)
 
-    assert admit(rates, 1, tokens, prompt=11) == Exceeded(tokens, Rate.TOKENS, MINUTE - 1)
+    assert admit(rates, 1, tokens, prompt=11) == Exceeded(KEY, Rate.TOKENS, 100, MINUTE - 1)
     first.settle(30, 10, 2)
     admitted(rates, 3, tokens, prompt=70)
     assert admit(rates, 4, tokens, prompt=1).wait == MINUTE - 4
@@ -167,19 +169,19 @@ def test_a_changed_limit_holds_from_the_next_call():
 
 def test_what_is_idle_is_forgotten_and_what_runs_is_not():
     rates = Rates()
-    runs = admitted(rates, 0, demand("runs", parallel=1))
+    runs = admitted(rates, 0, demand(GROUP, parallel=1))
     for number in range(100):
-        admitted(rates, number, demand(number, requests=5)).settle(0, 0, number)
+        admitted(rates, number, demand(AccountId("key", str(number)), requests=5)).settle(0, 0, number)
     assert len(rates) == 101
 
     late = 100 + FORGOTTEN_AFTER
     for number in range(100):
-        admitted(rates, late + number, demand("other", requests=500))
+        admitted(rates, late + number, demand(KEY, requests=500))
     assert len(rates) == 2
-    assert admit(rates, late + 100, demand("runs", parallel=1)).rate is Rate.PARALLEL
+    assert admit(rates, late + 100, demand(GROUP, parallel=1)).rate is Rate.PARALLEL
     runs.settle(0, 0, late + 100)
     for number in range(2):
-        admitted(rates, 2 * late + number, demand("other", requests=500))
+        admitted(rates, 2 * late + number, demand(KEY, requests=500))
     assert len(rates) == 1
 
 
@@ -193,11 +195,13 @@ LIMITS = {
 class Logged:
     """One call in the log: what it took of each limit's tokens, and what it has used."""
 
-    def __init__(self, now: int, names: tuple[object, ...], amounts: dict[object, int], grant: Any) -> None:
+    def __init__(
+        self, now: int, names: tuple[AccountId, ...], amounts: dict[AccountId, int], grant: Any
+    ) -> None:
         self.at, self.names, self.amounts, self.grant = now, names, amounts, grant
         self.used: int | None = None
 
-    def tokens(self, name: object) -> int:
+    def tokens(self, name: AccountId) -> int:
         return self.amounts[name] if self.used is None else self.used
 
 
@@ -237,12 +241,12 @@ class RatesMachine(RuleBasedStateMachine):
     def check_wait(self, refused, demands, expected):
         """Whoever waits that long is admitted, and one microsecond before is not."""
         if refused.wait is None:
-            assert refused.demand.limits.parallel
+            assert LIMITS[refused.account].parallel == refused.limit
             return
         later = deepcopy(self.rates).admit(demands, expected, self.now + refused.wait)
         assert isinstance(later, Admitted) or later.rate is Rate.PARALLEL
         early = deepcopy(self.rates).admit(demands, expected, self.now + refused.wait - 1)
-        assert early == Exceeded(refused.demand, refused.rate, 1)
+        assert early == refused._replace(wait=1)
 
     def check_limits(self, names):
         for name in names:

@@ -155,25 +155,6 @@ def test_how_a_field_is_read(read, text, value):
     assert read(text) == value
 
 
-def test_limits_that_are_only_stored_are_said_to_be(play, sample):
-    async def script(stage):
-        await opened(stage)
-        await stage.sees("(600/min)")
-        await stage.sees("( ) stored, not enforced yet: calls a minute (1 key), tokens a minute (1 key)")
-        await stage.press("n")
-        await stage.sees("a number: 600 (stored, not enforced yet)")
-        await stage.press("enter")
-        await stage.sees("calls a minute, on disconnect: stored, not enforced yet")
-        await stage.press("y", "escape")
-        stage.gateway.answers["GET /key/list"] = {"keys": [{"token_id": "t", "rpm_limit": 5}]}
-        await stage.press("2", "4")
-        await stage.sees(" 5/min ")
-        await stage.misses("not enforced")
-
-    made = {**MADE, "not_enforced": ["rpm_limit", "on_disconnect"]}
-    play(script, {**sample(), "POST /key/generate": made})
-
-
 def test_blocking_and_unblocking_ask_first(play, sample):
     async def script(stage):
         await opened(stage)

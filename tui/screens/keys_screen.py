@@ -9,18 +9,16 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Key, Keys
 from gatekeeper.client.formats import TextRole
-from gatekeeper.client.list_columns import key_columns, not_enforced_summary
+from gatekeeper.client.list_columns import key_columns
 from tui.screens.dialog import Confirm, TypeToConfirm
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.new_key import NewKeyDialog, SecretDialog
 from tui.session import Session, Tab
-from tui.terminal import styled_text
 from tui.widgets.filter_line import FilterLine, ShowCalls, term
 from tui.widgets.rows import Rows, Table
 
@@ -43,8 +41,6 @@ class KeysScreen(TableScreen):
     ]
     DEFAULT_CSS = """
     KeysScreen.-empty Table { display: none; }
-    KeysScreen #stored { height: auto; padding: 0 1; color: $warning; display: none; }
-    KeysScreen #stored.-visible { display: block; }
     """
 
     def __init__(self, session: Session) -> None:
@@ -56,7 +52,6 @@ class KeysScreen(TableScreen):
     def body(self) -> ComposeResult:
         yield EmptyState()
         yield self.table
-        yield Static(id="stored")
 
     @property
     def rows(self) -> Rows:
@@ -86,10 +81,6 @@ class KeysScreen(TableScreen):
         self._q, self._loaded = q, True
         self.filter_line.set_applied(q)
         self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
-        stored = not_enforced_summary(page.keys)
-        line = self.query_one("#stored", Static)
-        line.update(styled_text(f"( ) {stored}", TextRole.WARNING))
-        line.set_class(bool(stored), "-visible")
         more = "first " if page.next_cursor else ""
         self.filter_line.show_found(more + formats.pluralized(len(page.keys), "key"))
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"

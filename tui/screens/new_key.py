@@ -19,9 +19,8 @@ from textual.widgets import Input, Label, Static
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import STORED, NewKey
+from gatekeeper.client.api_types import NewKey
 from gatekeeper.client.formats import TextRole
-from gatekeeper.client.list_columns import not_enforced_text
 from tui.screens.dialog import Dialog, key_help
 from tui.terminal import ClipboardApp, styled_text
 
@@ -68,7 +67,7 @@ FIELDS = (
         "no budget: this key can spend without limit",
     ),
     Field("budget_duration", "budget per", "ever, or a time: 30d 1mo"),
-    Field("rpm_limit", "calls a minute", f"a number: 600 ({STORED})", number),
+    Field("rpm_limit", "calls a minute", "no limit, or a number: 600", number),
     Field("tags", "tags", "none, or several: checkout eu", words),
     Field("duration", "expires in", "never, or a time: 90d", plain, "never expires"),
 )
@@ -179,7 +178,6 @@ class SecretDialog(Dialog[None]):
             yield Static(styled_text(f"The secret of {self._key.label}"), classes="title")
             yield Static(Content(self._key.key), classes="secret")
             yield Static(Content("It is shown only once: the gateway stores only its hash."))
-            yield Static(styled_text(not_enforced_text(self._key), TextRole.WARNING))
             yield Static(classes="note")
             yield Static(key_help(y="copy", s="save to a file", esc="close"), classes="keys")
 

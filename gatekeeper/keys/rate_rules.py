@@ -1,0 +1,96 @@
+"""Which rates apply to a call, and the refusal of a call that exceeds one. Pure.
+
+A call needs room in the limits of each of its accounts, and in those that an account has for some models: the
+models that match such a glob have its limit together, and a call counts for each glob that matches one of its
+models. One whose model is not known counts for each glob.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from gatekeeper.keys.account import Account, AccountId
+from gatekeeper.keys.globs import matches_model
+from gatekeeper.keys.rates import Demand, Exceeded, Rate, RateLimits
+from gatekeeper.refusals import Reason, Refusal
+
+MICROS_PER_SECOND = 1_000_000
+# When a parallel call ends is not known: a client asks again after so many seconds.
+PARALLEL_RETRY_AFTER = 1.0
+
+
+def account_demands(accounts: Iterable[Account], *, counts_tokens: bool) -> list[Demand]:
+    """The limits that accounts have for all of their calls. `counts_tokens`: whether those of the call count;
+    those of a call that costs nothing do not."""
+    demands: list[Demand] = []
+    for account in accounts:
+        record = account.record
+        tokens = record.tpm_limit if counts_tokens else None
+        limits = RateLimits(record.rpm_limit, tokens, record.max_parallel_requests)
+        if any(limit is not None for limit in limits):
+            demands.append(Demand(account.id, limits))
+    return demands
+
+
+def model_demands(
+    accounts: Iterable[Account], models: Sequence[str] | None, *, counts_tokens: bool
+) -> list[Demand]:
+    """The limits that accounts have for some models. `models`: those of the call; None: not known."""
+    demands: list[Demand] = []
+    for account in accounts:
+        record = account.record
+        if not (record.model_rpm_limit or record.model_tpm_limit):
+            continue
+        for glob in _matching({**record.model_rpm_limit, **record.model_tpm_limit}, models):
+            tokens = record.model_tpm_limit.get(glob) if counts_tokens else None
+            limits = RateLimits(record.model_rpm_limit.get(glob), tokens)
+            if any(limit is not None for limit in limits):
+                demands.append(Demand(AccountId(account.id.kind, account.id.name, glob), limits))
+    return demands
+
+
+def _matching(globs: Iterable[str], models: Sequence[str] | None) -> Iterator[str]:
+    for glob in globs:
+        if models is None or any(matches_model(glob, model) for model in models):
+            yield glob
+
+
+_NAMES = {
+    Rate.REQUESTS: "rpm_limit",
+    Rate.TOKENS: "tpm_limit",
+    Rate.PARALLEL: "max_parallel_requests",
+}
+_PROBLEMS = {
+    Rate.REQUESTS: "may make {} a minute, and has made them",
+    Rate.TOKENS: "may use {} a minute, and has not enough of them left for this call",
+    Rate.PARALLEL: "may make {} at a time, and that many are running",
+}
+_UNITS = {Rate.REQUESTS: "request", Rate.TOKENS: "token", Rate.PARALLEL: "request"}
+
+
+def rate_refusal(exceeded: Exceeded, accounts: Iterable[Account]) -> Refusal:
+    """The refusal by a limit of one of these accounts."""
+    rate, id_ = exceeded.rate, exceeded.account
+    account = next(each for each in accounts if each.id == id_._replace(model=""))
+    name = f"model_{_NAMES[rate]}" if id_.model else _NAMES[rate]
+    of_models = f", for the models {id_.model}," if id_.model else ""
+    amount = f"{exceeded.limit:,} {_UNITS[rate]}{'' if exceeded.limit == 1 else 's'}"
+    if exceeded.wait is None:
+        reason, seconds = Reason.TOO_MANY_PARALLEL, PARALLEL_RETRY_AFTER
+        remedy = "try again when one of them has ended"
+    else:
+        reason, seconds = Reason.RATE_LIMITED, exceeded.wait / MICROS_PER_SECOND
+        remedy = f"try again in {math.ceil(seconds)} s"
+    return Refusal(
+        reason,
+        f"{account.title}{of_models} {_PROBLEMS[rate].format(amount)}: {remedy}, "
+        f"or ask the gateway's administrator for a higher {name}.",
+        {
+            **account.metadata,
+            **({"models": id_.model} if id_.model else {}),
+            "limit": name,
+            "value": str(exceeded.limit),
+        },
+        retry_after=seconds,
+    )

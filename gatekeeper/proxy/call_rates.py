@@ -1,0 +1,59 @@
+"""What a call takes of the rates of its accounts, once nothing else refuses it, and gives back at its end.
+
+The tokens that it is expected to use: of its prompt by the size of its body (`RequestSize`), and its output
+as `keys.rates` says. A body that is still to be received when the call is admitted counts as text of the
+announced length, or as `UNKNOWN_LENGTH` bytes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatekeeper.gemini.actions import EMBEDDING, OPENAI_EMBEDDING
+from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.gemini.routes import Route
+from gatekeeper.keys.rates import Admitted, ExpectedTokens
+from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.pricing.expected import RequestSize
+from gatekeeper.proxy.settlement import NEVER_RAN
+
+UNKNOWN_LENGTH = 256 * 1024  # bytes, of a body that does not announce its length
+
+
+def expected_tokens(
+    route: Route, asked: RequestSummary, size: RequestSize, *, is_compressed: bool
+) -> ExpectedTokens:
+    """What a call is expected to use, by its body."""
+    prompt = size.tokens(is_compressed=is_compressed)
+    if route.action in EMBEDDING or route.action == OPENAI_EMBEDDING:
+        return ExpectedTokens(prompt, 0)
+    output = asked.max_output_tokens if asked.understood else None
+    return ExpectedTokens(prompt, output and output * max(asked.candidate_count or 1, 1))
+
+
+def announced_size(length: int | None) -> RequestSize:
+    """Of a body that is still to be received, by its length."""
+    size = RequestSize()
+    size.text = UNKNOWN_LENGTH if length is None else length
+    return size
+
+
+def settle_rates(taken: Sequence[Admitted], row: Call, now: int) -> None:
+    """To be called at the end of a call, whichever it is. One that was refused has taken nothing."""
+    output = row.output_tokens
+    for admitted in taken:
+        if row.outcome is Outcome.REFUSED:
+            admitted.undo()
+        else:
+            admitted.settle(used_tokens(row), output and output + (row.thoughts_tokens or 0), now)
+
+
+def used_tokens(row: Call) -> int | None:
+    """All tokens of a call; None where they are not known."""
+    if row.total_tokens is not None:
+        return row.total_tokens
+    known = [row.prompt_tokens, row.output_tokens, row.thoughts_tokens, row.tool_tokens]
+    if any(known):
+        return sum(filter(None, known))
+    failed = row.outcome in NEVER_RAN or (row.status or 0) >= 400
+    return 0 if failed or row.cost_pico == 0 else None

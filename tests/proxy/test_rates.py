@@ -1,0 +1,255 @@
+"""Rates over HTTP and WebSocket: who is refused when, and that each end of a call gives its place back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from rig.gateway import Running, running
+from rig.live import SETUP, ended, live_standing_in, session
+from rig.standin import Reply, StandIn
+from rig.wire import connect, exchange, head, reset
+
+from gatekeeper.keys.minute_window import MINUTE
+from gatekeeper.keys.rates import FIRST_OUTPUT
+
+FLASH, PRO = (f"/v1beta/models/gemini-2.5-{model}:generateContent" for model in ("flash", "pro"))
+CHAT = "/v1beta/openai/chat/completions"
+
+
+class Clock:
+    """The gateway's clock of rates."""
+
+    def __init__(self, gateway: Running) -> None:
+        self.now = 0
+        gateway.gateway.proxy.context.micros = lambda: self.now
+
+
+@pytest.fixture
+async def clock(guarded: Running) -> Clock:
+    return Clock(guarded)
+
+
+def answering(tokens: int) -> Any:
+    usage = {"promptTokenCount": tokens, "candidatesTokenCount": 0, "totalTokenCount": tokens}
+    body = json.dumps({"candidates": [], "usageMetadata": usage}).encode()
+    return lambda reply: reply.json(body)
+
+
+async def call(
+    gateway: Running, secret: str, path: str = FLASH, body: bytes = b"{}", method: str = "POST"
+) -> Any:
+    return await exchange(gateway.url, f"{method} /gemini{path}?key={secret}", body=body)
+
+
+def refusal(answer: Any) -> tuple[str, dict[str, str], str | None]:
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["code"], error["status"]) == (429, 429, "RESOURCE_EXHAUSTED")
+    info, *others = error["details"]
+    return info["reason"], info["metadata"], others[0]["retryDelay"] if others else None
+
+
+async def test_requests_are_refused_until_the_first_is_a_minute_old(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    secret = await guarded.key(rpm_limit=2)
+    assert (await call(guarded, secret)).status == 200
+    clock.now = 30 * 10**6 + 1
+    # A free call counts, too.
+    assert (await call(guarded, secret, "/v1beta/models", b"", "GET")).status == 200
+
+    refused = await call(guarded, secret)
+    reason, metadata, delay = refusal(refused)
+    assert (reason, metadata["limit"], metadata["value"]) == ("GATEKEEPER_RATE_LIMITED", "rpm_limit", "2")
+    assert delay == "30s"
+    assert refused.headers["retry-after"] == "30"
+
+    clock.now += 30 * 10**6
+    assert (await call(guarded, secret)).status == 200
+    assert refusal(await call(guarded, secret))[0] == "GATEKEEPER_RATE_LIMITED"
+    assert len(google.asked) == 3
+    assert [row["outcome"] for row in await guarded.rows()] == ["ok", "ok", "refused", "ok", "refused"]
+
+
+async def test_a_long_wait_is_in_the_body_only(guarded: Running, google: StandIn, clock: Clock) -> None:
+    secret = await guarded.key(tpm_limit=100)
+    google.script = answering(500)
+    assert (await call(guarded, secret, body=bytes(1000))).status == 200
+
+    refused = await call(guarded, secret)
+    reason, metadata, delay = refusal(refused)
+    assert (reason, metadata["limit"], delay) == ("GATEKEEPER_RATE_LIMITED", "tpm_limit", "300s")
+    assert "retry-after" not in refused.headers
+    assert refused.headers["x-should-retry"] == "false"
+    clock.now += 5 * MINUTE
+    assert (await call(guarded, secret)).status == 200
+
+
+OUTPUT = b'{"contents": [], "generationConfig": {"maxOutputTokens": %d}}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "left"),
+    [
+        (FLASH, OUTPUT % 900, True),
+        (FLASH, OUTPUT % 1000, False),
+        (FLASH, b'{"contents": ["%b"]}' % bytes(10), False),  # no bound: as long as usual
+        ("/v1beta/models/gemini-embedding-001:embedContent", b"{}", True),
+        ("/v1beta/models/gemini-2.5-flash:countTokens", b"{}", True),
+        (CHAT, b'{"model": "gemini-2.5-flash", "max_tokens": 900}', True),
+        (CHAT, b'{"model": "gemini-2.5-flash", "max_tokens": 990}', False),
+    ],
+)
+async def test_tokens_are_taken_by_what_the_body_asks_for(
+    guarded: Running, google: StandIn, clock: Clock, path: str, body: bytes, left: bool
+) -> None:
+    """While one such call runs, another one of 30 tokens is made."""
+    secret = await guarded.key(tpm_limit=1000)
+    waiting, release = trio.Event(), trio.Event()
+
+    async def wait(reply: Reply) -> None:
+        waiting.set()
+        await release.wait()
+        await answering(0)(reply)
+
+    google.script = wait
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, guarded, secret, path, body)
+        await waiting.wait()
+        google.script = answering(30)
+        second = await call(guarded, secret, body=OUTPUT % 15)
+        release.set()
+    assert second.status == (200 if left else 429)
+
+
+async def test_the_limits_of_a_model_are_its_own(guarded: Running, google: StandIn, clock: Clock) -> None:
+    secret = await guarded.key(model_rpm_limit={"*-pro": 1})
+    assert (await call(guarded, secret, PRO)).status == 200
+    assert refusal(await call(guarded, secret, PRO))[1]["models"] == "*-pro"
+    assert (await call(guarded, secret, FLASH)).status == 200
+    named = b'{"model": "gemini-2.5-pro"}'
+    assert refusal(await call(guarded, secret, CHAT, named))[1]["limit"] == "model_rpm_limit"
+    assert (await call(guarded, secret, CHAT, b'{"model": "gemini-2.5-flash"}')).status == 200
+    # What cannot be read may be any model.
+    assert (await call(guarded, secret, CHAT, b"{")).status == 429
+
+
+async def reset_midway(gateway: Running, google: StandIn, secret: str) -> None:
+    arrived = trio.Event()
+
+    async def wait(reply: Reply) -> None:
+        arrived.set()
+        await reply.hung_up()
+
+    google.script = wait
+    client = await connect(gateway.url)
+    await client.send_all(head(f"POST /gemini{FLASH}?key={secret}", ["Content-Length: 2"]) + b"{}")
+    await arrived.wait()
+    reset(client)
+    await client.aclose()
+    await gateway.row(1)
+
+
+async def reset_while_sending(gateway: Running, google: StandIn, secret: str) -> None:
+    client = await connect(gateway.url)
+    await client.send_all(head(f"POST /gemini{FLASH}?key={secret}", ["Content-Length: 9999999"]) + b"{}")
+    with trio.fail_after(5):
+        while not google.connections:
+            await trio.sleep(0.001)
+    reset(client)
+    await client.aclose()
+    await gateway.row(1)
+
+
+async def broken_upstream(gateway: Running, google: StandIn, secret: str) -> None:
+    google.script = lambda reply: reply.stream.aclose()
+    assert (await call(gateway, secret)).status == 502
+
+
+async def upstream_error(gateway: Running, google: StandIn, secret: str) -> None:
+    google.script = lambda reply: reply.json(b"{}", 503)
+    assert (await call(gateway, secret)).status == 503
+
+
+ENDS = [reset_midway, reset_while_sending, broken_upstream, upstream_error]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+async def test_a_call_gives_its_place_back_whatever_its_end(
+    guarded: Running, google: StandIn, end: Any
+) -> None:
+    secret = await guarded.key(max_parallel_requests=1)
+    await end(guarded, google, secret)
+    google.script = answering(1)
+    assert (await call(guarded, secret)).status == 200
+
+
+async def test_parallel_calls_are_those_that_run(guarded: Running, google: StandIn) -> None:
+    secret, other = await guarded.key(max_parallel_requests=1), await guarded.key()
+    waiting, release = trio.Event(), trio.Event()
+
+    async def wait(reply: Reply) -> None:
+        waiting.set()
+        await release.wait()
+        await answering(1)(reply)
+
+    google.script = wait
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call, guarded, secret)
+        await waiting.wait()
+        google.script = answering(1)
+        refused = await call(guarded, secret)
+        assert (await call(guarded, other)).status == 200
+        release.set()
+    reason, metadata, delay = refusal(refused)
+    assert reason == "GATEKEEPER_TOO_MANY_PARALLEL"
+    assert (metadata["limit"], metadata["value"], delay) == ("max_parallel_requests", "1", "1s")
+    assert (await call(guarded, secret)).status == 200
+
+
+async def test_what_is_refused_for_another_reason_takes_nothing(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    secret = await guarded.key(rpm_limit=1, models=["gemini-2.5-flash"])
+    assert (await call(guarded, secret, PRO)).status == 403
+    assert (await call(guarded, secret, FLASH)).status == 200
+    assert (await call(guarded, secret, FLASH)).status == 429
+
+
+async def test_an_output_is_expected_as_long_as_usual(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    secret = await guarded.key(tpm_limit=FIRST_OUTPUT + 100)
+    google.script = answering(10)
+    for _ in range(5):
+        assert (await call(guarded, secret)).status == 200
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Running]:
+    async with (
+        live_standing_in() as google,
+        running(tmp_path / "live", google.url, master_key="master-of-the-tests") as gateway,
+    ):
+        yield gateway
+
+
+async def test_a_session_is_one_request_and_runs_until_its_end(live: Running) -> None:
+    secret = await live.key(max_parallel_requests=1, rpm_limit=3, model_rpm_limit={"*": 2})
+    for _ in range(2):
+        async with session(live, key=secret) as client:
+            await client.send(SETUP)
+            await client.recv()
+            async with session(live, key=secret) as second:
+                code, reason = await ended(second)
+            assert (code, (reason or "")[:28]) == (1013, "GATEKEEPER_TOO_MANY_PARALLEL")
+    # The model is known by the first message only, and what that one takes is given back.
+    async with session(live, key=secret) as client:
+        await client.send(SETUP)
+        code, reason = await ended(client)
+        assert code == 1013
+        assert "for the models *, may make 2 requests a minute" in (reason or "")
