@@ -16,9 +16,13 @@ from typing import NamedTuple
 
 from gatekeeper.gemini.resource_list import Item, ListPage
 
-# Items. No list of Google's has a lower maximum (`fileSearchStores`); a client with smaller pages would have
-# the gateway ask for thousands.
+# Items that are asked for behind the first page, at least: a client with small pages would have the gateway
+# ask for thousands of them. Each is the maximum of its list, or below it; no list of Google's has a lower one
+# than `fileSearchStores`.
+FULL_PAGES = {"files": 100, "cachedContents": 100, "tunedModels": 100, "fileSearchStores": 20}
 FULL_PAGE = 20
+# Google's smallest page size where none is asked for.
+DEFAULT_PAGE = 10
 
 
 class Ask(NamedTuple):
@@ -32,11 +36,14 @@ class ListFill:
     """`ask` is the next page to ask for, None once the client's is complete; then `items` are on it, and
     `place` is where the next one begins (None: there is no more)."""
 
-    def __init__(self, place: str, size: int | None, *, items_are_positions: bool) -> None:
+    def __init__(
+        self, place: str, size: int | None, collection: str, *, items_are_positions: bool = False
+    ) -> None:
         self.ask: Ask | None = Ask(place, size)
         self.items: list[Item] = []
         self.place: str | None = None
-        self._size = size
+        # None: of a list that is not known, and that no size is asked of.
+        self._full_size = max(size or 0, FULL_PAGES.get(collection, size and FULL_PAGE) or 0) or None
         self._wanted = size or 0
         self._items_are_positions = items_are_positions
         self._is_cut = False
@@ -47,9 +54,9 @@ class ListFill:
         if (asked := self.ask) is None:
             return
         own = [number for number, is_key_s in enumerate(is_own) if is_key_s]
-        if self._size is None:
+        if asked.size is None:
             # Google's own page size, as far as it shows.
-            self._wanted = max(self._wanted, len(page.items))
+            self._wanted = max(self._wanted, len(page.items), DEFAULT_PAGE)
         room = self._wanted - len(self.items)
         if len(own) <= room:
             self._keep(page, own)
@@ -72,7 +79,7 @@ class ListFill:
             self._finish(place)
         else:
             self._is_cut = False
-            self.ask = Ask(place, self._size and max(self._size, FULL_PAGE))
+            self.ask = Ask(place, self._full_size)
 
     def stop(self) -> None:
         """Ends the page before the next one is asked for: the client continues there."""

@@ -79,7 +79,9 @@ class FilteredListRelay(Relay):
         scope = (key.record.token_id, str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
         self.places = ListPlaces(call.row, call.keys, call.context.page_tokens, scope)
         self.query = self.read_query()
-        self.fill = ListFill(self.places.beginning, self.query.size, items_are_positions=kind.is_openai)
+        self.fill = ListFill(
+            self.places.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
+        )
         self.first_head: ResponseHead | None = None
         self.form: ListPage | None = None  # in whose form the answer is written
         self.received_size = 0  # bytes
@@ -172,7 +174,7 @@ class FilteredListRelay(Relay):
             self.fill.stop()
         else:
             self.is_passed_on = True
-            await super().forward(head, first, source)
+            await super().forward(head, first and without_token(first, Place.of(self.place).token), source)
 
     async def read_body(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> bytes:
         """Raises CallFailed."""
@@ -247,6 +249,11 @@ class FilteredListRelay(Relay):
 def not_filterable(what: str) -> Refused:
     why = f"Your key sees its own resources only, and a list cannot be filtered with {what}. Leave it out."
     return Refused(Refusal(Reason.BAD_REQUEST, why))
+
+
+def without_token(error: bytes, token: str) -> bytes:
+    """Google's error, with stars in place of its page token: that may name another key's resource."""
+    return error.replace(token.encode(), b"*" * len(token.encode())) if token else error
 
 
 def decoded(body: bytes, coding: bytes) -> bytes | None:

@@ -51,8 +51,10 @@ class Upstream:
         return ListPage({}, None, items, more, is_indented=False, ends=b"")
 
 
-def filled(upstream: Upstream, place: str, size: int | None, most: int = 1000) -> ListFill:
-    fill = ListFill(place, size, items_are_positions=upstream.positions)
+def filled(
+    upstream: Upstream, place: str, size: int | None, most: int = 1000, collection: str = "corpora"
+) -> ListFill:
+    fill = ListFill(place, size, collection, items_are_positions=upstream.positions)
     for _ in range(most):
         if fill.ask is None:
             break
@@ -62,11 +64,13 @@ def filled(upstream: Upstream, place: str, size: int | None, most: int = 1000) -
     return fill
 
 
-def pages(upstream: Upstream, size: int | None, most: int = 1000) -> Iterator[list[str]]:
+def pages(
+    upstream: Upstream, size: int | None, most: int = 1000, collection: str = "corpora"
+) -> Iterator[list[str]]:
     """What a client sees that pages to the end."""
     place: str | None = ""
     for _ in range(1000):
-        fill = filled(upstream, place, size, most)
+        fill = filled(upstream, place, size, most, collection)
         yield [item.name for item in fill.items]
         place = fill.items[-1].id if upstream.positions and fill.place and fill.items else fill.place
         if place is None:
@@ -80,11 +84,17 @@ NAMES = st.lists(st.booleans(), max_size=60).map(
 SIZES = st.none() | st.integers(1, 30)
 
 
-@given(NAMES, SIZES, st.booleans(), st.sampled_from(["honoured", "coerced", "ignored"]))
+@given(
+    NAMES,
+    SIZES,
+    st.booleans(),
+    st.sampled_from(["honoured", "coerced", "ignored"]),
+    st.sampled_from(["files", "novelties"]),
+)
 def test_each_own_item_is_there_once_and_in_order(
-    names: list[str], size: int | None, positions: bool, sizes: str
+    names: list[str], size: int | None, positions: bool, sizes: str, collection: str
 ) -> None:
-    found = list(pages(Upstream([*names], positions, sizes), size))
+    found = list(pages(Upstream([*names], positions, sizes), size, collection=collection))
     assert [name for page in found for name in page] == [name for name in names if is_own(name)]
     # No client gets an empty page after another: Google's Python SDK would raise IndexError.
     assert all(found[1:])
@@ -122,6 +132,27 @@ def test_small_pages_do_not_cost_a_request_for_each_item_of_others() -> None:
     assert len(upstream.asked) == 11
 
 
+@pytest.mark.parametrize(
+    ("collection", "size", "asked"),
+    [
+        ("files", None, [None, 100]),
+        ("files", 1, [1, 100]),
+        ("files", 200, [200, 200]),
+        ("fileSearchStores", None, [None, 20]),
+        ("fileSearchStores", 5, [5, 20]),
+        ("novelties", None, [None, None]),
+        ("novelties", 5, [5, 20]),
+        ("novelties", 50, [50, 50]),
+    ],
+)
+def test_further_pages_are_as_large_as_a_list_allows(
+    collection: str, size: int | None, asked: list[int | None]
+) -> None:
+    upstream = Upstream([f"other{at}" for at in range(300)])
+    filled(upstream, "", size, 2, collection)
+    assert [ask.size for ask in upstream.asked] == asked
+
+
 def test_a_page_of_the_clients_size_is_asked_for_first() -> None:
     upstream = Upstream(["own0", "own1", "own2"])
     assert filled(upstream, "", 2).place == "2"
@@ -130,7 +161,7 @@ def test_a_page_of_the_clients_size_is_asked_for_first() -> None:
 
 def test_a_page_that_was_cut_and_has_lost_its_items_goes_on() -> None:
     upstream = Upstream(["other0", "other1", "own2", "own3", "own4", "own5"])
-    fill = ListFill("", 1, items_are_positions=False)
+    fill = ListFill("", 1, "corpora")
     fill.take(upstream.page(Ask("", 1)), [False], "1")
     assert fill.ask == Ask("1", 20)
     page = upstream.page(fill.ask)

@@ -30,7 +30,7 @@ class Lists:
     """A script for the stand-in: lists of Google's, by the last segment of their path. A page token is the
     first name of its page in Base64, or nearly: readable. `answers` come first, each once."""
 
-    def __init__(self, names: list[str], default_size: int = 5) -> None:
+    def __init__(self, names: list[str], default_size: int = 10) -> None:
         self.names = names
         self.default_size = default_size
         self.queries: list[dict[str, str]] = []
@@ -109,7 +109,7 @@ async def test_a_key_pages_through_its_own_files_and_the_master_key_through_all(
     client.owns(*OWN)
     found = [page async for page in client.pages(FILES + query)]
     assert [name for page in found for name in page] == OWN
-    size = len(OWN) if "1000" in query else 4 if query else 5
+    size = len(OWN) if "1000" in query else 4 if query else 10
     assert [len(page) for page in found[:-1]] == [size] * (len(found) - 1)
     assert set(lists.queries[0]) <= {"pageSize", "page_size"}
 
@@ -340,13 +340,21 @@ ERROR = b'{"error": {"code": 429, "message": "Slowly.", "status": "RESOURCE_EXHA
 async def test_an_error_of_googles_passes_as_it_is_where_there_is_nothing_else(
     client: Client, google: StandIn
 ) -> None:
-    google.script = lists = Lists(names(9))
+    google.script = lists = Lists(names(9), default_size=5)
     for request in (1, 3):
         lists.answers[request] = (429, ERROR, ())
         answer = await client.ask(FILES)
         assert (answer.status, answer.body) == (429, ERROR)
     rows = await client.gateway.row(2)
     assert (rows["outcome"], rows["reason"]) == ("upstream_error", "RESOURCE_EXHAUSTED")
+
+
+async def test_an_error_does_not_repeat_googles_page_token(client: Client, google: StandIn) -> None:
+    google.script = lists = Lists(names(9), default_size=5)
+    lists.answers[2] = (400, b'{"error": {"code": 400, "message": "Invalid token: files/005"}}', ())
+    answer = await client.ask(FILES)
+    assert answer.body == b'{"error": {"code": 400, "message": "Invalid token: *********"}}'
+    assert (await client.gateway.row())["error_message"] == "Invalid token: *********"
 
 
 @pytest.mark.parametrize("body", [ERROR, b"no json"])
@@ -365,10 +373,10 @@ async def test_so_many_pages_of_others_end_a_request(
     client: Client, google: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatekeeper.proxy.filtered_list.MAX_PAGES", 2)
-    google.script = Lists(names(60), default_size=10)
-    client.owns("files/055")
+    google.script = Lists(names(300))
+    client.owns("files/250")
     found = [page async for page in client.pages(FILES)]
-    assert found == [[], [], ["files/055"]]
+    assert found == [[], [], ["files/250"]]
 
 
 async def test_a_list_takes_no_large_body(client: Client, google: StandIn) -> None:
@@ -440,7 +448,7 @@ async def test_models_and_nested_lists_pass_as_they_are(client: Client, google: 
 async def test_open_mode_sees_all(gateway: Running, google: StandIn) -> None:
     google.script = Lists(names(9))
     answer = await exchange(gateway.url, f"GET {FILES}?fields=files")
-    assert answer.body.count(b'"name"') == 5
+    assert answer.body.count(b'"name"') == 9
 
 
 INTERLEAVED = st.tuples(st.lists(st.booleans(), max_size=40), st.none() | st.integers(1, 12))
