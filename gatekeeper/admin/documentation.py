@@ -30,6 +30,8 @@ CONTENT_POLICY = (
 TAGS = {
     "status": "The gateway, and whether it is well.",
     "keys": "Virtual keys.",
+    "groups": "Limits and budgets of groups of keys.",
+    "users": "Limits and budgets of end users.",
     "audit": "Who changed what.",
     "calls": "Calls to `/gemini`, and queries on them.",
     "spend": "What calls cost, and prices.",

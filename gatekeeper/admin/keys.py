@@ -31,8 +31,8 @@ from gatekeeper.admin.requests import (
 )
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.fields import parse_fields
+from gatekeeper.keys.key_index import KeyNotFound
 from gatekeeper.keys.listing import NEWEST_FIRST
-from gatekeeper.keys.registry import KeyNotFound
 from gatekeeper.keys.virtual_key import KeyState, key_document
 from gatekeeper.openapi.operation import describe
 from gatekeeper.openapi.schema import property_names

@@ -67,7 +67,7 @@ PARAMETERS: dict[str, Parameter] = {
         str,
         text(
             "What to look for. Of calls and spend: a filter, in the grammar of the README. Of keys: a text "
-            "in alias, tags, user or group.",
+            "in alias, tags, user or group. Of groups and end users: a text in the name.",
             "web",
         ),
     ),
@@ -114,7 +114,8 @@ PARAMETERS: dict[str, Parameter] = {
     "start_date": Parameter(day, text("The first day, in UTC.", "2026-11-24", format="date")),
     "end_date": Parameter(day, text("The last day, in UTC, which is included.", "2026-11-30", format="date")),
     "api_key": Parameter(given, text(f"Calls of this key only. {_KEY}", "web-frontend")),
-    "user_id": Parameter(given, text("Calls of this end user only.", "user-17")),
+    "group": Parameter(given, text("The name of the group.", "shop")),
+    "user_id": Parameter(given, text("The end user; of calls, only this one's.", "user-17")),
     "request_id": Parameter(
         given, text("The call with this id only.", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8")
     ),
@@ -124,7 +125,8 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 HEADERS: dict[str, Schema] = {
-    "Last-Event-ID": integer("The last event that was received: those after it are sent.", 1764000000000001)
+    "If-Match": text("The same as `updated_at` in the body.", '"2026-11-24T13:05:00.000000Z"'),
+    "Last-Event-ID": integer("The last event that was received: those after it are sent.", 1764000000000001),
 }
 """The request headers that a route may read."""
 

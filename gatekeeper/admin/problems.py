@@ -18,9 +18,10 @@ from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
 from gatekeeper.admin.litellm import moved_route
+from gatekeeper.keys.account_changes import AccountExists, AccountNotFound, GroupInUse
 from gatekeeper.keys.fields import FieldError
-from gatekeeper.keys.registry import KeyNotFound
-from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
+from gatekeeper.keys.key_index import KeyNotFound
+from gatekeeper.keys.store import AliasConflict, ChangedMeanwhile, SecretConflict, StoreFailed
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
     CursorError,
@@ -99,12 +100,10 @@ def problem_of(error: Exception) -> Problem:
             return invalid(error.field, str(error), error.allowed)
         case FilterError():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="q", column=error.column)
-        case AliasConflict():
-            return Problem(HTTPStatus.CONFLICT, str(error), field="key_alias")
-        case SecretConflict():
-            return Problem(HTTPStatus.CONFLICT, str(error), field="key")
-        case KeyNotFound():
-            return Problem(HTTPStatus.NOT_FOUND, str(error), field="key")
+        case KeyNotFound() | AccountNotFound():
+            return Problem(HTTPStatus.NOT_FOUND, str(error), field=error.field)
+        case AliasConflict() | SecretConflict() | AccountExists() | GroupInUse() | ChangedMeanwhile():
+            return Problem(HTTPStatus.CONFLICT, str(error), field=error.field)
         case QueryRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
         case CursorError():

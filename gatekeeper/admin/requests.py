@@ -98,6 +98,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     start_date: date | None = None
     end_date: date | None = None
     api_key: str | None = None
+    group: str | None = None
     user_id: str | None = None
     request_id: str | None = None
     summarize: bool = False

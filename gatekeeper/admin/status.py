@@ -22,6 +22,8 @@ blueprint = Blueprint("status", __name__)
 
 LINKS = {
     "keys": "/key/list",
+    "groups": "/group/list",
+    "users": "/user/list",
     "calls": "/calls",
     "stream": "/calls/stream",
     "spend": "/spend",

@@ -62,8 +62,15 @@ class Accounts:
         """The account of a group or an end user."""
         return self._named(kind).get(name)
 
+    def of_kind(self, kind: str) -> list[GroupAccount]:
+        """All groups, or all end users."""
+        return list(self._named(kind).values())
+
     def remove(self, kind: str, name: str) -> None:
+        """Removes a group or an end user, with its parts of models: a new one has spent nothing."""
         self._named(kind).pop(name, None)
+        for id_ in [id_ for id_ in self._models if (id_.kind, id_.name) == (kind, name)]:
+            del self._models[id_]
 
     def restore(
         self, id_: AccountId, owner: Account, spend_pico: int, estimated_pico: int, window: Window

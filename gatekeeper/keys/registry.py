@@ -14,12 +14,14 @@ from msgspec.structs import replace
 
 from gatekeeper.keys import spend
 from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.audit import Actor, difference
-from gatekeeper.keys.fields import FieldError, KeyFields
+from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.key_changes import Edit, change_of, edited_state, set_fields
+from gatekeeper.keys.key_index import KeyIndex, KeyNotFound
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
-from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id, redacted_name
+from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id
 from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import Settlement, SpendDelta
@@ -31,13 +33,6 @@ from gatekeeper.ledger.call import Position
 LISTED_AT_ONCE = 2000  # keys, between two turns of calls: some milliseconds
 
 
-class KeyNotFound(LookupError):
-    """No existing key has this secret, id or alias."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"no key has the secret, the token_id or the alias {redacted_name(name)}")
-
-
 class KeyRegistry:
     """The existing keys. `by` is who requests a change (a text: a part of the gateway), `now` when; the name
     of a key may be its secret, `token_id` or alias. Changes raise KeyNotFound, FieldError for a name that is
@@ -46,30 +41,28 @@ class KeyRegistry:
     def __init__(self, store: KeyStore) -> None:
         self._store = store
         self._write_lock = trio.Lock()
-        self._by_hash: dict[str, KeyState] = {}
-        self._by_id: dict[str, KeyState] = {}
-        self._by_alias: dict[str, KeyState] = {}
-        self._revoked: set[str] = set()
+        self._index = KeyIndex()
         self._former: dict[str, Sharing] = {}  # of deleted keys
         self.accounts = Accounts()
         """Those beside the keys' own."""
+        self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
 
     async def load(self) -> Position:
         """Reads all keys; to be called once, first. Their spend includes the journal up to the returned
         position: `replay` the calls after it."""
         states, stored, watermark = await trio.to_thread.run_sync(self._store.load)
         for state in states:
-            self._index(state)
+            self._index.add(state)
         for account in sorted(stored, key=lambda each: each.id.model):  # owners first
             self._restore(account)
-        self._revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
+        self._index.revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
         self._former = await trio.to_thread.run_sync(self._store.former_sharing)
         return watermark
 
     def _restore(self, stored: StoredAccount) -> None:
         kind, name, model = stored.id
         if model:
-            owner = self._by_id.get(name) if kind == "key" else self.accounts.find(kind, name)
+            owner = self._index.by_id.get(name) if kind == "key" else self.accounts.find(kind, name)
             if owner:
                 self.accounts.restore(
                     stored.id, owner, stored.spend_pico, stored.estimated_pico, stored.window
@@ -91,19 +84,19 @@ class KeyRegistry:
 
     def by_hash(self, secret_hash: str) -> KeyState | None:
         """The key whose secret has this digest (`secrets.hash_secret`)."""
-        return self._by_hash.get(secret_hash)
+        return self._index.by_hash.get(secret_hash)
 
     def by_id(self, token_id: str) -> KeyState | None:
         """The key with this id; None once it was deleted."""
-        return self._by_id.get(token_id)
+        return self._index.by_id.get(token_id)
 
     def is_revoked(self, secret_hash: str) -> bool:
         """Whether this was the secret of a key that was deleted or has another one now."""
-        return secret_hash in self._revoked
+        return secret_hash in self._index.revoked
 
     def sharing(self, token_id: str) -> Sharing:
         """Who else sees what this key has made; for one that was deleted what held until then."""
-        if state := self._by_id.get(token_id):
+        if state := self._index.by_id.get(token_id):
             return sharing_of(state.record)
         return self._former.get(token_id, Sharing())
 
@@ -123,7 +116,7 @@ class KeyRegistry:
     def accounts_of(self, settlement: Settlement) -> Iterable[Account]:
         """The accounts in whose spend a call counts."""
         accounts = self.accounts
-        key = self._by_id.get(settlement.token_id)
+        key = self._index.by_id.get(settlement.token_id)
         group = accounts.groups.get(settlement.group) if settlement.group else None
         user = accounts.users.get(settlement.user) if settlement.user else None
         found = [account for account in (accounts.gateway, group, key, user) if account is not None]
@@ -146,11 +139,11 @@ class KeyRegistry:
             current = {
                 token_id: delta
                 for token_id, delta in deltas.items()
-                if (state := self._by_id.get(token_id)) and state.window_start <= delta.window.start
+                if (state := self._index.by_id.get(token_id)) and state.window_start <= delta.window.start
             }
             added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, current)
             for token_id, delta in current.items() if added else ():
-                state = self._by_id[token_id]
+                state = self._index.by_id[token_id]
                 # Again, because it may have rolled while the store was writing.
                 if state.window_start <= delta.window.start:
                     state.spend_pico += delta.spend_pico
@@ -161,16 +154,16 @@ class KeyRegistry:
 
     def find(self, name: str, now: int) -> KeyState | None:
         """The key of this name, in the budget window of `now`."""
-        state = self._by_hash.get(hash_secret(name)) or self._by_id.get(name) or self._by_alias.get(name)
+        state = self._index.named(name)
         if state:
             spend.roll_window(state, now)
         return state
 
     def states(self, now: int) -> Iterable[KeyState]:
         """All existing keys, in the budget window of `now`."""
-        for state in self._by_id.values():
+        for state in self._index.by_id.values():
             spend.roll_window(state, now)
-        return self._by_id.values()
+        return self._index.by_id.values()
 
     async def list(
         self,
@@ -183,7 +176,7 @@ class KeyRegistry:
     ) -> Page:
         """A page of keys; see `PageSearch`. Calls go on meanwhile."""
         search = PageSearch(now, q=q, limit=limit, cursor=cursor, sort=sort)
-        states = [*self._by_id.values()]
+        states = [*self._index.by_id.values()]
         for start in range(0, len(states), LISTED_AT_ONCE):
             if start:
                 await trio.lowlevel.checkpoint()
@@ -211,9 +204,9 @@ class KeyRegistry:
         change = change_of("create", state, now, by, set_fields(state))
         async with self._write_lock:
             # Under the lock until memory has it, or two keys could take the same name meanwhile.
-            self._check_name_conflicts(record, fields.secret)
+            self._index.check_names(record, fields.secret)
             await trio.to_thread.run_sync(self._store.insert, record, state.window, change)
-            self._index(state)
+            self._index.add(state)
         return secret, state
 
     async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:
@@ -242,7 +235,7 @@ class KeyRegistry:
             state = self._require(name, now)
             change = change_of("delete", state, now, by, {"key": key_document(state)})
             await trio.to_thread.run_sync(self._store.delete, state.record.token_id, change)
-            self._unindex(state)
+            self._index.remove(state)
             if (sharing := sharing_of(state.record)).share:
                 self._former[state.record.token_id] = sharing
         return state
@@ -252,44 +245,20 @@ class KeyRegistry:
             state = self._require(name, now)
             edited = edited_state(state, edit, now)
             if edited.record.key_alias != state.record.key_alias:
-                self._check_name_conflicts(edited.record)
+                self._index.check_names(edited.record)
             detail = difference(key_document(state), key_document(edited))
             change = change_of(action, edited, now, by, detail)
             await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
-            self._unindex(state)
+            self._index.remove(state)
             # Only now: the window may have rolled while the store was writing.
             if edited.record.budget_duration != state.record.budget_duration:
                 state.budget_reset_at = edited.budget_reset_at
             state.record = share_values(edited.record)
-            self._index(state)
+            self._index.add(state)
         return state
-
-    def _check_name_conflicts(self, record: KeyRecord, secret: str | None = None) -> None:
-        """Names identify keys, so an alias must not be an id or a secret of another key, nor a secret another
-        key's name. Raises FieldError."""
-        alias = record.key_alias
-        if alias is not None and (alias in self._by_id or hash_secret(alias) in self._by_hash):
-            raise FieldError("key_alias", None, "choose another", "The alias is the id or secret of a key")
-        if secret is not None and (secret in self._by_id or secret in self._by_alias):
-            raise FieldError("key", None, "choose another", "This `key` is a name of another key")
 
     def _require(self, name: str, now: int) -> KeyState:
         state = self.find(name, now)
         if state is None:
             raise KeyNotFound(name)
         return state
-
-    def _index(self, state: KeyState) -> None:
-        record = state.record
-        self._revoked.discard(record.secret_hash)
-        self._by_hash[record.secret_hash] = state
-        self._by_id[record.token_id] = state
-        if record.key_alias is not None:
-            self._by_alias[record.key_alias] = state
-
-    def _unindex(self, state: KeyState) -> None:
-        record = state.record
-        self._revoked.add(record.secret_hash)
-        del self._by_hash[record.secret_hash], self._by_id[record.token_id]
-        if record.key_alias is not None:
-            del self._by_alias[record.key_alias]

@@ -51,3 +51,17 @@ def add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendDe
             *delta.window,
         ),
     )
+
+
+def put_account(db: sqlite3.Connection, account: AccountId, record: GroupRecord, window: Window) -> None:
+    """Sets the record; what was spent before the window no longer counts."""
+    add_account_spend(db, account, SpendDelta(window))
+    db.execute(
+        "UPDATE accounts SET record = ? WHERE kind = ? AND name = ? AND model = ?",
+        (msgspec.json.encode(record).decode(), *account),
+    )
+
+
+def delete_account(db: sqlite3.Connection, account: AccountId) -> None:
+    """With the spend of single models in it."""
+    db.execute("DELETE FROM accounts WHERE kind = ? AND name = ?", (account.kind, account.name))

@@ -9,10 +9,16 @@ import msgspec
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
+from gatekeeper.keys.limits import GroupRecord
 from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
-from gatekeeper.keys.sqlite_accounts import add_account_spend, load_accounts
+from gatekeeper.keys.sqlite_accounts import (
+    add_account_spend,
+    delete_account,
+    load_accounts,
+    put_account,
+)
 from gatekeeper.keys.sqlite_audit import insert_change
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.store import AliasConflict, LoadedKeys, SecretConflict
@@ -78,6 +84,16 @@ class SqliteKeyStore(SqliteFile):
                 (token_id,),
             )
             db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
+            insert_change(db, change)
+
+    def put_account(self, account: AccountId, record: GroupRecord, window: Window, change: Change) -> None:
+        with self.write_transaction() as db:
+            put_account(db, account, record, window)
+            insert_change(db, change)
+
+    def delete_account(self, account: AccountId, change: Change) -> None:
+        with self.write_transaction() as db:
+            delete_account(db, account)
             insert_change(db, change)
 
     def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:

@@ -20,6 +20,7 @@ from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
+from gatekeeper.times import iso
 
 
 class StoreError(Exception):
@@ -29,6 +30,8 @@ class StoreError(Exception):
 class AliasConflict(StoreError):
     """Another existing key has this alias."""
 
+    field = "key_alias"
+
     def __init__(self, alias: str) -> None:
         super().__init__(f"the alias {alias!r} belongs to another key: choose another, or rename that key")
         self.alias = alias
@@ -36,6 +39,8 @@ class AliasConflict(StoreError):
 
 class SecretConflict(StoreError):
     """Another existing key has this secret."""
+
+    field = "key"
 
     def __init__(self) -> None:
         super().__init__("this secret belongs to another key: choose another, or leave `key` out to get one")
@@ -54,6 +59,18 @@ class StoredAccount(NamedTuple):
     spend_pico: int
     estimated_pico: int
     window: Window
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody else has changed it since the caller has read it."""
+
+    field = "updated_at"
+
+    def __init__(self, what: str, updated_at: int) -> None:
+        super().__init__(
+            f"{what} was changed meanwhile, at {iso(updated_at)}: read it again, and repeat the change if it "
+            "is still right"
+        )
 
 
 class LoadedKeys(NamedTuple):
@@ -100,6 +117,15 @@ class KeyStore(Protocol):
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:
         """Adds the differences of calls that were priced again; returns False, and adds nothing, if those of
         this run have been added before."""
+        ...
+
+    def put_account(self, account: AccountId, record: GroupRecord, window: Window, change: Change) -> None:
+        """A new group or end user, which has spent nothing, or another record of one. What it spent before
+        `window` began no longer counts."""
+        ...
+
+    def delete_account(self, account: AccountId, change: Change) -> None:
+        """Deletes the record of a group or an end user, and all its spend."""
         ...
 
     def close(self) -> None: ...

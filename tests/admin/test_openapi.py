@@ -129,9 +129,11 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "/spend": [{"by": "day,tag", "top": 1}, {"by": "hour,key", "limit": 1, "since": "2025-01-01"}, {}],
     "/key/info": [{"key": "web-frontend"}],
     "/key/list": [{"limit": 1}],
+    "/group/info": [{"group": "shop"}],
+    "/user/info": [{"user_id": "user-17"}],
     "/calls": [{"limit": 1}, {}],
 }
-LAST = ["/key/delete", "/sql/lend", "/sql/return"]
+LAST = ["/group/delete", "/user/delete", "/key/delete", "/sql/lend", "/sql/return"]
 WITHOUT_END = ["/calls/stream"]
 
 

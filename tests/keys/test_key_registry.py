@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from gatekeeper.keys.audit import AuditEntry, AuditFilter
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.registry import KeyNotFound, KeyRegistry
+from gatekeeper.keys.key_index import KeyNotFound
+from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore

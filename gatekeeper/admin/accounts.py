@@ -1,0 +1,144 @@
+"""What `/group/…` and `/user/…` have in common: records of limits, known by a name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import NamedTuple
+
+from quart import Response, request
+
+from gatekeeper.admin.access import current_caller
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.parameters import DEFAULT_LIMIT
+from gatekeeper.admin.problems import invalid
+from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
+from gatekeeper.keys.account import GroupAccount
+from gatekeeper.keys.account_changes import AccountChanges, account_document
+from gatekeeper.keys.audit import Actor
+from gatekeeper.keys.fields import GROUP_TABLE, USER_TABLE, FieldTable, parse_fields, parse_name
+from gatekeeper.times import to_micros
+
+
+class Kind(NamedTuple):
+    """`group` or `user`, the field that names one, and the fields that it has."""
+
+    name: str
+    field: str
+    table: FieldTable
+
+
+GROUP = Kind("group", "group", GROUP_TABLE)
+USER = Kind("user", "user_id", USER_TABLE)
+
+
+async def generate(kind: Kind) -> Response:
+    body = await read_object()
+    given = body.pop(kind.field, None)
+    fields = parse_fields(body, now=_now(), table=kind.table)
+    name = parse_name(kind.field, given)
+    return _answer(kind, await _changes().create(kind.name, name, fields, now=_now(), by=_actor()))
+
+
+async def update(kind: Kind) -> Response:
+    body = await read_object()
+    given, expected = {kind.field: body.pop(kind.field, None)}, pop_expected(body)
+    fields = parse_fields(body, now=_now(), update=True, table=kind.table)
+    name = _pop_name(kind, given)
+    changed = await _changes().update(kind.name, name, fields, now=_now(), by=_actor(), expected=expected)
+    return _answer(kind, changed)
+
+
+async def set_blocked(kind: Kind, *, blocked: bool) -> Response:
+    name = _pop_name(kind, await read_fields())
+    return _answer(kind, await _changes().set_blocked(kind.name, name, blocked, now=_now(), by=_actor()))
+
+
+async def delete(kind: Kind) -> Response:
+    body = await read_fields()
+    name, force = _pop_name(kind, body), body.get("force", False)
+    if not isinstance(force, bool):
+        raise invalid("force", "`force` is true or false", "give true or false")
+
+    def count_keys() -> int:
+        return 0 if force or kind is not GROUP else keys_by_group()[name]
+
+    await _changes().delete(kind.name, name, count_keys, now=_now(), by=_actor())
+    return json_response({"deleted": name})
+
+
+async def info(kind: Kind) -> Response:
+    query = read_query()
+    name = query.group if kind is GROUP else query.user_id
+    if name is None:
+        raise invalid(kind.field, f"`{kind.field}` is missing", "give it once")
+    return _answer(kind, _changes().find(kind.name, name, _now()))
+
+
+async def list_all(kind: Kind) -> Response:
+    """By name; `q` is a text in it, the cursor the last name of the page before."""
+    query = read_query()
+    limit, text = query.limit or DEFAULT_LIMIT, query.q.casefold()
+    found = [
+        account
+        for account in _changes().list(kind.name, _now())
+        if text in account.record.name.casefold() and account.record.name > (query.cursor or "")
+    ]
+    page, counts = found[:limit], keys_by_group() if kind is GROUP else Counter[str]()
+    documents = [_document(kind, account, counts) for account in page]
+    cursor = page[-1].record.name if len(found) > limit else None
+    return json_response({f"{kind.name}s": documents, "next_cursor": cursor})
+
+
+def keys_by_group() -> Counter[str]:
+    """How many keys name each group."""
+    states = current_gateway().registry.states(_now())
+    return Counter(state.record.group for state in states if state.record.group is not None)
+
+
+def pop_expected(body: Document) -> int | None:
+    """Removes `updated_at` from a body: a change is made only if nobody has changed it since then. The header
+    `If-Match` says the same. Raises Problem."""
+    text = body.pop("updated_at", None)
+    if text is None and (header := request.headers.get("If-Match")):
+        text = header.strip().removeprefix("W/").strip('"')
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        allowed = "give the `updated_at` of the document that was read"
+        raise invalid("updated_at", f"`updated_at` is no time of a change: {allowed}", allowed)
+    return to_micros(moment)
+
+
+def _pop_name(kind: Kind, body: Document) -> str:
+    name = body.pop(kind.field, None)
+    if not isinstance(name, str) or not name:
+        raise invalid(kind.field, f"Name the {kind.name} by `{kind.field}`", "a text")
+    return name
+
+
+def _answer(kind: Kind, account: GroupAccount) -> Response:
+    return json_response(_document(kind, account, keys_by_group() if kind is GROUP else Counter()))
+
+
+def _document(kind: Kind, account: GroupAccount, counts: Counter[str]) -> Document:
+    name = account.record.name
+    keys = {"keys": counts[name]} if kind is GROUP else {}
+    on_disconnect = current_gateway().settings.on_disconnect
+    return {kind.field: name, **keys, **account_document(account, on_disconnect)}
+
+
+def _changes() -> AccountChanges:
+    return current_gateway().registry.account_changes
+
+
+def _now() -> int:
+    return current_gateway().now_micros()
+
+
+def _actor() -> Actor:
+    return current_caller().actor

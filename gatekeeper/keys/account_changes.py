@@ -1,0 +1,176 @@
+"""Groups and end users: their records, made and changed by people.
+
+A key names its group and a call its end user by any text; a record gives limits to that name. Spend is
+counted from the creation of the record on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import trio
+from msgspec.structs import replace
+
+from gatekeeper.keys import spend
+from gatekeeper.keys.account import GroupAccount
+from gatekeeper.keys.accounts import Accounts
+from gatekeeper.keys.audit import Actor, Change, difference
+from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits_document import limits_document
+from gatekeeper.keys.store import ChangedMeanwhile, KeyStore
+from gatekeeper.keys.windows import initial_window_end
+from gatekeeper.times import iso
+
+Edit = Callable[[GroupRecord], GroupRecord]
+
+NOUNS = {"group": "group", "user": "end user"}
+NAME_FIELDS = {"group": "group", "user": "user_id"}
+"""What names one in the API."""
+
+
+class AccountNotFound(LookupError):
+    """No group or end user of this name has a record."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"no {NOUNS[kind]} {name!r} has a record: POST /{kind}/generate makes one")
+        self.field = NAME_FIELDS[kind]
+
+
+class AccountExists(Exception):
+    """A group or end user of this name has a record."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"the {NOUNS[kind]} {name!r} has a record already: POST /{kind}/update changes it")
+        self.field = NAME_FIELDS[kind]
+
+
+class GroupInUse(Exception):
+    """Keys name the group, so that its deletion would take away their limits."""
+
+    field = "force"
+
+    def __init__(self, name: str, keys: int) -> None:
+        super().__init__(
+            f"{keys} key{'s' * (keys > 1)} belong{'s' * (keys == 1)} to the group {name!r} and would lose "
+            "its limits: delete or move them first, or add `force`: true"
+        )
+
+
+class AccountChanges:
+    """`kind` is `group` or `user`. `by` is who requests a change, `now` when. Changes raise AccountNotFound
+    and StoreFailed. `lock` is that of all changes of the key store."""
+
+    def __init__(self, store: KeyStore, lock: trio.Lock, accounts: Accounts) -> None:
+        self._store = store
+        self._lock = lock
+        self._accounts = accounts
+
+    def find(self, kind: str, name: str, now: int) -> GroupAccount:
+        """The account, in the budget window of `now`."""
+        account = self._accounts.find(kind, name)
+        if account is None:
+            raise AccountNotFound(kind, name)
+        spend.roll_window(account, now)
+        return account
+
+    def list(self, kind: str, now: int) -> Iterable[GroupAccount]:
+        """All of this kind, by name."""
+        for account in sorted(self._accounts.of_kind(kind), key=lambda each: each.record.name):
+            spend.roll_window(account, now)
+            yield account
+
+    async def create(
+        self, kind: str, name: str, fields: KeyFields, *, now: int, by: Actor | str
+    ) -> GroupAccount:
+        """Raises AccountExists."""
+        record = replace(GroupRecord(name=name, created_at=now, updated_at=now), **fields.changes)
+        # What ended before does not count, also of those calls that the store does not have yet.
+        account = GroupAccount(
+            kind=kind,
+            record=record,
+            window_start=now,
+            budget_reset_at=initial_window_end(record.budget_duration, now),
+        )
+        plain = GroupAccount(kind=kind, record=GroupRecord(name=name, created_at=now, updated_at=now))
+        detail = difference(account_document(plain), account_document(account))
+        change = Change.of(f"{kind}.create", now, by, detail, target=name)
+        async with self._lock:
+            if self._accounts.find(kind, name):
+                raise AccountExists(kind, name)
+            await trio.to_thread.run_sync(self._store.put_account, account.id, record, account.window, change)
+            self._accounts.add(account)
+        return account
+
+    async def update(
+        self,
+        kind: str,
+        name: str,
+        fields: KeyFields,
+        *,
+        now: int,
+        by: Actor | str,
+        expected: int | None = None,
+    ) -> GroupAccount:
+        """Sets the given fields. Raises ChangedMeanwhile unless its `updated_at` is the `expected` one."""
+
+        def edit(record: GroupRecord) -> GroupRecord:
+            if expected not in (None, record.updated_at):
+                raise ChangedMeanwhile(f"The {NOUNS[kind]} {name!r}", record.updated_at)
+            return replace(record, **fields.changes)
+
+        return await self._edit("update", kind, name, edit, now, by)
+
+    async def set_blocked(
+        self, kind: str, name: str, blocked: bool, *, now: int, by: Actor | str
+    ) -> GroupAccount:
+        """Refuses the calls of all its keys, or of the end user, from now on; or accepts them again."""
+
+        def edit(record: GroupRecord) -> GroupRecord:
+            return replace(record, blocked_at=(record.blocked_at or now) if blocked else None)
+
+        return await self._edit("block" if blocked else "unblock", kind, name, edit, now, by)
+
+    async def delete(
+        self, kind: str, name: str, count_keys: Callable[[], int], *, now: int, by: Actor | str
+    ) -> None:
+        """Removes the record with its spend. Raises GroupInUse if `count_keys` counts any."""
+        async with self._lock:
+            account = self.find(kind, name, now)
+            if keys := count_keys():
+                raise GroupInUse(name, keys)
+            detail: dict[str, object] = {kind: account_document(account)}
+            change = Change.of(f"{kind}.delete", now, by, detail, target=name)
+            await trio.to_thread.run_sync(self._store.delete_account, account.id, change)
+            self._accounts.remove(kind, name)
+
+    async def _edit(
+        self, action: str, kind: str, name: str, edit: Edit, now: int, by: Actor | str
+    ) -> GroupAccount:
+        async with self._lock:
+            account = self.find(kind, name, now)
+            before = account.record
+            record = replace(edit(before), updated_at=max(now, before.updated_at + 1))
+            end = account.budget_reset_at
+            if record.budget_duration != before.budget_duration:
+                end = initial_window_end(record.budget_duration, now)
+            edited = replace(account, record=record, budget_reset_at=end)
+            detail = difference(account_document(account), account_document(edited))
+            change = Change.of(f"{kind}.{action}", now, by, detail, target=name)
+            await trio.to_thread.run_sync(self._store.put_account, account.id, record, edited.window, change)
+            # Only now: the window may have rolled while the store was writing.
+            if record.budget_duration != before.budget_duration:
+                account.budget_reset_at = end
+            account.record = record
+        return account
+
+
+def account_document(account: GroupAccount, on_disconnect: str | None = None) -> dict[str, object]:
+    """A group or an end user as the API returns it, without its name, JSON-ready."""
+    record = account.record
+    return {
+        **limits_document(account, on_disconnect),
+        "metadata": record.metadata,
+        "created_at": iso(record.created_at),
+        "updated_at": iso(record.updated_at),
+    }
