@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 from time import time_ns
 from typing import NamedTuple
 
+import structlog
 import trio
 
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
+from gatekeeper.keys.google_key_roster import GoogleKeyRoster
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
@@ -22,6 +24,7 @@ from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_free_searches import SqliteFreeSearchStore
+from gatekeeper.keys.sqlite_google_keys import SqliteGoogleKeyStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
@@ -33,6 +36,8 @@ from gatekeeper.ledger.segments import NewerJournalError
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.proxy.key_spend import KeySpend
 from gatekeeper.settings import Settings
+
+log = structlog.get_logger()
 
 
 class DataUnusable(Exception):
@@ -48,7 +53,7 @@ class DataStores(NamedTuple):
     free_searches: FreeSearches
     pending: PendingCharges
     owners: Owners
-    google_keys: GoogleKeys
+    google_keys: GoogleKeyRoster
     ledger: Ledger
 
 
@@ -81,15 +86,22 @@ async def _open(settings: Settings) -> DataStores:
     pending = PendingCharges(SqlitePendingStore(store))
     await pending.load()
     # Without a Google key the upstream is the sandbox, which accepts any.
-    google_keys = GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,))
+    google_keys = GoogleKeyRoster(
+        GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)), SqliteGoogleKeyStore(store)
+    )
+    for label in await google_keys.load():
+        remedy = "the settings have another key with its label or secret: name one differently, or remove it"
+        log.warning("stored_google_key_not_used", key=label, remedy=remedy)
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=settings.unowned == "allow")
     await owners.load()
-    key_spend = KeySpend(registry, long_decodes, searches, pending, owners, await registry.load())
+    key_spend = KeySpend(
+        registry, long_decodes, searches, pending, owners, google_keys.pool, await registry.load()
+    )
     follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
     ledger.recover()
     await follower.feed()
     key_spend.replaying = False
-    free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals))
+    free_searches = FreeSearches(await trio.to_thread.run_sync(searches.totals), google_keys.pool.project_of)
     return DataStores(
         store,
         registry,

@@ -23,6 +23,7 @@ from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.call import MAX_REQUEST_HEAD
 from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.key_checks import check_refused_keys
 from gatekeeper.proxy.polling import PendingPoller
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
@@ -204,16 +205,18 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
                     data.free_searches,
                     data.pending,
                     data.owners,
-                    data.google_keys,
+                    data.google_keys.pool,
                 )
             )
+            data.google_keys.on_change = proxy.context.google_keys_changed
             nursery.start_soon(ledger.run)
             nursery.start_soon(follow_repricing, registry, ledger.analytics, settings.data)
             nursery.start_soon(proxy.sweep)
             nursery.start_soon(proxy.charge_deferred)
+            nursery.start_soon(check_refused_keys, proxy.context)
             if settings.poll_pending:
                 nursery.start_soon(PendingPoller(proxy.context, settings.poll_pending).run)
-            yield Gateway(settings=settings, registry=registry, audit=data.audit, ledger=ledger, proxy=proxy)
+            yield Gateway(settings, registry, data.audit, data.google_keys, ledger, proxy)
             # After the last call. The ledger is closed last, by `open_data`: it gets the lines of all calls.
             for each in proxy.context.upstreams():
                 each.close_idle()

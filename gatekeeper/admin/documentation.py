@@ -32,6 +32,7 @@ TAGS = {
     "keys": "Virtual keys.",
     "groups": "Limits and budgets of groups of keys.",
     "users": "Limits and budgets of end users.",
+    "google_keys": "The gateway's own Google keys.",
     "audit": "Who changed what.",
     "calls": "Calls to `/gemini`, and queries on them.",
     "spend": "What calls cost, and prices.",

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from quart import current_app
 
 from gatekeeper.keys.audit import AuditLog
+from gatekeeper.keys.google_key_roster import GoogleKeyRoster
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.ledger.call import Call
@@ -58,6 +59,7 @@ class Gateway:
     settings: Settings
     registry: KeyRegistry
     audit: AuditLog
+    google_keys: GoogleKeyRoster
     ledger: Ledger
     proxy: ProxyInterface
 

@@ -57,6 +57,11 @@ ROUTES: dict[str, Permission] = {
     "POST /user/block": Role.OPERATOR,
     "POST /user/unblock": Role.OPERATOR,
     "POST /user/delete": Role.OPERATOR,
+    "GET /google_key/list": Role.VIEWER,
+    "POST /google_key/add": Role.ADMIN,
+    "POST /google_key/drain": Role.ADMIN,
+    "POST /google_key/resume": Role.ADMIN,
+    "POST /google_key/remove": Role.ADMIN,
     "POST /sql/lend": Role.ADMIN,  # whoever has the file may change it
     "POST /sql/return": Role.ADMIN,
 }

@@ -1,5 +1,5 @@
-"""Status: `/`, `/healthz`, `/readyz`. They need no key, so they contain no secret, no path and no key's
-name."""
+"""Status: `/`, `/healthz`, `/readyz`. They need no key, so they contain no secret, no path and no virtual
+key's name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gatekeeper.admin import status_documents
 from gatekeeper.admin.gateway import NAME, current_gateway
 from gatekeeper.admin.problems import Problem
 from gatekeeper.admin.requests import json_response, read_query
+from gatekeeper.keys.google_key_health import KeyHealth
 from gatekeeper.ledger.consumers import Follower
 from gatekeeper.openapi.operation import describe
 from gatekeeper.public_url import public_base
@@ -30,6 +31,7 @@ LINKS = {
     "spend_top": "/spend?by=day,tag&top=8",
     "models": "/models",
     "prices": "/prices",
+    "google_keys": "/google_key/list",
     "audit": "/audit",
     "openapi": "/openapi.json",
     "docs": "/docs",
@@ -79,7 +81,13 @@ async def readyz() -> Response:
             reasons=reasons,
             warnings=warnings,
         )
-    return json_response({"ready": True, "reasons": reasons, "warnings": warnings})
+    told = [{"label": each.label, "state": each.state} for each in google_key_health()]
+    return json_response({"ready": True, "reasons": reasons, "warnings": warnings, "google_keys": told})
+
+
+def google_key_health() -> list[KeyHealth]:
+    gateway = current_gateway()
+    return gateway.google_keys.pool.health(gateway.now_micros())
 
 
 def not_ready_reasons() -> Iterator[str]:
@@ -94,6 +102,11 @@ def not_ready_reasons() -> Iterator[str]:
 
 
 def readiness_warnings() -> Iterator[str]:
+    for health in google_key_health():
+        if health.state == "refused":
+            yield f"Google refuses the Google key {health.label}: put a valid one in its place"
+    if current_gateway().google_keys.pool.all_out(current_gateway().now_micros()):
+        yield "no Google key takes calls now (GET /google_key/list says why, and until when)"
     ledger = current_gateway().ledger
     for follower in ledger.consumers.lagging:
         size, seconds = follower.lag

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from gatekeeper.admin.google_key_documents import STATES
 from gatekeeper.openapi.operation import Operation
-from gatekeeper.openapi.schema import boolean, component, integer, mapping, members, nullable, text, texts
+from gatekeeper.openapi.schema import (
+    array,
+    boolean,
+    choice,
+    component,
+    integer,
+    mapping,
+    members,
+    nullable,
+    text,
+    texts,
+)
 
 REASONS = texts("Why it takes no calls.")
 WARNINGS = texts("Other problems.")
@@ -57,7 +69,18 @@ READINESS = component(
     "Readiness",
     members(
         "It takes calls.",
-        {"ready": boolean("Whether it does.", example=True), "reasons": REASONS, "warnings": WARNINGS},
+        {
+            "ready": boolean("Whether it does.", example=True),
+            "reasons": REASONS,
+            "warnings": WARNINGS,
+            "google_keys": array(
+                "The gateway's own Google keys.",
+                members(
+                    "One of them.",
+                    {"label": text("Its label.", "team-a"), "state": choice("Its health.", STATES)},
+                ),
+            ),
+        },
     ),
 )
 

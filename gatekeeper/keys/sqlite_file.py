@@ -120,6 +120,13 @@ MIGRATIONS = (
       key_group TEXT
     ) STRICT
     """,
+    """
+    CREATE TABLE google_keys (
+      label TEXT PRIMARY KEY,
+      record TEXT NOT NULL,  -- JSON, with the secret in plain text: it is sent to Google
+      draining INTEGER NOT NULL
+    ) STRICT
+    """,
 )
 
 

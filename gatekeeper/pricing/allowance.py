@@ -3,13 +3,14 @@
 Paid tier, pricing page, "Grounding": with Google Search 1,500 requests a day (Gemini 2.5 Flash and Flash-Lite
 together, 2.5 Pro by itself), and 5,000 queries a month for all of Gemini 3 and later together; with Google
 Maps 1,500 requests a day for Flash, 10,000 for Pro, and 5,000 queries a month. No response says what is left,
-so the gateway counts what it has taken itself, for each Google key; what others use of the same project is
-not known here. Days and months are taken in UTC: Google does not name its zone.
+so the gateway counts what it has taken itself, for each Google project; what others use of one is not known
+here. Days and months are taken in UTC: Google does not name its zone.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
@@ -64,18 +65,27 @@ def period_of(project: str, model: str, kind: str, day: date) -> Period | None:
     return Period(project, allowance.pool, allowance.period(day)) if allowance else None
 
 
+def own_project(label: str | None) -> str:
+    return label or ""
+
+
 class FreeSearches:
-    """How much each project has taken of its allowances. `used` may hold what was counted before."""
+    """How much each project has taken of its allowances. `used` may hold what was counted before;
+    `project_of` tells the project of a Google key by its label."""
 
-    def __init__(self, used: dict[Period, int] | None = None) -> None:
+    def __init__(
+        self, used: dict[Period, int] | None = None, project_of: Callable[[str | None], str] | None = None
+    ) -> None:
         self.used = used or {}
+        self._project_of = project_of or own_project
 
-    def take(self, project: str, model: str, kind: str, searches: int, day: date) -> int:
-        """Takes as many of the searches as are left of the allowance; returns how many those are."""
+    def take(self, google_key: str | None, model: str, kind: str, searches: int, day: date) -> int:
+        """Takes as many of the searches as are left of the allowance of the key's project; returns how many
+        those are."""
         allowance = allowance_of(model, kind)
         if allowance is None:
             return 0
-        period = Period(project, allowance.pool, allowance.period(day))
+        period = Period(self._project_of(google_key), allowance.pool, allowance.period(day))
         before = self.used.get(period, 0)
         taken = min(searches, max(0, allowance.limit - before))
         self.used[period] = before + taken

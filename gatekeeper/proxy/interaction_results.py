@@ -59,6 +59,6 @@ def _takes_free(call: Call, context: ProxyContext) -> TakeFree:
         if context.deferred.pending.begun_by(call.id) is not call:
             return 0
         day = utc_day(call.started_at)
-        return context.free_searches.take(call.upstream_key or "", model, kind, searches, day)
+        return context.free_searches.take(call.upstream_key, model, kind, searches, day)
 
     return take

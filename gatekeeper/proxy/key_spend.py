@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import trio
 
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import Continuation, LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -65,12 +66,12 @@ def correction(amendment: Amendment) -> tuple[Settlement, ...]:
     return charge._replace(cost_pico=-before, estimated=estimated, is_use=True), charge
 
 
-def free_searches(call: Call) -> Iterator[FreeSearch]:
+def free_searches(call: Call, project: str) -> Iterator[FreeSearch]:
     """What the call has taken of its Google project's free allowance."""
     for kind, grounding in GROUNDING.items():
         taken = (call.billed_units or {}).get(grounding.free)
         model, day = call.model_version or call.model or "", utc_day(call.started_at)
-        if taken and (period := period_of(call.upstream_key or "", model, kind, day)):
+        if taken and (period := period_of(project, model, kind, day)):
             yield FreeSearch(call.id, period, taken)
 
 
@@ -86,6 +87,7 @@ class KeySpend:
         free_search_store: SqliteFreeSearchStore,
         pending: PendingCharges,
         owners: Owners,
+        google_keys: GoogleKeys,
         watermark: Position,
     ) -> None:
         self._registry = registry
@@ -93,6 +95,7 @@ class KeySpend:
         self._free_searches = free_search_store
         self._pending = pending
         self._owners = owners
+        self._project_of = google_keys.project_of
         self.watermark = watermark
         self.replaying = True
 
@@ -111,7 +114,8 @@ class KeySpend:
         await self._long_decodes.store(reported)
         await self._pending.store(rows)
         await self._owners.store(rows)
-        if searches := [each for row in rows for each in free_searches(row)]:
+        searches = [each for row in rows for each in free_searches(row, self._project_of(row.upstream_key))]
+        if searches:
             await trio.to_thread.run_sync(self._free_searches.put, searches)
         await self._registry.store_spend(settled, *batch.end)
         self.watermark = batch.end

@@ -271,6 +271,6 @@ def _take_free_searches(
         billed_units=units,
     )
     for kind, searches in charged.items():
-        if free := free_searches.take(call.upstream_key or "", model, kind, searches, day):
+        if free := free_searches.take(call.upstream_key, model, kind, searches, day):
             call.billed_units = {**units, GROUNDING[kind].free: free}
             units = call.billed_units

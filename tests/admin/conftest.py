@@ -22,6 +22,7 @@ from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
+from gatekeeper.keys.google_key_roster import GoogleKeyRoster
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
@@ -29,6 +30,7 @@ from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sessions import Sessions
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore
+from gatekeeper.keys.sqlite_google_keys import SqliteGoogleKeyStore
 from gatekeeper.keys.sqlite_long_decodes import SqliteContinuationStore
 from gatekeeper.keys.sqlite_owners import SqliteOwnerStore
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
@@ -133,6 +135,10 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     pending = PendingCharges(SqlitePendingStore(store))
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     catalogue, searches = load_catalogue(), FreeSearches()
+    google_keys = GoogleKeyRoster(
+        GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)), SqliteGoogleKeyStore(store)
+    )
+    await google_keys.load()
     context = ProxyContext(
         settings,
         upstream,
@@ -144,10 +150,11 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
         searches,
         pending,
         owners,
-        GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)),
+        google_keys.pool,
     )
+    google_keys.on_change = context.google_keys_changed
     proxy = Proxy(context)
-    app = Gatekeeper(Gateway(settings=settings, registry=registry, audit=audit, ledger=ledger, proxy=proxy))
+    app = Gatekeeper(Gateway(settings, registry, audit, google_keys, ledger, proxy))
     config, stop = Config(), trio.Event()
     config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], HypercornLogger, 10.0
     try:

@@ -54,6 +54,11 @@ FIRST = {
     "POST /user/block": "operator",
     "POST /user/unblock": "operator",
     "POST /user/delete": "operator",
+    "GET /google_key/list": "viewer",
+    "POST /google_key/add": "admin",
+    "POST /google_key/drain": "admin",
+    "POST /google_key/resume": "admin",
+    "POST /google_key/remove": "admin",
     "POST /sql/lend": "admin",
     "POST /sql/return": "admin",
 }

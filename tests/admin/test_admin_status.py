@@ -27,13 +27,16 @@ async def test_it_has_all_that_the_client_reads(serve):
     assert root["timezone"] == "Pacific/Auckland"
 
 
+READY = {"ready": True, "reasons": [], "warnings": [], "google_keys": [{"label": "#1", "state": "ok"}]}
+
+
 async def test_in_open_mode_it_says_so(admin):
     assert (await admin.get("/"))["mode"] == "open"
 
 
 async def test_it_is_alive_and_ready(admin):
     assert await admin.get("/healthz") == {"status": "ok"}
-    assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
+    assert await admin.get("/readyz") == READY
 
 
 async def test_while_it_drains_it_is_alive_and_not_ready(admin):
@@ -86,7 +89,7 @@ async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(adm
     assert str(file) not in answer.text
     file.unlink()
     await admin.ledger.consumers.run_last_rounds()
-    assert await admin.get("/readyz") == {"ready": True, "reasons": [], "warnings": []}
+    assert await admin.get("/readyz") == READY
 
 
 async def test_damaged_lines_of_the_journal_are_a_warning(serve, tmp_path):

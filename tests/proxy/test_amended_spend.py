@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -107,7 +108,7 @@ async def opened(registry: KeyRegistry, store: SqliteKeyStore) -> KeySpend:
     decodes = LongDecodes(SqliteContinuationStore(store))
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
     searches = SqliteFreeSearchStore(store)
-    return KeySpend(registry, decodes, searches, pending, owners, await registry.load())
+    return KeySpend(registry, decodes, searches, pending, owners, GoogleKeys(()), await registry.load())
 
 
 async def consume_all(journal: Journal, follower: KeySpend) -> None:

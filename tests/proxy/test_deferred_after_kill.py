@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gatekeeper.gemini.cached_content import CachedContent
 from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -56,7 +57,9 @@ class World:
         searches = SqliteFreeSearchStore(self.store)
         owners = Owners(SqliteOwnerStore(self.store), self.registry.sharing, shows_unowned=False)
         watermark = await self.registry.load()
-        self.spend = KeySpend(self.registry, decodes, searches, self.pending, owners, watermark)
+        self.spend = KeySpend(
+            self.registry, decodes, searches, self.pending, owners, GoogleKeys(()), watermark
+        )
         await self.consume(1000)
         self.spend.replaying = False
         errors = RateLimitedLog("failed")

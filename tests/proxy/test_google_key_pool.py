@@ -28,6 +28,8 @@ from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 from structlog.testing import capture_logs
 
+from gatekeeper.proxy.key_checks import check, check_refused_keys
+
 TWO = {"a": "one", "b": "two"}
 SAME = {"a": "one", "b": "one", "c": "two"}
 STREAM = f"POST /gemini/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
@@ -322,3 +324,40 @@ async def test_four_keys_in_two_projects(google: StandIn, tmp_path: Path) -> Non
         rows = await gateway.rows()
     assert len(rows) == 102
     assert {row["outcome"] for row in rows} == {"ok"}
+
+
+async def test_a_refused_key_is_looked_at_again_and_comes_back(google: StandIn, tmp_path: Path) -> None:
+    async with pooled(tmp_path, google, TWO) as (gateway, projects):
+        context = gateway.gateway.proxy.context
+        projects.states["secret-of-a"] = INVALID
+        assert [(await call(gateway.url)).status for _ in range(3)] == [200] * 3
+        await check(context, "a")
+        assert context.google_keys.find("a").refused is not None  # pyright: ignore[reportOptionalMemberAccess]
+        projects.states["secret-of-a"] = hang_up
+        await check(context, "a")
+        projects.states.clear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(check_refused_keys, context, 0.001)
+            with trio.fail_after(5):
+                while context.google_keys.find("a").refused:  # pyright: ignore[reportOptionalMemberAccess]
+                    await trio.sleep(0.001)
+            nursery.cancel_scope.cancel()
+        assert {(await call(gateway.url)).status for _ in range(4)} == {200}
+        assert len(await gateway.rows()) == 7, "its own looks leave no rows"
+    assert used(projects)[-4:].count("a") >= 2
+
+
+async def test_keys_of_one_project_share_its_free_searches(google: StandIn, tmp_path: Path) -> None:
+    model = "gemini-3-flash-preview"
+    grounding = {"webSearchQueries": [f"query {number}" for number in range(3000)]}
+    usage = {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100}
+    candidate = {"groundingMetadata": grounding, "finishReason": "STOP"}
+    body = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}
+    async with pooled(tmp_path, google, {"a": "one", "b": "one"}) as (gateway, _):
+        google.script = lambda reply: reply.json(json.dumps(body).encode())
+        for _ in range(2):
+            await call(gateway.url, f"POST /gemini/v1beta/models/{model}:generateContent")
+        rows = await gateway.rows()
+    assert [row["upstream_key"] for row in rows] == ["a", "b"]
+    # Of 5,000 a month.
+    assert [json.loads(bytes(row["billed_units"]))["grounding_search_free"] for row in rows] == [3000, 2000]

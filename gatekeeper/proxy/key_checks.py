@@ -1,0 +1,62 @@
+"""The gateway's own look at Google keys that Google has refused, so that they come back by themselves once
+they are accepted again: a read that costs nothing, every five minutes, and no row."""
+
+from __future__ import annotations
+
+from time import time_ns
+
+import structlog
+import trio
+
+from gatekeeper.keys.google_keys import Want
+from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.headers import Headers
+from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.upstream_connection import ConnectionLost
+
+log = structlog.get_logger()
+
+CHECK_SECONDS = 300.0
+CHECK_TIMEOUT = 30.0  # seconds
+TARGET = b"/v1beta/models?pageSize=1"
+
+
+async def check_refused_keys(context: ProxyContext, seconds: float = CHECK_SECONDS) -> None:
+    """Runs until cancelled."""
+    while True:
+        await trio.sleep(seconds)
+        for pooled in [*context.google_keys]:
+            if pooled.refused is not None:
+                await check(context, pooled.key.label)
+
+
+async def check(context: ProxyContext, label: str) -> None:
+    """Asks Google for one model with this key. Errors leave it as it is."""
+    lease = context.google_keys.choose(Want(action="models.list"), time_ns() // 1000, label)
+    if lease is None:
+        return
+    try:
+        with trio.move_on_after(CHECK_TIMEOUT):
+            if await is_accepted(context, lease.key.secret):
+                lease.succeeded(time_ns() // 1000)
+                log.info("google_key_accepted", key=label)
+    except (ConnectFailed, ConnectionLost) as error:
+        context.poll_errors.record_exception(error)
+    finally:
+        lease.finish(time_ns() // 1000)
+
+
+async def is_accepted(context: ProxyContext, secret: str) -> bool:
+    """Raises ConnectFailed and ConnectionLost."""
+    headers: Headers = [
+        (b"host", context.upstream.authority),
+        (b"accept", b"*/*"),
+        (b"accept-encoding", b"identity"),
+        (b"x-goog-api-key", secret.encode("latin-1")),
+    ]
+    connection = await context.upstream.acquire()
+    try:
+        await connection.send_request("GET", context.upstream.prefix + TARGET, headers, b"")
+        return (await connection.read_head()).status == 200
+    finally:
+        context.upstream.release(connection)
