@@ -19,7 +19,10 @@ from gatekeeper.gemini.resource_list import Item, ListPage
 # Items that are asked for behind the first page, at least: a client with small pages would have the gateway
 # ask for thousands of them. Each is the maximum of its list, or below it; no list of Google's has a lower one
 # than `fileSearchStores`.
-FULL_PAGES = {"files": 100, "cachedContents": 100, "tunedModels": 100, "fileSearchStores": 20}
+FULL_PAGES = {
+    "files": 100, "cachedContents": 100, "tunedModels": 100, "fileSearchStores": 20, "webhooks": 100,
+    "environments": 100, "voices": 100,
+}  # fmt: skip
 FULL_PAGE = 20
 # Google's smallest page size where none is asked for.
 DEFAULT_PAGE = 10

@@ -40,11 +40,12 @@ class ListKind(NamedTuple):
 
 class Item(NamedTuple):
     """`name` is the resource's (`files/x`), `id` what pages of OpenAI's form are continued after, `text` its
-    JSON as it came."""
+    JSON as it came. `is_googles`: nobody has made it, and everybody may see it."""
 
     name: str
     id: str
     text: bytes
+    is_googles: bool = False
 
 
 class ListPage(NamedTuple):
@@ -67,6 +68,7 @@ class ListPage(NamedTuple):
 class _ItemHead(msgspec.Struct):
     name: object = None
     id: object = None
+    type: object = None
 
 
 _ITEM = msgspec.json.Decoder(_ItemHead)
@@ -123,7 +125,9 @@ def _item(text: bytes, kind: ListKind) -> Item:
     name = resource_name(_collection_of_ids(kind), head.name, head.id, None)
     if name is None:
         raise UnreadableList("one of its resources has no name")
-    return Item(name, head.id if isinstance(head.id, str) else "", text)
+    identifier = head.id if isinstance(head.id, str) else ""
+    # "either a custom voice […] or a prebuilt system voice", says Google's SDK of the list's.
+    return Item(name, identifier, text, is_googles=kind.collection == "voices" and head.type == "prebuilt")
 
 
 def _collection_of_ids(kind: ListKind) -> str | None:

@@ -15,6 +15,7 @@ from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.list_fill import Ask, ListFill
 from gatekeeper.gemini.list_query import BadListQuery, ListQuery, parse_list_query
 from gatekeeper.gemini.resource_list import (
+    Item,
     ListKind,
     ListPage,
     UnreadableList,
@@ -201,12 +202,17 @@ class FilteredListRelay(Relay):
         except UnreadableList as error:
             raise self.unreadable(str(error)) from None
         await self.prepare([item.name for item in page.items])
-        place, may_see = self.place, self.owners.may_see
-        own = [may_see(self.key, item.name) and self.places.has(place, item.name) for item in page.items]
-        self.fill.take(page, own, self.places.after(place, page.next_token))
+        own = [self.is_own(item) for item in page.items]
+        self.fill.take(page, own, self.places.after(self.place, page.next_token))
         self.first_head = self.first_head or head
         if self.form is None or (self.form.member is None and page.member is not None):
             self.form = page
+
+    def is_own(self, item: Item) -> bool:
+        """Whether the key sees an item where it is listed."""
+        if item.is_googles:
+            return self.places.is_first(self.place)
+        return self.owners.may_see(self.key, item.name) and self.places.has(self.place, item.name)
 
     async def prepare(self, names: list[str]) -> None:
         """Raises Refused."""

@@ -66,6 +66,10 @@ class ListPlaces:
         following = self._projects[self._projects.index(project) + 1 :]
         return Place(following[0], "").text if following else None
 
+    def is_first(self, place: str) -> bool:
+        """Whether it is in the first project: what is the same in all is listed there."""
+        return Place.of(place).project == self._projects[0]
+
     def has(self, place: str, name: str) -> bool:
         """Whether a resource that is listed at the place counts there."""
         if len(self._projects) == 1:

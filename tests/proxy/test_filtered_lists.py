@@ -214,6 +214,19 @@ async def test_google_keys_of_one_project_list_each_resource_once(google: StandI
         assert found == [*names(20)[::2], *names(20)[1::2]]
 
 
+async def test_googles_own_voices_are_everybodys(google: StandIn, tmp_path: Path) -> None:
+    voices = [{"id": "Puck", "type": "prebuilt"}, {"id": "voice_1", "type": "prompted"}, {"id": "voice_2"}]
+
+    async def script(reply: Reply) -> None:
+        await reply.json(json.dumps({"voices": voices}).encode())
+
+    async with two_projects(google, tmp_path, {"AIzaFirst": Lists([]), "AIzaSecond": Lists([])}) as client:
+        google.script = script
+        client.owns("voices/voice_2")
+        answer = await client.ask("/gemini/v1beta/voices")
+        assert [voice["id"] for voice in json.loads(answer.body)["voices"]] == ["Puck", "voice_2"]
+
+
 REFUSED = b'{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}'
 
 
