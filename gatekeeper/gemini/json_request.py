@@ -10,10 +10,20 @@ The limit is that of `json_tokens`: 256 KiB, long strings not counted. Of what c
 from __future__ import annotations
 
 import json
-import re
 
 from gatekeeper.gemini.continuation import TokenDigest
-from gatekeeper.gemini.json_tokens import CLOSE, KEY, LITERAL, MAX_DEPTH, OPEN, REST, JsonTokens, Kind
+from gatekeeper.gemini.file_uris import file_of
+from gatekeeper.gemini.json_tokens import (
+    CLOSE,
+    KEY,
+    LITERAL,
+    MAX_DEPTH,
+    MAX_STRING_BYTES,
+    OPEN,
+    REST,
+    JsonTokens,
+    Kind,
+)
 from gatekeeper.gemini.request_grammar import (
     CONTENT,
     FLAGS,
@@ -32,10 +42,9 @@ from gatekeeper.gemini.requested_settings import Setting, SettingsCollector
 MAX_NAME = 256  # characters that are kept of a name
 _NUMBERS = frozenset({Quantity, Setting})  # what may be said by a number
 # What is collected among others too.
-_WIDER = {Field.AGENT: Field.MODEL, Field.INPUT_FILE: Field.FILE}
+_WIDER = {Field.AGENT: Field.MODEL, Field.INPUT_FILE: Field.FILE, Field.FILE_ID: Field.FILE}
 # Prompts are long; only the names of files in them are of interest, whose letters may be escaped.
 _FILE_WORDS = (b"file", b"\\u00")
-_FILE_NAME = re.compile(r"(?:\A|/)(files/[\w-]+)", re.ASCII)
 
 
 class JsonRequestParser:
@@ -76,6 +85,8 @@ class JsonRequestParser:
             file_search_stores=tuple(names[Field.FILE_SEARCH_STORE]),
             vector_stores=tuple(names[Field.VECTOR_STORE]),
             webhook_uris=tuple(names[Field.WEBHOOK_URI]),
+            environments=tuple(names[Field.ENVIRONMENT]),
+            resources=tuple(names[Field.RESOURCE]),
             understood=self._ended and not self._tokens.failed,
         )
 
@@ -145,17 +156,22 @@ class JsonRequestParser:
             self._continuation = TokenDigest() if text else None
             if self._continuation:
                 self._continuation.feed(text)
-        elif field not in FLAGS and (name := name_of(field, _unescaped(text))):
+        elif field not in FLAGS:
+            self._add(field, name_of(field, _unescaped(text), is_cut=len(text) >= MAX_STRING_BYTES))
+
+    def _add(self, field: Field, name: str) -> None:
+        if name:
             self._names[field][name] = None
             if (wider := _WIDER.get(field)) is not None:
                 self._names[wider][name] = None
 
 
-def name_of(field: Field, text: str) -> str:
-    """A name as Google writes it in its resources; empty if it is none."""
-    if field in (Field.FILE, Field.INPUT_FILE):
-        found = _FILE_NAME.search(text)
-        return found[1][:MAX_NAME] if found else ""
+def name_of(field: Field, text: str, *, is_cut: bool = False) -> str:
+    """A name as Google writes it in its resources; empty if it is none. `is_cut`: whether more follows."""
+    if field in (Field.FILE, Field.INPUT_FILE, Field.FILE_ID):
+        # An id may stand without its collection.
+        found = file_of(text, is_cut=is_cut) or (f"files/{text}" if text and field is not Field.FILE else "")
+        return found[:MAX_NAME]
     if field is Field.INTERACTION and text:
         text = f"interactions/{text.removeprefix('interactions/')}"
     if field is Field.FILE_SEARCH_STORE and text:

@@ -20,7 +20,7 @@ _MODELS = ("models", "dynamic")
 _WHOLE_NAMES = frozenset({"batches", "files", "models"})
 _PATH = re.compile(r"/(?:(?:resumable/)?upload/)?(?:download/)?v\d+[a-z0-9]*/(.+)", re.DOTALL)
 # What Google's ids consist of. Anything else could be read as another name by somebody.
-_ROOT = re.compile(r"[A-Za-z][A-Za-z_]{0,49}(?:/[\w.~@+$=-]+)+", re.ASCII)
+_ROOT = re.compile(r"[A-Za-z][A-Za-z_]{0,49}(?:/(?!\.+(?:/|\Z))[\w.@~+$=-]+)+", re.ASCII)
 _DOTS = frozenset({".", ".."})
 
 

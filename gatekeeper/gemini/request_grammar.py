@@ -30,6 +30,9 @@ class Field(Enum):
     FILE_SEARCH_STORE = auto()
     VECTOR_STORE = auto()
     WEBHOOK_URI = auto()
+    FILE_ID = auto()
+    ENVIRONMENT = auto()
+    RESOURCE = auto()
 
 
 class Node(dict[bytes, "Node | Field | Quantity | Setting"]):
@@ -96,10 +99,13 @@ MESSAGE = Node()
 MESSAGE.add(
     content=MESSAGE,
     file=MESSAGE,
-    file_id=Field.FILE,
+    file_id=Field.FILE_ID,
     uri=Field.FILE,
     image_url=Node().add(url=Field.FILE),
+    result=MESSAGE,
 )
+# A picture or video that another is made from.
+MEDIA = Node().add(uri=Field.FILE, gcs_uri=Field.FILE, file_uri=Field.FILE)
 # One grammar for all methods: Google answers an error to a member that the method does not have.
 REQUEST = Node()
 REQUEST.add(
@@ -134,6 +140,14 @@ REQUEST.add(
     contents=CONTENT,
     content=CONTENT,
     system_instruction=CONTENT,
+    instances=Node().add(
+        video=MEDIA, image=MEDIA, last_frame=MEDIA, reference_images=Node().add(image=MEDIA)
+    ),
+    environment=Field.ENVIRONMENT,
+    environment_id=Field.ENVIRONMENT,
+    base_environment=Field.ENVIRONMENT,
+    semantic_retriever=Node().add(source=Field.RESOURCE),
+    client_content=Node().add(turns=CONTENT),
     input=MESSAGE,
     messages=MESSAGE,
     stream=Field.STREAM,

@@ -30,6 +30,11 @@ class RequestParser(Protocol):
         """What the body has named so far."""
         ...
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more is read, though there is more."""
+        ...
+
     def feed(self, chunk: bytes) -> None: ...
 
 
@@ -75,6 +80,10 @@ class InflatingRequestParser:
         summary = self._parser.summary
         return summary if ended else msgspec.structs.replace(summary, understood=False)
 
+    @property
+    def failed(self) -> bool:
+        return self._failed or self._parser.failed
+
     def feed(self, chunk: bytes) -> None:
         # What follows the end could be read as more of it.
         self._failed = self._failed or (self._inflater.eof and bool(chunk))
@@ -98,6 +107,7 @@ class UnreadRequest:
 
     def __init__(self, summary: RequestSummary) -> None:
         self.summary = summary
+        self.failed = not summary.understood
 
     def feed(self, chunk: bytes) -> None:
         """Ignores the chunk."""

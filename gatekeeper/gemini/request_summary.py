@@ -41,6 +41,10 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """In snake case: `google_search`; OpenAI's `web_search`."""
     file_search_stores: tuple[str, ...] = ()
     vector_stores: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    """Of an interaction or an agent; `remote` is a new one."""
+    resources: tuple[str, ...] = ()
+    """Any others: a corpus that an answer is to be from."""
     webhook_uris: tuple[str, ...] = ()
     understood: bool = True
     """Whether all of it was looked at. Otherwise it may name more."""

@@ -18,7 +18,8 @@ from typing import Protocol
 import msgspec
 import trio
 
-from gatekeeper.gemini.owned import Named, root_of
+from gatekeeper.gemini.owned import Named, is_plain, root_of
+from gatekeeper.gemini.references import Reference
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import MICROS_PER_SECOND
@@ -155,6 +156,20 @@ class Owners:
             return None
         await self.prepare([named.root])
         return None if self.may_see(key, named.root) else not_found(named.root)
+
+    async def body_refusal(self, key: KeyState, references: Iterable[Reference]) -> Refusal | None:
+        """The same for what a request's body refers to."""
+        named = list(references)
+        await self.prepare(name for name, _ in named)
+        return next((not_found(name) for name, shared in named if not self._may_use(key, name, shared)), None)
+
+    def _may_use(self, key: KeyState, name: str, may_be_googles: bool) -> bool:
+        root = root_of(name)
+        if root is None or not is_plain(root):
+            return False
+        return self.may_see(key, root) or (
+            may_be_googles and self._is_settled(root) and self.owner_of(root) is None
+        )
 
     def _is_settled(self, root: str) -> bool:
         return self._is_complete or root in self._unstored or root in self._known

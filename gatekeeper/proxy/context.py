@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic_ns, time_ns
 
 from gatekeeper.gemini.owned import NOTHING, named_in_path
+from gatekeeper.gemini.references import Reference
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.google_keys import GoogleKeys
@@ -130,6 +131,14 @@ class ProxyContext:
             return
         try:
             if refusal := await self.owners.refusal(key, named):
+                raise Refused(refusal)
+        except StoreFailed as error:
+            raise self.store_failure(error) from None
+
+    async def check_references(self, key: KeyState, references: Iterable[Reference]) -> None:
+        """Refuses a body that refers to what the key may not see. Raises Refused."""
+        try:
+            if refusal := await self.owners.body_refusal(key, references):
                 raise Refused(refusal)
         except StoreFailed as error:
             raise self.store_failure(error) from None

@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.live import LiveMeter
+from gatekeeper.gemini.references import may_refer, references
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
@@ -30,6 +31,7 @@ from gatekeeper.proxy.outcomes import (
     UpstreamBroken,
     google_key_error,
 )
+from gatekeeper.proxy.references import UNSEEN
 from gatekeeper.proxy.request_body import take_rates
 from gatekeeper.proxy.search_limit import search_refusal
 from gatekeeper.proxy.settlement import apply_request
@@ -102,8 +104,10 @@ class LiveSession:
     async def _relay_client(self) -> None:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
-            if self.model_pending and (refusal := self._admit_setup(received)):
-                self._end(Refused(refusal))
+            is_first = self.model_pending
+            if refusal := (is_first and self._admit_setup(received)) or await self._hidden(received):
+                # Google charges for what came before a later message.
+                self._end(Refused(refusal) if is_first else CutByGateway(refusal))
                 return
             # What a lost upstream has said before, its Close frame perhaps, is for the other task to read.
             # The client may not have seen that yet, and its answer comes after what it is still sending.
@@ -127,6 +131,17 @@ class LiveSession:
         models = named.models if named.models and named.understood else None
         demands = model_demands(call.accounts, models, counts_tokens=True)
         return take_rates(call, demands, UNBOUNDED) if demands else None
+
+    async def _hidden(self, message: Message) -> Refusal | None:
+        """Why a message may not go up: it refers to what the key may not see."""
+        if self.call.key is None or not may_refer(message.payload):
+            return None
+        named = read_request(message.payload)
+        try:
+            await self.call.context.check_references(self.call.key, references(named))
+        except Refused as refused:
+            return refused.refusal
+        return None if named.understood else UNSEEN
 
     async def _client_ended(self, end: Close) -> None:
         proper = end.code != LOST and not end.violation

@@ -34,14 +34,7 @@ from gatekeeper.proxy.redirects import (
     follow_redirects,
     local_location,
 )
-from gatekeeper.proxy.request_body import (
-    BodyGate,
-    admit_buffered,
-    apply_body,
-    begin_streaming,
-    is_worth_parsing,
-    parse_body,
-)
+from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming
 from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
@@ -81,9 +74,7 @@ class Relay:
         else:
             body = await self.stream.receive_body()
             self.progress.buffered(body)
-            if body and is_worth_parsing(self.call, body):
-                await parse_body(self.call, body)
-            admit_buffered(self.call)
+            await admit_buffered(self.call, body)
             self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.

@@ -18,6 +18,7 @@ from gatekeeper.keys.rates import Demand, Exceeded, ExpectedTokens
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_rates import announced_size, expected_tokens
 from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.proxy.references import UnreadReferences, check_references, is_checked
 from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
 from gatekeeper.refusals import Refusal
@@ -42,6 +43,8 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     limits = [account.record for account in call.accounts if account.record.needs_body]
     if any(record.needs_settings for record in limits):
         return True
+    if is_checked(call) and (b"file" in body or call.route.action == "generateAnswer"):
+        return True
     return may_name_model(body) if limits else may_name_more(body)
 
 
@@ -61,9 +64,15 @@ def begin_streaming(call: ProxyCall) -> None:
     _take_rates(call, is_seen=False)
 
 
-def admit_buffered(call: ProxyCall) -> None:
+async def admit_buffered(call: ProxyCall, body: bytes) -> None:
     """The second step of admission, by a buffered body. Raises Refused."""
+    if body and is_worth_parsing(call, body):
+        await parse_body(call, body)
     admit_body(call)
+    if is_checked(call):
+        unread = UnreadReferences(call)
+        unread.feed(body)
+        await check_references(call, unread)
     _take_rates(call, is_seen=True)
 
 
@@ -163,8 +172,9 @@ class BodyGate:
 
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
-        self._holds = needs_body(call)
+        self._holds = needs_body(call) or is_checked(call)
         self._held = b""
+        self._unread = UnreadReferences(call)
 
     async def send(self, connection: UpstreamConnection, chunk: bytes) -> None:
         """Sends a chunk as soon as the next one is there, or at once; then looks at it."""
@@ -173,10 +183,12 @@ class BodyGate:
             await connection.send_body(ready)
         self._call.request_parser.feed(chunk)
         self._call.progress.size.feed(chunk)
+        self._unread.feed(chunk)
 
     async def send_last(self, connection: UpstreamConnection) -> None:
         """Sends what is left, once all was received and admitted. Raises Refused."""
         admit_body(self._call)
+        await check_references(self._call, self._unread)
         _take_rates_of_models(self._call)
         if self._held:
             await connection.send_body(self._held)

@@ -79,7 +79,16 @@ NAMED = [
         {"files": ("files/a", "files/b")},
     ),
     (
-        {"messages": [{"content": [{"file": {"file_id": "files/a"}}, {"image_url": {"url": "x/files/b"}}]}]},
+        {
+            "messages": [
+                {
+                    "content": [
+                        {"file": {"file_id": "files/a"}},
+                        {"image_url": {"url": "https://x/v1/files/b"}},
+                    ]
+                }
+            ]
+        },
         {"files": ("files/a", "files/b")},
     ),
     ({"input_file_id": "files/f"}, {"files": ("files/f",), "input_files": ("files/f",)}),

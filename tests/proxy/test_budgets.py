@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
@@ -81,7 +82,8 @@ async def test_what_a_zipped_request_holds_is_not_told_by_its_length(
     google.script = answer(usageMetadata=None)
     secret = await guarded.key(max_budget=5)
     line = f"POST /gemini{MODEL}:generateContent?key={secret}"
-    await exchange(guarded.url, line, body=b"{}", headers=[f"Content-Encoding: {coding}"])
+    body = gzip.compress(b"{}") if coding == "gzip" else b"{}"
+    await exchange(guarded.url, line, body=body, headers=[f"Content-Encoding: {coding}"])
     assert f", {tokens} tokens of input" in (await guarded.row())["usage_note"]
 
 

@@ -1,0 +1,64 @@
+"""What a request's body refers to that is somebody's: files, caches, an earlier interaction, stores, a tuned
+model, an agent, an environment. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from gatekeeper.gemini.request_summary import RequestSummary
+
+OVERLAP = 32
+"""Bytes, more than any of the words by which a body can refer to something."""
+# One of these is in each body that refers to something: in the name, or beside it where that may be bare.
+# JSON may escape any character, but of those by encoders the slash only.
+_WORDS = (
+    *(b"files/", b"files\\/", b"files%", b"file_id", b"ile_name", b"ileName"),
+    *(b"achedContent", b"ached_content", b"nteraction_id", b"nteractionId", b"tunedModels", b"corpora"),
+    *(b"ileSearch", b"ile_search", b"vector_store", b"nvironment", b"agent"),
+    *(b"\\u002f", b"\\u002F", b"\\u004", b"\\u005", b"\\u006", b"\\u007"),
+)
+_OWN_ENVIRONMENT = re.compile(r"env|.*[\d/]")
+
+
+class Reference(NamedTuple):
+    """`may_be_googles`: Google has some of this name for everybody, so one that has no owner is no secret."""
+
+    name: str
+    may_be_googles: bool = False
+
+
+def may_refer(data: bytes) -> bool:
+    """Whether a part of a body, in plain, could refer to something."""
+    return any(word in data for word in _WORDS)
+
+
+class ReferenceScan:
+    """Whether a body, or the part of it that is fed, could refer to something, at any chunking."""
+
+    def __init__(self) -> None:
+        self.found = False
+        self._before = b""
+
+    def feed(self, chunk: bytes) -> None:
+        text = self._before + chunk
+        self.found = self.found or may_refer(text)
+        self._before = text[-OVERLAP:]
+
+
+def references(named: RequestSummary) -> Iterator[Reference]:
+    """Those of a body, by names as Google writes them."""
+    names = (*named.files, *named.interactions, *named.file_search_stores, *named.resources)
+    yield from map(Reference, names)
+    yield from (Reference(_in("cachedContents", name)) for name in named.cached_contents)
+    yield from (Reference(_in("vector_stores", name)) for name in named.vector_stores)
+    yield from (Reference(name) for name in named.models if name.startswith("tunedModels/"))
+    yield from (Reference(_in("agents", name), may_be_googles=True) for name in named.agents)
+    # `remote` asks for a new one.
+    own = filter(_OWN_ENVIRONMENT.match, named.environments)
+    yield from (Reference(_in("environments", name)) for name in own)
+
+
+def _in(collection: str, name: str) -> str:
+    return f"{collection}/{name.removeprefix(f'{collection}/')}"
