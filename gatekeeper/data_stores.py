@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from time import time_ns
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import structlog
 import trio
@@ -74,7 +75,7 @@ async def open_data(settings: Settings) -> AsyncGenerator[DataStores]:
 
 async def _open(settings: Settings) -> DataStores:
     store = SqliteKeyStore(settings.keys_file)
-    registry, audit = KeyRegistry(store), AuditLog(SqliteAuditStore(store))
+    registry, audit = KeyRegistry(store, ZoneInfo(settings.timezone)), AuditLog(SqliteAuditStore(store))
     sessions = Sessions(SqliteSessionStore(store))
     await sessions.purge(time_ns() // 1000)
     ledger = Ledger(settings.data, settings.timezone)

@@ -126,7 +126,7 @@ SETTINGS: tuple[Setting, ...] = (
         ("GATEKEEPER_TIMEZONE",),
         "UTC",
         setting_parsers.timezone,
-        "time zone of days and hours in /spend",
+        "time zone of days and hours in /spend, and of the periods of budgets",
     ),
     Setting(
         "connect_timeout",

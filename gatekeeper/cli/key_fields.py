@@ -58,7 +58,7 @@ KEY_FIELDS = (
     KeyField("routes", "allowed_routes", "A,B", "Actions or globs of paths that it may use.", words),
     KeyField("max-budget", "max_budget", "USD", "Budget in USD; calls above it are refused."),
     KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD (stored and shown only)."),
-    KeyField("budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d."),
+    KeyField("budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d, 1mo."),
     KeyField("rpm", "rpm_limit", "N", "Calls a minute.", whole_number),
     KeyField("tpm", "tpm_limit", "N", "Tokens a minute.", whole_number),
     KeyField("parallel", "max_parallel_requests", "N", "Parallel calls.", whole_number),

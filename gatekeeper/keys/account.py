@@ -3,6 +3,7 @@ integers of microseconds since 1970 (UTC), money is an integer of pico-dollars."
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import NamedTuple
 
 import msgspec
@@ -36,6 +37,8 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     window_start: int = 0
     budget_reset_at: int | None = None
     last_used_at: int | None = None
+    zone: tzinfo = UTC
+    """In which the days and months of its budget begin."""
 
     @property
     def id(self) -> AccountId:

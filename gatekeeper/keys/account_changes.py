@@ -90,7 +90,7 @@ class AccountChanges:
             kind=kind,
             record=record,
             window_start=now,
-            budget_reset_at=initial_window_end(record.budget_duration, now),
+            budget_reset_at=initial_window_end(record.budget_duration, now, self._accounts.zone),
         )
         plain = GroupAccount(kind=kind, record=GroupRecord(name=name, created_at=now, updated_at=now))
         detail = difference(account_document(plain), account_document(account))
@@ -153,7 +153,7 @@ class AccountChanges:
             record = replace(edit(before), updated_at=max(now, before.updated_at + 1))
             end = account.budget_reset_at
             if record.budget_duration != before.budget_duration:
-                end = initial_window_end(record.budget_duration, now)
+                end = initial_window_end(record.budget_duration, now, account.zone)
             edited = replace(account, record=record, budget_reset_at=end)
             detail = difference(account_document(account), account_document(edited))
             change = Change.of(f"{kind}.{action}", now, by, detail, target=name)

@@ -4,6 +4,7 @@ that has a budget of its own for some models. In memory; `KeyRegistry` loads the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, tzinfo
 
 from gatekeeper.keys.account import GATEWAY, Account, AccountId, GroupAccount, ModelAccount
 from gatekeeper.keys.globs import matches_model
@@ -15,7 +16,8 @@ from gatekeeper.keys.windows import Window
 class Accounts:
     """Those of one gateway. A group and an end user have an account once they have a record."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self.zone = zone
         self.gateway: GroupAccount | None = None
         """None while no limits are set for the whole gateway."""
         self.groups: dict[str, GroupAccount] = {}
@@ -44,7 +46,7 @@ class Accounts:
         found = self._models.get(AccountId(owner.id.kind, owner.id.name, glob))
         if found is None:
             limits = model_limits(record, glob)
-            found = ModelAccount(record=limits, owner=owner, glob=glob)
+            found = ModelAccount(record=limits, owner=owner, glob=glob, zone=owner.zone)
             found.window_start, found.budget_reset_at = owner.window
             self._models[found.id] = found
         elif found.record.max_budget_pico != record.model_max_budget_pico[glob]:
@@ -53,6 +55,7 @@ class Accounts:
 
     def add(self, account: GroupAccount) -> None:
         """Adds an account, or one with another record in place of it."""
+        account.zone = self.zone
         if account.id == GATEWAY:
             self.gateway = account
         else:

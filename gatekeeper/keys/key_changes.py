@@ -36,5 +36,5 @@ def edited_state(state: KeyState, edit: Edit, now: int) -> KeyState:
     record = replace(edit(state.record), updated_at=now)
     end = state.budget_reset_at
     if record.budget_duration != state.record.budget_duration:
-        end = initial_window_end(record.budget_duration, now)
+        end = initial_window_end(record.budget_duration, now, state.zone)
     return replace(state, record=record, budget_reset_at=end)

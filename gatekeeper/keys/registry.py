@@ -8,6 +8,7 @@ memory is updated at once and is authoritative, the store follows the journal.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, tzinfo
 
 import trio
 from msgspec.structs import replace
@@ -38,12 +39,13 @@ class KeyRegistry:
     of a key may be its secret, `token_id` or alias. Changes raise KeyNotFound, FieldError for a name that is
     another key's, and the StoreErrors of the store."""
 
-    def __init__(self, store: KeyStore) -> None:
+    def __init__(self, store: KeyStore, zone: tzinfo = UTC) -> None:
+        """The periods of budgets begin by the calendar of `zone`."""
         self._store = store
         self._write_lock = trio.Lock()
         self._index = KeyIndex()
         self._former: dict[str, Sharing] = {}  # of deleted keys
-        self.accounts = Accounts()
+        self.accounts = Accounts(zone)
         """Those beside the keys' own."""
         self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
 
@@ -52,6 +54,7 @@ class KeyRegistry:
         position: `replay` the calls after it."""
         states, stored, watermark = await trio.to_thread.run_sync(self._store.load)
         for state in states:
+            state.zone = self.accounts.zone
             self._index.add(state)
         for account in sorted(stored, key=lambda each: each.id.model):  # owners first
             self._restore(account)
@@ -199,8 +202,9 @@ class KeyRegistry:
             updated_at=now,
         )
         record = share_values(replace(record, **fields.changes))
-        window_end = initial_window_end(record.budget_duration, now)
-        state = KeyState(record=record, budget_reset_at=window_end)
+        zone = self.accounts.zone
+        window_end = initial_window_end(record.budget_duration, now, zone)
+        state = KeyState(record=record, budget_reset_at=window_end, zone=zone)
         change = change_of("create", state, now, by, set_fields(state))
         async with self._write_lock:
             # Under the lock until memory has it, or two keys could take the same name meanwhile.
@@ -210,7 +214,8 @@ class KeyRegistry:
         return secret, state
 
     async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:
-        """Sets the given fields. With a changed `budget_duration` the window ends that long from now."""
+        """Sets the given fields. With a changed `budget_duration` the window ends with the period that
+        contains now."""
         return await self._edit("update", name, lambda record: replace(record, **fields.changes), now, by)
 
     async def block(self, name: str, *, now: int, by: Actor | str) -> KeyState:

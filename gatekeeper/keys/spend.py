@@ -15,13 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from gatekeeper.keys.account import Account, AccountId
-from gatekeeper.keys.windows import (
-    MICROS_PER_SECOND,
-    Window,
-    clamped_window_end,
-    next_window_end,
-)
-from gatekeeper.times import parse_duration
+from gatekeeper.keys.windows import Window, clamped_window, next_window
 
 
 class Settlement(NamedTuple):
@@ -54,8 +48,9 @@ def current_spend(account: Account, now: int) -> tuple[int, int | None]:
     if end is None or duration is None:
         return account.spend_pico, end
     if now < end:
-        return account.spend_pico, clamped_window_end(end, duration, now)
-    return 0, next_window_end(end, duration, now)
+        clamped = clamped_window(end, duration, now, account.zone)
+        return account.spend_pico, clamped.end if clamped else end
+    return 0, next_window(end, duration, now, account.zone).end
 
 
 def roll_window(account: Account, now: int) -> None:
@@ -63,11 +58,10 @@ def roll_window(account: Account, now: int) -> None:
     end, duration = account.budget_reset_at, account.record.budget_duration
     if end is None or duration is None:
         return
-    back = clamped_window_end(end, duration, now)
-    if back < end:
-        account.budget_reset_at = back
+    if clamped := clamped_window(end, duration, now, account.zone):
+        account.budget_reset_at = clamped.end
         # Never later: what was spent in this window stays in it.
-        account.window_start = min(account.window_start, back - parse_duration(duration) * MICROS_PER_SECOND)
+        account.window_start = min(account.window_start, clamped.start)
     _advance(account, now)
 
 
@@ -75,8 +69,7 @@ def _advance(account: Account, now: int) -> None:
     end, duration = account.budget_reset_at, account.record.budget_duration
     if end is None or duration is None or now < end:
         return
-    account.budget_reset_at = next_window_end(end, duration, now)
-    account.window_start = account.budget_reset_at - parse_duration(duration) * MICROS_PER_SECOND
+    account.window_start, account.budget_reset_at = next_window(end, duration, now, account.zone)
     account.spend_pico = account.estimated_pico = 0
 
 

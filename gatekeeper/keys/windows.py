@@ -1,11 +1,12 @@
-"""The periods in which spend counts against a budget. They follow each other without gaps, each
-`budget_duration` long. Times are integers of microseconds since 1970 (UTC)."""
+"""The periods in which spend counts against a budget, each a `budget_duration` long by the calendar of a zone
+(`budget_periods`). They follow each other without gaps. Times are microseconds since 1970 (UTC)."""
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import NamedTuple
 
-from gatekeeper.times import parse_duration
+from gatekeeper.keys.budget_periods import boundaries, period
 
 MICROS_PER_SECOND = 1_000_000
 # Microseconds by which the clock may be set back without moving the window.
@@ -20,23 +21,22 @@ class Window(NamedTuple):
     end: int | None = None
 
 
-def initial_window_end(budget_duration: str | None, now: int) -> int | None:
-    """The end of a window that begins at `now`; None without a `budget_duration`."""
-    return None if budget_duration is None else now + parse_duration(budget_duration) * MICROS_PER_SECOND
+def initial_window_end(budget_duration: str | None, now: int, zone: tzinfo) -> int | None:
+    """The end of the period that contains `now`, where the duration was set then; None without one."""
+    return None if budget_duration is None else boundaries(budget_duration, now, now, zone).after
 
 
-def next_window_end(window_end: int, budget_duration: str, now: int) -> int:
-    """The end of the window that contains `now`: `window_end`, or the first later end at the same phase."""
-    if now < window_end:
-        return window_end
-    length = parse_duration(budget_duration) * MICROS_PER_SECOND
-    # In whole lengths, however long the key was not read: windows keep their phase.
-    return window_end + ((now - window_end) // length + 1) * length
+def next_window(window_end: int, budget_duration: str, now: int, zone: tzinfo) -> Window:
+    """The window that contains `now`, of those that follow one which ended at `window_end`, however long the
+    account was not read. After an end that is not where periods begin (it was set before a zone or the
+    calendar counted), the first one is shorter."""
+    before, after = boundaries(budget_duration, window_end, now, zone)
+    return Window(max(before, window_end), after)
 
 
-def clamped_window_end(window_end: int, budget_duration: str, now: int) -> int:
-    """`window_end`, moved back by whole lengths if its window cannot have begun yet because the clock was
-    ahead when it was set. The spend of the window stays: those calls were made."""
-    length = parse_duration(budget_duration) * MICROS_PER_SECOND
-    ahead = window_end - length - now
-    return window_end if ahead <= CLOCK_TOLERANCE else window_end - -(-ahead // length) * length
+def clamped_window(window_end: int, budget_duration: str, now: int, zone: tzinfo) -> Window | None:
+    """The window that contains `now`, in place of one that cannot have begun yet, because the clock was ahead
+    when its end was set; None if that is not so. The spend of the window stays: those calls were made."""
+    if window_end - period(budget_duration).longest - now <= CLOCK_TOLERANCE:
+        return None
+    return Window(*boundaries(budget_duration, window_end, now, zone))

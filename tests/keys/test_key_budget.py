@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.keys.budget_periods import period
 from gatekeeper.keys.spend import (
     Settlement,
     SpendDelta,
@@ -16,12 +20,11 @@ from gatekeeper.keys.spend import (
     spend_deltas,
 )
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
-from gatekeeper.keys.windows import Window, initial_window_end, next_window_end
-from gatekeeper.times import parse_duration
+from gatekeeper.keys.windows import Window, initial_window_end, next_window
 
 MICROS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROS_PER_SECOND
-NOW = 1_790_000_000_000_000
+NOW = 1_789_999_200_000_000  # a full hour
 
 
 def living(duration: str | None = "1h", *, spend: int = 0, start: int = 0, end: int | None = NOW) -> KeyState:
@@ -41,15 +44,25 @@ def living(duration: str | None = "1h", *, spend: int = 0, start: int = 0, end: 
 moments = st.integers(0, 4 * NOW)
 
 
-@given(end=moments, now=moments, duration=st.sampled_from(["1s", "90s", "12h", "1d", "30d", "2w", "1mo"]))
-def test_windows_keep_their_rhythm_and_hold_every_moment(end, now, duration):
-    length = parse_duration(duration) * MICROS_PER_SECOND
+durations = st.sampled_from(["1s", "90s", "12h", "1d", "30d", "2w", "1mo", "12mo"])
+zones = st.sampled_from([UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/Santiago")])
 
-    rolled = next_window_end(end, duration, now)
 
-    assert rolled > now
-    assert (rolled - end) % length == 0
-    assert rolled == end if now < end else rolled - length <= now
+@given(end=moments, passed=moments, duration=durations, zone=zones)
+def test_windows_follow_each_other_and_hold_every_moment(end, passed, duration, zone):
+    """Also after an end that is at no boundary: a key's from before the calendar counted."""
+    first = next_window(end, duration, end, zone)
+    assert first.start == end < first.end
+    now = end + passed
+
+    window = next_window(end, duration, now, zone)
+
+    assert window.start <= now < window.end
+    assert window.end - window.start <= period(duration).longest
+    # As if each of them had been looked at.
+    assert window == (first if now < first.end else next_window(first.end, duration, now, zone))
+    assert next_window(window.end, duration, window.end, zone).start == window.end
+    assert window.end == initial_window_end(duration, window.start, zone) or window.start == end
 
 
 @pytest.mark.parametrize(
@@ -79,9 +92,19 @@ def test_without_a_duration_the_budget_is_for_good():
     assert state.window == Window(0, None)
 
 
-@pytest.mark.parametrize(("duration", "end"), [(None, None), ("12h", NOW + 12 * HOUR)])
-def test_the_first_window_begins_when_the_key_is_made(duration, end):
-    assert initial_window_end(duration, NOW) == end
+@pytest.mark.parametrize(
+    ("duration", "zone", "end"),
+    [
+        (None, "UTC", None),
+        ("12h", "UTC", NOW + 12 * HOUR),
+        ("1d", "UTC", NOW + 10 * HOUR),
+        ("1d", "Europe/Berlin", NOW + 8 * HOUR),
+        ("7d", "UTC", NOW + (6 * 24 + 10) * HOUR),
+        ("1mo", "Europe/Berlin", NOW + (9 * 24 + 8) * HOUR),
+    ],
+)
+def test_the_first_window_ends_with_the_period_in_which_the_key_is_made(duration, zone, end):
+    assert initial_window_end(duration, NOW + 1, ZoneInfo(zone)) == end
 
 
 def test_a_call_counts_in_the_window_it_ends_in():
@@ -203,12 +226,11 @@ def test_a_clock_that_was_set_back_a_little_changes_no_window(back):
 @given(end=moments, now=moments, duration=st.sampled_from(["1s", "90s", "12h", "1d", "30d", "1mo"]))
 def test_no_window_begins_far_from_now_whatever_the_clock_did(end, now, duration):
     state = living(duration, spend=7, start=max(0, end - 1), end=end)
-    length = parse_duration(duration) * MICROS_PER_SECOND
 
     told = current_spend(state, now)
     roll_window(state, now)
 
     assert told == (state.spend_pico, state.budget_reset_at)
-    assert now < state.budget_reset_at <= now + length + HOUR
-    assert (state.budget_reset_at - end) % length == 0
+    assert now < state.budget_reset_at <= now + period(duration).longest + HOUR
+    assert state.window_start <= max(now, end - 1)
     assert state.spend_pico == (7 if now < end else 0)

@@ -28,7 +28,7 @@ from gatekeeper.keys.virtual_key import KeyState, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
-NOW = 1_790_000_000_000_000
+NOW = 1_789_999_200_000_000  # a full hour
 MICROS_PER_SECOND = 1_000_000
 HOUR = 3600 * MICROS_PER_SECOND
 MASTER = "master"
@@ -125,7 +125,7 @@ async def test_a_changed_duration_ends_the_window_anew_and_keeps_the_spend(path)
         await update(registry, "a", NOW + 2, budget_duration="1h")
         assert (state.spend_pico, state.budget_reset_at) == (7, NOW + HOUR)
         await update(registry, "a", NOW + 2, budget_duration="2h")
-        assert (state.spend_pico, state.budget_reset_at) == (7, NOW + 2 + 2 * HOUR)
+        assert (state.spend_pico, state.budget_reset_at) == (7, NOW + 2 * HOUR)
         await update(registry, "a", NOW + 3, budget_duration=None)
         assert (state.spend_pico, state.budget_reset_at) == (7, None)
 
