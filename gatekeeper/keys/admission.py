@@ -25,6 +25,7 @@ from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
+RETRY_SECONDS = 5.0
 # Spellings of a path that Google reads as another path than the one that is matched with the globs.
 NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 
@@ -170,10 +171,36 @@ def _budget_left(account: Account, request: AccessRequest, now: int) -> Refusal 
     spend, reset_at = current_spend(account, now)
     if spend < budget:
         return None
-    return _over_budget(account, spend, budget, reset_at, now)
+    return over_budget(account, spend, reset_at, now)
 
 
-def _over_budget(account: Account, spend: int, budget: int, reset_at: int | None, now: int) -> Refusal:
+def short_of_budget(account: Account, needed: int, now: int) -> Refusal:
+    """Of a call for which too little is left: it may cost `needed` pico-dollars."""
+    budget = account.record.max_budget_pico or 0
+    spend, reset_at = current_spend(account, now)
+    metadata = {
+        **account.metadata,
+        "spend": usd(spend),
+        "reserved": usd(account.reserved_pico),
+        "max_budget": usd(budget),
+        "needed": usd(needed),
+    }
+    reserved = short_usd(account.reserved_pico)
+    held = f", and {reserved} USD are reserved for calls under way" if account.reserved_pico else ""
+    return Refusal(
+        Reason.BUDGET_EXCEEDED,
+        f"{account.title} has spent {short_usd(spend)} of {short_usd(budget)} USD{held}: what is left may "
+        f"not be enough for this call, for which {short_usd(needed)} USD are set aside. Name a lower "
+        "maxOutputTokens, shorten the request, or ask the gateway's administrator for a higher budget.",
+        metadata if reset_at is None else {**metadata, "budget_reset_at": iso(reset_at)},
+        # Calls that end give back what they did not need.
+        retry_after=RETRY_SECONDS if account.reserved_pico else None,
+    )
+
+
+def over_budget(account: Account, spend: int, reset_at: int | None, now: int) -> Refusal:
+    """Of an account that has spent its budget."""
+    budget = account.record.max_budget_pico or 0
     metadata = {**account.metadata, "spend": usd(spend), "max_budget": usd(budget)}
     of_budget = f"{short_usd(spend)} USD of its budget of {short_usd(budget)} USD"
     spent = f"{account.title} has spent {of_budget}"

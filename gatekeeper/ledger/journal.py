@@ -36,7 +36,7 @@ from gatekeeper.ledger.segments import (
     segment_numbers,
     segment_path,
 )
-from gatekeeper.pricing.estimate import upper_bound_note
+from gatekeeper.pricing.estimate import reserved_note
 
 PREALLOCATE_BYTES = 4 << 20  # bytes of disk space to keep available
 RESERVED_BYTES = 1 << 20  # bytes of it that no new call may use
@@ -261,7 +261,7 @@ class Journal:
                 self._replay(after, record, open_calls)
         for call in open_calls.values():
             call.outcome = Outcome.INTERRUPTED
-            call.usage_note = upper_bound_note(call.charged_pico)
+            call.usage_note = reserved_note(call.charged_pico)
             with self._writing:
                 self._append(encode_line(JournalRecord(end=call)))
         return list(open_calls.values())

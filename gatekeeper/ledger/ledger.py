@@ -39,6 +39,11 @@ class Ledger:
         # After the journal: subscribers must not see a call that a crash could still lose.
         self.events.publish("call.started", call)
 
+    def begin_again(self, call: Call) -> None:
+        """Replaces the record of a call's begin: more is known of what it is charged if the process dies."""
+        self.journal.begin(call)
+        self._dirty = True
+
     def end(self, call: Call) -> None:
         truncate_fields(call)
         self.journal.end(call)

@@ -47,9 +47,11 @@ class Estimate(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """The highest prices: pico-dollars per token of input and of output, and for one of each other unit."""
+    """The highest prices: pico-dollars per token of input, of text in it, and of output, and for one of each
+    other unit."""
 
     input_pico: int
+    text_pico: int
     output_pico: int
     units_pico: dict[str, int]
 
@@ -90,26 +92,16 @@ def estimate(
     if exact.cost_pico is not None:
         return _with_note(exact.cost_pico, "the searches at their list price")
     input_tokens, output_tokens, assumption = _tokens(usage, action, request_bytes)
-    prices = _highest_prices(catalogue, name, at.astimezone(UTC).date())
+    prices = highest_prices(catalogue, name, at.astimezone(UTC).date())
     tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
     return _with_note(
-        tokens + (prices.units(assumed) or _most_pieces(prices, action)),
+        tokens + (prices.units(assumed) or most_pieces(prices, action)),
         f"{input_tokens:,} tokens of input and {output_tokens:,} of output{assumption} "
         "at the model's highest prices",
     )
 
 
-def upper_bound(
-    catalogue: Catalogue, *, model: str | None, day: date, action: str | None, request_bytes: int | None
-) -> int:
-    """The estimate in pico-dollars for a call on that day (UTC) of which only the request is known."""
-    input_tokens, output_tokens, _ = _tokens(None, action, request_bytes)
-    prices = _highest_prices(catalogue, model or "", day)
-    tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
-    return tokens + _most_pieces(prices, action)
-
-
-def _most_pieces(prices: Prices, action: str | None) -> int:
+def most_pieces(prices: Prices, action: str | None) -> int:
     """Pico-dollars of what one request can ask for of a model that makes pictures, films or songs."""
     # An unknown model counts as each of them, but only where the call is made for that.
     if prices.output_pico and action not in MEDIA_ACTIONS:
@@ -117,9 +109,14 @@ def _most_pieces(prices: Prices, action: str | None) -> int:
     return max(count * prices.units_pico.get(name, 0) for name, count in MOST_PIECES.items())
 
 
-def upper_bound_note(pico: int | None) -> str | None:
-    """The note to an `upper_bound`, for a call that reported nothing more."""
-    return None if pico is None else _with_note(pico, "the most that its request can have cost").note
+def budget_rest_note(pico: int) -> str:
+    """The note to an estimate that is more than a budget has left."""
+    return _with_note(pico, "all that was left of it").note
+
+
+def reserved_note(pico: int | None) -> str | None:
+    """The note to what was reserved for a call, where that is charged; None if nothing was."""
+    return None if pico is None else _with_note(pico, "what was reserved for it").note
 
 
 def _with_note(pico: int, how: str) -> Estimate:
@@ -158,26 +155,39 @@ def _output(usage: Usage, input_tokens: int) -> int | None:
 
 # Needed by each call of a key with a budget, and an unknown model means a search of the whole catalogue.
 @lru_cache(maxsize=512)
-def _highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
+def highest_prices(catalogue: Catalogue, name: str, day: date) -> Prices:
     model = catalogue.find(catalogue.resolve_alias(name, day))
-    everywhere = _highest_by_component(catalogue.models(), day)
+    rows = _valid([model], day) if model else []
     # A model that has no price that day counts as the most expensive of all.
-    highest = (_highest_by_component([model], day) if model else {}) or everywhere
+    return prices_of(rows or _valid(catalogue.models(), day), catalogue, day)
+
+
+def prices_of(rows: Iterable[Tariff], catalogue: Catalogue, day: date) -> Prices:
+    """The highest prices in these rows; what they lack for searches is as dear as anywhere that day."""
+    highest = _highest_by_component(rows)
+    everywhere = _everywhere(catalogue, day)
     tokens = {name: price for name, price in highest.items() if unit_of(name) is TOKENS}
     units = {name: price for name, price in highest.items() if name not in tokens}
     for query, kind in GROUNDING.items():
         known = units if kind.request in units or query in units else everywhere
         units[query] = max(known.get(query, 0), known.get(kind.request, 0))
+    inputs = {name: price for name, price in tokens.items() if not _is_output(name)}
     return Prices(
-        max((price for name, price in tokens.items() if not _is_output(name)), default=0),
+        max(inputs.values(), default=0),
+        max((price for name, price in inputs.items() if name.endswith("text")), default=0),
         max((price for name, price in tokens.items() if _is_output(name)), default=0),
         units,
     )
 
 
-def _highest_by_component(models: Iterable[PricedModel], day: date) -> dict[str, int]:
+@lru_cache(maxsize=4)
+def _everywhere(catalogue: Catalogue, day: date) -> dict[str, int]:
+    return _highest_by_component(_valid(catalogue.models(), day))
+
+
+def _highest_by_component(rows: Iterable[Tariff]) -> dict[str, int]:
     highest: dict[str, int] = {}
-    for tariff in _valid(models, day):
+    for tariff in rows:
         for component, price in tariff.prices.items():
             highest[component] = max(price, highest.get(component, 0))
     return highest

@@ -23,12 +23,14 @@ from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit
+from gatekeeper.keys.budgets import has_budget
 from gatekeeper.keys.rates import Admitted
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
-from gatekeeper.pricing.estimate import upper_bound_note
+from gatekeeper.pricing.estimate import reserved_note
 from gatekeeper.proxy.authenticate import extract_credential
+from gatekeeper.proxy.call_budget import CallBudget
 from gatekeeper.proxy.call_clock import CallClock
 from gatekeeper.proxy.call_keys import CallKeys
 from gatekeeper.proxy.call_rates import settle_rates
@@ -47,7 +49,7 @@ from gatekeeper.proxy.outcomes import (
     malformed_refusal,
     to_call_failed,
 )
-from gatekeeper.proxy.settlement import account_call, apply_summary, set_initial_estimate
+from gatekeeper.proxy.settlement import account_call, apply_summary
 from gatekeeper.proxy.unpriced import why_unpriced
 from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
@@ -81,6 +83,7 @@ class ProxyCall:
         self.rates_taken: list[Admitted] = []  # until its end
         self.session: Session | None = None  # that an earlier call has begun
         self.keys = CallKeys(context.google_keys, context.projects)
+        self.budget = CallBudget(context.budgets, context.cost_history)
         self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
         self.meter: Meter = NO_METER
         self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
@@ -131,8 +134,7 @@ class ProxyCall:
             raise Refused(refusal)
 
     def find_route(self, query: bytes) -> None:
-        # Some headers change what Google does (method overrides, field masks, media types), and so what can
-        # be metered: the route depends on them.
+        # Some headers (method overrides, field masks, media types) change what Google does, and is metered.
         media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
         self.route = route(self.row.method, self.head.path, query, self.fields.keys(), media_types)
 
@@ -165,7 +167,7 @@ class ProxyCall:
     def access_request(self) -> AccessRequest:
         context, route, reason = self.context, self.route, None
         has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
-        if self.has_budget and has_price and route.model:
+        if has_price and route.model and has_budget(self.accounts):
             reason = why_unpriced(self.row, route.model, context.catalogue, context.accounting_errors)
         path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
         pending = self.carrier.model_pending and not route.upload
@@ -179,20 +181,7 @@ class ProxyCall:
         self.keys.choose(self.row, self.route, self.session and self.session.google_key)
         self.progress.finishes = finishes(self.route, self.key, self.context.settings)
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
-        if self.has_budget:
-            # A compressed body of a few bytes may hold the longest prompt that the model takes.
-            size = None if self.is_compressed else self.carrier.request_length()
-            with self.context.accounting_errors.recorded():
-                set_initial_estimate(self.row, self.route, size, self.context.catalogue)
         self.context.ledger.begin(self.row)
-
-    @property
-    def has_budget(self) -> bool:
-        """Whether one of the call's accounts has a budget."""
-        return any(
-            account.record.max_budget_pico is not None or account.record.model_max_budget_pico
-            for account in self.accounts
-        )
 
     @property
     def is_compressed(self) -> bool:
@@ -230,15 +219,14 @@ class ProxyCall:
             self.failure = CutByGateway()  # the server's task is being cancelled
         row.duration_ms = self.clock.elapsed_ms()
         row.request_bytes, row.response_bytes = self.carrier.received_bytes, self.carrier.sent_bytes
-        # Kept for the case that accounting, which overwrites it, fails below.
-        in_advance = row.charged_pico
+        in_advance = row.charged_pico  # accounting, which may fail, overwrites it
         try:
             self.account()
         except Exception as error:  # noqa: BLE001
             context.accounting_errors.record_exception(error)
             row.outcome = row.outcome or (self.failure.outcome if self.failure else Outcome.OK)
             row.cost_pico = row.price_version = None
-            row.charged_pico, row.usage_note = in_advance, upper_bound_note(in_advance)
+            row.charged_pico, row.usage_note = in_advance, reserved_note(in_advance)
         self.keys.finish(row, self.failure)
         row.reason = context.mask.text(row.reason)  # Google's error text may contain the key
         if self.rates_taken:
@@ -254,6 +242,7 @@ class ProxyCall:
             context.accounting_errors.record_exception(error)
         if self.accounts and (charge := settlement(row)):
             context.registry.settle(charge)
+        self.budget.settle(row)
         context.note_ended(row)
         context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)
 
@@ -271,7 +260,7 @@ class ProxyCall:
             context.free_searches,
             context.secrets,
             asked=self.request_parser.summary,
-            has_budget=self.has_budget and self.clock.upstream_started_at is not None,
+            chargeable_pico=self.budget.chargeable() if self.clock.upstream_started_at is not None else None,
             is_compressed=self.is_compressed,
             progress=self.progress,
             is_complete=self.relay_complete,

@@ -36,6 +36,7 @@ from gatekeeper.proxy.redirects import (
 )
 from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming
 from gatekeeper.proxy.search_limit import with_search_limit
+from gatekeeper.proxy.spend_limit import with_spend_limit
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import (
     ConnectionLost,
@@ -220,8 +221,7 @@ class Relay:
         """Relays a response whose head has been read; `with_key`: its request had the Google key."""
         self.progress.upstream_status = head.status
         source = partial(self.read_upstream_chunk, connection)
-        # A 2xx is relayed as it arrives. Anything else is read first: it may be about the gateway's own key,
-        # or repeat it.
+        # Anything but a 2xx is read first: it may be about the gateway's own key, or repeat it.
         if head.status // 100 == 2:
             self.call.keys.succeeded()
             first = connection.buffered_chunk()
@@ -248,7 +248,8 @@ class Relay:
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""
-        self.call.meter = with_search_limit(self.call, choose_meter(self.call, head))
+        meter = with_search_limit(self.call, choose_meter(self.call, head))
+        self.call.meter = with_spend_limit(self.call, meter)
 
     async def send_response_head(self, head: ResponseHead, *, coalesce_with_body: bool) -> None:
         call = self.call

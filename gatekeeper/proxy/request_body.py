@@ -19,6 +19,7 @@ from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_rates import announced_size, expected_tokens
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.proxy.references import UnreadReferences, check_references, is_checked
+from gatekeeper.proxy.reserve import reserve
 from gatekeeper.proxy.settlement import apply_request
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
 from gatekeeper.refusals import Refusal
@@ -73,6 +74,7 @@ async def admit_buffered(call: ProxyCall, body: bytes) -> None:
         unread = UnreadReferences(call)
         unread.feed(body)
         await check_references(call, unread)
+    await reserve(call, body)
     _take_rates(call, is_seen=True)
 
 
@@ -189,6 +191,7 @@ class BodyGate:
         """Sends what is left, once all was received and admitted. Raises Refused."""
         admit_body(self._call)
         await check_references(self._call, self._unread)
+        await reserve(self._call, None)
         _take_rates_of_models(self._call)
         if self._held:
             await connection.send_body(self._held)

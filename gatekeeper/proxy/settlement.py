@@ -26,7 +26,7 @@ from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
-from gatekeeper.pricing.estimate import estimate, upper_bound
+from gatekeeper.pricing.estimate import budget_rest_note, estimate
 from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expected_usage
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, searches_charged
 from gatekeeper.pricing.unit_lines import GROUNDING
@@ -56,14 +56,15 @@ def account_call(
     secrets: Iterable[str] = (),
     *,
     asked: RequestSummary = NOTHING_NAMED.summary,
-    has_budget: bool = False,
+    chargeable_pico: int | None = None,
     is_compressed: bool = False,
     progress: Progress = NOT_LEFT,
     is_complete: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `summary` its meter's result;
-    `secrets` are never written into the row, `asked` is what the request's body names. `has_budget`: whether
-    the call was sent to Google for a key with a budget; `is_compressed`: whether its request body was.
+    `secrets` are never written into the row, `asked` is what the request's body names. `chargeable_pico`:
+    what its budgets have for it, if it has some and was sent to Google; `is_compressed`: whether
+    its request body was.
     `free_searches` counts what the call takes of its project's allowance. `is_complete`: whether all of the
     response was read, by the client or without it."""
     _outcome(call, failure, summary)
@@ -99,8 +100,9 @@ def account_call(
     )
     # A budget must also hold if the cost stays unknown, or is only expected.
     uncertain = call.cost_pico is None or expected is not None or _was_abandoned(call, failure)
-    if has_budget and route.billable and uncertain:
-        _estimate_charge(call, usage, None if is_compressed else call.request_bytes, catalogue)
+    if chargeable_pico is not None and route.billable and uncertain:
+        size = None if is_compressed else call.request_bytes
+        _estimate_charge(call, usage, size, catalogue, chargeable_pico)
 
 
 def _pending_note(call: Call) -> str | None:
@@ -138,26 +140,14 @@ def apply_request(call: Call, summary: RequestSummary) -> None:
     call.resource = call.resource or next(iter(summary.cached_contents), None)
 
 
-def set_initial_estimate(call: Call, route: Route, request_bytes: int | None, catalogue: Catalogue) -> None:
-    """Sets what the key's budget is charged if the gateway dies before the call ends. `request_bytes` is
-    None if the request's length is unknown."""
-    if route.billable:
-        call.charged_pico = upper_bound(
-            catalogue,
-            model=call.model,
-            day=utc_day(call.started_at),
-            action=call.action,
-            request_bytes=request_bytes,
-        )
-
-
 def _estimate_charge(
     call: Call,
     usage: Usage | None,
     request_bytes: int | None,
     catalogue: Catalogue,
+    chargeable_pico: int,
 ) -> None:
-    call.charged_pico, note = estimate(
+    most, note = estimate(
         catalogue,
         model=call.model,
         model_version=call.model_version,
@@ -168,7 +158,10 @@ def _estimate_charge(
         billed_units=call.billed_units or NO_BILLED_UNITS,
         request_bytes=request_bytes,
     )
-    call.usage_note = _notes(call.usage_note, note)
+    if most > chargeable_pico:
+        # Never more than the budget has: spend and reservations together stay within it.
+        most, note = chargeable_pico, budget_rest_note(chargeable_pico)
+    call.charged_pico, call.usage_note = most, _notes(call.usage_note, note)
 
 
 def _notes(*notes: str | None) -> str | None:

@@ -10,9 +10,9 @@ from gatekeeper.pricing.cost_notes import (
     is_priced_by_usage,
     with_budget_note,
 )
-from gatekeeper.pricing.estimate import upper_bound_note
+from gatekeeper.pricing.estimate import reserved_note
 
-BUDGET = f"{BUDGET_NOTE} 0.25 USD, the most that its request can have cost"
+BUDGET = f"{BUDGET_NOTE} 0.25 USD, what was reserved for it"
 
 
 @pytest.mark.parametrize("text", NOT_BY_USAGE)
@@ -41,4 +41,4 @@ def test_what_the_budget_was_charged_stays_in_the_note(
 
 
 def test_an_upper_bound_is_noted_for_the_budget() -> None:
-    assert upper_bound_note(250_000_000_000) == BUDGET
+    assert reserved_note(250_000_000_000) == BUDGET

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.estimate import Estimate, estimate, upper_bound, upper_bound_note
+from gatekeeper.pricing.estimate import Estimate, estimate, reserved_note
 from gatekeeper.pricing.quote import quote
 
 CATALOGUE = Catalogue.parse("""
@@ -186,29 +186,9 @@ def test_the_rule(call: dict[str, Any], pico: int) -> None:
     assert estimated(**call).pico == pico
 
 
-@pytest.mark.parametrize(
-    ("model", "action", "request_bytes", "micros"),
-    [
-        ("gemini-2.5-text", "generateContent", 300, 300 * 4 + MOST),
-        ("gemini-2.5-text", "generateContent", None, 1_048_576 * 4 + MOST),
-        (None, "generateContent", 300, 300 * 50 + 65_536 * 100),
-        ("pictures", "predict", 300, 160_000),
-        ("films-2", "predictLongRunning", 300, 300 * 50 + 65_536 * 100 + 32 * 600_000),
-        ("vectors", "embedContent", 300, 60),
-    ],
-)
-def test_what_a_request_can_cost_at_most(
-    model: str | None, action: str, request_bytes: int | None, micros: int
-) -> None:
-    found = upper_bound(CATALOGUE, model=model, day=DAY.date(), action=action, request_bytes=request_bytes)
-    assert found == micros * MICRO
-
-
-def test_the_note_of_an_upper_bound() -> None:
-    assert upper_bound_note(None) is None
-    assert upper_bound_note(10**12) == (
-        "estimated for the budget: 1 USD, the most that its request can have cost"
-    )
+def test_the_note_of_a_reservation() -> None:
+    assert reserved_note(None) is None
+    assert reserved_note(10**12) == "estimated for the budget: 1 USD, what was reserved for it"
 
 
 def test_the_note_says_how_much_and_why() -> None:

@@ -46,6 +46,7 @@ async def standing(gateway: Running, secret: str, spent: bool = True) -> tuple[D
             await trio.sleep(0.01)
 
 
+# A script, the least that it may cost, and its outcome
 UNPRICED = {
     "a search of a model that has no price for them": (
         answer(candidates=[{"groundingMetadata": GROUNDING}], modelVersion="gemini-2.0-flash-lite"),
@@ -58,18 +59,21 @@ UNPRICED = {
 }
 
 
+@pytest.mark.parametrize("budget", ["0.0005", "1"])
 @pytest.mark.parametrize(("script", "least", "outcome"), UNPRICED.values(), ids=UNPRICED.keys())
 async def test_an_answer_without_a_cost_uses_the_budget_up_and_its_row_has_none(
-    guarded: Running, google: StandIn, script: Script, least: Decimal, outcome: str
+    guarded: Running, google: StandIn, script: Script, least: Decimal, outcome: str, budget: str
 ) -> None:
     google.script = script
-    secret = await guarded.key(max_budget="0.0005")
+    secret = await guarded.key(max_budget=budget)
     line = f"POST /gemini{MODEL}:generateContent?key={secret}"
     await exchange(guarded.url, line, body=b"{}")
     spend, estimated = await standing(guarded, secret)
-    assert spend == estimated >= least
-    assert (await exchange(guarded.url, line, body=b"{}")).status == 429
-    first, _ = await guarded.rows()
+    assert spend == estimated >= min(least, Decimal(budget))
+    assert spend <= Decimal(budget)
+    if spend == Decimal(budget):
+        assert (await exchange(guarded.url, line, body=b"{}")).status == 429
+    first, *_ = await guarded.rows()
     assert (first["outcome"], first["cost_usd"]) == (outcome, None)
     told = Decimal(first["usage_note"].removeprefix("estimated for the budget: ").partition(" USD")[0])
     assert told == spend
@@ -159,7 +163,7 @@ async def test_a_call_that_the_gateway_gives_up_counts(
         row = await gateway.row()
         assert row["usage_note"].startswith("estimated for the budget: ")
         spend, estimated = await standing(gateway, secret)
-        assert spend == estimated > Decimal("0.1")
+        assert spend == estimated == Decimal("0.1")
         assert (await exchange(gateway.url, line, body=b"{}")).status == 429
 
 

@@ -262,7 +262,8 @@ async def test_spend_uses_a_budget_up(guarded: Running, google: StandIn) -> None
         (await exchange(guarded.url, f"POST /gemini{GENERATE}?key={secret}", body=b"{}")).status
         for _ in range(4)
     ]
-    assert statuses == [200, 200, 429, 429]
+    # What is left after the first call is less than that has cost.
+    assert statuses == [200, 429, 429, 429]
 
 
 @pytest.mark.parametrize(

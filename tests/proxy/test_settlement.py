@@ -31,7 +31,6 @@ from gatekeeper.proxy.outcomes import (
 from gatekeeper.proxy.settlement import (
     PARTIAL_USAGE_NOTE,
     account_call,
-    set_initial_estimate,
 )
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.startup import load_catalogue
@@ -63,14 +62,22 @@ def settled(
     tier: bytes | None = None,
     model: str | None = FLASH,
     action: str = "generateContent",
-    has_budget: bool = False,
+    chargeable_pico: int | None = None,
     asked: RequestSummary = NOTHING_NAMED.summary,
 ) -> Call:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action=action, model=model, status=status)
     route = Route(action, model, billing)
     said = read or reading(USAGE, model_version=ITS_VERSION)
     account_call(
-        call, route, ending, said, tier, catalogue, FreeSearches(), asked=asked, has_budget=has_budget
+        call,
+        route,
+        ending,
+        said,
+        tier,
+        catalogue,
+        FreeSearches(),
+        asked=asked,
+        chargeable_pico=chargeable_pico,
     )
     return call
 
@@ -293,7 +300,7 @@ def test_what_is_unknown_is_charged_to_a_budget_and_nothing_else(
     case: tuple[CallFailed | None, int | None, ResponseSummary, str, str | None, int | None],
 ) -> None:
     ending, status, read, *_, cost = case
-    call = settled(catalogue, ending=ending, status=status, read=read, has_budget=True)
+    call = settled(catalogue, ending=ending, status=status, read=read, chargeable_pico=10**15)
     assert call.cost_pico == cost
     assert (call.charged_pico is not None) == (cost is None)
     assert (call.usage_note or "").startswith("estimated for the budget: " if cost is None else "")
@@ -307,14 +314,10 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     catalogue: Catalogue,
 ) -> None:
     call = Call(id="1", started_at=DAY, method="POST", path="/", action="generateContent", model=FLASH)
-    set_initial_estimate(call, Route("countTokens", FLASH, Billing.FREE), 100, catalogue)
-    assert call.charged_pico is None
     route = Route("generateContent", FLASH, Billing.METERED)
-    set_initial_estimate(call, route, 100, catalogue)
-    assert call.charged_pico is not None
-    assert call.charged_pico > COST
+    call.charged_pico = 2 * COST  # what was reserved
     call.status = 200
-    account_call(call, route, None, reading(USAGE), None, catalogue, FreeSearches(), has_budget=True)
+    account_call(call, route, None, reading(USAGE), None, catalogue, FreeSearches(), chargeable_pico=10**15)
     assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)
 
 

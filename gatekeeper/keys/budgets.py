@@ -1,0 +1,172 @@
+"""What calls under way may still cost: reservations, so that spend and reservations together never exceed a
+budget. In memory and synchronous, but for the wait of a call that only other calls' reservations keep out.
+
+What is reserved for a call (`amount`), by the `Demand` that is made of its request:
+
+- A `bound` that the call cannot exceed is reserved as it is, times how much it was exceeded lately.
+- Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream that can be cut,
+  what such calls of the key (else of all keys) and the model have cost lately is enough: `expected`.
+- Without any such experience the first call takes what is left of the budget for itself, and the others
+  wait for what it costs; so does the last one, for which only as much is left as such calls have cost.
+- A stream may begin with what is left, if that covers what such streams have cost by their first event: it is
+  cut where the budget ends.
+
+A call for which there is not enough waits while other calls hold some of the budget, in the order of arrival
+and up to `MAX_WAIT` seconds, and is refused otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import NamedTuple
+
+import msgspec
+import trio
+
+from gatekeeper.keys.account import Account
+from gatekeeper.keys.spend import current_spend
+
+Clock = Callable[[], int]
+"""Microseconds since 1970."""
+
+MAX_WAIT = 10.0
+"""Seconds."""
+
+
+class Demand(NamedTuple):
+    """What a call may cost, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`: what
+    such calls have cost and some more, `likely` what they have cost; None if there were none. `first`: for
+    one that is metered while it runs, and can be cut, what it costs by the time when that is first known;
+    None for others."""
+
+    bound: int
+    is_firm: bool
+    expected: int | None
+    likely: int | None = None
+    first: int | None = None
+
+
+class Short(Enum):
+    """Why nothing can be reserved."""
+
+    WAIT = auto()
+    """Other calls hold some of the budget."""
+    REFUSE = auto()
+
+
+class Reservation(msgspec.Struct, eq=False):
+    """So much is reserved of each of these accounts."""
+
+    accounts: tuple[Account, ...]
+    pico: int = 0
+
+
+def limited(accounts: Sequence[Account]) -> tuple[Account, ...]:
+    """Those with a budget."""
+    return tuple([account for account in accounts if account.record.max_budget_pico is not None])
+
+
+def has_budget(accounts: Sequence[Account]) -> bool:
+    """Whether one of them has a budget, be it for some models only."""
+    return any(
+        account.record.max_budget_pico is not None or account.record.model_max_budget_pico
+        for account in accounts
+    )
+
+
+def room(account: Account, now: int) -> int:
+    """What is neither spent nor reserved of an account's budget; it has one."""
+    return (account.record.max_budget_pico or 0) - current_spend(account, now)[0] - account.reserved_pico
+
+
+def tightest(accounts: Sequence[Account], now: int) -> Account:
+    """The account with the least room; of several the narrowest. There is at least one."""
+    return min(reversed(accounts), key=lambda account: room(account, now))
+
+
+def amount(demand: Demand, left: int, reserved: int) -> int | Short:
+    """What to reserve where `left` is neither spent nor reserved, and `reserved` is held by other calls."""
+    wanted = demand.bound
+    if demand.expected is not None and (demand.first is not None or not demand.is_firm):
+        wanted = min(wanted, demand.expected)
+    if wanted <= left:
+        return wanted
+    if reserved > 0:
+        return Short.WAIT
+    # Nobody else uses the budget.
+    if demand.first is not None:
+        return left if left > demand.first else Short.REFUSE
+    return left if not demand.is_firm and left > 0 and left >= (demand.likely or 0) else Short.REFUSE
+
+
+class Budgets:
+    """The reservations of one gateway."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Account, trio.lowlevel.ParkingLot] = {}
+
+    def try_reserve(self, accounts: Sequence[Account], demand: Demand, now: int) -> Reservation | Short:
+        """All of these accounts have a budget, and there is at least one."""
+        tight = tightest(accounts, now)
+        found = amount(demand, room(tight, now), tight.reserved_pico)
+        if isinstance(found, Short):
+            return found
+        for account in accounts:
+            account.reserved_pico += found
+        return Reservation(tuple(accounts), found)
+
+    async def reserve(
+        self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
+    ) -> Reservation | Short:
+        """As `try_reserve`, but waits where that may help. The demand is asked for again after that: by then
+        more is known of what such calls cost."""
+        found: Reservation | Short = Short.WAIT
+        queue = None
+        try:
+            with trio.move_on_after(MAX_WAIT):
+                while found is Short.WAIT:
+                    found = self.try_reserve(accounts, demand(), clock())
+                    if found is Short.WAIT:
+                        queue = self._queues.setdefault(
+                            tightest(accounts, clock()), trio.lowlevel.ParkingLot()
+                        )
+                        await queue.park()
+        finally:
+            if queue is not None:
+                # There may be enough for the next one too; and a wake-up may have come too late for this one.
+                self._wake(accounts)
+        return found
+
+    def _queue(self, account: Account) -> trio.lowlevel.ParkingLot:
+        return self._queues.setdefault(account, trio.lowlevel.ParkingLot())
+
+    def extend(self, reservation: Reservation, pico: int, now: int) -> bool:
+        """Reserves `pico` in all for a call that runs, if there is so much left."""
+        more = pico - reservation.pico
+        if any(room(account, now) < more for account in reservation.accounts):
+            return False
+        for account in reservation.accounts:
+            account.reserved_pico += more
+        reservation.pico = pico
+        return True
+
+    def available(self, reservation: Reservation, now: int) -> int:
+        """What a call that ends may be charged: what is reserved for it, and what is left beside that."""
+        left = min(room(account, now) for account in reservation.accounts)
+        return reservation.pico + max(0, left)
+
+    def release(self, reservation: Reservation) -> None:
+        """Gives it back, once the call's cost is in the spend. Idempotent."""
+        for account in reservation.accounts:
+            account.reserved_pico -= reservation.pico
+        reservation.pico = 0
+        if self._queues:
+            self._wake(reservation.accounts)
+
+    def _wake(self, accounts: Sequence[Account]) -> None:
+        for account in accounts:
+            if queue := self._queues.get(account):
+                queue.unpark()
+                if not queue:
+                    del self._queues[account]

@@ -1,0 +1,103 @@
+"""What calls have cost lately, by key and model, so that what is reserved for the next one is neither far too
+much nor too little. In memory only: after a restart the first call of each is on its own again. Pure.
+
+The rule: the likely cost is the largest of late, and what the request is longer than the longest of late
+costs on top, a token for each byte. The expected one is `MARGIN` times that. Where the key has no experience
+with a model that others have, it is `MARGIN_OF_OTHERS` times theirs. The largest fades by a fiftieth with
+each call, so that one exception is forgotten after some hundred.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from gatekeeper.ledger.call import Call, Outcome
+
+MARGIN, MARGIN_OF_OTHERS = (5, 4), (2, 1)
+FADES = (49, 50)
+MAX_ENTRIES = 20_000  # some 300 bytes of memory each
+
+
+class _Largest(msgspec.Struct):
+    cost_pico: int = 0
+    request_bytes: int = 0
+    excess: float = 1.0
+    """Cost by bound, where it was more than that."""
+    first_pico: int = 0
+    step_pico: int = 0
+    """Of streams: what they cost by their first event that says it, and what one event more has cost."""
+
+
+class CostHistory:
+    """Of one gateway. Calls of one action and model are alike."""
+
+    def __init__(self) -> None:
+        self._largest: OrderedDict[tuple[str, str, str], _Largest] = OrderedDict()
+
+    def expected(
+        self, key_id: str, model: str, action: str, request_bytes: int, input_pico: int
+    ) -> int | None:
+        """The expected cost of a call in pico-dollars; None without any experience. `input_pico` is the price
+        of a token of its input."""
+        likely = self.likely(key_id, model, action, request_bytes, input_pico)
+        if likely is None:
+            return None
+        times, by = MARGIN if (key_id, model, action) in self._largest else MARGIN_OF_OTHERS
+        return likely * times // by
+
+    def likely(self, key_id: str, model: str, action: str, request_bytes: int, input_pico: int) -> int | None:
+        """The same without any margin."""
+        found = self._find(key_id, model, action)
+        if found is None or not found.cost_pico:
+            return None
+        return found.cost_pico + max(0, request_bytes - found.request_bytes) * input_pico
+
+    def excess(self, key_id: str, model: str, action: str) -> float:
+        """By how much calls have cost more than their bound; 1 if they never did."""
+        found = self._find(key_id, model, action)
+        return found.excess if found else 1.0
+
+    def note_call(self, row: Call, bound_pico: int) -> None:
+        """Takes a call that has ended, if it was answered as a whole and its cost is known."""
+        if row.outcome is Outcome.OK and row.cost_pico:
+            # Without a budget only others may need the experience.
+            key_id = row.key_id or "" if bound_pico else ""
+            model, action, size = row.model or "", row.action or "", row.request_bytes
+            self.note(key_id, model, action, size, row.cost_pico, bound_pico)
+
+    def first_event(self, model: str, action: str) -> tuple[int, int]:
+        """What such streams have cost by their first event that says it, and by one event more."""
+        found = self._largest.get(("", model, action))
+        return (found.first_pico, found.step_pico) if found else (0, 0)
+
+    def note_events(self, row: Call, first_pico: int, step_pico: int) -> None:
+        """Takes what a stream has cost by its first event, and the largest step after it."""
+        largest = self._largest.setdefault(("", row.model or "", row.action or ""), _Largest())
+        fading, of = FADES
+        largest.first_pico = max(first_pico, largest.first_pico * fading // of)
+        largest.step_pico = max(step_pico, largest.step_pico * fading // of)
+
+    @staticmethod
+    def _names(key_id: str, model: str, action: str) -> tuple[tuple[str, str, str], ...]:
+        everybody = ("", model, action)
+        return ((key_id, model, action), everybody) if key_id else (everybody,)
+
+    def _find(self, key_id: str, model: str, action: str) -> _Largest | None:
+        return self._largest.get((key_id, model, action)) or self._largest.get(("", model, action))
+
+    def note(
+        self, key_id: str, model: str, action: str, request_bytes: int, cost_pico: int, bound_pico: int
+    ) -> None:
+        """Takes the cost of a call that has ended, and the bound that it had."""
+        for name in self._names(key_id, model, action):
+            largest = self._largest.pop(name, None) or _Largest()
+            fading, of = FADES
+            largest.cost_pico = max(cost_pico, largest.cost_pico * fading // of)
+            largest.request_bytes = max(request_bytes, largest.request_bytes * fading // of)
+            if bound_pico:
+                largest.excess = max(largest.excess, cost_pico / bound_pico)
+            self._largest[name] = largest
+        while len(self._largest) > MAX_ENTRIES:
+            self._largest.popitem(last=False)

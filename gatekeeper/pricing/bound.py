@@ -1,0 +1,110 @@
+"""What a call that has not run yet can cost at most, by its request. Pure.
+
+- Prompt: a token for each byte of the request, up to the largest context window; that window where the
+  request names what is not in it (a file, a cached content, an earlier interaction, a store to search) or is
+  compressed. Then the bound is not firm: such a call mostly costs far less.
+- Output: `maxOutputTokens` for each candidate, up to the longest output of one response (a long decode is
+  charged hop by hop); the longest output where none is named, and then the bound is not firm either.
+- At the highest price of the model's that day in the tier that is asked for, of any modality (of text where
+  the request holds nothing else), and of any context that a prompt of so many tokens may be in; a model
+  without a price costs as much as the dearest.
+- Pictures, songs and seconds of video as they are asked for, else the most that one request can ask for.
+- Searches, where a tool may search: `estimate.DEFAULT_QUERY_COUNT`, or as many as a policy allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS, OPENAI_EMBEDDING
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.estimate import (
+    MAX_OUTPUT_TOKENS,
+    MAX_PROMPT_TOKENS,
+    Prices,
+    highest_prices,
+    most_pieces,
+    prices_of,
+)
+from gatekeeper.pricing.tariff import Tariff
+from gatekeeper.pricing.unit_lines import GROUNDING
+
+
+class Asked(NamedTuple):
+    """What a request asks for. `request_bytes` None: of unknown length. `refers`: to what is not in it.
+    `is_text`: it holds no media. `output_tokens` None: no limit is named. `searches`: how often its tools may
+    search; `units`: what else is billed beside tokens, None where it is not known how much."""
+
+    action: str | None
+    request_bytes: int | None
+    refers: bool
+    is_text: bool
+    output_tokens: int | None
+    candidates: int
+    tiers: tuple[str, ...]
+    searches: int
+    units: Mapping[str, int | None]
+
+
+class Bound(NamedTuple):
+    """In pico-dollars; `input_pico` is the price of one token of input, `usual_pico` what a request of this
+    length with an answer of `USUAL_OUTPUT` tokens costs. `is_firm`: the call cannot cost more."""
+
+    pico: int
+    is_firm: bool
+    input_pico: int
+    usual_pico: int
+
+
+def bound(catalogue: Catalogue, model: str, day: date, asked: Asked) -> Bound:
+    """Of a call on that day (UTC)."""
+    whole = asked.request_bytes is not None and not asked.refers
+    prompt = min(MAX_PROMPT_TOKENS, asked.request_bytes or 0) if whole else MAX_PROMPT_TOKENS
+    prices = _prices(catalogue, model, day, asked.tiers or ("standard",), is_long=prompt > SHORT_PROMPT)
+    output = _output(asked)
+    input_pico = prices.text_pico if asked.is_text and whole else prices.input_pico
+    pico = prompt * input_pico + (MAX_OUTPUT_TOKENS if output is None else output) * prices.output_pico
+    pico += _pieces(prices, asked)
+    if asked.searches:
+        pico += asked.searches * max(prices.units_pico.get(name, 0) for name in GROUNDING)
+    usual = (asked.request_bytes or 0) * input_pico + USUAL_OUTPUT * prices.output_pico
+    return Bound(pico, whole and output is not None, input_pico, usual)
+
+
+USUAL_OUTPUT = 1024
+"""Tokens."""
+SHORT_PROMPT = 200_000
+"""Tokens, up to which no model has a price for long prompts."""
+
+
+def _output(asked: Asked) -> int | None:
+    """Tokens; None if nothing limits them but the model itself."""
+    if asked.action in EMBEDDING or asked.action == OPENAI_EMBEDDING or asked.action in MEDIA_ACTIONS:
+        return 0
+    if asked.output_tokens is None:
+        return None
+    return min(asked.output_tokens, MAX_OUTPUT_TOKENS) * asked.candidates
+
+
+def _pieces(prices: Prices, asked: Asked) -> int:
+    known = {name: count for name, count in asked.units.items() if count is not None}
+    if asked.units and len(known) == len(asked.units):
+        return prices.units(known)
+    return most_pieces(prices, asked.action)
+
+
+# Needed by each call of a key with a budget.
+@lru_cache(maxsize=512)
+def _prices(catalogue: Catalogue, name: str, day: date, tiers: tuple[str, ...], *, is_long: bool) -> Prices:
+    model = catalogue.find(catalogue.resolve_alias(name, day))
+    if model is None:
+        return highest_prices(catalogue, name, day)
+    rows = [row for tier in tiers for row in model.tariffs.get(tier, ()) if _holds(row, day, is_long=is_long)]
+    return prices_of(rows, catalogue, day) if rows else highest_prices(catalogue, name, day)
+
+
+def _holds(row: Tariff, day: date, *, is_long: bool) -> bool:
+    return row.starts <= day < row.ends and (is_long or row.above < SHORT_PROMPT)

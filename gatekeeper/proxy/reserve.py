@@ -1,0 +1,121 @@
+"""Reserves what a call may cost of the budgets of its accounts, before anything of it goes upstream."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from time import time_ns
+
+from gatekeeper.gemini.actions import MEDIA_ACTIONS
+from gatekeeper.gemini.billed_units import billed_units
+from gatekeeper.gemini.request_summary import RequestSummary
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.keys.account import Account
+from gatekeeper.keys.admission import over_budget, short_of_budget
+from gatekeeper.keys.budgets import Demand, Reservation, limited, tightest
+from gatekeeper.keys.spend import current_spend
+from gatekeeper.pricing.bound import Asked, Bound, bound
+from gatekeeper.pricing.estimate import DEFAULT_QUERY_COUNT
+from gatekeeper.pricing.expected import TEXT_BYTES
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.outcomes import Refused
+from gatekeeper.refusals import Refusal
+from gatekeeper.times import utc_day
+
+NOT_ANSWERED = ResponseSummary(complete=True)
+SEARCHING = frozenset({"google_search", "google_search_retrieval", "google_maps", "web_search"})
+UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
+MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
+
+
+async def reserve(call: ProxyCall, body: bytes | None) -> None:
+    """To be called once the call is admitted, and its body was received. `body` is None where it was not
+    buffered. Raises Refused."""
+    asked = call.request_parser.summary
+    model = call.row.model or call.route.model
+    accounts = limited((*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model)))
+    if not accounts or not call.route.billable:
+        return
+    # The time that it waits is not the client's.
+    call.deadline = math.inf
+    known = UNKNOWN_BOUND
+    # A fault of the prices keeps no call from being answered: it has the budget for itself.
+    with call.context.accounting_errors.recorded():
+        known = _bound(call, asked, body, model or "")
+    demand = partial(_demand, call, known, model or "", body)
+    found = await call.context.budgets.reserve(accounts, demand, now)
+    if not isinstance(found, Reservation):
+        raise Refused(_refusal(accounts, demand()))
+    call.budget.reservation, call.budget.bound_pico = found, known.pico
+    call.row.charged_pico = found.pico  # kept if the process is killed
+    call.context.ledger.begin_again(call.row)
+
+
+def now() -> int:
+    return time_ns() // 1000
+
+
+def _refusal(accounts: tuple[Account, ...], demand: Demand) -> Refusal:
+    account, at = tightest(accounts, now()), now()
+    spent, reset_at = current_spend(account, at)
+    if spent >= (account.record.max_budget_pico or 0):
+        return over_budget(account, spent, reset_at, at)
+    return short_of_budget(account, min(demand.bound, demand.expected or demand.bound), at)
+
+
+def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> Demand:
+    history, row = call.context.cost_history, call.row
+    key_id, action = row.key_id or "", row.action or ""
+    size = call.carrier.received_bytes if body is None else len(body)
+    named = (key_id, model, action, size, known.input_pico)
+    expected, likely = history.expected(*named), history.likely(*named)
+    firm = round(known.pico * history.excess(key_id, model, action))
+    if not row.stream:
+        return Demand(firm, known.is_firm, expected, likely)
+    first, step = history.first_event(model, action)
+    first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
+    # It is metered: what an answer of usual length may cost is enough to begin with.
+    usual = expected or min(firm, known.usual_pico)
+    return Demand(firm, known.is_firm, usual, likely, first + step)
+
+
+def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: str) -> Bound:
+    row = call.row
+    size = call.carrier.received_bytes if body is None else len(body)
+    refers = bool(
+        asked.cached_contents
+        or asked.files
+        or asked.interactions
+        or asked.file_search_stores
+        or asked.vector_stores
+        or asked.agents
+        or call.is_compressed
+        or not asked.understood
+    )
+    makes_media = row.action in MEDIA_ACTIONS
+    return bound(
+        call.context.catalogue,
+        model,
+        utc_day(row.started_at),
+        Asked(
+            action=row.action,
+            request_bytes=size,
+            refers=refers,
+            is_text=body is not None and not any(word in body for word in MEDIA_WORDS),
+            output_tokens=asked.max_output_tokens if asked.understood else None,
+            candidates=max(1, asked.candidate_count or 1),
+            tiers=asked.service_tiers,
+            searches=_searches(call, asked),
+            units=billed_units(row.action, model, asked, NOT_ANSWERED) if makes_media else {},
+        ),
+    )
+
+
+def _searches(call: ProxyCall, asked: RequestSummary) -> int:
+    """How often the call may search: as often as its tools can, unless a policy allows less."""
+    if asked.understood and SEARCHING.isdisjoint(asked.tools):
+        return 0
+    caps = [
+        account.record.max_searches for account in call.accounts if account.record.max_searches is not None
+    ]
+    return min([DEFAULT_QUERY_COUNT, *caps])

@@ -1,0 +1,88 @@
+"""Meters the cost of a stream while it flows, so that it can be cut before it exceeds its budget.
+
+After each chunk the cost so far is computed from the last usage that was reported; before any is, from the
+bytes that have arrived. A call that comes near to what is reserved for it gets more while its budgets have
+it; otherwise it is cut while what the next event may cost is still left.
+"""
+
+from __future__ import annotations
+
+from time import time_ns
+
+from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.response_parser import ResponseSummary
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.keys.admission import short_of_budget
+from gatekeeper.keys.budgets import Reservation, tightest
+from gatekeeper.pricing.estimate import estimate
+from gatekeeper.pricing.quote import NO_BILLED_UNITS
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.limited_meter import LimitedMeter
+from gatekeeper.proxy.outcomes import CutByGateway
+from gatekeeper.times import from_micros
+
+GROWTH = (5, 4)  # of what is reserved, by what a stream has cost
+
+
+def with_spend_limit(call: ProxyCall, meter: Meter) -> Meter:
+    """The meter of a call's response. Only a stream can be cut."""
+    reservation = call.budget.reservation
+    if reservation is None or not call.row.stream:
+        return meter
+    return LimitedMeter(meter, SpendWatch(call, reservation).check)
+
+
+class SpendWatch:
+    """Of one call with a reservation."""
+
+    def __init__(self, call: ProxyCall, reservation: Reservation) -> None:
+        self._call = call
+        self._reservation = reservation
+        self._usage: bytes | None = None
+        self._first = self._cost = 0
+        row = call.row
+        history = call.context.cost_history
+        self._largest_step = history.first_event(row.model or "", row.action or "")[1]
+
+    def check(self, summary: ResponseSummary) -> None:
+        """Raises CutByGateway if the call may not go on."""
+        if summary.usage is None or summary.usage == self._usage:
+            return
+        self._usage = summary.usage
+        cost = self._cost_of(summary)
+        if self._first:
+            self._largest_step = max(self._largest_step, cost - self._cost)
+        else:
+            self._first = cost
+        self._cost = cost
+        self._call.context.cost_history.note_events(self._call.row, self._first, self._largest_step)
+        # One that has ended costs no more.
+        if summary.finish_reason is None:
+            self._keep(cost + self._largest_step)
+
+    def _keep(self, needed: int) -> None:
+        reservation, budgets = self._reservation, self._call.context.budgets
+        if needed <= reservation.pico:
+            return
+        times, by = GROWTH
+        now = time_ns() // 1000
+        for wanted in (needed * times // by, needed):
+            if budgets.extend(reservation, wanted, now):
+                self._call.row.charged_pico = reservation.pico
+                self._call.context.ledger.begin_again(self._call.row)
+                return
+        raise CutByGateway(short_of_budget(tightest(reservation.accounts, now), needed, now))
+
+    def _cost_of(self, summary: ResponseSummary) -> int:
+        call, row = self._call, self._call.row
+        return estimate(
+            call.context.catalogue,
+            model=row.model or call.route.model,
+            model_version=summary.model_version,
+            usage=summary.read_usage or read_usage(summary.usage or b""),
+            at=from_micros(row.started_at),
+            tier=summary.service_tier or "standard",
+            action=row.action,
+            billed_units=summary.billed_units or NO_BILLED_UNITS,
+            request_bytes=None,
+        ).pico
