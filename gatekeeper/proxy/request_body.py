@@ -175,26 +175,38 @@ class BodyGate:
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
         self._holds = needs_body(call) or is_checked(call)
+        self._is_admitted = False
         self._held = b""
         self._unread = UnreadReferences(call)
 
     async def send(self, connection: UpstreamConnection, chunk: bytes) -> None:
-        """Sends a chunk as soon as the next one is there, or at once; then looks at it."""
+        """Sends a chunk as soon as the next one is there, or at once; then looks at it. Raises Refused where
+        it turns out that the rest will not be seen."""
         ready, self._held = (self._held, chunk) if self._holds else (chunk, b"")
         if ready:
             await connection.send_body(ready)
         self._call.request_parser.feed(chunk)
         self._call.progress.size.feed(chunk)
         self._unread.feed(chunk)
+        if self._holds and self._call.request_parser.failed:
+            self._admit()
 
     async def send_last(self, connection: UpstreamConnection) -> None:
         """Sends what is left, once all was received and admitted. Raises Refused."""
-        admit_body(self._call)
+        self._admit()
         await check_references(self._call, self._unread)
         await reserve(self._call, None)
         _take_rates_of_models(self._call)
         if self._held:
             await connection.send_body(self._held)
+
+    def _admit(self) -> None:
+        """Once, by what is known by now."""
+        if not self._is_admitted:
+            self._is_admitted = True
+            # The response, which may come at once, is read by what the row says.
+            apply_body(self._call)
+            admit_body(self._call)
 
 
 def apply_body(call: ProxyCall) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rig.gateway import Running, running
 from rig.live import LiveStandIn, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
-from rig.wire import exchange
+from rig.wire import connect, exchange, head, read
 from websockets.trio.server import ServerConnection
 
 from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
@@ -217,6 +217,40 @@ async def test_a_stream_is_cut_at_the_event_that_shows_too_many_searches(
         assert (error["code"], error["details"][0]["metadata"]["searches"]) == (403, "3")
         # What it has used up to there is charged.
         assert row["cost_usd"] is not None
+
+
+@pytest.mark.parametrize("sent", ["buffered", "large"])
+async def test_a_stream_of_an_interaction_is_cut_by_its_steps(
+    guarded: Running, google: StandIn, sent: str
+) -> None:
+    step = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
+    event = json.dumps({"event_type": "step.start", "step": step}).encode()
+
+    async def stream(reply: Reply) -> None:
+        await reply.chunked([b"event: step.start\ndata: " + event + b"\n\n"], end=False)
+        await reply.hung_up()
+
+    google.script = stream
+    secret = await guarded.key(searches=1)
+    long = "x" * 2 * MAX_BUFFERED_BODY if sent == "large" else "x"
+    asked = {**M, "input": long, "stream": True, "tools": [{"type": "google_search"}]}
+    line = f"POST /gemini{INTERACTION}"
+    headers = [f"x-goog-api-key: {secret}"]
+    answer = await exchange(guarded.url, line, body=json.dumps(asked).encode(), headers=headers)
+    assert (answer.whole, answer.reason) == (False, "GATEKEEPER_POLICY")
+    assert (await guarded.row())["outcome"] == "cut"
+
+
+@pytest.mark.parametrize("coding", ["br", "identity", "gzip"])
+async def test_a_large_body_is_refused_as_soon_as_it_cannot_be_seen(
+    guarded: Running, google: StandIn, coding: str
+) -> None:
+    secret = await guarded.key(store=False)
+    async with await connect(guarded.url) as client:
+        fields = ["Content-Length: 9000000", f"Content-Encoding: {coding}", f"x-goog-api-key: {secret}"]
+        await client.send_all(head(f"POST /gemini{GENERATE}", fields) + b"no JSON, nor compressed" * 1000)
+        answer = await read(client)
+    assert (answer.status, answer.reason, google.asked) == (403, "GATEKEEPER_POLICY", [])
 
 
 async def test_an_answer_that_comes_as_a_whole_has_been_made(guarded: Running, google: StandIn) -> None:
