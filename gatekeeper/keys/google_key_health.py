@@ -1,48 +1,16 @@
-"""The health of a Google key: what it is cooling down from, and whether Google refuses it.
-
-A cool-down ends in steps: once its time is over one call tries, and each call that succeeds doubles how many
-may run at once, until `RAMPED` of them may; a quota that is still used up begins it again.
-"""
+"""The state of a Google key: how busy it is, whether Google refuses it, and what people are told of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
 
 from gatekeeper.google_key import GoogleKey
+from gatekeeper.keys.cool_downs import CoolingDown
 from gatekeeper.times import iso
 
-RAMPED = 16
-"""Calls at once. A cool-down is over when so many may run."""
 MINUTE = 60_000_000  # microseconds
-
-
-class Scope(NamedTuple):
-    """What a cool-down holds for: a key (its label) or a whole project, and there a model, an action that no
-    model is asked for, or all calls of models (None)."""
-
-    project: bool
-    name: str
-    of: str | None
-
-
-class CoolDown:
-    """`until`: microseconds since 1970; `strikes`: how often in a row it has begun again."""
-
-    __slots__ = ("allowed", "cause", "running", "strikes", "until")
-
-    def __init__(self, cause: str, until: int, strikes: int = 0) -> None:
-        self.cause = cause
-        self.until = until
-        self.strikes = strikes
-        self.allowed = 1
-        self.running = 0
-
-    def admits(self, now: int) -> bool:
-        """Whether one more call may try."""
-        return now >= self.until and self.running < self.allowed
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -123,12 +91,12 @@ class KeyHealth(msgspec.Struct, frozen=True):
     tpm: int | None
 
 
-def health(pooled: PooledKey, cool_downs: dict[Scope, CoolDown], now: int) -> KeyHealth:
+def health(pooled: PooledKey, cool_downs: CoolingDown, now: int) -> KeyHealth:
     """`cool_downs` are those that hold for it."""
     key = pooled.key
     state = "full" if pooled.is_full(now) else "ok"
     if cool_downs:
-        state = "cooling" if any(now < each.until for each in cool_downs.values()) else "returning"
+        state = "cooling" if any(now < each.until for _, each in cool_downs) else "returning"
     if pooled.draining:
         state = "draining"
     told = list(_told(cool_downs, now))
@@ -150,8 +118,8 @@ def health(pooled: PooledKey, cool_downs: dict[Scope, CoolDown], now: int) -> Ke
     )
 
 
-def _told(cool_downs: dict[Scope, CoolDown], now: int) -> Iterator[str]:
-    for scope, each in cool_downs.items():
+def _told(cool_downs: CoolingDown, now: int) -> Iterator[str]:
+    for scope, each in cool_downs:
         whose = f"all of project {scope.name}" if scope.project else "this key"
         of = f" for {scope.of}" if scope.of else ""
         when = f"until {iso(each.until)}" if now < each.until else f"over, {each.allowed} at once may try"

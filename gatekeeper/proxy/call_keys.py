@@ -18,7 +18,9 @@ from gatekeeper.gemini.quota_errors import exhausted
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.gemini.upstream_error import UpstreamError
-from gatekeeper.keys.google_keys import GoogleKeys, Lease, Want
+from gatekeeper.keys.cool_downs import Want
+from gatekeeper.keys.google_key_lease import Lease
+from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.ledger.call import Call, truncate
 from gatekeeper.proxy.error_response import ErrorResponse
 from gatekeeper.proxy.outcomes import (

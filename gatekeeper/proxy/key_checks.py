@@ -8,7 +8,7 @@ from time import time_ns
 import structlog
 import trio
 
-from gatekeeper.keys.google_keys import Want
+from gatekeeper.keys.cool_downs import Want
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.upstream import ConnectFailed

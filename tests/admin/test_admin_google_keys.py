@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.keys.google_keys import Want
+from gatekeeper.keys.cool_downs import Want
 
 SECRET = "secret-of-the-second-google-key"
 FIRST = "secret-of-the-first-google-key"

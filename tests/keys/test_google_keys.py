@@ -9,8 +9,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from gatekeeper.gemini.quota_errors import Exhausted
 from gatekeeper.google_key import GoogleKey
-from gatekeeper.keys.google_key_health import MINUTE, RAMPED, LastMinute
-from gatekeeper.keys.google_keys import TIMEOUT_WAIT, UNTRIED, GoogleKeys, Lease, Want
+from gatekeeper.keys.cool_downs import RAMPED, UNTRIED, Want
+from gatekeeper.keys.google_key_health import MINUTE, LastMinute
+from gatekeeper.keys.google_key_lease import TIMEOUT_WAIT, Lease
+from gatekeeper.keys.google_keys import GoogleKeys
 
 SECOND = 1_000_000
 NOW = 1_700_000_000 * SECOND

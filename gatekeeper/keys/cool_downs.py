@@ -1,0 +1,102 @@
+"""Which Google keys, and which Google projects, are left out for a time, and for which calls.
+
+A cool-down ends in steps: once its time is over one call tries, and each call that succeeds doubles how many
+may run at once, until `RAMPED` of them may; a quota that is still used up begins it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gatekeeper.google_key import GoogleKey
+
+RAMPED = 16
+"""Calls at once. A cool-down is over when so many may run."""
+UNTRIED = 600_000_000  # microseconds after its end, in which nobody has tried
+
+
+class Want(NamedTuple):
+    """What a call needs of a key. `model`: the model that it asks for; `action`: that of a call that no
+    quota of models counts (None for any other); `project`: the only one that can answer it."""
+
+    model: str | None = None
+    action: str | None = None
+    project: str | None = None
+
+
+class Scope(NamedTuple):
+    """What a cool-down holds for: a key (its label) or a whole project, and there a model, an action that no
+    model is asked for, or all calls of models (None)."""
+
+    project: bool
+    name: str
+    of: str | None
+
+
+class CoolDown:
+    """`until`: microseconds since 1970; `strikes`: how often in a row it has begun again."""
+
+    __slots__ = ("allowed", "cause", "running", "strikes", "until")
+
+    def __init__(self, cause: str, until: int, strikes: int = 0) -> None:
+        self.cause = cause
+        self.until = until
+        self.strikes = strikes
+        self.allowed = 1
+        self.running = 0
+
+    def admits(self, now: int) -> bool:
+        """Whether one more call may try."""
+        return now >= self.until and self.running < self.allowed
+
+
+CoolingDown = Sequence[tuple[Scope, CoolDown]]
+
+
+def of_key(key: GoogleKey, some: CoolingDown) -> CoolingDown:
+    """Those that hold for this key."""
+    names = (key.label, key.project)
+    return [each for each in some if each[0].name == names[each[0].project]]
+
+
+class CoolDowns:
+    """Those of one pool."""
+
+    def __init__(self) -> None:
+        self._all: dict[Scope, CoolDown] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def of_call(self, want: Want) -> CoolingDown:
+        """What keeps some keys from such a call, or has only just ended."""
+        if not self._all:
+            return ()
+        # None is of all calls of models.
+        of = (want.action,) if want.action is not None else (None, want.model)
+        return [each for each in self._all.items() if each[0].of in of]
+
+    def of_key(self, key: GoogleKey) -> CoolingDown:
+        """All of this key and its project."""
+        return of_key(key, [*self._all.items()])
+
+    def begin(self, scope: Scope, cool_down: CoolDown, now: int) -> bool:
+        """Begins one, or prolongs it; returns whether it was not known that it is needed."""
+        before = self._all.get(scope)
+        if before is not None and now < before.until:
+            before.until = max(before.until, cool_down.until)
+            return False
+        self._all[scope] = cool_down
+        return True
+
+    def end(self, scope: Scope, cool_down: CoolDown) -> None:
+        """Ends one, unless another has begun meanwhile."""
+        if self._all.get(scope) is cool_down:
+            del self._all[scope]
+
+    def forget(self, now: int) -> None:
+        """What is long over, and nobody has tried."""
+        for scope, cool_down in [*self._all.items()]:
+            if now > cool_down.until + UNTRIED and not cool_down.running:
+                del self._all[scope]

@@ -1,0 +1,84 @@
+"""A Google key that a call is made with, and what Google's answer says about the next calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gatekeeper.gemini.quota_errors import Exhausted
+from gatekeeper.keys.cool_downs import RAMPED, CoolDown, CoolDowns, CoolingDown, Scope, Want
+from gatekeeper.keys.google_key_health import PooledKey, Refused
+
+TIMEOUT_WAIT = 30_000_000  # microseconds; twice as long each time that it happens again
+MAX_TIMEOUT_WAIT = 600_000_000
+TIMEOUT_CAUSE = "no response in time"
+
+
+class Lease:
+    """A key for one request of a call. `finish` it, once, whatever has become of it."""
+
+    __slots__ = ("_cool_downs", "_tried", "key", "pooled", "want")
+
+    def __init__(self, cool_downs: CoolDowns, pooled: PooledKey, want: Want, tried: CoolingDown) -> None:
+        self._cool_downs = cool_downs
+        self.pooled: PooledKey | None = pooled
+        self.key = pooled.key
+        self.want = want
+        self._tried = tried
+        pooled.in_flight += 1
+        for _, cool_down in tried:
+            cool_down.running += 1
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it matters that Google accepts the key."""
+        return bool(self._tried) or (self.pooled is not None and self.pooled.refused is not None)
+
+    def finish(self, now: int, input_tokens: int = 0) -> None:
+        """The request is over; a second time changes nothing."""
+        if (pooled := self.pooled) is None:
+            return
+        self.pooled = None
+        pooled.in_flight -= 1
+        if input_tokens:
+            pooled.tokens.add(now, input_tokens)
+        for _, cool_down in self._tried:
+            cool_down.running -= 1
+
+    def succeeded(self, now: int) -> None:
+        """Google has accepted the key, and begun a proper response."""
+        if self.pooled is not None and self.pooled.refused is not None:
+            self.pooled.refused = None
+        for scope, cool_down in self._tried:
+            cool_down.until = min(cool_down.until, now)
+            cool_down.allowed *= 2
+            if cool_down.allowed > RAMPED:
+                self._cool_downs.end(scope, cool_down)
+
+    def is_exhausted(self, quotas: Iterable[Exhausted], now: int) -> list[Exhausted]:
+        """Google has answered that quotas are used up; returns those that were not known to be."""
+        return [quota for quota in quotas if self._cool_down(quota, now)]
+
+    def timed_out(self, now: int) -> None:
+        """Google has sent nothing in time: the next calls are made with other keys."""
+        of = self.want.model if self.want.action is None else self.want.action
+        scope = Scope(project=False, name=self.key.label, of=of)
+        strikes = max((each.strikes + 1 for tried, each in self._tried if tried == scope), default=0)
+        wait = min(TIMEOUT_WAIT << min(strikes, 10), MAX_TIMEOUT_WAIT)
+        self._cool_downs.begin(scope, CoolDown(TIMEOUT_CAUSE, now + wait, strikes), now)
+
+    def is_refused(self, why: str, now: int) -> bool:
+        """Google has refused the key itself; returns whether that is new."""
+        pooled = self.pooled
+        if pooled is None or pooled.refused is not None:
+            return False
+        pooled.refused = Refused(why, now)
+        return True
+
+    def _cool_down(self, quota: Exhausted, now: int) -> bool:
+        key, action = self.key, self.want.action
+        name = key.project if quota.whole_project else key.label
+        # A quota of the storage of files, say, is none of the models'.
+        of: tuple[str | None, ...] = quota.models or (action,)
+        scopes = [Scope(quota.whole_project, name, each) for each in of]
+        begin = self._cool_downs.begin
+        return sum(begin(scope, CoolDown(quota.cause, quota.until), now) for scope in scopes) > 0
