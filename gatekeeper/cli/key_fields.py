@@ -33,6 +33,17 @@ def whole_number(text: str) -> int:
         raise click.BadParameter(f"{text!r} is no whole number") from None
 
 
+def by_model(text: str) -> dict[str, int] | None:
+    """A number for each model or glob: `gemini-2.5-pro*=10,*-lite=60`; None for none."""
+    numbers: dict[str, int] = {}
+    for item in words(text):
+        model, equals, number = item.rpartition("=")
+        if not equals or model in numbers:
+            raise click.BadParameter(f"write each model once, with its number: {item!r} is not MODEL=N")
+        numbers[model] = whole_number(number)
+    return numbers or None
+
+
 def json_value(text: str) -> object:
     try:
         return json.loads(text)
@@ -58,9 +69,13 @@ KEY_FIELDS = (
     KeyField("routes", "allowed_routes", "A,B", "Actions or globs of paths that it may use.", words),
     KeyField("max-budget", "max_budget", "USD", "Budget in USD; calls above it are refused."),
     KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD (stored and shown only)."),
-    KeyField("budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d, 1mo."),
+    KeyField(
+        "budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d, 1mo."
+    ),
     KeyField("rpm", "rpm_limit", "N", "Calls a minute.", whole_number),
     KeyField("tpm", "tpm_limit", "N", "Tokens a minute.", whole_number),
+    KeyField("model-rpm", "model_rpm_limit", "MODEL=N,…", "Calls a minute of models or globs.", by_model),
+    KeyField("model-tpm", "model_tpm_limit", "MODEL=N,…", "Tokens a minute of models or globs.", by_model),
     KeyField("parallel", "max_parallel_requests", "N", "Parallel calls.", whole_number),
     KeyField("tags", "tags", "A,B", "Tags of all its calls.", words),
     KeyField("user", "user_id", "NAME", "End user of calls that name none."),
@@ -246,6 +261,8 @@ def limits(key: Key) -> str | None:
         (key.tpm_limit, "tokens a minute"),
         (key.max_parallel_requests, "parallel calls"),
     )
-    return (
-        ", ".join(f"{formats.count(number)} {what}" for number, what in known if number is not None) or None
-    )
+    named = [f"{formats.count(number)} {what}" for number, what in known if number is not None]
+    of_models = ((key.model_rpm_limit, "calls a minute"), (key.model_tpm_limit, "tokens a minute"))
+    for numbers, what in of_models:
+        named += [f"{formats.count(number)} {what} of {glob}" for glob, number in (numbers or {}).items()]
+    return ", ".join(named) or None

@@ -25,6 +25,7 @@ KEY = {
     "spend_estimated": "0.500000000000",
     "tpm_limit": 100000,
     "rpm_limit": 60,
+    "model_rpm_limit": {"*-pro": 5},
     "max_parallel_requests": 4,
     "tags": ["team-a", "x\u001b[31m"],
     "metadata": {"owner": "me"},
@@ -56,7 +57,7 @@ spend        $5.00 of $20 each 30d  █████░░░░░░░░░�
 estimated    $0.5000 of the spend, for calls whose cost is unknown
 soft budget  $15.50
 resets       2099-01-01 12:30:00.000Z
-limits       60 calls a minute, 100,000 tokens a minute, 4 parallel calls
+limits       60 calls a minute, 100,000 tokens a minute, 4 parallel calls, 5 calls a minute of *-pro
 tags         team-a, x�[31m
 user         u1
 group        g1
@@ -89,6 +90,10 @@ last used    never
         (
             ["--rpm", "60", "--tpm", "1000", "--parallel", "4"],
             {"rpm_limit": 60, "tpm_limit": 1000, "max_parallel_requests": 4},
+        ),
+        (
+            ["--model-rpm", "gemini-2.5-pro*=10, *-lite=60", "--model-tpm", "a=b=5"],
+            {"model_rpm_limit": {"gemini-2.5-pro*": 10, "*-lite": 60}, "model_tpm_limit": {"a=b": 5}},
         ),
         (["--user", "u", "--group", "g"], {"user_id": "u", "group": "g"}),
         (["--routes", "embedContent,/v1/files/*"], {"allowed_routes": ["embedContent", "/v1/files/*"]}),
@@ -123,7 +128,7 @@ def test_edit_sends_what_is_given_and_takes_away_what_is_named(on: Any, gateway:
 @pytest.mark.parametrize(
     "option",
     [[f"--{field.flag}", value] for field in KEY_FIELDS if not field.is_switch for value in ("", "  ")]
-    + [["--models", ","], ["--routes", " , "], ["--tags", ",,"]],
+    + [["--models", ","], ["--routes", " , "], ["--tags", ",,"], ["--model-rpm", ","]],
     ids=" ".join,
 )
 def test_an_empty_value_is_refused_before_anything_is_asked(
