@@ -14,7 +14,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWSc
 from quart import Response
 from quart_trio import QuartTrio
 
-from gatekeeper.admin import audit, calls, documentation, google_keys, groups, keys, spend, status, users
+from gatekeeper.admin import audit, calls, documentation, explain, google_keys, groups, keys, spend, status, users
 from gatekeeper.admin.access import check_access
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import problem_response, reject_malformed
@@ -28,7 +28,7 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 PROXY_PREFIX = b"/gemini/"
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-BLUEPRINT_MODULES = (status, keys, groups, users, google_keys, calls, spend, audit, documentation)
+BLUEPRINT_MODULES = (status, keys, explain, groups, users, google_keys, calls, spend, audit, documentation)
 
 
 class AdminConnection(QuartConnection):

@@ -34,6 +34,7 @@ TAGS = {
     "users": "Limits and budgets of end users.",
     "google_keys": "The gateway's own Google keys.",
     "audit": "Who changed what.",
+    "explain": "Whether a call would be admitted.",
     "calls": "Calls to `/gemini`, and queries on them.",
     "spend": "What calls cost, and prices.",
     "documentation": "This description.",

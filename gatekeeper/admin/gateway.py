@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 from quart import current_app
 
 from gatekeeper.keys.audit import AuditLog
+from gatekeeper.keys.explanation import Explanation, Question
 from gatekeeper.keys.google_key_roster import GoogleKeyRoster
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.pricing.catalogue import Catalogue
@@ -48,6 +50,8 @@ class ProxyInterface(Protocol):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
     def peek(self, call_id: str) -> Call | None: ...
+
+    async def explain(self, key: KeyState, question: Question) -> Explanation: ...
 
     def cut_all(self) -> None: ...
 

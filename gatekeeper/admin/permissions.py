@@ -37,6 +37,7 @@ ROUTES: dict[str, Permission] = {
     "GET /prices": Role.VIEWER,
     "GET /audit": Role.VIEWER,
     "POST /sql": Role.VIEWER,  # one SELECT
+    "POST /key/explain": Role.VIEWER,  # changes nothing
     "POST /key/generate": Role.OPERATOR,
     "POST /key/update": Role.OPERATOR,
     "POST /key/block": Role.OPERATOR,

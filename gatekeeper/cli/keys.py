@@ -18,6 +18,7 @@ from gatekeeper.cli.conventions import (
     gateway_options,
     json_option,
 )
+from gatekeeper.cli.key_explain import explain
 from gatekeeper.cli.key_fields import field_options, key_details, unset_option
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
 from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
@@ -36,6 +37,9 @@ def keys() -> None:
 
     A key is named by its alias, its id or its secret.
     """
+
+
+keys.add_command(explain)
 
 
 @keys.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from gatekeeper.client.api_types import ApiResponse, KeyInfo, Keys, NewKey
 from gatekeeper.client.connection import Connection
+from gatekeeper.client.explain_types import Explanation
 
 
 class KeyApi(Connection):
@@ -32,6 +33,10 @@ class KeyApi(Connection):
     async def key_update(self, key: str, fields: Mapping[str, object]) -> ApiResponse[object]:
         """Changes the given fields and no other."""
         return await self._post("/key/update", object, {"key": key, **fields})
+
+    async def key_explain(self, question: Mapping[str, object]) -> ApiResponse[Explanation]:
+        """Whether a call would be admitted now, by the fields of `POST /key/explain`."""
+        return await self._post("/key/explain", Explanation, question)
 
     async def key_delete(self, *keys: str) -> ApiResponse[object]:
         """Deletes keys for good; their calls stay."""

@@ -7,11 +7,14 @@ from time import time_ns
 
 import trio
 
+from gatekeeper.keys.explanation import Explanation, Question
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.cors import is_preflight, share
+from gatekeeper.proxy.explain import explain
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.outcomes import CutByGateway, draining_refusal
@@ -57,6 +60,10 @@ class Proxy:
         """The current state of a running call; None if there is none with this id. It searches all open
         calls, so that no call has to maintain an index."""
         return next((call.peek() for call in self.open_calls if call.row.id == call_id), None)
+
+    async def explain(self, key: KeyState, question: Question) -> Explanation:
+        """Whether this key's call would be admitted now; nothing is written or taken."""
+        return await explain(self.context, key, question)
 
     @property
     def has_admitted_calls(self) -> bool:

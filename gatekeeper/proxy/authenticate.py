@@ -139,11 +139,7 @@ class Authenticator:
             row.tags = list(dict.fromkeys((*session.tags, *row.tags)))
             row.user_id, row.user_agent = row.user_id or session.user_id, session.user_agent
         elif state is not None:
-            record = state.record
-            # A key's own tags come first, and no request can remove them.
-            if record.tags:
-                row.tags = tags(headers, record.tags)
-            row.user_id = row.user_id or record.user_id
+            fill_in(row, headers, state)
         return state
 
     def owner(self, key_id: str) -> Identity:
@@ -158,6 +154,15 @@ class Authenticator:
         if self._master_digest is None:
             return OPEN_MODE_IDENTITY
         raise Refused(_key_missing())
+
+
+def fill_in(row: Call, headers: Headers, state: KeyState) -> None:
+    """The key's own tags and end user go into the row of its call."""
+    record = state.record
+    # A key's own tags come first, and no request can remove them.
+    if record.tags:
+        row.tags = tags(headers, record.tags)
+    row.user_id = row.user_id or record.user_id
 
 
 def session_not_found() -> Refusal:

@@ -1,0 +1,97 @@
+"""`/key/explain`: whether a call would be admitted now."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+from quart import Blueprint, Response
+
+from gatekeeper.admin import explain_documents
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.keys import require_key
+from gatekeeper.admin.problems import invalid
+from gatekeeper.admin.requests import Document, json_response, read_fields
+from gatekeeper.keys.explanation import Question, explanation_document
+from gatekeeper.openapi.operation import describe
+
+blueprint = Blueprint("explain", __name__)
+
+BYTES_PER_TOKEN = 4  # of a prompt in English, on average
+MAX_TOKENS = 100_000_000
+DEFAULT_ACTION = "generateContent"
+
+
+@blueprint.post("/key/explain")
+@describe(explain_documents.EXPLAIN)
+async def explain() -> Response:
+    """Whether this key's call would be admitted now, by the rules that a real one goes through; if not, the
+    error that it would get; what it would reserve, and what is left of each limit that it counts for: the
+    key's, its group's, its end user's, the gateway's. Nothing is sent, written or reserved.
+
+    The call is given as `path` and `body`, or by `model` and what matters of its body."""
+    fields = await read_fields()
+    name = _text(fields, "key")
+    if name is None:
+        raise invalid("key", "`key` is missing: a key's secret, token_id or alias", "a text")
+    explained = await current_gateway().proxy.explain(require_key(name), _question(fields))
+    return json_response(explanation_document(explained))
+
+
+def _question(fields: Document) -> Question:
+    tokens = _count(fields, "input_tokens") or 0
+    body = _body(fields)
+    return Question(
+        method=(_text(fields, "method") or "POST").upper(),
+        path=_path(fields),
+        body=body,
+        request_bytes=max(len(body), tokens * BYTES_PER_TOKEN),
+        tags=_tags(fields),
+        user_id=_text(fields, "user_id"),
+        address=_text(fields, "address") or "",
+    )
+
+
+def _path(fields: Document) -> str:
+    path, model, action = (_text(fields, name) for name in ("path", "model", "action"))
+    if path is not None:
+        if model or action:
+            raise invalid("path", "`path` has both model and action: give it, or those", "leave one out")
+        return path if path.startswith("/") else f"/{path}"
+    if model is None:
+        raise invalid("model", "`model` is missing: name one, or give the `path` of the call", "a text")
+    return f"/v1beta/models/{model.removeprefix('models/')}:{action or DEFAULT_ACTION}"
+
+
+def _body(fields: Document) -> bytes:
+    if (given := fields.get("body")) is not None:
+        if not isinstance(given, dict):
+            raise invalid("body", "`body` is the JSON object that would be sent", "a JSON object")
+        return msgspec.json.encode(given)
+    limit = _count(fields, "max_output_tokens")
+    settings = {} if limit is None else {"generationConfig": {"maxOutputTokens": limit}}
+    return msgspec.json.encode({"contents": [{"parts": [{"text": ""}]}], **settings})
+
+
+def _text(fields: Document, name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not (isinstance(value, str) and value and value.isprintable()):
+        raise invalid(name, f"`{name}` is not a text", "a text of printable characters, or null")
+    return value
+
+
+def _count(fields: Document, name: str) -> int | None:
+    value = fields.get(name)
+    # In Python, JSON's true is an int.
+    if value is not None and (
+        not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_TOKENS
+    ):
+        raise invalid(name, f"`{name}` is a whole number from 0 to {MAX_TOKENS}", f"0 to {MAX_TOKENS}")
+    return value
+
+
+def _tags(fields: Document) -> tuple[str, ...]:
+    value: object = fields.get("tags") or []
+    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in cast("list[object]", value)):
+        raise invalid("tags", "`tags` is a list of texts", "a list of texts")
+    return tuple(cast("list[str]", value))

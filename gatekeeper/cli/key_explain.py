@@ -1,0 +1,94 @@
+"""`gatekeeper keys explain`: whether a call would be admitted now, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import click
+
+from gatekeeper.cli.conventions import (
+    ExitStatus,
+    Target,
+    call_api,
+    examples,
+    gateway_options,
+    json_option,
+)
+from gatekeeper.cli.key_fields import words
+from gatekeeper.cli.output import moment, print_fields, print_json, print_table
+from gatekeeper.client import formats
+from gatekeeper.client.explain_types import Explanation, LimitLeft
+from gatekeeper.client.formats import Column, TextRole
+
+
+@click.command(
+    "explain",
+    epilog=examples("keys explain ci --model gemini-2.5-pro --max-output-tokens 8192 --input-tokens 200000"),
+)
+@click.argument("name")
+@click.option("--model", "-m", metavar="MODEL", help="The model that would be called.")
+@click.option("--action", metavar="ACTION", help="What would be called; without it generateContent.")
+@click.option("--path", metavar="PATH", help="Instead of both: the path after /gemini.")
+@click.option("--max-output-tokens", type=int, metavar="N", help="The limit that the request would name.")
+@click.option("--input-tokens", type=int, metavar="N", help="How long the prompt is.")
+@click.option("--tags", metavar="A,B", help="Tags of the call.")
+@click.option("--user", "user_id", metavar="NAME", help="Its end user.")
+@click.option("--address", metavar="IP", help="The address that it would come from.")
+@json_option
+@gateway_options
+@click.pass_context
+def explain(
+    context: click.Context,
+    target: Target,
+    name: str,
+    tags: str | None,
+    as_json: bool,
+    **given: str | int | None,
+) -> None:
+    """Would this key's call be admitted now, and if not, why?
+
+    By the rules of a real call; nothing is sent or counted. The exit status is 7 if it would be refused.
+    """
+    call = {field: value for field, value in given.items() if value is not None}
+    question = {"key": name, **call, **({"tags": words(tags)} if tags else {})}
+    response = call_api(target, lambda client: client.key_explain(question))
+    if as_json:
+        print_json(response.raw)
+    else:
+        print_fields(facts(response.value))
+        if response.value.left:
+            print()
+            print_table(COLUMNS, response.value.left)
+    context.exit(ExitStatus.OK if response.value.admitted else ExitStatus.CHECK_FAILED)
+
+
+def facts(explained: Explanation) -> Iterator[tuple[str, str | None]]:
+    """Names and values."""
+    yield "call", " ".join(filter(None, (explained.action, explained.model)))
+    if explained.refusal is None:
+        yield "admitted", "yes"
+    else:
+        error = explained.refusal.error
+        yield "admitted", f"no: {error.code} {error.reason}"
+        yield "why", error.message
+        yield "wait", error.retry_delay
+    yield "reserves", None if explained.reserves is None else formats.money(explained.reserves)
+
+
+def _amount(value: str | int) -> str:
+    return formats.count(value) if isinstance(value, int) else formats.round_money(Decimal(value))
+
+
+def _resets(left: LimitLeft) -> str:
+    return moment(left.resets_at) if left.resets_at else ""
+
+
+COLUMNS: tuple[Column[LimitLeft], ...] = (
+    Column("whose", 8, lambda left: (left.whose, TextRole.PLAIN)),
+    Column("limit", 8, lambda left: (left.limit, TextRole.PLAIN)),
+    Column("of", 8, lambda left: (_amount(left.value), TextRole.PLAIN), right=True),
+    Column("used", 8, lambda left: (_amount(left.used), TextRole.PLAIN), right=True),
+    Column("left", 8, lambda left: (_amount(left.left), TextRole.PLAIN), right=True),
+    Column("resets", 8, lambda left: (_resets(left), TextRole.DIM)),
+)

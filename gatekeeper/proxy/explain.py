@@ -1,0 +1,87 @@
+"""A call that is only asked about: the rules of a real one, up to where that would begin. It writes nothing
+and takes nothing."""
+
+from __future__ import annotations
+
+from gatekeeper.keys.explanation import Explanation, Question, budgets_left
+from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.proxy.authenticate import fill_in
+from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.carrier import PREFIX, RequestHead
+from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.http import HttpCarrier
+from gatekeeper.proxy.outcomes import CallFailed
+from gatekeeper.proxy.request_body import admit_body, apply_body, attach_parser
+from gatekeeper.proxy.settlement import set_initial_estimate
+from gatekeeper.refusals import Refusal
+from gatekeeper.server.asgi_types import Message, Scope
+
+
+async def explain(context: ProxyContext, key: KeyState, question: Question) -> Explanation:
+    """Whether this key's call would be admitted now."""
+    scope = _scope(question)
+    call = ProxyCall(context, RequestHead.of(scope), HttpCarrier(scope, _nothing_comes, _nothing_goes))
+    refusal = await _refusal(call, key, question)
+    accounts = call.accounts
+    parts = context.registry.accounts.of_model(accounts, call.row.model)
+    return Explanation(
+        action=call.route.action,
+        model=call.row.model,
+        refusal=refusal,
+        reserves_pico=None if refusal else _reserves(call),
+        left=budgets_left((*accounts, *parts), call.row.started_at),
+    )
+
+
+async def _refusal(call: ProxyCall, key: KeyState, question: Question) -> Refusal | None:
+    try:
+        call.parse()
+        call.row.user_id = question.user_id
+        fill_in(call.row, call.headers, key)
+        call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
+        await call.context.check_path(key, call.head.path)
+        call.admit()
+        attach_parser(call)
+        call.request_parser.feed(question.body)
+        apply_body(call)
+        admit_body(call)
+    except CallFailed as failed:
+        return failed.refusal
+    return None
+
+
+def _reserves(call: ProxyCall) -> int | None:
+    if not call.has_budget:
+        return None
+    set_initial_estimate(call.row, call.route, call.carrier.request_length(), call.context.catalogue)
+    return call.row.charged_pico
+
+
+def _scope(question: Question) -> Scope:
+    path, _, query = question.path.partition("?")
+    headers = [
+        (b"host", b"localhost"),  # open mode refuses what may be a web page's
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % question.request_bytes),
+    ]
+    if question.tags:
+        headers.append((b"tags", ",".join(question.tags).encode()))
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": question.method,
+        "scheme": "http",
+        "raw_path": PREFIX + path.encode(),
+        "query_string": query.encode(),
+        "headers": headers,
+        "client": (question.address, 0) if question.address else None,
+        "server": None,
+    }
+
+
+async def _nothing_comes() -> Message:
+    raise NotImplementedError("the body is known")
+
+
+async def _nothing_goes(message: Message) -> None:
+    raise NotImplementedError("nothing is sent")
