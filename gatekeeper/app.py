@@ -14,7 +14,18 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWSc
 from quart import Response
 from quart_trio import QuartTrio
 
-from gatekeeper.admin import audit, calls, documentation, explain, google_keys, groups, keys, spend, status, users
+from gatekeeper.admin import (
+    audit,
+    calls,
+    documentation,
+    explain,
+    google_keys,
+    groups,
+    keys,
+    spend,
+    status,
+    users,
+)
 from gatekeeper.admin.access import check_access
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import problem_response, reject_malformed

@@ -17,8 +17,8 @@ from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("explain", __name__)
 
-BYTES_PER_TOKEN = 4  # of a prompt in English, on average
-MAX_TOKENS = 100_000_000
+ONE_TOKEN = "and "  # four characters, as of a prompt in English on average
+MAX_TOKENS = 2_097_152  # the longest prompt that a model takes
 DEFAULT_ACTION = "generateContent"
 
 
@@ -39,13 +39,10 @@ async def explain() -> Response:
 
 
 def _question(fields: Document) -> Question:
-    tokens = _count(fields, "input_tokens") or 0
-    body = _body(fields)
     return Question(
         method=(_text(fields, "method") or "POST").upper(),
         path=_path(fields),
-        body=body,
-        request_bytes=max(len(body), tokens * BYTES_PER_TOKEN),
+        body=_body(fields),
         tags=_tags(fields),
         user_id=_text(fields, "user_id"),
         address=_text(fields, "address") or "",
@@ -65,12 +62,15 @@ def _path(fields: Document) -> str:
 
 def _body(fields: Document) -> bytes:
     if (given := fields.get("body")) is not None:
+        if "input_tokens" in fields or "max_output_tokens" in fields:
+            raise invalid("body", "`body` is the whole request: give it, or the numbers", "leave one out")
         if not isinstance(given, dict):
             raise invalid("body", "`body` is the JSON object that would be sent", "a JSON object")
         return msgspec.json.encode(given)
     limit = _count(fields, "max_output_tokens")
     settings = {} if limit is None else {"generationConfig": {"maxOutputTokens": limit}}
-    return msgspec.json.encode({"contents": [{"parts": [{"text": ""}]}], **settings})
+    prompt = ONE_TOKEN * (_count(fields, "input_tokens") or 0)
+    return msgspec.json.encode({"contents": [{"parts": [{"text": prompt}]}], **settings})
 
 
 def _text(fields: Document, name: str) -> str | None:

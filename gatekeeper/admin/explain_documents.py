@@ -25,10 +25,12 @@ _CALL: dict[str, Schema] = {
         text("What would be called; without it generateContent.", "generateContent", minLength=1)
     ),
     "max_output_tokens": nullable(
-        integer("The limit that the body would have.", 1024, minimum=0, maximum=10**8)
+        integer("The limit that the body would have.", 1024, minimum=0, maximum=2_097_152)
     ),
     "input_tokens": nullable(
-        integer("How long the prompt is; each token is taken for four bytes.", 2000, minimum=0, maximum=10**8)
+        integer(
+            "How long the prompt is; each token is taken for four bytes.", 2000, minimum=0, maximum=2_097_152
+        )
     ),
     "path": nullable(
         text("Instead of model and action: the path after /gemini.", "/v1beta/interactions", minLength=1)

@@ -3,13 +3,15 @@ and as the API returns them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from gatekeeper.gemini.errors import error_document
-from gatekeeper.keys.account import Account
+from gatekeeper.keys.account import Account, AccountId
+from gatekeeper.keys.rate_rules import RATE_NAMES, account_demands, model_demands
+from gatekeeper.keys.rates import Demand, Rate, Rates
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.money import usd
 from gatekeeper.refusals import Refusal
@@ -17,13 +19,11 @@ from gatekeeper.times import iso
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that nobody has made. `path` is that after `/gemini`, `address` the client's (empty: unknown);
-    `request_bytes` is the length of its body, which may be longer than the `body` that is given."""
+    """A call that nobody has made. `path` is that after `/gemini`, `address` the client's; empty: unknown."""
 
     method: str
     path: str
     body: bytes
-    request_bytes: int
     tags: tuple[str, ...] = ()
     user_id: str | None = None
     address: str = ""
@@ -75,6 +75,34 @@ def _budget_left(account: Account, name: str, budget: int, now: int) -> LimitLef
         usd(max(0, budget - used)),
         None if reset_at is None else iso(reset_at),
     )
+
+
+def rates_left(
+    accounts: Sequence[Account], model: str | None, rates: Rates, now: int
+) -> tuple[LimitLeft, ...]:
+    """What is left of each rate of these accounts, and of those that they have for this model. `now` is by
+    the clock of rates."""
+    models = [] if model is None else [model]
+    demands = account_demands(accounts, counts_tokens=True)
+    demands += model_demands(accounts, models, counts_tokens=True)
+    titles = {account.id: account.title for account in accounts}
+    return tuple(
+        _rate_left(titles, demand, rate, limit, rates.used(demand.account, now)[rate])
+        for demand in demands
+        for rate, limit in zip(Rate, demand.limits, strict=True)
+        if limit is not None
+    )
+
+
+def _rate_left(
+    titles: Mapping[AccountId, str], demand: Demand, rate: Rate, limit: int, used: int
+) -> LimitLeft:
+    id_ = demand.account
+    title = titles[id_._replace(model="")]
+    name = RATE_NAMES[rate]
+    if id_.model:
+        title, name = f"{title}, for the models {id_.model},", f"model_{name}"
+    return LimitLeft(title, name, limit, used, max(0, limit - used))
 
 
 def explanation_document(explained: Explanation) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _matching(globs: Iterable[str], models: Sequence[str] | None) -> Iterator[st
             yield glob
 
 
-_NAMES = {
+RATE_NAMES = {  # of the fields
     Rate.REQUESTS: "rpm_limit",
     Rate.TOKENS: "tpm_limit",
     Rate.PARALLEL: "max_parallel_requests",
@@ -73,7 +73,7 @@ def rate_refusal(exceeded: Exceeded, accounts: Iterable[Account]) -> Refusal:
     """The refusal by a limit of one of these accounts."""
     rate, id_ = exceeded.rate, exceeded.account
     account = next(each for each in accounts if each.id == id_._replace(model=""))
-    name = f"model_{_NAMES[rate]}" if id_.model else _NAMES[rate]
+    name = f"model_{RATE_NAMES[rate]}" if id_.model else RATE_NAMES[rate]
     of_models = f", for the models {id_.model}," if id_.model else ""
     amount = f"{exceeded.limit:,} {_UNITS[rate]}{'' if exceeded.limit == 1 else 's'}"
     if exceeded.wait is None:

@@ -204,6 +204,15 @@ class Rates:
             self._forget_oldest(now)
         return Admitted(taken, is_unbounded=expected.output is None)
 
+    def used(self, account: AccountId, now: int) -> dict[Rate, int]:
+        """What counts of an account's limits now."""
+        counter = self._counters.get(account) or Counter(now)
+        return {
+            Rate.REQUESTS: counter.requests.used(now),
+            Rate.TOKENS: counter.tokens.used(now),
+            Rate.PARALLEL: counter.running,
+        }
+
     def _forget_oldest(self, now: int) -> None:
         """Forgets the counter that has not been used for longest, if that is long enough."""
         name, counter = next(iter(self._counters.items()))

@@ -3,7 +3,7 @@ and takes nothing."""
 
 from __future__ import annotations
 
-from gatekeeper.keys.explanation import Explanation, Question, budgets_left
+from gatekeeper.keys.explanation import Explanation, Question, budgets_left, rates_left
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.authenticate import fill_in
 from gatekeeper.proxy.call import ProxyCall
@@ -11,7 +11,7 @@ from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.outcomes import CallFailed
-from gatekeeper.proxy.request_body import admit_body, apply_body, attach_parser
+from gatekeeper.proxy.request_body import admit_buffered, parse_body
 from gatekeeper.proxy.settlement import set_initial_estimate
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Message, Scope
@@ -29,7 +29,10 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
         model=call.row.model,
         refusal=refusal,
         reserves_pico=None if refusal else _reserves(call),
-        left=budgets_left((*accounts, *parts), call.row.started_at),
+        left=(
+            *budgets_left((*accounts, *parts), call.row.started_at),
+            *rates_left(accounts, call.row.model, context.rates, context.micros()),
+        ),
     )
 
 
@@ -41,13 +44,21 @@ async def _refusal(call: ProxyCall, key: KeyState, question: Question) -> Refusa
         call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
         await call.context.check_path(key, call.head.path)
         call.admit()
-        attach_parser(call)
-        call.request_parser.feed(question.body)
-        apply_body(call)
-        admit_body(call)
+        call.progress.buffered(question.body)
+        await parse_body(call, question.body)
+        _admit_body(call)
     except CallFailed as failed:
         return failed.refusal
     return None
+
+
+def _admit_body(call: ProxyCall) -> None:
+    """Without an await: nobody sees what the call takes. Raises Refused."""
+    try:
+        admit_buffered(call)
+    finally:
+        for taken in call.rates_taken:
+            taken.undo()
 
 
 def _reserves(call: ProxyCall) -> int | None:
@@ -62,7 +73,7 @@ def _scope(question: Question) -> Scope:
     headers = [
         (b"host", b"localhost"),  # open mode refuses what may be a web page's
         (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % question.request_bytes),
+        (b"content-length", b"%d" % len(question.body)),
     ]
     if question.tags:
         headers.append((b"tags", ",".join(question.tags).encode()))

@@ -60,12 +60,36 @@ async def test_an_admitted_call_is_told_what_it_reserves_and_what_is_left(admin)
     assert left["resets_at"]
 
 
+async def test_rates_are_told_and_refuse_as_they_would_refuse_a_call(admin) -> None:
+    limits = {"key_alias": "web", "rpm_limit": 2, "tpm_limit": 1000, "max_parallel_requests": 3}
+    key = await admin.post("/key/generate", {**limits, "model_rpm_limit": {"gemini-2.5*": 5, "other": 1}})
+    question = {"key": "web", "model": MODEL, "input_tokens": 100, "max_output_tokens": 100}
+    for _ in range(3):
+        explained = await admin.post("/key/explain", question)
+        assert explained["admitted"] is True
+        assert [(left["limit"], left["value"], left["left"]) for left in explained["left"]] == [
+            ("rpm_limit", 2, 2),
+            ("tpm_limit", 1000, 1000),
+            ("max_parallel_requests", 3, 3),
+            ("model_rpm_limit", 5, 5),
+        ]
+    for _ in range(2):
+        await admin.client.post(f"/gemini{PATH}", json=BODY, headers={"x-goog-api-key": key["key"]})
+    explained = await admin.post("/key/explain", question)
+    error = explained["refusal"]["error"]
+    assert (error["code"], error["details"][0]["reason"]) == (429, "GATEKEEPER_RATE_LIMITED")
+    assert explained["left"][0]["left"] == 0
+
+
 async def test_asking_changes_nothing(admin) -> None:
-    key = await admin.post("/key/generate", {"key_alias": "web", "max_budget": 5, "tags": ["a"]})
+    limits = {"max_budget": 5, "rpm_limit": 100, "tpm_limit": 10**6, "max_parallel_requests": 1}
+    key = await admin.post("/key/generate", {"key_alias": "web", "tags": ["a"], **limits})
     before = await admin.get("/key/info", key="web")
     for number in range(20):
         await admin.post("/key/explain", {"key": "web", "model": MODEL, "input_tokens": number * 1000})
     assert await admin.get("/key/info", key="web") == before
+    left = (await admin.post("/key/explain", {"key": "web", "model": MODEL}))["left"]
+    assert [each["left"] for each in left[1:]] == [100, 10**6, 1]
     assert (await admin.get("/calls"))["calls"] == []
     assert not admin.ledger.events.in_flight
     assert admin.gateway.registry.by_id(key["token_id"]).reserved_pico == 0
@@ -85,6 +109,7 @@ async def test_asking_changes_nothing(admin) -> None:
         ({"key": "web", "model": MODEL, "tags": "a"}, "tags"),
         ({"key": "web", "model": MODEL, "tags": [1]}, "tags"),
         ({"key": "web", "path": PATH, "body": []}, "body"),
+        ({"key": "web", "path": PATH, "body": {}, "input_tokens": 1}, "body"),
         ({"key": "web", "model": MODEL, "nope": 1}, "nope"),
     ],
 )
