@@ -17,7 +17,7 @@ from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("explain", __name__)
 
-ONE_TOKEN = "and "  # four characters, as of a prompt in English on average
+FOUR_BYTES = "and "  # a token, as of a prompt in English on average
 MAX_TOKENS = 2_097_152  # the longest prompt that a model takes
 DEFAULT_ACTION = "generateContent"
 
@@ -69,7 +69,7 @@ def _body(fields: Document) -> bytes:
         return msgspec.json.encode(given)
     limit = _count(fields, "max_output_tokens")
     settings = {} if limit is None else {"generationConfig": {"maxOutputTokens": limit}}
-    prompt = ONE_TOKEN * (_count(fields, "input_tokens") or 0)
+    prompt = FOUR_BYTES * (_count(fields, "input_tokens") or 0)
     return msgspec.json.encode({"contents": [{"parts": [{"text": prompt}]}], **settings})
 
 

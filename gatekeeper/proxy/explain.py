@@ -11,7 +11,7 @@ from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.outcomes import CallFailed
-from gatekeeper.proxy.request_body import admit_buffered, parse_body
+from gatekeeper.proxy.request_body import admit_buffered
 from gatekeeper.proxy.settlement import set_initial_estimate
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Message, Scope
@@ -45,20 +45,14 @@ async def _refusal(call: ProxyCall, key: KeyState, question: Question) -> Refusa
         await call.context.check_path(key, call.head.path)
         call.admit()
         call.progress.buffered(question.body)
-        await parse_body(call, question.body)
-        _admit_body(call)
+        await admit_buffered(call, question.body)
     except CallFailed as failed:
         return failed.refusal
-    return None
-
-
-def _admit_body(call: ProxyCall) -> None:
-    """Without an await: nobody sees what the call takes. Raises Refused."""
-    try:
-        admit_buffered(call)
     finally:
+        # It is taken last of all, and nobody has seen it: there was no checkpoint in between.
         for taken in call.rates_taken:
             taken.undo()
+    return None
 
 
 def _reserves(call: ProxyCall) -> int | None:
