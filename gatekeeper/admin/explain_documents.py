@@ -84,7 +84,10 @@ EXPLANATION = component(
                 "examples": [None],
             },
             "reserves": nullable(
-                money("What it would reserve of budgets (null: nothing), in", "0.002860000000")
+                money(
+                    "What it would reserve of budgets (null: nothing, or it would wait for other calls), in",
+                    "0.002860000000",
+                )
             ),
             "left": array("What is left of each limit that it counts for.", _LEFT),
         },

@@ -11,8 +11,8 @@ from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.http import HttpCarrier
 from gatekeeper.proxy.outcomes import CallFailed
-from gatekeeper.proxy.request_body import admit_buffered
-from gatekeeper.proxy.settlement import set_initial_estimate
+from gatekeeper.proxy.request_body import check_buffered, take_rates_of
+from gatekeeper.proxy.reserve import reservable
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Message, Scope
 
@@ -21,14 +21,14 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
     """Whether this key's call would be admitted now."""
     scope = _scope(question)
     call = ProxyCall(context, RequestHead.of(scope), HttpCarrier(scope, _nothing_comes, _nothing_goes))
-    refusal = await _refusal(call, key, question)
+    refusal, reserves = await _ask(call, key, question)
     accounts = call.accounts
     parts = context.registry.accounts.of_model(accounts, call.row.model)
     return Explanation(
         action=call.route.action,
         model=call.row.model,
         refusal=refusal,
-        reserves_pico=None if refusal else _reserves(call),
+        reserves_pico=reserves,
         left=(
             *budgets_left((*accounts, *parts), call.row.started_at),
             *rates_left(accounts, call.row.model, context.rates, context.micros()),
@@ -36,7 +36,8 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
     )
 
 
-async def _refusal(call: ProxyCall, key: KeyState, question: Question) -> Refusal | None:
+async def _ask(call: ProxyCall, key: KeyState, question: Question) -> tuple[Refusal | None, int | None]:
+    """The refusal, or what the call would reserve."""
     try:
         call.parse()
         call.row.user_id = question.user_id
@@ -45,21 +46,15 @@ async def _refusal(call: ProxyCall, key: KeyState, question: Question) -> Refusa
         await call.context.check_path(key, call.head.path)
         call.admit()
         call.progress.buffered(question.body)
-        await admit_buffered(call, question.body)
+        await check_buffered(call, question.body)
+        reserves = reservable(call, question.body)
+        take_rates_of(call, is_seen=True)
     except CallFailed as failed:
-        return failed.refusal
-    finally:
-        # It is taken last of all, and nobody has seen it: there was no checkpoint in between.
-        for taken in call.rates_taken:
-            taken.undo()
-    return None
-
-
-def _reserves(call: ProxyCall) -> int | None:
-    if not call.has_budget:
-        return None
-    set_initial_estimate(call.row, call.route, call.carrier.request_length(), call.context.catalogue)
-    return call.row.charged_pico
+        return failed.refusal, None
+    # Nobody has seen what it took: there was no checkpoint in between.
+    for taken in call.rates_taken:
+        taken.undo()
+    return None, reserves
 
 
 def _scope(question: Question) -> Scope:

@@ -62,11 +62,18 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
 def begin_streaming(call: ProxyCall) -> None:
     """To be called before a body is sent while it is received. Raises Refused."""
     attach_parser(call)
-    _take_rates(call, is_seen=False)
+    take_rates_of(call, is_seen=False)
 
 
 async def admit_buffered(call: ProxyCall, body: bytes) -> None:
-    """The second step of admission, by a buffered body. Raises Refused."""
+    """The second step of admission, by a buffered body, and what it takes. Raises Refused."""
+    await check_buffered(call, body)
+    await reserve(call, body)
+    take_rates_of(call, is_seen=True)
+
+
+async def check_buffered(call: ProxyCall, body: bytes) -> None:
+    """The second step without what it takes. Raises Refused."""
     if body and is_worth_parsing(call, body):
         await parse_body(call, body)
     admit_body(call)
@@ -74,8 +81,6 @@ async def admit_buffered(call: ProxyCall, body: bytes) -> None:
         unread = UnreadReferences(call)
         unread.feed(body)
         await check_references(call, unread)
-    await reserve(call, body)
-    _take_rates(call, is_seen=True)
 
 
 def needs_body(call: ProxyCall) -> bool:
@@ -123,7 +128,7 @@ def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest
             raise Refused(refusal)
 
 
-def _take_rates(call: ProxyCall, *, is_seen: bool) -> None:
+def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
     """The last step of admission: nothing else refuses the call any more, but what is in a body that is not
     `is_seen` yet. Raises Refused."""
     if not call.accounts:
@@ -140,7 +145,7 @@ def _take_rates(call: ProxyCall, *, is_seen: bool) -> None:
 
 
 def _take_rates_of_models(call: ProxyCall) -> None:
-    """Those that `_take_rates` could not take, because only the body names the model. Raises Refused."""
+    """Those that `take_rates_of` could not take, because only the body names the model. Raises Refused."""
     route = call.route
     if call.accounts and not route.model:
         demands = model_demands(call.accounts, _models(call), counts_tokens=route.billable)

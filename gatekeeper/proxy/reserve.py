@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from time import time_ns
+from typing import NamedTuple
 
 from gatekeeper.gemini.actions import MEDIA_ACTIONS
 from gatekeeper.gemini.billed_units import billed_units
@@ -12,7 +14,7 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import over_budget, short_of_budget
-from gatekeeper.keys.budgets import Demand, Reservation, limited, tightest
+from gatekeeper.keys.budgets import Demand, Reservation, Short, amount, limited, room, tightest
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.pricing.bound import Asked, Bound, bound
 from gatekeeper.pricing.estimate import DEFAULT_QUERY_COUNT
@@ -28,27 +30,54 @@ UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
 MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
+class Wanted(NamedTuple):
+    """What a call wants of the budgets of these accounts; `demand` is made anew each time it is asked for."""
+
+    accounts: tuple[Account, ...]
+    bound: Bound
+    demand: Callable[[], Demand]
+
+
 async def reserve(call: ProxyCall, body: bytes | None) -> None:
     """To be called once the call is admitted, and its body was received. `body` is None where it was not
     buffered. Raises Refused."""
-    asked = call.request_parser.summary
-    model = call.row.model or call.route.model
-    accounts = limited((*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model)))
-    if not accounts or not call.route.billable:
+    if (wanted := wanted_by(call, body)) is None:
         return
+    accounts, known, demand = wanted
     # The time that it waits is not the client's.
     call.deadline = math.inf
-    known = UNKNOWN_BOUND
-    # A fault of the prices keeps no call from being answered: it has the budget for itself.
-    with call.context.accounting_errors.recorded():
-        known = _bound(call, asked, body, model or "")
-    demand = partial(_demand, call, known, model or "", body)
     found = await call.context.budgets.reserve(accounts, demand, now)
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, demand()))
     call.budget.reservation, call.budget.bound_pico = found, known.pico
     call.row.charged_pico = found.pico  # kept if the process is killed
     call.context.ledger.begin_again(call.row)
+
+
+def reservable(call: ProxyCall, body: bytes) -> int | None:
+    """What `reserve` would reserve now; None: nothing, for there is no budget, or because it would wait for
+    other calls. Raises Refused."""
+    if (wanted := wanted_by(call, body)) is None:
+        return None
+    demand, tight = wanted.demand(), tightest(wanted.accounts, at := now())
+    found = amount(demand, room(tight, at), tight.reserved_pico)
+    if found is Short.REFUSE:
+        raise Refused(_refusal(wanted.accounts, demand))
+    return None if isinstance(found, Short) else found
+
+
+def wanted_by(call: ProxyCall, body: bytes | None) -> Wanted | None:
+    """None where there is no budget, or nothing to pay."""
+    asked = call.request_parser.summary
+    model = call.row.model or call.route.model
+    accounts = limited((*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model)))
+    if not accounts or not call.route.billable:
+        return None
+    known = UNKNOWN_BOUND
+    # A fault of the prices keeps no call from being answered: it has the budget for itself.
+    with call.context.accounting_errors.recorded():
+        known = _bound(call, asked, body, model or "")
+    return Wanted(accounts, known, partial(_demand, call, known, model or "", body))
 
 
 def now() -> int:
