@@ -14,6 +14,8 @@ from rig.live import SETUP, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, reset
 
+from gatekeeper.keys.account import GroupAccount
+from gatekeeper.keys.limits import GroupRecord
 from gatekeeper.keys.minute_window import MINUTE
 from gatekeeper.keys.rates import FIRST_OUTPUT
 
@@ -87,6 +89,66 @@ async def test_a_long_wait_is_in_the_body_only(guarded: Running, google: StandIn
     assert refused.headers["x-should-retry"] == "false"
     clock.now += 5 * MINUTE
     assert (await call(guarded, secret)).status == 200
+
+
+async def test_who_honours_retry_after_is_never_refused_twice_in_a_row(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    secret = await guarded.key(rpm_limit=4, tpm_limit=1000)
+    google.script = answering(180)
+    accepted: list[int] = []
+    was_refused = False
+    for number in range(30):
+        clock.now += number % 7 * 10**6 + 333_333
+        answer = await call(guarded, secret, body=OUTPUT % 200)
+        if answer.status == 200:
+            accepted.append(clock.now)
+        else:
+            assert not was_refused
+            clock.now += int(answer.headers["retry-after"]) * 10**6
+        was_refused = answer.status != 200
+    assert all(later - first >= MINUTE for first, later in zip(accepted, accepted[4:], strict=False))
+    assert len(accepted) >= 15
+
+
+async def test_many_at_once_are_accepted_up_to_the_limit(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    secret = await guarded.key(rpm_limit=20)
+    statuses: list[int] = []
+
+    async def one() -> None:
+        statuses.append((await call(guarded, secret)).status)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(one)
+    assert sorted(statuses) == [200] * 20 + [429] * 30
+    assert len(google.asked) == 20
+
+
+async def test_keys_of_a_group_and_calls_of_a_user_share_their_limits(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    accounts = guarded.gateway.registry.accounts
+    for kind, name, rpm in [("group", "shop", 2), ("user", "u-1", 1), ("gateway", "", 3)]:
+        record = GroupRecord(name=name, created_at=0, updated_at=0, rpm_limit=rpm)
+        accounts.add(GroupAccount(kind=kind, record=record))
+    first, second, other = [await guarded.key(**fields) for fields in [{"group": "shop"}] * 2 + [{}]]
+    line = f"POST /gemini{FLASH}?key={other}"
+
+    assert (await call(guarded, first)).status == (await call(guarded, second)).status == 200
+    assert refusal(await call(guarded, second))[1]["group"] == "shop"
+    answer = await exchange(guarded.url, line, body=b"{}", headers=["x-gatekeeper-user: u-1"])
+    assert answer.status == 200
+    answer = await exchange(guarded.url, line, body=b"{}", headers=["x-gatekeeper-user: u-2"])
+    assert "gateway" in refusal(answer)[1]
+    clock.now += MINUTE - 1
+    answer = await exchange(guarded.url, line, body=b"{}", headers=["x-gatekeeper-user: u-1"])
+    assert answer.status == 429
+    clock.now += 1
+    answer = await exchange(guarded.url, line, body=b"{}", headers=["x-gatekeeper-user: u-1"])
+    assert answer.status == 200
 
 
 OUTPUT = b'{"contents": [], "generationConfig": {"maxOutputTokens": %d}}'
