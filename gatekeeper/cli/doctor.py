@@ -197,10 +197,17 @@ def check_gateway(url: str, certificate: Path | None) -> tuple[bool, Finding]:
     complaints = "; ".join([*readiness.reasons, *readiness.warnings])
     if complaints:
         return True, Finding("gateway", f"{url}: {complaints}", "look at its log, and at the disk")
-    return True, Finding("gateway", f"ready at {url}")
+    keys = ", ".join(f"{key.label} {key.state}" for key in readiness.google_keys)
+    told = f"; Google keys: {keys}" if len(readiness.google_keys) > 1 else ""
+    return True, Finding("gateway", f"ready at {url}{told}")
 
 
 NOT_A_GATEWAY_REMEDY = "find out what listens there; stop it, or choose another --port"
+
+
+class KeyState(msgspec.Struct):
+    label: str
+    state: str
 
 
 class Readiness(msgspec.Struct):
@@ -208,6 +215,7 @@ class Readiness(msgspec.Struct):
 
     reasons: list[str] = []
     warnings: list[str] = []
+    google_keys: list[KeyState] = []
 
 
 def check_port(settings: Settings, runs_here: bool) -> Finding:

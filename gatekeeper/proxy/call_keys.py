@@ -201,6 +201,9 @@ class CallKeys:
             now = now_micros()
             if isinstance(failure, UpstreamTimeout):
                 lease.timed_out(now)
+            # Said in a stream that had begun.
+            if row.status == 200 and row.reason == "RESOURCE_EXHAUSTED":
+                self._note_quota(lease, None, now)
             lease.finish(now, row.prompt_tokens or 0)
         if isinstance(failure, GoogleKeyRefused):
             log.error("google_key_refused", key=row.upstream_key, remedy=REMEDY)

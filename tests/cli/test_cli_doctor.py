@@ -158,16 +158,20 @@ def test_the_sandbox_needs_neither_key_nor_network(cli: Any, free: int) -> None:
     assert "the built-in sandbox" in ended.out
 
 
+POOL = [{"label": "a", "state": "ok"}, {"label": "b", "state": "cooling"}]
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [
         ({"ready": True, "reasons": [], "warnings": []}, 0, "ready at"),
+        ({"ready": True, "google_keys": POOL}, 0, "Google keys: a ok, b cooling"),
         ((503, {"ready": False, "reasons": ["it is stopping"]}), 7, "it is stopping"),
         ({"ready": True, "warnings": ["the file cannot be written"]}, 7, "cannot be written"),
         ((404, {}), 7, "something else responds"),
         (b"<html>", 7, "something else responds"),
     ],
-    ids=["ready", "not ready", "warnings", "no gateway", "no JSON"],
+    ids=["ready", "with its Google keys", "not ready", "warnings", "no gateway", "no JSON"],
 )
 def test_a_running_gateway(doctor: Any, gateway: Any, answer: object, status: int, said: str) -> None:
     gateway.answers = {"GET /readyz": answer}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 from structlog.testing import capture_logs
 
+from gatekeeper.proxy import call_keys
 from gatekeeper.proxy.key_checks import check, check_refused_keys
 
 TWO = {"a": "one", "b": "two"}
@@ -361,3 +363,46 @@ async def test_keys_of_one_project_share_its_free_searches(google: StandIn, tmp_
     assert [row["upstream_key"] for row in rows] == ["a", "b"]
     # Of 5,000 a month.
     assert [json.loads(bytes(row["billed_units"]))["grounding_search_free"] for row in rows] == [3000, 2000]
+
+
+async def test_the_pool_recovers_by_itself(
+    google: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that is set: until midnight in California one project is left alone, then one call tries."""
+    now = round(datetime(2026, 11, 29, 20, tzinfo=UTC).timestamp())
+    clock = [now]
+    monkeypatch.setattr(call_keys, "time_ns", lambda: clock[0] * 10**9)
+    async with pooled(tmp_path, google, SAME) as (gateway, projects):
+        # The clock of the test is not that of the calls' rows.
+        projects.states = dict.fromkeys(["secret-of-a", "secret-of-b"], quota(DAY))
+        for _ in range(4):
+            assert (await call(gateway.url)).status == 200
+        assert used(projects) == ["a", "c", "c", "c", "c"]
+        clock[0] = now + 11 * 3600
+        assert [(await call(gateway.url)).status for _ in range(3)] == [200] * 3
+        assert used(projects)[5:] == ["c"] * 3
+        # It is midnight there, and the quota is still used up: one call finds out, and its client does not.
+        clock[0] = now + 12 * 3600
+        assert [(await call(gateway.url)).status for _ in range(3)] == [200] * 3
+        assert sorted(set(used(projects)[8:])) in (["a", "c"], ["b", "c"])
+        assert used(projects)[8:].count("c") == 3
+        projects.states.clear()
+        clock[0] = now + 36 * 3600
+        assert [(await call(gateway.url)).status for _ in range(12)] == [200] * 12
+        assert set(used(projects)[-12:]) == {"a", "b", "c"}
+    assert list(projects.charged.values()) == [22], "each call once"
+
+
+async def test_a_quota_that_a_stream_tells_counts_for_the_next_calls(google: StandIn, tmp_path: Path) -> None:
+    said = {"error": {"code": 429, "message": "Used up.", "status": "RESOURCE_EXHAUSTED"}}
+
+    async def late(reply: Reply) -> bool:
+        await reply.chunked([b"data: {}\r\n\r\n", b"data: " + json.dumps(said).encode() + b"\r\n\r\n"])
+        return True
+
+    async with pooled(tmp_path, google, TWO) as (gateway, projects):
+        projects.states["secret-of-a"] = late
+        assert (await call(gateway.url, STREAM)).status == 200, "something has gone to the client"
+        for _ in range(3):
+            assert b"error" not in (await call(gateway.url, STREAM)).body
+    assert used(projects) == ["a", "b", "b", "b"]
