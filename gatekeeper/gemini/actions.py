@@ -44,8 +44,8 @@ CACHE_CREATE, CACHE_UPDATE = "cachedContents.create", "cachedContents.patch"
 OPENAI_BATCH = "openai.batches"
 
 # Not METERED by their routes, but their calls get a cost: by the response, the request, or the operation that
-# they begin. Nothing bounds that of the others (batches, Live sessions), or it grows by the hour (caches).
-PRICED_ACTIONS = OPENAI_GENERATING | INTERACTIONS | MEDIA_ACTIONS | {OPENAI_EMBEDDING}
+# they begin. Nothing bounds that of the others (batches), or it grows by the hour (caches).
+PRICED_ACTIONS = OPENAI_GENERATING | INTERACTIONS | MEDIA_ACTIONS | LIVE_ACTIONS | {OPENAI_EMBEDDING}
 
 # `{models|tunedModels|dynamic}/{id}:{action}`; an action that is not here is billable and unknown.
 METERED_ACTIONS = (GENERATING | EMBEDDING) - BATCHES

@@ -15,7 +15,7 @@ import trio
 
 from gatekeeper.gemini.live import LiveMeter
 from gatekeeper.gemini.references import may_refer, references
-from gatekeeper.gemini.request_parser import read_request
+from gatekeeper.gemini.request_parser import UnreadRequest, read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.keys.admission import admit, admit_body
@@ -33,13 +33,16 @@ from gatekeeper.proxy.outcomes import (
 )
 from gatekeeper.proxy.references import UNSEEN
 from gatekeeper.proxy.request_body import take_rates
+from gatekeeper.proxy.reserve import reserve
 from gatekeeper.proxy.search_limit import search_refusal
 from gatekeeper.proxy.settlement import apply_request
+from gatekeeper.proxy.spend_limit import SpendWatch
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
 
 CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close frame
 MESSAGE_TOO_BIG = 1009
+USAGE = b"usageMetadata"
 QUOTA_WORDS = re.compile(r"exceeded your current quota|RESOURCE_EXHAUSTED", re.IGNORECASE)
 PROPER_CODES = (1000, 1001, NO_CODE)  # by any other Google says that something is wrong
 
@@ -81,6 +84,7 @@ class LiveSession:
         self.model_pending = True  # the first message, which names the model, has not arrived
         self._meter = call.meter = SessionMeter()
         self._limits_searches = any(account.record.max_searches is not None for account in call.accounts)
+        self._spend_watch: SpendWatch | None = None
         self._scope = trio.CancelScope()
         self._client_answered = trio.Event()  # the upstream's Close frame
         self._failure: CallFailed | None = None
@@ -105,7 +109,7 @@ class LiveSession:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
-            if refusal := (is_first and self._admit_setup(received)) or await self._hidden(received):
+            if refusal := (is_first and await self._admit_setup(received)) or await self._hidden(received):
                 # Google charges for what came before a later message.
                 self._end(Refused(refusal) if is_first else CutByGateway(refusal))
                 return
@@ -115,7 +119,7 @@ class LiveSession:
                 await self.upstream.send(received)
         await self._client_ended(received)
 
-    def _admit_setup(self, first: Message) -> Refusal | None:
+    async def _admit_setup(self, first: Message) -> Refusal | None:
         """What the key's limits say about the model, before the first message goes up."""
         call, self.model_pending = self.call, False
         named = read_request(first.payload)
@@ -129,6 +133,13 @@ class LiveSession:
         if refusal := admit_body(call.accounts, request, time_ns() // 1000):
             return refusal
         models = named.models if named.models and named.understood else None
+        try:
+            call.request_parser = UnreadRequest(named)
+            await reserve(call, first.payload)
+        except Refused as refused:
+            return refused.refusal
+        if call.budget.reservation:
+            self._spend_watch = SpendWatch(call, call.budget.reservation)
         demands = model_demands(call.accounts, models, counts_tokens=True)
         return take_rates(call, demands, UNBOUNDED) if demands else None
 
@@ -171,6 +182,11 @@ class LiveSession:
             finally:
                 # Also what the client does not get any more: Google bills it.
                 self._meter.feed(received.payload)
+            if self._spend_watch and USAGE in received.payload:
+                try:
+                    self._spend_watch.check(self._meter.summary)
+                except CutByGateway as cut:
+                    self._end(cut)
             if self._limits_searches and (refusal := search_refusal(self.call, self._meter.summary)):
                 self._end(CutByGateway(refusal))
                 return

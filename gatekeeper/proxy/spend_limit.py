@@ -56,8 +56,10 @@ class SpendWatch:
             self._first = cost
         self._cost = cost
         self._call.context.cost_history.note_events(self._call.row, self._first, self._largest_step)
-        # One that has ended costs no more.
-        if summary.finish_reason is None:
+        if self._call.carrier.is_stream:
+            # The next turn of a session reads all of its context again.
+            self._keep(cost + max(self._largest_step, self._first))
+        elif summary.finish_reason is None:  # one that has ended costs no more
             self._keep(cost + self._largest_step)
 
     def _keep(self, needed: int) -> None:
