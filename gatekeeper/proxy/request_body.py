@@ -147,7 +147,7 @@ def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
 def _take_rates_of_models(call: ProxyCall) -> None:
     """Those that `take_rates_of` could not take, because only the body names the model. Raises Refused."""
     route = call.route
-    if call.accounts and not route.model:
+    if call.accounts:
         demands = model_demands(call.accounts, _models(call), counts_tokens=route.billable)
         size, asked = call.progress.size, call.request_parser.summary
         expected = expected_tokens(route, asked, size, is_compressed=call.is_compressed)
@@ -181,6 +181,7 @@ class BodyGate:
         self._call = call
         self._holds = needs_body(call) or is_checked(call)
         self._is_admitted = False
+        self._path_has_model = bool(call.route.model)  # which the body's may become
         self._held = b""
         self._unread = UnreadReferences(call)
 
@@ -201,7 +202,8 @@ class BodyGate:
         self._admit()
         await check_references(self._call, self._unread)
         await reserve(self._call, None)
-        _take_rates_of_models(self._call)
+        if not self._path_has_model:
+            _take_rates_of_models(self._call)
         if self._held:
             await connection.send_body(self._held)
 

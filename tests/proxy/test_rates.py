@@ -200,6 +200,23 @@ async def test_the_limits_of_a_model_are_its_own(guarded: Running, google: Stand
     assert (await call(guarded, secret, CHAT, b"{")).status == 429
 
 
+@pytest.mark.parametrize("budget", [None, 5])
+async def test_a_body_that_is_streamed_counts_for_the_model_that_it_names(
+    guarded: Running, google: StandIn, clock: Clock, budget: int | None
+) -> None:
+    secret = await guarded.key(rpm_limit=3, model_rpm_limit={"*-pro": 1}, max_budget=budget)
+    line = f"POST /gemini{CHAT}?key={secret}"
+
+    async def chat(model: bytes) -> Any:
+        return await exchange(guarded.url, line, chunks=[b'{"model": "gemini-2.5-', model, b'"}'])
+
+    assert (await chat(b"pro")).status == 200
+    assert refusal(await chat(b"pro"))[1]["limit"] == "model_rpm_limit"
+    # What the refused call had taken before its body was known was given back.
+    assert (await chat(b"flash")).status == (await chat(b"flash")).status == 200
+    assert refusal(await chat(b"flash"))[1]["limit"] == "rpm_limit"
+
+
 async def reset_midway(gateway: Running, google: StandIn, secret: str) -> None:
     arrived = trio.Event()
 
