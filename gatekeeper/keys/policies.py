@@ -40,7 +40,7 @@ BATCH_TIER = "batch"
 SERVICE_TIERS = (STANDARD_TIER, "flex", "priority", BATCH_TIER, "deferred")
 
 # They cost something, but a model writes nothing: no output, no prompt to keep, no tools.
-NOT_GENERATING = EMBEDDING | MEDIA_ACTIONS | {OPENAI_EMBEDDING}
+NOT_GENERATING = EMBEDDING | MEDIA_ACTIONS | {OPENAI_EMBEDDING, "embedText", "batchEmbedText"}
 KEEPING_COLLECTIONS = ("cachedContents", "fileSearchStores", "ragStores", "corpora")
 UPLOADS = ("upload", "uploadToFileSearchStore")
 # Tools whose names do not say that they search, and those whose names say so of what they do not.

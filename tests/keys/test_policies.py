@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,6 +166,31 @@ def test_what_writes_no_text_has_a_tier_only(action: str) -> None:
     limits = Limits(max_searches=0, only_unstored=True, max_output_tokens=9, service_tiers=("standard",))
     assert reason(limits, asked(action, {})) is None
     assert reason(limits, asked(action, {"serviceTier": "flex"})) == "service_tiers"
+
+
+# Every other method of Google's that may cost something is asked what it lets Google keep.
+NOT_ASKED = {
+    *("embedContent", "batchEmbedContents", "asyncBatchEmbedContent", "embedText", "batchEmbedText"),
+    *("openai.embeddings", "openai.images.generations", "openai.images.edits", "openai.videos"),
+    *("predict", "predictLongRunning", "cachedContents.patch", "fileSearchStores.create"),
+    *("fileSearchStores.importFile", "fileSearchStores.uploadToFileSearchStore"),
+    *("files.upload", "environments.upload", "novelties.upload"),
+}
+
+
+def test_every_method_that_may_cost_something_is_asked_unless_it_writes_no_text() -> None:
+    with (Path(__file__).parents[1] / "gemini" / "methods.tsv").open() as file:
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["action"] != "-"]
+    asked_of = {
+        row["action"]: reason(
+            Limits(only_unstored=True),
+            AccessRequest(row["action"], None, "/path", Billing(row["billing"]), asked=RequestSummary()),
+        )
+        for row in rows
+    }
+    billable = {row["action"] for row in rows if row["billing"] != "free"}
+    assert {action for action in billable if asked_of[action] is None} == NOT_ASKED & billable
+    assert {action for action, policy in asked_of.items() if policy} <= billable
 
 
 def test_an_action_without_a_name_is_asked() -> None:
