@@ -71,6 +71,11 @@ class CallKeys:
         """Whether resources are in one of several projects."""
         return self._projects.matter
 
+    @property
+    def body_matters(self) -> bool:
+        """Whether what the body names decides on the key."""
+        return self._projects.matter or self._pool.are_choosy
+
     def choose(self, row: Call, route: Route, label: str | None) -> None:
         """Chooses the key by the request's head; `label` is the one of the call's session. Raises Refused."""
         is_counted = route.model is not None or route.billing is not Billing.FREE
@@ -87,7 +92,7 @@ class CallKeys:
     def choose_by_body(self, row: Call, named: RequestSummary) -> None:
         """Chooses again if the body has named a model, or resources, for which another key is needed. To be
         called before anything goes upstream. Raises Refused."""
-        if (lease := self._lease) is None or not (self._projects.matter or self._pool.are_choosy):
+        if (lease := self._lease) is None or not self.body_matters:
             return
         self._resources = (*self._resources, *resources_of(named))
         project = lease.want.project or self._projects.project_of(self._resources)

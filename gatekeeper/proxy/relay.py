@@ -34,7 +34,7 @@ from gatekeeper.proxy.redirects import (
     follow_redirects,
     local_location,
 )
-from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming
+from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
 from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.spend_limit import with_spend_limit
 from gatekeeper.proxy.upstream import ConnectFailed
@@ -60,6 +60,7 @@ class Relay:
         self.length = int(call.fields.get(b"content-length") or 0)
         self.chunked = stream.is_chunked
         self.trailers: Headers = []  # for the client
+        self.ahead: list[bytes] = []  # of the request, received before its head goes upstream
         self.is_repeatable = False  # with another Google key: nothing has gone to the client
         self.progress = call.progress
         # Of the response.
@@ -137,6 +138,7 @@ class Relay:
         """Sends a large body, or one of unknown length, while it is received and the response is awaited: an
         upstream may respond before it has read everything."""
         self.set_first_byte_deadline()
+        self.ahead = await look_ahead(self.call, self.receive_request_chunk)
         try:
             connection = await self.upstream.acquire()
         except ConnectFailed as error:
@@ -164,6 +166,8 @@ class Relay:
         gate = BodyGate(self.call)
         try:
             await connection.send_head(*self.request())
+            for chunk in self.ahead:
+                await gate.send(connection, chunk)
             while chunk := await self.receive_request_chunk():
                 await gate.send(connection, chunk)
             await gate.send_last(connection)

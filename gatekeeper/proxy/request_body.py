@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from gatekeeper.proxy.upstream_connection import UpstreamConnection
 from gatekeeper.refusals import Refusal
 
 CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
+LOOKED_AHEAD = 256 * 1024  # bytes
 PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
 
 
@@ -81,6 +82,24 @@ async def check_buffered(call: ProxyCall, body: bytes) -> None:
         unread = UnreadReferences(call)
         unread.feed(body)
         await check_references(call, unread)
+
+
+async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -> list[bytes]:
+    """The beginning of a body that is not buffered, where the Google key depends on what it names. Raises
+    Refused, and what `receive` raises."""
+    if call.route.upload or not call.keys.body_matters:
+        return []
+    parser = request_parser(
+        call.route.action, call.fields.get(b"content-encoding"), call.fields.get(b"content-type")
+    )
+    chunks: list[bytes] = []
+    size = 0
+    while size < LOOKED_AHEAD and (chunk := await receive()):
+        parser.feed(chunk)
+        chunks.append(chunk)
+        size += len(chunk)
+    call.keys.choose_by_body(call.row, parser.summary)
+    return chunks
 
 
 def needs_body(call: ProxyCall) -> bool:

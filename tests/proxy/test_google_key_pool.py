@@ -248,6 +248,24 @@ async def test_what_a_project_has_made_is_asked_for_there(google: StandIn, tmp_p
     assert [row["upstream_key"] for row in rows[4:]] == [label for label in makers * 2 for _ in range(2)]
 
 
+@pytest.mark.parametrize("framing", ["Content-Length", "Transfer-Encoding"])
+async def test_a_large_body_goes_where_what_it_names_is(
+    google: StandIn, tmp_path: Path, framing: str
+) -> None:
+    async with pooled(tmp_path, google, TWO) as (gateway, projects):
+        for name in [await upload(gateway.url) for _ in range(4)]:
+            body = json.loads(prompt("look", name))
+            body["contents"].append({"parts": [{"text": "x" * 300_000}]})
+            sent = json.dumps(body).encode()
+            if framing == "Content-Length":
+                answer = await call(gateway.url, body=sent)
+            else:
+                answer = await exchange(gateway.url, GENERATE, chunks=[sent], headers=JSON)
+            assert answer.status == 200
+            assert google.asked[-1].body == sent
+    assert len(projects.keys) == 4 + 4
+
+
 async def test_what_nobody_is_known_to_have_made_is_found_once(google: StandIn, tmp_path: Path) -> None:
     async with pooled(tmp_path, google, TWO, unowned="allow") as (gateway, projects):
         projects.files["two"].add("files/old")
