@@ -15,8 +15,10 @@ from quart import Blueprint, Quart, Response, current_app
 from gatekeeper.admin.documentation_documents import CSS, OPENAPI, PAGE
 from gatekeeper.admin.gemini_path import SECURITY_SCHEMES, gemini_paths
 from gatekeeper.admin.parameters import HEADERS, PARAMETERS, PATH_PARAMETERS
+from gatekeeper.admin.permissions import Open, Permission, permission_of
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.admin.status_documents import PROBLEM
+from gatekeeper.keys.roles import Role
 from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi_document
 from gatekeeper.openapi.operation import describe, operation_of
 from gatekeeper.openapi.page import html_page
@@ -124,4 +126,15 @@ def described_routes(app: Quart) -> Iterator[Route]:
         # HEAD and OPTIONS follow from GET.
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = _PATH_PARAMETER.sub(r"{\1}", rule.rule)
-            yield Route(path, names, method, rule.endpoint, view, operation)
+            access = _access(permission_of(method, rule.rule))
+            yield Route(path, names, method, rule.endpoint, view, operation, access)
+
+
+def _access(permission: Permission) -> str | None:
+    match permission:
+        case Open.TO_ALL:
+            return None
+        case Open.TO_OWN_KEY:
+            return "A virtual key without a role sees its own data only."
+        case Role():
+            return f"Needs the master key, or a key with the role `{permission}`."

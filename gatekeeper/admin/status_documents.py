@@ -84,6 +84,6 @@ READINESS = component(
     ),
 )
 
-SHOW_ROOT = Operation("Show the gateway", ROOT, is_public=True)
-HEALTHZ = Operation("Liveness", HEALTH, is_public=True)
-READYZ = Operation("Readiness", READINESS, problems=(503,), is_public=True)
+SHOW_ROOT = Operation("Show the gateway", ROOT)
+HEALTHZ = Operation("Liveness", HEALTH)
+READYZ = Operation("Readiness", READINESS, problems=(503,))

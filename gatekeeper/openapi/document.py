@@ -14,7 +14,8 @@ Document = dict[str, Any]
 
 
 class Route(NamedTuple):
-    """A route of the API: `path` as OpenAPI writes it, with the names of its parameters."""
+    """A route of the API: `path` as OpenAPI writes it, with the names of its parameters. `access` says who
+    may use it; None: anybody, without a key."""
 
     path: str
     path_parameters: tuple[str, ...]
@@ -22,6 +23,7 @@ class Route(NamedTuple):
     endpoint: str
     view: Callable[..., Any]
     operation: Operation
+    access: str | None
 
 
 class ApiDescription(NamedTuple):
@@ -63,14 +65,14 @@ def _operation(api: ApiDescription, route: Route) -> Document:
         "operationId": route.endpoint,
         "tags": [route.endpoint.partition(".")[0]],
         "summary": operation.summary,
-        "description": inspect.getdoc(route.view) or "",
-        "responses": _responses(api, operation, route.method),
+        "description": "\n\n".join(filter(None, (inspect.getdoc(route.view), route.access))),
+        "responses": _responses(api, route),
     }
     if parameters := _parameters(api, route):
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = _request_body(operation.body)
-    if operation.is_public:
+    if route.access is None:
         described["security"] = []
     return described
 
@@ -98,11 +100,12 @@ def _request_body(body: Schema) -> Document:
     return {"required": required, "content": {"application/json": content}}
 
 
-def _responses(api: ApiDescription, operation: Operation, method: str) -> Document:
+def _responses(api: ApiDescription, route: Route) -> Document:
+    operation = route.operation
     answer = {"schema": operation.answer, "example": example_of(operation.answer)}
     statuses = {*api.statuses, *operation.problems}
-    statuses |= set() if operation.is_public else set(api.guarded_statuses)
-    statuses |= set(api.body_statuses) if method == "POST" else set()
+    statuses |= set() if route.access is None else set(api.guarded_statuses)
+    statuses |= set(api.body_statuses) if route.method == "POST" else set()
     meaning = resolved(operation.answer)["description"]
     ok = {"200": {"description": meaning, "content": {operation.media_type: answer}}}
     return ok | {str(status): _problem(api, status) for status in sorted(statuses)}

@@ -27,7 +27,6 @@ class Operation(NamedTuple):
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
     problems: tuple[int, ...] = ()
-    is_public: bool = False
 
 
 _OPERATIONS: dict[Callable[..., Any], Operation] = {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
+from rig import json_values
 from rig.json_schema import faults
 
 from gatekeeper.admin.call_documents import COLUMN_MEANINGS
@@ -58,7 +60,10 @@ async def test_every_route_of_the_app_is_described(admin, document) -> None:
     assert routes == {(path, method) for path, method, _ in operations(document)}
     for path, _, operation in operations(document):
         assert operation["summary"], path
-        assert operation["description"], f"the view of {path} has no docstring"
+        start, _, access = operation["description"].partition("\n\n")
+        assert start, f"the view of {path} has no docstring"
+        assert not start.startswith("Needs"), f"the view of {path} has no docstring"
+        assert "security" in operation or "role" in access
         assert operation["tags"][0] in TAGS, f"TAGS of admin.documentation lacks {operation['tags']}"
 
 
@@ -195,3 +200,24 @@ async def test_the_page_shows_every_operation_without_a_script_or_the_network(ad
     assert "src=" not in page
     style = await admin.client.get("/docs.css")
     assert (style.headers["content-type"], "url(" in style.text) == ("text/css; charset=utf-8", False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_sent_is_answered_as_described(admin, document, seed) -> None:
+    """Requests at random, near what is described: no fault of ours, no status and no member without a
+    description."""
+    random, components = Random(seed), document["components"]["schemas"]
+    admin.priced()
+    found = [each for each in operations(document) if each[0] not in WITHOUT_END]
+    for _ in range(60):
+        path, method, operation = random.choice(found)
+        given = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
+        chosen = [each for each in given if random.random() < 0.5]
+        params = {each["name"]: json_values.value(random, each["schema"], components) for each in chosen}
+        params = {name: each if isinstance(each, str) else json.dumps(each) for name, each in params.items()}
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        content = b"" if body is None else json.dumps(json_values.value(random, body, components)).encode()
+        answer = await admin.client.request(
+            method, concrete(path), params=params, content=content if method == "post" else b""
+        )
+        check(answer, operation, document, f"{method} {path} {params} {content!r}")
