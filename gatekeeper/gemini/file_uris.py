@@ -13,6 +13,7 @@ MAX_URI = 1024  # characters of a URI that are read
 _MAX_ROUNDS = 5  # of percent-decoding
 # By itself, or after a version: `https://host/gemini/v1beta/files/x:download`.
 _FILE = re.compile(r"(?:\A\s*/*|/v\d\w*/+)files/+([^/:?#&\s]+)", re.IGNORECASE | re.ASCII)
+_DOT_SEGMENT = re.compile(r"/\.(?=/)")
 # Signed addresses of other servers are long, and so is what stands in an address itself.
 _ELSEWHERE = re.compile(r"(?:data:|gs://|https?://(?![^/?#]*generativelanguage))", re.IGNORECASE)
 
@@ -25,7 +26,7 @@ def file_of(uri: str, *, is_cut: bool = False) -> str | None:
         if (decoded := unquote(text)) == text:
             break
         text = decoded
-    found = _FILE.search(text.replace("\\", "/"))
+    found = _FILE.search(_DOT_SEGMENT.sub("", text.replace("\\", "/")))
     if found:
         return f"files/{found[1]}"
     return "files/…" if (is_cut or len(uri) > MAX_URI) and not _ELSEWHERE.match(uri) else None

@@ -32,6 +32,7 @@ from gatekeeper.gemini.request_grammar import (
     REQUEST,
     Field,
     Meaning,
+    NameOrNode,
     Node,
     Tool,
 )
@@ -40,6 +41,7 @@ from gatekeeper.gemini.requested_media import MediaCollector, Quantity
 from gatekeeper.gemini.requested_settings import Setting, SettingsCollector
 
 MAX_NAME = 256  # characters that are kept of a name
+OWN_VOICE = "voice_"  # Google's own voices have names like `Puck`
 _NUMBERS = frozenset({Quantity, Setting})  # what may be said by a number
 # What is collected among others too.
 _WIDER = {Field.AGENT: Field.MODEL, Field.INPUT_FILE: Field.FILE, Field.FILE_ID: Field.FILE}
@@ -86,7 +88,7 @@ class JsonRequestParser:
             vector_stores=tuple(names[Field.VECTOR_STORE]),
             webhook_uris=tuple(names[Field.WEBHOOK_URI]),
             environments=tuple(names[Field.ENVIRONMENT]),
-            resources=tuple(names[Field.RESOURCE]),
+            resources=(*names[Field.RESOURCE], *names[Field.CREDENTIAL], *names[Field.VOICE]),
             understood=self._ended and not self._tokens.failed,
         )
 
@@ -112,6 +114,8 @@ class JsonRequestParser:
                 self._collect(self._meaning, kind, text)
                 if self._meaning not in LISTED:
                     self._meaning = None
+            elif isinstance(self._meaning, NameOrNode):
+                self._collect(self._meaning.field, kind, text)
             elif isinstance(self._meaning, Quantity):
                 if text != b"null":
                     self._media.add(self._meaning, text)
@@ -176,6 +180,11 @@ def name_of(field: Field, text: str, *, is_cut: bool = False) -> str:
         text = f"interactions/{text.removeprefix('interactions/')}"
     if field is Field.FILE_SEARCH_STORE and text:
         text = f"fileSearchStores/{text.removeprefix('fileSearchStores/')}"
+    if field is Field.CREDENTIAL and text:
+        text = f"credentials/{text.removeprefix('credentials/')}"
+    if field is Field.VOICE:
+        own = text.removeprefix("voices/")
+        text = f"voices/{own}" if own.startswith(OWN_VOICE) else ""
     return text.removeprefix("models/")[:MAX_NAME]
 
 

@@ -16,7 +16,7 @@ OVERLAP = 32
 _WORDS = (
     *(b"files/", b"files\\/", b"files%", b"file_id", b"ile_name", b"ileName"),
     *(b"achedContent", b"ached_content", b"nteraction_id", b"nteractionId", b"tunedModels", b"corpora"),
-    *(b"ileSearch", b"ile_search", b"vector_store", b"nvironment", b"agent"),
+    *(b"ileSearch", b"ile_search", b"vector_store", b"nvironment", b"agent", b"redential", b"voice_"),
     *(b"\\u002f", b"\\u002F", b"\\u004", b"\\u005", b"\\u006", b"\\u007"),
 )
 _OWN_ENVIRONMENT = re.compile(r"env|.*[\d/]")

@@ -32,6 +32,8 @@ class Field(Enum):
     WEBHOOK_URI = auto()
     FILE_ID = auto()
     ENVIRONMENT = auto()
+    CREDENTIAL = auto()
+    VOICE = auto()
     RESOURCE = auto()
 
 
@@ -46,6 +48,25 @@ class Node(dict[bytes, "Node | Field | Quantity | Setting"]):
             self[name.encode()] = meaning
             self["".join([first, *map(str.capitalize, others)]).encode()] = meaning
         return self
+
+
+class NameOrNode(Node):
+    """The members of an object, in whose place a name may stand."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.field = field
+
+
+class ValuesNode(Node):
+    """An object whose keys are the client's own: `value` has the members of each value."""
+
+    def __init__(self, value: Node) -> None:
+        super().__init__({b"": value})
+        self.value = value
+
+    def get(self, _key: bytes, _default: Meaning = None) -> Meaning:  # type: ignore[override]  of no other types
+        return self.value
 
 
 class Tool(Node):
@@ -106,6 +127,15 @@ MESSAGE.add(
 )
 # A picture or video that another is made from.
 MEDIA = Node().add(uri=Field.FILE, gcs_uri=Field.FILE, file_uri=Field.FILE)
+# The environment of an interaction or an agent: one that there is, or a new one.
+WITH_CREDENTIAL = Node().add(credential=Field.CREDENTIAL)
+VARIABLES, NETWORK = ValuesNode(WITH_CREDENTIAL), Node().add(allowlist=WITH_CREDENTIAL)
+ENVIRONMENT = NameOrNode(Field.ENVIRONMENT)
+ENVIRONMENT.add(environment_id=Field.ENVIRONMENT, env=VARIABLES, network=NETWORK)
+SPEECH = Node()
+SPEECH.add(
+    voice=Field.VOICE, voice_config=SPEECH, multi_speaker_voice_config=SPEECH, speaker_voice_configs=SPEECH
+)
 # One grammar for all methods: Google answers an error to a member that the method does not have.
 REQUEST = Node()
 REQUEST.add(
@@ -123,7 +153,9 @@ REQUEST.add(
         max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
         candidate_count=Setting.CANDIDATES,
         thinking_config=THINKING,
+        speech_config=SPEECH,
     ),
+    voice=Node().add(prompted=Node().add(base_voice=Field.VOICE)),
     max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
     max_tokens=Setting.MAX_OUTPUT_TOKENS,
     max_completion_tokens=Setting.MAX_OUTPUT_TOKENS,
@@ -143,9 +175,12 @@ REQUEST.add(
     instances=Node().add(
         video=MEDIA, image=MEDIA, last_frame=MEDIA, reference_images=Node().add(image=MEDIA)
     ),
-    environment=Field.ENVIRONMENT,
+    environment=ENVIRONMENT,
     environment_id=Field.ENVIRONMENT,
-    base_environment=Field.ENVIRONMENT,
+    base_environment=ENVIRONMENT,
+    from_environment=Field.ENVIRONMENT,
+    env=VARIABLES,
+    network=NETWORK,
     semantic_retriever=Node().add(source=Field.RESOURCE),
     client_content=Node().add(turns=CONTENT),
     input=MESSAGE,

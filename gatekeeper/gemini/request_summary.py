@@ -44,7 +44,7 @@ class RequestSummary(msgspec.Struct, frozen=True):
     environments: tuple[str, ...] = ()
     """Of an interaction or an agent; `remote` is a new one."""
     resources: tuple[str, ...] = ()
-    """Any others: a corpus that an answer is to be from."""
+    """Any others: a corpus that an answer is to be from, credentials of an environment, voices."""
     webhook_uris: tuple[str, ...] = ()
     understood: bool = True
     """Whether all of it was looked at. Otherwise it may name more."""

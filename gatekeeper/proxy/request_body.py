@@ -45,7 +45,7 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     limits = [account.record for account in call.accounts if account.record.needs_body]
     if any(record.needs_settings for record in limits):
         return True
-    if is_checked(call) and (b"file" in body or call.route.action == "generateAnswer"):
+    if is_checked(call) and (b"file" in body or b"voice_" in body or call.route.action == "generateAnswer"):
         return True
     return may_name_model(body) if limits else may_name_more(body)
 
