@@ -12,8 +12,8 @@ from collections.abc import Callable
 from gatekeeper.gemini.file_uris import file_of
 from gatekeeper.gemini.json_tokens import CLOSE, KEY, OPEN, STRING, JsonTokens
 
-MAX_NAMES = 1000
-"""Of one answer; a batch has two files, and a video operation four."""
+MAX_NAMES = 256
+"""Of one answer; a batch has two files, and a video operation four. They are in the call's record."""
 
 Reader = Callable[[str], str | None]
 """Makes a resource's name of a member's value, if it is one."""
@@ -44,6 +44,9 @@ _ANSWER = Members(
         # Interactions, and the executions of triggers
         b"interaction_id": _of("interactions"),
         b"environment_id": _of("environments"),
+        b"trigger_executions": Members(
+            {b"interaction_id": _of("interactions"), b"environment_id": _of("environments")}
+        ),
         b"steps": _STEP,
         b"outputs": _STEP,
     }

@@ -40,7 +40,9 @@ class Ledger:
         self.events.publish("call.started", call)
 
     def begin_again(self, call: Call) -> None:
-        """Replaces the record of a call's begin: more is known of what it is charged if the process dies."""
+        """Replaces the record of a call's begin: more is known of what it is charged if the process dies, or
+        of what it has made."""
+        truncate_fields(call)
         self.journal.begin(call)
         self._dirty = True
 

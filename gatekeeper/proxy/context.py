@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from time import monotonic_ns, time_ns
 
+from gatekeeper.gemini.meter import Meter
 from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.references import Reference
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -32,7 +33,7 @@ from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.deferred import DeferredCharges
 from gatekeeper.proxy.error_response import KeyMasker
 from gatekeeper.proxy.key_spend import continuations
-from gatekeeper.proxy.made_resources import made_resources
+from gatekeeper.proxy.made_resources import made_resources, with_earlier
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.resource_projects import ResourceProjects
 from gatekeeper.proxy.unpriced import UnpricedModels
@@ -111,8 +112,17 @@ class ProxyContext:
     ) -> MadeResources | None:
         """What the response to a call shows to be made, and whose it is."""
         if response.resource is None and not response.found:
-            return None
-        return made_resources(row.action, named_in_path(path), status, response, self.owners)
+            return row.made
+        made = made_resources(row.action, named_in_path(path), status, response, self.owners)
+        return with_earlier(row.made, made)
+
+    def note_made(self, row: Call, path: bytes, status: int | None, meter: Meter) -> None:
+        """Notes what the response to a running call shows to be made: at once, and for the case that the
+        gateway is killed before the call's end."""
+        row.made = self.made_by(row, path, status, meter.summary)
+        if row.made is not None:
+            self.ledger.begin_again(row)
+            self.owners.apply(row)
 
     def note_ended(self, row: Call) -> None:
         """Takes what a call that has just ended leaves for later ones."""

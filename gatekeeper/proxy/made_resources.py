@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
-from gatekeeper.gemini.found_names import FoundNames
+from gatekeeper.gemini.found_names import MAX_NAMES, FoundNames
 from gatekeeper.gemini.meter import Meter
 from gatekeeper.gemini.owned import Named, root_of
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -26,9 +27,16 @@ class FoundMeter(TappedMeter):
         self._found = FoundNames()
         super().__init__(meter, self._found, is_gzip=is_gzip)
 
+    @property
+    def summary(self) -> ResponseSummary:
+        return self._with_found(super().summary)
+
     def finish(self) -> ResponseSummary:
-        summary = super().finish()
-        return msgspec.structs.replace(summary, found=(*summary.found, *self._found.names))
+        return self._with_found(super().finish())
+
+    def _with_found(self, summary: ResponseSummary) -> ResponseSummary:
+        names = self._found.names
+        return msgspec.structs.replace(summary, found=(*summary.found, *names)) if names else summary
 
 
 def may_tell(action: str | None, named: Named) -> bool:
@@ -52,10 +60,19 @@ def made_resources(
     names.pop(named.root or "", None)
     if not names:
         return None
+    some = tuple(islice(names, MAX_NAMES))
     if named.root is None:
-        return MadeResources(tuple(names))
+        return MadeResources(some)
     owner = owners.owner_of(named.root)
-    return MadeResources(tuple(names), owner.key_id) if owner else None
+    return MadeResources(some, owner.key_id) if owner else None
+
+
+def with_earlier(earlier: MadeResources | None, made: MadeResources | None) -> MadeResources | None:
+    """All that a call has made: what was noted while it ran, too."""
+    if earlier is None or made is None:
+        return earlier or made
+    names = dict.fromkeys((*earlier.names, *made.names))
+    return MadeResources(tuple(islice(names, MAX_NAMES)), earlier.key_id)
 
 
 def _made(action: str | None, summary: ResponseSummary) -> Iterator[str]:

@@ -10,10 +10,12 @@ from http import HTTPStatus
 import h11
 import trio
 
+from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_headers import call_headers
 from gatekeeper.proxy.call_keys import AnotherKey
 from gatekeeper.proxy.disconnect import LeavableClient
+from gatekeeper.proxy.early_note import EarlyNote, may_make
 from gatekeeper.proxy.error_response import ErrorResponse, NextChunk
 from gatekeeper.proxy.headers import Headers, downstream_headers, downstream_trailers, upstream_trailers
 from gatekeeper.proxy.metering import choose_meter
@@ -276,8 +278,10 @@ class Relay:
         return local_location(self.call, location, self.request().target)
 
     async def relay_body(self, first: bytes | None, source: NextChunk) -> None:
-        """The hot loop: each chunk is sent before the meter sees it."""
+        """The hot loop: each chunk is sent before the meter sees it, but where it names what was made."""
         call, write, feed = self.call, self.client.write, self.call.meter.feed
+        if may_make(call):
+            write, feed = EarlyNote(call, write).write, NO_METER.feed
         timeout = self.settings.read_timeout
         call.set_deadline(timeout, partial(stalled_response, timeout))
         chunk = await source() if first is None else first

@@ -4,15 +4,17 @@ every way that a path can name it."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
+import trio
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
-from rig.wire import exchange
+from rig.wire import connect, exchange, head, read
 
 MASTER = "master-of-the-tests"
 TEXT = {"contents": [{"role": "user", "parts": [{"text": "word " * 3000}]}]}
@@ -110,6 +112,11 @@ async def made(gateway: Running, key: str, kind: Kind) -> str:
     answer = await asked(gateway, key, "POST", kind.path, kind.body)
     assert answer.status_code == 200, answer.text
     return kind.found(answer.json())
+
+
+async def statuses(gateway: Running, name: str, *keys: str) -> list[int]:
+    """What these keys are answered about a resource."""
+    return [(await asked(gateway, key, "GET", name)).status_code for key in keys]
 
 
 def without_names(text: str, *names: str) -> str:
@@ -225,3 +232,62 @@ async def test_a_key_shares_with_its_group_or_with_all(
     keys = [mine, await sandboxed.key(group="g"), await sandboxed.key(group="h")]
     name = await made(sandboxed, mine, KINDS["a store"])
     assert [(await asked(sandboxed, key, "GET", name)).status_code for key in keys] == statuses
+
+
+CREATED = b'event: interaction.created\ndata: {"interaction": {"id": "i", "environment_id": "env_1"}}\n\n'
+
+
+async def test_a_name_that_the_client_has_is_its_own_at_once_and_after_a_kill(
+    google: StandIn, tmp_path: Path
+) -> None:
+    going_on = trio.Event()
+
+    async def stream(reply: Reply) -> None:
+        if reply.asked.method == "GET":
+            await reply.json(b"{}")
+            return
+        await reply.chunked([CREATED], end=False)
+        await going_on.wait()
+        await reply.raw(b"0\r\n\r\n")
+
+    google.script = stream
+    names = ("interactions/i", "environments/env_1")
+    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+        one, two = await gateway.key(), await gateway.key()
+        body = b'{"model": "m", "input": "hi", "stream": true}'
+        fields = [f"x-goog-api-key: {one}", f"content-length: {len(body)}"]
+        async with await connect(gateway.url) as client:
+            await client.send_all(head("POST /gemini/v1beta/interactions", fields) + body)
+            received = b""
+            while CREATED not in received:
+                received += await client.receive_some()
+            for name in names:
+                assert await statuses(gateway, name, one, two) == [200, 404]
+            # All that a process leaves that is killed now.
+            shutil.copytree(tmp_path / "d", tmp_path / "killed")
+            going_on.set()
+            assert (await read(client, received=received)).whole
+    for folder in ("d", "killed"):
+        async with running(tmp_path / folder, google.url, master_key=MASTER) as gateway:
+            for name in names:
+                assert await statuses(gateway, name, one, two) == [200, 404]
+
+
+async def test_what_a_schedule_has_made_is_found_in_the_list_of_its_executions(
+    google: StandIn, tmp_path: Path
+) -> None:
+    async def answer(reply: Reply) -> None:
+        lists = reply.asked.target.endswith(b"/executions")
+        listed = {"trigger_executions": [{"id": "e", "trigger_id": "t", "interaction_id": "i"}]}
+        await reply.json(json.dumps(listed if lists else {"id": "t"}).encode())
+
+    google.script = answer
+    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+        one, two = await gateway.key(), await gateway.key()
+        await made(gateway, one, KINDS["a trigger"])
+        assert (await asked(gateway, one, "GET", "interactions/i")).status_code == 404
+        assert (await asked(gateway, one, "GET", "triggers/t/executions")).status_code == 200
+        assert [(await asked(gateway, key, "GET", "interactions/i")).status_code for key in (one, two)] == [
+            200,
+            404,
+        ]

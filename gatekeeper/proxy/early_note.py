@@ -1,0 +1,45 @@
+"""Notes what a call has made before the client has its name: the client may use it at once, while a stream
+still runs, and a killed process must not forget whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING, OPENAI_GENERATING, Billing
+from gatekeeper.gemini.meter import NO_METER
+from gatekeeper.proxy.call import ProxyCall
+
+_MAKE_NOTHING = OPENAI_GENERATING | IMAGE_ACTIONS | EMBEDDING | {OPENAI_EMBEDDING}
+# Of a response: its name comes with the first ones, and to look costs more than to relay.
+CHUNKS_LOOKED_AT = 16
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+def may_make(call: ProxyCall) -> bool:
+    """Whether the response may name what was made; most calls generate something, and are not looked at."""
+    route, status = call.route, call.progress.upstream_status or 0
+    return (
+        call.meter is not NO_METER
+        and status // 100 == 2
+        and route.billing is not Billing.METERED
+        and route.action not in _MAKE_NOTHING
+    )
+
+
+class EarlyNote:
+    """In place of the client: has the meter see a chunk first, and what it names noted, before it is sent."""
+
+    def __init__(self, call: ProxyCall, write: Write) -> None:
+        self._call = call
+        self._write = write
+        self._chunks = 0
+
+    async def write(self, chunk: bytes) -> None:
+        call = self._call
+        call.meter.feed(chunk)
+        self._chunks += 1
+        if self._chunks <= CHUNKS_LOOKED_AT and call.row.made is None:
+            with call.context.accounting_errors.recorded():
+                call.context.note_made(call.row, call.head.path, call.progress.upstream_status, call.meter)
+        await self._write(chunk)
