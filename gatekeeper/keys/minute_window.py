@@ -58,11 +58,10 @@ class MinuteWindow:
         excess = self.used(now) + amount - limit
         if excess <= 0:
             return 0
-        until = now
-        for bucket in self._buckets:
+        oldest, until = iter(self._buckets), now
+        while excess > 0:
+            bucket = next(oldest)
             until, excess = bucket.at + MINUTE, excess - bucket.amount
-            if excess <= 0:
-                break
         return until - now
 
     def take(self, amount: int, now: int) -> Bucket:

@@ -104,7 +104,7 @@ class Counter(msgspec.Struct, eq=False):
         if limits.requests is not None:
             taken.request = self.requests.take(1, now)
         if limits.tokens is not None:
-            taken.amount = self._amount(limits.tokens, expected)
+            taken.in_advance = taken.amount = self._amount(limits.tokens, expected)
             taken.tokens = self.tokens.take(taken.amount, now)
         return taken
 
@@ -117,28 +117,33 @@ class Counter(msgspec.Struct, eq=False):
 
 
 class Taken(msgspec.Struct, eq=False):
-    """What one call has taken of one counter: a request, and `amount` of the tokens."""
+    """What one call has taken of one counter: a request, and of the tokens `in_advance`, by now `amount`."""
 
     counter: Counter
     limits: RateLimits
     request: Bucket | None = None
     tokens: Bucket | None = None
+    in_advance: int = 0
     amount: int = 0
 
     def settle(self, used: int, now: int) -> None:
         """The call has used so many tokens."""
-        if self.tokens is None or self.limits.tokens is None:
-            return
-        if used > self.amount:
-            self.counter.tokens.charge(self.limits.tokens, used - self.amount, now)
-        else:
-            self.counter.tokens.give_back(self.tokens, self.amount - used)
+        self.note(used, now)
+        if self.tokens is not None:
+            self.counter.tokens.give_back(self.tokens, min(self.amount - used, self.in_advance))
+
+    def note(self, used: int, now: int) -> None:
+        """The call has used so many tokens until now."""
+        limit, beyond = self.limits.tokens, used - self.amount
+        if limit is not None and beyond > 0:
+            self.counter.tokens.charge(limit, beyond, now)
+            self.amount = used
 
     def undo(self) -> None:
         if self.request is not None:
             self.counter.requests.give_back(self.request, 1)
         if self.tokens is not None:
-            self.counter.tokens.give_back(self.tokens, self.amount)
+            self.counter.tokens.give_back(self.tokens, self.in_advance)
 
 
 class Admitted:
@@ -158,6 +163,11 @@ class Admitted:
                 taken.settle(tokens, now)
             if self._is_unbounded and output:
                 taken.counter.usual_output = _learn(taken.counter.usual_output, output)
+
+    def note(self, tokens: int, now: int) -> None:
+        """The call goes on, and has used so many tokens until now."""
+        for taken in self._taken:
+            taken.note(tokens, now)
 
     def undo(self) -> None:
         """The call was refused after all, and takes nothing."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from gatekeeper.gemini.actions import EMBEDDING, OPENAI_EMBEDDING
 from gatekeeper.gemini.request_parser import RequestSummary
+from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.rates import Admitted, ExpectedTokens
 from gatekeeper.ledger.call import Call, Outcome
@@ -36,6 +37,13 @@ def announced_size(length: int | None) -> RequestSize:
     size = RequestSize()
     size.text = UNKNOWN_LENGTH if length is None else length
     return size
+
+
+def note_rates(taken: Sequence[Admitted], summary: ResponseSummary, now: int) -> None:
+    """What a session has used by now: it may go on for hours."""
+    if summary.read_usage and (total := summary.read_usage.total):
+        for admitted in taken:
+            admitted.note(total, now)
 
 
 def settle_rates(taken: Sequence[Admitted], row: Call, now: int) -> None:

@@ -22,6 +22,7 @@ from gatekeeper.keys.admission import admit, admit_body
 from gatekeeper.keys.rate_rules import model_demands
 from gatekeeper.keys.rates import UNBOUNDED
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.call_rates import note_rates
 from gatekeeper.proxy.error_response import is_key_error_message
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -182,6 +183,8 @@ class LiveSession:
             finally:
                 # Also what the client does not get any more: Google bills it.
                 self._meter.feed(received.payload)
+            if self.call.rates_taken and USAGE in received.payload:
+                note_rates(self.call.rates_taken, self._meter.summary, self.call.context.micros())
             if self._spend_watch and USAGE in received.payload:
                 try:
                     self._spend_watch.check(self._meter.summary)

@@ -51,6 +51,7 @@ PRO, FLASH = KEY._replace(model="*-pro"), KEY._replace(model="models/*-flash")
         (["gemini-2.5-flash", "a-pro"], False, [(PRO, (5, None)), (FLASH, (6, None))]),
         (["gemma"], True, []),
         ([], True, []),
+        (None, False, [(PRO, (5, None)), (FLASH, (6, None))]),
         # What is not known counts everywhere.
         (None, True, [(PRO, (5, None)), (FLASH, (6, 7)), (GROUP._replace(model="x"), (None, 1))]),
     ],

@@ -117,6 +117,20 @@ def test_what_was_used_beyond_counts_from_the_end():
     assert admit(rates, MINUTE, tokens, prompt=60).wait == 30 * SECOND
 
 
+def test_what_a_session_uses_counts_while_it_runs():
+    rates, tokens = Rates(), demand(tokens=100)
+    runs = admitted(rates, 0, tokens, prompt=10)
+    runs.note(5, 1)
+    admitted(rates, 2, tokens, prompt=90).settle(0, 0, 2)
+    runs.note(60, 3)
+    runs.note(80, 4)
+    assert admit(rates, 5, tokens, prompt=21).wait == MINUTE - 5
+    admitted(rates, 5, tokens, prompt=20).settle(0, 0, 5)
+    runs.settle(90, 0, 6)
+    assert admit(rates, MINUTE, tokens, prompt=21).wait == 3
+    admitted(rates, MINUTE + 6, tokens, prompt=100)
+
+
 def test_a_call_of_unknown_tokens_counts_as_expected():
     rates, tokens = Rates(), demand(tokens=100)
     admitted(rates, 0, tokens, prompt=90).settle(None, None, 1)
@@ -151,6 +165,9 @@ def test_a_call_that_is_refused_later_has_taken_nothing():
     rates, limits = Rates(), demand(requests=1, tokens=10, parallel=1)
     admitted(rates, 0, limits, prompt=10).undo()
     admitted(rates, 1, limits, prompt=10)
+    for some in (demand(GROUP, tokens=10), demand(GROUP, requests=1)):
+        admitted(rates, 0, some, prompt=10).undo()
+        admitted(rates, 0, some, prompt=10).undo()
 
 
 def test_a_call_without_limits_takes_nothing():
@@ -200,6 +217,7 @@ class Logged:
     ) -> None:
         self.at, self.names, self.amounts, self.grant = now, names, amounts, grant
         self.used: int | None = None
+        self.in_advance = amounts
 
     def tokens(self, name: AccountId) -> int:
         return self.amounts[name] if self.used is None else self.used
@@ -256,7 +274,7 @@ class RatesMachine(RuleBasedStateMachine):
             if limits.parallel is not None:
                 assert sum(call.grant is not None for call in calls) <= limits.parallel
             if limits.tokens is not None:
-                in_advance = [min(call.tokens(name), call.amounts[name]) for call in latest]
+                in_advance = [min(call.tokens(name), call.in_advance[name]) for call in latest]
                 assert sum(in_advance) <= limits.tokens
                 ever = sum(call.tokens(name) for call in calls)
                 assert ever * MINUTE <= limits.tokens * (MINUTE + self.now)
@@ -277,6 +295,12 @@ class RatesMachine(RuleBasedStateMachine):
         if call is not None:
             call.grant.settle(used, used, self.now)
             call.used, call.grant = used, None
+
+    @rule(call=running, used=st.integers(0, 300))
+    def goes_on(self, call, used):
+        if call is not None and call.grant is not None:
+            call.grant.note(used, self.now)
+            call.amounts = {name: max(used, amount) for name, amount in call.amounts.items()}
 
     @rule(call=consumes(running))
     def refuse_after_all(self, call):

@@ -13,6 +13,7 @@ from rig.gateway import Running, running
 from rig.live import SETUP, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, reset
+from websockets.trio.server import ServerConnection
 
 from gatekeeper.keys.account import GroupAccount
 from gatekeeper.keys.limits import GroupRecord
@@ -308,13 +309,28 @@ async def test_an_output_is_expected_as_long_as_usual(
         assert (await call(guarded, secret)).status == 200
 
 
+async def take_a_turn(session: ServerConnection) -> None:
+    usage = {"promptTokenCount": 15_000, "responseTokenCount": 0, "totalTokenCount": 15_000}
+    async for _ in session:
+        await session.send(json.dumps({"serverContent": {"turnComplete": True}, "usageMetadata": usage}))
+
+
 @pytest.fixture
 async def live(tmp_path: Path) -> AsyncIterator[Running]:
-    async with (
-        live_standing_in() as google,
-        running(tmp_path / "live", google.url, master_key="master-of-the-tests") as gateway,
-    ):
-        yield gateway
+    async with live_standing_in() as google:
+        google.script = take_a_turn
+        async with running(tmp_path / "live", google.url, master_key="master-of-the-tests") as gateway:
+            yield gateway
+
+
+async def test_the_tokens_of_a_session_count_while_it_runs(live: Running) -> None:
+    Clock(live)
+    secret = await live.key(tpm_limit=20_000)
+    async with session(live, key=secret) as client:
+        await client.send(SETUP)
+        await client.recv()
+        assert refusal(await call(live, secret, body=OUTPUT % 5100))[1]["limit"] == "tpm_limit"
+        assert (await call(live, secret, body=OUTPUT % 4900)).status != 429
 
 
 async def test_a_session_is_one_request_and_runs_until_its_end(live: Running) -> None:
