@@ -111,7 +111,7 @@ TOOL.add(
 WEBHOOKS = Node().add(uris=Field.WEBHOOK_URI)
 THINKING = Node().add(thinking_budget=Setting.THINKING_BUDGET)
 # Google's own options in an OpenAI-style request, beside the others or below `extra_body`.
-GOOGLE_OPTIONS = Node().add(cached_content=Field.CACHED_CONTENT, thinking_config=THINKING)
+GOOGLE_OPTIONS = Node().add(cached_content=Field.CACHED_CONTENT, thinking_config=THINKING, tools=TOOL)
 
 # The contents of generateContent; the messages of Interactions and OpenAI-style calls.
 CONTENT = Node()

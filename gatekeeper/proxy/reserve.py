@@ -15,6 +15,7 @@ from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import over_budget, short_of_budget
 from gatekeeper.keys.budgets import Demand, Reservation, Short, amount, limited, room, tightest
+from gatekeeper.keys.policies import may_search
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.pricing.bound import Asked, Bound, bound
 from gatekeeper.pricing.estimate import DEFAULT_QUERY_COUNT
@@ -25,7 +26,6 @@ from gatekeeper.refusals import Refusal
 from gatekeeper.times import utc_day
 
 NOT_ANSWERED = ResponseSummary(complete=True)
-SEARCHING = frozenset({"google_search", "google_search_retrieval", "google_maps", "web_search"})
 UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
 MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
@@ -141,10 +141,8 @@ def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: st
 
 
 def _searches(call: ProxyCall, asked: RequestSummary) -> int:
-    """How often the call may search: as often as its tools can, unless a policy allows less."""
-    if asked.understood and SEARCHING.isdisjoint(asked.tools):
+    """How often the call may search: as often as its tools can, unless a policy cuts its stream before."""
+    if asked.understood and not any(may_search(tool) for tool in asked.tools):
         return 0
-    caps = [
-        account.record.max_searches for account in call.accounts if account.record.max_searches is not None
-    ]
-    return min([DEFAULT_QUERY_COUNT, *caps])
+    caps = [account.record.max_searches for account in call.accounts if call.row.stream]
+    return min([DEFAULT_QUERY_COUNT, *(cap for cap in caps if cap is not None)])

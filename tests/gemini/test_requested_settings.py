@@ -55,6 +55,7 @@ ASKED = [
         {"thinking_budget": 512},
     ),
     ({"extra_body": {"google": {"thinking_config": {"thinking_budget": 9}}}}, {"thinking_budget": 9}),
+    ({"extra_body": {"google": {"tools": [{"google_search": {}}]}}}, {"tools": ("google_search",)}),
     ({"google": {"cached_content": "cachedContents/c"}}, {"cached_contents": ("cachedContents/c",)}),
     ({"serviceTier": "SERVICE_TIER_FLEX"}, {"service_tiers": ("flex",)}),
     ({"service_tier": "Priority"}, {"service_tiers": ("priority",)}),
