@@ -331,3 +331,18 @@ async def test_a_live_session_is_cut_when_it_shows_too_many_searches(
         code, reason = await ended(client)
         assert (code, (reason or "").startswith("GATEKEEPER_POLICY: ")) == (1008, True)
     assert (await live.row())["outcome"] == "cut"
+
+
+async def test_a_large_body_that_is_refused_costs_its_budget_nothing(
+    guarded: Running, google: StandIn
+) -> None:
+    secret = await guarded.key(store=False, max_budget=1, key_alias="poor")
+    body = json.dumps({"contents": [{"parts": [{"text": "x" * 2 * MAX_BUFFERED_BODY}]}]}).encode()
+    line = f"POST /gemini{GENERATE}"
+    answer = await exchange(guarded.url, line, body=body, headers=[f"x-goog-api-key: {secret}"])
+    assert (answer.status, answer.reason, google.asked) == (403, "GATEKEEPER_POLICY", [])
+    row = await guarded.row()
+    assert (row["outcome"], row["cost_usd"], row["usage_note"]) == ("refused", "0.000000000000", None)
+    state = guarded.gateway.registry.find("poor", 0)
+    assert state is not None
+    assert (state.spend_pico, state.reserved_pico) == (0, 0)
