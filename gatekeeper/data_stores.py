@@ -41,6 +41,9 @@ from gatekeeper.settings import Settings
 log = structlog.get_logger()
 
 
+SCHEMAS_WITHOUT_OWNERS = range(1, 9)
+
+
 class DataUnusable(Exception):
     """Why the data cannot be used, in one line."""
 
@@ -98,6 +101,7 @@ async def _open(settings: Settings) -> DataStores:
     key_spend = KeySpend(
         registry, long_decodes, searches, pending, owners, google_keys.pool, await registry.load()
     )
+    warn_of_unowned(store, settings)
     follower = ledger.consumers.follow(key_spend, retention_bytes=None)  # sinks are added here, too
     ledger.recover()
     await follower.feed()
@@ -115,3 +119,10 @@ async def _open(settings: Settings) -> DataStores:
         google_keys,
         ledger,
     )
+
+
+def warn_of_unowned(store: SqliteKeyStore, settings: Settings) -> None:
+    """Once, at the first start after an update: keys do not see any more what they had made before."""
+    if store.schema_before in SCHEMAS_WITHOUT_OWNERS and settings.unowned == "deny":
+        detail = "files, caches, batches … of before this version belong to nobody, and keys do not see them"
+        log.warning("resources_without_owner", detail=detail, remedy="set unowned to `allow` to show them")

@@ -139,6 +139,8 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self.schema_before = 0
+        """The version of the schema that the file had; 0 for a new one."""
         with self._map_errors():
             # Created before SQLite opens it, so that it and the log beside it are private from the start.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -168,6 +170,7 @@ class SqliteFile:
                     f"{self._path} has schema version {version}, this gatekeeper knows up to "
                     f"{len(MIGRATIONS)}: start the newer gatekeeper that wrote it"
                 )
+            self.schema_before = version
             for script in MIGRATIONS[version:]:
                 # Not `executescript`, which commits an open transaction before it begins.
                 for statement in script.split(";\n"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ import trio
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, read
+
+from gatekeeper.keys.sqlite_file import MIGRATIONS
 
 MASTER = "master-of-the-tests"
 TEXT = {"contents": [{"role": "user", "parts": [{"text": "word " * 3000}]}]}
@@ -194,6 +198,21 @@ async def test_what_was_made_outside_is_shown_by_the_setting(
         assert (await asked(gateway, key, "GET", "files/outside")).status_code == status
         assert len(google.asked) == (status == 200)
         assert (await asked(gateway, MASTER, "GET", "files/outside")).status_code == 200
+
+
+@pytest.mark.parametrize(("schema", "unowned"), [(0, "deny"), (8, "deny"), (8, "allow")])
+async def test_an_update_says_once_that_keys_lose_sight_of_what_they_had_made(
+    google: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], schema: int, unowned: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "keys.sqlite")) as db:
+        for script in MIGRATIONS[:schema]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {schema}")
+    for is_first in (True, False):
+        async with running(tmp_path, google.url, master_key=MASTER, unowned=unowned):
+            pass
+        is_warned = "resources_without_owner" in capsys.readouterr().out
+        assert is_warned is (is_first and schema > 0 and unowned == "deny")
 
 
 async def test_in_open_mode_everything_is_everybodys_and_a_virtual_key_has_its_own(tmp_path: Path) -> None:
