@@ -27,8 +27,9 @@ def account_demands(accounts: Iterable[Account], *, counts_tokens: bool) -> list
     for account in accounts:
         record = account.record
         tokens = record.tpm_limit if counts_tokens else None
-        limits = RateLimits(record.rpm_limit, tokens, record.max_parallel_requests)
-        if any(limit is not None for limit in limits):
+        # Of most keys, none: that has to cost nothing.
+        if record.rpm_limit is not None or tokens is not None or record.max_parallel_requests is not None:
+            limits = RateLimits(record.rpm_limit, tokens, record.max_parallel_requests)
             demands.append(Demand(account.id, limits))
     return demands
 
