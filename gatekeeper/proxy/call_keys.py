@@ -60,6 +60,7 @@ class CallKeys:
         self._projects = projects
         self._lease: Lease | None = None
         self._resources: tuple[str, ...] = ()
+        self._is_session = False  # which an earlier call has begun with its key
         self.tried: dict[str, int] = {}
 
     @property
@@ -87,6 +88,7 @@ class CallKeys:
         self._lease = self._pool.choose(want, now_micros(), label)
         if self._lease is None:
             raise no_key_for(route.model)
+        self._is_session = label == self._lease.key.label
         row.upstream_key = self._lease.key.label
 
     def choose_by_body(self, row: Call, named: RequestSummary) -> None:
@@ -145,7 +147,8 @@ class CallKeys:
                 self._note_refusal(lease, response.error, now_micros())
             elif response.status == TOO_MANY:
                 self._note_quota(lease, response.error, now_micros())
-            if repeatable and len(self._pool) > 1 and self._may_move(row, response.status, refused=refused):
+            may_move = repeatable and len(self._pool) > 1 and not self._is_session
+            if may_move and self._is_worth_it(row, response.status, refused=refused):
                 self._move(row, lease, response.status, refused=refused)
         if refused:
             raise google_key_error(row.upstream_key or "")
@@ -164,7 +167,8 @@ class CallKeys:
         log.info("google_key_changed", call=row.id, status=status, key=lease.key.label, to=another.key.label)
         raise AnotherKey
 
-    def _may_move(self, row: Call, status: int, *, refused: bool) -> bool:
+    def _is_worth_it(self, row: Call, status: int, *, refused: bool) -> bool:
+        """Whether another key may be answered otherwise, and nothing was charged or made."""
         if refused or status == TOO_MANY:
             return True
         if status in OVERLOADED:

@@ -26,6 +26,7 @@ from rig.google_projects import (
     slow,
 )
 from rig.standin import Reply, StandIn
+from rig.uploads import GoogleUploads, start
 from rig.wire import Answer, exchange
 from structlog.testing import capture_logs
 
@@ -246,6 +247,16 @@ async def test_what_a_project_has_made_is_asked_for_there(google: StandIn, tmp_p
     makers = [row["upstream_key"] for row in rows[:4]]
     assert sorted(makers) == ["a", "a", "b", "b"]
     assert [row["upstream_key"] for row in rows[4:]] == [label for label in makers * 2 for _ in range(2)]
+
+
+async def test_an_upload_stays_with_the_key_of_its_start(google: StandIn, tmp_path: Path) -> None:
+    async with pooled(tmp_path, google, TWO) as (gateway, projects):
+        google.script = GoogleUploads(google.url)
+        begun = await start(gateway.url)
+        google.script = projects
+        projects.states = dict.fromkeys(projects.projects, error(429, "Too many."))
+        assert (await begun.send("upload, finalize", b"abc")).status == 429
+    assert len(projects.keys) == 1
 
 
 @pytest.mark.parametrize("framing", ["Content-Length", "Transfer-Encoding"])
