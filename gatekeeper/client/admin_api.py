@@ -18,7 +18,7 @@ import msgspec
 
 from gatekeeper.client import api_errors
 from gatekeeper.client.api_errors import ApiError, Unreachable
-from gatekeeper.client.api_types import ApiResponse, CallDetail, Calls, FileLoan, GatewayInfo
+from gatekeeper.client.api_types import ApiResponse, CallDetail, Calls, FileLoan, GatewayInfo, Readiness
 from gatekeeper.client.audit_types import AuditPage
 from gatekeeper.client.connection import without_none
 from gatekeeper.client.key_api import KeyApi
@@ -126,6 +126,10 @@ class Client(KeyApi):
         if response.status_code not in (200, 503):
             raise api_errors.from_response(response.status_code, response.content, self.url)
         return ApiResponse(response.is_success, response.content)
+
+    async def readiness(self) -> ApiResponse[Readiness]:
+        """How a gateway that takes calls is; needs no key."""
+        return await self._get("/readyz", Readiness)
 
     async def root(self) -> ApiResponse[GatewayInfo]:
         """Name, version and mode of the gateway; needs no key."""

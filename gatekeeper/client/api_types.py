@@ -199,6 +199,19 @@ class GatewayInfo(msgspec.Struct, frozen=True):
     timezone: str = ""
 
 
+class GoogleKey(msgspec.Struct, frozen=True):
+    """One of the gateway's own Google keys. `state` is `ok`, or why calls are not made with it."""
+
+    label: str
+    state: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The document of `GET /readyz` of a gateway that takes calls."""
+
+    google_keys: list[GoogleKey] = []
+
+
 class Tick(msgspec.Struct, frozen=True):
     """The sums of the last second."""
 

@@ -267,3 +267,17 @@ def test_tmux_may_be_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TMUX", "/tmp/tmux/default,1,0")
     assert asyncio.run(terminal.copy("x", lambda _: None)).startswith("copied to the clipboard")
+
+
+def test_the_gateway_s_google_keys_are_told_where_there_are_several(play, sample):
+    pool = [("team-a", "ok"), ("team-b", "cooling"), ("team-c", "refused")]
+
+    async def script(stage):
+        await opened(stage)
+        await stage.sees("· 3 Google keys: team-b cooling, team-c refused")
+        stage.gateway.answers["GET /readyz"] = {"google_keys": [{"label": "team-a", "state": "ok"}]}
+        await stage.press("2", "4")
+        await stage.misses("Google keys")
+
+    ready = {"ready": True, "google_keys": [{"label": label, "state": state} for label, state in pool]}
+    play(script, {**sample(), "GET /readyz": ready})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -12,7 +12,7 @@ from textual.content import Content
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import Key, Keys
+from gatekeeper.client.api_types import GoogleKey, Key, Keys
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.list_columns import key_columns
 from tui.screens.dialog import Confirm, TypeToConfirm
@@ -24,6 +24,14 @@ from tui.widgets.rows import Rows, Table
 
 # The API's largest page.
 PAGE_SIZE = 1000
+
+
+def google_key_states(keys: Sequence[GoogleKey]) -> str:
+    """Of several Google keys, those that are not well by name."""
+    if len(keys) < 2:
+        return ""
+    unwell = ", ".join(f"{key.label} {key.state}" for key in keys if key.state not in ("ok", "full"))
+    return f" · {len(keys)} Google keys" + (f": {unwell}" if unwell else "")
 
 
 class KeysScreen(TableScreen):
@@ -75,14 +83,21 @@ class KeysScreen(TableScreen):
         except ApiError as error:
             self.show_load_error(error)
         else:
-            self._show(q, page)
+            self._show(q, page, await self._google_keys())
 
-    def _show(self, q: str, page: Keys) -> None:
+    async def _google_keys(self) -> str:
+        """How the gateway's own keys are; empty if that cannot be known."""
+        try:
+            return google_key_states((await self.session.client.readiness()).value.google_keys)
+        except ApiError:
+            return ""
+
+    def _show(self, q: str, page: Keys, google_keys: str) -> None:
         self._q, self._loaded = q, True
         self.filter_line.set_applied(q)
         self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
         more = "first " if page.next_cursor else ""
-        self.filter_line.show_found(more + formats.pluralized(len(page.keys), "key"))
+        self.filter_line.show_found(more + formats.pluralized(len(page.keys), "key") + google_keys)
         found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
         none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " creates one")
         self._show_empty_text(Content(found) if q else none)
