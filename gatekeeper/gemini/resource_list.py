@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from gatekeeper.gemini.actions import Billing
+from gatekeeper.gemini.owned import root_of
 from gatekeeper.gemini.response_resource import COLLECTIONS_WITH_IDS, resource_name
 from gatekeeper.gemini.routes import Route
 
@@ -78,10 +80,12 @@ def list_kind(method: str, route: Route) -> ListKind | None:
     """What the route lists; None if it lists nothing, or only what is nested in one resource: who may see
     that may see what it has. Any read that names no resource counts as a list, by whatever verb: Google might
     answer with one."""
+    if route.action is None and route.billing is Billing.FREE and method in _READS:
+        return ListKind("", is_openai=True)
     *collections, verb = (route.action or "").split(".")
     if not collections or collections in _OF_ALL:
         return None
-    if route.resource is not None and _WILDCARD not in route.resource.split("/"):
+    if (root := root_of(route.resource or "")) is not None and _WILDCARD not in root.split("/"):
         return None
     if verb != "list" and (method not in _READS or verb == "get"):
         return None

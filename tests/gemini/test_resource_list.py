@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.resource_list import (
     ListKind,
     ListPage,
@@ -59,6 +60,8 @@ COMPACT = (
         ("GET", b"/v1beta/files:search", FILES),
         ("POST", b"/v1beta/files:register", None),
         ("GET", b"/v1alpha/auth_tokens/t", None),
+        ("GET", b"/v1beta/openai/-", ListKind("", is_openai=True)),
+        ("DELETE", b"/v1beta/openai/-", None),
         ("GET", b"/v1beta/models:list", None),
         ("GET", b"/$discovery/rest", None),
         ("GET", b"/v1beta/models/m/operations", ListKind("operations", is_openai=False)),
@@ -218,6 +221,25 @@ def test_exactly_the_chosen_items_are_written(
     assert written.get("files", []) == [json.loads(item.text) for item in chosen]
     assert written.get("nextPageToken") == token
     assert all(item.text in text for item in chosen)
+
+
+SEGMENTS = st.sampled_from(
+    [
+        "files", "batches", "cachedContents", "models", "tunedModels", "corpora", "documents", "operations",
+        "openai", "dynamic", "x", "-", "%66iles", "fileSearchStores", "upload", "environments", "permissions",
+        "files:list", "m:list", "a%2Fb", "auth_tokens", ".", "..",
+    ]
+)  # fmt: skip
+
+
+@given(st.sampled_from(["/v1/", "//v1beta/", "/upload/v1/", "/download/v1/"]), st.lists(SEGMENTS, max_size=5))
+def test_no_list_is_neither_filtered_nor_of_one_parent(prefix: str, segments: list[str]) -> None:
+    path = (prefix + "/".join(segments)).encode()
+    found = route("GET", path, b"")
+    passes = not (found.rejection or found.wrong_base_url) and named_in_path(path) is NOTHING
+    if passes and list_kind("GET", found) is None:
+        *collections, verb = (found.action or "").split(".")
+        assert verb == "get" or not collections or collections in (["models"], ["openai", "models"])
 
 
 @given(st.binary())
