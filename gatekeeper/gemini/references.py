@@ -34,6 +34,11 @@ def may_refer(data: bytes) -> bool:
     return any(word in data for word in _WORDS)
 
 
+def names_a_file(data: bytes) -> bool:
+    """The same for files only, which is cheaper."""
+    return b"file" in data or b"\\u00" in data
+
+
 class ReferenceScan:
     """Whether a body, or the part of it that is fed, could refer to something, at any chunking."""
 

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from gatekeeper.gemini.live import LiveMeter
-from gatekeeper.gemini.references import may_refer, references
+from gatekeeper.gemini.references import names_a_file, references
 from gatekeeper.gemini.request_parser import UnreadRequest, read_request
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
@@ -110,7 +110,9 @@ class LiveSession:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
-            if refusal := (is_first and await self._admit_setup(received)) or await self._hidden(received):
+            if refusal := (is_first and await self._admit_setup(received)) or await self._hidden(
+                received, is_first=is_first
+            ):
                 # Google charges for what came before a later message.
                 self._end(Refused(refusal) if is_first else CutByGateway(refusal))
                 return
@@ -144,9 +146,10 @@ class LiveSession:
         demands = model_demands(call.accounts, models, counts_tokens=True)
         return take_rates(call, demands, UNBOUNDED) if demands else None
 
-    async def _hidden(self, message: Message) -> Refusal | None:
+    async def _hidden(self, message: Message, *, is_first: bool) -> Refusal | None:
         """Why a message may not go up: it refers to what the key may not see."""
-        if self.call.key is None or not may_refer(message.payload):
+        # A later one can refer to files only, and most are sound.
+        if self.call.key is None or not (is_first or names_a_file(message.payload)):
             return None
         named = read_request(message.payload)
         try:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.gemini.file_uris import MAX_URI
-from gatekeeper.gemini.references import ReferenceScan, may_refer, references
+from gatekeeper.gemini.references import ReferenceScan, may_refer, names_a_file, references
 from gatekeeper.gemini.request_parser import read_request
 
 AT_GOOGLE = "https://generativelanguage.googleapis.com/v1beta/files/f"
@@ -123,4 +123,6 @@ def test_nothing_is_seen_where_nothing_is() -> None:
 def test_letters_may_be_escaped_and_others_are_no_matter() -> None:
     assert may_refer(rb'{"\u0066ileData": 1}')
     assert may_refer(rb'"files\u002fx"')
+    assert names_a_file(rb'{"\u0066ileData": 1}')
+    assert not names_a_file(b'{"realtimeInput": {"audio": {"data": "QUJD"}}}')
     assert not may_refer(rb'"caf\u00e9 \u003cb\u003e \u2028"')
