@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
 from gatekeeper.keys.access_request import AccessRequest, Rule
 from gatekeeper.keys.account import Account
+from gatekeeper.keys.budgets import may_count
 from gatekeeper.keys.globs import matches
 from gatekeeper.keys.model_rules import model_allowed, models_in_body_allowed
 from gatekeeper.keys.policies import POLICY_RULES, address_allowed
@@ -137,7 +138,7 @@ def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int
 
 def _cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     """A budget can limit only calls whose cost will be known."""
-    if account.record.max_budget_pico is None:
+    if not may_count(account, request.model):
         return None
     what = request.action or request.path
     if request.billing is Billing.UNKNOWN and request.action not in PRICED_ACTIONS:

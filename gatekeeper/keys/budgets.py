@@ -25,6 +25,7 @@ import msgspec
 import trio
 
 from gatekeeper.keys.account import Account
+from gatekeeper.keys.globs import matches_model
 from gatekeeper.keys.spend import current_spend
 
 Clock = Callable[[], int]
@@ -72,6 +73,15 @@ def has_budget(accounts: Sequence[Account]) -> bool:
     return any(
         account.record.max_budget_pico is not None or account.record.model_max_budget_pico
         for account in accounts
+    )
+
+
+def may_count(account: Account, model: str | None) -> bool:
+    """Whether what a call of this model costs counts against a budget of the account; without a model,
+    whether it might."""
+    globs = account.record.model_max_budget_pico
+    return account.record.max_budget_pico is not None or any(
+        model is None or matches_model(glob, model) for glob in globs
     )
 
 

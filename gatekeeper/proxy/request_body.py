@@ -13,6 +13,7 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.admission import admit, cost_unknown_refusal
 from gatekeeper.keys.admission import admit_body as admit_by_body
+from gatekeeper.keys.budgets import may_count
 from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
 from gatekeeper.keys.rates import Demand, Exceeded, ExpectedTokens
 from gatekeeper.proxy.call import ProxyCall
@@ -130,7 +131,9 @@ def _models_of_caches(call: ProxyCall, asked: RequestSummary) -> list[str]:
 def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest) -> None:
     """Refuses what a budget could not limit, where only the body names the model. Raises Refused."""
     route = call.route
-    account = next((each for each in call.accounts if each.record.max_budget_pico is not None), None)
+    models = named.models if named.understood and named.models else (None,)
+    counting = (each for each in call.accounts if any(may_count(each, model) for model in models))
+    account = next(counting, None)
     if account is None or route.model or route.action not in PRICED_ACTIONS:
         return
     if not named.understood:

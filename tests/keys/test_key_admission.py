@@ -164,7 +164,12 @@ CASES = [
         Reason.BUDGET_EXCEEDED,
     ),
     ("budget, a batch", {"max_budget_pico": USD}, BATCH, ROUTE),
-    ("budget, Live", {"max_budget_pico": USD}, LIVE, ROUTE),
+    # metered turn by turn
+    ("budget, Live", {"max_budget_pico": USD}, LIVE, None),
+    ("budget of the model, a batch", {"model_max_budget_pico": {"*-flash": USD}}, BATCH, ROUTE),
+    ("budget of another model, a batch", {"model_max_budget_pico": {"*-pro": USD}}, BATCH, None),
+    ("budget of models, unknown action", {"model_max_budget_pico": {"*-pro": USD}}, UNNAMED, ROUTE),
+    ("budget of models, OpenAI-style", {"model_max_budget_pico": {"*-pro": USD}}, OPENAI, None),
     ("budget, unknown action", {"max_budget_pico": USD}, UNNAMED, ROUTE),
     ("budget, a video", {"max_budget_pico": USD}, VEO, None),
     ("budget, a free call", {"max_budget_pico": USD}, FREE, None),

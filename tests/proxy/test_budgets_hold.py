@@ -1,0 +1,257 @@
+"""Many clients at once on one key: its budget is never exceeded, and nearly all of it is usable."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+import trio
+import trio.testing
+from rig.gateway import Running
+from rig.standin import Reply, StandIn
+from rig.wire import Answer, exchange
+
+from gatekeeper.keys.virtual_key import KeyState
+
+MODEL = "gemini-2.5-flash"
+PROMPT = "word " * 800  # 4,000 bytes, of which Google counts 1,000 tokens
+PRICE = Decimal("0.00055")  # 1,000 tokens of input and 100 of output
+CALLS = 40  # that the budget is for
+BUDGET = CALLS * PRICE
+SIZES = (20, 100, 40, 100)  # tokens of output
+
+Script = Callable[[Reply, int], Awaitable[None]]
+"""Answers with so many tokens."""
+
+
+def steps(output: int) -> range:
+    """The tokens so far, event by event."""
+    return range(20, output + 1, 20)
+
+
+def usage(output: int) -> dict[str, int]:
+    return {"promptTokenCount": 1000, "candidatesTokenCount": output, "totalTokenCount": 1000 + output}
+
+
+def chunk(output: int, *, last: bool = False) -> bytes:
+    candidate = {"content": {"parts": [{"text": "bee " * 20}]}, **({"finishReason": "STOP"} if last else {})}
+    return json.dumps(
+        {"candidates": [candidate], "usageMetadata": usage(output), "modelVersion": MODEL}
+    ).encode()
+
+
+async def unary(reply: Reply, output: int) -> None:
+    await reply.json(chunk(output, last=True))
+
+
+async def sse(reply: Reply, output: int) -> None:
+    await reply.chunked([b"data: %b\r\n\r\n" % chunk(n, last=n >= output) for n in steps(output)])
+
+
+async def array(reply: Reply, output: int) -> None:
+    parts = [b"\n,\n" + chunk(n, last=n >= output) for n in steps(output)]
+    await reply.chunked([b"[" + parts[0][3:], *parts[1:], b"\n]"], "application/json")
+
+
+def openai_chunk(**members: object) -> bytes:
+    document = {"object": "chat.completion.chunk", "model": MODEL, "choices": [], **members}
+    return b"data: %b\n\n" % json.dumps(document).encode()
+
+
+async def openai(reply: Reply, output: int) -> None:
+    said = [openai_chunk(choices=[{"index": 0, "delta": {"content": "bee "}}]) for _ in steps(output)]
+    told = {"prompt_tokens": 1000, "completion_tokens": output, "total_tokens": 1000 + output}
+    await reply.chunked([*said, openai_chunk(usage=told), b"data: [DONE]\n\n"])
+
+
+def interaction_event(kind: str, **members: object) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (
+        kind.encode(),
+        json.dumps({"event_type": kind, **members}).encode(),
+    )
+
+
+def interaction_usage(output: int) -> dict[str, int]:
+    return {
+        "total_tokens": 1000 + output,
+        "total_input_tokens": 1000,
+        "total_cached_tokens": 0,
+        "total_output_tokens": output,
+        "total_tool_use_tokens": 0,
+        "total_thought_tokens": 0,
+    }
+
+
+async def interaction(reply: Reply, output: int) -> None:
+    begun = {"id": "v1_x", "object": "interaction", "model": MODEL, "status": "in_progress"}
+    done = {**begun, "status": "completed", "usage": interaction_usage(output)}
+    await reply.chunked(
+        [
+            interaction_event("interaction.created", interaction=begun),
+            *(interaction_event("step.stop", usage=interaction_usage(n)) for n in steps(output)),
+            interaction_event("interaction.completed", interaction=done),
+        ]
+    )
+
+
+class Kind(NamedTuple):
+    """A kind of call: where it goes, what it asks, with a limit of its output and without, and its answer."""
+
+    path: str
+    body: dict[str, object]
+    limit: dict[str, object]
+    script: Script
+
+
+CONTENTS: dict[str, object] = {"contents": [{"parts": [{"text": PROMPT}]}]}
+LIMIT: dict[str, object] = {"generationConfig": {"maxOutputTokens": 100}}
+CHAT = {"model": MODEL, "messages": [{"role": "user", "content": PROMPT}], "stream": True}
+TALK = {"model": MODEL, "input": PROMPT, "stream": True, "store": False}
+NATIVE = f"/gemini/v1beta/models/{MODEL}"
+KINDS = {
+    "unary": Kind(f"{NATIVE}:generateContent", CONTENTS, LIMIT, unary),
+    "SSE": Kind(f"{NATIVE}:streamGenerateContent?alt=sse", CONTENTS, LIMIT, sse),
+    "array": Kind(f"{NATIVE}:streamGenerateContent", CONTENTS, LIMIT, array),
+    "OpenAI's": Kind(
+        "/gemini/v1beta/openai/chat/completions",
+        CHAT | {"stream_options": {"include_usage": True}},
+        {"max_tokens": 100},
+        openai,
+    ),
+    "interaction": Kind(
+        "/gemini/v1beta/interactions", TALK, {"generation_config": {"max_output_tokens": 100}}, interaction
+    ),
+}
+
+
+async def ask(gateway: Running, kind: Kind, secret: str, *, limited: bool, clients: int) -> list[Answer]:
+    """The answers to so many clients that call at once."""
+    body = json.dumps(kind.body | (kind.limit if limited else {})).encode()
+    answers: list[Answer] = []
+
+    async def client() -> None:
+        headers = [f"x-goog-api-key: {secret}"]
+        answers.append(await exchange(gateway.url, f"POST {kind.path}", body=body, headers=headers))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(clients):
+            nursery.start_soon(client)
+    return answers
+
+
+def account(gateway: Running, secret: str) -> KeyState:
+    state = gateway.gateway.registry.find(secret, 0)
+    assert state is not None
+    return state
+
+
+def in_waves(google: StandIn, kind: Kind) -> Callable[[Reply], Awaitable[None]]:
+    """Answers of several lengths, none before all calls run that may."""
+
+    async def script(reply: Reply) -> None:
+        size = SIZES[len(google.asked) % len(SIZES)]
+        await trio.testing.wait_all_tasks_blocked(0.005)
+        await kind.script(reply, size)
+
+    return script
+
+
+# How many clients: all of them where a kind of call is most usual.
+HELD = [
+    *((name, limited, 200) for name in ("unary", "SSE") for limited in (True, False)),
+    *((name, limited, 60) for name in ("array", "OpenAI's", "interaction") for limited in (True, False)),
+]
+
+
+@pytest.mark.parametrize(("name", "limited", "clients"), HELD)
+async def test_a_budget_holds_and_is_usable(
+    guarded: Running, google: StandIn, name: str, limited: bool, clients: int
+) -> None:
+    google.script = in_waves(google, KINDS[name])
+    secret = await guarded.key(max_budget=str(BUDGET))
+    answers = await ask(guarded, KINDS[name], secret, limited=limited, clients=clients)
+    state = account(guarded, secret)
+    assert 90 * BUDGET / 100 <= Decimal(state.spend_pico) / 10**12 <= BUDGET
+    assert state.reserved_pico == 0
+    assert {answer.status for answer in answers} == {200, 429}
+    assert {answer.reason for answer in answers if answer.status == 429} == {"GATEKEEPER_BUDGET_EXCEEDED"}
+    # Nothing went to Google for those that were refused.
+    assert len(google.asked) == sum(answer.status == 200 for answer in answers)
+
+
+async def endless(reply: Reply, event: Callable[[int], bytes], content_type: str) -> None:
+    """Tells more tokens with each event, until the other side hangs up."""
+
+    async def send() -> None:
+        lines = ["HTTP/1.1 200 X", f"Content-Type: {content_type}", "Transfer-Encoding: chunked", "", ""]
+        await reply.raw("\r\n".join(lines).encode())
+        for output in itertools.count(20, 20):
+            data = event(output)
+            await reply.raw(b"%x\r\n%b\r\n" % (len(data), data))
+            await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await reply.hung_up()
+        nursery.cancel_scope.cancel()
+    await reply.stream.aclose()
+
+
+def openai_usage(output: int) -> bytes:
+    return openai_chunk(
+        usage={"prompt_tokens": 1000, "completion_tokens": output, "total_tokens": 1000 + output}
+    )
+
+
+SSE = "text/event-stream"
+ENDLESS: dict[str, tuple[Callable[[int], bytes], str]] = {
+    "SSE": (lambda output: b"data: %b\r\n\r\n" % chunk(output), SSE),
+    "array": (
+        lambda output: (b"[" if output == 20 else b"\n,\n") + chunk(output),
+        "application/json",
+    ),
+    "OpenAI's": (openai_usage, SSE),
+    "interaction": (lambda output: interaction_event("step.stop", usage=interaction_usage(output)), SSE),
+}
+
+
+def last_error(name: str, body: bytes) -> dict[str, object]:
+    """The last event of a stream, or element of an array that is not closed."""
+    text = body.decode()
+    if name == "array":
+        return json.loads(text + "]")[-1]["error"]
+    return json.loads(text.strip().rpartition("\n")[2].removeprefix("data: "))["error"]
+
+
+@pytest.mark.parametrize("streams", [1, 5])
+@pytest.mark.parametrize("name", ENDLESS)
+async def test_a_stream_is_cut_where_the_budget_ends(
+    guarded: Running, google: StandIn, name: str, streams: int
+) -> None:
+    budget = Decimal("0.005")
+    google.script = lambda reply: endless(reply, *ENDLESS[name])
+    secret = await guarded.key(max_budget=str(budget))
+    answers = await ask(guarded, KINDS[name], secret, limited=False, clients=streams)
+    state = account(guarded, secret)
+    assert 90 * budget / 100 <= Decimal(state.spend_pico) / 10**12 <= budget
+    assert state.reserved_pico == 0
+    cut = [answer for answer in answers if answer.status == 200]
+    for answer in cut:
+        error = last_error(name, answer.body)
+        assert not answer.whole
+        assert (error["code"], error["status"]) == (429, "RESOURCE_EXHAUSTED")
+        assert error["details"][0]["reason"] == "GATEKEEPER_BUDGET_EXCEEDED"
+    with trio.fail_after(2):
+        while google.open or guarded.gateway.proxy.open_calls:
+            await trio.sleep(0.005)
+    rows = [row for row in await guarded.rows() if row["outcome"] != "refused"]
+    assert {(row["outcome"], row["reason"], row["status"]) for row in rows} == {
+        ("cut", "GATEKEEPER_BUDGET_EXCEEDED", 200)
+    }
+    assert len(rows) == len(cut) > 0
+    for row in rows:
+        assert Decimal(row["cost_usd"]) == Decimal("0.0003") + row["output_tokens"] * Decimal("0.0000025")
