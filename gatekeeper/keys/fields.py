@@ -23,7 +23,7 @@ from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 
-LISTED_LIMITS = ("models", "allowed_routes")
+LISTED_LIMITS = ("models", "allowed_routes", "model_rpm_limit", "model_tpm_limit")
 
 
 class FieldError(ValueError):
@@ -78,8 +78,8 @@ def parse_fields(
     changes = {
         _field(name, table).attribute: _value(name, value, now, table) for name, value in given.items()
     }
-    if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) == []), None)):
-        raise FieldError(widened, [], "name what the key may use, or give null for no limit")
+    if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) in ([], {})), None)):
+        raise FieldError(widened, given[widened], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))
     # An alias is shown everywhere, so it cannot be the secret.
     if secret and secret == changes.get("key_alias"):

@@ -74,12 +74,15 @@ async def test_an_update_sets_what_is_given_and_no_more(admin):
     [
         {"models": []}, {"models": ""}, {"models": [""]}, {"allowed_routes": []}, {"allowed_routes": [" "]},
         {"max_budget": ""}, {"rpm_limit": ""}, {"duration": ""}, {"budget_duration": ""},
+        {"model_rpm_limit": {}},
     ],
     ids=str,
 )  # fmt: skip
 async def test_an_empty_value_takes_no_limit_away(admin, field):
     limits = {"models": ["gemini-2.5*"], "allowed_routes": ["generateContent"], "max_budget": 1}
-    made = await admin.post("/key/generate", {**limits, "rpm_limit": 5, "duration": "1h"})
+    made = await admin.post(
+        "/key/generate", {**limits, "rpm_limit": 5, "model_rpm_limit": {"*": 5}, "duration": "1h"}
+    )
     answer = await admin.client.post("/key/update", json={"key": made["token_id"], **field})
     assert (answer.status_code, answer.json()["field"]) == (400, *field)
     info = (await admin.get("/key/info", key=made["token_id"]))["info"]

@@ -125,7 +125,7 @@ REFUSED = {
     "budget_duration": ["0h", "monthly", 3600, "100y"],
     "tpm_limit": [0, -1, 1.5, 10.0, "10", True, 2**63],
     "rpm_limit": [0],
-    "model_rpm_limit": [{}, [], 5, {"a": 0}, {"a": None}, {"a": "1"}, {"": 1}, {" ": 1}, {"a b": 1}],
+    "model_rpm_limit": [[], 5, {"a": 0}, {"a": None}, {"a": "1"}, {"": 1}, {" ": 1}, {"a b": 1}],
     "model_tpm_limit": [{"*": -1}, {"*": True}],
     "max_parallel_requests": [False],
     "tags": ["a", [" "], [NUL]],

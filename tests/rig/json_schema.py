@@ -46,8 +46,6 @@ def _faults(value: Any, schema: Schema, components: Schema, at: str) -> Iterator
             yield f"{at} is too short"
         for index, item in enumerate(value):
             yield from _faults(item, schema.get("items", {}), components, f"{at}[{index}]")
-    elif isinstance(value, dict) and len(value) < schema.get("minProperties", 0):
-        yield f"{at} is empty"
     elif isinstance(value, dict) and ("properties" in schema or "additionalProperties" in schema):
         yield from _member_faults(value, schema, components, at)
 
