@@ -105,7 +105,9 @@ def readiness_warnings() -> Iterator[str]:
     for health in google_key_health():
         if health.state == "refused":
             yield f"Google refuses the Google key {health.label}: put a valid one in its place"
-    if current_gateway().google_keys.pool.all_out(current_gateway().now_micros()):
+    pool = current_gateway().google_keys.pool
+    # A single one is asked all the same.
+    if len(pool) > 1 and pool.all_out(current_gateway().now_micros()):
         yield "no Google key takes calls now (GET /google_key/list says why, and until when)"
     ledger = current_gateway().ledger
     for follower in ledger.consumers.lagging:

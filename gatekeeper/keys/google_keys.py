@@ -27,6 +27,7 @@ class GoogleKeys:
         self._secrets: dict[str, None] = {}
         self._only: PooledKey | None = None
         self.are_choosy = False  # whether one is for some models only
+        self.projects: tuple[str, ...] = ()  # in the order of their keys
         self.has_projects = False  # more than one
         self._used = 0
         for key in keys:
@@ -85,7 +86,8 @@ class GoogleKeys:
         only = next(iter(self._keys.values()), None) if len(self._keys) == 1 else None
         self.are_choosy = any(pooled.key.models for pooled in self)
         self._only = None if self.are_choosy else only
-        self.has_projects = len({pooled.key.project for pooled in self}) > 1
+        self.projects = tuple(dict.fromkeys(pooled.key.project for pooled in self))
+        self.has_projects = len(self.projects) > 1
 
     # The choice
 

@@ -111,7 +111,7 @@ class CallKeys:
     @property
     def projects(self) -> tuple[str, ...]:
         """All projects, in the order of their keys."""
-        return tuple(dict.fromkeys(pooled.key.project for pooled in self._pool))
+        return self._pool.projects
 
     def project_of(self, resource: str) -> str | None:
         """The project of a resource, if it is known."""

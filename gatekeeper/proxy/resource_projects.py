@@ -13,7 +13,7 @@ MAX_FOUND = 10_000  # names, in memory only
 
 
 class ResourceProjects:
-    """`found` are resources without a known owner that have been seen with a key."""
+    """`found` are resources that no key of the pool is known to have made, and that were seen with one."""
 
     def __init__(self, pool: GoogleKeys, owners: Owners, pending: PendingCharges) -> None:
         self._pool = pool
@@ -31,18 +31,19 @@ class ResourceProjects:
         for resource in resources:
             root = root_of(resource)
             owner = root and self._owners.owner_of(root)
-            if owner and owner.google_key:
-                return self._pool.project_of(owner.google_key)
-            if (awaiting := self._pending.find(resource)) and awaiting.upstream_key:
-                return self._pool.project_of(awaiting.upstream_key)
-            if root and root in self._found:
+            awaiting = self._pending.find(resource)
+            for label in (owner and owner.google_key, awaiting and awaiting.upstream_key):
+                # A key that has been removed since may leave others of its project, under a name of theirs.
+                if label and (project := self._pool.project_of(label)) in self._pool.projects:
+                    return project
+            if root and self._found.get(root) in self._pool.projects:
                 return self._found[root]
         return None
 
     def found(self, resources: Iterable[str], project: str) -> None:
         """Notes that a call which names these was answered with a key of the project."""
         for resource in resources:
-            if (root := root_of(resource)) and self._owners.owner_of(root) is None:
+            if (root := root_of(resource)) and self.project_of((resource,)) is None:
                 self._found.pop(root, None)
                 self._found[root] = project
         while len(self._found) > MAX_FOUND:

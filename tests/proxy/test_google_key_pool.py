@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -289,6 +290,17 @@ async def test_what_nobody_is_known_to_have_made_is_found_once(google: StandIn, 
     assert sorted(used(projects)[-2:]) == ["a", "b"]
 
 
+async def test_what_a_key_that_is_gone_has_made_is_found(google: StandIn, tmp_path: Path) -> None:
+    async with pooled(tmp_path, google, {"old": "one"}) as (gateway, _):
+        name = await upload(gateway.url)
+    # The project's keys have other labels now, and nothing says that they are of the same one.
+    async with pooled(tmp_path, google, {"x": "two", "y": "three"}) as (gateway, projects):
+        projects.files["three"].add(name)
+        for _ in range(3):
+            assert (await call(gateway.url, f"GET /gemini/v1beta/{name}", b"")).status == 200
+    assert used(projects).count("x") <= 1
+
+
 async def test_a_resource_stays_with_its_project_when_that_is_out_of_quota(
     google: StandIn, tmp_path: Path
 ) -> None:
@@ -318,6 +330,47 @@ async def test_a_model_of_the_body_has_its_key(google: StandIn, tmp_path: Path) 
 
 
 # All of it
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_nothing_is_charged_twice_whatever_the_keys_do(
+    google: StandIn, tmp_path: Path, seed: int
+) -> None:
+    """Each call has a text of its own; Google's log says how often each was charged."""
+    chance = Random(seed)
+    states: list[State | None] = [state for state, _ in MOVES.values()]
+
+    async def charged_and_lost(reply: Reply) -> bool:
+        projects.charged[reply.asked.body.decode()] += 1
+        return await hang_up(reply)
+
+    async def charged_and_cut(reply: Reply) -> bool:
+        projects.charged[reply.asked.body.decode()] += 1
+        await reply.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        return await hang_up(reply)
+
+    states += [None, None, None, slow(0.01), charged_and_lost, charged_and_cut]
+    async with pooled(tmp_path, google, FOUR) as (gateway, projects):
+        answers: list[Answer] = []
+
+        async def client(number: int) -> None:
+            for turn in range(12):
+                secret = chance.choice(list(projects.projects))
+                state = chance.choice(states)
+                projects.states.pop(secret, None)
+                if state is not None:
+                    projects.states[secret] = state
+                line = chance.choice([GENERATE, STREAM])
+                answers.append(await call(gateway.url, line, prompt(f"{number}-{turn}")))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(client, number)
+        rows = await gateway.rows()
+    assert len(answers) == len(rows) == 60
+    assert set(projects.charged.values()) <= {1}
+    whole = [answer for answer in answers if answer.status == 200 and answer.whole]
+    assert len(whole) == sum(row["outcome"] == "ok" for row in rows)
 
 
 FOUR: dict[str, Any] = {"dead": "one", "daily": "one", "slow": "two", "good": "two"}
