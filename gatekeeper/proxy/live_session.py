@@ -110,9 +110,8 @@ class LiveSession:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
-            if refusal := (is_first and await self._admit_setup(received)) or await self._hidden(
-                received, is_first=is_first
-            ):
+            refusal = await self._admit_setup(received) if is_first else None
+            if refusal := refusal or await self._hidden(received, is_first=is_first):
                 # Google charges for what came before a later message.
                 self._end(Refused(refusal) if is_first else CutByGateway(refusal))
                 return
