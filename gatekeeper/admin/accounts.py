@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import NamedTuple
 
-from quart import Response, request
+from quart import Response
 
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.parameters import DEFAULT_LIMIT
+from gatekeeper.admin.precondition import pop_expected
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
 from gatekeeper.keys.account import GroupAccount
 from gatekeeper.keys.account_changes import AccountChanges, account_document
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.fields import GROUP_TABLE, USER_TABLE, FieldTable, parse_fields, parse_name
-from gatekeeper.times import to_micros
 
 
 class Kind(NamedTuple):
@@ -94,24 +93,6 @@ def keys_by_group() -> Counter[str]:
     """How many keys name each group."""
     states = current_gateway().registry.states(_now())
     return Counter(state.record.group for state in states if state.record.group is not None)
-
-
-def pop_expected(body: Document) -> int | None:
-    """Removes `updated_at` from a body: a change is made only if nobody has changed it since then. The header
-    `If-Match` says the same. Raises Problem."""
-    text = body.pop("updated_at", None)
-    if text is None and (header := request.headers.get("If-Match")):
-        text = header.strip().removeprefix("W/").strip('"')
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        allowed = "give the `updated_at` of the document that was read"
-        raise invalid("updated_at", f"`updated_at` is no time of a change: {allowed}", allowed)
-    return to_micros(moment)
 
 
 def _pop_name(kind: Kind, body: Document) -> str:

@@ -9,7 +9,7 @@ from quart import Blueprint, Response
 
 from gatekeeper.admin import explain_documents
 from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.keys import require_key
+from gatekeeper.admin.key_names import find_key
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
 from gatekeeper.keys.explanation import Question, explanation_document
@@ -34,7 +34,7 @@ async def explain() -> Response:
     name = _text(fields, "key")
     if name is None:
         raise invalid("key", "`key` is missing: a key's secret, token_id or alias", "a text")
-    explained = await current_gateway().proxy.explain(require_key(name), _question(fields))
+    explained = await current_gateway().proxy.explain(find_key("key", name), _question(fields))
     return json_response(explanation_document(explained))
 
 

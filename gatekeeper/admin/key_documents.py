@@ -136,13 +136,17 @@ _NAMING = {
         minItems=1,
         examples=[["web", "ops"]],
     ),
+    "token_id": text("The key with this id, whatever else has that name.", "key_0123456789abcdef"),
+    "token_ids": texts("The keys with these ids.", "key_0123456789abcdef"),
+    "alias": text("The key with this alias, whatever else has that name.", "web-frontend"),
+    "key_aliases": texts("The keys with these aliases.", "web-frontend"),
 }
 
 
 def naming_body(meaning: str, fields: dict[str, Schema], example: dict[str, object]) -> Schema:
     """A request that names one key or several, with these fields."""
     body = members(meaning, _NAMING | fields, optional=[*_NAMING, *fields], examples=[example])
-    one_of = [{"required": [name]} for name in ("key", "keys", "key_aliases") if name in body["properties"]]
+    one_of = [{"required": [name]} for name in _NAMING]
     return {**body, "additionalProperties": False, "oneOf": one_of}
 
 
@@ -151,20 +155,26 @@ KEY_CHANGES = component(
     "KeyChanges",
     naming_body(
         "One key or several, and the fields to set; null resets one.",
-        _CHANGES,
+        {**_CHANGES, "updated_at": nullable(time("Only if this is still the key's `updated_at`."))},
         {"key": "web-frontend", "max_budget": "80", "duration": None},
     ),
 )
 NAMED_KEYS = component("NamedKeys", naming_body("One key or several.", {}, {"key": "web-frontend"}))
-_ALIASES = array("Several keys, each by its alias.", KEY_NAME, minItems=1, examples=[["web-frontend"]])
-KEYS_TO_DELETE = component(
-    "KeysToDelete",
-    naming_body("One key or several.", {"key_aliases": _ALIASES}, {"keys": ["web-frontend"]}),
+KEYS_TO_ROTATE = component(
+    "KeysToRotate",
+    naming_body(
+        "One key or several, and how long their old secrets stay valid.",
+        {"grace": duration_field("How long the old secret stays valid; null: not at all.", "24h")},
+        {"key": "web-frontend", "grace": "24h"},
+    ),
 )
 
 KEY_PROPERTIES: dict[str, Schema] = {
     "token_id": text("Its id, which stays when its secret changes.", "key_0123456789abcdef"),
     "key_name": text("The masked secret.", "sk-...wxyz"),
+    "previous_key_name": nullable(text("The masked secret before the last rotation.", "sk-...abcd")),
+    "previous_expires": nullable(time("Until when that one is valid.")),
+    "previous_used_at": nullable(time("When that one was last used, since the gateway has started.")),
     "key_alias": nullable(text("Its unique name.", "web-frontend")),
     "expires": nullable(time("When it expires; null: never.")),
     "blocked": boolean("Whether its calls are refused.", example=False),
@@ -222,10 +232,11 @@ KEY_PAGE = component(
 )
 _CHANGE_PROBLEMS = (404, 409, 503)
 GENERATE = Operation("Create a key", MADE_KEY, NEW_KEY, problems=(409, 503))
-UPDATE = Operation("Change keys", CHANGED_KEY, KEY_CHANGES, problems=_CHANGE_PROBLEMS)
+UPDATE = Operation("Change keys", CHANGED_KEY, KEY_CHANGES, headers=("If-Match",), problems=_CHANGE_PROBLEMS)
 BLOCK = Operation("Block keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 UNBLOCK = Operation("Unblock keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
-REGENERATE = Operation("Replace secrets", KEY_WITH_NEW_SECRET, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
-DELETE = Operation("Delete keys", DELETED_KEYS, KEYS_TO_DELETE, problems=_CHANGE_PROBLEMS)
+REGENERATE = Operation("Replace secrets", KEY_WITH_NEW_SECRET, KEYS_TO_ROTATE, problems=_CHANGE_PROBLEMS)
+END_GRACE = Operation("End the grace of old secrets", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
+DELETE = Operation("Delete keys", DELETED_KEYS, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 INFO = Operation("Show a key", KEY_INFO, query=("key",), problems=(404,))
 LIST = Operation("List keys", KEY_PAGE, query=("q", "limit", "cursor", "sort"))

@@ -10,37 +10,42 @@ a role, or an operator could make itself an admin by a new secret of one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import NamedTuple, TypedDict, TypeGuard, cast
+from typing import TypedDict
 
 from quart import Blueprint, Response
 
 from gatekeeper.admin import key_documents
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.parameters import DEFAULT_LIMIT
-from gatekeeper.admin.problems import Problem, invalid
-from gatekeeper.admin.requests import (
-    Document,
-    described,
-    json_response,
-    read_fields,
-    read_object,
-    read_query,
+from gatekeeper.admin.key_names import (
+    NAME,
+    KeySelection,
+    check_may_change,
+    check_may_set_role,
+    find_key,
+    pop_key_names,
+    read_key_names,
 )
+from gatekeeper.admin.parameters import DEFAULT_LIMIT
+from gatekeeper.admin.precondition import pop_expected
+from gatekeeper.admin.problems import invalid
+from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
+from gatekeeper.keys import field_values as values
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.fields import parse_fields
-from gatekeeper.keys.key_index import KeyNotFound
+from gatekeeper.keys.key_changes import Edit
+from gatekeeper.keys.key_index import KeyNotFound, has_secret
+from gatekeeper.keys.key_writer import Check, blocking, unblocked, updating, without_previous
 from gatekeeper.keys.listing import NEWEST_FIRST
-from gatekeeper.keys.virtual_key import KeyState, key_document
+from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.store import ChangedMeanwhile
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
+from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.openapi.operation import describe
-from gatekeeper.openapi.schema import property_names
 
 blueprint = Blueprint("keys", __name__)
 
-NAMING_FIELDS = ("key", "keys", "key_aliases")
-_NAME = "a key is named by its secret, its token_id or its alias"
+MAX_GRACE = 90 * 86_400  # seconds that a replaced secret may stay valid
 
 
 class ChangeContext(TypedDict):
@@ -50,19 +55,12 @@ class ChangeContext(TypedDict):
     by: Actor
 
 
-class KeySelection(NamedTuple):
-    """The `token_id`s of the keys that a request names, without duplicates; `single` if it used `key`."""
-
-    token_ids: list[str]
-    single: bool
-
-
 @blueprint.post("/key/generate")
 @describe(key_documents.GENERATE)
 async def generate() -> Response:
     """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
     body = await read_object()
-    require_admin_for_role(body)
+    check_may_set_role(body)
     fields = parse_fields(body, now=current_gateway().now_micros())
     secret, state = await current_gateway().registry.create(fields, **change_context())
     return json_response(key_response(state, secret))
@@ -73,51 +71,70 @@ async def generate() -> Response:
 async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
-    require_admin_for_role(body)
+    check_may_set_role(body)
     # Before the fields are parsed: the names of keys are not fields of a key.
-    selection = pop_key_names(body)
+    selection, expected = pop_key_names(body), pop_expected(body)
     if len(selection.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
+    if len(selection.token_ids) > 1 and expected is not None:
+        raise invalid("updated_at", "Several keys have no common `updated_at`", "change them one by one")
     fields = parse_fields(body, now=current_gateway().now_micros(), update=True)
 
-    async def change(token_id: str) -> Document:
-        return key_response(await current_gateway().registry.update(token_id, fields, **change_context()))
+    def check(record: KeyRecord) -> None:
+        check_may_change(record)
+        if expected not in (None, record.updated_at):
+            raise ChangedMeanwhile(f"The key {record.display_name}", record.updated_at)
 
-    return await change_all(selection, change)
+    return await change_all("update", selection, updating(fields), check)
 
 
 @blueprint.post("/key/block")
 @describe(key_documents.BLOCK)
 async def block() -> Response:
     """Their calls are refused from now on, running ones are ended."""
-
-    async def change(token_id: str) -> Document:
-        return key_response(await current_gateway().registry.block(token_id, **change_context()))
-
-    return await change_all(await read_key_names(), change)
+    return await change_all("block", await read_key_names(), blocking(current_gateway().now_micros()))
 
 
 @blueprint.post("/key/unblock")
 @describe(key_documents.UNBLOCK)
 async def unblock() -> Response:
     """Their calls are accepted again."""
-
-    async def change(token_id: str) -> Document:
-        return key_response(await current_gateway().registry.unblock(token_id, **change_context()))
-
-    return await change_all(await read_key_names(), change)
+    return await change_all("unblock", await read_key_names(), unblocked)
 
 
 @blueprint.post("/key/regenerate")
 @describe(key_documents.REGENERATE)
 async def regenerate() -> Response:
-    """New secrets, returned once; the old ones become invalid. `token_id`, alias, spend and limits stay."""
+    """New secrets, returned once. The old ones become invalid: at once, or after `grace`, until when both are
+    the same key. One that is still valid from an earlier rotation becomes invalid at once. `token_id`, alias,
+    spend and limits stay."""
+    body = await read_fields()
+    selection, grace_until = pop_key_names(body), parse_grace(body.get("grace"))
+    rotated = await current_gateway().registry.rotate(
+        selection.token_ids, grace_until=grace_until, check=check_may_change, **change_context()
+    )
+    return key_responses(selection, [key_response(state, secret) for secret, state in rotated])
 
-    async def change(token_id: str) -> Document:
-        secret, state = await current_gateway().registry.regenerate(token_id, **change_context())
-        return key_response(state, secret)
 
-    return await change_all(await read_key_names(), change)
+@blueprint.post("/key/end_grace")
+@describe(key_documents.END_GRACE)
+async def end_grace() -> Response:
+    """Their previous secrets become invalid at once."""
+    return await change_all("end_grace", await read_key_names(), without_previous)
+
+
+def parse_grace(value: object) -> int | None:
+    """Until when a replaced secret is valid, microseconds since 1970. Raises Problem."""
+    if value is None:
+        return None
+    try:
+        length = values.seconds(value)
+    except ValueError:
+        length = 0
+    if not 0 < length <= MAX_GRACE:
+        allowed = "give a duration of at most 90d, as 24h, or null to make the old secret invalid at once"
+        raise invalid("grace", f"`grace` is no such duration: {allowed}", allowed)
+    return current_gateway().now_micros() + length * MICROS_PER_SECOND
 
 
 @blueprint.post("/key/delete")
@@ -125,8 +142,9 @@ async def regenerate() -> Response:
 async def delete() -> Response:
     """`{"deleted_keys": [token_id, …]}`, also for one key. Calls made with them stay in the ledger."""
     selection = await read_key_names()
-    for token_id in selection.token_ids:
-        await current_gateway().registry.delete(token_id, **change_context())
+    await current_gateway().registry.delete_all(
+        selection.token_ids, check=check_may_change, **change_context()
+    )
     return json_response({"deleted_keys": selection.token_ids})
 
 
@@ -135,13 +153,22 @@ async def delete() -> Response:
 async def info() -> Response:
     """A key with its spend, by its secret, `token_id` or alias. A key without a role sees itself only, and
     need not name itself."""
-    name, own_id = read_query().key, current_caller().own_id
-    if name is None and own_id is None:
-        raise invalid("key", f"`key` is missing: {_NAME}", "give it once")
-    state = require_key(name or own_id or "")
-    if own_id not in (None, state.record.token_id):
-        raise KeyNotFound(name or "")
+    name, own = read_query().key, current_caller().key
+    if current_caller().own_id is not None and own:
+        state = own
+        if name is not None and not is_name_of(name, own.record):
+            raise KeyNotFound(name)
+    elif name is None:
+        raise invalid("key", f"`key` is missing: {NAME}", "give it once")
+    else:
+        state = find_key("key", name)
     return json_response({"key": state.record.token_id, "info": document_of(state)})
+
+
+def is_name_of(name: str, record: KeyRecord) -> bool:
+    """Whether the key has this name."""
+    digest, now = hash_secret(name), current_gateway().now_micros()
+    return name in (record.token_id, record.key_alias) or has_secret(record, digest, now)
 
 
 @blueprint.get("/key/list")
@@ -173,70 +200,15 @@ def document_of(state: KeyState) -> Document:
     return key_document(state, current_gateway().settings.on_disconnect)
 
 
-def require_key(name: str) -> KeyState:
-    """The existing key of this name. Raises KeyNotFound."""
-    if state := current_gateway().registry.find(name, current_gateway().now_micros()):
-        return state
-    raise KeyNotFound(name)
-
-
-def require_alias(alias: str) -> KeyState:
-    """The existing key of this alias. Raises KeyNotFound."""
-    state = require_key(alias)
-    if state.record.key_alias != alias:
-        raise KeyNotFound(alias)
-    return state
-
-
-async def read_key_names() -> KeySelection:
-    """The keys named by a body that has no other fields. Raises Problem, KeyNotFound."""
-    return pop_key_names(await read_fields())
-
-
-def pop_key_names(body: Document) -> KeySelection:
-    """Removes the names of keys from a body and returns the keys. Raises Problem, KeyNotFound."""
-    fields = [field for field in NAMING_FIELDS if field in property_names(described().body or {})]
-    # LiteLLM's client sends null for the field that it does not use.
-    given = {field: value for field in fields if (value := body.pop(field, None)) is not None}
-    if len(given) != 1:
-        raise invalid("key", f"Name one key by `key`, or several by `keys`; {_NAME}", fields)
-    ((field, value),) = given.items()
-    names = [value] if field == "key" else value
-    if not _are_names(names):
-        raise invalid(field, f"`{field}` names no key: {_NAME}", "a text, or for several a list of texts")
-    # All are looked up before anything is changed; a key named twice is changed once.
-    find = require_alias if field == "key_aliases" else require_key
-    states = {state.record.token_id: state for state in map(find, names)}
-    for state in states.values():
-        require_admin_for(state)
-    return KeySelection(list(states), single=field == "key")
-
-
-def require_admin_for_role(body: Document) -> None:
-    """Raises Problem if somebody else than an admin sets a key's role."""
-    if "role" in body and not current_caller().is_admin:
-        raise Problem(HTTPStatus.FORBIDDEN, "Only the role `admin` sets a key's `role`", field="role")
-
-
-def require_admin_for(state: KeyState) -> None:
-    """Raises Problem if somebody else than an admin changes a key with a role."""
-    if state.record.role and not current_caller().is_admin:
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            f"The key {state.record.display_name} has the role `{state.record.role}`: only the role `admin` "
-            "changes it",
-            needs="admin",
-        )
-
-
-def _are_names(value: object) -> TypeGuard[list[str]]:
-    return (
-        bool(value)
-        and isinstance(value, list)
-        and all(isinstance(name, str) and name for name in cast("list[object]", value))
+async def change_all(
+    action: str, selection: KeySelection, edit: Edit, check: Check = check_may_change
+) -> Response:
+    """The same change of all these keys, or of none."""
+    states = await current_gateway().registry.edit(
+        action, selection.token_ids, edit, check=check, **change_context()
     )
+    return key_responses(selection, [key_response(state) for state in states])
 
 
-async def change_all(selection: KeySelection, change: Callable[[str], Awaitable[Document]]) -> Response:
-    documents = [await change(token_id) for token_id in selection.token_ids]
+def key_responses(selection: KeySelection, documents: list[Document]) -> Response:
     return json_response(documents[0] if selection.single else {"keys": documents})

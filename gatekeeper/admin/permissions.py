@@ -43,6 +43,7 @@ ROUTES: dict[str, Permission] = {
     "POST /key/block": Role.OPERATOR,
     "POST /key/unblock": Role.OPERATOR,
     "POST /key/regenerate": Role.OPERATOR,
+    "POST /key/end_grace": Role.OPERATOR,
     "POST /key/delete": Role.OPERATOR,
     "GET /group/info": Role.VIEWER,
     "GET /group/list": Role.VIEWER,

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from gatekeeper.admin.litellm import moved_route
 from gatekeeper.keys.account_changes import AccountExists, AccountNotFound, GroupInUse
 from gatekeeper.keys.fields import FieldError
-from gatekeeper.keys.key_index import KeyNotFound
+from gatekeeper.keys.key_index import KeyAmbiguous, KeyNotFound
 from gatekeeper.keys.store import AliasConflict, ChangedMeanwhile, SecretConflict, StoreFailed
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsError,
@@ -102,7 +102,14 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="q", column=error.column)
         case KeyNotFound() | AccountNotFound():
             return Problem(HTTPStatus.NOT_FOUND, str(error), field=error.field)
-        case AliasConflict() | SecretConflict() | AccountExists() | GroupInUse() | ChangedMeanwhile():
+        case (
+            AliasConflict()
+            | SecretConflict()
+            | KeyAmbiguous()
+            | AccountExists()
+            | GroupInUse()
+            | ChangedMeanwhile()
+        ):
             return Problem(HTTPStatus.CONFLICT, str(error), field=error.field)
         case QueryRefused():
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from gatekeeper.keys.audit import Actor, Change, difference
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
+from gatekeeper.keys.secrets import hash_secret, key_name
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, key_document
 from gatekeeper.keys.windows import initial_window_end
 
 Edit = Callable[[KeyRecord], KeyRecord]
@@ -31,9 +32,19 @@ def set_fields(state: KeyState) -> dict[str, object]:
     return difference(key_document(KeyState(record=plain)), key_document(state))
 
 
+def rotated(record: KeyRecord, secret: str, grace_until: int | None) -> KeyRecord:
+    """The record with this secret; the one that it has until now is kept as the previous one, if there is a
+    grace period."""
+    previous = grace_until and PreviousSecret(record.secret_hash, record.key_name, grace_until)
+    return replace(
+        record, secret_hash=hash_secret(secret), key_name=key_name(secret), previous=previous or None
+    )
+
+
 def edited_state(state: KeyState, edit: Edit, now: int) -> KeyState:
     """The state after the edit, as a copy: it must not be visible before it is stored."""
-    record = replace(edit(state.record), updated_at=now)
+    # Later than before, whatever the clock says: `updated_at` tells one change from another.
+    record = replace(edit(state.record), updated_at=max(now, state.record.updated_at + 1))
     end = state.budget_reset_at
     if record.budget_duration != state.record.budget_duration:
         end = initial_window_end(record.budget_duration, now, state.zone)

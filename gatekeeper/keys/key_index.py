@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.secrets import hash_secret, redacted_name
+from gatekeeper.keys.store import AliasConflict, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 
 
@@ -16,11 +17,27 @@ class KeyNotFound(LookupError):
         super().__init__(f"no key has the secret, the token_id or the alias {redacted_name(name)}")
 
 
+class KeyAmbiguous(LookupError):
+    """A text names several keys: one by its id or alias, another by its secret, in a store that an older
+    gatekeeper has written. `token_ids` are theirs."""
+
+    field = "key"
+
+    def __init__(self, name: str, states: list[KeyState]) -> None:
+        self.token_ids = [state.record.token_id for state in states]
+        super().__init__(
+            f"{redacted_name(name)} is a name of several keys: {', '.join(self.token_ids)}. Name one by its "
+            '`token_id`, as {"token_id": …}'
+        )
+
+
 class KeyIndex:
-    """`revoked` are the digests of secrets that no existing key has any more."""
+    """`revoked` are the digests of secrets that no existing key has any more, or only for a grace period."""
 
     def __init__(self) -> None:
         self.by_hash: dict[str, KeyState] = {}
+        """A key with a previous secret is here under that one, too, until the key is changed again: see
+        `has_secret`."""
         self.by_id: dict[str, KeyState] = {}
         self.by_alias: dict[str, KeyState] = {}
         self.revoked: set[str] = set()
@@ -32,6 +49,9 @@ class KeyIndex:
         self.by_id[record.token_id] = state
         if record.key_alias is not None:
             self.by_alias[record.key_alias] = state
+        # Another key may have it since the grace period was over.
+        if record.previous:
+            self.by_hash.setdefault(record.previous.secret_hash, state)
 
     def remove(self, state: KeyState) -> None:
         record = state.record
@@ -39,16 +59,51 @@ class KeyIndex:
         del self.by_hash[record.secret_hash], self.by_id[record.token_id]
         if record.key_alias is not None:
             del self.by_alias[record.key_alias]
+        if record.previous and self.by_hash.get(record.previous.secret_hash) is state:
+            del self.by_hash[record.previous.secret_hash]
 
-    def named(self, name: str) -> KeyState | None:
-        """The key with this secret, id or alias."""
-        return self.by_hash.get(hash_secret(name)) or self.by_id.get(name) or self.by_alias.get(name)
+    def named(self, name: str, now: int) -> KeyState | None:
+        """The key with this secret, id or alias. Raises KeyAmbiguous."""
+        digest = hash_secret(name)
+        by_secret = self.by_hash.get(digest)
+        if by_secret and not has_secret(by_secret.record, digest, now):
+            by_secret = None
+        found = [by_secret, self.by_id.get(name), self.by_alias.get(name)]
+        states = {state.record.token_id: state for state in found if state}
+        if len(states) > 1:
+            raise KeyAmbiguous(name, list(states.values()))
+        return next(iter(states.values()), None)
 
-    def check_names(self, record: KeyRecord, secret: str | None = None) -> None:
-        """Names identify keys, so an alias must not be an id or a secret of another key, nor a secret another
-        key's name. Raises FieldError."""
+    def check_alias(self, record: KeyRecord) -> None:
+        """Names identify keys, so an alias must not be an id or a secret of a key. Raises FieldError, and
+        AliasConflict for another key's alias."""
         alias = record.key_alias
-        if alias is not None and (alias in self.by_id or hash_secret(alias) in self.by_hash):
+        if alias is None:
+            return
+        if alias in self.by_id or hash_secret(alias) in self.by_hash:
             raise FieldError("key_alias", None, "choose another", "The alias is the id or secret of a key")
+        other = self.by_alias.get(alias)
+        if other and other.record.token_id != record.token_id:
+            raise AliasConflict(alias)
+
+    def check_new(self, record: KeyRecord, secret: str | None, taken: set[str]) -> None:
+        """The names of a new key, whose `secret` its maker has chosen; `taken` are those of keys that are
+        made together with it, to which its own are added. Raises FieldError, AliasConflict,
+        SecretConflict."""
+        self.check_alias(record)
         if secret is not None and (secret in self.by_id or secret in self.by_alias):
             raise FieldError("key", None, "choose another", "This `key` is a name of another key")
+        if secret is not None and (record.secret_hash in self.by_hash or record.secret_hash in taken):
+            raise SecretConflict
+        alias = record.key_alias
+        # An alias of one is not the secret of another either.
+        if alias is not None and hash_secret(alias) in taken:
+            raise AliasConflict(alias)
+        taken.add(record.secret_hash)
+        if alias is not None:
+            taken.add(hash_secret(alias))
+
+
+def has_secret(record: KeyRecord, digest: str, now: int) -> bool:
+    """Whether the digest is that of the key's secret, or of its previous one within its grace period."""
+    return digest == record.secret_hash or (record.previous is not None and now < record.previous.expires_at)

@@ -7,44 +7,37 @@ memory is updated at once and is authoritative, the store follows the journal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
+from time import time_ns
 
 import trio
-from msgspec.structs import replace
 
 from gatekeeper.keys import spend
 from gatekeeper.keys.account import Account, GroupAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
-from gatekeeper.keys.audit import Actor, difference
-from gatekeeper.keys.fields import KeyFields
-from gatekeeper.keys.key_changes import Edit, change_of, edited_state, set_fields
-from gatekeeper.keys.key_index import KeyIndex, KeyNotFound
+from gatekeeper.keys.key_index import has_secret
+from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
-from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id
-from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.store import KeyStore, StoredAccount
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
-from gatekeeper.keys.windows import initial_window_end
+from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Position
 
 LISTED_AT_ONCE = 2000  # keys, between two turns of calls: some milliseconds
 
 
-class KeyRegistry:
-    """The existing keys. `by` is who requests a change (a text: a part of the gateway), `now` when; the name
-    of a key may be its secret, `token_id` or alias. Changes raise KeyNotFound, FieldError for a name that is
-    another key's, and the StoreErrors of the store."""
+class KeyRegistry(KeyWriter):
+    """The existing keys. `clock` is the time in microseconds since 1970."""
 
-    def __init__(self, store: KeyStore, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self, store: KeyStore, zone: tzinfo = UTC, clock: Callable[[], int] = lambda: time_ns() // 1000
+    ) -> None:
         """The periods of budgets begin by the calendar of `zone`."""
-        self._store = store
-        self._write_lock = trio.Lock()
-        self._index = KeyIndex()
-        self._former: dict[str, Sharing] = {}  # of deleted keys
+        super().__init__(store, zone)
+        self._clock = clock
         self.accounts = Accounts(zone)
         """Those beside the keys' own."""
         self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
@@ -86,12 +79,24 @@ class KeyRegistry:
     # For calls: nothing here waits.
 
     def by_hash(self, secret_hash: str) -> KeyState | None:
-        """The key whose secret has this digest (`secrets.hash_secret`)."""
-        return self._index.by_hash.get(secret_hash)
+        """The key whose secret has this digest (`secrets.hash_secret`), or had it until a rotation whose
+        grace period is not over."""
+        state = self._index.by_hash.get(secret_hash)
+        if state is None or state.record.secret_hash == secret_hash:
+            return state
+        now = self._clock()
+        if not has_secret(state.record, secret_hash, now):
+            return None
+        state.previous_used_at = now
+        return state
 
     def by_id(self, token_id: str) -> KeyState | None:
         """The key with this id; None once it was deleted."""
         return self._index.by_id.get(token_id)
+
+    def by_alias(self, alias: str) -> KeyState | None:
+        """The key with this alias."""
+        return self._index.by_alias.get(alias)
 
     def is_revoked(self, secret_hash: str) -> bool:
         """Whether this was the secret of a key that was deleted or has another one now."""
@@ -156,8 +161,8 @@ class KeyRegistry:
     # For people who read.
 
     def find(self, name: str, now: int) -> KeyState | None:
-        """The key of this name, in the budget window of `now`."""
-        state = self._index.named(name)
+        """The key of this name, in the budget window of `now`. Raises KeyAmbiguous."""
+        state = self._index.named(name, now)
         if state:
             spend.roll_window(state, now)
         return state
@@ -188,82 +193,3 @@ class KeyRegistry:
         for state in found.states:
             spend.roll_window(state, now)
         return found
-
-    # For people who make changes.
-
-    async def create(self, fields: KeyFields, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
-        """A new key and its secret, which cannot be retrieved again."""
-        secret = fields.secret or new_secret()
-        record = KeyRecord(
-            token_id=new_token_id(),
-            secret_hash=hash_secret(secret),
-            key_name=key_name(secret),
-            created_at=now,
-            updated_at=now,
-        )
-        record = share_values(replace(record, **fields.changes))
-        zone = self.accounts.zone
-        window_end = initial_window_end(record.budget_duration, now, zone)
-        state = KeyState(record=record, budget_reset_at=window_end, zone=zone)
-        change = change_of("create", state, now, by, set_fields(state))
-        async with self._write_lock:
-            # Under the lock until memory has it, or two keys could take the same name meanwhile.
-            self._index.check_names(record, fields.secret)
-            await trio.to_thread.run_sync(self._store.insert, record, state.window, change)
-            self._index.add(state)
-        return secret, state
-
-    async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:
-        """Sets the given fields. With a changed `budget_duration` the window ends with the period that
-        contains now."""
-        return await self._edit("update", name, lambda record: replace(record, **fields.changes), now, by)
-
-    async def block(self, name: str, *, now: int, by: Actor | str) -> KeyState:
-        """Refuses the key's calls from now on. A blocked key keeps its `blocked_at`."""
-        return await self._edit(
-            "block", name, lambda record: replace(record, blocked_at=record.blocked_at or now), now, by
-        )
-
-    async def unblock(self, name: str, *, now: int, by: Actor | str) -> KeyState:
-        return await self._edit("unblock", name, lambda record: replace(record, blocked_at=None), now, by)
-
-    async def regenerate(self, name: str, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
-        """A new secret for the key; the old one is revoked."""
-        secret = new_secret()
-        fresh = {"secret_hash": hash_secret(secret), "key_name": key_name(secret)}
-        state = await self._edit("regenerate", name, lambda record: replace(record, **fresh), now, by)
-        return secret, state
-
-    async def delete(self, name: str, *, now: int, by: Actor | str) -> KeyState:
-        """Deletes the key. Its calls keep its id and alias in the ledger."""
-        async with self._write_lock:
-            state = self._require(name, now)
-            change = change_of("delete", state, now, by, {"key": key_document(state)})
-            await trio.to_thread.run_sync(self._store.delete, state.record.token_id, change)
-            self._index.remove(state)
-            if (sharing := sharing_of(state.record)).share:
-                self._former[state.record.token_id] = sharing
-        return state
-
-    async def _edit(self, action: str, name: str, edit: Edit, now: int, by: Actor | str) -> KeyState:
-        async with self._write_lock:
-            state = self._require(name, now)
-            edited = edited_state(state, edit, now)
-            if edited.record.key_alias != state.record.key_alias:
-                self._index.check_names(edited.record)
-            detail = difference(key_document(state), key_document(edited))
-            change = change_of(action, edited, now, by, detail)
-            await trio.to_thread.run_sync(self._store.update, edited.record, edited.window, change)
-            self._index.remove(state)
-            # Only now: the window may have rolled while the store was writing.
-            if edited.record.budget_duration != state.record.budget_duration:
-                state.budget_reset_at = edited.budget_reset_at
-            state.record = share_values(edited.record)
-            self._index.add(state)
-        return state
-
-    def _require(self, name: str, now: int) -> KeyState:
-        state = self.find(name, now)
-        if state is None:
-            raise KeyNotFound(name)
-        return state

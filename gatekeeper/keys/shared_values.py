@@ -15,7 +15,7 @@ from gatekeeper.keys.virtual_key import KeyRecord
 MAX_SHARED = 100_000  # distinct values, some 10 MB; beyond that sharing begins anew
 
 # What is different in each key.
-_OWN = ("token_id", "secret_hash", "key_name", "key_alias")
+_OWN = ("token_id", "secret_hash", "key_name", "key_alias", "previous")
 
 
 def _is_shared(name: str, kind: Any) -> bool:

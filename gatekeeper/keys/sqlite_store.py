@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,7 +21,7 @@ from gatekeeper.keys.sqlite_accounts import (
 )
 from gatekeeper.keys.sqlite_audit import insert_change
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.keys.store import AliasConflict, LoadedKeys, SecretConflict
+from gatekeeper.keys.store import AliasConflict, KeyWrite, LoadedKeys, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
@@ -49,42 +49,38 @@ class SqliteKeyStore(SqliteFile):
             rows = db.execute("SELECT token_id, share, key_group FROM former_keys").fetchall()
         return {token_id: Sharing(share, group) for token_id, share, group in rows}
 
-    def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
+    def insert_all(self, keys: Sequence[KeyWrite]) -> None:
         with self.write_transaction() as db:
-            _check_duplicates(db, record)
-            db.execute(
-                "INSERT INTO keys (token_id, secret_hash, key_alias, record, spend_pico, window_start, "
-                "budget_reset_at) VALUES (?, ?, ?, ?, '0', ?, ?)",
-                (record.token_id, record.secret_hash, record.key_alias, _json(record), *window),
-            )
-            _unrevoke_secret(db, record)
-            insert_change(db, change)
+            for record, window, change in keys:
+                _check_duplicates(db, record)
+                db.execute(
+                    "INSERT INTO keys (token_id, secret_hash, key_alias, record, spend_pico, window_start, "
+                    "budget_reset_at) VALUES (?, ?, ?, ?, '0', ?, ?)",
+                    (record.token_id, record.secret_hash, record.key_alias, _json(record), *window),
+                )
+                _unrevoke_secret(db, record)
+                insert_change(db, change)
 
-    def update(self, record: KeyRecord, window: Window, change: Change) -> None:
+    def update_all(self, keys: Sequence[KeyWrite]) -> None:
         with self.write_transaction() as db:
-            _check_duplicates(db, record)
-            # Before the row has the new secret: the old one is revoked, and `_unrevoke_secret` undoes it if
-            # the secret stays.
-            _revoke_secret(db, record.token_id, change.at)
-            db.execute(
-                "UPDATE keys SET secret_hash = ?, key_alias = ?, record = ? WHERE token_id = ?",
-                (record.secret_hash, record.key_alias, _json(record), record.token_id),
-            )
-            _unrevoke_secret(db, record)
-            _add_spend(db, record.token_id, SpendDelta(window, 0, None))
-            insert_change(db, change)
+            for record, window, change in keys:
+                _check_duplicates(db, record)
+                # Before the row has the new secret: the old one is revoked, and `_unrevoke_secret` undoes it
+                # if the secret stays.
+                _revoke_secret(db, record.token_id, change.at)
+                db.execute(
+                    "UPDATE keys SET secret_hash = ?, key_alias = ?, record = ? WHERE token_id = ?",
+                    (record.secret_hash, record.key_alias, _json(record), record.token_id),
+                )
+                _unrevoke_secret(db, record)
+                _add_spend(db, record.token_id, SpendDelta(window, 0, None))
+                insert_change(db, change)
 
-    def delete(self, token_id: str, change: Change) -> None:
+    def delete_all(self, changes: Sequence[Change]) -> None:
         with self.write_transaction() as db:
-            _revoke_secret(db, token_id, change.at)
-            db.execute(
-                "INSERT OR REPLACE INTO former_keys (token_id, share, key_group) "
-                "SELECT token_id, record ->> '$.share', record ->> '$.group' FROM keys "
-                "WHERE token_id = ? AND record ->> '$.share' IS NOT NULL",
-                (token_id,),
-            )
-            db.execute("DELETE FROM keys WHERE token_id = ?", (token_id,))
-            insert_change(db, change)
+            for change in changes:
+                _delete(db, change)
+                insert_change(db, change)
 
     def put_account(self, account: AccountId, record: GroupRecord, window: Window, change: Change) -> None:
         with self.write_transaction() as db:
@@ -118,6 +114,17 @@ class SqliteKeyStore(SqliteFile):
 
 
 _records = msgspec.json.Decoder(KeyRecord)
+
+
+def _delete(db: sqlite3.Connection, change: Change) -> None:
+    _revoke_secret(db, change.token_id, change.at)
+    db.execute(
+        "INSERT OR REPLACE INTO former_keys (token_id, share, key_group) "
+        "SELECT token_id, record ->> '$.share', record ->> '$.group' FROM keys "
+        "WHERE token_id = ? AND record ->> '$.share' IS NOT NULL",
+        (change.token_id,),
+    )
+    db.execute("DELETE FROM keys WHERE token_id = ?", (change.token_id,))
 
 
 def _state(
@@ -156,7 +163,7 @@ def _check_duplicates(db: sqlite3.Connection, record: KeyRecord) -> None:
         raise AliasConflict(record.key_alias)
 
 
-def _revoke_secret(db: sqlite3.Connection, token_id: str, at: int) -> None:
+def _revoke_secret(db: sqlite3.Connection, token_id: str | None, at: int) -> None:
     db.execute(
         "INSERT OR REPLACE INTO retired SELECT secret_hash, ? FROM keys WHERE token_id = ?", (at, token_id)
     )

@@ -9,7 +9,7 @@ so that counting the journal from the watermark on counts each call exactly once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gatekeeper.keys.account import AccountId
@@ -48,6 +48,14 @@ class SecretConflict(StoreError):
 
 class StoreFailed(StoreError):
     """The store cannot be read or written; nothing has changed. The message gives the cause."""
+
+
+class KeyWrite(NamedTuple):
+    """A key's record with its budget window, and the change that is logged in the same transaction."""
+
+    record: KeyRecord
+    window: Window
+    change: Change
 
 
 class StoredAccount(NamedTuple):
@@ -96,17 +104,17 @@ class KeyStore(Protocol):
         """By `token_id`, who else sees what deleted keys have made; without those of which nobody does."""
         ...
 
-    def insert(self, record: KeyRecord, window: Window, change: Change) -> None:
-        """A new key that has spent nothing. Raises AliasConflict or SecretConflict."""
+    def insert_all(self, keys: Sequence[KeyWrite]) -> None:
+        """New keys that have spent nothing. Raises AliasConflict or SecretConflict."""
         ...
 
-    def update(self, record: KeyRecord, window: Window, change: Change) -> None:
-        """Replaces the key's record. What it spent before `window` began no longer counts.
+    def update_all(self, keys: Sequence[KeyWrite]) -> None:
+        """Replaces the keys' records. What they spent before the `window` began no longer counts.
         Raises AliasConflict or SecretConflict."""
         ...
 
-    def delete(self, token_id: str, change: Change) -> None:
-        """Deletes the key; `change` stays in the audit log."""
+    def delete_all(self, changes: Sequence[Change]) -> None:
+        """Deletes the keys that these changes are of; the changes stay in the audit log."""
         ...
 
     def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:

@@ -11,6 +11,14 @@ from gatekeeper.keys.roles import Role
 from gatekeeper.times import iso
 
 
+class PreviousSecret(msgspec.Struct, frozen=True):
+    """The secret before the last rotation, which is valid until `expires_at`."""
+
+    secret_hash: str
+    key_name: str
+    expires_at: int
+
+
 class KeyRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
     """What is stored of a key. The secret is not: `secret_hash` is its SHA-256 in hex."""
 
@@ -22,6 +30,7 @@ class KeyRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, object] = msgspec.field(default_factory=dict[str, object])
     user_id: str | None = None
     group: str | None = None
+    previous: PreviousSecret | None = None
     role: Role | None = None
     """What it may do at the admin API; None: see its own data."""
     expires_at: int | None = None
@@ -37,6 +46,8 @@ class KeyRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
 class KeyState(Account):
     """The account of one existing (not deleted) key."""
 
+    previous_used_at: int | None = None
+    """When its previous secret was last used, since this gateway has started."""
     record: KeyRecord  # pyright: ignore[reportIncompatibleVariableOverride]  a record is only replaced by a key's
 
     @property
@@ -56,10 +67,13 @@ def key_document(state: KeyState, on_disconnect: str | None = None) -> dict[str,
     """The key as the API returns it, JSON-ready. `on_disconnect` is shown for a key that has none of its own.
     `spend` is that of the state's window: roll the window first
     (`KeyRegistry.find` and `KeyRegistry.list` do)."""
-    record = state.record
+    record, previous = state.record, state.record.previous
     return {
         "token_id": record.token_id,
         "key_name": record.key_name,
+        "previous_key_name": previous.key_name if previous else None,
+        "previous_expires": iso(previous.expires_at) if previous else None,
+        "previous_used_at": None if state.previous_used_at is None else iso(state.previous_used_at),
         "key_alias": record.key_alias,
         "expires": None if record.expires_at is None else iso(record.expires_at),
         **limits_document(state, on_disconnect),

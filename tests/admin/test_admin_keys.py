@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from gatekeeper.keys.spend import Settlement
 
@@ -165,3 +166,76 @@ async def test_what_a_key_spends_shows_at_once(admin):
     admin.gateway.registry.settle(Settlement(made["token_id"], 1_500, 1_000_000))
     (key,) = (await admin.get("/key/list"))["keys"]
     assert (key["spend"], key["last_used_at"]) == ("0.000000001500", "1970-01-01T00:00:01.000000Z")
+
+
+async def test_what_a_name_is_can_be_said(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    for name in ({"token_id": made["token_id"]}, {"alias": "web"}, {"key": "web"}):
+        assert (await admin.post("/key/block", name))["token_id"] == made["token_id"]
+    for names in ({"token_ids": [made["token_id"]]}, {"key_aliases": ["web"]}):
+        assert (await admin.post("/key/unblock", names))["keys"][0]["token_id"] == made["token_id"]
+    for wrong in ({"token_id": "web"}, {"alias": made["token_id"]}, {"alias": made["key"]}):
+        answer = await admin.client.post("/key/delete", json=wrong)
+        assert (answer.status_code, answer.json()["field"]) == (404, "key")
+    assert (await admin.client.post("/key/delete", json={"key": "web", "alias": "web"})).status_code == 400
+
+
+async def test_of_two_updates_by_what_was_read_one_is_refused(admin):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    answers = []
+
+    async def update(limit: int) -> None:
+        body = {"key": "web", "updated_at": made["updated_at"], "rpm_limit": limit}
+        answers.append(await admin.client.post("/key/update", json=body))
+
+    async with trio.open_nursery() as nursery:
+        for limit in range(5):
+            nursery.start_soon(update, limit + 1)
+    applied = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer.json()["field"] for answer in answers if answer.status_code == 409]
+    assert (len(applied), refused) == (1, ["updated_at"] * 4)
+    info = (await admin.get("/key/info", key="web"))["info"]
+    assert info["rpm_limit"] == applied[0].json()["rpm_limit"]
+    headers = {"If-Match": f'"{info["updated_at"]}"'}
+    assert (
+        await admin.client.post("/key/update", json={"key": "web", "tags": ["a"]}, headers=headers)
+    ).is_success
+    late = await admin.client.post("/key/update", json={"key": "web", "tags": ["b"]}, headers=headers)
+    assert late.status_code == 409
+    both = [made["token_id"], (await admin.post("/key/generate"))["token_id"]]
+    several = {"keys": both, "updated_at": info["updated_at"], "tags": ["b"]}
+    answer = await admin.client.post("/key/update", json=several)
+    assert (answer.status_code, answer.json()["field"]) == (400, "updated_at")
+
+
+async def test_updates_at_once_of_other_fields_are_all_applied(admin):
+    await admin.post("/key/generate", {"key_alias": "web"})
+    changes = [{"rpm_limit": 1}, {"tpm_limit": 2}, {"user_id": "u"}, {"tags": ["a"]}]
+    async with trio.open_nursery() as nursery:
+        for change in changes:
+            nursery.start_soon(admin.post, "/key/update", {"key": "web", **change})
+    info = (await admin.get("/key/info", key="web"))["info"]
+    assert all(info[name] == value for change in changes for name, value in change.items())
+
+
+async def test_a_rotation_with_grace_leaves_the_old_secret_valid_for_so_long(guarded):
+    made = await guarded.post("/key/generate", {"key_alias": "web"})
+    fresh = await guarded.post("/key/regenerate", {"key": "web", "grace": "24h"})
+    assert (fresh["previous_key_name"], fresh["key_name"][-4:]) == (made["key_name"], fresh["key"][-4:])
+    assert fresh["previous_expires"] > fresh["updated_at"]
+    for secret in (made["key"], fresh["key"]):
+        assert (await guarded.as_key("GET", "/key/info", secret)).json()["key"] == made["token_id"]
+    assert (await guarded.get("/key/info", key="web"))["info"]["previous_used_at"]
+    ended = await guarded.post("/key/end_grace", {"key": "web"})
+    assert ended["previous_expires"] is None
+    assert (await guarded.as_key("GET", "/key/info", made["key"])).status_code == 401
+    actions = [change["action"] for change in (await guarded.get("/audit"))["changes"]]
+    assert actions == ["end_grace", "regenerate", "create"]
+
+
+@pytest.mark.parametrize("grace", ["", "soon", 7, "0s", "91d", "-1h", True])
+async def test_a_grace_is_a_duration_of_at_most_90_days(admin, grace):
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    answer = await admin.client.post("/key/regenerate", json={"key": "web", "grace": grace})
+    assert (answer.status_code, answer.json()["field"]) == (400, "grace")
+    assert (await admin.get("/key/info", key=made["key"]))["key"] == made["token_id"]

@@ -64,7 +64,7 @@ MODEL, ROUTE = Reason.MODEL_NOT_ALLOWED, Reason.ROUTE_NOT_ALLOWED
 NO_LIMITS = {
     "token_id", "secret_hash", "key_name", "key_alias", "tags", "metadata", "user_id", "group", "share",
     "soft_budget_pico", "budget_duration", "on_disconnect", "allow_unpriced", "blocked_at", "created_at",
-    "role", "updated_at",
+    "role", "previous", "updated_at",
 }  # fmt: skip
 
 CASES = [

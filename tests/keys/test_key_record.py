@@ -6,7 +6,7 @@ import msgspec
 
 from gatekeeper.keys.limits import OnDisconnect
 from gatekeeper.keys.roles import Role
-from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, key_document
 
 
 def bare(**fields) -> KeyRecord:
@@ -17,6 +17,9 @@ def test_a_key_without_anything_set():
     assert key_document(KeyState(record=bare(created_at=0, updated_at=0))) == {
         "token_id": "key_1",
         "key_name": "sk-...wxyz",
+        "previous_key_name": None,
+        "previous_expires": None,
+        "previous_used_at": None,
         "key_alias": None,
         "expires": None,
         "blocked": False,
@@ -78,6 +81,7 @@ def test_a_key_with_everything_set():
         service_tiers=("flex",),
         allowed_ips=("10.0.0.0/8",),
         role=Role.VIEWER,
+        previous=PreviousSecret("hash", "sk-...abcd", 7_000_000),
         expires_at=1_790_000_000_000_000,
         blocked_at=1,
         created_at=1_700_000_000_000_001,
@@ -89,11 +93,15 @@ def test_a_key_with_everything_set():
         estimated_pico=7_500_000,
         budget_reset_at=1_000_000,
         last_used_at=2_000_000,
+        previous_used_at=3_000_000,
     )
 
     assert key_document(state) == {
         "token_id": "key_1",
         "key_name": "sk-...wxyz",
+        "previous_key_name": "sk-...abcd",
+        "previous_expires": "1970-01-01T00:00:07.000000Z",
+        "previous_used_at": "1970-01-01T00:00:03.000000Z",
         "key_alias": "team-a",
         "expires": "2026-09-21T14:13:20.000000Z",
         "blocked": True,

@@ -25,6 +25,7 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import (
     AliasConflict,
     KeyStore,
+    KeyWrite,
     SecretConflict,
     StoreFailed,
 )
@@ -71,7 +72,7 @@ def change(token_id: str = "key_1", action: str = "create", **fields) -> Change:
 
 def insert(store: KeyStore, *records: KeyRecord) -> None:
     for each in records:
-        store.insert(each, EVER, change(each.token_id))
+        store.insert_all([KeyWrite(each, EVER, change(each.token_id))])
 
 
 def only(store: KeyStore) -> KeyState:
@@ -95,7 +96,7 @@ def test_a_key_comes_back_as_it_was(open_store: Open):
         tags=("a, b",),
         blocked_at=5,
     )
-    open_store().insert(whole, Window(0, 99), change())
+    open_store().insert_all([KeyWrite(whole, Window(0, 99), change())])
 
     state = only(open_store())
     assert state.record == whole
@@ -108,7 +109,7 @@ def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
     store.add_spend({KEY_1: SpendDelta(EVER, 7, 3)}, 1, 10)
     edited = record(key_alias="b", secret_hash=hash_secret("other"), rpm_limit=3)
 
-    store.update(edited, Window(0, 50), change(action="update"))
+    store.update_all([KeyWrite(edited, Window(0, 50), change(action="update"))])
 
     state = only(open_store())
     assert state.record == edited
@@ -117,10 +118,10 @@ def test_an_update_replaces_the_record_and_keeps_the_spend(open_store: Open):
 
 def test_an_update_in_a_later_window_ends_the_spend_of_the_one_before(open_store: Open):
     store = open_store()
-    store.insert(record(), Window(0, 10), change())
+    store.insert_all([KeyWrite(record(), Window(0, 10), change())])
     store.add_spend({KEY_1: SpendDelta(Window(0, 10), 7, 3)}, 1, 10)
 
-    store.update(record(rpm_limit=1), Window(10, 20), change(action="update"))
+    store.update_all([KeyWrite(record(rpm_limit=1), Window(10, 20), change(action="update"))])
 
     assert (only(store).spend_pico, only(store).window) == (0, Window(10, 20))
 
@@ -139,14 +140,14 @@ def test_alias_and_secret_belong_to_one_living_key(open_store: Open, second, err
     with pytest.raises(error):
         insert(store, record("key_3", **second))
     with pytest.raises(error):
-        store.update(record("key_2", **second), EVER, change("key_2", "update"))
+        store.update_all([KeyWrite(record("key_2", **second), EVER, change("key_2", "update"))])
 
     assert {(s.record.token_id, s.record.key_alias) for s in store.load().states} == {
         ("key_1", "a"),
         ("key_2", "b"),
     }
 
-    store.delete("key_1", change(action="delete"))
+    store.delete_all([change(action="delete")])
     insert(store, record("key_3", **second))
     assert len(store.load().states) == 2
 
@@ -155,7 +156,7 @@ def test_a_key_may_keep_its_alias_and_many_may_have_none(open_store: Open):
     store = open_store()
     insert(store, record(key_alias="a"), record("key_2"), record("key_3"))
 
-    store.update(record(key_alias="a", rpm_limit=1), EVER, change(action="update"))
+    store.update_all([KeyWrite(record(key_alias="a", rpm_limit=1), EVER, change(action="update"))])
 
     assert len(store.load().states) == 3
 
@@ -255,16 +256,16 @@ def test_a_charge_that_fails_half_way_has_not_happened(open_store: Open):
 def test_the_secrets_of_gone_keys_are_remembered_until_somebody_has_them_again(open_store: Open):
     store = open_store()
     insert(store, record(), record("key_2"))
-    store.update(record(secret_hash="new"), EVER, change(action="regenerate"))
-    store.update(record("key_2", rpm_limit=3), EVER, change("key_2", action="update"))
+    store.update_all([KeyWrite(record(secret_hash="new"), EVER, change(action="regenerate"))])
+    store.update_all([KeyWrite(record("key_2", rpm_limit=3), EVER, change("key_2", action="update"))])
     assert store.revoked_hashes() == {hash_secret("key_1")}
 
-    store.delete("key_2", change("key_2", action="delete"))
+    store.delete_all([change("key_2", action="delete")])
     assert open_store().revoked_hashes() == {hash_secret("key_1"), hash_secret("key_2")}
 
     store = open_store()
     insert(store, record("key_3", secret_hash=hash_secret("key_2")))
-    store.update(record(), EVER, change(action="regenerate"))
+    store.update_all([KeyWrite(record(), EVER, change(action="regenerate"))])
     assert store.revoked_hashes() == {"new"}
 
 
@@ -313,7 +314,7 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
             assert copy.execute("SELECT count(*) FROM keys").fetchone() == (0,)
         insert(store, record(), record("key_2"))
         store.add_spend({KEY_1: SpendDelta(EVER, 7, 3)}, 1, 10)
-        store.delete("key_2", change("key_2"))
+        store.delete_all([change("key_2")])
         with closing(copied()) as copy:
             assert copy.execute("SELECT token_id, spend_pico FROM keys").fetchall() == [("key_1", "7")]
         if reading:  # which keeps the log from the file for a while, and is no fault

@@ -1,0 +1,267 @@
+"""Changes of keys by people: each goes to the store first, in a worker thread and one at a time, and into
+memory when it is on disk. A change of several keys is made for all of them or for none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import tzinfo
+from typing import NamedTuple
+
+import trio
+from msgspec.structs import replace
+
+from gatekeeper.keys import spend
+from gatekeeper.keys.audit import Actor, difference
+from gatekeeper.keys.fields import KeyFields
+from gatekeeper.keys.key_changes import Edit, change_of, edited_state, rotated, set_fields
+from gatekeeper.keys.key_index import KeyIndex, KeyNotFound
+from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id
+from gatekeeper.keys.shared_values import share_values
+from gatekeeper.keys.sharing import Sharing, sharing_of
+from gatekeeper.keys.store import KeyStore, KeyWrite
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
+from gatekeeper.keys.windows import initial_window_end
+
+Check = Callable[[KeyRecord], None]
+"""Raises for a key that must not be changed; it is asked once nobody else can change it any more."""
+
+
+def _allow(_record: KeyRecord) -> None:
+    """The check of a caller that has none."""
+
+
+class KeyWriter:
+    """`by` is who requests a change (a text: a part of the gateway), `now` when; the name of a key may be its
+    secret, `token_id` or alias. Raises KeyNotFound, KeyAmbiguous, FieldError for a name that is another
+    key's, and the StoreErrors of the store."""
+
+    def __init__(self, store: KeyStore, zone: tzinfo) -> None:
+        self._store = store
+        self._zone = zone
+        self._write_lock = trio.Lock()
+        self._index = KeyIndex()
+        self._former: dict[str, Sharing] = {}  # of deleted keys
+        self._waiting: list[_Creation] = []
+
+    async def create(self, fields: KeyFields, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
+        """A new key and its secret, which cannot be retrieved again. Keys that are created at the same time
+        are committed together: the disk is waited for once."""
+        creation = _Creation(*_new_key(fields, now, by, self._zone), [])
+        self._waiting.append(creation)
+        try:
+            async with self._write_lock:
+                if not creation.outcome:
+                    await self._create_waiting()
+        finally:
+            # Cancelled while it waited for the lock.
+            if creation in self._waiting:
+                self._waiting.remove(creation)
+        if error := creation.outcome[0]:
+            raise error
+        return creation.secret, creation.state
+
+    async def create_all(
+        self, given: Iterable[KeyFields], *, now: int, by: Actor | str, dry_run: bool = False
+    ) -> list[tuple[str, KeyState]]:
+        """New keys, all of them or none; with `dry_run` none, but every error is raised. The error for one of
+        them has its number in the list, counted from 0, as `index`."""
+        made = [_new_key(fields, now, by, self._zone) for fields in given]
+        taken: set[str] = set()
+        async with self._write_lock:
+            for number, (secret, state, _, chosen) in enumerate(made):
+                try:
+                    self._index.check_new(state.record, secret if chosen else None, taken)
+                except Exception as error:
+                    raise CreationRefused(number, error) from error
+            if not dry_run:
+                writes = [write for _, _, write, _ in made]
+                await trio.to_thread.run_sync(self._store.insert_all, writes)
+                for _, state, _, _ in made:
+                    self._index.add(state)
+        return [(secret, state) for secret, state, *_ in made]
+
+    async def _create_waiting(self) -> None:
+        """All keys that wait to be created, in one transaction. A name that is taken is that key's error."""
+        waiting, taken = list(self._waiting), set[str]()
+        accepted: list[_Creation] = []
+        for creation in waiting:
+            try:
+                self._index.check_new(
+                    creation.state.record, creation.secret if creation.chosen else None, taken
+                )
+            except Exception as error:  # noqa: BLE001  raised where that key is created
+                creation.outcome.append(error)
+            else:
+                accepted.append(creation)
+        try:
+            await trio.to_thread.run_sync(self._store.insert_all, [each.write for each in accepted])
+        except Exception as error:  # noqa: BLE001  raised by each of them
+            for creation in accepted:
+                creation.outcome.append(error)
+        else:
+            for creation in accepted:
+                self._index.add(creation.state)
+                creation.outcome.append(None)
+        self._waiting = [creation for creation in self._waiting if not creation.outcome]
+
+    async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:
+        """Sets the given fields. With a changed `budget_duration` the window ends with the period that
+        contains now."""
+        return (await self.edit("update", [name], updating(fields), now=now, by=by))[0]
+
+    async def block(self, name: str, *, now: int, by: Actor | str) -> KeyState:
+        """Refuses the key's calls from now on. A blocked key keeps its `blocked_at`."""
+        return (await self.edit("block", [name], blocking(now), now=now, by=by))[0]
+
+    async def unblock(self, name: str, *, now: int, by: Actor | str) -> KeyState:
+        return (await self.edit("unblock", [name], unblocked, now=now, by=by))[0]
+
+    async def regenerate(self, name: str, *, now: int, by: Actor | str) -> tuple[str, KeyState]:
+        """A new secret for the key; the old one is revoked."""
+        return (await self.rotate([name], now=now, by=by))[0]
+
+    async def rotate(
+        self,
+        names: Sequence[str],
+        *,
+        now: int,
+        by: Actor | str,
+        grace_until: int | None = None,
+        check: Check = _allow,
+    ) -> list[tuple[str, KeyState]]:
+        """New secrets. The old one is valid until `grace_until`, or else revoked at once; so is one that was
+        still valid from an earlier rotation: a key has two secrets at most."""
+        secrets: dict[str, str] = {}
+
+        def edit(record: KeyRecord) -> KeyRecord:
+            secrets[record.token_id] = new_secret()
+            return rotated(record, secrets[record.token_id], grace_until)
+
+        states = await self.edit("regenerate", names, edit, now=now, by=by, check=check)
+        return [(secrets[state.record.token_id], state) for state in states]
+
+    async def edit(
+        self,
+        action: str,
+        names: Sequence[str],
+        edit: Edit,
+        *,
+        now: int,
+        by: Actor | str,
+        check: Check = _allow,
+    ) -> list[KeyState]:
+        """The same change of several keys, in one transaction."""
+        async with self._write_lock:
+            states = self._require(names, now, check)
+            edited = [edited_state(state, edit, now) for state in states]
+            for before, after in zip(states, edited, strict=True):
+                if after.record.key_alias != before.record.key_alias:
+                    self._index.check_alias(after.record)
+            writes = [
+                KeyWrite(
+                    after.record,
+                    after.window,
+                    change_of(action, after, now, by, difference(key_document(before), key_document(after))),
+                )
+                for before, after in zip(states, edited, strict=True)
+            ]
+            await trio.to_thread.run_sync(self._store.update_all, writes)
+            for state, after in zip(states, edited, strict=True):
+                self._replace(state, after)
+        return states
+
+    def _replace(self, state: KeyState, edited: KeyState) -> None:
+        self._index.remove(state)
+        # Only now: the window may have rolled while the store was writing.
+        if edited.record.budget_duration != state.record.budget_duration:
+            state.budget_reset_at = edited.budget_reset_at
+        state.record = share_values(edited.record)
+        self._index.add(state)
+
+    async def delete(self, name: str, *, now: int, by: Actor | str) -> KeyState:
+        """Deletes the key. Its calls keep its id and alias in the ledger."""
+        return (await self.delete_all([name], now=now, by=by))[0]
+
+    async def delete_all(
+        self, names: Sequence[str], *, now: int, by: Actor | str, check: Check = _allow
+    ) -> list[KeyState]:
+        """Deletes keys, in one transaction."""
+        async with self._write_lock:
+            states = self._require(names, now, check)
+            changes = [change_of("delete", state, now, by, {"key": key_document(state)}) for state in states]
+            await trio.to_thread.run_sync(self._store.delete_all, changes)
+            for state in states:
+                self._index.remove(state)
+                if (sharing := sharing_of(state.record)).share:
+                    self._former[state.record.token_id] = sharing
+        return states
+
+    def _require(self, names: Sequence[str], now: int, check: Check) -> list[KeyState]:
+        """The keys of these names, each once, in the budget window of `now`."""
+        found: dict[str, KeyState] = {}
+        for name in names:
+            # An id first: whoever has looked a key up means no other one.
+            state = self._index.by_id.get(name) or self._index.named(name, now)
+            if state is None:
+                raise KeyNotFound(name)
+            check(state.record)
+            found[state.record.token_id] = state
+        for state in found.values():
+            spend.roll_window(state, now)
+        return list(found.values())
+
+
+class CreationRefused(Exception):
+    """Why one key of several cannot be created: the `cause`, and the key's place in the list."""
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.index = index
+        self.cause = cause
+
+
+class _Creation(NamedTuple):
+    """A key that waits to be created. `outcome` is empty until then; then it has the error, or None."""
+
+    secret: str
+    state: KeyState
+    write: KeyWrite
+    chosen: bool
+    outcome: list[Exception | None]
+
+
+def _new_key(
+    fields: KeyFields, now: int, by: Actor | str, zone: tzinfo
+) -> tuple[str, KeyState, KeyWrite, bool]:
+    """The secret, the key, what is to be written, and whether the caller has chosen the secret."""
+    secret = fields.secret or new_secret()
+    record = KeyRecord(
+        token_id=new_token_id(),
+        secret_hash=hash_secret(secret),
+        key_name=key_name(secret),
+        created_at=now,
+        updated_at=now,
+    )
+    record = share_values(replace(record, **fields.changes))
+    window_end = initial_window_end(record.budget_duration, now, zone)
+    state = KeyState(record=record, budget_reset_at=window_end, zone=zone)
+    change = change_of("create", state, now, by, set_fields(state))
+    return secret, state, KeyWrite(record, state.window, change), fields.secret is not None
+
+
+def updating(fields: KeyFields) -> Edit:
+    return lambda record: replace(record, **fields.changes)
+
+
+def blocking(now: int) -> Edit:
+    """A blocked key keeps its `blocked_at`."""
+    return lambda record: replace(record, blocked_at=record.blocked_at or now)
+
+
+def unblocked(record: KeyRecord) -> KeyRecord:
+    return replace(record, blocked_at=None)
+
+
+def without_previous(record: KeyRecord) -> KeyRecord:
+    """Its previous secret is revoked."""
+    return replace(record, previous=None)
