@@ -25,7 +25,6 @@ from gatekeeper.gemini.resource_list import (
     write_page,
 )
 from gatekeeper.keys.store import StoreFailed
-from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.call import MEDIA_TYPE_HEADERS, ProxyCall
 from gatekeeper.proxy.error_response import GZIP, NextChunk
 from gatekeeper.proxy.headers import Headers
@@ -55,8 +54,31 @@ OF_GOOGLES_BYTES = frozenset(
 
 
 def filtered_kind(call: ProxyCall) -> ListKind | None:
-    """What the call lists, if its key sees only some of it."""
-    return list_kind(call.row.method, call.route) if call.key is not None and call.session is None else None
+    """What the call lists, if its key sees only some of it, or if that is in several projects: through all of
+    them goes the master key's list, too, unless it is asked for in a form that cannot be read."""
+    if call.session is not None or not (call.key or call.keys.projects_matter):
+        return None
+    kind = list_kind(call.row.method, call.route)
+    return kind if kind and (call.key or is_readable(call, kind)) else None
+
+
+def is_readable(call: ProxyCall, kind: ListKind) -> bool:
+    try:
+        read_list_query(call, kind)
+    except Refused:
+        return False
+    return True
+
+
+def read_list_query(call: ProxyCall, kind: ListKind) -> ListQuery:
+    """Raises Refused."""
+    media_types = b" ".join(value for name, value in call.headers if name in MEDIA_TYPE_HEADERS)
+    if header_risk(call.fields.keys(), media_types):
+        raise not_filterable("a field mask or another format than JSON in the headers")
+    try:
+        return parse_list_query(call.credential.query, is_openai=kind.is_openai)
+    except BadListQuery as error:
+        raise not_filterable(str(error)) from None
 
 
 def override_refusal(call: ProxyCall) -> Refusal | None:
@@ -73,13 +95,13 @@ def override_refusal(call: ProxyCall) -> Refusal | None:
 class FilteredListRelay(Relay):
     """Asks for page after page by the way of all requests, `send_buffered`, and answers at the end."""
 
-    def __init__(self, call: ProxyCall, stream: ClientStream, kind: ListKind, key: KeyState) -> None:
+    def __init__(self, call: ProxyCall, stream: ClientStream, kind: ListKind) -> None:
         super().__init__(call, stream)
-        self.kind, self.key = kind, key
+        self.kind, self.key = kind, call.key
         self.owners = call.context.owners
-        scope = (key.record.token_id, str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
+        scope = (str(call.row.key_id), str(call.row.action), f"{call.route.model}", f"{call.route.resource}")
         self.places = ListPlaces(call.row, call.keys, call.context.page_tokens, scope)
-        self.query = self.read_query()
+        self.query = read_list_query(call, kind)
         self.fill = ListFill(
             self.places.beginning, self.query.size, kind.collection, items_are_positions=kind.is_openai
         )
@@ -87,17 +109,6 @@ class FilteredListRelay(Relay):
         self.form: ListPage | None = None  # in whose form the answer is written
         self.received_size = 0  # bytes
         self.is_passed_on = False  # Google's error is the answer
-
-    def read_query(self) -> ListQuery:
-        """Raises Refused."""
-        call = self.call
-        media_types = b" ".join(value for name, value in call.headers if name in MEDIA_TYPE_HEADERS)
-        if header_risk(call.fields.keys(), media_types):
-            raise not_filterable("a field mask or another format than JSON in the headers")
-        try:
-            return parse_list_query(call.credential.query, is_openai=self.kind.is_openai)
-        except BadListQuery as error:
-            raise not_filterable(str(error)) from None
 
     async def run(self) -> None:
         if self.query.token is not None:

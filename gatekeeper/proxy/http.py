@@ -55,8 +55,8 @@ class HttpCarrier:
 
     async def relay(self, call: ProxyCall) -> None:
         route = call.route
-        if (kind := filtered_kind(call)) and call.key:
-            await FilteredListRelay(call, self.stream, kind, call.key).run()
+        if kind := filtered_kind(call):
+            await FilteredListRelay(call, self.stream, kind).run()
         elif route.upload:
             await UploadRelay(call, self.stream).run()
         elif route.action == TOKEN_ACTION:

@@ -301,6 +301,26 @@ async def test_what_a_key_that_is_gone_has_made_is_found(google: StandIn, tmp_pa
     assert used(projects).count("x") <= 1
 
 
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_a_list_goes_through_all_projects(google: StandIn, tmp_path: Path, size: int) -> None:
+    async with pooled(tmp_path, google, TWO) as (gateway, _):
+        names = [await upload(gateway.url) for _ in range(5)]
+        listed: list[str] = []
+        token = ""
+        while True:
+            line = f"GET /gemini/v1beta/files?pageSize={size}&pageToken={token}"
+            answer = await call(gateway.url, line if token else line.partition("&")[0], b"")
+            assert answer.status == 200
+            page = json.loads(answer.body)
+            assert len(page["files"]) <= size
+            listed += [file["name"] for file in page["files"]]
+            if not (token := page.get("nextPageToken", "")):
+                break
+        masked = await call(gateway.url, "GET /gemini/v1beta/files?fields=files.name", b"")
+    assert sorted(listed) == sorted(names)
+    assert masked.status == 200, "as it is, of one project"
+
+
 async def test_a_resource_stays_with_its_project_when_that_is_out_of_quota(
     google: StandIn, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import trio
 
@@ -94,6 +95,8 @@ class GoogleProjects:
             self.made += 1
             files.add(name := f"files/f{self.made}")
             await reply.json(json.dumps({"file": {"name": name}}).encode())
+        elif target.endswith("/files"):
+            await self.listed(reply, sorted(files))
         elif "/files/" in target and not any(target.endswith(name) for name in files):
             await error(403, "You do not have permission to access the File, or it may not exist.")(reply)
         elif "/files/" in target:
@@ -105,6 +108,14 @@ class GoogleProjects:
             await self.generated(reply)
         else:
             await reply.json(b'{"models": []}')
+
+    async def listed(self, reply: Reply, names: list[str]) -> None:
+        """One file a page, whatever is asked for."""
+        (token,) = parse_qs(urlsplit(reply.asked.target.decode()).query).get("pageToken", ["0"])
+        at = int(token)
+        page: dict[str, Any] = {"files": [{"name": name} for name in names[at : at + 1]]}
+        more = {"nextPageToken": str(at + 1)} if at + 1 < len(names) else {}
+        await reply.json(json.dumps(page | more).encode())
 
     async def generated(self, reply: Reply) -> None:
         body = json.dumps({"candidates": [], "usageMetadata": USAGE, "modelVersion": MODEL}).encode()
