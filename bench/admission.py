@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -21,14 +22,25 @@ import trio
 
 from gatekeeper.gemini.actions import Billing
 from gatekeeper.gemini.request_parser import NOTHING_NAMED
-from gatekeeper.keys.admission import AccessRequest, admit, admit_body
+from gatekeeper.keys.access_request import AccessRequest
+from gatekeeper.keys.account import Account
+from gatekeeper.keys.admission import admit, admit_body
+from gatekeeper.keys.budgets import Budgets, Demand, Reservation, limited
+from gatekeeper.keys.rate_rules import account_demands, model_demands
+from gatekeeper.keys.rates import Admitted, ExpectedTokens, Rates
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.money import PICO
+from gatekeeper.pricing.bound import Asked, bound
+from gatekeeper.runtime import tune_gc
+from gatekeeper.startup import load_catalogue
 
+ACTION, MODEL = "generateContent", "gemini-2.5-flash"
+DAY = date(2025, 11, 24)
 NOW = 1_764_000_000_000_000
+TEN_DAYS = 10 * 86_400_000_000  # microseconds
 ROUNDS = 7
 CALLS = 2000  # in a round
 PAGE = 100
@@ -77,7 +89,7 @@ def make(path: Path, keys: int) -> None:
                     key.key_alias,
                     msgspec.json.encode(key).decode(),
                     NOW,
-                    NOW * 2,
+                    NOW + TEN_DAYS,
                 )
                 for key in map(record, range(keys))
             ),
@@ -148,21 +160,61 @@ async def lists(registry: KeyRegistry) -> None:
 
 def admission(registry: KeyRegistry, keys: int) -> None:
     request = AccessRequest(
-        "generateContent",
-        "gemini-2.5-flash",
-        "/v1beta/models/gemini-2.5-flash:generateContent",
+        ACTION,
+        MODEL,
+        f"/v1beta/models/{MODEL}:{ACTION}",
         Billing.METERED,
         asked=msgspec.structs.replace(NOTHING_NAMED.summary, max_output_tokens=1024),
     )
     shown = secret(keys // 2)
+    rates, budgets, catalogue = Rates(), Budgets(), load_catalogue()
+    expected = ExpectedTokens(1000, 1024)
+    asked = Asked(
+        action=ACTION,
+        request_bytes=4000,
+        refers=False,
+        is_text=True,
+        output_tokens=1024,
+        candidates=1,
+        tiers=(),
+        searches=0,
+        units={},
+    )
 
-    def call() -> None:
+    def rules() -> tuple[Account, ...]:
         key = registry.by_hash(hash_secret(shown))
         accounts = registry.accounts.of(key, "user-1")
         refusal = admit(accounts, request, NOW) or admit_body(accounts, request, NOW)
         assert refusal is None, refusal
+        return accounts
 
-    print(f"a call is admitted in        {quickest(call, CALLS) * 1e6:8.1f} µs")
+    def reserve(accounts: tuple[Account, ...]) -> None:
+        known = bound(catalogue, MODEL, DAY, asked)
+        reservation = budgets.try_reserve(limited(accounts), Demand(known.pico, known.is_firm, None), NOW)
+        assert isinstance(reservation, Reservation), reservation
+        budgets.release(reservation)
+
+    def take(accounts: tuple[Account, ...]) -> None:
+        demands = account_demands(accounts, counts_tokens=True)
+        demands += model_demands(accounts, [MODEL], counts_tokens=True)
+        taken = rates.admit(demands, expected, NOW)
+        assert isinstance(taken, Admitted), taken
+        taken.undo()
+
+    def call() -> None:
+        accounts = rules()
+        reserve(accounts)
+        take(accounts)
+
+    tune_gc()  # as serve does
+    accounts = rules()
+    for what, work in (
+        ("a call is admitted in", call),
+        ("  of which its rules", rules),
+        ("  a reservation, and its end", lambda: reserve(accounts)),
+        ("  rates, and their end", lambda: take(accounts)),
+    ):
+        print(f"{what:<29}{quickest(work, CALLS) * 1e6:8.1f} µs")
 
 
 if __name__ == "__main__":

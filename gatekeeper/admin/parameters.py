@@ -88,7 +88,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "cursor": Parameter(str, text("The `next_cursor` of the page before.", "")),
     "sort": Parameter(
-        str,
+        given,
         text(
             "By what to sort, with `-` before it from high to low. Default: -created_at.",
             "-spend",
