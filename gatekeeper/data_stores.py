@@ -18,6 +18,7 @@ from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
 from gatekeeper.keys.google_key_roster import GoogleKeyRoster
 from gatekeeper.keys.google_keys import GoogleKeys
+from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
 from gatekeeper.keys.pending_charges import PendingCharges
@@ -34,6 +35,7 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
+from gatekeeper.money import pico
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.proxy.key_spend import KeySpend
 from gatekeeper.settings import Settings
@@ -76,9 +78,21 @@ async def open_data(settings: Settings) -> AsyncGenerator[DataStores]:
             stores.store.close()
 
 
+def _gateway_limits(settings: Settings) -> Limits:
+    """Those of all calls together."""
+    return Limits(
+        max_budget_pico=None if settings.max_budget is None else pico(settings.max_budget),
+        soft_budget_pico=None if settings.soft_budget is None else pico(settings.soft_budget),
+        budget_duration=settings.budget_duration,
+    )
+
+
 async def _open(settings: Settings) -> DataStores:
     store = SqliteKeyStore(settings.keys_file)
-    registry, audit = KeyRegistry(store, ZoneInfo(settings.timezone)), AuditLog(SqliteAuditStore(store))
+    registry, audit = (
+        KeyRegistry(store, ZoneInfo(settings.timezone), gateway=_gateway_limits(settings)),
+        AuditLog(SqliteAuditStore(store)),
+    )
     sessions = Sessions(SqliteSessionStore(store))
     await sessions.purge(time_ns() // 1000)
     ledger = Ledger(settings.data, settings.timezone)

@@ -129,6 +129,27 @@ SETTINGS: tuple[Setting, ...] = (
         "time zone of days and hours in /spend, and of the periods of budgets",
     ),
     Setting(
+        "max_budget",
+        ("GATEKEEPER_MAX_BUDGET",),
+        None,
+        setting_parsers.dollars,
+        "budget in USD of all calls together; calls above it are refused",
+    ),
+    Setting(
+        "soft_budget",
+        ("GATEKEEPER_SOFT_BUDGET",),
+        None,
+        setting_parsers.dollars,
+        "budget in USD of all calls together that only warns",
+    ),
+    Setting(
+        "budget_duration",
+        ("GATEKEEPER_BUDGET_DURATION",),
+        None,
+        setting_parsers.budget_duration,
+        "period of these budgets, such as 1mo; unset: it never ends",
+    ),
+    Setting(
         "connect_timeout",
         ("GATEKEEPER_CONNECT_TIMEOUT",),
         "10",

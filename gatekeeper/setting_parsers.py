@@ -6,13 +6,16 @@ Each takes text and raises ValueError that says what is allowed, to be read afte
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from gatekeeper.addresses import URL_PREFIX, Network, split_authority
+from gatekeeper.times import parse_duration
 
+DOLLARS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 GOOGLE_API_URL = "https://generativelanguage.googleapis.com"
 SANDBOX_FOLDER = "./data-sandbox"
 
@@ -71,6 +74,19 @@ def seconds(text: str) -> float:
     if not 0 < value <= 86400:
         raise ValueError("seconds, more than 0 and at most 86400")
     return value
+
+
+def dollars(text: str) -> Decimal:
+    allowed = "dollars from 0 to 999999999999 with at most 12 decimal places"
+    if not DOLLARS.fullmatch(text):
+        raise ValueError(allowed)
+    return Decimal(text)
+
+
+def budget_duration(text: str) -> str:
+    if not parse_duration(text):
+        raise ValueError("a number with one of s m h d w mo, as 12h, 30d or 1mo")
+    return text
 
 
 def on_disconnect(text: str) -> str:

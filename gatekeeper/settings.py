@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +45,10 @@ class Settings:
     master_key: str | None = field(repr=False)
     database_url: str | None = field(repr=False)
     timezone: str
+    max_budget: Decimal | None
+    """In USD, of all calls together; as `soft_budget`."""
+    soft_budget: Decimal | None
+    budget_duration: str | None
     connect_timeout: float
     first_byte_timeout: float
     read_timeout: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,9 @@ REFUSED = {
     "master_key": ["", " a", "a\n", "schlüssel"],
     "database_url": ["", "sqlite://", "sqlite:///", "mysql://host/db", "keys.db"],
     "timezone": ["", "Mars/Olympus", "../etc/passwd", "Europe", "\0"],
+    "max_budget": ["", "-1", "1e3", "NaN", "ten", "0.0000000000001", "9999999999999"],
+    "soft_budget": ["", "-1"],
+    "budget_duration": ["", "0d", "monthly", "-1d"],
     "connect_timeout": SPANS,
     "first_byte_timeout": SPANS,
     "read_timeout": SPANS,
@@ -325,6 +329,9 @@ def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: 
         ("trusted_proxies", "127.0.0.1, ::1", (ip_network("127.0.0.1"), ip_network("::1"))),
         ("trusted_proxies", "10.0.0.0/8,", (ip_network("10.0.0.0/8"),)),
         ("port", "65535", 65535),
+        ("max_budget", "0.5", Decimal("0.5")),
+        ("soft_budget", "999999999999", Decimal(999999999999)),
+        ("budget_duration", "1mo", "1mo"),
         ("sandbox", "Yes", True),
         ("sandbox", "0", False),
         ("drain_timeout", "86400", 86400.0),

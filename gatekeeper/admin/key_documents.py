@@ -57,6 +57,14 @@ def counts_field(meaning: str) -> Schema:
     return nullable(mapping(meaning, COUNT, COUNTS))
 
 
+AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+\.[0-9]{12}$"}
+
+
+def amounts_field(meaning: str) -> Schema:
+    amounts = mapping(meaning, {"type": ["number", "string"], "minimum": 0}, {"gemini-2.5-pro*": "10"})
+    return nullable({**amounts, "minProperties": 1})
+
+
 def duration_field(meaning: str, example: str) -> Schema:
     return nullable(text(meaning, example, pattern=_DURATION))
 
@@ -75,6 +83,7 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     ),
     "max_budget": budget_field("Budget in USD; null: none.", "50"),
     "soft_budget": budget_field("A budget in USD that only warns; null: none.", "40"),
+    "model_max_budget": amounts_field("Budgets in USD of some of its models, by model or glob of models."),
     "budget_duration": duration_field(
         "Period after which `spend` begins at 0 again; null: it never does.", "30d"
     ),
@@ -181,6 +190,9 @@ KEY_PROPERTIES: dict[str, Schema] = {
     "models": texts("Models that it may use, or globs; none: any.", "gemini-2.5*"),
     "max_budget": nullable(money("Its budget in", "50.000000000000")),
     "soft_budget": nullable(money("A budget that only warns, in", "40.000000000000")),
+    "model_max_budget": mapping(
+        "Budgets in USD of some models, by model or glob.", AMOUNT, {"gemini-2.5-pro*": "10.000000000000"}
+    ),
     "budget_duration": nullable(text("Period after which `spend` begins at 0 again.", "30d")),
     "budget_reset_at": nullable(time("When its budget's period ends.")),
     "spend": money("What its calls of this period have cost, in", "1.204500000000"),

@@ -44,6 +44,17 @@ def by_model(text: str) -> dict[str, int] | None:
     return numbers or None
 
 
+def amounts_by_model(text: str) -> dict[str, str] | None:
+    """Dollars for each model or glob: `gemini-2.5-pro*=10,*-lite=0.5`; None for none."""
+    amounts: dict[str, str] = {}
+    for item in words(text):
+        model, equals, dollars = item.rpartition("=")
+        if not equals or model in amounts:
+            raise click.BadParameter(f"write each model once, with its dollars: {item!r} is not MODEL=USD")
+        amounts[model] = dollars
+    return amounts or None
+
+
 def json_value(text: str) -> object:
     try:
         return json.loads(text)
@@ -71,6 +82,9 @@ KEY_FIELDS = (
     KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD (stored and shown only)."),
     KeyField(
         "budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d, 1mo."
+    ),
+    KeyField(
+        "model-budget", "model_max_budget", "MODEL=USD,…", "Budgets of models or globs.", amounts_by_model
     ),
     KeyField("rpm", "rpm_limit", "N", "Calls a minute.", whole_number),
     KeyField("tpm", "tpm_limit", "N", "Tokens a minute.", whole_number),
@@ -262,6 +276,7 @@ def limits(key: Key) -> str | None:
         (key.max_parallel_requests, "parallel calls"),
     )
     named = [f"{formats.count(number)} {what}" for number, what in known if number is not None]
+    named += [f"{formats.money(amount)} of {glob}" for glob, amount in (key.model_max_budget or {}).items()]
     of_models = ((key.model_rpm_limit, "calls a minute"), (key.model_tpm_limit, "tokens a minute"))
     for numbers, what in of_models:
         named += [f"{formats.count(number)} {what} of {glob}" for glob, number in (numbers or {}).items()]

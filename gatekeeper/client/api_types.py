@@ -134,6 +134,7 @@ class Key(msgspec.Struct, frozen=True):
     spend_estimated: Decimal | None = None
     tpm_limit: int | None = None
     rpm_limit: int | None = None
+    model_max_budget: dict[str, Decimal] | None = None
     model_rpm_limit: dict[str, int] | None = None
     model_tpm_limit: dict[str, int] | None = None
     max_parallel_requests: int | None = None

@@ -75,6 +75,14 @@ def amount(value: object) -> int:
     return amount
 
 
+def model_amounts(value: object) -> dict[str, int]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError
+    given = cast("dict[str, object]", value)
+    check_model_globs(tuple(given))
+    return {text(glob): amount(dollars) for glob, dollars in given.items()}
+
+
 def seconds(value: object) -> int:
     seconds = parse_duration(text(value))
     if not seconds:

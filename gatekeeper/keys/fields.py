@@ -135,6 +135,10 @@ _AMOUNT = (
     "give dollars from 0 to 1000000000000 with at most 12 decimal places, "
     "as a number or a decimal string, or null for no budget"
 )
+_MODEL_AMOUNTS = (
+    "give an object of models or globs, each with dollars from 0 to 1000000000000 with at most 12 decimal "
+    'places, as {"gemini-2.5-pro*": 10}, or null for none'
+)
 _DURATION = "give a number with one of s m h d w mo, as 12h or 30d, of at most 100 years, or null"
 _NAMES = "give a list of non-empty strings of printable characters"
 _NAME = "give a non-empty string of printable characters, or null"
@@ -151,6 +155,7 @@ FIELDS: dict[str, Field] = {
     ),
     "max_budget": Field("max_budget_pico", values.amount, _AMOUNT),
     "soft_budget": Field("soft_budget_pico", values.amount, _AMOUNT),
+    "model_max_budget": Field("model_max_budget_pico", values.model_amounts, _MODEL_AMOUNTS),
     "budget_duration": Field("budget_duration", values.duration, _DURATION),
     "tpm_limit": Field("tpm_limit", values.count, _LIMIT),
     "rpm_limit": Field("rpm_limit", values.count, _LIMIT),

@@ -15,6 +15,7 @@ def limits_document(account: Account, on_disconnect: str | None = None) -> dict[
         "blocked": record.blocked,
         "models": list(record.models),
         "max_budget": _money(record.max_budget_pico),
+        "model_max_budget": {glob: usd(pico) for glob, pico in record.model_max_budget_pico.items()},
         "soft_budget": _money(record.soft_budget_pico),
         "budget_duration": record.budget_duration,
         "budget_reset_at": None if account.budget_reset_at is None else iso(account.budget_reset_at),

@@ -11,21 +11,26 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, tzinfo
 from time import time_ns
 
+import msgspec
 import trio
 
 from gatekeeper.keys import spend
-from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.account import GATEWAY, Account, GroupAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.key_index import has_secret
 from gatekeeper.keys.key_writer import KeyWriter
+from gatekeeper.keys.limits import GroupRecord, Limits
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.sharing import Sharing, sharing_of
+from gatekeeper.keys.soft_budgets import warn_of_soft_budget
 from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.store import KeyStore, StoredAccount
 from gatekeeper.keys.virtual_key import KeyState
+from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
 
+NO_LIMITS = Limits()
 LISTED_AT_ONCE = 2000  # keys, between two turns of calls: some milliseconds
 
 
@@ -33,11 +38,18 @@ class KeyRegistry(KeyWriter):
     """The existing keys. `clock` is the time in microseconds since 1970."""
 
     def __init__(
-        self, store: KeyStore, zone: tzinfo = UTC, clock: Callable[[], int] = lambda: time_ns() // 1000
+        self,
+        store: KeyStore,
+        zone: tzinfo = UTC,
+        clock: Callable[[], int] = lambda: time_ns() // 1000,
+        *,
+        gateway: Limits = NO_LIMITS,
     ) -> None:
-        """The periods of budgets begin by the calendar of `zone`."""
+        """The periods of budgets begin by the calendar of `zone`; `gateway` are the limits of all calls
+        together."""
         super().__init__(store, zone)
         self._clock = clock
+        self._gateway = gateway
         self.accounts = Accounts(zone)
         """Those beside the keys' own."""
         self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
@@ -49,15 +61,31 @@ class KeyRegistry(KeyWriter):
         for state in states:
             state.zone = self.accounts.zone
             self._index.add(state)
+        if self._gateway != NO_LIMITS:
+            self._add_gateway()
         for account in sorted(stored, key=lambda each: each.id.model):  # owners first
             self._restore(account)
         self._index.revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
         self._former = await trio.to_thread.run_sync(self._store.former_sharing)
         return watermark
 
+    def _add_gateway(self) -> None:
+        limits = msgspec.structs.asdict(self._gateway)
+        record = GroupRecord(**limits, name="", created_at=0, updated_at=0)
+        now, zone = self._clock(), self.accounts.zone
+        end = initial_window_end(record.budget_duration, now, zone)
+        account = GroupAccount(kind=GATEWAY.kind, record=record, budget_reset_at=end)
+        self.accounts.add(account)
+
     def _restore(self, stored: StoredAccount) -> None:
         kind, name, model = stored.id
-        if model:
+        if stored.id == GATEWAY:
+            if account := self.accounts.gateway:
+                account.spend_pico, account.estimated_pico = stored.spend_pico, stored.estimated_pico
+                account.window_start = stored.window.start
+                if account.budget_reset_at is not None:  # by the settings of today
+                    account.budget_reset_at = stored.window.end or account.budget_reset_at
+        elif model:
             owner = self._index.by_id.get(name) if kind == "key" else self.accounts.find(kind, name)
             if owner:
                 self.accounts.restore(
@@ -112,7 +140,10 @@ class KeyRegistry(KeyWriter):
         """Counts a call that has just ended. Accounts that were deleted are left out."""
         _, cost_pico, ended_at, estimated, is_use, *_ = settlement
         for account in self.accounts_of(settlement):
+            before = account.spend_pico
             spend.settle(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
+            if before < (account.record.soft_budget_pico or 0) <= account.spend_pico:
+                warn_of_soft_budget(account)
 
     def replay(self, settled: Iterable[Settlement]) -> None:
         """Counts calls of an earlier run that the stored spend lacks."""

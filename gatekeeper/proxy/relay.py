@@ -11,6 +11,7 @@ import h11
 import trio
 
 from gatekeeper.gemini.meter import NO_METER
+from gatekeeper.keys.soft_budgets import soft_budget_headers
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.call_headers import call_headers
 from gatekeeper.proxy.call_keys import AnotherKey
@@ -65,7 +66,6 @@ class Relay:
         self.ahead: list[bytes] = []  # of the request, received before its head goes upstream
         self.is_repeatable = False  # with another Google key: nothing has gone to the client
         self.progress = call.progress
-        # Of the response.
         self.client = LeavableClient(stream, call.progress, call.leave) if call.progress.finishes else stream
 
     async def run(self) -> None:
@@ -271,6 +271,7 @@ class Relay:
         headers = downstream_headers(head.headers, self.call.row.id)
         if b"location" in head.fields and self.call.row.method not in FOLLOWED_METHODS:
             headers += self.local_location(head.fields[b"location"])
+        headers += soft_budget_headers(self.call.accounts, self.call.row.started_at)
         # Google repeats request headers in some of its responses.
         return self.mask.headers(headers)
 

@@ -29,6 +29,12 @@ TAKEN = [
     ("max_budget", 0, "max_budget_pico", 0),
     ("max_budget", 10**12, "max_budget_pico", 10**24),
     ("soft_budget", "2.50", "soft_budget_pico", 25 * USD // 10),
+    (
+        "model_max_budget",
+        {"gemma*": 2, "*": "0.5"},
+        "model_max_budget_pico",
+        {"gemma*": 2 * USD, "*": USD // 2},
+    ),
     ("budget_duration", "30d", "budget_duration", "30d"),
     ("tpm_limit", 1, "tpm_limit", 1),
     ("rpm_limit", 60, "rpm_limit", 60),
