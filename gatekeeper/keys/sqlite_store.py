@@ -10,7 +10,7 @@ import msgspec
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.limits import GroupRecord
-from gatekeeper.keys.shared_values import share_values
+from gatekeeper.keys.shared_values import share_time, share_values
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.sqlite_accounts import (
@@ -139,8 +139,8 @@ def _state(
         record=share_values(_records.decode(record)),
         spend_pico=int(spend),
         estimated_pico=int(estimated),
-        window_start=start,
-        budget_reset_at=reset_at,
+        window_start=share_time(start),
+        budget_reset_at=reset_at and share_time(reset_at),
         last_used_at=used_at,
     )
 
