@@ -194,8 +194,8 @@ def short_of_budget(account: Account, needed: int, now: int) -> Refusal:
         f"not be enough for this call, for which {short_usd(needed)} USD are set aside. Name a lower "
         "maxOutputTokens, shorten the request, or ask the gateway's administrator for a higher budget.",
         metadata if reset_at is None else {**metadata, "budget_reset_at": iso(reset_at)},
-        # Calls that end give back what they did not need.
-        retry_after=RETRY_SECONDS if account.reserved_pico else None,
+        # Calls that end give back what they did not need, but that may never be enough.
+        retry_after=RETRY_SECONDS if account.reserved_pico and spend + needed <= budget else None,
     )
 
 

@@ -11,12 +11,13 @@ What is reserved for a call (`amount`), by the `Demand` that is made of its requ
 - A stream may begin with what is left, if that covers what such streams have cost by their first event: it is
   cut where the budget ends.
 
-A call for which there is not enough waits while other calls hold some of the budget, in the order of arrival
-and up to `MAX_WAIT` seconds, and is refused otherwise.
+A call for which there is not enough waits while other calls hold so much of the budget that it may become
+enough, in the order of arrival and up to `MAX_WAIT` seconds, and is refused otherwise.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
@@ -52,7 +53,7 @@ class Short(Enum):
     """Why nothing can be reserved."""
 
     WAIT = auto()
-    """Other calls hold some of the budget."""
+    """Other calls hold what it needs, and may not use it."""
     REFUSE = auto()
 
 
@@ -102,19 +103,41 @@ def amount(demand: Demand, left: int, reserved: int) -> int | Short:
         wanted = min(wanted, demand.expected)
     if wanted <= left:
         return wanted
-    if reserved > 0:
-        return Short.WAIT
-    # Nobody else uses the budget.
+    if not _may_fit(demand, wanted, left + reserved):
+        return Short.REFUSE
+    # Nobody else uses the budget: all that is left.
+    return left if reserved <= 0 else Short.WAIT
+
+
+def _may_fit(demand: Demand, wanted: int, most: int) -> bool:
+    """Whether so much is enough for a call that nobody else's reservations keep out."""
     if demand.first is not None:
-        return left if left > demand.first else Short.REFUSE
-    return left if not demand.is_firm and left > 0 and left >= (demand.likely or 0) else Short.REFUSE
+        return most > demand.first
+    if demand.is_firm:
+        return wanted <= most
+    return most > 0 and most >= (demand.likely or 0)
+
+
+class _Turn:
+    """A call's place in a queue."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def come(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+        self._event = trio.Event()
 
 
 class Budgets:
     """The reservations of one gateway."""
 
     def __init__(self) -> None:
-        self._queues: dict[Account, trio.lowlevel.ParkingLot] = {}
+        # By the account that the first of a queue waits for: those that are short of it, in order of arrival.
+        self._queues: dict[Account, deque[_Turn]] = {}
 
     def try_reserve(self, accounts: Sequence[Account], demand: Demand, now: int) -> Reservation | Short:
         """All of these accounts have a budget, and there is at least one."""
@@ -129,27 +152,38 @@ class Budgets:
     async def reserve(
         self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
     ) -> Reservation | Short:
-        """As `try_reserve`, but waits where that may help. The demand is asked for again after that: by then
-        more is known of what such calls cost."""
+        """As `try_reserve`, but waits where that may help, behind those that wait already. The demand is
+        asked for again after that: by then more is known of what such calls cost."""
+        short_of = next((account for account in accounts if account in self._queues), None)
         found: Reservation | Short = Short.WAIT
-        queue = None
-        try:
-            with trio.move_on_after(MAX_WAIT):
-                while found is Short.WAIT:
-                    found = self.try_reserve(accounts, demand(), clock())
-                    if found is Short.WAIT:
-                        queue = self._queues.setdefault(
-                            tightest(accounts, clock()), trio.lowlevel.ParkingLot()
-                        )
-                        await queue.park()
-        finally:
-            if queue is not None:
-                # There may be enough for the next one too; and a wake-up may have come too late for this one.
-                self._wake(accounts)
+        if short_of is None:
+            found = self.try_reserve(accounts, demand(), clock())
+        with trio.move_on_after(MAX_WAIT):
+            while found is Short.WAIT:
+                found = await self._wait(short_of or tightest(accounts, clock()), accounts, demand, clock)
+                short_of = None
         return found
 
-    def _queue(self, account: Account) -> trio.lowlevel.ParkingLot:
-        return self._queues.setdefault(account, trio.lowlevel.ParkingLot())
+    async def _wait(
+        self, short_of: Account, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
+    ) -> Reservation | Short:
+        """Waits until something can be reserved, or another account is the one that is short."""
+        queue, turn = self._queues.setdefault(short_of, deque()), _Turn()
+        queue.append(turn)
+        found: Reservation | Short = Short.WAIT
+        try:
+            # It stays the first while there is too little for it: the next one does not overtake it.
+            while found is Short.WAIT and (queue[0] is not turn or tightest(accounts, clock()) is short_of):
+                await turn.wait()
+                found = self.try_reserve(accounts, demand(), clock())
+        finally:
+            queue.remove(turn)
+            # There may be enough for the next one too; and its turn may have come just when this one gave up.
+            if queue:
+                queue[0].come()
+            else:
+                del self._queues[short_of]
+        return found
 
     def extend(self, reservation: Reservation, pico: int, now: int) -> bool:
         """Reserves `pico` in all for a call that runs, if there is so much left."""
@@ -177,6 +211,4 @@ class Budgets:
     def _wake(self, accounts: Sequence[Account]) -> None:
         for account in accounts:
             if queue := self._queues.get(account):
-                queue.unpark()
-                if not queue:
-                    del self._queues[account]
+                queue[0].come()
