@@ -17,10 +17,12 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 def may_make(call: ProxyCall) -> bool:
-    """Whether the response may name what was made; most calls generate something, and are not looked at."""
+    """Whether the response may name what was made; most calls generate something, and are not looked at. What
+    a read tells can be read once more."""
     route, status = call.route, call.progress.upstream_status or 0
     return (
-        call.meter is not NO_METER
+        call.row.method in ("POST", "PUT")
+        and call.meter is not NO_METER
         and status // 100 == 2
         and route.billing is not Billing.METERED
         and route.action not in _MAKE_NOTHING
