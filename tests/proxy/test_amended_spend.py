@@ -76,7 +76,7 @@ async def replay_steps(steps: list[tuple[str, int]]) -> None:
                 call = replace(call, outcome=Outcome.OK, charged_pico=value)
                 charges[call.id] = call
                 journal.end(call)
-                registry.settle(*present(settlement(call)))
+                registry.settle(present(settlement(call)))
             elif step == "amend" and charges:
                 before = charges[min(charges)]
                 call = replace(before, charged_pico=None, cost_pico=value)

@@ -73,7 +73,7 @@ class World:
         self.ledger.end(call)
         charge = settlement(call)
         assert charge is not None
-        self.registry.settle(*charge)
+        self.registry.settle(charge)
         self.deferred.call_ended(call, None, CATALOGUE, is_complete=True)
 
     def call(self, number: int) -> Call:
