@@ -29,11 +29,17 @@ _DURATION = r"^[0-9]{1,12}(\.[0-9]{1,12})?(s|m|h|d|w|mo)$"
 _PRINTABLE = r"\S"
 
 
+_AMOUNT: Schema = {
+    "type": ["number", "string"],
+    "minimum": 0,
+    "maximum": MAX_DOLLARS,
+    "pattern": r"^[0-9]{1,13}(\.[0-9]{1,12})?$",
+}
+"""USD, as a number or, exactly, as a string."""
+
+
 def budget_field(meaning: str, example: str) -> Schema:
-    """An amount of USD, as a number or, exactly, as a string."""
-    amount = {"type": ["number", "string", "null"], "minimum": 0, "maximum": MAX_DOLLARS}
-    digits = r"^[0-9]{1,13}(\.[0-9]{1,12})?$"
-    return {**amount, "pattern": digits, "description": meaning, "examples": [example]}
+    return {**nullable(_AMOUNT), "description": meaning, "examples": [example]}
 
 
 def name_field(meaning: str, example: str, **rules: object) -> Schema:
@@ -61,8 +67,7 @@ AMOUNT: Schema = {"type": "string", "pattern": r"^[0-9]+\.[0-9]{12}$"}
 
 
 def amounts_field(meaning: str) -> Schema:
-    amounts = mapping(meaning, {"type": ["number", "string"], "minimum": 0}, {"gemini-2.5-pro*": "10"})
-    return nullable({**amounts, "minProperties": 1})
+    return nullable(mapping(meaning, _AMOUNT, {"gemini-2.5-pro*": "10"}))
 
 
 def duration_field(meaning: str, example: str) -> Schema:

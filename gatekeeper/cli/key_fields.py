@@ -33,26 +33,20 @@ def whole_number(text: str) -> int:
         raise click.BadParameter(f"{text!r} is no whole number") from None
 
 
-def by_model(text: str) -> dict[str, int] | None:
-    """A number for each model or glob: `gemini-2.5-pro*=10,*-lite=60`; None for none."""
-    numbers: dict[str, int] = {}
+def by_model(text: str) -> dict[str, str] | None:
+    """A number for each model or glob: `gemini-2.5-pro*=10,*-lite=0.5`; None for none."""
+    numbers: dict[str, str] = {}
     for item in words(text):
         model, equals, number = item.rpartition("=")
         if not equals or model in numbers:
             raise click.BadParameter(f"write each model once, with its number: {item!r} is not MODEL=N")
-        numbers[model] = whole_number(number)
+        numbers[model] = number
     return numbers or None
 
 
-def amounts_by_model(text: str) -> dict[str, str] | None:
-    """Dollars for each model or glob: `gemini-2.5-pro*=10,*-lite=0.5`; None for none."""
-    amounts: dict[str, str] = {}
-    for item in words(text):
-        model, equals, dollars = item.rpartition("=")
-        if not equals or model in amounts:
-            raise click.BadParameter(f"write each model once, with its dollars: {item!r} is not MODEL=USD")
-        amounts[model] = dollars
-    return amounts or None
+def whole_by_model(text: str) -> dict[str, int] | None:
+    numbers = by_model(text) or {}
+    return {model: whole_number(number) for model, number in numbers.items()} or None
 
 
 def json_value(text: str) -> object:
@@ -83,13 +77,15 @@ KEY_FIELDS = (
     KeyField(
         "budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d, 1mo."
     ),
-    KeyField(
-        "model-budget", "model_max_budget", "MODEL=USD,…", "Budgets of models or globs.", amounts_by_model
-    ),
+    KeyField("model-budget", "model_max_budget", "MODEL=USD,…", "Budgets of models or globs.", by_model),
     KeyField("rpm", "rpm_limit", "N", "Calls a minute.", whole_number),
     KeyField("tpm", "tpm_limit", "N", "Tokens a minute.", whole_number),
-    KeyField("model-rpm", "model_rpm_limit", "MODEL=N,…", "Calls a minute of models or globs.", by_model),
-    KeyField("model-tpm", "model_tpm_limit", "MODEL=N,…", "Tokens a minute of models or globs.", by_model),
+    KeyField(
+        "model-rpm", "model_rpm_limit", "MODEL=N,…", "Calls a minute of models or globs.", whole_by_model
+    ),
+    KeyField(
+        "model-tpm", "model_tpm_limit", "MODEL=N,…", "Tokens a minute of models or globs.", whole_by_model
+    ),
     KeyField("parallel", "max_parallel_requests", "N", "Parallel calls.", whole_number),
     KeyField("tags", "tags", "A,B", "Tags of all its calls.", words),
     KeyField("user", "user_id", "NAME", "End user of calls that name none."),

@@ -55,14 +55,6 @@ def count(value: object) -> int:
     return value
 
 
-def model_counts(value: object) -> dict[str, int]:
-    if not isinstance(value, dict):
-        raise ValueError  # noqa: TRY004
-    given = cast("dict[str, object]", value)
-    check_model_globs(tuple(given))
-    return {text(glob): count(number) for glob, number in given.items()}
-
-
 def amount(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError  # noqa: TRY004
@@ -75,12 +67,20 @@ def amount(value: object) -> int:
     return amount
 
 
+def model_counts(value: object) -> dict[str, int]:
+    return _by_model(value, count)
+
+
 def model_amounts(value: object) -> dict[str, int]:
-    if not isinstance(value, dict) or not value:
-        raise ValueError
+    return _by_model(value, amount)
+
+
+def _by_model(value: object, parse: Callable[[object], int]) -> dict[str, int]:
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004
     given = cast("dict[str, object]", value)
     check_model_globs(tuple(given))
-    return {text(glob): amount(dollars) for glob, dollars in given.items()}
+    return {text(glob): parse(number) for glob, number in given.items()}
 
 
 def seconds(value: object) -> int:

@@ -23,7 +23,7 @@ from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 
-LISTED_LIMITS = ("models", "allowed_routes", "model_rpm_limit", "model_tpm_limit")
+LISTED_LIMITS = ("models", "allowed_routes", "model_max_budget", "model_rpm_limit", "model_tpm_limit")
 
 
 class FieldError(ValueError):

@@ -75,7 +75,7 @@ async def test_an_update_sets_what_is_given_and_no_more(admin):
     [
         {"models": []}, {"models": ""}, {"models": [""]}, {"allowed_routes": []}, {"allowed_routes": [" "]},
         {"max_budget": ""}, {"rpm_limit": ""}, {"duration": ""}, {"budget_duration": ""},
-        {"model_rpm_limit": {}},
+        {"model_rpm_limit": {}}, {"model_max_budget": {}},
     ],
     ids=str,
 )  # fmt: skip

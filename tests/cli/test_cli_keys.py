@@ -95,6 +95,7 @@ last used    never
             ["--model-rpm", "gemini-2.5-pro*=10, *-lite=60", "--model-tpm", "a=b=5"],
             {"model_rpm_limit": {"gemini-2.5-pro*": 10, "*-lite": 60}, "model_tpm_limit": {"a=b": 5}},
         ),
+        (["--model-budget", "*-pro=2.50"], {"model_max_budget": {"*-pro": "2.50"}}),
         (["--user", "u", "--group", "g"], {"user_id": "u", "group": "g"}),
         (["--routes", "embedContent,/v1/files/*"], {"allowed_routes": ["embedContent", "/v1/files/*"]}),
         (["--metadata", '{"a": [1]}'], {"metadata": {"a": [1]}}),

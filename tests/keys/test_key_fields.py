@@ -127,6 +127,7 @@ REFUSED = {
     "duration": ["", "30", "d", "-1d", "0s", "30 d", "1y", "500ms", "99999999mo", 30, True],
     "models": ["gemini", [""], [7], [None], {"a": 1}, [TAB]],
     "max_budget": [-1, "-1", "1e3", "1_0", " 1", "", "ten", "NaN", float("nan"), float("inf"), True, [1]],
+    "model_max_budget": [[], 5, {"a": -1}, {"a": None}, {"a": {"budget_limit": 1}}, {"a b": 1}],
     "soft_budget": ["0.0000000000001", 1e-13, 10**12 + 1, 1e300, "9" * 40],
     "budget_duration": ["0h", "monthly", 3600, "100y"],
     "tpm_limit": [0, -1, 1.5, 10.0, "10", True, 2**63],
