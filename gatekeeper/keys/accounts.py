@@ -51,6 +51,10 @@ class Accounts:
             self._models[found.id] = found
         elif found.record.max_budget_pico != record.model_max_budget_pico[glob]:
             found.record = model_limits(record, glob)
+        if found.record.budget_duration != record.budget_duration:
+            # Its period ends with that of its owner, as if it had been changed together with it.
+            found.record = model_limits(record, glob)
+            found.budget_reset_at = owner.budget_reset_at
         return found
 
     def add(self, account: GroupAccount) -> None:

@@ -143,6 +143,14 @@ def test_the_last_use_is_the_latest():
     assert state.last_used_at == NOW + 9
 
 
+def test_a_charge_that_no_call_made_is_no_use():
+    state = living()
+
+    settle(state, 4, NOW - 1, is_use=False)
+
+    assert (state.spend_pico, state.last_used_at) == (4, None)
+
+
 def test_charges_add_up_by_key_and_leave_out_keys_that_are_gone():
     state = living(start=NOW - HOUR)
     calls = [Settlement("key_1", 2, NOW - 5), Settlement("gone", 9, NOW - 4), Settlement("key_1", 3, NOW - 3)]
