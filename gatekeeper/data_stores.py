@@ -84,6 +84,9 @@ def _gateway_limits(settings: Settings) -> Limits:
         max_budget_pico=None if settings.max_budget is None else pico(settings.max_budget),
         soft_budget_pico=None if settings.soft_budget is None else pico(settings.soft_budget),
         budget_duration=settings.budget_duration,
+        rpm_limit=settings.rpm_limit,
+        tpm_limit=settings.tpm_limit,
+        max_parallel_requests=settings.max_parallel_requests,
     )
 
 

@@ -150,6 +150,27 @@ SETTINGS: tuple[Setting, ...] = (
         "period of these budgets, such as 1mo; unset: it never ends",
     ),
     Setting(
+        "rpm_limit",
+        ("GATEKEEPER_RPM_LIMIT",),
+        None,
+        setting_parsers.count,
+        "requests a minute of all clients together; unset: no limit",
+    ),
+    Setting(
+        "tpm_limit",
+        ("GATEKEEPER_TPM_LIMIT",),
+        None,
+        setting_parsers.count,
+        "tokens a minute of all clients together; unset: no limit",
+    ),
+    Setting(
+        "max_parallel_requests",
+        ("GATEKEEPER_MAX_PARALLEL_REQUESTS",),
+        None,
+        setting_parsers.count,
+        "calls at a time of all clients together; unset: no limit",
+    ),
+    Setting(
         "connect_timeout",
         ("GATEKEEPER_CONNECT_TIMEOUT",),
         "10",

@@ -76,6 +76,13 @@ def seconds(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    digits = text.isascii() and text.isdigit() and len(text) <= 18
+    if not digits or not int(text):
+        raise ValueError("a whole number from 1")
+    return int(text)
+
+
 def dollars(text: str) -> Decimal:
     allowed = "dollars from 0 to 999999999999 with at most 12 decimal places"
     if not DOLLARS.fullmatch(text):

@@ -49,6 +49,10 @@ class Settings:
     """In USD, of all calls together; as `soft_budget`."""
     soft_budget: Decimal | None
     budget_duration: str | None
+    rpm_limit: int | None
+    """Of all clients together, as the next two."""
+    tpm_limit: int | None
+    max_parallel_requests: int | None
     connect_timeout: float
     first_byte_timeout: float
     read_timeout: float

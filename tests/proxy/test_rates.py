@@ -152,6 +152,15 @@ async def test_keys_of_a_group_and_calls_of_a_user_share_their_limits(
     assert answer.status == 200
 
 
+async def test_the_settings_limit_all_clients_together(tmp_path: Path, google: StandIn) -> None:
+    async with running(tmp_path / "open", google.url, rpm_limit="2", max_parallel_requests="5") as gateway:
+        Clock(gateway)
+        statuses = [(await call(gateway, key)).status for key in ("any", "other")]
+        refused = refusal(await call(gateway, "another"))
+    assert statuses == [200, 200]
+    assert refused[1] == {"gateway": "", "limit": "rpm_limit", "value": "2"}
+
+
 OUTPUT = b'{"contents": [], "generationConfig": {"maxOutputTokens": %d}}'
 
 
