@@ -7,12 +7,13 @@ and ends what takes longer than a minute.
 from __future__ import annotations
 
 import re
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope, WWWScope
 from quart import Response
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
 
 from gatekeeper.admin import (
     audit,
@@ -21,6 +22,7 @@ from gatekeeper.admin import (
     explain,
     google_keys,
     groups,
+    key_bulk,
     keys,
     spend,
     status,
@@ -29,7 +31,7 @@ from gatekeeper.admin import (
 from gatekeeper.admin.access import check_access
 from gatekeeper.admin.gateway import NAME, Gateway
 from gatekeeper.admin.problems import problem_response, reject_malformed
-from gatekeeper.admin.requests import MAX_BODY_BYTES, check_parameters
+from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES, check_parameters
 from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
 from gatekeeper.public_url import public_base
@@ -39,7 +41,28 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 PROXY_PREFIX = b"/gemini/"
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-BLUEPRINT_MODULES = (status, keys, explain, groups, users, google_keys, calls, spend, audit, documentation)
+BLUEPRINT_MODULES = (
+    status,
+    keys,
+    key_bulk,
+    explain,
+    groups,
+    users,
+    google_keys,
+    calls,
+    spend,
+    audit,
+    documentation,
+)
+
+
+class AdminRequest(TrioRequest):
+    """A request of the admin API, whose body is bounded by its path."""
+
+    def __init__(self, method: str, scheme: str, path: str, *rest: Any, **options: Any) -> None:
+        if limit := LARGE_BODIES.get(path):
+            options["max_content_length"] = limit
+        super().__init__(method, scheme, path, *rest, **options)
 
 
 class AdminConnection(QuartConnection):
@@ -53,6 +76,7 @@ class Gatekeeper(QuartTrio):
     """The whole gateway as one ASGI application."""
 
     asgi_http_class = AdminConnection
+    request_class = AdminRequest
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__("gatekeeper", static_folder=None, template_folder=None)

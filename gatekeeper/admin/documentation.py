@@ -32,6 +32,7 @@ CONTENT_POLICY = (
 TAGS = {
     "status": "The gateway, and whether it is well.",
     "keys": "Virtual keys.",
+    "key_bulk": "Many virtual keys at once.",
     "groups": "Limits and budgets of groups of keys.",
     "users": "Limits and budgets of end users.",
     "google_keys": "The gateway's own Google keys.",

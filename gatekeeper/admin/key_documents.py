@@ -25,6 +25,7 @@ from gatekeeper.openapi.schema import (
     time,
 )
 
+MAX_BULK_KEYS = 10_000
 _DURATION = r"^[0-9]{1,12}(\.[0-9]{1,12})?(s|m|h|d|w|mo)$"
 _PRINTABLE = r"\S"
 
@@ -183,6 +184,24 @@ KEYS_TO_ROTATE = component(
     ),
 )
 
+_NEW_KEYS = array(
+    "The keys, each with the fields of `/key/generate`.",
+    NEW_KEY,
+    minItems=1,
+    maxItems=MAX_BULK_KEYS,
+    examples=[[{"key_alias": "web-1"}, {"key_alias": "web-2"}]],
+)
+MANY_NEW_KEYS = component(
+    "ManyNewKeys",
+    members(
+        "Many new keys.",
+        {"keys": _NEW_KEYS, "dry_run": boolean("Whether to look for faults only.", example=False)},
+        optional=["dry_run"],
+        additionalProperties=False,
+        examples=[{"keys": [{"key_alias": "web-1"}, {"key_alias": "web-2"}]}],
+    ),
+)
+
 KEY_PROPERTIES: dict[str, Schema] = {
     "token_id": text("Its id, which stays when its secret changes.", "key_0123456789abcdef"),
     "key_name": text("The masked secret.", "sk-...wxyz"),
@@ -238,6 +257,16 @@ SECRET = text("The secret, shown here only.", "sk-shown-once-and-never-again")
 CHANGED_KEY = key_answer("ChangedKey", "The key as it is now.", KEY_PROPERTIES["token_id"])
 KEY_WITH_NEW_SECRET = key_answer("KeyWithNewSecret", "The key with its new secret.", SECRET)
 MADE_KEY = component("MadeKey", members("The new key, with its secret.", {"key": SECRET} | KEY_PROPERTIES))
+MANY_MADE_KEYS = component(
+    "ManyMadeKeys",
+    members(
+        "The new keys, in the order of the request.",
+        {
+            "keys": array("With their secrets; none with `dry_run`.", MADE_KEY),
+            "valid": integer("How many of the request have no fault.", 2),
+        },
+    ),
+)
 DELETED_KEYS = component(
     "DeletedKeys",
     members("What was deleted.", {"deleted_keys": texts("Their `token_id`s.", "key_0123456789abcdef")}),
@@ -249,6 +278,7 @@ KEY_PAGE = component(
 )
 _CHANGE_PROBLEMS = (404, 409, 503)
 GENERATE = Operation("Create a key", MADE_KEY, NEW_KEY, problems=(409, 503))
+BULK = Operation("Create many keys", MANY_MADE_KEYS, MANY_NEW_KEYS, problems=(409, 503))
 UPDATE = Operation("Change keys", CHANGED_KEY, KEY_CHANGES, headers=("If-Match",), problems=_CHANGE_PROBLEMS)
 BLOCK = Operation("Block keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)
 UNBLOCK = Operation("Unblock keys", CHANGED_KEY, NAMED_KEYS, problems=_CHANGE_PROBLEMS)

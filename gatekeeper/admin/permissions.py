@@ -39,6 +39,7 @@ ROUTES: dict[str, Permission] = {
     "POST /sql": Role.VIEWER,  # one SELECT
     "POST /key/explain": Role.VIEWER,  # changes nothing
     "POST /key/generate": Role.OPERATOR,
+    "POST /key/bulk": Role.OPERATOR,
     "POST /key/update": Role.OPERATOR,
     "POST /key/block": Role.OPERATOR,
     "POST /key/unblock": Role.OPERATOR,

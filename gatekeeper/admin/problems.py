@@ -148,7 +148,7 @@ def _http_problem(error: HTTPException) -> Problem:
         case HTTPStatus.METHOD_NOT_ALLOWED:
             detail = f"{request.path} does not take {request.method}; it takes {headers.get('Allow')}"
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            detail = "The body is too large: the admin API takes at most 1 MiB"
+            detail = "The body is too large: the admin API takes at most 1 MiB, and /key/bulk 16 MiB"
         case _:
             detail = error.description or HTTPStatus(status).description
     return Problem(status, detail, headers=headers)

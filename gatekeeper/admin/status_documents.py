@@ -20,6 +20,14 @@ from gatekeeper.openapi.schema import (
 REASONS = texts("Why it takes no calls.")
 WARNINGS = texts("Other problems.")
 
+FAULT = members(
+    "What is wrong with one key of several.",
+    {
+        "index": integer("Its place in the list, counted from 0.", 3),
+        "field": text("The field.", "max_budget"),
+        "detail": text("What is wrong, and what is allowed.", "`max_budget` cannot be -1"),
+    },
+)
 PROBLEM = component(
     "Problem",
     members(
@@ -39,11 +47,13 @@ PROBLEM = component(
                 "examples": ["give a whole number from 1 to 1000"],
             },
             "column": integer("Where a filter does not parse, counted from 1.", 7),
+            "needs": text("The role that may do it.", "operator"),
+            "faults": array("Of /key/bulk: what is wrong with which key.", FAULT),
             "ready": boolean("Of /readyz.", example=False),
             "reasons": REASONS,
             "warnings": WARNINGS,
         },
-        optional=("field", "allowed", "column", "ready", "reasons", "warnings"),
+        optional=("field", "allowed", "column", "needs", "faults", "ready", "reasons", "warnings"),
     ),
 )
 ROOT = component(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.secrets import hash_secret, redacted_name
 from gatekeeper.keys.store import AliasConflict, SecretConflict
@@ -29,6 +31,13 @@ class KeyAmbiguous(LookupError):
             f"{redacted_name(name)} is a name of several keys: {', '.join(self.token_ids)}. Name one by its "
             '`token_id`, as {"token_id": …}'
         )
+
+
+class TakenNames(NamedTuple):
+    """Names of keys that are made together: digests of secrets, and aliases."""
+
+    secrets: set[str]
+    aliases: set[str]
 
 
 class KeyIndex:
@@ -86,22 +95,25 @@ class KeyIndex:
         if other and other.record.token_id != record.token_id:
             raise AliasConflict(alias)
 
-    def check_new(self, record: KeyRecord, secret: str | None, taken: set[str]) -> None:
+    def check_new(self, record: KeyRecord, secret: str | None, taken: TakenNames) -> None:
         """The names of a new key, whose `secret` its maker has chosen; `taken` are those of keys that are
         made together with it, to which its own are added. Raises FieldError, AliasConflict,
         SecretConflict."""
         self.check_alias(record)
-        if secret is not None and (secret in self.by_id or secret in self.by_alias):
-            raise FieldError("key", None, "choose another", "This `key` is a name of another key")
-        if secret is not None and (record.secret_hash in self.by_hash or record.secret_hash in taken):
-            raise SecretConflict
-        alias = record.key_alias
-        # An alias of one is not the secret of another either.
-        if alias is not None and hash_secret(alias) in taken:
+        alias, digest = record.key_alias, record.secret_hash
+        if alias is not None and alias in taken.aliases:
             raise AliasConflict(alias)
-        taken.add(record.secret_hash)
+        if alias is not None and hash_secret(alias) in taken.secrets:
+            raise FieldError("key_alias", None, "choose another", "The alias is the secret of a key")
+        if secret is not None and (
+            secret in self.by_id or secret in self.by_alias or secret in taken.aliases
+        ):
+            raise FieldError("key", None, "choose another", "This `key` is a name of another key")
+        if secret is not None and (digest in self.by_hash or digest in taken.secrets):
+            raise SecretConflict
+        taken.secrets.add(digest)
         if alias is not None:
-            taken.add(hash_secret(alias))
+            taken.aliases.add(alias)
 
 
 def has_secret(record: KeyRecord, digest: str, now: int) -> bool:

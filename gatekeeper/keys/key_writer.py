@@ -14,7 +14,7 @@ from gatekeeper.keys import spend
 from gatekeeper.keys.audit import Actor, difference
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.key_changes import Edit, change_of, edited_state, rotated, set_fields
-from gatekeeper.keys.key_index import KeyIndex, KeyNotFound
+from gatekeeper.keys.key_index import KeyIndex, KeyNotFound, TakenNames
 from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token_id
 from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing, sharing_of
@@ -66,7 +66,7 @@ class KeyWriter:
         """New keys, all of them or none; with `dry_run` none, but every error is raised. The error for one of
         them has its number in the list, counted from 0, as `index`."""
         made = [_new_key(fields, now, by, self._zone) for fields in given]
-        taken: set[str] = set()
+        taken = TakenNames(set(), set())
         async with self._write_lock:
             for number, (secret, state, _, chosen) in enumerate(made):
                 try:
@@ -82,7 +82,7 @@ class KeyWriter:
 
     async def _create_waiting(self) -> None:
         """All keys that wait to be created, in one transaction. A name that is taken is that key's error."""
-        waiting, taken = list(self._waiting), set[str]()
+        waiting, taken = list(self._waiting), TakenNames(set(), set())
         accepted: list[_Creation] = []
         for creation in waiting:
             try:

@@ -36,6 +36,7 @@ FIRST = {
     "POST /sql": "viewer",
     "POST /key/explain": "viewer",
     "POST /key/generate": "operator",
+    "POST /key/bulk": "operator",
     "POST /key/update": "operator",
     "POST /key/block": "operator",
     "POST /key/unblock": "operator",

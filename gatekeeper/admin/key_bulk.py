@@ -1,0 +1,91 @@
+"""`/key/bulk`: many keys at once, all of them or none."""
+
+from __future__ import annotations
+
+from typing import TypeGuard, cast
+
+import trio
+from quart import Blueprint, Response
+
+from gatekeeper.admin import key_documents
+from gatekeeper.admin.access import current_caller
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.key_documents import MAX_BULK_KEYS
+from gatekeeper.admin.key_names import check_may_set_role
+from gatekeeper.admin.keys import change_context, key_response
+from gatekeeper.admin.problems import Problem, invalid, problem_of
+from gatekeeper.admin.requests import Document, json_response, read_fields
+from gatekeeper.keys.fields import FieldError, KeyFields, parse_fields
+from gatekeeper.keys.key_writer import CreationRefused
+from gatekeeper.openapi.operation import describe
+
+blueprint = Blueprint("key_bulk", __name__)
+
+MAX_FAULTS = 100  # that are told
+AT_ONCE = 100  # keys, between two turns of calls: some milliseconds
+
+
+@blueprint.post("/key/bulk")
+@describe(key_documents.BULK)
+async def bulk() -> Response:
+    """At most 10,000 keys, in one transaction: if one of them has a fault, none is created, and `faults`
+    names the place in the list, counted from 0, and the field of each. With `dry_run` none is created."""
+    body = await read_fields()
+    given, dry_run = body.get("keys"), body.get("dry_run", False)
+    if not _are_objects(given) or not 0 < len(given) <= MAX_BULK_KEYS:
+        allowed = f"a list of 1 to {MAX_BULK_KEYS:,} objects, each with the fields of a key"
+        raise invalid("keys", f"`keys` is {allowed}", allowed)
+    if not isinstance(dry_run, bool):
+        raise invalid("dry_run", "`dry_run` is true or false", "give true or false")
+    fields = await _parse_all(given)
+    try:
+        made = await current_gateway().registry.create_all(fields, dry_run=dry_run, **change_context())
+    except CreationRefused as error:
+        raise _refusal([_fault(error.index, error.cause)], problem_of(error.cause).status) from None
+    if dry_run:
+        return json_response({"keys": [], "valid": len(made)})
+    documents: list[Document] = []
+    for secret, state in made:
+        documents.append(key_response(state, secret))
+        if len(documents) % AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+    return json_response({"keys": documents, "valid": len(made)})
+
+
+async def _parse_all(given: list[Document]) -> list[KeyFields]:
+    """Raises Problem with all faults."""
+    found: list[KeyFields] = []
+    faults: list[Document] = []
+    now, is_admin = current_gateway().now_micros(), current_caller().is_admin
+    for number, document in enumerate(given):
+        if not is_admin:
+            check_may_set_role(document, f"keys[{number}].role")
+        try:
+            found.append(parse_fields(document, now=now))
+        except FieldError as error:
+            faults.append(_fault(number, error))
+        if number % AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+    if faults:
+        raise _refusal(faults, 400)
+    return found
+
+
+def _fault(number: int, error: Exception) -> Document:
+    problem = problem_of(error)
+    return {"index": number, "field": problem.members.get("field"), "detail": problem.detail}
+
+
+def _refusal(faults: list[Document], status: int) -> Problem:
+    first = faults[0]
+    count = f"{len(faults)} keys have" if len(faults) > 1 else "One key has"
+    return Problem(
+        status,
+        f"{count} a fault, so none was created. keys[{first['index']}]: {first['detail']}",
+        field=f"keys[{first['index']}].{first['field']}",
+        faults=faults[:MAX_FAULTS],
+    )
+
+
+def _are_objects(value: object) -> TypeGuard[list[Document]]:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in cast("list[object]", value))
