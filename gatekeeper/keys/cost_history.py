@@ -1,5 +1,5 @@
 """What calls have cost lately, by key and model, so that what is reserved for the next one is neither far too
-much nor too little. In memory only: after a restart the first call of each is on its own again. Pure.
+much nor too little. Pure: the registry of keys loads and stores it.
 
 The rule: the likely cost is the largest of late, and what the request is longer than the longest of late
 costs on top, a token for each byte. The expected one is `MARGIN` times that. Where the key has no experience
@@ -10,6 +10,7 @@ each call, so that one exception is forgotten after some hundred.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import msgspec
 
@@ -20,7 +21,13 @@ FADES = (49, 50)
 MAX_ENTRIES = 20_000  # some 300 bytes of memory each
 
 
-class _Largest(msgspec.Struct):
+CostName = tuple[str, str, str]
+"""Key (empty for all keys together), model, action."""
+
+
+class Largest(msgspec.Struct):
+    """Of one kind of calls, of late."""
+
     cost_pico: int = 0
     request_bytes: int = 0
     excess: float = 1.0
@@ -34,7 +41,22 @@ class CostHistory:
     """Of one gateway. Calls of one action and model are alike."""
 
     def __init__(self) -> None:
-        self._largest: OrderedDict[tuple[str, str, str], _Largest] = OrderedDict()
+        self._largest: OrderedDict[CostName, Largest] = OrderedDict()
+        self._changed: set[CostName] = set()
+
+    def load(self, known: Iterable[tuple[CostName, Largest]]) -> None:
+        """Takes what was stored, the latest last."""
+        self._largest.update(known)
+
+    def take_changed(self) -> list[tuple[CostName, Largest]]:
+        """What has changed since this was asked last."""
+        changed = [(name, self._largest[name]) for name in self._changed if name in self._largest]
+        self._changed.clear()
+        return changed
+
+    def not_stored(self, entries: Iterable[tuple[CostName, Largest]]) -> None:
+        """They are to be stored the next time."""
+        self._changed.update(name for name, _ in entries)
 
     def expected(
         self, key_id: str, model: str, action: str, request_bytes: int, input_pico: int
@@ -74,7 +96,7 @@ class CostHistory:
 
     def note_events(self, row: Call, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
-        largest = self._largest.setdefault(("", row.model or "", row.action or ""), _Largest())
+        largest = self._largest.setdefault(("", row.model or "", row.action or ""), Largest())
         fading, of = FADES
         largest.first_pico = max(first_pico, largest.first_pico * fading // of)
         largest.step_pico = max(step_pico, largest.step_pico * fading // of)
@@ -84,7 +106,7 @@ class CostHistory:
         everybody = ("", model, action)
         return ((key_id, model, action), everybody) if key_id else (everybody,)
 
-    def _find(self, key_id: str, model: str, action: str) -> _Largest | None:
+    def _find(self, key_id: str, model: str, action: str) -> Largest | None:
         return self._largest.get((key_id, model, action)) or self._largest.get(("", model, action))
 
     def note(
@@ -92,12 +114,13 @@ class CostHistory:
     ) -> None:
         """Takes the cost of a call that has ended, and the bound that it had."""
         for name in self._names(key_id, model, action):
-            largest = self._largest.pop(name, None) or _Largest()
+            largest = self._largest.pop(name, None) or Largest()
             fading, of = FADES
             largest.cost_pico = max(cost_pico, largest.cost_pico * fading // of)
             largest.request_bytes = max(request_bytes, largest.request_bytes * fading // of)
             if bound_pico:
                 largest.excess = max(largest.excess, cost_pico / bound_pico)
             self._largest[name] = largest
+            self._changed.add(name)
         while len(self._largest) > MAX_ENTRIES:
             self._largest.popitem(last=False)

@@ -18,6 +18,7 @@ from gatekeeper.keys import spend
 from gatekeeper.keys.account import GATEWAY, Account, GroupAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
+from gatekeeper.keys.cost_history import CostHistory
 from gatekeeper.keys.key_index import has_secret
 from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import GroupRecord, Limits
@@ -50,6 +51,8 @@ class KeyRegistry(KeyWriter):
         super().__init__(store, zone)
         self._clock = clock
         self._gateway = gateway
+        self.costs = CostHistory()
+        """What calls have cost of late."""
         self.accounts = Accounts(zone)
         """Those beside the keys' own."""
         self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
@@ -65,6 +68,7 @@ class KeyRegistry(KeyWriter):
             self._add_gateway()
         for account in sorted(stored, key=lambda each: each.id.model):  # owners first
             self._restore(account)
+        self.costs.load(await trio.to_thread.run_sync(self._store.costs))
         self._index.revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
         self._former = await trio.to_thread.run_sync(self._store.former_sharing)
         return watermark
@@ -168,7 +172,14 @@ class KeyRegistry(KeyWriter):
         async with self._write_lock:
             # Under the lock, so that no window changes between the computation and the store.
             deltas = spend.spend_deltas(self.accounts_of, settled)
-            await trio.to_thread.run_sync(self._store.add_spend, deltas, segment, offset)
+            costs = self.costs.take_changed()
+            stored = False
+            try:
+                await trio.to_thread.run_sync(self._store.add_spend, deltas, segment, offset, costs)
+                stored = True
+            finally:
+                if not stored:
+                    self.costs.not_stored(costs)
 
     async def adjust(self, run_id: str, deltas: Mapping[str, SpendDelta]) -> bool:
         """Adds the differences of calls that were priced again, each for the window of its delta, once for

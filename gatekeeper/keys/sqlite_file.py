@@ -127,6 +127,16 @@ MIGRATIONS = (
       draining INTEGER NOT NULL
     ) STRICT
     """,
+    # What calls have cost of late, by key (empty: all of them), model and action.
+    """
+    CREATE TABLE costs (
+      key_id TEXT NOT NULL,
+      model TEXT NOT NULL,
+      action TEXT NOT NULL,
+      largest TEXT NOT NULL,  -- JSON
+      PRIMARY KEY (key_id, model, action)
+    ) STRICT
+    """,
 )
 
 

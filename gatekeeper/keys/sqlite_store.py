@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
+from gatekeeper.keys.cost_history import CostName, Largest
 from gatekeeper.keys.limits import GroupRecord
 from gatekeeper.keys.shared_values import share_time, share_values
 from gatekeeper.keys.sharing import Sharing
@@ -20,6 +21,7 @@ from gatekeeper.keys.sqlite_accounts import (
     put_account,
 )
 from gatekeeper.keys.sqlite_audit import insert_change
+from gatekeeper.keys.sqlite_costs import load_costs, put_costs
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.store import AliasConflict, KeyWrite, LoadedKeys, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
@@ -92,7 +94,17 @@ class SqliteKeyStore(SqliteFile):
             delete_account(db, account)
             insert_change(db, change)
 
-    def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:
+    def costs(self) -> list[tuple[CostName, Largest]]:
+        with self.write_transaction() as db:
+            return load_costs(db)
+
+    def add_spend(
+        self,
+        spend_deltas: Mapping[AccountId, SpendDelta],
+        segment: int,
+        offset: int,
+        costs: Iterable[tuple[CostName, Largest]] = (),
+    ) -> None:
         with self.write_transaction() as db:
             # The caller repeats this if it does not know whether the transaction was committed.
             if _watermark(db) == (segment, offset):
@@ -102,6 +114,7 @@ class SqliteKeyStore(SqliteFile):
                     _add_spend(db, account.name, delta)
                 else:
                     add_account_spend(db, account, delta)
+            put_costs(db, costs)
             db.execute('UPDATE watermark SET segment = ?, "offset" = ?', (segment, offset))
 
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:

@@ -9,11 +9,12 @@ so that counting the journal from the watermark on counts each call exactly once
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
+from gatekeeper.keys.cost_history import CostName, Largest
 from gatekeeper.keys.limits import GroupRecord
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
@@ -117,9 +118,20 @@ class KeyStore(Protocol):
         """Deletes the keys that these changes are of; the changes stay in the audit log."""
         ...
 
-    def add_spend(self, spend_deltas: Mapping[AccountId, SpendDelta], segment: int, offset: int) -> None:
-        """Adds what the journal contains between the stored watermark and this one; nothing if they are
-        equal. An earlier position means that the journal was recreated. Deleted keys are ignored."""
+    def costs(self) -> list[tuple[CostName, Largest]]:
+        """What calls have cost of late, as it was stored with the spend, the latest last."""
+        ...
+
+    def add_spend(
+        self,
+        spend_deltas: Mapping[AccountId, SpendDelta],
+        segment: int,
+        offset: int,
+        costs: Iterable[tuple[CostName, Largest]] = (),
+    ) -> None:
+        """Sets `costs`, and adds what the journal contains between the stored watermark and this one; nothing
+        if they are equal. An earlier position means that the journal was recreated. Deleted keys are
+        ignored."""
         ...
 
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:

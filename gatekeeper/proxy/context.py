@@ -11,7 +11,6 @@ from gatekeeper.gemini.references import Reference
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.budgets import Budgets
-from gatekeeper.keys.cost_history import CostHistory
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.keys.long_decodes import LongDecodes
 from gatekeeper.keys.owners import Owners
@@ -86,7 +85,7 @@ class ProxyContext:
         self.allowed_origins = AllowedOrigins(settings.allowed_origins or ())
         self.auth_failures = AuthFailures()
         self.budgets = Budgets()
-        self.cost_history = CostHistory()
+        self.cost_history = registry.costs
         self.draining = False
         self.unpriced_models = UnpricedModels()
         self.accounting_errors = RateLimitedLog("call_accounting_failed")

@@ -107,6 +107,8 @@ class KeySpend:
         if self.replaying:
             self._registry.replay(settled)
             self._long_decodes.add(reported)
+            for _, call in batch.calls:
+                self._registry.costs.note_call(call, 0)
             for row in rows:
                 self._pending.apply(row)
                 self._owners.apply(row)

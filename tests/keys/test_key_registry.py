@@ -460,3 +460,19 @@ def test_whatever_happened_a_restart_shows_the_same_keys(steps):
                 assert documents(again, life.now) == before
 
     trio.run(live_and_restart)
+
+
+async def test_what_calls_have_cost_survives_a_restart(tmp_path):
+    store = SqliteKeyStore(tmp_path / "keys.sqlite")
+    registry = KeyRegistry(store)
+    await registry.load()
+    registry.costs.note("key_1", "gemini-2.5-flash", "generateContent", 10, 500, 900)
+    await registry.store_spend([], 1, 10)
+
+    again = KeyRegistry(store)
+    await again.load()
+
+    assert again.costs.likely("key_1", "gemini-2.5-flash", "generateContent", 10, 1) == 500
+    assert again.costs.likely("key_2", "gemini-2.5-flash", "generateContent", 10, 1) == 500
+    assert again.costs.likely("key_1", "gemini-2.5-pro", "generateContent", 10, 1) is None
+    store.close()
