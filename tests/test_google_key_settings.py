@@ -6,8 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gatekeeper.google_key import GoogleKey
+from gatekeeper.google_key import MAX_WEIGHT, GoogleKey, GoogleKeyError, read_google_key
 from gatekeeper.settings import SETTINGS, SettingError, load, masked
 
 SECRET = "AIzaOfTheTestsOnly1"
@@ -121,6 +123,28 @@ def test_what_is_not_allowed_is_named_with_its_place(text: str, place: str, show
     assert allowed in message
     assert SECRET not in message
     assert "\n" not in message
+
+
+members = st.sampled_from(["label", "key", "project", "weight", "models", "rpm", "tpm", "other", ""])
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just(SECRET)),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(members, values))
+def test_any_table_is_a_key_or_an_error_without_the_secret(table: dict[str, object]) -> None:
+    others = {name: value for name, value in table.items() if name != "key"}
+    try:
+        key = read_google_key(table, {"key": str})
+    except GoogleKeyError as error:
+        assert error.allowed
+        assert SECRET not in str(error) or SECRET in repr(others)
+        return
+    assert (key.label, key.secret) == (table["label"], table["key"])
+    assert SECRET not in repr(key)
+    assert 0 < key.weight <= MAX_WEIGHT
 
 
 def test_the_settings_in_effect_show_labels_and_no_secret() -> None:

@@ -160,15 +160,16 @@ class GoogleKeys:
 
 def _rank(
     pooled: PooledKey, want: Want, some: CoolingDown, now: int
-) -> tuple[bool, int, bool, bool, float, float, int]:
+) -> tuple[bool, int, bool, bool, bool, float, float, int]:
     """The least is the best: one that is not refused, not cooling down (else the one that is back first), not
-    draining, not full, and the least busy."""
+    draining, for all models where the model is not known yet, not full, and the least busy."""
     blocking = [each.until for _, each in of_key(pooled.key, some) if not each.admits(now)]
     counted = want.action is None
     return (
         pooled.refused is not None,
         max(now, *blocking) if blocking else 0,
         pooled.draining,
+        counted and want.model is None and bool(pooled.key.models),
         counted and pooled.is_full(now),
         *pooled.load(now, counted=counted),
     )

@@ -94,6 +94,13 @@ def test_a_key_is_for_its_models() -> None:
     assert pool(key("a", models=("x",))).choose(MODEL, NOW) is None
 
 
+def test_a_model_that_is_named_later_has_a_key_for_all_if_there_is_one() -> None:
+    keys = pool(key("a", models=("gemini-2.5-*",)), key("b"), key("c", models=("gemini-3*",)))
+    assert [taken(keys, Want()) for _ in range(3)] == ["b"] * 3
+    out_of_quota(keys, "b", minute())
+    assert taken(keys, Want()) in ("a", "c")
+
+
 def test_a_resource_is_asked_for_with_a_key_of_its_project() -> None:
     keys = pool(key("a"), key("b", "team"), key("c", "team"))
     want = Want(action="files.get", project="team")
