@@ -45,8 +45,8 @@ OWN_VOICE = "voice_"  # Google's own voices have names like `Puck`
 _NUMBERS = frozenset({Quantity, Setting})  # what may be said by a number
 # What is collected among others too.
 _WIDER = {Field.AGENT: Field.MODEL, Field.INPUT_FILE: Field.FILE, Field.FILE_ID: Field.FILE}
-# Prompts are long; only the names of files in them are of interest, whose letters may be escaped.
-_FILE_WORDS = (b"file", b"\\u00")
+# Prompts are long; only the names of files in them are of interest, whose letters may be escaped or encoded.
+_FILE_WORDS = (b"file", b"File", b"\\u00", b"%6", b"%46", b"%25")
 
 
 class JsonRequestParser:

@@ -14,7 +14,7 @@ OVERLAP = 32
 # One of these is in each body that refers to something: in the name, or beside it where that may be bare.
 # JSON may escape any character, but of those by encoders the slash only.
 _WORDS = (
-    *(b"files/", b"files\\/", b"files%", b"file_id", b"ile_name", b"ileName"),
+    *(b"iles/", b"iles\\/", b"iles%", b"%6", b"%73", b"file_id", b"ile_name", b"ileName"),
     *(b"achedContent", b"ached_content", b"nteraction_id", b"nteractionId", b"tunedModels", b"corpora"),
     *(b"ileSearch", b"ile_search", b"vector_store", b"nvironment", b"agent", b"redential", b"voice_"),
     *(b"\\u002f", b"\\u002F", b"\\u004", b"\\u005", b"\\u006", b"\\u007"),
@@ -47,7 +47,8 @@ class ReferenceScan:
         self._before = b""
 
     def feed(self, chunk: bytes) -> None:
-        text = self._before + chunk
+        # Of UTF-16 and UTF-32 the letters are left.
+        text = self._before + chunk.replace(b"\0", b"")
         self.found = self.found or may_refer(text)
         self._before = text[-OVERLAP:]
 

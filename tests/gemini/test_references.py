@@ -47,6 +47,8 @@ REFERENCES: list[tuple[dict[str, Any], list[str]]] = [
     ({"previous_interaction_id": "i"}, ["interactions/i"]),
     ({"previousInteractionId": "interactions/i"}, ["interactions/i"]),
     ({"input": [{"type": "document", "uri": AT_GOOGLE}]}, ["files/f"]),
+    ({"input": [{"type": "document", "uri": AT_GOOGLE.replace("files", "%66%69les")}]}, ["files/f"]),
+    ({"input": [{"type": "document", "uri": AT_GOOGLE.replace("files", "Files")}]}, ["files/f"]),
     ({"input": [{"type": "function_result", "result": [{"type": "image", "uri": AT_GOOGLE}]}]}, ["files/f"]),
     ({"messages": [{"content": [{"type": "file", "file": {"file_id": "f"}}]}]}, ["files/f"]),
     ({"batch": {"inputConfig": {"fileName": "files/f"}}}, ["files/f"]),
@@ -110,6 +112,14 @@ def test_a_word_is_seen_at_any_chunking(case: tuple[dict[str, Any], list[str]], 
         scan.feed(text[:size])
         text = text[size:]
     scan.feed(text)
+    assert scan.found
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_a_word_is_seen_in_any_encoding(encoding: str) -> None:
+    scan = ReferenceScan()
+    for byte in json.dumps(part(AT_GOOGLE)).encode(encoding):
+        scan.feed(bytes([byte]))
     assert scan.found
 
 
