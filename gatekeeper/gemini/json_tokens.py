@@ -56,10 +56,12 @@ _QUOTE, _BACKSLASH = b'"\\'
 
 
 def _container_pattern(depth: int) -> bytes:
-    """Matches the rest of a container whose first bracket was read, with others nested in it."""
+    """Matches the rest of a container whose first bracket was read, with others nested in it. Between strings
+    and brackets it has what JSON may have there: what another parser takes for a string, in single quotes,
+    could hide brackets."""
     string = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
     inner = rb"|[{\[]" + _container_pattern(depth - 1) if depth else b""
-    return rb'(?:[^"{}\[\]]++|' + string + inner + rb")*+[}\]]"
+    return rb"(?:[\s,:0-9.eE+truefalsn-]++|" + string + inner + rb")*+[}\]]"
 
 
 _REST_OF_CONTAINER = re.compile(_container_pattern(8), re.DOTALL)
@@ -132,7 +134,7 @@ class JsonTokens:
                     if self._wanted is not None:
                         at = self._next_wanted(text, at)
                 else:
-                    self._pass_over_bracket(token[3])
+                    at = self._pass_over_bracket(token[3], text, at)
             elif group == _LITERAL:
                 if not self._passed_over:
                     yield LITERAL, token[4]
@@ -160,9 +162,13 @@ class JsonTokens:
         self._rest = text[gap.end() if gap else at :]
         self.failed = self.failed or not any(literal.startswith(self._rest) for literal in _LITERALS)
 
-    def _pass_over_bracket(self, bracket: bytes) -> None:
+    def _pass_over_bracket(self, bracket: bytes, text: bytes, at: int) -> int:
+        """Where to read on after a bracket that is passed over: after its container, if that is all there."""
+        if bracket in b"{[" and (nested := _REST_OF_CONTAINER.match(text, at)):
+            return nested.end()
         self._passed_over += 1 if bracket in b"{[" else -1
         self.failed = self._passed_over > MAX_DEPTH
+        return at
 
     def _next_wanted(self, text: bytes, at: int) -> int:
         """Where to read on after an OPEN: at its CLOSE or after it, if all of it is there and nothing in it

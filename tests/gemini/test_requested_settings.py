@@ -199,3 +199,24 @@ def test_no_body_is_too_broken_to_be_looked_at(pieces: list[bytes]) -> None:
 @pytest.mark.parametrize("rest", [b"}", b'"maxOutputTokens": 5}', b'"contents": []}', b'"store": false}]}'])
 def test_brackets_that_do_not_match_limit_nothing(rest: bytes) -> None:
     assert read_request(b'{"maxOutputTokens": 5, "requests": [}' + rest).max_output_tokens in (None, 5)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"""{"labels": {'a': '}, "store": false, "b": {'}}""",
+        b"""{"contents": [{'text': ']}], "store": false, "b": [{'}]}""",
+        b"""{"contents": [{"parts": [{'text': ']}]}], "store": false, "b": [{"c": [{'}]}]}""",
+        b"""{"labels": {"a": {"b": {'c': '}}}, "store": false, "b": {"a": {"b": {'}}}}""",
+        b"""{"labels": {/* }, "store": false, "b": { */}}""",
+        b"""{'store': true, "store": false}""",
+        b"""{"store": false, store: true}""",
+    ],
+)
+def test_what_a_more_lenient_parser_reads_otherwise_is_not_understood(body: bytes, size: int) -> None:
+    # Google's older parsers take single quotes, and keys without any.
+    parser = JsonRequestParser()
+    for at in range(0, len(body), size):
+        parser.feed(body[at : at + size])
+    assert not parser.summary.understood
