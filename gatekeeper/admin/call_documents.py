@@ -159,7 +159,8 @@ CALL_DETAIL = component(
 )
 EVENTS = text(
     "Events: `call.started`, `call.finished` and `call.amended` (data: the call), `gap` "
-    '(`{"missed": n}`), `tick` each second (calls, errors, in_flight, tokens, cost_usd).',
+    '(`{"missed": n}`), `budget.warning` (an account has reached its soft budget), `tick` each second '
+    "(calls, errors, in_flight, tokens, cost_usd).",
     'id: 1764000000000001\nevent: gap\ndata: {"missed": 3}\n\n',
 )
 

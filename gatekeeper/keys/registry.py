@@ -24,7 +24,6 @@ from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import GroupRecord, Limits
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.sharing import Sharing, sharing_of
-from gatekeeper.keys.soft_budgets import warn_of_soft_budget
 from gatekeeper.keys.spend import Settlement, SpendDelta
 from gatekeeper.keys.store import KeyStore, StoredAccount
 from gatekeeper.keys.virtual_key import KeyState
@@ -140,14 +139,17 @@ class KeyRegistry(KeyWriter):
             return sharing_of(state.record)
         return self._former.get(token_id, Sharing())
 
-    def settle(self, settlement: Settlement) -> None:
-        """Counts a call that has just ended. Accounts that were deleted are left out."""
+    def settle(self, settlement: Settlement) -> list[Account]:
+        """Counts a call that has just ended. Accounts that were deleted are left out. Returns those that have
+        reached their soft budget by it."""
+        reached: list[Account] = []
         _, cost_pico, ended_at, estimated, is_use, *_ = settlement
         for account in self.accounts_of(settlement):
             before = account.spend_pico
             spend.settle(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
             if before < (account.record.soft_budget_pico or 0) <= account.spend_pico:
-                warn_of_soft_budget(account)
+                reached.append(account)
+        return reached
 
     def replay(self, settled: Iterable[Settlement]) -> None:
         """Counts calls of an earlier run that the stored spend lacks."""

@@ -1,28 +1,27 @@
-"""Soft budgets: an account that has spent one is warned of, in the log once and in each response."""
+"""Soft budgets: an account that has reached one is warned of: once in the log and as an event,
+and in each response."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-import structlog
-
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.spend import current_spend
-from gatekeeper.money import short_usd
-
-log = structlog.get_logger()
+from gatekeeper.money import short_usd, usd
 
 
-def warn_of_soft_budget(account: Account) -> None:
-    """Logs that an account has just reached its soft budget."""
-    soft, most = account.record.soft_budget_pico or 0, account.record.max_budget_pico
-    log.warning(
-        "soft_budget_reached",
-        of=account.title,
-        spend=short_usd(account.spend_pico),
-        soft_budget=short_usd(soft),
-        max_budget=None if most is None else short_usd(most),
-    )
+def soft_budget_document(account: Account) -> dict[str, str | None]:
+    """That an account has reached its soft budget: its kind, its name, and amounts in USD."""
+    kind, name, _ = account.id
+    limits = account.record
+    return {
+        "of": kind,
+        "name": name or None,
+        "title": account.title,
+        "spend": usd(account.spend_pico),
+        "soft_budget": usd(limits.soft_budget_pico or 0),
+        "max_budget": None if limits.max_budget_pico is None else usd(limits.max_budget_pico),
+    }
 
 
 def soft_budget_headers(accounts: Iterable[Account], now: int) -> list[tuple[bytes, bytes]]:

@@ -29,19 +29,20 @@ from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
 from gatekeeper.money import usd
 
-Kind = Literal["call.started", "call.finished", "call.amended"]
+Kind = Literal["call.started", "call.finished", "call.amended", "budget.warning"]
 CallPredicate = Callable[[Call], bool]
 
 
 class CallEvent(msgspec.Struct):
     """A call that started (a snapshot: later changes of the call do not show), finished, or is a finished one
-    of which more is known now."""
+    of which more is known now; or a call by which a soft budget was reached, with a document about that."""
 
     id: int
     kind: Kind
     call: Call
     size: int = 0
     """Bytes of memory, those of its text included."""
+    warning: dict[str, str | None] | None = None
     encoded: bytes | None = None
     """The result of `encode_sse`; it is the same for all subscribers, so it is encoded once."""
 
@@ -79,7 +80,7 @@ def encode_sse(event: Event) -> bytes:
     match event:
         case CallEvent():
             event.encoded = event.encoded or sse_with_id(
-                event.id, sse_fields(event.kind, call_document(event.call))
+                event.id, sse_fields(event.kind, event.warning or call_document(event.call))
             )
             return event.encoded
         case Gap():
@@ -141,7 +142,14 @@ class EventStream:
         elif kind == "call.finished":
             self.in_flight.pop(call.id, None)
             self._count(call)
-        self._append(CallEvent(self.next_id, kind, call, 2 * memory_size(call)))
+        self._publish(CallEvent(self.next_id, kind, call, 2 * memory_size(call)))
+
+    def publish_warning(self, call: Call, warning: dict[str, str | None]) -> None:
+        """Publishes that this call has reached a soft budget."""
+        self._publish(CallEvent(self.next_id, "budget.warning", call, memory_size(call), warning))
+
+    def _publish(self, event: CallEvent) -> None:
+        self._append(event)
         self.next_id += 1
         if self.wakeup:
             self.wakeup.unpark_all()

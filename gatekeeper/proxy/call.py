@@ -38,7 +38,6 @@ from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
 from gatekeeper.proxy.headers import end_user, tags, trace_id, user_agent
-from gatekeeper.proxy.key_spend import settlement
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -240,8 +239,8 @@ class ProxyCall:
             context.ledger.end(row)
         except Exception as error:  # noqa: BLE001  the key's spend counts even if the row is lost
             context.accounting_errors.record_exception(error)
-        if self.accounts and (charge := settlement(row)):
-            context.registry.settle(charge)
+        if self.accounts:
+            context.charge_accounts(row)
         self.budget.settle(row)
         context.note_ended(row)
         context.deferred.call_ended(row, self.meter, context.catalogue, is_complete=self.failure is None)

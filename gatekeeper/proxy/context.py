@@ -20,18 +20,19 @@ from gatekeeper.keys.rates import Rates
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import AuthFailures
 from gatekeeper.keys.sessions import EphemeralToken, Sessions
+from gatekeeper.keys.soft_budgets import soft_budget_document
 from gatekeeper.keys.store import StoreFailed
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, MadeResources
 from gatekeeper.ledger.ledger import Ledger
-from gatekeeper.logs import RateLimitedLog
+from gatekeeper.logs import RateLimitedLog, log
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.proxy.authenticate import Authenticator
 from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.deferred import DeferredCharges
 from gatekeeper.proxy.error_response import KeyMasker
-from gatekeeper.proxy.key_spend import continuations
+from gatekeeper.proxy.key_spend import continuations, settlement
 from gatekeeper.proxy.made_resources import made_resources, with_earlier
 from gatekeeper.proxy.outcomes import Refused, draining_refusal, store_refused
 from gatekeeper.proxy.resource_projects import ResourceProjects
@@ -122,6 +123,14 @@ class ProxyContext:
         if row.made is not None:
             self.ledger.begin_again(row)
             self.owners.apply(row)
+
+    def charge_accounts(self, row: Call) -> None:
+        """Counts a call that has ended in the spend of its accounts, and warns of soft budgets."""
+        charge = settlement(row)
+        for account in self.registry.settle(charge) if charge else ():
+            warning = soft_budget_document(account)
+            log.warning("soft_budget_reached", **warning)
+            self.ledger.events.publish_warning(row, {"call": row.id, **warning})
 
     def note_ended(self, row: Call) -> None:
         """Takes what a call that has just ended leaves for later ones."""
