@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, GzipMeter, Meter, meter_for
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.splitters import Delimiters, SingleDocument
-from gatekeeper.gemini.upstream_error import TEXT_LIMIT, UpstreamError
+from gatekeeper.gemini.upstream_error import TEXT_LIMIT, Quota, UpstreamError
 
 JSON_TYPE, SSE_TYPE = b"application/json; charset=UTF-8", b"text/event-stream"
 
@@ -199,6 +199,7 @@ def test_answers_of_other_actions(document: Any, found: Any):
 INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "23.5s"}
 QUOTA = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "PerDay"}]}
+SLOW_DOWN = (429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED")
 EXHAUSTED = {"code": 429, "message": "Slow down.", "status": "RESOURCE_EXHAUSTED"}
 
 
@@ -215,12 +216,12 @@ def test_an_error_is_found_in_every_form(form: Form):
     [
         pytest.param(
             EXHAUSTED | {"details": [QUOTA, RETRY]},
-            UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", 23.5, "PerDay"),
+            UpstreamError(*SLOW_DOWN, 23.5, "PerDay", (Quota("PerDay"),)),
             id="a pause",
         ),
         pytest.param(
             EXHAUSTED | {"details": [QUOTA | {"violations": [None, {"quotaId": "A"}, {}, {"quotaId": "B"}]}]},
-            UpstreamError(429, "RESOURCE_EXHAUSTED", "Slow down.", "RESOURCE_EXHAUSTED", None, "A, B"),
+            UpstreamError(*SLOW_DOWN, None, "A, B", (Quota("A"), Quota("B"))),
             id="two quotas",
         ),
         pytest.param(

@@ -302,6 +302,17 @@ def test_a_removed_key_ends_its_calls_and_keeps_its_project() -> None:
     assert set(keys.secrets) == {"secret-a", "secret-b"}
 
 
+def test_what_a_key_has_begun_is_asked_for_with_it_or_with_another_of_its_project() -> None:
+    keys = pool(key("a"), key("b", "team"), key("c", "team"))
+    assert keys.secret_of("b") == "secret-b"
+    keys.remove("b")
+    assert keys.secret_of("b") == "secret-c"
+    keys.remove("a")
+    assert keys.secret_of("a") is None
+    assert keys.secret_of("never") is None
+    assert list(keys.labels_of("team")) == ["c"]
+
+
 def test_the_last_minute_slides() -> None:
     minutes = LastMinute()
     start = NOW // MINUTE * MINUTE
