@@ -27,6 +27,7 @@ from gatekeeper.gemini.json_tokens import (
 from gatekeeper.gemini.request_grammar import (
     CONTENT,
     FLAGS,
+    GENERATION_CONFIG,
     LISTED,
     MESSAGE,
     REQUEST,
@@ -142,6 +143,8 @@ class JsonRequestParser:
             self._members, self._meaning = meaning, None
             if meaning is REQUEST:
                 self._settings.open()
+            elif meaning is GENERATION_CONFIG:
+                self._settings.config()
 
     def _close(self, bracket: bytes) -> None:
         if not self._around or self._ended:

@@ -136,6 +136,13 @@ SPEECH = Node()
 SPEECH.add(
     voice=Field.VOICE, voice_config=SPEECH, multi_speaker_voice_config=SPEECH, speaker_voice_configs=SPEECH
 )
+GENERATION_CONFIG = Node().add(
+    continuation_token=Field.CONTINUATION,
+    max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
+    candidate_count=Setting.CANDIDATES,
+    thinking_config=THINKING,
+    speech_config=SPEECH,
+)
 # One grammar for all methods: Google answers an error to a member that the method does not have.
 REQUEST = Node()
 REQUEST.add(
@@ -148,13 +155,7 @@ REQUEST.add(
     cached_content=Field.CACHED_CONTENT,
     previous_interaction_id=Field.INTERACTION,
     continuation_token=Field.CONTINUATION,
-    generation_config=Node().add(
-        continuation_token=Field.CONTINUATION,
-        max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
-        candidate_count=Setting.CANDIDATES,
-        thinking_config=THINKING,
-        speech_config=SPEECH,
-    ),
+    generation_config=GENERATION_CONFIG,
     voice=Node().add(prompted=Node().add(base_voice=Field.VOICE)),
     max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
     max_tokens=Setting.MAX_OUTPUT_TOKENS,

@@ -44,10 +44,11 @@ class RequestedSettings(msgspec.Struct, frozen=True):
 class _Request:
     """An object that is open: a request, or one that holds some."""
 
-    __slots__ = ("has_contents", "holds_requests", "outputs", "stores", "tiers")
+    __slots__ = ("configs", "has_contents", "holds_requests", "outputs", "stores", "tiers")
 
     def __init__(self) -> None:
         self.holds_requests = self.has_contents = False
+        self.configs = 0
         self.outputs: list[int | None] = []
         self.stores: list[bool | None] = []
         self.tiers: list[str] = []
@@ -55,6 +56,12 @@ class _Request:
     @property
     def is_request(self) -> bool:
         return self.has_contents or not self.holds_requests
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        # Of two configurations one may be all that Google takes.
+        is_said_by_each = self.configs <= max(1, len(self.outputs))
+        return _largest(self.outputs) if is_said_by_each else None
 
 
 class SettingsCollector:
@@ -90,12 +97,17 @@ class SettingsCollector:
         if self._open:
             self._open[-1].has_contents = True
 
+    def config(self) -> None:
+        """The innermost request begins a `generationConfig`."""
+        if self._open:
+            self._open[-1].configs += 1
+
     def close(self) -> None:
         if not self._open:
             return
         request = self._open.pop()
         if request.is_request:
-            self._outputs.append(_largest(request.outputs))
+            self._outputs.append(request.max_output_tokens)
             self._stores.append(_kept(request.stores))
             self._tiers.update(dict.fromkeys(request.tiers or [STANDARD_TIER]))
 

@@ -47,6 +47,9 @@ ASKED = [
     (limited([5]), {}),
     (limited(1.5), {}),
     ({"generationConfig": {"maxOutputTokens": 5, "max_output_tokens": None}}, {}),
+    ({"generationConfig": {"maxOutputTokens": 5}, "generation_config": {"topK": 1}}, {}),
+    ({"generationConfig": {"maxOutputTokens": 5}, "generation_config": {"max_output_tokens": 6}},
+     {"max_output_tokens": 6}),
     ({"contents": CONTENTS, "maxOutputTokens": 4, "tools": []}, {"max_output_tokens": 4}),
     ({"generationConfig": {"candidateCount": 3}}, {"candidate_count": 3}),
     ({"generationConfig": {"candidateCount": "no"}}, {}),
@@ -196,7 +199,10 @@ def test_no_body_is_too_broken_to_be_looked_at(pieces: list[bytes]) -> None:
         assert parser.summary.max_output_tokens in (None, 5)
 
 
-@pytest.mark.parametrize("rest", [b"}", b'"maxOutputTokens": 5}', b'"contents": []}', b'"store": false}]}'])
+@pytest.mark.parametrize(
+    "rest",
+    [b"}", b'"maxOutputTokens": 5}', b'"generationConfig": {}}', b'"contents": []}', b'"store": false}]}'],
+)
 def test_brackets_that_do_not_match_limit_nothing(rest: bytes) -> None:
     assert read_request(b'{"maxOutputTokens": 5, "requests": [}' + rest).max_output_tokens in (None, 5)
 
