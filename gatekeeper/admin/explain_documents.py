@@ -83,9 +83,14 @@ EXPLANATION = component(
                 "description": "The error that it would get; null if it is admitted.",
                 "examples": [None],
             },
+            "waits": boolean(
+                "Whether it would first wait, some seconds at most, for other calls that hold what is left "
+                "of a budget.",
+                example=False,
+            ),
             "reserves": nullable(
                 money(
-                    "What it would reserve of budgets (null: nothing, or it would wait for other calls), in",
+                    "What it would reserve of budgets (null: nothing, or not known yet), in",
                     "0.002860000000",
                 )
             ),

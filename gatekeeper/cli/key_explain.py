@@ -67,7 +67,10 @@ def facts(explained: Explanation) -> Iterator[tuple[str, str | None]]:
     """Names and values."""
     yield "call", " ".join(filter(None, (explained.action, explained.model)))
     if explained.refusal is None:
-        yield "admitted", "yes"
+        yield (
+            "admitted",
+            "yes, when other calls have ended that hold the budget" if explained.waits else "yes",
+        )
     else:
         error = explained.refusal.error
         yield "admitted", f"no: {error.code} {error.reason}"

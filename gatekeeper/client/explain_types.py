@@ -42,11 +42,13 @@ class RefusalDocument(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Whether a call would be admitted. `reserves` is what it would reserve of budgets; None: nothing."""
+    """Whether a call would be admitted. `waits`: for other calls, that hold what is left of a budget;
+    `reserves` is what it would reserve of budgets; None: nothing."""
 
     admitted: bool = False
     action: str | None = None
     model: str | None = None
     refusal: RefusalDocument | None = None
+    waits: bool = False
     reserves: Decimal | None = None
     left: tuple[LimitLeft, ...] = ()

@@ -41,12 +41,13 @@ class LimitLeft(NamedTuple):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. `reserves_pico` is what the call would reserve of budgets; None without any, or if it is
-    refused."""
+    """The answer. `waits`: what is left of a budget is held by other calls, and it would wait for them.
+    `reserves_pico` is what the call would reserve of budgets; None without any, if it waits or is refused."""
 
     action: str | None
     model: str | None
     refusal: Refusal | None
+    waits: bool
     reserves_pico: int | None
     left: tuple[LimitLeft, ...]
 
@@ -113,6 +114,7 @@ def explanation_document(explained: Explanation) -> dict[str, Any]:
         "action": explained.action,
         "model": explained.model,
         "refusal": None if refusal is None else error_document(refusal),
+        "waits": explained.waits,
         "reserves": None if reserves is None else usd(reserves),
         "left": [left._asdict() for left in explained.left],
     }

@@ -3,6 +3,7 @@ and takes nothing."""
 
 from __future__ import annotations
 
+from gatekeeper.keys.budgets import Short
 from gatekeeper.keys.explanation import Explanation, Question, budgets_left, rates_left
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.proxy.authenticate import fill_in
@@ -28,7 +29,8 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
         action=call.route.action,
         model=call.row.model,
         refusal=refusal,
-        reserves_pico=reserves,
+        waits=reserves is Short.WAIT,
+        reserves_pico=None if isinstance(reserves, Short) else reserves,
         left=(
             *budgets_left((*accounts, *parts), call.row.started_at),
             *rates_left(accounts, call.row.model, context.rates, context.micros()),
@@ -36,7 +38,9 @@ async def explain(context: ProxyContext, key: KeyState, question: Question) -> E
     )
 
 
-async def _ask(call: ProxyCall, key: KeyState, question: Question) -> tuple[Refusal | None, int | None]:
+async def _ask(
+    call: ProxyCall, key: KeyState, question: Question
+) -> tuple[Refusal | None, int | Short | None]:
     """The refusal, or what the call would reserve."""
     try:
         call.parse()

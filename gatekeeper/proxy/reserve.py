@@ -54,16 +54,15 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     call.context.ledger.begin_again(call.row)
 
 
-def reservable(call: ProxyCall, body: bytes) -> int | None:
-    """What `reserve` would reserve now; None: nothing, for there is no budget, or because it would wait for
-    other calls. Raises Refused."""
+def reservable(call: ProxyCall, body: bytes) -> int | Short | None:
+    """What `reserve` would reserve now, or that it would wait; None: there is no budget. Raises Refused."""
     if (wanted := wanted_by(call, body)) is None:
         return None
     demand, tight = wanted.demand(), tightest(wanted.accounts, at := now())
     found = amount(demand, room(tight, at), tight.reserved_pico)
     if found is Short.REFUSE:
         raise Refused(_refusal(wanted.accounts, demand))
-    return None if isinstance(found, Short) else found
+    return found
 
 
 def wanted_by(call: ProxyCall, body: bytes | None) -> Wanted | None:

@@ -60,6 +60,16 @@ async def test_an_admitted_call_is_told_what_it_reserves_and_what_is_left(admin)
     assert left["resets_at"]
 
 
+async def test_a_call_that_would_wait_for_others_is_told_so(admin) -> None:
+    key = await admin.post("/key/generate", {"key_alias": "web", "max_budget": 5})
+    state = admin.gateway.registry.by_id(key["token_id"])
+    state.reserved_pico = 5 * 10**12
+    explained = await admin.post("/key/explain", {"key": "web", "model": MODEL, "max_output_tokens": 10})
+    assert (explained["admitted"], explained["waits"], explained["reserves"]) == (True, True, None)
+    assert (float(explained["left"][0]["used"]), float(explained["left"][0]["left"])) == (5, 0)
+    assert state.reserved_pico == 5 * 10**12
+
+
 async def test_rates_are_told_and_refuse_as_they_would_refuse_a_call(admin) -> None:
     limits = {"key_alias": "web", "rpm_limit": 2, "tpm_limit": 1000, "max_parallel_requests": 3}
     key = await admin.post("/key/generate", {**limits, "model_rpm_limit": {"gemini-2.5*": 5, "other": 1}})

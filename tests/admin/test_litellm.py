@@ -155,6 +155,8 @@ async def test_a_field_of_litellm_that_sets_nothing_is_taken(admin) -> None:
         {"budget": 5}, {"maxBudget": 5}, {"max_budget_usd": 5}, {"budget_usd": 5}, {"limit": 5}, {"rpm": 5},
         {"tpm": 5}, {"requests_per_minute": 5}, {"model": "gemini-2.5-pro"}, {"expires": "2030-01-01"},
         {"max_tokens": 5}, {"ttl": "1d"}, {"budget_reset_at": "2030-01-01"}, {"key_name": "x"},
+        {"model_max_budget": {"gemini-2.5-pro": {"budget_limit": 0.0005, "time_period": "30d"}}},
+        {"model_max_budget": {"gemini/gemini-2.5-pro": 5}}, {"model_rpm_limit": {"gemini-2.5-pro": "5"}},
     ],
     ids=str,
 )  # fmt: skip
