@@ -147,20 +147,22 @@ class Owners:
             return self._shows_unowned and self._is_settled(root)
         return owner.key_id == key.record.token_id or self._sharing(owner.key_id).reaches(key.record)
 
-    async def refusal(self, key: KeyState, named: Named) -> Refusal | None:
-        """Why a key may not use what its request names: it does not exist as far as the key may know. Raises
-        StoreFailed."""
+    async def refusal(self, key: KeyState | None, named: Named) -> Refusal | None:
+        """Why a key may not use what its request names: it does not exist as far as the key may know. For the
+        master key, too, memory knows the owner then. Raises StoreFailed."""
         if not named.is_clear:
-            return not_found(None)
+            return not_found(None) if key else None
         if named.root is None:
             return None
         await self.prepare([named.root])
         return None if self.may_see(key, named.root) else not_found(named.root)
 
-    async def body_refusal(self, key: KeyState, references: Iterable[Reference]) -> Refusal | None:
+    async def body_refusal(self, key: KeyState | None, references: Iterable[Reference]) -> Refusal | None:
         """The same for what a request's body refers to."""
         named = list(references)
         await self.prepare(name for name, _ in named)
+        if key is None:
+            return None
         return next((not_found(name) for name, shared in named if not self._may_use(key, name, shared)), None)
 
     def _may_use(self, key: KeyState, name: str, may_be_googles: bool) -> bool:

@@ -149,7 +149,7 @@ class ProxyContext:
         """Refuses a path that names what the key may not see. Raises Refused."""
         named = named_in_path(path)
         # Most calls name a model only.
-        if key is None or named is NOTHING:
+        if named is NOTHING:
             return
         try:
             if refusal := await self.owners.refusal(key, named):
@@ -157,7 +157,7 @@ class ProxyContext:
         except StoreFailed as error:
             raise self.store_failure(error) from None
 
-    async def check_references(self, key: KeyState, references: Iterable[Reference]) -> None:
+    async def check_references(self, key: KeyState | None, references: Iterable[Reference]) -> None:
         """Refuses a body that refers to what the key may not see. Raises Refused."""
         try:
             if refusal := await self.owners.body_refusal(key, references):

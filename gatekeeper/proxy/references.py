@@ -44,8 +44,8 @@ class UnreadReferences:
 
 async def check_references(call: ProxyCall, unread: UnreadReferences) -> None:
     """To be called once all of the body was received. Raises Refused."""
-    if call.key is None or not is_checked(call):
+    if call.route.upload:
         return
     await call.context.check_references(call.key, references(call.request_parser.summary))
-    if unread.are_possible:
+    if call.key is not None and unread.are_possible:
         raise Refused(UNSEEN)

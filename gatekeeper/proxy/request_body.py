@@ -8,7 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
-from gatekeeper.gemini.request_parser import may_name_model, may_name_more, request_parser
+from gatekeeper.gemini.request_parser import NOTHING_NAMED, may_name_model, may_name_more, request_parser
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.admission import admit, cost_unknown_refusal
@@ -79,7 +79,7 @@ async def check_buffered(call: ProxyCall, body: bytes) -> None:
     if body and is_worth_parsing(call, body):
         await parse_body(call, body)
     admit_body(call)
-    if is_checked(call):
+    if call.request_parser is not NOTHING_NAMED:
         unread = UnreadReferences(call)
         unread.feed(body)
         await check_references(call, unread)

@@ -9,6 +9,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.gemini.owned import Named
+from gatekeeper.gemini.references import Reference
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.owners import FILES_KEPT_MICROS, Owner, Owners
 from gatekeeper.keys.registry import KeyRegistry
@@ -89,6 +91,10 @@ async def test_what_memory_does_not_hold_is_hidden_until_it_is_looked_up(tmp_pat
     for name in names:
         await owners.prepare([name])
         assert [owners.may_see(state(key), name) for key in ("one", "two")] == [True, False]
+    # Where the master key asks, it must be known which Google key has it.
+    assert await owners.refusal(None, Named("files/0")) is None
+    assert await owners.body_refusal(None, [Reference("files/1")]) is None
+    assert [owner and owner.key_id for owner in map(owners.owner_of, names[:2])] == ["one", "one"]
     await owners.prepare(["files/never"])
     assert owners.may_see(state("two"), "files/never")
 
