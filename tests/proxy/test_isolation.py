@@ -310,3 +310,22 @@ async def test_what_a_schedule_has_made_is_found_in_the_list_of_its_executions(
             200,
             404,
         ]
+
+
+async def test_another_prefix_of_a_path_names_the_same(sandboxed: Running) -> None:
+    mine, other = await sandboxed.key(), await sandboxed.key()
+    names = {kind: await made(sandboxed, mine, KINDS[kind]) for kind in ("a file", "a store", "a batch")}
+    for line in (
+        f"POST /upload/v1beta/{names['a store']}:uploadToFileSearchStore",
+        f"POST /resumable/upload/v1beta/{names['a store']}:uploadToFileSearchStore",
+        f"GET /download/v1beta/{names['a file']}:download?alt=media",
+        f"GET /v1beta/openai/{names['a file']}/content",
+        f"GET /v1beta/openai/{names['a batch']}",
+        f"GET /v1beta/openai/batches/{names['a batch']}",
+        f"POST /v1beta/openai/{names['a batch']}/cancel",
+        f"GET //v1beta//{names['a batch']}/",
+        f"GET /v1beta/{names['a batch'].replace('b', '%62')}",
+    ):
+        url = line.replace(" ", " /gemini")
+        refused = await exchange(sandboxed.url, url, body=b"{}", headers=[f"x-goog-api-key: {other}"])
+        assert (refused.status, refused.reason) == (404, "GATEKEEPER_NOT_FOUND"), line
