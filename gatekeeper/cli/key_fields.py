@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
@@ -128,22 +128,25 @@ KEY_FIELDS = (
 )
 
 
-def field_options(command: Callable[..., T]) -> Callable[..., T]:
+def field_options(known: Sequence[KeyField]) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Adds an option for each field; the command gets the given ones as `fields`, by the API's names. An
     empty value is rejected: an unset variable of a script must not extend what a key may do."""
 
-    @functools.wraps(command)
-    def with_fields(*args: object, **options: object) -> T:
-        given = {field.name: options.pop(field.name) for field in KEY_FIELDS}
-        fields = {name: value for name, value in given.items() if value is not NOT_GIVEN}
-        return command(*args, fields=fields, **options)
+    def add(command: Callable[..., T]) -> Callable[..., T]:
+        @functools.wraps(command)
+        def with_fields(*args: object, **options: object) -> T:
+            given = {field.name: options.pop(field.name) for field in known}
+            fields = {name: value for name, value in given.items() if value is not NOT_GIVEN}
+            return command(*args, fields=fields, **options)
 
-    decorated: Callable[..., T] = with_fields
-    # click lists the option that is added last first: hence in reverse order.
-    for field in reversed(KEY_FIELDS):
-        option = switch_option if field.is_switch else text_option
-        decorated = option(field)(decorated)
-    return decorated
+        decorated: Callable[..., T] = with_fields
+        # click lists the option that is added last first: hence in reverse order.
+        for field in reversed(known):
+            option = switch_option if field.is_switch else text_option
+            decorated = option(field)(decorated)
+        return decorated
+
+    return add
 
 
 def text_option(field: KeyField) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -184,30 +187,37 @@ def read_field(
     if value in (None, []):
         raise click.BadParameter(
             f"it is empty: give a value or leave the option out. To remove a value use "
-            f"`keys edit NAME --unset {field.flag}`"
+            f"`edit NAME --unset {field.flag}`"
         )
     return value
 
 
-def parse_unset(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, None]:
+def parse_unset(
+    known: Sequence[KeyField], _context: click.Context, _option: click.Parameter, text: str | None
+) -> dict[str, None]:
     """The fields of `--unset`, by the API's names, each with None, which resets it."""
     if text is None:
         return {}
-    names = {field.flag: field.name for field in KEY_FIELDS}
+    names = {field.flag: field.name for field in known}
     flags = words(text)
     if not flags or not names.keys() >= set(flags):
         raise click.BadParameter(f"{text!r} is none of {', '.join(names)}")
     return {names[flag]: None for flag in flags}
 
 
-unset_option = click.option(
-    "--unset", metavar="A,B", callback=parse_unset, help="What to remove, by option name: rpm,max-budget."
-)
+def unset_option(known: Sequence[KeyField]) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    return click.option(
+        "--unset",
+        metavar="A,B",
+        callback=functools.partial(parse_unset, known),
+        help="What to remove, by option name: rpm,max-budget.",
+    )
 
 
 def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     """Names and values; None for a field that is not set."""
     yield "key", key.key if isinstance(key, NewKey) else key.key_name
+    yield "old secret", previous_secret(key)
     yield "alias", key.key_alias
     yield "id", key.token_id
     yield "state", str(key_state(key, now))
@@ -230,6 +240,12 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "expires", moment(key.expires) if key.expires else "never"
     yield "created", moment(key.created_at) if key.created_at else None
     yield "last used", formats.ago(key.last_used_at, now)
+
+
+def previous_secret(key: Key) -> str | None:
+    if key.previous_expires is None:
+        return None
+    return f"{key.previous_key_name} until {moment(key.previous_expires)}"
 
 
 def policies(key: Key) -> Iterator[tuple[str, str | None]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from gatekeeper.cli.confirmation import confirmed
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -19,7 +19,8 @@ from gatekeeper.cli.conventions import (
     json_option,
 )
 from gatekeeper.cli.key_explain import explain
-from gatekeeper.cli.key_fields import field_options, key_details, unset_option
+from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, key_details, unset_option
+from gatekeeper.cli.key_import import import_keys
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
 from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
@@ -40,10 +41,11 @@ def keys() -> None:
 
 
 keys.add_command(explain)
+keys.add_command(import_keys)
 
 
 @keys.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))
-@field_options
+@field_options(KEY_FIELDS)
 @click.option(
     "--secret", metavar="SECRET", help="The secret itself, at least 16 characters; else one is generated."
 )
@@ -64,12 +66,19 @@ def create(
 
 @keys.command("rotate", epilog=examples("keys rotate ci --quiet"))
 @click.argument("name")
+@click.option("--grace", metavar="SPAN", help="How long the old secret goes on working, too: 24h.")
+@click.option("--end-grace", is_flag=True, help="No new secret: only stop the one before it.")
 @quiet_option
 @json_option
 @gateway_options
-def rotate(target: Target, name: str, quiet: bool, as_json: bool) -> None:
-    """Give a key a new secret, shown this once. The old one stops working at once."""
-    print_new(call_api(target, lambda client: client.key_regenerate(name)), quiet, as_json)
+def rotate(target: Target, name: str, grace: str | None, end_grace: bool, quiet: bool, as_json: bool) -> None:
+    """Give a key a new secret, shown this once. The old one stops working at once, or after --grace."""
+    if end_grace and grace:
+        raise click.UsageError("--grace and --end-grace exclude each other", click.get_current_context())
+    if end_grace:
+        change(target, as_json, "ended the grace of", lambda client: client.key_end_grace(name))
+        return
+    print_new(call_api(target, lambda client: client.key_regenerate(name, grace)), quiet, as_json)
 
 
 @keys.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
@@ -109,8 +118,8 @@ def show(target: Target, name: str, as_json: bool) -> None:
 
 @keys.command("edit", epilog=examples("keys edit ci --max-budget 20 --unset rpm"))
 @click.argument("name")
-@field_options
-@unset_option
+@field_options(KEY_FIELDS)
+@unset_option(KEY_FIELDS)
 @json_option
 @gateway_options
 def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, None], as_json: bool) -> None:
@@ -150,26 +159,18 @@ def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 @gateway_options
 def delete(target: Target, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete a key for good. The calls that it made stay."""
-    # Looked up before: a deleted key has no label any more.
-    labels = call_api(target, lambda client: labels_of(client, names))
+    # Looked up before: a deleted key has no label any more, and what is deleted is what was asked about.
+    found = call_api(target, lambda client: keys_of(client, names))
+    labels = [key.label for key in found]
     if not yes and not confirmed(f"Delete for good: {', '.join(labels)}?"):
         raise CommandError("nothing was deleted", ExitStatus.REJECTED)
-    change(target, as_json, "deleted", lambda client: client.key_delete(*names), labels)
+    ids = [key.token_id for key in found]
+    change(target, as_json, "deleted", lambda client: client.key_delete(*ids), labels)
 
 
-async def labels_of(client: Client, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The labels of these keys, for display: a name may be the secret itself."""
-    return tuple([(await client.key_info(name)).value.info.label for name in names])
-
-
-def confirmed(question: str) -> bool:
-    """Raises CommandError at the end of input, where nobody can confirm."""
-    # On stderr: stdout may be redirected to a file, and the question would not be seen.
-    click.echo(f"{question} [y/N] ", nl=False, err=True)
-    typed = sys.stdin.readline()
-    if not typed:
-        raise CommandError("no confirmation, so nothing was deleted: add --yes", ExitStatus.USAGE)
-    return typed.strip().lower() in ("y", "yes")
+async def keys_of(client: Client, names: tuple[str, ...]) -> list[Key]:
+    """The keys of these names, of which one may be a secret."""
+    return [(await client.key_info(name)).value.info for name in names]
 
 
 def change(

@@ -36,6 +36,8 @@ COMMANDS = {
     "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
     "tui": Command("Watch calls, spend and keys in the terminal.", "processes"),
     "keys": Command("Create, list, change, block and delete virtual keys.", "keys"),
+    "groups": Command("Give limits and budgets to groups of keys.", "accounts"),
+    "users": Command("Give limits and budgets to end users.", "accounts"),
     "audit": Command("Show who changed what, from where and when.", "audit"),
     "calls": Command("Follow, search, show and export calls.", "calls"),
     "spend": Command("Sum up spend by tag, model or key; compare it with Google's bill.", "spend"),
@@ -46,7 +48,9 @@ COMMANDS = {
 }
 
 PROG = "gatekeeper"
-EMPTY_CHECK_EXEMPT = (("keys", "create"), ("keys", "edit"))
+EMPTY_CHECK_EXEMPT = tuple(
+    (noun, verb) for noun in ("keys", "groups", "users") for verb in ("create", "edit")
+)
 
 
 class OutputClosed(Exception):

@@ -17,6 +17,7 @@ import httpx2
 import msgspec
 
 from gatekeeper.client import api_errors
+from gatekeeper.client.account_api import AccountApi
 from gatekeeper.client.api_errors import ApiError, Unreachable
 from gatekeeper.client.api_types import ApiResponse, CallDetail, Calls, FileLoan, GatewayInfo, Readiness
 from gatekeeper.client.audit_types import AuditPage
@@ -31,7 +32,7 @@ STREAM_TIMEOUT = httpx2.Timeout(20, connect=5)
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
 
 
-class Client(KeyApi):
+class Client(KeyApi, AccountApi):
     """All of it."""
 
     async def calls(

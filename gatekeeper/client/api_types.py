@@ -122,6 +122,8 @@ class Key(msgspec.Struct, frozen=True):
 
     token_id: str = ""
     key_name: str | None = None
+    previous_key_name: str | None = None
+    previous_expires: datetime | None = None
     key_alias: str | None = None
     expires: datetime | None = None
     blocked: bool | None = None
@@ -175,6 +177,13 @@ class NewKey(Key, frozen=True):
 class Keys(msgspec.Struct, frozen=True):
     keys: tuple[Key, ...] = ()
     next_cursor: str | None = None
+
+
+class MadeKeys(msgspec.Struct, frozen=True):
+    """Keys that were created at once, with their secrets; `valid` counts those without a fault."""
+
+    keys: tuple[NewKey, ...] = ()
+    valid: int = 0
 
 
 class KeyInfo(msgspec.Struct, frozen=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from gatekeeper.client.api_types import ApiResponse, KeyInfo, Keys, NewKey
+from gatekeeper.client.api_types import ApiResponse, KeyInfo, Keys, MadeKeys, NewKey
 from gatekeeper.client.connection import Connection
 from gatekeeper.client.explain_types import Explanation
 
@@ -38,9 +38,9 @@ class KeyApi(Connection):
         """Whether a call would be admitted now, by the fields of `POST /key/explain`."""
         return await self._post("/key/explain", Explanation, question)
 
-    async def key_delete(self, *keys: str) -> ApiResponse[object]:
-        """Deletes keys for good; their calls stay."""
-        return await self._post("/key/delete", object, key_selector(keys))
+    async def key_delete(self, *token_ids: str) -> ApiResponse[object]:
+        """Deletes keys for good, by their ids; their calls stay."""
+        return await self._post("/key/delete", object, {"token_ids": token_ids})
 
     async def key_block(self, *keys: str) -> ApiResponse[object]:
         """Blocks keys: their calls are refused from now on."""
@@ -50,9 +50,19 @@ class KeyApi(Connection):
         """Unblocks keys: their calls are accepted again."""
         return await self._post("/key/unblock", object, key_selector(keys))
 
-    async def key_regenerate(self, key: str) -> ApiResponse[NewKey]:
-        """Gives the key a new secret, shown in this response only; the old one becomes invalid."""
-        return await self._post("/key/regenerate", NewKey, {"key": key})
+    async def key_regenerate(self, key: str, grace: str | None = None) -> ApiResponse[NewKey]:
+        """Gives the key a new secret, shown in this response only; the old one becomes invalid, at once or
+        after `grace`."""
+        fields = {"grace": grace} if grace else {}
+        return await self._post("/key/regenerate", NewKey, {"key": key, **fields})
+
+    async def key_end_grace(self, key: str) -> ApiResponse[object]:
+        """Makes the previous secret invalid at once."""
+        return await self._post("/key/end_grace", object, {"key": key})
+
+    async def key_bulk(self, keys: Sequence[Mapping[str, object]], *, dry_run: bool) -> ApiResponse[MadeKeys]:
+        """Creates keys, all of them or none; with `dry_run` only looks for faults."""
+        return await self._post("/key/bulk", MadeKeys, {"keys": keys, "dry_run": dry_run})
 
 
 def key_selector(keys: tuple[str, ...]) -> dict[str, object]:

@@ -33,7 +33,7 @@ OPTIONS = [
     if isinstance(parameter, click.Option) and not parameter.is_flag
     for option in parameter.opts
 ]
-OF_KEYS = [(command, option) for command, option in OPTIONS if command in ("keys create", "keys edit")]
+OF_KEYS = [(command, option) for command, option in OPTIONS if command.split()[-1] in ("create", "edit")]
 OTHERS = [given for given in OPTIONS if given not in OF_KEYS]
 
 

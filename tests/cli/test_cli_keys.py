@@ -242,3 +242,26 @@ def test_json_escapes_what_would_command_a_terminal(on: Any, gateway: Any, chara
     assert ended.document == listed
     assert chr(character) not in ended.out
     assert f"Zürich \\u{character:04x}31m" in ended.out
+
+
+def test_a_rotation_may_leave_the_old_secret_valid_or_end_that(on: Any, gateway: Any) -> None:
+    gateway.answers = {
+        "POST /key/regenerate": {**KEY, "key": SECRET, "previous_key_name": "sk-...abcd",
+                                 "previous_expires": "2099-01-01T00:00:00Z"},
+        "POST /key/end_grace": KEY,
+    }  # fmt: skip
+    ended = on("keys", "rotate", "ci", "--grace", "24h")
+    assert gateway.asked[0].body == {"key": "ci", "grace": "24h"}
+    assert "old secret   sk-...abcd until 2099-01-01 00:00:00.000Z" in ended.out
+    assert on("keys", "rotate", "ci", "--end-grace").out == "ended the grace of ci\n"
+    assert gateway.asked[1].body == {"key": "ci"}
+    assert on("keys", "rotate", "ci", "--end-grace", "--grace", "1h").status == 2
+
+
+def test_what_is_deleted_is_what_was_asked_about(on: Any, gateway: Any) -> None:
+    gateway.answers = {
+        "GET /key/info": {"key": "key_1", "info": KEY},
+        "POST /key/delete": {"deleted_keys": ["key_1"]},
+    }
+    on("keys", "delete", "ci", typed="y\n")
+    assert gateway.asked[-1].body == {"token_ids": ["key_1"]}

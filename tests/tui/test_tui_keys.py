@@ -187,7 +187,7 @@ def test_deleting_takes_the_alias(play, sample):
         await stage.sees("nothing was deleted")
         await stage.press(*"-frontend", "enter")
         await stage.sees("✓ web-frontend is deleted")
-        assert posted(stage, "/key/delete") == [{"key": "0193f000-0000-7000-8000-000000000001"}]
+        assert posted(stage, "/key/delete") == [{"token_ids": ["0193f000-0000-7000-8000-000000000001"]}]
 
     play(script, {**sample(), "POST /key/delete": {}})
 
