@@ -29,7 +29,6 @@ class Field(Enum):
     TOOL = auto()
     FILE_SEARCH_STORE = auto()
     VECTOR_STORE = auto()
-    WEBHOOK_URI = auto()
     FILE_ID = auto()
     ENVIRONMENT = auto()
     CREDENTIAL = auto()
@@ -108,10 +107,8 @@ TOOL.add(
     file_search_store_names=Field.FILE_SEARCH_STORE,
     vector_store_ids=Field.VECTOR_STORE,
 )
-WEBHOOKS = Node().add(uris=Field.WEBHOOK_URI)
-THINKING = Node().add(thinking_budget=Setting.THINKING_BUDGET)
 # Google's own options in an OpenAI-style request, beside the others or below `extra_body`.
-GOOGLE_OPTIONS = Node().add(cached_content=Field.CACHED_CONTENT, thinking_config=THINKING, tools=TOOL)
+GOOGLE_OPTIONS = Node().add(cached_content=Field.CACHED_CONTENT, tools=TOOL)
 
 # The contents of generateContent; the messages of Interactions and OpenAI-style calls.
 CONTENT = Node()
@@ -140,7 +137,6 @@ GENERATION_CONFIG = Node().add(
     continuation_token=Field.CONTINUATION,
     max_output_tokens=Setting.MAX_OUTPUT_TOKENS,
     candidate_count=Setting.CANDIDATES,
-    thinking_config=THINKING,
     speech_config=SPEECH,
 )
 # One grammar for all methods: Google answers an error to a member that the method does not have.
@@ -165,7 +161,6 @@ REQUEST.add(
     store=Setting.STORE,
     tools=TOOL,
     web_search_options=Tool("web_search"),
-    webhook_config=WEBHOOKS,
     google=GOOGLE_OPTIONS,
     extra_body=Node().add(google=GOOGLE_OPTIONS),
     file_name=Field.INPUT_FILE,
@@ -194,7 +189,6 @@ REQUEST.add(
         number_of_videos=Quantity.SAMPLES,
         duration_seconds=Quantity.SECONDS,
         resolution=Quantity.RESOLUTION,
-        webhook_config=WEBHOOKS,
     ),
     n=Quantity.SAMPLES,
     seconds=Quantity.SECONDS,
@@ -212,5 +206,5 @@ REQUEST.add(
 )
 
 FLAGS = frozenset({Field.STREAM, Field.BACKGROUND, Field.INCLUDE_USAGE})
-LISTED = frozenset({Field.FILE_SEARCH_STORE, Field.VECTOR_STORE, Field.WEBHOOK_URI})
+LISTED = frozenset({Field.FILE_SEARCH_STORE, Field.VECTOR_STORE})
 """Members whose value is a list of names."""

@@ -31,8 +31,6 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """The largest that is named; None if none is, or not by each request of the body."""
     candidate_count: int | None = None
     """The largest that is named: of candidates, choices (`n`), or samples."""
-    thinking_budget: int | None = None
-    """The largest that is named; -1 leaves it to the model."""
     service_tiers: tuple[str, ...] = ()
     """In lower case: `flex`. `standard` is the default, and among them only beside others."""
     store: bool | None = None
@@ -45,6 +43,5 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """Of an interaction or an agent; `remote` is a new one."""
     resources: tuple[str, ...] = ()
     """Any others: a corpus that an answer is to be from, credentials of an environment, voices."""
-    webhook_uris: tuple[str, ...] = ()
     understood: bool = True
     """Whether all of it was looked at. Otherwise it may name more."""

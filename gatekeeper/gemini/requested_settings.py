@@ -26,7 +26,6 @@ class Setting(Enum):
 
     MAX_OUTPUT_TOKENS = auto()
     CANDIDATES = auto()
-    THINKING_BUDGET = auto()
     SERVICE_TIER = auto()
     STORE = auto()
 
@@ -36,7 +35,6 @@ class RequestedSettings(msgspec.Struct, frozen=True):
 
     max_output_tokens: int | None = None
     candidate_count: int | None = None
-    thinking_budget: int | None = None
     service_tiers: tuple[str, ...] = ()
     store: bool | None = None
 
@@ -72,7 +70,7 @@ class SettingsCollector:
         self._outputs: list[int | None] = []
         self._stores: list[bool | None] = []
         self._tiers: dict[str, None] = {}
-        self._counts: dict[Setting, int] = {}
+        self._candidates: int | None = None
 
     @property
     def settings(self) -> RequestedSettings:
@@ -80,8 +78,7 @@ class SettingsCollector:
         tiers = tuple(self._tiers)
         return RequestedSettings(
             max_output_tokens=None if self._open else _largest(self._outputs),
-            candidate_count=self._counts.get(Setting.CANDIDATES),
-            thinking_budget=self._counts.get(Setting.THINKING_BUDGET),
+            candidate_count=self._candidates,
             # The default is not worth a mention where none is named.
             service_tiers=() if tiers == (STANDARD_TIER,) else tiers,
             store=_kept([*self._stores, *(_kept(request.stores) for request in self._open)]),
@@ -125,7 +122,7 @@ class SettingsCollector:
             limit = whole_number(raw)
             request.outputs.append(limit if limit and limit > 0 else None)
         elif (count := whole_number(raw)) is not None:
-            self._counts[setting] = max(count, self._counts.get(setting, count))
+            self._candidates = max(count, self._candidates or count)
 
 
 def _largest(outputs: list[int | None]) -> int | None:

@@ -1,4 +1,4 @@
-"""What a request asks for beside its contents: output, tier, storage, tools, stores, webhooks."""
+"""What a request asks for beside its contents: output, tier, storage, tools, stores."""
 
 from __future__ import annotations
 
@@ -53,11 +53,6 @@ ASKED = [
     ({"contents": CONTENTS, "maxOutputTokens": 4, "tools": []}, {"max_output_tokens": 4}),
     ({"generationConfig": {"candidateCount": 3}}, {"candidate_count": 3}),
     ({"generationConfig": {"candidateCount": "no"}}, {}),
-    (
-        {"generation_config": {"thinking_config": {"thinking_budget": -1, "thinkingBudget": 512}}},
-        {"thinking_budget": 512},
-    ),
-    ({"extra_body": {"google": {"thinking_config": {"thinking_budget": 9}}}}, {"thinking_budget": 9}),
     ({"extra_body": {"google": {"tools": [{"google_search": {}}]}}}, {"tools": ("google_search",)}),
     ({"google": {"cached_content": "cachedContents/c"}}, {"cached_contents": ("cachedContents/c",)}),
     ({"serviceTier": "SERVICE_TIER_FLEX"}, {"service_tiers": ("flex",)}),
@@ -103,10 +98,6 @@ ASKED = [
     (
         {"tools": [{"type": "file_search", "vector_store_ids": ["v", ["w"], {"x": "y"}]}]},
         {"tools": ("file_search",), "vector_stores": ("v", "w")},
-    ),
-    (
-        {"batch": {"webhookConfig": {"uris": ["u"]}}, "parameters": {"webhook_config": {"uris": ["2"]}}},
-        {"webhook_uris": ("u", "2")},
     ),
     ({"agent": "a", "agent_config": {"model": "m"}}, {"models": ("a", "m"), "agents": ("a",)}),
 ]  # fmt: skip
