@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 
-from quart import Blueprint, Quart, Response, current_app
+from quart import Blueprint, Quart, Response, current_app, request
 
 from gatekeeper.admin.documentation_documents import CSS, OPENAPI, PAGE
+from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.gemini_path import SECURITY_SCHEMES, gemini_paths
 from gatekeeper.admin.parameters import HEADERS, PARAMETERS, PATH_PARAMETERS
 from gatekeeper.admin.permissions import Open, Permission, permission_of
@@ -22,6 +23,7 @@ from gatekeeper.keys.roles import Role
 from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi_document
 from gatekeeper.openapi.operation import describe, operation_of
 from gatekeeper.openapi.page import html_page
+from gatekeeper.public_url import public_base
 from gatekeeper.startup import version
 
 blueprint = Blueprint("documentation", __name__)
@@ -62,7 +64,7 @@ async def docs() -> Response:
     """The same for people, without scripts."""
     read_query()
     response = Response(
-        html_page(api_document(current_app), "/docs.css"), content_type="text/html; charset=utf-8"
+        html_page(api_document(current_app), "docs.css"), content_type="text/html; charset=utf-8"
     )
     response.headers["Content-Security-Policy"] = CONTENT_POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -113,7 +115,8 @@ def api_document(app: Quart) -> Document:
         paths=gemini_paths(),
         tags=TAGS,
     )
-    return openapi_document(api, described_routes(app))
+    base = public_base(request.scope, current_gateway().settings)
+    return {**openapi_document(api, described_routes(app)), "servers": [{"url": base}]}
 
 
 def described_routes(app: Quart) -> Iterator[Route]:

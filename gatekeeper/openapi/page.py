@@ -17,7 +17,8 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def html_page(document: Document, stylesheet: str) -> str:
-    """The page, whose style sheet is at that path. It has no script."""
+    """The page, whose style sheet is at that path. It has no script, and its links are relative: a proxy may
+    have it under another path."""
     info = document["info"]
     title = f"{info['title']} {info['version']}"
     parts = [
@@ -26,7 +27,7 @@ def html_page(document: Document, stylesheet: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<title>{escape(title)}</title><link rel="stylesheet" href="{escape(stylesheet)}"></head><body>',
         f"<h1>{escape(title)}</h1><p>{_prose(info['description'])}</p>",
-        f'<p>The same as data: <a href="/openapi.json">/openapi.json</a>.</p>{_navigation(document)}',
+        f'<p>The same as data: <a href="openapi.json">/openapi.json</a>.</p>{_navigation(document)}',
         *(_section(document, tag) for tag in document["tags"]),
         _components(document),
         "</body></html>\n",

@@ -199,6 +199,8 @@ async def test_the_page_shows_every_operation_without_a_script_or_the_network(ad
     assert page.count("<link") == 1
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "src=" not in page
+    assert 'href="/' not in page
+    assert document["servers"] == [{"url": str(admin.client.base_url).rstrip("/")}]
     style = await admin.client.get("/docs.css")
     assert (style.headers["content-type"], "url(" in style.text) == ("text/css; charset=utf-8", False)
 
