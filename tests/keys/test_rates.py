@@ -68,6 +68,13 @@ def test_a_high_limit_is_counted_by_the_second():
     assert 0 < refused.wait <= SECOND
 
 
+def test_a_steady_client_has_its_old_requests_forgotten():
+    rates, requests = Rates(), demand(requests=200)
+    for number in range(1000):
+        admitted(rates, number * SECOND // 3, requests)
+    assert rates.used(KEY, 1000 * SECOND // 3)[Rate.REQUESTS] <= 3 * 61
+
+
 def test_a_refusal_takes_nothing_from_any_and_names_the_longest_wait():
     rates = Rates()
     key, group = demand(KEY, requests=2), demand(GROUP, requests=1, parallel=9)
@@ -131,6 +138,29 @@ def test_what_a_session_uses_counts_while_it_runs():
     admitted(rates, MINUTE + 6, tokens, prompt=100)
 
 
+def test_what_is_given_back_late_counts_no_more_already():
+    rates, tokens = Rates(), demand(tokens=100)
+    long = admitted(rates, 0, tokens, prompt=90)
+    admitted(rates, MINUTE, tokens, prompt=60)
+    long.settle(10, 0, MINUTE + 1)
+    assert rates.used(KEY, MINUTE + 1)[Rate.TOKENS] == 60
+
+
+def test_what_a_session_is_said_to_have_used_less_in_the_end_was_used():
+    rates, tokens = Rates(), demand(tokens=100)
+    admitted(rates, 0, tokens, prompt=30)
+    runs = admitted(rates, 0, tokens, prompt=10)
+    runs.note(60, 1)
+    runs.settle(0, 0, 2)
+    assert rates.used(KEY, 2)[Rate.TOKENS] == 30 + 50
+
+
+def test_what_is_worked_off_takes_a_whole_time_more_and_not_less():
+    rates, tokens = Rates(), demand(tokens=7)
+    admitted(rates, 0, tokens, prompt=7).settle(8, 0, 0)
+    assert admit(rates, 0, tokens, prompt=7).wait == MINUTE + -(-MINUTE // 7)
+
+
 def test_a_call_of_unknown_tokens_counts_as_expected():
     rates, tokens = Rates(), demand(tokens=100)
     admitted(rates, 0, tokens, prompt=90).settle(None, None, 1)
@@ -159,6 +189,21 @@ def test_an_output_without_a_bound_is_expected_as_long_as_the_latest_ones():
     admitted(rates, 2, tokens, prompt=10_000 - 100 - usual, output=None).settle(0, 9_000, 3)
     assert admit(rates, 4, tokens, prompt=901, output=None).rate is Rate.TOKENS
     admitted(rates, 4, tokens, prompt=900, output=None)
+
+
+def test_only_outputs_without_a_bound_tell_of_others():
+    rates, tokens = Rates(), demand(tokens=100_000)
+    admitted(rates, 0, tokens, output=50_000).settle(50_000, 50_000, 0)
+    admitted(rates, 1, tokens, prompt=50_000 - FIRST_OUTPUT, output=None)
+
+
+def test_what_was_learned_is_known_while_it_is_used():
+    rates, tokens = Rates(), demand(tokens=100_000)
+    for now in range(0, 3 * FORGOTTEN_AFTER, FORGOTTEN_AFTER // 2):
+        admitted(rates, now, tokens, output=None).settle(90_000, 90_000, now)
+        admitted(rates, now + 2 * MINUTE, demand(GROUP, tokens=10**9)).settle(0, 0, now)
+    admitted(rates, now + 3 * MINUTE, tokens, prompt=20_000)
+    assert admit(rates, now + 3 * MINUTE, tokens, output=None).rate is Rate.TOKENS
 
 
 def test_a_call_that_is_refused_later_has_taken_nothing():
