@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import time_ns
 from typing import Protocol
 
 import structlog
 import trio
 
 from gatekeeper.file_state import file_state
+from gatekeeper.keys.audit import AuditLog, Change
+from gatekeeper.keys.store import StoreFailed
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.startup import load_catalogue, own_prices
@@ -29,10 +32,11 @@ class PriceWatch:
     """Keeps the prices of `context` those of the data folder. A faulty file leaves the last good prices in
     force."""
 
-    def __init__(self, data: Path, context: Priced) -> None:
+    def __init__(self, data: Path, context: Priced, audit: AuditLog) -> None:
         self._data = data
         self._file = own_prices(data)
         self._context = context
+        self._audit = audit
         # As if there were no file: one that changes while the gateway starts is not missed.
         self._loaded: object = None
         self._asked = trio.Event()
@@ -68,6 +72,16 @@ class PriceWatch:
             )
             return
         context.price_faults = ()
-        if catalogue.version != context.catalogue.version:
-            log.info("prices_reloaded", version=catalogue.version, before=context.catalogue.version)
-        context.catalogue = catalogue
+        before, context.catalogue = context.catalogue.version, catalogue
+        if catalogue.version != before:
+            log.info("prices_reloaded", version=catalogue.version, before=before)
+            await self._record(before, catalogue.version)
+
+    async def _record(self, before: str, version: str) -> None:
+        detail: dict[str, object] = {"price_version": {"from": before, "to": version}}
+        change = Change.of("prices.reload", time_ns() // 1000, "gateway", detail, target=self._file.name)
+        try:
+            await self._audit.append(change)
+        except StoreFailed as error:
+            # They are in force, whatever the log says.
+            log.error("change_not_in_audit_log", action=change.action, detail=str(error))  # noqa: TRY400

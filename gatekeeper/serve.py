@@ -166,7 +166,7 @@ async def run(
     with trio.open_signal_receiver(*SIGNALS) as received:
         async with open_gateway(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
-            prices = PriceWatch(settings.data, gateway.proxy.context)
+            prices = PriceWatch(settings.data, gateway.proxy.context, gateway.audit)
             nursery.start_soon(prices.watch)
             reload = [prices.reload]
             if certificate:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from gatekeeper.keys.audit import Actor, Change, difference
 from gatekeeper.keys.secrets import hash_secret, key_name
+from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, key_document
 from gatekeeper.keys.windows import initial_window_end
+from gatekeeper.money import usd
 
 Edit = Callable[[KeyRecord], KeyRecord]
 
@@ -49,3 +51,12 @@ def edited_state(state: KeyState, edit: Edit, now: int) -> KeyState:
     if record.budget_duration != state.record.budget_duration:
         end = initial_window_end(record.budget_duration, now, state.zone)
     return replace(state, record=record, budget_reset_at=end)
+
+
+def repricing(run_id: str, spends: Mapping[str, int], deltas: Mapping[str, SpendDelta], now: int) -> Change:
+    """The entry of the keys' spend that follows calls which were priced again."""
+    detail: dict[str, object] = {
+        token_id: {"from": usd(before), "to": usd(before + deltas[token_id].spend_pico)}
+        for token_id, before in spends.items()
+    }
+    return Change.of("prices.reprice", now, "gateway", detail, target=run_id)

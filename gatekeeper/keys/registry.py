@@ -19,6 +19,7 @@ from gatekeeper.keys.account import GATEWAY, Account, GroupAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.cost_history import CostHistory
+from gatekeeper.keys.key_changes import repricing
 from gatekeeper.keys.key_index import has_secret
 from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import GroupRecord, Limits
@@ -193,7 +194,9 @@ class KeyRegistry(KeyWriter):
                 for token_id, delta in deltas.items()
                 if (state := self._index.by_id.get(token_id)) and state.window_start <= delta.window.start
             }
-            added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, current)
+            spends = {token_id: self._index.by_id[token_id].spend_pico for token_id in current}
+            change = repricing(run_id, spends, current, self._clock())
+            added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, current, change)
             for token_id, delta in current.items() if added else ():
                 state = self._index.by_id[token_id]
                 # Again, because it may have rolled while the store was writing.

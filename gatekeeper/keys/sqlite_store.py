@@ -117,12 +117,13 @@ class SqliteKeyStore(SqliteFile):
             put_costs(db, costs)
             db.execute('UPDATE watermark SET segment = ?, "offset" = ?', (segment, offset))
 
-    def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta]) -> bool:
+    def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta], change: Change) -> bool:
         with self.write_transaction() as db:
             if not db.execute("INSERT OR IGNORE INTO repriced VALUES (?)", (run_id,)).rowcount:
                 return False
             for token_id, delta in spend_deltas.items():
                 _add_spend(db, token_id, delta)
+            insert_change(db, change)
             return True
 
 

@@ -341,6 +341,9 @@ async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):
         registry.settle(journal[1])
         assert await registry.adjust("run-2", deltas)
         assert state.spend_pico == 5
+    runs = [entry.change for entry in audit_entries(path) if entry.change.action == "prices.reprice"]
+    assert [(change.target, change.by) for change in runs] == [("run-2", "gateway"), ("run-1", "gateway")]
+    assert runs[1].detail == {token_id: {"from": "0.000000000010", "to": "0.000000000007"}}
 
     async with running(path, journal) as again:
         assert not await again.adjust("run-1", deltas)

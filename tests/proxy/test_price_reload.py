@@ -16,6 +16,7 @@ from rig.wire import exchange
 from structlog.testing import capture_logs
 
 from gatekeeper import price_watch
+from gatekeeper.keys.audit import AuditFilter
 from gatekeeper.price_watch import PriceWatch
 
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
@@ -41,7 +42,7 @@ async def watching(
     gateway: Running, monkeypatch: pytest.MonkeyPatch, look: float = 0.01
 ) -> AsyncIterator[PriceWatch]:
     monkeypatch.setattr(price_watch, "LOOK_SECONDS", look)
-    watch = PriceWatch(gateway.gateway.settings.data, gateway.gateway.proxy.context)
+    watch = PriceWatch(gateway.gateway.settings.data, gateway.gateway.proxy.context, gateway.gateway.audit)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.watch)
         yield watch
@@ -164,3 +165,20 @@ async def test_a_file_that_is_there_at_the_start_counts_without_a_change(
     file.write_text(own())
     async with watching(gateway, monkeypatch):
         await changed(gateway.gateway.proxy.context)
+
+
+async def test_new_prices_are_in_the_audit_log(
+    gateway: Running, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context: Any = gateway.gateway.proxy.context
+    before = context.catalogue.version
+    async with watching(gateway, monkeypatch):
+        file.write_text(own("2"))
+        await until(lambda: context.catalogue.version != before)
+        entries: list[Any] = []
+        with trio.fail_after(5):
+            while not (entries := await gateway.gateway.audit.find(AuditFilter(), 10)):
+                await trio.sleep(0.01)
+    change = entries[0].change
+    assert (change.action, change.by, change.target) == ("prices.reload", "gateway", "prices.toml")
+    assert change.detail == {"price_version": {"from": before, "to": context.catalogue.version}}
