@@ -107,7 +107,7 @@ PARAMETERS: dict[str, Parameter] = {
     "key": Parameter(
         str,
         text(
-            f"The key. {_KEY} Of changes: those keys, by id or alias at that time, joined by commas.",
+            f"The key. {_KEY} Of changes: what was changed, by id, alias or name, joined by commas.",
             "web-frontend",
         ),
     ),

@@ -77,9 +77,9 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which changes: all conditions hold; of several names any. `keys` and `by` are ids or aliases at that
-    time, `targets` names of what else was changed; `since` (inclusive) and `until` are microseconds since
-    1970."""
+    """Which changes: all conditions hold; of several names any. `keys` are ids or aliases, at that time, of
+    the changed keys, or names of what else was changed; `by` are ids or aliases. `since` (inclusive) and
+    `until` are microseconds since 1970."""
 
     actions: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()

@@ -51,7 +51,10 @@ def _conditions(wanted: AuditFilter) -> tuple[str, list[object]]:
     values: list[object] = [value for _, value in known]
     for columns, names in (
         (("json_extract(change, '$.action')",), wanted.actions),
-        (("token_id", "json_extract(change, '$.key_alias')"), wanted.keys),
+        (
+            ("token_id", "json_extract(change, '$.key_alias')", "json_extract(change, '$.target')"),
+            wanted.keys,
+        ),
         (("json_extract(change, '$.by')", "json_extract(change, '$.by_alias')"), wanted.by),
     ):
         if names:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import httpx2
+import pytest
+
+from gatekeeper.keys.secrets import FREE_ATTEMPTS
+
+MASTER = "master-of-the-tests"
+
 
 def master_of(guarded):
     """The master key, which the client shows no longer."""
@@ -78,3 +85,29 @@ async def test_in_open_mode_a_page_of_the_web_changes_nothing(admin):
 async def test_with_a_master_key_host_and_origin_do_not_matter(guarded):
     headers = {"Host": "gateway.example", "Origin": "https://x.example"}
     assert (await guarded.client.get("/calls", headers=headers)).status_code == 200
+
+
+async def test_wrong_keys_are_counted_by_the_clients_address_behind_trusted_proxies(serve):
+    async with serve(GATEKEEPER_MASTER_KEY=MASTER, GATEKEEPER_TRUSTED_PROXIES="127.0.0.1") as gateway:
+        for client in ("203.0.113.9", "2001:db8:1:2::1", "2001:db8:1:2:3::4", "203.0.113.9"):
+            headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": client}
+            assert (await gateway.client.get("/calls", headers=headers)).status_code == 401
+        counted = gateway.gateway.proxy.context.auth_failures._addresses
+        assert {address: stats.count for address, stats in counted.items()} == {
+            "203.0.113.9": 2,
+            "2001:db8:1:2::/64": 2,
+        }
+
+
+async def test_an_address_that_guesses_waits_and_its_right_keys_do_not(guarded):
+    failures = guarded.gateway.proxy.context.auth_failures
+    failures.delay = 1e6  # longer than any test
+    key = (await guarded.post("/key/generate", {"role": "viewer"}))["key"]
+    for _ in range(FREE_ATTEMPTS):
+        assert (await guarded.as_key("GET", "/calls", "wrong")).status_code == 401
+    with pytest.raises(httpx2.ReadTimeout):
+        await guarded.client.get("/calls", headers={"Authorization": "Bearer wrong"}, timeout=0.3)
+    assert (await guarded.as_key("GET", "/calls", key)).status_code == 200
+    assert await guarded.get("/calls")
+    # A key without the role for it is no guess.
+    assert (await guarded.as_key("POST", "/key/generate", key)).status_code == 403

@@ -43,6 +43,7 @@ def store(file):
         ({"actions": ("file.lend", "update")}, [3, 2]),
         ({"keys": ("key_1",)}, [2, 1]),
         ({"keys": ("front", "key_2")}, [4, 2]),
+        ({"keys": ("gatekeeper.duckdb",)}, [3]),
         ({"by": ("master",)}, [1]),
         ({"by": ("ann",)}, [4, 2]),
         ({"by": ("key_a", "open")}, [4, 3, 2]),
