@@ -49,7 +49,7 @@ class Accounts:
             found = ModelAccount(record=limits, owner=owner, glob=glob, zone=owner.zone)
             found.window_start, found.budget_reset_at = owner.window
             self._models[found.id] = found
-        elif found.record.max_budget_pico != record.model_max_budget_pico[glob]:
+        elif found.record.max_budget_pico != record.model_max_budget_pico.get(glob):
             found.record = model_limits(record, glob)
         if found.record.budget_duration != record.budget_duration:
             # Its period ends with that of its owner, as if it had been changed together with it.
@@ -82,11 +82,11 @@ class Accounts:
     def restore(
         self, id_: AccountId, owner: Account, spend_pico: int, estimated_pico: int, window: Window
     ) -> None:
-        """Sets the stored spend of the part of an account that has a budget of its own, if it still has."""
-        if id_.model in owner.record.model_max_budget_pico:
-            account = self._model_account(owner, id_.model)
-            account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
-            account.window_start, account.budget_reset_at = window
+        """Sets the stored spend of the part of an account that has, or had, a budget of its own: it goes on
+        with that once it has one again."""
+        account = self._model_account(owner, id_.model)
+        account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
+        account.window_start, account.budget_reset_at = window
 
     def __iter__(self) -> Iterator[GroupAccount]:
         if self.gateway:
@@ -100,4 +100,5 @@ class Accounts:
 
 def model_limits(record: Limits, glob: str) -> Limits:
     """The limits of the part of an account that these models have."""
-    return Limits(max_budget_pico=record.model_max_budget_pico[glob], budget_duration=record.budget_duration)
+    budget = record.model_max_budget_pico.get(glob)
+    return Limits(max_budget_pico=budget, budget_duration=record.budget_duration)

@@ -139,6 +139,7 @@ def _delete(db: sqlite3.Connection, change: Change) -> None:
         (change.token_id,),
     )
     db.execute("DELETE FROM keys WHERE token_id = ?", (change.token_id,))
+    delete_account(db, AccountId("key", change.token_id or ""))  # what its models have spent
 
 
 def _state(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING, OPENAI_GENERATING, Billing
 from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.proxy.call import ProxyCall
+from gatekeeper.proxy.outcomes import CutByGateway
 
 _MAKE_NOTHING = OPENAI_GENERATING | IMAGE_ACTIONS | EMBEDDING | {OPENAI_EMBEDDING}
 # Of a response: its name comes with the first ones, and to look costs more than to relay.
@@ -39,7 +40,12 @@ class EarlyNote:
 
     async def write(self, chunk: bytes) -> None:
         call = self._call
-        call.meter.feed(chunk)
+        try:
+            call.meter.feed(chunk)
+        except CutByGateway:
+            # What has used the budget up is the client's, and the error comes after it.
+            await self._write(chunk)
+            raise
         self._chunks += 1
         if self._chunks <= CHUNKS_LOOKED_AT and call.row.made is None:
             with call.context.accounting_errors.recorded():

@@ -7,16 +7,22 @@ from collections.abc import Callable
 from gatekeeper.gemini.meter import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.splitters import Delimiters
+from gatekeeper.proxy.outcomes import CutByGateway
 
 Check = Callable[[ResponseSummary], None]
 
 
 class LimitedMeter:
-    """Another meter, after each chunk of which `check` is asked; it raises CutByGateway to end the call."""
+    """Another meter, after each chunk of which `check` is asked; it raises CutByGateway to end the call.
+
+    Within an event no error can be appended for the client to read, and its rest is on its way: the call then
+    ends after that, or at the latest with the next usage."""
 
     def __init__(self, meter: Meter, check: Check) -> None:
         self._meter = meter
         self._check = check
+        self._cut: CutByGateway | None = None
+        self._last_usage: bytes | None = None
 
     @property
     def summary(self) -> ResponseSummary:
@@ -32,7 +38,15 @@ class LimitedMeter:
 
     def feed(self, chunk: bytes) -> None:
         self._meter.feed(chunk)
-        self._check(self._meter.summary)
+        if self._cut is None:
+            try:
+                self._check(self._meter.summary)
+            except CutByGateway as cut:
+                self._cut, self._last_usage = cut, self._meter.summary.usage
+            else:
+                return
+        if self._meter.delimiters is not None or self._meter.summary.usage != self._last_usage:
+            raise self._cut
 
     def finish(self) -> ResponseSummary:
         return self._meter.finish()

@@ -40,6 +40,7 @@ class SpendWatch:
         self._reservation = reservation
         self._usage: bytes | None = None
         self._first = self._cost = 0
+        self._events_ahead = 1
         row = call.row
         history = call.context.cost_history
         self._largest_step = history.first_event(row.model or "", row.action or "")[1]
@@ -60,7 +61,9 @@ class SpendWatch:
             # The next turn of a session reads all of its context again.
             self._keep(cost + max(self._largest_step, self._first))
         elif summary.finish_reason is None:  # one that has ended costs no more
-            self._keep(cost + self._largest_step)
+            # Where a part of the next event is here already, the call ends after all of it.
+            self._events_ahead = 2 if self._call.meter.delimiters is None else self._events_ahead
+            self._keep(cost + self._events_ahead * self._largest_step)
 
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets

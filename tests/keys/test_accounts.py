@@ -141,7 +141,8 @@ def test_with_its_account_a_part_is_removed() -> None:
     assert all_of_them.of_model([other], "gemini-3-pro") == (kept,)
 
 
-def test_the_stored_spend_of_a_part_counts_while_it_has_a_budget() -> None:
+def test_the_stored_spend_of_a_part_counts_also_once_it_has_a_budget_again() -> None:
+    """Its spend on disk goes on too."""
     owner = group(**LIMITS)
     all_of_them = accounts(owner)
     for glob in ("*-pro", "gone*"):
@@ -149,6 +150,9 @@ def test_the_stored_spend_of_a_part_counts_while_it_has_a_budget() -> None:
     (part,) = all_of_them.of_model([owner], "gemini-3-pro")
     assert (part.spend_pico, part.estimated_pico, part.window) == (4, 1, Window(5, 6))
     assert all_of_them.of_model([owner], "gone-model") == ()
+    owner.record = replace(owner.record, model_max_budget_pico={"gone*": 9})
+    (again,) = all_of_them.of_model([owner], "gone-model")
+    assert (again.record.max_budget_pico, again.spend_pico) == (9, 4)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,18 @@ def only(store: KeyStore) -> KeyState:
 # Every store
 
 
+def test_what_models_have_spent_goes_with_their_key_and_with_no_other(open_store):
+    store = open_store()
+    insert(store, record("key_1"), record("key_2"))
+    parts = [each._replace(model="*-pro") for each in (KEY_1, KEY_2)]
+    store.add_spend({part: SpendDelta(EVER, 5) for part in parts}, 1, 1)
+
+    store.delete_all([change("key_1", "delete")])
+
+    stored = open_store().load().accounts
+    assert [(each.id, each.spend_pico) for each in stored] == [(parts[1], 5)]
+
+
 def test_a_new_store_is_empty_and_at_the_journals_beginning(open_store: Open):
     assert open_store().load() == ([], [], Position(0, 0))
 

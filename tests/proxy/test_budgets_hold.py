@@ -183,16 +183,18 @@ async def test_a_budget_holds_and_is_usable(
     assert len(google.asked) == sum(answer.status == 200 for answer in answers)
 
 
-async def endless(reply: Reply, event: Callable[[int], bytes], content_type: str) -> None:
-    """Tells more tokens with each event, until the other side hangs up."""
+async def endless(reply: Reply, event: Callable[[int], bytes], content_type: str, begun: int) -> None:
+    """Tells more tokens with each event, until the other side hangs up. So many bytes of every other event
+    come with the one before."""
 
     async def send() -> None:
         lines = ["HTTP/1.1 200 X", f"Content-Type: {content_type}", "Transfer-Encoding: chunked", "", ""]
         await reply.raw("\r\n".join(lines).encode())
-        for output in itertools.count(20, 20):
-            data = event(output)
-            await reply.raw(b"%x\r\n%b\r\n" % (len(data), data))
-            await trio.testing.wait_all_tasks_blocked()
+        for n in itertools.count(1, 2):
+            first, second = event(20 * n), event(20 * n + 20)
+            for data in (first + second[:begun], second[begun:]):
+                await reply.raw(b"%x\r\n%b\r\n" % (len(data), data))
+                await trio.testing.wait_all_tasks_blocked()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(send)
@@ -227,13 +229,22 @@ def last_error(name: str, body: bytes) -> dict[str, object]:
     return json.loads(text.strip().rpartition("\n")[2].removeprefix("data: "))["error"]
 
 
-@pytest.mark.parametrize("streams", [1, 5])
+# How many streams there are, how much of every other event comes too early, and what all of it may cost: one
+# event more, or less.
+CUT = [
+    (1, 0, Decimal("0.005")),
+    (1, 30, Decimal("0.005")),
+    (1, 30, Decimal("0.00505")),
+    (5, 0, Decimal("0.005")),
+]
+
+
+@pytest.mark.parametrize(("streams", "begun", "budget"), CUT)
 @pytest.mark.parametrize("name", ENDLESS)
 async def test_a_stream_is_cut_where_the_budget_ends(
-    guarded: Running, google: StandIn, name: str, streams: int
+    guarded: Running, google: StandIn, name: str, streams: int, begun: int, budget: Decimal
 ) -> None:
-    budget = Decimal("0.005")
-    google.script = lambda reply: endless(reply, *ENDLESS[name])
+    google.script = lambda reply: endless(reply, *ENDLESS[name], begun)
     secret = await guarded.key(max_budget=str(budget))
     answers = await ask(guarded, KINDS[name], secret, limited=False, clients=streams)
     state = account(guarded, secret)
@@ -254,4 +265,6 @@ async def test_a_stream_is_cut_where_the_budget_ends(
     }
     assert len(rows) == len(cut) > 0
     for row in rows:
+        # The client has the event that used the budget up.
+        assert any(b": %d}" % row["output_tokens"] in answer.body.replace(b",", b"}") for answer in cut)
         assert Decimal(row["cost_usd"]) == Decimal("0.0003") + row["output_tokens"] * Decimal("0.0000025")
