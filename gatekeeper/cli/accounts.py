@@ -17,7 +17,7 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, key_details, unset_option
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
-from gatekeeper.client.account_api import Kind, LimitedAccount
+from gatekeeper.client.account_types import Kind, LimitedAccount
 from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
 from gatekeeper.client.list_columns import budget_cell, key_state, rate_cell

@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-import msgspec
-
-from gatekeeper.client.api_types import ApiResponse, Key
+from gatekeeper.client.account_types import NAME_FIELDS, AccountPage, Kind, LimitedAccount
+from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.connection import Connection
-
-Kind = Literal["group", "user"]
-NAME_FIELDS: dict[Kind, str] = {"group": "group", "user": "user_id"}
-
-
-class LimitedAccount(Key, frozen=True):
-    """A group or an end user: limits and spend as a key has them. `keys`: how many name the group."""
-
-    keys: int | None = None
-
-    @property
-    def name(self) -> str:
-        return self.group or self.user_id or ""
-
-
-class AccountPage(msgspec.Struct, frozen=True):
-    """One of the two lists is there."""
-
-    groups: tuple[LimitedAccount, ...] = ()
-    users: tuple[LimitedAccount, ...] = ()
-    next_cursor: str | None = None
 
 
 class AccountApi(Connection):
