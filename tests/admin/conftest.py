@@ -37,6 +37,7 @@ from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
 from gatekeeper.keys.sqlite_sessions import SqliteSessionStore
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
+from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.logs import HypercornLogger
 from gatekeeper.pricing.allowance import FreeSearches
@@ -49,6 +50,7 @@ from gatekeeper.startup import load_catalogue
 UPSTREAM = "http://127.0.0.1:9"  # nobody is there, and nobody asks
 MASTER = "master-of-the-tests"
 NOON = 1_750_852_800_000_000  # 2025-06-25T12:00:00Z
+CATALOGUE = load_catalogue()
 USAGE = {"promptTokenCount": 1204, "candidatesTokenCount": 331, "totalTokenCount": 1535}
 
 
@@ -134,7 +136,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     long_decodes = LongDecodes(SqliteContinuationStore(store))
     pending = PendingCharges(SqlitePendingStore(store))
     owners = Owners(SqliteOwnerStore(store), registry.sharing, shows_unowned=False)
-    catalogue, searches = load_catalogue(), FreeSearches()
+    searches = FreeSearches()
     google_keys = GoogleKeyRoster(
         GoogleKeys(settings.own_google_keys or (SANDBOX_KEY,)), SqliteGoogleKeyStore(store)
     )
@@ -144,7 +146,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
         upstream,
         registry,
         ledger,
-        catalogue,
+        CATALOGUE,
         sessions,
         long_decodes,
         searches,
@@ -167,6 +169,8 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
                 ledger.events.close()
                 stop.set()
             nursery.cancel_scope.cancel()
+        # As in `rig.gateway`: moving the calls into the analytics file costs most, and is not the subject.
+        ledger.consumers = Consumers(ledger.journal)
     finally:
         with trio.CancelScope(shield=True):
             await ledger.close()

@@ -308,6 +308,10 @@ async def test_every_spelling_of_a_list_is_filtered(client: Client, google: Stan
     assert (answer.status, answer.body) == (200, b"{}\n")
 
 
+# Without a time: each process of the tests must find the same cases.
+CUT_GZIP = gzip.compress(b'{"files": [{"name": "files/000"}]}', mtime=0)[:-12]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
@@ -317,7 +321,7 @@ async def test_every_spelling_of_a_list_is_filtered(client: Client, google: Stan
         (200, b'{"a": [{"name": "files/000"}], "b": [{"name": "files/001"}]}', ()),
         (200, b'{"files": [{"name": "files/000"}]}', ("Content-Encoding: br",)),
         (200, b'{"files": [{"name": "files/000"}]}', ("Content-Encoding: gzip",)),
-        (200, gzip.compress(b'{"files": [{"name": "files/000"}]}')[:-12], ("Content-Encoding: gzip",)),
+        (200, CUT_GZIP, ("Content-Encoding: gzip",)),
         (206, b'{"files": [{"name": "files/000"}]}', ()),
         (203, b'{"files": [{"name": "files/000"}]}', ()),
     ],
