@@ -8,7 +8,7 @@ cross-site requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import NamedTuple, cast
 
@@ -34,6 +34,7 @@ class Caller(NamedTuple):
     actor: Actor
     role: Role | None
     key: KeyState | None = None
+    secret_hash: str = ""
 
     @property
     def own_id(self) -> str | None:
@@ -48,6 +49,23 @@ class Caller(NamedTuple):
 def current_caller() -> Caller:
     """Who makes the current request, of a route that is not open to all."""
     return cast("Caller", g.caller)
+
+
+def revalidation() -> Callable[[], bool]:
+    """Whether the current caller still may do what it does, for a response that goes on for long: its key may
+    have been deleted, blocked, rotated, expired, or given another role."""
+    caller, gateway = current_caller(), current_gateway()
+    key = caller.key
+
+    def is_allowed() -> bool:
+        if key is None:
+            return True
+        record = key.record
+        is_same = gateway.registry.by_hash(caller.secret_hash) is key and record.role == caller.role
+        has_expired = record.expires_at is not None and record.expires_at <= gateway.now_micros()
+        return is_same and not record.blocked and not has_expired
+
+    return is_allowed
 
 
 async def check_access() -> None:
@@ -71,11 +89,14 @@ async def _identify() -> Caller:
     if matches_master(secret, gateway.settings.master_key):
         return Caller(Actor("master", role=Role.ADMIN, address=address), Role.ADMIN)
     # An existing virtual key is not a guess: it is not counted as a failure.
-    if state := gateway.registry.by_hash(hash_secret(secret)):
+    digest = hash_secret(secret)
+    if state := gateway.registry.by_hash(digest):
         record = state.record
         _check_usable(record, gateway.now_micros())
         _check_address(gateway.registry.accounts.of(state, None), address)
-        return Caller(Actor(record.token_id, record.key_alias, record.role, address), record.role, state)
+        return Caller(
+            Actor(record.token_id, record.key_alias, record.role, address), record.role, state, digest
+        )
     # Before the response, so that only the address that guesses has to wait.
     await gateway.proxy.context.auth_failures.throttle(address)
     raise _unauthorised(

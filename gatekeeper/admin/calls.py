@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ import trio
 from quart import Blueprint, Response, request
 
 from gatekeeper.admin import call_documents
-from gatekeeper.admin.access import current_caller
+from gatekeeper.admin.access import current_caller, revalidation
 from gatekeeper.admin.audit import record_change
 from gatekeeper.admin.call_cost import cost_breakdown
 from gatekeeper.admin.gateway import current_gateway
@@ -91,7 +91,7 @@ async def stream_calls() -> Response:
     subscription = stream.subscribe(query.filter().matches if query.q or own_id else None, last_event_id())
     own = OwnEvents(own_id, stream.in_flight) if own_id else None
     # A stream does not end by itself, but a response to HEAD must.
-    body = b"" if request.method == "HEAD" else event_bytes(subscription, own)
+    body = b"" if request.method == "HEAD" else event_bytes(subscription, own, revalidation())
     response = Response(body, content_type="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # so that a proxy does not buffer events
     # Otherwise Quart ends a response after a minute.
@@ -99,8 +99,13 @@ async def stream_calls() -> Response:
     return response
 
 
-async def event_bytes(subscription: Subscription, own: OwnEvents | None = None) -> AsyncGenerator[bytes]:
-    """The stream's bytes. It begins with a comment, so that the client knows that it is connected."""
+async def event_bytes(
+    subscription: Subscription,
+    own: OwnEvents | None = None,
+    is_allowed: Callable[[], bool] = lambda: True,
+) -> AsyncGenerator[bytes]:
+    """The stream's bytes, while its client `is_allowed` to see it. It begins with a comment, so that the
+    client knows that it is connected."""
     yield COMMENT
     due = trio.current_time() + COMMENT_INTERVAL
     while True:
@@ -108,6 +113,8 @@ async def event_bytes(subscription: Subscription, own: OwnEvents | None = None) 
         # A cancelled wait loses no event: see `Subscription`.
         with trio.move_on_at(due):
             batch = await subscription.batch(MAX_BATCH_EVENTS)
+        if not is_allowed():
+            return
         if batch is None:
             due = trio.current_time() + COMMENT_INTERVAL
             yield COMMENT

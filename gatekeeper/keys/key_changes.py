@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
-from gatekeeper.keys.audit import Actor, Change, difference
+from gatekeeper.keys.audit import Actor, Change
 from gatekeeper.keys.secrets import hash_secret, key_name
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, PreviousSecret, key_document
@@ -21,17 +21,19 @@ def change_of(action: str, state: KeyState, now: int, by: Actor | str, detail: d
     return Change.of(action, now, by, detail, token_id=record.token_id, key_alias=record.key_alias)
 
 
+_PLAIN = key_document(
+    KeyState(record=KeyRecord(token_id="", secret_hash="", key_name="", created_at=0, updated_at=0))
+)
+_OF_EACH = frozenset({"token_id", "key_name", "created_at", "updated_at"})
+
+
 def set_fields(state: KeyState) -> dict[str, object]:
     """The fields of a new key that differ from those of a key without wishes."""
-    record = state.record
-    plain = KeyRecord(
-        token_id=record.token_id,
-        secret_hash=record.secret_hash,
-        key_name=record.key_name,
-        created_at=record.created_at,
-        updated_at=record.updated_at,
-    )
-    return difference(key_document(KeyState(record=plain)), key_document(state))
+    return {
+        name: {"from": _PLAIN[name], "to": value}
+        for name, value in key_document(state).items()
+        if value != _PLAIN[name] and name not in _OF_EACH
+    }
 
 
 def rotated(record: KeyRecord, secret: str, grace_until: int | None) -> KeyRecord:

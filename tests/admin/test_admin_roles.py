@@ -282,3 +282,22 @@ async def test_the_stream_of_a_key_has_its_own_calls_and_sums(guarded, own):
 def test_a_key_is_not_told_how_many_events_of_others_it_missed():
     events = OwnEvents("key_1", {}).of([Gap(7, 3)])
     assert list(events) == [Gap(7, None)]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("block", {}), ("delete", {}), ("regenerate", {}), ("update", {"role": None}),
+        ("update", {"role": "admin"}),
+    ],
+)  # fmt: skip
+async def test_a_stream_ends_with_what_allowed_it(guarded, path, fields):
+    viewer = await guarded.post("/key/generate", {"key_alias": "ann", "role": "viewer"})
+    async with listening(guarded, secret=viewer["key"]) as listener:
+        await guarded.post("/key/update", {"key": "ann", "rpm_limit": 1})  # which takes nothing away
+        guarded.finish()
+        assert (await listener.event())["event"] == "call.started"
+        assert (await listener.event())["event"] == "call.finished"
+        await guarded.post(f"/key/{path}", {"key": "ann", **fields})
+        guarded.finish()
+        assert await listener.event() is None
