@@ -159,9 +159,11 @@ _NAMING = {
 
 
 def naming_body(meaning: str, fields: dict[str, Schema], example: dict[str, object]) -> Schema:
-    """A request that names one key or several, with these fields."""
-    body = members(meaning, _NAMING | fields, optional=[*_NAMING, *fields], examples=[example])
-    one_of = [{"required": [name]} for name in _NAMING]
+    """A request that names one key or several, with these fields. One way of naming is used; the others may
+    be null: LiteLLM's clients send those."""
+    naming = {name: nullable(schema) for name, schema in _NAMING.items()}
+    body = members(meaning, naming | fields, optional=[*_NAMING, *fields], examples=[example])
+    one_of = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in _NAMING]
     return {**body, "additionalProperties": False, "oneOf": one_of}
 
 

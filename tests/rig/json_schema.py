@@ -65,7 +65,9 @@ def _text_faults(value: str, schema: Schema, at: str) -> Iterator[str]:
 def _member_faults(value: Mapping[str, Any], schema: Schema, components: Schema, at: str) -> Iterator[str]:
     properties, others = schema.get("properties", {}), schema.get("additionalProperties", False)
     yield from (f"{at} lacks {name}" for name in schema.get("required", ()) if name not in value)
-    if "oneOf" in schema and sum(set(one["required"]) <= value.keys() for one in schema["oneOf"]) != 1:
+    # Of what is required in one of them, and not null.
+    given = {name for name, member in value.items() if member is not None}
+    if "oneOf" in schema and sum(set(one["required"]) <= given for one in schema["oneOf"]) != 1:
         yield f"{at} has not exactly one of {schema['oneOf']}"
     for name, member in value.items():
         if name in properties:
