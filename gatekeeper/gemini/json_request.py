@@ -55,7 +55,7 @@ class JsonRequestParser:
 
     def __init__(self) -> None:
         self._tokens = JsonTokens()
-        self._names: dict[Field, dict[str, None]] = {field: {} for field in Field}
+        self._names: dict[Field, dict[str, None]] = {}
         self._continuation: TokenDigest | None = None
         self._media = MediaCollector()
         self._settings = SettingsCollector()
@@ -63,31 +63,37 @@ class JsonRequestParser:
         self._members, self._meaning = Node(), REQUEST
         self._around: list[tuple[Node, Meaning]] = []
         self._ended = False
+        self._summary: RequestSummary | None = None  # of what was fed so far
 
     @property
     def summary(self) -> RequestSummary:
-        names, settings = self._names, self._settings.settings
+        if self._summary is None:
+            self._summary = self._summed_up()
+        return self._summary
+
+    def _summed_up(self) -> RequestSummary:
+        names, settings = self._names.get, self._settings.settings
         return RequestSummary(
-            models=tuple(names[Field.MODEL]),
-            cached_contents=tuple(names[Field.CACHED_CONTENT]),
-            interactions=tuple(names[Field.INTERACTION]),
-            files=tuple(names[Field.FILE]),
-            agents=tuple(names[Field.AGENT]),
-            input_files=tuple(names[Field.INPUT_FILE]),
-            stream=bool(names[Field.STREAM]),
-            background=bool(names[Field.BACKGROUND]),
-            include_usage=bool(names[Field.INCLUDE_USAGE]),
+            models=tuple(names(Field.MODEL, ())),
+            cached_contents=tuple(names(Field.CACHED_CONTENT, ())),
+            interactions=tuple(names(Field.INTERACTION, ())),
+            files=tuple(names(Field.FILE, ())),
+            agents=tuple(names(Field.AGENT, ())),
+            input_files=tuple(names(Field.INPUT_FILE, ())),
+            stream=bool(names(Field.STREAM)),
+            background=bool(names(Field.BACKGROUND)),
+            include_usage=bool(names(Field.INCLUDE_USAGE)),
             continuation=self._continuation.digest() if self._continuation else None,
             media=self._media.media,
             max_output_tokens=settings.max_output_tokens,
             candidate_count=settings.candidate_count,
             service_tiers=settings.service_tiers,
             store=settings.store,
-            tools=tuple(names[Field.TOOL]),
-            file_search_stores=tuple(names[Field.FILE_SEARCH_STORE]),
-            vector_stores=tuple(names[Field.VECTOR_STORE]),
-            environments=tuple(names[Field.ENVIRONMENT]),
-            resources=(*names[Field.RESOURCE], *names[Field.CREDENTIAL], *names[Field.VOICE]),
+            tools=tuple(names(Field.TOOL, ())),
+            file_search_stores=tuple(names(Field.FILE_SEARCH_STORE, ())),
+            vector_stores=tuple(names(Field.VECTOR_STORE, ())),
+            environments=tuple(names(Field.ENVIRONMENT, ())),
+            resources=(*names(Field.RESOURCE, ()), *names(Field.CREDENTIAL, ()), *names(Field.VOICE, ())),
             understood=self._ended and not self._tokens.failed,
         )
 
@@ -97,6 +103,7 @@ class JsonRequestParser:
         return self._tokens.failed
 
     def feed(self, chunk: bytes) -> None:
+        self._summary = None
         for kind, text in self._tokens.feed(chunk):
             if kind is KEY:
                 self._meaning = self._members.get(text if b"\\" not in text else _unescaped(text).encode())
@@ -128,7 +135,7 @@ class JsonRequestParser:
     def _open(self, bracket: bytes) -> None:
         meaning = self._meaning
         if bracket == b"{" and isinstance(meaning, Tool):
-            self._names[Field.TOOL][meaning.name] = None
+            self._name(Field.TOOL, meaning.name)
         if not (meaning if isinstance(meaning, Node) else bracket == b"[" and meaning in LISTED):
             self._tokens.pass_over()
             return
@@ -156,7 +163,7 @@ class JsonRequestParser:
     def _collect(self, field: Field, kind: Kind, text: bytes) -> None:
         if kind is LITERAL:
             if field in FLAGS and text == b"true":
-                self._names[field]["true"] = None
+                self._name(field, "true")
         elif field is Field.CONTINUATION:
             self._continuation = TokenDigest() if text else None
             if self._continuation:
@@ -166,9 +173,12 @@ class JsonRequestParser:
 
     def _add(self, field: Field, name: str) -> None:
         if name:
-            self._names[field][name] = None
+            self._name(field, name)
             if (wider := _WIDER.get(field)) is not None:
-                self._names[wider][name] = None
+                self._name(wider, name)
+
+    def _name(self, field: Field, name: str) -> None:
+        self._names.setdefault(field, {})[name] = None
 
 
 def name_of(field: Field, text: str, *, is_cut: bool = False) -> str:

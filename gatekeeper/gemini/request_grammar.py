@@ -16,6 +16,9 @@ _CAPITAL = re.compile(r"(?<!\A)([A-Z])")
 class Field(Enum):
     """A member of a request that is collected."""
 
+    # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
+    __hash__ = object.__hash__
+
     MODEL = auto()
     AGENT = auto()
     CACHED_CONTENT = auto()

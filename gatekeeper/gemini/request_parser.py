@@ -119,6 +119,9 @@ UNKNOWN: RequestParser = UnreadRequest(RequestSummary(understood=False))
 
 _FORMS = frozenset({"openai.videos", "openai.images.edits"})
 _UPLOADS = ("upload", "uploadToFileSearchStore", "openai.files")
+_SETTINGS_KEY = re.compile(
+    rb'"(?:max_?[oO]utput_?[tT]okens|candidate_?[cC]ount|tools|service_?[tT]ier|file_?[dD]ata)"'
+)
 _MODEL_KEY = re.compile(rb'"model"\s*:')
 _WINDOW_BITS = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
@@ -131,6 +134,11 @@ def may_name_more(body: bytes) -> bool:
 def may_name_model(body: bytes) -> bool:
     """The same for a model, where it matters whether the body names one beside the path's."""
     return may_name_more(body) or _MODEL_KEY.search(body) is not None
+
+
+def may_name_settings(body: bytes) -> bool:
+    """The same for what bounds the cost of a call, or does not."""
+    return may_name_model(body) or _SETTINGS_KEY.search(body) is not None
 
 
 def request_parser(

@@ -15,6 +15,9 @@ import msgspec
 class Quantity(Enum):
     """A member of a request that says how much."""
 
+    # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
+    __hash__ = object.__hash__
+
     SAMPLES = auto()
     SECONDS = auto()
     RESOLUTION = auto()

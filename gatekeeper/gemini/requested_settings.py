@@ -24,6 +24,9 @@ _MAX_DIGITS = 18
 class Setting(Enum):
     """A member of a request that is collected for each request of a body."""
 
+    # Enum's own hash is computed in Python, and dictionaries and sets ask for it with each member.
+    __hash__ = object.__hash__
+
     MAX_OUTPUT_TOKENS = auto()
     CANDIDATES = auto()
     SERVICE_TIER = auto()

@@ -158,6 +158,8 @@ class Budgets:
         found: Reservation | Short = Short.WAIT
         if short_of is None:
             found = self.try_reserve(accounts, demand(), clock())
+        if found is not Short.WAIT:
+            return found
         with trio.move_on_after(MAX_WAIT):
             while found is Short.WAIT:
                 found = await self._wait(short_of or tightest(accounts, clock()), accounts, demand, clock)

@@ -76,7 +76,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
             or self.tpm_limit is not None
             or self.model_tpm_limit
             or self.model_rpm_limit
-            or self.max_searches is not None
+            or self.has_policies
+        )
+
+    @property
+    def has_policies(self) -> bool:
+        """Whether a request may be refused for what it asks for in its body."""
+        return bool(
+            self.max_searches is not None
             or self.only_unstored
             or self.max_output_tokens is not None
             or self.service_tiers

@@ -8,7 +8,13 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
-from gatekeeper.gemini.request_parser import NOTHING_NAMED, may_name_model, may_name_more, request_parser
+from gatekeeper.gemini.request_parser import (
+    NOTHING_NAMED,
+    may_name_model,
+    may_name_more,
+    may_name_settings,
+    request_parser,
+)
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.admission import admit, cost_unknown_refusal
@@ -44,7 +50,8 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     if call.keys.projects_matter and b"file" in body:
         return True
     limits = [account.record for account in call.accounts if account.record.needs_body]
-    if any(record.needs_settings for record in limits):
+    # What budgets and rates miss there only makes them more careful; what a policy misses passes it.
+    if limits and (may_name_settings(body) or any(record.has_policies for record in limits)):
         return True
     if is_checked(call) and (b"file" in body or b"voice_" in body or call.route.action == "generateAnswer"):
         return True

@@ -72,10 +72,11 @@ def wanted_by(call: ProxyCall, body: bytes | None) -> Wanted | None:
     accounts = limited((*call.accounts, *call.context.registry.accounts.of_model(call.accounts, model)))
     if not accounts or not call.route.billable:
         return None
-    known = UNKNOWN_BOUND
-    # A fault of the prices keeps no call from being answered: it has the budget for itself.
-    with call.context.accounting_errors.recorded():
+    try:
         known = _bound(call, asked, body, model or "")
+    except Exception as error:  # noqa: BLE001  it keeps no call from being answered
+        call.context.accounting_errors.record_exception(error)
+        known = UNKNOWN_BOUND
     return Wanted(accounts, known, partial(_demand, call, known, model or "", body))
 
 
