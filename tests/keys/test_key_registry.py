@@ -14,6 +14,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.keys import registry as registry_module
 from gatekeeper.keys.audit import AuditEntry, AuditFilter
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.key_index import KeyNotFound
@@ -202,6 +203,27 @@ async def test_a_list_shows_the_budget_window_of_its_time(path):
         (listed,) = (await registry.list(NOW + HOUR, q="A", limit=1)).states
         assert key_document(listed)["spend"] == "0.000000000000"
         assert key_document(listed)["budget_reset_at"] == iso(NOW + 2 * HOUR)
+
+
+async def test_calls_go_on_while_keys_are_listed(path, monkeypatch):
+    monkeypatch.setattr(registry_module, "LISTED_AT_ONCE", 1)
+    turns = 0
+
+    async def call():
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with running(path) as registry, trio.open_nursery() as nursery:
+        for alias in "abcdef":
+            await create(registry, key_alias=alias)
+        nursery.start_soon(call)
+        listed = await registry.list(NOW, sort="key_alias", limit=2)
+        nursery.cancel_scope.cancel()
+
+    assert [state.record.key_alias for state in listed.states] == ["a", "b"]
+    assert turns >= 4
 
 
 async def test_the_trail_tells_who_changed_what(path):
