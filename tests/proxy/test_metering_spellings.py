@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import trio
 from rig.gateway import Running
 from rig.spellings import METERED, Spelling, spellings
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, connect, head, read
-
-from gatekeeper.ledger.filters import Filter
 
 PATH = METERED[0]
 USAGE = {"promptTokenCount": 1204, "candidatesTokenCount": 331, "totalTokenCount": 1535}
@@ -52,7 +49,7 @@ async def test_every_spelling_is_refused_with_nothing_upstream_or_metered_to_the
     passed = [answer for _, answer in answers.values() if answer.status == 200]
     assert len(google.asked) == len(passed)
     with trio.fail_after(5):
-        while len(rows := await all_rows(gateway, count)) < count:
+        while len(rows := await gateway.rows()) < count:
             await trio.sleep(0.01)
     for row in rows:
         spelling, answer = answers[row["id"]]
@@ -61,7 +58,3 @@ async def test_every_spelling_is_refused_with_nothing_upstream_or_metered_to_the
         else:
             assert row["reason"] == answer.reason == REASONS[answer.status], spelling
             assert (row["outcome"], row["cost_usd"]) == ("refused", "0.000000000000"), spelling
-
-
-async def all_rows(gateway: Running, count: int) -> list[dict[str, Any]]:
-    return (await gateway.gateway.ledger.analytics.calls(Filter(), count)).value

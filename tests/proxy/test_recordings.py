@@ -29,8 +29,6 @@ from rig.repriced import priced_otherwise
 from rig.standin import Reply, Script, StandIn
 from rig.wire import Answer, connect, head, read
 
-from gatekeeper.ledger.filters import Filter
-
 CONNECTIONS = 16
 COLUMNS = {
     "prompt": "prompt_tokens",
@@ -102,8 +100,7 @@ async def all_rows(gateway: Running, count: int) -> dict[str, dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     with trio.fail_after(5):
         while len(rows) < count:
-            rows = (await gateway.gateway.ledger.analytics.calls(Filter(), 2 * count)).value
-            rows = [row for row in rows if row["action"] != "cache.storage"]
+            rows = [row for row in await gateway.rows() if row["action"] != "cache.storage"]
     return {row["id"]: row for row in rows}
 
 

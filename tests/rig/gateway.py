@@ -10,12 +10,15 @@ from typing import Any
 
 import httpx2
 import trio
+from msgspec import Raw, json
 
 from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.keys.fields import parse_fields
+from gatekeeper.ledger.call import START, Amendment, Call, call_document
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.segments import segment_numbers
 from gatekeeper.serve import open_gateway, read_certificate, server_config
 from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.listener import serve_listener
@@ -42,14 +45,36 @@ class Running:
         self.certificate = certificate
 
     async def rows(self) -> list[dict[str, Any]]:
-        """All rows of the ledger, oldest first, as the API shows them."""
+        """All rows of the ledger, oldest first, as the API shows them: from the journal while it has all.
+        DuckDB shows the same (`tests/ledger/test_analytics.py`), but its start costs three gateways'."""
+        if (rows := await trio.to_thread.run_sync(self._journal_rows)) is not None:
+            return rows
         return (await self.gateway.ledger.analytics.calls(Filter(), 1000)).value[::-1]
+
+    def _journal_rows(self) -> list[dict[str, Any]] | None:
+        journal, position = self.gateway.ledger.journal, START
+        calls: dict[str, Call] = {}
+        while True:
+            entries, position = journal.read(position, 1000)
+            if not entries:
+                break
+            for _, entry in entries:
+                call = entry.call if isinstance(entry, Amendment) else entry
+                calls[call.id] = call
+        # The first segment of a folder that was used before is discarded once its calls have been moved.
+        if segment_numbers(journal.folder)[0] != 1:
+            return None
+        rows = [call_document(calls[call_id]) for call_id in sorted(calls)]
+        for row in rows:
+            if (units := row["billed_units"]) is not None:
+                row["billed_units"] = Raw(json.encode(units))
+        return rows
 
     async def row(self, count: int = 1) -> dict[str, Any]:
         """The last row, once there are `count`."""
         with trio.fail_after(5):
             while len(rows := await self.rows()) < count:
-                await trio.sleep(0.01)
+                await trio.sleep(0.001)
         assert len(rows) == count
         return rows[-1]
 
