@@ -71,10 +71,10 @@ def limited(accounts: Sequence[Account]) -> tuple[Account, ...]:
 
 def has_budget(accounts: Sequence[Account]) -> bool:
     """Whether one of them has a budget, be it for some models only."""
-    return any(
-        account.record.max_budget_pico is not None or account.record.model_max_budget_pico
-        for account in accounts
-    )
+    for account in accounts:
+        if account.record.max_budget_pico is not None or account.record.model_max_budget_pico:
+            return True
+    return False
 
 
 def may_count(account: Account, model: str | None) -> bool:
@@ -93,6 +93,8 @@ def room(account: Account, now: int) -> int:
 
 def tightest(accounts: Sequence[Account], now: int) -> Account:
     """The account with the least room; of several the narrowest. There is at least one."""
+    if len(accounts) == 1:
+        return accounts[0]
     return min(reversed(accounts), key=lambda account: room(account, now))
 
 
@@ -154,7 +156,9 @@ class Budgets:
     ) -> Reservation | Short:
         """As `try_reserve`, but waits where that may help, behind those that wait already. The demand is
         asked for again after that: by then more is known of what such calls cost."""
-        short_of = next((account for account in accounts if account in self._queues), None)
+        short_of = None
+        if self._queues:
+            short_of = next((account for account in accounts if account in self._queues), None)
         found: Reservation | Short = Short.WAIT
         if short_of is None:
             found = self.try_reserve(accounts, demand(), clock())

@@ -16,7 +16,6 @@ from gatekeeper.gemini.request_parser import (
     request_parser,
 )
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.admission import admit, cost_unknown_refusal
 from gatekeeper.keys.admission import admit_body as admit_by_body
 from gatekeeper.keys.budgets import may_count
@@ -121,12 +120,13 @@ def admit_body(call: ProxyCall) -> None:
     if not needs_body(call):
         return
     asked = call.request_parser.summary
-    if asked.cached_contents:
-        asked = replace(asked, models=(*asked.models, *_models_of_caches(call, asked)))
-    request = replace(call.access_request(), asked=asked)
-    if refusal := admit_by_body(call.accounts, request, call.row.started_at):
-        raise Refused(refusal)
-    _admit_models(call, asked, request)
+    if any(account.record.limits_models or account.record.has_policies for account in call.accounts):
+        if asked.cached_contents:
+            asked = replace(asked, models=(*asked.models, *_models_of_caches(call, asked)))
+        request = replace(call.access_request(), asked=asked)
+        if refusal := admit_by_body(call.accounts, request, call.row.started_at):
+            raise Refused(refusal)
+    _admit_models(call, asked)
 
 
 def _models_of_caches(call: ProxyCall, asked: RequestSummary) -> list[str]:
@@ -135,22 +135,25 @@ def _models_of_caches(call: ProxyCall, asked: RequestSummary) -> list[str]:
     return [row.model for row in made if row and row.model]
 
 
-def _admit_models(call: ProxyCall, named: RequestSummary, request: AccessRequest) -> None:
+def _admit_models(call: ProxyCall, named: RequestSummary) -> None:
     """Refuses what a budget could not limit, where only the body names the model. Raises Refused."""
     route = call.route
+    if route.model or route.action not in PRICED_ACTIONS:
+        return
     models = named.models if named.understood and named.models else (None,)
     counting = (each for each in call.accounts if any(may_count(each, model) for model in models))
     account = next(counting, None)
-    if account is None or route.model or route.action not in PRICED_ACTIONS:
+    if account is None:
         return
+    why = None
     if not named.understood:
-        raise Refused(cost_unknown_refusal(account, request, "cannot look at all of its body first"))
-    if named.background:
-        raise Refused(
-            cost_unknown_refusal(account, request, "does not see what a background interaction costs")
-        )
-    if not named.models:
-        raise Refused(cost_unknown_refusal(account, request, "finds no model in its body"))
+        why = "cannot look at all of its body first"
+    elif named.background:
+        why = "does not see what a background interaction costs"
+    elif not named.models:
+        why = "finds no model in its body"
+    if why:
+        raise Refused(cost_unknown_refusal(account, call.access_request(), why))
     for model in named.models:
         call.route = replace(route, model=model)
         if refusal := admit(call.accounts, call.access_request(), call.row.started_at):

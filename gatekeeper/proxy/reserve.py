@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from time import time_ns
@@ -27,7 +28,7 @@ from gatekeeper.times import utc_day
 
 NOT_ANSWERED = ResponseSummary(complete=True)
 UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
-MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
+MEDIA_WORDS = re.compile(rb"nline|audio|image|video|\\u00")
 
 
 class Wanted(NamedTuple):
@@ -130,7 +131,7 @@ def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: st
             action=row.action,
             request_bytes=size,
             refers=refers,
-            is_text=body is not None and not any(word in body for word in MEDIA_WORDS),
+            is_text=body is not None and MEDIA_WORDS.search(body) is None,
             output_tokens=asked.max_output_tokens if asked.understood else None,
             candidates=max(1, asked.candidate_count or 1),
             tiers=asked.service_tiers,
