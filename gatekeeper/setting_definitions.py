@@ -208,9 +208,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "unowned",
         ("GATEKEEPER_UNOWNED",),
-        "deny",
+        "allow",
         setting_parsers.unowned,
-        "files, caches, batches … that no call through the gateway has made: `deny` them to keys, or `allow`",
+        "files, caches, batches … that no call through the gateway has made: `allow` them to keys, or `deny`",
     ),
     Setting(
         "poll_pending",

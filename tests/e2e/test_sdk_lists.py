@@ -24,7 +24,9 @@ MASTER = "master-of-the-tests"
 async def guarded(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Running]:
     """A gateway with a master key in front of the simulated API."""
     port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, time_scale=0))
-    async with running(tmp_path / "data", f"http://127.0.0.1:{port}", master_key=MASTER) as gateway:
+    async with running(
+        tmp_path / "data", f"http://127.0.0.1:{port}", master_key=MASTER, unowned="deny"
+    ) as gateway:
         yield gateway
 
 

@@ -90,6 +90,14 @@ class Client:
 
 
 @pytest.fixture
+async def guarded(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
+    """Of what nobody has made through it keys see nothing."""
+    master = "master-of-the-tests"
+    async with running(tmp_path / "guarded", google.url, master_key=master, unowned="deny") as gateway:
+        yield gateway
+
+
+@pytest.fixture
 async def client(guarded: Running) -> Client:
     return Client(guarded, await guarded.key())
 
@@ -165,12 +173,12 @@ async def test_a_token_is_of_use_to_its_key_only(guarded: Running, google: Stand
 
 async def test_a_token_outlives_a_restart(google: StandIn, tmp_path: Path) -> None:
     google.script = Lists(names(9))
-    async with running(tmp_path / "a", google.url, master_key=MASTER) as gateway:
+    async with running(tmp_path / "a", google.url, master_key=MASTER, unowned="deny") as gateway:
         client = Client(gateway, await gateway.key())
         client.owns(*names(9))
         token = json.loads((await client.ask(f"{FILES}?pageSize=4")).body)["nextPageToken"]
         await gateway.row()
-    async with running(tmp_path / "a", google.url, master_key=MASTER) as gateway:
+    async with running(tmp_path / "a", google.url, master_key=MASTER, unowned="deny") as gateway:
         client = Client(gateway, client.secret)
         client.owns(*names(9))
         answer = await client.ask(f"{FILES}?pageSize=4&pageToken={token}")
@@ -186,7 +194,7 @@ async def two_projects(google: StandIn, folder: Path, lists: dict[str, Lists]) -
 
     google.script = script
     async with running(
-        folder / "data", google.url, master_key=MASTER, gemini_api_key=",".join(lists)
+        folder / "data", google.url, master_key=MASTER, gemini_api_key=",".join(lists), unowned="deny"
     ) as gateway:
         yield Client(gateway, await gateway.key())
 
@@ -483,7 +491,7 @@ async def page_through(interleaved: list[tuple[list[bool], int | None]]) -> None
     with TemporaryDirectory() as folder:
         async with (
             standing_in() as google,
-            running(Path(folder) / "data", google.url, master_key=MASTER) as gateway,
+            running(Path(folder) / "data", google.url, master_key=MASTER, unowned="deny") as gateway,
         ):
             clients = [Client(gateway, await gateway.key()) for _ in range(2)]
             for number, (firsts, size) in enumerate(interleaved):

@@ -100,7 +100,9 @@ WAYS = {
 
 @pytest.fixture
 async def sandboxed(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path / "d", "http://127.0.0.1:9", sandbox=True, master_key=MASTER) as gateway:
+    async with running(
+        tmp_path / "d", "http://127.0.0.1:9", sandbox=True, master_key=MASTER, unowned="deny"
+    ) as gateway:
         yield gateway
 
 
@@ -230,11 +232,11 @@ async def test_owners_survive_a_restart(google: StandIn, tmp_path: Path) -> None
         await reply.json(b'{"name": "fileSearchStores/s"}')
 
     google.script = create
-    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+    async with running(tmp_path / "d", google.url, master_key=MASTER, unowned="deny") as gateway:
         one, two = await gateway.key(), await gateway.key()
         await made(gateway, one, KINDS["a store"])
     for _ in range(2):
-        async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+        async with running(tmp_path / "d", google.url, master_key=MASTER, unowned="deny") as gateway:
             statuses = [
                 (await asked(gateway, key, "GET", "fileSearchStores/s")).status_code for key in (one, two)
             ]
@@ -271,7 +273,7 @@ async def test_a_name_that_the_client_has_is_its_own_at_once_and_after_a_kill(
 
     google.script = stream
     names = ("interactions/i", "environments/env_1")
-    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+    async with running(tmp_path / "d", google.url, master_key=MASTER, unowned="deny") as gateway:
         one, two = await gateway.key(), await gateway.key()
         body = b'{"model": "m", "input": "hi", "stream": true}'
         fields = [f"x-goog-api-key: {one}", f"content-length: {len(body)}"]
@@ -287,7 +289,7 @@ async def test_a_name_that_the_client_has_is_its_own_at_once_and_after_a_kill(
             going_on.set()
             assert (await read(client, received=received)).whole
     for folder in ("d", "killed"):
-        async with running(tmp_path / folder, google.url, master_key=MASTER) as gateway:
+        async with running(tmp_path / folder, google.url, master_key=MASTER, unowned="deny") as gateway:
             for name in names:
                 assert await statuses(gateway, name, one, two) == [200, 404]
 
@@ -301,7 +303,7 @@ async def test_what_a_schedule_has_made_is_found_in_the_list_of_its_executions(
         await reply.json(json.dumps(listed if lists else {"id": "t"}).encode())
 
     google.script = answer
-    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+    async with running(tmp_path / "d", google.url, master_key=MASTER, unowned="deny") as gateway:
         one, two = await gateway.key(), await gateway.key()
         await made(gateway, one, KINDS["a trigger"])
         assert (await asked(gateway, one, "GET", "interactions/i")).status_code == 404

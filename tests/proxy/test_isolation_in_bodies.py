@@ -121,7 +121,7 @@ async def answer(reply: Reply) -> None:
 @pytest.fixture
 async def gateway(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
     google.script = answer
-    async with running(tmp_path / "d", google.url, master_key=MASTER) as gateway:
+    async with running(tmp_path / "d", google.url, master_key=MASTER, unowned="deny") as gateway:
         yield gateway
 
 

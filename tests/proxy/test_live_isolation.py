@@ -21,7 +21,9 @@ async def google() -> AsyncIterator[LiveStandIn]:
 
 @pytest.fixture
 async def guarded(google: LiveStandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path / "guarded", google.url, master_key="master-of-the-tests") as gateway:
+    async with running(
+        tmp_path / "guarded", google.url, master_key="master-of-the-tests", unowned="deny"
+    ) as gateway:
         yield gateway
 
 

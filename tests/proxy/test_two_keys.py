@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import AsyncIterator
 from itertools import cycle
 from pathlib import Path
 
 import pytest
-from rig.gateway import Running
+from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 
@@ -94,6 +95,14 @@ class Keys:
         assert key is not None
         call.key_id, call.upstream_key, call.made = key.record.token_id, "#1", MadeResources(names)
         self.gateway.gateway.proxy.context.owners.apply(call)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def guarded(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
+    """Of what nobody has made through it keys see nothing."""
+    master = "master-of-the-tests"
+    async with running(tmp_path / "guarded", google.url, master_key=master, unowned="deny") as gateway:
+        yield gateway
 
 
 @pytest.fixture
