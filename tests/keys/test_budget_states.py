@@ -32,10 +32,9 @@ amounts = st.integers(0, 120)
 budgets_ = st.none() | st.sampled_from([0, 50, 100, 250])
 globs = st.dictionaries(st.sampled_from(["*-pro", "gemini-*"]), st.sampled_from([20, 60, 150]), min_size=1)
 limits = st.fixed_dictionaries(
-    {},
+    {"budget_duration": st.sampled_from(["1m", "1h", None])},
     optional={
         "max_budget": budgets_.map(lambda pico: None if pico is None else usd(pico)),
-        "budget_duration": st.sampled_from([None, "1m", "1h"]),
         "model_max_budget": st.none()
         | globs.map(lambda by_glob: {glob: usd(pico) for glob, pico in by_glob.items()}),
     },
@@ -125,9 +124,10 @@ class BudgetMachine(RuleBasedStateMachine):
             self.running.append(Running(charge, found))
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), part=st.floats(0, 1))
-    def settle(self, data: st.DataObject, part: float) -> None:
+    @rule(data=st.data(), part=st.floats(0, 1), seconds=st.sampled_from([0, 1, 60]))
+    def settle(self, data: st.DataObject, part: float, seconds: int) -> None:
         call = self.take(data)
+        self.pass_time(seconds)
         self.end(call, int(call.reservation.pico * part))
 
     @precondition(lambda self: self.running)
@@ -222,9 +222,11 @@ class BudgetMachine(RuleBasedStateMachine):
         trio.run(consume)
         self.stored = len(self.journal)
 
-    @rule()
-    def restart(self) -> None:
+    @rule(is_consumed=st.booleans())
+    def restart(self, is_consumed: bool) -> None:
         """After a kill: calls under way are charged what was reserved for them when they began or grew."""
+        if is_consumed:
+            self.consume()
         before, killed = self.spends(), self.running
         self.running = []
         self.store.close()
