@@ -52,9 +52,8 @@ class Accounts:
         elif found.record.max_budget_pico != record.model_max_budget_pico.get(glob):
             found.record = model_limits(record, glob)
         if found.record.budget_duration != record.budget_duration:
-            # Its period ends with that of its owner, as if it had been changed together with it.
             found.record = model_limits(record, glob)
-            found.budget_reset_at = owner.budget_reset_at
+            _follow(found, owner)
         return found
 
     def add(self, account: GroupAccount) -> None:
@@ -87,6 +86,7 @@ class Accounts:
         account = self._model_account(owner, id_.model)
         account.spend_pico, account.estimated_pico = spend_pico, estimated_pico
         account.window_start, account.budget_reset_at = window
+        _follow(account, owner)
 
     def __iter__(self) -> Iterator[GroupAccount]:
         if self.gateway:
@@ -96,6 +96,15 @@ class Accounts:
 
     def _named(self, kind: str) -> dict[str, GroupAccount]:
         return self.groups if kind == "group" else self.users
+
+
+def _follow(part: ModelAccount, owner: Account) -> None:
+    """The period of a part ends with that of its owner, as if its duration had been changed together with
+    it; one that was over by then counts no more."""
+    if part.budget_reset_at is not None and part.budget_reset_at <= owner.window_start:
+        part.spend_pico = part.estimated_pico = 0
+        part.window_start = owner.window_start
+    part.budget_reset_at = owner.budget_reset_at
 
 
 def model_limits(record: Limits, glob: str) -> Limits:

@@ -130,6 +130,18 @@ def test_the_period_of_a_part_is_that_of_its_owner_also_once_it_was_changed() ->
     assert current_spend(part, 10**15 + 1)[0] == 0
 
 
+def test_a_period_that_was_over_before_the_duration_was_changed_counts_no_more() -> None:
+    owner = key(**LIMITS)
+    owner.window_start, owner.budget_reset_at = 10, 20
+    all_of_them = accounts()
+    (part,) = all_of_them.of_model([owner], "gemini-3-pro")
+    part.spend_pico = part.estimated_pico = 5
+    owner.record = replace(owner.record, budget_duration="1h")
+    owner.window_start, owner.budget_reset_at = 20, 25
+    (part,) = all_of_them.of_model([owner], "gemini-3-pro")
+    assert (part.spend_pico, part.estimated_pico, part.window) == (0, 0, Window(20, 25))
+
+
 def test_with_its_account_a_part_is_removed() -> None:
     owner, other = group(**LIMITS), group("user", "team", **LIMITS)
     all_of_them = accounts(owner, other)
@@ -144,6 +156,7 @@ def test_with_its_account_a_part_is_removed() -> None:
 def test_the_stored_spend_of_a_part_counts_also_once_it_has_a_budget_again() -> None:
     """Its spend on disk goes on too."""
     owner = group(**LIMITS)
+    owner.window_start, owner.budget_reset_at = 5, 6
     all_of_them = accounts(owner)
     for glob in ("*-pro", "gone*"):
         all_of_them.restore(AccountId("group", "team", glob), owner, 4, 1, Window(5, 6))

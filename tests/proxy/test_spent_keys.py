@@ -107,15 +107,14 @@ async def test_the_budget_of_all_that_a_key_belongs_to_counts(
 
 
 async def test_the_budget_of_models_counts_on_every_method(guarded: Running, google: StandIn) -> None:
-    """Where nothing else limits the key. A method of unknown cost is refused as such, and a tuned
-    model is not this key's."""
+    """Where nothing else limits the key. A method of unknown cost is refused as such."""
     secret = await guarded.key(allow_unpriced=True)
     state = guarded.gateway.registry.find(secret, 0)
     assert state is not None
     state.record = replace(state.record, model_max_budget_pico={"*": 0})
     found = await refusals(guarded, secret, "v1beta", {"model": "gemini-2.5-flash"})
     assert found.pop("429 GATEKEEPER_BUDGET_EXCEEDED") > 10
-    assert set(found) == {"403 GATEKEEPER_ROUTE_NOT_ALLOWED", "404 GATEKEEPER_NOT_FOUND"}
+    assert set(found) == {"403 GATEKEEPER_ROUTE_NOT_ALLOWED"}
     assert not google.asked
 
 
