@@ -23,6 +23,7 @@ from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
 from gatekeeper.client.list_columns import budget_cell, key_state, rate_cell
 
 NOUNS: dict[Kind, str] = {"group": "group of keys", "user": "end user"}
+EXAMPLES: dict[Kind, str] = {"group": "shop", "user": "alice"}
 KEYS_ONLY = ("key_alias", "duration", "tags", "user_id", "group", "share", "role")
 FIELDS = tuple(field for field in KEY_FIELDS if field.name not in KEYS_ONLY)
 
@@ -33,7 +34,7 @@ def account_commands(kind: Kind) -> click.Group:
     group = OrderedGroup(
         f"{kind}s",
         help=f"Limits and budgets of each {noun}.\n\nA name needs no record; a record gives it limits.",
-        epilog=examples(f"{kind}s create shop --max-budget 500 --budget-duration 1mo"),
+        epilog=examples(f"{kind}s create {EXAMPLES[kind]} --max-budget 500 --budget-duration 1mo"),
     )
     _add_changes(group, kind)
     _add_switches(group, kind)
@@ -42,7 +43,7 @@ def account_commands(kind: Kind) -> click.Group:
 
 
 def _add_changes(group: click.Group, kind: Kind) -> None:
-    @group.command("create", epilog=examples(f"{kind}s create shop --max-budget 500 --rpm 600"))
+    @group.command("create", epilog=examples(f"{kind}s create {EXAMPLES[kind]} --max-budget 500 --rpm 600"))
     @click.argument("name")
     @field_options(FIELDS)
     @json_option
@@ -51,7 +52,7 @@ def _add_changes(group: click.Group, kind: Kind) -> None:
         """Give limits to a name. Its spend is counted from now on."""
         _change(target, kind, "generate", name, fields, as_json, "created")
 
-    @group.command("edit", epilog=examples(f"{kind}s edit shop --max-budget 800 --unset rpm"))
+    @group.command("edit", epilog=examples(f"{kind}s edit {EXAMPLES[kind]} --max-budget 800 --unset rpm"))
     @click.argument("name")
     @field_options(FIELDS)
     @unset_option(FIELDS)
@@ -71,7 +72,7 @@ def _add_changes(group: click.Group, kind: Kind) -> None:
 
 
 def _add_switches(group: click.Group, kind: Kind) -> None:
-    @group.command("block", epilog=examples(f"{kind}s block shop"))
+    @group.command("block", epilog=examples(f"{kind}s block {EXAMPLES[kind]}"))
     @click.argument("name")
     @json_option
     @gateway_options
@@ -79,7 +80,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
         """Refuse all its calls from now on."""
         _change(target, kind, "block", name, {}, as_json, "blocked")
 
-    @group.command("unblock", epilog=examples(f"{kind}s unblock shop"))
+    @group.command("unblock", epilog=examples(f"{kind}s unblock {EXAMPLES[kind]}"))
     @click.argument("name")
     @json_option
     @gateway_options
@@ -87,7 +88,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
         """Accept its calls again."""
         _change(target, kind, "unblock", name, {}, as_json, "unblocked")
 
-    @group.command("delete", epilog=examples(f"{kind}s delete shop --yes"))
+    @group.command("delete", epilog=examples(f"{kind}s delete {EXAMPLES[kind]} --yes"))
     @click.argument("name")
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @click.option("--force", is_flag=True, help="Also a group that keys name, which lose its limits.")
@@ -104,7 +105,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
 
 
 def _add_views(group: click.Group, kind: Kind) -> None:
-    @group.command("show", epilog=examples(f"{kind}s show shop"))
+    @group.command("show", epilog=examples(f"{kind}s show {EXAMPLES[kind]}"))
     @click.argument("name")
     @json_option
     @gateway_options

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+
 import click
 import msgspec
 
 from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option
 from gatekeeper.cli.output import moment, print_json, print_note, print_table
 from gatekeeper.client.audit_types import AuditChange
-from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole
+from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, round_money
 
+MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
 DETAIL_WIDTH = 60  # cells of the column that says what changed, before it is cut
 
 
@@ -74,6 +78,8 @@ def _change(value: object) -> tuple[object, object]:
 def _value(value: object) -> str:
     if value is None:
         return EMPTY
+    if isinstance(value, str) and MONEY.fullmatch(value):
+        return round_money(Decimal(value))
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

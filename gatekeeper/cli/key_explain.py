@@ -15,7 +15,7 @@ from gatekeeper.cli.conventions import (
     gateway_options,
     json_option,
 )
-from gatekeeper.cli.key_fields import words
+from gatekeeper.cli.key_fields import json_value, words
 from gatekeeper.cli.output import moment, print_fields, print_json, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.explain_types import Explanation, LimitLeft
@@ -32,6 +32,7 @@ from gatekeeper.client.formats import Column, TextRole
 @click.option("--path", metavar="PATH", help="Instead of both: the path after /gemini.")
 @click.option("--max-output-tokens", type=int, metavar="N", help="The limit that the request would name.")
 @click.option("--input-tokens", type=int, metavar="N", help="How long the prompt is.")
+@click.option("--body", metavar="JSON", help="Instead of these two: the whole request.")
 @click.option("--tags", metavar="A,B", help="Tags of the call.")
 @click.option("--user", "user_id", metavar="NAME", help="Its end user.")
 @click.option("--address", metavar="IP", help="The address that it would come from.")
@@ -43,6 +44,7 @@ def explain(
     target: Target,
     name: str,
     tags: str | None,
+    body: str | None,
     as_json: bool,
     **given: str | int | None,
 ) -> None:
@@ -51,7 +53,9 @@ def explain(
     By the rules of a real call; nothing is sent or counted. The exit status is 7 if it would be refused.
     """
     call = {field: value for field, value in given.items() if value is not None}
-    question = {"key": name, **call, **({"tags": words(tags)} if tags else {})}
+    lists = {"tags": words(tags)} if tags else {}
+    whole = {} if body is None else {"body": json_value(body)}
+    question = {"key": name, **call, **lists, **whole}
     response = call_api(target, lambda client: client.key_explain(question))
     if as_json:
         print_json(response.raw)

@@ -73,7 +73,7 @@ KEY_FIELDS = (
     KeyField("models", "models", "A,B", "Models that it may use, or globs: gemini-2.5*.", words),
     KeyField("routes", "allowed_routes", "A,B", "Actions or globs of paths that it may use.", words),
     KeyField("max-budget", "max_budget", "USD", "Budget in USD; calls above it are refused."),
-    KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD (stored and shown only)."),
+    KeyField("soft-budget", "soft_budget", "USD", "Soft budget in USD: calls above it warn only."),
     KeyField(
         "budget-duration", "budget_duration", "SPAN", "Budget period, after which spend resets: 30d, 1mo."
     ),
@@ -288,8 +288,10 @@ def limits(key: Key) -> str | None:
         (key.max_parallel_requests, "parallel calls"),
     )
     named = [f"{formats.count(number)} {what}" for number, what in known if number is not None]
-    named += [f"{formats.money(amount)} of {glob}" for glob, amount in (key.model_max_budget or {}).items()]
+    named += [
+        f"{formats.round_money(amount)} for {glob}" for glob, amount in (key.model_max_budget or {}).items()
+    ]
     of_models = ((key.model_rpm_limit, "calls a minute"), (key.model_tpm_limit, "tokens a minute"))
     for numbers, what in of_models:
-        named += [f"{formats.count(number)} {what} of {glob}" for glob, number in (numbers or {}).items()]
+        named += [f"{formats.count(number)} {what} for {glob}" for glob, number in (numbers or {}).items()]
     return ", ".join(named) or None

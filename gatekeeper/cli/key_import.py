@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import os
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, NamedTuple, TextIO, cast
 
 import click
 
@@ -23,11 +24,22 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.key_fields import KEY_FIELDS, KeyField
 from gatekeeper.cli.output import print_json, print_note
-from gatekeeper.client.api_types import NewKey
+from gatekeeper.client.api_types import ApiResponse, MadeKeys, NewKey
+
+if TYPE_CHECKING:
+    from gatekeeper.client.admin_api import Client
 
 SECRET = KeyField("secret", "key", "SECRET", "The secret itself.")
 SWITCHES = {"true": True, "yes": True, "false": False, "no": False}
-COLUMNS = {title: field for field in (*KEY_FIELDS, SECRET) for title in (field.name, field.flag)}
+FIELDS = (*KEY_FIELDS, SECRET)
+COLUMNS = {title: field for field in FIELDS for title in (field.name, field.flag)}
+
+
+class Row(NamedTuple):
+    """`line` is the last of the row in the file, from 1; `key` has the fields of the API."""
+
+    line: int
+    key: dict[str, object]
 
 
 @click.command("import", epilog=examples("keys import new-keys.csv --out made.csv"))
@@ -43,9 +55,9 @@ def import_keys(target: Target, file: TextIO, out: Path | None, dry_run: bool, a
     fields (key_alias, max_budget). An empty cell is not set. The keys with their secrets are printed as CSV,
     or written to --out, which only its owner may read.
     """
-    keys = read_keys(file)
+    rows = read_rows(file)
     with opened(out, dry_run) as made:
-        response = call_api(target, lambda client: client.key_bulk(keys, dry_run=dry_run))
+        response = call_api(target, lambda client: create(client, rows, dry_run))
         if as_json:
             print_json(response.raw)
         elif not dry_run:
@@ -54,19 +66,46 @@ def import_keys(target: Target, file: TextIO, out: Path | None, dry_run: bool, a
     print_note(f"{response.value.valid} key{'s' * (response.value.valid != 1)} {what}.")
 
 
-def read_keys(file: TextIO) -> list[dict[str, object]]:
+async def create(client: Client, rows: list[Row], dry_run: bool) -> ApiResponse[MadeKeys]:
+    """Raises ApiError, and CommandError with the faults that the gateway has found, by line."""
+    from gatekeeper.client.api_errors import BadRequest
+
+    try:
+        return await client.key_bulk([row.key for row in rows], dry_run=dry_run)
+    except BadRequest as error:
+        faults = error.problem.faults
+        if not faults:
+            raise
+        said = [f"line {rows[fault.index].line}: {fault.detail}" for fault in faults]
+        raise CommandError(said[0], ExitStatus.REJECTED, *said[1:], "no key was created") from None
+
+
+def check_titles(titles: list[str]) -> None:
+    """Raises CommandError."""
+    if unknown := [title for title in titles if title not in COLUMNS]:
+        near = difflib.get_close_matches(unknown[0], COLUMNS, n=1)
+        known = (
+            f"did you mean {near[0]}?" if near else f"there are {', '.join(field.flag for field in FIELDS)}"
+        )
+        raise CommandError(f"column {unknown[0]!r}: {known}", ExitStatus.REJECTED)
+    if twice := [
+        title for number, title in enumerate(titles) if COLUMNS[title] in map(COLUMNS.get, titles[:number])
+    ]:
+        raise CommandError(f"column {twice[0]!r} is there twice", ExitStatus.REJECTED)
+
+
+def read_rows(file: TextIO) -> list[Row]:
     """Raises CommandError with every fault, by line."""
     rows = csv.DictReader(file, strict=True)
     try:
         titles = [title.strip() for title in rows.fieldnames or ()]
-        if unknown := [title for title in titles if title not in COLUMNS]:
-            raise CommandError(f"column {unknown[0]!r}: there are {', '.join(COLUMNS)}", ExitStatus.REJECTED)
+        check_titles(titles)
         rows.fieldnames = titles
-        keys: list[dict[str, object]] = []
+        keys: list[Row] = []
         faults: list[str] = []
         for row in rows:
             try:
-                keys.append(key_of(cast("Mapping[str | None, str | None]", row)))
+                keys.append(Row(rows.line_num, key_of(cast("Mapping[str | None, str | None]", row))))
             except click.BadParameter as error:
                 faults.append(f"line {rows.line_num}: {error.message}")
     except csv.Error as error:
@@ -75,6 +114,10 @@ def read_keys(file: TextIO) -> list[dict[str, object]]:
         raise CommandError("the file is not UTF-8", ExitStatus.REJECTED) from None
     if faults:
         raise CommandError(faults[0], ExitStatus.REJECTED, *faults[1:])
+    if not keys:
+        raise CommandError(
+            "the file has no row of a key: the first one names the columns", ExitStatus.REJECTED
+        )
     return keys
 
 

@@ -152,7 +152,8 @@ def print_usage_error(error: click.ClickException) -> None:
     if isinstance(error, NoArgsIsHelpError):
         error.show()
     elif isinstance(error, click.UsageError) and error.ctx:
-        print_error(f"{error.format_message().rstrip('.')}. See {error.ctx.command_path} --help")
+        said = error.format_message().rstrip(".")
+        print_error(f"{said}{'' if said.endswith('?') else '.'} See {error.ctx.command_path} --help")
     else:
         print_error(error.format_message())
 

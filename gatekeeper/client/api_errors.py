@@ -26,12 +26,20 @@ UNTRUSTED = re.compile(r"certificate verify failed: ([^(]+?)\.? \(")
 COLUMN = re.compile(r"\bcolumn (\d+)\b")
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with one of several keys: `index` is its place, from 0."""
+
+    index: int
+    detail: str
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An RFC 9457 problem document. `column` (from 1) is the position of a filter's syntax error."""
 
     title: str = ""
     detail: str = ""
     column: int | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 class ApiError(RuntimeError):

@@ -146,11 +146,13 @@ def _cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal 
     # Its calls are charged an upper bound instead.
     if request.unpriced_reason is None or account.record.allow_unpriced:
         return None
+    # The gateway has no such setting.
+    instead = "" if account.id.kind == "gateway" else ", or to set `allow_unpriced` there"
     return Refusal(
         Reason.MODEL_UNPRICED,
         f"{account.title} has a budget, and {what} could not be counted against it: "
         f"{request.unpriced_reason}. Use a model that `gatekeeper prices show` lists, or ask the gateway's "
-        "administrator to add its price, or to set `allow_unpriced` of this key.",
+        f"administrator to add its price{instead}.",
         {**account.metadata, "model": request.model or ""},
     )
 

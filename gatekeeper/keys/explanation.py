@@ -69,7 +69,7 @@ def _budget_left(account: Account, name: str, budget: int, now: int) -> LimitLef
     spend, reset_at = current_spend(account, now)
     used = spend + account.reserved_pico
     return LimitLeft(
-        account.title,
+        account.title.removesuffix(","),  # which a sentence has there
         name,
         usd(budget),
         usd(used),
@@ -102,7 +102,7 @@ def _rate_left(
     title = titles[id_._replace(model="")]
     name = RATE_NAMES[rate]
     if id_.model:
-        title, name = f"{title}, for the models {id_.model},", f"model_{name}"
+        title, name = f"{title}, for the models {id_.model}", f"model_{name}"
     return LimitLeft(title, name, limit, used, max(0, limit - used))
 
 

@@ -130,14 +130,17 @@ def _now_if_true(flag: bool, now: int) -> int | None:
 
 
 _LIMIT = "give a whole number from 1, or null for no limit"
-_MODEL_LIMITS = 'give whole numbers from 1 by model or glob, as {"gemini-2.5-pro*": 10}, or null for no limit'
+_MODEL_LIMITS = (
+    "give whole numbers from 1 by model or glob, in lower case, "
+    'as {"gemini-2.5-pro*": 10}, or null for no limit'
+)
 _AMOUNT = (
     "give dollars from 0 to 1000000000000 with at most 12 decimal places, "
     "as a number or a decimal string, or null for no budget"
 )
 _MODEL_AMOUNTS = (
-    "give an object of models or globs, each with dollars from 0 to 1000000000000 with at most 12 decimal "
-    'places, as {"gemini-2.5-pro*": 10}, or null for none'
+    "give an object of models or globs in lower case, each with dollars from 0 to 1000000000000 with at most "
+    '12 decimal places, as {"gemini-2.5-pro*": 10}, or null for none'
 )
 _DURATION = "give a number with one of s m h d w mo, as 12h or 30d, of at most 100 years, or null"
 _NAMES = "give a list of non-empty strings of printable characters"
@@ -151,7 +154,8 @@ FIELDS: dict[str, Field] = {
     "models": Field(
         "models",
         values.models,
-        f"{_NAMES}, each a model or a glob as gemini-2.5*, without a provider; null is any",
+        f"{_NAMES}, each a model or a glob as gemini-2.5*, in lower case, without a provider or a method; "
+        "null is any",
     ),
     "max_budget": Field("max_budget_pico", values.amount, _AMOUNT),
     "soft_budget": Field("soft_budget_pico", values.amount, _AMOUNT),
@@ -168,7 +172,8 @@ FIELDS: dict[str, Field] = {
     "allowed_routes": Field(
         "allowed_routes",
         values.routes,
-        f"{_NAMES}, each an action as generateContent or a glob as /v1beta/models/*; null is any",
+        f"{_NAMES}, each an action as generateContent or a glob of the path behind /gemini, "
+        "as /v1beta/models/*; null is any",
     ),
     "blocked": Field("blocked_at", values.flag, "give true or false", resolve_time=_now_if_true),
     "key": Field("secret", values.secret, "give at least 16 printable ASCII characters without spaces"),

@@ -3,9 +3,15 @@ it meant something else."""
 
 from __future__ import annotations
 
+import re
+
 from gatekeeper.keys.litellm_fields import MODEL_GROUPS, ROUTE_GROUPS
 
 MODEL_COLLECTIONS = ("models", "tunedModels")
+# Google's ids of models are lower-case, and `:` begins the method.
+NOT_IN_MODELS = re.compile(r"[A-Z:]")
+# With which every path behind /gemini begins.
+FIRST_SEGMENT = re.compile(r"v[0-9][a-z0-9]*|upload|download|resumable|ws")
 
 
 def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
@@ -13,7 +19,8 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
     for glob in globs:
         collection, slash, _ = glob.partition("/")
         is_foreign = slash and not has_wildcard(collection) and collection not in MODEL_COLLECTIONS
-        if is_foreign or glob in MODEL_GROUPS or has_space(glob):
+        model = glob.removeprefix("models/").removeprefix("tunedModels/")
+        if is_foreign or glob in MODEL_GROUPS or has_space(glob) or NOT_IN_MODELS.search(model):
             raise ValueError
     return globs
 
@@ -21,11 +28,17 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
 def check_route_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
     """The globs. Raises ValueError for one that neither an action nor a path matches."""
     for glob in globs:
-        first, slash, _ = glob.partition("/")
-        is_relative = slash and first and not has_wildcard(first)
-        if is_relative or glob in ROUTE_GROUPS or has_space(glob):
+        if _is_foreign_path(glob) or glob in ROUTE_GROUPS or has_space(glob):
             raise ValueError
     return globs
+
+
+def _is_foreign_path(glob: str) -> bool:
+    before, slash, path = glob.partition("/")
+    if not slash or has_wildcard(before):
+        return False
+    first = path.partition("/")[0]
+    return bool(before) or not (has_wildcard(first) or FIRST_SEGMENT.fullmatch(first))
 
 
 def has_wildcard(glob: str) -> bool:

@@ -13,7 +13,11 @@ UPDATE = {
     "token_id": "key_1",
     "key_alias": "ci\u001b[31m",
     "target": None,
-    "detail": {"rpm_limit": {"from": None, "to": 7}, "models": {"from": ["a"], "to": []}},
+    "detail": {
+        "rpm_limit": {"from": None, "to": 7},
+        "models": {"from": ["a"], "to": []},
+        "max_budget": {"from": None, "to": "5.000000000000"},
+    },
 }
 DELETE = {"id": 6, "by": "master", "action": "delete", "token_id": "key_2", "detail": {"key": {"spend": "1"}}}
 LOAN = {
@@ -31,7 +35,13 @@ def test_changes_are_a_table(on, gateway):
     head, *rows = ended.out.splitlines()
     assert head.split() == ["at", "by", "from", "action", "what", "changes"]
     cells = [[cell.strip() for cell in row.split("  ") if cell.strip()] for row in rows]
-    assert cells[0][1:] == ["ann", "10.0.0.1", "update", "ci�[31m", 'rpm_limit – → 7, models ["a"] → []']
+    assert cells[0][1:] == [
+        "ann",
+        "10.0.0.1",
+        "update",
+        "ci�[31m",
+        'rpm_limit – → 7, models ["a"] → [], max_budget – → $5',
+    ]
     assert cells[1] == ["–", "master", "–", "delete", "key_2", "key … → –"]
     assert cells[2][4] == "gatekeeper.duckdb"
     assert cells[2][5].endswith("…")

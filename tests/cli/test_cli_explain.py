@@ -89,3 +89,12 @@ def test_the_document_is_printed_as_it_came_with_the_same_status(on: Any, gatewa
     gateway.answers = {"POST /key/explain": REFUSED}
     ended = on("keys", "explain", "ci", "--model", "m", "--json")
     assert (ended.status, ended.document) == (7, REFUSED)
+
+
+def test_the_whole_request_may_be_given(on: Any, gateway: Any) -> None:
+    gateway.answers = {"POST /key/explain": ADMITTED}
+    on("keys", "explain", "ci", "--model", "gemini-2.5-pro", "--body", '{"store": false}')
+    assert gateway.asked[0].body == {"key": "ci", "model": "gemini-2.5-pro", "body": {"store": False}}
+    ended = on("keys", "explain", "ci", "--body", "{")
+    assert (ended.status, len(gateway.asked)) == (2, 1)
+    assert "no JSON" in ended.err

@@ -65,6 +65,10 @@ def test_a_dry_run_looks_for_faults_only(on, gateway, csv_file, tmp_path):
     ("text", "said"),
     [
         ("alias,colour\na,b\n", "'colour'"),
+        ("alias,max-budgett\na,5\n", "column 'max-budgett': did you mean max-budget?"),
+        ("rpm,rpm_limit\n5,6\n", "column 'rpm_limit' is there twice"),
+        ("", "no row"),
+        ("alias\n", "no row"),
         ("rpm\n5\nmany\n", "line 3: rpm: 'many'"),
         ("alias,rpm\na\n", "line 2: it has not as many cells"),
         ("alias\na,b\n", "line 2: it has not as many cells"),
@@ -83,3 +87,11 @@ def test_another_encoding_is_said(on, gateway, csv_file):
     ended = on("keys", "import", csv_file("alias\nÄ\n", "latin-1"))
     assert (ended.status, gateway.asked) == (6, [])
     assert "UTF-8" in ended.err
+
+
+def test_a_fault_that_the_gateway_finds_is_told_by_line_too(on, gateway, csv_file):
+    faults = [{"index": 0, "field": "max_budget", "detail": "no dollars"}, {"index": 2, "detail": "no glob"}]
+    gateway.answers = {"POST /key/bulk": (400, {"detail": "2 keys have a fault", "faults": faults})}
+    ended = on("keys", "import", csv_file('alias,metadata\na,\nb,"{\n}"\nc,\n'))
+    said = ["line 2: no dollars.", "line 5: no glob.", "no key was created."]
+    assert (ended.status, ended.err.splitlines()) == (6, [f"gatekeeper: {line}" for line in said])

@@ -57,7 +57,7 @@ spend        $5.00 of $20 each 30d  █████░░░░░░░░░�
 estimated    $0.5000 of the spend, for calls whose cost is unknown
 soft budget  $15.50
 resets       2099-01-01 12:30:00.000Z
-limits       60 calls a minute, 100,000 tokens a minute, 4 parallel calls, 5 calls a minute of *-pro
+limits       60 calls a minute, 100,000 tokens a minute, 4 parallel calls, 5 calls a minute for *-pro
 tags         team-a, x�[31m
 user         u1
 group        g1
