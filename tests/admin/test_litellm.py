@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from gatekeeper.admin.litellm import LITELLM_PARAMETERS, LITELLM_ROUTES, moved_route
 from gatekeeper.keys.fields import FIELDS
@@ -124,13 +123,14 @@ def test_each_field_of_litellm_is_here_or_has_something_instead() -> None:
 
 async def test_a_field_that_is_not_here_is_never_ignored(admin) -> None:
     made = await admin.post("/key/generate", {"key_alias": "web"})
+    values = cycle((1, "x", {"a": 1}, ["a"], True, 0, False))  # seven, so that each path gets each of them
     for name, instead in LITELLM_FIELDS.items():
         for path, key in (("generate", {}), ("update", {"key": "web"}), ("block", {"key": "web"})):
-            for value in (1, "x", {"a": 1}, ["a"], True, 0, False):
-                answer = await admin.client.post(f"/key/{path}", json={**key, name: value})
-                problem = answer.json()
-                assert (answer.status_code, problem["field"]) == (400, name)
-                assert instead in problem["detail"]
+            value = next(values)
+            answer = await admin.client.post(f"/key/{path}", json={**key, name: value})
+            problem = answer.json()
+            assert (answer.status_code, problem["field"]) == (400, name), (path, value)
+            assert instead in problem["detail"]
     (key,) = (await admin.get("/key/list"))["keys"]
     assert key["token_id"] == made["token_id"]
 
@@ -142,52 +142,51 @@ async def test_a_field_of_litellm_that_sets_nothing_is_taken(admin) -> None:
     assert updated == {**made, "key": made["token_id"], "updated_at": updated["updated_at"]}
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"models": [name]} for name in (*MODEL_GROUPS, "gemini/gemini-2.5-pro", "openai/*", "gemini 2.5")
-    ] + [
-        {"allowed_routes": [name]} for name in (*ROUTE_GROUPS, "chat/completions", "generate content")
-    ] + [
-        {"max_budget": "50 USD"}, {"max_budget": -1}, {"max_budget": "1e3"}, {"budget_duration": "monthly"},
-        {"duration": "-1"}, {"duration": "permanent"}, {"rpm_limit": 0}, {"tpm_limit": "1000"},
-        {"blocked": "true"},
-        {"budget": 5}, {"maxBudget": 5}, {"max_budget_usd": 5}, {"budget_usd": 5}, {"limit": 5}, {"rpm": 5},
-        {"tpm": 5}, {"requests_per_minute": 5}, {"model": "gemini-2.5-pro"}, {"expires": "2030-01-01"},
-        {"max_tokens": 5}, {"ttl": "1d"}, {"budget_reset_at": "2030-01-01"}, {"key_name": "x"},
-        {"model_max_budget": {"gemini-2.5-pro": {"budget_limit": 0.0005, "time_period": "30d"}}},
-        {"model_max_budget": {"gemini/gemini-2.5-pro": 5}}, {"model_rpm_limit": {"gemini-2.5-pro": "5"}},
-    ],
-    ids=str,
-)  # fmt: skip
-async def test_a_limit_in_another_spelling_makes_no_key(admin, fields) -> None:
-    answer = await admin.client.post("/key/generate", json=fields)
-    assert (answer.status_code, answer.json()["field"]) == (400, *fields)
-    assert (await admin.get("/key/list"))["keys"] == []
+SPELLINGS_OF_LIMITS: list[dict[str, Any]] = [
+    {"models": [name]} for name in (*MODEL_GROUPS, "gemini/gemini-2.5-pro", "openai/*", "gemini 2.5")
+] + [
+    {"allowed_routes": [name]} for name in (*ROUTE_GROUPS, "chat/completions", "generate content")
+] + [
+    {"max_budget": "50 USD"}, {"max_budget": -1}, {"max_budget": "1e3"}, {"budget_duration": "monthly"},
+    {"duration": "-1"}, {"duration": "permanent"}, {"rpm_limit": 0}, {"tpm_limit": "1000"},
+    {"blocked": "true"},
+    {"budget": 5}, {"maxBudget": 5}, {"max_budget_usd": 5}, {"budget_usd": 5}, {"limit": 5}, {"rpm": 5},
+    {"tpm": 5}, {"requests_per_minute": 5}, {"model": "gemini-2.5-pro"}, {"expires": "2030-01-01"},
+    {"max_tokens": 5}, {"ttl": "1d"}, {"budget_reset_at": "2030-01-01"}, {"key_name": "x"},
+    {"model_max_budget": {"gemini-2.5-pro": {"budget_limit": 0.0005, "time_period": "30d"}}},
+    {"model_max_budget": {"gemini/gemini-2.5-pro": 5}}, {"model_rpm_limit": {"gemini-2.5-pro": "5"}},
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PARAMETERS_OF_LIST)
-async def test_a_parameter_of_key_list_is_answered_with_what_there_is(admin, name) -> None:
-    answer = await admin.client.get("/key/list", params={name: "1"})
-    assert (answer.status_code, answer.json()["field"]) == (400, name)
-    assert LITELLM_PARAMETERS[name] in answer.json()["detail"]
+async def test_a_limit_in_another_spelling_makes_no_key(admin) -> None:
+    for fields in SPELLINGS_OF_LIMITS:
+        answer = await admin.client.post("/key/generate", json=fields)
+        assert (answer.status_code, answer.json()["field"]) == (400, *fields)
+        assert (await admin.get("/key/list"))["keys"] == [], fields
+
+
+async def test_a_parameter_of_key_list_is_answered_with_what_there_is(admin) -> None:
+    for name in PARAMETERS_OF_LIST:
+        answer = await admin.client.get("/key/list", params={name: "1"})
+        assert (answer.status_code, answer.json()["field"]) == (400, name)
+        assert LITELLM_PARAMETERS[name] in answer.json()["detail"]
 
 
 ROUTES = sorted({moved.route for moved in LITELLM_ROUTES})
 
 
-@pytest.mark.parametrize("route", ROUTES)
-async def test_a_route_of_litellm_is_answered_with_the_one_here_and_without_the_key(admin, route) -> None:
+async def test_a_route_of_litellm_is_answered_with_the_one_here_and_without_the_key(admin) -> None:
     secret = "sk-of/somebody-or-other"
-    path = route.replace("{key}", secret)
-    for name in ("{action}", "{by}", "{version}", "{probe}"):
-        path = path.replace(name, "info")
-    answer = await admin.client.post(path, json={})
-    assert answer.status_code == 404
-    moved = moved_route(path)
-    assert moved
-    assert moved.instead in answer.json()["detail"]
-    assert secret not in answer.text
+    for route in ROUTES:
+        path = route.replace("{key}", secret)
+        for name in ("{action}", "{by}", "{version}", "{probe}"):
+            path = path.replace(name, "info")
+        answer = await admin.client.post(path, json={})
+        assert answer.status_code == 404, route
+        moved = moved_route(path)
+        assert moved, route
+        assert moved.instead in answer.json()["detail"]
+        assert secret not in answer.text
 
 
 async def test_no_route_that_is_here_is_called_litellms(admin) -> None:
