@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from gatekeeper.ledger.analytics import chains, queries
+from gatekeeper.ledger.analytics.code_pages import drop_code_pages
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsResult,
     FileLocked,
@@ -88,7 +89,7 @@ class Analytics:
         while True:
             await trio.sleep(CLOSE_CHECK_INTERVAL)
             if self._is_open and trio.current_time() - self._last_activity > IDLE_CLOSE_SECONDS:
-                await self._log_errors(self._close_file)
+                await self._log_errors(lambda: self._close_file(idle=True))
 
     # Queries: on all calls that have ended by now. They raise AnalyticsError.
 
@@ -292,6 +293,8 @@ class Analytics:
         projection.release()
         return True
 
-    def _close_file(self) -> None:
+    def _close_file(self, *, idle: bool = False) -> None:
         if self._projection is not None:
             self._projection.release()
+        if idle:
+            drop_code_pages("_duckdb")
