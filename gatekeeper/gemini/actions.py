@@ -32,6 +32,8 @@ OPENAI_GENERATING = frozenset({"openai.chat.completions", "openai.completions", 
 OPENAI_EMBEDDING = "openai.embeddings"
 # `interactions` and `live` are what a call that is described by hand says (`prices quote --call`).
 INTERACTIONS = frozenset({"interactions.create", "interactions"})
+# Their streams tell the usage in the last event only.
+USAGE_AT_END = OPENAI_GENERATING | INTERACTIONS
 LIVE_ACTIONS = frozenset({"BidiGenerateContent", "BidiGenerateContentConstrained", "live"})
 IMAGE_ACTIONS = frozenset({"predict", "openai.images.generations", "openai.images.edits"})
 # They answer with an operation; the videos are charged once it has succeeded.

@@ -9,7 +9,7 @@ from functools import partial
 from time import time_ns
 from typing import NamedTuple
 
-from gatekeeper.gemini.actions import MEDIA_ACTIONS
+from gatekeeper.gemini.actions import MEDIA_ACTIONS, USAGE_AT_END
 from gatekeeper.gemini.billed_units import billed_units
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -100,7 +100,7 @@ def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> De
     named = (key_id, model, action, size, known.input_pico)
     expected, likely = history.expected(*named), history.likely(*named)
     firm = round(known.pico * history.excess(key_id, model, action))
-    if not row.stream:
+    if not row.stream or action in USAGE_AT_END:  # cut too late, if at all
         return Demand(firm, known.is_firm, expected, likely)
     first, step = history.first_event(model, action)
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)

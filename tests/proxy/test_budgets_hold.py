@@ -183,6 +183,33 @@ async def test_a_budget_holds_and_is_usable(
     assert len(google.asked) == sum(answer.status == 200 for answer in answers)
 
 
+async def silent_interaction(reply: Reply, output: int) -> None:
+    """As Google's: only its last event tells the usage."""
+    done = {"id": "v1_x", "model": MODEL, "status": "completed", "usage": interaction_usage(output)}
+    told = interaction_event("interaction.completed", interaction=done)
+    await reply.chunked([interaction_event("step.delta", delta={"text": "bee"}), told])
+
+
+@pytest.mark.parametrize(("name", "script"), [("OpenAI's", openai), ("interaction", silent_interaction)])
+async def test_streams_that_tell_their_usage_at_the_end_reserve_all_that_they_can_cost(
+    guarded: Running, google: StandIn, name: str, script: Script
+) -> None:
+    limit: dict[str, object] = {"generation_config": {"max_output_tokens": 2000}}
+    limit = {"max_tokens": 2000} if name == "OpenAI's" else limit
+    kind = KINDS[name]._replace(script=script, limit=limit)
+    other = await guarded.key(max_budget="1")
+    google.script = lambda reply: script(reply, 1)
+    for _ in range(3):  # such calls have been cheap
+        await ask(guarded, kind, other, limited=True, clients=1)
+    budget = Decimal("0.02")
+    secret = await guarded.key(max_budget=str(budget))
+    google.script = in_waves(google, kind._replace(script=lambda reply, _: script(reply, 2000)))
+    answers = await ask(guarded, kind, secret, limited=True, clients=60)
+    state = account(guarded, secret)
+    assert Decimal(state.spend_pico) / 10**12 <= budget
+    assert {answer.status for answer in answers} == {200, 429}
+
+
 async def endless(reply: Reply, event: Callable[[int], bytes], content_type: str, begun: int) -> None:
     """Tells more tokens with each event, until the other side hangs up. So many bytes of every other event
     come with the one before."""
