@@ -33,17 +33,15 @@ USER = Kind("user", "user_id", USER_TABLE)
 
 async def generate(kind: Kind) -> Response:
     body = await read_object()
-    given = body.pop(kind.field, None)
+    name = parse_name(kind.field, body.pop(kind.field, None))
     fields = parse_fields(body, now=_now(), table=kind.table)
-    name = parse_name(kind.field, given)
     return _answer(kind, await _changes().create(kind.name, name, fields, now=_now(), by=_actor()))
 
 
 async def update(kind: Kind) -> Response:
     body = await read_object()
-    given, expected = {kind.field: body.pop(kind.field, None)}, pop_expected(body)
+    name, expected = _pop_name(kind, body), pop_expected(body)
     fields = parse_fields(body, now=_now(), update=True, table=kind.table)
-    name = _pop_name(kind, given)
     changed = await _changes().update(kind.name, name, fields, now=_now(), by=_actor(), expected=expected)
     return _answer(kind, changed)
 

@@ -57,6 +57,13 @@ async def test_a_name_is_a_printable_text_that_is_not_too_long(admin, kind, fiel
 
 
 @both
+@pytest.mark.parametrize("route", ["generate", "update"])
+async def test_a_missing_name_is_told_before_the_field_that_stands_for_it(admin, kind, field, route):
+    answer = await admin.client.post(f"/{kind}/{route}", json={"name": "shop", "max_budget": 1})
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@both
 async def test_a_second_of_the_same_name_is_refused_and_one_that_is_not_there_is_not_found(
     admin, kind, field
 ):
