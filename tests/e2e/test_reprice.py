@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import trio
-from rig.process import COMMAND, PATIENCE, SETTINGS, Served, serving
+from rig.process import PATIENCE, Served, command, serving
 from rig.standin import StandIn
 from rig.wire import exchange
 
@@ -23,12 +21,8 @@ WRONG = Decimal("0.000001")
 
 
 async def reprice(folder: Path, *arguments: str) -> Any:
-    words = [*COMMAND, "prices", "reprice", "--since", "2020-01-01", "--json", *arguments]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
-    done = await trio.run_process(
-        words, cwd=folder, env=environ | {"GATEKEEPER_MASTER_KEY": MASTER},
-        capture_stdout=True, capture_stderr=True, check=False,
-    )  # fmt: skip
+    words = ["prices", "reprice", "--since", "2020-01-01", "--json", *arguments]
+    done = await command(folder, *words, GATEKEEPER_MASTER_KEY=MASTER)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     # These differ from run to run.
@@ -85,11 +79,8 @@ async def test_calls_are_repriced_with_a_gateway_and_without_one(folder: Path, g
     async with serving(folder, *flags, **settings) as served:
         assert await spent(served) == 5 * COST + 6 * more
         elsewhere = ("--url", "http://127.0.0.1:9", "--data", str(served.data))
-        refused = subprocess.run(  # noqa: ASYNC221
-            [*COMMAND, "prices", "reprice", "--since", "1d", *elsewhere],
-            cwd=folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert (refused.returncode, "give its --url" in refused.stderr) == (6, True)
+        refused = await command(folder, "prices", "reprice", "--since", "1d", *elsewhere)
+        assert (refused.returncode, b"give its --url" in refused.stderr) == (6, True)
 
 
 OWN_PRICES = """

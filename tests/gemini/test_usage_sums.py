@@ -6,6 +6,7 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.examples import examples
 
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.usage_total import Usage, add_usages, encode_usage
@@ -39,7 +40,7 @@ def billed(usage: Usage | None) -> int:
     return billed_output_tokens(usage)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(usages(), min_size=1, max_size=4))
 def test_what_turns_are_billed_for_adds_up(turns: list[Usage]) -> None:
     try:
@@ -67,7 +68,7 @@ def live_turns(draw: st.DrawFn) -> bytes:
     return json.dumps({name: count for name, count in reported.items() if count}).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(live_turns(), min_size=2, max_size=4))
 def test_a_session_is_read_from_its_sum_as_from_its_turns(turns: list[bytes]) -> None:
     usages = [usage for turn in turns if (usage := read_usage(turn))]
@@ -91,7 +92,7 @@ def test_thoughts_of_a_turn_without_output_and_total_are_in_the_sum() -> None:
     assert billed(read_usage(encode_usage(total))) == billed(total) == 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(usages(), min_size=2, max_size=5), st.integers(1, 4))
 def test_a_sum_is_added_to_as_its_parts_are(turns: list[Usage], place: int) -> None:
     before = add_usages(turns[:place])

@@ -11,6 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rig.examples import examples
 
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.fields import FieldError, parse_fields
@@ -146,7 +147,7 @@ step = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(step, max_size=12))
 def test_no_text_ever_names_two_keys_and_a_change_reaches_the_named_one_only(steps):
     async def live(path: Path) -> None:

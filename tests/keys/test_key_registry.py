@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.examples import examples
 
 from gatekeeper.keys import registry as registry_module
 from gatekeeper.keys.audit import AuditEntry, AuditFilter
@@ -469,7 +470,7 @@ class Life:
         documents(self.registry, self.now)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(steps)
 def test_whatever_happened_a_restart_shows_the_same_keys(steps):
     async def live_and_restart() -> None:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.examples import examples
 
 from gatekeeper.gemini.owned import Named
 from gatekeeper.gemini.references import Reference
@@ -134,7 +135,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(STEPS, st.integers(1, 4))
 def test_each_name_has_its_latest_owner_whenever_the_process_is_killed(
     steps: list[tuple[str, int]], limit: int

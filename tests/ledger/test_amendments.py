@@ -15,6 +15,7 @@ import uuid_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rig.examples import examples
 
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.analytics.projection import Projection
@@ -137,7 +138,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(STEPS)
 def test_each_row_has_its_last_amendment_once_whenever_the_process_is_killed(
     steps: list[tuple[str, int]],

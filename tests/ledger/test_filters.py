@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
+from rig.examples import examples
 
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.filters import FIELDS, Filter, FilterError, parse
@@ -388,7 +389,7 @@ def test_the_file_finds_what_memory_finds_for_all_of_these(tmp_path: Path) -> No
     analytics.release()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(
     st.lists(calls, min_size=1, max_size=12, unique_by=lambda call: call.id),
     st.lists(filters, min_size=20, max_size=20),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
+from rig.examples import examples
 
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.filters import parse
@@ -98,7 +99,9 @@ def shown(row: dict[str, Any]) -> tuple[int, Decimal | None]:
 
 
 @pytest.mark.parametrize("by", [["tag"], ["model"], ["tag", "model"], ["day", "tag"], ["model", "hour"]])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @example([Made(0, ("a", "b"), None, 1), Made(30, ("c",), None, 2), Made(31, (), None, None)], 1)
 @given(calls=CALLS, top=st.integers(1, 4))
 def test_what_is_not_in_the_top_is_exactly_the_other_row(

@@ -10,6 +10,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rig.examples import examples
 
 from gatekeeper.keys.fields import KeyFields
 from gatekeeper.keys.google_keys import GoogleKeys
@@ -52,7 +53,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(STEPS)
 def test_the_spend_is_the_sum_of_the_last_charges_whenever_the_process_is_killed(
     steps: list[tuple[str, int]],

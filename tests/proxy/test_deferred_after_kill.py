@@ -10,6 +10,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rig.examples import examples
 
 from gatekeeper.gemini.cached_content import CachedContent
 from gatekeeper.keys.fields import KeyFields
@@ -134,7 +135,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(STEPS)
 def test_each_charge_is_there_once(steps: list[tuple[str, int]]) -> None:
     trio.run(run_steps, steps)
