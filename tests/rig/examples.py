@@ -1,4 +1,4 @@
-"""How many examples the dearest properties are tried with; `GATEKEEPER_EXAMPLES=20` has twenty times as many."""
+"""How many examples the dearest properties have: with `GATEKEEPER_EXAMPLES=20` twenty times as many."""
 
 from __future__ import annotations
 
