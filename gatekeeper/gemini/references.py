@@ -35,8 +35,9 @@ def may_refer(data: bytes) -> bool:
 
 
 def names_a_file(data: bytes) -> bool:
-    """The same for files only, which is cheaper."""
-    return b"file" in data or b"\\u00" in data
+    """The same for files and their stores only, which is cheaper. In UTF-16 and UTF-32 no word is found, but
+    letters have zero bytes."""
+    return b"file" in data or b"\\u00" in data or b"\0" in data
 
 
 class ReferenceScan:

@@ -182,6 +182,8 @@ REQUEST.add(
     network=NETWORK,
     semantic_retriever=Node().add(source=Field.RESOURCE),
     client_content=Node().add(turns=CONTENT),
+    tool_response=Node().add(function_responses=CONTENT),
+    context_update=Node().add(system_instruction=CONTENT, tools=Node().add(tools=TOOL)),
     input=MESSAGE,
     messages=MESSAGE,
     stream=Field.STREAM,

@@ -170,8 +170,8 @@ def session_not_found() -> Refusal:
     that never was."""
     return Refusal(
         Reason.NOT_FOUND,
-        "This gateway has no open upload with this upload_id and your key: it may have expired, or belong to "
-        "another key. Start the upload again.",
+        "This gateway has no open upload with this upload_id, and no ephemeral token of this name, of your "
+        "key: it may have expired, or belong to another key. Start the upload again, or make another token.",
     )
 
 

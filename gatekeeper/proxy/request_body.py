@@ -8,6 +8,7 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.gemini.actions import INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
+from gatekeeper.gemini.references import names_a_file
 from gatekeeper.gemini.request_parser import (
     NOTHING_NAMED,
     may_name_model,
@@ -52,7 +53,8 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
     # What budgets and rates miss there only makes them more careful; what a policy misses passes it.
     if limits and (may_name_settings(body) or any(record.has_policies for record in limits)):
         return True
-    if is_checked(call) and (b"file" in body or b"voice_" in body or call.route.action == "generateAnswer"):
+    may_refer = names_a_file(body) or b"voice_" in body or call.route.action == "generateAnswer"
+    if may_refer and is_checked(call):
         return True
     return may_name_model(body) if limits else may_name_more(body)
 

@@ -81,6 +81,22 @@ REFERENCES: list[tuple[dict[str, Any], list[str]]] = [
     ({"instances": [{"referenceImages": [{"image": {"uri": "files/r"}}]}]}, ["files/r"]),
     ({"setup": {"model": "m", "cachedContent": "cachedContents/c"}}, ["cachedContents/c"]),
     ({"clientContent": {"turns": [{"parts": [{"fileData": {"fileUri": AT_GOOGLE}}]}]}}, ["files/f"]),
+    (
+        {
+            "toolResponse": {
+                "functionResponses": [{"id": "1", "parts": [{"fileData": {"fileUri": AT_GOOGLE}}]}]
+            }
+        },
+        ["files/f"],
+    ),
+    (
+        {"contextUpdate": {"tools": {"tools": [{"fileSearch": {"fileSearchStoreNames": ["s"]}}]}}},
+        ["fileSearchStores/s"],
+    ),
+    (
+        {"context_update": {"system_instruction": {"parts": [{"file_data": {"file_uri": AT_GOOGLE}}]}}},
+        ["files/f"],
+    ),
     ({"generateContentRequest": {"cachedContent": "cachedContents/c"}}, ["cachedContents/c"]),
     ({"requests": [{"content": {"parts": [{"fileData": {"fileUri": AT_GOOGLE}}]}}]}, ["files/f"]),
     ({"model": "models/m", "contents": [{"parts": [{"text": "files/x and cachedContents/y"}]}]}, []),
@@ -134,5 +150,6 @@ def test_letters_may_be_escaped_and_others_are_no_matter() -> None:
     assert may_refer(rb'{"\u0066ileData": 1}')
     assert may_refer(rb'"files\u002fx"')
     assert names_a_file(rb'{"\u0066ileData": 1}')
+    assert names_a_file('{"fileData": 1}'.encode("utf-16"))
     assert not names_a_file(b'{"realtimeInput": {"audio": {"data": "QUJD"}}}')
     assert not may_refer(rb'"caf\u00e9 \u003cb\u003e \u2028"')

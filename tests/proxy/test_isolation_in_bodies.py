@@ -228,7 +228,10 @@ async def test_what_cannot_be_read_at_all_may_refer_to_nothing(gateway: Running,
     key = await owner(gateway, "files/f")
     google.asked.clear()
     body = json.dumps(FILE).encode()
-    for data, encoding in ((body, "br"), (body, "gzip"), (gzip.compress(body) + b"x", "gzip")):
-        refused = await ask(gateway, key, GENERATE, body=data, headers=[f"Content-Encoding: {encoding}"])
+    coded = [(body, "br"), (body, "gzip"), (gzip.compress(body) + b"x", "gzip")]
+    ways = [{"body": data, "headers": [f"Content-Encoding: {coding}"]} for data, coding in coded]
+    ways += [{"body": json.dumps(FILE).encode(wide)} for wide in ("utf-16", "utf-16-be", "utf-32")]
+    for how in ways:
+        refused = await ask(gateway, key, GENERATE, **how)
         assert (refused.status, refused.reason) == (400, "GATEKEEPER_BAD_REQUEST")
     assert google.asked == []

@@ -40,6 +40,14 @@ LIVE_REFERENCES = {
     ],
     "a tuned model": [{"setup": {"model": "tunedModels/t"}}],
     "a file, later": [{"setup": {"model": "models/m"}}, {"clientContent": {"turns": [{"parts": [FILE]}]}}],
+    "a file, in a tool's response": [
+        {"setup": {"model": "models/m"}},
+        {"toolResponse": {"functionResponses": [{"id": "1", "name": "look", "parts": [FILE]}]}},
+    ],
+    "a store, later": [
+        {"setup": {"model": "models/m"}},
+        {"contextUpdate": {"tools": {"tools": [{"fileSearch": {"fileSearchStoreNames": ["s"]}}]}}},
+    ],
 }
 
 
