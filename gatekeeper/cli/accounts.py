@@ -15,11 +15,12 @@ from gatekeeper.cli.conventions import (
     gateway_options,
     json_option,
 )
-from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, key_details, unset_option
+from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
 from gatekeeper.client.account_types import Kind, LimitedAccount
 from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
+from gatekeeper.client.key_text import key_details
 from gatekeeper.client.list_columns import budget_cell, key_state, rate_cell
 
 NOUNS: dict[Kind, str] = {"group": "group of keys", "user": "end user"}
@@ -118,7 +119,7 @@ def _add_views(group: click.Group, kind: Kind) -> None:
         details = key_details(response.value, local_now())
         print_fields([("name", name), *(fact for fact in details if fact[0] not in NOT_SHOWN)])
 
-    @group.command("list", epilog=examples(f"{kind}s list --query shop"))
+    @group.command("list", epilog=examples(f"{kind}s list --query {EXAMPLES[kind]}"))
     @click.option("--query", "-q", "q", metavar="TEXT", help="Only names with this text.")
     @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="At most.")
     @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")

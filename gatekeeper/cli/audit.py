@@ -9,9 +9,10 @@ import click
 import msgspec
 
 from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option
-from gatekeeper.cli.output import moment, print_json, print_note, print_table
+from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.client.audit_types import AuditChange
 from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, round_money
+from gatekeeper.client.moments import moment
 
 MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
 DETAIL_WIDTH = 60  # cells of the column that says what changed, before it is cut

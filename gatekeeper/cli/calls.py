@@ -11,7 +11,6 @@ import msgspec
 
 from gatekeeper.cli.conventions import OrderedGroup, Target, call_api, examples, gateway_options, json_option
 from gatekeeper.cli.output import (
-    moment,
     note_partial,
     print_cells,
     print_json,
@@ -25,6 +24,7 @@ from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_state, call_text
 from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row, local_now
 from gatekeeper.client.list_columns import call_columns
+from gatekeeper.client.moments import moment
 from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
 
 T = TypeVar("T")

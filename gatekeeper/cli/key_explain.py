@@ -16,10 +16,11 @@ from gatekeeper.cli.conventions import (
     json_option,
 )
 from gatekeeper.cli.key_fields import json_value, words
-from gatekeeper.cli.output import moment, print_fields, print_json, print_table
+from gatekeeper.cli.output import print_fields, print_json, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.explain_types import Explanation, LimitLeft
 from gatekeeper.client.formats import Column, TextRole
+from gatekeeper.client.moments import moment
 
 
 @click.command(

@@ -19,11 +19,12 @@ from gatekeeper.cli.conventions import (
     json_option,
 )
 from gatekeeper.cli.key_explain import explain
-from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, key_details, unset_option
+from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.key_import import import_keys
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
 from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
+from gatekeeper.client.key_text import key_details
 from gatekeeper.client.list_columns import key_columns
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from functools import cache
 from typing import TypedDict, TypeVar
 
@@ -141,14 +140,6 @@ def print_row(columns: Sequence[Column[T]], widths: Sequence[int], line: Sequenc
     for column, size, (text, role) in zip(columns, widths, line, strict=True):
         cells += [(padded(text, size, column.right), role), (GAP, TextRole.PLAIN)]
     print_cells(cells)
-
-
-def moment(at: datetime | None, timespec: str = "milliseconds") -> str:
-    """A time in this machine's zone, in a form that `--since` and others read back as the same time:
-    `2026-11-24 14:07:21.418+01:00`."""
-    if at is None:
-        return formats.EMPTY
-    return at.astimezone().isoformat(" ", timespec).replace("+00:00", "Z")
 
 
 def print_fields(facts: Iterable[tuple[str, str | None]]) -> None:

@@ -17,9 +17,10 @@ import msgspec
 from gatekeeper.cli.catalogue import loaded_catalogue
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.cli.export import ExportFilter, pages
-from gatekeeper.cli.output import moment, print_cells, print_json, print_note, print_table
+from gatekeeper.cli.output import print_cells, print_json, print_note, print_table
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.formats import EMPTY, UNKNOWN, Cell, Column, TextRole, pluralized
+from gatekeeper.client.moments import moment
 from gatekeeper.money import PICO, short_usd, usd
 from gatekeeper.pricing.sku import Charge, families_of
 from gatekeeper.reconcile.billing_export import BillingExport, read_export

@@ -19,10 +19,11 @@ from gatekeeper.cli.conventions import (
     load_settings,
     setting_flags,
 )
-from gatekeeper.cli.output import moment, note_partial, print_json, print_note, print_table, print_warning
+from gatekeeper.cli.output import note_partial, print_json, print_note, print_table, print_warning
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Cell, Column, TextRole
 from gatekeeper.client.list_columns import share_cell, spent_cell
+from gatekeeper.client.moments import moment
 from gatekeeper.client.spend_types import UNPRICED, Spend, SpendRest, SpendRow, unpriced_text
 
 BAR_WIDTH = 20

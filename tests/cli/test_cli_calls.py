@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.cli.output import moment
+from gatekeeper.client.moments import moment
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import parse_time
 

@@ -281,3 +281,29 @@ def test_the_gateway_s_google_keys_are_told_where_there_are_several(play, sample
 
     ready = {"ready": True, "google_keys": [{"label": label, "state": state} for label, state in pool]}
     play(script, {**sample(), "GET /readyz": ready})
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_all_of_a_key_is_shown(play, sample, golden, width, height):
+    answers = sample()
+    answers["GET /key/list"]["keys"][0] |= {
+        "model_max_budget": {"gemini-2.5-pro*": "10"},
+        "model_rpm_limit": {"gemini*": 5},
+        "max_output_tokens": 8192,
+        "searches": 0,
+        "store": False,
+        "service_tiers": ["standard"],
+        "allowed_ips": ["10.0.0.0/8", "2001:db8::/32"],
+        "group": "shop",
+    }
+
+    async def script(stage):
+        await opened(stage)
+        await stage.press("g", "i")
+        await stage.sees("2001:db8::/32")
+        await stage.still()
+        golden(f"key-details-{width}x{height}", stage.text())
+        await stage.press("escape")
+        await stage.misses("2001:db8::/32")
+
+    play(script, answers, size=(width, height))

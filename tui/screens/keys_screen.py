@@ -1,4 +1,4 @@
-"""The Keys screen: virtual keys with their models and used budgets; creates, blocks and deletes keys."""
+"""The Keys screen: virtual keys with used budgets, and all of one; creates, blocks and deletes keys."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gatekeeper.client.api_types import GoogleKey, Key, Keys
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.list_columns import key_columns
 from tui.screens.dialog import Confirm, TypeToConfirm
+from tui.screens.key_details import KeyDetails
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.new_key import NewKeyDialog, SecretDialog
 from tui.session import Session, Tab
@@ -41,6 +42,7 @@ class KeysScreen(TableScreen):
     HINT = "text in alias, tags, user or group"
     RELOAD_SECONDS = 10
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "details", "details"),
         Binding("n", "new", "new"),
         Binding("b", "block", "block"),
         Binding("d", "delete", "delete"),
@@ -118,6 +120,10 @@ class KeysScreen(TableScreen):
     def _open(self) -> None:
         if key := self.table.selected:
             self.post_message(ShowCalls(term("key", key.label)))
+
+    def action_details(self) -> None:
+        if key := self._selected_or_warn():
+            self.app.push_screen(KeyDetails(key, self.session.clock()))
 
     def action_copy_id(self) -> None:
         if key := self._selected_or_warn():

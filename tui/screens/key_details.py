@@ -1,0 +1,58 @@
+"""The dialog that shows all that is known of a key: its limits, policies, rates and spend."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Grid, VerticalScroll
+from textual.widgets import Static
+
+from gatekeeper.client.api_types import Key
+from gatekeeper.client.formats import TextRole
+from gatekeeper.client.key_text import key_details
+from tui.screens.dialog import Dialog, key_help
+from tui.terminal import styled_text
+
+
+class KeyDetails(Dialog[None]):
+    """Scrolls where the screen is too low for all of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i,q,enter", "dismiss", "back"),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+    DEFAULT_CSS = """
+    KeyDetails VerticalScroll {
+        width: 76;
+        max-width: 100%;
+        height: auto;
+        max-height: 100%;
+        padding: 1 2;
+        border: solid $accent;
+        background: $background;
+        scrollbar-size: 0 0;
+    }
+    KeyDetails Grid { grid-size: 2; grid-columns: 12 1fr; grid-rows: auto; height: auto; }
+    """
+
+    def __init__(self, key: Key, now: datetime) -> None:
+        super().__init__()
+        self._key = key
+        self._now = now
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(styled_text(self._key.label), classes="title")
+            with Grid():
+                for name, value in key_details(self._key, self._now):
+                    if value and name != "alias":
+                        yield Static(styled_text(name, TextRole.DIM))
+                        yield Static(styled_text(value))
+            yield Static(key_help(esc="back", j="down", k="up"), classes="keys")
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
