@@ -114,6 +114,11 @@ def budget_rest_note(pico: int) -> str:
     return _with_note(pico, "all that was left of it").note
 
 
+def bound_note(pico: int) -> str:
+    """The note to an estimate that is more than the call can cost by its request."""
+    return _with_note(pico, "the most that it can cost by its request").note
+
+
 def reserved_note(pico: int | None) -> str | None:
     """The note to what was reserved for a call, where that is charged; None if nothing was."""
     return None if pico is None else _with_note(pico, "what was reserved for it").note

@@ -260,6 +260,7 @@ class ProxyCall:
             context.secrets,
             asked=self.request_parser.summary,
             chargeable_pico=self.budget.chargeable() if self.clock.upstream_started_at is not None else None,
+            most_pico=self.budget.most(),
             is_compressed=self.is_compressed,
             progress=self.progress,
             is_complete=self.relay_complete,

@@ -10,17 +10,22 @@ from gatekeeper.ledger.call import Call
 
 
 class CallBudget:
-    """What is reserved for the call, and what it can cost at most by its request (pico-dollars)."""
+    """What is reserved for the call, and what it can cost at most by its request (pico-dollars; `is_firm`:
+    whether that is certain)."""
 
     def __init__(self, budgets: Budgets, history: CostHistory) -> None:
         self._budgets = budgets
         self._history = history
         self.reservation: Reservation | None = None
-        self.bound_pico = 0
+        self.bound_pico, self.is_firm = 0, False
 
     def chargeable(self) -> int | None:
         """What the budgets have for a call whose cost is unknown; None without any."""
         return self._budgets.available(self.reservation, time_ns() // 1000) if self.reservation else None
+
+    def most(self) -> int | None:
+        """What the call can cost at most, if its request limits that."""
+        return self.bound_pico if self.is_firm else None
 
     def settle(self, row: Call) -> None:
         """Gives back what is reserved, once the call's cost is in the spend of its accounts."""

@@ -50,7 +50,8 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     found = await call.context.budgets.reserve(accounts, demand, now)
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, demand()))
-    call.budget.reservation, call.budget.bound_pico = found, known.pico
+    call.budget.reservation = found
+    call.budget.bound_pico, call.budget.is_firm = known.pico, known.is_firm
     call.row.charged_pico = found.pico  # kept if the process is killed
     call.context.ledger.begin_again(call.row)
 

@@ -26,7 +26,7 @@ from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
-from gatekeeper.pricing.estimate import budget_rest_note, estimate
+from gatekeeper.pricing.estimate import bound_note, budget_rest_note, estimate
 from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expected_usage
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, searches_charged
 from gatekeeper.pricing.unit_lines import GROUNDING
@@ -57,14 +57,15 @@ def account_call(
     *,
     asked: RequestSummary = NOTHING_NAMED.summary,
     chargeable_pico: int | None = None,
+    most_pico: int | None = None,
     is_compressed: bool = False,
     progress: Progress = NOT_LEFT,
     is_complete: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `summary` its meter's result;
     `secrets` are never written into the row, `asked` is what the request's body names. `chargeable_pico`:
-    what its budgets have for it, if it has some and was sent to Google; `is_compressed`: whether
-    its request body was.
+    what its budgets have for it, if it has some and was sent to Google; `most_pico`: what it can cost at most
+    by its request; `is_compressed`: whether its request body was.
     `free_searches` counts what the call takes of its project's allowance. `is_complete`: whether all of the
     response was read, by the client or without it."""
     _outcome(call, failure, summary)
@@ -102,7 +103,7 @@ def account_call(
     uncertain = call.cost_pico is None or expected is not None or _was_abandoned(call, failure)
     if chargeable_pico is not None and route.billable and uncertain:
         size = None if is_compressed else call.request_bytes
-        _estimate_charge(call, usage, size, catalogue, chargeable_pico)
+        _estimate_charge(call, usage, size, catalogue, chargeable_pico, most_pico)
 
 
 def _pending_note(call: Call) -> str | None:
@@ -146,6 +147,7 @@ def _estimate_charge(
     request_bytes: int | None,
     catalogue: Catalogue,
     chargeable_pico: int,
+    most_pico: int | None,
 ) -> None:
     most, note = estimate(
         catalogue,
@@ -158,6 +160,8 @@ def _estimate_charge(
         billed_units=call.billed_units or NO_BILLED_UNITS,
         request_bytes=request_bytes,
     )
+    if most_pico is not None and most > most_pico and not (usage or call.billed_units):
+        most, note = most_pico, bound_note(most_pico)
     if most > chargeable_pico:
         # Never more than the budget has: spend and reservations together stay within it.
         most, note = chargeable_pico, budget_rest_note(chargeable_pico)

@@ -79,6 +79,21 @@ async def test_an_answer_without_a_cost_uses_the_budget_up_and_its_row_has_none(
     assert told == spend
 
 
+@pytest.mark.parametrize(("script", "status"), [(answer(usageMetadata=None), 200), (broken, 200)])
+async def test_an_answer_without_usage_is_charged_no_more_than_its_request_allows(
+    guarded: Running, google: StandIn, status: int, script: Script
+) -> None:
+    google.script = script
+    secret = await guarded.key(max_budget="1")
+    body = b'{"generationConfig": {"maxOutputTokens": 100}}'
+    line = f"POST /gemini{MODEL}:generateContent?key={secret}"
+    assert (await exchange(guarded.url, line, body=body)).status == status
+    most = Decimal("0.00025") + len(body) * Decimal("0.0000003")
+    assert await standing(guarded, secret) == (most, most)
+    (row,) = await guarded.rows()
+    assert row["usage_note"].endswith(" USD, the most that it can cost by its request")
+
+
 @pytest.mark.parametrize(("coding", "tokens"), [("gzip", "1,048,576"), ("identity", "2")])
 async def test_what_a_zipped_request_holds_is_not_told_by_its_length(
     guarded: Running, google: StandIn, coding: str, tokens: str
