@@ -13,6 +13,7 @@ from rig.gateway import Running
 from rig.standin import Reply, Script, StandIn, answer_ok
 from rig.wire import PLAIN_AND_TLS, connect, exchange, head, read, reset
 
+from gatekeeper.proxy import asgi
 from gatekeeper.proxy.asgi import SWEEP_SECONDS
 from gatekeeper.server.asgi_types import Receive, Send
 from gatekeeper.server.listener import serve_listener
@@ -42,9 +43,15 @@ async def test_a_connection_ends_with_its_client(gateway: Running, google: Stand
             await trio.sleep(0.01)
 
 
+@pytest.fixture(autouse=True)
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway looks at all calls more often."""
+    monkeypatch.setattr(asgi, "SWEEP_SECONDS", SWEEP_SECONDS / 10)
+
+
 async def after_a_while(reply: Reply) -> None:
     """Later than two looks at all calls."""
-    await trio.sleep(2.5 * SWEEP_SECONDS)
+    await trio.sleep(2.5 * asgi.SWEEP_SECONDS)
     if b"stream" in reply.asked.target:
         await reply.chunked([EVENT, EVENT])
     else:
