@@ -177,10 +177,12 @@ def _budget_left(account: Account, request: AccessRequest, now: int) -> Refusal 
     return over_budget(account, spend, reset_at, now)
 
 
-def short_of_budget(account: Account, needed: int, now: int) -> Refusal:
-    """Of a call for which too little is left: it may cost `needed` pico-dollars."""
+def short_of_budget(account: Account, needed: int, now: int, *, own: int = 0) -> Refusal:
+    """Of a call for which too little is left: it may cost `needed` pico-dollars. One that is cut has `own` of
+    what is reserved."""
     budget = account.record.max_budget_pico or 0
     spend, reset_at = current_spend(account, now)
+    others = account.reserved_pico - own
     metadata = {
         **account.metadata,
         "spend": usd(spend),
@@ -188,17 +190,25 @@ def short_of_budget(account: Account, needed: int, now: int) -> Refusal:
         "max_budget": usd(budget),
         "needed": usd(needed),
     }
-    reserved = short_usd(account.reserved_pico)
-    held = f", and {reserved} USD are reserved for calls under way" if account.reserved_pico else ""
+    held = f", and {short_usd(others)} USD are reserved for calls under way" if others else ""
+    what = "the rest of this call, which" if own else "this call, which"
+    reset = "" if reset_at is None else f" The budget resets at {iso(reset_at)}."
     return Refusal(
         Reason.BUDGET_EXCEEDED,
         f"{account.title} has spent {short_usd(spend)} of {short_usd(budget)} USD{held}: what is left may "
-        f"not be enough for this call, for which {short_usd(needed)} USD are set aside. Name a lower "
-        "maxOutputTokens, shorten the request, or ask the gateway's administrator for a higher budget.",
+        f"not be enough for {what} may cost {short_usd(needed)} USD. Name a lower maxOutputTokens, shorten "
+        f"the request, or ask the gateway's administrator for a higher budget.{reset}",
         metadata if reset_at is None else {**metadata, "budget_reset_at": iso(reset_at)},
-        # Calls that end give back what they did not need, but that may never be enough.
-        retry_after=RETRY_SECONDS if account.reserved_pico and spend + needed <= budget else None,
+        retry_after=_until_enough(spend + needed <= budget and others > 0, needed <= budget, reset_at, now),
     )
+
+
+def _until_enough(is_held: bool, is_enough: bool, reset_at: int | None, now: int) -> float | None:
+    """Seconds until a repeated call may find enough: until other calls end that hold it, which may give back
+    what they did not need; else until the reset, if all of the budget is enough."""
+    if is_held:
+        return RETRY_SECONDS
+    return (reset_at - now) / MICROS_PER_SECOND if is_enough and reset_at is not None else None
 
 
 def over_budget(account: Account, spend: int, reset_at: int | None, now: int) -> Refusal:

@@ -76,7 +76,8 @@ class SpendWatch:
                 self._call.row.charged_pico = reservation.pico
                 self._call.context.ledger.begin_again(self._call.row)
                 return
-        raise CutByGateway(short_of_budget(tightest(reservation.accounts, now), needed, now))
+        account = tightest(reservation.accounts, now)
+        raise CutByGateway(short_of_budget(account, needed, now, own=reservation.pico))
 
     def _cost_of(self, summary: ResponseSummary) -> int:
         call, row = self._call, self._call.row

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.admission import RETRY_SECONDS, short_of_budget
 from gatekeeper.keys.budgets import (
     MAX_WAIT,
     Budgets,
@@ -332,3 +333,31 @@ async def test_calls_of_several_accounts_wait_for_whichever_is_short(
         calls.release(name)
     assert [each.reserved_pico for each in (group, one, two)] == [0, 0, 0]
     assert trio.current_time() < MAX_WAIT
+
+
+RESET = NOW + 3_600_000_000
+SHORT = [
+    # (spent, reserved, of these the call's own, needed, reset, seconds to wait)
+    ("nothing gives back", 95, 0, 0, 10, None, None),
+    ("a reset does", 95, 0, 0, 10, RESET, 3600),
+    ("others may", 80, 15, 0, 10, RESET, RETRY_SECONDS),
+    ("too little, whatever others give back", 95, 4, 0, 10, RESET, 3600),
+    ("more than the whole budget", 0, 0, 0, 101, RESET, None),
+    ("what the call itself holds is not waited for", 80, 15, 15, 20, RESET, 3600),
+    ("nor without a reset", 80, 15, 15, 20, None, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("spent", "reserved", "own", "needed", "reset", "wait"),
+    [case[1:] for case in SHORT],
+    ids=[c[0] for c in SHORT],
+)
+def test_who_is_short_is_told_to_wait_as_long_as_it_takes(spent, reserved, own, needed, reset, wait):
+    of = account(100, spent=spent)
+    of.reserved_pico, of.budget_reset_at = reserved, reset
+    refusal = short_of_budget(of, needed, NOW, own=own)
+    assert refusal.retry_after == wait
+    assert ("resets at" in refusal.message) is (reset is not None)
+    assert ("calls under way" in refusal.message) is (reserved > own)
+    assert ("the rest of this call" in refusal.message) is (own > 0)
