@@ -38,12 +38,15 @@ UNCLEAR = Named(None, is_clear=False)
 
 def root_of(resource: str) -> str | None:
     """`fileSearchStores/s` for `fileSearchStores/s/documents/d`; an operation that is nested in nothing
-    (`operations/o`, `models/m/operations/o`) is one itself. None for what has no owner."""
+    (`operations/o`, `models/m/operations/o`) is one itself. `generatedFiles/x` is what Google says of how
+    `files/x` was made. None for what has no owner."""
     segments = resource.split("/")
     if len(segments) < 2 or not all(segments):
         return None
     if segments[0] in _MODELS:
         return resource if segments[2:3] == ["operations"] and len(segments) > 3 else None
+    if segments[0] == "generatedFiles":
+        return f"files/{segments[1]}"
     return resource if segments[0] == "operations" else "/".join(segments[:2])
 
 

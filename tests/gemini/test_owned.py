@@ -20,6 +20,8 @@ ROOTS = {
     "environments/e/files/a/b": "environments/e",
     "models/veo/operations/o": "models/veo/operations/o",
     "operations/a/b": "operations/a/b",
+    "generatedFiles/x": "files/x",
+    "generatedFiles/x/operations/o": "files/x",
     "models/gemini": None,
     "models/gemini/operations": None,
     "dynamic/d": None,

@@ -167,7 +167,9 @@ async def test_what_a_batch_a_video_or_a_trigger_makes_belongs_to_whom_that_belo
     file = sample["video"]["uri"].partition("/v1beta/")[2]
     execution = await asked(sandboxed, MASTER, "POST", f"{trigger}/executions", {})
     interaction = f"interactions/{execution.json()['interaction_id']}"
-    for name in (file, interaction):
+    listed = [(await asked(sandboxed, key, "GET", "generatedFiles")).text for key in (mine, other)]
+    assert [file.rpartition("/")[2].partition(":")[0] in text for text in listed] == [True, False]
+    for name in (file, interaction, file.replace("files", "generatedFiles").partition(":")[0]):
         statuses = [(await asked(sandboxed, key, "GET", name)).status_code for key in (mine, other, MASTER)]
         assert statuses == [200, 404, 200]
 
