@@ -33,7 +33,8 @@ class AccountNotFound(LookupError):
     """No group or end user of this name has a record."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"no {NOUNS[kind]} {name!r} has a record: POST /{kind}/generate makes one")
+        makes = f"POST /{kind}/generate, or `{kind}s create`, makes one"
+        super().__init__(f"no {NOUNS[kind]} {name!r} has a record: {makes}")
         self.field = NAME_FIELDS[kind]
 
 
@@ -41,7 +42,8 @@ class AccountExists(Exception):
     """A group or end user of this name has a record."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"the {NOUNS[kind]} {name!r} has a record already: POST /{kind}/update changes it")
+        changes = f"POST /{kind}/update, or `{kind}s edit`, changes it"
+        super().__init__(f"the {NOUNS[kind]} {name!r} has a record already: {changes}")
         self.field = NAME_FIELDS[kind]
 
 
@@ -53,7 +55,7 @@ class GroupInUse(Exception):
     def __init__(self, name: str, keys: int) -> None:
         super().__init__(
             f"{keys} key{'s' * (keys > 1)} belong{'s' * (keys == 1)} to the group {name!r} and would lose "
-            "its limits: delete or move them first, or add `force`: true"
+            "its limits: delete or move them first, or add `force`: true, or `--force`"
         )
 
 

@@ -70,6 +70,7 @@ async def test_a_second_of_the_same_name_is_refused_and_one_that_is_not_there_is
     made = await admin.post(f"/{kind}/generate", {field: "shop", "rpm_limit": 1})
     again = await admin.client.post(f"/{kind}/generate", json={field: "shop", "rpm_limit": 2})
     assert (again.status_code, again.json()["field"]) == (409, field)
+    assert f"`{kind}s edit`" in again.json()["detail"]
     assert await admin.get(f"/{kind}/info", **{field: "shop"}) == made
     for path in ("update", "block", "unblock", "delete"):
         answer = await admin.client.post(f"/{kind}/{path}", json={field: "nobody"})
