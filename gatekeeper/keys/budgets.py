@@ -98,11 +98,16 @@ def tightest(accounts: Sequence[Account], now: int) -> Account:
     return min(reversed(accounts), key=lambda account: room(account, now))
 
 
+def wanted_pico(demand: Demand) -> int:
+    """What to reserve where there is enough."""
+    if demand.expected is not None and (demand.first is not None or not demand.is_firm):
+        return min(demand.bound, demand.expected)
+    return demand.bound
+
+
 def amount(demand: Demand, left: int, reserved: int) -> int | Short:
     """What to reserve where `left` is neither spent nor reserved, and `reserved` is held by other calls."""
-    wanted = demand.bound
-    if demand.expected is not None and (demand.first is not None or not demand.is_firm):
-        wanted = min(wanted, demand.expected)
+    wanted = wanted_pico(demand)
     if wanted <= left:
         return wanted
     if not _may_fit(demand, wanted, left + reserved):

@@ -15,7 +15,7 @@ from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import over_budget, short_of_budget
-from gatekeeper.keys.budgets import Demand, Reservation, Short, amount, limited, room, tightest
+from gatekeeper.keys.budgets import Demand, Reservation, Short, amount, limited, room, tightest, wanted_pico
 from gatekeeper.keys.policies import may_search
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.pricing.bound import Asked, Bound, bound
@@ -91,7 +91,7 @@ def _refusal(accounts: tuple[Account, ...], demand: Demand) -> Refusal:
     spent, reset_at = current_spend(account, at)
     if spent >= (account.record.max_budget_pico or 0):
         return over_budget(account, spent, reset_at, at)
-    return short_of_budget(account, min(demand.bound, demand.expected or demand.bound), at)
+    return short_of_budget(account, wanted_pico(demand), at)
 
 
 def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> Demand:

@@ -63,7 +63,9 @@ class SpendWatch:
         elif summary.finish_reason is None:  # one that has ended costs no more
             # Where a part of the next event is here already, the call ends after all of it.
             self._events_ahead = 2 if self._call.meter.delimiters is None else self._events_ahead
-            self._keep(cost + self._events_ahead * self._largest_step)
+            needed = cost + self._events_ahead * self._largest_step
+            most = self._call.budget.most()
+            self._keep(needed if most is None or cost > most else min(needed, most))
 
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets

@@ -210,6 +210,35 @@ async def test_streams_that_tell_their_usage_at_the_end_reserve_all_that_they_ca
     assert {answer.status for answer in answers} == {200, 429}
 
 
+async def test_a_stream_whose_output_is_limited_is_not_cut_for_what_others_have_cost(
+    guarded: Running, google: StandIn
+) -> None:
+    async def leap(reply: Reply) -> None:
+        await reply.chunked([b"data: %b\r\n\r\n" % chunk(n, last=n == 9000) for n in (1, 9000)])
+
+    kind = KINDS["SSE"]
+    google.script = leap
+    await ask(guarded, kind, await guarded.key(max_budget="1"), limited=False, clients=1)
+    google.script = lambda reply: sse(reply, 100)
+    secret = await guarded.key(max_budget="0.002")  # one event as large as that would exceed it
+    (answer,) = await ask(guarded, kind, secret, limited=True, clients=1)
+    assert (answer.status, answer.whole) == (200, True)
+
+
+async def test_a_refusal_names_all_that_a_call_without_a_stream_may_cost(
+    guarded: Running, google: StandIn
+) -> None:
+    google.script = lambda reply: unary(reply, 1)
+    kind = KINDS["unary"]._replace(limit={"generationConfig": {"maxOutputTokens": 5000}})
+    secret = await guarded.key(max_budget="0.015", budget_duration="30d")
+    (first,) = await ask(guarded, kind, secret, limited=True, clients=1)
+    kind = KINDS["unary"]._replace(limit={"generationConfig": {"maxOutputTokens": 8000}})
+    (second,) = await ask(guarded, kind, secret, limited=True, clients=1)
+    assert (first.status, second.status) == (200, 429)
+    needed = json.loads(second.body)["error"]["details"][0]["metadata"]["needed"]
+    assert Decimal(needed) > Decimal("0.02")
+
+
 async def endless(reply: Reply, event: Callable[[int], bytes], content_type: str, begun: int) -> None:
     """Tells more tokens with each event, until the other side hangs up. So many bytes of every other event
     come with the one before."""
