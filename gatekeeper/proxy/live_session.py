@@ -16,6 +16,7 @@ import trio
 from gatekeeper.gemini.live import LiveMeter
 from gatekeeper.gemini.references import names_a_file, references
 from gatekeeper.gemini.request_parser import UnreadRequest, read_request
+from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.keys.admission import admit, admit_body
@@ -84,6 +85,7 @@ class LiveSession:
         self.received_bytes = self.sent_bytes = 0
         self.model_pending = True  # the first message, which names the model, has not arrived
         self._meter = call.meter = SessionMeter()
+        self._asked = RequestSummary()  # by the first message
         self._limits_searches = any(account.record.max_searches is not None for account in call.accounts)
         self._spend_watch: SpendWatch | None = None
         self._scope = trio.CancelScope()
@@ -110,7 +112,7 @@ class LiveSession:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
-            refusal = await self._admit_setup(received) if is_first else None
+            refusal = await self._admit_setup(received) if is_first else self._searching(received)
             if refusal := refusal or await self._hidden(received, is_first=is_first):
                 # Google charges for what came before a later message.
                 self._end(Refused(refusal) if is_first else CutByGateway(refusal))
@@ -124,7 +126,7 @@ class LiveSession:
     async def _admit_setup(self, first: Message) -> Refusal | None:
         """What the key's limits say about the model, before the first message goes up."""
         call, self.model_pending = self.call, False
-        named = read_request(first.payload)
+        named = self._asked = read_request(first.payload)
         apply_request(call.row, named)
         # What was not understood may name another one.
         for model in named.models if named.models and named.understood else (*named.models, None):
@@ -144,6 +146,15 @@ class LiveSession:
             self._spend_watch = SpendWatch(call, call.budget.reservation)
         demands = model_demands(call.accounts, models, counts_tokens=True)
         return take_rates(call, demands, UNBOUNDED) if demands else None
+
+    def _searching(self, later: Message) -> Refusal | None:
+        """What the key's limits say about the tools that a later message puts in place of the first one's."""
+        if not (self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload)):
+            return None
+        named = read_request(later.payload)
+        asked = msgspec.structs.replace(self._asked, tools=named.tools, understood=named.understood)
+        request = msgspec.structs.replace(self.call.access_request(), asked=asked)
+        return admit_body(self.call.accounts, request, time_ns() // 1000)
 
     async def _hidden(self, message: Message, *, is_first: bool) -> Refusal | None:
         """Why a message may not go up: it refers to what the key may not see."""

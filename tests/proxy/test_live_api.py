@@ -368,6 +368,23 @@ async def test_a_model_that_the_key_may_not_use_does_not_go_up(
     assert google.received == []
 
 
+@pytest.mark.parametrize("tool", ['{"googleSearch": {}}', '{"google\\u0053earch": {}}'])
+async def test_tools_of_a_later_message_may_not_search_either(
+    guarded: Running, google: LiveStandIn, tool: str
+) -> None:
+    key = await guarded.key(searches=False)
+    message = '{"contextUpdate": {"tools": {"tools": [%s]}}}'
+    async with session(guarded, key=key) as client:
+        for allowed in (SETUP, message % '{"codeExecution": {}}'):
+            await client.send(allowed)
+            await client.recv()
+        await client.send(message % tool)
+        code, reason = await ended(client)
+    assert code == 1008
+    assert str(reason).startswith("GATEKEEPER_POLICY: ")
+    assert len(google.received) == 2
+
+
 async def test_a_model_that_the_key_may_use_goes_up(guarded: Running, google: LiveStandIn) -> None:
     secret = await guarded.key(models=["gemini-2.5-flash*"])
     async with session(guarded, key=secret) as client:
