@@ -63,15 +63,16 @@ class CostHistory:
     ) -> int | None:
         """The expected cost of a call in pico-dollars; None without any experience. `input_pico` is the price
         of a token of its input."""
-        likely = self.likely(key_id, model, action, request_bytes, input_pico)
-        if likely is None:
-            return None
-        times, by = MARGIN if (key_id, model, action) in self._largest else MARGIN_OF_OTHERS
-        return likely * times // by
+        if own := self.likely(key_id, model, action, request_bytes, input_pico):
+            return own * MARGIN[0] // MARGIN[1]
+        if others := self.likely("", model, action, request_bytes, input_pico):
+            return others * MARGIN_OF_OTHERS[0] // MARGIN_OF_OTHERS[1]
+        return None
 
     def likely(self, key_id: str, model: str, action: str, request_bytes: int, input_pico: int) -> int | None:
-        """The same without any margin."""
-        found = self._find(key_id, model, action)
+        """The same without any margin, by the key's own experience only: what others' calls cost keeps nobody
+        from making a first one."""
+        found = self._largest.get((key_id, model, action))
         if found is None or not found.cost_pico:
             return None
         return found.cost_pico + max(0, request_bytes - found.request_bytes) * input_pico

@@ -225,6 +225,17 @@ async def test_a_stream_whose_output_is_limited_is_not_cut_for_what_others_have_
     assert (answer.status, answer.whole) == (200, True)
 
 
+async def test_a_small_budget_is_usable_where_other_keys_make_dear_calls(
+    guarded: Running, google: StandIn
+) -> None:
+    google.script = lambda reply: unary(reply, 20_000)
+    await ask(guarded, KINDS["unary"], await guarded.key(max_budget="1"), limited=False, clients=1)
+    google.script = in_waves(google, KINDS["unary"])
+    secret = await guarded.key(max_budget=str(BUDGET))
+    await ask(guarded, KINDS["unary"], secret, limited=False, clients=60)
+    assert 90 * BUDGET / 100 <= Decimal(account(guarded, secret).spend_pico) / 10**12 <= BUDGET
+
+
 async def test_a_refusal_names_all_that_a_call_without_a_stream_may_cost(
     guarded: Running, google: StandIn
 ) -> None:
