@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import cast
 
 import msgspec
@@ -45,7 +46,7 @@ def _question(fields: Document) -> Question:
         body=_body(fields),
         tags=_tags(fields),
         user_id=_text(fields, "user_id"),
-        address=_text(fields, "address") or "",
+        address=_address(fields),
     )
 
 
@@ -78,6 +79,15 @@ def _text(fields: Document, name: str) -> str | None:
     if value is not None and not (isinstance(value, str) and value and value.isprintable()):
         raise invalid(name, f"`{name}` is not a text", "a text of printable characters, or null")
     return value
+
+
+def _address(fields: Document) -> str:
+    address = _text(fields, "address")
+    try:
+        return "" if address is None else str(ip_address(address))
+    except ValueError:
+        allowed = "an IPv4 or IPv6 address, as 192.0.2.7"
+        raise invalid("address", f"`address` is {allowed}", allowed) from None
 
 
 def _count(fields: Document, name: str) -> int | None:

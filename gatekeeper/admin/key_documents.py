@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from gatekeeper.admin.policy_documents import POLICY_FIELDS, POLICY_PROPERTIES
-from gatekeeper.keys.field_values import ALIAS_LENGTH, MAX_DOLLARS
+from gatekeeper.keys.field_values import ALIAS_LENGTH, GLOB_LENGTH, GLOBS, MAX_DOLLARS, TAG_LENGTH, TAGS
 from gatekeeper.keys.limits import OnDisconnect, Share
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.secrets import MIN_SECRET_LENGTH
@@ -43,13 +43,13 @@ def budget_field(meaning: str, example: str) -> Schema:
     return {**nullable(_AMOUNT), "description": meaning, "examples": [example]}
 
 
-def name_field(meaning: str, example: str, **rules: object) -> Schema:
-    return nullable(text(meaning, example, pattern=_PRINTABLE, **rules))
+def name_field(meaning: str, example: str) -> Schema:
+    return nullable(text(meaning, example, pattern=_PRINTABLE, maxLength=ALIAS_LENGTH))
 
 
-def names_field(meaning: str, *examples: str) -> Schema:
-    names = array(meaning, {"type": "string", "pattern": _PRINTABLE}, examples=[list(examples)])
-    return nullable(names)
+def names_field(meaning: str, *examples: str, most: int = GLOBS, length: int = GLOB_LENGTH) -> Schema:
+    name: Schema = {"type": "string", "pattern": _PRINTABLE, "maxLength": length}
+    return nullable(array(meaning, name, examples=[list(examples)], maxItems=most))
 
 
 def count_field(meaning: str, example: int) -> Schema:
@@ -80,9 +80,7 @@ def flag_field(meaning: str, *, example: bool = False) -> Schema:
 
 
 FIELD_SCHEMAS: dict[str, Schema] = {
-    "key_alias": name_field(
-        "Unique name among existing keys, unlike an id or a secret.", "web-frontend", maxLength=ALIAS_LENGTH
-    ),
+    "key_alias": name_field("Unique name among existing keys, unlike an id or a secret.", "web-frontend"),
     "duration": duration_field("It expires so long from now.", "30d"),
     "models": names_field(
         "Models that it may use, or globs of their ids; none: any.", "gemini-2.5*", "gemini-embedding-001"
@@ -98,7 +96,7 @@ FIELD_SCHEMAS: dict[str, Schema] = {
     "model_rpm_limit": counts_field("Calls a minute, by model or glob of models."),
     "model_tpm_limit": counts_field("Tokens a minute, by model or glob of models."),
     "max_parallel_requests": count_field("Calls at the same time.", 20),
-    "tags": names_field("Tags of all its calls.", "checkout"),
+    "tags": names_field("Tags of all its calls.", "checkout", most=TAGS, length=TAG_LENGTH),
     "metadata": nullable(mapping("A JSON object of your own.", {}, {"team": "shop"})),
     "user_id": name_field("End user of calls that name none.", "user-17"),
     "allowed_routes": names_field(

@@ -12,7 +12,10 @@ from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
-ALIAS_LENGTH = 200  # characters
+ALIAS_LENGTH = 200  # characters, of the names of groups and end users, too
+TAGS, TAG_LENGTH = 64, 128  # as many as a row keeps
+GLOBS, GLOB_LENGTH = 1000, 500
+METADATA_LENGTH = 16_384  # bytes of JSON
 MAX_DOLLARS = 10**12
 
 # What ids and secrets look like: no alias may.
@@ -27,25 +30,40 @@ def text(value: object) -> str:
     return value
 
 
+def name(value: object) -> str:
+    """Of a group or an end user."""
+    name = text(value)
+    if len(name) > ALIAS_LENGTH:
+        raise ValueError
+    return name
+
+
 def alias(value: object) -> str:
-    alias = text(value)
-    if len(alias) > ALIAS_LENGTH or RESERVED_ALIAS.fullmatch(alias):
+    alias = name(value)
+    if RESERVED_ALIAS.fullmatch(alias):
         raise ValueError
     return alias
 
 
-def texts(value: object) -> tuple[str, ...]:
+def texts(value: object, most: int, length: int) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError  # noqa: TRY004  (parsers raise ValueError only)
-    return tuple(dict.fromkeys(text(item).strip() for item in cast("list[object]", value)))
+    found = tuple(dict.fromkeys(text(item).strip() for item in cast("list[object]", value)))
+    if len(found) > most or any(len(item) > length for item in found):
+        raise ValueError
+    return found
+
+
+def tags(value: object) -> tuple[str, ...]:
+    return texts(value, TAGS, TAG_LENGTH)
 
 
 def models(value: object) -> tuple[str, ...]:
-    return check_model_globs(texts(value))
+    return check_model_globs(texts(value, GLOBS, GLOB_LENGTH))
 
 
 def routes(value: object) -> tuple[str, ...]:
-    return check_route_globs(texts(value))
+    return check_route_globs(texts(value, GLOBS, GLOB_LENGTH))
 
 
 def count(value: object) -> int:
@@ -79,7 +97,7 @@ def _by_model(value: object, parse: Callable[[object], int]) -> dict[str, int]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004
     given = cast("dict[str, object]", value)
-    check_model_globs(tuple(given))
+    check_model_globs(texts(list(given), GLOBS, GLOB_LENGTH))
     return {text(glob): parse(number) for glob, number in given.items()}
 
 
@@ -109,7 +127,8 @@ def json_object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004
     # ValueError for NaN, and for lone surrogates, which cannot be encoded in UTF-8.
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    if len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode()) > METADATA_LENGTH:
+        raise ValueError
     return cast("dict[str, object]", value)
 
 

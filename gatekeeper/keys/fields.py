@@ -23,6 +23,7 @@ from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 
+NAME_LENGTH = 60  # characters of an unknown field's name that are repeated
 LISTED_LIMITS = ("models", "allowed_routes", "model_max_budget", "model_rpm_limit", "model_tpm_limit")
 
 
@@ -94,6 +95,7 @@ def _field(name: str, table: FieldTable) -> Field:
         return field
     if instead := LITELLM_FIELDS.get(name):
         raise FieldError(name, None, instead, f"`{name}` is LiteLLM's, and not a field of {table.what} here")
+    name = name[:NAME_LENGTH]
     near = difflib.get_close_matches(name, table.fields, n=1)
     allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(table.fields)}"
     raise FieldError(name, None, allowed, f"`{name}` is not a field of {table.what}")
@@ -143,8 +145,10 @@ _MODEL_AMOUNTS = (
     '12 decimal places, as {"gemini-2.5-pro*": 10}, or null for none'
 )
 _DURATION = "give a number with one of s m h d w mo, as 12h or 30d, of at most 100 years, or null"
-_NAMES = "give a list of non-empty strings of printable characters"
-_NAME = "give a non-empty string of printable characters, or null"
+_NAMES = f"give a list of at most {values.GLOBS} non-empty strings of printable characters"
+_NAME = f"give 1 to {values.ALIAS_LENGTH} printable characters, or null"
+_TAGS = f"give a list of at most {values.TAGS} tags of 1 to {values.TAG_LENGTH} printable characters"
+_METADATA = f"give a JSON object of at most {values.METADATA_LENGTH:,} bytes"
 
 FIELDS: dict[str, Field] = {
     "key_alias": Field(
@@ -166,9 +170,9 @@ FIELDS: dict[str, Field] = {
     "model_rpm_limit": Field("model_rpm_limit", values.model_counts, _MODEL_LIMITS),
     "model_tpm_limit": Field("model_tpm_limit", values.model_counts, _MODEL_LIMITS),
     "max_parallel_requests": Field("max_parallel_requests", values.count, _LIMIT),
-    "tags": Field("tags", values.texts, _NAMES),
-    "metadata": Field("metadata", values.json_object, "give a JSON object"),
-    "user_id": Field("user_id", values.text, _NAME),
+    "tags": Field("tags", values.tags, _TAGS),
+    "metadata": Field("metadata", values.json_object, _METADATA),
+    "user_id": Field("user_id", values.name, _NAME),
     "allowed_routes": Field(
         "allowed_routes",
         values.routes,
@@ -177,7 +181,7 @@ FIELDS: dict[str, Field] = {
     ),
     "blocked": Field("blocked_at", values.flag, "give true or false", resolve_time=_now_if_true),
     "key": Field("secret", values.secret, "give at least 16 printable ASCII characters without spaces"),
-    "group": Field("group", values.text, _NAME),
+    "group": Field("group", values.name, _NAME),
     "on_disconnect": Field("on_disconnect", values.one_of(OnDisconnect), "give `cancel` or `finish`"),
     "share": Field(
         "share", values.one_of(Share), "give `group` or `all`, or null for what only this key sees"
@@ -216,9 +220,6 @@ USER_TABLE = FieldTable("an end user", GROUP_FIELDS, _defaults(GroupRecord))
 def parse_name(field: str, value: object) -> str:
     """The name of a new group or end user. Raises FieldError."""
     try:
-        name = values.text(value)
+        return values.name(value)
     except ValueError:
-        name = ""
-    if not 0 < len(name) <= values.ALIAS_LENGTH:
-        raise FieldError(field, value, f"give 1 to {values.ALIAS_LENGTH} printable characters")
-    return name
+        raise FieldError(field, value, f"give 1 to {values.ALIAS_LENGTH} printable characters") from None

@@ -118,6 +118,7 @@ async def test_asking_changes_nothing(admin) -> None:
         ({"key": "web", "model": MODEL, "max_output_tokens": 1.5}, "max_output_tokens"),
         ({"key": "web", "model": MODEL, "tags": "a"}, "tags"),
         ({"key": "web", "model": MODEL, "tags": [1]}, "tags"),
+        ({"key": "web", "model": MODEL, "address": "here"}, "address"),
         ({"key": "web", "path": PATH, "body": []}, "body"),
         ({"key": "web", "path": PATH, "body": {}, "input_tokens": 1}, "body"),
         ({"key": "web", "model": MODEL, "nope": 1}, "nope"),

@@ -141,6 +141,7 @@ REFUSED = {
         [TAB],
         ["Gemini-2.5-pro"],
         ["gemini-2.5-pro:generateContent"],
+        ["x" * 501],
     ],
     "max_budget": [-1, "-1", "1e3", "1_0", " 1", "", "ten", "NaN", float("nan"), float("inf"), True, [1]],
     "model_max_budget": [[], 5, {"a": -1}, {"a": None}, {"a": {"budget_limit": 1}}, {"a b": 1}, {"A": 1}],
@@ -149,14 +150,14 @@ REFUSED = {
     "tpm_limit": [0, -1, 1.5, 10.0, "10", True, 2**63],
     "rpm_limit": [0],
     "model_rpm_limit": [[], 5, {"a": 0}, {"a": None}, {"a": "1"}, {"": 1}, {" ": 1}, {"a b": 1}],
-    "model_tpm_limit": [{"*": -1}, {"*": True}, {"a:countTokens": 1}],
+    "model_tpm_limit": [{"*": -1}, {"*": True}, {"a:countTokens": 1}, {"x" * 501: 1}],
     "max_parallel_requests": [False],
-    "tags": ["a", [" "], [NUL]],
-    "metadata": [[], "x", 7, {"a": float("nan")}, {"a": HALF}],
-    "user_id": ["", 7, HALF],
-    "allowed_routes": ["*", [""], ["/foo/*"], ["/models/*"], ["/gemini/v1beta/*"], ["files/*"]],
+    "tags": ["a", [" "], [NUL], ["x" * 129], [str(n) for n in range(65)]],
+    "metadata": [[], "x", 7, {"a": float("nan")}, {"a": HALF}, {"a": "x" * 16_384}],
+    "user_id": ["", 7, HALF, "x" * 201],
+    "allowed_routes": ["*", [""], ["/foo/*"], ["/models/*"], ["/gemini/v1beta/*"], ["files/*"], ["x" * 501]],
     "blocked": [1, "true", 0],
-    "group": ["", []],
+    "group": ["", [], "x" * 201],
     "on_disconnect": ["stop", "CANCEL", 1, ""],
     "share": ["", "GROUP", "none", True, ["all"]],
     "allow_unpriced": ["true", 1, []],
@@ -260,3 +261,10 @@ def test_any_body_is_taken_or_refused_by_name(body):
     attributes = {FIELDS[name].attribute for name in body if name in FIELDS}
     assert named <= attributes | body.keys()
     assert named or body.keys() <= {"key"}
+
+
+def test_the_name_of_an_unknown_field_is_repeated_in_part_only():
+    with pytest.raises(FieldError) as caught:
+        parse_fields({"x" * 1_000_000: 1}, now=NOW)
+    assert caught.value.field == "x" * 60
+    assert len(str(caught.value)) < 1000
