@@ -38,9 +38,9 @@ MAX_WAIT = 10.0
 
 class Demand(NamedTuple):
     """What a call may cost, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`: what
-    such calls have cost and some more, `likely` what the key's own have cost; None if there were none. `first`: for
-    one that is metered while it runs, and can be cut, what it costs by the time when that is first known;
-    None for others."""
+    such calls have cost and some more, `likely` what the key's own have cost; None if there were none.
+    `first`: for one that is metered while it runs, and can be cut, what it costs by the time when that is
+    first known; None for others."""
 
     bound: int
     is_firm: bool
