@@ -25,7 +25,7 @@ SIGNS = (
     ("◌", TextRole.PENDING, "in flight, with its running time"),
     ("⊘", TextRole.WARNING, "refused or cut by the gateway; a budget used up"),
     ("↯", TextRole.WARNING, "the client disconnected"),
-    ("✗", TextRole.ERROR, "failed: Google's error, a broken response, a gateway that was killed"),
+    ("✗", TextRole.ERROR, "failed: at Google, on the way, or a killed gateway"),
     ("●", TextRole.SUCCESS, "an active key"),
     ("○", TextRole.DIM, "an inactive key: blocked or expired"),
     ("?", TextRole.WARNING, "unknown cost: no price is known"),
