@@ -13,7 +13,7 @@ from gatekeeper.gemini.meter import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.keys.admission import short_of_budget
-from gatekeeper.keys.budgets import Reservation, tightest
+from gatekeeper.keys.budgets import Reservation, room, tightest
 from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.quote import NO_BILLED_UNITS
 from gatekeeper.proxy.call import ProxyCall
@@ -69,10 +69,12 @@ class SpendWatch:
 
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets
-        if needed <= reservation.pico:
+        now = time_ns() // 1000
+        # What is left is less than nothing where a budget was lowered while its calls run.
+        short = min(0, *(room(account, now) for account in reservation.accounts))
+        if needed <= reservation.pico + short:
             return
         times, by = GROWTH
-        now = time_ns() // 1000
         for wanted in (needed * times // by, needed):
             if budgets.extend(reservation, wanted, now):
                 self._call.row.charged_pico = reservation.pico

@@ -335,3 +335,21 @@ async def test_a_stream_is_cut_where_the_budget_ends(
         # The client has the event that used the budget up.
         assert any(b": %d}" % row["output_tokens"] in answer.body.replace(b",", b"}") for answer in cut)
         assert Decimal(row["cost_usd"]) == Decimal("0.0003") + row["output_tokens"] * Decimal("0.0000025")
+
+
+async def test_a_stream_is_cut_where_its_budget_is_lowered_below_it(
+    guarded: Running, google: StandIn
+) -> None:
+    secret = await guarded.key(max_budget="1")
+
+    async def script(reply: Reply) -> None:
+        headers = {"Authorization": "Bearer master-of-the-tests"}
+        lowered = {"key": secret, "max_budget": "0.001"}
+        assert (await guarded.client.post("/key/update", json=lowered, headers=headers)).status_code == 200
+        await endless(reply, *ENDLESS["SSE"], 0)
+
+    google.script = script
+    with trio.fail_after(5):
+        (answer,) = await ask(guarded, KINDS["SSE"], secret, limited=False, clients=1)
+    assert last_error("SSE", answer.body)["code"] == 429
+    assert 9 * 10**8 <= account(guarded, secret).spend_pico <= 10**9
