@@ -5,7 +5,8 @@ What is reserved for a call (`amount`), by the `Demand` that is made of its requ
 
 - A `bound` that the call cannot exceed is reserved as it is, times how much it was exceeded lately.
 - Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream that can be cut,
-  what such calls of the key (else of all keys) and the model have cost lately is enough: `expected`.
+  what such calls of the key (else of all keys) and the model have cost lately is enough: `expected`. While
+  few of the key's own are known, only some run at once (`CAUTION`): the next may be far dearer.
 - Without any such experience the first call takes what is left of the budget for itself, and the others
   wait for what it costs; so does the last one, for which only as much is left as such calls have cost.
 - A stream may begin with what is left, if that covers what such streams have cost by their first event: it is
@@ -34,19 +35,23 @@ Clock = Callable[[], int]
 
 MAX_WAIT = 10.0
 """Seconds."""
+CAUTION = 4
+"""How many calls may run at once that nothing bounds while none of the key's is known; as many more with each
+that is."""
 
 
 class Demand(NamedTuple):
     """What a call may cost, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`: what
     such calls have cost and some more, `likely` what the key's own have cost; None if there were none.
     `first`: for one that is metered while it runs, and can be cut, what it costs by the time when that is
-    first known; None for others."""
+    first known; None for others. `calls`: of how many calls of the key's own that is known."""
 
     bound: int
     is_firm: bool
     expected: int | None
     likely: int | None = None
     first: int | None = None
+    calls: int = 0
 
 
 class Short(Enum):
@@ -98,16 +103,20 @@ def tightest(accounts: Sequence[Account], now: int) -> Account:
     return min(reversed(accounts), key=lambda account: room(account, now))
 
 
-def wanted_pico(demand: Demand) -> int:
-    """What to reserve where there is enough."""
-    if demand.expected is not None and (demand.first is not None or not demand.is_firm):
-        return min(demand.bound, demand.expected)
-    return demand.bound
+def wanted_pico(demand: Demand, most: int) -> int:
+    """What to reserve where there is enough, of `most` that no call has spent."""
+    if demand.expected is None or (demand.first is None and demand.is_firm):
+        return demand.bound
+    wanted = demand.expected
+    if demand.first is None:
+        # The fewer calls are known, the larger a part each gets for itself: the next may be far dearer.
+        wanted = max(wanted, most // (CAUTION * (demand.calls + 1)))
+    return min(demand.bound, wanted)
 
 
 def amount(demand: Demand, left: int, reserved: int) -> int | Short:
     """What to reserve where `left` is neither spent nor reserved, and `reserved` is held by other calls."""
-    wanted = wanted_pico(demand)
+    wanted = wanted_pico(demand, left + reserved)
     if wanted <= left:
         return wanted
     if not _may_fit(demand, wanted, left + reserved):

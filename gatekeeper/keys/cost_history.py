@@ -32,6 +32,7 @@ class Largest(msgspec.Struct):
     request_bytes: int = 0
     excess: float = 1.0
     """Cost by bound, where it was more than that."""
+    calls: int = 0
     first_pico: int = 0
     step_pico: int = 0
     """Of streams: what they cost by their first event that says it, and what one event more has cost."""
@@ -90,14 +91,20 @@ class CostHistory:
             model, action, size = row.model or "", row.action or "", row.request_bytes
             self.note(key_id, model, action, size, row.cost_pico, bound_pico)
 
-    def first_event(self, model: str, action: str) -> tuple[int, int]:
-        """What such streams have cost by their first event that says it, and by one event more."""
-        found = self._largest.get(("", model, action))
+    def calls(self, key_id: str, model: str, action: str) -> int:
+        """How many such calls of the key are known."""
+        found = self._largest.get((key_id, model, action))
+        return found.calls if found else 0
+
+    def first_event(self, key_id: str, model: str, action: str) -> tuple[int, int]:
+        """What such streams of the key have cost by their first event that says it, and by one event more."""
+        found = self._largest.get((key_id, model, action))
         return (found.first_pico, found.step_pico) if found else (0, 0)
 
     def note_events(self, row: Call, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
-        largest = self._largest.setdefault(("", row.model or "", row.action or ""), Largest())
+        name = (row.key_id or "", row.model or "", row.action or "")
+        largest = self._largest.setdefault(name, Largest())
         fading, of = FADES
         largest.first_pico = max(first_pico, largest.first_pico * fading // of)
         largest.step_pico = max(step_pico, largest.step_pico * fading // of)
@@ -119,6 +126,7 @@ class CostHistory:
             fading, of = FADES
             largest.cost_pico = max(cost_pico, largest.cost_pico * fading // of)
             largest.request_bytes = max(request_bytes, largest.request_bytes * fading // of)
+            largest.calls += 1
             if bound_pico:
                 largest.excess = max(largest.excess, cost_pico / bound_pico)
             self._largest[name] = largest

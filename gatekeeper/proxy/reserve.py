@@ -91,7 +91,7 @@ def _refusal(accounts: tuple[Account, ...], demand: Demand) -> Refusal:
     spent, reset_at = current_spend(account, at)
     if spent >= (account.record.max_budget_pico or 0):
         return over_budget(account, spent, reset_at, at)
-    return short_of_budget(account, wanted_pico(demand), at)
+    return short_of_budget(account, wanted_pico(demand, room(account, at) + account.reserved_pico), at)
 
 
 def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> Demand:
@@ -102,8 +102,8 @@ def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> De
     expected, likely = history.expected(*named), history.likely(*named)
     firm = round(known.pico * history.excess(key_id, model, action))
     if not row.stream or action in USAGE_AT_END:  # cut too late, if at all
-        return Demand(firm, known.is_firm, expected, likely)
-    first, step = history.first_event(model, action)
+        return Demand(firm, known.is_firm, expected, likely, calls=history.calls(key_id, model, action))
+    first, step = history.first_event(key_id, model, action)
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
     # It is metered: what an answer of usual length may cost is enough to begin with.
     usual = expected or min(firm, known.usual_pico)

@@ -43,7 +43,7 @@ class SpendWatch:
         self._events_ahead = 1
         row = call.row
         history = call.context.cost_history
-        self._largest_step = history.first_event(row.model or "", row.action or "")[1]
+        self._largest_step = history.first_event(row.key_id or "", row.model or "", row.action or "")[1]
 
     def check(self, summary: ResponseSummary) -> None:
         """Raises CutByGateway if the call may not go on."""

@@ -25,6 +25,7 @@ from gatekeeper.keys.budgets import (
     may_count,
     room,
     tightest,
+    wanted_pico,
 )
 from gatekeeper.keys.limits import GroupRecord
 from gatekeeper.keys.spend import settle
@@ -361,3 +362,20 @@ def test_who_is_short_is_told_to_wait_as_long_as_it_takes(spent, reserved, own, 
     assert ("resets at" in refusal.message) is (reset is not None)
     assert ("calls under way" in refusal.message) is (reserved > own)
     assert ("the rest of this call" in refusal.message) is (own > 0)
+
+
+@pytest.mark.parametrize(
+    ("calls", "most", "wanted"),
+    [
+        (0, 4000, 1000),  # a quarter each
+        (1, 4000, 500),
+        (9, 4000, 100),
+        (99, 4000, 80),  # what is expected
+        (0, 400_000, 9000),  # the bound
+    ],
+)
+def test_the_fewer_calls_are_known_the_more_is_reserved_where_nothing_bounds_them(
+    calls: int, most: int, wanted: int
+) -> None:
+    demand = Demand(bound=9000, is_firm=False, expected=80, likely=64, calls=calls)
+    assert wanted_pico(demand, most) == wanted

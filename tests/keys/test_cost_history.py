@@ -30,7 +30,7 @@ def test_without_experience_nothing_is_expected() -> None:
     assert expected(history) is None
     assert history.likely("key_1", MODEL, ACTION, 100, INPUT) is None
     assert history.excess("key_1", MODEL, ACTION) == 1.0
-    assert history.first_event(MODEL, ACTION) == (0, 0)
+    assert history.first_event("key_1", MODEL, ACTION) == (0, 0)
     assert expected(noted(1000), model="gemini-2.5-pro") is None
 
 
@@ -129,16 +129,29 @@ def test_a_row_without_model_and_action_has_a_place_of_its_own() -> None:
     history.note_events(row(model=None, action=None), 5, 2)
     assert expected(history) is None
     assert history.expected("key_1", "", "", 100, INPUT) == 1250
-    assert history.first_event("", "") == (5, 2)
+    assert history.first_event("key_1", "", "") == (5, 2)
 
 
 def test_what_streams_have_cost_by_their_events() -> None:
     history = CostHistory()
     history.note_events(row(), 100, 10)
-    assert history.first_event(MODEL, ACTION) == (100, 10)
+    assert history.first_event("key_1", MODEL, ACTION) == (100, 10)
     # No experience of whole calls
     assert expected(history) is None
     history.note_events(row(), 10, 50)
-    assert history.first_event(MODEL, ACTION) == (98, 50)
+    assert history.first_event("key_1", MODEL, ACTION) == (98, 50)
     history.note_call(row(), bound_pico=0)
-    assert history.first_event(MODEL, ACTION) == (98, 50)
+    assert history.first_event("key_1", MODEL, ACTION) == (98, 50)
+
+
+def test_what_other_keys_streams_cost_by_their_events_is_theirs() -> None:
+    history = CostHistory()
+    history.note_events(row(), 100, 10)
+    assert history.first_event("key_2", MODEL, ACTION) == (0, 0)
+
+
+def test_calls_are_counted_by_key() -> None:
+    history = CostHistory()
+    for _ in range(3):
+        history.note_call(row(), bound_pico=1)
+    assert [history.calls(key, MODEL, ACTION) for key in ("key_1", "key_2")] == [3, 0]
