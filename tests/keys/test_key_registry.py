@@ -499,6 +499,6 @@ async def test_what_calls_have_cost_survives_a_restart(tmp_path):
     await again.load()
 
     assert again.costs.likely("key_1", "gemini-2.5-flash", "generateContent", 10, 1) == 500
-    assert again.costs.likely("key_2", "gemini-2.5-flash", "generateContent", 10, 1) == 500
+    assert again.costs.expected("key_2", "gemini-2.5-flash", "generateContent", 10, 1) == 1000
     assert again.costs.likely("key_1", "gemini-2.5-pro", "generateContent", 10, 1) is None
     store.close()
