@@ -77,7 +77,7 @@ operation("upload in chunks", async () => {
   return ai.files.upload({ file: "media.bin", config: { mimeType: "application/octet-stream" } });
 });
 operation("get file", () => ai.files.get({ name: kept.file.name }));
-operation("list files", () => ai.files.list({ config: { pageSize: 2 } }));
+operation("list files", () => ai.files.list({ config: { pageSize: 9 } }));
 operation("generate with file", () => {
   const { uri: fileUri, mimeType } = kept.file;
   return ai.models.generateContent({ model, contents: [{ text: "Tell me of it" }, { fileData: { fileUri, mimeType } }] });

@@ -149,7 +149,7 @@ def get_file():
 
 @operation
 def list_files():
-    return iter(client.files.list(config={"page_size": 2}))
+    return iter(client.files.list(config={"page_size": 9}))
 
 
 @operation
