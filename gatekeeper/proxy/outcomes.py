@@ -63,6 +63,12 @@ class UpstreamUnreachable(CallFailed):
     outcome = Outcome.UPSTREAM_UNREACHABLE
 
 
+class NoAnswer(UpstreamUnreachable):
+    """The connection ended after the request and before a response."""
+
+    may_have_run = True
+
+
 class UpstreamTimeout(UpstreamUnreachable):
     """No byte within the timeout; it may still process the request."""
 
@@ -104,9 +110,9 @@ def unreachable(detail: str) -> UpstreamUnreachable:
     )
 
 
-def no_response(detail: str) -> UpstreamUnreachable:
+def no_response(detail: str) -> NoAnswer:
     """The request was sent, and the connection ended before a response."""
-    return UpstreamUnreachable(
+    return NoAnswer(
         Refusal(Reason.UPSTREAM_UNREACHABLE, f"The Gemini API did not answer: {detail}. {MAY_HAVE_RUN}.")
     )
 

@@ -1,8 +1,8 @@
 """Meters the cost of a stream while it flows, so that it can be cut before it exceeds its budget.
 
-After each chunk the cost so far is computed from the last usage that was reported; before any is, from the
-bytes that have arrived. A call that comes near to what is reserved for it gets more while its budgets have
-it; otherwise it is cut while what the next event may cost is still left.
+After each chunk the cost so far is computed from the last usage that was reported; before any is, the call
+goes on. One that comes near to what is reserved for it gets more while its budgets have it; otherwise it is
+cut while what the next event may cost is still left.
 """
 
 from __future__ import annotations

@@ -182,6 +182,20 @@ async def test_a_call_that_the_gateway_gives_up_counts(
         assert (await exchange(gateway.url, line, body=b"{}")).status == 429
 
 
+async def test_a_call_counts_whose_connection_ends_before_a_response(
+    guarded: Running, google: StandIn
+) -> None:
+    google.script = lambda reply: reply.stream.aclose()
+    secret = await guarded.key(max_budget="0.1")
+    line = f"POST /gemini{MODEL}:generateContent?key={secret}"
+    assert (await exchange(guarded.url, line, body=b"{}")).status == 502
+    row = await guarded.row()
+    assert (row["outcome"], row["cost_usd"]) == ("upstream_unreachable", "0.000000000000")
+    assert row["usage_note"].startswith("estimated for the budget: ")
+    spend, estimated = await standing(guarded, secret)
+    assert spend == estimated == Decimal("0.1")
+
+
 async def test_a_request_that_never_went_to_google_costs_nothing(guarded: Running, google: StandIn) -> None:
     secret = await guarded.key(max_budget=1)
     line = f"POST /gemini{MODEL}:generateContent?key={secret}"
