@@ -152,22 +152,42 @@ class JsonMeter:
         return self._parser.summary(complete=complete, truncated=truncated)
 
 
-class GzipMeter:
-    """Inflates for another meter, a bounded piece at a time, up to the first invalid byte."""
-
-    delimiters = None
+class OuterMeter:
+    """A layer around another meter, which changes nothing by itself."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
     @property
     def summary(self) -> ResponseSummary:
         return self._meter.summary
 
     @property
+    def delimiters(self) -> Delimiters | None:
+        return self._meter.delimiters
+
+    @property
     def body_bytes(self) -> int:
         return self._meter.body_bytes
+
+    def feed(self, chunk: bytes) -> None:
+        self._meter.feed(chunk)
+
+    def finish(self) -> ResponseSummary:
+        return self._meter.finish()
+
+
+class GzipMeter(OuterMeter):
+    """Inflates for another meter, a bounded piece at a time, up to the first invalid byte."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(meter)
+        self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    @property
+    def delimiters(self) -> None:
+        """None: nothing can be appended to what is compressed."""
+        return None
 
     def feed(self, chunk: bytes) -> None:
         if self._gzip.eof:

@@ -21,9 +21,8 @@ from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
 from gatekeeper.gemini.billed_units import DEFAULT_RESOLUTION, VIDEO_SECOND
 from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 from gatekeeper.gemini.inline_data import InlineDataTruncator
-from gatekeeper.gemini.meter import GzipMeter, Meter
+from gatekeeper.gemini.meter import GzipMeter, Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation
 from gatekeeper.ledger.call import Call, PendingCharge
@@ -62,31 +61,16 @@ def result_reader(call: Call, catalogue: Catalogue, take: TakeFree) -> ResultRea
     return VideoResult(call, catalogue)
 
 
-class TappedMeter:
+class TappedMeter(OuterMeter):
     """Feeds a reader beside the response's own meter."""
 
     def __init__(self, meter: Meter, reader: BodyReader, *, is_gzip: bool) -> None:
-        self._meter = meter
+        super().__init__(meter)
         self._sink: Meter = GzipMeter(_ReaderMeter(reader)) if is_gzip else _ReaderMeter(reader)
-
-    @property
-    def summary(self) -> ResponseSummary:
-        return self._meter.summary
-
-    @property
-    def delimiters(self) -> Delimiters | None:
-        return self._meter.delimiters
-
-    @property
-    def body_bytes(self) -> int:
-        return self._meter.body_bytes
 
     def feed(self, chunk: bytes) -> None:
         self._meter.feed(chunk)
         self._sink.feed(chunk)
-
-    def finish(self) -> ResponseSummary:
-        return self._meter.finish()
 
     def is_whole(self) -> bool:
         """Whether the reader got all. Once, at the end."""

@@ -4,37 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.meter import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
-from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.proxy.outcomes import CutByGateway
 
 Check = Callable[[ResponseSummary], None]
 
 
-class LimitedMeter:
+class LimitedMeter(OuterMeter):
     """Another meter, after each chunk of which `check` is asked; it raises CutByGateway to end the call.
 
     Within an event no error can be appended for the client to read, and its rest is on its way: the call then
     ends after that, or at the latest with the next usage."""
 
     def __init__(self, meter: Meter, check: Check) -> None:
-        self._meter = meter
+        super().__init__(meter)
         self._check = check
         self._cut: CutByGateway | None = None
         self._last_usage: bytes | None = None
-
-    @property
-    def summary(self) -> ResponseSummary:
-        return self._meter.summary
-
-    @property
-    def delimiters(self) -> Delimiters | None:
-        return self._meter.delimiters
-
-    @property
-    def body_bytes(self) -> int:
-        return self._meter.body_bytes
 
     def feed(self, chunk: bytes) -> None:
         self._meter.feed(chunk)
@@ -47,6 +34,3 @@ class LimitedMeter:
                 return
         if self._meter.delimiters is not None or self._meter.summary.usage != self._last_usage:
             raise self._cut
-
-    def finish(self) -> ResponseSummary:
-        return self._meter.finish()
