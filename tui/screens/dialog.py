@@ -118,18 +118,16 @@ class TypeToConfirm(Dialog[bool]):
             self.show_error("The name does not match: nothing was deleted.")
 
 
-class HelpScreen(ModalScreen[None]):
-    """The key bindings it is given, and the meanings of the signs."""
+class ScrolledDialog(Dialog[None]):
+    """Something to read, which scrolls where the screen is too low for all of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter", "dismiss", "back"),
         Binding("j,down", "scroll(1)", show=False),
         Binding("k,up", "scroll(-1)", show=False),
     ]
     DEFAULT_CSS = """
-    HelpScreen { align: center middle; background: transparent; }
-    HelpScreen VerticalScroll {
-        width: 72;
+    ScrolledDialog VerticalScroll {
+        width: 76;
         max-width: 100%;
         height: auto;
         max-height: 100%;
@@ -139,6 +137,16 @@ class HelpScreen(ModalScreen[None]):
         scrollbar-size: 0 0;
     }
     """
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+
+class HelpScreen(ScrolledDialog):
+    """The key bindings it is given, and the meanings of the signs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "dismiss", "back")]
+    DEFAULT_CSS = "HelpScreen VerticalScroll { width: 72; }"
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         super().__init__()
@@ -151,9 +159,6 @@ class HelpScreen(ModalScreen[None]):
             yield Static(
                 lines([head, *key_lines(self._bindings_here), [], [("signs", TextRole.DIM)], *signs])
             )
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
 def key_lines(bindings: Iterable[Binding]) -> list[list[Cell]]:

@@ -13,29 +13,15 @@ from textual.widgets import Static
 from gatekeeper.client.api_types import Key
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.key_text import key_details
-from tui.screens.dialog import Dialog, key_help
+from tui.screens.dialog import ScrolledDialog, key_help
 from tui.terminal import styled_text
 
 
-class KeyDetails(Dialog[None]):
-    """Scrolls where the screen is too low for all of it."""
+class KeyDetails(ScrolledDialog):
+    """`now` tells what is over."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i,q,enter", "dismiss", "back"),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("i,q,enter", "dismiss", "back")]
     DEFAULT_CSS = """
-    KeyDetails VerticalScroll {
-        width: 76;
-        max-width: 100%;
-        height: auto;
-        max-height: 100%;
-        padding: 1 2;
-        border: solid $accent;
-        background: $background;
-        scrollbar-size: 0 0;
-    }
     KeyDetails Grid { grid-size: 2; grid-columns: 12 1fr; grid-rows: auto; height: auto; }
     """
 
@@ -53,6 +39,3 @@ class KeyDetails(Dialog[None]):
                         yield Static(styled_text(name, TextRole.DIM))
                         yield Static(styled_text(value))
             yield Static(key_help(esc="back", j="down", k="up"), classes="keys")
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
