@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-
 import pytest
+from rig.registry import running
 
 from gatekeeper.keys.account_changes import account_document
 from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
@@ -17,17 +15,6 @@ from gatekeeper.keys.store import StoreFailed
 NOW = 1_790_000_000_000_000
 HOUR = 3_600_000_000
 BY = {"now": NOW, "by": "master"}
-
-
-@contextlib.asynccontextmanager
-async def running(path: Path):
-    store = SqliteKeyStore(path)
-    registry = KeyRegistry(store)
-    await registry.load()
-    try:
-        yield registry
-    finally:
-        store.close()
 
 
 def fields(**body):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from rig.examples import examples
+from rig.registry import running
 
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.fields import FieldError, parse_fields
@@ -26,17 +27,6 @@ from gatekeeper.keys.windows import Window
 
 NOW = 1_790_000_000_000_000
 BY = {"now": NOW, "by": "master"}
-
-
-@contextlib.asynccontextmanager
-async def running(path: Path):
-    store = SqliteKeyStore(path)
-    registry = KeyRegistry(store)
-    await registry.load()
-    try:
-        yield registry
-    finally:
-        store.close()
 
 
 def write(token_id: str, alias: str | None, secret: str) -> KeyWrite:

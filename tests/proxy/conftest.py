@@ -28,7 +28,9 @@ async def gateway(google: StandIn, tmp_path: Path, request: pytest.FixtureReques
 
 
 @pytest.fixture
-async def guarded(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    """A gateway with a master key in front of it."""
-    async with running(tmp_path / "guarded", google.url, master_key="master-of-the-tests") as gateway:
+async def guarded(google: StandIn, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
+    """A gateway with a master key in front of it, and the settings of the test's mark `settings`."""
+    marked = request.node.get_closest_marker("settings")
+    flags = {"master_key": "master-of-the-tests"} | (marked.kwargs if marked else {})
+    async with running(tmp_path / "guarded", google.url, **flags) as gateway:
         yield gateway

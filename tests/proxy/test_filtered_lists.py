@@ -16,11 +16,12 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.gateway import Running, running
+from rig.owning import owns
 from rig.standin import Reply, StandIn, standing_in
 from rig.wire import Answer, exchange
 
-from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.ledger.call import Call, MadeResources, Outcome
+# Of what nobody has made through it keys see nothing.
+pytestmark = pytest.mark.settings(unowned="deny")
 
 MASTER = "master-of-the-tests"
 FILES = "/gemini/v1beta/files"
@@ -72,11 +73,7 @@ class Client:
 
     def owns(self, *names: str, google_key: str = "#1") -> None:
         """As if it had made them."""
-        call = Call(id="made", started_at=1, method="POST", path="/", outcome=Outcome.OK)
-        key = self.gateway.gateway.registry.by_hash(hash_secret(self.secret))
-        call.key_id = key.record.token_id if key else "?"
-        call.upstream_key, call.made = google_key, MadeResources(names)
-        self.gateway.gateway.proxy.context.owners.apply(call)  # type: ignore[attr-defined]
+        owns(self.gateway, self.secret, *names, google_key=google_key)
 
     async def pages(self, target: str) -> AsyncIterator[list[str]]:
         token, sign = "", "&" if "?" in target else "?"
@@ -87,14 +84,6 @@ class Client:
             yield [item["name"] for item in document.get("files", ())]
             if not (token := document.get("nextPageToken", "")):
                 return
-
-
-@pytest.fixture
-async def guarded(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    """Of what nobody has made through it keys see nothing."""
-    master = "master-of-the-tests"
-    async with running(tmp_path / "guarded", google.url, master_key=master, unowned="deny") as gateway:
-        yield gateway
 
 
 @pytest.fixture

@@ -10,20 +10,21 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator
 from itertools import cycle
 from pathlib import Path
 
 import pytest
-from rig.gateway import Running, running
+from rig.gateway import Running
+from rig.owning import owns
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 
 from gatekeeper.gemini.owned import root_of
 from gatekeeper.gemini.response_resource import COLLECTIONS_WITH_IDS
 from gatekeeper.gemini.routes import route
-from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.ledger.call import Call, MadeResources, Outcome
+
+# Of what nobody has made through it keys see nothing.
+pytestmark = pytest.mark.settings(unowned="deny")
 
 METHODS = Path(__file__).parents[1] / "gemini" / "methods.tsv"
 GOOGLES = Path(os.environ.get("GATEKEEPER_RECORDINGS", "")).parent / "routes.tsv"
@@ -90,19 +91,7 @@ class Keys:
         return await exchange(self.gateway.url, f"{method} /gemini{path}", headers=fields, body=text)
 
     def made(self, secret: str, *names: str) -> None:
-        call = Call(id="made", started_at=1, method="POST", path="/", outcome=Outcome.OK)
-        key = self.gateway.gateway.registry.by_hash(hash_secret(secret))
-        assert key is not None
-        call.key_id, call.upstream_key, call.made = key.record.token_id, "#1", MadeResources(names)
-        self.gateway.gateway.proxy.context.owners.apply(call)  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-async def guarded(google: StandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    """Of what nobody has made through it keys see nothing."""
-    master = "master-of-the-tests"
-    async with running(tmp_path / "guarded", google.url, master_key=master, unowned="deny") as gateway:
-        yield gateway
+        owns(self.gateway, secret, *names)
 
 
 @pytest.fixture
