@@ -16,17 +16,16 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 
 from gatekeeper.admin import (
+    account_routes,
     audit,
     calls,
     documentation,
     explain,
     google_keys,
-    groups,
     key_bulk,
     keys,
     spend,
     status,
-    users,
 )
 from gatekeeper.admin.access import check_access
 from gatekeeper.admin.gateway import NAME, Gateway
@@ -41,18 +40,18 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 PROXY_PREFIX = b"/gemini/"
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
-BLUEPRINT_MODULES = (
-    status,
-    keys,
-    key_bulk,
-    explain,
-    groups,
-    users,
-    google_keys,
-    calls,
-    spend,
-    audit,
-    documentation,
+BLUEPRINTS = (
+    status.blueprint,
+    keys.blueprint,
+    key_bulk.blueprint,
+    explain.blueprint,
+    account_routes.groups,
+    account_routes.users,
+    google_keys.blueprint,
+    calls.blueprint,
+    spend.blueprint,
+    audit.blueprint,
+    documentation.blueprint,
 )
 
 
@@ -91,8 +90,8 @@ class Gatekeeper(QuartTrio):
         self.before_request(check_parameters)
         self.after_request(set_no_store)
         self.register_error_handler(Exception, problem_response)
-        for module in BLUEPRINT_MODULES:
-            self.register_blueprint(module.blueprint)
+        for blueprint in BLUEPRINTS:
+            self.register_blueprint(blueprint)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         # Sent by other ASGI servers only; ours starts and stops everything in `serve`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gatekeeper.admin.key_documents import FIELD_SCHEMAS, KEY_PROPERTIES, NEXT_CURSOR
-from gatekeeper.keys.account import GroupAccount
+from gatekeeper.keys.account import NamedAccount
 from gatekeeper.keys.account_changes import account_document
 from gatekeeper.keys.field_values import ALIAS_LENGTH
 from gatekeeper.keys.fields import GROUP_FIELDS
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.openapi.operation import Operation
 from gatekeeper.openapi.schema import (
     Schema,
@@ -36,7 +36,7 @@ class Operations(NamedTuple):
     list: Operation
 
 
-_EMPTY = GroupAccount(kind="group", record=GroupRecord(name="", created_at=0, updated_at=0))
+_EMPTY = NamedAccount(kind="group", record=NamedRecord(name="", created_at=0, updated_at=0))
 _PROPERTIES = {name: KEY_PROPERTIES[name] for name in account_document(_EMPTY)}
 _FIELDS = {name: FIELD_SCHEMAS[name] for name in GROUP_FIELDS}
 _EXPECTED = nullable(time("The change is made only if this is still its `updated_at`."))

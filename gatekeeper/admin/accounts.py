@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
 from quart import Response
@@ -13,7 +12,7 @@ from gatekeeper.admin.parameters import DEFAULT_LIMIT
 from gatekeeper.admin.precondition import pop_expected
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
-from gatekeeper.keys.account import GroupAccount
+from gatekeeper.keys.account import NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges, account_document
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.fields import GROUP_TABLE, USER_TABLE, FieldTable, parse_fields, parse_name
@@ -58,7 +57,7 @@ async def delete(kind: Kind) -> Response:
         raise invalid("force", "`force` is true or false", "give true or false")
 
     def count_keys() -> int:
-        return 0 if force or kind is not GROUP else keys_by_group()[name]
+        return 0 if force or kind is not GROUP else current_gateway().registry.keys_in(name)
 
     await _changes().delete(kind.name, name, count_keys, now=_now(), by=_actor())
     return json_response({"deleted": name})
@@ -81,16 +80,10 @@ async def list_all(kind: Kind) -> Response:
         for account in _changes().list(kind.name, _now())
         if text in account.record.name.casefold() and account.record.name > (query.cursor or "")
     ]
-    page, counts = found[:limit], keys_by_group() if kind is GROUP else Counter[str]()
-    documents = [_document(kind, account, counts) for account in page]
+    page = found[:limit]
+    documents = [_document(kind, account) for account in page]
     cursor = page[-1].record.name if len(found) > limit else None
     return json_response({f"{kind.name}s": documents, "next_cursor": cursor})
-
-
-def keys_by_group() -> Counter[str]:
-    """How many keys name each group."""
-    states = current_gateway().registry.states(_now())
-    return Counter(state.record.group for state in states if state.record.group is not None)
 
 
 def _pop_name(kind: Kind, body: Document) -> str:
@@ -100,13 +93,13 @@ def _pop_name(kind: Kind, body: Document) -> str:
     return name
 
 
-def _answer(kind: Kind, account: GroupAccount) -> Response:
-    return json_response(_document(kind, account, keys_by_group() if kind is GROUP else Counter()))
+def _answer(kind: Kind, account: NamedAccount) -> Response:
+    return json_response(_document(kind, account))
 
 
-def _document(kind: Kind, account: GroupAccount, counts: Counter[str]) -> Document:
+def _document(kind: Kind, account: NamedAccount) -> Document:
     name = account.record.name
-    keys = {"keys": counts[name]} if kind is GROUP else {}
+    keys = {"keys": current_gateway().registry.keys_in(name)} if kind is GROUP else {}
     on_disconnect = current_gateway().settings.on_disconnect
     return {kind.field: name, **keys, **account_document(account, on_disconnect)}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatekeeper.keys.limits import GroupRecord, Limits
+from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.windows import Window
 
 
@@ -62,11 +62,11 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
 _TITLES = {"group": "The group {}", "user": "The end user {}", "gateway": "This gateway"}
 
 
-class GroupAccount(Account):
+class NamedAccount(Account):
     """Of a group, an end user or the gateway."""
 
     kind: str
-    record: GroupRecord  # pyright: ignore[reportIncompatibleVariableOverride]  a record is only replaced by one of its kind
+    record: NamedRecord  # pyright: ignore[reportIncompatibleVariableOverride]  a record is only replaced by one of its kind
 
     @property
     def id(self) -> AccountId:

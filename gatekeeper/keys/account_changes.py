@@ -12,17 +12,17 @@ import trio
 from msgspec.structs import replace
 
 from gatekeeper.keys import spend
-from gatekeeper.keys.account import GroupAccount
+from gatekeeper.keys.account import NamedAccount
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.audit import Actor, Change, difference
 from gatekeeper.keys.fields import KeyFields
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.limits_document import limits_document
 from gatekeeper.keys.store import ChangedMeanwhile, KeyStore
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.times import iso
 
-Edit = Callable[[GroupRecord], GroupRecord]
+Edit = Callable[[NamedRecord], NamedRecord]
 
 NOUNS = {"group": "group", "user": "end user"}
 NAME_FIELDS = {"group": "group", "user": "user_id"}
@@ -68,7 +68,7 @@ class AccountChanges:
         self._lock = lock
         self._accounts = accounts
 
-    def find(self, kind: str, name: str, now: int) -> GroupAccount:
+    def find(self, kind: str, name: str, now: int) -> NamedAccount:
         """The account, in the budget window of `now`."""
         account = self._accounts.find(kind, name)
         if account is None:
@@ -76,7 +76,7 @@ class AccountChanges:
         spend.roll_window(account, now)
         return account
 
-    def list(self, kind: str, now: int) -> Iterable[GroupAccount]:
+    def list(self, kind: str, now: int) -> Iterable[NamedAccount]:
         """All of this kind, by name."""
         for account in sorted(self._accounts.of_kind(kind), key=lambda each: each.record.name):
             spend.roll_window(account, now)
@@ -84,17 +84,17 @@ class AccountChanges:
 
     async def create(
         self, kind: str, name: str, fields: KeyFields, *, now: int, by: Actor | str
-    ) -> GroupAccount:
+    ) -> NamedAccount:
         """Raises AccountExists."""
-        record = replace(GroupRecord(name=name, created_at=now, updated_at=now), **fields.changes)
+        record = replace(NamedRecord(name=name, created_at=now, updated_at=now), **fields.changes)
         # What ended before does not count, also of those calls that the store does not have yet.
-        account = GroupAccount(
+        account = NamedAccount(
             kind=kind,
             record=record,
             window_start=now,
             budget_reset_at=initial_window_end(record.budget_duration, now, self._accounts.zone),
         )
-        plain = GroupAccount(kind=kind, record=GroupRecord(name=name, created_at=now, updated_at=now))
+        plain = NamedAccount(kind=kind, record=NamedRecord(name=name, created_at=now, updated_at=now))
         detail = difference(account_document(plain), account_document(account))
         change = Change.of(f"{kind}.create", now, by, detail, target=name)
         async with self._lock:
@@ -113,10 +113,10 @@ class AccountChanges:
         now: int,
         by: Actor | str,
         expected: int | None = None,
-    ) -> GroupAccount:
+    ) -> NamedAccount:
         """Sets the given fields. Raises ChangedMeanwhile unless its `updated_at` is the `expected` one."""
 
-        def edit(record: GroupRecord) -> GroupRecord:
+        def edit(record: NamedRecord) -> NamedRecord:
             if expected not in (None, record.updated_at):
                 raise ChangedMeanwhile(f"The {NOUNS[kind]} {name!r}", record.updated_at)
             return replace(record, **fields.changes)
@@ -125,10 +125,10 @@ class AccountChanges:
 
     async def set_blocked(
         self, kind: str, name: str, blocked: bool, *, now: int, by: Actor | str
-    ) -> GroupAccount:
+    ) -> NamedAccount:
         """Refuses the calls of all its keys, or of the end user, from now on; or accepts them again."""
 
-        def edit(record: GroupRecord) -> GroupRecord:
+        def edit(record: NamedRecord) -> NamedRecord:
             return replace(record, blocked_at=(record.blocked_at or now) if blocked else None)
 
         return await self._edit("block" if blocked else "unblock", kind, name, edit, now, by)
@@ -148,7 +148,7 @@ class AccountChanges:
 
     async def _edit(
         self, action: str, kind: str, name: str, edit: Edit, now: int, by: Actor | str
-    ) -> GroupAccount:
+    ) -> NamedAccount:
         async with self._lock:
             account = self.find(kind, name, now)
             before = account.record
@@ -167,7 +167,7 @@ class AccountChanges:
         return account
 
 
-def account_document(account: GroupAccount, on_disconnect: str | None = None) -> dict[str, object]:
+def account_document(account: NamedAccount, on_disconnect: str | None = None) -> dict[str, object]:
     """A group or an end user as the API returns it, without its name, JSON-ready."""
     record = account.record
     return {

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
 
-from gatekeeper.keys.account import GATEWAY, Account, AccountId, GroupAccount, ModelAccount
+from gatekeeper.keys.account import GATEWAY, Account, AccountId, ModelAccount, NamedAccount
 from gatekeeper.keys.globs import matches_model
 from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.virtual_key import KeyState
@@ -18,10 +18,10 @@ class Accounts:
 
     def __init__(self, zone: tzinfo = UTC) -> None:
         self.zone = zone
-        self.gateway: GroupAccount | None = None
+        self.gateway: NamedAccount | None = None
         """None while no limits are set for the whole gateway."""
-        self.groups: dict[str, GroupAccount] = {}
-        self.users: dict[str, GroupAccount] = {}
+        self.groups: dict[str, NamedAccount] = {}
+        self.users: dict[str, NamedAccount] = {}
         self._models: dict[AccountId, ModelAccount] = {}
 
     def of(self, key: KeyState | None, user: str | None) -> tuple[Account, ...]:
@@ -56,7 +56,7 @@ class Accounts:
             _follow(found, owner)
         return found
 
-    def add(self, account: GroupAccount) -> None:
+    def add(self, account: NamedAccount) -> None:
         """Adds an account, or one with another record in place of it."""
         account.zone = self.zone
         if account.id == GATEWAY:
@@ -64,11 +64,11 @@ class Accounts:
         else:
             self._named(account.kind)[account.record.name] = account
 
-    def find(self, kind: str, name: str) -> GroupAccount | None:
+    def find(self, kind: str, name: str) -> NamedAccount | None:
         """The account of a group or an end user."""
         return self._named(kind).get(name)
 
-    def of_kind(self, kind: str) -> list[GroupAccount]:
+    def of_kind(self, kind: str) -> list[NamedAccount]:
         """All groups, or all end users."""
         return list(self._named(kind).values())
 
@@ -88,13 +88,13 @@ class Accounts:
         account.window_start, account.budget_reset_at = window
         _follow(account, owner)
 
-    def __iter__(self) -> Iterator[GroupAccount]:
+    def __iter__(self) -> Iterator[NamedAccount]:
         if self.gateway:
             yield self.gateway
         yield from self.groups.values()
         yield from self.users.values()
 
-    def _named(self, kind: str) -> dict[str, GroupAccount]:
+    def _named(self, kind: str) -> dict[str, NamedAccount]:
         return self.groups if kind == "group" else self.users
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys import policy_values
-from gatekeeper.keys.limits import GroupRecord, OnDisconnect, Share
+from gatekeeper.keys.limits import NamedRecord, OnDisconnect, Share
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
@@ -211,10 +211,10 @@ KEYS_ONLY = ("share",)
 GROUP_FIELDS = {
     name: field
     for name, field in FIELDS.items()
-    if field.attribute in GroupRecord.__struct_fields__ and name not in KEYS_ONLY
+    if field.attribute in NamedRecord.__struct_fields__ and name not in KEYS_ONLY
 }
-GROUP_TABLE = FieldTable("a group", GROUP_FIELDS, _defaults(GroupRecord))
-USER_TABLE = FieldTable("an end user", GROUP_FIELDS, _defaults(GroupRecord))
+GROUP_TABLE = FieldTable("a group", GROUP_FIELDS, _defaults(NamedRecord))
+USER_TABLE = FieldTable("an end user", GROUP_FIELDS, _defaults(NamedRecord))
 
 
 def parse_name(field: str, value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from gatekeeper.keys.fields import FieldError
@@ -50,6 +51,8 @@ class KeyIndex:
         self.by_id: dict[str, KeyState] = {}
         self.by_alias: dict[str, KeyState] = {}
         self.revoked: set[str] = set()
+        self.in_groups = Counter[str]()
+        """How many keys name each group."""
 
     def add(self, state: KeyState) -> None:
         record = state.record
@@ -58,6 +61,8 @@ class KeyIndex:
         self.by_id[record.token_id] = state
         if record.key_alias is not None:
             self.by_alias[record.key_alias] = state
+        if record.group is not None:
+            self.in_groups[record.group] += 1
         # Another key may have it since the grace period was over.
         if record.previous:
             self.by_hash.setdefault(record.previous.secret_hash, state)
@@ -68,6 +73,10 @@ class KeyIndex:
         del self.by_hash[record.secret_hash], self.by_id[record.token_id]
         if record.key_alias is not None:
             del self.by_alias[record.key_alias]
+        if record.group is not None:
+            self.in_groups[record.group] -= 1
+            if not self.in_groups[record.group]:
+                del self.in_groups[record.group]
         if record.previous and self.by_hash.get(record.previous.secret_hash) is state:
             del self.by_hash[record.previous.secret_hash]
 

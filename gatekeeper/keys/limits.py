@@ -95,7 +95,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         return self.limits_models or self.needs_settings
 
 
-class GroupRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
+class NamedRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):
     """What is stored of a group of keys, and of an end user: both are known by their name."""
 
     name: str

@@ -15,14 +15,14 @@ import msgspec
 import trio
 
 from gatekeeper.keys import spend
-from gatekeeper.keys.account import GATEWAY, Account, GroupAccount
+from gatekeeper.keys.account import GATEWAY, Account, NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.cost_history import CostHistory
 from gatekeeper.keys.key_changes import repricing
 from gatekeeper.keys.key_index import has_secret
 from gatekeeper.keys.key_writer import KeyWriter
-from gatekeeper.keys.limits import GroupRecord, Limits
+from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import Settlement, SpendDelta
@@ -75,10 +75,10 @@ class KeyRegistry(KeyWriter):
 
     def _add_gateway(self) -> None:
         limits = msgspec.structs.asdict(self._gateway)
-        record = GroupRecord(**limits, name="", created_at=0, updated_at=0)
+        record = NamedRecord(**limits, name="", created_at=0, updated_at=0)
         now, zone = self._clock(), self.accounts.zone
         end = initial_window_end(record.budget_duration, now, zone)
-        account = GroupAccount(kind=GATEWAY.kind, record=record, budget_reset_at=end)
+        account = NamedAccount(kind=GATEWAY.kind, record=record, budget_reset_at=end)
         self.accounts.add(account)
 
     def _restore(self, stored: StoredAccount) -> None:
@@ -98,7 +98,7 @@ class KeyRegistry(KeyWriter):
         elif stored.record is not None:
             start, end = stored.window
             self.accounts.add(
-                GroupAccount(
+                NamedAccount(
                     kind=kind,
                     record=stored.record,
                     spend_pico=stored.spend_pico,
@@ -133,6 +133,10 @@ class KeyRegistry(KeyWriter):
     def is_revoked(self, secret_hash: str) -> bool:
         """Whether this was the secret of a key that was deleted or has another one now."""
         return secret_hash in self._index.revoked
+
+    def keys_in(self, group: str) -> int:
+        """How many keys name this group."""
+        return self._index.in_groups[group]
 
     def sharing(self, token_id: str) -> Sharing:
         """Who else sees what this key has made; for one that was deleted what held until then."""

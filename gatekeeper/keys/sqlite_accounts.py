@@ -7,7 +7,7 @@ import sqlite3
 import msgspec
 
 from gatekeeper.keys.account import AccountId
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.store import StoredAccount
 from gatekeeper.keys.windows import Window
@@ -21,7 +21,7 @@ def load_accounts(db: sqlite3.Connection) -> list[StoredAccount]:
     return [
         StoredAccount(
             AccountId(kind, name, model),
-            None if record is None else msgspec.json.decode(record, type=GroupRecord),
+            None if record is None else msgspec.json.decode(record, type=NamedRecord),
             int(spend),
             int(estimated),
             Window(start, end),
@@ -53,7 +53,7 @@ def add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendDe
     )
 
 
-def put_account(db: sqlite3.Connection, account: AccountId, record: GroupRecord, window: Window) -> None:
+def put_account(db: sqlite3.Connection, account: AccountId, record: NamedRecord, window: Window) -> None:
     """Sets the record; what was spent before the window no longer counts."""
     add_account_spend(db, account, SpendDelta(window))
     db.execute(

@@ -10,7 +10,7 @@ import msgspec
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.cost_history import CostName, Largest
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.shared_values import share_time, share_values
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
@@ -84,7 +84,7 @@ class SqliteKeyStore(SqliteFile):
                 _delete(db, change)
                 insert_change(db, change)
 
-    def put_account(self, account: AccountId, record: GroupRecord, window: Window, change: Change) -> None:
+    def put_account(self, account: AccountId, record: NamedRecord, window: Window, change: Change) -> None:
         with self.write_transaction() as db:
             put_account(db, account, record, window)
             insert_change(db, change)

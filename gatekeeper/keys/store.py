@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
 from gatekeeper.keys.cost_history import CostName, Largest
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.sharing import Sharing
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
@@ -64,7 +64,7 @@ class StoredAccount(NamedTuple):
     limits are set elsewhere."""
 
     id: AccountId
-    record: GroupRecord | None
+    record: NamedRecord | None
     spend_pico: int
     estimated_pico: int
     window: Window
@@ -139,7 +139,7 @@ class KeyStore(Protocol):
         this run have been added before."""
         ...
 
-    def put_account(self, account: AccountId, record: GroupRecord, window: Window, change: Change) -> None:
+    def put_account(self, account: AccountId, record: NamedRecord, window: Window, change: Change) -> None:
         """A new group or end user, which has spent nothing, or another record of one. What it spent before
         `window` began no longer counts."""
         ...

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
-from gatekeeper.keys.account import GATEWAY, Account, AccountId, GroupAccount
+from gatekeeper.keys.account import GATEWAY, Account, AccountId, NamedAccount
 from gatekeeper.keys.accounts import Accounts
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.spend import current_spend, settle
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
@@ -18,8 +18,8 @@ from gatekeeper.keys.windows import Window
 ZONE = ZoneInfo("Europe/Berlin")
 
 
-def group(kind: str = "group", name: str = "team", **fields: Any) -> GroupAccount:
-    return GroupAccount(kind=kind, record=GroupRecord(name=name, created_at=0, updated_at=0, **fields))
+def group(kind: str = "group", name: str = "team", **fields: Any) -> NamedAccount:
+    return NamedAccount(kind=kind, record=NamedRecord(name=name, created_at=0, updated_at=0, **fields))
 
 
 def key(**fields: Any) -> KeyState:
@@ -29,7 +29,7 @@ def key(**fields: Any) -> KeyState:
     return KeyState(record=record)
 
 
-def accounts(*added: GroupAccount) -> Accounts:
+def accounts(*added: NamedAccount) -> Accounts:
     found = Accounts(ZONE)
     for each in added:
         found.add(each)

@@ -11,7 +11,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.account import Account, NamedAccount
 from gatekeeper.keys.admission import RETRY_SECONDS, short_of_budget
 from gatekeeper.keys.budgets import (
     MAX_WAIT,
@@ -27,15 +27,15 @@ from gatekeeper.keys.budgets import (
     tightest,
     wanted_pico,
 )
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.spend import settle
 
 NOW = 1_790_000_000_000_000
 
 
-def account(budget: int | None = 100, *, spent: int = 0, name: str = "g", **fields: Any) -> GroupAccount:
-    record = GroupRecord(name=name, max_budget_pico=budget, created_at=0, updated_at=0, **fields)
-    return GroupAccount(kind="group", record=record, spend_pico=spent)
+def account(budget: int | None = 100, *, spent: int = 0, name: str = "g", **fields: Any) -> NamedAccount:
+    record = NamedRecord(name=name, max_budget_pico=budget, created_at=0, updated_at=0, **fields)
+    return NamedAccount(kind="group", record=record, spend_pico=spent)
 
 
 def firm(bound: int, **more: Any) -> Demand:

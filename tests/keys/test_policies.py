@@ -13,9 +13,9 @@ from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.keys.access_request import AccessRequest
-from gatekeeper.keys.account import Account, GroupAccount
+from gatekeeper.keys.account import Account, NamedAccount
 from gatekeeper.keys.admission import admit, admit_body
-from gatekeeper.keys.limits import GroupRecord, Limits
+from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.policies import too_many_searches
 from gatekeeper.refusals import Reason
 
@@ -54,7 +54,7 @@ def asked(action: str, body: object) -> AccessRequest:
 
 def account(limits: Limits) -> Account:
     fields = {name: getattr(limits, name) for name in Limits.__struct_fields__}
-    return GroupAccount(kind="group", record=GroupRecord(name="g", created_at=0, updated_at=0, **fields))
+    return NamedAccount(kind="group", record=NamedRecord(name="g", created_at=0, updated_at=0, **fields))
 
 
 def reason(limits: Limits, request: AccessRequest) -> str | None:

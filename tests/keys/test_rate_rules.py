@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.keys.account import Account, AccountId, GroupAccount
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.account import Account, AccountId, NamedAccount
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
 from gatekeeper.keys.rates import Demand, Exceeded, Rate, RateLimits
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
@@ -18,7 +18,7 @@ def key(**limits: object) -> Account:
 
 
 def group(**limits: object) -> Account:
-    return GroupAccount(kind="group", record=GroupRecord(name="shop", created_at=0, updated_at=0, **limits))
+    return NamedAccount(kind="group", record=NamedRecord(name="shop", created_at=0, updated_at=0, **limits))
 
 
 KEY, GROUP = AccountId("key", "key_1"), AccountId("group", "shop")

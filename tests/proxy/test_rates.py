@@ -15,8 +15,8 @@ from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, reset
 from websockets.trio.server import ServerConnection
 
-from gatekeeper.keys.account import GroupAccount
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.account import NamedAccount
+from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.minute_window import MINUTE
 from gatekeeper.keys.rates import FIRST_OUTPUT
 
@@ -133,8 +133,8 @@ async def test_keys_of_a_group_and_calls_of_a_user_share_their_limits(
 ) -> None:
     accounts = guarded.gateway.registry.accounts
     for kind, name, rpm in [("group", "shop", 2), ("user", "u-1", 1), ("gateway", "", 3)]:
-        record = GroupRecord(name=name, created_at=0, updated_at=0, rpm_limit=rpm)
-        accounts.add(GroupAccount(kind=kind, record=record))
+        record = NamedRecord(name=name, created_at=0, updated_at=0, rpm_limit=rpm)
+        accounts.add(NamedAccount(kind=kind, record=record))
     first, second, other = [await guarded.key(**fields) for fields in [{"group": "shop"}] * 2 + [{}]]
     line = f"POST /gemini{FLASH}?key={other}"
 

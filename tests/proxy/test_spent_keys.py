@@ -11,8 +11,8 @@ from rig.gateway import Running, running
 from rig.live import ended, live_standing_in, session
 from rig.standin import StandIn
 
-from gatekeeper.keys.account import Account, GroupAccount
-from gatekeeper.keys.limits import GroupRecord
+from gatekeeper.keys.account import Account, NamedAccount
+from gatekeeper.keys.limits import NamedRecord
 
 # Every method of Google's discovery documents and SDKs, and some that nobody has heard of.
 METHODS = [
@@ -36,8 +36,8 @@ def spend(*accounts: Account | None) -> None:
 
 def grouped(gateway: Running, kind: str, name: str = "g") -> None:
     """An account beside the key's that has spent its budget."""
-    record = GroupRecord(name=name, max_budget_pico=USD, created_at=0, updated_at=0)
-    gateway.gateway.registry.accounts.add(GroupAccount(kind=kind, record=record, spend_pico=USD))
+    record = NamedRecord(name=name, max_budget_pico=USD, created_at=0, updated_at=0)
+    gateway.gateway.registry.accounts.add(NamedAccount(kind=kind, record=record, spend_pico=USD))
 
 
 async def of_a_key(gateway: Running) -> str:
