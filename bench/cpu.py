@@ -1,6 +1,7 @@
-"""CPU per call and per event of the gateway with everything on, against two bare proxies on the same stack.
+"""CPU per call and per event of the gateway with everything on, against a raw byte relay on trio and two bare
+proxies on the same stack.
 
-The three take turns, round by round, so that what else the machine does falls on all of them. Each turn leads
+They take turns, round by round, so that what else the machine does falls on all of them. Each turn leads
 in with calls that do not count, so that a gateway has open what it opens for work. A ratio is of two servers
 in the same round; shown are its median, lowest and highest over the rounds.
 """
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> Rounds:
         upstream = stack.enter_context(servers.upstream(load_cpu, events=options.events, interval=0.02))
         contenders = {
             "gateway": stack.enter_context(servers.gateway(upstream, server_cpu)),
+            "raw relay": stack.enter_context(servers.relay(upstream, server_cpu)),
             "bare h11": stack.enter_context(servers.bare(upstream, server_cpu)),
             "bare httpcore2": stack.enter_context(servers.bare(upstream, server_cpu, "--httpcore")),
         }

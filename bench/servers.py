@@ -110,6 +110,15 @@ def bare(upstream: Server, cpu: int | None, *variant: str) -> Iterator[Server]:
 
 
 @contextmanager
+def relay(upstream: Server, cpu: int | None) -> Iterator[Server]:
+    port = free_port()
+    address = upstream.url.removeprefix("http://")
+    with running([sys.executable, HERE / "relay.py", port, address], cpu) as process:
+        await_port(process, port)
+        yield Server(process, f"http://127.0.0.1:{port}")
+
+
+@contextmanager
 def gateway(upstream: Server, cpu: int | None) -> Iterator[Server]:
     """`gatekeeper serve` with a master key, and a virtual key that has every kind of limit."""
     port = free_port()
