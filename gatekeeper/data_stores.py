@@ -11,7 +11,6 @@ from time import time_ns
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import structlog
 import trio
 
 from gatekeeper.google_key import SANDBOX_KEY
@@ -35,13 +34,11 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import StoreError
 from gatekeeper.ledger.ledger import Ledger
 from gatekeeper.ledger.segments import NewerJournalError
+from gatekeeper.logs import log
 from gatekeeper.money import pico
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.proxy.key_spend import KeySpend
 from gatekeeper.settings import Settings
-
-log = structlog.get_logger()
-
 
 SCHEMAS_WITHOUT_OWNERS = range(1, 9)
 

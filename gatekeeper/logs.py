@@ -2,47 +2,97 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from time import monotonic
-from typing import TextIO, cast
-
-import structlog
-from hypercorn.config import Config
-from structlog.typing import EventDict
+from typing import TYPE_CHECKING, cast
 
 from gatekeeper.runtime import NonBlockingWriter
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from hypercorn.config import Config
 
 MINUTE = 60.0  # seconds
 MAX_TRACE_FRAMES = 5  # of an exception's trace that are logged
+EVENT_WIDTH = 30  # characters of an event's name on a terminal, after which its fields are aligned
+RESET, BOLD, CYAN = "\x1b[0m", "\x1b[1m", "\x1b[36m"
+LEVEL_COLOURS = {logging.INFO: "\x1b[32m", logging.WARNING: "\x1b[33m"}
+RED = "\x1b[31m"  # for all other levels
+
+Fields = Mapping[str, object]
+
+
+def json_line(level: int, event: str, fields: Fields) -> str:
+    """The line for a program. What JSON has no form for is written as Python shows it."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    known = {"event": event, "level": _name(level), "timestamp": now}
+    return json.dumps({**fields, **known}, default=repr) + "\n"
+
+
+def terminal_line(level: int, event: str, fields: Fields) -> str:
+    """The line for a person at a terminal."""
+    shown = "".join(f" {CYAN}{name}{RESET}={_word(value)}" for name, value in fields.items())
+    colour = LEVEL_COLOURS.get(level, RED)
+    # Local time, as that of the terminal's own clock.
+    now = datetime.now().strftime("%H:%M:%S")  # noqa: DTZ005
+    return f"{now} [{colour}{_name(level):<8}{RESET}] {BOLD}{event:<{EVENT_WIDTH}}{RESET}{shown}\n"
+
+
+def _name(level: int) -> str:
+    return logging.getLevelName(level).lower()
+
+
+def _word(value: object) -> str:
+    """A value that reads as one word stands as it is; of any other, control characters are escaped."""
+    text = str(value)
+    return text if text and text.isprintable() and " " not in text else repr(value)
+
+
+def write_to_stderr(level: int, event: str, fields: Fields) -> None:
+    """Until `configure_logs`: commands other than `serve` log only what is wrong."""
+    sys.stderr.write(json_line(level, event, fields))
+
+
+class Log:
+    """Logs events of level INFO and above. `sink` is given the level (of `logging`), the event and its
+    fields."""
+
+    def __init__(self) -> None:
+        self.sink: Callable[[int, str, Fields], None] = write_to_stderr
+
+    def log(self, level: int, event: str, /, **fields: object) -> None:
+        if level >= logging.INFO:
+            self.sink(level, event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        self.sink(logging.INFO, event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        self.sink(logging.WARNING, event, fields)
+
+    def error(self, event: str, /, **fields: object) -> None:
+        self.sink(logging.ERROR, event, fields)
+
+
+log = Log()
 
 
 def configure_logs() -> None:
     """From now on no log call, the gateway's or a library's, can raise or wait."""
-    human = sys.stderr.isatty()
     writer = NonBlockingWriter(sys.stderr.fileno())
+    line = terminal_line if sys.stderr.isatty() else json_line
 
-    def add_lost_count(_: object, __: str, event: EventDict) -> EventDict:
-        return {**event, "lines_lost": writer.lost} if writer.lost else event
+    def write(level: int, event: str, fields: Fields) -> None:
+        lost = {"lines_lost": writer.lost} if writer.lost else {}
+        writer.write(line(level, event, {**fields, **lost}))
 
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
-            structlog.processors.format_exc_info,
-            add_lost_count,
-            structlog.dev.ConsoleRenderer(colors=True) if human else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", writer)),
-        cache_logger_on_first_use=True,
-    )
+    log.sink = write
     logging.basicConfig(handlers=[StdlibLogBridge()], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
 

@@ -6,17 +6,15 @@ from pathlib import Path
 from time import time_ns
 from typing import Protocol
 
-import structlog
 import trio
 
 from gatekeeper.file_state import file_state
 from gatekeeper.keys.audit import AuditLog, Change
 from gatekeeper.keys.store import StoreFailed
+from gatekeeper.logs import log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.startup import load_catalogue, own_prices
-
-log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0  # seconds between two looks at the file
 
@@ -67,7 +65,7 @@ class PriceWatch:
             catalogue = await trio.to_thread.run_sync(load_catalogue, self._data)
         except (CatalogueError, OSError) as error:
             first, *more = context.price_faults = tuple(str(error).splitlines())
-            log.error(  # noqa: TRY400  what is wrong is in the file, not in the code
+            log.error(
                 "prices_not_reloaded", detail=first, more_faults=len(more), in_force=context.catalogue.version
             )
             return
@@ -84,4 +82,4 @@ class PriceWatch:
             await self._audit.append(change)
         except StoreFailed as error:
             # They are in force, whatever the log says.
-            log.error("change_not_in_audit_log", action=change.action, detail=str(error))  # noqa: TRY400
+            log.error("change_not_in_audit_log", action=change.action, detail=str(error))

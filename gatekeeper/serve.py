@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
-import structlog
 import trio
 from hypercorn.config import Config
 
@@ -16,7 +15,7 @@ from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.data_stores import DataUnusable, open_data
 from gatekeeper.keys.repriced_spend import follow_repricing
-from gatekeeper.logs import HypercornLogger, configure_logs
+from gatekeeper.logs import HypercornLogger, configure_logs, log
 from gatekeeper.price_watch import PriceWatch
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
@@ -34,8 +33,6 @@ from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import Settings
 from gatekeeper.startup import load_catalogue
 from gatekeeper.stop_signals import SIGNALS, StopSignals, controlling_terminal
-
-log = structlog.get_logger()
 
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept

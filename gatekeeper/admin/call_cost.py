@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 import msgspec
-import structlog
 
 from gatekeeper.ledger.call import Document
+from gatekeeper.logs import log
 from gatekeeper.money import pico, short_usd
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import is_priced_by_usage
@@ -21,8 +21,6 @@ FREE_ROUTE = "requests of this method and path cost nothing"
 NOTHING_CHARGED = "the call used nothing that is charged"
 FAULT = "a fault of the gateway kept the cost from being calculated: see its log"
 REPRICE = "gatekeeper prices reprice"
-
-log = structlog.get_logger()
 
 
 def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
@@ -40,7 +38,7 @@ def cost_breakdown(call: Document, catalogue: Catalogue) -> QuoteDocument:
     try:
         quoted = row_quote(catalogue, priced_columns(call))
     except Exception as error:  # noqa: BLE001  a call is shown whatever its price is
-        log.error("call_not_priced", call=call["id"], problem=type(error).__name__)  # noqa: TRY400
+        log.error("call_not_priced", call=call["id"], problem=type(error).__name__)
         quoted = Quote(model, None, (), catalogue.version, (FAULT,))
     if quoted.cost_pico == 0 and not quoted.lines and not quoted.notes:
         quoted = msgspec.structs.replace(quoted, notes=(NOTHING_CHARGED,))

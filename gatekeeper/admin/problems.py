@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
-import structlog
 from hypercorn.typing import ASGISendCallable
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
@@ -31,9 +30,8 @@ from gatekeeper.ledger.analytics.messages import (
     QueryUnavailable,
 )
 from gatekeeper.ledger.filters import FilterError
+from gatekeeper.logs import log
 from gatekeeper.server.request_validation import MalformedRequest
-
-log = structlog.get_logger()
 
 MAX_TRACE_FRAMES = 5  # stack frames of an internal error that are logged
 

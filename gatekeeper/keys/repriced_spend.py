@@ -10,15 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from time import time_ns
 
-import structlog
 import trio
 
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import SpendDelta
 from gatekeeper.ledger.analytics.adjustments import charges, marked_runs, remove_mark
 from gatekeeper.ledger.analytics.worker import Analytics
-
-log = structlog.get_logger()
+from gatekeeper.logs import log
 
 CHECK_INTERVAL = 1.0  # seconds between two looks for marked runs
 

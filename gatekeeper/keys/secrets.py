@@ -15,10 +15,9 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import structlog
 import trio
 
-log = structlog.get_logger()
+from gatekeeper.logs import log
 
 PREFIX = "sk-"
 MIN_SECRET_LENGTH = 16  # characters of a secret that the caller chooses

@@ -21,15 +21,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import NamedTuple
 
-import structlog
 import trio
 
 from gatekeeper.ledger.batch import Batch, Consumer
 from gatekeeper.ledger.call import Position
 from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.segments import bytes_after, count_end_records, oldest_segment_within
-
-log = structlog.get_logger()
+from gatekeeper.logs import log
 
 CONSUME_INTERVAL = 2.5  # seconds between two rounds of a consumer; a key's spend in memory is updated at once
 BATCH_CALLS = 2000  # calls

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
 import trio
 
 from gatekeeper.ledger.analytics.worker import Analytics
@@ -12,9 +11,8 @@ from gatekeeper.ledger.call import Amendment, Call, truncate_fields
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.events import EventStream
 from gatekeeper.ledger.journal import Journal
+from gatekeeper.logs import log
 from gatekeeper.refusals import Reason, Refusal
-
-log = structlog.get_logger()
 
 SYNC_INTERVAL = 0.1  # seconds between two group syncs
 

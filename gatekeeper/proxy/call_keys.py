@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import time_ns
 
-import structlog
-
 from gatekeeper.gemini.actions import METERED_ACTIONS, OPENAI_EMBEDDING, Billing
 from gatekeeper.gemini.quota_errors import exhausted
 from gatekeeper.gemini.request_summary import RequestSummary
@@ -22,6 +20,7 @@ from gatekeeper.keys.cool_downs import Want
 from gatekeeper.keys.google_key_lease import Lease
 from gatekeeper.keys.google_keys import GoogleKeys
 from gatekeeper.ledger.call import Call, truncate
+from gatekeeper.logs import log
 from gatekeeper.proxy.error_response import ErrorResponse
 from gatekeeper.proxy.outcomes import (
     MAX_ERROR_MESSAGE,
@@ -34,8 +33,6 @@ from gatekeeper.proxy.outcomes import (
 from gatekeeper.proxy.resource_projects import ResourceProjects
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
-
-log = structlog.get_logger()
 
 TOO_MANY = 429
 OVERLOADED = frozenset({500, 503, 504})

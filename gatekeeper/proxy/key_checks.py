@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from time import time_ns
 
-import structlog
 import trio
 
 from gatekeeper.keys.cool_downs import Want
+from gatekeeper.logs import log
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.upstream import ConnectFailed
 from gatekeeper.proxy.upstream_connection import ConnectionLost
-
-log = structlog.get_logger()
 
 CHECK_SECONDS = 300.0
 CHECK_TIMEOUT = 30.0  # seconds

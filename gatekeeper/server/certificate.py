@@ -8,12 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-import structlog
 import trio
 
 from gatekeeper.file_state import file_state
-
-log = structlog.get_logger()
+from gatekeeper.logs import log
 
 LOOK_SECONDS = 1.0  # seconds between two looks at the files
 EXPIRY_WARNING = timedelta(days=14)  # what is left of a certificate that should have been renewed
@@ -143,7 +141,7 @@ class ServerCertificate:
         try:
             self.current = load(*self._files)
         except CertificateError as error:
-            log.error(  # noqa: TRY400  what is wrong is in the files, not in the code
+            log.error(
                 "certificate_not_reloaded",
                 setting=error.setting,
                 detail=str(error),

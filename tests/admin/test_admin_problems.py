@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
+from rig.logs import capture_logs
 
 from gatekeeper.openapi.operation import Operation, describe
 from gatekeeper.openapi.schema import text
@@ -132,7 +132,7 @@ async def test_a_fault_of_ours_tells_the_client_nothing_and_the_log_where_but_no
     async def broken():
         raise RuntimeError(SECRET)
 
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         answer = await admin.client.get(f"/broken?key={SECRET}")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
@@ -152,7 +152,7 @@ async def test_a_store_of_keys_that_fails_is_told_and_logged(admin):
     with sqlite3.connect(admin.gateway.settings.keys_file) as vandal:
         vandal.execute("DROP TABLE audit")
     vandal.close()
-    with structlog.testing.capture_logs() as logs:
+    with capture_logs() as logs:
         answer = await admin.client.post("/key/generate")
     assert answer.status_code == 503
     assert "nothing was changed" in answer.json()["detail"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from structlog.testing import capture_logs
+from rig.logs import capture_logs
 
 from gatekeeper.keys.secrets import DELAY, FREE_ATTEMPTS, MAX_ADDRESSES, MAX_DELAYED, AuthFailures, network_of
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from rig.gateway import running
+from rig.logs import capture_logs
 from rig.standin import StandIn
 from rig.wire import exchange
-from structlog.testing import capture_logs
 
 OUTER = ["X-Forwarded-Proto: https", "X-Forwarded-Host: gw.example", "X-Forwarded-For: 203.0.113.9"]
 

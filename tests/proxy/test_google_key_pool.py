@@ -26,10 +26,10 @@ from rig.google_projects import (
     quota,
     slow,
 )
+from rig.logs import capture_logs
 from rig.standin import Reply, StandIn
 from rig.uploads import GoogleUploads, start
 from rig.wire import Answer, exchange
-from structlog.testing import capture_logs
 
 from gatekeeper.proxy import call_keys
 from gatekeeper.proxy.key_checks import check, check_refused_keys

@@ -9,9 +9,9 @@ from time import perf_counter, time_ns
 import pytest
 import trio
 from rig.gateway import Running, running
+from rig.logs import capture_logs
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
-from structlog.testing import capture_logs
 
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.spend import Settlement

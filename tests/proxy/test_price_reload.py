@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trio
 from rig.gateway import Running
+from rig.logs import capture_logs
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
-from structlog.testing import capture_logs
 
 from gatekeeper import price_watch
 from gatekeeper.keys.audit import AuditFilter

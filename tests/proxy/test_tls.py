@@ -16,9 +16,9 @@ import pytest
 import trio
 from rig.certificate import make_certificate
 from rig.gateway import Running, running
+from rig.logs import capture_logs
 from rig.standin import Reply, StandIn, answer_ok
 from rig.wire import TlsClient, connect, exchange, head, read
-from structlog.testing import capture_logs
 
 from gatekeeper.server import tls
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 from rig.gateway import Running
+from rig.logs import capture_logs
 from rig.standin import StandIn
 from rig.wire import exchange
-from structlog.testing import capture_logs
 
 from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rig.gateway import GOOGLE_KEY, Running, running
+from rig.logs import capture_logs
 from rig.standin import Reply, StandIn
 from rig.uploads import FILES, START, GoogleUploads, start
 from rig.wire import exchange
-from structlog.testing import capture_logs
 
 from gatekeeper.keys.secrets import seal, unseal
 

@@ -14,7 +14,7 @@ import trio.testing
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from rig.certificate import make_certificate
-from structlog.testing import capture_logs
+from rig.logs import capture_logs
 
 from gatekeeper.server import certificate as certificates
 from gatekeeper.server.certificate import CertificateError, ServerCertificate, load

@@ -12,8 +12,8 @@ import pytest
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
+from rig.logs import capture_logs
 from rig.wire import connect, head, read
-from structlog.testing import capture_logs
 
 from gatekeeper.logs import HypercornLogger, RateLimitedLog
 from gatekeeper.server import connection as server

@@ -15,9 +15,9 @@ import pytest
 import trio
 from hypercorn.config import Config
 from rig.gateway import running
+from rig.logs import capture_logs
 from rig.standin import Reply, answer_ok, standing_in
 from rig.wire import connect, head, read
-from structlog.testing import capture_logs
 
 from gatekeeper.logs import HypercornLogger
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send

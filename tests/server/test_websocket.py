@@ -16,9 +16,9 @@ from hypercorn.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.certificate import make_certificate
+from rig.logs import capture_logs
 from rig.websocket import UPGRADE, frame, opened, rest
 from rig.wire import connect, head, read
-from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Opcode
 from websockets.trio.client import connect as open_websocket

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
-import structlog
 from duckdb import DuckDBPyConnection
 
 from gatekeeper.data_dir import ANALYTICS_FILE
@@ -30,8 +29,7 @@ from gatekeeper.ledger.analytics.messages import (
 )
 from gatekeeper.ledger.analytics.pending_rows import BATCH_ROWS, PendingRows, Row, amendments, inserts
 from gatekeeper.ledger.call import START, JournalEntry, Position
-
-log = structlog.get_logger()
+from gatekeeper.logs import log
 
 
 class Projection:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import structlog
 import trio
 
 from gatekeeper.ledger.analytics.messages import (
@@ -28,8 +27,7 @@ from gatekeeper.ledger.analytics.messages import (
     out_of_memory,
     too_large,
 )
-
-log = structlog.get_logger()
+from gatekeeper.logs import log
 
 MIB = 1024 * 1024
 STARTUP_SECONDS = 4.0  # seconds that a process may take to start, in addition to the query's limit

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
 import trio
 
 from gatekeeper.ledger.analytics import chains, queries
@@ -31,6 +30,7 @@ from gatekeeper.ledger.call import START, Document, Position
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
+from gatekeeper.logs import log
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 # Why the file cannot be read; shown to clients as `partial_reason`.
 LOCKED_BY_OTHER = "another program has the analytics file"
 UNUSABLE = "the analytics file is damaged or cannot be written"
-
-log = structlog.get_logger()
 
 T = TypeVar("T")
 
