@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from gatekeeper.keys.store import StoreFailed
 
@@ -139,6 +140,8 @@ MIGRATIONS = (
     """,
 )
 
+CHECKPOINT_INTERVAL = 1.0  # seconds between two checkpoints; each costs as much as a transaction
+
 
 class SqliteFile:
     """A database with a write-ahead log, every commit on disk. Several stores may share it, from any thread.
@@ -149,6 +152,9 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self.has_unmoved = False
+        """Whether the log has what the file itself has not: something to be moved by `checkpoint`."""
+        self._last_checkpoint = monotonic()
         self.schema_before = 0
         """The version of the schema that the file had; 0 for a new one."""
         with self._map_errors():
@@ -163,7 +169,7 @@ class SqliteFile:
                 # With a write-ahead log NORMAL would lose the last commits in a power failure.
                 self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
-            self._checkpoint()
+            self.checkpoint()
         except StoreFailed:
             self._db.close()
             raise
@@ -189,16 +195,21 @@ class SqliteFile:
 
     @contextmanager
     def write_transaction(self) -> Generator[sqlite3.Connection]:
-        """A transaction, followed by a WAL checkpoint. By itself SQLite makes one every 1,000 pages, which
-        keys may not fill in months: a copy of the file alone would be empty."""
+        """A transaction, followed by a checkpoint unless there was one a moment ago: then the next one
+        has it, at the latest that of `checkpoints.make_checkpoints`."""
         with self.transaction() as db:
             yield db
-        self._checkpoint()
+            self.has_unmoved = True
+        if monotonic() - self._last_checkpoint >= CHECKPOINT_INTERVAL:
+            self.checkpoint()
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Moves what was written from the log to the file itself. By itself SQLite does so every 1,000
+        pages, which keys may not fill in months: a copy of the file alone would be empty."""
         # The data is on disk in the log already. Passive: neither waits for a reader nor blocks one.
         with self._lock, suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            _, logged, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._last_checkpoint, self.has_unmoved = monotonic(), logged != moved
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:

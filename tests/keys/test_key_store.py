@@ -15,12 +15,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trio
+import trio.testing
 
 from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Change
+from gatekeeper.keys.checkpoints import make_checkpoints
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.spend import SpendDelta
-from gatekeeper.keys.sqlite_file import MIGRATIONS
+from gatekeeper.keys.sqlite_file import CHECKPOINT_INTERVAL, MIGRATIONS
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import (
     AliasConflict,
@@ -316,7 +319,9 @@ def test_others_may_read_while_it_is_open(tmp_path: Path):
 
 
 @pytest.mark.parametrize("reading", [False, True])
-def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool):
+async def test_the_file_holds_by_itself_what_was_written(
+    tmp_path: Path, reading: bool, autojump_clock: trio.testing.MockClock
+):
     def copied() -> sqlite3.Connection:
         shutil.copy(tmp_path / "keys.db", tmp_path / "copy.db")
         return sqlite3.connect(tmp_path / "copy.db")
@@ -327,6 +332,7 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
         insert(store, record(), record("key_2"))
         store.add_spend({KEY_1: SpendDelta(EVER, 7, 3)}, 1, 10)
         store.delete_all([change("key_2")])
+        await moved(store)
         with closing(copied()) as copy:
             assert copy.execute("SELECT token_id, spend_pico FROM keys").fetchall() == [("key_1", "7")]
         if reading:  # which keeps the log from the file for a while, and is no fault
@@ -334,7 +340,21 @@ def test_the_file_holds_by_itself_what_was_written(tmp_path: Path, reading: bool
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM keys").fetchone()
                 store.add_spend({KEY_1: SpendDelta(EVER, 1, 3)}, 1, 20)
+                store.checkpoint()
+                assert store.has_unmoved
+            await moved(store)
+            with closing(copied()) as copy:
+                assert copy.execute("SELECT spend_pico FROM keys").fetchall() == [("8",)]
             assert only(store).spend_pico == 8
+
+
+async def moved(store: SqliteKeyStore) -> None:
+    """Returns once nothing is in the log only."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(make_checkpoints, store)
+        while store.has_unmoved:
+            await trio.sleep(CHECKPOINT_INTERVAL)
+        nursery.cancel_scope.cancel()
 
 
 def test_a_file_of_a_newer_gatekeeper_is_left_alone(tmp_path: Path):
