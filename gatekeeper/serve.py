@@ -11,9 +11,9 @@ import trio
 from hypercorn.config import Config
 
 from gatekeeper import addresses, data_dir, runtime, startup
-from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
 from gatekeeper.data_stores import DataUnusable, open_data
+from gatekeeper.gateway import Gateway
 from gatekeeper.keys.checkpoints import make_checkpoints
 from gatekeeper.keys.repriced_spend import follow_repricing
 from gatekeeper.logs import HypercornLogger, configure_logs, log

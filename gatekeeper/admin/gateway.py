@@ -1,84 +1,14 @@
-"""The objects that the admin API works on, and how a request finds them."""
+"""How a request finds the gateway that it is about."""
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from dataclasses import dataclass
-from datetime import datetime
-from time import time_ns
-from typing import Any, Protocol, cast
-from zoneinfo import ZoneInfo
+from typing import cast
 
 from quart import current_app
 
-from gatekeeper.keys.audit import AuditLog
-from gatekeeper.keys.explanation import Explanation, Question
-from gatekeeper.keys.google_key_roster import GoogleKeyRoster
-from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.secrets import AuthFailures
-from gatekeeper.keys.virtual_key import KeyState
-from gatekeeper.ledger.call import Call
-from gatekeeper.ledger.ledger import Ledger
-from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.settings import Settings
+from gatekeeper.gateway import Gateway
 
 NAME = "gatekeeper"
-
-
-class SharedContext(Protocol):
-    """The state shared by calls and the admin API: the current prices, why a newer file is not used, whether
-    the gateway is shutting down, and the authentication failures."""
-
-    catalogue: Catalogue
-    price_faults: tuple[str, ...]
-    draining: bool
-    auth_failures: AuthFailures
-
-
-class ProxyInterface(Protocol):
-    """The interface of the proxy for the rest of the gateway."""
-
-    @property
-    def context(self) -> SharedContext: ...
-
-    @property
-    def open_calls(self) -> Sized: ...
-
-    @property
-    def has_admitted_calls(self) -> bool: ...
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
-
-    def peek(self, call_id: str) -> Call | None: ...
-
-    async def explain(self, key: KeyState, question: Question) -> Explanation: ...
-
-    def cut_all(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """One running gateway."""
-
-    settings: Settings
-    registry: KeyRegistry
-    audit: AuditLog
-    google_keys: GoogleKeyRoster
-    ledger: Ledger
-    proxy: ProxyInterface
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The current prices."""
-        return self.proxy.context.catalogue
-
-    def now(self) -> datetime:
-        """The time in the configured zone, for days and hours."""
-        return datetime.now(ZoneInfo(self.settings.timezone))
-
-    def now_micros(self) -> int:
-        """The time in microseconds since 1970."""
-        return time_ns() // 1000
 
 
 def current_gateway() -> Gateway:

@@ -9,11 +9,12 @@ from quart import Blueprint, Response
 
 from gatekeeper.admin import key_documents
 from gatekeeper.admin.access import current_caller
+from gatekeeper.admin.error_responses import problem_of
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.key_documents import MAX_BULK_KEYS
 from gatekeeper.admin.key_names import check_may_set_role
 from gatekeeper.admin.keys import change_context, key_response
-from gatekeeper.admin.problems import Problem, invalid, problem_of
+from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
 from gatekeeper.keys.fields import FieldError, KeyFields, parse_fields
 from gatekeeper.keys.key_writer import CreationRefused

@@ -18,8 +18,9 @@ from hypercorn.config import Config
 from hypercorn.trio import serve as hypercorn_serve
 from uuid_utils import uuid7
 
-from gatekeeper.admin.gateway import Gateway
+from gatekeeper.admin.app import AdminApi
 from gatekeeper.app import Gatekeeper
+from gatekeeper.gateway import Gateway
 from gatekeeper.google_key import SANDBOX_KEY
 from gatekeeper.keys.audit import AuditLog
 from gatekeeper.keys.google_key_roster import GoogleKeyRoster
@@ -57,10 +58,10 @@ USAGE = {"promptTokenCount": 1204, "candidatesTokenCount": 331, "totalTokenCount
 class Admin:
     """The gateway under test: `calls` come in at one end, answers out of the other."""
 
-    def __init__(self, app: Gatekeeper, client: httpx2.AsyncClient, stop: trio.Event) -> None:
+    def __init__(self, app: AdminApi, gateway: Gateway, client: httpx2.AsyncClient, stop: trio.Event) -> None:
         self.app = app
-        self.gateway = app.gateway
-        self.ledger = app.gateway.ledger
+        self.gateway = gateway
+        self.ledger = gateway.ledger
         self.client = client
         self.stop = stop
 
@@ -165,7 +166,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
             async with trio.open_nursery() as server:
                 (url,) = await server.start(partial(hypercorn_serve, app, config, shutdown_trigger=stop.wait))
                 async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
-                    yield Admin(app, client, stop)
+                    yield Admin(await app.admin_api(), app.gateway, client, stop)
                 ledger.events.close()
                 stop.set()
             nursery.cancel_scope.cancel()

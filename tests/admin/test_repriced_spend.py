@@ -150,4 +150,4 @@ async def test_what_cannot_be_charged_is_tried_again(
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
     assert await spend(admin, key) == 2 * COST
-    assert capsys.readouterr().out.count("repriced_calls_not_charged") == 1
+    assert capsys.readouterr().err.count("repriced_calls_not_charged") == 1

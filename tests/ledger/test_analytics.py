@@ -893,7 +893,7 @@ def test_a_row_that_duckdb_refuses_loses_its_texts_and_stops_no_other(
             usage_note=TEXT_DROPPED_NOTE,
         )
     )
-    assert capsys.readouterr().out.count("row_stored_without_text_columns") == 1
+    assert capsys.readouterr().err.count("row_stored_without_text_columns") == 1
     analytics.release()
 
 

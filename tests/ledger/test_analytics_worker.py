@@ -93,7 +93,7 @@ async def test_a_file_that_is_gone_or_old_swallows_no_call(
     await let_go(ledger)
     assert await found(ledger) == ids
     assert ledger.analytics.watermark == ledger.journal.durable_position
-    told = capsys.readouterr().out
+    told = capsys.readouterr().err
     assert told.count("analytics_file_replaced") == 1
     assert ("analytics_file_was_deleted" in told) == (state is held)
 

@@ -83,7 +83,7 @@ async def test_a_consumer_that_fails_holds_up_no_other_and_is_asked_less_often(
     mock_clock.jump(60)
     await ledger.consumers.run_rounds()
     assert (failing.taken, ledger.consumers.lagging) == (ids, [])
-    told = capsys.readouterr().out
+    told = capsys.readouterr().err
     assert (told.count("ledger_task_failed"), told.count("ledger_task_recovered")) == (1, 1)
 
 
@@ -149,7 +149,7 @@ async def test_a_sink_in_trouble_for_ever_slows_nobody_and_holds_back_a_bounded_
     monkeypatch.setattr(consumers, "SLOW_SECONDS", 0.0)
     assert ledger.consumers.lagging == [follower], "also one that hangs"
     assert follower.lost > 0
-    assert "journal_discarded_before_consumed" in capsys.readouterr().out
+    assert "journal_discarded_before_consumed" in capsys.readouterr().err
     if trouble == "fails":
         broken.fails = False
         await until(lambda: follower.lag.size == 0)

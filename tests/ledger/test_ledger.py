@@ -38,5 +38,5 @@ async def test_a_full_disk_that_a_call_finds_is_told_once_and_so_is_its_end(
         while ledger.journal.error:
             await trio.sleep(SYNC_INTERVAL)
     await trio.sleep(2 * SYNC_INTERVAL)
-    told = capsys.readouterr().out
+    told = capsys.readouterr().err
     assert (told.count("journal_write_failed"), told.count("journal_recovered")) == (1, 1)

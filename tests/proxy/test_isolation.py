@@ -215,7 +215,7 @@ async def test_an_update_says_once_that_keys_lose_sight_of_what_they_had_made(
     for is_first in (True, False):
         async with running(tmp_path, google.url, master_key=MASTER, unowned=unowned):
             pass
-        is_warned = "resources_without_owner" in capsys.readouterr().out
+        is_warned = "resources_without_owner" in capsys.readouterr().err
         assert is_warned is (is_first and schema > 0 and unowned == "deny")
 
 

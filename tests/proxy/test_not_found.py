@@ -9,7 +9,7 @@ from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import exchange
 
-from gatekeeper.app import BLUEPRINTS, Gatekeeper
+from gatekeeper.admin.app import BLUEPRINTS, AdminApi
 from gatekeeper.proxy.not_found import base_url_refusal, is_gemini_path
 
 GENERATE = "models/gemini-2.5-flash:generateContent"
@@ -102,7 +102,7 @@ async def test_ids_with_a_slash_are_no_part_of_an_action(
 
 
 async def test_the_admin_api_is_not_shadowed(gateway: Running) -> None:
-    rules = list(Gatekeeper(gateway.gateway).url_map.iter_rules())
+    rules = list(AdminApi(gateway.gateway).url_map.iter_rules())
     assert len(rules) > len(BLUEPRINTS)
     assert not [rule.rule for rule in rules if is_gemini_path(rule.rule.encode())]
     assert (await gateway.client.get("/models")).status_code == 200

@@ -12,8 +12,8 @@ import httpx2
 import trio
 from msgspec import Raw, json
 
-from gatekeeper.admin.gateway import Gateway
 from gatekeeper.app import Gatekeeper
+from gatekeeper.gateway import Gateway
 from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.call import START, Amendment, Call, call_document
 from gatekeeper.ledger.consumers import Consumers

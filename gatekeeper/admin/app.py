@@ -1,0 +1,87 @@
+"""The admin API as an ASGI application, by Quart. `gatekeeper.app` loads it when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypercorn.typing import ASGISendCallable
+from quart import Response
+from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
+
+from gatekeeper.admin import (
+    account_routes,
+    audit,
+    calls,
+    documentation,
+    explain,
+    google_keys,
+    key_bulk,
+    keys,
+    spend,
+    status,
+)
+from gatekeeper.admin.access import check_access
+from gatekeeper.admin.error_responses import problem_response
+from gatekeeper.admin.gateway import NAME
+from gatekeeper.admin.problems import reject_malformed
+from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES, check_parameters
+from gatekeeper.gateway import Gateway
+from gatekeeper.server.quart_connection import QuartConnection
+from gatekeeper.server.request_validation import MalformedRequest
+
+BLUEPRINTS = (
+    status.blueprint,
+    keys.blueprint,
+    key_bulk.blueprint,
+    explain.blueprint,
+    account_routes.groups,
+    account_routes.users,
+    google_keys.blueprint,
+    calls.blueprint,
+    spend.blueprint,
+    audit.blueprint,
+    documentation.blueprint,
+)
+
+
+class AdminRequest(TrioRequest):
+    """A request of the admin API, whose body is bounded by its path."""
+
+    def __init__(self, method: str, scheme: str, path: str, *rest: Any, **options: Any) -> None:
+        if limit := LARGE_BODIES.get(path):
+            options["max_content_length"] = limit
+        super().__init__(method, scheme, path, *rest, **options)
+
+
+class AdminConnection(QuartConnection):
+    """Quart connection of the admin API; malformed requests get a problem document."""
+
+    async def refuse_malformed(self, malformed: MalformedRequest, send: ASGISendCallable) -> None:
+        await reject_malformed(malformed, send)
+
+
+class AdminApi(QuartTrio):
+    """The admin API of one gateway."""
+
+    asgi_http_class = AdminConnection
+    request_class = AdminRequest
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(NAME, static_folder=None, template_folder=None)
+        self.extensions[NAME] = gateway
+        # Quart's default is 16 MiB; no request of the admin API is near it.
+        self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+        self.url_map.merge_slashes = False  # scripts do not expect a redirect
+        self.before_request(check_access)
+        self.before_request(check_parameters)
+        self.after_request(set_no_store)
+        self.register_error_handler(Exception, problem_response)
+        for blueprint in BLUEPRINTS:
+            self.register_blueprint(blueprint)
+
+
+async def set_no_store(response: Response) -> Response:
+    """Responses contain the spend of keys, and sometimes a secret: they must not be cached."""
+    response.headers["Cache-Control"] = "no-store"
+    return response

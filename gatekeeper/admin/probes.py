@@ -1,0 +1,101 @@
+"""What `/healthz` and `/readyz` tell. It needs no Quart: a gateway that only relays calls and is probed does
+not load it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+
+from hypercorn.typing import ASGISendCallable, HTTPScope
+
+from gatekeeper import runtime
+from gatekeeper.admin.problems import Problem, send_document
+from gatekeeper.gateway import Gateway
+from gatekeeper.keys.google_key_health import KeyHealth
+from gatekeeper.ledger.consumers import Follower
+
+Document = dict[str, object]
+
+
+def liveness(_: Gateway) -> Document:
+    """It runs."""
+    return {"status": "ok"}
+
+
+def readiness(gateway: Gateway) -> Document:
+    """It takes calls. Raises Problem (503) if it does not."""
+    reasons, warnings = list(_not_ready_reasons(gateway)), list(_warnings(gateway))
+    if reasons:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "; ".join(reasons),
+            ready=False,
+            reasons=reasons,
+            warnings=warnings,
+        )
+    told = [{"label": each.label, "state": each.state} for each in _google_key_health(gateway)]
+    return {"ready": True, "reasons": reasons, "warnings": warnings, "google_keys": told}
+
+
+Probe = Callable[[Gateway], Document]
+PROBES: dict[bytes, Probe] = {b"/healthz": liveness, b"/readyz": readiness}
+BODY_FIELDS = frozenset((b"content-length", b"transfer-encoding"))
+
+
+def probe_of(scope: HTTPScope) -> Probe | None:
+    """The probe that a request asks for; None for any request that Quart has more to say about."""
+    is_plain = scope["method"] in ("GET", "HEAD") and not scope["query_string"]
+    if not is_plain or any(name in BODY_FIELDS for name, _ in scope["headers"]):
+        return None
+    return PROBES.get(scope["raw_path"])
+
+
+async def answer_probe(probe: Probe, gateway: Gateway, send: ASGISendCallable) -> None:
+    """Sends the response that Quart would send."""
+    try:
+        status, document = HTTPStatus.OK, probe(gateway)
+    except Problem as problem:
+        status, document = problem.status, problem.document()
+    await send_document(status, document, send)
+
+
+def _google_key_health(gateway: Gateway) -> list[KeyHealth]:
+    return gateway.google_keys.pool.health(gateway.now_micros())
+
+
+def _not_ready_reasons(gateway: Gateway) -> Iterator[str]:
+    if gateway.proxy.context.draining:
+        yield "the gateway is stopping and takes no new calls"
+    if not runtime.can_open_file():
+        yield "the limit of open files is reached: no new connections are taken (raise ulimit -n)"
+    if gateway.ledger.journal.error:
+        yield "the journal of calls cannot be written (is the disk full?)"
+    if stuck := gateway.ledger.analytics.stalled_reason:
+        yield stuck
+
+
+def _warnings(gateway: Gateway) -> Iterator[str]:
+    for health in _google_key_health(gateway):
+        if health.state == "refused":
+            yield f"Google refuses the Google key {health.label}: put a valid one in its place"
+    pool = gateway.google_keys.pool
+    # A single one is asked all the same.
+    if len(pool) > 1 and pool.all_out(gateway.now_micros()):
+        yield "no Google key takes calls now (GET /google_key/list says why, and until when)"
+    ledger = gateway.ledger
+    for follower in ledger.consumers.lagging:
+        size, seconds = follower.lag
+        yield f"{_lag_warning(gateway, follower)} ({size:,} bytes of the journal behind, for {seconds:.0f} s)"
+    for follower in ledger.consumers.with_lost_calls:
+        calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
+        yield f"{follower.name} lacks {calls}, which which the journal deleted before it had consumed them"
+    if lines := ledger.journal.damaged_lines:
+        yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
+    if lost := ledger.journal.lost_refused_calls:
+        yield f"{lost} refused call{'s' * (lost > 1)} came while the disk was full, and have no row"
+
+
+def _lag_warning(gateway: Gateway, follower: Follower) -> str:
+    if follower is gateway.ledger.analytics.follower and follower.retries.failing:
+        return "the analytics file is damaged or cannot be written (see the log); the journal keeps the calls"
+    return f"a consumer of the journal lags behind (see the log): {follower.name}"
