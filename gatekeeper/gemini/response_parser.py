@@ -17,6 +17,7 @@ from gatekeeper.gemini.continuation import Continuations
 from gatekeeper.gemini.grounding import Searches
 from gatekeeper.gemini.json_values import as_object, as_text
 from gatekeeper.gemini.response_document import (
+    Candidate,
     ResponseDocument,
     block_reason,
     decode_response,
@@ -125,13 +126,7 @@ class ResponseParser:
         if response.prompt_feedback is not None:
             self.block_reason = block_reason(response.prompt_feedback) or self.block_reason
         if response.candidates:
-            self.finish_reason = finish_reasons(response.candidates) or self.finish_reason
-            for candidate in response.candidates:
-                if candidate.grounding_metadata is not None:
-                    self._searches = self._searches or Searches()
-                    self._searches.add(candidate.grounding_metadata)
-                if candidate.continuation_token is not None:
-                    self._read_continuation(candidate.continuation_token)
+            self._read_candidates(response.candidates)
         else:
             self._read_without_candidates(response)
         token = response.continuation_token or response.top_continuation_token
@@ -140,6 +135,19 @@ class ResponseParser:
         if response.error is not None:
             self._read_error(response)
         return True
+
+    def _read_candidates(self, candidates: list[Candidate]) -> None:
+        has_ended = False  # which few events of a stream say
+        for candidate in candidates:
+            if candidate.finish_reason is not None:
+                has_ended = True
+            if candidate.grounding_metadata is not None:
+                self._searches = self._searches or Searches()
+                self._searches.add(candidate.grounding_metadata)
+            if candidate.continuation_token is not None:
+                self._read_continuation(candidate.continuation_token)
+        if has_ended:
+            self.finish_reason = finish_reasons(candidates) or self.finish_reason
 
     def _pass_over(self, document: Document, error: Exception, *, is_whole: bool) -> None:
         if b'"usage' not in document:

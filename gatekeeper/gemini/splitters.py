@@ -90,6 +90,18 @@ class SseDecoder:
         self._discarded = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
+        # Google sends most events as a chunk of their own, of one line.
+        if (
+            chunk.startswith(b"data: ")
+            and chunk.find(b"\n") == len(chunk) - 3
+            and chunk.endswith(b"\r\n\r\n")
+            and not self._unfinished
+            and len(chunk) <= self._limit
+        ):
+            return [chunk[6:-4]]
+        return self._feed_lines(chunk)
+
+    def _feed_lines(self, chunk: bytes) -> list[bytes]:
         # A CR stays at its line's end: the previous chunk may have had it without its LF.
         lines = chunk.split(b"\n")
         rest = lines.pop()

@@ -25,6 +25,11 @@ CostName = tuple[str, str, str]
 """Key (empty for all keys together), model, action."""
 
 
+def cost_name(row: Call) -> CostName:
+    """That of a call with its key's experience."""
+    return row.key_id or "", row.model or "", row.action or ""
+
+
 class Largest(msgspec.Struct):
     """Of one kind of calls, of late."""
 
@@ -101,13 +106,14 @@ class CostHistory:
         found = self._largest.get((key_id, model, action))
         return (found.first_pico, found.step_pico) if found else (0, 0)
 
-    def note_events(self, row: Call, first_pico: int, step_pico: int) -> None:
+    def note_events(self, name: CostName, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
-        name = (row.key_id or "", row.model or "", row.action or "")
-        largest = self._largest.setdefault(name, Largest())
+        largest = self._largest.get(name) or self._largest.setdefault(name, Largest())
         fading, of = FADES
-        largest.first_pico = max(first_pico, largest.first_pico * fading // of)
-        largest.step_pico = max(step_pico, largest.step_pico * fading // of)
+        if first_pico != largest.first_pico:
+            largest.first_pico = max(first_pico, largest.first_pico * fading // of)
+        if step_pico != largest.step_pico:
+            largest.step_pico = max(step_pico, largest.step_pico * fading // of)
 
     @staticmethod
     def _names(key_id: str, model: str, action: str) -> tuple[tuple[str, str, str], ...]:

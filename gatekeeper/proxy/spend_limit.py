@@ -7,15 +7,19 @@ cut while what the next event may cost is still left.
 
 from __future__ import annotations
 
+from functools import partial
 from time import time_ns
 
+from gatekeeper.gemini.growing_usage import growing_usage
 from gatekeeper.gemini.meter import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.keys.admission import short_of_budget
 from gatekeeper.keys.budgets import Reservation, room, tightest
+from gatekeeper.keys.cost_history import cost_name
 from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.quote import NO_BILLED_UNITS
+from gatekeeper.pricing.stream_cost import StreamCost
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.limited_meter import LimitedMeter
 from gatekeeper.proxy.outcomes import CutByGateway
@@ -41,22 +45,23 @@ class SpendWatch:
         self._usage: bytes | None = None
         self._first = self._cost = 0
         self._events_ahead = 1
-        row = call.row
-        history = call.context.cost_history
-        self._largest_step = history.first_event(row.key_id or "", row.model or "", row.action or "")[1]
+        self._stream_cost = StreamCost()
+        self._largest_step = call.context.cost_history.first_event(*cost_name(call.row))[1]
 
     def check(self, summary: ResponseSummary) -> None:
         """Raises CutByGateway if the call may not go on."""
         if summary.usage is None or summary.usage == self._usage:
             return
         self._usage = summary.usage
-        cost = self._cost_of(summary)
+        cost = self._cost_by(summary, summary.usage)
         if self._first:
             self._largest_step = max(self._largest_step, cost - self._cost)
         else:
             self._first = cost
         self._cost = cost
-        self._call.context.cost_history.note_events(self._call.row, self._first, self._largest_step)
+        self._call.context.cost_history.note_events(
+            cost_name(self._call.row), self._first, self._largest_step
+        )
         if self._call.carrier.is_stream:
             # The next turn of a session reads all of its context again.
             self._keep(cost + max(self._largest_step, self._first))
@@ -69,9 +74,10 @@ class SpendWatch:
 
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets
-        now = time_ns() // 1000
-        # What is left is less than nothing where a budget was lowered while its calls run.
-        short = min(0, *(room(account, now) for account in reservation.accounts))
+        now, short = time_ns() // 1000, 0
+        for account in reservation.accounts:
+            # What is left is less than nothing where a budget was lowered while its calls run.
+            short = min(short, room(account, now))
         if needed <= reservation.pico + short:
             return
         times, by = GROWTH
@@ -83,7 +89,15 @@ class SpendWatch:
         account = tightest(reservation.accounts, now)
         raise CutByGateway(short_of_budget(account, needed, now, own=reservation.pico))
 
-    def _cost_of(self, summary: ResponseSummary) -> int:
+    def _cost_by(self, summary: ResponseSummary, usage: bytes) -> int:
+        growing = growing_usage(usage) if summary.read_usage is None else None
+        if growing is None:
+            return self._calculated(summary)
+        model, catalogue = summary.model_version or self._call.row.model, self._call.context.catalogue
+        rest = (growing.rest, model, summary.service_tier, summary.billed_units, catalogue)
+        return self._stream_cost.at(growing.output, rest, partial(self._calculated, summary))
+
+    def _calculated(self, summary: ResponseSummary) -> int:
         call, row = self._call, self._call.row
         return estimate(
             call.context.catalogue,

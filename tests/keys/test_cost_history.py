@@ -126,7 +126,7 @@ def test_without_a_budget_a_call_is_experience_for_others() -> None:
 def test_a_row_without_model_and_action_has_a_place_of_its_own() -> None:
     history = CostHistory()
     history.note_call(row(model=None, action=None), bound_pico=1)
-    history.note_events(row(model=None, action=None), 5, 2)
+    history.note_events(("key_1", "", ""), 5, 2)
     assert expected(history) is None
     assert history.expected("key_1", "", "", 100, INPUT) == 1250
     assert history.first_event("key_1", "", "") == (5, 2)
@@ -134,11 +134,11 @@ def test_a_row_without_model_and_action_has_a_place_of_its_own() -> None:
 
 def test_what_streams_have_cost_by_their_events() -> None:
     history = CostHistory()
-    history.note_events(row(), 100, 10)
+    history.note_events(("key_1", MODEL, ACTION), 100, 10)
     assert history.first_event("key_1", MODEL, ACTION) == (100, 10)
     # No experience of whole calls
     assert expected(history) is None
-    history.note_events(row(), 10, 50)
+    history.note_events(("key_1", MODEL, ACTION), 10, 50)
     assert history.first_event("key_1", MODEL, ACTION) == (98, 50)
     history.note_call(row(), bound_pico=0)
     assert history.first_event("key_1", MODEL, ACTION) == (98, 50)
@@ -146,7 +146,7 @@ def test_what_streams_have_cost_by_their_events() -> None:
 
 def test_what_other_keys_streams_cost_by_their_events_is_theirs() -> None:
     history = CostHistory()
-    history.note_events(row(), 100, 10)
+    history.note_events(("key_1", MODEL, ACTION), 100, 10)
     assert history.first_event("key_2", MODEL, ACTION) == (0, 0)
 
 

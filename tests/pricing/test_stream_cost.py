@@ -1,0 +1,88 @@
+"""StreamCost: what it says of each event of a stream is what that event's usage costs, calculated anew."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rig.examples import examples
+
+from gatekeeper.gemini.growing_usage import growing_usage
+from gatekeeper.gemini.usage import read_usage
+from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.estimate import estimate
+from gatekeeper.pricing.stream_cost import StreamCost
+from gatekeeper.startup import BUILT_IN_PRICES
+
+AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+COUNTS = st.integers(0, 300_000)
+
+
+@cache
+def shipped() -> Catalogue:
+    return Catalogue.parse(BUILT_IN_PRICES.read_text("utf-8"))
+
+
+MODELS = sorted({name for model in shipped().models() for name in model.ids if "*" not in name})
+
+
+def calculated(model: str, action: str, usage: bytes) -> int:
+    return estimate(
+        shipped(), model=model, model_version=None, usage=read_usage(usage), at=AT, tier="standard",
+        action=action, request_bytes=None,
+    ).pico  # fmt: skip
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> list[bytes]:
+    """Those of a stream's events: mostly only the output grows, and sometimes something else changes."""
+    reported: dict[str, Any] = {"promptTokenCount": draw(COUNTS)}
+    events: list[bytes] = []
+    for changes in draw(st.lists(st.booleans(), min_size=1, max_size=8)):
+        if changes:
+            name = draw(
+                st.sampled_from(["promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount"])
+            )
+            reported[name] = draw(COUNTS)
+            if draw(st.booleans()):
+                prompt = {"modality": "TEXT", "tokenCount": draw(COUNTS)}
+                reported["promptTokensDetails"] = [prompt, {"modality": "AUDIO", "tokenCount": draw(COUNTS)}]
+        reported["candidatesTokenCount"] = draw(st.integers(0, 100_000))
+        reported["thoughtsTokenCount"] = draw(st.sampled_from([0, 0, 7, 2_000]))
+        counted = sum(
+            reported.get(f"{name}TokenCount", 0)
+            for name in ("prompt", "candidates", "thoughts", "toolUsePrompt")
+        )
+        events.append(json.dumps({**reported, "totalTokenCount": counted}).encode())
+    return events
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    st.sampled_from([*MODELS, "gemini-unheard-of"]),
+    st.sampled_from(["streamGenerateContent", "live"]),
+    usages(),
+)
+def test_each_event_costs_what_its_usage_costs(model: str, action: str, events: list[bytes]) -> None:
+    stream = StreamCost()
+    for usage in events:
+        if (found := growing_usage(usage)) is not None:
+            at = stream.at(found.output, found.rest, lambda usage=usage: calculated(model, action, usage))
+            assert at == calculated(model, action, usage)
+
+
+def test_two_costs_are_enough() -> None:
+    asked: list[int] = []
+
+    def at(output: int, rest: str) -> int:
+        return stream.at(output, rest, lambda: asked.append(output) or 100 + 3 * output)
+
+    stream = StreamCost()
+    assert [at(output, "a") for output in (5, 5, 9, 20, 7)] == [115, 115, 127, 160, 121]
+    assert asked == [5, 9]
+    assert [at(output, "b") for output in (1, 2, 3)] == [103, 106, 109]
+    assert asked == [5, 9, 1, 2]
