@@ -8,6 +8,7 @@ and a quarter of a second of CPU.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -20,12 +21,15 @@ from gatekeeper.gateway import Gateway
 from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.not_found import is_gemini_path, send_base_url_error
 from gatekeeper.public_url import public_base
-from gatekeeper.server.asgi_types import InlineApp
+from gatekeeper.server.asgi_types import InlineApp, Receive, Send
+from gatekeeper.server.asgi_types import Scope as AnyScope
 
 if TYPE_CHECKING:
     from gatekeeper.admin.app import AdminApi
 
 PROXY_PREFIX = b"/gemini/"
+SHORT_PREFIXES = (b"/key/", b"/group/", b"/user/")
+"""Requests of the admin API that are answered at once, in the task of their connection."""
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
 
 
@@ -34,10 +38,23 @@ class Gatekeeper:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.inline_app = InlineApp(PROXY_PREFIX, gateway.proxy)
+        self.inline_app = InlineApp((PROXY_PREFIX, *SHORT_PREFIXES), self.run_inline)
         self.allowed_origins = AllowedOrigins(gateway.settings.allowed_origins or ())
         self._admin_api: AdminApi | None = None
         self._loading = trio.Lock()
+
+    def run_inline(self, scope: AnyScope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What runs in the task of its connection: calls, and short requests of the admin API."""
+        if scope["raw_path"].startswith(PROXY_PREFIX):
+            return self.gateway.proxy(scope, receive, send)
+        if scope["type"] == "http":
+            return self._run_short(scope, receive, send)
+        return self(
+            cast("Scope", scope), cast("ASGIReceiveCallable", receive), cast("ASGISendCallable", send)
+        )
+
+    async def _run_short(self, scope: AnyScope, receive: Receive, send: Send) -> None:
+        await (self._admin_api or await self.admin_api()).run_inline(scope, receive, send)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         # Sent by other ASGI servers only; ours starts and stops everything in `serve`.

@@ -27,6 +27,8 @@ from gatekeeper.admin.gateway import NAME
 from gatekeeper.admin.problems import reject_malformed
 from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES, check_parameters
 from gatekeeper.gateway import Gateway
+from gatekeeper.server.asgi_types import Receive, Scope, Send
+from gatekeeper.server.inline_quart import InlineBody, InlineQuartConnection
 from gatekeeper.server.quart_connection import QuartConnection
 from gatekeeper.server.request_validation import MalformedRequest
 
@@ -47,6 +49,8 @@ BLUEPRINTS = (
 
 class AdminRequest(TrioRequest):
     """A request of the admin API, whose body is bounded by its path."""
+
+    body_class = InlineBody
 
     def __init__(self, method: str, scheme: str, path: str, *rest: Any, **options: Any) -> None:
         if limit := LARGE_BODIES.get(path):
@@ -79,6 +83,10 @@ class AdminApi(QuartTrio):
         self.register_error_handler(Exception, problem_response)
         for blueprint in BLUEPRINTS:
             self.register_blueprint(blueprint)
+
+    async def run_inline(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A short request, in the task of its connection."""
+        await InlineQuartConnection(self, scope).run(receive, send)
 
 
 async def set_no_store(response: Response) -> Response:

@@ -10,7 +10,7 @@ from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
 from gatekeeper.admin.litellm import moved_route
-from gatekeeper.admin.problems import Problem, invalid, invalid_cursor
+from gatekeeper.admin.problems import Problem, invalid, invalid_cursor, malformed_problem
 from gatekeeper.keys.account_changes import AccountExists, AccountNotFound, GroupInUse
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.key_index import KeyAmbiguous, KeyNotFound
@@ -25,6 +25,7 @@ from gatekeeper.ledger.analytics.messages import (
 )
 from gatekeeper.ledger.filters import FilterError
 from gatekeeper.logs import log
+from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 
 MAX_TRACE_FRAMES = 5  # stack frames of an internal error that are logged
 
@@ -74,6 +75,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; nothing was changed")
         case HTTPException():
             return _http_problem(error)
+        case MalformedBody():
+            return malformed_problem(error.malformed)
+        case ClientDisconnected():  # nobody reads it
+            return Problem(HTTPStatus.BAD_REQUEST, "The request's body has no end")
         case _:
             return _internal_error(error)
 

@@ -53,8 +53,13 @@ def invalid_cursor(what: str) -> Problem:
 
 async def reject_malformed(malformed: MalformedRequest, send: ASGISendCallable) -> None:
     """Sends the response to a malformed request, which never reaches Quart."""
+    problem = malformed_problem(malformed)
+    await send_document(problem.status, problem.document(), send)
+
+
+def malformed_problem(malformed: MalformedRequest) -> Problem:
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if malformed.too_large else HTTPStatus.BAD_REQUEST
-    await send_document(status, Problem(status, malformed.message).document(), send)
+    return Problem(status, malformed.message)
 
 
 async def send_document(status: int, document: Mapping[str, object], send: ASGISendCallable) -> None:

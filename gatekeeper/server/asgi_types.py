@@ -16,11 +16,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class InlineApp(NamedTuple):
-    """An ASGI application for the requests whose target begins with `prefix`. It reads a request's body to
-    its end or not at all, and reads from `scope["state"]["connection"]` whether the client has
-    disconnected."""
+    """An ASGI application for the requests whose target begins with `prefix`, or with one of several. It
+    reads a request's body to its end or not at all, and reads from `scope["state"]["connection"]` whether
+    the client has disconnected."""
 
-    prefix: bytes
+    prefix: bytes | tuple[bytes, ...]
     app: Application
 
 

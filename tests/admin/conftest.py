@@ -4,9 +4,9 @@ them, through the ledger, so that what is tested is everything from there to the
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ import httpx2
 import msgspec
 import pytest
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
 from uuid_utils import uuid7
 
 from gatekeeper.admin.app import AdminApi
@@ -40,11 +38,12 @@ from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.ledger import Ledger
-from gatekeeper.logs import HypercornLogger
 from gatekeeper.pricing.allowance import FreeSearches
 from gatekeeper.proxy.asgi import Proxy
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.upstream import UpstreamPool
+from gatekeeper.serve import server_config
+from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
 from gatekeeper.startup import load_catalogue
 
@@ -125,7 +124,7 @@ class Admin:
 
 @asynccontextmanager
 async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
-    """All of a gateway that the admin API stands on, behind Hypercorn on a loopback port."""
+    """All of a gateway that the admin API stands on, behind its server on a loopback port."""
     settings = load({"data": data, "upstream": UPSTREAM}, environ)
     store = SqliteKeyStore(settings.keys_file)
     registry = KeyRegistry(store)
@@ -158,13 +157,14 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     google_keys.on_change = context.google_keys_changed
     proxy = Proxy(context)
     app = Gatekeeper(Gateway(settings, registry, audit, google_keys, ledger, proxy))
-    config, stop = Config(), trio.Event()
-    config.bind, config.logger_class, config.graceful_timeout = ["127.0.0.1:0"], HypercornLogger, 10.0
+    stop = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ledger.run)
             async with trio.open_nursery() as server:
-                (url,) = await server.start(partial(hypercorn_serve, app, config, shutdown_trigger=stop.wait))
+                listener = socket.create_server(("127.0.0.1", 0))
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                server.start_soon(serve_listener, app, server_config(), listener, stop, app.inline_app)
                 async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
                     yield Admin(await app.admin_api(), app.gateway, client, stop)
                 ledger.events.close()

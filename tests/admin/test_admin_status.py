@@ -128,7 +128,7 @@ async def test_what_begins_with_gemini_goes_to_the_proxy_and_into_the_ledger(adm
 
 async def test_websockets_are_refused_with_an_answer(admin):
     url = admin.client.base_url
-    for path, status in (("/calls/stream", b"403"), ("/nowhere", b"403")):
+    for path, status in (("/calls/stream", b"403"), ("/key/list", b"403"), ("/nowhere", b"403")):
         handshake = (
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
