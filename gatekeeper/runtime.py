@@ -96,8 +96,5 @@ def collection_paused() -> Generator[None]:
 def tune_gc() -> None:
     """Makes the garbage collector run less often: objects made at startup live as long as the process, and a
     call's objects, some hundreds, are mostly freed by their reference count. Measured: 8 to 10 % of a call's
-    CPU."""
-    gc.collect()
-    # Frozen objects are never scanned again: modules, classes, catalogue, schema.
-    gc.freeze()
+    CPU, and of a start's."""
     gc.set_threshold(20_000, 50, 100)

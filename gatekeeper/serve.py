@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
@@ -27,7 +28,6 @@ from gatekeeper.proxy.key_checks import check_refused_keys
 from gatekeeper.proxy.polling import PendingPoller
 from gatekeeper.proxy.upstream import UpstreamPool
 from gatekeeper.runtime import NonBlockingWriter
-from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.server.certificate import CertificateError, ServerCertificate
 from gatekeeper.server.dead_peers import detect_dead_peer
 from gatekeeper.server.listener import serve_listener
@@ -174,7 +174,7 @@ async def run(
             # The sockets listen already: a call right after this message is accepted.
             shown = certificate and certificate.current
             startup.print_startup_message(settings, listeners[0].getsockname(), shown)
-            runtime.tune_gc()
+            gc.freeze()  # modules, classes, catalogue: they stay, and need not be scanned again
             app, config = Gatekeeper(gateway), server_config()
             async with trio.open_nursery() as servers:
                 for listener in listeners:
@@ -228,6 +228,8 @@ async def open_upstream(settings: Settings, nursery: trio.Nursery) -> UpstreamPo
     """Google, or the sandbox on a loopback port of its own."""
     url = settings.upstream
     if settings.sandbox:
+        from gatekeeper.sandbox.server import serve_sandbox
+
         port: int = await nursery.start(serve_sandbox, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{port}"
     return UpstreamPool(url, connect_timeout=settings.connect_timeout)

@@ -4,7 +4,6 @@ with the program; and what `serve` prints when it is ready: its address, mode an
 
 from __future__ import annotations
 
-import importlib.metadata
 import socket
 import stat
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gatekeeper import addresses, data_dir, setting_parsers
+from gatekeeper import __version__, addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError, Fault
@@ -114,10 +113,6 @@ EXAMPLE_CURL = """\
                -H 'Content-Type: application/json' -d '{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}'"""
 
 
-def version() -> str:
-    return importlib.metadata.version("gatekeeper-gemini")
-
-
 def print_startup_message(
     settings: Settings, address: tuple[str | int, ...], certificate: Certificate | None = None
 ) -> None:
@@ -125,7 +120,7 @@ def print_startup_message(
     host, port = str(address[0]), int(address[1])
     url = gateway_url(settings, host, port, certificate)
     lines = [
-        f"gatekeeper {version()}",
+        f"gatekeeper {__version__}",
         "",
         f"  address    {url}/gemini   in place of {GOOGLE_API_URL}",
         *_other_address_line(settings, host, port),

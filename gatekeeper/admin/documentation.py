@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from quart import Blueprint, Quart, Response, current_app, request
 
+from gatekeeper import __version__
 from gatekeeper.admin.documentation_documents import CSS, OPENAPI, PAGE
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.gemini_path import SECURITY_SCHEMES, gemini_paths
@@ -24,7 +25,6 @@ from gatekeeper.openapi.document import ApiDescription, Document, Route, openapi
 from gatekeeper.openapi.operation import describe, operation_of
 from gatekeeper.openapi.page import html_page
 from gatekeeper.public_url import public_base
-from gatekeeper.startup import version
 
 blueprint = Blueprint("documentation", __name__)
 
@@ -85,7 +85,7 @@ def api_document(app: Quart) -> Document:
     api = ApiDescription(
         info={
             "title": "gatekeeper",
-            "version": version(),
+            "version": __version__,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
             "description": (
                 "The admin API of gatekeeper, and its way to Google's Gemini API. Money is a string with the "

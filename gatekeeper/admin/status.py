@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, request
 
+from gatekeeper import __version__
 from gatekeeper.admin import probes, status_documents
 from gatekeeper.admin.gateway import NAME, current_gateway
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.openapi.operation import describe
 from gatekeeper.public_url import public_base
-from gatekeeper.startup import version
 
 blueprint = Blueprint("status", __name__)
 
@@ -43,7 +43,7 @@ async def root() -> Response:
     return json_response(
         {
             "name": NAME,
-            "version": version(),
+            "version": __version__,
             "mode": settings.mode,
             "timezone": settings.timezone,
             "sandbox": settings.sandbox,

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from gatekeeper import __version__
 from gatekeeper.cli.conventions import INTERRUPTED, CommandError, ExitStatus, examples
 from gatekeeper.runtime import reserve_standard_fds
 
@@ -82,7 +83,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, epilog=examples("serve --sandbox"))
-@click.version_option(package_name="gatekeeper-gemini", prog_name=PROG, message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=PROG, message="%(prog)s %(version)s")
 def gatekeeper() -> None:
     """A gateway for Google's Gemini API: virtual keys, an exact ledger, a terminal application."""
 

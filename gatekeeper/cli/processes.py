@@ -30,6 +30,7 @@ from gatekeeper.cli.conventions import (
     setting_flags,
     variables_help,
 )
+from gatekeeper.runtime import tune_gc
 
 # After this time the gateway reopens the file by itself if no other program has it open.
 LOAN_SECONDS = 3600
@@ -55,6 +56,8 @@ def serve(config: Path | None, **flags: object) -> int:
     Precedence: flag, environment, file, default.
     """
     settings = load_settings(flags, config)
+    # Before the imports, which make most of the objects.
+    tune_gc()
     from gatekeeper.serve import main
 
     return main(settings)
