@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import h11
 import trio
 
 from gatekeeper.gemini.routes import Route
@@ -122,10 +121,10 @@ class LeavableClient:
         self._progress.received_bytes += len(chunk)
         self._go_on()
 
-    async def write_informational(self, head: h11.InformationalResponse) -> None:
+    async def write_informational(self, status: int, headers: Headers, reason: bytes) -> None:
         if self._progress.left_at is None:
             try:
-                await self._stream.write_informational(head)
+                await self._stream.write_informational(status, headers, reason)
             except ClientDisconnected:
                 self._go_on()
 

@@ -212,9 +212,7 @@ class Relay:
             self.is_repeatable = False
             headers = self.mask.headers(downstream_headers(list(response.headers), self.call.row.id))
             reason = self.mask(response.reason)
-            await self.client.write_informational(
-                h11.InformationalResponse(status_code=response.status_code, headers=headers, reason=reason)
-            )
+            await self.client.write_informational(response.status_code, headers, reason)
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""

@@ -3,8 +3,8 @@
 ASGI is used for most of it. Two operations bypass it through the connection that the server passes in
 `scope["state"]`, because that was measured to halve the cost of an event; without a connection ASGI is used:
 
-- Head and body are framed by the server's own h11 connection and written straight to the socket, instead of
-  passing a lock, a cancel scope and two checkpoints.
+- Head and body are framed here (`exchange`) and written straight to the socket, instead of passing a lock, a
+  cancel scope and two checkpoints.
 - `is_disconnected` polls the socket. A task per call that waits on `receive()` costs half as much as the
   relay itself.
 """
@@ -17,11 +17,11 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
-import h11
 import trio
 
 from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
 from gatekeeper.server.connection import ClientConnection
+from gatekeeper.server.exchange import FramingError, ResponseFraming
 from gatekeeper.server.request_validation import MalformedRequest
 
 DISCARD_BYTES = 32 * 1024 * 1024
@@ -49,7 +49,9 @@ class ClientStream:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        self._connection: ClientConnection | None = scope.get("state", {}).get("connection")
+        state = scope.get("state", {})
+        self._connection: ClientConnection | None = state.get("connection")
+        self._framing = cast("ResponseFraming", state.get("framing"))  # there is one if there is a connection
         self._raw_connection: ClientConnection | None = None  # set if head and body bypass ASGI
         # Responses without a body are sent by ASGI, where Hypercorn knows all the exceptions; they are rare.
         self._bodyless = scope["method"] == "HEAD"
@@ -126,16 +128,19 @@ class ClientStream:
             await self._send_asgi(start)
             return
         try:
-            self._head = self._raw_connection.http.encode_response_head(status, headers, reason)
-        except h11.LocalProtocolError:
+            self._head = self._framing.encode_response_head(status, headers, reason)
+        except FramingError:
             raise ClientDisconnected from None
-        if not coalesce_with_body and (rest := self._write_nowait(self._raw_connection, b"")):
-            await self._write_remaining(self._raw_connection, rest)
+        if not coalesce_with_body:
+            await self._write_framed(b"")
 
-    async def write_informational(self, head: h11.InformationalResponse) -> None:
+    async def write_informational(
+        self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes
+    ) -> None:
         """Sends a 1xx response, unless the client speaks HTTP/1.0, which has none (RFC 9110 §15.2)."""
         if self._connection is not None and not (self._close_delimited or self.response_started):
-            await self._write_event(self._connection, head)
+            self._raw_connection = self._connection
+            await self._write_framed(self._framing.encode_informational(status, headers, reason))
 
     async def _send_asgi(self, message: Message) -> None:
         """Sends an ASGI message (the slow path)."""
@@ -151,44 +156,35 @@ class ClientStream:
             self.sent_bytes += len(chunk)
         if self._remaining is not None:
             self._remaining -= len(chunk)
-        if self._raw_connection is not None:
-            await self._write_event(self._raw_connection, h11.Data(data=chunk))
+        if self._raw_connection is None:
+            self._finished = self._remaining == 0
+            message = {"type": "http.response.body", "body": chunk, "more_body": not self._finished}
+            await self._send_asgi(message)
             return
-        self._finished = self._remaining == 0
-        await self._send_asgi({"type": "http.response.body", "body": chunk, "more_body": not self._finished})
+        try:
+            framed = self._framing.encode_data(chunk)
+        except FramingError:
+            raise ClientDisconnected from None
+        await self._write_framed(framed)
 
-    async def _write_event(
-        self, connection: ClientConnection, event: h11.Data | h11.EndOfMessage | h11.InformationalResponse
-    ) -> None:
+    async def _write_framed(self, framed: bytes) -> None:
+        """Writes without waiting if all of it fits, after the head if that was held back."""
         if self.write_blocked:
             # Part of an earlier write is missing: whatever is sent now would be read in its place.
             raise ClientDisconnected
-        try:
-            framed = connection.http.connection.send(event)
-        except h11.LocalProtocolError:
-            raise ClientDisconnected from None
-        if rest := self._write_nowait(connection, framed or b""):
-            await self._write_remaining(connection, rest)
-
-    def _write_nowait(self, connection: ClientConnection, framed: bytes) -> bytes:
-        """Writes without waiting, after the head if that was held back; returns what did not fit."""
         if self._head:
             framed, self._head = self._head + framed, b""
-        if not framed:
-            return b""
+        connection = self._raw_connection
+        if not framed or connection is None:
+            return
         try:
-            return connection.write_nowait(framed)
-        except OSError:
-            raise ClientDisconnected from None
-
-    async def _write_remaining(self, connection: ClientConnection, rest: bytes) -> None:
-        self.write_blocked = True
-        try:
-            # Cancelled, `write_blocked` stays True: after a partial write nothing more may be written.
-            await connection.stream.send_all(rest)
+            if rest := connection.write_nowait(framed):
+                self.write_blocked = True
+                # Cancelled, `write_blocked` stays True: after a partial write nothing more may be written.
+                await connection.stream.send_all(rest)
+                self.write_blocked = False
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             raise ClientDisconnected from None
-        self.write_blocked = False
 
     async def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Ends the response, if its last piece has not done so (a chunked one with trailers), and reads the
@@ -196,8 +192,11 @@ class ClientStream:
         on. Sent by ASGI the end closes the connection, and so comes last. Raises ClientDisconnected."""
         if self._raw_connection is not None:
             chunked = self._remaining is None and not self._close_delimited
-            end = h11.EndOfMessage(headers=list(trailers)) if trailers and chunked else h11.EndOfMessage()
-            await self._write_event(self._raw_connection, end)
+            try:
+                end = self._framing.encode_end(trailers if chunked else ())
+            except FramingError:
+                raise ClientDisconnected from None
+            await self._write_framed(end)
         await self.discard_body()
         if self._raw_connection is None and not self._finished:
             await self._send_asgi({"type": "http.response.body", "body": b"", "more_body": False})

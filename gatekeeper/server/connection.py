@@ -1,4 +1,4 @@
-"""One client connection, plain or with TLS, by Hypercorn's protocol.
+"""One client connection, plain or with TLS: plain requests by `exchange`, all others by Hypercorn's protocol.
 
 Why not `hypercorn.trio.serve`: in 0.18 a connection whose client has disconnected is kept open by the
 keep-alive timer until that expires. Measured: 900 streams on connections of their own left 708 sockets in
@@ -9,25 +9,24 @@ third of a call (a unary call was 1.4 times the bare proxy's, and is 1.0). All e
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import math
 import os
-import select
 import socket
-import sys
-import termios
 from typing import TYPE_CHECKING, cast
 
 import h11
 import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.typing import ConnectionState
 
-from gatekeeper.server.asgi_types import InlineApp
+from gatekeeper.server.asgi_types import InlineApp, http_scope
+from gatekeeper.server.client_socket import ClientSocket
+from gatekeeper.server.exchange import PlainExchange
 from gatekeeper.server.http1 import Http1
+from gatekeeper.server.plain_request import PlainRequest, parse_plain_request, request_line
 from gatekeeper.server.tls import TlsSession
+from gatekeeper.server.websocket_stream import CONNECTION_ERRORS
 
 if TYPE_CHECKING:
     from hypercorn.app_wrappers import ASGIWrapper
@@ -35,21 +34,18 @@ if TYPE_CHECKING:
     from hypercorn.protocol import ProtocolWrapper
     from hypercorn.trio.worker_context import WorkerContext
 
-# Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
-
-HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
 LINGER_SECONDS = 2.0  # seconds for a client to read the response before its unfinished request is cut off
 INCOMPLETE_STATES = (h11.SEND_RESPONSE, h11.SEND_BODY, h11.ERROR)  # of the response; a WebSocket has none
 
 
-class ClientConnection(TCPServer):
-    """A connection that ends when its client disconnects, and that first writes without waiting: a lock, a
-    cancel scope and two checkpoints for each write cost more than the write."""
+class ClientConnection(ClientSocket):
+    """A connection that ends when its client disconnects. Plain requests to the inline application never pass
+    Hypercorn's protocol."""
 
     idle_since = math.inf  # on trio's clock; infinite while a request runs
-    disconnected = False  # the client has disconnected with an incomplete request
-    half_closed_before = False  # an earlier check has found it half-closed
-    cleanly_half_closed = False  # the client half-closed after what may be a complete request
+    http: Http1 | None = None  # made for the first request that is not a plain one
+    exchange: PlainExchange | None = None  # the last request, if it was a plain one
+    closing = False  # the response to the last request was sent, or broken off
 
     def __init__(
         self,
@@ -60,34 +56,70 @@ class ClientConnection(TCPServer):
         inline_app: InlineApp | None,
         tls: TlsSession | None = None,
     ) -> None:
-        # Hypercorn annotates the stream as its TLS one; here it is the socket's also with TLS.
-        plain_stream = cast("trio.SSLStream[trio.SocketStream]", stream)
-        super().__init__(app, config, context, ConnectionState({}), plain_stream)
+        super().__init__(app, config, context, stream, tls)
         self.inline_app = inline_app
-        self.tls = tls
+        self.plain_line = request_line(inline_app.prefix) if inline_app else None
+        self.read_scope = trio.CancelScope()
 
     async def run(self) -> None:
         self.idle_since = trio.current_time()
-        # Separate scopes: reading may end while a response is still being written.
-        self.read_scope, self.idle_scope = trio.CancelScope(), trio.CancelScope()
-        self.socket = cast("trio.SocketStream", self.stream).socket
-        self.poller = select.poll()
-        self.poller.register(
-            self.socket.fileno(), HALF_CLOSE_EVENTS
-        )  # POLLERR and POLLHUP are always reported
         try:
             # A client may have disconnected before it was accepted; then getpeername() fails.
-            client, server = self.socket.getpeername()[:2], self.socket.getsockname()[:2]
+            self.client, self.server = self.socket.getpeername()[:2], self.socket.getsockname()[:2]
         except OSError:
             return
-        async with TaskGroup() as tasks:
-            self.http = self._http(tasks, client, server)
-            self.protocol = cast("ProtocolWrapper", self.http)
-            await self.http.initiate()
-            tasks.spawn(self._idle_timeout)  # pyright: ignore[reportUnknownMemberType]
-            await self._read_data()
+        # Accepted while the server was told to stop.
+        if self.context.terminated.is_set():
+            self.shutdown_read()
+        # Most connections never need Hypercorn's protocol, and the nursery of its tasks.
+        if data := await self._serve_plain():
+            async with TaskGroup() as tasks:
+                self.http = self._http(tasks)
+                self.protocol = cast("ProtocolWrapper", self.http)
+                await self._serve_all(self.http, data)
 
-    def _http(self, tasks: TaskGroup, client: tuple[str, int], server: tuple[str, int]) -> Http1:
+    async def _serve_plain(self) -> bytes:
+        """Serves plain requests until another one comes, of which it returns the beginning, or the client has
+        disconnected."""
+        surplus, other = b"", b""
+        try:
+            with self.read_scope:
+                while not other and (data := surplus or await self.receive()):
+                    # Once it is being closed what the client sends is discarded.
+                    if self.closing:
+                        continue
+                    if request := self._parse_plain(data):
+                        surplus = await self._run_plain(request)
+                    else:
+                        other = data
+            if not other:
+                self._send_close_notify()
+        finally:
+            if not other:
+                self._close_socket()
+        return other
+
+    async def _serve_all(self, http: Http1, data: bytes) -> None:
+        """Serves requests until the client has disconnected or the last response is complete. A client that
+        has only half-closed stays connected as long as a response is pending."""
+        self.read_scope = trio.CancelScope()
+        try:
+            with self.read_scope:
+                while data:
+                    data = await self._process(http, data) or await self.receive()
+                if http.response_pending and not self.disconnected:
+                    await http.response_done.wait()
+            self._send_close_notify()
+            await http.handle(Closed())
+        finally:
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        self.disconnected = True
+        # Also while a write waits for the client: Hypercorn shields it from cancellation.
+        self.socket.close()
+
+    def _http(self, tasks: TaskGroup) -> Http1:
         return Http1(
             self.app,
             self.config,
@@ -95,155 +127,119 @@ class ClientConnection(TCPServer):
             tasks,
             ConnectionState({"connection": self}),
             self.tls is not None,
-            client,
-            server,
+            self.client,
+            self.server,
             self.protocol_send,
             inline_app=self.inline_app,
-            read=self._receive,
+            read=self.receive,
             write=self.write,
         )
 
-    async def _read_data(self) -> None:
-        """Reads until the client has disconnected or the last response is complete. A client that has only
-        half-closed stays connected as long as a response is pending."""
-        try:
-            with self.read_scope:
-                while data := await self._receive():
-                    await self.http.handle(RawData(data))
-                if self.http.response_pending and not self.disconnected:
-                    await self.http.response_done.wait()
-            self._send_close_notify()
-            await self.http.handle(Closed())
-        finally:
-            self.disconnected = True
-            # Also while a write waits for the client: Hypercorn shields it from cancellation.
-            self.socket.close()
-        self.idle_scope.cancel()
+    def _parse_plain(self, data: bytes) -> PlainRequest | None:
+        """The plain request to the inline application that `data` begins with, if it does."""
+        if self.plain_line is None or not self.plain_line.match(data):
+            return None
+        return parse_plain_request(data, self.config.h11_max_incomplete_size)
 
-    async def _receive(self) -> bytes:
-        """The next bytes from the client; empty at the end of the connection, clean or not."""
+    async def _process(self, http: Http1, data: bytes) -> bytes:
+        """Runs a plain request, and returns what was received of the next one; everything else is for
+        Hypercorn's protocol."""
+        if http.is_idle and (request := self._parse_plain(data)) is not None:
+            return await self._run_plain(request)
+        self.exchange = None
+        await http.handle(RawData(data))
+        return b""
+
+    async def _run_plain(self, request: PlainRequest) -> bytes:
+        self.idle_since = math.inf
+        exchange = self.exchange = PlainExchange(request, self.receive, self._send_raw)
+        state = {"connection": self, "framing": exchange}
+        peers = (self.tls is not None, self.client, self.server)
+        scope = http_scope(request.method, request.target, request.headers, *peers, state)
         try:
-            if self.tls is not None:
-                return await self.tls.receive_some(cast("trio.SocketStream", self.stream))
-            # Past the layer that only translates errors, once for each request.
-            return await self.socket.recv(MAX_RECV)
-        except (trio.ClosedResourceError, trio.BrokenResourceError, OSError):
-            self.disconnected = True
+            await cast("InlineApp", self.inline_app).app(scope, exchange.receive, exchange.send)
+        except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
+            await self.config.log.exception("Error in ASGI Framework")
+            # Otherwise the connection is closed, which shows that the response is incomplete.
+            if not exchange.response_started:
+                await self._send_raw(exchange.internal_error())
+        if not exchange.is_reusable or self.context.terminated.is_set():
+            await self.protocol_send(Closed())
             return b""
+        self.idle_since = trio.current_time()
+        # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
+        if exchange.surplus:
+            await trio.lowlevel.checkpoint()
+        return exchange.surplus
 
-    def is_disconnected(self) -> bool:
-        """Whether the client has disconnected with an incomplete request, or the connection is broken: the
-        socket tells it, also while nothing is read from it."""
-        if self.disconnected:
-            return True
-        # Without reading: the body may not have been read yet and must stay in the socket's buffer.
-        events = self.poller.poll(0)
-        if not events:
-            return False
-        if events[0][1] & (select.POLLERR | select.POLLHUP):
-            return True
-        if not self.cleanly_half_closed:
-            try:
-                # With TLS nothing can be peeked at: what is read ahead has to be kept.
-                if HALF_CLOSE_EVENTS == select.POLLIN and (self.tls or self._peek_unread()):
-                    return False
-                self.cleanly_half_closed = self.http.may_be_complete(self._peek_unread)
-            except OSError:  # no descriptor is left for `dup`; the next check tries again
-                return False
-        # What trio has just read is for a moment neither in the socket nor with the protocol: the next check
-        # decides.
-        first_seen, self.half_closed_before = not self.half_closed_before, True
-        return not (self.cleanly_half_closed or first_seen)
+    async def _send_raw(self, data: bytes) -> None:
+        """Dropped if the connection is broken: reading reports that."""
+        with contextlib.suppress(*CONNECTION_ERRORS):
+            await self.write(data)
 
-    def _peek_unread(self) -> bytes:
-        """The unread bytes in the socket's buffer; the client has half-closed, so no more follow."""
-        if self.tls is not None:
-            return self.tls.read_ahead(self.socket.fileno())
-        # trio's socket has no MSG_PEEK and owns its descriptor: hence a copy of that.
-        with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
-            size = int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, bytes(4)), sys.byteorder)
-            return copy.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT) if size else b""
+    def may_be_complete(self) -> bool:
+        """Whether the request that is being read may be complete with the bytes so far."""
+        if self.exchange is not None:
+            return not self.exchange.unread or len(self.peek_unread()) >= self.exchange.unread
+        return self.http is None or self.http.may_be_complete(self.peek_unread)
 
     def _begin_lingering_close(self) -> None:
         """Half-closes the connection. A client that may still be sending gets a moment to read the response;
         what it sends meanwhile is discarded."""
-        self.http.input_closed = True
+        self.closing = True
+        if self.http is not None:
+            self.http.input_closed = True
         # Closing while the client still sends makes the system reset the connection, and a reset discards the
         # response that the client has not read yet (RFC 9112 §9.6).
-        self.read_scope.deadline = trio.current_time() + (LINGER_SECONDS if self.http.peer_may_send else 0.0)
+        peer_may_send = self.http is not None and self.http.peer_may_send
+        if self.exchange is not None:
+            peer_may_send = self.exchange.unread > 0
+        self.read_scope.deadline = trio.current_time() + (LINGER_SECONDS if peer_may_send else 0.0)
         self._send_close_notify()
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    async def _idle_timeout(self) -> None:
-        """One task for the connection's life, where Hypercorn starts and cancels one for each request."""
-        keep, terminated = self.config.keep_alive_timeout, self.context.terminated
-        with self.idle_scope:
-            while not terminated.is_set():
-                wait = self.idle_since + keep - trio.current_time()
-                if wait > 0:
-                    with trio.move_on_after(min(wait, keep)):
-                        await terminated.wait()
-                else:
-                    self._shutdown_read()
-                    # A request that came at the last moment still runs; only a connection that is still idle
-                    # is closed.
-                    await trio.sleep(LINGER_SECONDS)
-                    if self.idle_since + keep < trio.current_time():
-                        self.read_scope.cancel()
-            # Otherwise the protocol closes it after its response.
-            if self.idle_since < math.inf:
-                self._shutdown_read()
+    def check_idle(self, now: float) -> None:
+        """Closes the connection if it has been idle for too long; polled by the listener."""
+        overdue = now - self.idle_since - self.config.keep_alive_timeout
+        if overdue > LINGER_SECONDS:
+            self.read_scope.cancel()
+        # A request that came at the last moment still runs; only a connection that is still idle is closed.
+        elif overdue > 0:
+            self.shutdown_read()
 
-    def _shutdown_read(self) -> None:
-        """Shuts down the read side; data already received is still processed."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RD)
+    def stop(self) -> None:
+        """Closes the connection if it is idle; otherwise that is done after its response."""
+        if self.idle_since < math.inf:
+            self.shutdown_read()
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
             self.idle_since = trio.current_time() if event.idle else math.inf
         elif isinstance(event, RawData):
             try:
-                rest = self._begin_write(event.data)
+                rest = self.begin_write(event.data)
             except OSError:
-                await self.http.handle(Closed())
+                await self._handle_closed()
             else:
                 if rest:
                     await super().protocol_send(RawData(rest))
         else:
             self._begin_lingering_close()
+            await self._handle_closed()
+
+    async def _handle_closed(self) -> None:
+        if self.http is not None:
             await self.http.handle(Closed())
-
-    async def write(self, data: bytes) -> None:
-        """Writes past Hypercorn's own shielded write, so that it can be cancelled. One task at a time; a trio
-        error or OSError says that the connection is broken."""
-        if rest := self._begin_write(data):
-            async with self.send_lock:
-                await self.stream.send_all(rest)
-
-    def _begin_write(self, data: bytes) -> bytes:
-        """Writes without waiting, unless another write waits; returns what is left for the slow path."""
-        if not data:
-            return data
-        if self.send_lock.locked():
-            return data if self.tls is None else self.tls.encrypt(data)
-        return self.write_nowait(data)
-
-    def write_nowait(self, data: bytes) -> bytes:
-        """Writes without waiting, encrypted if there is TLS; returns the bytes for the socket that did not
-        fit, which must go out before any others. Raises OSError if the connection is broken."""
-        if self.tls is not None:
-            data = self.tls.encrypt(data)
-        try:
-            written = os.write(self.socket.fileno(), data)
-        except BlockingIOError:
-            return data
-        return data[written:] if written < len(data) else b""
 
     def _send_close_notify(self) -> None:
         """Tells a client with TLS that nothing is missing, unless the response is incomplete: then an end
         without this shows it. Without waiting: nobody reads what a full socket holds back."""
-        if self.tls is not None and self.http.connection.our_state not in INCOMPLETE_STATES:
+        if self.tls is None:
+            return
+        incomplete = self.http is not None and self.http.connection.our_state in INCOMPLETE_STATES
+        if self.exchange is not None:
+            incomplete = not self.exchange.response_complete
+        if not incomplete:
             with contextlib.suppress(OSError):
                 os.write(self.socket.fileno(), self.tls.close_notify())

@@ -7,26 +7,27 @@ It answers a malformed request with an empty 400, which carries no error body fo
 the ledger. Here the application makes the response.
 
 It starts a task with a queue for each request. WebSockets, and requests below the prefix of an `InlineApp`,
-run in the connection's own task instead: a unary call costs an eighth less, and is read on demand.
+run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The plain
+ones of these do not even pass h11 (see `plain_request`, `exchange`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.events import Body, Data, EndBody, Request, Response, StreamClosed
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.events import Body, Data, EndBody, Request
+from hypercorn.protocol.h11 import STREAM_ID
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import ConnectionState, H11SendableEvent
 from hypercorn.utils import suppress_body
 
-from gatekeeper.server.asgi_types import Application, InlineApp, Message, http_scope
+from gatekeeper.server.asgi_types import Application, InlineApp, Message, Scope, http_scope
+from gatekeeper.server.exchange import FramingError
 from gatekeeper.server.request_validation import (
     HEAD_TOO_LARGE,
     HTTP2_GOAWAY,
@@ -39,36 +40,30 @@ from gatekeeper.server.request_validation import (
     raise_if_invalid,
     request_error,
 )
-from gatekeeper.server.response_head import response_head, with_reason_phrase
+from gatekeeper.server.response_head import response_head
+from gatekeeper.server.task_protocol import DISCONNECT_MESSAGE, PutMessage, TaskProtocol
 from gatekeeper.server.websocket import WebSocket, run_websocket
 from gatekeeper.server.websocket_stream import Read, Write
 
-NO_RESPONSE_STATES = (h11.IDLE, h11.SEND_RESPONSE, None)
 PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
-DISCONNECT_MESSAGE: Message = {"type": "http.disconnect"}
 END_OF_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
-PutMessage = Callable[[Message], Awaitable[None]]  # into the queue of an application
 PIECES_AT_ONCE = 64  # of a body, before other tasks get their turn
-DISCONNECT_DELIVERY_TIMEOUT = 30.0  # seconds to deliver http.disconnect to an application with a full queue
 
 
-class Http1(H11Protocol):
-    """One connection's protocol. Once `input_closed` is set all further input is ignored, and responses carry
-    `Connection: close`. With `head_truncated` a response's head was cut off, and what Hypercorn adds would
-    make it look complete. `running_inline`: a request is being processed in the connection's task;
-    `linger`: a WebSocket has ended, and its client may still send."""
+class Http1(TaskProtocol):
+    """One connection's protocol. Once `input_closed` is set all further input is ignored. `running_inline`: a
+    request is being processed in the connection's task; `linger`: a WebSocket has ended, and its client may
+    still send."""
 
-    input_closed = head_truncated = running_inline = linger = False
-    closing_headers: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),)
+    running_inline = linger = False
     pieces = 0  # of bodies, received by the application
 
     def __init__(self, *arguments: Any, inline_app: InlineApp | None, read: Read, write: Write) -> None:
         super().__init__(*arguments)
         self.inline_app, self.read, self.write = inline_app, read, write
-
-    async def initiate(self) -> None:
+        self.connection_state["framing"] = self
         self.buffer = StrictBuffer()
-        self.response_done = trio.Event()  # or abandoned; one for each request
+        self.response_done = trio.Event()
         # h11 has no hook for the lines that it reads and drops their line ends; its buffer sees both.
         self.connection._receive_buffer = self.buffer  # noqa: SLF001  # pyright: ignore
 
@@ -81,6 +76,12 @@ class Http1(H11Protocol):
         elif self.input_closed:
             return
         await super().handle(event)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the next byte received begins a request."""
+        idle = self.connection.their_state is h11.IDLE and self.stream is None
+        return idle and not (self.buffer or self.input_closed)
 
     @property
     def peer_may_send(self) -> bool:
@@ -166,9 +167,15 @@ class Http1(H11Protocol):
         elif isinstance(event, h11.EndOfMessage):
             await self.stream.handle(EndBody(stream_id=STREAM_ID))
 
+    def _scope(self, request: h11.Request) -> Scope:
+        # Hypercorn copies the state for each request, too.
+        state, version = self.connection_state.copy(), request.http_version.decode()
+        peers = (self.ssl, self.client, self.server)
+        return http_scope(request.method, request.target, list(request.headers), *peers, state, version)
+
     async def _run_inline(self, application: InlineApp, request: h11.Request) -> None:
         self.running_inline = True
-        self.scope = http_scope(request, self.ssl, self.client, self.server, self.connection_state.copy())
+        self.scope = self._scope(request)
         try:
             await application.app(self.scope, self._receive_asgi, self._send_asgi)
         except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
@@ -184,7 +191,7 @@ class Http1(H11Protocol):
 
     async def _run_websocket(self, request: h11.Request, app: Application) -> None:
         """The whole of a WebSocket, from its handshake to the end of its connection."""
-        scope = http_scope(request, self.ssl, self.client, self.server, self.connection_state.copy())
+        scope = self._scope(request)
         websocket = WebSocket(cast("h11.Connection", self.connection), request, self.read, self.write)
         self.linger = await run_websocket(app, scope, websocket, self.config.log.exception)
         await self.send(Closed())
@@ -247,50 +254,29 @@ class Http1(H11Protocol):
         self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes | None = None
     ) -> bytes:
         """The framed head of a response, with the standard reason phrase if none is given. The caller writes
-        it, and the body: Hypercorn's own path costs twice as much. Raises h11.LocalProtocolError if no
-        response can begin."""
+        it, and the body: Hypercorn's own path costs twice as much. Raises FramingError if no response can
+        begin."""
         stream = self.stream
         if isinstance(stream, HTTPStream):
             stream.state = ASGIHTTPState.RESPONSE
             stream.response = {"type": "http.response.start", "status": status, "headers": headers}
         elif not self.running_inline:
-            raise h11.LocalProtocolError("the connection has ended")
+            raise FramingError
         if self.input_closed:
             headers = [*headers, *self.closing_headers]
-        return self.connection.send(response_head(status, headers, reason)) or b""
+        return self._encode(response_head(status, headers, reason))
 
-    async def _send_h11_event(self, event: H11SendableEvent) -> None:
-        await super()._send_h11_event(with_reason_phrase(event))
+    def encode_informational(self, status: int, headers: list[tuple[bytes, bytes]], reason: bytes) -> bytes:
+        return self._encode(h11.InformationalResponse(status_code=status, headers=headers, reason=reason))
 
-    async def stream_send(self, event: StreamEvent) -> None:
-        # Hypercorn sends a 500 for an application that was cancelled while its head was written; after a
-        # partial head the client would read that as more of it.
-        if isinstance(event, Response) and self.connection.our_state not in NO_RESPONSE_STATES:
-            self.head_truncated = True
-        if self.head_truncated and not isinstance(event, StreamClosed):
-            return
-        if self.input_closed and isinstance(event, Response):
-            event = Response(STREAM_ID, [*event.headers, *self.closing_headers], event.status_code)
-        await super().stream_send(event)
+    def encode_data(self, data: bytes) -> bytes:
+        return self._encode(h11.Data(data=data))
 
-    async def _close_stream(self) -> None:
-        """As Hypercorn's, which waits here for ever if the application has ended with a full queue."""
-        stream, self.stream = self.stream, None
-        self.response_done.set()
-        if not isinstance(stream, HTTPStream):
-            if stream is not None:
-                await stream.handle(StreamClosed(stream_id=STREAM_ID))
-            return
-        # Without `app_put` Hypercorn's stream sends no http.disconnect; it is sent below, if there is room.
-        put = cast("PutMessage", stream.app_put)
-        stream.app_put = None  # pyright: ignore[reportAttributeAccessIssue]  Hypercorn checks for None
-        await stream.handle(StreamClosed(stream_id=STREAM_ID))
-        channel = cast("trio.MemorySendChannel[Message]", getattr(put, "__self__", None))
+    def encode_end(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+        return self._encode(h11.EndOfMessage(headers=list(trailers)))
+
+    def _encode(self, event: H11SendableEvent) -> bytes:
         try:
-            channel.send_nowait(DISCONNECT_MESSAGE)
-        except trio.WouldBlock:
-            self.task_group.spawn(self._deliver_disconnect, put)  # pyright: ignore[reportUnknownMemberType]
-
-    async def _deliver_disconnect(self, put: PutMessage) -> None:
-        with trio.move_on_after(DISCONNECT_DELIVERY_TIMEOUT):
-            await put(DISCONNECT_MESSAGE)
+            return self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            raise FramingError from None

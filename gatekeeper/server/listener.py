@@ -22,6 +22,7 @@ from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.tls import TlsAcceptor
 
 FD_LIMIT_ERRNOS = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
+SWEEP_SECONDS = 1.0  # seconds between two looks at idle connections
 ACCEPT_RETRY_SECONDS = 0.1  # seconds until the next accept after one has failed
 
 
@@ -43,6 +44,7 @@ class Listener:
         self.context = WorkerContext(None)
         self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
         self.tls = TlsAcceptor(certificate) if certificate else None
+        self.open: set[ClientConnection] = set()
         self.connection_errors = RateLimitedLog("connection_failed")
         self.accept_errors = RateLimitedLog("accept_failed")
 
@@ -73,14 +75,26 @@ class Listener:
             session = None
             if self.tls and not (session := await self.tls.accept(stream)):
                 return
-            await ClientConnection(
+            connection = ClientConnection(
                 self.app, self.config, self.context, stream, self.inline_app, session
-            ).run()
+            )
+            self.open.add(connection)
+            try:
+                await connection.run()
+            finally:
+                self.open.discard(connection)
         # `except*`, because a connection's nursery raises groups; a cancellation among them passes.
         except* Exception as errors:  # noqa: BLE001  whatever it is, the other connections continue
             self.connection_errors.record_exception_group(errors)
         finally:
             stream.socket.close()
+
+    async def sweep(self) -> None:
+        """One task that closes idle connections, where Hypercorn starts and cancels one for each request."""
+        while True:
+            await trio.sleep(min(SWEEP_SECONDS, self.config.keep_alive_timeout / 4))
+            for connection in tuple(self.open):
+                connection.check_idle(trio.current_time())
 
 
 async def serve_listener(
@@ -98,9 +112,12 @@ async def serve_listener(
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
             accepting.start_soon(server.accept, connections)
+            accepting.start_soon(server.sweep)
             await stop.wait()
             accepting.cancel_scope.cancel()
         await server.context.terminated.set()
+        for connection in server.open:
+            connection.stop()
         if server.tls:
             server.tls.cancel_handshakes()
         connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout

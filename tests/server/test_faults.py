@@ -18,6 +18,7 @@ from rig.wire import connect, head, read
 from gatekeeper.logs import HypercornLogger, RateLimitedLog
 from gatekeeper.server import connection as server
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
+from gatekeeper.server.exchange import PlainExchange
 from gatekeeper.server.http1 import Http1
 from gatekeeper.server.listener import serve_listener
 
@@ -27,6 +28,10 @@ PIECES = 5
 
 class Injected(Exception):
     """Not one of the errors that a server library expects."""
+
+
+STAGES = ("creation", "task", "data", "group", "send", "close", "idle")
+CHUNKED = head("GET /", ["Transfer-Encoding: chunked"]) + b"0\r\n\r\n"
 
 
 class Faulty(Http1):
@@ -61,6 +66,22 @@ class Faulty(Http1):
         if isinstance(event, Closed):
             self._raise_at("close", "idle")
         await super().handle(event)
+
+
+class FaultyExchange(PlainExchange):
+    """A plain request and its response, likewise."""
+
+    def __init__(self, *words: Any) -> None:
+        if Faulty.stage == "exchange":
+            raise Injected
+        super().__init__(*words)
+        self.fails_at_end = Faulty.stage == "reuse"
+
+    @property
+    def is_reusable(self) -> bool:
+        if self.fails_at_end:
+            raise Injected
+        return super().is_reusable
 
 
 class Streams:
@@ -109,8 +130,9 @@ async def meet(url: str, stage: str) -> None:
     """One connection that fails at a stage; returns once it has been closed."""
     Faulty.stage = stage
     async with await connect(url) as client:
-        if stage not in ("creation", "task", "idle"):
-            await client.send_all(head("GET /", []))
+        # A chunked one is not a plain request.
+        plain = stage in ("exchange", "reuse")
+        await client.send_all(head("GET /", []) if plain else CHUNKED)
         if stage == "close":
             await read(client, "GET")
             await client.send_eof()
@@ -123,6 +145,7 @@ async def test_what_a_connection_raises_ends_that_connection(
     monkeypatch: pytest.MonkeyPatch, prefix: bytes | None
 ) -> None:
     monkeypatch.setattr(server, "Http1", Faulty)
+    monkeypatch.setattr(server, "PlainExchange", FaultyExchange)
     streams = Streams()
     answers: list[bytes] = []
 
@@ -139,7 +162,7 @@ async def test_what_a_connection_raises_ends_that_connection(
                 nursery.start_soon(follow, url)
             while streams.begun < STREAMS:
                 await trio.sleep(0.01)
-            for stage in ("creation", "task", "data", "group", "send", "close", "idle"):
+            for stage in STAGES + (("exchange", "reuse") if prefix else ()):
                 await meet(url, stage)
             async with await connect(url) as later:
                 await later.send_all(head("GET /", []))

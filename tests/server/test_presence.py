@@ -13,7 +13,7 @@ from hypercorn.config import Config
 from rig.certificate import make_certificate
 from rig.wire import connect, head
 
-from gatekeeper.server import connection as server
+from gatekeeper.server import client_socket
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
 from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.connection import ClientConnection
@@ -60,7 +60,7 @@ async def test_a_look_without_a_descriptor_left_is_none(
                     await trio.sleep(0.002)
                 await client.send_eof()
                 with monkeypatch.context() as patch:
-                    patch.setattr(server.os, "dup", no_more)
+                    patch.setattr(client_socket.os, "dup", no_more)
                     while not app.peer.poller.poll(0):
                         await trio.sleep(0.002)
                     assert not app.peer.is_disconnected()
@@ -80,7 +80,7 @@ async def test_a_look_without_a_descriptor_left_is_none(
 async def test_an_end_where_the_system_does_not_tell_it(
     monkeypatch: pytest.MonkeyPatch, field: str, last: bytes, gone: bool | None
 ) -> None:
-    monkeypatch.setattr(server, "HALF_CLOSE_EVENTS", select.POLLIN)
+    monkeypatch.setattr(client_socket, "HALF_CLOSE_EVENTS", select.POLLIN)
     app, stop = Deaf(), trio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:

@@ -1,0 +1,137 @@
+"""The socket of one client connection: read and written without waiting where that is possible, polled for
+whether the client is still there, all of it plain or with TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+import sys
+import termios
+from typing import TYPE_CHECKING, cast
+
+import trio
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.typing import ConnectionState
+
+from gatekeeper.server.tls import TlsSession
+
+if TYPE_CHECKING:
+    from hypercorn.app_wrappers import ASGIWrapper
+    from hypercorn.config import Config
+    from hypercorn.trio.worker_context import WorkerContext
+
+# Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
+HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
+
+
+class ClientSocket(TCPServer):
+    """First writes without waiting: a lock, a cancel scope and two checkpoints for each write cost more than
+    the write."""
+
+    disconnected = False  # the client has disconnected with an incomplete request
+    half_closed_before = False  # an earlier check has found it half-closed
+    cleanly_half_closed = False  # the client half-closed after what may be a complete request
+
+    def __init__(
+        self,
+        app: ASGIWrapper,
+        config: Config,
+        context: WorkerContext,
+        stream: trio.SocketStream,
+        tls: TlsSession | None,
+    ) -> None:
+        # Hypercorn annotates the stream as its TLS one; here it is the socket's also with TLS.
+        plain_stream = cast("trio.SSLStream[trio.SocketStream]", stream)
+        super().__init__(app, config, context, ConnectionState({}), plain_stream)
+        self.tls = tls
+        self.socket = stream.socket
+        self.poller = select.poll()
+        # POLLERR and POLLHUP are always reported.
+        self.poller.register(self.socket.fileno(), HALF_CLOSE_EVENTS)
+
+    def may_be_complete(self) -> bool:
+        """Whether the request that is being read may be complete with the bytes so far."""
+        raise NotImplementedError
+
+    async def receive(self) -> bytes:
+        """The next bytes from the client; empty at the end of the connection, clean or not."""
+        try:
+            if self.tls is not None:
+                return await self.tls.receive_some(cast("trio.SocketStream", self.stream))
+            while True:
+                # A request is seldom there yet, and trio's way tries first: an exception each time.
+                await trio.lowlevel.wait_readable(self.socket)
+                try:
+                    return os.read(self.socket.fileno(), MAX_RECV)
+                except BlockingIOError:
+                    continue
+        except (trio.ClosedResourceError, trio.BrokenResourceError, OSError):
+            self.disconnected = True
+            return b""
+
+    def is_disconnected(self) -> bool:
+        """Whether the client has disconnected with an incomplete request, or the connection is broken: the
+        socket tells it, also while nothing is read from it."""
+        if self.disconnected:
+            return True
+        # Without reading: the body may not have been read yet and must stay in the socket's buffer.
+        events = self.poller.poll(0)
+        if not events:
+            return False
+        if events[0][1] & (select.POLLERR | select.POLLHUP):
+            return True
+        if not self.cleanly_half_closed:
+            try:
+                # With TLS nothing can be peeked at: what is read ahead has to be kept.
+                if HALF_CLOSE_EVENTS == select.POLLIN and (self.tls or self.peek_unread()):
+                    return False
+                self.cleanly_half_closed = self.may_be_complete()
+            except OSError:  # no descriptor is left for `dup`; the next check tries again
+                return False
+        # What trio has just read is for a moment neither in the socket nor with the protocol: the next check
+        # decides.
+        first_seen, self.half_closed_before = not self.half_closed_before, True
+        return not (self.cleanly_half_closed or first_seen)
+
+    def peek_unread(self) -> bytes:
+        """The unread bytes in the socket's buffer; the client has half-closed, so no more follow."""
+        if self.tls is not None:
+            return self.tls.read_ahead(self.socket.fileno())
+        # trio's socket has no MSG_PEEK and owns its descriptor: hence a copy of that.
+        with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
+            size = int.from_bytes(fcntl.ioctl(copy, termios.FIONREAD, bytes(4)), sys.byteorder)
+            return copy.recv(size, socket.MSG_PEEK | socket.MSG_DONTWAIT) if size else b""
+
+    def shutdown_read(self) -> None:
+        """Shuts down the read side; data already received is still processed."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RD)
+
+    async def write(self, data: bytes) -> None:
+        """Writes past Hypercorn's own shielded write, so that it can be cancelled. One task at a time; a trio
+        error or OSError says that the connection is broken."""
+        if rest := self.begin_write(data):
+            async with self.send_lock:
+                await self.stream.send_all(rest)
+
+    def begin_write(self, data: bytes) -> bytes:
+        """Writes without waiting, unless another write waits; returns what is left for the slow path."""
+        if not data:
+            return data
+        if self.send_lock.locked():
+            return data if self.tls is None else self.tls.encrypt(data)
+        return self.write_nowait(data)
+
+    def write_nowait(self, data: bytes) -> bytes:
+        """Writes without waiting, encrypted if there is TLS; returns the bytes for the socket that did not
+        fit, which must go out before any others. Raises OSError if the connection is broken."""
+        if self.tls is not None:
+            data = self.tls.encrypt(data)
+        try:
+            written = os.write(self.socket.fileno(), data)
+        except BlockingIOError:
+            return data
+        return data[written:] if written < len(data) else b""
