@@ -52,7 +52,7 @@ class _Head:
 
 
 def request_line(prefix: bytes | tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Matches the beginning of a plain request's line, whose target begins with `prefix`, or one of several."""
+    """Matches the beginning of a plain request's line, whose target begins with a prefix."""
     prefixes = (prefix,) if isinstance(prefix, bytes) else prefix
     return re.compile(METHODS + b" (?:" + b"|".join(map(re.escape, prefixes)) + b")")
 
