@@ -28,7 +28,7 @@ class Accounts:
         """The accounts of a call, from the widest to the narrowest. `user` is its end user."""
         group = self.groups.get(key.record.group) if key and key.record.group else None
         found = (self.gateway, group, key, self.users.get(user) if user else None)
-        return tuple([account for account in found if account is not None])
+        return tuple(filter(None, found))
 
     def of_model(self, accounts: Iterable[Account], model: str | None) -> tuple[ModelAccount, ...]:
         """The parts of these accounts that have a budget of their own for this model."""

@@ -19,10 +19,10 @@ from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call
-from gatekeeper.proxy.headers import Headers, tags
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.refusals import Reason, Refusal
 
+CREDENTIAL_HEADERS = (KEY_HEADER, BEARER_HEADER) = (b"x-goog-api-key", b"authorization")
 CREDENTIAL_PARAMETERS = frozenset({"key", "$key", "access_token", "oauth_token"})
 # The letters of their names, and of names that are mistaken for them: `Key`, `%256bey`, `api_key`.
 CREDENTIAL_LOOKALIKES = frozenset({"key", "apikey", "accesstoken", "oauthtoken", "xgoogapikey"})
@@ -36,12 +36,12 @@ class Credential(NamedTuple):
 
 
 def extract_credential(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Credential:
-    """The credential of a request whose header names are in lower case."""
+    """The credential of a request with these headers, or the `CREDENTIAL_HEADERS` of them."""
     from_header = from_bearer = None
     for name, value in headers:
-        if name == b"x-goog-api-key":
+        if name == KEY_HEADER:
             from_header = from_header or value.strip().decode("latin-1")
-        elif name == b"authorization":
+        elif name == BEARER_HEADER:
             from_bearer = from_bearer or _bearer(value)
     # Most requests have no query at all, or only a bare word.
     if b"=" not in query:
@@ -126,9 +126,7 @@ class Authenticator:
             return OPEN_MODE_IDENTITY
         raise Refused(_key_unknown() if secret else _key_missing())
 
-    def identify(
-        self, row: Call, headers: Headers, secret: str | None, session: Session | None
-    ) -> KeyState | None:
+    def identify(self, row: Call, secret: str | None, session: Session | None) -> KeyState | None:
         """Finds the caller's key, and fills in the row with it; None for the master key and in open mode.
         A request of a `session` needs no secret, and must not have another key's. Raises Refused."""
         identity = self.authenticate(secret) if secret or not session else self.owner(session.key_id)
@@ -139,7 +137,7 @@ class Authenticator:
             row.tags = list(dict.fromkeys((*session.tags, *row.tags)))
             row.user_id, row.user_agent = row.user_id or session.user_id, session.user_agent
         elif state is not None:
-            fill_in(row, headers, state)
+            fill_in(row, state)
         return state
 
     def owner(self, key_id: str) -> Identity:
@@ -156,12 +154,12 @@ class Authenticator:
         raise Refused(_key_missing())
 
 
-def fill_in(row: Call, headers: Headers, state: KeyState) -> None:
-    """The key's own tags and end user go into the row of its call."""
+def fill_in(row: Call, state: KeyState) -> None:
+    """The key's own tags and end user go into the row of its call, which has those of the request."""
     record = state.record
     # A key's own tags come first, and no request can remove them.
     if record.tags:
-        row.tags = tags(headers, record.tags)
+        row.tags = list(dict.fromkeys(filter(None, (*record.tags, *row.tags))))
     row.user_id = row.user_id or record.user_id
 
 

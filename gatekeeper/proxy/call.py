@@ -29,7 +29,7 @@ from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import reserved_note
-from gatekeeper.proxy.authenticate import extract_credential
+from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
 from gatekeeper.proxy.call_budget import CallBudget
 from gatekeeper.proxy.call_clock import CallClock
 from gatekeeper.proxy.call_keys import CallKeys
@@ -37,7 +37,7 @@ from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
-from gatekeeper.proxy.headers import end_user, tags, trace_id, user_agent
+from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
 from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -55,12 +55,28 @@ from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 
 MAX_REQUEST_HEAD = 64 * 1024  # bytes of a request's head; Google takes less
-MEDIA_TYPE_HEADERS = (b"content-type", b"accept")
 FINAL_ERROR_TIMEOUT = 5.0  # seconds to send the error of a failed call
+
+
+NOT_PARSED = Route(action=None)
 
 
 class ProxyCall:
     """A call to `/gemini`. `row` is its line in the ledger as far as it is known."""
+
+    # What a call has only later, or never, is on the class until then.
+    route = NOT_PARSED
+    key: KeyState | None = None
+    accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
+    rates_taken: tuple[Admitted, ...] = ()  # until its end
+    session: Session | None = None  # that an earlier call has begun
+    request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
+    meter: Meter = NO_METER
+    tier_header: bytes | None = None  # the response's x-gemini-service-tier
+    failure: CallFailed | None = None
+    relay_complete = False
+    deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
+    timeout_failure: Callable[[], CallFailed] | None = None
 
     def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
         self.context = context
@@ -68,7 +84,7 @@ class ProxyCall:
         self.headers, self.fields = head.headers, head.fields
         self.carrier = carrier
         self.forwarded_call_ids = head.forwarded_call_ids()
-        self.credential = extract_credential(head.headers, head.query)
+        self.credential = extract_credential(head.named(CREDENTIAL_HEADERS), head.query)
         self.row = Call(
             id=str(uuid_utils.uuid7()),
             started_at=time_ns() // 1000,
@@ -76,22 +92,10 @@ class ProxyCall:
             path=recorded_path(head.path),
         )
         self.clock = CallClock()
-        self.route = Route(action=None)
-        self.key: KeyState | None = None
-        self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
-        self.rates_taken: list[Admitted] = []  # until its end
-        self.session: Session | None = None  # that an earlier call has begun
         self.keys = CallKeys(context.google_keys, context.projects)
         self.budget = CallBudget(context.budgets, context.cost_history)
-        self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
-        self.meter: Meter = NO_METER
-        self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
         self.scope = trio.CancelScope()
-        self.failure: CallFailed | None = None
-        self.relay_complete = False
         self.progress = Progress()
-        self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
-        self.timeout_failure: Callable[[], CallFailed] | None = None
 
     async def run(self) -> None:
         """The call's lifecycle. It is always settled, and there is no await between its last byte and its
@@ -126,7 +130,9 @@ class ProxyCall:
         self.find_route(self.credential.query)
         row.action, row.model, row.resource = self.route.action, self.route.model, self.route.resource
         row.stream = self.route.stream or self.carrier.is_stream
-        row.tags, row.user_id = tags(self.headers), end_user(self.fields)
+        if not TAG_HEADERS.isdisjoint(self.fields):
+            row.tags = tags(self.headers)
+        row.user_id = end_user(self.fields)
         row.user_agent, row.trace_id = user_agent(self.fields), trace_id(self.fields)
         running = self.context.ledger.events.in_flight
         if self.forwarded_call_ids and (refusal := loop_refusal(self.forwarded_call_ids, running)):
@@ -134,13 +140,13 @@ class ProxyCall:
 
     def find_route(self, query: bytes) -> None:
         # Some headers (method overrides, field masks, media types) change what Google does, and is metered.
-        media_types = b" ".join(value for name, value in self.headers if name in MEDIA_TYPE_HEADERS)
+        media_types = self.head.media_types()
         self.route = route(self.row.method, self.head.path, query, self.fields.keys(), media_types)
 
     def authenticate(self) -> None:
         """Finds the caller's key. `self.key` stays None for the master key, and in open mode."""
         identify = self.context.authenticator.identify
-        self.key = identify(self.row, self.headers, self.credential.secret, self.session)
+        self.key = identify(self.row, self.credential.secret, self.session)
         if self.key is not None:
             self.row.group = self.key.record.group
         self.accounts = self.context.registry.accounts.of(self.key, self.row.user_id)

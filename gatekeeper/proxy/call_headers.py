@@ -10,11 +10,13 @@ from gatekeeper.proxy.upstream import UpstreamPool
 def call_headers(call: ProxyCall, upstream: UpstreamPool, *, chunked: bool) -> Headers:
     """The client's, with the Google key that the call has now."""
     # Not sent to Google. Any other upstream may lead back to this gateway, which then finds its own id.
-    call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
+    call_ids = None
+    if upstream.may_be_gateway:
+        call_ids = b", ".join([*call.forwarded_call_ids, call.row.id.encode()])
     return upstream_headers(
         call.headers,
         upstream.authority,
         call.keys.secret,
         chunked=chunked,
-        call_ids=call_ids if upstream.may_be_gateway else None,
+        call_ids=call_ids,
     )

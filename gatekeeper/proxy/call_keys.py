@@ -8,8 +8,9 @@ after a 500, 503 or 504; and what names a resource of an unknown project, after 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import time_ns
+from types import MappingProxyType
 
 from gatekeeper.gemini.actions import METERED_ACTIONS, OPENAI_EMBEDDING, Billing
 from gatekeeper.gemini.quota_errors import exhausted
@@ -52,13 +53,15 @@ class CallKeys:
     """The keys of one call. `secret` is that of the current one; `tried` has the labels of those before it,
     each with the status of Google's answer."""
 
+    # On the class: few calls need another key, or name resources of several projects.
+    tried: Mapping[str, int] = MappingProxyType({})
+    _lease: Lease | None = None
+    _resources: tuple[str, ...] = ()
+    _is_session = False  # which an earlier call has begun with its key
+
     def __init__(self, pool: GoogleKeys, projects: ResourceProjects) -> None:
         self._pool = pool
         self._projects = projects
-        self._lease: Lease | None = None
-        self._resources: tuple[str, ...] = ()
-        self._is_session = False  # which an earlier call has begun with its key
-        self.tried: dict[str, int] = {}
 
     @property
     def secret(self) -> str:
@@ -159,7 +162,7 @@ class CallKeys:
         if another is None:
             return
         lease.finish(now)
-        self.tried[lease.key.label] = status
+        self.tried = {**self.tried, lease.key.label: status}
         self._lease, row.upstream_key = another, another.key.label
         log.info("google_key_changed", call=row.id, status=status, key=lease.key.label, to=another.key.label)
         raise AnotherKey

@@ -6,6 +6,7 @@ To add a carrier write a class like `Carrier` and name it in `asgi.CARRIERS`; th
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import chain
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from gatekeeper.server.asgi_types import Scope
 from gatekeeper.server.request_validation import MalformedRequest
 
 PREFIX = b"/gemini"
+MEDIA_TYPE_HEADERS = (b"content-type", b"accept")
 BROWSER_HEADERS = (b"host", b"origin", b"sec-fetch-site")
 
 # `ProxyCall`, which imports this module, or a stub in tests.
@@ -52,11 +54,21 @@ class RequestHead(NamedTuple):
             scope.get("state", {}).get("malformed"),
         )
 
+    def named(self, names: Collection[bytes]) -> Headers:
+        """The headers that have one of these names."""
+        if len(self.fields) == len(self.headers):  # none comes twice
+            return [(name, self.fields[name]) for name in names if name in self.fields]
+        return [field for field in self.headers if field[0] in names]
+
     def forwarded_call_ids(self) -> list[bytes]:
         """The call ids set by earlier gateways in the chain (x-gatekeeper-call-id)."""
         if CALL_ID_HEADER not in self.fields:
             return []
         return [value for name, value in self.headers if name == CALL_ID_HEADER]
+
+    def media_types(self) -> bytes:
+        """What the request says of its format, and of the response's."""
+        return b" ".join([value for _, value in self.named(MEDIA_TYPE_HEADERS)])
 
     def cross_site_reason(self, allowed: AllowedOrigins) -> str | None:
         """Why the request may come from a web page (cross-site); checked in open mode. A page whose origin is

@@ -15,6 +15,7 @@ as one that has left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import trio
 
@@ -48,8 +49,10 @@ class Progress:
     writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
     _body = b""
 
-    def __init__(self) -> None:
-        self.size = RequestSize()
+    @cached_property
+    def size(self) -> RequestSize:
+        """Of the request's body, as far as it was received."""
+        return RequestSize()
 
     def buffered(self, body: bytes) -> None:
         """The request's whole body. Looked at only if its size is needed."""

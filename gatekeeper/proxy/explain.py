@@ -45,7 +45,7 @@ async def _ask(
     try:
         call.parse()
         call.row.user_id = question.user_id
-        fill_in(call.row, call.headers, key)
+        fill_in(call.row, key)
         call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
         await call.context.check_path(key, call.head.path)
         call.admit()

@@ -25,7 +25,7 @@ from gatekeeper.gemini.resource_list import (
     write_page,
 )
 from gatekeeper.keys.store import StoreFailed
-from gatekeeper.proxy.call import MEDIA_TYPE_HEADERS, ProxyCall
+from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.error_response import GZIP, NextChunk
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.list_places import ListPlaces, Place
@@ -72,8 +72,7 @@ def is_readable(call: ProxyCall, kind: ListKind) -> bool:
 
 def read_list_query(call: ProxyCall, kind: ListKind) -> ListQuery:
     """Raises Refused."""
-    media_types = b" ".join(value for name, value in call.headers if name in MEDIA_TYPE_HEADERS)
-    if header_risk(call.fields.keys(), media_types):
+    if header_risk(call.fields.keys(), call.head.media_types()):
         raise not_filterable("a field mask or another format than JSON in the headers")
     try:
         return parse_list_query(call.credential.query, is_openai=kind.is_openai)

@@ -7,8 +7,10 @@ included.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from itertools import compress
+from operator import itemgetter
 from urllib.parse import unquote
 
 from gatekeeper.gemini.evasion import PROXY_REWRITE_HEADERS, header_risk
@@ -39,6 +41,7 @@ NOT_FORWARDED = (
 )
 
 LENGTH = frozenset({b"content-length"})
+_NAME: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
 
 # Fields of responses that are not relayed, by reason.
 WITHHELD_BY_REASON: dict[str, frozenset[bytes]] = {
@@ -92,15 +95,16 @@ def upstream_headers(
     `call_ids`: the ids of the call here and at earlier gateways, for an upstream that may be a gateway.
     `chunked`: the body's length is unknown and it is re-chunked; otherwise a `content-length` is kept.
     """
-    kept = [field for field in headers if is_forwarded(field[0])]
+    names = _names(headers)
+    kept = list(compress(headers, _are_forwarded(names)))
     # RFC 9110 §7.6.1: what `Connection` names was for this hop only.
-    dropped = _connection_options(headers)
+    dropped = _connection_options(_joined(headers, names, b"connection"))
     if chunked:
         dropped |= LENGTH
     if dropped:
         kept = [field for field in kept if field[0].replace(b"_", b"-") not in dropped]
     kept.insert(0, (b"host", host))
-    codings = b",".join(value for name, value in headers if name == b"accept-encoding")
+    codings = _joined(headers, names, b"accept-encoding")
     kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
     # The only credential sent upstream; all of the client's were dropped above.
     kept.append((b"x-goog-api-key", google_key.encode("latin-1")))
@@ -121,6 +125,31 @@ def is_forwarded(name: bytes) -> bool:
     return not (plain in NOT_FORWARDED or plain.startswith(b"x-forwarded-"))
 
 
+# Requests of one client, and responses of one method, have the same fields.
+@lru_cache(maxsize=256)
+def _are_forwarded(names: tuple[bytes, ...]) -> tuple[bool, ...]:
+    return tuple(map(is_forwarded, names))
+
+
+@lru_cache(maxsize=256)
+def _are_relayed(names: tuple[bytes, ...]) -> tuple[bool, ...]:
+    return tuple([not is_withheld(name) for name in names])
+
+
+def _names(headers: Headers) -> tuple[bytes, ...]:
+    return tuple(map(_NAME, headers))
+
+
+def _joined(headers: Headers, names: tuple[bytes, ...], name: bytes) -> bytes:
+    """The values of a field; without any, nothing."""
+    if name not in names:
+        return b""
+    if names.count(name) == 1:
+        return headers[names.index(name)][1]
+    return b",".join([value for field, value in headers if field == name])
+
+
+@lru_cache(maxsize=256)
 def accepts_gzip(value: bytes) -> bool:
     """Whether an `accept-encoding` gives gzip a weight above zero, by name or by `*` (RFC 9110 §12.5.3)."""
     weights: dict[bytes, bool] = {}
@@ -130,19 +159,20 @@ def accepts_gzip(value: bytes) -> bool:
     return next((weights[name] for name in (b"gzip", b"x-gzip", b"*") if name in weights), False)
 
 
-def _connection_options(headers: Headers) -> frozenset[bytes]:
-    """Fields that `Connection` names: they are for this hop only. The body's length never is, or its bytes
-    would be read as another request."""
-    values = [value for name, value in headers if name == b"connection"]
-    options = frozenset(option.strip().lower() for value in values for option in value.split(b","))
+@lru_cache(maxsize=256)
+def _connection_options(connection: bytes) -> frozenset[bytes]:
+    """Fields that `Connection` names, beside those that are never relayed: they are for this hop only. The
+    body's length never is, or its bytes would be read as another request."""
+    options = frozenset(option.strip().lower() for option in connection.split(b","))
     # A client could name it here; without it the two sides would disagree on the body's end.
-    return options - {b"content-length"}
+    return options - HOP_BY_HOP - LENGTH - {b""}
 
 
 def downstream_headers(headers: Headers, call_id: str) -> Headers:
     """The headers of the upstream's response for the client, in their order, and the id of the call."""
-    kept = [field for field in headers if not is_withheld(field[0])]
-    if (b"connection" in dict(headers)) and (named := _connection_options(headers)):
+    names = _names(headers)
+    kept = list(compress(headers, _are_relayed(names)))
+    if named := _connection_options(_joined(headers, names, b"connection")):
         kept = [field for field in kept if field[0] not in named]
     kept.append((CALL_ID_HEADER, call_id.encode()))
     return kept
@@ -192,9 +222,9 @@ def percent_decoded(text: str) -> str:
     return plain if plain.isprintable() else text
 
 
-def tags(headers: Headers, of_key: Iterable[str] = ()) -> list[str]:
-    """The key's tags, then those of the request: trimmed, without duplicates, order kept."""
-    texts = list(of_key)
+def tags(headers: Headers) -> list[str]:
+    """Those of a request: trimmed, without duplicates, order kept."""
+    texts: list[str] = []
     for name, value in headers:
         if name in TAG_HEADERS:
             texts += [percent_decoded(text).strip() for text in decode_value(value).split(",")]
@@ -216,7 +246,8 @@ def user_agent(fields: Mapping[bytes, bytes]) -> str | None:
 
 def trace_id(fields: Mapping[bytes, bytes]) -> str | None:
     """The trace that the call belongs to, from `traceparent` (W3C Trace Context §3.2.2)."""
-    named = TRACEPARENT.match(fields.get(b"traceparent", b""))
+    parent = fields.get(b"traceparent")
+    named = TRACEPARENT.match(parent) if parent else None
     return named[1].decode() if named else None
 
 

@@ -203,7 +203,7 @@ def take_rates(call: ProxyCall, demands: Sequence[Demand], expected: ExpectedTok
     answer = context.rates.admit(demands, expected, context.micros())
     if isinstance(answer, Exceeded):
         return rate_refusal(answer, call.accounts)
-    call.rates_taken.append(answer)
+    call.rates_taken = (*call.rates_taken, answer)
     return None
 
 

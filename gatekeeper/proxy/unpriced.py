@@ -19,9 +19,11 @@ REMEDY = "add its price to prices.toml in the data folder; `gatekeeper prices ch
 def why_unpriced(call: Call, model: str, catalogue: Catalogue, errors: RateLimitedLog) -> str | None:
     """Why no price is known for `model`, one of those that a call names; None if one is. A fault is a reason
     too, and is logged: a budget could not be kept."""
-    with errors.recorded():
+    try:
         return unpriced_reason(catalogue, model, utc_day(call.started_at), call.action)
-    return FAULT
+    except Exception as error:  # noqa: BLE001
+        errors.record_exception(error)
+        return FAULT
 
 
 class UnpricedModels:

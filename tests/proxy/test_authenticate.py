@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, extract_credential
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.ledger.call import Call
+from gatekeeper.proxy.authenticate import CREDENTIAL_PARAMETERS, extract_credential, fill_in
+from gatekeeper.proxy.carrier import RequestHead
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -97,3 +100,36 @@ def test_a_credential_anywhere_leaves_the_rest_as_it_was(
 ) -> None:
     with_it = [*pairs[:place], name + b"=" + value, *pairs[place:]]
     assert extract_credential([], b"&".join(with_it)).query == b"&".join(pairs)
+
+
+@pytest.mark.parametrize(
+    ("of_key", "of_request", "expected"),
+    [
+        ((), ["a"], ["a"]),
+        (("a", "c"), ["b", "c"], ["a", "c", "b"]),
+        (("k",), [], ["k"]),
+    ],
+)
+def test_the_tags_of_a_key_come_before_those_of_the_request(
+    of_key: tuple[str, ...], of_request: list[str], expected: list[str]
+) -> None:
+    record = KeyRecord(token_id="key_1", secret_hash="", key_name="", tags=of_key, created_at=0, updated_at=0)
+    row = Call(id="1", started_at=0, method="POST", path="/", tags=of_request)
+    fill_in(row, KeyState(record=record))
+    assert row.tags == expected
+
+
+TWICE = [(b"accept", b"a"), (b"tags", b"x"), (b"accept", b"b"), (b"content-type", b"c")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ([], []),
+        (TWICE, [(b"accept", b"a"), (b"accept", b"b"), (b"content-type", b"c")]),
+        (TWICE[1:], [(b"accept", b"b"), (b"content-type", b"c")]),
+    ],
+)
+def test_each_of_the_headers_of_some_names_is_found(headers: Headers, named: Headers) -> None:
+    scope = {"raw_path": b"/gemini/v1beta/models", "query_string": b"", "headers": headers}
+    assert RequestHead.of(scope).named((b"accept", b"content-type")) == named
