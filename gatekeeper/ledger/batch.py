@@ -9,7 +9,8 @@ from gatekeeper.ledger.call import Amendment, Call, JournalEntry, Position
 
 class Batch(NamedTuple):
     """The finished calls and the amendments between two positions of the journal, each with the position
-    after it. An amendment comes after its call, maybe in an earlier batch."""
+    after it. An amendment comes after its call, maybe in an earlier batch. Others have the same objects: they
+    must not be changed."""
 
     start: Position
     entries: list[tuple[Position, JournalEntry]]

@@ -19,12 +19,13 @@ Why each call becomes exactly one row:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
-from gatekeeper.ledger.call import START, Amendment, Call, JournalEntry, Outcome, Position, memory_size
+from gatekeeper.ledger.call import START, Amendment, Call, JournalEntry, Outcome, Position
+from gatekeeper.ledger.journal_reader import read_entries
+from gatekeeper.ledger.recent_entries import Entries, RecentEntries
 from gatekeeper.ledger.segments import (
     JournalRecord,
     Segment,
@@ -32,16 +33,15 @@ from gatekeeper.ledger.segments import (
     encode_line,
     fsync,
     records,
-    records_between,
     segment_numbers,
     segment_path,
 )
+from gatekeeper.ledger.waiting_lines import WaitingLines
 from gatekeeper.pricing.estimate import reserved_note
 
 PREALLOCATE_BYTES = 4 << 20  # bytes of disk space to keep available
 RESERVED_BYTES = 1 << 20  # bytes of it that no new call may use
 END_RECORD_BYTES = 2048  # bytes reserved for the end of each open call; most ends are shorter
-READ_BATCH_BYTES = 4 << 20  # bytes of memory for the calls of one `read`, plus at most one call
 
 
 class Journal:
@@ -51,7 +51,14 @@ class Journal:
     Raises OSError if the folder or the first segment cannot be created.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 8 << 20, backlog_bytes: int = 64 << 20) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 8 << 20,
+        backlog_bytes: int = 64 << 20,
+        recent_bytes: int = 8 << 20,
+    ) -> None:
         self.folder = folder / "journal"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._segment_bytes = segment_bytes
@@ -60,10 +67,9 @@ class Journal:
         # Never one of an earlier process, so its torn last line, if any, does no harm.
         self._segment = Segment(self.folder, max(self._earlier_segments, default=0) + 1)
         self._full_segments: list[Segment] = []
-        self._backlog: deque[bytes] = deque()
-        self._backlog_size = 0  # bytes
-        self._deferred: deque[bytes] = deque()  # ends without a begin, which wait for space
-        self._deferred_size = 0  # bytes
+        self._recent = RecentEntries(self._segment.end, recent_bytes)
+        self._backlog = WaitingLines()
+        self._deferred = WaitingLines()  # ends without a begin, which wait for space
         self.lost_refused_calls = 0
         """How many refused calls have no row, because too many were deferred while the disk was full."""
         self._open: dict[str, int] = {}  # call id to segment: the begin is in that one or a later one
@@ -93,7 +99,7 @@ class Journal:
         """Whether new calls must be refused for lack of space. Ends of open calls are still recorded."""
         free, needed = self._segment.free_bytes, RESERVED_BYTES + END_RECORD_BYTES * len(self._open)
         spent = self._allocation_failed and free is not None and free < needed
-        return spent or self._backlog_size >= self._backlog_limit
+        return spent or self._backlog.size >= self._backlog_limit
 
     @property
     def pending_lines(self) -> int:
@@ -118,39 +124,40 @@ class Journal:
             self._append(line)
 
     def end(self, call: Call) -> Position | None:
-        """Returns the position after it, None if it was not written yet. To be called once per call."""
+        """Returns the position after it, None if it was not written yet. To be called once per call, which
+        must not be changed any more."""
         line = encode_line(JournalRecord(end=call))
         with self._writing:
             begun = self._open.pop(call.id, None) is not None
             if not begun and self.full:
                 self._defer(line)
                 return None
-            self._append(line)
+            self._append(line, call)
             return None if self._backlog else self._segment.end
 
     def amend(self, amendment: Amendment) -> None:
         line = encode_line(JournalRecord(amend=amendment))
         with self._writing:
-            self._append(line)
+            self._append(line, amendment)
 
     def _defer(self, line: bytes) -> None:
         """Keeps the end of a refused call in memory: it must not use the space reserved for open calls."""
-        if self._deferred_size + len(line) > self._backlog_limit:
+        if self._deferred.size + len(line) > self._backlog_limit:
             self.lost_refused_calls += 1
-            return
-        self._deferred.append(line)
-        self._deferred_size += len(line)
+        else:
+            self._deferred.add(line)
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: bytes, entry: JournalEntry | None = None) -> None:
         if not self._backlog:
             try:
                 self._segment.append(line)
             except OSError as error:
                 self.error = error
             else:
+                if entry is not None:
+                    self._recent.add(self._segment.end, entry, len(line))
                 return
-        self._backlog.append(line)
-        self._backlog_size += len(line)
+        self._backlog.add(line)
 
     def sync(self) -> None:
         """Makes everything written before durable; on failure sets `error`."""
@@ -178,13 +185,14 @@ class Journal:
         if self._segment.torn:
             self._open_next_segment()
         while self._backlog:
-            with self._writing:  # for each line, so that the event loop need not wait for all
-                self._segment.append(self._backlog[0])
-                self._backlog_size -= len(self._backlog.popleft())
+            self._append_waiting(self._backlog)
         while self._deferred and not self.full:
-            with self._writing:
-                self._segment.append(self._deferred[0])
-                self._deferred_size -= len(self._deferred.popleft())
+            self._append_waiting(self._deferred)
+
+    def _append_waiting(self, lines: WaitingLines) -> None:
+        with self._writing:  # for each line, so that the event loop need not wait for all
+            lines.append_first(self._segment)
+            self._recent.restart(self._segment.end)  # the line's call is only in the file
 
     def _rotate_if_full(self) -> None:
         if self._segment.size >= self._segment_bytes:
@@ -219,9 +227,9 @@ class Journal:
             if not self._backlog:  # otherwise another write has failed meanwhile
                 self.error = None
 
-    def read(self, position: Position, limit: int) -> tuple[list[tuple[Position, JournalEntry]], Position]:
+    def read(self, position: Position, limit: int) -> tuple[Entries, Position]:
         """At most `limit` ends and amendments after `position`, or some megabytes of them, each with the
-        position after it; and the position to continue from.
+        position after it; and the position to continue from. They must not be changed.
 
         Syncs first, so all calls that ended before are found. A position beyond the end belongs to a journal
         that was removed: reading starts at the beginning of this one. Raises OSError, NewerJournalError.
@@ -229,20 +237,10 @@ class Journal:
         # A consumer commits what it reads: if such an end were lost in a power failure, the next start would
         # record the call twice.
         self.sync()
-        durable = self.durable_position
-        found: list[tuple[Position, JournalEntry]] = []
-        size = 0
-        for after, record in records_between(self.folder, self.clamp(position), durable):
-            if record is None:
-                self._damaged.add(after)
-            elif entry := record.entry:
-                found.append((after, entry))
-                size += memory_size(entry.call if isinstance(entry, Amendment) else entry)
-                # Limited by memory too: a batch of 2,000 rows of 70 KB would take 140 MB.
-                if len(found) == limit or size >= READ_BATCH_BYTES:
-                    return found, after
-        # Not the last call's position: lines without an end, mostly begins, need not be read again.
-        return found, durable
+        durable, position = self.durable_position, self.clamp(position)
+        with self._writing:
+            found = self._recent.read(position, durable, limit)
+        return found or read_entries(self.folder, position, durable, limit, self._damaged)
 
     def clamp(self, position: Position) -> Position:
         """The position, or `START` if it belongs to a journal that was deleted."""
@@ -263,7 +261,7 @@ class Journal:
             call.outcome = Outcome.INTERRUPTED
             call.usage_note = reserved_note(call.charged_pico)
             with self._writing:
-                self._append(encode_line(JournalRecord(end=call)))
+                self._append(encode_line(JournalRecord(end=call)), call)
         return list(open_calls.values())
 
     def _replay(self, after: Position, record: JournalRecord | None, open_calls: dict[str, Call]) -> None:
@@ -279,10 +277,11 @@ class Journal:
     ) -> None:
         """Deletes the oldest segments: those before every watermark and before any open call's begin, each
         after `before_delete` with its number. Raises OSError if one cannot be deleted."""
-        passed = min((self.clamp(mark).segment for mark in watermarks), default=0)
+        passed = min(map(self.clamp, watermarks), default=START)
         with self._writing:
+            self._recent.drop_until(passed)
             # The begin of an open call must stay: a call of hours retains all segments since.
-            keep = min(passed, self._segment.number, *self._open.values())
+            keep = min(passed.segment, self._segment.number, *self._open.values())
             goal = self._segment.end
         # An ended call is not in `_open`, but its line is not durable yet: it could be lost with its begin.
         self.sync()

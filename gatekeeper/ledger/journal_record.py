@@ -8,15 +8,11 @@ ignored, so calls may gain fields; `v` is incremented when older versions would 
 
 from __future__ import annotations
 
-from typing import TypeVar
 from zlib import crc32
 
 import msgspec
-from msgspec.structs import replace
 
 from gatekeeper.ledger.call import Amendment, Call, JournalEntry
-
-CallOrNone = TypeVar("CallOrNone", Call, Call | None)
 
 VERSION = 1
 
@@ -35,6 +31,11 @@ class JournalRecord(msgspec.Struct, omit_defaults=True):
         """What consumers read; None for a header and a begin."""
         return self.end or self.amend
 
+    @property
+    def call(self) -> Call | None:
+        """The call that the line is about; None for a header."""
+        return self.begin or self.end or (self.amend and self.amend.call)
+
 
 ENCODER = msgspec.json.Encoder()
 DECODER = msgspec.json.Decoder(JournalRecord)
@@ -43,19 +44,20 @@ DECODER = msgspec.json.Decoder(JournalRecord)
 def encode_line(record: JournalRecord) -> bytes:
     """The record as a line. A call's `usage` must be valid JSON; that is not checked here.
 
-    Google's JSON is pretty-printed: a newline byte in JSON is always white space, so it becomes a blank.
+    What a line cannot have as it is is replaced in the call too: consumers that get the call itself and those
+    that read the line make the same row of it.
     """
     try:
         body = ENCODER.encode(record)
     except UnicodeEncodeError:  # because of a lone surrogate in an alias or a path
-        body = ENCODER.encode(
-            JournalRecord(
-                begin=replace_surrogates(record.begin),
-                end=replace_surrogates(record.end),
-                amend=record.amend and replace(record.amend, call=replace_surrogates(record.amend.call)),
-            )
-        )
-    body = body.replace(b"\n", b" ")
+        if call := record.call:
+            replace_surrogates(call)
+        body = ENCODER.encode(record)
+    # Google's JSON is pretty-printed: a newline byte in JSON is always white space, so it becomes a blank.
+    if b"\n" in body:
+        body = body.replace(b"\n", b" ")
+        if (call := record.call) and call.usage is not None:
+            call.usage = msgspec.Raw(bytes(call.usage).replace(b"\n", b" "))
     return b"%08x %b\n" % (crc32(body), body)
 
 
@@ -71,13 +73,12 @@ def decode_line(line: bytes) -> JournalRecord | None:
         return None
 
 
-def replace_surrogates(call: CallOrNone) -> CallOrNone:
-    """The call with `?` in place of what UTF-8 cannot encode."""
-    if call is None:
-        return call
-    fields = msgspec.structs.asdict(call)
-    texts = {name: valid_utf8(value) for name, value in fields.items() if type(value) is str}
-    return replace(call, tags=[valid_utf8(tag) for tag in call.tags], **texts)
+def replace_surrogates(call: Call) -> None:
+    """Puts `?` in place of what UTF-8 cannot encode."""
+    for name in Call.__struct_fields__:
+        if type(value := getattr(call, name)) is str:
+            setattr(call, name, valid_utf8(value))
+    call.tags = [valid_utf8(tag) for tag in call.tags]
 
 
 def valid_utf8(text: str) -> str:

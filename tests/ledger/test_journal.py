@@ -24,6 +24,7 @@ from rig.rotation import rotate
 
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.journal import Journal
+from gatekeeper.ledger.journal_reader import read_entries
 from gatekeeper.ledger.segments import NewerJournalError
 
 START = Position(0, 0)
@@ -43,9 +44,13 @@ def finished(number: int) -> Call:
 
 
 def all_ends(journal: Journal, position: Position = START, page: int = 1000) -> list[Call]:
+    """Checks too that the files say what the journal may have had in memory."""
     calls: list[Call] = []
     while True:
+        start = journal.clamp(position)
         found, position = journal.read(position, page)
+        in_files, _ = read_entries(journal.folder, start, position, page, set())
+        assert [(after, call.id) for after, call in in_files] == [(after, call.id) for after, call in found]
         calls += [call for _, call in found]
         if not found:
             return calls
@@ -153,7 +158,7 @@ def test_who_has_read_all_gets_what_ends_afterwards(tmp_path: Path) -> None:
 
 
 def test_what_is_read_at_once_is_bounded_in_memory_too(tmp_path: Path) -> None:
-    with closing(Journal(tmp_path)) as journal:
+    with closing(Journal(tmp_path, recent_bytes=0)) as journal:
         for number in range(20):
             journal.end(msgspec.structs.replace(finished(number), path="/" * 1_000_000))
         found, on = journal.read(START, 1000)
@@ -591,7 +596,11 @@ class PowerLoss(RuleBasedStateMachine):
         self.fates: dict[str, Outcome] = {}  # of the calls of earlier lives
         self.rows: list[list[Call]] = [[], []]
         self.marks = [START, START]
-        self.journal = Journal(self.folder, segment_bytes=1500)
+        self.journal = self.new_journal()
+
+    def new_journal(self) -> Journal:
+        """Small, so that some calls are read from memory and some from files."""
+        return Journal(self.folder, segment_bytes=1500, recent_bytes=500)
 
     @rule()
     def begin(self) -> None:
@@ -650,7 +659,7 @@ class PowerLoss(RuleBasedStateMachine):
             set(),
             [],
         )
-        self.journal = Journal(self.folder, segment_bytes=1500)
+        self.journal = self.new_journal()
         self.journal.recover()
         for consumer in (0, 1):
             self.check(consumer)
