@@ -1,6 +1,7 @@
 """How long it takes to create many keys over HTTP, one `POST /key/generate` each: by one client after the
 other, and by many at once, each on a connection of its own that it keeps; then all of them by one
-`POST /key/bulk`. For each kind a gateway of its own, whose CPU is counted too.
+`POST /key/bulk`. For each kind a gateway of its own, whose CPU is counted too, and which has loaded its admin
+API before.
 """
 
 import argparse
@@ -26,7 +27,9 @@ def gateway(cpu: int | None) -> Iterator[Server]:
     command = [servers.GATEKEEPER, "serve", "--sandbox", "--port", port]
     with servers.running(command, cpu, GATEKEEPER_MASTER_KEY=MASTER) as process:
         servers.await_port(process, port)
-        yield Server(process, f"http://127.0.0.1:{port}", MASTER)
+        url = f"http://127.0.0.1:{port}"
+        post_all(url, iter([request("/key/bulk", {"keys": [{}], "dry_run": True})]), clients=1)
+        yield Server(process, url, MASTER)
 
 
 def request(path: str, document: object) -> bytes:

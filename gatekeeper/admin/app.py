@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hypercorn.typing import ASGISendCallable
-from quart import Response
+from quart.ctx import RequestContext
+from quart.typing import ResponseTypes
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 
@@ -77,19 +78,26 @@ class AdminApi(QuartTrio):
         # Quart's default is 16 MiB; no request of the admin API is near it.
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
         self.url_map.merge_slashes = False  # scripts do not expect a redirect
-        self.before_request(check_access)
-        self.before_request(check_parameters)
-        self.after_request(set_no_store)
         self.register_error_handler(Exception, problem_response)
         for blueprint in BLUEPRINTS:
             self.register_blueprint(blueprint)
 
+    # Instead of `before_request` and `after_request`: looking for them at the application and at each
+    # blueprint takes as long as what they do.
+
+    async def preprocess_request(self, request_context: RequestContext | None = None) -> None:  # noqa: ARG002
+        await check_access()
+        await check_parameters()
+
+    async def process_response(
+        self,
+        response: ResponseTypes,
+        request_context: RequestContext | None = None,  # noqa: ARG002
+    ) -> ResponseTypes:
+        """Responses contain the spend of keys, and sometimes a secret: they must not be cached."""
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
     async def run_inline(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A short request, in the task of its connection."""
         await InlineQuartConnection(self, scope).run(receive, send)
-
-
-async def set_no_store(response: Response) -> Response:
-    """Responses contain the spend of keys, and sometimes a secret: they must not be cached."""
-    response.headers["Cache-Control"] = "no-store"
-    return response

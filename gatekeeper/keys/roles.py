@@ -17,5 +17,7 @@ class Role(StrEnum):
 
     def includes(self, needed: Role) -> bool:
         """Whether this role may do what `needed` may."""
-        order = list(Role)
-        return order.index(self) <= order.index(needed)
+        return _RANKS[self] <= _RANKS[needed]
+
+
+_RANKS = {role: rank for rank, role in enumerate(Role)}

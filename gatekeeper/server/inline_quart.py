@@ -17,6 +17,7 @@ from hypercorn.typing import ASGISendCallable, HTTPScope
 from quart import Quart
 from quart.utils import encode_headers
 from quart.wrappers import Response
+from quart.wrappers.response import DataBody
 from quart_trio.asgi import TrioASGIHTTPConnection
 from quart_trio.wrappers.request import TrioBody
 
@@ -55,7 +56,7 @@ class InlineQuartConnection(TrioASGIHTTPConnection):
         request = self._create_request_from_scope(cast("ASGISendCallable", send))
         cast("InlineBody", request.body).stream = stream
         response = cast("Response", await self.app.handle_request(request))
-        body = await response.get_data(as_text=False)
+        body = cast("DataBody", response.response).data
         headers = encode_headers(response.headers)
         with (
             trio.move_on_after(cast("float", self.app.config["RESPONSE_TIMEOUT"])),

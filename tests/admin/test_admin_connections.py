@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import trio
-from quart import request
+from quart import request, request_started
 from rig.logs import capture_logs
 from rig.wire import Answer, connect, exchange, head, read
+
+from gatekeeper.admin.app import AdminApi
 
 GENERATE = "POST /key/generate"
 SHORT_AND_OTHER = pytest.mark.parametrize("route", [GENERATE, "POST /google_key/drain"])
@@ -34,10 +36,10 @@ def with_alias(alias: str, *headers: str) -> bytes:
 async def test_short_requests_run_in_the_task_of_their_connection_others_do_not(admin):
     tasks: dict[str, set[trio.lowlevel.Task]] = {}
 
-    async def note() -> None:
+    async def note(_app: AdminApi) -> None:
         tasks.setdefault(request.path, set()).add(trio.lowlevel.current_task())
 
-    admin.app.before_request(note)
+    request_started.connect(note, admin.app)  # as long as `note` exists
     async with await connect(url(admin)) as client:
         for target in ("/key/list", "/group/list", "/user/list", "/models") * 2:
             await client.send_all(head(f"GET {target}", []))
