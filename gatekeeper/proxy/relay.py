@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
-import h11
 import trio
 
 from gatekeeper.gemini.meter import NO_METER
@@ -205,14 +204,14 @@ class Relay:
         else:
             await self.relay_final_response(connection, head)
 
-    async def relay_informational(self, response: h11.InformationalResponse) -> None:
+    async def relay_informational(self, response: ResponseHead) -> None:
         """A proxy must forward 1xx responses, except those that it has asked for (RFC 9110 §15.2). A 100 is
         such a one: the server here has sent its own, when it began to read the body."""
-        if response.status_code != HTTPStatus.CONTINUE:
+        if response.status != HTTPStatus.CONTINUE:
             self.is_repeatable = False
-            headers = self.mask.headers(downstream_headers(list(response.headers), self.call.row.id))
+            headers = self.mask.headers(downstream_headers(response.headers, self.call.row.id))
             reason = self.mask(response.reason)
-            await self.client.write_informational(response.status_code, headers, reason)
+            await self.client.write_informational(response.status, headers, reason)
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""

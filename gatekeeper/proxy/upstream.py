@@ -18,6 +18,7 @@ import trio
 import truststore
 
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
+from gatekeeper.proxy.upstream_stream import SocketStream, TlsStream
 
 
 class ConnectFailed(Exception):
@@ -74,7 +75,9 @@ class UpstreamPool:
         try:
             with trio.fail_after(self._connect_timeout):
                 stream = await trio.open_tcp_stream(self._host, self._port)
-                connection = UpstreamConnection(await self._start_tls(stream) if self._tls else stream)
+                connection = UpstreamConnection(
+                    await self._start_tls(stream) if self._tls else SocketStream(stream)
+                )
         except trio.TooSlowError:
             raise ConnectFailed(f"no connection within {self._connect_timeout:g} seconds") from None
         except ssl.SSLError as error:
@@ -84,7 +87,7 @@ class UpstreamPool:
         self.open += 1
         return connection
 
-    async def _start_tls(self, stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
+    async def _start_tls(self, stream: trio.SocketStream) -> TlsStream:
         tls_stream = trio.SSLStream(
             stream, self._tls or tls_context(), server_hostname=self._host, https_compatible=True
         )
@@ -97,7 +100,7 @@ class UpstreamPool:
         except trio.Cancelled:
             stream.socket.close()
             raise
-        return tls_stream
+        return TlsStream(tls_stream)
 
     def release(self, connection: UpstreamConnection) -> None:
         """Keeps a connection whose request and response are complete; closes any other. Never awaits, so it

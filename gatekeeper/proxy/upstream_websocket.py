@@ -12,7 +12,6 @@ from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.upstream_connection import ConnectionLost, ResponseHead, UpstreamConnection
 from gatekeeper.server.websocket_stream import CONNECTION_ERRORS, WebSocketStream
 
-READ_SIZE = 64 * 1024  # bytes
 PROTOCOL = b"sec-websocket-protocol"
 
 
@@ -51,8 +50,8 @@ def open_upstream(connection: UpstreamConnection) -> WebSocketStream:
 
     async def read() -> bytes:
         try:
-            return bytes(await stream.receive_some(READ_SIZE))
+            return await stream.read()
         except CONNECTION_ERRORS:
             return b""
 
-    return WebSocketStream(ConnectionType.CLIENT, read, stream.send_all, received)
+    return WebSocketStream(ConnectionType.CLIENT, read, stream.write, received)
