@@ -6,6 +6,7 @@ connection without its pool.
 """
 
 import argparse
+import ssl
 from urllib.parse import urlsplit
 
 import h11
@@ -23,15 +24,17 @@ HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"te", b"upgra
 class H11:
     """A connection of h11's; `status` and `headers` are the answer's once `ask` has returned."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self.stream, self.http = stream, h11.Connection(h11.CLIENT)
+    def __init__(self, socket: trio.socket.SocketType, stream: trio.abc.Stream) -> None:
+        self.socket, self.stream, self.http = socket, stream, h11.Connection(h11.CLIENT)
 
     @classmethod
-    async def connect(cls, host: str, port: int) -> "H11":
-        return cls(await trio.open_tcp_stream(host, port))
+    async def connect(cls, host: str, port: int, tls: ssl.SSLContext | None) -> "H11":
+        plain = await trio.open_tcp_stream(host, port)
+        secure = trio.SSLStream(plain, tls, server_hostname=host, https_compatible=True) if tls else plain
+        return cls(plain.socket, secure)
 
     def lives(self) -> bool:
-        return not self.stream.socket.is_readable()
+        return not self.socket.is_readable()
 
     async def event(self) -> h11.Event:
         while (event := self.http.next_event()) is h11.NEED_DATA:
@@ -58,7 +61,7 @@ class Httpcore:
         self.http, self.url = http, url
 
     @classmethod
-    async def connect(cls, host: str, port: int) -> "Httpcore":
+    async def connect(cls, host: str, port: int, _: None) -> "Httpcore":
         stream = await TrioBackend().connect_tcp(host, port)
         origin = httpcore2.Origin(b"http", host.encode(), port)
         return cls(AsyncHTTP11Connection(origin, stream), httpcore2.URL(f"http://{host}:{port}"))
@@ -86,6 +89,7 @@ class Bare:
         parts = urlsplit(upstream)
         self.kind, self.host, self.port = kind, parts.hostname, parts.port
         self.authority = parts.netloc.encode()
+        self.tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.idle: list[H11 | Httpcore] = []
 
     async def __call__(self, scope, receive, send) -> None:
@@ -113,7 +117,7 @@ class Bare:
         while self.idle:
             if (connection := self.idle.pop()).lives():
                 return connection
-        return await self.kind.connect(self.host, self.port)
+        return await self.kind.connect(self.host, self.port, self.tls)
 
     async def answer(self, connection: H11 | Httpcore, send) -> None:
         headers = [pair for pair in connection.headers if pair[0] not in HOP_BY_HOP]
@@ -129,7 +133,7 @@ class Bare:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
-    parser.add_argument("upstream", help="http://HOST:PORT")
+    parser.add_argument("upstream", help="http://HOST:PORT, or https:// without --httpcore")
     parser.add_argument("--httpcore", action="store_true")
     given = parser.parse_args()
     config = Config()

@@ -11,57 +11,160 @@ import json
 import time
 from contextlib import ExitStack
 from statistics import median
+from typing import NamedTuple
 
-import servers
+from bench import rivals, servers
+from bench.figures import Figure, ratios
 
 LEAD_IN = 1.5  # seconds; the gateway takes one to write the first calls into its analytics file
 
-Rounds = dict[str, list[tuple[float, float]]]
+
+class Load(NamedTuple):
+    """What a contender is asked in a turn."""
+
+    calls: int = 1000
+    streams: int = 60
+    lead_in_calls: int = 50
 
 
-def measure(server: servers.Server, options: argparse.Namespace, cpu: int | None) -> tuple[float, float]:
-    """Milliseconds of CPU a unary call, microseconds an event (with its share of what the call costs)."""
-    server.load("unary", cpu, requests=50)
+class Cost(NamedTuple):
+    """Of one turn: milliseconds of CPU a unary call, microseconds an event (with its share of what the call
+    costs)."""
+
+    call_ms: float
+    event_us: float | None
+
+
+class Contender(NamedTuple):
+    server: servers.Server
+    load: Load
+
+
+Rounds = dict[str, list[Cost]]
+
+
+def measure(contender: Contender, cpu: int | None) -> Cost:
+    server, load = contender
+    server.load("unary", cpu, requests=load.lead_in_calls)
     time.sleep(LEAD_IN)
     before = server.cpu()
-    calls = server.load("unary", cpu, requests=options.calls)
+    calls = server.load("unary", cpu, requests=load.calls)
     between = server.cpu()
-    streams = server.load("streams", cpu, count=options.streams, rate=options.streams * 2)
-    after = server.cpu()
-    if calls["broken"] or streams["broken"]:
-        raise SystemExit(f"{server.url}: broken calls, so no figures: {calls} {streams}")
-    return (between - before) * 1e3 / calls["calls"], (after - between) * 1e6 / streams["events"]
+    if calls["broken"]:
+        raise SystemExit(f"{server.url}: broken calls, so no figures: {calls}")
+    call_ms = (between - before) * 1e3 / calls["calls"]
+    if not load.streams:
+        return Cost(call_ms, None)
+    streams = server.load("streams", cpu, count=load.streams, rate=load.streams * 2)
+    if streams["broken"]:
+        raise SystemExit(f"{server.url}: broken streams, so no figures: {streams}")
+    return Cost(call_ms, (server.cpu() - between) * 1e6 / streams["events"])
 
 
-def run(options: argparse.Namespace) -> Rounds:
-    server_cpu, load_cpu = (0, 1) if options.pin else (None, None)
+def take_turns(contenders: dict[str, Contender], rounds: int, cpu: int | None) -> Rounds:
+    found: Rounds = {name: [] for name in contenders}
+    for _ in range(rounds + 1):
+        for name, contender in contenders.items():
+            found[name].append(measure(contender, cpu))
+    return {name: costs[1:] for name, costs in found.items()}  # the first round warms up
+
+
+def run(rounds: int, load: Load, events: int, setting: servers.Setting) -> Rounds:
+    at = setting.server_cpu
     with ExitStack() as stack:
-        upstream = stack.enter_context(servers.upstream(load_cpu, events=options.events, interval=0.02))
-        contenders = {
-            "gateway": stack.enter_context(servers.gateway(upstream, server_cpu)),
-            "raw relay": stack.enter_context(servers.relay(upstream, server_cpu)),
-            "bare h11": stack.enter_context(servers.bare(upstream, server_cpu)),
-            "bare httpcore2": stack.enter_context(servers.bare(upstream, server_cpu, "--httpcore")),
+        upstream = stack.enter_context(servers.upstream(setting.load_cpu, events=events, interval=0.02))
+        started = {
+            "gateway": stack.enter_context(servers.gateway(upstream, at)),
+            "raw relay": stack.enter_context(servers.relay(upstream, at)),
+            "bare h11": stack.enter_context(servers.bare(upstream, at)),
+            "bare httpcore2": stack.enter_context(servers.bare(upstream, at, "--httpcore")),
         }
-        rounds: Rounds = {name: [] for name in contenders}
-        for _ in range(options.rounds + 1):
-            for name, server in contenders.items():
-                rounds[name].append(measure(server, options, load_cpu))
-    return {name: results[1:] for name, results in rounds.items()}  # the first round warms up
+        contenders = {name: Contender(server, load) for name, server in started.items()}
+        return take_turns(contenders, rounds, setting.load_cpu)
 
 
-def summary(rounds: Rounds, name: str, column: int) -> dict[str, float]:
-    own = [result[column] for result in rounds[name]]
-    ratios = [ours[column] / theirs for ours, theirs in zip(rounds["gateway"], own, strict=True)]
-    return {"median": median(own), "ratio": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+def column(rounds: Rounds, name: str, field: str) -> list[float]:
+    return [getattr(cost, field) for cost in rounds[name]]
+
+
+def summary(rounds: Rounds, name: str, field: str) -> dict[str, float]:
+    own = column(rounds, name, field)
+    times = ratios(column(rounds, "gateway", field), own)
+    return {"median": median(own), "ratio": median(times), "lowest": min(times), "highest": max(times)}
+
+
+def figures(setting: servers.Setting) -> list[Figure]:
+    """A call and an event, against the raw relay and the bare proxy."""
+    load = Load(calls=300, streams=20) if setting.quick else Load()
+    found = run(setting.rounds or (3 if setting.quick else 7), load, 50, setting)
+
+    def of(work: str, field: str, unit: str, raw: float, bare: float) -> list[Figure]:
+        ours = column(found, "gateway", field)
+        theirs = {name: column(found, name, field) for name in ("raw relay", "bare h11")}
+        return [
+            Figure(work, "CPU × raw relay", ratios(ours, theirs["raw relay"]), at_most=raw),
+            Figure(work, "CPU × bare h11", ratios(ours, theirs["bare h11"]), at_most=bare),
+            Figure(work, f"CPU of the gateway, {unit}", ours),
+            *(Figure(work, f"CPU of the {name}, {unit}", costs) for name, costs in theirs.items()),
+        ]
+
+    return of("SSE event", "event_us", "µs", 1.5, 0.5) + of("unary call", "call_ms", "ms", 6, 0.4)
+
+
+def rival_figures(setting: servers.Setting) -> list[Figure]:
+    """A call and an event, against LiteLLM's proxy and nginx, where they can be had."""
+    rounds = setting.rounds or (2 if setting.quick else 5)
+    loads = {"gateway": Load(500, 30), "nginx": Load(500, 30), "LiteLLM": Load(50, 0, lead_in_calls=10)}
+    with ExitStack() as stack:
+        upstream = stack.enter_context(servers.upstream(setting.load_cpu, events=50, interval=0.02))
+        found: dict[str, servers.Server | rivals.Missing] = {
+            "gateway": stack.enter_context(servers.gateway(upstream, setting.server_cpu)),
+            "LiteLLM": stack.enter_context(rivals.litellm(upstream, setting.server_cpu)),
+            "nginx": stack.enter_context(rivals.nginx(upstream, setting.server_cpu)),
+        }
+        missing = {name: it.why for name, it in found.items() if isinstance(it, rivals.Missing)}
+        present = {
+            name: Contender(it, loads[name]) for name, it in found.items() if isinstance(it, servers.Server)
+        }
+        costs = take_turns(present, rounds, setting.load_cpu)
+    calls = {name: column(costs, name, "call_ms") for name in costs}
+    return [
+        *_against_litellm(calls, missing.get("LiteLLM", "")),
+        *_against_nginx(calls, costs, missing.get("nginx", "")),
+    ]
+
+
+def _against_litellm(calls: dict[str, list[float]], missing: str) -> list[Figure]:
+    work = f"unary call against LiteLLM's proxy {rivals.LITELLM_VERSION}"
+    if missing:
+        return [Figure(work, "its CPU × ours", [], at_least=60, skipped=missing)]
+    times = ratios(calls["LiteLLM"], calls["gateway"])
+    return [
+        Figure(work, "its CPU × ours", times, at_least=60),
+        Figure(work, "its CPU, ms", calls["LiteLLM"]),
+        Figure(work, "CPU of the gateway, ms", calls["gateway"]),
+    ]
+
+
+def _against_nginx(calls: dict[str, list[float]], costs: Rounds, missing: str) -> list[Figure]:
+    work = "call and event against nginx, which only forwards"
+    if missing:
+        return [Figure(work, "our CPU × its, a call", [], skipped=missing)]
+    events = {name: column(costs, name, "event_us") for name in ("gateway", "nginx")}
+    return [
+        Figure(work, "our CPU × its, a call", ratios(calls["gateway"], calls["nginx"])),
+        Figure(work, "our CPU × its, an event", ratios(events["gateway"], events["nginx"])),
+        Figure(work, "its CPU, ms a call", calls["nginx"]),
+        Figure(work, "its CPU, µs an event", events["nginx"]),
+    ]
 
 
 def show(rounds: Rounds) -> None:
     print(f"{'':16}{'ms a call':>10}   gateway is ×      {'µs an event':>12}   gateway is ×")
     form = "{median:{width}.{digits}f}   {ratio:.2f} ({lowest:.2f}–{highest:.2f})"
     for name in rounds:
-        call = form.format(**summary(rounds, name, 0), width=10, digits=3)
-        event = form.format(**summary(rounds, name, 1), width=12, digits=1)
+        call = form.format(**summary(rounds, name, "call_ms"), width=10, digits=3)
+        event = form.format(**summary(rounds, name, "event_us"), width=12, digits=1)
         print(f"{name:16}{call}  {event}")
 
 
@@ -74,10 +177,10 @@ if __name__ == "__main__":
     parser.add_argument("--pin", action="store_true", help="servers on CPU 0, load and upstream on CPU 1")
     parser.add_argument("--json", action="store_true", help="with every round")
     given = parser.parse_args()
-    found = run(given)
+    asked = Load(given.calls, given.streams)
+    found = run(given.rounds, asked, given.events, servers.PINNED if given.pin else servers.Setting())
     if given.json:
-        columns = {"call_ms": 0, "event_us": 1}
-        medians = {n: {c: summary(found, n, i) for c, i in columns.items()} for n in found}
+        medians = {name: {field: summary(found, name, field) for field in Cost._fields} for name in found}
         print(json.dumps({"summary": medians, "rounds": found}))
     else:
         show(found)

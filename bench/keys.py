@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import servers
-from servers import MASTER, Server
+from bench import servers
+from bench.servers import MASTER, Server
 
 FIELDS = {
     "models": ["gemini-2.5-*"], "tags": ["bench"], "max_budget": 50, "budget_duration": "30d",

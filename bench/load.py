@@ -1,6 +1,7 @@
 """Calls a gateway and times what comes back; prints one JSON line. Times in milliseconds.
 
-`unary`: a closed loop, each of CONCURRENCY connections asks again once it has been answered.
+`unary`: a closed loop, each of CONCURRENCY connections asks again once it has been answered; with PACE
+no more than so many calls begin in a second.
 `streams`: opens COUNT streams, RATE of them a second and each on a connection of its own.
 A call is broken unless it is answered with 200 and ends properly.
 """
@@ -13,7 +14,7 @@ from time import perf_counter
 from urllib.parse import urlsplit
 
 BODY = b'{"contents":[{"role":"user","parts":[{"text":"Tell me a story of a lighthouse."}]}]}'
-PATIENCE = 60.0  # seconds for one call
+PATIENCE = 120.0  # seconds for one call
 
 
 class Client(asyncio.Protocol):
@@ -82,7 +83,7 @@ def quantile(values: list[float], share: float) -> float | None:
 
 async def unary(options: argparse.Namespace) -> dict[str, object]:
     times: list[float] = []
-    started = 0
+    started, start = 0, perf_counter()
 
     async def ask() -> None:
         nonlocal started
@@ -90,6 +91,8 @@ async def unary(options: argparse.Namespace) -> dict[str, object]:
         await client.connect()
         while started < options.requests:
             started += 1
+            if options.pace:
+                await asyncio.sleep(start + started / options.pace - perf_counter())
             began = perf_counter()
             if await client.call() is None:
                 return
@@ -129,6 +132,7 @@ if __name__ == "__main__":
     parser.add_argument("key")
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--pace", type=float, default=0.0)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--rate", type=float, default=1000.0)
     given = parser.parse_args()

@@ -7,6 +7,7 @@ every other request with one JSON document after DELAY seconds. All answers are 
 import argparse
 import asyncio
 import json
+import ssl
 
 
 def document(index: int, text: str, **ending: str) -> bytes:
@@ -72,10 +73,14 @@ class Peer(asyncio.Protocol):
             self.loop.call_later(self.interval, self.send_part, index + 1)
 
 
-async def serve(port: int, events: int, interval: float, delay: float) -> None:
+async def serve(port: int, events: int, interval: float, delay: float, cert: str, key: str) -> None:
     peer_of = (interval, delay, stream_parts(events), unary_answer())
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Peer(*peer_of), "127.0.0.1", port, backlog=4096)
+    tls = None
+    if cert:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(cert, key)
+    server = await loop.create_server(lambda: Peer(*peer_of), "127.0.0.1", port, backlog=4096, ssl=tls)
     await server.serve_forever()
 
 
@@ -85,4 +90,6 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=40, help="events of a stream")
     parser.add_argument("--interval", type=float, default=0.05, help="seconds between two events")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds to a unary answer")
+    parser.add_argument("--cert", default="", help="PEM file: it speaks TLS")
+    parser.add_argument("--key", default="", help="PEM file of the private key")
     asyncio.run(serve(**vars(parser.parse_args())))
