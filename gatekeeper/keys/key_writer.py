@@ -84,24 +84,27 @@ class KeyWriter:
         """All keys that wait to be created, in one transaction. A name that is taken is that key's error."""
         waiting, taken = list(self._waiting), TakenNames(set(), set())
         accepted: list[_Creation] = []
+        refused: list[tuple[_Creation, Exception]] = []
         for creation in waiting:
             try:
                 self._index.check_new(
                     creation.state.record, creation.secret if creation.chosen else None, taken
                 )
             except Exception as error:  # noqa: BLE001  raised where that key is created
-                creation.outcome.append(error)
+                refused.append((creation, error))
             else:
                 accepted.append(creation)
         try:
             await trio.to_thread.run_sync(self._store.insert_all, [each.write for each in accepted])
         except Exception as error:  # noqa: BLE001  raised by each of them
-            for creation in accepted:
-                creation.outcome.append(error)
+            refused += [(creation, error) for creation in accepted]
         else:
             for creation in accepted:
                 self._index.add(creation.state)
                 creation.outcome.append(None)
+        # Only now: if this was cancelled before it wrote, nothing is decided, and the next one begins anew.
+        for creation, error in refused:
+            creation.outcome.append(error)
         self._waiting = [creation for creation in self._waiting if not creation.outcome]
 
     async def update(self, name: str, fields: KeyFields, *, now: int, by: Actor | str) -> KeyState:

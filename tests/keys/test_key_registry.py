@@ -296,6 +296,25 @@ async def test_a_change_that_is_cancelled_is_made_or_not_made_in_both_places(pat
         assert documents(again, NOW) == expected
 
 
+async def test_a_creation_that_is_cancelled_before_it_is_written_decides_nothing_for_those_that_wait(path):
+    cancelled = trio.CancelScope()
+
+    async def first() -> None:
+        with cancelled:
+            await create(registry, key_alias="a")
+
+    async with running(path) as registry, trio.open_nursery() as nursery:
+        async with registry._write_lock:
+            for creation in (first, lambda: create(registry), lambda: create(registry, key_alias="a")):
+                nursery.start_soon(creation)
+                await trio.testing.wait_all_tasks_blocked()
+        cancelled.cancel()  # the lock has just been handed to it
+
+    assert cancelled.cancelled_caught
+    async with running(path) as again:
+        assert sorted(str(state.record.key_alias) for state in again.states(NOW)) == ["None", "a"]
+
+
 async def test_a_secret_is_nowhere_in_the_files(path):
     async with running(path) as registry:
         secrets = [(await create(registry, key_alias="a", key="my-own-secret-0001"))[0]]
