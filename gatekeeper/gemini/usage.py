@@ -116,6 +116,7 @@ def _google_usage(found: UsageMetadata) -> Usage:
     total, prompt = found.total_token_count, found.prompt_token_count
     thoughts, tool = found.thoughts_token_count, found.tool_use_prompt_token_count
     output, output_details = found.candidates_token_count, found.candidates_tokens_details
+    cached_details, tool_details = found.cache_tokens_details, found.tool_use_prompt_tokens_details
     is_live = output is None and found.response_token_count is not None
     if is_live:
         output, output_details = found.response_token_count, found.response_tokens_details
@@ -133,9 +134,9 @@ def _google_usage(found: UsageMetadata) -> Usage:
             beside,
             read_tier(found.service_tier),
             _details(found.prompt_tokens_details or found.prompt_token_details),
-            _details(found.cache_tokens_details),
-            _details(output_details),
-            _details(found.tool_use_prompt_tokens_details),
+            _details(cached_details) if cached_details else (),
+            _details(output_details) if output_details else (),
+            _details(tool_details) if tool_details else (),
             THOUGHTS_BESIDE_TOTAL if beside else None,
         )
     )

@@ -32,14 +32,16 @@ class Accounts:
 
     def of_model(self, accounts: Iterable[Account], model: str | None) -> tuple[ModelAccount, ...]:
         """The parts of these accounts that have a budget of their own for this model."""
-        return tuple(
-            [
-                self._model_account(account, glob)
-                for account in accounts
-                for glob in account.record.model_max_budget_pico
-                if model and matches_model(glob, model)
-            ]
-        )
+        found: list[ModelAccount] = []
+        for account in accounts:
+            # Most have none.
+            if globs := account.record.model_max_budget_pico:
+                found += [
+                    self._model_account(account, glob)
+                    for glob in globs
+                    if model and matches_model(glob, model)
+                ]
+        return tuple(found)
 
     def _model_account(self, owner: Account, glob: str) -> ModelAccount:
         record = owner.record

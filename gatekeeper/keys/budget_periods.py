@@ -63,6 +63,13 @@ def period(duration: str) -> Period:
     return Period(milliseconds // MILLISECONDS[whole], whole)
 
 
+# Asked for with each look at a budget.
+@lru_cache(maxsize=1024)
+def longest_period(duration: str) -> int:
+    """Microseconds that no window of this duration is longer than."""
+    return period(duration).longest
+
+
 def boundaries(duration: str, anchor: int, at: int, zone: tzinfo) -> Boundaries:
     """The boundaries around `at`, of the windows of which one ends at `anchor`, or at its unit's begin before
     it: at midnight, if the anchor is at noon and the duration in days."""

@@ -217,7 +217,7 @@ class Budgets:
 
     def available(self, reservation: Reservation, now: int) -> int:
         """What a call that ends may be charged: what is reserved for it, and what is left beside that."""
-        left = min(room(account, now) for account in reservation.accounts)
+        left = room(tightest(reservation.accounts, now), now)
         return reservation.pico + max(0, left)
 
     def release(self, reservation: Reservation) -> None:

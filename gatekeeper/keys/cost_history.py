@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,6 +44,49 @@ class Largest(msgspec.Struct):
     """Of streams: what they cost by their first event that says it, and what one event more has cost."""
 
 
+class Experience(NamedTuple):
+    """What calls of one model and action have cost, a key's own and those of all keys."""
+
+    own: Largest | None
+    others: Largest | None
+
+    def expected(self, request_bytes: int, input_pico: int) -> int | None:
+        """The expected cost of a call in pico-dollars; None without any experience. `input_pico` is the price
+        of a token of its input."""
+        if own := _likely(self.own, request_bytes, input_pico):
+            return own * MARGIN[0] // MARGIN[1]
+        if others := _likely(self.others, request_bytes, input_pico):
+            return others * MARGIN_OF_OTHERS[0] // MARGIN_OF_OTHERS[1]
+        return None
+
+    def likely(self, request_bytes: int, input_pico: int) -> int | None:
+        """The same without any margin, by the key's own experience only: what others' calls cost keeps nobody
+        from making a first one."""
+        return _likely(self.own, request_bytes, input_pico)
+
+    @property
+    def excess(self) -> float:
+        """By how much calls have cost more than their bound; 1 if they never did."""
+        found = self.own or self.others
+        return found.excess if found else 1.0
+
+    @property
+    def calls(self) -> int:
+        """How many such calls of the key are known."""
+        return self.own.calls if self.own else 0
+
+    @property
+    def first_event(self) -> tuple[int, int]:
+        """What such streams of the key have cost by their first event that says it, and by one event more."""
+        return (self.own.first_pico, self.own.step_pico) if self.own else (0, 0)
+
+
+def _likely(largest: Largest | None, request_bytes: int, input_pico: int) -> int | None:
+    if largest is None or not largest.cost_pico:
+        return None
+    return largest.cost_pico + max(0, request_bytes - largest.request_bytes) * input_pico
+
+
 class CostHistory:
     """Of one gateway. Calls of one action and model are alike."""
 
@@ -64,29 +108,10 @@ class CostHistory:
         """They are to be stored the next time."""
         self._changed.update(name for name, _ in entries)
 
-    def expected(
-        self, key_id: str, model: str, action: str, request_bytes: int, input_pico: int
-    ) -> int | None:
-        """The expected cost of a call in pico-dollars; None without any experience. `input_pico` is the price
-        of a token of its input."""
-        if own := self.likely(key_id, model, action, request_bytes, input_pico):
-            return own * MARGIN[0] // MARGIN[1]
-        if others := self.likely("", model, action, request_bytes, input_pico):
-            return others * MARGIN_OF_OTHERS[0] // MARGIN_OF_OTHERS[1]
-        return None
-
-    def likely(self, key_id: str, model: str, action: str, request_bytes: int, input_pico: int) -> int | None:
-        """The same without any margin, by the key's own experience only: what others' calls cost keeps nobody
-        from making a first one."""
-        found = self._largest.get((key_id, model, action))
-        if found is None or not found.cost_pico:
-            return None
-        return found.cost_pico + max(0, request_bytes - found.request_bytes) * input_pico
-
-    def excess(self, key_id: str, model: str, action: str) -> float:
-        """By how much calls have cost more than their bound; 1 if they never did."""
-        found = self._find(key_id, model, action)
-        return found.excess if found else 1.0
+    def of(self, key_id: str, model: str, action: str) -> Experience:
+        """What is known of such calls."""
+        find = self._largest.get
+        return Experience(find((key_id, model, action)), find(("", model, action)))
 
     def note_call(self, row: Call, bound_pico: int) -> None:
         """Takes a call that has ended, if it was answered as a whole and its cost is known."""
@@ -95,16 +120,6 @@ class CostHistory:
             key_id = row.key_id or "" if bound_pico else ""
             model, action, size = row.model or "", row.action or "", row.request_bytes
             self.note(key_id, model, action, size, row.cost_pico, bound_pico)
-
-    def calls(self, key_id: str, model: str, action: str) -> int:
-        """How many such calls of the key are known."""
-        found = self._largest.get((key_id, model, action))
-        return found.calls if found else 0
-
-    def first_event(self, key_id: str, model: str, action: str) -> tuple[int, int]:
-        """What such streams of the key have cost by their first event that says it, and by one event more."""
-        found = self._largest.get((key_id, model, action))
-        return (found.first_pico, found.step_pico) if found else (0, 0)
 
     def note_events(self, name: CostName, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
@@ -120,22 +135,21 @@ class CostHistory:
         everybody = ("", model, action)
         return ((key_id, model, action), everybody) if key_id else (everybody,)
 
-    def _find(self, key_id: str, model: str, action: str) -> Largest | None:
-        return self._largest.get((key_id, model, action)) or self._largest.get(("", model, action))
-
     def note(
         self, key_id: str, model: str, action: str, request_bytes: int, cost_pico: int, bound_pico: int
     ) -> None:
         """Takes the cost of a call that has ended, and the bound that it had."""
         for name in self._names(key_id, model, action):
-            largest = self._largest.pop(name, None) or Largest()
+            if largest := self._largest.get(name):
+                self._largest.move_to_end(name)
+            else:
+                largest = self._largest[name] = Largest()
             fading, of = FADES
             largest.cost_pico = max(cost_pico, largest.cost_pico * fading // of)
             largest.request_bytes = max(request_bytes, largest.request_bytes * fading // of)
             largest.calls += 1
             if bound_pico:
                 largest.excess = max(largest.excess, cost_pico / bound_pico)
-            self._largest[name] = largest
             self._changed.add(name)
         while len(self._largest) > MAX_ENTRIES:
             self._largest.popitem(last=False)

@@ -169,8 +169,8 @@ class KeyRegistry(KeyWriter):
         key = self._index.by_id.get(settlement.token_id)
         group = accounts.groups.get(settlement.group) if settlement.group else None
         user = accounts.users.get(settlement.user) if settlement.user else None
-        found = [account for account in (accounts.gateway, group, key, user) if account is not None]
-        return (*found, *accounts.of_model(found, settlement.model))
+        found = tuple(filter(None, (accounts.gateway, group, key, user)))
+        return found + accounts.of_model(found, settlement.model)
 
     async def store_spend(self, settled: Iterable[Settlement], segment: int, offset: int) -> None:
         """Stores the cost of calls that memory has counted: those of the journal from the last watermark up

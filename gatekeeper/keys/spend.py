@@ -82,7 +82,7 @@ def settle(
     # window is extended backwards: otherwise the key's spend would not be counted until the clock has caught
     # up.
     account.window_start = min(account.window_start, at)
-    replay(account, cost_pico, at, estimated=estimated, is_use=is_use)
+    _count(account, cost_pico, at, estimated, is_use)
 
 
 def replay(
@@ -91,9 +91,14 @@ def replay(
     """Counts a past call that the stored spend lacks, unless its window is over already."""
     # Never moved back: a replayed call may be far older than a correct window.
     _advance(account, at)
+    _count(account, cost_pico, at, estimated, is_use)
+
+
+def _count(account: Account, cost_pico: int, at: int, estimated: bool, is_use: bool) -> None:
     if at >= account.window_start:
         account.spend_pico += cost_pico
-        account.estimated_pico += cost_pico if estimated else 0
+        if estimated:
+            account.estimated_pico += cost_pico
     if is_use:
         account.last_used_at = max(at, account.last_used_at or at)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import NamedTuple
 
-from gatekeeper.keys.budget_periods import boundaries, period
+from gatekeeper.keys.budget_periods import boundaries, longest_period
 
 MICROS_PER_SECOND = 1_000_000
 # Microseconds by which the clock may be set back without moving the window.
@@ -37,6 +37,6 @@ def next_window(window_end: int, budget_duration: str, now: int, zone: tzinfo) -
 def clamped_window(window_end: int, budget_duration: str, now: int, zone: tzinfo) -> Window | None:
     """The window that contains `now`, in place of one that cannot have begun yet, because the clock was ahead
     when its end was set; None if that is not so. The spend of the window stays: those calls were made."""
-    if window_end - period(budget_duration).longest - now <= CLOCK_TOLERANCE:
+    if window_end - longest_period(budget_duration) - now <= CLOCK_TOLERANCE:
         return None
     return Window(*boundaries(budget_duration, window_end, now, zone))

@@ -136,6 +136,8 @@ def _prompt(usage: Usage, cached: Tokens) -> Tokens:
 
 
 def _add_tool_use(tokens: Tokens, usage: Usage) -> Tokens:
+    if not (usage.tool or usage.tool_details):
+        return tokens
     for modality, count in _by_modality("tool-use", usage.tool or 0, usage.tool_details).items():
         tokens[modality] = tokens.get(modality, 0) + count
     return tokens
@@ -150,7 +152,8 @@ def _input_and_cached(usage: Usage) -> Tokens:
         if tokens[modality] < 0:
             raise UnpricedError(f"the usage reports more cached {modality} tokens than its prompt has")
     components = {f"input_{modality}": count for modality, count in _add_tool_use(tokens, usage).items()}
-    components.update({f"cached_{modality}": count for modality, count in cached.items()})
+    for modality, count in cached.items():
+        components[f"cached_{modality}"] = count
     return components
 
 
@@ -175,6 +178,8 @@ def _cached(usage: Usage) -> Tokens:
 def _by_modality(what: str, count: int, details: Details, remainder: str = "text") -> Tokens:
     """A count by modality, in the order of the details; what they omit is of the modality `remainder`, and
     comes last."""
+    if not details:
+        return {remainder: count} if count else {}
     parts: Tokens = {}
     left = count
     for modality, tokens in details:

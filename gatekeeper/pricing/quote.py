@@ -18,10 +18,11 @@ may not end is the storage of a cache, by the second: half even at 12 decimals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
@@ -89,16 +90,15 @@ def quote(
     """
     day = at.astimezone(UTC).date()
     named = (model_version or model).removeprefix("models/")
-    priced = catalogue.resolve_alias(named, day)
-    notes = list(_assumptions(named, priced, day, tier, usage))
-    # Before the model is looked up: counting tokens is free even for a model without a price.
+    terms = _terms(catalogue, model, named, day, _billed_tier(tier, usage, action), action)
+    priced = terms.model
+    notes = _assumptions(named, priced, day, tier, usage)
+    # Whatever its price: counting tokens is free even for a model without one.
     if action in FREE_ACTIONS:
         return Quote(priced, 0, (), catalogue.version, tuple(notes))
     try:
-        _check_kind(model, action)
-        billed_tier = _billed_tier(tier, usage, action)
         prompt = (usage and usage.prompt) if largest_prompt is None else largest_prompt
-        tariff = _tariff(catalogue, priced, day, billed_tier, prompt or 0)
+        tariff = terms.tariff(prompt or 0)
         lines = _token_lines(priced, tariff, usage, action, has_units=bool(billed_units))
         if billed_units:
             lines += unit_lines(priced, tariff, billed_units, notes)
@@ -118,9 +118,8 @@ def searches_charged(
 ) -> dict[str, int]:
     """How many searches of each kind a call is charged for, before the free allowance of its project; empty
     if its model has no price for them. `model` is the one that served."""
-    name = catalogue.resolve_alias(model, day)
     try:
-        tariff = _tariff(catalogue, name, day, _billed_tier(tier, usage, None), 0)
+        tariff = _terms(catalogue, model, model, day, _billed_tier(tier, usage, None), None).tariff(0)
     except UnpricedError:
         return {}
     charged = {
@@ -153,29 +152,30 @@ def sum_of_quotes(quotes: Iterable[Quote]) -> Quote:
 def unpriced_reason(catalogue: Catalogue, model: str, day: date, action: str | None) -> str | None:
     """Why no call of this model, begun on that day (UTC) and billed in the standard tier, could be priced,
     whatever usage it reports; None if one could."""
-    name = catalogue.resolve_alias(model, day)
+    terms = _terms(catalogue, model, model, day, _billed_tier("standard", None, action), action)
     try:
-        _check_kind(model, action)
-        tariff = _tariff(catalogue, name, day, _billed_tier("standard", None, action), 0)
+        tariff = terms.tariff(0)
     except UnpricedError as reason:
         return str(reason)
     wanted = _COMPONENTS.get(action or "")
     if wanted and _kind_of(tariff) not in (None, wanted):
-        return f"{name} has no price for {action}"
+        return f"{terms.model} has no price for {action}"
     return None
 
 
-def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | None) -> Iterator[str]:
+def _assumptions(named: str, priced: str, day: date, tier: str, usage: Usage | None) -> list[str]:
+    notes: list[str] = []
     if priced != named:
-        yield f"{named} is an alias; on {day} it stood for {priced}"
+        notes.append(f"{named} is an alias; on {day} it stood for {priced}")
     if usage is None:
-        return
+        return notes
     if usage.note:
-        yield usage.note
+        notes.append(usage.note)
     if usage.service_tier is not None and tier not in ("standard", "batch", usage.service_tier):
-        yield f"the usage says that tier {usage.service_tier} was billed, not {tier}"
+        notes.append(f"the usage says that tier {usage.service_tier} was billed, not {tier}")
     if usage.cached and not usage.cached_details and len(usage.prompt_details) > 1:
-        yield "the cached tokens have no modality; text of the prompt counts as cached first"
+        notes.append("the cached tokens have no modality; text of the prompt counts as cached first")
+    return notes
 
 
 Components = Callable[[Usage, Mapping[str, int]], Tokens]
@@ -207,11 +207,6 @@ def unpriced_kind(model: str, action: str | None) -> str | None:
     return None
 
 
-def _check_kind(model: str, action: str | None) -> None:
-    if reason := unpriced_kind(model, action):
-        raise UnpricedError(reason)
-
-
 def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
     # A batch is known from its route: the usage of its responses does not report it.
     if tier == "batch" or action in BATCHES or action == OPENAI_BATCH:
@@ -220,15 +215,35 @@ def _billed_tier(tier: str, usage: Usage | None, action: str | None) -> str:
     return (usage and usage.service_tier) or tier
 
 
-def _tariff(catalogue: Catalogue, name: str, day: date, tier: str, prompt: int) -> Tariff:
-    """`prompt`: all of its tokens, the cached ones too: they decide on the context's price."""
-    model = catalogue.find(name)
-    if model is None:
-        raise UnpricedError(f"{name} is not in the price catalogue of {catalogue.version}")
-    tariff = model.tariff(tier, day, prompt)
-    if tariff is None:
-        raise UnpricedError(f"{name} has no price in tier {tier} on {day}")
-    return tariff
+class _Terms(NamedTuple):
+    """What the calls of a day are priced by, whatever they use: the model that is priced, its price lists by
+    context, and why there is none for any other prompt."""
+
+    model: str
+    tariffs: tuple[Tariff, ...]
+    why_none: str
+
+    def tariff(self, prompt: int) -> Tariff:
+        """`prompt`: all of its tokens, the cached ones too: they decide on the context's price. Raises
+        UnpricedError."""
+        for tariff in self.tariffs:
+            if tariff.fits(prompt):
+                return tariff
+        raise UnpricedError(self.why_none)
+
+
+# Needed by each call; few models are in use.
+@lru_cache(maxsize=1024)
+def _terms(catalogue: Catalogue, model: str, named: str, day: date, tier: str, action: str | None) -> _Terms:
+    """`model` was asked for, `named` has served."""
+    name = catalogue.resolve_alias(named, day)
+    if reason := unpriced_kind(model, action):
+        return _Terms(name, (), reason)
+    found = catalogue.find(name)
+    if found is None:
+        return _Terms(name, (), f"{name} is not in the price catalogue of {catalogue.version}")
+    tariffs = tuple(tariff for tariff in found.tariffs.get(tier, ()) if tariff.holds(day))
+    return _Terms(name, tariffs, f"{name} has no price in tier {tier} on {day}")
 
 
 def _token_lines(

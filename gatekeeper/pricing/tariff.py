@@ -47,8 +47,15 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
 
     def covers(self, day: date, prompt: int) -> bool:
         """Whether it holds on that day for a prompt of so many tokens."""
-        fits = self.above < prompt and (self.up_to is None or prompt <= self.up_to)
-        return fits and self.starts <= day < self.ends
+        return self.fits(prompt) and self.holds(day)
+
+    def fits(self, prompt: int) -> bool:
+        """Whether its context has a prompt of so many tokens."""
+        return self.above < prompt and (self.up_to is None or prompt <= self.up_to)
+
+    def holds(self, day: date) -> bool:
+        """Whether it is in force on that day."""
+        return self.starts <= day < self.ends
 
     def overlaps(self, other: Tariff) -> bool:
         """Whether some call is covered by both."""

@@ -265,7 +265,7 @@ class ProxyCall:
             context.free_searches,
             context.secrets,
             asked=self.request_parser.summary,
-            chargeable_pico=self.budget.chargeable() if self.clock.upstream_started_at is not None else None,
+            chargeable=self.chargeable,
             most_pico=self.budget.most(),
             is_compressed=self.is_compressed,
             progress=self.progress,
@@ -273,6 +273,10 @@ class ProxyCall:
         )
         context.deferred.call_ends(self.row, self.meter)
         context.unpriced_models.note(self.row, context.catalogue)
+
+    def chargeable(self) -> int | None:
+        """What its budgets have for the call, if its cost is unknown and it may have reached Google."""
+        return self.budget.chargeable() if self.clock.upstream_started_at is not None else None
 
     def peek(self) -> Call:
         """The current state of the running call: a copy, with the bytes and tokens so far."""

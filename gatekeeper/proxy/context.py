@@ -134,7 +134,8 @@ class ProxyContext:
 
     def note_ended(self, row: Call) -> None:
         """Takes what a call that has just ended leaves for later ones."""
-        self.long_decodes.add(continuations(row))
+        if row.continuations:
+            self.long_decodes.add(continuations(row))
         self.owners.apply(row)
 
     def google_keys_changed(self) -> None:

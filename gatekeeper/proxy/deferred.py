@@ -58,7 +58,8 @@ class DeferredCharges:
         try:
             # Also of one that is not: it frees what was buffered.
             known = meter.result() if isinstance(meter, ResultMeter) else None
-            self._call_ended(row, meter if is_complete else None, catalogue)
+            if row.pending or row.resource:
+                self._call_ended(row, meter if is_complete else None, catalogue)
             if known and is_complete:
                 self.amend(known)
         except Exception as error:  # noqa: BLE001

@@ -95,15 +95,15 @@ def _refusal(accounts: tuple[Account, ...], demand: Demand) -> Refusal:
 
 
 def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> Demand:
-    history, row = call.context.cost_history, call.row
-    key_id, action = row.key_id or "", row.action or ""
+    row = call.row
+    experience = call.context.cost_history.of(row.key_id or "", model, row.action or "")
     size = call.carrier.received_bytes if body is None else len(body)
-    named = (key_id, model, action, size, known.input_pico)
-    expected, likely = history.expected(*named), history.likely(*named)
-    firm = round(known.pico * history.excess(key_id, model, action))
-    if not row.stream or action in USAGE_AT_END:  # cut too late, if at all
-        return Demand(firm, known.is_firm, expected, likely, calls=history.calls(key_id, model, action))
-    first, step = history.first_event(key_id, model, action)
+    expected = experience.expected(size, known.input_pico)
+    likely = experience.likely(size, known.input_pico)
+    firm = round(known.pico * experience.excess)
+    if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
+        return Demand(firm, known.is_firm, expected, likely, calls=experience.calls)
+    first, step = experience.first_event
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
     # It is metered: what an answer of usual length may cost is enough to begin with.
     usual = expected or min(firm, known.usual_pico)

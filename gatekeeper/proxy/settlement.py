@@ -9,7 +9,7 @@ budget is charged an upper bound for an unknown cost, and for a call that the ga
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -56,16 +56,17 @@ def account_call(
     secrets: Iterable[str] = (),
     *,
     asked: RequestSummary = NOTHING_NAMED.summary,
-    chargeable_pico: int | None = None,
+    chargeable: Callable[[], int | None] = lambda: None,
     most_pico: int | None = None,
     is_compressed: bool = False,
     progress: Progress = NOT_LEFT,
     is_complete: bool = False,
 ) -> None:
     """Fills in the row. `tier` is the response's `x-gemini-service-tier`, `summary` its meter's result;
-    `secrets` are never written into the row, `asked` is what the request's body names. `chargeable_pico`:
-    what its budgets have for it, if it has some and was sent to Google; `most_pico`: what it can cost at most
-    by its request; `is_compressed`: whether its request body was.
+    `secrets` are never written into the row, `asked` is what the request's body names. `chargeable` is asked
+    where the cost is uncertain: what its budgets have for it in pico-dollars, if it has some and was sent to
+    Google; `most_pico`: what it can cost at most by its request; `is_compressed`: whether its request body
+    was.
     `free_searches` counts what the call takes of its project's allowance. `is_complete`: whether all of the
     response was read, by the client or without it."""
     _outcome(call, failure, summary)
@@ -87,7 +88,8 @@ def account_call(
         call.cost_pico = 0
     else:
         _cost(call, usage, catalogue, free_searches)
-        expected = _expected_cost(call, usage, catalogue, progress, is_compressed=is_compressed)
+        if call.cost_pico is None and call.outcome is Outcome.CLIENT_DISCONNECTED and not usage:
+            expected = _expected_cost(call, catalogue, progress, is_compressed=is_compressed)
     # Drops the upper bound of the call's start; below it is recomputed from what is known now, if needed.
     call.charged_pico = None
     partial = usage and call.cost_pico and call.outcome in ENDED_EARLY and not is_complete
@@ -101,7 +103,7 @@ def account_call(
     )
     # A budget must also hold if the cost stays unknown, or is only expected.
     uncertain = call.cost_pico is None or expected is not None or _was_abandoned(call, failure)
-    if chargeable_pico is not None and route.billable and uncertain:
+    if uncertain and route.billable and (chargeable_pico := chargeable()) is not None:
         size = None if is_compressed else call.request_bytes
         _estimate_charge(call, usage, size, catalogue, chargeable_pico, most_pico)
 
@@ -170,7 +172,8 @@ def _estimate_charge(
 
 def _notes(*notes: str | None) -> str | None:
     """Together, each once."""
-    return "; ".join(dict.fromkeys(part for note in notes if note for part in note.split("; "))) or None
+    given = list(filter(None, notes))  # mostly none
+    return "; ".join(dict.fromkeys(part for note in given for part in note.split("; "))) if given else None
 
 
 def _was_abandoned(call: Call, failure: CallFailed | None) -> bool:
@@ -209,14 +212,12 @@ def _units(call: Call, asked: RequestSummary, summary: ResponseSummary, *, faile
 
 
 def _expected_cost(
-    call: Call, usage: Usage | None, catalogue: Catalogue, progress: Progress, *, is_compressed: bool
+    call: Call, catalogue: Catalogue, progress: Progress, *, is_compressed: bool
 ) -> str | None:
-    """If the client left before any usage was reported, sets the cost that is expected, and returns its
-    note."""
+    """Of a call whose client left before any usage was reported: sets the cost that is expected, if any is,
+    and returns its note."""
     model = call.model or call.model_version
-    if usage or call.cost_pico is not None or call.outcome is not Outcome.CLIENT_DISCONNECTED or not model:
-        return None
-    if not progress.request_sent or call.action not in EXPECTED_ACTIONS:
+    if not (model and progress.request_sent and call.action in EXPECTED_ACTIONS):
         return None
     priced, note = expected_quote(
         catalogue,

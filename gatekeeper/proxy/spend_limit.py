@@ -46,7 +46,7 @@ class SpendWatch:
         self._first = self._cost = 0
         self._events_ahead = 1
         self._stream_cost = StreamCost()
-        self._largest_step = call.context.cost_history.first_event(*cost_name(call.row))[1]
+        self._largest_step = call.context.cost_history.of(*cost_name(call.row)).first_event[1]
 
     def check(self, summary: ResponseSummary) -> None:
         """Raises CutByGateway if the call may not go on."""

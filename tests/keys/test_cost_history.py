@@ -22,22 +22,22 @@ def noted(*costs: int, key: str = "key_1", size: int = 100, bound: int = 0) -> C
 
 
 def expected(history: CostHistory, key: str = "key_1", size: int = 100, model: str = MODEL) -> int | None:
-    return history.expected(key, model, ACTION, size, INPUT)
+    return history.of(key, model, ACTION).expected(size, INPUT)
 
 
 def test_without_experience_nothing_is_expected() -> None:
     history = CostHistory()
     assert expected(history) is None
-    assert history.likely("key_1", MODEL, ACTION, 100, INPUT) is None
-    assert history.excess("key_1", MODEL, ACTION) == 1.0
-    assert history.first_event("key_1", MODEL, ACTION) == (0, 0)
+    assert history.of("key_1", MODEL, ACTION).likely(100, INPUT) is None
+    assert history.of("key_1", MODEL, ACTION).excess == 1.0
+    assert history.of("key_1", MODEL, ACTION).first_event == (0, 0)
     assert expected(noted(1000), model="gemini-2.5-pro") is None
 
 
 def test_the_largest_counts_with_a_margin_that_is_wider_for_the_experience_of_others() -> None:
     history = noted(1000, 400)
     assert expected(history) == 1225  # 1000 has faded by a fiftieth
-    assert history.likely("key_1", MODEL, ACTION, 100, INPUT) == 980
+    assert history.of("key_1", MODEL, ACTION).likely(100, INPUT) == 980
     assert expected(history, key="key_2") == 1960
     assert expected(noted(1000, key="")) == 2000
 
@@ -66,10 +66,10 @@ def test_the_expected_is_never_less_than_the_last_and_never_more_than_the_larges
 
 def test_a_bound_that_was_exceeded_is_raised_by_so_much() -> None:
     history = noted(150, bound=100)
-    assert history.excess("key_1", MODEL, ACTION) == 1.5
-    assert history.excess("key_2", MODEL, ACTION) == 1.5
+    assert history.of("key_1", MODEL, ACTION).excess == 1.5
+    assert history.of("key_2", MODEL, ACTION).excess == 1.5
     history.note("key_1", MODEL, ACTION, 100, 50, 100)
-    assert history.excess("key_1", MODEL, ACTION) == 1.5
+    assert history.of("key_1", MODEL, ACTION).excess == 1.5
 
 
 def test_the_least_recent_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,30 +128,30 @@ def test_a_row_without_model_and_action_has_a_place_of_its_own() -> None:
     history.note_call(row(model=None, action=None), bound_pico=1)
     history.note_events(("key_1", "", ""), 5, 2)
     assert expected(history) is None
-    assert history.expected("key_1", "", "", 100, INPUT) == 1250
-    assert history.first_event("key_1", "", "") == (5, 2)
+    assert history.of("key_1", "", "").expected(100, INPUT) == 1250
+    assert history.of("key_1", "", "").first_event == (5, 2)
 
 
 def test_what_streams_have_cost_by_their_events() -> None:
     history = CostHistory()
     history.note_events(("key_1", MODEL, ACTION), 100, 10)
-    assert history.first_event("key_1", MODEL, ACTION) == (100, 10)
+    assert history.of("key_1", MODEL, ACTION).first_event == (100, 10)
     # No experience of whole calls
     assert expected(history) is None
     history.note_events(("key_1", MODEL, ACTION), 10, 50)
-    assert history.first_event("key_1", MODEL, ACTION) == (98, 50)
+    assert history.of("key_1", MODEL, ACTION).first_event == (98, 50)
     history.note_call(row(), bound_pico=0)
-    assert history.first_event("key_1", MODEL, ACTION) == (98, 50)
+    assert history.of("key_1", MODEL, ACTION).first_event == (98, 50)
 
 
 def test_what_other_keys_streams_cost_by_their_events_is_theirs() -> None:
     history = CostHistory()
     history.note_events(("key_1", MODEL, ACTION), 100, 10)
-    assert history.first_event("key_2", MODEL, ACTION) == (0, 0)
+    assert history.of("key_2", MODEL, ACTION).first_event == (0, 0)
 
 
 def test_calls_are_counted_by_key() -> None:
     history = CostHistory()
     for _ in range(3):
         history.note_call(row(), bound_pico=1)
-    assert [history.calls(key, MODEL, ACTION) for key in ("key_1", "key_2")] == [3, 0]
+    assert [history.of(key, MODEL, ACTION).calls for key in ("key_1", "key_2")] == [3, 0]

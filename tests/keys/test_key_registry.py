@@ -517,7 +517,7 @@ async def test_what_calls_have_cost_survives_a_restart(tmp_path):
     again = KeyRegistry(store)
     await again.load()
 
-    assert again.costs.likely("key_1", "gemini-2.5-flash", "generateContent", 10, 1) == 500
-    assert again.costs.expected("key_2", "gemini-2.5-flash", "generateContent", 10, 1) == 1000
-    assert again.costs.likely("key_1", "gemini-2.5-pro", "generateContent", 10, 1) is None
+    assert again.costs.of("key_1", "gemini-2.5-flash", "generateContent").likely(10, 1) == 500
+    assert again.costs.of("key_2", "gemini-2.5-flash", "generateContent").expected(10, 1) == 1000
+    assert again.costs.of("key_1", "gemini-2.5-pro", "generateContent").likely(10, 1) is None
     store.close()

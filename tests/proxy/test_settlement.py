@@ -77,7 +77,7 @@ def settled(
         catalogue,
         FreeSearches(),
         asked=asked,
-        chargeable_pico=chargeable_pico,
+        chargeable=lambda: chargeable_pico,
     )
     return call
 
@@ -317,7 +317,9 @@ def test_a_charge_in_advance_is_for_what_may_cost_and_gone_when_the_cost_is_know
     route = Route("generateContent", FLASH, Billing.METERED)
     call.charged_pico = 2 * COST  # what was reserved
     call.status = 200
-    account_call(call, route, None, reading(USAGE), None, catalogue, FreeSearches(), chargeable_pico=10**15)
+    account_call(
+        call, route, None, reading(USAGE), None, catalogue, FreeSearches(), chargeable=lambda: 10**15
+    )
     assert (call.cost_pico, call.charged_pico, call.usage_note) == (COST, None, None)
 
 
