@@ -3,9 +3,8 @@
 Keys' spend and the analytics file are projections of it.
 
 A call writes a `begin` before its first upstream byte and an `end` when it is over; a refused call, and a
-charge that no request made, only an `end`. An `amend` completes the row of a call that has ended. Each is one
-`write`, on the event loop. Slow work runs in threads: `sync` (writes the backlog,
-rotates, makes durable), `read` (a batch for a consumer), `discard`.
+charge that no request made, only an `end`. An `amend` completes the row of an ended call. Each is one `write`,
+on the event loop. Slow work is in threads: `sync` (backlog, rotation, fdatasync), `read` (a batch), `discard`.
 
 Why each call becomes exactly one row:
 
@@ -177,8 +176,11 @@ class Journal:
         return True
 
     def _preallocate(self) -> None:
-        self._allocation_failed = True
-        self._segment.preallocate(PREALLOCATE_BYTES)
+        try:
+            self._segment.preallocate(PREALLOCATE_BYTES)
+        except OSError:
+            self._allocation_failed = True  # not before: it may take its time, and new calls read it
+            raise
         self._allocation_failed = False
 
     def _flush(self) -> None:

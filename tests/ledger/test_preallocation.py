@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rig.disk import fill, small_disk
 
+from gatekeeper.ledger import segments
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.ledger.journal import PREALLOCATE_BYTES, Journal
 from gatekeeper.ledger.segments import records, segment_numbers
@@ -83,6 +84,25 @@ def test_a_start_on_a_full_disk_takes_no_calls_until_there_is_room(disk: Path) -
         filler.unlink()
         journal.sync()
         assert (journal.full, journal.error) == (False, None)
+
+
+def test_while_room_is_made_for_thousands_of_open_calls_new_ones_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_full: list[bool] = []
+    really = segments.allocate
+
+    def allocate(fd: int, start: int, length: int) -> bool:
+        was_full.append(journal.full)  # as the event loop sees it while the disk takes its time
+        return really(fd, start, length)
+
+    with closing(Journal(tmp_path)) as journal:
+        monkeypatch.setattr(segments, "allocate", allocate)
+        for number in range(3000):
+            journal.begin(a_call(f"{number}"))
+        journal.sync()
+        assert was_full == [False]
+        assert not journal.full
 
 
 def test_a_segment_is_kept_while_there_is_no_room_for_the_next(disk: Path) -> None:
