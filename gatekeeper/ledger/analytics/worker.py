@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 CLOSE_CHECK_INTERVAL = 2.5  # seconds between two checks whether the file can be closed
 IDLE_CLOSE_SECONDS = 5.0  # seconds without calls or queries, after which the file is closed
-BATCH_ROWS = 2000  # rows
+BATCH_ROWS = 5000  # rows, or as many as `Journal.read` returns
 # Characters of the rows, usually some 1,000 each, that wait in memory while the file is locked.
 MAX_PENDING_CHARS = 128 << 20
 STALL_SECONDS = 60.0  # seconds without a successful flush, after which the gateway is not ready
