@@ -39,6 +39,8 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     last_used_at: int | None = None
     zone: tzinfo = UTC
     """In which the days and months of its budget begin."""
+    rules: tuple[Limits, object] | None = None
+    """Of which record they were taken, and the rules of `admission` for it; None until they are needed."""
 
     @property
     def id(self) -> AccountId:

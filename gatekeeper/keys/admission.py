@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
 from gatekeeper.keys.access_request import AccessRequest, Rule
@@ -27,18 +29,33 @@ from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
 RETRY_SECONDS = 5.0
+ANY_LIMIT: tuple[str, ...] = ()
+"""Of a rule that is asked for every account."""
 # Spellings of a path that Google reads as another path than the one that is matched with the globs.
 NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 
 
 def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
     """The refusal by the request's head, or None."""
-    return _first_refusal(RULES, accounts, request, now)
+    for account in accounts:
+        for rule in _rules(account).head:
+            if rule(account, request, now):
+                return _first_refusal(RULES, accounts, request, now)
+    return None
 
 
 def admit_body(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
     """The refusal by what the request's body names (`request.asked`), or None."""
-    return _first_refusal(BODY_RULES, accounts, request, now)
+    for account in accounts:
+        for rule in _rules(account).body:
+            if rule(account, request, now):
+                return _first_refusal(BODY_RULES, accounts, request, now)
+    return None
+
+
+def has_body_rules(accounts: Iterable[Account]) -> bool:
+    """Whether `admit_body` could refuse anything."""
+    return any(_rules(account).body for account in accounts)
 
 
 def _first_refusal(
@@ -103,6 +120,8 @@ def _route_allowed(account: Account, request: AccessRequest, _now: int) -> Refus
 def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     """An ephemeral token opens Live calls at Google directly, past this gateway, where no limit would
     hold."""
+    if "auth_tokens" not in (request.action or ""):
+        return None
     *collections, verb = (request.action or "").split(".")
     if collections[-1:] != ["auth_tokens"] or verb in FREE_STANDARD_VERBS:
         return None
@@ -233,16 +252,47 @@ def over_budget(account: Account, spend: int, reset_at: int | None, now: int) ->
     )
 
 
-# The first refusal is returned: first what is wrong with the key, then with the call, last what the key has
-# spent.
-RULES: tuple[Rule, ...] = (
-    _unblocked,
-    _unexpired,
-    address_allowed,
-    _route_allowed,
-    _ephemeral_token_allowed,
-    _budget_left,
-    model_allowed,
-    _cost_known,
-)
-BODY_RULES: tuple[Rule, ...] = (models_in_body_allowed, *POLICY_RULES)
+# Each with the limits that it is about: it refuses nothing where none of them is set. The first refusal is
+# returned: first what is wrong with the key, then with the call, last what the key has spent.
+RULES: dict[Rule, tuple[str, ...]] = {
+    _unblocked: ("blocked_at",),
+    _unexpired: ("expires_at",),
+    address_allowed: ("allowed_ips",),
+    _route_allowed: ("allowed_routes",),
+    _ephemeral_token_allowed: ANY_LIMIT,
+    _budget_left: ("max_budget_pico",),
+    model_allowed: ("models",),
+    _cost_known: ("max_budget_pico", "model_max_budget_pico"),
+}
+BODY_RULES: dict[Rule, tuple[str, ...]] = {models_in_body_allowed: ("models",), **POLICY_RULES}
+_ABOUT = sorted({name for names in (*RULES.values(), *BODY_RULES.values()) for name in names})
+
+
+class _Rules(NamedTuple):
+    """Those that may refuse a call of an account."""
+
+    head: tuple[Rule, ...]
+    body: tuple[Rule, ...]
+
+
+def _rules(account: Account) -> _Rules:
+    known = account.rules
+    if known is None or known[0] is not account.record:
+        limits = frozenset(name for name in _ABOUT if _is_set(getattr(account.record, name, None)))
+        known = account.rules = (account.record, _rules_about(limits))
+    return cast("_Rules", known[1])
+
+
+def _is_set(limit: object) -> bool:
+    return bool(limit) or type(limit) is int  # a limit of 0 is one
+
+
+# So that the many accounts with the same kinds of limits have the same rules in memory.
+@lru_cache(maxsize=1024)
+def _rules_about(limits: frozenset[str]) -> _Rules:
+    return _Rules(
+        *(
+            tuple(rule for rule, about in rules.items() if not about or not limits.isdisjoint(about))
+            for rules in (RULES, BODY_RULES)
+        )
+    )

@@ -70,29 +70,27 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     @property
     def needs_settings(self) -> bool:
         """Whether a limit depends on what a request asks for in its body."""
-        return bool(
+        return (
             self.max_budget_pico is not None
-            or self.model_max_budget_pico
             or self.tpm_limit is not None
-            or self.model_tpm_limit
-            or self.model_rpm_limit
+            or bool(self.model_max_budget_pico or self.model_tpm_limit or self.model_rpm_limit)
             or self.has_policies
         )
 
     @property
     def has_policies(self) -> bool:
         """Whether a request may be refused for what it asks for in its body."""
-        return bool(
+        return (
             self.max_searches is not None
             or self.only_unstored
             or self.max_output_tokens is not None
-            or self.service_tiers
+            or bool(self.service_tiers)
         )
 
     @property
     def needs_body(self) -> bool:
         """Whether a limit depends on what only a request's body says."""
-        return self.limits_models or self.needs_settings
+        return self.needs_settings or self.limits_models
 
 
 class NamedRecord(Limits, frozen=True, kw_only=True, omit_defaults=True):

@@ -211,10 +211,10 @@ def _rule(policy: str, why: _Why) -> Rule:
     return rule
 
 
-POLICY_RULES: tuple[Rule, ...] = (
-    _rule("searches", _searches),
-    _rule("store", _store),
-    _rule("max_output_tokens", _max_output_tokens),
-    _rule("service_tiers", _service_tiers),
-)
-"""By the body."""
+POLICY_RULES: dict[Rule, tuple[str, ...]] = {
+    _rule("searches", _searches): ("max_searches",),
+    _rule("store", _store): ("only_unstored",),
+    _rule("max_output_tokens", _max_output_tokens): ("max_output_tokens",),
+    _rule("service_tiers", _service_tiers): ("service_tiers",),
+}
+"""By the body; each with the limits that it is about."""

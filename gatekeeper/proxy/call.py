@@ -15,7 +15,6 @@ from time import time_ns
 import trio
 import uuid_utils
 
-from gatekeeper.gemini.actions import PRICED_ACTIONS, Billing
 from gatekeeper.gemini.meter import NO_METER, Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.resources import recorded_path
@@ -23,12 +22,12 @@ from gatekeeper.gemini.routes import Route, route
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.admission import admit
-from gatekeeper.keys.budgets import has_budget
 from gatekeeper.keys.rates import Admitted
 from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import reserved_note
+from gatekeeper.proxy.access import access_request
 from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
 from gatekeeper.proxy.call_budget import CallBudget
 from gatekeeper.proxy.call_clock import CallClock
@@ -49,7 +48,6 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
 )
 from gatekeeper.proxy.settlement import account_call, apply_summary
-from gatekeeper.proxy.unpriced import why_unpriced
 from gatekeeper.public_url import client_address, public_base
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
@@ -69,6 +67,7 @@ class ProxyCall:
     key: KeyState | None = None
     accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
     rates_taken: tuple[Admitted, ...] = ()  # until its end
+    access: AccessRequest | None = None  # by the request's head, once that is admitted
     session: Session | None = None  # that an earlier call has begun
     request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
     meter: Meter = NO_METER
@@ -165,20 +164,15 @@ class ProxyCall:
             raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.rejection}."))
         refusal = self.carrier.unsupported_refusal(self)
         if refusal is None and self.accounts:
-            refusal = admit(self.accounts, self.access_request(), self.row.started_at)
+            self.access = self.access_request()
+            refusal = admit(self.accounts, self.access, self.row.started_at)
         if refusal:
             raise Refused(refusal)
 
     def access_request(self) -> AccessRequest:
-        context, route, reason = self.context, self.route, None
-        has_price = route.billing is Billing.METERED or route.action in PRICED_ACTIONS
-        if has_price and route.model and has_budget(self.accounts):
-            reason = why_unpriced(self.row, route.model, context.catalogue, context.accounting_errors)
-        path = self.head.path.decode("latin-1")  # all of it: the row's is without secrets
-        pending = self.carrier.model_pending and not route.upload
-        limited = any(account.record.allowed_ips for account in self.accounts)
-        client = client_address(self.head.scope, context.settings) if limited else ""
-        return AccessRequest(route.action, route.model, path, route.billing, reason, pending, client=client)
+        """What the rules of admission ask about."""
+        pending = self.carrier.model_pending and not self.route.upload
+        return access_request(self.context, self.head, self.row, self.route, self.accounts, pending)
 
     def begin(self) -> None:
         """Writes the `begin` record before the first byte goes upstream."""
@@ -187,11 +181,6 @@ class ProxyCall:
         self.progress.finishes = finishes(self.route, self.key, self.context.settings)
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
         self.context.ledger.begin(self.row)
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether the request's body is compressed, so that its length does not bound the prompt."""
-        return self.fields.get(b"content-encoding", b"") not in (b"", b"identity")
 
     async def send_final_error(self) -> None:
         """Sends the client the error of a failed call: a full response, or one more stream event if the
@@ -267,7 +256,7 @@ class ProxyCall:
             asked=self.request_parser.summary,
             chargeable=self.chargeable,
             most_pico=self.budget.most(),
-            is_compressed=self.is_compressed,
+            is_compressed=self.head.is_compressed,
             progress=self.progress,
             is_complete=self.relay_complete,
         )

@@ -66,6 +66,11 @@ class RequestHead(NamedTuple):
             return []
         return [value for name, value in self.headers if name == CALL_ID_HEADER]
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the request's body is compressed, so that its length does not bound the prompt."""
+        return self.fields.get(b"content-encoding", b"") not in (b"", b"identity")
+
     def media_types(self) -> bytes:
         """What the request says of its format, and of the response's."""
         return b" ".join([value for _, value in self.named(MEDIA_TYPE_HEADERS)])

@@ -31,7 +31,7 @@ class UnreadReferences:
     @property
     def are_possible(self) -> bool:
         failed = self._call.request_parser.failed
-        return self._scan.found or (failed and self._call.is_compressed)
+        return self._scan.found or (failed and self._call.head.is_compressed)
 
     def feed(self, chunk: bytes) -> None:
         if self._call.request_parser.failed:

@@ -17,7 +17,7 @@ from gatekeeper.gemini.request_parser import (
     request_parser,
 )
 from gatekeeper.gemini.request_summary import RequestSummary
-from gatekeeper.keys.admission import admit, cost_unknown_refusal
+from gatekeeper.keys.admission import admit, cost_unknown_refusal, has_body_rules
 from gatekeeper.keys.admission import admit_body as admit_by_body
 from gatekeeper.keys.budgets import may_count
 from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
@@ -122,10 +122,10 @@ def admit_body(call: ProxyCall) -> None:
     if not needs_body(call):
         return
     asked = call.request_parser.summary
-    if any(account.record.limits_models or account.record.has_policies for account in call.accounts):
+    if call.access and has_body_rules(call.accounts):
         if asked.cached_contents:
             asked = replace(asked, models=(*asked.models, *_models_of_caches(call, asked)))
-        request = replace(call.access_request(), asked=asked)
+        request = replace(call.access, asked=asked)
         if refusal := admit_by_body(call.accounts, request, call.row.started_at):
             raise Refused(refusal)
     _admit_models(call, asked)
@@ -173,7 +173,7 @@ def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
         demands += model_demands(call.accounts, _models(call), counts_tokens=route.billable)
     if demands:
         size = call.progress.buffered_size() if is_seen else announced_size(call.carrier.request_length())
-        expected = expected_tokens(route, asked, size, is_compressed=call.is_compressed)
+        expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
         if refusal := take_rates(call, demands, expected):
             raise Refused(refusal)
 
@@ -184,7 +184,7 @@ def _take_rates_of_models(call: ProxyCall) -> None:
     if call.accounts:
         demands = model_demands(call.accounts, _models(call), counts_tokens=route.billable)
         size, asked = call.progress.size, call.request_parser.summary
-        expected = expected_tokens(route, asked, size, is_compressed=call.is_compressed)
+        expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
         if demands and (refusal := take_rates(call, demands, expected)):
             raise Refused(refusal)
 

@@ -120,7 +120,7 @@ def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: st
         or asked.file_search_stores
         or asked.vector_stores
         or asked.agents
-        or call.is_compressed
+        or call.head.is_compressed
         or not asked.understood
     )
     makes_media = row.action in MEDIA_ACTIONS
