@@ -95,6 +95,7 @@ class ProxyCall:
         self.budget = CallBudget(context.budgets, context.cost_history)
         self.scope = trio.CancelScope()
         self.progress = Progress()
+        self.begun = False  # its `begin` is in the ledger
 
     async def run(self) -> None:
         """The call's lifecycle. It is always settled, and there is no await between its last byte and its
@@ -175,12 +176,19 @@ class ProxyCall:
         return access_request(self.context, self.head, self.row, self.route, self.accounts, pending)
 
     def begin(self) -> None:
-        """Writes the `begin` record before the first byte goes upstream."""
-        # From here on the call counts as admitted, and a shutdown waits for it.
+        """From here on the call counts as admitted, and a shutdown waits for it."""
         self.keys.choose(self.row, self.route, self.session and self.session.google_key)
         self.progress.finishes = finishes(self.route, self.key, self.context.settings)
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
-        self.context.ledger.begin(self.row)
+
+    def record_begin(self) -> None:
+        """Writes the `begin` record, before the first byte goes upstream; again once more is known of what the
+        call is charged if the process dies."""
+        if self.begun:
+            self.context.ledger.begin_again(self.row)
+        else:
+            self.begun = True
+            self.context.ledger.begin(self.row)
 
     async def send_final_error(self) -> None:
         """Sends the client the error of a failed call: a full response, or one more stream event if the

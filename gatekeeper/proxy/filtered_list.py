@@ -110,6 +110,7 @@ class FilteredListRelay(Relay):
         self.is_passed_on = False  # Google's error is the answer
 
     async def run(self) -> None:
+        self.call.record_begin()  # the list may be asked for where its page begins
         if self.query.token is not None:
             self.fill.ask = Ask(await self.place_of(self.query.token), self.query.size)
         await super().run()

@@ -122,6 +122,7 @@ class LiveCarrier:
         demands = account_demands(call.accounts, counts_tokens=True)
         if demands and (refusal := take_rates(call, demands, UNBOUNDED)):
             raise Refused(refusal)
+        call.record_begin()
         seconds = call.context.settings.first_byte_timeout
         call.set_deadline(seconds, partial(first_byte_timeout, seconds))
         pool = call.context.upstream

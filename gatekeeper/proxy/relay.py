@@ -73,12 +73,14 @@ class Relay:
         self.progress.request_sent = False
         if self.chunked or self.length > MAX_BUFFERED_BODY:
             begin_streaming(self.call)
+            self.call.record_begin()
             await self.send_streaming()
         else:
             body = await self.stream.receive_body()
             self.progress.buffered(body)
             await admit_buffered(self.call, body)
             self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
+            self.call.record_begin()
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):

@@ -53,7 +53,8 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     call.budget.reservation = found
     call.budget.bound_pico, call.budget.is_firm = known.pico, known.is_firm
     call.row.charged_pico = found.pico  # kept if the process is killed
-    call.context.ledger.begin_again(call.row)
+    if call.begun:
+        call.record_begin()
 
 
 def reservable(call: ProxyCall, body: bytes) -> int | Short | None:

@@ -84,7 +84,7 @@ class SpendWatch:
         for wanted in (needed * times // by, needed):
             if budgets.extend(reservation, wanted, now):
                 self._call.row.charged_pico = reservation.pico
-                self._call.context.ledger.begin_again(self._call.row)
+                self._call.record_begin()
                 return
         account = tightest(reservation.accounts, now)
         raise CutByGateway(short_of_budget(account, needed, now, own=reservation.pico))

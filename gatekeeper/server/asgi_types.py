@@ -14,11 +14,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class InlineApp(NamedTuple):
-    """An ASGI application for the requests whose target begins with `prefix`, or with one of several. It
-    reads a request's body to its end or not at all, and reads from `scope["state"]["connection"]` whether
-    the client has disconnected, and how its response is framed from `scope["state"]["framing"]`."""
+    """An ASGI application for the requests whose target begins with one of `prefixes`. It reads a request's
+    body to its end or not at all, and reads from `scope["state"]["connection"]` whether the client has
+    disconnected, and how its response is framed from `scope["state"]["framing"]`."""
 
-    prefix: bytes | tuple[bytes, ...]
+    prefixes: tuple[bytes, ...]
     app: Application
 
 

@@ -24,7 +24,7 @@ from gatekeeper.server.asgi_types import InlineApp, http_scope
 from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.exchange import PlainExchange
 from gatekeeper.server.http1 import Http1
-from gatekeeper.server.plain_request import PlainRequest, parse_plain_request, request_line
+from gatekeeper.server.plain_request import PlainRequest, PlainRequests
 from gatekeeper.server.tls import TlsSession
 from gatekeeper.server.websocket_stream import CONNECTION_ERRORS
 
@@ -54,11 +54,12 @@ class ClientConnection(ClientSocket):
         context: WorkerContext,
         stream: trio.SocketStream,
         inline_app: InlineApp | None,
+        plain_requests: PlainRequests | None,
         tls: TlsSession | None = None,
     ) -> None:
         super().__init__(app, config, context, stream, tls)
         self.inline_app = inline_app
-        self.plain_line = request_line(inline_app.prefix) if inline_app else None
+        self.plain_requests = plain_requests
         self.read_scope = trio.CancelScope()
 
     async def run(self) -> None:
@@ -137,9 +138,7 @@ class ClientConnection(ClientSocket):
 
     def _parse_plain(self, data: bytes) -> PlainRequest | None:
         """The plain request to the inline application that `data` begins with, if it does."""
-        if self.plain_line is None or not self.plain_line.match(data):
-            return None
-        return parse_plain_request(data, self.config.h11_max_incomplete_size)
+        return self.plain_requests and self.plain_requests.parse(data)
 
     async def _process(self, http: Http1, data: bytes) -> bytes:
         """Runs a plain request, and returns what was received of the next one; everything else is for

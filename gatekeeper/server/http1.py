@@ -6,7 +6,7 @@ streams took 870 MB). So an upgrade is ignored, as RFC 9110 §7.8 allows, and HT
 It answers a malformed request with an empty 400, which carries no error body for SDKs and is not recorded in
 the ledger. Here the application makes the response.
 
-It starts a task with a queue for each request. WebSockets, and requests below the prefix of an `InlineApp`,
+It starts a task with a queue for each request. WebSockets, and requests below a prefix of an `InlineApp`,
 run in the connection's own task instead: a unary call costs an eighth less, and is read on demand. The plain
 ones of these do not even pass h11 (see `plain_request`, `exchange`).
 """
@@ -143,7 +143,7 @@ class Http1(TaskProtocol):
         if isinstance(event, h11.Request):
             await self.send(Updated(idle=False))
             inline = self.inline_app
-            if inline and not event.target.startswith(inline.prefix):
+            if inline and not event.target.startswith(inline.prefixes):
                 inline = None
             if is_websocket_upgrade(event.method, event.headers):
                 app = inline.app if inline else cast("ASGIWrapper", self.app).app

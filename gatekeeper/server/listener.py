@@ -19,6 +19,7 @@ from gatekeeper.logs import RateLimitedLog
 from gatekeeper.server.asgi_types import InlineApp
 from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.connection import ClientConnection
+from gatekeeper.server.plain_request import PlainRequests
 from gatekeeper.server.tls import TlsAcceptor
 
 FD_LIMIT_ERRNOS = (errno.EMFILE, errno.ENFILE)  # of the process, of the machine
@@ -40,6 +41,9 @@ class Listener:
     ) -> None:
         self.app = ASGIWrapper(app)
         self.inline_app = inline_app
+        self.plain_requests = (
+            PlainRequests(inline_app.prefixes, config.h11_max_incomplete_size) if inline_app else None
+        )
         self.config = config
         self.context = WorkerContext(None)
         self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
@@ -76,7 +80,7 @@ class Listener:
             if self.tls and not (session := await self.tls.accept(stream)):
                 return
             connection = ClientConnection(
-                self.app, self.config, self.context, stream, self.inline_app, session
+                self.app, self.config, self.context, stream, self.inline_app, self.plain_requests, session
             )
             self.open.add(connection)
             try:

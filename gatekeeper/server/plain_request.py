@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import httptools
 
-from gatekeeper.server.request_validation import line_error, request_error
+from gatekeeper.server.request_validation import line_error
 
 HEAD_END = b"\r\n\r\n"
 # HEAD has a response without a body, and CONNECT and TRACE are refused.
 METHODS = rb"(?:GET|POST|PUT|PATCH|DELETE|OPTIONS)"
-NOT_PLAIN = (b"transfer-encoding", b"expect", b"upgrade")
+NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
+ONCE = (b"host", b"content-length", b"connection")
+KEEP_ALIVE = b"keep-alive"
 LENGTH = re.compile(rb"[0-9]{1,18}")
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class PlainRequest(NamedTuple):
@@ -29,70 +29,61 @@ class PlainRequest(NamedTuple):
 
     method: bytes
     target: bytes
-    headers: Headers
+    headers: list[tuple[bytes, bytes]]
     body_length: int
     received: bytes
 
 
-class _Head:
+class Headers:
     """What llhttp calls while it reads a head."""
 
-    __slots__ = ("headers", "target")
+    __slots__ = ("fields",)
 
     def __init__(self) -> None:
-        self.target = b""
-        self.headers: Headers = []
-
-    def on_url(self, piece: bytes) -> None:
-        self.target += piece
+        self.fields: list[tuple[bytes, bytes]] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # llhttp leaves the white space behind a value in it (RFC 9112 §5: it is none of it).
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
+        self.fields.append((name.lower(), value.rstrip(b" \t")))
+
+    def body_length(self) -> int | None:
+        """Bytes of the body; None where the fields are not those of a plain request."""
+        first = dict(self.fields)
+        if b"host" not in first or not NOT_PLAIN.isdisjoint(first):
+            return None
+        if len(first) < len(self.fields):
+            names = [name for name, _ in self.fields]
+            if any(names.count(name) > 1 for name in ONCE):
+                return None
+        if first.get(b"connection", KEEP_ALIVE).lower() != KEEP_ALIVE:
+            return None
+        value = first.get(b"content-length", b"0")
+        return int(value) if LENGTH.fullmatch(value) else None
 
 
-def request_line(prefix: bytes | tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Matches the beginning of a plain request's line, whose target begins with a prefix."""
-    prefixes = (prefix,) if isinstance(prefix, bytes) else prefix
-    return re.compile(METHODS + b" (?:" + b"|".join(map(re.escape, prefixes)) + b")")
+class PlainRequests:
+    """Parses plain requests whose target begins with one of `prefixes`, and whose head has at most `max_head`
+    bytes."""
 
+    def __init__(self, prefixes: tuple[bytes, ...], max_head: int) -> None:
+        starts = b"|".join(map(re.escape, prefixes))
+        # In a path as in a query: visible ASCII.
+        self._line = re.compile(b"(" + METHODS + b") ((?:" + starts + rb")[!-~]*) HTTP/1\.1\r\n")
+        self._max_head = max_head
 
-def parse_plain_request(received: bytes, max_head: int) -> PlainRequest | None:
-    """The request with which `received` begins; None if it is not a plain one, or is malformed. `max_head` is
-    in bytes."""
-    end = received.find(HEAD_END) + len(HEAD_END)
-    if end < len(HEAD_END) or end > max_head:
-        return None
-    raw, parsed = received[:end], _Head()
-    parser = httptools.HttpRequestParser(parsed)
-    try:
-        parser.feed_data(raw)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-        return None
-    method, headers = parser.get_method(), parsed.headers
-    length = _body_length(headers)
-    # The version, and white space where llhttp takes more than one space.
-    if length is None or not raw.startswith(b"%b %b HTTP/1.1\r\n" % (method, parsed.target)):
-        return None
-    if not parsed.target.isascii():
-        return None
-    if line_error(raw) or request_error(method, parsed.target, b"1.1", headers, raw):
-        return None
-    return PlainRequest(method, parsed.target, headers, length, received[end:])
-
-
-def _body_length(headers: Headers) -> int | None:
-    """Bytes of the body; None where the headers are not those of a plain request."""
-    names = [name for name, _ in headers]
-    if names.count(b"host") != 1 or any(name in names for name in NOT_PLAIN):
-        return None
-    if b"connection" in names and not all(
-        value.lower() == b"keep-alive" for name, value in headers if name == b"connection"
-    ):
-        return None
-    if b"content-length" not in names:
-        return 0
-    if names.count(b"content-length") > 1:
-        return None
-    value = headers[names.index(b"content-length")][1]
-    return int(value) if LENGTH.fullmatch(value) else None
+    def parse(self, received: bytes) -> PlainRequest | None:
+        """The request with which `received` begins; None if it is not a plain one, or is malformed."""
+        if (line := self._line.match(received)) is None:
+            return None
+        end = received.find(HEAD_END) + len(HEAD_END)
+        if end < len(HEAD_END) or end > self._max_head:
+            return None
+        raw, headers = received[:end], Headers()
+        try:
+            httptools.HttpRequestParser(headers).feed_data(raw)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return None
+        length = headers.body_length()
+        if length is None or line_error(raw):
+            return None
+        return PlainRequest(line[1], line[2], headers.fields, length, received[end:])

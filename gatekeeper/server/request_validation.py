@@ -22,7 +22,6 @@ WRONG_WEBSOCKET_VERSION = "Sec-WebSocket-Version is not 13"
 WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 ALLOWED_BYTES = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
 NEEDS_FIELD_CHECK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
-OBS_FOLD = re.compile(rb"\n[ \t]")
 CHUNK_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
 HANDSHAKE_HEADER_PREFIXES = (b"connection", b"sec-websocket-")
 LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
@@ -80,7 +79,7 @@ def line_error(lines: bytes) -> str | None:
         return "a line has a CR without LF"
     if lines.translate(None, ALLOWED_BYTES):
         return "it has a control character"
-    if OBS_FOLD.search(lines):
+    if b"\n " in lines or b"\n\t" in lines:
         return "a header is folded over several lines"
     return None
 

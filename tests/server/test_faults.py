@@ -105,7 +105,7 @@ class Streams:
 @asynccontextmanager
 async def served(app: Any, keep_alive: float = 75.0, prefix: bytes | None = None) -> AsyncIterator[str]:
     """`prefix`: of the targets that are answered in their connection's own task."""
-    inline_app = None if prefix is None else InlineApp(prefix, app)
+    inline_app = None if prefix is None else InlineApp((prefix,), app)
     config, stop = Config(), trio.Event()
     config.keep_alive_timeout, config.graceful_timeout = keep_alive, 1
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]

@@ -58,7 +58,7 @@ async def served(app: Any) -> AsyncIterator[trio.SocketStream]:
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]
     with trio.fail_after(5), socket.create_server(("127.0.0.1", 0)) as listener:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_listener, app, config, listener, stop, InlineApp(b"/direct/", app))
+            nursery.start_soon(serve_listener, app, config, listener, stop, InlineApp((b"/direct/",), app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 yield client
             stop.set()

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.server.exchange import FramingError, PlainExchange
-from gatekeeper.server.plain_request import PlainRequest, parse_plain_request
+from gatekeeper.server.plain_request import PlainRequest, PlainRequests
 from gatekeeper.server.request_validation import StrictBuffer, request_error
 
 MAX_HEAD = 16 * 1024
+PLAIN = PlainRequests((b"/gemini", b"/key/"), MAX_HEAD)
 HEAD = b"POST /gemini/v1beta/models HTTP/1.1\r\nHost: x\r\n"
 
 # Of what requests are made, right and nearly right. A request is some of these, one behind the other.
@@ -74,14 +75,14 @@ def by_h11(received: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]] | 
 def test_each_line_is_read_as_by_h11(line: bytes) -> None:
     for field in FIELDS:
         for received in (line + b"Host: x\r\n" + field + b"\r\n", line + field + b"\r\n"):
-            plain = parse_plain_request(received, MAX_HEAD)
+            plain = PLAIN.parse(received)
             assert plain is None or by_h11(received) == plain[:3]
 
 
 @given(st.sampled_from(LINES), SOME_FIELDS, st.sampled_from([b"\r\n", b"\n"]), st.binary(max_size=8))
 def test_what_is_plain_is_read_as_by_h11(line: bytes, fields: bytes, end: bytes, rest: bytes) -> None:
     received = line + fields + end + rest
-    plain = parse_plain_request(received, MAX_HEAD)
+    plain = PLAIN.parse(received)
     if plain is not None:
         assert by_h11(received) == plain[:3]
         assert plain.received == received.split(b"\r\n\r\n", 1)[1]
@@ -91,7 +92,7 @@ def test_what_is_plain_is_read_as_by_h11(line: bytes, fields: bytes, end: bytes,
 def test_a_changed_byte_is_read_as_by_h11(piece: bytes, at: int, replaces: bool) -> None:
     received = HEAD + b"x-goog-api-key: k\r\nContent-Length: 0\r\n\r\n"
     received = received[:at] + piece + received[at + (len(piece) if replaces else 0) :]
-    plain = parse_plain_request(received, MAX_HEAD)
+    plain = PLAIN.parse(received)
     if plain is not None:
         assert by_h11(received) == plain[:3]
 
@@ -108,16 +109,17 @@ def test_a_changed_byte_is_read_as_by_h11(piece: bytes, at: int, replaces: bool)
         (b"Connection: close\r\n", False),
         (b"Connection: Upgrade\r\nUpgrade: websocket\r\n", False),
         (b"x: " + b"y" * MAX_HEAD + b"\r\n", False),
+        (b"tags: a\r\nTags: b\r\n", True),
     ],
 )
 def test_only_what_every_server_reads_alike_is_plain(fields: bytes, plain: bool) -> None:
-    assert (parse_plain_request(HEAD + fields + b"\r\n", MAX_HEAD) is not None) is plain
+    assert (PLAIN.parse(HEAD + fields + b"\r\n") is not None) is plain
 
 
 def test_a_head_that_is_not_whole_is_not_plain() -> None:
     whole = HEAD + b"a: b\r\n\r\n"
-    assert [parse_plain_request(whole[:size], MAX_HEAD) for size in range(len(whole))] == [None] * len(whole)
-    assert parse_plain_request(whole, MAX_HEAD) == (
+    assert [PLAIN.parse(whole[:size]) for size in range(len(whole))] == [None] * len(whole)
+    assert PLAIN.parse(whole) == (
         b"POST", b"/gemini/v1beta/models", [(b"host", b"x"), (b"a", b"b")], 0, b"",
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ async def test_a_look_without_a_descriptor_left_is_none(
 
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp(prefix, app))
+            nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp((prefix,), app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 await client.send_all(head("POST /", ["Transfer-Encoding: chunked"]) + CHUNK * PIECES)
                 while app.peer is None:
@@ -84,7 +84,7 @@ async def test_an_end_where_the_system_does_not_tell_it(
     app, stop = Deaf(), trio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp(b"/", app))
+            nursery.start_soon(serve_listener, app, Config(), listener, stop, InlineApp((b"/",), app))
             async with await connect(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
                 await client.send_all(head("POST /", [field]))
                 while app.peer is None:
@@ -130,7 +130,7 @@ async def test_an_end_in_the_middle_of_a_body(
         url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                inline = InlineApp(prefix, app)
+                inline = InlineApp((prefix,), app)
                 nursery.start_soon(serve_listener, app, Config(), listener, stop, inline, pair)
                 async with await connect(url) as client:
                     await client.send_all(head("POST /", [field]))

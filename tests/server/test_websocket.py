@@ -75,7 +75,7 @@ async def served(app: App, certificate: ServerCertificate | None = None) -> Asyn
     config.logger_class = HypercornLogger  # pyright: ignore[reportAttributeAccessIssue]
     with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
         async with trio.open_nursery() as nursery:
-            inline = InlineApp(b"/direct/", app)
+            inline = InlineApp((b"/direct/",), app)
             nursery.start_soon(serve_listener, app, config, listener, stop, inline, certificate)
             yield f"127.0.0.1:{listener.getsockname()[1]}"
             stop.set()
