@@ -182,8 +182,8 @@ class ProxyCall:
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
 
     def record_begin(self) -> None:
-        """Writes the `begin` record, before the first byte goes upstream; again once more is known of what the
-        call is charged if the process dies."""
+        """Writes the `begin` record, before the first byte goes upstream; again once more is known of what
+        the call is charged if the process dies."""
         if self.begun:
             self.context.ledger.begin_again(self.row)
         else:
