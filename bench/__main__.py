@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from bench import bodies, cpu, open_streams, servers, start, streams, tls, writer
+from bench import bodies, cpu, open_streams, servers, soak, start, streams, tls, writer
 from bench.figures import Figure, table, write
 
 PARTS: dict[str, Callable[[servers.Setting], list[Figure]]] = {
@@ -26,7 +26,9 @@ PARTS: dict[str, Callable[[servers.Setting], list[Figure]]] = {
     "open-streams": open_streams.figures,
     "writer": writer.figures,
     "tls": tls.figures,
+    "soak": soak.figures,
 }
+LONG = ("soak",)  # only when asked for
 
 
 def measure(names: list[str], setting: servers.Setting) -> list[Figure]:
@@ -56,7 +58,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     options = parser.parse_args()
     pins = {} if options.no_pin else {"server_cpu": 0, "load_cpu": 1}
-    found = measure(options.only or list(PARTS), servers.Setting(options.rounds, options.quick, **pins))
+    found = measure(
+        options.only or [part for part in PARTS if part not in LONG],
+        servers.Setting(options.rounds, options.quick, **pins),
+    )
     print(table(found))
     if options.write:
         write(found, circumstances(options))

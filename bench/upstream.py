@@ -2,6 +2,9 @@
 
 A path with `streamGenerateContent` is answered with EVENTS server-sent events, one each INTERVAL seconds,
 every other request with one JSON document after DELAY seconds. All answers are made beforehand.
+
+A query can ask for a fault: `fault=error` is answered with 503, `fault=reset` not at all, and of a stream
+with `fault=cut` comes the first half; then the connection is reset.
 """
 
 import argparse
@@ -36,6 +39,14 @@ def unary_answer() -> bytes:
     return head % len(body) + body
 
 
+def error_answer() -> bytes:
+    error = {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}
+    body = json.dumps({"error": error}).encode()
+    head = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
+ERROR = error_answer()
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -57,7 +68,13 @@ class Peer(asyncio.Protocol):
         if not end or len(body) < int(length.partition(b"\r\n")[0] or 0):
             return
         self.received = b""
-        if b"streamGenerateContent" in head.partition(b"\r\n")[0]:
+        target = head.partition(b"\r\n")[0]
+        if b"fault=reset" in target:
+            self.transport.abort()
+        elif b"fault=error" in target:
+            self.transport.write(ERROR)
+        elif b"streamGenerateContent" in target:
+            self.cut_at = len(self.parts) // 2 if b"fault=cut" in target else -1
             self.transport.write(STREAM_HEAD)
             self.loop.call_later(self.interval, self.send_part, 0)
         elif self.delay:
@@ -67,6 +84,9 @@ class Peer(asyncio.Protocol):
 
     def send_part(self, index: int) -> None:
         if self.transport.is_closing():
+            return
+        if index == self.cut_at:
+            self.transport.abort()
             return
         self.transport.write(self.parts[index])
         if index + 1 < len(self.parts):
