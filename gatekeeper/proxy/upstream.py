@@ -18,7 +18,8 @@ import trio
 import truststore
 
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
-from gatekeeper.proxy.upstream_stream import SocketStream, TlsStream
+from gatekeeper.proxy.upstream_stream import SocketStream
+from gatekeeper.proxy.upstream_tls import TlsStream
 
 
 class ConnectFailed(Exception):
@@ -74,33 +75,27 @@ class UpstreamPool:
         """A new connection. Raises ConnectFailed."""
         try:
             with trio.fail_after(self._connect_timeout):
-                stream = await trio.open_tcp_stream(self._host, self._port)
-                connection = UpstreamConnection(
-                    await self._start_tls(stream) if self._tls else SocketStream(stream)
-                )
+                connection = UpstreamConnection(await self._open_stream())
         except trio.TooSlowError:
             raise ConnectFailed(f"no connection within {self._connect_timeout:g} seconds") from None
         except ssl.SSLError as error:
             raise ConnectFailed(f"TLS failed ({error.reason})") from None
-        except (OSError, trio.BrokenResourceError) as error:
+        except OSError as error:
             raise ConnectFailed(str(error.__cause__ or error) or type(error).__name__) from None
         self.open += 1
         return connection
 
-    async def _start_tls(self, stream: trio.SocketStream) -> TlsStream:
-        tls_stream = trio.SSLStream(
-            stream, self._tls or tls_context(), server_hostname=self._host, https_compatible=True
-        )
+    async def _open_stream(self) -> SocketStream:
+        stream = await trio.open_tcp_stream(self._host, self._port)
+        if self._tls is None:
+            return SocketStream(stream)
+        tls = TlsStream(stream, self._tls, self._host)
         try:
-            await tls_stream.do_handshake()
-        except trio.BrokenResourceError as error:
-            stream.socket.close()
-            # trio wraps the SSLError, whose "certificate verify failed" is what an operator needs to read.
-            raise error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error from None
-        except trio.Cancelled:
-            stream.socket.close()
+            await tls.handshake()
+        except BaseException:
+            tls.close()
             raise
-        return TlsStream(tls_stream)
+        return tls
 
     def release(self, connection: UpstreamConnection) -> None:
         """Keeps a connection whose request and response are complete; closes any other. Never awaits, so it
@@ -138,6 +133,8 @@ def tls_context() -> ssl.SSLContext:
         context = ssl.create_default_context()
     else:
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # TLS 1.2 only. A renegotiation asks to read for what is to be written; TLS 1.3 and HTTP/2 have none.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     # A server may choose HTTP/2 where it is offered, and the connection speaks HTTP/1.1 only.
     context.set_alpn_protocols(["http/1.1"])
     return context

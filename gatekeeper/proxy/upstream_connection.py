@@ -26,7 +26,6 @@ from gatekeeper.proxy.http1_response import (
     parse_response,
 )
 from gatekeeper.proxy.upstream_stream import SocketStream
-from gatekeeper.server.dead_peers import detect_dead_peer
 
 __all__ = [
     "BODYLESS",
@@ -206,7 +205,7 @@ class UpstreamConnection:
 
     def switch_protocols(self) -> tuple[SocketStream, bytes]:
         """The stream, after a response of 101, and what has already been received of the new protocol."""
-        detect_dead_peer(self._stream.socket)
+        self._stream.detect_dead_peer()
         return self._stream, self._unread
 
     def prepare_reuse(self) -> bool:

@@ -14,6 +14,8 @@ import sys
 
 import trio
 
+from gatekeeper.server.dead_peers import detect_dead_peer
+
 READ_SIZE = 64 * 1024  # bytes
 READS_IN_A_ROW = 8  # without waiting, where each filled what was to be read, before others get their turn
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
@@ -30,10 +32,6 @@ class SocketStream:
         self._poller = select.poll()
         self._poller.register(self._descriptor, select.POLLIN)
         self._reads_left = 0
-
-    @property
-    def socket(self) -> trio.socket.SocketType:
-        return self._socket
 
     async def read(self) -> bytes:
         """The next bytes that have arrived; empty at the end of the connection."""
@@ -89,21 +87,11 @@ class SocketStream:
         except (OSError, struct.error):  # closed; a kernel before 4.1
             return None
 
+    def detect_dead_peer(self) -> None:
+        """Has the system find out that the other side has gone without a word."""
+        detect_dead_peer(self._socket)
+
     def close(self) -> None:
         """At once and without a TLS close_notify, so that it needs no await and works in a cancelled task."""
         self._socket.close()
         self._descriptor = -1  # the system gives the old one to the next connection
-
-
-class TlsStream(SocketStream):
-    """The same with TLS."""
-
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
-        super().__init__(stream.transport_stream)
-        self._tls = stream
-
-    async def read(self) -> bytes:
-        return bytes(await self._tls.receive_some(READ_SIZE))
-
-    async def write(self, data: bytes) -> None:
-        await self._tls.send_all(data)
