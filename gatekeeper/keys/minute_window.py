@@ -71,9 +71,12 @@ class MinuteWindow:
         if buckets:
             last = buckets[-1]
             # Something is being worked off, or the clock was set back: in the order of their ends.
-            is_ahead = last.at > now
-            if is_ahead or (len(buckets) >= EXACT and now - last.opened_at < SECOND):
-                last.at, last.amount = max(now, last.at), last.amount + amount
+            if last.at > now:
+                last.amount += amount
+                return last
+            if len(buckets) >= EXACT and now - last.opened_at < SECOND:
+                last.at = now
+                last.amount += amount
                 return last
         bucket = Bucket(now, now, amount)
         buckets.append(bucket)

@@ -20,7 +20,7 @@ forgotten.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -86,16 +86,17 @@ class Counter(msgspec.Struct, eq=False):
     running: int = 0
     usual_output: int = FIRST_OUTPUT
 
-    def waits(
-        self, limits: RateLimits, expected: ExpectedTokens, now: int
-    ) -> Iterator[tuple[Rate, int, int]]:
-        """The rates that have no room for the call, their limits, and the microseconds until they have."""
+    def wait(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> tuple[Rate, int, int] | None:
+        """The rate that has no room for the call for longest, its limit, and the microseconds until it has;
+        None if there is room."""
+        longest = None
         if (limit := limits.requests) is not None and (wait := self.requests.wait(limit, 1, now)):
-            yield Rate.REQUESTS, limit, wait
+            longest = Rate.REQUESTS, limit, wait
         if (limit := limits.tokens) is not None and (
             wait := self.tokens.wait(limit, self._amount(limit, expected), now)
         ):
-            yield Rate.TOKENS, limit, wait
+            longest = longest if longest and longest[2] >= wait else (Rate.TOKENS, limit, wait)
+        return longest
 
     def take(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
         """Counts a call for which there is room."""
@@ -203,13 +204,11 @@ class Rates:
         counters = [self._counters.get(demand.account) or Counter(now) for demand in demands]
         if exceeded := _exceeded(demands, counters, expected, now):
             return exceeded
-        for demand, counter in zip(demands, counters, strict=True):
-            self._counters[demand.account] = counter
-            self._counters.move_to_end(demand.account)
-        taken = [
-            counter.take(demand.limits, expected, now)
-            for demand, counter in zip(demands, counters, strict=True)
-        ]
+        taken: list[Taken] = []
+        for (account, limits), counter in zip(demands, counters, strict=True):
+            self._counters[account] = counter
+            self._counters.move_to_end(account)
+            taken.append(counter.take(limits, expected, now))
         self._forget_idle(len(demands) + 1, now)  # more than the call has added
         return Admitted(taken, is_unbounded=expected.output is None)
 
@@ -247,9 +246,9 @@ def _exceeded(
     """The limit that takes longest to have room; one of parallel calls only if all others have some."""
     longest, full = None, None
     for (account, limits), counter in zip(demands, counters, strict=True):
-        for rate, limit, wait in counter.waits(limits, expected, now):
-            if longest is None or wait > (longest.wait or 0):
-                longest = Exceeded(account, rate, limit, wait)
+        found = counter.wait(limits, expected, now)
+        if found and (longest is None or found[2] > (longest.wait or 0)):
+            longest = Exceeded(account, *found)
         parallel = limits.parallel
         if full is None and parallel is not None and counter.running >= parallel:
             full = Exceeded(account, Rate.PARALLEL, parallel, None)
