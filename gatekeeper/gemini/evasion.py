@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -196,9 +197,15 @@ def query_risk(query: bytes) -> MeteringRisk | None:
 
 def header_risk(names: AbstractSet[bytes], media_types: bytes) -> MeteringRisk | None:
     """The same for header names (in lower case) and for the values of `content-type` and `accept`."""
+    return _header_risk(tuple(names), media_types)
+
+
+# The requests of one client have the same names.
+@lru_cache(maxsize=256)
+def _header_risk(names: tuple[bytes, ...], media_types: bytes) -> MeteringRisk | None:
     joined = b"\n".join(names).translate(None, PUNCTUATION)
     if [word for word in HEADER_HINTS if word in joined] and RISKY_HEADER.search(joined):
-        plain = {name: name.translate(None, PUNCTUATION) for name in sorted(names - PROXY_REWRITE_HEADERS)}
+        plain = {name: name.translate(None, PUNCTUATION) for name in sorted({*names} - PROXY_REWRITE_HEADERS)}
         risks = [
             MeteringRisk(bool(METHOD_OVERRIDE_HEADER.search(text)), _risk_message(name.decode("latin-1")))
             for name, text in plain.items()

@@ -11,7 +11,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -270,12 +271,30 @@ def meter_for(
 ) -> Meter:
     """The meter for a response with these headers; `NO_METER` where their format is not understood.
     `collection` and `counts_usage` as of `ResponseParser`."""
+    found = _format_of(content_type, content_encoding, status >= 400)
+    if found is None:
+        return NO_METER
+    meter: Meter = PlainErrorMeter()
+    if found.splitter is not None:
+        meter = JsonMeter(found.splitter, ResponseParser(collection, counts_usage=counts_usage))
+    return GzipMeter(meter) if found.is_gzip else meter
+
+
+class _Format(NamedTuple):
+    """`splitter` None: an error in plain text."""
+
+    splitter: Callable[[int], DocumentSplitter] | None
+    is_gzip: bool
+
+
+# Responses have few combinations of these.
+@lru_cache(maxsize=256)
+def _format_of(content_type: bytes | None, content_encoding: bytes | None, is_error: bool) -> _Format | None:
+    """None for one that is not understood."""
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
-    is_plain_error = status >= 400 and media_type == b"text/plain"
+    is_plain_error = is_error and media_type == b"text/plain"
     if not (splitter or is_plain_error) or encoding not in IDENTITY + GZIP:
-        return NO_METER
-    parser = ResponseParser(collection, counts_usage=counts_usage)
-    meter: Meter = JsonMeter(splitter, parser) if splitter else PlainErrorMeter()
-    return GzipMeter(meter) if encoding in GZIP else meter
+        return None
+    return _Format(splitter, encoding in GZIP)

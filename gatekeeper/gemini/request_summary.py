@@ -45,3 +45,15 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """Any others: a corpus that an answer is to be from, credentials of an environment, voices."""
     understood: bool = True
     """Whether all of it was looked at. Otherwise it may name more."""
+
+    @property
+    def refers(self) -> bool:
+        """Whether what it asks for may depend on what is not in it."""
+        return not self.understood or bool(
+            self.cached_contents
+            or self.files
+            or self.interactions
+            or self.file_search_stores
+            or self.vector_stores
+            or self.agents
+        )

@@ -87,6 +87,10 @@ def _likely(largest: Largest | None, request_bytes: int, input_pico: int) -> int
     return largest.cost_pico + max(0, request_bytes - largest.request_bytes) * input_pico
 
 
+def _faded(amount: int) -> int:
+    return amount * FADES[0] // FADES[1]
+
+
 class CostHistory:
     """Of one gateway. Calls of one action and model are alike."""
 
@@ -124,11 +128,10 @@ class CostHistory:
     def note_events(self, name: CostName, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
         largest = self._largest.get(name) or self._largest.setdefault(name, Largest())
-        fading, of = FADES
         if first_pico != largest.first_pico:
-            largest.first_pico = max(first_pico, largest.first_pico * fading // of)
+            largest.first_pico = max(first_pico, _faded(largest.first_pico))
         if step_pico != largest.step_pico:
-            largest.step_pico = max(step_pico, largest.step_pico * fading // of)
+            largest.step_pico = max(step_pico, _faded(largest.step_pico))
 
     @staticmethod
     def _names(key_id: str, model: str, action: str) -> tuple[tuple[str, str, str], ...]:
@@ -144,9 +147,10 @@ class CostHistory:
                 self._largest.move_to_end(name)
             else:
                 largest = self._largest[name] = Largest()
-            fading, of = FADES
-            largest.cost_pico = max(cost_pico, largest.cost_pico * fading // of)
-            largest.request_bytes = max(request_bytes, largest.request_bytes * fading // of)
+            if cost_pico != largest.cost_pico:
+                largest.cost_pico = max(cost_pico, _faded(largest.cost_pico))
+            if request_bytes != largest.request_bytes:
+                largest.request_bytes = max(request_bytes, _faded(largest.request_bytes))
             largest.calls += 1
             if bound_pico:
                 largest.excess = max(largest.excess, cost_pico / bound_pico)

@@ -90,9 +90,10 @@ def _output(asked: Asked) -> int | None:
 
 
 def _pieces(prices: Prices, asked: Asked) -> int:
-    known = {name: count for name, count in asked.units.items() if count is not None}
-    if asked.units and len(known) == len(asked.units):
-        return prices.units(known)
+    if asked.units:
+        known = {name: count for name, count in asked.units.items() if count is not None}
+        if len(known) == len(asked.units):
+            return prices.units(known)
     return most_pieces(prices, asked.action)
 
 

@@ -1,4 +1,4 @@
-"""What a call needs access to, for the rules of `keys.admission`."""
+"""Which requests nobody may make, and what a call needs access to, for the rules of `keys.admission`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,26 @@ from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
 from gatekeeper.keys.budgets import has_budget
 from gatekeeper.ledger.call import Call
-from gatekeeper.proxy.carrier import RequestHead
+from gatekeeper.proxy.carrier import PREFIX, RequestHead
 from gatekeeper.proxy.context import ProxyContext
+from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.unpriced import why_unpriced
-from gatekeeper.public_url import client_address
+from gatekeeper.public_url import client_address, public_base
+from gatekeeper.refusals import Reason, Refusal
+
+
+def request_refusal(context: ProxyContext, head: RequestHead, route: Route) -> Refusal | None:
+    """Why a request is refused, whosever key it has."""
+    if unavailable := context.unavailable_refusal():
+        return unavailable
+    settings = context.settings
+    if settings.open_mode and (why := head.cross_site_reason(context.allowed_origins)):
+        return Refusal(Reason.POLICY, f"{why}.")
+    if route.wrong_base_url:
+        return base_url_refusal(PREFIX + head.path, public_base(head.scope, settings))
+    if route.rejection:
+        return Refusal(Reason.BAD_REQUEST, f"Not relayed: {route.rejection}.")
+    return None
 
 
 def access_request(

@@ -27,17 +27,16 @@ from gatekeeper.keys.sessions import Session
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.estimate import reserved_note
-from gatekeeper.proxy.access import access_request
+from gatekeeper.proxy.access import access_request, request_refusal
 from gatekeeper.proxy.authenticate import CREDENTIAL_HEADERS, extract_credential
 from gatekeeper.proxy.call_budget import CallBudget
 from gatekeeper.proxy.call_clock import CallClock
 from gatekeeper.proxy.call_keys import CallKeys
 from gatekeeper.proxy.call_rates import settle_rates
-from gatekeeper.proxy.carrier import PREFIX, Carrier, RequestHead
+from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
 from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
-from gatekeeper.proxy.not_found import base_url_refusal
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
@@ -48,7 +47,7 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
 )
 from gatekeeper.proxy.settlement import account_call, apply_summary
-from gatekeeper.public_url import client_address, public_base
+from gatekeeper.public_url import client_address
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 
@@ -73,6 +72,7 @@ class ProxyCall:
     meter: Meter = NO_METER
     tier_header: bytes | None = None  # the response's x-gemini-service-tier
     failure: CallFailed | None = None
+    begun = False  # its `begin` is in the ledger
     relay_complete = False
     deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
     timeout_failure: Callable[[], CallFailed] | None = None
@@ -95,7 +95,6 @@ class ProxyCall:
         self.budget = CallBudget(context.budgets, context.cost_history)
         self.scope = trio.CancelScope()
         self.progress = Progress()
-        self.begun = False  # its `begin` is in the ledger
 
     async def run(self) -> None:
         """The call's lifecycle. It is always settled, and there is no await between its last byte and its
@@ -153,17 +152,9 @@ class ProxyCall:
 
     def admit(self) -> None:
         """Refuses what is not allowed, before a byte goes upstream."""
-        context = self.context  # a gateway that is shutting down answers 503, not a key error
-        if unavailable := context.unavailable_refusal():
-            raise Refused(unavailable)
-        if context.settings.open_mode and (why := self.head.cross_site_reason(context.allowed_origins)):
-            raise Refused(Refusal(Reason.POLICY, f"{why}."))
-        if self.route.wrong_base_url:
-            base = public_base(self.head.scope, context.settings)
-            raise Refused(base_url_refusal(PREFIX + self.head.path, base))
-        if self.route.rejection:
-            raise Refused(Refusal(Reason.BAD_REQUEST, f"Not relayed: {self.route.rejection}."))
-        refusal = self.carrier.unsupported_refusal(self)
+        refusal = request_refusal(self.context, self.head, self.route)
+        if refusal is None:
+            refusal = self.carrier.unsupported_refusal(self)
         if refusal is None and self.accounts:
             self.access = self.access_request()
             refusal = admit(self.accounts, self.access, self.row.started_at)

@@ -16,7 +16,7 @@ from gatekeeper.gemini.upstream_error import UpstreamError
 from gatekeeper.proxy.headers import Headers, first_value
 from gatekeeper.proxy.outcomes import UpstreamBroken, undecodable_error
 
-ESCAPES = rb"[%\\&]"  # every encoded form contains one of these
+ESCAPES = (b"%", b"\\", b"&")  # every encoded form contains one of these
 
 
 class KeyMasker:
@@ -26,24 +26,27 @@ class KeyMasker:
     def __init__(self, keys: Iterable[str]) -> None:
         encoded = [key.encode() for key in keys]
         self._patterns = [re.compile(b"".join(map(_encoded_forms, key))) for key in encoded]
-        self._may_contain_key = re.compile(b"|".join([*map(re.escape, encoded), ESCAPES])).search
+        self._signs = (*encoded, *ESCAPES)
         self.overlap_bytes = max((6 * len(key) for key in encoded), default=1) - 1
         """How many bytes at the end of a piece may be the beginning of a key."""
 
     def __call__(self, data: bytes) -> bytes:
         """The same number of bytes, with `*` in place of each byte of a key."""
-        # One fast search first, which nearly always finds nothing: the patterns below are slow.
+        # Nearly always nothing is found: the patterns below are slow.
         if not self._may_contain_key(data):
             return data
         for pattern in self._patterns:
             data = pattern.sub(_stars, data)
         return data
 
+    def _may_contain_key(self, data: bytes) -> bool:
+        return bool([sign for sign in self._signs if sign in data])
+
     def text(self, text: str | None) -> str | None:
         return text and self(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def headers(self, headers: Headers) -> Headers:
-        if not self._may_contain_key(b"\n".join(value for _, value in headers)):
+        if not self._may_contain_key(b"\n".join([value for _, value in headers])):
             return headers
         return [(name, self(value)) for name, value in headers]
 

@@ -6,7 +6,7 @@ from gatekeeper.gemini.actions import CACHE_CREATE, Billing
 from gatekeeper.gemini.evasion import header_risk, query_risk
 from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, Meter, meter_for
 from gatekeeper.gemini.owned import named_in_path
-from gatekeeper.gemini.reading import Reading, reading_of
+from gatekeeper.gemini.reading import reading_of
 from gatekeeper.proxy.cache_storage import is_stored
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.deferred_results import CacheMeter, ResultMeter
@@ -22,14 +22,18 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
     media_type = head.fields.get(b"content-type")
     encoding = head.fields.get(b"content-encoding")
     call.tier_header = head.fields.get(b"x-gemini-service-tier")
-    reading: Reading | None = Reading(None, counts_usage=True)
-    if call.route.billing is not Billing.METERED:
-        reading = reading_of(call.row.method, call.route, head.status, media_type)
-    meter = meter_for(media_type, encoding, *reading, status=head.status) if reading else NO_METER
-    if head.status == 200 and may_tell(call.route.action, named_in_path(call.head.path)):
+    if call.route.billing is Billing.METERED:
+        meter = meter_for(media_type, encoding, status=head.status)
+    elif reading := reading_of(call.row.method, call.route, head.status, media_type):
+        meter = meter_for(media_type, encoding, *reading, status=head.status)
+    else:
+        meter = NO_METER
+    if head.status != 200:
+        return meter
+    if may_tell(call.route.action, named_in_path(call.head.path)):
         meter = _finding(meter, (encoding or b"").strip().lower())
-    if head.status == 200 and (call.row.resource is not None or call.route.action == CACHE_CREATE):
-        return _tapped(call, meter, media_type, (encoding or b"").strip().lower())
+    if call.row.resource is not None or call.route.action == CACHE_CREATE:
+        meter = _tapped(call, meter, media_type, (encoding or b"").strip().lower())
     return meter
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from functools import partial
 from time import time_ns
@@ -28,7 +27,7 @@ from gatekeeper.times import utc_day
 
 NOT_ANSWERED = ResponseSummary(complete=True)
 UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
-MEDIA_WORDS = re.compile(rb"nline|audio|image|video|\\u00")
+MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
 class Wanted(NamedTuple):
@@ -114,16 +113,6 @@ def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> De
 def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: str) -> Bound:
     row = call.row
     size = call.carrier.received_bytes if body is None else len(body)
-    refers = bool(
-        asked.cached_contents
-        or asked.files
-        or asked.interactions
-        or asked.file_search_stores
-        or asked.vector_stores
-        or asked.agents
-        or call.head.is_compressed
-        or not asked.understood
-    )
     makes_media = row.action in MEDIA_ACTIONS
     return bound(
         call.context.catalogue,
@@ -132,8 +121,8 @@ def _bound(call: ProxyCall, asked: RequestSummary, body: bytes | None, model: st
         Asked(
             action=row.action,
             request_bytes=size,
-            refers=refers,
-            is_text=body is not None and MEDIA_WORDS.search(body) is None,
+            refers=asked.refers or call.head.is_compressed,
+            is_text=body is not None and not [word for word in MEDIA_WORDS if word in body],
             output_tokens=asked.max_output_tokens if asked.understood else None,
             candidates=max(1, asked.candidate_count or 1),
             tiers=asked.service_tiers,

@@ -70,7 +70,8 @@ def account_call(
     `free_searches` counts what the call takes of its project's allowance. `is_complete`: whether all of the
     response was read, by the client or without it."""
     _outcome(call, failure, summary)
-    call.error_message = error_message(failure, summary.error, secrets)
+    has_error = failure is not None or summary.error is not None
+    call.error_message = error_message(failure, summary.error, secrets) if has_error else None
     usage = apply_summary(call, summary)
     call.service_tier = (
         (usage.service_tier if usage else None)
