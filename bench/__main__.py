@@ -58,10 +58,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     options = parser.parse_args()
     pins = {} if options.no_pin else {"server_cpu": 0, "load_cpu": 1}
-    found = measure(
-        options.only or [part for part in PARTS if part not in LONG],
-        servers.Setting(options.rounds, options.quick, **pins),
-    )
+    names = options.only or [part for part in PARTS if part not in LONG]
+    found = measure(names, servers.Setting(options.rounds, options.quick, **pins))
     print(table(found))
     if options.write:
         write(found, circumstances(options))

@@ -1,10 +1,10 @@
 """Half load with faults for a long time: whether memory and open descriptors stay as they are.
 
-Calls and streams, of which some meet an upstream that answers with an error, resets the connection or breaks
-off in the middle of a stream, and clients that leave in the middle of one. The rate is found first, as the one
-at which the gateway's process uses half of a CPU. Memory and descriptors are read every ten seconds; both are
-flat if a line through those of the second half rises by next to nothing. The exit status is 1 where they are
-not.
+Calls and streams, of which some meet an upstream that answers with an error, resets the connection or
+breaks off in the middle of a stream, and clients that leave in the middle of one. The rate is found first,
+as that at which the gateway's process uses half of a CPU. Memory and descriptors are read every ten
+seconds; both are flat if a line through those of the second half rises by next to nothing. The exit status
+is 1 where they are not.
 """
 
 import argparse
@@ -23,7 +23,8 @@ from bench.load import Client
 
 EVENTS, INTERVAL = 20, 0.05  # of a stream; seconds between two
 SAMPLE_INTERVAL = 10.0  # seconds
-CALIBRATION_RATE, CALIBRATION_SECONDS = 100.0, 15.0
+FIRST_RATE = 100.0  # calls a second
+CALIBRATIONS, CALIBRATION_SECONDS = 2, 15.0
 RSS_AT_MOST, DESCRIPTORS_AT_MOST = 5.0, 10.0  # by which a line may rise in the second half: MiB, descriptors
 
 
@@ -59,7 +60,7 @@ class Traffic:
 
     def __init__(self, gateway: servers.Server) -> None:
         self.gateway = gateway
-        self.rate = CALIBRATION_RATE
+        self.rate = FIRST_RATE
         self.done: Counter[str] = Counter()
         self.unexpected: Counter[str] = Counter()
         self.idle: dict[str, list[Client]] = {}
@@ -119,9 +120,8 @@ class Result(NamedTuple):
         """By how much a line through the second half of the samples rises."""
         half = self.samples[len(self.samples) // 2 :]
         times = [each.seconds for each in half]
-        return linear_regression(times, [getattr(each, field) for each in half]).slope * (
-            times[-1] - times[0]
-        )
+        slope, _ = linear_regression(times, [getattr(each, field) for each in half])
+        return slope * (times[-1] - times[0])
 
     def is_flat(self) -> bool:
         return self.rise("rss") <= RSS_AT_MOST and self.rise("descriptors") <= DESCRIPTORS_AT_MOST
@@ -130,9 +130,10 @@ class Result(NamedTuple):
 async def soak(gateway: servers.Server, seconds: float, load: float) -> Result:
     traffic = Traffic(gateway)
     making = asyncio.create_task(traffic.run())
-    before = gateway.cpu()
-    await asyncio.sleep(CALIBRATION_SECONDS)
-    traffic.rate *= load / ((gateway.cpu() - before) / CALIBRATION_SECONDS)
+    for _ in range(CALIBRATIONS):  # a call is cheaper at a higher rate
+        before = gateway.cpu()
+        await asyncio.sleep(CALIBRATION_SECONDS)
+        traffic.rate *= load / ((gateway.cpu() - before) / CALIBRATION_SECONDS)
     print(f"{traffic.rate:.0f} calls a second", file=sys.stderr)
     found: list[Sample] = []
     async for sample in samples(gateway, seconds):
@@ -176,7 +177,7 @@ def figures_of(minutes: float, result: Result) -> list[Figure]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=20.0, help="at least 1")
     parser.add_argument("--load", type=float, default=0.5, help="seconds of the gateway's CPU a second")
     parser.add_argument("--pin", action="store_true", help="gateway on CPU 0, load and upstream on CPU 1")
     given = parser.parse_args()

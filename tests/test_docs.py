@@ -70,6 +70,17 @@ def test_what_contributing_names_is_there() -> None:
             )
 
 
+def test_what_the_documents_of_measurements_name_is_there() -> None:
+    bench = (ROOT / "bench" / "README.md").read_text(encoding="utf-8")
+    performance = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    modules = re.findall(r"`python -m bench\.(\w+)", bench + performance)
+    scripts = re.findall(r"`(?:python bench/)?(\w+)\.py", bench)
+    assert modules
+    assert all((ROOT / "bench" / f"{name}.py").is_file() for name in (*modules, *scripts))
+    pictures = re.findall(r"\]\(([^)#:]+)\)", performance)
+    assert all((ROOT / "docs" / path).is_file() for path in pictures)
+
+
 def test_the_words_of_our_own_are_few() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert len(text.split("## Words\n")[1].strip().splitlines()) <= 10
