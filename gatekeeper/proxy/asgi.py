@@ -7,6 +7,7 @@ from time import time_ns
 
 import trio
 
+from gatekeeper.gemini.meter import NO_METER
 from gatekeeper.keys.explanation import Explanation, Question
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.ledger.call import Call
@@ -44,6 +45,8 @@ class Proxy:
             await call.run()
         finally:
             self.open_calls.discard(call)
+            # Both may refer to the call, which would then wait for the garbage collector: that runs seldom.
+            call.failure, call.meter = None, NO_METER
 
     def new_call(self, scope: Scope, receive: Receive, send: Send) -> ProxyCall:
         if scope["type"] == "http" and is_preflight(scope["method"], scope["headers"]):

@@ -79,6 +79,15 @@ class ClientConnection(ClientSocket):
                 self.protocol = cast("ProtocolWrapper", self.http)
                 await self._serve_all(self.http, data)
 
+    def release(self) -> None:
+        """At the end: lets go of what refers to the connection, which would then wait for the garbage
+        collector, and that runs seldom."""
+        self.exchange = None
+        if self.http is not None:
+            self.http.connection_state.clear()
+            self.http = None
+            del self.protocol
+
     async def _serve_plain(self) -> bytes:
         """Serves plain requests until another one comes, of which it returns the beginning, or the client has
         disconnected."""

@@ -87,6 +87,7 @@ class Listener:
                 await connection.run()
             finally:
                 self.open.discard(connection)
+                connection.release()
         # `except*`, because a connection's nursery raises groups; a cancellation among them passes.
         except* Exception as errors:  # noqa: BLE001  whatever it is, the other connections continue
             self.connection_errors.record_exception_group(errors)

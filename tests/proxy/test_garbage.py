@@ -1,0 +1,132 @@
+"""A call that has ended is freed at once. What waits for the garbage collector waits for long: that runs
+seldom (`gatekeeper.runtime.tune_gc`), and most seldom for what has lived for a while, as a stream has."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import httpx2
+import pytest
+import trio
+import trio.testing
+from rig.gateway import Running
+from rig.standin import Reply, Script, StandIn, answer_ok
+from rig.wire import exchange
+
+MODEL = "/gemini/v1beta/models/gemini-2.5-flash"
+UNARY, STREAM = f"{MODEL}:generateContent", f"{MODEL}:streamGenerateContent?alt=sse"
+LIMITS = {"max_budget": 1, "budget_duration": "30d", "rpm_limit": 1000, "tpm_limit": 10**9}
+SEARCHES = {"searches": 5, "max_output_tokens": 1000}
+EVENT = b'data: {"candidates": [], "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": %d}}\r\n\r\n'
+
+
+async def whole(reply: Reply) -> None:
+    if b"stream" in reply.asked.target:
+        await reply.chunked([EVENT % tokens for tokens in (5, 9)])
+    else:
+        await answer_ok(reply)
+
+
+async def broken(reply: Reply) -> None:
+    await reply.chunked([EVENT % 5], end=False)
+    await reply.stream.aclose()
+
+
+async def silent(reply: Reply) -> None:
+    await reply.stream.aclose()
+
+
+async def costly(reply: Reply) -> None:
+    await reply.chunked([EVENT % 5, EVENT % 10**9, EVENT % 10**9])
+
+
+async def unknown(reply: Reply) -> None:
+    await reply.json(b'{"error": {"code": 404, "message": "no", "status": "NOT_FOUND"}}', 404)
+
+
+@contextmanager
+def garbage() -> Iterator[Counter[str]]:
+    """The types of ours that only the garbage collector could have freed at the end of the block."""
+    found: Counter[str] = Counter()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        yield found
+        gc.collect()
+        types = [type(each) for each in gc.garbage]
+        found.update(each.__qualname__ for each in types if each.__module__.startswith("gatekeeper."))
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+async def all_ended(gateway: Running) -> None:
+    with trio.fail_after(5):
+        while gateway.gateway.proxy.open_calls:
+            await trio.sleep(0.001)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        (f"POST {UNARY}", {"body": b"{}"}),
+        (f"POST {UNARY}", {"chunks": [b"{", b"}"]}),
+        (f"POST {STREAM}", {"body": b"{}"}),
+        ("GET /healthz", {}),
+        ("GET /key/list", {}),
+        ("GET /prices", {}),
+    ],
+    ids=str,
+)
+async def test_nothing_of_a_connection_is_left(
+    gateway: Running, google: StandIn, line: str, given: dict[str, object]
+) -> None:
+    google.script = whole
+    for _ in range(2):
+        await exchange(gateway.url, line, **given)
+    await trio.testing.wait_all_tasks_blocked(0.01)
+    with garbage() as found:
+        for _ in range(3):
+            await exchange(gateway.url, line, **given)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "script", "fields"),
+    [
+        (UNARY, whole, {}),
+        (UNARY, whole, LIMITS),
+        (UNARY, unknown, LIMITS),
+        (UNARY, silent, LIMITS),
+        (UNARY, whole, {"blocked": True}),
+        (STREAM, whole, {}),
+        (STREAM, whole, LIMITS),
+        (STREAM, whole, LIMITS | SEARCHES),
+        (STREAM, broken, LIMITS),
+        (STREAM, costly, LIMITS),
+    ],
+    ids=str,
+)
+async def test_nothing_of_a_call_is_left(
+    guarded: Running, google: StandIn, path: str, script: Script, fields: dict[str, object]
+) -> None:
+    google.script = script
+    key = await guarded.key(**fields)
+
+    async def call() -> None:
+        with suppress(httpx2.RemoteProtocolError):  # of a response that is cut
+            await guarded.client.post(path, headers={"x-goog-api-key": key}, content=b'{"contents": []}')
+        await all_ended(guarded)
+
+    await call()  # what is made once, and kept
+    with garbage() as found:
+        for _ in range(3):
+            await call()
+    assert found == {}
