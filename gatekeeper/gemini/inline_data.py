@@ -22,7 +22,7 @@ class InlineDataTruncator:
 
     A run this long is part of a JSON string in every format, and only its first few characters can belong to
     an escape. So the truncated document stays valid, and what is parsed of it (counts, names, reasons,
-    searches) does not change.
+    searches) does not change. Where a chunk shows no end of that string, all of it is taken for the run.
     """
 
     def __init__(self, kept: int = MAX_RUN_BYTES) -> None:
@@ -33,6 +33,10 @@ class InlineDataTruncator:
 
     def feed(self, chunk: bytes) -> bytes:
         start = 0
+        if self._run > self._kept and _stays_in_string(chunk):
+            self._run += len(chunk)
+            self._note_end(chunk)
+            return chunk if self._is_token else b""
         if self._run:
             room = max(0, self._kept - self._run)
             if not chunk.translate(None, BASE64):  # ten times as fast as a search
@@ -73,6 +77,12 @@ class InlineDataTruncator:
                     done = end
                 at = end
         return b"".join([*parts, chunk[done:]]) if parts else chunk
+
+
+def _stays_in_string(chunk: bytes) -> bool:
+    """Whether a JSON string that has begun before a chunk goes on behind it, and has no escape in it. Four
+    searches for a byte take a twentieth of the time of a look at each."""
+    return chunk.isascii() and not (b'"' in chunk or b"\\" in chunk or b"\n" in chunk)
 
 
 def _run_end(chunk: bytes, at: int) -> int:

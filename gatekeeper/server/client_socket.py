@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
 HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
+READS_IN_A_ROW = 8  # without waiting, where each was full
 
 
 class ClientSocket(TCPServer):
@@ -48,6 +49,7 @@ class ClientSocket(TCPServer):
         super().__init__(app, config, context, ConnectionState({}), plain_stream)
         self.tls = tls
         self.socket = stream.socket
+        self._reads_left = 0  # until other tasks get their turn
         self.poller = select.poll()
         # POLLERR and POLLHUP are always reported.
         self.poller.register(self.socket.fileno(), HALF_CLOSE_EVENTS)
@@ -61,16 +63,29 @@ class ClientSocket(TCPServer):
         try:
             if self.tls is not None:
                 return await self.tls.receive_some(cast("trio.SocketStream", self.stream))
-            while True:
-                # A request is seldom there yet, and trio's way tries first: an exception each time.
-                await trio.lowlevel.wait_readable(self.socket)
-                try:
-                    return os.read(self.socket.fileno(), MAX_RECV)
-                except BlockingIOError:
-                    continue
+            return await self._read()
         except (trio.ClosedResourceError, trio.BrokenResourceError, OSError):
             self.disconnected = True
             return b""
+
+    async def _read(self) -> bytes:
+        # A request is seldom there yet, and trio's way tries first: an exception each time. But where the
+        # last read was full more is there already.
+        if self._reads_left:
+            self._reads_left -= 1
+        else:
+            await trio.lowlevel.wait_readable(self.socket)
+        while True:
+            try:
+                data = os.read(self.socket.fileno(), MAX_RECV)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.socket)
+            else:
+                if len(data) < MAX_RECV:
+                    self._reads_left = 0
+                elif not self._reads_left:
+                    self._reads_left = READS_IN_A_ROW
+                return data
 
     def is_disconnected(self) -> bool:
         """Whether the client has disconnected with an incomplete request, or the connection is broken: the

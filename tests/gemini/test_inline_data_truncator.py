@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from gatekeeper.gemini.inline_data import MAX_RUN_BYTES, InlineDataTruncator
 
 LONG = re.compile(rb"([A-Za-z0-9+/=_-]{8})[A-Za-z0-9+/=_-]+")
-PIECES = st.sampled_from(
-    [b"a", b"Zz09+/=-_", b"x" * 7, b"x" * 8, b"x" * 9, b'"', b"\\u0041", b" ", b"\n", b"\xff"]
-)
+OF_STRINGS = re.compile(rb'["\\\n\xff]')
+PIECES = st.sampled_from([b"a", b"Zz09+/=-_", b"x" * 7, b"x" * 8, b"x" * 9, b'"', b"\\u0041", b"\n", b"\xff"])
 
 
 @given(st.lists(PIECES, max_size=12), st.lists(st.integers(0, 200), max_size=12))
@@ -24,6 +23,16 @@ def test_any_cut_leaves_the_same(pieces: list[bytes], at: list[int]):
     abridger = InlineDataTruncator(kept=8)
     parts = [abridger.feed(body[start:end]) for start, end in pairwise(edges)]
     assert b"".join(parts) == LONG.sub(rb"\1", body)
+
+
+@given(st.lists(PIECES | st.just(b" "), max_size=12), st.integers(1, 30))
+def test_text_behind_a_long_run_is_left_or_lost_with_it(pieces: list[bytes], step: int):
+    body = b"".join(pieces)
+    abridger = InlineDataTruncator(kept=8)
+    left = b"".join(abridger.feed(body[at : at + step]) for at in range(0, len(body), step))
+    assert OF_STRINGS.findall(left) == OF_STRINGS.findall(body)
+    if not LONG.search(body):
+        assert left == body
 
 
 @pytest.mark.parametrize("step", [1, 4096, 65536, 10**7])
