@@ -2,7 +2,7 @@
 
 Keys' spend and the analytics file are projections of it.
 
-A call writes a `begin` before its first upstream byte and an `end` when it is over; a refused call, and a
+A call writes a `begin` before it waits or goes upstream, and an `end` when it is over; a refused call, and a
 charge that no request made, only an `end`. An `amend` completes the row of an ended call. Each is a `write`
 on the event loop. Slow work is in threads: `sync` (backlog, rotation, fdatasync), `read`, `discard`.
 

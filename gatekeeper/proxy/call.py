@@ -36,6 +36,7 @@ from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
+from gatekeeper.proxy.first_wait import before_waiting
 from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -109,7 +110,7 @@ class ProxyCall:
                     self.admit()
                     await self.context.check_path(self.key, self.head.path)
                     self.begin()
-                    await self.carrier.relay(self)
+                    await before_waiting(self.carrier.relay(self), lambda: self.begun or self.record_begin())
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
                 self.failure = self.failure or to_call_failed(error)
             # Outside the scope: the final error has to be sent even if that was cancelled.
@@ -173,8 +174,8 @@ class ProxyCall:
         self.row.cost_pico = None if self.route.billable else 0  # kept if the process is killed
 
     def record_begin(self) -> None:
-        """Writes the `begin` record, before the first byte goes upstream; again once more is known of what
-        the call is charged if the process dies."""
+        """Writes the `begin` record, before the call waits or its first byte goes upstream; again once more
+        is known of what the call is charged if the process dies."""
         if self.begun:
             self.context.ledger.begin_again(self.row)
         else:

@@ -80,7 +80,8 @@ class Relay:
             self.progress.buffered(body)
             await admit_buffered(self.call, body)
             self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
-            self.call.record_begin()
+            if not self.call.begun:
+                self.call.record_begin()
             await self.send_buffered(body)
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
