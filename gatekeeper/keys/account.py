@@ -3,6 +3,7 @@ integers of microseconds since 1970 (UTC), money is an integer of pico-dollars."
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import msgspec
 
 from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.windows import Window
+from gatekeeper.refusals import Refusal
 
 
 class AccountId(NamedTuple):
@@ -22,6 +24,9 @@ class AccountId(NamedTuple):
 
 
 GATEWAY = AccountId("gateway", "")
+
+
+AnyRule = Callable[..., Refusal | None]
 
 
 class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
@@ -39,8 +44,9 @@ class Account(msgspec.Struct, kw_only=True, eq=False, gc=False):
     last_used_at: int | None = None
     zone: tzinfo = UTC
     """In which the days and months of its budget begin."""
-    rules: tuple[Limits, object] | None = None
-    """Of which record they were taken, and the rules of `admission` for it; None until they are needed."""
+    rules: tuple[Limits, tuple[Sequence[AnyRule], Sequence[AnyRule]]] | None = None
+    """The rules of `admission` that are asked for a record, for both of its steps; None until they are
+    needed."""
 
     @property
     def id(self) -> AccountId:

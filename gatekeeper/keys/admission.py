@@ -10,9 +10,8 @@ is, what is allowed, what to do; they may name a key's alias and limits, never i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
 
 from gatekeeper.gemini.actions import FREE_STANDARD_VERBS, PRICED_ACTIONS, Billing
 from gatekeeper.keys.access_request import AccessRequest, Rule
@@ -38,7 +37,7 @@ NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
     """The refusal by the request's head, or None."""
     for account in accounts:
-        for rule in _rules(account).head:
+        for rule in _rules(account)[0]:
             if rule(account, request, now):
                 return _first_refusal(RULES, accounts, request, now)
     return None
@@ -47,7 +46,7 @@ def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refu
 def admit_body(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
     """The refusal by what the request's body names (`request.asked`), or None."""
     for account in accounts:
-        for rule in _rules(account).body:
+        for rule in _rules(account)[1]:
             if rule(account, request, now):
                 return _first_refusal(BODY_RULES, accounts, request, now)
     return None
@@ -55,7 +54,7 @@ def admit_body(accounts: Iterable[Account], request: AccessRequest, now: int) ->
 
 def has_body_rules(accounts: Iterable[Account]) -> bool:
     """Whether `admit_body` could refuse anything."""
-    return any(_rules(account).body for account in accounts)
+    return any(_rules(account)[1] for account in accounts)
 
 
 def _first_refusal(
@@ -268,19 +267,13 @@ BODY_RULES: dict[Rule, tuple[str, ...]] = {models_in_body_allowed: ("models",), 
 _ABOUT = sorted({name for names in (*RULES.values(), *BODY_RULES.values()) for name in names})
 
 
-class _Rules(NamedTuple):
-    """Those that may refuse a call of an account."""
-
-    head: tuple[Rule, ...]
-    body: tuple[Rule, ...]
-
-
-def _rules(account: Account) -> _Rules:
+def _rules(account: Account) -> tuple[Sequence[Rule], Sequence[Rule]]:
+    """Those of both steps that may refuse a call of this account."""
     known = account.rules
     if known is None or known[0] is not account.record:
         limits = frozenset(name for name in _ABOUT if _is_set(getattr(account.record, name, None)))
         known = account.rules = (account.record, _rules_about(limits))
-    return cast("_Rules", known[1])
+    return known[1]
 
 
 def _is_set(limit: object) -> bool:
@@ -289,10 +282,8 @@ def _is_set(limit: object) -> bool:
 
 # So that the many accounts with the same kinds of limits have the same rules in memory.
 @lru_cache(maxsize=1024)
-def _rules_about(limits: frozenset[str]) -> _Rules:
-    return _Rules(
-        *(
-            tuple(rule for rule, about in rules.items() if not about or not limits.isdisjoint(about))
-            for rules in (RULES, BODY_RULES)
-        )
-    )
+def _rules_about(limits: frozenset[str]) -> tuple[Sequence[Rule], Sequence[Rule]]:
+    def asked(rules: dict[Rule, tuple[str, ...]]) -> tuple[Rule, ...]:
+        return tuple(rule for rule, about in rules.items() if not about or not limits.isdisjoint(about))
+
+    return asked(RULES), asked(BODY_RULES)

@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import NamedTuple
 
 import msgspec
 import trio
@@ -40,7 +39,7 @@ CAUTION = 4
 that is."""
 
 
-class Demand(NamedTuple):
+class Demand(msgspec.Struct, frozen=True, gc=False):
     """What a call may cost, in pico-dollars. `is_firm`: it cannot cost more than `bound`. `expected`: what
     such calls have cost and some more, `likely` what the key's own have cost; None if there were none.
     `first`: for one that is metered while it runs, and can be cut, what it costs by the time when that is

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -44,7 +43,7 @@ class Largest(msgspec.Struct):
     """Of streams: what they cost by their first event that says it, and what one event more has cost."""
 
 
-class Experience(NamedTuple):
+class Experience(msgspec.Struct, frozen=True, gc=False):
     """What calls of one model and action have cost, a key's own and those of all keys."""
 
     own: Largest | None

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
-from typing import NamedTuple
+
+import msgspec
 
 from gatekeeper.gemini.actions import EMBEDDING, MEDIA_ACTIONS, OPENAI_EMBEDDING
 from gatekeeper.pricing.catalogue import Catalogue
@@ -33,7 +34,7 @@ from gatekeeper.pricing.tariff import Tariff
 from gatekeeper.pricing.unit_lines import GROUNDING
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True):
     """What a request asks for. `request_bytes` None: of unknown length. `refers`: to what is not in it.
     `is_text`: it holds no media. `output_tokens` None: no limit is named. `searches`: how often its tools may
     search; `units`: what else is billed beside tokens, None where it is not known how much."""
@@ -49,7 +50,7 @@ class Asked(NamedTuple):
     units: Mapping[str, int | None]
 
 
-class Bound(NamedTuple):
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """In pico-dollars; `input_pico` is the price of one token of input, `usual_pico` what a request of this
     length with an answer of `USUAL_OUTPUT` tokens costs. `is_firm`: the call cannot cost more."""
 

@@ -276,15 +276,15 @@ class ProxyCall:
 
     def mark_first_byte(self) -> None:
         """Called when the first byte goes to the client."""
-        self.row.first_byte_ms, self.row.gateway_ms = self.clock.first_byte()
+        self.row.first_byte_ms, self.row.gateway_ms = self.clock.first_byte(self.context.now())
 
     def set_deadline(self, seconds: float, timeout_failure: Callable[[], CallFailed]) -> None:
         """Ends the call with this failure unless the deadline is moved within so many seconds."""
-        self.deadline, self.timeout_failure = trio.current_time() + seconds, timeout_failure
+        self.deadline, self.timeout_failure = self.context.now() + seconds, timeout_failure
 
     def leave(self) -> bool:
         """The client has gone: ends the call, unless it is finished without it; returns whether it is."""
-        if self.relay_complete or not self.progress.goes_on(trio.current_time()):
+        if self.relay_complete or not self.progress.goes_on(self.context.now()):
             self.end(ClientGone())
             return False
         self.failure = self.failure or ClientGone()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import NamedTuple
 
-import trio
-
 
 class FirstByte(NamedTuple):
     """Milliseconds from the call's start to its first byte to the client, and those of them that are the
@@ -29,12 +27,12 @@ class CallClock:
     def elapsed_ms(self) -> float:
         return round((perf_counter() - self._started) * 1000, 3)
 
-    def first_byte(self) -> FirstByte:
-        """The time since the upstream request started counts as the upstream's, except while the next piece
-        of an upload was awaited from the client: that counts as the gateway's, as it does for a body that is
-        read before."""
+    def first_byte(self, now: float) -> FirstByte:
+        """At `now`, on trio's clock. The time since the upstream request started counts as the upstream's,
+        except while the next piece of an upload was awaited from the client: that counts as the gateway's, as
+        it does for a body that is read before."""
         upstream_seconds = 0.0
         if self.upstream_started_at is not None:
-            upstream_seconds = trio.current_time() - self.upstream_started_at - self.client_wait_seconds
+            upstream_seconds = now - self.upstream_started_at - self.client_wait_seconds
         elapsed = self.elapsed_ms()
         return FirstByte(elapsed, round(max(0.0, elapsed - upstream_seconds * 1000), 3))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import chain
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from gatekeeper.addresses import cross_site_reason
 from gatekeeper.keys.sessions import Session
@@ -26,7 +28,7 @@ BROWSER_HEADERS = (b"host", b"origin", b"sec-fetch-site")
 CallT = TypeVar("CallT", contravariant=True)
 
 
-class RequestHead(NamedTuple):
+class RequestHead(msgspec.Struct, frozen=True):
     """A request without its body. `path` is the part after `/gemini` and begins with one slash; `fields` are
     the headers' first values by name; `size` is in bytes; `scope` is what the server knows of the connection
     and of the client's address."""

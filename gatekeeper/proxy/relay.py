@@ -126,7 +126,7 @@ class Relay:
 
     def set_first_byte_deadline(self) -> None:
         if self.call.clock.upstream_started_at is None:
-            self.call.clock.upstream_started_at = trio.current_time()
+            self.call.clock.upstream_started_at = self.call.context.now()
         seconds = self.settings.first_byte_timeout
         self.call.set_deadline(seconds, partial(first_byte_timeout, seconds))
 
@@ -186,13 +186,13 @@ class Relay:
 
     async def receive_request_chunk(self) -> bytes:
         """The next piece of the request's body. While it is awaited the timeout is the client's."""
-        call, since = self.call, trio.current_time()
+        call, since = self.call, self.call.context.now()
         if not self.stream.response_started:
             call.set_deadline(self.settings.read_timeout, ClientGone)
         chunk = await self.stream.receive_chunk()
         if not self.stream.response_started:
             # The time that the client took to send is not Google's.
-            call.clock.client_wait_seconds += trio.current_time() - since
+            call.clock.client_wait_seconds += call.context.now() - since
             self.set_first_byte_deadline()
         return chunk
 
@@ -283,11 +283,11 @@ class Relay:
         call, write, feed = self.call, self.client.write, self.call.meter.feed
         if may_make(call):
             write, feed = EarlyNote(call, write).write, NO_METER.feed
-        timeout = self.settings.read_timeout
+        timeout, now = self.settings.read_timeout, call.context.now
         call.set_deadline(timeout, partial(stalled_response, timeout))
         chunk = await source() if first is None else first
         while chunk is not None:
-            call.deadline = trio.current_time() + timeout
+            call.deadline = now() + timeout
             # The client first: metering must never delay or break the response.
             await write(chunk)
             feed(chunk)
