@@ -111,9 +111,11 @@ class JsonMeter:
 
     @property
     def summary(self) -> ResponseSummary:
-        for document in self._splitter.peek() if self._splitter else ():
+        if self._splitter is None:
+            return self._parser.summary(complete=False, truncated=False)
+        for document in self._splitter.peek():
             self._parser.read(document, is_whole=False)
-        return self._summary(complete=False)
+        return self._parser.summary(complete=False, truncated=self._splitter.truncated)
 
     @property
     def delimiters(self) -> Delimiters | None:
@@ -146,11 +148,8 @@ class JsonMeter:
         documents, ended = self._splitter.finish()
         self._count(0)
         understood = [self._parser.read(document, is_whole=ended) for document in documents]
-        return self._summary(complete=ended and all(understood))
-
-    def _summary(self, *, complete: bool) -> ResponseSummary:
-        truncated = self._splitter is not None and self._splitter.truncated
-        return self._parser.summary(complete=complete, truncated=truncated)
+        complete = ended and all(understood)
+        return self._parser.summary(complete=complete, truncated=self._splitter.truncated)
 
 
 class OuterMeter:

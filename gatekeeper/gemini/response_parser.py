@@ -199,17 +199,13 @@ class ResponseParser:
         if error is not None and response.name is None and response.id is None:
             self.error = read_error(error)
 
-    @property
-    def billed_units(self) -> dict[str, int | None]:
-        return self._searches.counts if self._searches else {}
-
     def summary(self, *, complete: bool, truncated: bool) -> ResponseSummary:
         return ResponseSummary(
             usage=self.usage if self._counts_usage else None,
             model_version=self.model_version,
             finish_reason=self.finish_reason,
             error=self.error,
-            billed_units=self.billed_units,
+            billed_units=self._searches.counts if self._searches else {},
             complete=complete,
             truncated=truncated,
             resource=self.resource,
@@ -217,6 +213,6 @@ class ResponseParser:
             service_tier=self.service_tier,
             continuations=self._continuations.digests if self._continuations else (),
             pictures=self.pictures,
-            found=tuple(self._found),
+            found=tuple(self._found) if self._found else (),
             usage_note=self.usage_note if self._counts_usage else None,
         )

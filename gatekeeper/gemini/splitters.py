@@ -39,6 +39,9 @@ class Delimiters(NamedTuple):
     suffix: bytes
 
 
+_BETWEEN_EVENTS = Delimiters(b"data: ", b"\r\n\r\n")
+
+
 class SingleDocument:
     """The body is a single document."""
 
@@ -128,7 +131,7 @@ class SseDecoder:
 
     @property
     def delimiters(self) -> Delimiters | None:
-        return None if self._unfinished else Delimiters(b"data: ", b"\r\n\r\n")
+        return None if self._unfinished else _BETWEEN_EVENTS
 
     @property
     def _unfinished(self) -> bool:

@@ -95,6 +95,12 @@ def room(account: Account, now: int) -> int:
     return (account.record.max_budget_pico or 0) - current_spend(account, now)[0] - account.reserved_pico
 
 
+def may_be_short(account: Account) -> bool:
+    """Whether there may be less than no `room`, without a look at the time: once a window is over less has
+    been spent."""
+    return max(0, account.spend_pico) + account.reserved_pico > (account.record.max_budget_pico or 0)
+
+
 def tightest(accounts: Sequence[Account], now: int) -> Account:
     """The account with the least room; of several the narrowest. There is at least one."""
     if len(accounts) == 1:

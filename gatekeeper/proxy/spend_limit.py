@@ -15,7 +15,7 @@ from gatekeeper.gemini.meter import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.keys.admission import short_of_budget
-from gatekeeper.keys.budgets import Reservation, room, tightest
+from gatekeeper.keys.budgets import Reservation, may_be_short, room, tightest
 from gatekeeper.keys.cost_history import cost_name
 from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.quote import NO_BILLED_UNITS
@@ -45,39 +45,45 @@ class SpendWatch:
         self._usage: bytes | None = None
         self._first = self._cost = 0
         self._events_ahead = 1
+        self._is_session = call.carrier.is_stream
+        self._most = call.budget.most()
         self._stream_cost = StreamCost()
         self._largest_step = call.context.cost_history.of(*cost_name(call.row)).first_event[1]
 
     def check(self, summary: ResponseSummary) -> None:
         """Raises CutByGateway if the call may not go on."""
-        if summary.usage is None or summary.usage == self._usage:
+        usage = summary.usage
+        if usage is None or usage == self._usage:
             return
-        self._usage = summary.usage
-        cost = self._cost_by(summary, summary.usage)
-        if self._first:
-            self._largest_step = max(self._largest_step, cost - self._cost)
-        else:
+        self._usage = usage
+        cost = self._cost_by(summary, usage)
+        if not self._first:
             self._first = cost
+        elif cost - self._cost > self._largest_step:
+            self._largest_step = cost - self._cost
         self._cost = cost
         self._call.context.cost_history.note_events(
             cost_name(self._call.row), self._first, self._largest_step
         )
-        if self._call.carrier.is_stream:
+        if self._is_session:
             # The next turn of a session reads all of its context again.
             self._keep(cost + max(self._largest_step, self._first))
         elif summary.finish_reason is None:  # one that has ended costs no more
-            # Where a part of the next event is here already, the call ends after all of it.
-            self._events_ahead = 2 if self._call.meter.delimiters is None else self._events_ahead
+            if self._call.meter.delimiters is None:
+                # A part of the next event is here already: the call ends after all of it.
+                self._events_ahead = 2
             needed = cost + self._events_ahead * self._largest_step
-            most = self._call.budget.most()
+            most = self._most
             self._keep(needed if most is None or cost > most else min(needed, most))
 
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets
-        now, short = time_ns() // 1000, 0
-        for account in reservation.accounts:
-            # What is left is less than nothing where a budget was lowered while its calls run.
-            short = min(short, room(account, now))
+        # What is left is less than nothing where a budget was lowered while its calls run.
+        is_short = [True for account in reservation.accounts if may_be_short(account)]
+        if needed <= reservation.pico and not is_short:
+            return
+        now = time_ns() // 1000
+        short = min(0, *(room(account, now) for account in reservation.accounts))
         if needed <= reservation.pico + short:
             return
         times, by = GROWTH
