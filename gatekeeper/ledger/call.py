@@ -239,7 +239,7 @@ _TEXT_LIMITS = tuple(
     if kind == "VARCHAR" and name != "outcome"  # an `Outcome`, which is short
 )
 _text_values: Callable[[Call], tuple[str | None, ...]] = attrgetter(*(name for name, _ in _TEXT_LIMITS))
-_BASE_BYTES = 2000  # bytes of memory for a call without its long texts
+_BASE_BYTES = 2000  # bytes of memory for a call without its texts
 _BYTES_PER_CHARACTER = 2  # mostly 1, at most 4
 
 
@@ -253,25 +253,37 @@ def truncate_tags(tags: Iterable[str]) -> list[str]:
     return kept if len(kept) <= MAX_TAGS else [*kept[: MAX_TAGS - 1], ELLIPSIS]
 
 
-def truncate_fields(call: Call) -> None:
-    """Truncates fields that are too long. Idempotent."""
-    if max(map(len, filter(None, _text_values(call))), default=0) > MAX_TEXT:  # cheaper than testing each
+def truncate_fields(call: Call) -> int:
+    """Truncates fields that are too long. Idempotent. Returns the call's `memory_size`."""
+    characters = _characters(call)
+    # The sum is needed anyway, and cheaper than testing each.
+    if characters > MAX_TEXT and max(map(len, filter(None, _text_values(call)))) > MAX_TEXT:
         for name, limit in _TEXT_LIMITS:
             if text := getattr(call, name):
                 setattr(call, name, truncate(text, limit))
+        characters = _characters(call)
     if call.tags and (len(call.tags) > MAX_TAGS or max(map(len, call.tags)) > MAX_TAG_LENGTH):
         call.tags = truncate_tags(call.tags)
-    if call.usage is not None and (size := memoryview(call.usage).nbytes) > MAX_USAGE_BYTES:
+    usage = 0 if call.usage is None else memoryview(call.usage).nbytes
+    if usage > MAX_USAGE_BYTES:
         # Not truncated: half of a JSON object is not valid JSON.
         call.usage = None
-        notes = (f"usage of {size:,} bytes was not kept", call.usage_note)
+        notes = (f"usage of {usage:,} bytes was not kept", call.usage_note)
         call.usage_note = truncate("; ".join(filter(None, notes)), MAX_LENGTHS["usage_note"])
+    return _memory_size(call, characters, usage)
 
 
 def memory_size(call: Call) -> int:
     """Approximate bytes of memory that a call takes."""
     usage = 0 if call.usage is None else memoryview(call.usage).nbytes
-    characters = len(call.path) + len(call.user_id or "") + len(call.user_agent or "")
-    characters += len(call.resource or "") + len(call.error_message or "")
-    characters += sum(map(len, call.tags)) if call.tags else 0
+    return _memory_size(call, _characters(call), usage)
+
+
+def _characters(call: Call) -> int:
+    return sum(map(len, filter(None, _text_values(call))))
+
+
+def _memory_size(call: Call, characters: int, usage: int) -> int:
+    if call.tags:
+        characters += sum(map(len, call.tags))
     return _BASE_BYTES + usage + _BYTES_PER_CHARACTER * characters

@@ -134,15 +134,15 @@ class EventStream:
     def oldest_id(self) -> int:
         return self.next_id - len(self.ring)
 
-    def publish(self, kind: Kind, call: Call) -> None:
-        """Publishes an event. A finished call must not be changed any more."""
+    def publish(self, kind: Kind, call: Call, size: int) -> None:
+        """Publishes an event. A finished call must not be changed any more. `size` is its `memory_size`."""
         if kind == "call.started":
             self.in_flight[call.id] = call
             call = copy(call)
         elif kind == "call.finished":
             self.in_flight.pop(call.id, None)
             self._count(call)
-        self._publish(CallEvent(self.next_id, kind, call, 2 * memory_size(call)))
+        self._publish(CallEvent(self.next_id, kind, call, 2 * size))
 
     def publish_warning(self, call: Call, warning: dict[str, str | None]) -> None:
         """Publishes that this call has reached a soft budget."""

@@ -24,12 +24,11 @@ from threading import Lock
 
 from gatekeeper.ledger.call import START, Amendment, Call, JournalEntry, Outcome, Position
 from gatekeeper.ledger.journal_reader import read_entries
+from gatekeeper.ledger.journal_record import JournalRecord, encode_amend, encode_begin, encode_end
 from gatekeeper.ledger.recent_entries import Entries, RecentEntries
 from gatekeeper.ledger.segments import (
-    JournalRecord,
     Segment,
     discard_segment,
-    encode_line,
     fsync,
     records,
     segment_numbers,
@@ -117,7 +116,7 @@ class Journal:
         return len(self._damaged)
 
     def begin(self, call: Call) -> None:
-        line = encode_line(JournalRecord(begin=call))
+        line = encode_begin(call)
         with self._writing:
             self._open[call.id] = self._segment.number
             self._append(line)
@@ -125,17 +124,16 @@ class Journal:
     def end(self, call: Call) -> Position | None:
         """Returns the position after it, None if it was not written yet. To be called once per call, which
         must not be changed any more."""
-        line = encode_line(JournalRecord(end=call))
+        line = encode_end(call)
         with self._writing:
             begun = self._open.pop(call.id, None) is not None
             if not begun and self.full:
                 self._defer(line)
                 return None
-            self._append(line, call)
-            return None if self._backlog else self._segment.end
+            return self._append(line, call)
 
     def amend(self, amendment: Amendment) -> None:
-        line = encode_line(JournalRecord(amend=amendment))
+        line = encode_amend(amendment)
         with self._writing:
             self._append(line, amendment)
 
@@ -146,17 +144,17 @@ class Journal:
         else:
             self._deferred.add(line)
 
-    def _append(self, line: bytes, entry: JournalEntry | None = None) -> None:
+    def _append(self, line: bytes, entry: JournalEntry | None = None) -> Position | None:
+        """Returns the position after an entry that was written."""
         if not self._backlog:
             try:
                 self._segment.append(line)
             except OSError as error:
                 self.error = error
             else:
-                if entry is not None:
-                    self._recent.add(self._segment.end, entry, len(line))
-                return
+                return None if entry is None else self._recent.add(self._segment.end, entry, len(line))
         self._backlog.add(line)
+        return None
 
     def sync(self) -> None:
         """Makes everything written before durable; on failure sets `error`."""
@@ -263,7 +261,7 @@ class Journal:
             call.outcome = Outcome.INTERRUPTED
             call.usage_note = reserved_note(call.charged_pico)
             with self._writing:
-                self._append(encode_line(JournalRecord(end=call)), call)
+                self._append(encode_end(call), call)
         return list(open_calls.values())
 
     def _replay(self, after: Position, record: JournalRecord | None, open_calls: dict[str, Call]) -> None:

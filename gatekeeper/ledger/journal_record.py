@@ -31,33 +31,48 @@ class JournalRecord(msgspec.Struct, omit_defaults=True):
         """What consumers read; None for a header and a begin."""
         return self.end or self.amend
 
-    @property
-    def call(self) -> Call | None:
-        """The call that the line is about; None for a header."""
-        return self.begin or self.end or (self.amend and self.amend.call)
-
 
 ENCODER = msgspec.json.Encoder()
 DECODER = msgspec.json.Decoder(JournalRecord)
 
 
-def encode_line(record: JournalRecord) -> bytes:
-    """The record as a line. A call's `usage` must be valid JSON; that is not checked here.
+def encode_header(segment: int) -> bytes:
+    """The first line of a segment."""
+    return _line(ENCODER.encode(JournalRecord(v=VERSION, segment=segment)))
 
-    What a line cannot have as it is is replaced in the call too: consumers that get the call itself and those
-    that read the line make the same row of it.
-    """
+
+# A call's `usage` must be valid JSON; that is not checked here.
+
+
+def encode_begin(call: Call) -> bytes:
+    return _line(b'{"begin":%b}' % _encode(call, call))
+
+
+def encode_end(call: Call) -> bytes:
+    return _line(b'{"end":%b}' % _encode(call, call))
+
+
+def encode_amend(amendment: Amendment) -> bytes:
+    return _line(b'{"amend":%b}' % _encode(amendment, amendment.call))
+
+
+def _encode(content: Call | Amendment, call: Call) -> bytes:
+    """What a line cannot have as it is is replaced in the call too: consumers that get the call itself, and
+    those that read the line, make the same row of it."""
     try:
-        body = ENCODER.encode(record)
+        body = ENCODER.encode(content)
     except UnicodeEncodeError:  # because of a lone surrogate in an alias or a path
-        if call := record.call:
-            replace_surrogates(call)
-        body = ENCODER.encode(record)
+        replace_surrogates(call)
+        body = ENCODER.encode(content)
     # Google's JSON is pretty-printed: a newline byte in JSON is always white space, so it becomes a blank.
     if b"\n" in body:
         body = body.replace(b"\n", b" ")
-        if (call := record.call) and call.usage is not None:
+        if call.usage is not None:
             call.usage = msgspec.Raw(bytes(call.usage).replace(b"\n", b" "))
+    return body
+
+
+def _line(body: bytes) -> bytes:
     return b"%08x %b\n" % (crc32(body), body)
 
 

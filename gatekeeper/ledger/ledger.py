@@ -31,11 +31,11 @@ class Ledger:
     # On the hot path
 
     def begin(self, call: Call) -> None:
-        truncate_fields(call)
+        size = truncate_fields(call)
         self.journal.begin(call)
         self._dirty = True
         # After the journal: subscribers must not see a call that a crash could still lose.
-        self.events.publish("call.started", call)
+        self.events.publish("call.started", call, size)
 
     def begin_again(self, call: Call) -> None:
         """Replaces the record of a call's begin: more is known of what it is charged if the process dies, or
@@ -45,19 +45,19 @@ class Ledger:
         self._dirty = True
 
     def end(self, call: Call) -> None:
-        truncate_fields(call)
+        size = truncate_fields(call)
         self.journal.end(call)
         self._dirty = True
         # Also if the line could not be written and waits in memory: that does not concern subscribers.
-        self.events.publish("call.finished", call)
+        self.events.publish("call.finished", call, size)
         self.consumers.notify()
 
     def amend(self, amendment: Amendment) -> None:
         """Completes the row of a call that has ended."""
-        truncate_fields(amendment.call)
+        size = truncate_fields(amendment.call)
         self.journal.amend(amendment)
         self._dirty = True
-        self.events.publish("call.amended", amendment.call)
+        self.events.publish("call.amended", amendment.call, size)
         self.consumers.notify()
 
     def unavailable_refusal(self) -> Refusal | None:

@@ -24,23 +24,21 @@ class RecentEntries:
 
     def __init__(self, start: Position, max_bytes: int) -> None:
         self.start = start
-        self._entries: deque[tuple[Position, JournalEntry]] = deque()
-        self._sizes: deque[int] = deque()  # bytes of the line of each
+        self._entries: deque[tuple[Position, JournalEntry, int]] = deque()
         self._size = 0
         self._max_bytes = max_bytes
 
-    def add(self, after: Position, entry: JournalEntry, size: int) -> None:
-        """`size`: the bytes of its line."""
-        self._entries.append((after, entry))
-        self._sizes.append(size)
+    def add(self, after: Position, entry: JournalEntry, size: int) -> Position:
+        """`size`: the bytes of its line. Returns `after`."""
+        self._entries.append((after, entry, size))
         self._size += size
         while self._size > self._max_bytes:
             self._drop_first()
+        return after
 
     def restart(self, start: Position) -> None:
         """Drops all, because something was written before `start` that was not added."""
         self._entries.clear()
-        self._sizes.clear()
         self._size, self.start = 0, start
 
     def drop_until(self, position: Position) -> None:
@@ -49,8 +47,8 @@ class RecentEntries:
             self._drop_first()
 
     def _drop_first(self) -> None:
-        self.start, _ = self._entries.popleft()
-        self._size -= self._sizes.popleft()
+        self.start, _, size = self._entries.popleft()
+        self._size -= size
 
     def read(self, position: Position, stop: Position, limit: int) -> tuple[Entries, Position] | None:
         """At most `limit` entries between two positions, and the position to continue from; None if some of
@@ -59,6 +57,6 @@ class RecentEntries:
             return None
         first = bisect_right(self._entries, position, key=_position)
         end = bisect_right(self._entries, stop, lo=first, key=_position)
-        found = list(islice(self._entries, first, min(end, first + limit)))
+        found = [entry[:2] for entry in islice(self._entries, first, min(end, first + limit))]
         # Not the last call's position: lines without an end, mostly begins, need not be read again.
         return found, stop if first + limit >= end else found[-1][0]

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gatekeeper.ledger.call import Position
-from gatekeeper.ledger.journal_record import VERSION, JournalRecord, decode_line, encode_line
+from gatekeeper.ledger.journal_record import VERSION, JournalRecord, decode_line, encode_header
 
 SUFFIX = ".ndjson"
 
@@ -57,7 +57,7 @@ class Segment:
         """Size up to which disk space is allocated; None if preallocation is not supported."""
         self.torn = False
         try:
-            self.append(encode_line(JournalRecord(v=VERSION, segment=number)))
+            self.append(encode_header(number))
             fsync(folder)
         except OSError:
             self.close()

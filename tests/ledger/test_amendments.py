@@ -32,7 +32,7 @@ from gatekeeper.ledger.call import (
 from gatekeeper.ledger.events import CallEvent
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.journal import Journal
-from gatekeeper.ledger.journal_record import JournalRecord, decode_line, encode_line
+from gatekeeper.ledger.journal_record import decode_line, encode_amend
 from gatekeeper.ledger.ledger import Ledger
 
 AMENDED = {
@@ -61,8 +61,7 @@ def stored(folder: Path) -> list[tuple[str, int | None]]:
 
 
 def test_an_amendment_survives_the_journal_line_whatever_its_texts() -> None:
-    record = JournalRecord(amend=Amendment(call=ended(path="/\ud800"), charged_before=3))
-    read = decode_line(encode_line(record))
+    read = decode_line(encode_amend(Amendment(call=ended(path="/\ud800"), charged_before=3)))
     assert read is not None
     assert read.amend is not None
     assert (read.amend.call.path, read.amend.charged_before, read.end) == ("/?", 3, None)

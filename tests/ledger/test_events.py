@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from gatekeeper.ledger.call import Call, Outcome, call_document
-from gatekeeper.ledger.events import CallEvent, Event, EventStream, Gap, Subscription, Tick, encode_sse
+from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
+from gatekeeper.ledger.events import CallEvent, Event, EventStream, Gap, Kind, Subscription, Tick, encode_sse
 
 FIRST = 1_764_000_000_000_000
 
@@ -26,9 +26,13 @@ def live_from(first_id: int = FIRST, capacity: int = 10_000) -> EventStream:
     return EventStream(capacity, now=lambda: first_id / 1_000_000)
 
 
+def publish(live: EventStream, kind: Kind, call: Call) -> None:
+    live.publish(kind, call, memory_size(call))
+
+
 def finish(live: EventStream, *numbers: int) -> None:
     for number in numbers:
-        live.publish("call.finished", a_call(number, outcome=Outcome.OK))
+        publish(live, "call.finished", a_call(number, outcome=Outcome.OK))
 
 
 async def what_is_there(subscription: Subscription) -> list[Event]:
@@ -55,8 +59,8 @@ def brief(events: list[Event]) -> list[str | Gap | Tick]:
 def test_the_ring_is_bounded_in_memory_too() -> None:
     live = EventStream(max_bytes=1_000_000)
     for number in range(100):
-        live.publish("call.finished", a_call(number, path="/" * 50_000))
-    live.publish("call.finished", a_call(100))
+        publish(live, "call.finished", a_call(number, path="/" * 50_000))
+    publish(live, "call.finished", a_call(100))
     assert [event.call.id for event in live.ring] == [f"call-{number}" for number in range(96, 101)]
     assert live.oldest_id == live.next_id - 5
 
@@ -68,7 +72,7 @@ async def test_a_subscriber_gets_what_happens_from_now_on() -> None:
     live = live_from()
     finish(live, 1)
     subscription = live.subscribe(None, None)
-    live.publish("call.started", a_call(2))
+    publish(live, "call.started", a_call(2))
     finish(live, 2)
     events = await what_is_there(subscription)
     assert [(e.id, e.kind, e.call.id) for e in events if isinstance(e, CallEvent)] == [
@@ -278,11 +282,11 @@ async def test_what_was_published_before_closing_is_still_told() -> None:
 def test_a_call_is_in_flight_from_its_start_to_its_finish() -> None:
     live = live_from()
     call = a_call(1)
-    live.publish("call.started", call)
-    live.publish("call.started", a_call(2))
+    publish(live, "call.started", call)
+    publish(live, "call.started", a_call(2))
     call.status = 200
     assert live.in_flight["call-1"].status == 200
-    live.publish("call.finished", call)
+    publish(live, "call.finished", call)
     finish(live, 3)
     assert list(live.in_flight) == ["call-2"]
 
@@ -291,9 +295,9 @@ async def test_a_started_event_shows_the_call_as_it_was() -> None:
     live = live_from()
     subscription = live.subscribe(None, None)
     call = a_call(1)
-    live.publish("call.started", call)
+    publish(live, "call.started", call)
     call.outcome, call.status, call.tags = Outcome.OK, 200, ["late"]
-    live.publish("call.finished", call)
+    publish(live, "call.finished", call)
     started, finished = await what_is_there(subscription)
     assert b'"outcome":null' in encode_sse(started)
     assert b'"late"' not in encode_sse(started)
@@ -305,11 +309,11 @@ async def test_a_started_event_shows_the_call_as_it_was() -> None:
 
 def test_a_tick_adds_up_what_finished_since_the_last() -> None:
     live = live_from()
-    live.publish("call.started", a_call(1))
-    live.publish("call.started", a_call(2))
-    live.publish("call.finished", a_call(1, outcome=Outcome.OK, total_tokens=10, cost_pico=1_500_000))
-    live.publish("call.finished", a_call(3, outcome=Outcome.REFUSED, cost_pico=0))
-    live.publish("call.finished", a_call(4, outcome=Outcome.CUT, total_tokens=5))
+    publish(live, "call.started", a_call(1))
+    publish(live, "call.started", a_call(2))
+    publish(live, "call.finished", a_call(1, outcome=Outcome.OK, total_tokens=10, cost_pico=1_500_000))
+    publish(live, "call.finished", a_call(3, outcome=Outcome.REFUSED, cost_pico=0))
+    publish(live, "call.finished", a_call(4, outcome=Outcome.CUT, total_tokens=5))
     assert live.publish_tick() == Tick(3, 2, 1, 15, "0.000001500000")
     assert live.publish_tick() == Tick(0, 0, 1, 0, "0.000000000000")
 
@@ -346,7 +350,7 @@ async def test_a_tick_wakes_and_displaces_no_event() -> None:
 
 def test_statistics_tell_the_state() -> None:
     live = live_from(capacity=3)
-    live.publish("call.started", a_call(9))
+    publish(live, "call.started", a_call(9))
     finish(live, 1, 2, 3)
     assert msgspec.structs.asdict(live.statistics()) == {
         "published": 4,
@@ -398,7 +402,7 @@ def test_an_event_is_encoded_once_for_all_subscribers() -> None:
 async def test_a_new_subscriber_is_told_of_the_calls_that_run() -> None:
     live = live_from()
     for number in (1, 2, 3):
-        live.publish("call.started", a_call(number))
+        publish(live, "call.started", a_call(number))
     finish(live, 1)
     new = live.subscribe()
     tagged = live.subscribe(lambda call: call.id == "call-3")
@@ -416,7 +420,7 @@ def test_each_running_call_is_told_once_whatever_the_batches(running: int, limit
     async def told() -> list[str]:
         live, ids = live_from(), []
         for number in range(running):
-            live.publish("call.started", a_call(number))
+            publish(live, "call.started", a_call(number))
         subscription = live.subscribe()
         live.close()
         while batch := await subscription.batch(limit):
