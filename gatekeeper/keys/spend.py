@@ -109,15 +109,25 @@ def spend_deltas(
     """What to add to the stored spends for calls that their accounts (`find`) have counted; those that were
     deleted are left out."""
     deltas: dict[AccountId, SpendDelta] = {}
-    for settlement in settled:
-        for account in find(settlement):
+    for alike in _by_accounts(settled):
+        for account in find(alike[0]):
             before = deltas.get(account.id, SpendDelta(account.window))
+            start = account.window_start
             # The same rule as in `replay`, or the sums on disk and in memory would diverge.
-            counted = settlement.cost_pico if settlement.ended_at >= account.window_start else 0
+            counted = [settlement for settlement in alike if settlement.ended_at >= start]
             deltas[account.id] = SpendDelta(
                 account.window,
-                before.spend_pico + counted,
+                before.spend_pico + sum([settlement.cost_pico for settlement in counted]),
                 account.last_used_at,
-                before.estimated_pico + (counted if settlement.estimated else 0),
+                before.estimated_pico + sum([each.cost_pico for each in counted if each.estimated]),
             )
     return deltas
+
+
+def _by_accounts(settled: Iterable[Settlement]) -> Iterable[list[Settlement]]:
+    """Those that cost the same accounts together: there are thousands, of a few keys."""
+    found: dict[tuple[str | None, ...], list[Settlement]] = {}
+    for settlement in settled:
+        accounts = (settlement.token_id, settlement.group, settlement.user, settlement.model)
+        found.setdefault(accounts, []).append(settlement)
+    return found.values()

@@ -21,6 +21,8 @@ from gatekeeper.pricing.allowance import period_of
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.times import utc_day
 
+READ_AT_ONCE = 200  # calls, between two turns of other tasks
+
 
 def ended_at(call: Call) -> int:
     """When the call ended, microseconds since 1970; an interrupted call counts from its start."""
@@ -100,14 +102,18 @@ class KeySpend:
         self.replaying = True
 
     async def consume(self, batch: Batch) -> None:
-        settled = [charge for _, call in batch.calls if (charge := settlement(call))]
-        settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
-        reported = [token for _, call in batch.calls for token in continuations(call)]
         rows = [entry if isinstance(entry, Call) else entry.call for _, entry in batch.entries]
+        calls = [call for _, call in batch.calls]
+        settled: list[Settlement] = []
+        for start in range(0, len(calls), READ_AT_ONCE):
+            await trio.lowlevel.checkpoint()
+            settled += filter(None, map(settlement, calls[start : start + READ_AT_ONCE]))
+        settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
+        reported = [token for call in calls if call.continuations for token in continuations(call)]
         if self.replaying:
             self._registry.replay(settled)
             self._long_decodes.add(reported)
-            for _, call in batch.calls:
+            for call in calls:
                 self._registry.costs.note_call(call, 0)
             for row in rows:
                 self._pending.apply(row)
@@ -116,7 +122,12 @@ class KeySpend:
         await self._long_decodes.store(reported)
         await self._pending.store(rows)
         await self._owners.store(rows)
-        searches = [each for row in rows for each in free_searches(row, self._project_of(row.upstream_key))]
+        searches = [
+            search
+            for row in rows
+            if row.billed_units
+            for search in free_searches(row, self._project_of(row.upstream_key))
+        ]
         if searches:
             await trio.to_thread.run_sync(self._free_searches.put, searches)
         await self._registry.store_spend(settled, *batch.end)
