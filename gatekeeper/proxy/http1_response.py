@@ -250,9 +250,10 @@ def _check(head: ResponseHead) -> None:
         raise MalformedResponse("its status is below 100")
     if not REASON.fullmatch(head.reason):
         raise MalformedResponse("a control character in its reason phrase")
-    codings = [value.lower() for name, value in head.headers if name == b"transfer-encoding"]
-    if codings not in ([], [b"chunked"]):
-        raise MalformedResponse("its Transfer-Encoding is not chunked")
+    if b"transfer-encoding" in head.fields:
+        codings = [value.lower() for name, value in head.headers if name == b"transfer-encoding"]
+        if codings != [b"chunked"]:
+            raise MalformedResponse("its Transfer-Encoding is not chunked")
     if len(head.fields.get(b"content-length", b"")) > MAX_LENGTH_DIGITS:
         raise MalformedResponse("its Content-Length is past 64 bits")
 

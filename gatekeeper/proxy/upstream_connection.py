@@ -58,7 +58,6 @@ class UpstreamConnection:
     def __init__(self, stream: SocketStream) -> None:
         self._stream = stream
         self._request = RequestBody([])
-        self._may_switch = False  # the request asks for another protocol
         self._is_head_request = False
         self._response_started = False
         self._peer_eof = False  # the upstream's FIN has been read
@@ -112,7 +111,6 @@ class UpstreamConnection:
         self._request_sent = self._response_started = self._keep_alive = False
         self._body = NO_BODY
         self._is_head_request = method == "HEAD"
-        self._may_switch = any(name == b"upgrade" for name, _ in headers)
         self._acked_before = self._stream.acked_bytes() if self.reused else None
 
     async def _write(self, data: bytes) -> None:
@@ -149,7 +147,7 @@ class UpstreamConnection:
                 self._begin_body(response, received)
                 return head
             if head.status == SWITCHING_PROTOCOLS:
-                if not self._may_switch:
+                if not self._request.asks_to_switch:
                     raise ConnectionLost("it switches to a protocol that nobody asked for")
                 self._unread = received
                 return head
@@ -159,11 +157,13 @@ class UpstreamConnection:
     async def _next_response(self, buffer: HeadBuffer, received: bytes) -> tuple[Response, bytes]:
         """The next response, which may be an informational one, and what was received behind its head."""
         try:
-            while (found := buffer.feed(received)) is None:
+            found = buffer.feed(received) if received else None
+            while found is None:
                 received = await self._receive()
                 if not received:
                     partial = INTERRUPTED if buffer else "it closed the connection without a response"
                     raise self._connection_lost(partial)
+                found = buffer.feed(received)
             return parse_response(found[0], to_head_request=self._is_head_request), found[1]
         except MalformedResponse as error:
             raise self._connection_lost(str(error)) from None

@@ -12,6 +12,7 @@ import trio
 from gatekeeper.proxy.upstream_stream import SocketStream
 
 RECORD_BYTES = 16384  # of plaintext in one TLS record, at most
+FED_AT_ONCE = 32 * 1024  # bytes; the buffer that takes them keeps the size of the most that it ever held
 MAX_PENDING = 16384  # bytes of TLS' own messages (key updates) that the upstream does not take
 
 
@@ -47,12 +48,11 @@ class TlsStream(SocketStream):
             if self._failure is not None:
                 raise self._failure
             # What came with the end of the handshake is there already.
-            if not self._incoming.pending:
-                if not (data := await super().read()):
-                    self._input_ended = True
-                    break
-                self._incoming.write(data)
-            plain = self._decrypt()
+            data = b"" if self._incoming.pending else await super().read()
+            if not (data or self._incoming.pending):
+                self._input_ended = True
+                break
+            plain = self._decrypt(data)
             if self._outgoing.pending:
                 self._answer()
             if plain:
@@ -62,25 +62,30 @@ class TlsStream(SocketStream):
     def is_readable(self) -> bool:
         return self._input_ended or self._failure is not None or super().is_readable()
 
-    def _decrypt(self) -> bytes:
-        """All that can be decrypted; empty if no record with data is complete. Raises ssl.SSLError."""
-        read, incoming = self._session.read, self._incoming
+    def _decrypt(self, data: bytes) -> bytes:
+        """All that can be decrypted with these bytes; empty if no record with data is complete. Raises
+        ssl.SSLError."""
         parts: list[bytes] = []
+        for start in range(0, len(data) or 1, FED_AT_ONCE):
+            self._incoming.write(data[start : start + FED_AT_ONCE])
+            self._read_records(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_records(self, parts: list[bytes]) -> None:
+        read, incoming = self._session.read, self._incoming
         try:
             while part := read(RECORD_BYTES):
                 parts.append(part)
                 # Without it each read ends with an exception, which costs as much as the decryption.
                 if not incoming.pending:
-                    break
-            else:
-                self._input_ended = True
+                    return
+            self._input_ended = True
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
             if not parts:
                 raise
-            self._failure = error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            self._failure = self._failure or error
 
     def _answer(self) -> None:
         """Sends TLS' own messages without waiting, unless a write does: that takes them along."""
