@@ -22,7 +22,6 @@ RESPONSE = (
     b'"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1290,'
     b'"totalTokenCount":1299},"modelVersion":"gemini-2.5-flash"}' % IMAGE
 )
-LEAD_IN = 1.5  # seconds in which the gateway opens its analytics file
 AT_MOST, RSS_AT_MOST = 1.2, 40  # × the relay's CPU a byte, MiB
 
 
@@ -107,7 +106,7 @@ class Turns:
 
     def lead_in(self) -> None:
         Client(self.server).post(b"{}")
-        time.sleep(LEAD_IN)
+        time.sleep(self.server.settles)
 
     def take(self) -> None:
         self.lead_in()

@@ -2,8 +2,9 @@
 proxies on the same stack.
 
 They take turns, round by round, so that what else the machine does falls on all of them. Each turn leads
-in with calls that do not count, so that a gateway has open what it opens for work. A ratio is of two servers
-in the same round; shown are its median, lowest and highest over the rounds.
+in with calls that do not count, so that a gateway has open what it opens for work, and ends when the last of
+its calls is in the analytics file. A ratio is of two servers in the same round; shown are its median, lowest
+and highest over the rounds.
 """
 
 import argparse
@@ -15,8 +16,6 @@ from typing import NamedTuple
 
 from bench import rivals, servers
 from bench.figures import Figure, ratios
-
-LEAD_IN = 1.5  # seconds; the gateway takes one to write the first calls into its analytics file
 
 
 class Load(NamedTuple):
@@ -46,19 +45,35 @@ Rounds = dict[str, list[Cost]]
 def measure(contender: Contender, cpu: int | None) -> Cost:
     server, load = contender
     server.load("unary", cpu, requests=load.lead_in_calls)
-    time.sleep(LEAD_IN)
-    before = server.cpu()
-    calls = server.load("unary", cpu, requests=load.calls)
-    between = server.cpu()
-    if calls["broken"]:
-        raise SystemExit(f"{server.url}: broken calls, so no figures: {calls}")
-    call_ms = (between - before) * 1e3 / calls["calls"]
+    time.sleep(server.settles)
+    idle = idle_cpu(server)
+    calls, call_cpu = cpu_of(server, idle, "unary", cpu, requests=load.calls)
     if not load.streams:
-        return Cost(call_ms, None)
-    streams = server.load("streams", cpu, count=load.streams, rate=load.streams * 2)
-    if streams["broken"]:
-        raise SystemExit(f"{server.url}: broken streams, so no figures: {streams}")
-    return Cost(call_ms, (server.cpu() - between) * 1e6 / streams["events"])
+        return Cost(call_cpu * 1e3 / calls["calls"], None)
+    streams, stream_cpu = cpu_of(server, idle, "streams", cpu, count=load.streams, rate=load.streams * 2)
+    return Cost(call_cpu * 1e3 / calls["calls"], stream_cpu * 1e6 / streams["events"])
+
+
+def idle_cpu(server: servers.Server) -> float:
+    """Seconds of CPU that it takes while it waits for the last work of its calls."""
+    if not server.settles:
+        return 0.0
+    before = server.cpu()
+    time.sleep(1)
+    return (server.cpu() - before) * server.settles
+
+
+def cpu_of(
+    server: servers.Server, idle: float, kind: str, cpu: int | None, **options: float
+) -> tuple[dict[str, float], float]:
+    """What the load found, and the seconds of CPU that it took, with the last work for it and without waiting
+    for that."""
+    before = server.cpu()
+    found = server.load(kind, cpu, **options)
+    time.sleep(server.settles)
+    if found["broken"]:
+        raise SystemExit(f"{server.url}: broken calls, so no figures: {found}")
+    return found, server.cpu() - before - idle
 
 
 def take_turns(contenders: dict[str, Contender], rounds: int, cpu: int | None) -> Rounds:

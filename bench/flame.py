@@ -16,7 +16,6 @@ from pathlib import Path
 from bench import servers
 from bench.flame_svg import Sample, draw
 
-LEAD_IN = 1.5  # seconds in which the gateway opens its analytics file
 LEAD_IN_CALLS = 200
 CONCURRENCY = 16
 STREAMS, EVENT_INTERVAL = 60, 0.02  # open at once; seconds: at half of what the gateway can do, about
@@ -34,7 +33,7 @@ def sample(kind: str, units: int, setting: servers.Setting) -> tuple[list[Sample
             servers.gateway(upstream, setting.server_cpu, program) as gateway,
         ):
             gateway.load("unary", setting.load_cpu, requests=LEAD_IN_CALLS)
-            time.sleep(LEAD_IN)
+            time.sleep(gateway.settles)
             gateway.process.send_signal(signal.SIGUSR1)
             if kind == "call":
                 done = gateway.load("unary", setting.load_cpu, requests=units, concurrency=CONCURRENCY)

@@ -18,7 +18,6 @@ INTERVAL = 2.0  # seconds between two events of a stream
 EVENTS = 25  # of a stream
 RATE = 200.0  # streams opened a second: all of them are open well before the first one ends
 LEAD_IN_CALLS = 200
-LEAD_IN = 2.0  # seconds in which the gateway opens its analytics file
 POLL_INTERVAL = 0.5  # seconds
 
 
@@ -51,7 +50,7 @@ def measure(start: Start, streams: int, setting: servers.Setting) -> Result:
 def await_rest(server: servers.Server, cpu: int | None) -> None:
     """After some calls, until the analytics file is closed."""
     server.load("unary", cpu, requests=LEAD_IN_CALLS)
-    time.sleep(LEAD_IN)
+    time.sleep(server.settles)
     while server.has_open("gatekeeper.duckdb"):
         time.sleep(POLL_INTERVAL)
 

@@ -9,8 +9,6 @@ from typing import NamedTuple
 from bench import servers
 from bench.figures import Figure, table
 
-LEAD_IN = 1.5  # seconds in which the gateway opens its analytics file
-
 
 class Share(NamedTuple):
     """Of one round."""
@@ -22,7 +20,7 @@ class Share(NamedTuple):
 
 def measure(gateway: servers.Server, rate: float, seconds: float, cpu: int | None) -> Share:
     gateway.load("unary", cpu, requests=50)
-    time.sleep(LEAD_IN)
+    time.sleep(gateway.settles)
     since, all_before, loop_before = time.monotonic(), gateway.cpu(), gateway.main_thread_cpu()
     done = gateway.load("unary", cpu, requests=round(rate * seconds), concurrency=64, pace=rate)
     took, loop = time.monotonic() - since, gateway.main_thread_cpu() - loop_before
@@ -39,7 +37,7 @@ def run(rate: float, seconds: float, rounds: int, setting: servers.Setting) -> l
 
 
 def figures(setting: servers.Setting) -> list[Figure]:
-    seconds = 4.0 if setting.quick else 10.0
+    seconds = 4.0 if setting.quick else 12.0
     return figures_of(1000, run(1000, seconds, setting.rounds or (2 if setting.quick else 5), setting))
 
 
@@ -59,7 +57,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rate", type=float, default=1000.0, help="calls a second")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of a round")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of a round")
     parser.add_argument("--pin", action="store_true", help="load and upstream on CPU 1")
     given = parser.parse_args()
     where = servers.PINNED if given.pin else servers.Setting()
