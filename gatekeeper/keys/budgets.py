@@ -170,19 +170,21 @@ class Budgets:
             account.reserved_pico += found
         return Reservation(tuple(accounts), found)
 
+    def reserve_at_once(
+        self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
+    ) -> Reservation | Short:
+        """As `try_reserve`, unless others wait for the same: then it is their turn first."""
+        if self._queues and any(account in self._queues for account in accounts):
+            return Short.WAIT
+        return self.try_reserve(accounts, demand(), clock())
+
     async def reserve(
         self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
     ) -> Reservation | Short:
         """As `try_reserve`, but waits where that may help, behind those that wait already. The demand is
         asked for again after that: by then more is known of what such calls cost."""
-        short_of = None
-        if self._queues:
-            short_of = next((account for account in accounts if account in self._queues), None)
-        found: Reservation | Short = Short.WAIT
-        if short_of is None:
-            found = self.try_reserve(accounts, demand(), clock())
-        if found is not Short.WAIT:
-            return found
+        found = self.reserve_at_once(accounts, demand, clock)
+        short_of = next((account for account in accounts if account in self._queues), None)
         with trio.move_on_after(MAX_WAIT):
             while found is Short.WAIT:
                 found = await self._wait(short_of or tightest(accounts, clock()), accounts, demand, clock)

@@ -36,7 +36,6 @@ from gatekeeper.proxy.call_rates import settle_rates
 from gatekeeper.proxy.carrier import Carrier, RequestHead
 from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.disconnect import Progress, finishes
-from gatekeeper.proxy.first_wait import before_waiting
 from gatekeeper.proxy.headers import TAG_HEADERS, end_user, tags, trace_id, user_agent
 from gatekeeper.proxy.outcomes import (
     CallFailed,
@@ -110,7 +109,7 @@ class ProxyCall:
                     self.admit()
                     await self.context.check_path(self.key, self.head.path)
                     self.begin()
-                    await before_waiting(self.carrier.relay(self), lambda: self.begun or self.record_begin())
+                    await self.carrier.relay(self)
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
                 self.failure = self.failure or to_call_failed(error)
             # Outside the scope: the final error has to be sent even if that was cancelled.

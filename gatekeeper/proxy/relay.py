@@ -76,6 +76,8 @@ class Relay:
             self.call.record_begin()
             await self.send_streaming()
         else:
+            if self.stream.awaits_body:
+                self.call.record_begin()
             body = await self.stream.receive_body()
             self.progress.buffered(body)
             await admit_buffered(self.call, body)

@@ -46,7 +46,10 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     accounts, known, demand = wanted
     # The time that it waits is not the client's.
     call.deadline = math.inf
-    found = await call.context.budgets.reserve(accounts, demand, now)
+    found = call.context.budgets.reserve_at_once(accounts, demand, now)
+    if found is Short.WAIT:
+        call.record_begin()
+        found = await call.context.budgets.reserve(accounts, demand, now)
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, demand()))
     call.budget.reservation = found

@@ -21,7 +21,7 @@ import trio
 
 from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.exchange import FramingError, ResponseFraming
+from gatekeeper.server.exchange import FramingError, PlainExchange, ResponseFraming
 from gatekeeper.server.request_validation import MalformedRequest
 
 DISCARD_BYTES = 32 * 1024 * 1024
@@ -68,6 +68,11 @@ class ClientStream:
         self.write_blocked = False  # a write waits for the client; stays True once one was cancelled half-way
         self.received_bytes = 0
         self.sent_bytes = 0
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the client may still have to send a part of the request's body."""
+        return not isinstance(self._framing, PlainExchange) or self._framing.unread > 0
 
     async def receive_chunk(self) -> bytes:
         """The next piece of the request's body; empty only at its end. Raises ClientDisconnected and
