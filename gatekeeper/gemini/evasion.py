@@ -201,7 +201,7 @@ def header_risk(names: AbstractSet[bytes], media_types: bytes) -> MeteringRisk |
 
 
 # The requests of one client have the same names.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _header_risk(names: tuple[bytes, ...], media_types: bytes) -> MeteringRisk | None:
     joined = b"\n".join(names).translate(None, PUNCTUATION)
     if [word for word in HEADER_HINTS if word in joined] and RISKY_HEADER.search(joined):

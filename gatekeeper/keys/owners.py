@@ -92,7 +92,8 @@ class Owners:
 
     def apply(self, call: Call) -> None:
         """Takes what a call that has just ended, or one that is replayed, has made or deleted."""
-        self._unstored.update(changes_of(call))
+        if _may_change(call):
+            self._unstored.update(changes_of(call))
 
     async def store(self, calls: Iterable[Call]) -> None:
         """Makes what calls, in their order, have changed durable. Raises StoreFailed, and may then be
@@ -100,8 +101,9 @@ class Owners:
         changes: dict[str, Owner | None] = {}
         latest = 0
         for call in calls:
-            changes.update(changes_of(call))
             latest = call.started_at
+            if _may_change(call):
+                changes.update(changes_of(call))
         if not changes:
             return
         await trio.to_thread.run_sync(self._store.put, changes, latest - FILES_KEPT_MICROS)
@@ -194,6 +196,11 @@ def not_found(name: str | None) -> Refusal:
         f"{name or 'What this path names'} was not found. A key can use what it has made through this "
         "gateway, and what other keys share with it.",
     )
+
+
+def _may_change(call: Call) -> bool:
+    """Whether a row may tell of an owner: few do."""
+    return call.made is not None or call.method == "DELETE"
 
 
 def changes_of(call: Call) -> dict[str, Owner | None]:

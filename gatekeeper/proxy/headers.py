@@ -126,12 +126,12 @@ def is_forwarded(name: bytes) -> bool:
 
 
 # Requests of one client, and responses of one method, have the same fields.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _are_forwarded(names: tuple[bytes, ...]) -> tuple[bool, ...]:
     return tuple(map(is_forwarded, names))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _are_relayed(names: tuple[bytes, ...]) -> tuple[bool, ...]:
     return tuple([not is_withheld(name) for name in names])
 
@@ -149,7 +149,7 @@ def _joined(headers: Headers, names: tuple[bytes, ...], name: bytes) -> bytes:
     return b",".join([value for field, value in headers if field == name])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def accepts_gzip(value: bytes) -> bool:
     """Whether an `accept-encoding` gives gzip a weight above zero, by name or by `*` (RFC 9110 §12.5.3)."""
     weights: dict[bytes, bool] = {}
@@ -159,7 +159,7 @@ def accepts_gzip(value: bytes) -> bool:
     return next((weights[name] for name in (b"gzip", b"x-gzip", b"*") if name in weights), False)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _connection_options(connection: bytes) -> frozenset[bytes]:
     """Fields that `Connection` names, beside those that are never relayed: they are for this hop only. The
     body's length never is, or its bytes would be read as another request."""

@@ -33,17 +33,12 @@ def settlement(call: Call) -> Settlement | None:
     """What the call's key is charged, if it has one: the cost, or the upper bound in place of it."""
     if call.key_id is None:
         return None
-    if call.charged_pico is not None:
-        return _settlement(call, call.charged_pico, estimated=True)
-    return _settlement(call, call.cost_pico or 0)
-
-
-def _settlement(call: Call, pico: int, *, estimated: bool = False) -> Settlement:
+    charged = call.charged_pico
     return Settlement(
-        call.key_id or "",
-        pico,
+        call.key_id,
+        charged if charged is not None else call.cost_pico or 0,
         ended_at(call),
-        estimated,
+        estimated=charged is not None,
         is_use=call.action != CACHE_STORAGE_ACTION,
         group=call.group,
         user=call.user_id,
