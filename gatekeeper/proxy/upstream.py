@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import trio
 import truststore
 
+from gatekeeper.proxy.dialer import Dialer
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
 from gatekeeper.proxy.upstream_stream import SocketStream
 from gatekeeper.proxy.upstream_tls import TlsStream
@@ -44,6 +45,7 @@ class UpstreamPool:
         self._trust = trust or self._tls
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_timeout = connect_timeout
+        self._dialer = Dialer(self._host, self._port)
         self._idle: deque[UpstreamConnection] = deque()
         self.origin = Origin(parts.scheme, self._host, self._port)
         self.authority = parts.netloc.encode("latin-1")
@@ -86,7 +88,7 @@ class UpstreamPool:
         return connection
 
     async def _open_stream(self) -> SocketStream:
-        stream = await trio.open_tcp_stream(self._host, self._port)
+        stream = await self._dialer.open()
         if self._tls is None:
             return SocketStream(stream)
         tls = TlsStream(stream, self._tls, self._host)
