@@ -88,7 +88,7 @@ class MadeResources(msgspec.Struct, frozen=True, omit_defaults=True):
     key_id: str | None = None
 
 
-class Call(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Call(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One call. Filled in while it runs; None is "not known", never 0."""
 
     id: str

@@ -33,7 +33,7 @@ Kind = Literal["call.started", "call.finished", "call.amended", "budget.warning"
 CallPredicate = Callable[[Call], bool]
 
 
-class CallEvent(msgspec.Struct):
+class CallEvent(msgspec.Struct, gc=False):
     """A call that started (a snapshot: later changes of the call do not show), finished, or is a finished one
     of which more is known now; or a call by which a soft budget was reached, with a document about that."""
 
