@@ -72,7 +72,18 @@ class JsonRequestParser:
         return self._summary
 
     def _summed_up(self) -> RequestSummary:
-        names, settings = self._names.get, self._settings.settings
+        settings, understood = self._settings.settings, self._ended and not self._tokens.failed
+        if not self._names:
+            return RequestSummary(
+                continuation=self._continuation.digest() if self._continuation else None,
+                media=self._media.media,
+                max_output_tokens=settings.max_output_tokens,
+                candidate_count=settings.candidate_count,
+                service_tiers=settings.service_tiers,
+                store=settings.store,
+                understood=understood,
+            )
+        names = self._names.get
         return RequestSummary(
             models=tuple(names(Field.MODEL, ())),
             cached_contents=tuple(names(Field.CACHED_CONTENT, ())),
@@ -94,7 +105,7 @@ class JsonRequestParser:
             vector_stores=tuple(names(Field.VECTOR_STORE, ())),
             environments=tuple(names(Field.ENVIRONMENT, ())),
             resources=(*names(Field.RESOURCE, ()), *names(Field.CREDENTIAL, ()), *names(Field.VOICE, ())),
-            understood=self._ended and not self._tokens.failed,
+            understood=understood,
         )
 
     @property

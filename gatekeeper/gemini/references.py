@@ -56,6 +56,8 @@ class ReferenceScan:
 
 def references(named: RequestSummary) -> Iterator[Reference]:
     """Those of a body, by names as Google writes them."""
+    if not (named.refers or named.resources or named.models or named.environments):
+        return
     names = (*named.files, *named.interactions, *named.file_search_stores, *named.resources)
     yield from map(Reference, names)
     yield from (Reference(_in("cachedContents", name)) for name in named.cached_contents)

@@ -145,6 +145,8 @@ def _add_tool_use(tokens: Tokens, usage: Usage) -> Tokens:
 
 def _input_and_cached(usage: Usage) -> Tokens:
     """Prompt and tool use without the cached tokens, and these."""
+    if not (usage.cached or usage.tool or usage.tool_details):
+        return {f"input_{modality}": count for modality, count in _prompt(usage, {}).items()}
     cached = _cached(usage)
     tokens = _prompt(usage, cached)
     for modality, count in cached.items():

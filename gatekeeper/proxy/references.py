@@ -46,6 +46,7 @@ async def check_references(call: ProxyCall, unread: UnreadReferences) -> None:
     """To be called once all of the body was received. Raises Refused."""
     if call.route.upload:
         return
-    await call.context.check_references(call.key, references(call.request_parser.summary))
+    if found := list(references(call.request_parser.summary)):
+        await call.context.check_references(call.key, found)
     if call.key is not None and unread.are_possible:
         raise Refused(UNSEEN)

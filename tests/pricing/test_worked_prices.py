@@ -262,7 +262,7 @@ UNPRICED = frozenset({"imagen", "veo"})
 def billed_units(example: dict[str, Any]) -> dict[str, int | None]:
     tally = ResponseParser()
     tally.read(json.dumps(example.get("response") or {}).encode())
-    return tally.billed_units
+    return tally.summary(complete=True, truncated=False).billed_units
 
 
 def plain(document: dict[str, Any]) -> Any:
