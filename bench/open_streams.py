@@ -40,9 +40,9 @@ def measure(start: Start, streams: int, setting: servers.Setting) -> Result:
         start(upstream, setting.server_cpu) as server,
     ):
         await_rest(server, setting.load_cpu)
-        before, descriptors = server.rss(), server.descriptors()
+        before = server.rss()
         with server.loading("streams", setting.load_cpu, count=streams, rate=RATE) as load:
-            memory, cpu = while_all_open(server, descriptors + 2 * streams)
+            memory, cpu = while_all_open(server, streams)
             found = json.loads(load.communicate()[0])
     return Result(found["broken"], (memory - before) * 1024 / streams, found["gap_p99"] / 1000, cpu)
 
@@ -55,13 +55,13 @@ def await_rest(server: servers.Server, cpu: int | None) -> None:
         time.sleep(POLL_INTERVAL)
 
 
-def while_all_open(server: servers.Server, descriptors: int) -> tuple[float, float]:
-    """From the moment that it has so many descriptors, for a stream has a connection on either side, until
-    the first stream ends: the memory in MiB at its highest, and seconds of CPU a second."""
+def while_all_open(server: servers.Server, streams: int) -> tuple[float, float]:
+    """From the moment that each stream has its two connections, until the first one ends: the memory in MiB
+    at its highest, and seconds of CPU a second."""
     until = time.monotonic() + EVENTS * INTERVAL
     memory, first, last = 0.0, (0.0, 0.0), (0.0, 0.0)
     while time.monotonic() < until:
-        if server.descriptors() >= descriptors:
+        if server.descriptors() >= 2 * streams:
             memory, last = max(memory, server.rss()), (time.monotonic(), server.cpu())
             first = first if first[0] else last
         time.sleep(POLL_INTERVAL)
@@ -82,9 +82,7 @@ def run(streams: int, rounds: int, setting: servers.Setting) -> dict[str, list[R
 
 def figures(setting: servers.Setting) -> list[Figure]:
     streams = 1000 if setting.quick else 5000
-    return figures_of(
-        streams, run(streams, streams / 10, setting.rounds or (1 if setting.quick else 3), setting)
-    )
+    return figures_of(streams, run(streams, setting.rounds or (1 if setting.quick else 2), setting))
 
 
 def figures_of(streams: int, found: dict[str, list[Result]]) -> list[Figure]:

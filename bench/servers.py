@@ -136,7 +136,11 @@ def running(command: list[object], cpu: int | None = None, **env: str) -> Iterat
             yield process
         finally:
             process.terminate()
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:  # it has open calls, whose load has gone
+                process.kill()
+                process.wait()
 
 
 def await_port(process: subprocess.Popen[bytes], port: int) -> None:
