@@ -10,8 +10,8 @@ import msgspec
 from gatekeeper.ledger.analytics import messages
 from gatekeeper.ledger.call import START, Amendment, JournalEntry, Position
 
-# Rows, and their characters, of one INSERT, which needs many times their size in memory.
-BATCH_ROWS = 5_000
+# Rows, and their characters, of one INSERT, which needs many times their size in memory: some 15 KB a row.
+BATCH_ROWS = 2_000
 BATCH_CHARS = 8 << 20
 
 
