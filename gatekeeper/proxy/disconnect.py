@@ -113,11 +113,11 @@ class LeavableClient:
             except ClientDisconnected:
                 self._go_on()
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
         if self._progress.left_at is None:
             with trio.CancelScope() as self._progress.writing:
                 try:
-                    await self._stream.write(chunk)
+                    await self._stream.write(chunk, ends=ends)
                 except ClientDisconnected:
                     self._go_on()
             return

@@ -3,7 +3,8 @@ still runs, and a killed process must not forget whose it is."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from typing import Protocol
 
 from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING, OPENAI_GENERATING, Billing
 from gatekeeper.gemini.meter import NO_METER
@@ -14,7 +15,11 @@ _MAKE_NOTHING = OPENAI_GENERATING | IMAGE_ACTIONS | EMBEDDING | {OPENAI_EMBEDDIN
 # Of a response: its name comes with the first ones, and to look costs more than to relay.
 CHUNKS_LOOKED_AT = 16
 
-Write = Callable[[bytes], Awaitable[None]]
+
+class Write(Protocol):
+    """Sends a piece of a response; `ends`: its last one."""
+
+    def __call__(self, chunk: bytes, *, ends: bool = False) -> Awaitable[None]: ...
 
 
 def may_make(call: ProxyCall) -> bool:
@@ -38,7 +43,7 @@ class EarlyNote:
         self._write = write
         self._chunks = 0
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
         call = self._call
         try:
             call.meter.feed(chunk)
@@ -50,4 +55,4 @@ class EarlyNote:
         if self._chunks <= CHUNKS_LOOKED_AT and call.row.made is None:
             with call.context.accounting_errors.recorded():
                 call.context.note_made(call.row, call.head.path, call.progress.upstream_status, call.meter)
-        await self._write(chunk)
+        await self._write(chunk, ends=ends)

@@ -22,7 +22,7 @@ from gatekeeper.proxy.metering import choose_meter
 from gatekeeper.proxy.outcomes import (
     CallFailed,
     ClientGone,
-    UpstreamBroken,
+    CutByGateway,
     first_byte_timeout,
     key_refused_elsewhere,
     no_response,
@@ -30,16 +30,12 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
     unreachable,
 )
-from gatekeeper.proxy.redirects import (
-    FOLLOWED_METHODS,
-    REDIRECT_STATUSES,
-    follow_redirects,
-    local_location,
-)
+from gatekeeper.proxy.redirects import FOLLOWED_METHODS, REDIRECT_STATUSES, follow_redirects, local_location
 from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
 from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.spend_limit import with_spend_limit
 from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.upstream_body import UpstreamBody
 from gatekeeper.proxy.upstream_connection import (
     ConnectionLost,
     ResponseHead,
@@ -228,7 +224,7 @@ class Relay:
     ) -> None:
         """Relays a response whose head has been read; `with_key`: its request had the Google key."""
         self.progress.upstream_status = head.status
-        source = partial(self.read_upstream_chunk, connection)
+        source: NextChunk = UpstreamBody(connection)
         # Anything but a 2xx is read first: it may be about the gateway's own key, or repeat it.
         if head.status // 100 == 2:
             self.call.keys.succeeded()
@@ -285,18 +281,19 @@ class Relay:
         call, write, feed = self.call, self.client.write, self.call.meter.feed
         if may_make(call):
             write, feed = EarlyNote(call, write).write, NO_METER.feed
+        upstream = source if isinstance(source, UpstreamBody) else None
         timeout, now = self.settings.read_timeout, call.context.now
         call.set_deadline(timeout, partial(stalled_response, timeout))
         chunk = await source() if first is None else first
         while chunk is not None:
             call.deadline = now() + timeout
             # The client first: metering must never delay or break the response.
+            if upstream is not None and upstream.has_ended:
+                await write(chunk, ends=True)
+                # What the client has in full cannot be cut any more.
+                with suppress(CutByGateway):
+                    feed(chunk)
+                return
             await write(chunk)
             feed(chunk)
             chunk = await source()
-
-    async def read_upstream_chunk(self, connection: UpstreamConnection) -> bytes | None:
-        try:
-            return await connection.read_chunk()
-        except ConnectionLost:
-            raise UpstreamBroken from None

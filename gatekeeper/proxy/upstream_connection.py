@@ -208,10 +208,14 @@ class UpstreamConnection:
         self._stream.detect_dead_peer()
         return self._stream, self._unread
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the response's body has been read, and is as long as declared."""
+        return self._body.is_over and self._body.failure is None
+
     def prepare_reuse(self) -> bool:
         """Prepares the connection for the next call; False if it cannot be reused."""
-        body = self._body
-        return self._request_sent and self._keep_alive and body.is_over and body.failure is None
+        return self._request_sent and self._keep_alive and self.is_complete
 
     def close(self) -> None:
         """At once and without a TLS close_notify, so that it needs no await and works in a cancelled task."""

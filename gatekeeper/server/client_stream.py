@@ -155,8 +155,9 @@ class ClientStream:
         await self._send(message)
         self.write_blocked = False
 
-    async def write(self, chunk: bytes) -> None:
-        """Sends a piece of the response's body at once. Raises ClientDisconnected."""
+    async def write(self, chunk: bytes, *, ends: bool = False) -> None:
+        """Sends a piece of the response's body at once, and the body's end with it if it `ends` there. Raises
+        ClientDisconnected."""
         if not self._bodyless:
             self.sent_bytes += len(chunk)
         if self._remaining is not None:
@@ -168,6 +169,9 @@ class ClientStream:
             return
         try:
             framed = self._framing.encode_data(chunk)
+            if ends:
+                framed += self._framing.encode_end()
+                self._finished = True
         except FramingError:
             raise ClientDisconnected from None
         await self._write_framed(framed)
@@ -195,7 +199,7 @@ class ClientStream:
         """Ends the response, if its last piece has not done so (a chunked one with trailers), and reads the
         rest of the request: in this order, because a client may wait for the response's end before it sends
         on. Sent by ASGI the end closes the connection, and so comes last. Raises ClientDisconnected."""
-        if self._raw_connection is not None:
+        if self._raw_connection is not None and not self._finished:
             chunked = self._remaining is None and not self._close_delimited
             try:
                 end = self._framing.encode_end(trailers if chunked else ())

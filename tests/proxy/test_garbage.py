@@ -112,7 +112,7 @@ async def test_nothing_of_a_connection_is_left(
         (STREAM, broken, LIMITS),
         (STREAM, costly, LIMITS),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 async def test_nothing_of_a_call_is_left(
     guarded: Running, google: StandIn, path: str, script: Script, fields: dict[str, object]
