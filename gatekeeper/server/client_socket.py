@@ -32,6 +32,7 @@ class ClientSocket(TCPServer):
     """First writes without waiting: a lock, a cancel scope and two checkpoints for each write cost more than
     the write."""
 
+    write_failed = False  # what was written may be incomplete: nothing may follow it
     disconnected = False  # the client has disconnected with an incomplete request
     half_closed_before = False  # an earlier check has found it half-closed
     cleanly_half_closed = False  # the client half-closed after what may be a complete request
@@ -130,7 +131,7 @@ class ClientSocket(TCPServer):
         error or OSError says that the connection is broken."""
         if rest := self.begin_write(data):
             async with self.send_lock:
-                await self.stream.send_all(rest)
+                await self.write_rest(rest)
 
     def begin_write(self, data: bytes) -> bytes:
         """Writes without waiting, unless another write waits; returns what is left for the slow path."""
@@ -149,4 +150,14 @@ class ClientSocket(TCPServer):
             written = os.write(self.socket.fileno(), data)
         except BlockingIOError:
             return data
+        except OSError:
+            self.write_failed = True
+            raise
         return data[written:] if written < len(data) else b""
+
+    async def write_rest(self, rest: bytes) -> None:
+        """Writes what `write_nowait` has left over. Raises a trio error or OSError if the connection is
+        broken."""
+        self.write_failed = True  # unless it comes to its end
+        await self.stream.send_all(rest)
+        self.write_failed = False

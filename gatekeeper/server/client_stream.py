@@ -190,7 +190,7 @@ class ClientStream:
             if rest := connection.write_nowait(framed):
                 self.write_blocked = True
                 # Cancelled, `write_blocked` stays True: after a partial write nothing more may be written.
-                await connection.stream.send_all(rest)
+                await connection.write_rest(rest)
                 self.write_blocked = False
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             raise ClientDisconnected from None

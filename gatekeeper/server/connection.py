@@ -171,7 +171,7 @@ class ClientConnection(ClientSocket):
             # Otherwise the connection is closed, which shows that the response is incomplete.
             if not exchange.response_started:
                 await self._send_raw(exchange.internal_error())
-        if not exchange.is_reusable or self.context.terminated.is_set():
+        if self.write_failed or not exchange.is_reusable or self.context.terminated.is_set():
             await self.protocol_send(Closed())
             return b""
         self.idle_since = trio.current_time()

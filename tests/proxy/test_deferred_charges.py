@@ -353,7 +353,7 @@ async def test_a_poll_that_fails_settles_nothing(
         context.google_keys.remove("#1")
     await poller(gateway).round()
     assert (await first(gateway))["cost_usd"] is None
-    assert ("poll_failed" in capsys.readouterr().out) == (answer in ("hangs up", "nobody listens"))
+    assert ("poll_failed" in capsys.readouterr().err) == (answer in ("hangs up", "nobody listens"))
 
 
 @pytest.mark.parametrize(
