@@ -11,12 +11,12 @@ import os
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from ssl import SSLContext
 
     from gatekeeper.client.admin_api import Client
@@ -156,6 +156,8 @@ def status_of(error: ApiError) -> ExitStatus:
 def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Adds a flag for each of these settings, as text or None (the settings validate it), and `--config`,
     which the command gets as `config`."""
+    from pathlib import Path
+
     from gatekeeper.settings import DEFAULT_FILE, SETTINGS
 
     def add(command: Callable[..., T]) -> Callable[..., T]:
