@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gatekeeper.gemini.actions import PLAIN_ACTIONS
 from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account
@@ -41,13 +43,19 @@ def models_in_body_allowed(account: Account, request: AccessRequest, _now: int) 
 
 def _model_refusal(account: Account, named: str) -> Refusal | None:
     allowed, model = account.record.models, named.removeprefix("models/")
-    if any(matches_model(glob, model) for glob in allowed):
+    if _is_one_of(model, allowed):
         return None
     return Refusal(
         Reason.MODEL_NOT_ALLOWED,
         f"{account.title} may not use the model {model}. It may use: {', '.join(allowed)}.",
         {**account.metadata, "model": model},
     )
+
+
+# Bounded, because clients choose the names; few models are in use.
+@lru_cache(maxsize=1024)
+def _is_one_of(model: str, allowed: tuple[str, ...]) -> bool:
+    return any(matches_model(glob, model) for glob in allowed)
 
 
 def _unknown(account: Account, request: AccessRequest, why: str) -> Refusal:

@@ -58,6 +58,9 @@ class RequestSize:
 
     def feed_all(self, body: bytes) -> None:
         """Takes a buffered body."""
+        if len(body) < _PIECE:
+            self.text += len(body)
+            return
         for at in range(0, len(body), _PIECE):
             self.feed(body[at : at + _PIECE])
 

@@ -119,7 +119,7 @@ def needs_body(call: ProxyCall) -> bool:
 def admit_body(call: ProxyCall) -> None:
     """The second step of admission, by what the body names, once all of it was received and before its last
     byte goes upstream. Raises Refused."""
-    if not needs_body(call):
+    if call.route.upload:
         return
     asked = call.request_parser.summary
     if call.access and has_body_rules(call.accounts):
