@@ -83,7 +83,7 @@ class HeadBuffer:
 class _Found:
     """What llhttp has found in one response: it calls the methods `on_…`."""
 
-    __slots__ = ("ended", "excess", "headers", "on_body", "pieces", "reason")
+    __slots__ = ("ended", "excess", "headers", "last_pieces", "on_body", "pieces", "reason")
 
     def __init__(self) -> None:
         self.headers: Headers = []
@@ -91,6 +91,7 @@ class _Found:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
         self.ended = False
+        self.last_pieces = 0  # how many of them are its own, once it has ended
         self.excess = False  # another response begins behind it
 
     def on_status(self, reason: bytes) -> None:
@@ -103,7 +104,8 @@ class _Found:
         self.excess = self.ended
 
     def on_message_complete(self) -> None:
-        self.ended = True
+        if not self.ended:
+            self.ended, self.last_pieces = True, len(self.pieces)
 
 
 class SizedBody:
@@ -180,6 +182,8 @@ class ChunkedBody:
 
     def _next_piece(self, received: int) -> bytes:
         pieces = self._found.pieces
+        if self._found.excess:
+            del pieces[self._found.last_pieces :]
         if not pieces:
             self._other_bytes += received
             if self._other_bytes > MAX_HEAD:

@@ -127,7 +127,7 @@ def responses(draw: st.DrawFn) -> bytes:
         draw(head(status, [])) for status in draw(st.lists(st.sampled_from([100, 103, 199]), max_size=2))
     ]
     sent = draw(chunks(pieces)) if encoding in framing else body
-    behind = draw(st.sampled_from([b"", b"", b"", b"", b"\r\n", b"x", OK + b"\r\n"]))
+    behind = draw(st.sampled_from([b"", b"", b"", b"", b"\r\n", b"x", OK + b"\r\n", SIZED + b"hello"]))
     return b"".join([*before, draw(head(draw(FINAL), framing)), sent, behind])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -63,6 +63,57 @@ async def ask(connection: UpstreamConnection) -> ConnectionLost:
     with pytest.raises(ConnectionLost) as death:
         await call()
     return death.value
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+SWITCH = b"HTTP/1.1 101 X\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n"
+ANSWERS = {
+    "of known length": (ANSWER, b"{}", True),
+    "in chunks": (CHUNKED, b"{}", True),
+    "without a body": (b"HTTP/1.1 204 X\r\n\r\n", b"", True),
+    "after an informational one": (b"HTTP/1.1 103 X\r\n\r\n" + ANSWER, b"{}", True),
+    "that closes": (ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"{}", False),
+    "that closes, without a body": (b"HTTP/1.1 204 X\r\nConnection: close\r\n\r\n", b"", False),
+    "of HTTP/1.0": (ANSWER.replace(b"1.1", b"1.0"), b"{}", False),
+    "with more bytes": (ANSWER + b"x", b"{}", False),
+    "with another one behind it": (CHUNKED + ANSWER, b"{}", False),
+    "with an empty line behind it": (CHUNKED + b"\r\n", b"{}", False),
+    "to a switch that nobody asked for": (SWITCH, b"", False),
+}
+
+
+@pytest.mark.parametrize(("answer", "body", "again"), ANSWERS.values(), ids=ANSWERS.keys())
+async def test_after_which_responses_a_connection_is_used_again(
+    answer: bytes, body: bytes, again: bool
+) -> None:
+    async with connected() as (upstream, _, peer):
+        connection = await upstream.acquire()
+        await connection.send_request(*ASK)
+        read(peer, 5000)
+        peer.send(answer)
+        received = b""
+        with suppress(ConnectionLost):
+            await connection.read_head()
+            while (chunk := await connection.read_chunk()) is not None:
+                received += chunk
+        upstream.release(connection)
+        assert (received, upstream.open) == (body, again)
+
+
+async def test_what_follows_a_switch_of_protocols_is_of_the_other_one() -> None:
+    method, target, headers, body = ASK
+    async with connected() as (upstream, _, peer):
+        connection = await upstream.acquire()
+        await connection.send_request(method, target, [*headers, (b"upgrade", b"a")], body)
+        read(peer, 5000)
+        peer.send(SWITCH + b"first")
+        assert (await connection.read_head()).status == 101
+        stream, received = connection.switch_protocols()
+        assert received == b"first"
+        peer.send(b"second")
+        assert await stream.read() == b"second"
+        upstream.release(connection)
+        assert upstream.open == 0
 
 
 def reset(peer: socket.socket) -> None:
