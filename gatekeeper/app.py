@@ -8,6 +8,7 @@ and a quarter of a second of CPU.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gatekeeper.admin.app import AdminApi
 
 PROXY_PREFIX = b"/gemini/"
+SWITCH_INTERVAL = 2e-4  # seconds that a thread goes on while another waits for the interpreter; usually 5e-3
 SHORT_PREFIXES = (b"/key/", b"/group/", b"/user/")
 """Requests of the admin API that are answered at once, in the task of their connection."""
 ABSOLUTE_FORM = re.compile(rb"(?i:https?)://(?:[^/@]*@)?([^/@]+)(/.*)?")
@@ -87,9 +89,16 @@ class Gatekeeper:
 
 
 def load_admin_api(gateway: Gateway) -> AdminApi:
-    from gatekeeper.admin.app import AdminApi
+    """Every system call of the event loop lets this thread on, and would then wait for 5 ms: measured, the
+    streams' 99th percentile between two events was 64 ms instead of 35 in the seconds around."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        from gatekeeper.admin.app import AdminApi
 
-    return AdminApi(gateway)
+        return AdminApi(gateway)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def to_origin_form(scope: WWWScope) -> WWWScope:
