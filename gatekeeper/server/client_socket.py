@@ -10,45 +10,30 @@ import select
 import socket
 import sys
 import termios
-from typing import TYPE_CHECKING, cast
 
 import trio
-from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.typing import ConnectionState
 
 from gatekeeper.server.tls import TlsSession
 
-if TYPE_CHECKING:
-    from hypercorn.app_wrappers import ASGIWrapper
-    from hypercorn.config import Config
-    from hypercorn.trio.worker_context import WorkerContext
-
 # Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
 HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
+MAX_READ = 64 * 1024  # bytes
 READS_IN_A_ROW = 8  # without waiting, where each was full
 
 
-class ClientSocket(TCPServer):
-    """First writes without waiting: a lock, a cancel scope and two checkpoints for each write cost more than
-    the write."""
+class ClientSocket:
+    """First writes without waiting: a lock, a cancel scope and two checkpoints for each write, as Hypercorn's
+    connection has them, cost more than the write."""
 
     write_failed = False  # what was written may be incomplete: nothing may follow it
     disconnected = False  # the client has disconnected with an incomplete request
     half_closed_before = False  # an earlier check has found it half-closed
     cleanly_half_closed = False  # the client half-closed after what may be a complete request
 
-    def __init__(
-        self,
-        app: ASGIWrapper,
-        config: Config,
-        context: WorkerContext,
-        stream: trio.SocketStream,
-        tls: TlsSession | None,
-    ) -> None:
-        # Hypercorn annotates the stream as its TLS one; here it is the socket's also with TLS.
-        plain_stream = cast("trio.SSLStream[trio.SocketStream]", stream)
-        super().__init__(app, config, context, ConnectionState({}), plain_stream)
+    def __init__(self, stream: trio.SocketStream, tls: TlsSession | None) -> None:
+        self.stream = stream
         self.tls = tls
+        self.send_lock = trio.Lock()  # of writes by several tasks
         self.socket = stream.socket
         self._reads_left = 0  # until other tasks get their turn
         self.poller = select.poll()
@@ -63,7 +48,7 @@ class ClientSocket(TCPServer):
         """The next bytes from the client; empty at the end of the connection, clean or not."""
         try:
             if self.tls is not None:
-                return await self.tls.receive_some(cast("trio.SocketStream", self.stream))
+                return await self.tls.receive_some(self.stream)
             return await self._read()
         except (trio.ClosedResourceError, trio.BrokenResourceError, OSError):
             self.disconnected = True
@@ -78,11 +63,11 @@ class ClientSocket(TCPServer):
             await trio.lowlevel.wait_readable(self.socket)
         while True:
             try:
-                data = os.read(self.socket.fileno(), MAX_RECV)
+                data = os.read(self.socket.fileno(), MAX_READ)
             except BlockingIOError:
                 await trio.lowlevel.wait_readable(self.socket)
             else:
-                if len(data) < MAX_RECV:
+                if len(data) < MAX_READ:
                     self._reads_left = 0
                 elif not self._reads_left:
                     self._reads_left = READS_IN_A_ROW
@@ -127,13 +112,20 @@ class ClientSocket(TCPServer):
             self.socket.shutdown(socket.SHUT_RD)
 
     async def write(self, data: bytes) -> None:
-        """Writes past Hypercorn's own shielded write, so that it can be cancelled. One task at a time; a trio
-        error or OSError says that the connection is broken."""
-        if rest := self.begin_write(data):
+        """Writes all of it, unless cancelled. A trio error or OSError says that the connection is broken."""
+        if rest := self._begin_write(data):
             async with self.send_lock:
                 await self.write_rest(rest)
 
-    def begin_write(self, data: bytes) -> bytes:
+    async def write_shielded(self, data: bytes) -> None:
+        """As `write`, but once it has begun to wait for the client it cannot be cancelled: the system ends a
+        connection whose client takes nothing."""
+        if rest := self._begin_write(data):
+            async with self.send_lock:
+                with trio.CancelScope(shield=True):
+                    await self.write_rest(rest)
+
+    def _begin_write(self, data: bytes) -> bytes:
         """Writes without waiting, unless another write waits; returns what is left for the slow path."""
         if not data:
             return data

@@ -31,7 +31,6 @@ from gatekeeper.server.websocket_stream import CONNECTION_ERRORS
 if TYPE_CHECKING:
     from hypercorn.app_wrappers import ASGIWrapper
     from hypercorn.config import Config
-    from hypercorn.protocol import ProtocolWrapper
     from hypercorn.trio.worker_context import WorkerContext
 
 LINGER_SECONDS = 2.0  # seconds for a client to read the response before its unfinished request is cut off
@@ -57,7 +56,8 @@ class ClientConnection(ClientSocket):
         plain_requests: PlainRequests | None,
         tls: TlsSession | None = None,
     ) -> None:
-        super().__init__(app, config, context, stream, tls)
+        super().__init__(stream, tls)
+        self.app, self.config, self.context = app, config, context
         self.inline_app = inline_app
         self.plain_requests = plain_requests
         self.read_scope = trio.CancelScope()
@@ -76,7 +76,6 @@ class ClientConnection(ClientSocket):
         if data := await self._serve_plain():
             async with TaskGroup() as tasks:
                 self.http = self._http(tasks)
-                self.protocol = cast("ProtocolWrapper", self.http)
                 await self._serve_all(self.http, data)
 
     def release(self) -> None:
@@ -86,7 +85,6 @@ class ClientConnection(ClientSocket):
         if self.http is not None:
             self.http.connection_state.clear()
             self.http = None
-            del self.protocol
 
     async def _serve_plain(self) -> bytes:
         """Serves plain requests until another one comes, of which it returns the beginning, or the client has
@@ -226,12 +224,10 @@ class ClientConnection(ClientSocket):
             self.idle_since = trio.current_time() if event.idle else math.inf
         elif isinstance(event, RawData):
             try:
-                rest = self.begin_write(event.data)
-            except OSError:
+                # Hypercorn's protocol must not be cancelled while it sends.
+                await self.write_shielded(event.data)
+            except CONNECTION_ERRORS:
                 await self._handle_closed()
-            else:
-                if rest:
-                    await super().protocol_send(RawData(rest))
         else:
             self._begin_lingering_close()
             await self._handle_closed()
