@@ -279,10 +279,11 @@ class Journal:
         after `before_delete` with its number. Raises OSError if one cannot be deleted."""
         passed = min(map(self.clamp, watermarks), default=START)
         with self._writing:
-            self._recent.drop_until(passed)
+            dropped = self._recent.drop_until(passed)
             # The begin of an open call must stay: a call of hours retains all segments since.
             keep = min(passed.segment, self._segment.number, *self._open.values())
             goal = self._segment.end
+        del dropped  # now that the event loop may write
         # An ended call is not in `_open`, but its line is not durable yet: it could be lost with its begin.
         self.sync()
         if not self._backlog and self.durable_position >= goal:

@@ -41,14 +41,15 @@ class RecentEntries:
         self._entries.clear()
         self._size, self.start = 0, start
 
-    def drop_until(self, position: Position) -> None:
-        """Drops those that nobody will read any more."""
-        while self._entries and self._entries[0][0] <= position:
-            self._drop_first()
+    def drop_until(self, position: Position) -> list[object]:
+        """Drops those that nobody will read any more, and returns them: to free thousands takes a while, for
+        which the event loop should not have to wait."""
+        return [self._drop_first() for _ in range(bisect_right(self._entries, position, key=_position))]
 
-    def _drop_first(self) -> None:
-        self.start, _, size = self._entries.popleft()
+    def _drop_first(self) -> object:
+        self.start, entry, size = self._entries.popleft()
         self._size -= size
+        return entry
 
     def read(self, position: Position, stop: Position, limit: int) -> tuple[Entries, Position] | None:
         """At most `limit` entries between two positions, and the position to continue from; None if some of
