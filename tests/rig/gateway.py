@@ -18,6 +18,8 @@ from gatekeeper.keys.fields import parse_fields
 from gatekeeper.ledger.call import START, Amendment, Call, call_document
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.journal import Journal
+from gatekeeper.ledger.recent_entries import Entries
 from gatekeeper.ledger.segments import segment_numbers
 from gatekeeper.serve import open_gateway, read_certificate, server_config
 from gatekeeper.server.certificate import ServerCertificate
@@ -58,6 +60,7 @@ class Running:
             entries, position = journal.read(position, 1000)
             if not entries:
                 break
+            assert_not_changed(journal, entries)
             for _, entry in entries:
                 call = entry.call if isinstance(entry, Amendment) else entry
                 calls[call.id] = call
@@ -82,6 +85,14 @@ class Running:
         """The secret of a new key."""
         secret, _ = await self.gateway.registry.create(parse_fields(fields, now=0), now=0, by="test")
         return secret
+
+
+def assert_not_changed(journal: Journal, entries: Entries) -> None:
+    """No call is changed after its end: the journal has the same in memory as in its files."""
+    in_files = {position: json.encode(entry) for position, entry in entries}
+    in_memory, _ = journal._recent.read(journal._recent.start, journal.durable_position, 1000) or ([], START)
+    for position, entry in in_memory:
+        assert in_files.get(position, said := json.encode(entry)) == said
 
 
 @asynccontextmanager
