@@ -25,6 +25,8 @@ class InlineDataTruncator:
     searches) does not change. Where a chunk shows no end of that string, all of it is taken for the run.
     """
 
+    __slots__ = ("_before", "_is_token", "_kept", "_run")
+
     def __init__(self, kept: int = MAX_RUN_BYTES) -> None:
         self._kept = kept
         self._run = 0  # length of the run at the end of the bytes so far

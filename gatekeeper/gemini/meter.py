@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -101,6 +101,8 @@ class JsonMeter:
     media type does: the body of an error is one JSON object even under `text/event-stream`.
     """
 
+    __slots__ = ("_counted_bytes", "_default", "_parser", "_splitter", "_truncator", "body_bytes")
+
     def __init__(self, splitter: Callable[[int], DocumentSplitter], parser: ResponseParser) -> None:
         self._default = splitter
         self._splitter: DocumentSplitter | None = None
@@ -154,6 +156,8 @@ class JsonMeter:
 
 class OuterMeter:
     """A layer around another meter: what all of them pass on. Each has a `feed` of its own."""
+
+    __slots__ = ("_meter",)
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -274,26 +278,23 @@ def meter_for(
     if found is None:
         return NO_METER
     meter: Meter = PlainErrorMeter()
-    if found.splitter is not None:
-        meter = JsonMeter(found.splitter, ResponseParser(collection, counts_usage=counts_usage))
-    return GzipMeter(meter) if found.is_gzip else meter
-
-
-class _Format(NamedTuple):
-    """`splitter` None: an error in plain text."""
-
-    splitter: Callable[[int], DocumentSplitter] | None
-    is_gzip: bool
+    splitter, is_gzip = found
+    if splitter is not None:
+        meter = JsonMeter(splitter, ResponseParser(collection, counts_usage=counts_usage))
+    return GzipMeter(meter) if is_gzip else meter
 
 
 # Responses have few combinations of these.
 @lru_cache(maxsize=256)
-def _format_of(content_type: bytes | None, content_encoding: bytes | None, is_error: bool) -> _Format | None:
-    """None for one that is not understood."""
+def _format_of(
+    content_type: bytes | None, content_encoding: bytes | None, is_error: bool
+) -> tuple[Callable[[int], DocumentSplitter] | None, bool] | None:
+    """The splitter, None for an error in plain text, and whether it is compressed; None if it is not
+    understood."""
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
     is_plain_error = is_error and media_type == b"text/plain"
     if not (splitter or is_plain_error) or encoding not in IDENTITY + GZIP:
         return None
-    return _Format(splitter, encoding in GZIP)
+    return splitter, encoding in GZIP

@@ -82,18 +82,21 @@ class ResponseParser:
     `counts_usage` the tokens that are reported were used by another call, and are left out.
     """
 
-    # On the class: most calls report few of them.
-    usage: bytes | None = None
-    model_version: str | None = None
-    finish_reason: str | None = None
-    error: UpstreamError | None = None
-    resource: str | None = None
-    block_reason: str | None = None
-    service_tier: str | None = None
-    pictures: int | None = None
-    usage_note: str | None = None
+    __slots__ = (
+        "_collection", "_continuations", "_counts_usage", "_found", "_searches", "block_reason", "error",
+        "finish_reason", "model_version", "pictures", "resource", "service_tier", "usage", "usage_note",
+    )  # fmt: skip
 
     def __init__(self, collection: str | None = None, *, counts_usage: bool = True) -> None:
+        self.usage: bytes | None = None
+        self.model_version: str | None = None
+        self.finish_reason: str | None = None
+        self.error: UpstreamError | None = None
+        self.resource: str | None = None
+        self.block_reason: str | None = None
+        self.service_tier: str | None = None
+        self.pictures: int | None = None
+        self.usage_note: str | None = None
         self._collection = collection
         self._counts_usage = counts_usage
         self._searches: Searches | None = None

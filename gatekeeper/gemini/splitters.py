@@ -84,6 +84,8 @@ class SseDecoder:
     An event of more than `limit` bytes is discarded and sets `truncated`; the next one is decoded as usual.
     """
 
+    __slots__ = ("_data", "_discarded", "_limit", "_line", "_size", "truncated")
+
     def __init__(self, limit: int) -> None:
         self.truncated = False
         self._limit = limit
@@ -94,13 +96,9 @@ class SseDecoder:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         # Google sends most events as a chunk of their own, of one line.
-        if (
-            chunk.startswith(b"data: ")
-            and chunk.find(b"\n") == len(chunk) - 3
-            and chunk.endswith(b"\r\n\r\n")
-            and not self._unfinished
-            and len(chunk) <= self._limit
-        ):
+        is_one = chunk.startswith(b"data: ") and chunk.endswith(b"\r\n\r\n") and len(chunk) <= self._limit
+        is_between = not (self._line or self._data or self._discarded)
+        if is_one and is_between and chunk.find(b"\n") == len(chunk) - 3:
             return [chunk[6:-4]]
         return self._feed_lines(chunk)
 

@@ -61,21 +61,12 @@ NOT_PARSED = Route(action=None)
 class ProxyCall:
     """A call to `/gemini`. `row` is its line in the ledger as far as it is known."""
 
-    # What a call has only later, or never, is on the class until then.
-    route = NOT_PARSED
-    key: KeyState | None = None
-    accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
-    rates_taken: tuple[Admitted, ...] = ()  # until its end
-    access: AccessRequest | None = None  # by the request's head, once that is admitted
-    session: Session | None = None  # that an earlier call has begun
-    request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
-    meter: Meter = NO_METER
-    tier_header: bytes | None = None  # the response's x-gemini-service-tier
-    failure: CallFailed | None = None
-    begun = False  # its `begin` is in the ledger
-    relay_complete = False
-    deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
-    timeout_failure: Callable[[], CallFailed] | None = None
+    __slots__ = (
+        "access", "accounts", "begun", "budget", "carrier", "clock", "context", "credential", "deadline",
+        "failure", "fields", "forwarded_call_ids", "head", "headers", "key", "keys", "meter", "progress",
+        "rates_taken", "relay_complete", "request_parser", "route", "row", "scope", "session", "tier_header",
+        "timeout_failure",
+    )  # fmt: skip
 
     def __init__(self, context: ProxyContext, head: RequestHead, carrier: Carrier[ProxyCall]) -> None:
         self.context = context
@@ -95,6 +86,19 @@ class ProxyCall:
         self.budget = CallBudget(context.budgets, context.cost_history)
         self.scope = trio.CancelScope()
         self.progress = Progress()
+        self.route = NOT_PARSED
+        self.key: KeyState | None = None
+        self.accounts: tuple[Account, ...] = ()  # whose limits and spend the call counts for
+        self.access: AccessRequest | None = None  # by the request's head, once that is admitted
+        self.rates_taken: tuple[Admitted, ...] = ()  # until its end
+        self.session: Session | None = None  # that an earlier call has begun
+        self.request_parser: RequestParser = NOTHING_NAMED  # its summary: all that the body has named so far
+        self.meter: Meter = NO_METER
+        self.tier_header: bytes | None = None  # the response's x-gemini-service-tier
+        self.failure: CallFailed | None = None
+        self.begun = self.relay_complete = False  # `begun`: its `begin` is in the ledger
+        self.deadline = math.inf  # on trio's clock; past it the sweep ends the call with `timeout_failure`
+        self.timeout_failure: Callable[[], CallFailed] | None = None
 
     async def run(self) -> None:
         """The call's lifecycle. It is always settled, and there is no await between its last byte and its
@@ -253,7 +257,9 @@ class ProxyCall:
             context.free_searches,
             context.secrets,
             asked=self.request_parser.summary,
-            chargeable=self.chargeable,
+            chargeable=lambda: (
+                self.budget.chargeable() if self.clock.upstream_started_at is not None else None
+            ),
             most_pico=self.budget.most(),
             is_compressed=self.head.is_compressed,
             progress=self.progress,
@@ -261,10 +267,6 @@ class ProxyCall:
         )
         context.deferred.call_ends(self.row, self.meter)
         context.unpriced_models.note(self.row, context.catalogue)
-
-    def chargeable(self) -> int | None:
-        """What its budgets have for the call, if its cost is unknown and it may have reached Google."""
-        return self.budget.chargeable() if self.clock.upstream_started_at is not None else None
 
     def peek(self) -> Call:
         """The current state of the running call: a copy, with the bytes and tokens so far."""

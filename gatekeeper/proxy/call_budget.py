@@ -13,13 +13,13 @@ class CallBudget:
     """What is reserved for the call, and what it can cost at most by its request (pico-dollars; `is_firm`:
     whether that is certain)."""
 
-    # On the class: many calls have no budget.
-    reservation: Reservation | None = None
-    bound_pico, is_firm = 0, False
+    __slots__ = ("_budgets", "_history", "bound_pico", "is_firm", "reservation")
 
     def __init__(self, budgets: Budgets, history: CostHistory) -> None:
         self._budgets = budgets
         self._history = history
+        self.reservation: Reservation | None = None
+        self.bound_pico, self.is_firm = 0, False
 
     def chargeable(self) -> int | None:
         """What the budgets have for a call whose cost is unknown; None without any."""

@@ -18,6 +18,8 @@ class CallClock:
     """From the call's start on. `upstream_started_at`: on trio's clock, when the upstream request started;
     `client_wait_seconds`: seconds since then that were spent waiting for the client."""
 
+    __slots__ = ("_started", "client_wait_seconds", "upstream_started_at")
+
     def __init__(self) -> None:
         # Besides the row's `started_at`: durations must not follow a wall clock that is set meanwhile.
         self._started = perf_counter()

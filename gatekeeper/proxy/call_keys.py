@@ -45,6 +45,9 @@ READS = frozenset({"GET", "HEAD"})
 MAKES_NOTHING = METERED_ACTIONS | {"countTokens", "openai.chat.completions", OPENAI_EMBEDDING}
 
 
+NOT_TRIED: Mapping[str, int] = MappingProxyType({})
+
+
 class AnotherKey(Exception):
     """The request is made again, with the key that the call has now."""
 
@@ -53,15 +56,15 @@ class CallKeys:
     """The keys of one call. `secret` is that of the current one; `tried` has the labels of those before it,
     each with the status of Google's answer."""
 
-    # On the class: few calls need another key, or name resources of several projects.
-    tried: Mapping[str, int] = MappingProxyType({})
-    _lease: Lease | None = None
-    _resources: tuple[str, ...] = ()
-    _is_session = False  # which an earlier call has begun with its key
+    __slots__ = ("_is_session", "_lease", "_pool", "_projects", "_resources", "tried")
 
     def __init__(self, pool: GoogleKeys, projects: ResourceProjects) -> None:
         self._pool = pool
         self._projects = projects
+        self._lease: Lease | None = None
+        self._resources: tuple[str, ...] = ()
+        self._is_session = False  # which an earlier call has begun with its key
+        self.tried: Mapping[str, int] = NOT_TRIED
 
     @property
     def secret(self) -> str:

@@ -15,7 +15,6 @@ as one that has left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import trio
 
@@ -39,20 +38,28 @@ class Progress:
     `left_at`: when the client left, on trio's clock.
     """
 
-    # On the class: few calls are left.
-    finishes = False
-    request_sent: bool | None = None
-    upstream_status: int | None = None
-    left_at: float | None = None
-    received_bytes = 0  # since then
-    response_bytes = 0  # of the body, as the meter counts them
-    writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
-    _body = b""
+    __slots__ = (
+        "_body", "_size", "finishes", "left_at", "received_bytes", "request_sent", "response_bytes",
+        "upstream_status", "writing",
+    )  # fmt: skip
 
-    @cached_property
+    def __init__(self) -> None:
+        self.finishes = False
+        self.request_sent: bool | None = None
+        self.upstream_status: int | None = None
+        self.left_at: float | None = None
+        self.received_bytes = 0  # since then
+        self.response_bytes = 0  # of the body, as the meter counts them
+        self.writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
+        self._body = b""
+        self._size: RequestSize | None = None
+
+    @property
     def size(self) -> RequestSize:
         """Of the request's body, as far as it was received."""
-        return RequestSize()
+        if self._size is None:
+            self._size = RequestSize()
+        return self._size
 
     def buffered(self, body: bytes) -> None:
         """The request's whole body. Looked at only if its size is needed."""

@@ -19,6 +19,7 @@ from gatekeeper.server.client_stream import ClientStream
 class HttpCarrier:
     """Unary calls, streams, uploads, downloads."""
 
+    __slots__ = ("_continues_upload", "_headers", "stream")
     is_stream = False
     model_pending = True  # its body may name it
 

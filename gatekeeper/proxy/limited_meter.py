@@ -17,6 +17,8 @@ class LimitedMeter(OuterMeter):
     Within an event no error can be appended for the client to read, and its rest is on its way: the call then
     ends after that, or at the latest with the next usage."""
 
+    __slots__ = ("_check", "_cut", "_last_usage")
+
     def __init__(self, meter: Meter, check: Check) -> None:
         super().__init__(meter)
         self._check = check

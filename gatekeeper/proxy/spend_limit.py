@@ -39,6 +39,11 @@ def with_spend_limit(call: ProxyCall, meter: Meter) -> Meter:
 class SpendWatch:
     """Of one call with a reservation."""
 
+    __slots__ = (
+        "_call", "_cost", "_events_ahead", "_first", "_is_session", "_largest_step", "_most", "_reservation",
+        "_stream_cost", "_usage",
+    )  # fmt: skip
+
     def __init__(self, call: ProxyCall, reservation: Reservation) -> None:
         self._call = call
         self._reservation = reservation
