@@ -31,8 +31,9 @@ class Dialer:
                 return await _connect(*self._reached)
             self._reached = None
         stream = await trio.open_tcp_stream(self._host, self._port)
-        self._reached = stream.socket.family, stream.socket.getpeername()
-        self._until = trio.current_time() + REMEMBERED_SECONDS
+        with suppress(OSError):  # it was reset meanwhile, which its first use will find
+            self._reached = stream.socket.family, stream.socket.getpeername()
+            self._until = trio.current_time() + REMEMBERED_SECONDS
         return stream
 
 

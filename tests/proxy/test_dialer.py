@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 import trio
@@ -74,3 +75,22 @@ async def test_a_connection_that_is_given_up_leaves_no_socket(looked_up: list[st
         assert accepted.recv(1) == b""
         accepted.close()
     assert looked_up == ["127.0.0.1"]
+
+
+async def test_an_address_that_resets_at_once_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = trio.open_tcp_stream
+
+    async def reset(host: str, port: int) -> trio.SocketStream:
+        stream = await plain(host, port)
+        accepted, _ = listener.accept()
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        accepted.close()
+        return stream
+
+    monkeypatch.setattr(trio, "open_tcp_stream", reset)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dialer = Dialer("127.0.0.1", listener.getsockname()[1])
+        for _ in range(2):
+            async with await dialer.open() as stream:
+                with pytest.raises(trio.BrokenResourceError):
+                    await stream.receive_some()
