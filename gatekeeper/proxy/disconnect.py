@@ -39,7 +39,7 @@ class Progress:
     """
 
     __slots__ = (
-        "_body", "_size", "finishes", "left_at", "received_bytes", "request_sent", "response_bytes",
+        "_size", "body", "finishes", "left_at", "received_bytes", "request_sent", "response_bytes",
         "upstream_status", "writing",
     )  # fmt: skip
 
@@ -51,7 +51,7 @@ class Progress:
         self.received_bytes = 0  # since then
         self.response_bytes = 0  # of the body, as the meter counts them
         self.writing: trio.CancelScope | None = None  # around a write to a client that may be left behind
-        self._body = b""
+        self.body = b""  # of the request: all of it, if it was received before any of it was sent
         self._size: RequestSize | None = None
 
     @property
@@ -61,9 +61,10 @@ class Progress:
             self._size = RequestSize()
         return self._size
 
-    def buffered(self, body: bytes) -> None:
-        """The request's whole body. Looked at only if its size is needed."""
-        self._body = body
+    def release_body(self) -> None:
+        """Keeps the size only of a body that will not be sent again: a stream may go on for long."""
+        self.size.feed_all(self.body)
+        self.body = b""
 
     def goes_on(self, now: float) -> bool:
         """Whether the response is read on, now that the client has left."""
@@ -81,12 +82,12 @@ class Progress:
     def buffered_size(self) -> RequestSize:
         """That of a buffered body."""
         size = RequestSize()
-        size.feed_all(self._body)
+        size.feed_all(self.body)
         return size
 
     def request_size(self) -> RequestSize:
         """To be called once, at the end."""
-        self.size.feed_all(self._body)
+        self.size.feed_all(self.body)
         return self.size
 
 

@@ -49,7 +49,7 @@ async def _ask(
         call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
         await call.context.check_path(key, call.head.path)
         call.admit()
-        call.progress.buffered(question.body)
+        call.progress.body = question.body
         await check_buffered(call, question.body)
         reserves = reservable(call, question.body)
         take_rates_of(call, is_seen=True)

@@ -139,21 +139,21 @@ class FilteredListRelay(Relay):
     async def send_streaming(self) -> None:
         raise Refused(Refusal(Reason.BAD_REQUEST, "A list takes no body. Send the request without it."))
 
-    async def send_buffered(self, body: bytes) -> None:
+    async def send_buffered(self) -> None:
         until = trio.current_time() + MAX_SECONDS
         for _ in range(MAX_PAGES):
             if self.fill.ask is None or trio.current_time() > until or self.received_size > MAX_BYTES:
                 break
-            await self.ask_for_page(body)
+            await self.ask_for_page()
             if self.is_passed_on:
                 return
         self.fill.stop()
         await self.answer()
 
-    async def ask_for_page(self, body: bytes) -> None:
+    async def ask_for_page(self) -> None:
         self.places.go_to(self.place)
         try:
-            await super().send_buffered(body)
+            await super().send_buffered()
         except GoogleKeyRefused:
             following = self.places.after(self.place, None)
             if following is None and self.form is None:

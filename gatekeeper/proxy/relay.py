@@ -1,5 +1,4 @@
-"""Relays one HTTP request to the upstream and the response to the client, chunk by chunk; each chunk is sent
-before it is metered."""
+"""Relays one HTTP request to the upstream and the response to the client, each chunk before it is metered."""
 
 from __future__ import annotations
 
@@ -44,8 +43,7 @@ from gatekeeper.proxy.upstream_connection import (
 )
 from gatekeeper.server.client_stream import ClientDisconnected, ClientStream, MalformedBody
 
-MAX_BUFFERED_BODY = 256 * 1024
-"""Bytes. A body up to this size is read before a connection is acquired, and can be sent again."""
+MAX_BUFFERED_BODY = 256 * 1024  # bytes of a body that is read before it is sent, and can be sent again
 
 
 class Relay:
@@ -74,13 +72,12 @@ class Relay:
         else:
             if self.stream.awaits_body:
                 self.call.record_begin()
-            body = await self.stream.receive_body()
-            self.progress.buffered(body)
-            await admit_buffered(self.call, body)
+            self.progress.body = await self.stream.receive_body()
+            await admit_buffered(self.call, self.progress.body)
             self.call.keys.choose_by_body(self.call.row, self.call.request_parser.summary)
             if not self.call.begun:
                 self.call.record_begin()
-            await self.send_buffered(body)
+            await self.send_buffered()
         # A client that has the complete response may disconnect first.
         with suppress(ClientDisconnected):
             await self.client.finish(self.trailers)
@@ -95,28 +92,28 @@ class Relay:
 
     # The request
 
-    async def send_buffered(self, body: bytes) -> None:
+    async def send_buffered(self) -> None:
         """Sends a buffered body, and again where the call has got another Google key for it."""
         self.set_first_byte_deadline()
         self.is_repeatable = True
         while True:
             try:
-                return await self.send_once(body)
+                return await self.send_once()
             except AnotherKey:
                 self.progress.request_sent = False
 
-    async def send_once(self, body: bytes) -> None:
+    async def send_once(self) -> None:
         """Sends it in one write, with one retry if the connection had been closed before any byte reached the
         upstream. Otherwise it is unknown whether Google ran the call, and charged it."""
         try:
             connection = await self.upstream.acquire()
             try:
-                await self.attempt(connection, body)
+                await self.attempt(connection)
             except ConnectionLost as lost:
                 if lost.maybe_delivered:
                     raise
                 # On a new connection: the next idle one may have been closed by the same restart.
-                await self.attempt(await self.upstream.connect(), body)
+                await self.attempt(await self.upstream.connect())
         except ConnectFailed as error:
             raise unreachable(str(error)) from None
         except ConnectionLost as lost:
@@ -128,9 +125,9 @@ class Relay:
         seconds = self.settings.first_byte_timeout
         self.call.set_deadline(seconds, partial(first_byte_timeout, seconds))
 
-    async def attempt(self, connection: UpstreamConnection, body: bytes) -> None:
+    async def attempt(self, connection: UpstreamConnection) -> None:
         try:
-            await connection.send_request(*self.request(), body)
+            await connection.send_request(*self.request(), self.progress.body)
             self.progress.request_sent = True
             await self.relay_response(connection)
         finally:
@@ -211,8 +208,7 @@ class Relay:
         if response.status != HTTPStatus.CONTINUE:
             self.is_repeatable = False
             headers = self.mask.headers(downstream_headers(response.headers, self.call.row.id))
-            reason = self.mask(response.reason)
-            await self.client.write_informational(response.status, headers, reason)
+            await self.client.write_informational(response.status, headers, self.mask(response.reason))
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""
@@ -228,6 +224,8 @@ class Relay:
         # Anything but a 2xx is read first: it may be about the gateway's own key, or repeat it.
         if head.status // 100 == 2:
             self.call.keys.succeeded()
+            if self.call.row.stream:
+                self.progress.release_body()
             first = connection.buffered_chunk()
         else:
             error = ErrorResponse(self.mask, head.status, head.headers, source)

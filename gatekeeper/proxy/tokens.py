@@ -22,19 +22,19 @@ class TokenRelay(Relay):
 
     def __init__(self, call: ProxyCall, stream: ClientStream) -> None:
         super().__init__(call, stream)
-        self.body = b""
+        self.received = b""  # of the request's body
 
     def request(self) -> UpstreamRequest:
         """Asks for a response that can be read as it is."""
         return super().request().uncompressed()
 
-    async def send_buffered(self, body: bytes) -> None:
-        self.body = body
-        await super().send_buffered(body)
+    async def send_buffered(self) -> None:
+        self.received = self.progress.body
+        await super().send_buffered()
 
     async def receive_request_chunk(self) -> bytes:
         chunk = await super().receive_request_chunk()
-        self.body = (self.body + chunk)[:MAX_BODY]
+        self.received = (self.received + chunk)[:MAX_BODY]
         return chunk
 
     async def forward(self, head: ResponseHead, first: bytes | None, source: NextChunk) -> None:
@@ -48,7 +48,7 @@ class TokenRelay(Relay):
             ended = chunk is None
             body += chunk or b""
         # Google's has less than a thousandth of the limit.
-        token = created_token(self.body, body, self.call.row.started_at) if ended else None
+        token = created_token(self.received, body, self.call.row.started_at) if ended else None
         if token is not None:
             await self.store(token)
         await super().forward(head, body, no_more if ended else source)

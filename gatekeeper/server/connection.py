@@ -20,11 +20,11 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import ConnectionState
 
-from gatekeeper.server.asgi_types import InlineApp, http_scope
+from gatekeeper.server.asgi_types import InlineApp, Scope, http_scope
 from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.exchange import PlainExchange
 from gatekeeper.server.http1 import Http1
-from gatekeeper.server.plain_request import PlainRequest, PlainRequests
+from gatekeeper.server.plain_request import PlainRequests
 from gatekeeper.server.tls import TlsSession
 from gatekeeper.server.websocket_stream import CONNECTION_ERRORS
 
@@ -96,8 +96,9 @@ class ClientConnection(ClientSocket):
                     # Once it is being closed what the client sends is discarded.
                     if self.closing:
                         continue
-                    if request := self._parse_plain(data):
-                        surplus = await self._run_plain(request)
+                    if begun := self._begin_plain(data):
+                        data = surplus = b""
+                        surplus = await self._run_plain(*begun)
                     else:
                         other = data
             if not other:
@@ -143,25 +144,29 @@ class ClientConnection(ClientSocket):
             write=self.write,
         )
 
-    def _parse_plain(self, data: bytes) -> PlainRequest | None:
-        """The plain request to the inline application that `data` begins with, if it does."""
-        return self.plain_requests and self.plain_requests.parse(data)
+    def _begin_plain(self, data: bytes) -> tuple[PlainExchange, Scope] | None:
+        """The plain request to the inline application that `data` begins with, if it does. Its body is only
+        in the exchange, which does not keep it: a stream would hold its prompt to the end."""
+        request = self.plain_requests and self.plain_requests.parse(data)
+        if request is None:
+            return None
+        exchange = self.exchange = PlainExchange(request, self.receive, self._send_raw)
+        state = {"connection": self, "framing": exchange}
+        peers = (self.tls is not None, self.client, self.server)
+        return exchange, http_scope(request.method, request.target, request.headers, *peers, state)
 
     async def _process(self, http: Http1, data: bytes) -> bytes:
         """Runs a plain request, and returns what was received of the next one; everything else is for
         Hypercorn's protocol."""
-        if http.is_idle and (request := self._parse_plain(data)) is not None:
-            return await self._run_plain(request)
+        if http.is_idle and (begun := self._begin_plain(data)) is not None:
+            return await self._run_plain(*begun)
         self.exchange = None
         await http.handle(RawData(data))
         return b""
 
-    async def _run_plain(self, request: PlainRequest) -> bytes:
+    async def _run_plain(self, exchange: PlainExchange, scope: Scope) -> bytes:
+        """Returns what was received of the next request."""
         self.idle_since = math.inf
-        exchange = self.exchange = PlainExchange(request, self.receive, self._send_raw)
-        state = {"connection": self, "framing": exchange}
-        peers = (self.tls is not None, self.client, self.server)
-        scope = http_scope(request.method, request.target, request.headers, *peers, state)
         try:
             await cast("InlineApp", self.inline_app).app(scope, exchange.receive, exchange.send)
         except Exception:  # noqa: BLE001  an application's error ends its request, and is logged as by Hypercorn
