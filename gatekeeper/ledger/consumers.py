@@ -29,7 +29,7 @@ from gatekeeper.ledger.journal import Journal
 from gatekeeper.ledger.segments import bytes_after, count_end_records, oldest_segment_within
 from gatekeeper.logs import log
 
-CONSUME_INTERVAL = 4.0
+CONSUME_INTERVAL = 3.0
 """Seconds between two rounds of a consumer. The analytics file must have a call within 5 seconds; an INSERT
 costs as much as 800 of its rows. Queries have every call, and a key's spend is known, at once."""
 BATCH_CALLS = 5000  # calls, or as many as `Journal.read` returns

@@ -30,10 +30,11 @@ class Dialer:
             with suppress(OSError), trio.move_on_after(ATTEMPT_SECONDS):
                 return await _connect(*self._reached)
             self._reached = None
+        # What others open meanwhile goes to the old address: one look-up is enough.
+        self._until = trio.current_time() + REMEMBERED_SECONDS
         stream = await trio.open_tcp_stream(self._host, self._port)
         with suppress(OSError):  # it was reset meanwhile, which its first use will find
             self._reached = stream.socket.family, stream.socket.getpeername()
-            self._until = trio.current_time() + REMEMBERED_SECONDS
         return stream
 
 
