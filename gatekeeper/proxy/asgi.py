@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import time_ns
 
 import trio
@@ -21,6 +21,7 @@ from gatekeeper.proxy.live import LiveCarrier
 from gatekeeper.proxy.outcomes import CutByGateway, draining_refusal
 from gatekeeper.proxy.preflight import PreflightCall, PreflightCarrier
 from gatekeeper.server.asgi_types import Receive, Scope, Send
+from gatekeeper.server.client_socket import hung_up
 
 SWEEP_SECONDS = 0.25  # seconds between two checks of all open calls
 CHARGE_SECONDS = 5.0  # seconds between two looks at what is due: some microseconds each
@@ -83,8 +84,10 @@ class Proxy:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             now = trio.current_time()
-            for call in tuple(self.open_calls):
-                if call.progress.left_at is not None or call.carrier.is_disconnected():
+            calls = tuple(self.open_calls)
+            asked = may_be_left(calls)
+            for call in calls:
+                if call.progress.left_at is not None or (call in asked and call.carrier.is_disconnected()):
                     call.leave()
                 if now > call.deadline and call.timeout_failure is not None:
                     # While a write to the client is blocked the timeout is the client's.
@@ -107,3 +110,19 @@ class Proxy:
         """Ends every open call; streams get an error event."""
         for call in tuple(self.open_calls):
             call.end(CutByGateway(draining_refusal()))
+
+
+def may_be_left(calls: Iterable[ProxyCall]) -> set[ProxyCall]:
+    """Those whose client may have disconnected: thousands of sockets are polled at once for the few that
+    have."""
+    polled: dict[int, ProxyCall] = {}
+    asked: set[ProxyCall] = set()
+    for call in calls:
+        socket = call.carrier.client_socket
+        # A descriptor that two have is of a new connection, and the other one's is closed.
+        if socket is None or socket.disconnected or socket.descriptor in polled:
+            asked.add(call)
+        else:
+            polled[socket.descriptor] = call
+    asked.update([polled[descriptor] for descriptor in hung_up(polled)])
+    return asked

@@ -18,6 +18,7 @@ from gatekeeper.proxy.cors import AllowedOrigins
 from gatekeeper.proxy.headers import CALL_ID_HEADER, Headers
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Scope
+from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.request_validation import MalformedRequest
 
 PREFIX = b"/gemini"
@@ -96,6 +97,9 @@ class Carrier(Protocol[CallT]):
     """
 
     is_stream: bool
+    client_socket: ClientSocket | None
+    """Polled by the sweep, which asks `is_disconnected` once something has happened there. None: it asks each
+    time."""
 
     @property
     def model_pending(self) -> bool: ...

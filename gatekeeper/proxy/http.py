@@ -13,18 +13,20 @@ from gatekeeper.proxy.tokens import TOKEN_ACTION, TokenRelay
 from gatekeeper.proxy.uploads import UPLOAD_IS_OVER, UploadRelay, find_upload, has_upload_id
 from gatekeeper.refusals import Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
+from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.client_stream import ClientStream
 
 
 class HttpCarrier:
     """Unary calls, streams, uploads, downloads."""
 
-    __slots__ = ("_continues_upload", "_headers", "stream")
+    __slots__ = ("_continues_upload", "_headers", "client_socket", "stream")
     is_stream = False
     model_pending = True  # its body may name it
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.stream = ClientStream(scope, receive, send)
+        self.client_socket: ClientSocket | None = scope.get("state", {}).get("connection")
         self._continues_upload = False
         self._headers = scope["headers"]
 

@@ -43,6 +43,7 @@ from gatekeeper.proxy.upstream_connection import (
 from gatekeeper.proxy.upstream_websocket import UpstreamHandshake, open_upstream
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.asgi_types import Receive, Scope, Send
+from gatekeeper.server.client_socket import ClientSocket
 from gatekeeper.server.client_stream import ClientDisconnected
 from gatekeeper.server.websocket import WebSocket
 from gatekeeper.server.websocket_stream import MAX_REASON_BYTES, WebSocketLost
@@ -67,6 +68,7 @@ class LiveCarrier:
     """One WebSocket of a client, and that to the upstream."""
 
     is_stream = True
+    client_socket: ClientSocket | None = None  # a session has more to ask than its socket
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it has a better one
         self.websocket: WebSocket = scope["state"]["websocket"]

@@ -10,6 +10,7 @@ import select
 import socket
 import sys
 import termios
+from collections.abc import Iterable
 
 import trio
 
@@ -19,6 +20,14 @@ from gatekeeper.server.tls import TlsSession
 HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
 MAX_READ = 64 * 1024  # bytes
 READS_IN_A_ROW = 8  # without waiting, where each was full
+
+
+def hung_up(descriptors: Iterable[int]) -> list[int]:
+    """Those of the sockets whose client may have disconnected, by one system call."""
+    poller = select.poll()
+    for descriptor in descriptors:
+        poller.register(descriptor, HALF_CLOSE_EVENTS)
+    return [descriptor for descriptor, _ in poller.poll(0)]
 
 
 class ClientSocket:
@@ -38,7 +47,8 @@ class ClientSocket:
         self._reads_left = 0  # until other tasks get their turn
         self.poller = select.poll()
         # POLLERR and POLLHUP are always reported.
-        self.poller.register(self.socket.fileno(), HALF_CLOSE_EVENTS)
+        self.descriptor = self.socket.fileno()  # until `disconnected`
+        self.poller.register(self.descriptor, HALF_CLOSE_EVENTS)
 
     def may_be_complete(self) -> bool:
         """Whether the request that is being read may be complete with the bytes so far."""

@@ -25,6 +25,7 @@ class Echo:
     """Has no upstream: the response is the request's body."""
 
     is_stream = model_pending = False
+    client_socket = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.client = ClientStream(scope, receive, send)
