@@ -3,18 +3,19 @@
 Calls and streams, of which some meet an upstream that answers with an error, resets the connection or
 breaks off in the middle of a stream, and clients that leave in the middle of one. The rate is found first,
 as that at which the gateway's process uses half of a CPU. Memory and descriptors are read every ten
-seconds; both are flat if a line through those of the second half rises by next to nothing. The exit status
-is 1 where they are not.
+seconds; both are flat if a line through those of the second half rises by next to nothing beyond what their
+scatter explains. The exit status is 1 where they are not.
 """
 
 import argparse
 import asyncio
 import itertools
+import math
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from statistics import linear_regression
+from statistics import linear_regression, pstdev
 from typing import NamedTuple
 
 from bench import servers
@@ -23,6 +24,7 @@ from bench.load import Client
 
 EVENTS, INTERVAL = 20, 0.05  # of a stream; seconds between two
 SAMPLE_INTERVAL = 10.0  # seconds
+CLIENTS = 250
 FIRST_RATE = 100.0  # calls a second
 CALIBRATIONS, CALIBRATION_SECONDS = 2, 15.0
 RSS_AT_MOST, DESCRIPTORS_AT_MOST = 5.0, 10.0  # by which a line may rise in the second half: MiB, descriptors
@@ -56,36 +58,48 @@ class LeavingClient(Client):
 
 
 class Traffic:
-    """Calls of all kinds, so many a second, whatever becomes of them."""
+    """Calls of all kinds by CLIENTS, so many a second. Where that is more than can be done, they are late,
+    and do not make up for it."""
 
     def __init__(self, gateway: servers.Server) -> None:
         self.gateway = gateway
         self.rate = FIRST_RATE
+        self.kinds = itertools.cycle(MIX)
+        self.due = 0.0
+        self.over = False
         self.done: Counter[str] = Counter()
         self.unexpected: Counter[str] = Counter()
         self.idle: dict[str, list[Client]] = {}
-        self.running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        due = time.monotonic()
-        for kind in itertools.cycle(MIX):
-            due += 1 / self.rate
-            await asyncio.sleep(due - time.monotonic())
-            task = asyncio.create_task(self.call(kind))
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+        await asyncio.gather(*(self.be_client() for _ in range(CLIENTS)))
 
-    async def call(self, kind: Kind) -> None:
+    async def be_client(self) -> None:
+        while not self.over:
+            kind = next(self.kinds)
+            self.due = max(self.due + 1 / self.rate, time.monotonic())
+            await asyncio.sleep(self.due - time.monotonic())
+            try:
+                well = await self.call(kind)
+            except OSError as error:
+                self.unexpected[str(error)] += 1
+            else:
+                self.done[kind.name] += 1
+                if well != kind.well:
+                    self.unexpected[kind.name] += 1
+
+    async def call(self, kind: Kind) -> bool:
+        """Whether it came to its proper end. Raises OSError."""
         idle = self.idle.setdefault(kind.target, [])
+        while idle and idle[-1].transport.is_closing():  # the gateway has closed it after its keep-alive time
+            idle.pop()
         client = idle.pop() if idle and not kind.leaves else await self.connect(kind)
         well = await client.call() is not None
         if well:
             idle.append(client)
         else:
             client.transport.abort()
-        self.done[kind.name] += 1
-        if well != kind.well:
-            self.unexpected[kind.name] += 1
+        return well
 
     async def connect(self, kind: Kind) -> Client:
         client = (LeavingClient if kind.leaves else Client)(self.gateway.url + kind.target, self.gateway.key)
@@ -111,29 +125,45 @@ async def samples(gateway: servers.Server, seconds: float) -> AsyncIterator[Samp
         yield Sample(now, gateway.rss(), gateway.descriptors(), used / SAMPLE_INTERVAL)
 
 
+class Rise(NamedTuple):
+    """By how much a line rises, and the standard error of that."""
+
+    value: float
+    error: float
+
+    def certain(self) -> float:
+        """What is not explained by the scatter of the samples."""
+        return self.value - 2 * self.error
+
+
 class Result(NamedTuple):
     samples: list[Sample]
     done: Counter[str]
     unexpected: Counter[str]
 
-    def rise(self, field: str) -> float:
-        """By how much a line through the second half of the samples rises."""
+    def rise(self, field: str) -> Rise:
+        """Of a line through the second half of the samples."""
         half = self.samples[len(self.samples) // 2 :]
         times = [each.seconds for each in half]
-        slope, _ = linear_regression(times, [getattr(each, field) for each in half])
-        return slope * (times[-1] - times[0])
+        values = [getattr(each, field) for each in half]
+        slope, start = linear_regression(times, values)
+        errors = [value - start - slope * at for at, value in zip(times, values, strict=True)]
+        scatter = math.sqrt(sum(error**2 for error in errors) / max(len(half) - 2, 1))
+        length = times[-1] - times[0]
+        return Rise(slope * length, length * scatter / (pstdev(times) * math.sqrt(len(half))))
 
     def is_flat(self) -> bool:
-        return self.rise("rss") <= RSS_AT_MOST and self.rise("descriptors") <= DESCRIPTORS_AT_MOST
+        rss, descriptors = self.rise("rss"), self.rise("descriptors")
+        return rss.certain() <= RSS_AT_MOST and descriptors.certain() <= DESCRIPTORS_AT_MOST
 
 
 async def soak(gateway: servers.Server, seconds: float, load: float) -> Result:
     traffic = Traffic(gateway)
     making = asyncio.create_task(traffic.run())
     for _ in range(CALIBRATIONS):  # a call is cheaper at a higher rate
-        before = gateway.cpu()
+        cpu, calls = gateway.cpu(), traffic.done.total()
         await asyncio.sleep(CALIBRATION_SECONDS)
-        traffic.rate *= load / ((gateway.cpu() - before) / CALIBRATION_SECONDS)
+        traffic.rate = load * (traffic.done.total() - calls) / (gateway.cpu() - cpu)
     print(f"{traffic.rate:.0f} calls a second", file=sys.stderr)
     found: list[Sample] = []
     async for sample in samples(gateway, seconds):
@@ -143,12 +173,13 @@ async def soak(gateway: servers.Server, seconds: float, load: float) -> Result:
             f"{sample.cpu:5.2f} CPU {traffic.done.total():9,} calls",
             file=sys.stderr,
         )
-    making.cancel()
-    await asyncio.gather(*traffic.running)
+    traffic.over = True
+    await making
     return Result(found, traffic.done, traffic.unexpected)
 
 
 def run(minutes: float, load: float, setting: servers.Setting) -> Result:
+    servers.raise_descriptor_limit()
     with (
         servers.upstream(setting.load_cpu, events=EVENTS, interval=INTERVAL) as upstream,
         servers.gateway(upstream, setting.server_cpu) as gateway,
@@ -164,10 +195,13 @@ def figures(setting: servers.Setting) -> list[Figure]:
 
 def figures_of(minutes: float, result: Result) -> list[Figure]:
     work = f"{minutes:g} minutes at half load with faults"
+    rss, descriptors = result.rise("rss"), result.rise("descriptors")
     second_half = result.samples[len(result.samples) // 2 :]
     return [
-        Figure(work, "rise of RSS in the second half, MiB", [result.rise("rss")], at_most=RSS_AT_MOST),
-        Figure(work, "rise of open descriptors", [result.rise("descriptors")], at_most=DESCRIPTORS_AT_MOST),
+        Figure(work, "rise of RSS in the second half, MiB", [rss.value]),
+        Figure(work, "the same less two standard errors", [rss.certain()], at_most=RSS_AT_MOST),
+        Figure(work, "rise of open descriptors", [descriptors.value]),
+        Figure(work, "rise less two standard errors", [descriptors.certain()], at_most=DESCRIPTORS_AT_MOST),
         Figure(work, "RSS in the second half, MiB", [each.rss for each in second_half]),
         Figure(work, "open descriptors", [each.descriptors for each in second_half]),
         Figure(work, "calls", [result.done.total()]),
