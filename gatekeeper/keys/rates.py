@@ -56,7 +56,7 @@ class Demand(NamedTuple):
     limits: RateLimits
 
 
-class ExpectedTokens(NamedTuple):
+class ExpectedTokens(msgspec.Struct, frozen=True, gc=False):
     """What a call is expected to use; `output` is None where nothing bounds it."""
 
     prompt: int = 0

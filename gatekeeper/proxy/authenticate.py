@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+import msgspec
+
 from gatekeeper.gemini.evasion import ALLOWED_PARAMETERS, alphanumerics
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
@@ -91,7 +93,7 @@ def _strip_credentials(query: bytes) -> tuple[str | None, bytes]:
     return secret, b"&".join(kept)
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True):
     """The values of the ledger's columns for the caller; `state` for a virtual key."""
 
     key_id: str
@@ -130,7 +132,7 @@ class Authenticator:
         """Finds the caller's key, and fills in the row with it; None for the master key and in open mode.
         A request of a `session` needs no secret, and must not have another key's. Raises Refused."""
         identity = self.authenticate(secret) if secret or not session else self.owner(session.key_id)
-        row.key_id, row.key_alias, state = identity
+        row.key_id, row.key_alias, state = identity.key_id, identity.alias, identity.state
         if session is not None:
             if row.key_id != session.key_id:
                 raise Refused(session_not_found())

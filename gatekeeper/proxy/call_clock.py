@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import NamedTuple
-
-
-class FirstByte(NamedTuple):
-    """Milliseconds from the call's start to its first byte to the client, and those of them that are the
-    gateway's."""
-
-    first_byte_ms: float
-    gateway_ms: float
 
 
 class CallClock:
@@ -29,12 +20,13 @@ class CallClock:
     def elapsed_ms(self) -> float:
         return round((perf_counter() - self._started) * 1000, 3)
 
-    def first_byte(self, now: float) -> FirstByte:
-        """At `now`, on trio's clock. The time since the upstream request started counts as the upstream's,
-        except while the next piece of an upload was awaited from the client: that counts as the gateway's, as
-        it does for a body that is read before."""
+    def first_byte(self, now: float) -> tuple[float, float]:
+        """Milliseconds from the call's start to its first byte to the client, which goes at `now` (on trio's
+        clock), and those of them that are the gateway's. The time since the upstream request started counts
+        as the upstream's, except while the next piece of an upload was awaited from the client: that counts
+        as the gateway's, as it does for a body that is read before."""
         upstream_seconds = 0.0
         if self.upstream_started_at is not None:
             upstream_seconds = now - self.upstream_started_at - self.client_wait_seconds
         elapsed = self.elapsed_ms()
-        return FirstByte(elapsed, round(max(0.0, elapsed - upstream_seconds * 1000), 3))
+        return elapsed, round(max(0.0, elapsed - upstream_seconds * 1000), 3)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from functools import partial
 from time import time_ns
-from typing import NamedTuple
+
+import msgspec
 
 from gatekeeper.gemini.actions import MEDIA_ACTIONS, USAGE_AT_END
 from gatekeeper.gemini.billed_units import billed_units
@@ -30,7 +31,7 @@ UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
 MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """What a call wants of the budgets of these accounts; `demand` is made anew each time it is asked for."""
 
     accounts: tuple[Account, ...]
@@ -43,7 +44,7 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     buffered. Raises Refused."""
     if (wanted := wanted_by(call, body)) is None:
         return
-    accounts, known, demand = wanted
+    accounts, demand = wanted.accounts, wanted.demand
     # The time that it waits is not the client's.
     call.deadline = math.inf
     found = call.context.budgets.reserve_at_once(accounts, demand, now)
@@ -53,7 +54,7 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, demand()))
     call.budget.reservation = found
-    call.budget.bound_pico, call.budget.is_firm = known.pico, known.is_firm
+    call.budget.bound_pico, call.budget.is_firm = wanted.bound.pico, wanted.bound.is_firm
     call.row.charged_pico = found.pico  # kept if the process is killed
     if call.begun:
         call.record_begin()
