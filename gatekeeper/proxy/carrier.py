@@ -32,7 +32,7 @@ CallT = TypeVar("CallT", contravariant=True)
 class RequestHead(msgspec.Struct, frozen=True):
     """A request without its body. `path` is the part after `/gemini` and begins with one slash; `fields` are
     the headers' first values by name; `size` is in bytes; `scope` is what the server knows of the connection
-    and of the client's address."""
+    and of the client's address; `is_compressed`: its body is, so that the length does not bound the prompt."""
 
     method: str
     path: bytes
@@ -42,19 +42,22 @@ class RequestHead(msgspec.Struct, frozen=True):
     scope: Scope
     size: int
     malformed: MalformedRequest | None
+    is_compressed: bool
 
     @classmethod
     def of(cls, scope: Scope) -> RequestHead:
         path, query, headers = scope["raw_path"], scope["query_string"], scope["headers"]
+        fields = dict(reversed(headers))
         return cls(
             scope.get("method", "GET"),  # a WebSocket handshake is always a GET
             gemini_path(path),
             query,
             headers,
-            dict(reversed(headers)),
+            fields,
             scope,
             len(path) + len(query) + sum(map(len, chain.from_iterable(headers))),
             scope.get("state", {}).get("malformed"),
+            fields.get(b"content-encoding", b"") not in (b"", b"identity"),
         )
 
     def named(self, names: Collection[bytes]) -> Headers:
@@ -68,11 +71,6 @@ class RequestHead(msgspec.Struct, frozen=True):
         if CALL_ID_HEADER not in self.fields:
             return []
         return [value for name, value in self.headers if name == CALL_ID_HEADER]
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether the request's body is compressed, so that its length does not bound the prompt."""
-        return self.fields.get(b"content-encoding", b"") not in (b"", b"identity")
 
     def media_types(self) -> bytes:
         """What the request says of its format, and of the response's."""
