@@ -32,7 +32,7 @@ CallT = TypeVar("CallT", contravariant=True)
 class RequestHead(msgspec.Struct, frozen=True):
     """A request without its body. `path` is the part after `/gemini` and begins with one slash; `fields` are
     the headers' first values by name; `size` is in bytes; `scope` is what the server knows of the connection
-    and of the client's address; `is_compressed`: its body is, so that the length does not bound the prompt."""
+    and of the client's address. Where the body `is_compressed` its length does not bound the prompt."""
 
     method: str
     path: bytes
