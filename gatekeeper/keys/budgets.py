@@ -34,6 +34,10 @@ Clock = Callable[[], int]
 
 MAX_WAIT = 10.0
 """Seconds."""
+LOOK_INTERVAL = 1.0
+"""Seconds after which the first that waits looks again: its budget may be higher, or its period over."""
+UNLIMITED = 10**30
+"""Pico-dollars that an account has left whose budget was taken away while its calls run."""
 CAUTION = 4
 """How many calls may run at once that nothing bounds while none of the key's is known; as many more with each
 that is."""
@@ -91,14 +95,16 @@ def may_count(account: Account, model: str | None) -> bool:
 
 
 def room(account: Account, now: int) -> int:
-    """What is neither spent nor reserved of an account's budget; it has one."""
-    return (account.record.max_budget_pico or 0) - current_spend(account, now)[0] - account.reserved_pico
+    """What is neither spent nor reserved of an account's budget."""
+    budget = account.record.max_budget_pico
+    return UNLIMITED if budget is None else budget - current_spend(account, now)[0] - account.reserved_pico
 
 
 def may_be_short(account: Account) -> bool:
     """Whether there may be less than no `room`, without a look at the time: once a window is over less has
     been spent."""
-    return max(0, account.spend_pico) + account.reserved_pico > (account.record.max_budget_pico or 0)
+    budget = account.record.max_budget_pico
+    return budget is not None and max(0, account.spend_pico) + account.reserved_pico > budget
 
 
 def tightest(accounts: Sequence[Account], now: int) -> Account:
@@ -201,8 +207,10 @@ class Budgets:
         try:
             # It stays the first while there is too little for it: the next one does not overtake it.
             while found is Short.WAIT and (queue[0] is not turn or tightest(accounts, clock()) is short_of):
-                await turn.wait()
-                found = self.try_reserve(accounts, demand(), clock())
+                with trio.move_on_after(LOOK_INTERVAL):
+                    await turn.wait()
+                if queue[0] is turn:
+                    found = self._reserve_limited(accounts, demand, clock)
         finally:
             queue.remove(turn)
             # There may be enough for the next one too; and its turn may have come just when this one gave up.
@@ -211,6 +219,13 @@ class Budgets:
             else:
                 del self._queues[short_of]
         return found
+
+    def _reserve_limited(
+        self, accounts: Sequence[Account], demand: Callable[[], Demand], clock: Clock
+    ) -> Reservation | Short:
+        """As `try_reserve`, of those accounts that still have a budget; of none nothing."""
+        left = limited(accounts)
+        return self.try_reserve(left, demand(), clock()) if left else Reservation(())
 
     def extend(self, reservation: Reservation, pico: int, now: int) -> bool:
         """Reserves `pico` in all for a call that runs, if there is so much left."""
@@ -224,7 +239,7 @@ class Budgets:
 
     def available(self, reservation: Reservation, now: int) -> int:
         """What a call that ends may be charged: what is reserved for it, and what is left beside that."""
-        left = room(tightest(reservation.accounts, now), now)
+        left = min([room(account, now) for account in limited(reservation.accounts)], default=0)
         return reservation.pico + max(0, left)
 
     def release(self, reservation: Reservation) -> None:

@@ -53,6 +53,8 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
         found = await call.context.budgets.reserve(accounts, demand, now)
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, demand()))
+    if not found.accounts:  # their budgets were taken away while it waited
+        return
     call.budget.reservation = found
     call.budget.bound_pico, call.budget.is_firm = wanted.bound.pico, wanted.bound.is_firm
     call.row.charged_pico = found.pico  # kept if the process is killed

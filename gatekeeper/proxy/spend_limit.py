@@ -1,8 +1,8 @@
 """Meters the cost of a stream while it flows, so that it can be cut before it exceeds its budget.
 
-After each chunk the cost so far is computed from the last usage that was reported; before any is, the call
-goes on. One that comes near to what is reserved for it gets more while its budgets have it; otherwise it is
-cut while what the next event may cost is still left.
+After each chunk the cost so far is computed from what was reported last, a usage and the searches beside it;
+before any usage is, the call goes on. One that comes near to what is reserved for it gets more while its
+budgets have it; otherwise it is cut while what the next event may cost is still left.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class SpendWatch:
     """Of one call with a reservation."""
 
     __slots__ = (
-        "_call", "_cost", "_events_ahead", "_first", "_is_session", "_largest_step", "_most", "_reservation",
-        "_stream_cost", "_usage",
+        "_call", "_cost", "_events_ahead", "_first", "_is_session", "_largest_step", "_most", "_reported",
+        "_reservation", "_stream_cost",
     )  # fmt: skip
 
     def __init__(self, call: ProxyCall, reservation: Reservation) -> None:
         self._call = call
         self._reservation = reservation
-        self._usage: bytes | None = None
+        self._reported: object = None
         self._first = self._cost = 0
         self._events_ahead = 1
         self._is_session = call.carrier.is_stream
@@ -58,9 +58,11 @@ class SpendWatch:
     def check(self, summary: ResponseSummary) -> None:
         """Raises CutByGateway if the call may not go on."""
         usage = summary.usage
-        if usage is None or usage == self._usage:
+        # Searches are not in the usage, and another model has other prices.
+        reported = (usage, summary.model_version, summary.service_tier, summary.billed_units)
+        if usage is None or reported == self._reported:
             return
-        self._usage = usage
+        self._reported = reported
         cost = self._cost_by(summary, usage)
         if not self._first:
             self._first = cost
@@ -73,13 +75,18 @@ class SpendWatch:
         if self._is_session:
             # The next turn of a session reads all of its context again.
             self._keep(cost + max(self._largest_step, self._first))
-        elif summary.finish_reason is None:  # one that has ended costs no more
+        elif summary.finish_reason is None or self._may_go_on():
             if self._call.meter.delimiters is None:
                 # A part of the next event is here already: the call ends after all of it.
                 self._events_ahead = 2
             needed = cost + self._events_ahead * self._largest_step
             most = self._most
             self._keep(needed if most is None or cost > most else min(needed, most))
+
+    def _may_go_on(self) -> bool:
+        """Whether a stream may cost more although a candidate has ended: where others have not."""
+        asked = self._call.request_parser.summary
+        return not asked.understood or (asked.candidate_count or 1) > 1
 
     def _keep(self, needed: int) -> None:
         reservation, budgets = self._reservation, self._call.context.budgets

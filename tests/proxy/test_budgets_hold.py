@@ -353,3 +353,50 @@ async def test_a_stream_is_cut_where_its_budget_is_lowered_below_it(
         (answer,) = await ask(guarded, KINDS["SSE"], secret, limited=False, clients=1)
     assert last_error("SSE", answer.body)["code"] == 429
     assert 9 * 10**8 <= account(guarded, secret).spend_pico <= 10**9
+
+
+def grounded(query: int) -> bytes:
+    """Another search, of which no usage tells."""
+    grounding = {"webSearchQueries": [f"bees {query}"], "groundingChunks": [{"web": {"uri": "x"}}]}
+    document: dict[str, object] = {
+        "candidates": [{"groundingMetadata": grounding}],
+        "usageMetadata": usage(20),
+    }
+    document["modelVersion"] = "gemini-3-flash-preview"  # which charges each query
+    return b"data: %b\r\n\r\n" % json.dumps(document).encode()
+
+
+def of_another_model(output: int) -> bytes:
+    """The same usage all the time, of a dearer model from the third event on."""
+    model = MODEL if output <= 40 else "gemini-2.5-pro"
+    document = {"candidates": [{}], "usageMetadata": usage(2000), "modelVersion": model}
+    return b"data: %b\r\n\r\n" % json.dumps(document).encode()
+
+
+def of_two_candidates(output: int) -> bytes:
+    """The second one goes on when the first has ended."""
+    first = {"index": 0, "finishReason": "STOP"}
+    candidates = [{"index": 1}, *([first] if output == 40 else [])]
+    document = {"candidates": candidates, "usageMetadata": usage(output), "modelVersion": MODEL}
+    return b"data: %b\r\n\r\n" % json.dumps(document).encode()
+
+
+TWO: dict[str, object] = {"generationConfig": {"candidateCount": 2}}
+BESIDE_USAGE: dict[str, tuple[Callable[[int], bytes], dict[str, object], Decimal, Decimal]] = {
+    # an event, what is asked, the budget, what is spent at most
+    "searches": (grounded, {}, Decimal("0.2"), Decimal("0.2")),  # the first of a month are free in the end
+    "another model": (of_another_model, {}, Decimal("0.01"), Decimal("0.02125")),
+    "candidates": (of_two_candidates, TWO, Decimal("0.005"), Decimal("0.005")),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_USAGE)
+async def test_a_stream_is_cut_for_whatever_it_costs(guarded: Running, google: StandIn, name: str) -> None:
+    event, asked, budget, most = BESIDE_USAGE[name]
+    google.script = lambda reply: endless(reply, event, SSE, 0)
+    secret = await guarded.key(max_budget=str(budget))
+    with trio.fail_after(5):
+        (answer,) = await ask(guarded, KINDS["SSE"]._replace(limit=asked), secret, limited=True, clients=1)
+    assert last_error("SSE", answer.body)["code"] == 429
+    assert Decimal(account(guarded, secret).spend_pico) / 10**12 <= most
+    assert account(guarded, secret).reserved_pico == 0
