@@ -1,10 +1,11 @@
 """CPU per call and per event of the gateway with everything on, against a raw byte relay on trio and two bare
 proxies on the same stack.
 
-They take turns, round by round, so that what else the machine does falls on all of them. Each turn leads
-in with calls that do not count, so that a gateway has open what it opens for work, and ends when the last of
-its calls is in the analytics file. A ratio is of two servers in the same round; shown are its median, lowest
-and highest over the rounds.
+They take turns, round by round, so that what else the machine does falls on all of them. Each turn leads in
+with calls that do not count, so that a gateway has open what it opens for work, and ends when the last of
+its calls is in the analytics file. A ratio is of two servers in the same round; shown are its median,
+lowest and highest over the rounds. A turn's calls take about the four seconds for which the gateway
+collects rows, so that they bear the writing of one batch, as they do under a steady load.
 """
 
 import argparse
@@ -17,12 +18,14 @@ from typing import NamedTuple
 from bench import rivals, servers
 from bench.figures import Figure, ratios
 
+STREAM_RATE = 60.0  # streams opened a second; each takes a second, so as many are open at once
+
 
 class Load(NamedTuple):
     """What a contender is asked in a turn."""
 
-    calls: int = 1000
-    streams: int = 60
+    calls: int = 4000
+    streams: int = 240
     lead_in_calls: int = 50
 
 
@@ -50,7 +53,7 @@ def measure(contender: Contender, cpu: int | None) -> Cost:
     calls, call_cpu = cpu_of(server, idle, "unary", cpu, requests=load.calls)
     if not load.streams:
         return Cost(call_cpu * 1e3 / calls["calls"], None)
-    streams, stream_cpu = cpu_of(server, idle, "streams", cpu, count=load.streams, rate=load.streams * 2)
+    streams, stream_cpu = cpu_of(server, idle, "streams", cpu, count=load.streams, rate=STREAM_RATE)
     return Cost(call_cpu * 1e3 / calls["calls"], stream_cpu * 1e6 / streams["events"])
 
 
@@ -110,8 +113,8 @@ def summary(rounds: Rounds, name: str, field: str) -> dict[str, float]:
 
 def figures(setting: servers.Setting) -> list[Figure]:
     """A call and an event, against the raw relay and the bare proxy."""
-    load = Load(calls=300, streams=20) if setting.quick else Load()
-    found = run(setting.rounds or (3 if setting.quick else 7), load, 50, setting)
+    load = Load(calls=500, streams=60) if setting.quick else Load()
+    found = run(setting.rounds or (2 if setting.quick else 5), load, 50, setting)
 
     def of(work: str, field: str, unit: str, raw: float, bare: float) -> list[Figure]:
         ours = column(found, "gateway", field)
@@ -129,7 +132,7 @@ def figures(setting: servers.Setting) -> list[Figure]:
 def rival_figures(setting: servers.Setting) -> list[Figure]:
     """A call and an event, against LiteLLM's proxy and nginx, where they can be had."""
     rounds = setting.rounds or (2 if setting.quick else 5)
-    loads = {"gateway": Load(500, 30), "nginx": Load(500, 30), "LiteLLM": Load(50, 0, lead_in_calls=10)}
+    loads = {"gateway": Load(2000, 120), "nginx": Load(2000, 120), "LiteLLM": Load(100, 0, lead_in_calls=20)}
     with ExitStack() as stack:
         upstream = stack.enter_context(servers.upstream(setting.load_cpu, events=50, interval=0.02))
         found: dict[str, servers.Server | rivals.Missing] = {
@@ -185,9 +188,9 @@ def show(rounds: Rounds) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--calls", type=int, default=1000, help="unary calls of a round")
-    parser.add_argument("--streams", type=int, default=60, help="streams of a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=4000, help="unary calls of a round")
+    parser.add_argument("--streams", type=int, default=240, help="streams of a round")
     parser.add_argument("--events", type=int, default=50, help="events of a stream, one each 20 ms")
     parser.add_argument("--pin", action="store_true", help="servers on CPU 0, load and upstream on CPU 1")
     parser.add_argument("--json", action="store_true", help="with every round")

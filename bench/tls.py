@@ -51,7 +51,7 @@ def figures(setting: servers.Setting) -> list[Figure]:
 
 
 def _measured(work: str, certificate: Certificate, setting: servers.Setting) -> list[Figure]:
-    load = Load(calls=300, streams=20) if setting.quick else Load()
+    load = Load(calls=500, streams=60) if setting.quick else Load()
     at, pace = setting.server_cpu, {"events": 50, "interval": 0.02}
     trust = {"SSL_CERT_FILE": str(certificate.cert)}
     with ExitStack() as stack:
