@@ -8,6 +8,7 @@ import fcntl
 import os
 import select
 import socket
+import struct
 import sys
 import termios
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from gatekeeper.server.tls import TlsSession
 # Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
 HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
 MAX_READ = 64 * 1024  # bytes
+LINGER_ZERO = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing discards unsent data and sends a reset
 READS_IN_A_ROW = 8  # without waiting, where each was full
 
 
@@ -56,6 +58,8 @@ class ClientSocket:
 
     async def receive(self) -> bytes:
         """The next bytes from the client; empty at the end of the connection, clean or not."""
+        if self.disconnected:  # perhaps closed here, and then there is no descriptor to wait for
+            return b""
         try:
             if self.tls is not None:
                 return await self.tls.receive_some(self.stream)
@@ -120,6 +124,13 @@ class ClientSocket:
         """Shuts down the read side; data already received is still processed."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RD)
+
+    def reset(self) -> None:
+        """Closes the connection so that the client sees that something is missing."""
+        self.disconnected = True
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+        self.socket.close()
 
     async def write(self, data: bytes) -> None:
         """Writes all of it, unless cancelled. A trio error or OSError says that the connection is broken."""

@@ -12,8 +12,6 @@ ASGI is used for most of it. Two operations bypass it through the connection tha
 from __future__ import annotations
 
 import contextlib
-import socket
-import struct
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -26,9 +24,6 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
-LINGER_ZERO = struct.pack(
-    "ii", 1, 0
-)  # SO_LINGER of 0 seconds: closing discards unsent data and sends a reset
 
 
 class ClientDisconnected(Exception):
@@ -221,10 +216,7 @@ class ClientStream:
             or not self._close_delimited
         ):
             return
-        with contextlib.suppress(OSError):
-            # A reset is then the only sign that the body is incomplete.
-            self._raw_connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
-        self._raw_connection.socket.close()
+        self._raw_connection.reset()
 
     def discard_queued_messages(self) -> None:
         """At the call's end: empties the queue of a request that is not read any more. Hypercorn waits for

@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 from rig.gateway import GOOGLE_KEY, Running, running
+from rig.logs import capture_logs
 from rig.standin import Reply, Script, StandIn, standing_in
 from rig.wire import Answer, connect, exchange, head, read, reset
 
@@ -482,11 +483,14 @@ async def test_a_broken_stream_ends_in_a_reset_there_too(gateway: Running, googl
             pass
 
     google.script = half_an_event
-    async with await connect(gateway.url) as client:
-        opening = head(STREAM, ["Content-Length: 2"]).replace(b"HTTP/1.1", b"HTTP/1.0")
-        await client.send_all(opening + b"{}")
-        with pytest.raises(trio.BrokenResourceError):
-            await receive_all()
+    with capture_logs() as logged:
+        async with await connect(gateway.url) as client:
+            opening = head(STREAM, ["Content-Length: 2"]).replace(b"HTTP/1.1", b"HTTP/1.0")
+            await client.send_all(opening + b"{}")
+            with pytest.raises(trio.BrokenResourceError):
+                await receive_all()
+        assert (await gateway.row())["outcome"] == "upstream_broken"
+    assert logged == [], "such an end is no fault of the gateway"
 
 
 async def test_nothing_is_framed_into_a_chunk_that_was_cut(gateway: Running, google: StandIn) -> None:
