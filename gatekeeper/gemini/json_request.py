@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 
+from msgspec.structs import replace
+
 from gatekeeper.gemini.continuation import TokenDigest
 from gatekeeper.gemini.file_uris import file_of
 from gatekeeper.gemini.json_tokens import (
@@ -72,19 +74,23 @@ class JsonRequestParser:
         return self._summary
 
     def _summed_up(self) -> RequestSummary:
-        settings, understood = self._settings.settings, self._ended and not self._tokens.failed
-        if not self._names:
-            return RequestSummary(
-                continuation=self._continuation.digest() if self._continuation else None,
-                media=self._media.media,
-                max_output_tokens=settings.max_output_tokens,
-                candidate_count=settings.candidate_count,
-                service_tiers=settings.service_tiers,
-                store=settings.store,
-                understood=understood,
-            )
+        settings = self._settings.settings
+        asked = RequestSummary(
+            continuation=self._continuation.digest() if self._continuation else None,
+            media=self._media.media,
+            max_output_tokens=settings.max_output_tokens,
+            candidate_count=settings.candidate_count,
+            service_tiers=settings.service_tiers,
+            store=settings.store,
+            understood=self._ended and not self._tokens.failed,
+        )
+        # Most bodies name nothing.
+        return self._with_names(asked) if self._names else asked
+
+    def _with_names(self, asked: RequestSummary) -> RequestSummary:
         names = self._names.get
-        return RequestSummary(
+        return replace(
+            asked,
             models=tuple(names(Field.MODEL, ())),
             cached_contents=tuple(names(Field.CACHED_CONTENT, ())),
             interactions=tuple(names(Field.INTERACTION, ())),
@@ -94,18 +100,11 @@ class JsonRequestParser:
             stream=bool(names(Field.STREAM)),
             background=bool(names(Field.BACKGROUND)),
             include_usage=bool(names(Field.INCLUDE_USAGE)),
-            continuation=self._continuation.digest() if self._continuation else None,
-            media=self._media.media,
-            max_output_tokens=settings.max_output_tokens,
-            candidate_count=settings.candidate_count,
-            service_tiers=settings.service_tiers,
-            store=settings.store,
             tools=tuple(names(Field.TOOL, ())),
             file_search_stores=tuple(names(Field.FILE_SEARCH_STORE, ())),
             vector_stores=tuple(names(Field.VECTOR_STORE, ())),
             environments=tuple(names(Field.ENVIRONMENT, ())),
             resources=(*names(Field.RESOURCE, ()), *names(Field.CREDENTIAL, ()), *names(Field.VOICE, ())),
-            understood=understood,
         )
 
     @property
