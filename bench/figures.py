@@ -71,11 +71,12 @@ def write(figures: list[Figure], setting: str) -> None:
 
 
 def _merged(old: list[str], new: list[str]) -> list[str]:
-    """The new lines of a work in the place of its old ones; of a new work at the end."""
+    """The new lines of a work in the place of its old ones, of a new work at the end. Where as much is new, in
+    the order of the new."""
 
     def work(line: str) -> str:
         return line.split("|")[1].strip()
 
-    works = list(dict.fromkeys(map(work, (*old, *new))))
+    works = dict.fromkeys(map(work, (*new, *old) if len(new) >= len(old) else (*old, *new)))
     measured = set(map(work, new))
     return [line for each in works for line in (new if each in measured else old) if work(line) == each]

@@ -11,7 +11,7 @@ from functools import partial
 
 import trio
 
-READ_SIZE = 65536  # bytes, as the gateway reads
+READ_SIZE = 65536  # bytes
 
 
 async def copy(source: trio.SocketStream, target: trio.SocketStream) -> None:
