@@ -71,8 +71,8 @@ def write(figures: list[Figure], setting: str) -> None:
 
 
 def _merged(old: list[str], new: list[str]) -> list[str]:
-    """The new lines of a work in the place of its old ones, of a new work at the end. Where as much is new, in
-    the order of the new."""
+    """The new lines of a work in the place of its old ones, of a new work at the end. Where as much is new,
+    in the order of the new."""
 
     def work(line: str) -> str:
         return line.split("|")[1].strip()
