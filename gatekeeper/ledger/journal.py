@@ -29,6 +29,7 @@ from gatekeeper.ledger.recent_entries import Entries, RecentEntries
 from gatekeeper.ledger.segments import (
     Segment,
     discard_segment,
+    earlier_segments,
     fsync,
     records,
     segment_numbers,
@@ -61,7 +62,7 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._segment_bytes = segment_bytes
         self._backlog_limit = backlog_bytes
-        self._earlier_segments = segment_numbers(self.folder)
+        self._earlier_segments = earlier_segments(self.folder)
         # Never one of an earlier process, so its torn last line, if any, does no harm.
         self._segment = Segment(self.folder, max(self._earlier_segments, default=0) + 1)
         self._full_segments: list[Segment] = []

@@ -118,6 +118,17 @@ class Segment:
         os.close(self.fd)
 
 
+def earlier_segments(folder: Path) -> list[int]:
+    """The numbers of the segments of processes that have ended. Frees the disk space that killed ones had
+    allocated for more lines."""
+    numbers = segment_numbers(folder)
+    for number in numbers:
+        path = segment_path(folder, number)
+        with suppress(OSError):
+            os.truncate(path, path.stat().st_size)
+    return numbers
+
+
 def records(
     folder: Path, number: int, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[Position, JournalRecord | None]]:

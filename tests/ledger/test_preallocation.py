@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -131,3 +132,12 @@ def test_room_that_was_not_needed_is_given_back(tmp_path: Path) -> None:
         assert size < PREALLOCATE_BYTES <= room
         assert segment.stat().st_blocks * 512 < 100_000
     assert segment.stat().st_size == size
+
+
+def test_killed_processes_leave_no_allocated_space_behind(disk: Path) -> None:
+    for number in range(8):  # of which three would fill the disk
+        journal = Journal(disk)
+        assert journal.error is None
+        journal.end(a_call(f"call-{number}", Outcome.OK))
+        os.close(journal._segment.fd)  # all that a killed process does
+    assert on_disk(disk) == [f"call-{number}" for number in range(8)]
