@@ -19,7 +19,8 @@ from gatekeeper.server.tls import TlsSession
 
 # Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
 HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
-MAX_READ = 64 * 1024  # bytes
+# Bytes: where a read was full more is there. From 128 KiB on glibc maps memory for each read.
+MAX_READ, MAX_NEXT_READ = 64 * 1024, 120 * 1024
 LINGER_ZERO = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing discards unsent data and sends a reset
 READS_IN_A_ROW = 8  # without waiting, where each was full
 
@@ -71,13 +72,15 @@ class ClientSocket:
     async def _read(self) -> bytes:
         # A request is seldom there yet, and trio's way tries first: an exception each time. But where the
         # last read was full more is there already.
+        size = MAX_READ
         if self._reads_left:
             self._reads_left -= 1
+            size = MAX_NEXT_READ
         else:
             await trio.lowlevel.wait_readable(self.socket)
         while True:
             try:
-                data = os.read(self.socket.fileno(), MAX_READ)
+                data = os.read(self.socket.fileno(), size)
             except BlockingIOError:
                 await trio.lowlevel.wait_readable(self.socket)
             else:
