@@ -164,6 +164,7 @@ class AccountChanges:
             if record.budget_duration != before.budget_duration:
                 account.budget_reset_at = end
             account.record = record
+            self._accounts.follow(account, before)
         return account
 
 

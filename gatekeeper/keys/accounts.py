@@ -58,6 +58,12 @@ class Accounts:
             _follow(found, owner)
         return found
 
+    def follow(self, owner: Account, before: Limits) -> None:
+        """Has the parts of an account whose record has changed take that over: their calls may be running."""
+        for glob in {**before.model_max_budget_pico, **owner.record.model_max_budget_pico}:
+            if AccountId(owner.id.kind, owner.id.name, glob) in self._models:
+                self._model_account(owner, glob)
+
     def add(self, account: NamedAccount) -> None:
         """Adds an account, or one with another record in place of it."""
         account.zone = self.zone

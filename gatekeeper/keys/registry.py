@@ -163,6 +163,11 @@ class KeyRegistry(KeyWriter):
             for account in self.accounts_of(settlement):
                 spend.replay(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
 
+    def _replace(self, state: KeyState, edited: KeyState) -> None:
+        before = state.record
+        super()._replace(state, edited)
+        self.accounts.follow(state, before)
+
     def accounts_of(self, settlement: Settlement) -> Iterable[Account]:
         """The accounts in whose spend a call counts."""
         accounts = self.accounts

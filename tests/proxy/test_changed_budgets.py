@@ -83,3 +83,34 @@ async def test_a_call_that_waits_goes_on_where_its_budget_is_raised_or_taken_awa
             await change(guarded, secret, **fields)
     assert [answer.status for answer in answers] == [200, 200]
     assert reserved(guarded, secret) == 0
+
+
+# The change of the models' budget, the tokens of the stream, and its outcome.
+MODELS = [
+    ({"model_max_budget": {"*-flash": "0.001"}}, 2000, "cut"),
+    ({"model_max_budget": {"*-flash": 100}}, 8000, "ok"),
+    ({"model_max_budget": {"*-pro": 100}}, 8000, "ok"),
+    ({"model_max_budget": None}, 8000, "ok"),
+]
+
+
+@pytest.mark.parametrize("of", ["key", "group"])
+@pytest.mark.parametrize(("fields", "output", "outcome"), MODELS)
+async def test_a_running_stream_has_what_its_models_budget_is_now(
+    guarded: Running, google: StandIn, fields: dict[str, Any], output: int, outcome: str, of: str
+) -> None:
+    limits = {"model_max_budget": {"*-flash": "0.01"}}
+    made = await guarded.client.post("/group/generate", json={"group": "g", **limits}, headers=MASTER)
+    assert made.status_code == 200
+    secret = await guarded.key(**({"group": "g"} if of == "group" else limits))
+
+    async def script(reply: Reply) -> None:
+        named = {"group": "g"} if of == "group" else {"key": secret}
+        answer = await guarded.client.post(f"/{of}/update", json={**named, **fields}, headers=MASTER)
+        assert answer.status_code == 200
+        await reply.chunked([b"data: %b\r\n\r\n" % document(count) for count in (10, output // 2, output)])
+
+    google.script = script
+    line = f"POST {PATH}:streamGenerateContent?alt=sse&key={secret}"
+    await exchange(guarded.url, line, body=b"{}")
+    assert (await guarded.row())["outcome"] == outcome
