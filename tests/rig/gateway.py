@@ -90,7 +90,9 @@ class Running:
 def assert_not_changed(journal: Journal, entries: Entries) -> None:
     """No call is changed after its end: the journal has the same in memory as in its files."""
     in_files = {position: json.encode(entry) for position, entry in entries}
-    in_memory, _ = journal._recent.read(journal._recent.start, journal.durable_position, 1000) or ([], START)
+    with journal._writing:
+        recent = journal._recent.read(journal._recent.start, journal.durable_position, 1000)
+    in_memory, _ = recent or ([], START)
     for position, entry in in_memory:
         assert in_files.get(position, said := json.encode(entry)) == said
 
