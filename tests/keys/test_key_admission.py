@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gatekeeper.gemini.routes import Billing
 from gatekeeper.keys.access_request import AccessRequest
-from gatekeeper.keys.admission import admit
+from gatekeeper.keys.admission import admit, may_go_on
 from gatekeeper.keys.globs import matches
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.refusals import Reason
@@ -303,6 +303,22 @@ def test_a_client_is_told_to_wait_only_where_that_helps(budget, reset_at, retry_
 
     assert refusal is not None
     assert refusal.retry_after == retry_after
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, None),
+        ({"expires_at": NOW + 1}, None),
+        # What it may begin is no longer asked.
+        ({"models": ("veo-*",), "max_budget_pico": 0}, None),
+        ({"expires_at": NOW}, Reason.KEY_EXPIRED),
+        ({"blocked_at": NOW}, Reason.KEY_BLOCKED),
+    ],
+)
+def test_a_running_call_goes_on_while_its_key_may_be_used(fields, reason):
+    refusal = may_go_on((living(), living(**fields)), request(), NOW)
+    assert (refusal and refusal.reason) == reason
 
 
 def test_admission_changes_nothing():
