@@ -1,7 +1,6 @@
 """The bytes of one connection to the API: the socket, read and written without what trio adds for any use.
 
-trio's `receive_some` first tries to read, and the exception of a try in vain costs more than the read; its
-`send_all` takes a turn of the event loop, a twentieth of a call.
+trio's `send_all` takes a turn of the event loop, a twentieth of a call; for reading see `SocketReader`.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ import sys
 import trio
 
 from gatekeeper.server.dead_peers import detect_dead_peer
+from gatekeeper.server.socket_reader import SocketReader
 
-READ_SIZE = 120 * 1024  # bytes; from 128 KiB on glibc maps memory for each read, which costs more than it
-READS_IN_A_ROW = 8  # without waiting, where each filled what was to be read, before others get their turn
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 BYTES_ACKED = struct.Struct("120xQ")  # where Linux' `struct tcp_info` has `tcpi_bytes_acked`
 
@@ -31,29 +29,11 @@ class SocketStream:
         self._descriptor = self._socket.fileno()
         self._poller = select.poll()
         self._poller.register(self._descriptor, select.POLLIN)
-        self._reads_left = 0
+        self._reader = SocketReader(self._socket)
 
     async def read(self) -> bytes:
         """The next bytes that have arrived; empty at the end of the connection."""
-        if self._reads_left:
-            self._reads_left -= 1
-            try:
-                return self._note_full(os.read(self._descriptor, READ_SIZE))
-            except BlockingIOError:
-                pass
-        while True:
-            await trio.lowlevel.wait_readable(self._descriptor)
-            try:
-                data = os.read(self._descriptor, READ_SIZE)
-            except BlockingIOError:
-                continue
-            self._reads_left = READS_IN_A_ROW if len(data) == READ_SIZE else 0
-            return data
-
-    def _note_full(self, data: bytes) -> bytes:
-        if len(data) < READ_SIZE:
-            self._reads_left = 0
-        return data
+        return await self._reader.read()
 
     async def write(self, data: bytes) -> None:
         written = self.write_nowait(data)

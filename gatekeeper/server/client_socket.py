@@ -15,14 +15,12 @@ from collections.abc import Iterable
 
 import trio
 
+from gatekeeper.server.socket_reader import SocketReader
 from gatekeeper.server.tls import TlsSession
 
 # Linux reports a half-closed connection; elsewhere that shows only once all data before it has been read.
 HALF_CLOSE_EVENTS = getattr(select, "POLLRDHUP", select.POLLIN)
-# Bytes: where a read was full more is there. From 128 KiB on glibc maps memory for each read.
-MAX_READ, MAX_NEXT_READ = 64 * 1024, 120 * 1024
 LINGER_ZERO = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing discards unsent data and sends a reset
-READS_IN_A_ROW = 8  # without waiting, where each was full
 
 
 def hung_up(descriptors: Iterable[int]) -> list[int]:
@@ -47,7 +45,7 @@ class ClientSocket:
         self.tls = tls
         self.send_lock = trio.Lock()  # of writes by several tasks
         self.socket = stream.socket
-        self._reads_left = 0  # until other tasks get their turn
+        self._reader = SocketReader(self.socket)
         self.poller = select.poll()
         # POLLERR and POLLHUP are always reported.
         self.descriptor = self.socket.fileno()  # until `disconnected`
@@ -64,31 +62,10 @@ class ClientSocket:
         try:
             if self.tls is not None:
                 return await self.tls.receive_some(self.stream)
-            return await self._read()
+            return await self._reader.read()
         except (trio.ClosedResourceError, trio.BrokenResourceError, OSError):
             self.disconnected = True
             return b""
-
-    async def _read(self) -> bytes:
-        # A request is seldom there yet, and trio's way tries first: an exception each time. But where the
-        # last read was full more is there already.
-        size = MAX_READ
-        if self._reads_left:
-            self._reads_left -= 1
-            size = MAX_NEXT_READ
-        else:
-            await trio.lowlevel.wait_readable(self.socket)
-        while True:
-            try:
-                data = os.read(self.socket.fileno(), size)
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.socket)
-            else:
-                if len(data) < MAX_READ:
-                    self._reads_left = 0
-                elif not self._reads_left:
-                    self._reads_left = READS_IN_A_ROW
-                return data
 
     def is_disconnected(self) -> bool:
         """Whether the client has disconnected with an incomplete request, or the connection is broken: the

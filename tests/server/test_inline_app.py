@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from rig.gateway import running
 from rig.logs import capture_logs
 from rig.standin import Reply, answer_ok, standing_in
 from rig.wire import connect, head, read
+from trio.testing import wait_all_tasks_blocked
 
 from gatekeeper.logs import HypercornLogger
 from gatekeeper.server.asgi_types import InlineApp, Receive, Send
 from gatekeeper.server.listener import serve_listener
+from gatekeeper.server.socket_reader import READS_IN_A_ROW
 
 GET = head("GET /direct/a?b=c", [])
 
@@ -170,6 +173,43 @@ async def test_what_comes_in_one_read_holds_up_nobody_else(
     assert len(app.turns) == pieces
     # trio runs the tasks of one round in any order, so that two turns of one may fall between two of another.
     assert len(set(app.turns)) >= turns
+
+
+class Waiting:
+    """An application that reads a body only once it may. `turns`: how often another task had run, at each
+    piece."""
+
+    def __init__(self) -> None:
+        self.may_read = trio.Event()
+        self.now = 0
+        self.turns: list[int] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await self.may_read.wait()
+        while (await receive())["more_body"]:
+            self.turns.append(self.now)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def count(self) -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            self.now += 1
+
+
+async def test_a_large_body_holds_up_nobody_else() -> None:
+    app, size = Waiting(), 64 * 2**20
+    async with served(app) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(client.send_all, head("POST /direct/a", [f"Content-Length: {size}"]) + bytes(size))
+        await wait_all_tasks_blocked(0.01)  # until nothing more fits into the sockets
+        nursery.start_soon(app.count)
+        app.may_read.set()
+        assert (await client.receive_some()).startswith(b"HTTP/1.1 204")
+        nursery.cancel_scope.cancel()
+    # However much is there at once: some reads in a row, then the others. trio runs the tasks of one round in
+    # any order, so that two turns of one may fall between two of another.
+    in_a_row = max(len(list(same)) for _, same in groupby(app.turns))
+    assert in_a_row <= 2 * (READS_IN_A_ROW + 1)
 
 
 async def test_a_trailer_section_has_the_limit_of_a_head() -> None:
