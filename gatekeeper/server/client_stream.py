@@ -19,15 +19,11 @@ import trio
 
 from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.exchange import FramingError, PlainExchange, ResponseFraming
+from gatekeeper.server.exchange import ClientDisconnected, PlainExchange, ResponseFraming
 from gatekeeper.server.request_validation import MalformedRequest
 
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
-
-
-class ClientDisconnected(Exception):
-    """The client has disconnected, or its connection is broken."""
 
 
 class MalformedBody(Exception):
@@ -127,10 +123,7 @@ class ClientStream:
             start = {"type": "http.response.start", "status": status, "headers": headers, "reason": reason}
             await self._send_asgi(start)
             return
-        try:
-            self._head = self._framing.encode_response_head(status, headers, reason)
-        except FramingError:
-            raise ClientDisconnected from None
+        self._head = self._framing.encode_response_head(status, headers, reason)
         if not coalesce_with_body:
             await self._write_framed(b"")
 
@@ -162,13 +155,10 @@ class ClientStream:
             message = {"type": "http.response.body", "body": chunk, "more_body": not self._finished}
             await self._send_asgi(message)
             return
-        try:
-            framed = self._framing.encode_data(chunk)
-            if ends:
-                framed += self._framing.encode_end()
-                self._finished = True
-        except FramingError:
-            raise ClientDisconnected from None
+        framed = self._framing.encode_data(chunk)
+        if ends:
+            framed += self._framing.encode_end()
+            self._finished = True
         await self._write_framed(framed)
 
     async def _write_framed(self, framed: bytes) -> None:
@@ -196,11 +186,7 @@ class ClientStream:
         on. Sent by ASGI the end closes the connection, and so comes last. Raises ClientDisconnected."""
         if self._raw_connection is not None and not self._finished:
             chunked = self._remaining is None and not self._close_delimited
-            try:
-                end = self._framing.encode_end(trailers if chunked else ())
-            except FramingError:
-                raise ClientDisconnected from None
-            await self._write_framed(end)
+            await self._write_framed(self._framing.encode_end(trailers if chunked else ()))
         await self.discard_body()
         if self._raw_connection is None and not self._finished:
             await self._send_asgi({"type": "http.response.body", "body": b"", "more_body": False})

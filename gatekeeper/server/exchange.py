@@ -16,9 +16,13 @@ CONNECTION_CLOSE = ((b"connection", b"close"),)
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-class FramingError(Exception):
+class ClientDisconnected(Exception):
+    """The client has disconnected, or its connection is broken."""
+
+
+class FramingError(ClientDisconnected):
     """What is to be sent does not belong here: a second head, more than the announced length, anything after
-    the end."""
+    the end. The client cannot be sent anything more."""
 
 
 class ResponseFraming(Protocol):

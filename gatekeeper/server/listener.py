@@ -98,8 +98,9 @@ class Listener:
         """One task that closes idle connections, where Hypercorn starts and cancels one for each request."""
         while True:
             await trio.sleep(min(SWEEP_SECONDS, self.config.keep_alive_timeout / 4))
-            for connection in tuple(self.open):
-                connection.check_idle(trio.current_time())
+            now = trio.current_time()
+            for connection in self.open:
+                connection.check_idle(now)
 
 
 async def serve_listener(
