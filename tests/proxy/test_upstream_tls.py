@@ -8,27 +8,24 @@ import socket
 import ssl
 import struct
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig.certificate import make_certificate
 from rig.standin import Reply, StandIn
+from rig.tls_peer import CUTS, EXAMPLES, PIECES, TlsPeer, assert_nothing_changed_arrives, cut, send
 
 from gatekeeper.proxy.upstream import ConnectFailed, UpstreamPool, tls_context
 from gatekeeper.proxy.upstream_connection import UpstreamConnection
 from gatekeeper.proxy.upstream_tls import TlsStream
 
-PIECES = st.lists(st.binary(min_size=1, max_size=300) | st.just(bytes(40_000)), max_size=6)
-CUTS = st.lists(st.integers(0, 60_000), max_size=8)
-EXAMPLES = settings(max_examples=30, deadline=None)
 VERSIONS = st.sampled_from([ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 LARGE = bytes(range(256)) * 16_384  # 4 MiB
 
@@ -53,35 +50,8 @@ def trust(certificate: Path) -> ssl.SSLContext:
 # Streams of bytes
 
 
-class Peer:
-    """The upstream's side, in memory: `sent` is what it has for us, `received` takes what is sent to it."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self.received, self.sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.session = context.wrap_bio(self.received, self.sent, server_side=True)
-
-    async def shake_hands(self, stream: trio.SocketStream) -> None:
-        while True:
-            try:
-                self.session.do_handshake()
-            except ssl.SSLWantReadError:
-                await stream.send_all(self.sent.read())
-                self.received.write(await stream.receive_some())
-            else:
-                return await stream.send_all(self.sent.read())
-
-    def records(self, data: bytes) -> bytes:
-        self.session.write(data)
-        return self.sent.read()
-
-    def close_notify(self) -> bytes:
-        with pytest.raises(ssl.SSLWantReadError):
-            self.session.unwrap()
-        return self.sent.read()
-
-
 @asynccontextmanager
-async def agreed(peer: Peer, trust: ssl.SSLContext) -> AsyncIterator[tuple[TlsStream, trio.SocketStream]]:
+async def agreed(peer: TlsPeer, trust: ssl.SSLContext) -> AsyncIterator[tuple[TlsStream, trio.SocketStream]]:
     """The stream after its handshake, and the socket of the upstream."""
     ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
     stream = TlsStream(ours, trust, "localhost")
@@ -91,18 +61,6 @@ async def agreed(peer: Peer, trust: ssl.SSLContext) -> AsyncIterator[tuple[TlsSt
             await stream.handshake()
         yield stream, theirs
     stream.close()
-
-
-def cut(data: bytes, cuts: list[int]) -> Iterator[bytes]:
-    edges = [0, *sorted(min(each, len(data)) for each in cuts), len(data)]
-    return (data[start:end] for start, end in pairwise(edges) if end > start)
-
-
-async def send(target: trio.SocketStream, parts: Iterator[bytes]) -> None:
-    for part in parts:
-        await target.send_all(part)
-        await trio.lowlevel.checkpoint()
-    await target.aclose()
 
 
 async def read_all(stream: TlsStream) -> bytes:
@@ -126,7 +84,7 @@ def test_what_is_sent_arrives_and_then_an_end(
 
     async def run() -> None:
         served.maximum_version = version
-        peer = Peer(served)
+        peer = TlsPeer(served, is_server=True)
         async with agreed(peer, trust) as (stream, theirs), trio.open_nursery() as nursery:
             records = b"".join(peer.records(piece) for piece in pieces)
             nursery.start_soon(send, theirs, cut(records + (peer.close_notify() if proper else b""), cuts))
@@ -148,19 +106,11 @@ def test_what_was_changed_never_arrives(
     by: int,
 ) -> None:
     async def run() -> None:
-        peer, received = Peer(served), b""
-        async with agreed(peer, trust) as (stream, theirs), trio.open_nursery() as nursery:
-            records = bytearray(b"".join(peer.records(piece) for piece in [*pieces, b"last"]))
-            records[at % len(records)] ^= by
-            nursery.start_soon(send, theirs, cut(bytes(records), cuts))
-            try:
-                while data := await stream.read():
-                    received += data
-            except ssl.SSLError:
-                nursery.cancel_scope.cancel()
-        sent = b"".join([*pieces, b"last"])
-        assert sent.startswith(received)
-        assert received != sent
+        peer = TlsPeer(served, is_server=True)
+        async with agreed(peer, trust) as (stream, theirs):
+            await assert_nothing_changed_arrives(
+                peer, theirs, stream.read, ssl.SSLError, pieces, cuts, at, by
+            )
 
     trio.run(run)
 
@@ -172,7 +122,7 @@ def test_what_is_written_is_read_in_order(
 ) -> None:
     async def run() -> None:
         served.maximum_version = version
-        peer = Peer(served)
+        peer = TlsPeer(served, is_server=True)
         async with agreed(peer, trust) as (stream, theirs), trio.open_nursery() as nursery:
 
             async def read() -> None:
