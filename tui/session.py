@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from textual.message import Message
@@ -39,10 +40,20 @@ class Tab:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the header shows on every screen: calls and errors of the last minute, and today's spend in USD,
+    in the gateway's zone (None where it is unknown)."""
+
+    calls_per_minute: int
+    errors_per_minute: int
+    spend_today: Decimal | None
+
+
 @dataclass
 class Session:
     """The connection's state, and its error if there is one; the document of `GET /`; the tabs of all main
-    screens."""
+    screens; the figures of the header, None until they are known."""
 
     client: Client
     clock: Callable[[], datetime] = local_now
@@ -50,6 +61,7 @@ class Session:
     connection_error: str = ""
     gateway: GatewayInfo = field(default_factory=GatewayInfo)
     tabs: tuple[Tab, ...] = ()
+    figures: Figures | None = None
 
     @property
     def zone(self) -> tzinfo:

@@ -15,13 +15,15 @@ from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.formats import TextRole
-from tui.session import Session, Tab
+from tui.session import LIVE, Figures, Session, Tab
 from tui.terminal import STYLES, ClipboardApp, styled_text
 
 KEY = "key"
 # A sandbox's costs are not real: shown first, and at every width.
 SANDBOX = f"{STYLES[TextRole.WARNING]} bold reverse"
 STATUS_SECONDS = 5
+# In less there is no room for the product's name beside five tabs and the figures.
+NAME_WIDTH = 100
 # Textual's names of keys, and how they are shown.
 KEYS = {
     "question_mark": "?",
@@ -50,7 +52,7 @@ def clickable(text: Content, key: str) -> Content:
 
 
 class Header(KeyClickWidget):
-    """The tabs, and on the right the gateway, the state of the connection, and the time.
+    """The tabs, and on the right the state of the connection, the figures, the gateway, and the time.
 
     A click on a tab goes there.
     """
@@ -68,39 +70,69 @@ class Header(KeyClickWidget):
         self._current = current
 
     def on_mount(self) -> None:
-        # Updates the clock.
+        # Updates the clock and the figures.
         self.set_interval(1, self.refresh)
 
     def render(self) -> Content:
-        left = self._tabs()
-        room = self.content_size.width - left.cell_length - 2
-        right = next((text for text in self._status_variants() if text.cell_length <= room), Content(""))
-        gap = self.content_size.width - left.cell_length - right.cell_length
-        return Content.assemble(left, " " * max(gap, 0), right)
+        return header_line(self._session, self._current, self.content_size.width)
 
-    def _tabs(self) -> Content:
-        parts = [Content.styled("gatekeeper", "bold")]
-        for tab in self._session.tabs:
-            style = f"{STYLES[TextRole.ACCENT]} reverse" if tab == self._current else ""
-            parts.append(clickable(Content.styled(f" {tab.key} {tab.title} ", style), tab.key))
-        return Content(" ").join(parts)
 
-    def _status_variants(self) -> list[Content]:
-        """The right side, from the longest variant to the shortest."""
-        session = self._session
-        sandbox = Content.styled(" SANDBOX ", SANDBOX) if session.gateway.sandbox else Content("")
-        state = Content.styled(str(session.connection), STYLES[session.connection.role])
-        address, mode = Content(session.address), Content(session.gateway.mode)
-        time = Content.styled(formats.clock(session.clock()), "dim")
-        everything = [sandbox, state, address, mode, time]
-        variants = (
-            everything,
-            [sandbox, state, address, time],
-            [sandbox, state, time],
-            [sandbox, state],
-            [sandbox],
-        )
-        return [Content("  ").join(part for part in variant if part.plain) for variant in variants]
+def header_line(session: Session, current: Tab, width: int) -> Content:
+    """The header in exactly `width` cells; what matters least is left out first."""
+    left = tab_line(session.tabs, current, named=width >= NAME_WIDTH)
+    room = width - left.cell_length - 1
+    right = next((text for text in status_variants(session) if text.cell_length <= room), Content(""))
+    gap = width - left.cell_length - right.cell_length
+    return Content.assemble(left, " " * max(gap, 0), right)
+
+
+def tab_line(tabs: Iterable[Tab], current: Tab, named: bool) -> Content:
+    """The tabs, which can be clicked, and before them the product's name if `named`."""
+    parts = [Content.styled("gatekeeper ", "bold")] if named else []
+    for tab in tabs:
+        style = f"{STYLES[TextRole.ACCENT]} reverse" if tab == current else ""
+        parts.append(clickable(Content.styled(f" {tab.key} {tab.title} ", style), tab.key))
+    return Content("").join(parts)
+
+
+def status_variants(session: Session) -> list[Content]:
+    """The right side of the header, from the longest variant to the shortest."""
+    sandbox = Content.styled(" SANDBOX ", SANDBOX) if session.gateway.sandbox else Content("")
+    state = Content.styled(str(session.connection), STYLES[session.connection.role])
+    address, mode = Content(session.address), Content(session.gateway.mode)
+    time = Content.styled(formats.clock(session.clock()), "dim")
+    # Those of a lost connection would be old.
+    known = session.figures if session.connection == LIVE else None
+    words, short, signs, least = figure_variants(known) if known else [Content("")] * 4
+    variants = (
+        [sandbox, state, words, address, mode, time],
+        [sandbox, state, words, address, time],
+        [sandbox, state, words, time],
+        [sandbox, state, short, time],
+        [sandbox, state, short],
+        [sandbox, state, signs],
+        [sandbox, state, least],
+        [sandbox, state],
+        [sandbox],
+    )
+    return [Content("  ").join(part for part in variant if part.plain) for variant in variants]
+
+
+def figure_variants(figures: Figures) -> list[Content]:
+    """Calls and errors per minute and today's spend, from the longest form to the shortest."""
+    calls, errors = figures.calls_per_minute, figures.errors_per_minute
+    spend = formats.money(figures.spend_today)
+    per_minute = f"{formats.tokens(calls)}/min"
+    role = STYLES[TextRole.ERROR if errors else TextRole.DIM]
+    sign = Content.styled(f"✗ {formats.tokens(errors)}", role)
+    today = Content(f"{spend} today")
+    words = [
+        Content(f"{formats.tokens(calls)} calls/min"),
+        Content.styled(f"✗ {formats.tokens(errors)} errors/min", role),
+        today,
+    ]
+    forms = (words, [Content(per_minute), sign, today], [Content(per_minute), sign, Content(spend)])
+    return [Content("  ").join(form) for form in (*forms, forms[-1][:2])]
 
 
 class Banner(Static):
