@@ -22,6 +22,7 @@ ROUTES: dict[str, Permission] = {
     "GET /": Open.TO_ALL,
     "GET /healthz": Open.TO_ALL,
     "GET /readyz": Open.TO_ALL,
+    "GET /metrics": Open.TO_ALL,
     "GET /openapi.json": Open.TO_ALL,
     "GET /docs": Open.TO_ALL,
     "GET /docs.css": Open.TO_ALL,

@@ -24,7 +24,7 @@ def liveness(_: Gateway) -> Document:
 
 def readiness(gateway: Gateway) -> Document:
     """It takes calls. Raises Problem (503) if it does not."""
-    reasons, warnings = list(_not_ready_reasons(gateway)), list(_warnings(gateway))
+    reasons, warnings = list(not_ready_reasons(gateway)), list(_warnings(gateway))
     if reasons:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -63,7 +63,8 @@ def _google_key_health(gateway: Gateway) -> list[KeyHealth]:
     return gateway.google_keys.pool.health(gateway.now_micros())
 
 
-def _not_ready_reasons(gateway: Gateway) -> Iterator[str]:
+def not_ready_reasons(gateway: Gateway) -> Iterator[str]:
+    """Why it takes no calls."""
     if gateway.proxy.context.draining:
         yield "the gateway is stopping and takes no new calls"
     if not runtime.can_open_file():

@@ -96,4 +96,5 @@ READINESS = component(
 
 SHOW_ROOT = Operation("Show the gateway", ROOT)
 HEALTHZ = Operation("Liveness", HEALTH)
+METRICS = Operation("Metrics", text("Metrics as text.", "gatekeeper_ready 1.0"), media_type="text/plain")
 READYZ = Operation("Readiness", READINESS, problems=(503,))

@@ -8,6 +8,7 @@ import trio
 
 from gatekeeper.ledger.analytics.worker import Analytics
 from gatekeeper.ledger.call import Amendment, Call, truncate_fields
+from gatekeeper.ledger.call_metrics import CallMetrics
 from gatekeeper.ledger.consumers import Consumers
 from gatekeeper.ledger.events import EventStream
 from gatekeeper.ledger.journal import Journal
@@ -25,6 +26,8 @@ class Ledger:
         self.events = EventStream()
         self.consumers = Consumers(self.journal)
         self.analytics = Analytics(self.journal, self.consumers, folder, timezone)
+        self.metrics = CallMetrics(self.journal.write_position)
+        self._metrics_follower = self.consumers.follow(self.metrics)
         self._dirty = False
         self._reported_error: OSError | None = None  # the journal's error, if it was logged
 
@@ -69,6 +72,11 @@ class Ledger:
             "The gateway cannot write its ledger (is the disk full?) and takes no calls until it can.",
             retry_after=10,
         )
+
+    async def current_metrics(self) -> CallMetrics:
+        """The counters, with every call that has ended."""
+        await self._metrics_follower.run_round(immediately=True)
+        return self.metrics
 
     # Background tasks
 

@@ -19,6 +19,7 @@ FIRST = {
     "GET /": "nobody",
     "GET /healthz": "nobody",
     "GET /readyz": "nobody",
+    "GET /metrics": "nobody",
     "GET /openapi.json": "nobody",
     "GET /docs": "nobody",
     "GET /docs.css": "nobody",
