@@ -144,6 +144,9 @@ SUMS: dict[str, Schema] = {
     "prompt_tokens": nullable(integer("Their sum.", 1_200_000_000)),
     "cached_tokens": nullable(integer("Their sum.", 732_000_000)),
     "output_tokens": nullable(integer("Their sum.", 96_000_000)),
+    "total_tokens": nullable(
+        integer("The sum of the totals as Google reports them, thoughts and tools included.", 1_340_000_000)
+    ),
     "cost_usd": nullable(money("The known part of the cost (null: none is known), in", "612.400000000000")),
     "unpriced_calls": integer("Calls of unknown cost.", 2),
 }

@@ -25,7 +25,7 @@ LITELLM_PARAMETERS: dict[str, str] = {
     "return_full_object": "keys are always whole: leave it out",
     "include_team_keys": "all keys are listed: leave it out",
     "include_created_by_keys": "all keys are listed: leave it out",
-    "sort_by": "use `sort`: created_at, expires, key_alias, last_used_at or spend",
+    "sort_by": "use `sort`: budget_used, created_at, expires, key_alias, last_used_at or spend",
     "sort_order": "use `sort`, with `-` before the name from high to low",
     "expand": "there are no related objects: leave it out",
     "status": "`blocked` and `expires` of each key say it",

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.keys.audit import ACTIONS
 from gatekeeper.keys.listing import SORTS
 from gatekeeper.openapi.schema import Schema, choice, integer, text
 from gatekeeper.times import parse_time
@@ -43,6 +44,13 @@ def given(text: str) -> str:
 def names(text: str) -> tuple[str, ...]:
     if not all(found := tuple(text.split(","))):
         raise ValueError("give one name, or several with commas between them")
+    return found
+
+
+def actions(text: str) -> tuple[str, ...]:
+    found = names(text)
+    if unknown := [name for name in found if name not in ACTIONS]:
+        raise ValueError(f'there is no action "{unknown[0]}"; there are {", ".join(ACTIONS)}')
     return found
 
 
@@ -90,7 +98,9 @@ PARAMETERS: dict[str, Parameter] = {
     "sort": Parameter(
         given,
         text(
-            "By what to sort, with `-` before it from high to low. Default: -created_at.",
+            "By what to sort, with `-` before it from high to low. Default: -created_at. `budget_used`: the "
+            "part of the budget that is spent; keys without a budget count as less than any, and blocked "
+            "and expired ones come last.",
             "-spend",
             pattern=f"^-?({'|'.join(SORTS)})$",
         ),
@@ -98,12 +108,19 @@ PARAMETERS: dict[str, Parameter] = {
     "by": Parameter(
         names,
         text(
-            "Of spend: one or two of tag, model, key, user, day and hour, joined by a comma, or none. Of "
-            "changes: who made them, by id or alias, or `master`, `open` or `gateway`; any of several.",
+            "Of spend: one or two of tag, model, key, user, day, hour and minute, joined by a comma, or "
+            "none. Of changes: who made them, by id or alias, or `master`, `open` or `gateway`; any of "
+            "several.",
             "day,model",
         ),
     ),
-    "action": Parameter(names, text("Changes of these kinds only, joined by commas.", "update,delete")),
+    "action": Parameter(
+        actions,
+        text(
+            f"Changes of these kinds only, joined by commas: {', '.join(ACTIONS)}.",
+            "update,delete",
+        ),
+    ),
     "key": Parameter(
         str,
         text(

@@ -31,7 +31,8 @@ blueprint = Blueprint("spend", __name__)
 @describe(spend_documents.SPEND_SUMS)
 async def spend() -> Response:
     """`rows` by one or two groups, and the `total` of all calls; `since` and `until` are the resolved times,
-    for requesting the same calls from `/calls`; days and hours are those of `timezone`.
+    for requesting the same calls from `/calls`; days, hours and minutes are those of `timezone`. A period
+    without a call has no row.
 
     `limit` is the number of rows; if there are more, `truncated` is true and `rest` has their sums. `top` is
     the number of groups that have rows of their own.

@@ -27,6 +27,7 @@ _GROUPS: dict[str, Schema] = {
     "user": nullable(text("The end user.", "user-17")),
     "day": text("A day of `timezone`.", "2026-11-24", format="date"),
     "hour": text("The start of an hour of `timezone`.", "2026-11-24T13:00:00Z", format="date-time"),
+    "minute": text("The start of a minute of `timezone`.", "2026-11-24T13:07:00Z", format="date-time"),
 }
 _OTHER: dict[str, Schema] = {
     "other": boolean("These are the sums of all groups outside the top.", example=False),

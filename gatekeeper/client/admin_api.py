@@ -89,8 +89,8 @@ class Client(KeyApi, AccountApi):
         limit: int | None = None,
         top: int | None = None,
     ) -> ApiResponse[Spend]:
-        """Sums per group; `by` is one or two of tag, model, key, user, day, hour, joined by a comma. With
-        `top` that many groups have their own rows, and one row sums all others."""
+        """Sums per group; `by` is one or two of tag, model, key, user, day, hour, minute, joined by a comma.
+        With `top` that many groups have their own rows, and one row sums all others."""
         params = {"by": by, "since": since, "until": until, "q": q, "limit": limit, "top": top}
         return await self._get("/spend", Spend, params)
 

@@ -15,6 +15,20 @@ import trio
 from gatekeeper.keys.roles import Role
 from gatekeeper.times import iso
 
+_ACCOUNT_ACTIONS = ("create", "update", "block", "unblock", "delete")
+ACTIONS = (
+    *_ACCOUNT_ACTIONS,
+    "regenerate",
+    "end_grace",
+    *(f"{kind}.{action}" for kind in ("group", "user") for action in _ACCOUNT_ACTIONS),
+    *(f"google_key.{action}" for action in ("add", "drain", "resume", "remove")),
+    "prices.reload",
+    "prices.reprice",
+    "file.lend",
+    "file.return",
+)
+"""What a change can be; those without a dot are of keys."""
+
 
 class Actor(msgspec.Struct, frozen=True):
     """Who requests a change. `by`: a `token_id`, `master`, `open` (in open mode) or `gateway` (what it does

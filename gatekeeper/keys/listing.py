@@ -21,7 +21,25 @@ from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.spend import current_spend
 from gatekeeper.keys.virtual_key import KeyState
 
+USED_PRECISION = 10**12
+"""The used part of a budget is compared in these fractions: exact for cursors, and finer than any bar."""
+
+
+def used_part(state: KeyState, now: int) -> int | None:
+    """How much of its budget a key has spent; a budget of 0 is used up, no budget is less than any. None for
+    keys that may make no calls: their budget is nobody's concern."""
+    record = state.record
+    if record.blocked_at is not None or (record.expires_at is not None and record.expires_at <= now):
+        return None
+    if record.max_budget_pico is None:
+        return -1
+    if record.max_budget_pico == 0:
+        return USED_PRECISION
+    return current_spend(state, now)[0] * USED_PRECISION // record.max_budget_pico
+
+
 SORTS: dict[str, Callable[[KeyState, int], int | str | None]] = {
+    "budget_used": used_part,
     "created_at": lambda state, _: state.record.created_at,
     "expires": lambda state, _: state.record.expires_at,
     "key_alias": lambda state, _: state.record.key_alias and state.record.key_alias.casefold(),

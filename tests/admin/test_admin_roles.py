@@ -205,6 +205,9 @@ async def test_the_log_is_searched_and_paged(guarded, secrets):
     rest = await found(cursor=first["next_cursor"])
     assert len(first["changes"]) + len(rest) == 5
     assert (await guarded.as_key("GET", "/audit", secrets["master"], action="")).status_code == 400
+    refused = await guarded.as_key("GET", "/audit", secrets["master"], action="create,nonsense")
+    assert (refused.status_code, refused.json()["field"]) == (400, "action")
+    assert 'there is no action "nonsense"; there are create, update, block,' in refused.json()["detail"]
 
 
 # A key without a role

@@ -9,12 +9,15 @@ import pytest
 
 from gatekeeper.ledger.call import Outcome
 
+NOON = 1_750_852_800_000_000  # 2025-06-25T12:00:00Z
+
 NOTHING = {
     "calls": 0,
     "errors": 0,
     "prompt_tokens": 0,
     "cached_tokens": 0,
     "output_tokens": 0,
+    "total_tokens": 0,
     "cost_usd": "0.000000000000",
     "unpriced_calls": 0,
 }
@@ -46,6 +49,16 @@ async def test_groups_times_filter_and_limit_choose_the_rows(admin):
     cut = await admin.get("/spend", by="model", limit=1)
     assert (len(cut["rows"]), cut["total"]["calls"]) == (1, 3)
     assert (await admin.get("/spend", since="1h"))["total"] == NOTHING
+
+
+async def test_the_calls_of_each_minute_in_order_of_time_and_their_tokens(admin):
+    for minute in (3, 0, 3):
+        admin.end(admin.start(started_at=NOON + minute * 60_000_000 + 59_999_999), total_tokens=7)
+    minutes = await admin.get("/spend", by="minute", since="2025-06-25T12:00:00Z")
+    assert [(row["minute"], row["calls"], row["total_tokens"]) for row in minutes["rows"]] == [
+        ("2025-06-25T12:00:00Z", 1, 7),
+        ("2025-06-25T12:03:00Z", 2, 14),
+    ]
 
 
 async def test_the_top_groups_and_the_rest_of_each_day(admin):

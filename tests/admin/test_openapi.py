@@ -15,6 +15,7 @@ from gatekeeper.admin.documentation import TAGS
 from gatekeeper.admin.key_documents import FIELD_SCHEMAS
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.requests import Query
+from gatekeeper.keys.audit import ACTIONS
 from gatekeeper.keys.fields import FIELDS, FieldError, parse_fields
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.refusals import Reason
@@ -159,6 +160,12 @@ async def test_every_answer_is_as_described(admin, document) -> None:
                 answer = await admin.client.request(method, at, params=params, json=body)
                 assert answer.status_code == 200, (path, answer.text)
                 check(answer, operation, document, f"{method} {path}")
+    # All that was done just now can be asked for by its name.
+    done = {change["action"] for change in (await admin.get("/audit", limit=1000))["changes"]}
+    assert done <= set(ACTIONS)
+    # The gateway itself reads prices again; users' names are those of groups.
+    never = {"prices.reload", "prices.reprice"}
+    assert set(ACTIONS) - done <= never
 
 
 def check(answer, operation, document, at) -> None:

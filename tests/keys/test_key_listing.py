@@ -75,6 +75,20 @@ def test_keys_are_sorted_and_those_without_a_value_are_last(sort, order):
     assert ids(listed(sort=sort).states) == order
 
 
+def test_by_the_used_part_of_the_budget_the_fullest_are_first_and_keys_that_may_not_call_last():
+    keys = [
+        living(1, spend=10**18),
+        living(2, spend=5, max_budget_pico=10),
+        living(3, spend=9, max_budget_pico=10, blocked_at=1),
+        living(4, spend=30, max_budget_pico=20),
+        living(5, max_budget_pico=0),
+        living(6, spend=9, max_budget_pico=10, expires_at=0),
+        living(7, max_budget_pico=10),
+    ]
+    assert ids(listed(keys, sort="-budget_used").states) == [4, 5, 2, 7, 1, 6, 3]
+    assert ids(listed(keys, sort="budget_used").states) == [1, 7, 2, 5, 4, 3, 6]
+
+
 @given(
     keys=st.lists(st.tuples(st.none() | st.text(max_size=2), st.integers(0, 3)), max_size=12),
     limit=st.integers(1, 5),

@@ -683,6 +683,7 @@ def spent(analytics: Analytics) -> Analytics:
             cost_pico=5,
             prompt_tokens=10,
             output_tokens=1,
+            total_tokens=11,
         ),
         made(2, tags=["a"], key_alias="alpha", cost_pico=7, prompt_tokens=20, cached_tokens=4),
         made(3, tags=[], key_id="tok2", model="n", user_id="ada", cost_pico=0, outcome=Outcome.REFUSED),
@@ -699,16 +700,16 @@ def table(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def test_spend_by_tag_counts_a_call_under_each_tag_and_once_in_the_total(spent: Analytics) -> None:
     answer = spent.spend(["tag"])
-    names = "tag calls errors prompt_tokens cached_tokens output_tokens cost_usd unpriced_calls"
+    names = "tag calls errors prompt_tokens cached_tokens output_tokens total_tokens cost_usd unpriced_calls"
     assert list(answer["rows"][0]) == names.split()
     assert table(answer) == [
-        ("a,c", 1, 0, None, None, None, "0.000000000100", 0),
-        ("a", 2, 0, 30, 4, 1, "0.000000000012", 0),
-        ("b", 1, 0, 10, None, 1, "0.000000000005", 0),
-        (None, 1, 1, None, None, None, "0.000000000000", 0),
-        ("c", 1, 1, 3, None, None, None, 1),
+        ("a,c", 1, 0, None, None, None, None, "0.000000000100", 0),
+        ("a", 2, 0, 30, 4, 1, 11, "0.000000000012", 0),
+        ("b", 1, 0, 10, None, 1, 11, "0.000000000005", 0),
+        (None, 1, 1, None, None, None, None, "0.000000000000", 0),
+        ("c", 1, 1, 3, None, None, None, None, 1),
     ]
-    assert tuple(answer["total"].values()) == (5, 2, 33, 4, 1, "0.000000000112", 1)
+    assert tuple(answer["total"].values()) == (5, 2, 33, 4, 1, 11, "0.000000000112", 1)
 
 
 @pytest.mark.parametrize(
@@ -746,7 +747,7 @@ def test_spend_of_everything_of_a_filter_and_of_nothing(spent: Analytics) -> Non
     assert [(row["user"], row["calls"]) for row in some["rows"]] == [(None, 1), ("ada", 1)]
     assert spent.spend(["tag"], until=NOON) == {
         "rows": [],
-        "total": dict(zip(everything["total"], (0, 0, 0, 0, 0, usd(0), 0), strict=True)),
+        "total": dict(zip(everything["total"], (0, 0, 0, 0, 0, 0, usd(0), 0), strict=True)),
         "unpriced_models": [],
     }
 
@@ -776,7 +777,7 @@ def test_a_limit_leaves_the_total_alone(spent: Analytics) -> None:
 
 @pytest.mark.parametrize("by", [["hat"], ["tag", "none"], ["tag", "tag"], ["tag", "model", "key"], [""]])
 def test_another_way_to_group_is_refused(spent: Analytics, by: list[str]) -> None:
-    with pytest.raises(ValueError, match="one or two of tag, model, key, user, day, hour, or none"):
+    with pytest.raises(ValueError, match="one or two of tag, model, key, user, day, hour, minute, or none"):
         spent.spend(by)
 
 
@@ -799,6 +800,12 @@ def test_days_and_hours_are_those_of_the_zone_and_in_order_of_time(tmp_path: Pat
         "2026-10-25T02:00:00+02:00",
         "2026-10-25T02:00:00+01:00",
     ]
+    minutes = berlin.spend(["minute"], limit=2)
+    assert [(row["minute"], row["calls"]) for row in minutes["rows"]] == [
+        ("2026-10-25T02:30:00+02:00", 1),
+        ("2026-10-25T02:30:00+01:00", 1),
+    ]
+    assert (minutes["truncated"], minutes["rest"]["rows"]) == (True, 2)
     both = berlin.spend(["model", "day"])["rows"]
     assert [(row["day"], row["model"]) for row in both] == [
         ("2026-10-24", "m0"),

@@ -39,8 +39,9 @@ GROUPS = {
     # The start of the hour in local time, as an instant: the hour that is repeated in autumn stays two hours,
     # and in a zone with an offset of half an hour the hours are local ones.
     "hour": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 3600000000",
+    "minute": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 60000000",
 }
-PERIODS = ("day", "hour")
+PERIODS = ("day", "hour", "minute")
 IS_REQUEST = f"action IS DISTINCT FROM '{CACHE_STORAGE_ACTION}'"
 SUMS = {
     # The storage of a cached content is a charge that no request made.
@@ -49,6 +50,7 @@ SUMS = {
     "prompt_tokens": "sum(prompt_tokens)",
     "cached_tokens": "sum(cached_tokens)",
     "output_tokens": "sum(output_tokens)",
+    "total_tokens": "sum(total_tokens)",
     "cost_usd": "sum(cost_usd)",
     "unpriced_calls": "count(*) - count(cost_usd)",
 }
@@ -148,7 +150,7 @@ class Sums:
     def report(
         self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int | None, top: int | None = None
     ) -> Document:
-        """`rows`, the most expensive first or, by day or hour, in order of time (the latest `limit` of them),
+        """`rows`, the most expensive first or, by day, hour or minute, in order of time (the latest `limit`),
         and their `total`, in which a call with several tags counts once. Raises GroupingError.
 
         With `top` the rows of a period are in the order of their groups' cost in the whole range, `other`
