@@ -18,6 +18,7 @@ from gatekeeper.addresses import Network, is_loopback
 from gatekeeper.google_key import GoogleKey, GoogleKeyError, numbered
 from gatekeeper.google_key_settings import read_tables
 from gatekeeper.setting_definitions import SETTINGS, Setting
+from gatekeeper.suggestions import did_you_mean
 
 DEFAULT_FILE = "gatekeeper.toml"
 
@@ -133,7 +134,9 @@ def _read_file(config: Path | None) -> tuple[Path, dict[str, object]]:
     names = [setting.name for setting in SETTINGS]
     for name in table:
         if name not in names:
-            raise SettingError(f"{name}: unknown setting in {file}; allowed are {', '.join(names)}")
+            known = did_you_mean(name, names)
+            meant = f"{known} " if known else ""
+            raise SettingError(f"{name}: unknown setting in {file}; {meant}allowed are {', '.join(names)}")
     return file, table
 
 

@@ -177,11 +177,12 @@ def test_a_value_of_the_file_that_does_not_do_is_named(line: str, told: list[str
 
 
 def test_an_unknown_name_is_an_error_that_lists_what_is_allowed(file: File) -> None:
-    config = file(f'gemini_apikey = "{SECRET}"')
-    message = refusal({}, {}, config)
-    assert message.startswith(f"gemini_apikey: unknown setting in {config}; allowed are ")
-    assert message.endswith(", ".join(BY_NAME))
-    assert SECRET not in message
+    for name, meant in (("gemini_apikey", "did you mean gemini_api_key? "), ("nonsense", "")):
+        config = file(f'{name} = "{SECRET}"')
+        message = refusal({}, {}, config)
+        assert message.startswith(f"{name}: unknown setting in {config}; {meant}allowed are ")
+        assert message.endswith(", ".join(BY_NAME))
+        assert SECRET not in message
 
 
 @pytest.mark.parametrize(

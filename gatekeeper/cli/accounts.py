@@ -16,6 +16,7 @@ from gatekeeper.cli.conventions import (
     json_option,
 )
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
+from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
 from gatekeeper.client.account_types import Kind, LimitedAccount
 from gatekeeper.client.api_types import ApiResponse
@@ -112,7 +113,7 @@ def _add_views(group: click.Group, kind: Kind) -> None:
     @gateway_options
     def show(target: Target, name: str, as_json: bool) -> None:
         """Show its limits and what it has spent."""
-        response = call_api(target, lambda client: client.account_info(kind, name))
+        response = call_named(target, kind, [name], lambda client: client.account_info(kind, name))
         if as_json:
             print_json(response.raw)
             return
@@ -169,8 +170,8 @@ def _change(
     as_json: bool,
     done: str,
 ) -> None:
-    response: ApiResponse[LimitedAccount] = call_api(
-        target, lambda client: client.account_change(kind, verb, name, fields)
+    response: ApiResponse[LimitedAccount] = call_named(
+        target, kind, [name], lambda client: client.account_change(kind, verb, name, fields)
     )
     if as_json:
         print_json(response.raw)

@@ -9,7 +9,15 @@ from typing import TypeVar
 import click
 import msgspec
 
-from gatekeeper.cli.conventions import OrderedGroup, Target, call_api, examples, gateway_options, json_option
+from gatekeeper.cli.conventions import (
+    OneOf,
+    OrderedGroup,
+    Target,
+    call_api,
+    examples,
+    gateway_options,
+    json_option,
+)
 from gatekeeper.cli.output import (
     note_partial,
     print_cells,
@@ -143,7 +151,7 @@ def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the AP
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(FORMATS),
+    type=OneOf(FORMATS),
     help="Default: by the extension of FILE, else ndjson.",
 )
 @click.option(

@@ -8,6 +8,7 @@ from pathlib import Path
 from gatekeeper.cli.conventions import CommandError, ExitStatus, load_settings
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import parse_time
 
 
@@ -27,6 +28,15 @@ def loaded_catalogue(data: Path | None = None) -> Catalogue:
 def data_folder(config: Path | None, data: str | None) -> Path:
     """The data folder by flag, environment and settings file. Raises CommandError."""
     return load_settings({"data": data}, config).data
+
+
+def model_question(catalogue: Catalogue, model: str) -> str:
+    """Which known model one that is not in the catalogue resembles; empty if it is known, or none does."""
+    name = model.removeprefix("models/")
+    if catalogue.find(catalogue.resolve_alias(name, datetime.now(UTC).date())) is not None:
+        return ""
+    known = (known for each in catalogue.models() for known in each.ids if "*" not in known)
+    return did_you_mean(name, [*known, *catalogue.aliases])
 
 
 def moment(text: str, given_as: str, status: ExitStatus) -> datetime:

@@ -65,10 +65,34 @@ def examples(*commands: str) -> str:
 
 
 class OrderedGroup(click.Group):
-    """Lists its commands in the order of their definition, not alphabetically."""
+    """Lists its commands in the order of their definition, not alphabetically, and suggests one for a
+    mistyped name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None:
+            from gatekeeper.suggestions import did_you_mean
+
+            commands = self.list_commands(ctx)
+            known = did_you_mean(args[0], commands, f"there are {', '.join(commands)}")
+            raise click.UsageError(f"there is no command {args[0]!r}; {known}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class OneOf(click.Choice[str]):
+    """A choice that suggests a word for a mistyped one."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            from gatekeeper.suggestions import did_you_mean
+
+            known = did_you_mean(value, self.choices, f"it takes {', '.join(self.choices)}")
+            self.fail(f"{value!r} is not allowed; {known}", param, ctx)
+        return value
 
 
 class Target(NamedTuple):

@@ -10,12 +10,12 @@ import click
 from gatekeeper.cli.conventions import (
     ExitStatus,
     Target,
-    call_api,
     examples,
     gateway_options,
     json_option,
 )
 from gatekeeper.cli.key_fields import json_value, words
+from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_table
 from gatekeeper.client import formats
 from gatekeeper.client.explain_types import Explanation, LimitLeft
@@ -57,7 +57,7 @@ def explain(
     lists = {"tags": words(tags)} if tags else {}
     whole = {} if body is None else {"body": json_value(body)}
     question = {"key": name, **call, **lists, **whole}
-    response = call_api(target, lambda client: client.key_explain(question))
+    response = call_named(target, "key", [name], lambda client: client.key_explain(question))
     if as_json:
         print_json(response.raw)
     else:

@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from gatekeeper.suggestions import did_you_mean
+
 T = TypeVar("T")
 
 
@@ -190,8 +192,9 @@ def parse_unset(
         return {}
     names = {field.flag: field.name for field in known}
     flags = words(text)
-    if not flags or not names.keys() >= set(flags):
-        raise click.BadParameter(f"{text!r} is none of {', '.join(names)}")
+    if unknown := [flag for flag in flags or [text] if flag not in names]:
+        meant = did_you_mean(unknown[0], names, f"there are {', '.join(names)}")
+        raise click.BadParameter(f"there is no {unknown[0]!r} to remove; {meant}")
     return {names[flag]: None for flag in flags}
 
 

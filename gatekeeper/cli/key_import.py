@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import os
 import sys
 from collections.abc import Generator, Mapping
@@ -25,6 +24,7 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.key_fields import KEY_FIELDS, KeyField
 from gatekeeper.cli.output import print_json, print_note
 from gatekeeper.client.api_types import ApiResponse, MadeKeys, NewKey
+from gatekeeper.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client
@@ -83,10 +83,7 @@ async def create(client: Client, rows: list[Row], dry_run: bool) -> ApiResponse[
 def check_titles(titles: list[str]) -> None:
     """Raises CommandError."""
     if unknown := [title for title in titles if title not in COLUMNS]:
-        near = difflib.get_close_matches(unknown[0], COLUMNS, n=1)
-        known = (
-            f"did you mean {near[0]}?" if near else f"there are {', '.join(field.flag for field in FIELDS)}"
-        )
+        known = did_you_mean(unknown[0], COLUMNS, f"there are {', '.join(field.flag for field in FIELDS)}")
         raise CommandError(f"column {unknown[0]!r}: {known}", ExitStatus.REJECTED)
     if twice := [
         title for number, title in enumerate(titles) if COLUMNS[title] in map(COLUMNS.get, titles[:number])

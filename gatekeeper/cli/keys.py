@@ -12,6 +12,7 @@ from gatekeeper.cli.confirmation import confirmed
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
+    OrderedGroup,
     Target,
     call_api,
     examples,
@@ -21,6 +22,7 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.key_explain import explain
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.key_import import import_keys
+from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
 from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secret and nothing else.")
 
 
-@click.group("keys", epilog=examples("keys create --alias me --max-budget 10 --budget-duration 30d"))
+@click.group(
+    "keys", cls=OrderedGroup, epilog=examples("keys create --alias me --max-budget 10 --budget-duration 30d")
+)
 def keys() -> None:
     """Create, list, change, block and delete virtual keys.
 
@@ -77,9 +81,10 @@ def rotate(target: Target, name: str, grace: str | None, end_grace: bool, quiet:
     if end_grace and grace:
         raise click.UsageError("--grace and --end-grace exclude each other", click.get_current_context())
     if end_grace:
-        change(target, as_json, "ended the grace of", lambda client: client.key_end_grace(name))
+        change(target, [name], as_json, "ended the grace of", lambda client: client.key_end_grace(name))
         return
-    print_new(call_api(target, lambda client: client.key_regenerate(name, grace)), quiet, as_json)
+    new = call_named(target, "key", [name], lambda client: client.key_regenerate(name, grace))
+    print_new(new, quiet, as_json)
 
 
 @keys.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
@@ -110,7 +115,7 @@ def list_keys(
 @gateway_options
 def show(target: Target, name: str, as_json: bool) -> None:
     """Show all that is known of a key."""
-    response = call_api(target, lambda client: client.key_info(name))
+    response = call_named(target, "key", [name], lambda client: client.key_info(name))
     if as_json:
         print_json(response.raw)
     else:
@@ -132,7 +137,7 @@ def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, 
         raise click.UsageError(
             "There is nothing to change: give at least one option", click.get_current_context()
         )
-    change(target, as_json, "changed", lambda client: client.key_update(name, changes))
+    change(target, [name], as_json, "changed", lambda client: client.key_update(name, changes))
 
 
 @keys.command("block", epilog=examples("keys block ci"))
@@ -141,7 +146,7 @@ def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, 
 @gateway_options
 def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     """Refuse all calls of a key from now on."""
-    change(target, as_json, "blocked", lambda client: client.key_block(*names))
+    change(target, names, as_json, "blocked", lambda client: client.key_block(*names))
 
 
 @keys.command("unblock", epilog=examples("keys unblock ci"))
@@ -150,7 +155,7 @@ def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 @gateway_options
 def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
     """Accept calls of a blocked key again."""
-    change(target, as_json, "unblocked", lambda client: client.key_unblock(*names))
+    change(target, names, as_json, "unblocked", lambda client: client.key_unblock(*names))
 
 
 @keys.command("delete", epilog=examples("keys delete ci --yes"))
@@ -161,12 +166,12 @@ def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 def delete(target: Target, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete a key for good. The calls that it made stay."""
     # Looked up before: a deleted key has no label any more, and what is deleted is what was asked about.
-    found = call_api(target, lambda client: keys_of(client, names))
+    found = call_named(target, "key", names, lambda client: keys_of(client, names))
     labels = [key.label for key in found]
     if not yes and not confirmed(f"Delete for good: {', '.join(labels)}?"):
         raise CommandError("nothing was deleted", ExitStatus.REJECTED)
     ids = [key.token_id for key in found]
-    change(target, as_json, "deleted", lambda client: client.key_delete(*ids), labels)
+    change(target, ids, as_json, "deleted", lambda client: client.key_delete(*ids), labels)
 
 
 async def keys_of(client: Client, names: tuple[str, ...]) -> list[Key]:
@@ -176,13 +181,14 @@ async def keys_of(client: Client, names: tuple[str, ...]) -> list[Key]:
 
 def change(
     target: Target,
+    names: Sequence[str],
     as_json: bool,
     done: str,
     request: Callable[[Client], Awaitable[ApiResponse[object]]],
     labels: Sequence[str] = (),
 ) -> None:
     """Sends a change and prints a line for each key; `labels` where the response names no keys."""
-    response = call_api(target, request)
+    response = call_named(target, "key", names, request)
     if as_json:
         print_json(response.raw)
         return

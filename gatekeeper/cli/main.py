@@ -19,7 +19,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from gatekeeper import __version__
-from gatekeeper.cli.conventions import INTERRUPTED, CommandError, ExitStatus, examples
+from gatekeeper.cli.conventions import INTERRUPTED, CommandError, ExitStatus, OrderedGroup, examples
 from gatekeeper.runtime import reserve_standard_fds
 
 
@@ -57,7 +57,7 @@ class OutputClosed(Exception):
     """The reader of stdout closed the pipe, as `head` does."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(OrderedGroup):
     """A group that imports a command's module when the command is asked for, and not before."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -81,7 +81,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, command.meaning) for name, command in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, epilog=examples("serve --sandbox"))
+# The names of the help option are those of every command below, too.
+@click.group(
+    cls=LazyGroup,
+    epilog=examples("serve --sandbox"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name=PROG, message="%(prog)s %(version)s")
 def gatekeeper() -> None:
     """A gateway for Google's Gemini API: virtual keys, an exact ledger, a terminal application."""
@@ -155,10 +160,22 @@ def print_usage_error(error: click.ClickException) -> None:
     if isinstance(error, NoArgsIsHelpError):
         error.show()
     elif isinstance(error, click.UsageError) and error.ctx:
-        said = error.format_message().rstrip(".")
+        said = said_of(error).rstrip(".")
         print_error(f"{said}{'' if said.endswith('?') else '.'} See {error.ctx.command_path} --help")
     else:
         print_error(error.format_message())
+
+
+def said_of(error: click.UsageError) -> str:
+    """The message, with the option that a mistyped one resembles."""
+    if not (isinstance(error, click.NoSuchOption) and error.ctx):
+        return error.format_message()
+    from gatekeeper.suggestions import did_you_mean
+
+    parameters = error.ctx.command.get_params(error.ctx)
+    options = [name for each in parameters for name in (*each.opts, *each.secondary_opts) if name[:1] == "-"]
+    known = did_you_mean(error.option_name, options)
+    return f"there is no option {error.option_name}{'; ' if known else ''}{known}"
 
 
 def silence_stdout() -> int:

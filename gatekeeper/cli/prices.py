@@ -13,19 +13,21 @@ from pathlib import Path
 import click
 import msgspec
 
-from gatekeeper.cli.catalogue import data_folder, loaded_catalogue, moment
+from gatekeeper.cli.catalogue import data_folder, loaded_catalogue, model_question, moment
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
+    OneOf,
     OrderedGroup,
     examples,
     local_json_option,
     setting_flags,
 )
-from gatekeeper.cli.output import print_cells, print_json
+from gatekeeper.cli.output import print_cells, print_json, print_note
 from gatekeeper.cli.price_call import quote_call, quote_usage
 from gatekeeper.cli.price_check import check
 from gatekeeper.cli.price_tables import print_model, print_prices
+from gatekeeper.cli.price_tokens import TokenNumbers, refuse_contradictions, tokens_options
 from gatekeeper.cli.reprice import reprice
 from gatekeeper.client import formats
 from gatekeeper.client.formats import TextRole
@@ -66,8 +68,10 @@ def show(model: str | None, at: str, as_json: bool, config: Path | None, data: s
     catalogue = loaded_catalogue(data_folder(config, data))
     known = catalogue.find(catalogue.resolve_alias(model, day)) if model else None
     if model and known is None:
+        question = model_question(catalogue, model)
         raise CommandError(
-            f"{model} is not in the price catalogue of {catalogue.version}", ExitStatus.NOT_FOUND
+            f"{model} is not in the price catalogue of {catalogue.version}; {question}".removesuffix("; "),
+            ExitStatus.NOT_FOUND,
         )
     if as_json:
         held = None if at == "0s" else day
@@ -81,13 +85,19 @@ def show(model: str | None, at: str, as_json: bool, config: Path | None, data: s
 @prices.command(
     "quote",
     epilog=examples(
-        "prices quote gemini-2.5-flash --usage usage.json", "prices quote --call call.json --json"
+        "prices quote gemini-2.5-flash --input 1000 --output 500",
+        "prices quote gemini-2.5-pro --input 250000 --cached 200000 --output 4000 --tier batch",
+        "prices quote gemini-2.5-flash --usage usage.json",
+        "prices quote --call call.json --json",
     ),
 )
 @click.argument("model", required=False)
-@click.option("--usage", metavar="FILE", help="A usageMetadata object; - is stdin.")
+@tokens_options
+@click.option("--usage", metavar="FILE", help="Instead of numbers: a usageMetadata object; - is stdin.")
 @click.option(
-    "--call", metavar="FILE", help="A complete call, with model, at, tier, action, usage; - is stdin."
+    "--call",
+    metavar="FILE",
+    help="Instead of all that: a complete call, with model, at, tier, action, usage; - is stdin.",
 )
 @click.option(
     "--at",
@@ -95,11 +105,12 @@ def show(model: str | None, at: str, as_json: bool, config: Path | None, data: s
     default="0s",
     help="When it was: 2026-11-24, or a span back from now.  [default: now]",
 )
-@click.option("--tier", type=click.Choice(TIERS), default="standard", show_default=True, help="Service tier.")
+@click.option("--tier", type=OneOf(TIERS), default="standard", show_default=True, help="Service tier.")
 @local_json_option
 @setting_flags("data")
 def quote(
     model: str | None,
+    tokens: TokenNumbers,
     usage: str | None,
     call: str | None,
     at: str,
@@ -110,23 +121,22 @@ def quote(
 ) -> None:
     """Print the exact cost of one call with its arithmetic.
 
+    The call is told by numbers of tokens of text, by the usage that an answer reported, or as a whole.
     Without a known price the cost is unknown, never 0.
     """
-    context = click.get_current_context()
-    # A call names its model itself: MODEL is for --usage only.
-    if (call is None) == (usage is None) or (usage is None) != (model is None):
-        raise click.UsageError("Give MODEL and --usage FILE, or --call FILE", context)
+    refuse_contradictions(model, tokens, usage, call)
     catalogue = loaded_catalogue(data_folder(config, data))
     if call is not None:
         quoted = quote_call(catalogue, read(call))
     else:
-        quoted = quote_usage(
-            catalogue, model or "", read(usage or "-"), moment(at, "--at", ExitStatus.USAGE), tier
-        )
+        document = read(usage) if usage else tokens.usage()
+        quoted = quote_usage(catalogue, model or "", document, moment(at, "--at", ExitStatus.USAGE), tier)
     if as_json:
         print_json(msgspec.json.encode(quote_document(quoted)))
     else:
         print_quote(quoted)
+    if model and (question := model_question(catalogue, model)):
+        print_note(f"{question[0].upper()}{question[1:]}")
 
 
 def read(name: str) -> bytes:

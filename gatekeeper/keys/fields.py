@@ -8,7 +8,6 @@ list is no limit, because LiteLLM's clients send it for "all".
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
@@ -22,6 +21,7 @@ from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
 from gatekeeper.keys.roles import Role
 from gatekeeper.keys.virtual_key import KeyRecord
 from gatekeeper.keys.windows import MICROS_PER_SECOND
+from gatekeeper.suggestions import did_you_mean
 
 NAME_LENGTH = 60  # characters of an unknown field's name that are repeated
 LISTED_LIMITS = ("models", "allowed_routes", "model_max_budget", "model_rpm_limit", "model_tpm_limit")
@@ -96,8 +96,7 @@ def _field(name: str, table: FieldTable) -> Field:
     if instead := LITELLM_FIELDS.get(name):
         raise FieldError(name, None, instead, f"`{name}` is LiteLLM's, and not a field of {table.what} here")
     name = name[:NAME_LENGTH]
-    near = difflib.get_close_matches(name, table.fields, n=1)
-    allowed = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(table.fields)}"
+    allowed = did_you_mean(name, table.fields, f"there are {', '.join(table.fields)}", quote="`")
     raise FieldError(name, None, allowed, f"`{name}` is not a field of {table.what}")
 
 

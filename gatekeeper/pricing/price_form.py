@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from datetime import date, datetime
-from difflib import get_close_matches
 from typing import cast
 
 from gatekeeper.pricing.price_keys import PRICE_KEYS, components_of, is_shorthand, price_of
 from gatekeeper.pricing.tariff import MODALITIES, TIERS, Modality, Tariff
+from gatekeeper.suggestions import did_you_mean
 
 TOP_LEVEL_KEYS = ("version", "checked", "currency", "aliases", "models")
 ENTRY_KEYS = ("ids", "source", "note", "inputs", "prices")
@@ -27,10 +27,7 @@ _CONTEXT = re.compile(r"(<=|>)(\d{1,5})k\Z", re.ASCII)
 
 def unknown_key(key: str, allowed: Collection[str]) -> str:
     """What is said of a key that does not exist: the one that it resembles, else all that do."""
-    close = get_close_matches(key, allowed)
-    return f"unknown key {key!r}; " + (
-        f"did you mean {close[0]}?" if close else f"allowed: {', '.join(allowed)}"
-    )
+    return f"unknown key {key!r}; " + did_you_mean(key, allowed, f"allowed: {', '.join(allowed)}")
 
 
 def found(value: object) -> str:
@@ -50,9 +47,8 @@ def word_of(key: str, value: object, allowed: Collection[str]) -> str:
     """One of several words."""
     word = text_of(key, value)
     if word not in allowed:
-        close = get_close_matches(word, allowed)
-        guess = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"{key} is {word!r}; {guess}allowed: {', '.join(allowed)}")
+        guess = did_you_mean(word, allowed)
+        raise ValueError(f"{key} is {word!r}; {guess}{' ' if guess else ''}allowed: {', '.join(allowed)}")
     return word
 
 

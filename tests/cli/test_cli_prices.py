@@ -109,6 +109,48 @@ def test_an_unknown_cost_is_no_failure(cli: Any) -> None:
     assert "note: gemini-9 is not in the price catalogue" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("numbers", "cost", "components"),
+    [
+        ({"input": 1000, "output": 500}, "0.00155", {"input_text": "1000", "output_text": "500"}),
+        ({"input": 1000}, "0.0003", {"input_text": "1000"}),
+        ({"output": 500, "thoughts": 100}, "0.0015", {"output_text": "600"}),
+        (
+            {"input": 1000, "cached": 400, "output": 0},
+            "0.000192",
+            {"input_text": "600", "cached_text": "400"},
+        ),
+        ({"input": 0}, "0", {}),
+        (
+            {"input": 1000, "output": 500, "tier": "batch"},
+            "0.000775",
+            {"input_text": "1000", "output_text": "500"},
+        ),
+    ],
+    ids=str,
+)
+def test_a_quote_by_numbers_of_tokens(
+    cli: Any, numbers: dict[str, Any], cost: str, components: dict[str, str]
+) -> None:
+    """As that of the usage that an answer with so many tokens would report."""
+    given = [word for name, value in numbers.items() for word in (f"--{name}", str(value))]
+    ended = cli("prices", "quote", "gemini-2.5-flash", *given, "--at", "2026-10-20", "--json")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.document["cost_usd"] == cost
+    assert {line["component"]: line["quantity"] for line in ended.document["lines"]} == components
+    assert ended.document.keys() == {"model", "cost_usd", "lines", "price_version", "notes"}
+
+
+def test_a_mistyped_model_is_suggested(cli: Any) -> None:
+    quoted = cli("prices", "quote", "gemini-2.5-flsh", "--input", "5", "--json")
+    assert (quoted.status, quoted.document["cost_usd"]) == (0, None)
+    assert quoted.err == "Did you mean gemini-2.5-flash?\n"
+    shown = cli("prices", "show", "models/gemini-2.5-flsh")
+    assert (shown.status, shown.out) == (5, "")
+    assert shown.err.endswith("; did you mean gemini-2.5-flash?\n")
+    assert "did you mean" not in cli("prices", "show", "llama").err
+
+
 def test_a_whole_response_is_no_usage(cli: Any) -> None:
     response = json.dumps({"candidates": [], "usageMetadata": USAGE})
     ended = cli("prices", "quote", "gemini-2.5-flash", "--usage", "-", typed=response)

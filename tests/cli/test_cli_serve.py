@@ -45,7 +45,7 @@ OWN = ["own address", "--upstream https://generativelanguage.googleapis.com"]
         (["--host", "[::1]", "--port", "70000"], KEY, ["port", "'70000'", "--port", "1 to 65535"]),
         (["--host", "192.0.2.77", "--port", "{free}"], KEY | MASTER, ["192.0.2.77:{free}", "--host"]),
         (["--config", "half.toml"], KEY, ["half.toml", "TOML", "line 2"]),
-        (["--config", "odd.toml"], KEY, ["prot", "odd.toml", "allowed are", "port"]),
+        (["--config", "odd.toml"], KEY, ["prot", "odd.toml", "did you mean port?", "allowed are"]),
         (
             [],
             {**KEY, "DATABASE_URL": "postgresql://me:hush@db/x"},
