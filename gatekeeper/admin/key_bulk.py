@@ -16,6 +16,7 @@ from gatekeeper.admin.key_names import check_may_set_role
 from gatekeeper.admin.keys import change_context, key_response
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
+from gatekeeper.admin.team import name_group
 from gatekeeper.keys.fields import FieldError, KeyFields, parse_fields
 from gatekeeper.keys.key_writer import CreationRefused
 from gatekeeper.openapi.operation import describe
@@ -62,6 +63,7 @@ async def _parse_all(given: list[Document]) -> list[KeyFields]:
         if not is_admin:
             check_may_set_role(document, f"keys[{number}].role")
         try:
+            name_group(document)
             found.append(parse_fields(document, now=now))
         except FieldError as error:
             faults.append(_fault(number, error))

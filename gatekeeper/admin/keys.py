@@ -30,6 +30,7 @@ from gatekeeper.admin.parameters import DEFAULT_LIMIT
 from gatekeeper.admin.precondition import pop_expected
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
+from gatekeeper.admin.team import name_group
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys.audit import Actor
 from gatekeeper.keys.fields import parse_fields
@@ -61,6 +62,7 @@ async def generate() -> Response:
     """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
     body = await read_object()
     check_may_set_role(body)
+    name_group(body)
     fields = parse_fields(body, now=current_gateway().now_micros())
     secret, state = await current_gateway().registry.create(fields, **change_context())
     return json_response(key_response(state, secret))
@@ -72,6 +74,7 @@ async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
     check_may_set_role(body)
+    name_group(body)
     # Before the fields are parsed: the names of keys are not fields of a key.
     selection, expected = pop_key_names(body), pop_expected(body)
     if len(selection.token_ids) > 1 and body.get("key_alias") is not None:

@@ -68,11 +68,9 @@ async def read_fields() -> Document:
     for name in document:
         if name not in allowed and not is_unset(name, document[name]):
             # Ignoring it would leave a misspelt limit without effect, unnoticed.
-            raise invalid(
-                name,
-                f"`{name}` is not a field of this request; {_known(allowed, LITELLM_FIELDS.get(name))}",
-                list(allowed),
-            )
+            foreign = LITELLM_FIELDS.get(name)
+            known = _known(allowed, foreign and foreign.instead)
+            raise invalid(name, f"`{name}` is not a field of this request; {known}", list(allowed))
     return {name: value for name, value in document.items() if name in allowed}
 
 

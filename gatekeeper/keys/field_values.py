@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import cast
 
 from gatekeeper.keys.glob_values import check_model_globs, check_route_globs
+from gatekeeper.keys.litellm_fields import google_name, google_names, google_paths
 from gatekeeper.money import PICO, pico
 from gatekeeper.times import parse_duration
 
@@ -59,11 +60,11 @@ def tags(value: object) -> tuple[str, ...]:
 
 
 def models(value: object) -> tuple[str, ...]:
-    return check_model_globs(texts(value, GLOBS, GLOB_LENGTH))
+    return check_model_globs(google_names(texts(value, GLOBS, GLOB_LENGTH)))
 
 
 def routes(value: object) -> tuple[str, ...]:
-    return check_route_globs(texts(value, GLOBS, GLOB_LENGTH))
+    return check_route_globs(google_paths(texts(value, GLOBS, GLOB_LENGTH)))
 
 
 def count(value: object) -> int:
@@ -97,8 +98,13 @@ def _by_model(value: object, parse: Callable[[object], int]) -> dict[str, int]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004
     given = cast("dict[str, object]", value)
-    check_model_globs(texts(list(given), GLOBS, GLOB_LENGTH))
-    return {text(glob): parse(number) for glob, number in given.items()}
+    texts(list(given), GLOBS, GLOB_LENGTH)
+    found = {google_name(text(glob)): parse(number) for glob, number in given.items()}
+    check_model_globs(tuple(found))
+    # `gemini/x` and `x` are one model, of which one number would be ignored.
+    if len(found) != len(given):
+        raise ValueError
+    return found
 
 
 def seconds(value: object) -> int:

@@ -93,8 +93,9 @@ def parse_fields(
 def _field(name: str, table: FieldTable) -> Field:
     if field := table.fields.get(name):
         return field
-    if instead := LITELLM_FIELDS.get(name):
-        raise FieldError(name, None, instead, f"`{name}` is LiteLLM's, and not a field of {table.what} here")
+    if foreign := LITELLM_FIELDS.get(name):
+        problem = f"`{name}` is LiteLLM's, and not a field of {table.what} here"
+        raise FieldError(name, None, foreign.instead, problem)
     name = name[:NAME_LENGTH]
     allowed = did_you_mean(name, table.fields, f"there are {', '.join(table.fields)}", quote="`")
     raise FieldError(name, None, allowed, f"`{name}` is not a field of {table.what}")
@@ -157,7 +158,7 @@ FIELDS: dict[str, Field] = {
     "models": Field(
         "models",
         values.models,
-        f"{_NAMES}, each a model or a glob as gemini-2.5*, in lower case, without a provider or a method; "
+        f"{_NAMES}, each a model or a glob as gemini-2.5*, in lower case, of Google's and without a method; "
         "null is any",
     ),
     "max_budget": Field("max_budget_pico", values.amount, _AMOUNT),

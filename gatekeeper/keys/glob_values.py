@@ -20,7 +20,8 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
         collection, slash, _ = glob.partition("/")
         is_foreign = slash and not has_wildcard(collection) and collection not in MODEL_COLLECTIONS
         model = glob.removeprefix("models/").removeprefix("tunedModels/")
-        if is_foreign or glob in MODEL_GROUPS or has_space(glob) or NOT_IN_MODELS.search(model):
+        is_one = model and glob not in MODEL_GROUPS
+        if is_foreign or not is_one or has_space(glob) or NOT_IN_MODELS.search(model):
             raise ValueError
     return globs
 

@@ -1,73 +1,143 @@
 """The fields of LiteLLM's requests for keys that a key has not got here, and what to use instead.
 
 A script that moved here must never get a key without the limit that it meant: such a field is refused, with
-what sets the same limit. Only one that sets nothing (null, or empty: so LiteLLM's clients send what nobody
-has set) is taken.
+what sets the same limit. One that sets nothing is taken: null or empty (LiteLLM's clients send what nobody
+has set), and a value by which a key is what it is here anyway. `team_id` is mapped, see `admin.litellm`; the
+names of models and routes are, below.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Foreign(NamedTuple):
+    """A field that is not here: what to use `instead`, and which values set nothing. `is_limit`: a key
+    without it may do more than was meant."""
+
+    instead: str
+    taken: tuple[object, ...] = ()
+    is_limit: bool = True
+
+
 _BUDGET = "give `max_budget` and `budget_duration` to the key, or to its group"
 _GROUP = "use `group`"
-_ESTIMATED = "what is reserved is estimated from the request: leave it out"
+_ESTIMATED = Foreign("what is reserved is estimated from the request: leave it out", is_limit=False)
 _NO_TOOLS = "this gateway passes requests on unread: `models` and `allowed_routes` say what a key may call"
+_TEMPORARY = Foreign("send POST /key/update with another `max_budget`, and again to undo it", is_limit=False)
 
-LITELLM_FIELDS: dict[str, str] = {
-    "access_group_ids": "list the models in `models`, as globs if you like",
-    "agent_id": "use `tags` or `metadata`",
-    "aliases": "clients name Google's models themselves; `models` says which a key may use",
-    "allowed_cache_controls": "nothing is cached here: leave it out",
-    "allowed_passthrough_routes": "use `allowed_routes`",
-    "allowed_vector_store_indexes": _NO_TOOLS,
-    "api_key": "a secret of your own is `key`",
-    "auto_rotate": "have a timer of your own send POST /key/regenerate",
-    "budget_fallbacks": "a call beyond a budget is refused: let the client choose another model",
-    "budget_id": _BUDGET,
-    "budget_limits": "a key has one budget: `max_budget` with `budget_duration`; give another to its group",
-    "config": "there is no configuration by key: see `gatekeeper config`",
+LITELLM_FIELDS: dict[str, Foreign] = {
+    "access_group_ids": Foreign("list the models in `models`, as globs if you like"),
+    "agent_id": Foreign("use `tags` or `metadata`"),
+    "aliases": Foreign(
+        "clients name Google's models themselves; `models` says which a key may use", is_limit=False
+    ),
+    "allowed_cache_controls": Foreign("nothing is cached here: leave it out", is_limit=False),
+    "allowed_passthrough_routes": Foreign("use `allowed_routes`"),
+    "allowed_vector_store_indexes": Foreign(_NO_TOOLS),
+    "api_key": Foreign("a secret of your own is `key`"),
+    "auto_rotate": Foreign(
+        "have a timer of your own send POST /key/regenerate", taken=(False,), is_limit=False
+    ),
+    "budget_fallbacks": Foreign(
+        "a call beyond a budget is refused: let the client choose another model", is_limit=False
+    ),
+    "budget_id": Foreign(_BUDGET),
+    "budget_limits": Foreign(
+        "a key has one budget: `max_budget` with `budget_duration`; give another to its group"
+    ),
+    "config": Foreign("there is no configuration by key: see `gatekeeper config`", is_limit=False),
     "default_estimated_output_tokens": _ESTIMATED,
     "default_estimated_output_tokens_per_model": _ESTIMATED,
-    "denied_passthrough_routes": "name what is allowed, in `allowed_routes`",
-    "disable_global_guardrails": "there are no guardrails here: leave it out",
-    "enable_prompt_caching": "requests are not changed here: leave it out",
-    "end_user_budget_id": _BUDGET,
-    "enforced_params": "requests are not changed here: leave it out",
-    "grace_period": "use `grace` of POST /key/regenerate",
-    "guardrails": "there are no guardrails here: leave it out, and set safetySettings in requests",
-    "key_type": "every key is for /gemini; `allowed_routes` says for what there",
-    "mcp_rpm_limit": "use `rpm_limit`",
-    "new_key": "the gateway makes the new secret",
-    "new_master_key": "set GATEKEEPER_MASTER_KEY and restart",
-    "object_permission": _NO_TOOLS,
-    "organization_id": _GROUP,
-    "permissions": "use `models` and `allowed_routes`",
-    "policies": "there are no guardrails here: leave it out",
-    "project_id": f"{_GROUP} or `tags`",
-    "prompts": _NO_TOOLS,
-    "rotation_interval": "have a timer of your own send POST /key/regenerate",
-    "router_settings": "requests are not routed by key here: leave it out",
-    "rpm_limit_type": "`rpm_limit` is never exceeded: leave it out",
-    "send_invite_email": "no mails are sent: hand out the secret of the response",
-    "spend": "it is what its calls have cost, and cannot be set; a limit is `max_budget`",
-    "tag_rpm_limit": "use `rpm_limit`, and a key for each tag",
-    "team_id": _GROUP,
-    "temp_budget_expiry": "send POST /key/update with another `max_budget`, and again to undo it",
-    "temp_budget_increase": "send POST /key/update with another `max_budget`, and again to undo it",
-    "throttle_on_budget_exceeded": "calls beyond `max_budget` are refused: leave it out",
-    "tpd_limit": "use `tpm_limit`, or `max_budget` with `budget_duration` 1d",
-    "tpm_limit_type": "`tpm_limit` is never exceeded: leave it out",
+    "denied_passthrough_routes": Foreign("name what is allowed, in `allowed_routes`"),
+    "disable_global_guardrails": Foreign(
+        "there are no guardrails here: leave it out", taken=(True, False), is_limit=False
+    ),
+    "enable_prompt_caching": Foreign(
+        "requests are not changed here: leave it out", taken=(False,), is_limit=False
+    ),
+    "end_user_budget_id": Foreign(_BUDGET),
+    "enforced_params": Foreign("requests are not changed here: leave it out"),
+    "grace_period": Foreign("use `grace` of POST /key/regenerate"),
+    "guardrails": Foreign("there are no guardrails here: leave it out, and set safetySettings in requests"),
+    "key_type": Foreign(
+        "a key that administers has a `role`: `operator` changes keys and may call /gemini, too, `viewer` "
+        "reads everything",
+        taken=("llm_api", "default"),
+    ),
+    "mcp_rpm_limit": Foreign("use `rpm_limit`"),
+    "new_key": Foreign("the gateway makes the new secret"),
+    "new_master_key": Foreign("set GATEKEEPER_MASTER_KEY and restart"),
+    "object_permission": Foreign(_NO_TOOLS),
+    "organization_id": Foreign(_GROUP),
+    "permissions": Foreign("use `models` and `allowed_routes`", is_limit=False),
+    "policies": Foreign("there are no guardrails here: leave it out"),
+    "project_id": Foreign(f"{_GROUP} or `tags`"),
+    "prompts": Foreign(_NO_TOOLS),
+    "rotation_interval": Foreign("have a timer of your own send POST /key/regenerate", is_limit=False),
+    "router_settings": Foreign("requests are not routed by key here: leave it out", is_limit=False),
+    "rpm_limit_type": Foreign(
+        "`rpm_limit` is never exceeded: leave it out", taken=("best_effort_throughput",), is_limit=False
+    ),
+    "send_invite_email": Foreign(
+        "no mails are sent: hand out the secret of the response", taken=(False,), is_limit=False
+    ),
+    "spend": Foreign(
+        "it is what its calls have cost, and cannot be set; `gatekeeper import litellm` brings what LiteLLM "
+        "has counted"
+    ),
+    "tag_rpm_limit": Foreign("use `rpm_limit`, and a key for each tag"),
+    "temp_budget_expiry": _TEMPORARY,
+    "temp_budget_increase": _TEMPORARY,
+    "throttle_on_budget_exceeded": Foreign(
+        "calls beyond `max_budget` are refused: leave it out", taken=(False,), is_limit=False
+    ),
+    "tpd_limit": Foreign("use `tpm_limit`, or `max_budget` with `budget_duration` 1d"),
+    "tpm_limit_type": Foreign(
+        "`tpm_limit` is never exceeded: leave it out", taken=("best_effort_throughput",), is_limit=False
+    ),
 }
 """By LiteLLM's name (release 1.110)."""
 
-# LiteLLM's names for many models or routes, which would match none here.
-MODEL_GROUPS = ("all-proxy-models", "all-team-models", "no-default-models")
+# LiteLLM's names for many models or routes, which would match none here, and those for all of them.
+MODEL_GROUPS = ("all-team-models", "no-default-models")
+ALL_MODELS = "all-proxy-models"
 ROUTE_GROUPS = (
-    "llm_api_routes", "management_routes", "info_routes", "openai_routes", "anthropic_routes",
+    "management_routes", "info_routes", "openai_routes", "anthropic_routes",
     "google_routes", "mcp_routes", "agent_routes", "spend_tracking_routes", "public_routes",
     "global_spend_tracking_routes",
 )  # fmt: skip
+ALL_ROUTES = "llm_api_routes"
+
+PROVIDERS = ("gemini/", "vertex_ai/", "vertex_ai_beta/")
+"""With which LiteLLM's names of Google's models begin."""
+GEMINI_PATH = "/gemini"
+"""Where LiteLLM has Google's paths, too."""
 
 
 def is_unset(name: str, value: object) -> bool:
-    """Whether this is a field of LiteLLM's without a value."""
-    return name in LITELLM_FIELDS and value in (None, {}, [])
+    """Whether this is a field of LiteLLM's that sets nothing here."""
+    field = LITELLM_FIELDS.get(name)
+    if field is None or value in (None, {}, []):
+        return field is not None
+    # By type, too: to Python 0 is False.
+    return any(isinstance(value, type(taken)) and value == taken for taken in field.taken)
+
+
+def google_name(model: str) -> str:
+    """Google's name of a model, or of a glob of them, that may be given as LiteLLM writes it."""
+    return next((model.removeprefix(prefix) for prefix in PROVIDERS if model.startswith(prefix)), model)
+
+
+def google_names(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a list, which is empty if it allows any model."""
+    return () if ALL_MODELS in models else tuple(dict.fromkeys(map(google_name, models)))
+
+
+def google_paths(routes: tuple[str, ...]) -> tuple[str, ...]:
+    """The paths behind /gemini of a list of routes, which is empty if it allows any of them."""
+    if ALL_ROUTES in routes:
+        return ()
+    inside = f"{GEMINI_PATH}/"
+    found = [route.removeprefix(GEMINI_PATH) if route.startswith(inside) else route for route in routes]
+    return tuple(dict.fromkeys(found))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from gatekeeper.admin.litellm import LITELLM_PARAMETERS, LITELLM_ROUTES, moved_route
 from gatekeeper.keys.fields import FIELDS
-from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, MODEL_GROUPS, ROUTE_GROUPS
+from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, MODEL_GROUPS, ROUTE_GROUPS, is_unset
 
 DOCUMENT = Path(__file__).parents[2].joinpath("docs/litellm.md").read_text(encoding="utf-8")
 
@@ -77,7 +78,10 @@ FIELDS_OF_LITELLM = [
     "grace_period",
     "api_key",
 ]
+MAPPED = {"team_id": ("the id of a team", "it is the `group` of this name, or the one that was imported from "
+          "this team; it must have a record, as `POST /group/generate` makes one")}  # fmt: skip
 MODEL_LIMITS = {"model_max_budget", "model_rpm_limit", "model_tpm_limit"}
+OF_EACH = ("key", "token_id", "key_name", "created_at", "updated_at")
 PARAMETERS_OF_LIST = [
     "page",
     "size",
@@ -102,20 +106,30 @@ PARAMETERS_OF_LIST = [
 ]
 
 
-def table(name: str) -> list[tuple[str, str]]:
+def table(name: str) -> list[tuple[str, ...]]:
     block = DOCUMENT.split(f"<!-- {name} -->\n")[1].split("\n\n")[0].rstrip()
-    rows = [line.strip("| ").split(" | ") for line in block.splitlines()[2:]]
-    return [(name.strip("`"), instead) for name, instead in rows]
+    rows = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in block.splitlines()[2:]]
+    return [(name.strip("`"), *(cell.strip() for cell in cells)) for name, *cells in rows]
+
+
+def field_rows() -> list[tuple[str, ...]]:
+    """The table of fields, as the code has it."""
+    rows = {name: (said(field.taken), field.instead) for name, field in LITELLM_FIELDS.items()}
+    return [(name, *row) for name, row in sorted({**rows, **MAPPED}.items())]
+
+
+def said(values: tuple[object, ...]) -> str:
+    return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in values)
 
 
 def test_the_document_has_the_tables_of_the_code() -> None:
-    assert table("fields") == list(LITELLM_FIELDS.items())
+    assert table("fields") == field_rows()
     assert table("parameters") == list(LITELLM_PARAMETERS.items())
     assert table("routes") == [tuple(moved) for moved in LITELLM_ROUTES]
 
 
 def test_each_field_of_litellm_is_here_or_has_something_instead() -> None:
-    known = FIELDS.keys() | LITELLM_FIELDS.keys() | MODEL_LIMITS
+    known = FIELDS.keys() | LITELLM_FIELDS.keys() | MODEL_LIMITS | MAPPED.keys()
     assert set(FIELDS_OF_LITELLM) <= known
     assert not FIELDS.keys() & LITELLM_FIELDS.keys(), "a field that is here has nothing instead"
     assert set(LITELLM_FIELDS) <= set(FIELDS_OF_LITELLM)
@@ -124,13 +138,15 @@ def test_each_field_of_litellm_is_here_or_has_something_instead() -> None:
 async def test_a_field_that_is_not_here_is_never_ignored(admin) -> None:
     made = await admin.post("/key/generate", {"key_alias": "web"})
     values = cycle((1, "x", {"a": 1}, ["a"], True, 0, False))  # seven, so that each path gets each of them
-    for name, instead in LITELLM_FIELDS.items():
+    for name, field in LITELLM_FIELDS.items():
         for path, key in (("generate", {}), ("update", {"key": "web"}), ("block", {"key": "web"})):
             value = next(values)
+            while is_unset(name, value):
+                value = next(values)
             answer = await admin.client.post(f"/key/{path}", json={**key, name: value})
             problem = answer.json()
             assert (answer.status_code, problem["field"]) == (400, name), (path, value)
-            assert instead in problem["detail"]
+            assert field.instead in problem["detail"]
     (key,) = (await admin.get("/key/list"))["keys"]
     assert key["token_id"] == made["token_id"]
 
@@ -142,10 +158,71 @@ async def test_a_field_of_litellm_that_sets_nothing_is_taken(admin) -> None:
     assert updated == {**made, "key": made["token_id"], "updated_at": updated["updated_at"]}
 
 
+async def test_a_value_that_changes_nothing_here_is_taken(admin) -> None:
+    made = await admin.post("/key/generate", {"key_alias": "web"})
+    for name, field in LITELLM_FIELDS.items():
+        for value in field.taken:
+            plain = await admin.post("/key/generate", {name: value})
+            assert {**plain, "key_alias": "web", **{f: made[f] for f in OF_EACH}} == made, name
+            changed = await admin.post("/key/update", {"key": "web", name: value})
+            assert changed["updated_at"] > made["updated_at"]
+
+
+async def test_a_team_is_the_group_that_stands_for_it(admin) -> None:
+    """A team carries limits: a key of one that has none here would do more than meant."""
+    answer = await admin.client.post("/key/generate", json={"team_id": "7f3c"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "team_id")
+    assert "POST /group/generate" in answer.json()["detail"]
+    await admin.post("/group/generate", {"group": "7f3c", "max_budget": 5})
+    imported = {"metadata": {"litellm": {"team_id": "9a1e"}}}
+    await admin.post("/group/generate", {"group": "shop", **imported})
+    for team, group in (("7f3c", "7f3c"), ("9a1e", "shop"), ("shop", "shop"), ("", None), (None, None)):
+        assert (await admin.post("/key/generate", {"team_id": team}))["group"] == group
+    made = await admin.post("/key/bulk", {"keys": [{"key_alias": "a", "team_id": "9a1e"}]})
+    assert made["keys"][0]["group"] == "shop"
+    assert (await admin.post("/key/update", {"key": "a", "team_id": "7f3c"}))["group"] == "7f3c"
+    assert (await admin.post("/key/update", {"key": "a", "team_id": ""}))["group"] == "7f3c"
+    for body in ({"team_id": "nobody"}, {"team_id": 7}, {"team_id": "7f3c", "group": "shop"}):
+        for path, more in (("generate", {}), ("update", {"key": "a"})):
+            answer = await admin.client.post(f"/key/{path}", json={**body, **more})
+            assert (answer.status_code, answer.json()["field"]) == (400, "team_id"), body
+        answer = await admin.client.post("/key/bulk", json={"keys": [body]})
+        assert answer.json()["field"] == "keys[0].team_id"
+
+
+async def test_names_of_models_and_routes_are_googles(admin) -> None:
+    for given, kept in (
+        (["gemini/gemini-2.5-pro", "gemini-2.5-pro", "vertex_ai/gemini-2.5-flash"],
+         ["gemini-2.5-pro", "gemini-2.5-flash"]),
+        (["gemini/*"], ["*"]),
+        (["gemini/gemini-2.5-*"], ["gemini-2.5-*"]),
+        (["all-proxy-models"], []),
+        (["gemini-2.5-pro", "all-proxy-models"], []),
+    ):  # fmt: skip
+        for path in ("key", "group"):
+            named = {"group": f"of {given}"} if path == "group" else {}
+            made = await admin.post(f"/{path}/generate", {"models": given, **named})
+            assert made["models"] == kept
+    made = await admin.post(
+        "/key/generate",
+        {
+            "key_alias": "web",
+            "model_max_budget": {"gemini/gemini-2.5-pro": 5},
+            "model_rpm_limit": {"vertex_ai/gemini-2.5-pro": 6},
+            "allowed_routes": ["/gemini/v1beta/models/*", "/gemini/*"],
+        },
+    )
+    assert made["model_max_budget"] == {"gemini-2.5-pro": "5.000000000000"}
+    assert made["model_rpm_limit"] == {"gemini-2.5-pro": 6}
+    assert made["allowed_routes"] == ["/v1beta/models/*", "/*"]
+    updated = await admin.post("/key/update", {"key": "web", "allowed_routes": ["llm_api_routes", "/v1/*"]})
+    assert updated["allowed_routes"] == []
+
+
 SPELLINGS_OF_LIMITS: list[dict[str, Any]] = [
-    {"models": [name]} for name in (*MODEL_GROUPS, "gemini/gemini-2.5-pro", "openai/*", "gemini 2.5")
+    {"models": [name]} for name in (*MODEL_GROUPS, "gemini/openai/gpt-4", "openai/*", "gemini 2.5", "gemini/")
 ] + [
-    {"allowed_routes": [name]} for name in (*ROUTE_GROUPS, "chat/completions", "generate content")
+    {"allowed_routes": [name]} for name in (*ROUTE_GROUPS, "chat/completions", "/gemini", "generate content")
 ] + [
     {"max_budget": "50 USD"}, {"max_budget": -1}, {"max_budget": "1e3"}, {"budget_duration": "monthly"},
     {"duration": "-1"}, {"duration": "permanent"}, {"rpm_limit": 0}, {"tpm_limit": "1000"},
@@ -154,7 +231,8 @@ SPELLINGS_OF_LIMITS: list[dict[str, Any]] = [
     {"tpm": 5}, {"requests_per_minute": 5}, {"model": "gemini-2.5-pro"}, {"expires": "2030-01-01"},
     {"max_tokens": 5}, {"ttl": "1d"}, {"budget_reset_at": "2030-01-01"}, {"key_name": "x"},
     {"model_max_budget": {"gemini-2.5-pro": {"budget_limit": 0.0005, "time_period": "30d"}}},
-    {"model_max_budget": {"gemini/gemini-2.5-pro": 5}}, {"model_rpm_limit": {"gemini-2.5-pro": "5"}},
+    {"model_max_budget": {"gemini/gemini-2.5-pro": 5, "gemini-2.5-pro": 6}},
+    {"model_rpm_limit": {"gemini-2.5-pro": "5"}},
 ]  # fmt: skip
 
 

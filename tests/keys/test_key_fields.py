@@ -155,7 +155,7 @@ REFUSED = {
     "tags": ["a", [" "], [NUL], ["x" * 129], [str(n) for n in range(65)]],
     "metadata": [[], "x", 7, {"a": float("nan")}, {"a": HALF}, {"a": "x" * 16_384}],
     "user_id": ["", 7, HALF, "x" * 201],
-    "allowed_routes": ["*", [""], ["/foo/*"], ["/models/*"], ["/gemini/v1beta/*"], ["files/*"], ["x" * 501]],
+    "allowed_routes": ["*", [""], ["/foo/*"], ["/models/*"], ["/gemini"], ["files/*"], ["x" * 501]],
     "blocked": [1, "true", 0],
     "group": ["", [], "x" * 201],
     "on_disconnect": ["stop", "CANCEL", 1, ""],

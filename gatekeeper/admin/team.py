@@ -1,0 +1,52 @@
+"""LiteLLM's `team_id` of a key: the group that stands for that team."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.requests import Document
+from gatekeeper.keys.account import NamedAccount
+from gatekeeper.keys.fields import FieldError
+
+FIELD = "team_id"
+ORIGIN = "litellm"
+"""The member of `metadata` in which an imported record keeps what LiteLLM knew it by."""
+
+
+def name_group(body: Document) -> None:
+    """Replaces `team_id` of a body by the `group` that stands for the team: the one of that name, or the one
+    that was imported from it. It must have a record, because a team carries limits, and a key with a mere
+    name would have none. Raises FieldError."""
+    if FIELD not in body:
+        return
+    team = body.pop(FIELD)
+    # LiteLLM's clients send null and an empty text for no team.
+    if team is None or team == "":
+        return
+    if not isinstance(team, str):
+        raise FieldError(FIELD, team, "give the id of a team, or use `group`")
+    if body.get("group") is not None:
+        raise FieldError(FIELD, None, "leave one of them out", "`team_id` and `group` both name a group")
+    group = next(
+        (each for each in current_gateway().registry.accounts.of_kind("group") if is_of(each, team)), None
+    )
+    if group is None:
+        raise FieldError(
+            FIELD,
+            team,
+            "no group of this name has limits, nor was one imported from this team: POST /group/generate "
+            "makes one; `group` takes any name",
+        )
+    body["group"] = group.record.name
+
+
+def is_of(group: NamedAccount, team: str) -> bool:
+    """Whether the group stands for this team."""
+    return team in (group.record.name, origin(group.record.metadata).get(FIELD))
+
+
+def origin(metadata: dict[str, object]) -> dict[str, object]:
+    """What LiteLLM knew a record by, if it was imported."""
+    found = metadata.get(ORIGIN)
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
