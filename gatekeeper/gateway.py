@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from time import time_ns
@@ -46,6 +46,8 @@ class ProxyInterface(Protocol):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
     def peek(self, call_id: str) -> Call | None: ...
+
+    def peeks(self) -> dict[str, Callable[[], Call]]: ...
 
     async def explain(self, key: KeyState, question: Question) -> Explanation: ...
 

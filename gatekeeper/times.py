@@ -2,13 +2,14 @@
 
 A duration is a number and a unit, `30d`, `1.5h`. Units have a fixed length, so that the same text always
 means the same number of seconds: a month (`mo`) is 30 days, a day 24 hours even if the clocks change.
-A point in time is a duration back from now, or a date or time in ISO 8601.
+A point in time is a duration back from now, a day by its name (`today`, `yesterday`, `monday`), or a date or
+time in ISO 8601.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -26,6 +27,7 @@ MAX_SPAN = 100 * 365 * MILLISECONDS["d"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000  # microseconds
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|mo|m|h|d|w)")
 
 
@@ -59,21 +61,36 @@ def parse_span(text: str) -> Decimal:
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """Parses a point in time: `1h` (before `now`), `2026-11-24`, `2026-11-24T13:00:00Z`.
+    """Parses a point in time: `1h` (before `now`), `yesterday`, `2026-11-24`, `2026-11-24T13:00:00Z`.
 
-    A date is its midnight; without a time zone it is in that of `now`, which must have one. Raises
-    ValueError, with what is allowed, for anything else.
+    A day is its midnight, a weekday the latest one, which may be today. Without a time zone it is in that of
+    `now`, which must have one. Raises ValueError, with what is allowed, for anything else.
     """
     if _SPAN.fullmatch(text):
         return now - timedelta(milliseconds=float(parse_span(text)))
+    if (ago := days_ago(text, now.date())) is not None:
+        return datetime.combine(now.date() - timedelta(days=ago), time(), now.tzinfo)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f'"{text}" is not a time: write a duration back from now like 1h or 7d, a date like 2026-11-24,'
-            " or a time like 2026-11-24T13:00:00Z"
+            f'"{text}" is not a time: write a duration back from now like 1h or 7d, today, yesterday or a '
+            "weekday, a date like 2026-11-24, or a time like 2026-11-24T13:00:00Z"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
+
+
+def days_ago(name: str, today: date) -> int | None:
+    """How many days ago the day of that name began, whatever its case; None: it is no day's name."""
+    match name.lower():
+        case "today":
+            return 0
+        case "yesterday":
+            return 1
+        case weekday if weekday in WEEKDAYS:
+            return (today.weekday() - WEEKDAYS.index(weekday)) % len(WEEKDAYS)
+        case _:
+            return None
 
 
 def to_micros(moment: datetime) -> int:

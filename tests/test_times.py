@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.times import parse_duration, parse_span, parse_time, to_micros
+from gatekeeper.times import WEEKDAYS, parse_duration, parse_span, parse_time, to_micros
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -56,6 +56,11 @@ def test_a_span_may_be_a_fraction_of_a_millisecond() -> None:
     [
         ("1h", NOW - timedelta(hours=1)),
         ("1mo", NOW - timedelta(days=30)),
+        ("today", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("yesterday", datetime(2026, 11, 23, tzinfo=UTC)),
+        ("monday", datetime(2026, 11, 23, tzinfo=UTC)),
+        ("Tuesday", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("wednesday", datetime(2026, 11, 18, tzinfo=UTC)),
         ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
         ("2026-11-01T13:30:00Z", datetime(2026, 11, 1, 13, 30, tzinfo=UTC)),
         ("2026-11-01T13:30:00", datetime(2026, 11, 1, 13, 30, tzinfo=UTC)),
@@ -71,7 +76,26 @@ def test_what_names_no_zone_is_in_the_zone_of_now() -> None:
     assert parse_time("2026-11-01", berlin) == datetime(2026, 10, 31, 23, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "12", "1h ago", "99999d"])
+def test_a_day_is_one_of_the_zone_of_now_though_its_clock_changes_meanwhile() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    after_the_change = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).astimezone(berlin)
+    assert parse_time("today", after_the_change) == datetime(2026, 10, 24, 22, 0, tzinfo=UTC)
+    next_day = datetime(2026, 10, 25, 23, 30, tzinfo=UTC).astimezone(berlin)
+    assert parse_time("today", next_day) == datetime(2026, 10, 25, 23, 0, tzinfo=UTC)
+    assert parse_time("yesterday", next_day) == datetime(2026, 10, 24, 22, 0, tzinfo=UTC)
+
+
+@given(
+    st.datetimes(timezones=st.timezones()).filter(lambda moment: moment.year > 1900),
+    st.sampled_from(WEEKDAYS),
+)
+def test_a_weekday_is_the_latest_one(now: datetime, name: str) -> None:
+    began = parse_time(name, now).astimezone(now.tzinfo)
+    assert WEEKDAYS[began.weekday()] == name
+    assert 0 <= (now.date() - began.date()).days < 7
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "mon", "2026-13-01", "12", "1h ago", "99999d"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time|too long"):
         parse_time(text, NOW)

@@ -109,7 +109,7 @@ PARTIAL: dict[str, Schema] = {
 CALL_PAGE = component(
     "CallPage",
     members(
-        "A page of finished calls, newest first.",
+        "A page of calls.",
         {"calls": array("The calls.", CALL), "next_cursor": NEXT_CURSOR, **PARTIAL},
         optional=PARTIAL,
     ),
@@ -213,7 +213,12 @@ LOAN = component(
 )
 LOAN_ENDED = component("LoanEnded", members("Done.", {"returned": boolean("Always.", example=True)}))
 
-LIST = Operation("List calls", CALL_PAGE, query=("q", "since", "until", "limit", "cursor"), problems=(503,))
+LIST = Operation(
+    "List calls",
+    CALL_PAGE,
+    query=("q", "since", "until", "sort", "running", "limit", "cursor"),
+    problems=(503,),
+)
 SHOW = Operation("Show a call", CALL_DETAIL, problems=(404, 503))
 STREAM = Operation(
     "Follow calls", EVENTS, query=("q",), headers=("Last-Event-ID",), media_type="text/event-stream"

@@ -27,9 +27,11 @@ from gatekeeper.admin.requests import (
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.keys.repriced_spend import charge_repriced
 from gatekeeper.keys.store import StoreFailed
-from gatekeeper.ledger.analytics.messages import AnalyticsError
+from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, parse_id, parse_order, split_page
+from gatekeeper.ledger.analytics.messages import AnalyticsError, AnalyticsResult
 from gatekeeper.ledger.call import call_document
 from gatekeeper.ledger.events import Event, Subscription, encode_sse
+from gatekeeper.ledger.filters import Filter
 from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("calls", __name__)
@@ -38,20 +40,52 @@ COMMENT = b":\n\n"
 COMMENT_INTERVAL = 15.0  # seconds
 MAX_LOAN_SECONDS = 3600  # seconds
 MAX_BATCH_EVENTS = 256  # events sent in one go
+CALLS_IN_ONE_GO = 256  # calls in flight looked at before others have their turn
 
 
 @blueprint.get("/calls")
 @describe(call_documents.LIST)
 async def list_calls() -> Response:
-    """Finished calls, newest first. `next_cursor` is null on the last page."""
+    """Finished calls, newest first or as `sort` says; or, with `running=true`, those in flight.
+
+    `next_cursor` is null on the last page, and else valid for the same `sort` only. It continues after the
+    last call of the page, by its value and id: a call that ends meanwhile, or whose cost changes, shifts no
+    other.
+    """
     query = read_query()
+    order = NEWEST_FIRST if query.sort is None else parse_order(query.sort)
     limit = query.limit or DEFAULT_LIMIT
-    # One more than a page has, which shows whether there is a next page.
-    result = await current_gateway().ledger.analytics.calls(query.filter(), limit + 1, query.cursor)
-    calls, more = result.value[:limit], len(result.value) > limit
-    return json_response(
-        {"calls": calls, "next_cursor": calls[-1]["id"] if more else None, **result.partial_fields}
-    )
+    if query.running:
+        if query.sort:
+            raise invalid("sort", "`sort`: calls in flight are newest first", "leave it out with `running`")
+        result = AnalyticsResult(await running_calls(query.filter(), limit + 1, query.cursor), None)
+    else:
+        # One more than a page has, which shows whether there is a next page.
+        result = await current_gateway().ledger.analytics.calls(
+            query.filter(), limit + 1, query.cursor, order
+        )
+    calls, next_cursor = split_page(result.value, limit, order)
+    return json_response({"calls": calls, "next_cursor": next_cursor, **result.partial_fields})
+
+
+async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[Document]:
+    """At most `limit` calls in flight as far as they have come, newest first, started before the call
+    `cursor`."""
+    gateway = current_gateway()
+    before = None if cursor is None else parse_id(cursor)
+    running, peeks = gateway.ledger.events.in_flight, gateway.proxy.peeks()
+    found: list[Document] = []
+    for number, call_id in enumerate(sorted(running, reverse=True)):
+        if number % CALLS_IN_ONE_GO == 0:
+            await trio.lowlevel.checkpoint()
+        # It may have ended during a checkpoint.
+        if (before is None or call_id < before) and (live := running.get(call_id)):
+            call = peeks[call_id]() if call_id in peeks else live
+            if wanted.matches(call):
+                found.append(call_document(call))
+        if len(found) == limit:
+            break
+    return found
 
 
 @blueprint.get("/calls/<call_id>")

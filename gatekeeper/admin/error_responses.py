@@ -22,6 +22,7 @@ from gatekeeper.ledger.analytics.messages import (
     QueryRefused,
     QueryTimeout,
     QueryUnavailable,
+    SortError,
 )
 from gatekeeper.ledger.filters import FilterError
 from gatekeeper.logs import log
@@ -63,8 +64,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(HTTPStatus.BAD_REQUEST, str(error), field="query")
         case CursorError():
             return invalid_cursor("calls")
-        case GroupingError():
-            return invalid("by", f"`by`: {error}", error.allowed)
+        case GroupingError() | SortError():
+            return invalid(error.field, f"`{error.field}`: {error}", error.allowed)
         case QueryUnavailable() | QueryTimeout():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         case AnalyticsError():

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.keys.audit import ACTIONS
 from gatekeeper.keys.listing import SORTS
+from gatekeeper.ledger.analytics.call_pages import SORTS as CALL_SORTS
 from gatekeeper.openapi.schema import Schema, choice, integer, text
 from gatekeeper.times import parse_time
 
@@ -61,13 +62,22 @@ def day(text: str) -> date:
         raise ValueError("give a date like 2026-11-24") from None
 
 
+def true_or_false(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("give true or false")
+    return text == "true"
+
+
 def false_only(text: str) -> bool:
     if text.lower() != "false":
         raise ValueError("give false, or leave it out: GET /spend?by=day,model has the sums")
     return False
 
 
-_TIME = "a duration back from now, or a date or time in ISO 8601 (without a zone: in the setting `timezone`)"
+_TIME = (
+    "a duration back from now, `today`, `yesterday`, a weekday (the latest one), or a date or time in ISO "
+    "8601; days and times without a zone are in the setting `timezone`"
+)
 _KEY = "Its secret, `token_id` or alias."
 
 PARAMETERS: dict[str, Parameter] = {
@@ -98,11 +108,18 @@ PARAMETERS: dict[str, Parameter] = {
     "sort": Parameter(
         given,
         text(
-            "By what to sort, with `-` before it from high to low. Default: -created_at. `budget_used`: the "
-            "part of the budget that is spent; keys without a budget count as less than any, and blocked "
-            "and expired ones come last.",
-            "-spend",
-            pattern=f"^-?({'|'.join(SORTS)})$",
+            f"By what to sort, with `-` before it from high to low; entries without a value come last. Keys: "
+            f"by {', '.join(SORTS)} (default -created_at). `budget_used` is the part of the budget that is "
+            "spent; keys without a budget count as less than any, and blocked and expired ones come last. "
+            f"Calls: by a column or a short name: {', '.join(CALL_SORTS)} (default -started).",
+            "-cost",
+        ),
+    ),
+    "running": Parameter(
+        true_or_false,
+        choice(
+            "Calls in flight instead of finished ones, newest first, with their bytes and tokens so far.",
+            ["true", "false"],
         ),
     ),
     "by": Parameter(

@@ -76,7 +76,7 @@ async def read_fields() -> Document:
 
 REJECT_EMPTY = (
     "since", "until", "by", "limit", "top", "action", "start_date", "end_date", "api_key", "user_id",
-    "request_id", "sort",
+    "request_id", "sort", "running",
 )  # fmt: skip
 """Parameters that must not be empty: treating them as absent would widen the query."""
 
@@ -92,6 +92,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     top: int | None = None
     cursor: str | None = None
     sort: str | None = None
+    running: bool = False
     by: tuple[str, ...] = ()
     action: tuple[str, ...] = ()
     key: str | None = None

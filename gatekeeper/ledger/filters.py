@@ -15,7 +15,9 @@ null.
 
 A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters.
 
-A date or time without a zone is in the zone of the `now` that is passed to `parse`.
+A number may be `none`: it is not known. Numbers of a call in flight are those so far, most of them unknown.
+
+A day, or a date or time without a zone, is in the zone of the `now` that is passed to `parse`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from gatekeeper.ledger.predicates import (
     Equals,
     Glob,
     IsTrue,
+    IsUnknown,
     Sql,
 )
 from gatekeeper.times import parse_span, parse_time, to_micros
@@ -43,6 +46,8 @@ from gatekeeper.times import parse_span, parse_time, to_micros
 MAX_FILTER_LENGTH = 4096  # characters of a filter
 MAX_VALUES = 100  # of a filter, in all its terms: each costs time for every call
 MAX_WILDCARDS = 100  # of one glob
+UNKNOWN = "none"
+"""The value of a number that is not known."""
 FREE_TEXT = ("id", "key_alias", "model", "path", "tags", "user_id", "reason", "user_agent")
 
 
@@ -122,10 +127,13 @@ def outcome(value: Value, now: datetime) -> Condition:
 
 def number(column: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
+        if value.text == UNKNOWN:
+            return IsUnknown(column)
         comparison, rest = split_comparison(value.text)
         if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", rest):
             raise ValueError(
-                f'"{value.text}" is not a number; write 5, 0.25 or >=1000, with < <= > >= or none'
+                f'"{value.text}" is not a number; write 5, 0.25 or >=1000, with < <= > >= or '
+                "without, or none for unknown"
             )
         return Compare(column, comparison, Decimal(rest))
 
@@ -139,11 +147,13 @@ def status(value: Value, now: datetime) -> Condition:
     try:
         return number("status")(value, now)
     except ValueError:
-        raise ValueError(f'"{value.text}" is not a status; write 200, 4xx or >=500, with < <= > >=') from None
+        raise ValueError(f'"{value.text}" is not a status; write 200, 4xx, >=500 or none') from None
 
 
 def duration(column: str) -> ValueParser:
     def read(value: Value, _now: datetime) -> Condition:
+        if value.text == UNKNOWN:
+            return IsUnknown(column)
         comparison, rest = split_comparison(value.text)
         return Compare(column, comparison, float(parse_span(rest)))
 

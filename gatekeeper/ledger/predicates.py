@@ -118,6 +118,19 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class IsUnknown:
+    """A number that is not known."""
+
+    column: str
+
+    def matches(self, call: Call) -> bool:
+        return numeric_value(call, self.column) is None
+
+    def sql(self) -> Sql:
+        return f"{self.column} IS NULL", []
+
+
+@dataclass(frozen=True)
 class Between:
     """A number in a range that includes both ends."""
 

@@ -65,6 +65,10 @@ class Proxy:
         calls, so that no call has to maintain an index."""
         return next((call.peek() for call in self.open_calls if call.row.id == call_id), None)
 
+    def peeks(self) -> dict[str, Callable[[], Call]]:
+        """What tells the current state of each running call, by id."""
+        return {call.row.id: call.peek for call in self.open_calls}
+
     async def explain(self, key: KeyState, question: Question) -> Explanation:
         """Whether this key's call would be admitted now; nothing is written or taken."""
         return await explain(self.context, key, question)

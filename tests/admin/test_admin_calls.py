@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from uuid import UUID
 
 import msgspec
@@ -59,6 +60,96 @@ async def test_calls_are_chosen_by_filter_and_time(admin):
     assert await ids(admin, until="2025-06-25T12:00:00Z") == [old.id]
     assert await ids(admin, since="1h") == []
     assert await ids(admin, q="") == [new.id, old.id]
+
+
+async def pages(admin, **params):
+    """The ids of each page, to the last."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = await admin.get("/calls", **params, cursor=cursor)
+        found.append([call["id"] for call in page["calls"]])
+        cursor = page["next_cursor"]
+    return found
+
+
+async def test_calls_are_sorted_by_what_is_known_of_them_the_unknown_last_equal_ones_newest_first(admin):
+    prices = (30, None, 10, 20, 20, None, 10**17)
+    made = [admin.finish(cost_pico=price, model=f"m{index % 3}") for index, price in enumerate(prices)]
+    named = {call.id: index for index, call in enumerate(made)}
+
+    async def order(sort, **params):
+        found = await pages(admin, sort=sort, **params)
+        assert all(len(page) == params.get("limit", 100) for page in found[:-1])
+        return [named[call_id] for page in found for call_id in page]
+
+    for limit in (1, 2, 3, 7):
+        assert await order("-cost", limit=limit) == [6, 0, 4, 3, 2, 5, 1]
+        assert await order("cost_usd", limit=limit) == [2, 4, 3, 0, 6, 5, 1]
+        assert await order("model", limit=limit) == [6, 3, 0, 4, 1, 5, 2]
+        assert await order("started", limit=limit) == [0, 1, 2, 3, 4, 5, 6]
+    assert await order("-cost", q="cost:none") == [5, 1]
+    assert await order("-started_at") == [6, 5, 4, 3, 2, 1, 0]
+
+
+async def test_a_page_of_sorted_calls_stays_where_it_was_though_others_end(admin):
+    made = [admin.finish(duration_ms=float(number)) for number in (0.1, 0.30000000000000004, 2, 3)]
+    first = await admin.get("/calls", sort="duration", limit=2)
+    assert [call["id"] for call in first["calls"]] == [made[0].id, made[1].id]
+    admin.finish(duration_ms=0.2)
+    second = await admin.get("/calls", sort="duration", limit=2, cursor=first["next_cursor"])
+    assert [call["id"] for call in second["calls"]] == [made[2].id, made[3].id]
+    assert second["next_cursor"] is None
+
+
+@pytest.mark.parametrize("other", ["-duration", "cost", "started", None])
+async def test_a_cursor_is_one_of_its_own_order(admin, other):
+    for _ in range(2):
+        admin.finish()
+    cursor = (await admin.get("/calls", sort="duration", limit=1))["next_cursor"]
+    params = {"sort": other, "cursor": cursor} if other else {"cursor": cursor}
+    answer = await admin.client.get("/calls", params=params)
+    assert (answer.status_code, answer.json()["field"]) == (400, "cursor")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'["cost", "free", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8"]',
+        b'["cost", "1e400", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8"]',
+        b'["cost", 1, "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8"]',
+        b'["cost", "1", "me"]',
+        b'["cost", "1"]',
+        b"cost",
+    ],
+)
+async def test_a_cursor_that_no_page_has_is_refused(admin, content):
+    admin.priced()
+    cursor = base64.urlsafe_b64encode(content).decode().rstrip("=")
+    answer = await admin.client.get("/calls", params={"sort": "cost", "cursor": cursor})
+    assert (answer.status_code, answer.json()["field"]) == (400, "cursor")
+
+
+async def test_calls_in_flight_are_listed_newest_first_in_pages(admin):
+    admin.finish()
+    running = [admin.start(model=model) for model in ("a", "b", "a", "a")]
+    found = await admin.get("/calls", running="true")
+    assert [call["id"] for call in found["calls"]] == [call.id for call in running[::-1]]
+    assert {call["outcome"] for call in found["calls"]} == {None}
+    assert found["next_cursor"] is None
+    expected = [[running[3].id, running[2].id], [running[0].id]]
+    assert await pages(admin, running="true", q="model:a", limit=2) == expected
+    assert await ids(admin, running="true", q="cost:none -model:a") == [running[1].id]
+    assert await ids(admin, running="true", until="1d") == [call.id for call in running[::-1]]
+    assert await ids(admin, running="true", since="1h") == []
+    admin.end(running[3])
+    assert len(await ids(admin, running="true")) == 3
+    assert len(await ids(admin, running="false")) == 2
+
+
+async def test_of_many_calls_in_flight_each_is_listed_once(admin):
+    running = [admin.start() for _ in range(600)]
+    found = [call_id for page in await pages(admin, running="true", limit=599) for call_id in page]
+    assert found == [call.id for call in running[::-1]]
 
 
 async def test_a_call_in_flight_is_shown_as_far_as_it_has_come(admin):

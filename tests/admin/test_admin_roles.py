@@ -247,9 +247,21 @@ async def test_no_filter_widens_what_a_key_sees(guarded, own, q):
     _, _, calls = own
     listed = (await guarded.get("/calls", q=q))["calls"]
     assert {call["id"] for call in listed} <= {calls["mine"].id}
+    for sort in ("cost", "-key", "-started"):
+        by_sort = (await guarded.get("/calls", q=q, sort=sort))["calls"]
+        assert by_sort == listed
     total = (await guarded.get("/spend", q=q, by="key"))["total"]
     assert total["cost_usd"] in ("0.000000000010", "0.000000000000", None)
     assert bool(listed) == (total["calls"] == 1)
+
+
+async def test_a_key_sees_its_own_calls_in_flight(guarded, own):
+    mine, other, _ = own
+    running = [guarded.start(key_id=key["token_id"]) for key in (mine, other)]
+    for params in ({}, {"q": "-key:mine"}, {"q": "", "cursor": running[1].id}):
+        listed = (await guarded.get("/calls", running="true", **params))["calls"]
+        assert {call["id"] for call in listed} <= {running[0].id}
+    assert (await guarded.get("/calls", running="true"))["calls"][0]["id"] == running[0].id
 
 
 async def test_anothers_call_is_none_that_ever_was(guarded, own):

@@ -139,7 +139,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     "/key/list": [{"limit": 1}],
     "/group/info": [{"group": "shop"}],
     "/user/info": [{"user_id": "user-17"}],
-    "/calls": [{"limit": 1}, {}],
+    "/calls": [{"limit": 1}, {"limit": 1, "sort": "-cost"}, {"running": "true"}, {}],
 }
 LAST = ["/group/delete", "/user/delete", "/key/delete", "/sql/lend", "/sql/return"]
 WITHOUT_END = ["/calls/stream"]

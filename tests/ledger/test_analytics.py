@@ -605,10 +605,10 @@ def test_pages_show_every_call_once_newest_first(analytics: Analytics) -> None:
     analytics.flush()
     analytics.add(several(26, 31))
     seen: list[str] = []
-    before = None
-    while page := analytics.calls(limit=7, before=before):
+    cursor = None
+    while page := analytics.calls(limit=7, cursor=cursor):
         seen += [call["id"] for call in page]
-        before = page[-1]["id"]
+        cursor = page[-1]["id"]
     assert seen == [made(number).id for number in range(31, 0, -1)]
 
 
@@ -619,10 +619,10 @@ def test_pages_of_a_filter_and_a_span_of_time(analytics: Analytics) -> None:
     moment = lambda number: NOON + timedelta(microseconds=number)  # noqa: E731
     found = analytics.calls(parse("user:even", now=NOON), moment(4), moment(8))
     assert [call["id"] for call in found] == [made(6).id, made(4).id]
-    found = analytics.calls(parse("user:even", now=NOON), limit=2, before=made(8).id)
+    found = analytics.calls(parse("user:even", now=NOON), limit=2, cursor=made(8).id)
     assert [call["id"] for call in found] == [made(6).id, made(4).id]
     with pytest.raises(ValueError, match="is not a cursor"):
-        analytics.calls(before="x")
+        analytics.calls(cursor="x")
 
 
 def test_one_call_or_none(analytics: Analytics) -> None:

@@ -91,7 +91,13 @@ FOUND = [
     "lat:<0.05m",
     "ttfb:<=300ms",
     "gateway:<1ms",
+    "-cost:none",
+    "thoughts:none",
+    "cost:none,0.01",
     "since:1h",
+    "since:today",
+    "since:yesterday",
+    "since:TUESDAY",
     "since:2026-11-24",
     "since:2026-11-24T11:30:00Z",
     "until:2026-11-25",
@@ -147,6 +153,12 @@ NOT_FOUND = [
     "cost:<0.01",
     "tokens:1200.5",
     "thoughts:>=0",
+    "cost:none",
+    "status:none",
+    "lat:none",
+    "-thoughts:none",
+    "until:today",
+    "until:tuesday",
     "lat:>2.5s",
     "since:10m",
     "since:2026-11-24T11:30:00.000001Z",
@@ -171,6 +183,12 @@ def test_a_negated_term_finds_calls_where_the_field_is_empty() -> None:
         assert not matches(term, **bare)
         assert matches(f"-{term}", **bare)
     assert matches("-tag:* -user:*", **bare)
+
+
+def test_a_number_may_be_unknown() -> None:
+    assert matches("cost:none", cost_pico=None)
+    assert matches("status:none -lat:none", status=None)
+    assert not matches("cost:none", cost_pico=0)
 
 
 def test_a_call_in_flight_has_no_outcome_and_no_duration() -> None:
@@ -220,9 +238,9 @@ def test_money_compares_to_the_last_of_twelve_places() -> None:
         ('tag:"a', 1, "quoted from end to end"),
         ('tag:"a"b', 1, "quoted from end to end"),
         ('x tag:a"b', 3, "quoted from end to end"),
-        ("status:abc", 1, "200, 4xx or >=500"),
-        ("status:>4xx", 1, "200, 4xx or >=500"),
-        ("status:0xx", 1, "200, 4xx or >=500"),
+        ("status:abc", 1, "200, 4xx, >=500 or none"),
+        ("status:>4xx", 1, "200, 4xx, >=500 or none"),
+        ("status:0xx", 1, "200, 4xx, >=500 or none"),
         ("cost:cheap", 1, "is not a number"),
         ("cost:$1", 1, "is not a number"),
         ("cost:1e3", 1, "is not a number"),
@@ -230,7 +248,10 @@ def test_money_compares_to_the_last_of_twelve_places() -> None:
         ("tokens:><5", 1, "is not a comparison"),
         ("tokens:-5", 1, "is not a number"),
         ("lat:>2", 1, "ms s m h d w mo"),
-        ("since:yesterday", 1, "date like 2026-11-24"),
+        ("since:tomorrow", 1, "date like 2026-11-24"),
+        ("key:a since:mon", 7, "today, yesterday or a weekday"),
+        ("cost:>none", 1, "none for unknown"),
+        ("cost:None", 1, "none for unknown"),
         ("since:1h outcome:broken", 10, "upstream_unreachable"),
         ("stream:yes", 1, "neither true nor false"),
         ("http://x", 1, "put it in quotes"),
@@ -349,14 +370,20 @@ compared = st.sampled_from(WITH_COMPARISON)
 decimals = st.sampled_from(
     ["0", "1", "0.01", "0.5", "1000", "0.123456789012", "999999.999999999999", "900719925474"]
 )
-a_number = st.builds(str.__add__, compared, decimals)
-a_span = st.builds(str.__add__, compared, st.sampled_from(["0s", "0.5ms", "999.9ms", "1s", "1m", "1mo"]))
+unknown = st.just("none")
+a_number = unknown | st.builds(str.__add__, compared, decimals)
+a_span = unknown | st.builds(
+    str.__add__, compared, st.sampled_from(["0s", "0.5ms", "999.9ms", "1s", "1m", "1mo"])
+)
 a_time = st.sampled_from(
-    ["0s", "1h", "12d", "2026-11-24", "2026-11-24T12:00:00Z", "0001-01-01", "9999-12-31"]
+    [
+        *("0s", "1h", "12d", "today", "yesterday", "friday"),
+        *("2026-11-24", "2026-11-24T12:00:00Z", "0001-01-01", "9999-12-31"),
+    ]
 )
 VALUES = {
     "status": st.one_of(
-        st.sampled_from(["2xx", "4xx", "9xx"]),
+        st.sampled_from(["2xx", "4xx", "9xx", "none"]),
         st.builds(str.__add__, compared, st.sampled_from(["200", "404", "500.5"])),
     ),
     "outcome": st.sampled_from([*Outcome, "*", "upstream_*"]),

@@ -52,6 +52,9 @@ async def test_a_running_call_shows_its_first_byte_bytes_and_tokens_so_far(
             len(first),
         ]
         assert [now[name] for name in TOKENS] == [7, 3, 10, None]
+        for q, found in (("", [now]), ("output:3", [now]), ("output:>3", [])):
+            listed = (await gateway.client.get("/calls", params={"running": "true", "q": q})).json()["calls"]
+            assert listed == [{name: call[name] for name in listed[0]} for call in found]
         finish.set()
     row = await gateway.row()
     assert [row[name] for name in ("outcome", *BYTES)] == ["ok", len(BODY), len(first) + len(last)]

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gatekeeper.ledger.analytics import queries
+from gatekeeper.ledger.analytics import call_pages, queries
 from gatekeeper.ledger.analytics.projection import Projection
 from gatekeeper.ledger.filters import Filter
 
@@ -22,10 +22,13 @@ class Analytics(Projection):
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int = 100,
-        before: str | None = None,
+        cursor: str | None = None,
+        sort: str = "-started",
     ) -> list[Any]:
+        order = call_pages.parse_order(sort)
         with self.query_connection() as con:
-            return queries.calls(con, (wanted or Filter()).in_period(since, until), limit, before)
+            wanted = (wanted or Filter()).in_period(since, until)
+            return call_pages.calls(con, wanted, limit, cursor, order)
 
     def call(self, call_id: str) -> Any:
         with self.query_connection() as con:

@@ -57,11 +57,26 @@ class QueryUnavailable(RuntimeError):
 
 
 class CursorError(ValueError):
-    """The cursor of a page is not the id of a call."""
+    """The cursor is not that of a page of calls in the order asked for."""
+
+
+class SortError(ValueError):
+    """Calls cannot be sorted by this; `allowed` has what they can be sorted by."""
+
+    field = "sort"
+
+    def __init__(self, sort: str, allowed: list[str]) -> None:
+        super().__init__(
+            f'calls cannot be sorted by "{sort}"; sort by {", ".join(allowed)}, '
+            "with `-` before it from high to low"
+        )
+        self.allowed = allowed
 
 
 class GroupingError(ValueError):
     """A sum cannot be grouped in this way; `allowed` has the valid groups."""
+
+    field = "by"
 
     def __init__(self, message: str, allowed: list[str]) -> None:
         super().__init__(message)

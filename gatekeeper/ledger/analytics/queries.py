@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
-from gatekeeper.ledger.analytics.messages import CursorError, GroupingError
+from gatekeeper.ledger.analytics.messages import GroupingError
 from gatekeeper.ledger.call import COLUMNS, Document
-from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.predicates import KEY_LABEL_SQL, Sql
 from gatekeeper.money import usd
 from gatekeeper.times import iso
@@ -81,28 +79,11 @@ _UNPRICED_SQL = """
     WHERE {condition} AND cost_usd IS NULL GROUP BY 1 ORDER BY calls DESC, model LIMIT ?
 """
 
-# The inner SELECT reads only the ids of all rows, the outer one all columns of one page.
-_PAGE_SQL = """
-    SELECT {columns} FROM calls WHERE id IN (SELECT id FROM calls WHERE {condition} ORDER BY id DESC LIMIT ?)
-    ORDER BY id DESC
-"""
 _MODELS_SQL = f"""
     SELECT model, count(*) FILTER (WHERE {IS_REQUEST}), epoch_us(max(started_at)) AS last,
            CAST(sum(cost_usd) AS VARCHAR), count(*) - count(cost_usd)
     FROM calls WHERE model IS NOT NULL GROUP BY model ORDER BY last DESC, model
 """  # noqa: S608
-
-
-def calls(con: DuckDBPyConnection, wanted: Filter, limit: int, before: str | None = None) -> list[Document]:
-    """At most `limit` calls as `ledger.call.call_document` has them, newest (that is, highest `id`) first.
-
-    `before` is the id of the last call of the previous page. Raises CursorError if it is not an id.
-    """
-    condition, values = wanted.to_sql()
-    if before is not None:
-        condition, values = f"{condition} AND id < CAST(? AS UUID)", [*values, parse_cursor(before)]
-    page = _PAGE_SQL.format(columns=SELECT_COLUMNS, condition=condition)
-    return [row_document(row) for row in con.execute(page, [*values, limit]).fetchall()]
 
 
 def call(con: DuckDBPyConnection, call_id: str) -> Document | None:
@@ -277,10 +258,3 @@ def row_document(row: tuple[object, ...]) -> Document:
     for name in ("usage", "billed_units"):
         known[name] = None if known[name] is None else msgspec.Raw(known[name].encode())
     return known
-
-
-def parse_cursor(before: str) -> str:
-    try:
-        return str(UUID(before))
-    except ValueError:
-        raise CursorError(f'"{before}" is not a cursor; give the id of the last call of a page') from None

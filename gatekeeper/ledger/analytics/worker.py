@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from gatekeeper.ledger.analytics import chains, queries
+from gatekeeper.ledger.analytics import call_pages, chains, queries
+from gatekeeper.ledger.analytics.call_pages import NEWEST_FIRST, Order
 from gatekeeper.ledger.analytics.code_pages import drop_code_pages
 from gatekeeper.ledger.analytics.messages import (
     AnalyticsResult,
@@ -92,13 +93,13 @@ class Analytics:
     # Queries: on all calls that have ended by now. They raise AnalyticsError.
 
     async def calls(
-        self, wanted: Filter, limit: int, before: str | None = None
+        self, wanted: Filter, limit: int, cursor: str | None, order: Order = NEWEST_FIRST
     ) -> AnalyticsResult[list[Document]]:
-        """At most `limit` finished calls, newest (that is, highest `id`) first; see `queries.calls`."""
-        return await self.query(lambda con: queries.calls(con, wanted, limit, before))
+        """At most `limit` finished calls; see `call_pages.calls`."""
+        return await self.query(lambda con: call_pages.calls(con, wanted, limit, cursor, order))
 
     async def call(self, call_id: str) -> AnalyticsResult[Document | None]:
-        """The finished call with that id, None if there is none."""
+        """See `queries.call`."""
         return await self.query(lambda con: queries.call(con, call_id))
 
     async def chain(self, call_id: str) -> Document:

@@ -1,0 +1,145 @@
+"""Pages of finished calls, in the order asked for.
+
+The next page continues after the last row of the one before: its cursor has that row's value and id, not a
+number of rows, so calls that end meanwhile shift nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from gatekeeper.ledger.analytics.messages import CursorError, SortError
+from gatekeeper.ledger.analytics.queries import SELECT_COLUMNS, row_document
+from gatekeeper.ledger.call import COLUMNS, Document
+from gatekeeper.ledger.filters import Filter
+from gatekeeper.ledger.predicates import Sql
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_SORTABLE = ("DOUBLE", "SMALLINT", "BIGINT", "DECIMAL(18,12)", "VARCHAR")
+SORTS = {
+    # Calls start in the order of their ids.
+    "started": "id",
+    "cost": "cost_usd",
+    "duration": "duration_ms",
+    "ttfb": "first_byte_ms",
+    "gateway": "gateway_ms",
+    "tokens": "total_tokens",
+    "prompt": "prompt_tokens",
+    "cached": "cached_tokens",
+    "output": "output_tokens",
+    "thoughts": "thoughts_tokens",
+    "key": "key_alias",
+    "user": "user_id",
+    "id": "id",
+    "started_at": "id",
+    **{name: name for name, kind in COLUMNS.items() if kind in _SORTABLE},
+}
+"""What calls can be sorted by: short names, most of them those of the filter grammar, and columns."""
+
+# The inner SELECT reads only the ids and the sorted column of all rows, the outer one all columns of a page.
+_PAGE_SQL = """
+    SELECT {columns} FROM calls WHERE id IN (SELECT id FROM calls WHERE {condition} ORDER BY {order} LIMIT ?)
+    ORDER BY {order}
+"""
+
+
+class Order(NamedTuple):
+    """By which column, of `COLUMNS`. Rows without a value come last, equal ones newest first."""
+
+    sort: str
+    """As it was asked for."""
+    column: str
+    descending: bool
+
+    @property
+    def sql(self) -> str:
+        direction = "DESC" if self.descending else "ASC"
+        return f"id {direction}" if self.column == "id" else f"{self.column} {direction} NULLS LAST, id DESC"
+
+    def next_cursor(self, last: Document) -> str:
+        """The cursor of the page after the one that ends with this row."""
+        if self.column == "id":
+            return last["id"]
+        value = last[self.column]
+        content = msgspec.json.encode((self.sort, None if value is None else str(value), last["id"]))
+        # Without the padding, which would have to be percent-encoded in a query.
+        return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+    def after(self, con: DuckDBPyConnection, cursor: str) -> Sql:
+        """The condition of the rows after a page. Raises CursorError for a cursor of another order."""
+        comparison = "<" if self.descending else ">"
+        if self.column == "id":
+            return f"id {comparison} CAST(? AS UUID)", [parse_id(cursor)]
+        value, call_id = self._parse(con, cursor)
+        older = "id < CAST(? AS UUID)"
+        if value is None:
+            return f"{self.column} IS NULL AND {older}", [call_id]
+        return (
+            f"({self.column} {comparison} ? OR {self.column} = ? AND {older} OR {self.column} IS NULL)",
+            [value, value, call_id],
+        )
+
+    def _parse(self, con: DuckDBPyConnection, cursor: str) -> tuple[object, str]:
+        """The value in its column's type, and the id."""
+        try:
+            decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            sort, text, call_id = msgspec.json.decode(decoded, type=tuple[str, str | None, str])
+        except (binascii.Error, ValueError):
+            raise CursorError(f'"{cursor}" is not the cursor of a page') from None
+        rows = con.execute(f"SELECT TRY_CAST(? AS {COLUMNS[self.column]})", [text]).fetchall()
+        if sort != self.sort or (rows[0][0] is None) != (text is None):
+            raise CursorError(f'"{cursor}" is not the cursor of a page sorted by {self.sort}')
+        return rows[0][0], parse_id(call_id)
+
+
+NEWEST_FIRST = Order("-started", "id", descending=True)
+
+
+def parse_order(sort: str) -> Order:
+    """The order of a name of `SORTS`, with `-` before it from high to low. Raises SortError."""
+    name = sort.removeprefix("-")
+    if name not in SORTS:
+        raise SortError(sort, list(SORTS))
+    return Order(sort, SORTS[name], sort.startswith("-"))
+
+
+def calls(
+    con: DuckDBPyConnection,
+    wanted: Filter,
+    limit: int,
+    cursor: str | None = None,
+    order: Order = NEWEST_FIRST,
+) -> list[Document]:
+    """At most `limit` calls as `ledger.call.call_document` has them.
+
+    `cursor` is `Order.next_cursor` of the last call of the page before; newest first that is its id. Raises
+    CursorError.
+    """
+    condition, values = wanted.to_sql()
+    if cursor is not None:
+        after, more = order.after(con, cursor)
+        condition, values = f"{condition} AND {after}", [*values, *more]
+    page = _PAGE_SQL.format(columns=SELECT_COLUMNS, condition=condition, order=order.sql)
+    return [row_document(row) for row in con.execute(page, [*values, limit]).fetchall()]
+
+
+def split_page(found: Sequence[Document], limit: int, order: Order) -> tuple[Sequence[Document], str | None]:
+    """A page of at most `limit` of the rows, and the cursor of the next; None if there are no more."""
+    page = found[:limit]
+    return page, order.next_cursor(page[-1]) if len(found) > limit else None
+
+
+def parse_id(text: str) -> str:
+    """The id of a call that a cursor is or has. Raises CursorError."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise CursorError(f'"{text}" is not a cursor; give the `next_cursor` of a page') from None
