@@ -42,10 +42,14 @@ class Client(KeyApi, AccountApi):
         until: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        *,
+        sort: str | None = None,
+        running: bool = False,
     ) -> ApiResponse[Calls]:
-        """Finished calls, newest first. `q` is a filter; BadRequest has the column of its error."""
-        params = {"q": q, "since": since, "until": until, "limit": limit, "cursor": cursor}
-        return await self._get("/calls", Calls, params)
+        """Finished calls, newest first or by `sort`; or those in flight. `q` is a filter; BadRequest has the
+        column of its error."""
+        params = {"q": q, "since": since, "until": until, "limit": limit, "cursor": cursor, "sort": sort}
+        return await self._get("/calls", Calls, {**params, "running": "true" if running else None})
 
     async def call(self, id: str) -> ApiResponse[CallDetail]:  # noqa: A002 - the API's name
         """One call, finished or in flight, with its raw usage and its cost's arithmetic."""
