@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import time_ns
 from typing import Protocol
 
@@ -14,7 +13,8 @@ from gatekeeper.keys.store import StoreFailed
 from gatekeeper.logs import log
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
-from gatekeeper.startup import load_catalogue, own_prices
+from gatekeeper.settings import OwnPrices
+from gatekeeper.startup import load_catalogue
 
 LOOK_SECONDS = 1.0  # seconds between two looks at the file
 
@@ -27,12 +27,11 @@ class Priced(Protocol):
 
 
 class PriceWatch:
-    """Keeps the prices of `context` those of the data folder. A faulty file leaves the last good prices in
-    force."""
+    """Keeps the prices of `context` those of the user's own file, over the built-in ones. A faulty
+    file leaves the last good prices in force."""
 
-    def __init__(self, data: Path, context: Priced, audit: AuditLog) -> None:
-        self._data = data
-        self._file = own_prices(data)
+    def __init__(self, own: OwnPrices, context: Priced, audit: AuditLog) -> None:
+        self._own = own
         self._context = context
         self._audit = audit
         # As if there were no file: one that changes while the gateway starts is not missed.
@@ -51,18 +50,18 @@ class PriceWatch:
             if self._asked.is_set():
                 self._asked = trio.Event()
                 await self._load()
-            elif (seen := file_state(self._file)) != self._loaded:
+            elif (seen := file_state(self._own.file)) != self._loaded:
                 # It may still be written: only one that stays is read.
                 await trio.sleep(LOOK_SECONDS)
-                if seen == file_state(self._file):
+                if seen == file_state(self._own.file):
                     await self._load()
 
     async def _load(self) -> None:
         context = self._context
-        self._loaded = file_state(self._file)
+        self._loaded = file_state(self._own.file)
         try:
             # In a thread: a large file takes longer than a call may wait.
-            catalogue = await trio.to_thread.run_sync(load_catalogue, self._data)
+            catalogue = await trio.to_thread.run_sync(load_catalogue, self._own)
         except (CatalogueError, OSError) as error:
             first, *more = context.price_faults = tuple(str(error).splitlines())
             log.error(
@@ -77,7 +76,7 @@ class PriceWatch:
 
     async def _record(self, before: str, version: str) -> None:
         detail: dict[str, object] = {"price_version": {"from": before, "to": version}}
-        change = Change.of("prices.reload", time_ns() // 1000, "gateway", detail, target=self._file.name)
+        change = Change.of("prices.reload", time_ns() // 1000, "gateway", detail, target=self._own.file.name)
         try:
             await self._audit.append(change)
         except StoreFailed as error:

@@ -94,7 +94,7 @@ def read_certificate(settings: Settings) -> ServerCertificate | None:
 def read_catalogue(settings: Settings) -> Catalogue:
     """The prices, with the user's own. Raises StartupError, with a line for each fault."""
     try:
-        return load_catalogue(settings.data)
+        return load_catalogue(settings.own_prices)
     except CatalogueError as error:
         raise StartupError(str(error), 2) from None
     except FileNotFoundError as error:
@@ -164,7 +164,7 @@ async def run(
     with trio.open_signal_receiver(*SIGNALS) as received:
         async with open_gateway(settings, catalogue) as gateway, trio.open_nursery() as nursery:
             stop = trio.Event()
-            prices = PriceWatch(settings.data, gateway.proxy.context, gateway.audit)
+            prices = PriceWatch(settings.own_prices, gateway.proxy.context, gateway.audit)
             nursery.start_soon(prices.watch)
             reload = [prices.reload]
             if certificate:

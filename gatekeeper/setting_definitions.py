@@ -37,6 +37,13 @@ SETTINGS: tuple[Setting, ...] = (
         f"folder of keys, journal and analytics file; the sandbox has {setting_parsers.SANDBOX_FOLDER}",
     ),
     Setting(
+        "prices",
+        ("GATEKEEPER_PRICES",),
+        None,
+        setting_parsers.file,
+        "file of prices of your own, over the built-in ones; unset: prices.toml of the data folder, if there",
+    ),
+    Setting(
         "tls_cert",
         ("GATEKEEPER_TLS_CERT",),
         None,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from gatekeeper import setting_parsers
 from gatekeeper.addresses import Network, is_loopback
@@ -21,6 +21,28 @@ from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.suggestions import did_you_mean
 
 DEFAULT_FILE = "gatekeeper.toml"
+
+
+# In the data folder.
+OWN_PRICES = "prices.toml"
+
+
+class OwnPrices(NamedTuple):
+    """A file of the user's own prices. One that is set, `instead_of` that of the data folder, must exist."""
+
+    file: Path
+    instead_of: Path | None = None
+
+    def __str__(self) -> str:
+        """For people: which file is read, and which is not."""
+        if not self.file.exists():
+            return f"none (there is no {self.file})"
+        unread = self.instead_of if self.instead_of and self.instead_of.exists() else None
+        return str(self.file) if unread is None else f"{self.file} ({unread} is not read)"
+
+    def found(self) -> str | None:
+        """Its absolute path; None if there is no such file."""
+        return str(self.file.absolute()) if self.file.exists() else None
 
 
 class SettingError(ValueError):
@@ -34,6 +56,7 @@ class Settings:
     host: str
     port: int
     data: Path
+    prices: Path | None
     tls_cert: Path | None
     tls_key: Path | None
     public_url: str | None
@@ -84,6 +107,14 @@ class Settings:
     @property
     def scheme(self) -> str:
         return "https" if self.tls_cert else "http"
+
+    @property
+    def own_prices(self) -> OwnPrices:
+        """Where the user's own prices are: the file that is set, else that of the data folder. Only one is
+        read."""
+        if self.prices is not None:
+            return OwnPrices(self.prices, instead_of=self.data / OWN_PRICES)
+        return OwnPrices(self.data / OWN_PRICES)
 
     @property
     def keys_file(self) -> Path:

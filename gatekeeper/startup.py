@@ -17,7 +17,7 @@ from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError, Fault
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.setting_parsers import GOOGLE_API_URL
-from gatekeeper.settings import Settings
+from gatekeeper.settings import OwnPrices, Settings
 
 if TYPE_CHECKING:
     from gatekeeper.server.certificate import Certificate, CertificateError
@@ -167,26 +167,23 @@ def _url_option(url: str) -> str:
     return "" if url == DEFAULT_URL else f" --url {url}"
 
 
-def load_catalogue(data: Path | None = None) -> Catalogue:
-    """The built-in catalogue, with the user's own prices over it if the data folder has some. Raises
-    FileNotFoundError, or CatalogueError that names the file and the line of each fault."""
+def load_catalogue(own: OwnPrices | None = None) -> Catalogue:
+    """The built-in catalogue, with the user's own prices over it if there are some. Raises FileNotFoundError,
+    or CatalogueError that names the file and the line of each fault."""
     catalogue = read_prices(BUILT_IN_PRICES, Catalogue.parse)
-    if data is None:
+    if own is None:
         return catalogue
-    own = own_prices(data)
     try:
-        return read_prices(own, catalogue.with_own)
+        return read_prices(own.file, catalogue.with_own)
     except FileNotFoundError:
-        if own.is_symlink():
-            # Prices of one's own are meant to hold: without them costs would be wrong, and nobody told.
-            fault = Fault(1, f"it leads to {own.readlink()}, which is missing")
-            raise CatalogueError([fault], str(own)) from None
-        return catalogue
-
-
-def own_prices(data: Path) -> Path:
-    """Where the user's own prices are, if there are any."""
-    return data / "prices.toml"
+        # Prices of one's own are meant to hold: without them costs would be wrong, and nobody told.
+        if own.file.is_symlink():
+            missing = f"it leads to {own.file.readlink()}, which is missing"
+        elif own.instead_of:
+            missing = "it is missing: change the setting `prices`, or unset it"
+        else:
+            return catalogue
+        raise CatalogueError([Fault(1, missing)], str(own.file)) from None
 
 
 def read_prices(path: Path, parse: Callable[[str], Catalogue]) -> Catalogue:

@@ -72,12 +72,17 @@ async def models() -> Response:
 @blueprint.get("/prices")
 @describe(spend_documents.SHOW_PRICES)
 async def prices() -> Response:
-    """The prices in force, of every component with its unit: those of this release, with a prices.toml in the
-    data folder over them. `faults`: why that file is not used as it is now; the last good one is."""
+    """The prices in force, of every component with its unit: those of this release, with those of your
+    own file over them. `own_file` is its path: what the setting `prices` names, else prices.toml in the data
+    folder. `faults`: why that file is not used as it is now; the last good one is."""
     read_query()
     gateway = current_gateway()
     return json_response(
-        {**catalogue_document(gateway.catalogue), "faults": gateway.proxy.context.price_faults}
+        {
+            **catalogue_document(gateway.catalogue),
+            "own_file": gateway.settings.own_prices.found(),
+            "faults": gateway.proxy.context.price_faults,
+        }
     )
 
 

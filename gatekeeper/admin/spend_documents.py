@@ -134,6 +134,7 @@ PRICES = component(
                 {"type": "array"},
                 {"gemini-flash-latest": [{"from": "2026-01-01", "model": "gemini-2.5-flash"}]},
             ),
+            "own_file": nullable(text("The file of your own prices.", "/var/lib/gatekeeper/prices.toml")),
             "faults": texts("Why the file of your own is not used as it is now."),
         },
     ),

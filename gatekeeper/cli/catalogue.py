@@ -8,26 +8,26 @@ from pathlib import Path
 from gatekeeper.cli.conventions import CommandError, ExitStatus, load_settings
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
+from gatekeeper.settings import OwnPrices
 from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import parse_time
 
 
-def loaded_catalogue(data: Path | None = None) -> Catalogue:
-    """The built-in catalogue, with the user's own prices over it if the data folder has some. Raises
-    CommandError."""
+def loaded_catalogue(own: OwnPrices | None = None) -> Catalogue:
+    """The built-in catalogue, with the user's own prices over it if there are some. Raises CommandError."""
     from gatekeeper.startup import load_catalogue
 
     try:
-        return load_catalogue(data)
+        return load_catalogue(own)
     except CatalogueError as error:
         raise CommandError(error.lines[0], ExitStatus.USAGE, *error.lines[1:]) from None
     except FileNotFoundError as error:
         raise CommandError(str(error), ExitStatus.INTERNAL_ERROR) from None
 
 
-def data_folder(config: Path | None, data: str | None) -> Path:
-    """The data folder by flag, environment and settings file. Raises CommandError."""
-    return load_settings({"data": data}, config).data
+def own_prices(config: Path | None, data: str | None, prices: str | None) -> OwnPrices:
+    """The file of the user's own prices, by flags, environment and settings file. Raises CommandError."""
+    return load_settings({"data": data, "prices": prices}, config).own_prices
 
 
 def model_question(catalogue: Catalogue, model: str) -> str:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 # 128 + SIGINT, as shells report it.
 INTERRUPTED = 130
 # Settings that also have a flag.
-FLAGS = ("host", "port", "data", "upstream", "sandbox")
+FLAGS = ("host", "port", "data", "prices", "upstream", "sandbox")
 
 # The first for commands that print the API's document, the second for those that build one here.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the API's document.")
@@ -204,7 +204,8 @@ def _flag(setting: Setting) -> Callable[[Callable[..., T]], Callable[..., T]]:
     if setting.name == "sandbox":
         # None where it is not given, so that the environment and the file still count.
         return click.option("--sandbox", is_flag=True, default=None, help=f"{meaning}.")
-    described = f"{meaning}.  [env: {setting.environment[0]}; default: {setting.default}]"
+    default = f"; default: {setting.default}" if setting.default else ""
+    described = f"{meaning}.  [env: {setting.environment[0]}{default}]"
     return click.option(f"--{setting.name}", metavar=setting.name.upper(), help=described)
 
 

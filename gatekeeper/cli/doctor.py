@@ -92,7 +92,7 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
     yield from check_folder(settings.data, runs_here)
     yield from check_kind(settings)
     yield check_port(settings, runs_here)
-    yield from check_prices(now, settings.data)
+    yield from check_prices(now, settings.own_prices)
     yield from check_calls(settings, (url or here) if runs_here else None, now)
     yield gateway
 
@@ -169,7 +169,7 @@ def check_calls(settings: Settings, gateway: str | None, now: datetime) -> Itera
     from gatekeeper.startup import load_catalogue
 
     with suppress(CatalogueError, OSError):
-        yield from check_unpriced(settings, gateway, load_catalogue(settings.data), now)
+        yield from check_unpriced(settings, gateway, load_catalogue(settings.own_prices), now)
 
 
 def check_gateway(url: str, certificate: Path | None) -> tuple[bool, Finding]:

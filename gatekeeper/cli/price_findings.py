@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatekeeper.cli.probes import Finding
+from gatekeeper.settings import OwnPrices
 
 if TYPE_CHECKING:
     from gatekeeper.pricing.catalogue import Catalogue
@@ -19,14 +19,14 @@ SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and exp
 FIX_PRICES = "fix that line: a gateway that runs goes on with the last good prices, and none starts"
 
 
-def check_prices(now: datetime, data: Path | None) -> Iterator[Finding]:
+def check_prices(now: datetime, own: OwnPrices | None) -> Iterator[Finding]:
     """Whether there is a catalogue, how old it is, whether the clock is not before its date, and whether the
-    user's own prices in the data folder can be used."""
+    user's own prices can be used."""
     from gatekeeper.pricing.faults import CatalogueError
-    from gatekeeper.startup import load_catalogue, own_prices
+    from gatekeeper.startup import load_catalogue
 
     try:
-        catalogue = load_catalogue(data)
+        catalogue = load_catalogue(own)
     except CatalogueError as error:
         for line in error.lines:
             yield Finding("prices", line, FIX_PRICES)
@@ -36,8 +36,8 @@ def check_prices(now: datetime, data: Path | None) -> Iterator[Finding]:
         return
     yield check_clock(catalogue, now)
     version = f"of {catalogue.version}, checked on {catalogue.checked}"
-    if data and own_prices(data).exists():
-        version += f", with those of {own_prices(data)}"
+    if own and own.file.exists():
+        version += f", with those of {own}"
     if now.date() - catalogue.checked > MAX_CATALOGUE_AGE:
         yield Finding(
             "prices",

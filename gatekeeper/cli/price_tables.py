@@ -18,6 +18,7 @@ from gatekeeper.pricing.price_changes import Changes, PriceChange
 from gatekeeper.pricing.price_keys import COMPONENTS
 from gatekeeper.pricing.tariff import TIERS, PricedModel, Tariff
 from gatekeeper.pricing.units import IMAGE, MUSIC, VIDEO_SECOND, unit_of
+from gatekeeper.settings import OwnPrices
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ MARKS = {"likely": "~", "doubtful": "?", "own": "*"}
 MARKS_NOTE = {
     "~": "~ likely: Google's own page was not seen to say so",
     "?": "? doubtful",
-    "*": "* your own price, of prices.toml in the data folder",
+    "*": "* your own price",
 }
 
 
@@ -55,8 +56,13 @@ def print_fitting(columns: Sequence[Column[T]], rows: Sequence[T]) -> None:
     print_table([each for each in columns if any(each.cell(row)[0] for row in rows)], rows)
 
 
-def facts_of(catalogue: Catalogue, day: date) -> list[tuple[str, str | None]]:
-    return [("catalogue", catalogue.version), ("checked", str(catalogue.checked)), ("prices of", str(day))]
+def facts_of(catalogue: Catalogue, own: OwnPrices, day: date) -> list[tuple[str, str | None]]:
+    return [
+        ("catalogue", catalogue.version),
+        ("own prices", str(own)),
+        ("checked", str(catalogue.checked)),
+        ("prices of", str(day)),
+    ]
 
 
 # All models
@@ -69,9 +75,9 @@ class Shown(NamedTuple):
     tariff: Tariff
 
 
-def print_prices(catalogue: Catalogue, day: date) -> None:
+def print_prices(catalogue: Catalogue, own: OwnPrices, day: date) -> None:
     """Prints what each model costs on a day in the standard tier."""
-    print_fields([*facts_of(catalogue, day), ("unit", "dollars for 1M tokens of text, standard tier")])
+    print_fields([*facts_of(catalogue, own, day), ("unit", "dollars for 1M tokens of text, standard tier")])
     print()
     print_fitting(
         MODEL_COLUMNS,
@@ -113,14 +119,16 @@ MODEL_COLUMNS: tuple[Column[Shown], ...] = (
 # One model
 
 
-def print_model(catalogue: Catalogue, name: str, model: PricedModel, day: date, *, history: bool) -> None:
+def print_model(
+    catalogue: Catalogue, own: OwnPrices, name: str, model: PricedModel, day: date, *, history: bool
+) -> None:
     """Prints all that a model costs on a day, in every tier; with `history` also what differs before and
     after. `name` is what was asked for."""
     stands_for = catalogue.resolve_alias(name, day)
     is_alias = stands_for != name.removeprefix("models/")
     print_fields(
         [
-            *facts_of(catalogue, day),
+            *facts_of(catalogue, own, day),
             ("alias", f"{name} stands for {stands_for}" if is_alias else None),
             ("models", ", ".join(model.ids)),
             ("source", model.source),

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gatekeeper.cli.catalogue import data_folder, loaded_catalogue, model_question, moment
+from gatekeeper.cli.catalogue import loaded_catalogue, model_question, moment, own_prices
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -43,7 +43,8 @@ from gatekeeper.pricing.tariff import TIERS
 def prices() -> None:
     """Show the price catalogue, price one call, or price calls of the past anew.
 
-    The catalogue is that of this installation, with the prices.toml of the data folder over it.
+    The catalogue is that of this installation, with your own prices over it: the file of the setting
+    `prices`, else prices.toml in the data folder.
     """
 
 
@@ -57,15 +58,17 @@ prices.add_command(check)
 @click.argument("model", required=False)
 @click.option("--at", metavar="DAY", default="0s", help="Prices of that day: 2026-11-24.  [default: today]")
 @local_json_option
-@setting_flags("data")
-def show(model: str | None, at: str, as_json: bool, config: Path | None, data: str | None) -> None:
+@setting_flags("data", "prices")
+def show(
+    model: str | None, at: str, as_json: bool, config: Path | None, data: str | None, prices: str | None
+) -> None:
     """Show the prices of a day, or all that one MODEL costs.
 
-    Without --at also what MODEL cost before, and what it will cost. Your own prices, prices.toml in the data
-    folder, count too.
+    Without --at also what MODEL cost before, and what it will cost. Your own prices count too.
     """
     day = moment(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
-    catalogue = loaded_catalogue(data_folder(config, data))
+    own = own_prices(config, data, prices)
+    catalogue = loaded_catalogue(own)
     known = catalogue.find(catalogue.resolve_alias(model, day)) if model else None
     if model and known is None:
         question = model_question(catalogue, model)
@@ -75,11 +78,13 @@ def show(model: str | None, at: str, as_json: bool, config: Path | None, data: s
         )
     if as_json:
         held = None if at == "0s" else day
-        print_json(msgspec.json.encode(catalogue_document(catalogue, known, held)))
+        print_json(
+            msgspec.json.encode({**catalogue_document(catalogue, known, held), "own_file": own.found()})
+        )
     elif model and known:
-        print_model(catalogue, model, known, day, history=at == "0s")
+        print_model(catalogue, own, model, known, day, history=at == "0s")
     else:
-        print_prices(catalogue, day)
+        print_prices(catalogue, own, day)
 
 
 @prices.command(
@@ -107,7 +112,7 @@ def show(model: str | None, at: str, as_json: bool, config: Path | None, data: s
 )
 @click.option("--tier", type=OneOf(TIERS), default="standard", show_default=True, help="Service tier.")
 @local_json_option
-@setting_flags("data")
+@setting_flags("data", "prices")
 def quote(
     model: str | None,
     tokens: TokenNumbers,
@@ -118,6 +123,7 @@ def quote(
     as_json: bool,
     config: Path | None,
     data: str | None,
+    prices: str | None,
 ) -> None:
     """Print the exact cost of one call with its arithmetic.
 
@@ -125,7 +131,7 @@ def quote(
     Without a known price the cost is unknown, never 0.
     """
     refuse_contradictions(model, tokens, usage, call)
-    catalogue = loaded_catalogue(data_folder(config, data))
+    catalogue = loaded_catalogue(own_prices(config, data, prices))
     if call is not None:
         quoted = quote_call(catalogue, read(call))
     else:

@@ -1,7 +1,7 @@
 """`gatekeeper spend --reconcile EXPORT.csv`: Google's bill beside the ledger.
 
 The calls are fetched page by page and priced here, line by line, with the catalogue of this program and the
-prices of the data folder: the calls of a month must not keep the gateway from serving.
+prices of this machine: the calls of a month must not keep the gateway from serving.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from gatekeeper.reconcile.billing_export import BillingExport, read_export
 from gatekeeper.reconcile.billing_row import ExportError
 from gatekeeper.reconcile.comparison import Compared, Explained, Period, compare, explain, period_of
 from gatekeeper.reconcile.ledger_charges import Amount, LedgerCharges, LedgerRow, Suspect
+from gatekeeper.settings import OwnPrices
 
 # Google's days.
 PACIFIC = "America/Los_Angeles"
@@ -38,12 +39,12 @@ CENT_FRACTION = Decimal("0.000001")
 MICRO = 10**6  # pico-dollars
 
 
-def reconcile(target: Target, path: Path, data: Path, q: str | None, as_json: bool) -> None:
-    """Prints the comparison; `data` is the folder with the user's own prices. Raises CommandError."""
+def reconcile(target: Target, path: Path, own: OwnPrices, q: str | None, as_json: bool) -> None:
+    """Prints the comparison; `own` is the file of the user's own prices. Raises CommandError."""
     pacific = pacific_zone()
     export = read_file(path, pacific)
     period = period_of(export)
-    catalogue = loaded_catalogue(data)
+    catalogue = loaded_catalogue(own)
     ledger = LedgerCharges(catalogue, pacific)
     call_api(target, lambda client: add_calls(client, ledger, filter_of(period, q, pacific)))
     families = families_of(name for model in catalogue.models() for name in model.ids)

@@ -32,6 +32,7 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.processes import end_loan
 from gatekeeper.client.formats import Cell, Column, TextRole, pluralized
+from gatekeeper.settings import OwnPrices
 from gatekeeper.times import to_micros
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ TEMP_DIR = "gatekeeper.reprice.tmp"
 @click.option("--until", metavar="TIME", help="Calls that began before then.")
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @local_json_option
-@setting_flags("data")
+@setting_flags("data", "prices")
 @gateway_options
 def reprice(
     target: Target,
@@ -66,11 +67,12 @@ def reprice(
     as_json: bool,
     config: Path | None,
     data: str | None,
+    prices: str | None,
 ) -> int:
     """Price calls of the past anew, by the prices of their time.
 
-    What they cost is calculated from the usage of their rows and the prices of the data folder. The old
-    figures stay in the table adjustments. A TIME is a span back from now (30d) or a date (2026-11-24, its
+    What they cost is calculated from the usage of their rows and the prices in force, your own included. The
+    old figures stay in the table adjustments. A TIME is a span back from now (30d) or a date (2026-11-24, its
     midnight in UTC). Without a gateway at --url the file in --data is changed.
     """
     first = moment(since, "--since", ExitStatus.USAGE)
@@ -78,7 +80,7 @@ def reprice(
     if end is not None and end <= first:
         raise CommandError(f"--until {until} is not after --since {since}", ExitStatus.USAGE)
     outcome = reprice_calls(
-        target, lambda: load_settings({"data": data}, config), first, end, dry_run=dry_run
+        target, lambda: load_settings({"data": data, "prices": prices}, config), first, end, dry_run=dry_run
     )
     if as_json:
         print_json(outcome.document())
@@ -114,32 +116,33 @@ def reprice_calls(
     *,
     dry_run: bool,
 ) -> Outcome:
-    """Reprices the calls that began in this time, with a gateway at `target` or without one, by the prices of
-    its data folder. Raises CommandError."""
+    """Reprices the calls that began in this time, with a gateway at `target` or without one, by the prices
+    that it has. Raises CommandError."""
     from time import time_ns
 
     from gatekeeper.ledger.analytics.reprice import Run
 
-    def run_in(data: Path) -> Run:
+    def run_by(own: OwnPrices | None) -> Run:
         return Run(
             id=uuid4(),
             at=time_ns() // 1000,
             since=to_micros(since),
             until=None if until is None else to_micros(until),
-            catalogue=loaded_catalogue(data),
+            catalogue=loaded_catalogue(own),
         )
 
     try:
+        own = call_api(target, lambda client: client.prices()).value.own_file
         file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
     except CommandError as error:
         if error.status is not ExitStatus.UNREACHABLE:
             raise
         here = settings()
-        run = run_in(here.data)
+        run = run_by(here.own_prices)
         report = _without_gateway(here, error, run, dry_run=dry_run)
     else:
         try:
-            run = run_in(file.parent)
+            run = run_by(OwnPrices(Path(own)) if own else None)
             report = _in_file(file, run, dry_run=dry_run)
         finally:
             end_loan(target)

@@ -54,7 +54,7 @@ BAR_WIDTH = 20
     help="Compare with Google's bill: a CSV of Cloud Billing (report, cost table or BigQuery export).",
 )
 @json_option
-@setting_flags("data")
+@setting_flags("data", "prices")
 @gateway_options
 def spend(
     target: Target,
@@ -67,20 +67,23 @@ def spend(
     bill: Path | None,
     config: Path | None,
     data: str | None,
+    prices: str | None,
 ) -> None:
     """Sum up what calls cost, as a table with bars.
 
     A call with several tags counts under each; the total counts it once.
 
-    --reconcile also takes your own prices, prices.toml in the folder --data.
+    --reconcile also takes your own prices: the file --prices, else prices.toml in the folder --data.
     """
     if bill is not None:
         from gatekeeper.cli.reconcile import reconcile
 
         refuse_options("with --reconcile", "by", "since", "until", "limit")
-        reconcile(target, bill, load_settings({"data": data}, config).data, q, as_json)
+        reconcile(
+            target, bill, load_settings({"data": data, "prices": prices}, config).own_prices, q, as_json
+        )
         return
-    refuse_options("without --reconcile", "data", "config")
+    refuse_options("without --reconcile", "data", "prices", "config")
     response = call_api(target, lambda client: client.spend(by, since, until, q, limit))
     if as_json:
         print_json(response.raw)

@@ -19,7 +19,15 @@ import msgspec
 from gatekeeper.client import api_errors
 from gatekeeper.client.account_api import AccountApi
 from gatekeeper.client.api_errors import ApiError, Unreachable
-from gatekeeper.client.api_types import ApiResponse, CallDetail, Calls, FileLoan, GatewayInfo, Readiness
+from gatekeeper.client.api_types import (
+    ApiResponse,
+    CallDetail,
+    Calls,
+    FileLoan,
+    GatewayInfo,
+    Prices,
+    Readiness,
+)
 from gatekeeper.client.audit_types import AuditPage
 from gatekeeper.client.connection import without_none
 from gatekeeper.client.key_api import KeyApi
@@ -123,6 +131,10 @@ class Client(KeyApi, AccountApi):
     async def end_loan(self) -> ApiResponse[object]:
         """Ends the loan."""
         return await self._post("/sql/return", object, {})
+
+    async def prices(self) -> ApiResponse[Prices]:
+        """The price catalogue in force."""
+        return await self._get("/prices", Prices)
 
     async def ready(self) -> ApiResponse[bool]:
         """Whether it accepts calls; the document has the reasons if not."""

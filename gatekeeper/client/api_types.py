@@ -6,7 +6,7 @@ Money is a Decimal (JSON has it as a string); None means unknown, never 0. Times
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Generic, TypeVar
 
@@ -191,6 +191,16 @@ class KeyInfo(msgspec.Struct, frozen=True):
 
     key: str = ""
     info: Key = Key()
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """Which prices the gateway has: `checked` is the day of the last comparison with Google's page,
+    `own_file` the path of the user's own prices there, `faults` why that file is not used as it is now."""
+
+    version: str
+    checked: date
+    own_file: str | None = None
+    faults: tuple[str, ...] = ()
 
 
 class FileLoan(msgspec.Struct, frozen=True):

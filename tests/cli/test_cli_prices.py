@@ -193,7 +193,7 @@ def test_the_worked_calls_beside_the_recordings(cli: Any) -> None:
 
 def test_show_has_what_holds_today(cli: Any) -> None:
     out = cli("prices", "show").out
-    assert f"catalogue  {VERSION}" in out
+    assert f"catalogue   {VERSION}\nown prices  none (there is no data/prices.toml)\n" in out
     assert {"gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding-001"} <= {
         line.split()[0] for line in out.splitlines() if line
     }
@@ -357,6 +357,33 @@ def test_own_prices_in_the_data_folder_are_shown_and_quoted(cli: Any, tmp_path: 
     assert "* your own price" in ended.err
     (model,) = cli("prices", "show", "nine", "--json").document["models"]
     assert (model["ids"], model["prices"][0]["own"]) == (["gemini-9"], ["image_each"])
+
+
+def test_prices_that_are_set_are_read_instead_of_those_of_the_data_folder(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By flag, environment or file; every command that shows prices says which file it has read."""
+    (tmp_path / "mine.toml").write_text(OWN)
+    quoted = ("prices", "quote", "gemini-2.5-flash", "--usage", "-", "--at", "2026-11-01", "--json")
+    assert cli(*quoted, "--prices", "mine.toml", typed=json.dumps(USAGE)).document["cost_usd"] == "0.0010034"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "prices.toml").write_text(OWN.replace("0.20", "7"))
+    monkeypatch.setenv("GATEKEEPER_PRICES", "mine.toml")
+    assert cli(*quoted, typed=json.dumps(USAGE)).document["cost_usd"] == "0.0010034"
+    told = "mine.toml (data/prices.toml is not read)\n"
+    assert f"own prices  {told}" in cli("prices", "show").out
+    assert f", with those of {told}" in cli("doctor", "--sandbox", "--data", "data").out
+    assert cli("prices", "show", "--json").document["own_file"] == str(tmp_path / "mine.toml")
+    assert cli("config", "--json").document["settings"]["prices"]["value"] == "mine.toml"
+
+
+@pytest.mark.parametrize("command", [["prices", "show"], ["serve", "--sandbox"]], ids=" ".join)
+def test_prices_that_are_set_and_missing_are_an_error(cli: Any, command: list[str]) -> None:
+    """Unlike those of the data folder: without them costs would be wrong, and nobody told."""
+    ended = cli(*command, "--prices", "nix.toml")
+    assert (ended.status, ended.out) == (2, "")
+    told = "gatekeeper: nix.toml, line 1: it is missing: change the setting `prices`, or unset it"
+    assert ended.err.rstrip(".\n") == told
 
 
 def test_doctor_tells_of_own_prices(cli: Any, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rig.analytics import Analytics
 from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.adjustments import MARK
 from gatekeeper.ledger.call import Call, Outcome, Position
+from gatekeeper.settings import OwnPrices
 from gatekeeper.startup import load_catalogue
 
 NOON = 1_795_521_600_000_000  # 2026-11-24T12:00:00Z
@@ -53,6 +54,7 @@ def lending(gateway: Any, folder: Path) -> Any:
     """A gateway that lends the file."""
     file = str(folder / "gatekeeper.duckdb")
     gateway.answers = {
+        "GET /prices": {"version": "2026-11-24-0", "checked": "2026-11-24", "own_file": None},
         "POST /sql/lend": {"file": file, "seconds": 60},
         "POST /sql/return": {"returned": True},
     }
@@ -87,7 +89,7 @@ largest changes                       model                      before         
     )
     assert "The cost of 1 call is unknown: gemini-9-ultra" in ended.err
     assert costs(folder) == ["0.000550000000", "0.000550000000", None, "0.000000000000"]
-    assert [asked.path for asked in lending.asked] == ["/sql/lend", "/sql/return"]
+    assert [asked.path for asked in lending.asked] == ["/prices", "/sql/lend", "/sql/return"]
     # For the gateway, which charges the keys.
     assert len(list(folder.glob(f"{MARK}*"))) == 1
 
@@ -100,6 +102,18 @@ def test_a_dry_run_says_what_would_change(on: Any, folder: Path) -> None:
     assert "0 of 0 calls changed\n" in on(*ARGUMENTS, "--until", "2026-11-24T12:00:00Z").out
     assert costs(folder) == before
     assert list(folder.glob(f"{MARK}*")) == []
+
+
+def test_the_own_prices_are_those_of_the_gateway(on: Any, lending: Any, folder: Path) -> None:
+    """Wherever it has them; those of this machine's data folder do not count."""
+    own = folder.parent / "mine.toml"
+    own.write_text(
+        "[[models]]\nids = ['gemini-9-ultra']\nprices = [{ tier = 'standard', input_text = '1' }]\n"
+    )
+    (folder / "prices.toml").write_text(own.read_text().replace("'1'", "'2'"))
+    lending.answers["GET /prices"]["own_file"] = str(own)
+    ended = on(*ARGUMENTS, "--dry-run", "--json")
+    assert ended.document["price_version"] == load_catalogue(OwnPrices(own)).version
 
 
 def test_the_document(on: Any, lending: Any) -> None:

@@ -42,7 +42,9 @@ async def watching(
     gateway: Running, monkeypatch: pytest.MonkeyPatch, look: float = 0.01
 ) -> AsyncIterator[PriceWatch]:
     monkeypatch.setattr(price_watch, "LOOK_SECONDS", look)
-    watch = PriceWatch(gateway.gateway.settings.data, gateway.gateway.proxy.context, gateway.gateway.audit)
+    watch = PriceWatch(
+        gateway.gateway.settings.own_prices, gateway.gateway.proxy.context, gateway.gateway.audit
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch.watch)
         yield watch
