@@ -125,9 +125,9 @@ PARAMETERS: dict[str, Parameter] = {
     "by": Parameter(
         names,
         text(
-            "Of spend: one or two of tag, model, key, user, day, hour and minute, joined by a comma, or "
-            "none. Of changes: who made them, by id or alias, or `master`, `open` or `gateway`; any of "
-            "several.",
+            "Of spend: one or two of tag, model, key, user, day, week, hour and minute, joined by a "
+            "comma, or none. Of changes: who made them, by id or alias, or `master`, `open` or `gateway`; "
+            "any of several.",
             "day,model",
         ),
     ),

@@ -26,6 +26,7 @@ _GROUPS: dict[str, Schema] = {
     "key": nullable(text("The alias, else the id.", "web-frontend")),
     "user": nullable(text("The end user.", "user-17")),
     "day": text("A day of `timezone`.", "2026-11-24", format="date"),
+    "week": text("The Monday of a week of `timezone`.", "2026-11-23", format="date"),
     "hour": text("The start of an hour of `timezone`.", "2026-11-24T13:00:00Z", format="date-time"),
     "minute": text("The start of a minute of `timezone`.", "2026-11-24T13:07:00Z", format="date-time"),
 }

@@ -42,7 +42,7 @@ BAR_WIDTH = 20
     default="tag",
     show_default=True,
     metavar="GROUP[,GROUP]",
-    help="One or two of tag, model, key, user, day, hour, minute.",
+    help="One or two of tag, model, key, user, day, week, hour, minute.",
 )
 @call_filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
@@ -115,7 +115,7 @@ def span_text(spend: Spend, groups: list[str]) -> str:
         f"{word} {moment(at, 'auto')}" for word, at in (("from", spend.since), ("until", spend.until)) if at
     ]
     begun = [f"Calls started {' '.join(bounds)}."] if bounds else []
-    of_zone = {"day", "hour", "minute"} & set(groups)
+    of_zone = {"day", "week", "hour", "minute"} & set(groups)
     zone = [f"Days and hours are those of {spend.timezone}."] if of_zone else []
     return " ".join([*begun, *zone])
 

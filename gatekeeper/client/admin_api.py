@@ -101,7 +101,7 @@ class Client(KeyApi, AccountApi):
         limit: int | None = None,
         top: int | None = None,
     ) -> ApiResponse[Spend]:
-        """Sums per group; `by` is one or two of tag, model, key, user, day, hour, minute, joined by a comma.
+        """Sums per group; `by` is one or two of tag, model, key, user, day, week, hour, minute, with a comma.
         With `top` that many groups have their own rows, and one row sums all others."""
         params = {"by": by, "since": since, "until": until, "q": q, "limit": limit, "top": top}
         return await self._get("/spend", Spend, params)

@@ -26,6 +26,7 @@ class SpendRow(msgspec.Struct, frozen=True):
     key: str | None = None
     user: str | None = None
     day: str | None = None
+    week: str | None = None
     hour: str | None = None
     minute: str | None = None
     calls: int = 0
@@ -38,6 +39,10 @@ class SpendRow(msgspec.Struct, frozen=True):
     unpriced_calls: int = 0
     other: bool = False
     groups: int | None = None
+
+    def group(self, by: str) -> str | None:
+        """The value of `tag`, `model`, `key` or `user`; None for calls without one."""
+        return {"tag": self.tag, "model": self.model, "key": self.key, "user": self.user}[by]
 
     @property
     def spent(self) -> Decimal:

@@ -721,6 +721,7 @@ def test_spend_by_tag_counts_a_call_under_each_tag_and_once_in_the_total(spent: 
         (["model", "user"], [(None, None), ("m", None), ("m", "ada"), ("n", "ada"), ("n", None)]),
         (["tag", "key"], [("a,c", "tok2"), ("a", "alpha"), ("b", "alpha"), (None, "tok2"), ("c", "tok2")]),
         (["day"], [("2026-11-24",)]),
+        (["week"], [("2026-11-23",)]),
         (["hour"], [("2026-11-24T12:00:00Z",)]),
     ],
 )
@@ -777,7 +778,8 @@ def test_a_limit_leaves_the_total_alone(spent: Analytics) -> None:
 
 @pytest.mark.parametrize("by", [["hat"], ["tag", "none"], ["tag", "tag"], ["tag", "model", "key"], [""]])
 def test_another_way_to_group_is_refused(spent: Analytics, by: list[str]) -> None:
-    with pytest.raises(ValueError, match="one or two of tag, model, key, user, day, hour, minute, or none"):
+    allowed = "one or two of tag, model, key, user, day, week, hour, minute, or none"
+    with pytest.raises(ValueError, match=allowed):
         spent.spend(by)
 
 
@@ -814,6 +816,21 @@ def test_days_and_hours_are_those_of_the_zone_and_in_order_of_time(tmp_path: Pat
         ("2026-10-25", "m1"),
     ]
     assert [row["day"] for row in berlin.spend(["day"], limit=1)["rows"]] == ["2026-10-25"]
+    berlin.release()
+
+
+def test_weeks_begin_on_monday_in_the_zone(tmp_path: Path) -> None:
+    berlin = Analytics(tmp_path, "Europe/Berlin")
+    # In Berlin the last of them is on Monday already, an hour before Monday begins in UTC.
+    moments = ["2026-10-18T22:00:00", "2026-10-25T22:59:59", "2026-10-25T23:00:00"]
+    started = [to_micros(datetime.fromisoformat(moment).replace(tzinfo=UTC)) for moment in moments]
+    berlin.add(placed([made(n, started_at=start, model=f"m{n}") for n, start in enumerate(started, 1)]))
+    assert [(row["week"], row["calls"]) for row in berlin.spend(["week"])["rows"]] == [
+        ("2026-10-19", 2),
+        ("2026-10-26", 1),
+    ]
+    latest = berlin.spend(["week", "model"], limit=1)["rows"]
+    assert [(row["week"], row["model"]) for row in latest] == [("2026-10-26", "m3")]
     berlin.release()
 
 

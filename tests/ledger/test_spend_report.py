@@ -22,7 +22,7 @@ from tui.widgets import filter_line
 MONDAY = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
 HOUR = 3_600_000_000
 NUMBERS = count(1)
-PERIODS = {"day", "hour"}
+PERIODS = {"day", "week", "hour"}
 COSTS = {"a": 9, "b": 1, "c": 2}
 
 

@@ -34,12 +34,14 @@ GROUPS = {
     "key": KEY_LABEL_SQL,
     "user": "user_id",
     "day": "CAST(started_at AT TIME ZONE '{zone}' AS DATE)",
+    # Its Monday.
+    "week": "CAST(date_trunc('week', started_at AT TIME ZONE '{zone}') AS DATE)",
     # The start of the hour in local time, as an instant: the hour that is repeated in autumn stays two hours,
     # and in a zone with an offset of half an hour the hours are local ones.
     "hour": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 3600000000",
     "minute": "epoch_us(started_at) - epoch_us(started_at AT TIME ZONE '{zone}') % 60000000",
 }
-PERIODS = ("day", "hour", "minute")
+PERIODS = ("day", "week", "hour", "minute")
 IS_REQUEST = f"action IS DISTINCT FROM '{CACHE_STORAGE_ACTION}'"
 SUMS = {
     # The storage of a cached content is a charge that no request made.
@@ -131,8 +133,8 @@ class Sums:
     def report(
         self, con: DuckDBPyConnection, by: list[str], where: Sql, limit: int | None, top: int | None = None
     ) -> Document:
-        """`rows`, the most expensive first or, by day, hour or minute, in order of time (the latest `limit`),
-        and their `total`, in which a call with several tags counts once. Raises GroupingError.
+        """`rows`, the most expensive first or, by day, week, hour or minute, in order of time (the latest
+        `limit`), and their `total`, in which a call with several tags counts once. Raises GroupingError.
 
         With `top` the rows of a period are in the order of their groups' cost in the whole range, `other`
         last. `other` has every call with a group outside the top, counted once; so the rows of a period add
