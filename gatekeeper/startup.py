@@ -108,6 +108,8 @@ def gateway_url(settings: Settings, host: str, port: int, certificate: Certifica
     return local_url(host if host in names or not names else names[0], port, settings.scheme)
 
 
+# Google's errors that few tests are about; the line at start does without them.
+RARE = ("!400", "!401", "!403", "!404", "!504")
 EXAMPLE_CURL = """\
   try it     curl "{url}/gemini/v1beta/models/gemini-2.5-flash:generateContent?key={key}" \\
                -H 'Content-Type: application/json' -d '{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}'"""
@@ -132,9 +134,21 @@ def print_startup_message(
         EXAMPLE_CURL.format(url=url, key="anything" if settings.open_mode else "KEY"),
         f"  keys       gatekeeper keys create --alias me{_url_option(url)}",
         f"  watch      gatekeeper tui{_url_option(url)}",
+        *(sandbox_lines() if settings.sandbox else ()),
         "  stop       ctrl+c",
     ]
     NonBlockingWriter(sys.stdout.fileno()).write("\n".join([*lines, ""]))
+
+
+def sandbox_lines() -> list[str]:
+    """Which words make the sandbox fail."""
+    from gatekeeper.sandbox.errors import COMMANDS, LONG_DECODE
+
+    words = " ".join([*(word for word in COMMANDS if word not in RARE), LONG_DECODE[0]])
+    return [
+        f"  faults     begin a prompt with {words}",
+        "             (what each does, and more: gatekeeper sandbox --help)",
+    ]
 
 
 def _mode(settings: Settings) -> str:

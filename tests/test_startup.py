@@ -10,6 +10,7 @@ import pytest
 from rig.certificate import make_certificate
 
 from gatekeeper import startup
+from gatekeeper.sandbox.errors import COMMANDS
 from gatekeeper.server import certificate as certificates
 from gatekeeper.settings import load
 
@@ -60,6 +61,14 @@ def test_with_tls_by_a_name_of_the_certificate(
         r"^  TLS +certificate for localhost, 127.0.0.1, \*.example, valid until \d{4}-", out, re.MULTILINE
     )
     assert f"gatekeeper tui --url {url}\n" in out
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_words_for_faults_are_the_sandboxs(capfd: pytest.CaptureFixture[str], sandbox: bool) -> None:
+    startup.print_startup_message(load({"sandbox": sandbox}, MASTER), ("127.0.0.1", 4000))
+    out = capfd.readouterr().out
+    (*words, more) = re.findall(r"!\S+", out) or [""]
+    assert ({*words, *startup.RARE} == set(COMMANDS), more == "!hops=3") == (sandbox, sandbox)
 
 
 def test_the_public_address_is_shown_beside_the_local_one(capfd: pytest.CaptureFixture[str]) -> None:

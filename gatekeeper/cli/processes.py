@@ -31,6 +31,7 @@ from gatekeeper.cli.conventions import (
     variables_help,
 )
 from gatekeeper.runtime import tune_gc
+from gatekeeper.sandbox.errors import COMMANDS, LONG_DECODE
 
 # After this time the gateway reopens the file by itself if no other program has it open.
 LOAN_SECONDS = 3600
@@ -70,7 +71,20 @@ def validate_host(context: click.Context, option: click.Parameter, text: str) ->
         raise click.BadParameter(f"{text!r} is not allowed; it takes {allowed}", context, option) from None
 
 
-@click.command("sandbox", epilog=examples("sandbox --port 4001"))
+def faults_help() -> str:
+    """The words that make it fail, for `--help`."""
+    rows = [*COMMANDS.items(), LONG_DECODE]
+    return "\n".join(f"  {word:<9} {meaning}" for word, meaning in rows)
+
+
+SANDBOX_EPILOG = f"""\b
+What it does where the first word of a prompt is one of these:
+{faults_help()}
+
+""" + examples("sandbox --port 4001")
+
+
+@click.command("sandbox", epilog=SANDBOX_EPILOG)
 @click.option(
     "--host",
     metavar="HOST",
@@ -80,7 +94,12 @@ def validate_host(context: click.Context, option: click.Parameter, text: str) ->
     help="Address to listen on.",
 )
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=4001, show_default=True, help="Port to listen on."
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(1, 65535),
+    default=4001,
+    show_default=True,
+    help="Port to listen on.",
 )
 def sandbox(host: str, port: int) -> None:
     """Run the simulated Gemini API alone, until it is stopped (ctrl+c).

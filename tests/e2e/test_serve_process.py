@@ -76,6 +76,7 @@ async def test_the_start_up_block(folder: Path) -> None:
         assert "simulated" in fields["upstream"]
         assert fields["data"] == str(served.data.resolve())
         assert f"--url {served.url}" in fields["keys"]
+        assert fields["faults"].startswith("begin a prompt with !429 !500 !503 !slow !cut !error !long ")
         assert served.logged() == ""
         if shutil.which("curl"):
             tried = served.printed().partition("try it ")[2].partition("  keys ")[0]
