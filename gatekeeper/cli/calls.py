@@ -26,13 +26,13 @@ from gatekeeper.cli.output import (
     print_table,
     width,
 )
-from gatekeeper.client import list_columns
+from gatekeeper.client import call_columns
 from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_state, call_text
 from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row, local_now
-from gatekeeper.client.list_columns import call_columns
 from gatekeeper.client.moments import moment
+from gatekeeper.client.reasons import cause
 from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
 
 T = TypeVar("T")
@@ -193,10 +193,9 @@ def tags_cell(call: Call) -> Cell:
 
 
 def error_cell(call: Call) -> Cell:
-    """The reason's name, then the sentence."""
-    # Every reason starts with it, so it carries no information.
-    name = (call.reason or "").removeprefix("GATEKEEPER_")
-    text = ": ".join(part for part in (name, call.error_message) if part)
+    """Why it failed, in words, then the sentence."""
+    known = cause(call)
+    text = ": ".join(part for part in (known.words if known else "", call.error_message) if part)
     return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", TextRole.ERROR
 
 
@@ -204,15 +203,15 @@ def error_cell(call: Call) -> Cell:
 COLUMNS: tuple[Column[Call], ...] = (
     Column("started", 0, started_cell),
     Column("id", 0, lambda call: (call.id, TextRole.PLAIN)),
-    Column("key", 0, list_columns.key_cell),
-    Column("model", 0, list_columns.model_cell),
-    Column("action", 0, list_columns.action_cell),
+    Column("key", 0, call_columns.key_cell),
+    Column("model", 0, call_columns.model_cell),
+    Column("action", 0, call_columns.action_cell),
     Column("status", 0, state_cell),
-    list_columns.TOTAL,
-    list_columns.IN,
-    list_columns.CACHED,
-    list_columns.OUT,
-    list_columns.COST,
+    call_columns.TOTAL,
+    call_columns.IN,
+    call_columns.CACHED,
+    call_columns.OUT,
+    call_columns.COST,
     Column("tags", 0, tags_cell),
     Column("error", 0, error_cell),
 )
@@ -260,7 +259,7 @@ def print_call_json(event: CallFinished) -> None:
 
 def call_line_printer(width: int) -> Print:
     """A printer of the columns that fit into `width` cells, after it has printed their titles."""
-    _, *others = call_columns(width - STARTED.width, local_now)
+    _, *others = call_columns.call_columns(width - STARTED.width, local_now)
     columns = [STARTED, *others]
     widths = column_widths(columns, width)
     print_cells([(header_row(columns, widths), TextRole.DIM)])

@@ -1,8 +1,4 @@
-"""The columns of lists of calls and of keys, by the width of the screen.
-
-Of a call, 80 cells show what one looks for first: time, key, model, status, duration, cost. 120 cells show
-all times and tokens; 160 also user and finish reason.
-"""
+"""The columns of lists of keys, by the width of the screen, and how a key stands."""
 
 from __future__ import annotations
 
@@ -11,145 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_types import Call, Key
-from gatekeeper.client.call_text import call_state
+from gatekeeper.client.api_types import Key
 from gatekeeper.client.formats import MEDIUM, WIDE, Cell, Column, State, TextRole
 from gatekeeper.client.spend_types import SpendRow
 
-# For values that a call in flight does not have yet.
-RUNNING = "…"
-# Decimals that columns reserve: of a call's cost, of sums.
-PLACES, SUM_PLACES = 5, 4
+# Decimals that the sums' column reserves.
+SUM_PLACES = 4
 BAR_EMPTY = "░"
 NEAR_LIMIT = 0.9
-# The smallest cost that fits into the nine cells of the column.
-SMALLEST = Decimal("0.00001")
-# With fewer cells a truncated sentence says less than the reason's name.
-MIN_SENTENCE_WIDTH = 30
-
-# Short forms of Google's names, for the narrow column.
-ACTIONS = {
-    "generateContent": "generate",
-    "streamGenerateContent": "stream",
-    "countTokens": "count",
-    "embedContent": "embed",
-    "batchEmbedContents": "embed",
-}
-
-
-def call_columns(width: int, now: Callable[[], datetime]) -> list[Column[Call]]:
-    """The columns for a screen of `width` cells; `now` is for the clock of calls in flight."""
-
-    def status(call: Call) -> Cell:
-        state = call_state(call, now())
-        return str(state), state.role
-
-    state = Column("status", 7, status)
-    if width < MEDIUM:
-        key = Column("key", 12, key_cell, stretch=1)
-        model = Column("model", 18, short_model_cell, stretch=1)
-        return [TIME, key, model, state, TOTAL, OUT, SHORT_COST]
-    start = [TIME, Column("key", 12, key_cell, stretch=1), Column("model", 22, model_cell, stretch=1)]
-    middle = [Column("action", 8, action_cell), state, FIRST, TOTAL, IN, CACHED, OUT]
-    # At 120 all times and tokens, at 160 also user and finish reason.
-    if width < WIDE:
-        return [*start, *middle, SHORT_COST, Column("tags", 12, tags_cell, stretch=3)]
-    end = [
-        THOUGHTS,
-        SHORT_COST,
-        Column("tags", 14, tags_cell, stretch=2),
-        Column("user", 10, user_cell, stretch=1),
-        FINISH,
-    ]
-    return [*start, *middle, *end]
-
-
-def time_cell(call: Call) -> Cell:
-    return formats.clock(call.started_at), TextRole.DIM
-
-
-def key_cell(call: Call) -> Cell:
-    return call.key_alias or call.key_id or formats.EMPTY, TextRole.PLAIN
-
-
-def model_cell(call: Call) -> Cell:
-    return call.model or formats.EMPTY, TextRole.PLAIN
-
-
-def short_model_cell(call: Call) -> Cell:
-    return (call.model or formats.EMPTY).removeprefix("gemini-"), TextRole.PLAIN
-
-
-def action_cell(call: Call) -> Cell:
-    action = call.action or formats.EMPTY
-    return ACTIONS.get(action, action), TextRole.DIM
-
-
-def failure_text(call: Call, room: int) -> str:
-    """Why a call failed: the message if it fits, else the reason's name."""
-    reason = (call.reason or "").removeprefix("GATEKEEPER_")
-    sentence = call.error_message or reason
-    return sentence if len(sentence) <= room or room >= MIN_SENTENCE_WIDTH or not reason else reason
-
-
-def failure_role(call: Call) -> TextRole:
-    return TextRole.WARNING if call.outcome == "refused" else TextRole.ERROR
-
-
-def tags_cell(call: Call) -> Cell:
-    """The tags; of a failed call the reason, which is more important."""
-    if call.reason or call.error_message:
-        return failure_text(call, 0), failure_role(call)
-    return " ".join(call.tags or ()), TextRole.DIM
-
-
-def user_cell(call: Call) -> Cell:
-    return call.user_id or "", TextRole.DIM
-
-
-def finish_cell(call: Call) -> Cell:
-    """The finish reason; of a blocked prompt, which has none, why it was blocked."""
-    return call.finish_reason or call.block_reason or "", TextRole.DIM
-
-
-def duration_cell(call: Call, milliseconds: float | None) -> Cell:
-    """A duration; `…` while the call is in flight, as `–` would mean that there is none."""
-    if milliseconds is None and call.outcome is None:
-        return RUNNING, TextRole.DIM
-    return formats.duration(milliseconds), TextRole.PLAIN
-
-
-def tokens_cell(number: int | None) -> Cell:
-    return formats.tokens(number), TextRole.DIM if number is None else TextRole.PLAIN
-
-
-def cost_cell(call: Call) -> Cell:
-    """`–` for 0; `?` only where the cost of a finished call is unknown."""
-    if call.cost_usd is None and call.outcome is None:
-        return formats.align_decimal(RUNNING, PLACES), TextRole.DIM
-    if call.cost_usd == 0:
-        return formats.align_decimal(formats.EMPTY, PLACES), TextRole.DIM
-    role = TextRole.WARNING if call.cost_usd is None else TextRole.PLAIN
-    return formats.align_decimal(formats.money(call.cost_usd), PLACES), role
-
-
-def short_cost_cell(call: Call) -> Cell:
-    """The cost in nine cells: a smaller one than fits is shown as `<` the smallest, not truncated."""
-    text, role = cost_cell(call)
-    small = call.cost_usd is not None and 0 < call.cost_usd < SMALLEST
-    return (f"<${SMALLEST:f}", role) if small else (text, role)
-
-
-TIME: Column[Call] = Column("time", 8, time_cell)
-FIRST: Column[Call] = Column("first", 6, lambda call: duration_cell(call, call.first_byte_ms), right=True)
-TOTAL: Column[Call] = Column("total", 6, lambda call: duration_cell(call, call.duration_ms), right=True)
-IN: Column[Call] = Column("in", 6, lambda call: tokens_cell(call.prompt_tokens), right=True)
-CACHED: Column[Call] = Column("cached", 6, lambda call: tokens_cell(call.cached_tokens), right=True)
-OUT: Column[Call] = Column("out", 6, lambda call: tokens_cell(call.output_tokens), right=True)
-THOUGHTS: Column[Call] = Column("thoughts", 8, lambda call: tokens_cell(call.thoughts_tokens), right=True)
-COST: Column[Call] = Column("cost", 9, cost_cell, right=True)
-SHORT_COST: Column[Call] = Column("cost", 9, short_cost_cell, right=True)
-FINISH: Column[Call] = Column("finish", 10, finish_cell)
 
 
 def key_columns(width: int, now: Callable[[], datetime]) -> list[Column[Key]]:

@@ -87,7 +87,7 @@ def test_list_is_a_table_of_the_newest(on: Any, gateway: Any) -> None:
     ]  # fmt: skip
     assert second == [
         "2026-11-24 13:07:20Z", REFUSED["id"], "key_1", "gemini-9�[2J", "–", "⊘ 429", "–", "–", "–", "–", "–",
-        "a", "RATE_LIMITED: " + "Spent all of it. " * 3 + "Spent all of i…",
+        "a", "rate limit reached: " + "Spent all of it. " * 3 + "Spent al…",
     ]  # fmt: skip
     assert len({line.index(" ci " if ID in line else " key") for line in ended.out.splitlines()}) == 1
     assert ended.err == f"There are more: --cursor {ID}\n"

@@ -101,14 +101,15 @@ def test_days_are_told_apart_and_passed_over(play, sample):
 
 def test_why_a_call_failed_is_told_beside_its_status_and_first_in_its_detail(play):
     async def script(stage):
-        await stage.sees("⊘ 403    0.3ms  0.3ms This key may not use gemini-3.1-pro-previe…")
+        await stage.sees("⊘ 403    0.3ms  0.3ms model not allowed: This key may not use ge…")
+        await stage.sees("✗ 429     18ms   18ms Google: quota exceeded         checkout")
         await stage.press("g", "j", "j", "enter")
         await stage.sees("✗ 429  refused or failed by Google")
         first = next(line for line in stage.text().splitlines() if line.strip())
         assert first.startswith(" ✗ You exceeded your current quota. (quota GenerateRequestsPerMinute")
         await stage.press("escape")
         await stage.resize(80, 24)
-        await stage.sees("⊘ 403    0.3ms MODEL_NOT_ALLOW…")
+        await stage.sees("⊘ 403   model not allowed")
 
     play(script)
 
@@ -356,7 +357,7 @@ def test_a_lost_gateway_is_told_and_found_again_without_loss_or_double(play, sam
         await stage.sees("disconnected 14:07:32 to 14:07:32")
         await stage.sees("✗ crash")
         assert stage.gateway.asked("/calls/stream")[-1].headers["last-event-id"] == "1"
-        assert all(len(lines_of(stage, mark)) == 1 for mark in ("checkout us", "✗ 429", "⊘ 403", "↯ abort"))
+        assert all(len(lines_of(stage, mark)) == 1 for mark in ("✗ crash", "✗ 429", "⊘ 403", "↯ abort"))
 
     answers = {**sample(), "GET /calls": lambda _: {"calls": calls[::-1], "next_cursor": None}}
     answers[f"GET /calls/{STARTED['id']}"] = FINISHED

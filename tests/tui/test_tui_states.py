@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 
 from gatekeeper.client.api_types import Call, CallDetail, Cost, Key
+from gatekeeper.client.call_columns import call_columns, cost_cell
 from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_text, timing
 from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, padded, pluralized
-from gatekeeper.client.list_columns import call_columns, cost_cell, key_columns, key_state
+from gatekeeper.client.list_columns import key_columns, key_state
 from gatekeeper.client.spend_types import Spend, SpendRow
 from tui.screens.spend_screen import sums
 from tui.spending import SpendData, SpendRequest, spend_columns

@@ -30,6 +30,7 @@ SIGNS = (
     ("○", TextRole.DIM, "an inactive key: blocked or expired"),
     ("?", TextRole.WARNING, "unknown cost: no price is known"),
     ("–", TextRole.DIM, "nothing, or not reported"),
+    ("out", TextRole.DIM, "tokens of the output, thoughts included"),
 )
 
 

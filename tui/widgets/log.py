@@ -6,7 +6,7 @@ changes. Its input is the stream's `EventsReceived` message, and calls through `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -18,9 +18,9 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from gatekeeper.client.api_types import Call
+from gatekeeper.client.call_columns import call_cells, call_columns
 from gatekeeper.client.call_text import elapsed_ms
-from gatekeeper.client.formats import GAP, Cell, Column, TextRole, cells, column_widths, header_row, padded
-from gatekeeper.client.list_columns import TOTAL, call_columns, failure_role, failure_text
+from gatekeeper.client.formats import Column, TextRole, column_widths, header_row
 from gatekeeper.client.stream_events import CallAmended, CallFinished, CallStarted, StreamGap
 from tui.line_buffer import Line, LineBuffer
 from tui.session import EventsReceived
@@ -240,20 +240,3 @@ class LogView(Rows):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:  # noqa: ARG002 - Textual's signature
         if self.top + self.page >= len(self.buffer):
             self.following = True
-
-
-def call_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Call) -> list[Cell]:
-    """The cells of a call. If it failed without any usage, the error message takes the place of tokens, cost
-    and tags."""
-    line = cells(columns, widths, call)
-    if (not call.reason and not call.error_message) or call.total_tokens is not None or call.cost_usd:
-        return line
-    first = columns.index(TOTAL) + 1
-    last = next((number for number, column in enumerate(columns) if column.title == "tags"), len(columns) - 1)
-    room = sum(widths[first : last + 1]) + GAP * (last - first)
-    gap = " " * GAP if last < len(columns) - 1 else ""
-    return [
-        *line[:first],
-        (padded(failure_text(call, room), room, right=False) + gap, failure_role(call)),
-        *line[last + 1 :],
-    ]
