@@ -38,6 +38,7 @@ TAGS = {
     "groups": "Limits and budgets of groups of keys.",
     "users": "Limits and budgets of end users.",
     "google_keys": "The gateway's own Google keys.",
+    "imports": "Keys of another gateway.",
     "audit": "Who changed what.",
     "explain": "Whether a call would be admitted.",
     "calls": "Calls to `/gemini`, and queries on them.",

@@ -34,7 +34,7 @@ async def bulk() -> Response:
     names the place in the list, counted from 0, and the field of each. With `dry_run` none is created."""
     body = await read_fields()
     given, dry_run = body.get("keys"), body.get("dry_run", False)
-    if not _are_objects(given) or not 0 < len(given) <= MAX_BULK_KEYS:
+    if not are_objects(given) or not 0 < len(given) <= MAX_BULK_KEYS:
         allowed = f"a list of 1 to {MAX_BULK_KEYS:,} objects, each with the fields of a key"
         raise invalid("keys", f"`keys` is {allowed}", allowed)
     if not isinstance(dry_run, bool):
@@ -90,5 +90,6 @@ def _refusal(faults: list[Document], status: int) -> Problem:
     )
 
 
-def _are_objects(value: object) -> TypeGuard[list[Document]]:
+def are_objects(value: object) -> TypeGuard[list[Document]]:
+    """Whether this is a list of JSON objects."""
     return isinstance(value, list) and all(isinstance(item, dict) for item in cast("list[object]", value))

@@ -66,6 +66,7 @@ ROUTES: dict[str, Permission] = {
     "POST /google_key/drain": Role.ADMIN,
     "POST /google_key/resume": Role.ADMIN,
     "POST /google_key/remove": Role.ADMIN,
+    "POST /import": Role.ADMIN,  # it sets what has been spent
     "POST /sql/lend": Role.ADMIN,  # whoever has the file may change it
     "POST /sql/return": Role.ADMIN,
 }

@@ -25,7 +25,7 @@ from gatekeeper.openapi.operation import Operation, operation_of
 from gatekeeper.openapi.schema import property_names
 
 MAX_BODY_BYTES = 1024 * 1024  # bytes
-LARGE_BODIES = {"/key/bulk": 16 * 1024 * 1024}
+LARGE_BODIES = {"/key/bulk": 16 * 1024 * 1024, "/import": 16 * 1024 * 1024}
 """Paths whose bodies may be larger, and their limit in bytes."""
 _OBJECT = "send one JSON object, or nothing where no field is needed"
 

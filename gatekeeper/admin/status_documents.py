@@ -21,12 +21,14 @@ REASONS = texts("Why it takes no calls.")
 WARNINGS = texts("Other problems.")
 
 FAULT = members(
-    "What is wrong with one key of several.",
+    "What is wrong with one of several.",
     {
+        "list": text("Of /import: the list.", "keys"),
         "index": integer("Its place in the list, counted from 0.", 3),
         "field": text("The field.", "max_budget"),
         "detail": text("What is wrong, and what is allowed.", "`max_budget` cannot be -1"),
     },
+    optional=("list",),
 )
 PROBLEM = component(
     "Problem",
@@ -48,7 +50,7 @@ PROBLEM = component(
             },
             "column": integer("Where a filter does not parse, counted from 1.", 7),
             "needs": text("The role that may do it.", "operator"),
-            "faults": array("Of /key/bulk: what is wrong with which key.", FAULT),
+            "faults": array("Of /key/bulk and /import: what is wrong with which.", FAULT),
             "ready": boolean("Of /readyz.", example=False),
             "reasons": REASONS,
             "warnings": WARNINGS,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.requests import Document
 from gatekeeper.keys.account import NamedAccount
 from gatekeeper.keys.fields import FieldError
+from gatekeeper.keys.key_import import origin
 
 FIELD = "team_id"
-ORIGIN = "litellm"
-"""The member of `metadata` in which an imported record keeps what LiteLLM knew it by."""
 
 
 def name_group(body: Document) -> None:
@@ -43,10 +40,4 @@ def name_group(body: Document) -> None:
 
 def is_of(group: NamedAccount, team: str) -> bool:
     """Whether the group stands for this team."""
-    return team in (group.record.name, origin(group.record.metadata).get(FIELD))
-
-
-def origin(metadata: dict[str, object]) -> dict[str, object]:
-    """What LiteLLM knew a record by, if it was imported."""
-    found = metadata.get(ORIGIN)
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return team == group.record.name or origin(group.record.metadata) == f"team {team}"

@@ -15,7 +15,7 @@ import trio
 from gatekeeper.keys.roles import Role
 from gatekeeper.times import iso
 
-_ACCOUNT_ACTIONS = ("create", "update", "block", "unblock", "delete")
+_ACCOUNT_ACTIONS = ("create", "update", "block", "unblock", "delete", "import")
 ACTIONS = (
     *_ACCOUNT_ACTIONS,
     "regenerate",

@@ -110,7 +110,7 @@ def _value(name: str, value: object, now: int, table: FieldTable) -> object:
         parsed = parse(value)
     except ValueError:
         # Errors are shown and logged, so they never repeat what is or may be a secret.
-        if attribute == "secret":
+        if attribute in ("secret", "secret_hash"):
             raise FieldError(name, None, allowed, f"This `{name}` cannot be a secret") from None
         if isinstance(value, str) and values.RESERVED_ALIAS.fullmatch(value):
             raise FieldError(name, None, allowed, f"This `{name}` looks like an id or a secret") from None

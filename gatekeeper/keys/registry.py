@@ -20,6 +20,7 @@ from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
 from gatekeeper.keys.cost_history import CostHistory
 from gatekeeper.keys.key_changes import repricing
+from gatekeeper.keys.key_import import KeyImport
 from gatekeeper.keys.key_index import has_secret
 from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import Limits, NamedRecord
@@ -56,6 +57,7 @@ class KeyRegistry(KeyWriter):
         self.accounts = Accounts(zone)
         """Those beside the keys' own."""
         self.account_changes = AccountChanges(store, self._write_lock, self.accounts)
+        self.imports = KeyImport(store, self._write_lock, self._index, self.accounts)
 
     async def load(self) -> Position:
         """Reads all keys; to be called once, first. Their spend includes the journal up to the returned

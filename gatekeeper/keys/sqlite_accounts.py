@@ -53,9 +53,11 @@ def add_account_spend(db: sqlite3.Connection, account: AccountId, delta: SpendDe
     )
 
 
-def put_account(db: sqlite3.Connection, account: AccountId, record: NamedRecord, window: Window) -> None:
-    """Sets the record; what was spent before the window no longer counts."""
-    add_account_spend(db, account, SpendDelta(window))
+def put_account(
+    db: sqlite3.Connection, account: AccountId, record: NamedRecord, window: Window, spend_pico: int = 0
+) -> None:
+    """Sets the record, and adds to its spend; what was spent before the window no longer counts."""
+    add_account_spend(db, account, SpendDelta(window, spend_pico))
     db.execute(
         "UPDATE accounts SET record = ? WHERE kind = ? AND name = ? AND model = ?",
         (msgspec.json.encode(record).decode(), *account),

@@ -23,7 +23,7 @@ from gatekeeper.keys.sqlite_accounts import (
 from gatekeeper.keys.sqlite_audit import insert_change
 from gatekeeper.keys.sqlite_costs import load_costs, put_costs
 from gatekeeper.keys.sqlite_file import SqliteFile
-from gatekeeper.keys.store import AliasConflict, KeyWrite, LoadedKeys, SecretConflict
+from gatekeeper.keys.store import AccountWrite, AliasConflict, KeyWrite, LoadedKeys, SecretConflict
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.call import Position
@@ -52,20 +52,27 @@ class SqliteKeyStore(SqliteFile):
         return {token_id: Sharing(share, group) for token_id, share, group in rows}
 
     def insert_all(self, keys: Sequence[KeyWrite]) -> None:
+        self.import_all(keys, [])
+
+    def import_all(self, keys: Sequence[KeyWrite], accounts: Sequence[AccountWrite]) -> None:
         with self.write_transaction() as db:
-            for record, window, change in keys:
+            for record, window, change, spend_pico in keys:
                 _check_duplicates(db, record)
+                names = (record.token_id, record.secret_hash, record.key_alias)
                 db.execute(
                     "INSERT INTO keys (token_id, secret_hash, key_alias, record, spend_pico, window_start, "
-                    "budget_reset_at) VALUES (?, ?, ?, ?, '0', ?, ?)",
-                    (record.token_id, record.secret_hash, record.key_alias, _json(record), *window),
+                    "budget_reset_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*names, _json(record), str(spend_pico), *window),
                 )
                 _unrevoke_secret(db, record)
                 insert_change(db, change)
+            for account in accounts:
+                put_account(db, account.id, account.record, account.window, account.spend_pico)
+                insert_change(db, account.change)
 
     def update_all(self, keys: Sequence[KeyWrite]) -> None:
         with self.write_transaction() as db:
-            for record, window, change in keys:
+            for record, window, change, _ in keys:
                 _check_duplicates(db, record)
                 # Before the row has the new secret: the old one is revoked, and `_unrevoke_secret` undoes it
                 # if the secret stays.

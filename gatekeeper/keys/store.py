@@ -52,11 +52,23 @@ class StoreFailed(StoreError):
 
 
 class KeyWrite(NamedTuple):
-    """A key's record with its budget window, and the change that is logged in the same transaction."""
+    """A key's record with its budget window, and the change that is logged in the same transaction.
+    `spend_pico` is what a new key has spent elsewhere in that window."""
 
     record: KeyRecord
     window: Window
     change: Change
+    spend_pico: int = 0
+
+
+class AccountWrite(NamedTuple):
+    """As `KeyWrite`, of a new group or end user."""
+
+    id: AccountId
+    record: NamedRecord
+    window: Window
+    change: Change
+    spend_pico: int = 0
 
 
 class StoredAccount(NamedTuple):
@@ -106,7 +118,11 @@ class KeyStore(Protocol):
         ...
 
     def insert_all(self, keys: Sequence[KeyWrite]) -> None:
-        """New keys that have spent nothing. Raises AliasConflict or SecretConflict."""
+        """New keys. Raises AliasConflict or SecretConflict."""
+        ...
+
+    def import_all(self, keys: Sequence[KeyWrite], accounts: Sequence[AccountWrite]) -> None:
+        """New keys, groups and end users. Raises AliasConflict or SecretConflict."""
         ...
 
     def update_all(self, keys: Sequence[KeyWrite]) -> None:

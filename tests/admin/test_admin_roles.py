@@ -63,6 +63,7 @@ FIRST = {
     "POST /google_key/drain": "admin",
     "POST /google_key/resume": "admin",
     "POST /google_key/remove": "admin",
+    "POST /import": "admin",
     "POST /sql/lend": "admin",
     "POST /sql/return": "admin",
 }

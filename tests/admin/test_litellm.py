@@ -174,7 +174,7 @@ async def test_a_team_is_the_group_that_stands_for_it(admin) -> None:
     assert (answer.status_code, answer.json()["field"]) == (400, "team_id")
     assert "POST /group/generate" in answer.json()["detail"]
     await admin.post("/group/generate", {"group": "7f3c", "max_budget": 5})
-    imported = {"metadata": {"litellm": {"team_id": "9a1e"}}}
+    imported = {"metadata": {"litellm": {"was": "team 9a1e"}}}
     await admin.post("/group/generate", {"group": "shop", **imported})
     for team, group in (("7f3c", "7f3c"), ("9a1e", "shop"), ("shop", "shop"), ("", None), (None, None)):
         assert (await admin.post("/key/generate", {"team_id": team}))["group"] == group

@@ -1,0 +1,170 @@
+"""Keys, groups and end users that come from another gateway, with what they have spent there.
+
+A key comes by the SHA-256 of its secret, so that its clients keep that. What it has spent counts against the
+running period of its budget, as if its calls had been made here; calls are not made up for it.
+
+Whatever has been imported before is left as it is, so an import may be repeated: a key is known by its
+secret, a group or an end user by the member `litellm` of its metadata, whose `was` says what it was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import trio
+from msgspec.structs import replace
+
+from gatekeeper.keys.account import Account, NamedAccount
+from gatekeeper.keys.account_changes import AccountExists, account_document
+from gatekeeper.keys.accounts import Accounts
+from gatekeeper.keys.audit import Actor, Change, difference
+from gatekeeper.keys.key_changes import change_of, set_fields
+from gatekeeper.keys.key_index import KeyIndex, TakenNames
+from gatekeeper.keys.limits import NamedRecord
+from gatekeeper.keys.secrets import new_token_id
+from gatekeeper.keys.shared_values import share_values
+from gatekeeper.keys.store import AccountWrite, KeyStore, KeyWrite, SecretConflict
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState
+from gatekeeper.keys.windows import Window, initial_window_end
+
+ORIGIN = "litellm"
+
+
+def origin(metadata: dict[str, object]) -> str | None:
+    """What a group or an end user was at the gateway that it came from."""
+    found = metadata.get(ORIGIN)
+    was = cast("dict[str, object]", found).get("was") if isinstance(found, dict) else None
+    return was if isinstance(was, str) else None
+
+
+class Incoming(NamedTuple):
+    """`kind`: `key`, `group` or `user`; `name` is that of a group or an end user. `changes` are the
+    attributes of its record that were given. `reset_at` is when the running period of its budget ends."""
+
+    kind: str
+    name: str
+    changes: dict[str, object]
+    spend_pico: int = 0
+    reset_at: int | None = None
+
+
+class Skipped(NamedTuple):
+    """What was left as it is, by its place in what was given, and why."""
+
+    number: int
+    reason: str
+
+
+class ImportRefused(Exception):
+    """Why one of several cannot be imported: the `cause`, and its place in what was given."""
+
+    def __init__(self, number: int, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.number = number
+        self.cause = cause
+
+
+class _Batch(NamedTuple):
+    """What is to be written, what then exists, and what is skipped."""
+
+    keys: list[tuple[KeyWrite, KeyState]]
+    accounts: list[tuple[AccountWrite, NamedAccount]]
+    skipped: list[Skipped]
+
+
+class KeyImport:
+    """`lock` is that of all changes of the key store."""
+
+    def __init__(self, store: KeyStore, lock: trio.Lock, index: KeyIndex, accounts: Accounts) -> None:
+        self._store = store
+        self._lock = lock
+        self._index = index
+        self._accounts = accounts
+
+    async def add(
+        self, incoming: Sequence[Incoming], *, now: int, by: Actor | str, dry_run: bool = False
+    ) -> list[Skipped]:
+        """All of them or none; returns what was skipped. With `dry_run` nothing is written, but every error
+        is raised: ImportRefused, and the StoreErrors of the store."""
+        async with self._lock:
+            batch = self._batch(incoming, now, by)
+            if not dry_run:
+                keys, accounts = [key for key, _ in batch.keys], [account for account, _ in batch.accounts]
+                await trio.to_thread.run_sync(self._store.import_all, keys, accounts)
+                for _, state in batch.keys:
+                    self._index.add(state)
+                for _, account in batch.accounts:
+                    self._accounts.add(account)
+        return batch.skipped
+
+    def _batch(self, incoming: Sequence[Incoming], now: int, by: Actor | str) -> _Batch:
+        batch, taken = _Batch([], [], []), TakenNames(set(), set())
+        names: set[tuple[str, str]] = set()
+        for number, each in enumerate(incoming):
+            try:
+                if reason := self._known(each):
+                    batch.skipped.append(Skipped(number, reason))
+                elif each.kind == "key":
+                    batch.keys.append(self._key(each, taken, now, by))
+                elif (each.kind, each.name) in names:
+                    raise AccountExists(each.kind, each.name)  # noqa: TRY301  one error for each
+                else:
+                    names.add((each.kind, each.name))
+                    batch.accounts.append(self._account(each, now, by))
+            except Exception as error:
+                raise ImportRefused(number, error) from error
+        return batch
+
+    def _known(self, incoming: Incoming) -> str | None:
+        """Why this is not new. Raises AccountExists for a name that something else has."""
+        if incoming.kind == "key":
+            digest = incoming.changes["secret_hash"]
+            if state := self._index.by_hash.get(str(digest)):
+                return f"the key {state.record.display_name} has its secret already"
+            # It must not come back by an import that is repeated.
+            return (
+                "its key was deleted here, or has another secret now"
+                if digest in self._index.revoked
+                else None
+            )
+        account = self._accounts.find(incoming.kind, incoming.name)
+        if account is None:
+            return None
+        was = origin(cast("dict[str, object]", incoming.changes.get("metadata", {})))
+        if was is None or was != origin(account.record.metadata):
+            raise AccountExists(incoming.kind, incoming.name)
+        return "it was imported before"
+
+    def _key(
+        self, incoming: Incoming, taken: TakenNames, now: int, by: Actor | str
+    ) -> tuple[KeyWrite, KeyState]:
+        plain = KeyRecord(
+            token_id=new_token_id(), secret_hash="", key_name="", created_at=now, updated_at=now
+        )
+        record = share_values(replace(plain, **incoming.changes))
+        if record.secret_hash in taken.secrets:
+            raise SecretConflict
+        self._index.check_new(record, None, taken)
+        state = KeyState(record=record, zone=self._accounts.zone)
+        self._begin(state, incoming, Window(), now)
+        change = change_of("import", state, now, by, set_fields(state))
+        return KeyWrite(record, state.window, change, state.spend_pico), state
+
+    def _account(self, incoming: Incoming, now: int, by: Actor | str) -> tuple[AccountWrite, NamedAccount]:
+        kind, name = incoming.kind, incoming.name
+        plain = NamedRecord(name=name, created_at=now, updated_at=now)
+        account = NamedAccount(kind=kind, record=replace(plain, **incoming.changes), zone=self._accounts.zone)
+        # What ended before does not count, also of those calls that the store does not have yet.
+        self._begin(account, incoming, Window(now), now)
+        before = account_document(NamedAccount(kind=kind, record=plain))
+        detail = difference(before, account_document(account))
+        change = Change.of(f"{kind}.import", now, by, detail, target=name)
+        return AccountWrite(account.id, account.record, account.window, change, account.spend_pico), account
+
+    def _begin(self, account: Account, incoming: Incoming, window: Window, now: int) -> None:
+        """Its running period, which ends when it would have ended elsewhere."""
+        account.spend_pico, account.window_start = incoming.spend_pico, window.start
+        account.budget_reset_at = incoming.reset_at or initial_window_end(
+            account.record.budget_duration, now, self._accounts.zone
+        )
