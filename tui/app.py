@@ -16,14 +16,16 @@ from textual.screen import Screen
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.formats import local_now
+from tui.activity import Activity
 from tui.screens.dialog import HelpScreen
 from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
 from tui.screens.main_screen import MainScreen
 from tui.screens.spend_screen import SpendScreen
-from tui.session import LIVE, OFFLINE, Connected, Disconnected, Session
+from tui.session import LIVE, OFFLINE, Connected, Disconnected, EventsReceived, Session
 from tui.terminal import THEME, ClipboardApp
 from tui.widgets.filter_line import ShowCalls
+from tui.widgets.frame import Header
 
 # Textual's own key bindings, which help and palette leave out.
 HIDDEN_ACTIONS = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
@@ -51,6 +53,7 @@ class GatekeeperApp(ClipboardApp):
         super().__init__(ansi_color=True)
         self.ansi_color = None
         self.session = Session(Client(url, key), clock, tabs=tuple(kind.TAB for kind in MAIN_SCREENS))
+        self._activity = Activity(self.session, self._refresh_header)
         self._opened: list[MainScreen] = []
         for kind in MAIN_SCREENS:
             # Textual leaves the type of a screen's result unspecified.
@@ -69,6 +72,7 @@ class GatekeeperApp(ClipboardApp):
     def on_mount(self) -> None:
         self.switch_mode(LogsScreen.TAB.name)
         self._load_gateway_info()
+        self.run_worker(self._activity.run(), group="activity")
 
     async def on_unmount(self) -> None:
         await self.session.client.close()
@@ -90,7 +94,17 @@ class GatekeeperApp(ClipboardApp):
     @on(Disconnected)
     def _disconnected(self, message: Disconnected) -> None:
         self.session.connection, self.session.connection_error = OFFLINE, f"{message.error} Trying again."
+        self._activity.disconnected()
         self._show_connection()
+
+    @on(EventsReceived)
+    def _received(self, message: EventsReceived) -> None:
+        self._activity.received(message.events)
+
+    def _refresh_header(self) -> None:
+        # Dialogs have none; under them it is seen by its clock's next second.
+        for header in self.screen.query(Header):
+            header.refresh()
 
     def _show_connection(self) -> None:
         for screen in self._opened:
@@ -105,6 +119,8 @@ class GatekeeperApp(ClipboardApp):
             self.session.gateway = (await self.session.client.root()).value
         except ApiError:
             return
+        if self.session.connection == LIVE:
+            self._activity.connected()
         self._show_connection()
 
     @on(ShowCalls)

@@ -62,6 +62,8 @@ class Session:
     gateway: GatewayInfo = field(default_factory=GatewayInfo)
     tabs: tuple[Tab, ...] = ()
     figures: Figures | None = None
+    finished_calls: int = 0
+    """Grows whenever calls have finished, and with each connection: then sums that were loaded are old."""
 
     @property
     def zone(self) -> tzinfo:

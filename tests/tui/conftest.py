@@ -80,6 +80,12 @@ class Stage:
         await self.until(lambda: text not in self.text(), f"no more to see {text!r}")
 
 
+def tells_figures(answers: dict[str, Any]) -> bool:
+    """Whether the gateway lets the application follow calls, and sums them up."""
+    sums = answers.get("GET /spend", (404,))
+    return "GET /" in answers and "GET /calls/stream" not in answers and not isinstance(sums, tuple)
+
+
 Script = Callable[[Stage], Awaitable[None]]
 
 
@@ -97,7 +103,11 @@ def play(
                 served.hold()
             app = GatekeeperApp(served.url, clock=lambda: NOW)
             async with app.run_test(size=size) as pilot:
-                await script(Stage(served, app, pilot))
+                stage = Stage(served, app, pilot)
+                if not held and tells_figures(served.answers):
+                    # Otherwise they would come at any time, and change the header of a picture.
+                    await stage.until(lambda: app.session.figures, "the header's figures")
+                await script(stage)
 
     asyncio.run(run())
 
