@@ -20,6 +20,7 @@ from gatekeeper.admin import (
     imports,
     key_bulk,
     keys,
+    settings,
     spend,
     status,
 )
@@ -36,6 +37,7 @@ from gatekeeper.server.request_validation import MalformedRequest
 
 BLUEPRINTS = (
     status.blueprint,
+    settings.blueprint,
     keys.blueprint,
     key_bulk.blueprint,
     explain.blueprint,

@@ -33,6 +33,7 @@ CONTENT_POLICY = (
 )
 TAGS = {
     "status": "The gateway, and whether it is well.",
+    "settings": "What the gateway runs with.",
     "keys": "Virtual keys.",
     "key_bulk": "Many virtual keys at once.",
     "groups": "Limits and budgets of groups of keys.",

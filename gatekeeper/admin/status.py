@@ -26,6 +26,7 @@ LINKS = {
     "prices": "/prices",
     "google_keys": "/google_key/list",
     "audit": "/audit",
+    "settings": "/settings",
     "openapi": "/openapi.json",
     "docs": "/docs",
     "health": "/healthz",

@@ -15,6 +15,7 @@ from gatekeeper.openapi.schema import (
     nullable,
     text,
     texts,
+    time,
 )
 
 REASONS = texts("Why it takes no calls.")
@@ -96,7 +97,33 @@ READINESS = component(
     ),
 )
 
+SETTINGS = component(
+    "Settings",
+    members(
+        "What the gateway runs with.",
+        {
+            "time": time("The time of its clock."),
+            "settings": mapping(
+                "The settings in effect, by name.",
+                members(
+                    "One of them.",
+                    {
+                        "value": {
+                            "type": ["string", "number", "boolean", "null"],
+                            "description": "Its value; of a secret only that it is set; null: not set.",
+                            "examples": ["127.0.0.1"],
+                        },
+                        "source": text("A flag, an environment variable, a file, or default.", "--host"),
+                    },
+                ),
+                {"host": {"value": "127.0.0.1", "source": "default"}},
+            ),
+        },
+    ),
+)
+
 SHOW_ROOT = Operation("Show the gateway", ROOT)
 HEALTHZ = Operation("Liveness", HEALTH)
 METRICS = Operation("Metrics", text("Metrics as text.", "gatekeeper_ready 1.0"), media_type="text/plain")
+SHOW_SETTINGS = Operation("Show the settings", SETTINGS)
 READYZ = Operation("Readiness", READINESS, problems=(503,))

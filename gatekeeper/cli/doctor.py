@@ -1,26 +1,28 @@
-"""The set-up of this machine: `gatekeeper doctor` checks it, `gatekeeper config` prints it.
+"""The set-up of a gateway: `gatekeeper doctor` checks it, `gatekeeper config` prints the settings of one that
+is started here.
 
 Each check looks at one thing, changes nothing, and takes a few seconds at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 import msgspec
 
 from gatekeeper import addresses, startup
-from gatekeeper.addresses import is_own_url
+from gatekeeper.addresses import PORTS, is_own_url
 from gatekeeper.cli.conventions import (
     FLAGS,
     CommandError,
     ExitStatus,
     Target,
-    call_api,
     examples,
     load_settings,
     local_json_option,
@@ -34,32 +36,53 @@ from gatekeeper.cli.probes import (
     check_certificate,
     check_folder,
     check_kind,
-    trust_only,
     upstream_clock,
 )
+from gatekeeper.cli.running_gateway import (
+    MAX_CLOCK_SKEW,
+    Running,
+    ask,
+    check_clocks,
+    check_its_folder,
+    check_its_prices,
+    check_running,
+)
+from gatekeeper.cli.unpriced_check import check_unpriced, of_file, of_gateway
 from gatekeeper.client.formats import Column, TextRole, padded
-from gatekeeper.settings import SETTINGS, Setting, Settings, masked
+from gatekeeper.settings import SETTINGS, OwnPrices, Setting, Settings, masked
+
+if TYPE_CHECKING:
+    from gatekeeper.client.spend_types import UnpricedModel
 
 NAME_WIDTH = 14
-# Between the upstream's clock and this machine's.
-MAX_CLOCK_SKEW = timedelta(minutes=2)
-# Time limit of the request to /readyz.
-READY_SECONDS = 3
 
 
-@click.command("doctor", epilog=examples("doctor", "doctor --data /var/lib/gatekeeper --json"))
+@click.command("doctor", epilog=examples("doctor", "doctor --url http://127.0.0.1:4000 --json"))
 @click.option(
-    "--url", envvar="GATEKEEPER_URL", metavar="URL", help="Where a gateway runs, if elsewhere than set."
+    "--url",
+    envvar="GATEKEEPER_URL",
+    metavar="URL",
+    show_envvar=True,
+    help="Where a gateway runs, if elsewhere than set.",
+)
+@click.option(
+    "--key",
+    envvar=["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"],
+    metavar="KEY",
+    show_envvar=True,
+    help="Its master key, or a key with a role.",
 )
 @local_json_option
 @setting_flags(*FLAGS)
-def doctor(config: Path | None, url: str | None, as_json: bool, **flags: object) -> int:
-    """Check settings, Google key, upstream, data folder, port, clock, prices and the running gateway.
+def doctor(config: Path | None, url: str | None, key: str | None, as_json: bool, **flags: object) -> int:
+    """Check the gateway that runs, or the set-up for one that is started here.
 
-    Each finding says what to do; if there is one, the exit status is 7. No Google key is sent anywhere, and
-    the master key to this machine's own gateway only.
+    A running gateway is asked for its settings, Google keys, clock, prices and data folder; without one they
+    are those that `serve` would have with these flags, this environment and file. Each finding says what to
+    do; if there is one, the exit status is 7. No Google key is sent anywhere, and the master key of a
+    settings file to this machine's own gateway only.
     """
-    findings = run_checks(flags, config, url)
+    findings = run_checks(flags, config, url, key)
     if as_json:
         found = list(findings)
         ok = all(finding.remedy is None for finding in found)
@@ -70,7 +93,9 @@ def doctor(config: Path | None, url: str | None, as_json: bool, **flags: object)
     return ExitStatus.OK if ok else ExitStatus.CHECK_FAILED
 
 
-def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None) -> Iterator[Finding]:
+def run_checks(
+    flags: Mapping[str, object], config: Path | None, url: str | None, key: str | None
+) -> Iterator[Finding]:
     """Runs the checks one by one; with invalid settings only those that need none."""
     now = datetime.now(UTC)
     try:
@@ -81,20 +106,57 @@ def run_checks(flags: Mapping[str, object], config: Path | None, url: str | None
         return
     certificate, findings = check_certificate(settings, now)
     here = startup.gateway_url(settings, settings.host, settings.port, certificate)
+    own_key = settings.master_key if url is None or is_local(url) else None
+    target, pinned = Target(url or here, key or own_key), None if url else settings.tls_cert
+    found = ask(target, pinned)
+    if isinstance(found, Running):
+        yield from check_gateway(found, target, pinned, now)
+        return
+    yield found
     yield Finding("settings", f"for a gateway at {here}, {settings.mode} mode")
     yield from findings
+    yield from check_set_up(settings, now)
+
+
+def check_set_up(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """What a gateway with these settings would find here."""
     yield from check_trusted_proxies(settings)
     yield check_key(settings)
     yield from check_upstream(settings, now)
-    # Checked now and reported last: the checks of folder and port need to know whether it runs here.
-    runs, gateway = check_gateway(url or here, None if url else settings.tls_cert)
-    runs_here = runs and (url is None or is_own_url(url, settings.port))
-    yield from check_folder(settings.data, runs_here)
+    yield from check_folder(settings.data, runs_here=False)
     yield from check_kind(settings)
-    yield check_port(settings, runs_here)
+    yield check_port(settings)
     yield from check_prices(now, settings.own_prices)
-    yield from check_calls(settings, (url or here) if runs_here else None, now)
-    yield gateway
+    yield from check_calls(lambda: of_file(settings.data, now), settings.own_prices, now)
+
+
+def check_gateway(running: Running, target: Target, pinned: Path | None, now: datetime) -> Iterator[Finding]:
+    """What a running gateway tells, and what can be seen of it from here."""
+    local = is_local(running.url)
+    yield from check_running(running, target.key is not None)
+    if settings := running.settings():
+        yield from check_trusted_proxies(settings)
+        if local:
+            yield from check_certificate(settings, now)[1]
+            yield from check_upstream(settings, now)
+        else:
+            yield Finding("upstream", f"{settings.upstream}, not looked at from here")
+        yield from check_its_folder(settings.data, local)
+    if running.told:
+        yield check_clocks(running.told, now)
+    if running.prices:
+        yield from check_its_prices(running.prices, now)
+        file = running.prices.own_file if local else None
+        own = OwnPrices(Path(file)) if file else None
+        yield from check_calls(lambda: of_gateway(target, pinned), own, now)
+
+
+def is_local(url: str) -> bool:
+    """Whether a gateway at this URL is on this machine."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        return parts.scheme in PORTS and is_own_url(url, parts.port or PORTS[parts.scheme])
+    return False
 
 
 def print_finding(finding: Finding) -> bool:
@@ -162,67 +224,20 @@ def check_upstream(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("clock", f"{abs(theirs - now).total_seconds():.0f} s from the upstream's", SET_CLOCK)
 
 
-def check_calls(settings: Settings, gateway: str | None, now: datetime) -> Iterator[Finding]:
+def check_calls(
+    look: Callable[[], Sequence[UnpricedModel] | None], own: OwnPrices | None, now: datetime
+) -> Iterator[Finding]:
     """Whether recent calls lack a price. A faulty catalogue is told by `check_prices`."""
-    from gatekeeper.cli.unpriced_check import check_unpriced
     from gatekeeper.pricing.faults import CatalogueError
     from gatekeeper.startup import load_catalogue
 
     with suppress(CatalogueError, OSError):
-        yield from check_unpriced(settings, gateway, load_catalogue(settings.own_prices), now)
+        yield from check_unpriced(look, load_catalogue(own), now)
 
 
-def check_gateway(url: str, certificate: Path | None) -> tuple[bool, Finding]:
-    """Whether one responds at `url`, and what it reports. Its certificate is trusted if it is this one."""
-    import asyncio
-
-    try:
-        ready = call_api(
-            Target(url, None),
-            lambda client: asyncio.wait_for(client.ready(), READY_SECONDS),
-            trust_only(certificate) if certificate else None,
-        )
-        readiness = msgspec.json.decode(ready.raw, type=Readiness)
-    except TimeoutError:
-        return False, Finding(
-            "gateway", f"{url} accepts connections and does not respond", NOT_A_GATEWAY_REMEDY
-        )
-    except msgspec.DecodeError:
-        return False, Finding("gateway", f"something else responds at {url}", NOT_A_GATEWAY_REMEDY)
-    except CommandError as error:
-        if error.status is ExitStatus.UNREACHABLE:
-            # No remedy, as it is no error: `doctor` is also run before the first start.
-            return False, Finding("gateway", f"none runs at {url}")
-        return False, Finding("gateway", f"something else responds at {url}", NOT_A_GATEWAY_REMEDY)
-    complaints = "; ".join([*readiness.reasons, *readiness.warnings])
-    if complaints:
-        return True, Finding("gateway", f"{url}: {complaints}", "look at its log, and at the disk")
-    keys = ", ".join(f"{key.label} {key.state}" for key in readiness.google_keys)
-    told = f"; Google keys: {keys}" if len(readiness.google_keys) > 1 else ""
-    return True, Finding("gateway", f"ready at {url}{told}")
-
-
-NOT_A_GATEWAY_REMEDY = "find out what listens there; stop it, or choose another --port"
-
-
-class KeyState(msgspec.Struct):
-    label: str
-    state: str
-
-
-class Readiness(msgspec.Struct):
-    """The document of `/readyz`."""
-
-    reasons: list[str] = []
-    warnings: list[str] = []
-    google_keys: list[KeyState] = []
-
-
-def check_port(settings: Settings, runs_here: bool) -> Finding:
-    """Whether `serve` could listen there, or already does."""
+def check_port(settings: Settings) -> Finding:
+    """Whether `serve` could listen there."""
     where = addresses.host_port(settings.host, settings.port)
-    if runs_here:
-        return Finding("port", f"{where} is the running gateway's")
     try:
         # Bound as `serve` would, and closed at once: nothing else shows whether the port is free.
         for listener in addresses.bind(settings.host, settings.port, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from gatekeeper.cli.probes import Finding
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MAX_CATALOGUE_AGE = timedelta(days=90)
 
 SET_CLOCK = "set the clock of this machine, best by NTP: prices, budgets and expiry go by it"
+NEWER_PRICES = "install a newer gatekeeper, or write a file of your own prices (setting `prices`)"
 FIX_PRICES = "fix that line: a gateway that runs goes on with the last good prices, and none starts"
 
 
@@ -35,17 +36,16 @@ def check_prices(now: datetime, own: OwnPrices | None) -> Iterator[Finding]:
         yield Finding("prices", str(error), "reinstall gatekeeper")
         return
     yield check_clock(catalogue, now)
-    version = f"of {catalogue.version}, checked on {catalogue.checked}"
-    if own and own.file.exists():
-        version += f", with those of {own}"
-    if now.date() - catalogue.checked > MAX_CATALOGUE_AGE:
-        yield Finding(
-            "prices",
-            f"{version}: older than 90 days",
-            "install a newer gatekeeper, or write a prices.toml",
-        )
-    else:
-        yield Finding("prices", version)
+    theirs = f", with those of {own}" if own and own.file.exists() else ""
+    yield catalogue_age(catalogue.version, catalogue.checked, theirs, now)
+
+
+def catalogue_age(version: str, checked: date, own: str, now: datetime) -> Finding:
+    """`own` tells of the user's own prices."""
+    told = f"of {version}, checked on {checked}{own}"
+    if now.date() - checked > MAX_CATALOGUE_AGE:
+        return Finding("prices", f"{told}: older than 90 days", NEWER_PRICES)
+    return Finding("prices", told)
 
 
 def check_clock(catalogue: Catalogue, now: datetime) -> Finding:

@@ -3,7 +3,7 @@ analytics file where none does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from gatekeeper.client.formats import pluralized
 from gatekeeper.client.spend_types import UnpricedModel
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.settings import Settings
 
 DAYS = 30
 CHECK = "unpriced"
@@ -39,13 +38,10 @@ KNOWN = (
 )
 
 
-def unpriced_calls(settings: Settings, gateway: str | None, now: datetime) -> Sequence[UnpricedModel] | None:
-    """The models of the last days' calls of unknown cost. `gateway` is the address of the one that runs with
-    these settings, which is given their master key; None: none runs, and the file is read, if there is one.
-    Raises CommandError."""
-    if gateway is not None:
-        return of_gateway(Target(gateway, settings.master_key), settings.tls_cert)
-    file = settings.data / ANALYTICS_FILE
+def of_file(data: Path, now: datetime) -> Sequence[UnpricedModel] | None:
+    """The models of the last days' calls of unknown cost, by the analytics file of a data folder that no
+    gateway uses; None if there is no file. Raises CommandError."""
+    file = data / ANALYTICS_FILE
     if not file.exists():
         return None
     query = FILE_SQL.format(since=(now - timedelta(days=DAYS)).isoformat())
@@ -54,7 +50,7 @@ def unpriced_calls(settings: Settings, gateway: str | None, now: datetime) -> Se
 
 
 def of_gateway(target: Target, certificate: Path | None) -> Sequence[UnpricedModel]:
-    """Raises CommandError."""
+    """The same, by a gateway that runs. Raises CommandError."""
     import asyncio
 
     try:
@@ -69,12 +65,12 @@ def of_gateway(target: Target, certificate: Path | None) -> Sequence[UnpricedMod
 
 
 def check_unpriced(
-    settings: Settings, gateway: str | None, catalogue: Catalogue, now: datetime
+    look: Callable[[], Sequence[UnpricedModel] | None], catalogue: Catalogue, now: datetime
 ) -> Iterator[Finding]:
-    """Names the models whose calls have no price. The catalogue tells those that lack one, for which there is
-    a remedy, from calls that reported no usage."""
+    """Names the models whose calls have no price; `look` is `of_file` or `of_gateway`. The catalogue tells
+    those that lack one, for which there is a remedy, from calls that reported no usage."""
     try:
-        models = unpriced_calls(settings, gateway, now)
+        models = look()
     except CommandError as error:
         # Other checks say what is wrong there.
         yield Finding(CHECK, f"calls without a price could not be looked for: {error}")
@@ -88,7 +84,7 @@ def check_unpriced(
     if known:
         yield Finding(CHECK, KNOWN.format(_calls(known), _names(known)))
     if not models:
-        yield Finding(CHECK, f"no call of the last {DAYS} days")
+        yield Finding(CHECK, f"no call of the last {DAYS} days lacks a price")
 
 
 def _has_price(catalogue: Catalogue, model: str | None, now: datetime) -> bool:

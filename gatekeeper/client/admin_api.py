@@ -136,6 +136,10 @@ class Client(KeyApi, AccountApi):
         """The price catalogue in force."""
         return await self._get("/prices", Prices)
 
+    async def settings(self) -> ApiResponse[object]:
+        """What the gateway runs with."""
+        return await self._get("/settings", object)
+
     async def ready(self) -> ApiResponse[bool]:
         """Whether it accepts calls; the document has the reasons if not."""
         response = await self._send("GET", "/readyz")

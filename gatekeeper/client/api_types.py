@@ -210,12 +210,14 @@ class FileLoan(msgspec.Struct, frozen=True):
 
 
 class GatewayInfo(msgspec.Struct, frozen=True):
-    """The document of `GET /`. `mode` is `open` or `master key`, `timezone` that of days and hours."""
+    """The document of `GET /`. `mode` is `open` or `master key`, `timezone` that of days and hours;
+    `upstream` is None with the sandbox."""
 
     name: str = "gatekeeper"
     version: str = ""
     mode: str = ""
     sandbox: bool = False
+    upstream: str | None = None
     timezone: str = ""
 
 

@@ -33,6 +33,7 @@ FIRST = {
     "GET /spend/logs": "viewer",
     "GET /models": "viewer",
     "GET /prices": "viewer",
+    "GET /settings": "viewer",
     "GET /audit": "viewer",
     "POST /sql": "viewer",
     "POST /key/explain": "viewer",

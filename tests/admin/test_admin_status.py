@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import trio
 
 from gatekeeper.client.api_types import GatewayInfo
@@ -25,6 +27,19 @@ async def test_it_has_all_that_the_client_reads(serve):
         root = await admin.get("/")
     assert set(GatewayInfo.__struct_fields__) <= root.keys()
     assert root["timezone"] == "Pacific/Auckland"
+
+
+async def test_its_settings_have_their_sources_and_no_secret(serve, tmp_path):
+    async with serve(GATEKEEPER_MASTER_KEY="master-of-the-tests", GATEKEEPER_RPM_LIMIT="60") as admin:
+        headers = {"Authorization": "Bearer master-of-the-tests"}
+        answer = await admin.client.get("/settings", headers=headers)
+    told = answer.json()["settings"]
+    assert told["rpm_limit"] == {"value": 60, "source": "GATEKEEPER_RPM_LIMIT"}
+    assert told["master_key"] == {"value": "…", "source": "GATEKEEPER_MASTER_KEY"}
+    assert told["max_budget"] == {"value": None, "source": "default"}
+    assert told["sandbox"]["value"] is False
+    assert Path(told["data"]["value"]).is_absolute()
+    assert "of-the-tests" not in answer.text.replace(told["data"]["value"], "")
 
 
 READY = {"ready": True, "reasons": [], "warnings": [], "google_keys": [{"label": "#1", "state": "ok"}]}

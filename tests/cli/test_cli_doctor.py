@@ -15,10 +15,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import msgspec
 import pytest
 from rig.certificate import make_certificate
 
-from gatekeeper.cli.doctor import check_upstream
+from gatekeeper.cli.conventions import Target
+from gatekeeper.cli.doctor import check_gateway, check_upstream, document, is_local
 from gatekeeper.cli.price_findings import check_prices
 from gatekeeper.cli.probes import (
     PROC_LOCKS,
@@ -28,9 +30,12 @@ from gatekeeper.cli.probes import (
     run_with_timeout,
     upstream_clock,
 )
+from gatekeeper.cli.running_gateway import Readiness, Running, ToldSetting, ToldSettings
+from gatekeeper.client.api_types import GatewayInfo
 from gatekeeper.settings import SETTINGS, load
 from gatekeeper.startup import load_catalogue
 
+NOW = datetime.now(UTC)
 GOOGLE_KEY = "AIzaThisIsTheGoogleKeyOfTheTests"
 
 
@@ -159,42 +164,117 @@ def test_the_sandbox_needs_neither_key_nor_network(cli: Any, free: int) -> None:
 
 
 POOL = [{"label": "a", "state": "ok"}, {"label": "b", "state": "cooling"}]
+READY = {"ready": True, "reasons": [], "warnings": [], "google_keys": POOL}
+MASTER = "master-of-the-tests"
+
+
+def telling(data: Path, **changed: Any) -> dict[str, Any]:
+    """The answers of a gateway of this machine where all is well; `changed` are settings that it was given."""
+    values = document(load({"data": str(data), "sandbox": True, **changed}, {}))
+    settings = {name: {"value": each["value"], "source": each["source"]} for name, each in values.items()}
+    today = datetime.now(UTC)
+    return {
+        "GET /": {"version": "9.9.9", "mode": "open", "sandbox": False, "upstream": "http://127.0.0.1:9"},
+        "GET /readyz": READY,
+        "GET /settings": {"time": today.isoformat(), "settings": settings},
+        "GET /prices": {
+            "version": "2026-11-24-0",
+            "checked": str(today.date()),
+            "own_file": None,
+        },
+        "GET /spend": {"rows": [], "total": {"calls": 1}, "unpriced_models": []},
+    }
+
+
+def test_a_running_gateway_is_asked_what_it_is(
+    cli: Any, gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By any name, and whatever this shell would start: its data folder, its keys, its settings count."""
+    gateway.answers = telling(tmp_path)
+    port = gateway.url.rpartition(":")[2]
+    monkeypatch.setenv("GATEKEEPER_DATA", "/nonexistent/elsewhere")
+    for name in (f"http://127.0.0.1:{port}/", f"http://localhost:{port}/gemini"):
+        ended = cli("doctor", "--url", name)
+        assert (ended.status, ended.err) == (0, ""), ended.out
+        lines = {line.split("  ")[0]: " ".join(line.split()) for line in ended.out.splitlines()}
+        assert [line[0] for line in ended.out.splitlines()] == ["✓"] * 9
+        assert lines["✓ gateway"].startswith("✓ gateway 9.9.9 at http://")
+        assert lines["✓ gateway"].endswith(", open mode, ready")
+        assert "data (--data), sandbox (--sandbox)" in lines["✓ settings"]
+        assert "a ok, b cooling" in lines["✓ Google key"]
+        assert f"{tmp_path}, in use by the gateway" in lines["✓ data folder"]
+        assert "2026-11-24-0" in lines["✓ prices"]
+    assert cli("doctor", "--port", port).status == 0, "where one runs that this shell would start"
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("path", "change", "check", "said", "remedy"),
     [
-        ({"ready": True, "reasons": [], "warnings": []}, 0, "ready at"),
-        ({"ready": True, "google_keys": POOL}, 0, "Google keys: a ok, b cooling"),
-        ((503, {"ready": False, "reasons": ["it is stopping"]}), 7, "it is stopping"),
-        ({"ready": True, "warnings": ["the file cannot be written"]}, 7, "cannot be written"),
-        ((404, {}), 7, "something else responds"),
-        (b"<html>", 7, "something else responds"),
+        ("GET /readyz", (503, {"ready": False, "reasons": ["it is stopping"]}), "gateway", "stopping", "log"),
+        ("GET /readyz", {"ready": True, "warnings": ["the disk is slow"]}, "gateway", "is slow", "log"),
+        ("GET /prices", {"faults": ["/x/prices.toml, line 3: no"]}, "prices", "line 3", "fix that line"),
+        ("GET /prices", {"checked": "2020-01-01"}, "prices", "older than 90 days", "newer gatekeeper"),
+        ("GET /settings", {"time": "2020-01-01T00:00:00Z"}, "clock", "from this machine's", "NTP"),
+        ("GET /settings", (401, {"title": "no"}), "settings", "not told", "GATEKEEPER_MASTER_KEY"),
+        ("GET /settings", (500, {"title": "no"}), "settings", "not told", "GATEKEEPER_MASTER_KEY"),
     ],
-    ids=["ready", "with its Google keys", "not ready", "warnings", "no gateway", "no JSON"],
 )
-def test_a_running_gateway(doctor: Any, gateway: Any, answer: object, status: int, said: str) -> None:
+def test_what_is_wrong_with_a_running_gateway(
+    cli: Any, gateway: Any, tmp_path: Path, path: str, change: Any, check: str, said: str, remedy: str
+) -> None:
+    gateway.answers = telling(tmp_path)
+    known = gateway.answers[path]
+    gateway.answers[path] = {**known, **change} if isinstance(change, dict) else change
+    ended = cli("doctor", "--url", gateway.url, "--key", MASTER, "--json")
+    assert ended.status == 7
+    assert findings(ended).keys() == {check}
+    assert remedy in findings(ended)[check]
+    assert said in " ".join(each["detail"] for each in ended.document["checks"] if each["check"] == check)
+    assert MASTER not in ended.out
+
+
+def test_without_its_key_it_tells_what_it_tells_everybody(cli: Any, gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = telling(tmp_path) | {"GET /settings": (401, {"title": "no"})}
+    ended = cli("doctor", "--url", gateway.url)
+    assert ended.status == 0, "nothing that was looked at is wrong"
+    assert "not told without a key, nor are prices and data folder; give its master key" in ended.out
+    assert "9.9.9" in ended.out
+
+
+def test_its_own_settings_are_checked(cli: Any, gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = telling(tmp_path, trusted_proxies="10.0.0.1,::/0")
+    assert findings(cli("doctor", "--url", gateway.url, "--json")).keys() == {"proxies"}
+    gateway.answers["GET /settings"]["settings"]["port"]["value"] = "of another version"
+    assert cli("doctor", "--url", gateway.url).status == 0
+
+
+def test_of_a_gateway_on_another_machine_nothing_is_looked_at_here(tmp_path: Path) -> None:
+    settings = ToldSettings(
+        datetime.now(UTC),
+        msgspec.convert(telling(tmp_path)["GET /settings"]["settings"], dict[str, ToldSetting]),
+    )
+    running = Running("http://192.0.2.7:4000", GatewayInfo(), Readiness(), settings)
+    found = {each.check: each.detail for each in check_gateway(running, Target(running.url, None), None, NOW)}
+    assert found["data folder"] == f"{tmp_path}, on the gateway's machine"
+    assert found["upstream"].endswith(", not looked at from here")
+    assert "disk" not in found
+
+
+def test_the_key_of_the_settings_file_stays_on_this_machine(cli: Any, gateway: Any, tmp_path: Path) -> None:
+    gateway.answers = telling(tmp_path)
+    (tmp_path / "gatekeeper.toml").write_text(f'master_key = "{MASTER}"\n')
+    assert cli("doctor", "--url", gateway.url).status == 0
+    assert {asked.headers.get("authorization") for asked in gateway.asked} == {f"Bearer {MASTER}"}
+    assert not is_local("http://192.0.2.7:4000")
+    assert not is_local("nonsense")
+
+
+@pytest.mark.parametrize("answer", [(404, {}), b"<html>"], ids=["no gateway", "no JSON"])
+def test_something_else_at_the_address(doctor: Any, gateway: Any, answer: object) -> None:
     gateway.answers = {"GET /readyz": answer}
     ended = doctor("--url", gateway.url)
-    assert ended.status == status
-    assert said in ended.out
-
-
-@pytest.mark.parametrize(
-    "name", ["", "http://127.0.0.1:{}/", "http://localhost:{}", "http://localhost:{}/gemini"]
-)
-def test_the_running_gateway_has_its_own_port_and_folder(
-    cli: Any, gateway: Any, tmp_path: Path, name: str
-) -> None:
-    gateway.answers = {"GET /readyz": {"ready": True}}
-    (tmp_path / "data-sandbox").mkdir()
-    with (tmp_path / "data-sandbox" / "gatekeeper.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        port = gateway.url.rpartition(":")[2]
-        given = ["--url", name.format(port)] if name else []
-        ended = cli("doctor", "--sandbox", "--port", port, *given)
-    assert ended.status == 0
-    assert "is the running gateway's" in ended.out
+    assert ended.status == 7
+    assert "something else responds" in ended.out
 
 
 def test_a_folder_that_another_gateway_uses(doctor: Any, tmp_path: Path) -> None:
@@ -239,7 +319,7 @@ def test_a_folder_of_the_other_kind(doctor: Any, tmp_path: Path) -> None:
 def test_what_takes_connections_and_does_not_answer(
     cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatekeeper.cli.doctor.READY_SECONDS", 0.1)
+    monkeypatch.setattr("gatekeeper.cli.running_gateway.ASK_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         found = findings(cli("doctor", "--sandbox", "--port", str(port), "--json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,13 @@ def running(cli: Any, gateway: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "data-sandbox").mkdir()
 
     def run(answer: Any) -> Any:
-        gateway.answers = {"GET /readyz": {"ready": True}, "GET /spend": answer}
+        gateway.answers = {
+            "GET /": {"version": "1"},
+            "GET /readyz": {"ready": True},
+            "GET /settings": {"time": datetime.now(UTC).isoformat(), "settings": {}},
+            "GET /prices": {"version": "1", "checked": str(datetime.now(UTC).date())},
+            "GET /spend": answer,
+        }
         with (tmp_path / "data-sandbox" / "gatekeeper.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return cli("doctor", "--sandbox", "--port", gateway.url.rpartition(":")[2], "--json")
@@ -61,7 +68,7 @@ def test_models_without_a_price_are_a_finding_with_a_remedy(running: Any, gatewa
 @pytest.mark.parametrize(
     ("answer", "told", "status"),
     [
-        (spend(), "no call of the last 30 days", 0),
+        (spend(), "no call of the last 30 days lacks a price", 0),
         (spend(MODELS[2]), "2 calls in 30 days with no known cost, of models", 0),
         ((401, {"title": "no"}), "calls without a price could not be looked for", 0),
         (
@@ -78,14 +85,11 @@ def test_what_is_told_of_a_running_gateway(running: Any, answer: Any, told: str,
     assert ended.status == status
 
 
-def test_a_gateway_elsewhere_is_not_given_the_master_key(
-    cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GATEKEEPER_MASTER_KEY", MASTER)
-    gateway.answers = {"GET /readyz": {"ready": True}}
-    ended = cli("doctor", "--sandbox", "--port", "1", "--url", gateway.url, "--json")
-    assert unpriced(ended) == []
-    assert MASTER not in str(gateway.asked)
+def test_a_gateway_that_tells_nothing_is_not_asked_for_calls(cli: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /": {}, "GET /readyz": {"ready": True}, "GET /settings": (401, {"title": "no"})}
+    ended = cli("doctor", "--url", gateway.url, "--json")
+    assert (ended.status, unpriced(ended)) == (0, [])
+    assert [asked.path for asked in gateway.asked] == ["/readyz", "/", "/settings"]
 
 
 def test_without_a_gateway_the_file_is_read(cli: Any, gateway: Any, tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""`/settings`: the settings in effect. Secrets are not among them, only whether they are set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quart import Blueprint, Response
+
+from gatekeeper.admin import status_documents
+from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.requests import json_response, read_query
+from gatekeeper.openapi.operation import describe
+from gatekeeper.setting_definitions import SETTINGS, Setting
+from gatekeeper.settings import Settings, masked
+from gatekeeper.times import iso
+
+blueprint = Blueprint("settings", __name__)
+
+HIDDEN = "…"
+
+
+@blueprint.get("/settings")
+@describe(status_documents.SHOW_SETTINGS)
+async def show() -> Response:
+    """What the gateway runs with, and where each setting came from: a flag, an environment variable, a file,
+    or `default`. Paths are those of its machine. Of a secret only whether it is set is told."""
+    read_query()
+    gateway = current_gateway()
+    settings = gateway.settings
+    return json_response(
+        {
+            "time": iso(gateway.now_micros()),
+            "settings": {
+                setting.name: {"value": told(settings, setting), "source": settings.sources[setting.name]}
+                for setting in SETTINGS
+            },
+        }
+    )
+
+
+def told(settings: Settings, setting: Setting) -> str | float | bool | None:
+    """The value as JSON: a number or a switch as such, everything else as text; null where it is not set."""
+    match getattr(settings, setting.name):
+        case None:
+            return None
+        case _ if setting.secret:
+            return HIDDEN
+        case bool() | int() | float() as plain:
+            return plain
+        case Path() as path:
+            return str(path.absolute())
+        case value:
+            return masked(setting, value)
