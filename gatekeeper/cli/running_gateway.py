@@ -3,7 +3,6 @@ need not be the gateway's."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -85,6 +84,9 @@ def parsed(setting: Setting, told: ToldSetting) -> object:
 
 def ask(target: Target, certificate: Path | None) -> Running | Finding:
     """The gateway at `target`, or what there is instead. Its certificate is trusted if it is this one."""
+    # Imported here: `--help` does without.
+    import asyncio
+
     try:
         return call_api(
             target,

@@ -169,7 +169,7 @@ MASTER = "master-of-the-tests"
 
 
 def telling(data: Path, **changed: Any) -> dict[str, Any]:
-    """The answers of a gateway of this machine where all is well; `changed` are settings that it was given."""
+    """The answers of a gateway of this machine where all is well; `changed`: what was set there."""
     values = document(load({"data": str(data), "sandbox": True, **changed}, {}))
     settings = {name: {"value": each["value"], "source": each["source"]} for name, each in values.items()}
     today = datetime.now(UTC)
