@@ -34,10 +34,12 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """An RFC 9457 problem document. `column` (from 1) is the position of a filter's syntax error."""
+    """An RFC 9457 problem document. `field` names what is wrong in the request, `column` (from 1) is the
+    position of a filter's syntax error."""
 
     title: str = ""
     detail: str = ""
+    field: str | None = None
     column: int | None = None
     faults: tuple[Fault, ...] = ()
 

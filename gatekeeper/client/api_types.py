@@ -124,6 +124,7 @@ class Key(msgspec.Struct, frozen=True):
     key_name: str | None = None
     previous_key_name: str | None = None
     previous_expires: datetime | None = None
+    previous_used_at: datetime | None = None
     key_alias: str | None = None
     expires: datetime | None = None
     blocked: bool | None = None

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -163,7 +164,7 @@ def sample_answers() -> dict[str, Any]:
         },
         f"GET /calls/{detail['id']}": detail,
         f"GET /calls/{SAMPLE['started']['id']}": SAMPLE["started"],
-        "GET /key/list": {"keys": SAMPLE["keys"], "next_cursor": None},
+        "GET /key/list": {"keys": deepcopy(SAMPLE["keys"]), "next_cursor": None},
         "GET /spend": spend,
     }
 

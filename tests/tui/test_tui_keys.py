@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import stat
 
-import msgspec
 import pytest
 
 from gatekeeper.client.api_types import NewKey
 from tui import terminal
-from tui.screens.new_key import number, save_secret, words
+from tui.screens.secret_dialog import save_secret
 
 SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
 MADE = {
@@ -22,8 +21,10 @@ MADE = {
 
 
 async def opened(stage):
+    """With the cursor on web-frontend."""
     await stage.press("4")
     await stage.sees("old-script")
+    await stage.press("j", "j")
 
 
 def posted(stage, path):
@@ -38,18 +39,18 @@ def test_a_key_is_made_and_its_secret_shown_once(play, sample, tmp_path, monkeyp
         await stage.press("n")
         await stage.sees("New key")
         await stage.press(
-            *"new/one", "tab", *"gemini-2.5-flash*, gemini-2.5-pro", "down", *"20.50", "down", *"1mo"
+            *"new/one", "tab", *"$20.50", "down", *"1mo", "down", *"gemini-2.5-flash*, gemini-2.5-pro"
         )
-        await stage.press("tab", *"600", "tab", *"checkout eu", "enter")
+        await stage.press("tab", "tab", *"600", *["tab"] * 3, *'checkout "a, b"', "enter")
         await stage.sees(SECRET)
         assert posted(stage, "/key/generate") == [
             {
                 "key_alias": "new/one",
                 "models": ["gemini-2.5-flash*", "gemini-2.5-pro"],
-                "max_budget": 20.5,
+                "max_budget": "20.5",
                 "budget_duration": "1mo",
                 "rpm_limit": 600,
-                "tags": ["checkout", "eu"],
+                "tags": ["checkout", "a, b"],
             }
         ]
         await stage.press("y")
@@ -88,7 +89,7 @@ def test_a_refused_key_stays_in_its_dialog(play, sample):
         await opened(stage)
         await stage.press("n")
         await stage.sees("New key")
-        await stage.press("down", "down", *"much", "enter")
+        await stage.press("down", *"much", "down", "down", "enter")
         await stage.sees("✗ max_budget: 'much' is no amount")
         await stage.sees("New key")
         assert posted(stage, "/key/generate") == [{"max_budget": "much"}]
@@ -104,14 +105,14 @@ def test_what_a_key_may_do_without_limits_is_said_before_it_is_made(play, sample
         await opened(stage)
         await stage.press("n")
         await stage.sees("no budget: this key can spend without limit")
-        await stage.sees("any model · no budget")
-        await stage.press("down", *"x", "down", *"20")
+        await stage.sees("without limit · any model")
+        await stage.press("down", *"20", "down", "down", *"x")
         await stage.misses("without limit")
         await stage.misses("any model")
         await stage.sees("never expires")
-        await stage.press("backspace", "backspace", "enter")
+        await stage.press("up", "up", "backspace", "enter")
         await stage.sees("✗ budget was cleared: no budget: this key can spend without limit.")
-        await stage.sees("Press enter again to confirm.")
+        await stage.sees("enter again to confirm.")
         assert posted(stage, "/key/generate") == []
         await stage.press(*"1", "backspace", "enter")
         await stage.until(lambda: stage.app.screen._confirmed, "to be asked again")
@@ -125,7 +126,7 @@ def test_what_a_key_may_do_without_limits_is_said_before_it_is_made(play, sample
 
 @pytest.mark.parametrize(
     ("downs", "typed", "title"),
-    [(1, " ,", "models"), (2, " ", "budget"), (5, ",", "tags"), (6, " ", "expires")],
+    [(3, " ,", "models"), (1, " ", "budget"), (8, '""', "tags"), (12, " ", "expires")],
 )
 def test_blanks_are_no_value(play, sample, downs, typed, title):
     async def script(stage):
@@ -139,20 +140,6 @@ def test_blanks_are_no_value(play, sample, downs, typed, title):
         assert stage.app.focused.value == typed
 
     play(script, {**sample(), "POST /key/generate": MADE})
-
-
-@pytest.mark.parametrize(
-    ("read", "text", "value"),
-    [
-        (words, ", a,,b ", ["a", "b"]),
-        (number, "20.50", msgspec.Raw(b"20.50")),
-        (number, "٣", "٣"),
-        (number, "-1", "-1"),
-        (number, "1e9", "1e9"),
-    ],
-)
-def test_how_a_field_is_read(read, text, value):
-    assert read(text) == value
 
 
 def test_blocking_and_unblocking_ask_first(play, sample):
@@ -169,7 +156,7 @@ def test_blocking_and_unblocking_ask_first(play, sample):
         await stage.press("y")
         await stage.sees("✓ web-frontend is blocked")
         assert posted(stage, "/key/block") == [{"key": "0193f000-0000-7000-8000-000000000001"}]
-        await stage.press("j", "j", "j", "b")
+        await stage.press("j", "b")
         await stage.sees("Unblock old-script?")
         await stage.press("y")
         await stage.sees("✓ old-script is unblocked")
@@ -213,7 +200,7 @@ def test_a_key_has_its_id_copied_and_leads_to_its_calls_and_back(play):
         await stage.press("y")
         await stage.sees("✓ id of web-frontend copied")
         assert stage.app.clipboard == "0193f000-0000-7000-8000-000000000001"
-        await stage.press("j", "enter")
+        await stage.press("g", "enter")
         await stage.sees("/ key:nightly-eval ")
         await stage.press("escape")
         await stage.sees("old-script")
@@ -286,7 +273,7 @@ def test_the_gateway_s_google_keys_are_told_where_there_are_several(play, sample
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 def test_all_of_a_key_is_shown(play, sample, golden, width, height):
     answers = sample()
-    answers["GET /key/list"]["keys"][0] |= {
+    answers["GET /key/list"]["keys"][2] |= {
         "model_max_budget": {"gemini-2.5-pro*": "10"},
         "model_rpm_limit": {"gemini*": 5},
         "max_output_tokens": 8192,
@@ -299,7 +286,7 @@ def test_all_of_a_key_is_shown(play, sample, golden, width, height):
 
     async def script(stage):
         await opened(stage)
-        await stage.press("g", "i")
+        await stage.press("i")
         await stage.sees("2001:db8::/32")
         await stage.still()
         golden(f"key-details-{width}x{height}", stage.text())

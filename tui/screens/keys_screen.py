@@ -1,4 +1,4 @@
-"""The Keys screen: virtual keys with used budgets, and all of one; creates, blocks and deletes keys."""
+"""The Keys screen: virtual keys with used budgets, what can be done with one, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from textual.content import Content
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.api_types import GoogleKey, Key, Keys
+from gatekeeper.client.api_types import GoogleKey, Key
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.list_columns import key_columns
-from tui.screens.dialog import Confirm, TypeToConfirm
+from tui.key_list import ORDERS, PAGE, KeyList, load_keys
+from tui.screens.key_actions import KEY_ACTIONS, new_key
 from tui.screens.key_details import KeyDetails
 from tui.screens.main_screen import EmptyState, TableScreen
-from tui.screens.new_key import NewKeyDialog, SecretDialog
+from tui.screens.rotate_dialog import has_old_secret
 from tui.session import Session, Tab
 from tui.widgets.filter_line import FilterLine, ShowCalls, term
 from tui.widgets.rows import Rows, Table
-
-# The API's largest page.
-PAGE_SIZE = 1000
 
 
 def google_key_states(keys: Sequence[GoogleKey]) -> str:
@@ -36,16 +34,20 @@ def google_key_states(keys: Sequence[GoogleKey]) -> str:
 
 
 class KeysScreen(TableScreen):
-    """Also reloads the keys after each change."""
+    """Also reloads the keys after each change. Further pages are loaded as they are scrolled to."""
 
     TAB = Tab("4", "keys", "Keys", "Keys")
     HINT = "text in alias, tags, user or group"
     RELOAD_SECONDS = 10
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "details", "details"),
+        Binding("e", "change('edit')", "edit"),
         Binding("n", "new", "new"),
-        Binding("b", "block", "block"),
-        Binding("d", "delete", "delete"),
+        Binding("b", "change('block')", "block"),
+        Binding("r", "change('rotate')", "rotate"),
+        Binding("i", "details", "details"),
+        Binding("s", "sort", "sort"),
+        Binding("d", "change('delete')", "delete"),
+        Binding("x", "change('end_grace')", "refuse the old secret"),
         Binding("y", "copy_id", "copy id"),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
@@ -56,8 +58,11 @@ class KeysScreen(TableScreen):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.table: Table[Key] = Table(lambda key: key.token_id)
-        self._q = ""
+        self._shown = KeyList()
+        self._order = ORDERS[0]
+        self._wanted = 0
         self._loaded = False
+        self._google_keys = ""
 
     def body(self) -> ComposeResult:
         yield EmptyState()
@@ -73,43 +78,81 @@ class KeysScreen(TableScreen):
 
     def on_mount(self) -> None:
         self._show_empty_text(Content.styled("◌ loading the keys…", "$secondary"))
+        self.watch(self.table, "cursor", self._moved, init=False)
+        self.watch(self.table, "scroll_y", self._load_more, init=False)
 
     def reload(self) -> None:
-        self.load(self._q)
+        self.load(self._shown.q, len(self._shown.keys))
+
+    def _moved(self) -> None:
+        self.refresh_bindings()
+        self._load_more()
+
+    def _load_more(self) -> None:
+        """Loads the next page before its place is scrolled to."""
+        count = len(self._shown.keys)
+        seen = max(self.table.cursor, self.table.top + self.table.page)
+        if self._shown.more and seen + PAGE // 2 > count >= self._wanted:
+            self.load(self._shown.q, count + PAGE)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is not always an old secret."""
+        if parameters == ("end_grace",):
+            key = self.table.selected
+            return key is not None and has_old_secret(key, self.session.clock())
+        return super().check_action(action, parameters)
 
     @work(exclusive=True, group="load")
-    async def load(self, q: str) -> None:
+    async def load(self, q: str, wanted: int = PAGE) -> None:
         """Shows the keys that contain a text; if they cannot be loaded, the shown ones stay."""
+        self._wanted = wanted
         try:
-            page = (await self.session.client.keys(q=q or None, limit=PAGE_SIZE)).value
+            found = await load_keys(self.session.client, q, self._order, wanted)
         except ApiError as error:
+            self._wanted = 0
             self.show_load_error(error)
         else:
-            self._show(q, page, await self._google_keys())
+            self._google_keys = await self._google_key_states()
+            self._show(found)
 
-    async def _google_keys(self) -> str:
+    async def _google_key_states(self) -> str:
         """How the gateway's own keys are; empty if that cannot be known."""
         try:
             return google_key_states((await self.session.client.readiness()).value.google_keys)
         except ApiError:
             return ""
 
-    def _show(self, q: str, page: Keys, google_keys: str) -> None:
-        self._q, self._loaded = q, True
-        self.filter_line.set_applied(q)
-        self.table.show(page.keys, lambda width: key_columns(width, self.session.clock))
-        more = "first " if page.next_cursor else ""
-        self.filter_line.show_found(more + formats.pluralized(len(page.keys), "key") + google_keys)
-        found = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
+    def _show(self, found: KeyList) -> None:
+        sorted_anew = found.order != self._shown.order
+        self._shown, self._loaded = found, True
+        self.filter_line.set_applied(found.q)
+        self.table.show(found.keys, lambda width: key_columns(width, self.session.clock))
+        if sorted_anew:
+            self.table.cursor = 0
+        self._show_found()
+        text = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
         none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " creates one")
-        self._show_empty_text(Content(found) if q else none)
+        self._show_empty_text(Content(text) if found.q else none)
+
+    def _show_found(self) -> None:
+        """How many keys by which order; that there are further ones."""
+        found = self._shown
+        count = formats.pluralized(len(found.keys), "key")
+        more = f"first {count}, more below" if found.more else count
+        order = f" by {found.order.name}" if found.keys else ""
+        self.filter_line.show_found(f"{more}{order}{self._google_keys}")
 
     def _show_empty_text(self, otherwise: Content) -> None:
         self.show_empty(self.table.row_count() == 0, otherwise)
 
     def action_clear(self) -> None:
-        if self._q:
+        if self._shown.q:
             self.load("")
+
+    def action_sort(self) -> None:
+        """The next order, from its first key."""
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self.load(self._shown.q)
 
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
@@ -137,42 +180,21 @@ class KeysScreen(TableScreen):
 
     @work
     async def action_new(self) -> None:
-        key = await self.app.push_screen_wait(NewKeyDialog(self.session.client))
-        if key:
-            self.reload()
-            await self.app.push_screen_wait(SecretDialog(key))
+        await self._finish(new_key(self.app, self.session))
 
     @work
-    async def action_block(self) -> None:
+    async def action_change(self, name: str) -> None:
         if key := self._selected_or_warn():
-            client = self.session.client
-            if key.blocked:
-                asked = Confirm(f"Unblock {key.label}?", "Its calls are accepted again at once.")
-            else:
-                asked = Confirm(
-                    f"Block {key.label}?", "Its calls are refused at once, until it is unblocked."
-                )
-            if await self.app.push_screen_wait(asked):
-                change = client.key_unblock if key.blocked else client.key_block
-                await self._apply_change(
-                    change(key.token_id), f"{key.label} is {'un' if key.blocked else ''}blocked"
-                )
+            await self._finish(KEY_ACTIONS[name](self.app, self.session, key))
 
-    @work
-    async def action_delete(self) -> None:
-        if key := self._selected_or_warn():
-            lost = "Its calls are refused from then on, for good. What it did stays in the ledger."
-            if await self.app.push_screen_wait(TypeToConfirm(f"Delete {key.label}?", lost, key.label)):
-                await self._apply_change(
-                    self.session.client.key_delete(key.token_id), f"{key.label} is deleted"
-                )
-
-    async def _apply_change(self, change: Awaitable[object], done: str) -> None:
+    async def _finish(self, action: Awaitable[str | None]) -> None:
         try:
-            await change
+            done = await action
         except ApiError as error:
             self.show_error(error)
         else:
+            if done is None:
+                return
             self.show_status(f"✓ {done}")
         # Also after an error: the change may have been made although its response was lost.
         self.reload()

@@ -1,0 +1,105 @@
+"""What the Keys screen does with a key: each asks in a dialog, has it done, and tells what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from gatekeeper.client import formats
+from gatekeeper.client.api_types import Key
+from gatekeeper.client.moments import moment
+from tui.key_fields import FIELDS
+from tui.screens.dialog import Confirm, TypeToConfirm
+from tui.screens.key_form import EditDialog, NewKeyDialog
+from tui.screens.rotate_dialog import RotateDialog, has_old_secret, old_secret_text
+from tui.screens.secret_dialog import SecretDialog
+from tui.session import Session
+from tui.terminal import ClipboardApp
+
+NOTHING_CHANGED = "nothing was changed"
+KeyAction = Callable[[ClipboardApp, Session, Key], Awaitable[str | None]]
+"""What was done; None where it was cancelled. Raises ApiError."""
+
+
+async def new_key(app: ClipboardApp, session: Session) -> str | None:
+    """Creates a key, and shows its secret."""
+    key = await app.push_screen_wait(NewKeyDialog(session.client, session.clock))
+    if key is None:
+        return None
+    await app.push_screen_wait(SecretDialog(key))
+    return f"{key.label} is created"
+
+
+async def edit_key(app: ClipboardApp, session: Session, key: Key) -> str | None:
+    """Changes fields of the key."""
+    client = session.client
+
+    async def read() -> Key:
+        return (await client.key_info(key.token_id)).value.info
+
+    dialog = EditDialog(
+        key, FIELDS, session.clock, lambda changes: client.key_update(key.token_id, changes), read
+    )
+    changed = await app.push_screen_wait(dialog)
+    return None if changed is None else edited_text(key.label, changed)
+
+
+def edited_text(label: str, changed: Sequence[str]) -> str:
+    return f"{label}: {', '.join(changed)} changed" if changed else f"{label}: {NOTHING_CHANGED}"
+
+
+async def rotate_key(app: ClipboardApp, session: Session, key: Key) -> str | None:
+    """Gives the key a new secret, and shows it."""
+    rotated = await app.push_screen_wait(RotateDialog(session.client, key, session.clock()))
+    if rotated is None:
+        return None
+    await app.push_screen_wait(SecretDialog(rotated, old=old_secret_text(key, rotated)))
+    return f"{key.label} is rotated"
+
+
+async def end_grace(app: ClipboardApp, session: Session, key: Key) -> str | None:
+    """Has the secret before the last rotation refused."""
+    if not has_old_secret(key, session.clock()):
+        return f"{key.label} has no old secret that works"
+    question = f"Refuse the old secret of {key.label}?"
+    until = f"{key.previous_key_name} works until {moment(key.previous_expires, 'minutes')}."
+    # Whoever uses it still is about to fail.
+    used = (
+        f" Its last use: {formats.ago(key.previous_used_at, session.clock())}."
+        if key.previous_used_at
+        else ""
+    )
+    if not await app.push_screen_wait(Confirm(question, f"{until}{used} With yes it is refused at once.")):
+        return None
+    await session.client.key_end_grace(key.token_id)
+    return f"the old secret of {key.label} is refused"
+
+
+async def block_key(app: ClipboardApp, session: Session, key: Key) -> str | None:
+    """Blocks the key, or unblocks it."""
+    client = session.client
+    if key.blocked:
+        asked = Confirm(f"Unblock {key.label}?", "Its calls are accepted again at once.")
+    else:
+        asked = Confirm(f"Block {key.label}?", "Its calls are refused at once, until it is unblocked.")
+    if not await app.push_screen_wait(asked):
+        return None
+    await (client.key_unblock if key.blocked else client.key_block)(key.token_id)
+    return f"{key.label} is {'un' if key.blocked else ''}blocked"
+
+
+async def delete_key(app: ClipboardApp, session: Session, key: Key) -> str | None:
+    """Deletes the key for good."""
+    lost = "Its calls are refused from then on, for good. What it did stays in the ledger."
+    if not await app.push_screen_wait(TypeToConfirm(f"Delete {key.label}?", lost, key.label)):
+        return None
+    await session.client.key_delete(key.token_id)
+    return f"{key.label} is deleted"
+
+
+KEY_ACTIONS: dict[str, KeyAction] = {
+    "edit": edit_key,
+    "rotate": rotate_key,
+    "block": block_key,
+    "delete": delete_key,
+    "end_grace": end_grace,
+}
