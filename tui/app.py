@@ -5,30 +5,31 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
-from textual.screen import Screen
+from textual.screen import ModalScreen
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import local_now
+from gatekeeper.client.formats import TextRole, local_now
 from tui.activity import Activity
-from tui.screens.dialog import HelpScreen
+from tui.bindings import Scope, active_bindings, key_label, keys_by_name
+from tui.screens.help_screen import HelpScreen
 from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
 from tui.screens.main_screen import MainScreen
+from tui.screens.palette import Command, Palette, recent_first
 from tui.screens.spend_screen import SpendScreen
 from tui.session import LIVE, OFFLINE, Connected, Disconnected, EventsReceived, Session
-from tui.terminal import THEME, ClipboardApp
+from tui.terminal import ClipboardApp
+from tui.themes import MEANINGS, THEMES, save_theme, saved_theme, theme_file
 from tui.widgets.filter_line import ShowCalls
-from tui.widgets.frame import Header
+from tui.widgets.frame import Footer, Header
 
-# Textual's own key bindings, which help and palette leave out.
-HIDDEN_ACTIONS = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
 # The main screens, in the order of the header. A new one is a module with a `MainScreen`, and an entry here.
 MAIN_SCREENS: tuple[type[MainScreen], ...] = (LogsScreen, SpendScreen, KeysScreen)
 
@@ -37,15 +38,21 @@ class GatekeeperApp(ClipboardApp):
     """The application for the gateway at `url` with its `key`. Raises BadRequest if `url` is invalid."""
 
     TITLE = "gatekeeper"
+    # Textual's; there is one of our own.
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Input > .input--placeholder, Input > .input--suggestion { color: $foreground; text-style: dim; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(kind.TAB.key, f"switch_mode('{kind.TAB.name}')", kind.TAB.meaning, show=False)
-            for kind in MAIN_SCREENS
+            Binding(tab.key, f"switch_mode('{tab.name}')", tab.meaning, False, tooltip=f"Go to {tab.title}")
+            for tab in (kind.TAB for kind in MAIN_SCREENS)
         ),
-        Binding("question_mark", "help", "help"),
-        Binding("q", "quit", "quit"),
-        # With priority: it also works in a text field.
-        Binding("ctrl+q", "quit", "quit", show=False, priority=True),
+        Binding("question_mark", "help", "help", tooltip="Help: all keys of this screen"),
+        Binding("q", "back_or_quit", "quit", tooltip="Quit; in a detail or dialog: back"),
+        # With priority they also work in a text field.
+        Binding("ctrl+p", "palette", "palette", show=False, priority=True, tooltip="Find an action by name"),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Quit at once"),
     ]
 
     def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_now) -> None:
@@ -55,13 +62,16 @@ class GatekeeperApp(ClipboardApp):
         self.session = Session(Client(url, key), clock, tabs=tuple(kind.TAB for kind in MAIN_SCREENS))
         self._activity = Activity(self.session, self._refresh_header)
         self._opened: list[MainScreen] = []
+        # Identities of commands, the one that was run last first.
+        self._recent: list[str] = []
         for kind in MAIN_SCREENS:
             # Textual leaves the type of a screen's result unspecified.
             self.add_mode(  # pyright: ignore[reportUnknownMemberType]
                 kind.TAB.name, lambda kind=kind: self._open(kind)
             )
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = saved_theme()
 
     def _open(self, kind: type[MainScreen]) -> MainScreen:
         # Created when first shown, and kept: the log is updated while another screen is shown.
@@ -76,14 +86,6 @@ class GatekeeperApp(ClipboardApp):
 
     async def on_unmount(self) -> None:
         await self.session.client.close()
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every key that works here, by its description."""
-        # Of several keys with the same description the last one is used.
-        named = {binding.description: binding.key for binding in bindings_of(screen) if binding.description}
-        for name, key in named.items():
-            yield SystemCommand(name.capitalize(), f"key {key}", lambda key=key: self.simulate_key(key))
-        yield SystemCommand("Theme", "choose other colours", self.action_change_theme)
 
     @on(Connected)
     def _connected(self) -> None:
@@ -133,13 +135,91 @@ class GatekeeperApp(ClipboardApp):
                 screen.show_calls(message.filter, back_to)
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen(bindings_of(self.screen)))
+        title = self.screen.TAB.title if isinstance(self.screen, MainScreen) else "this view"
+        self.push_screen(HelpScreen(title, active_bindings(self.screen)))
 
+    async def action_back_or_quit(self) -> None:
+        # Of a detail only the detail is left.
+        if len(self.screen_stack) > 1:
+            await self.go_back()
+        else:
+            await self.action_quit()
 
-def bindings_of(screen: Screen[object]) -> list[Binding]:
-    """The active bindings of a screen, without the hidden ones."""
-    active = (item.binding for item in screen.active_bindings.values() if item.enabled)
-    return [binding for binding in active if not binding.system and binding.action not in HIDDEN_ACTIONS]
+    async def action_palette(self) -> None:
+        # A dialog is answered first.
+        if not isinstance(self.screen, ModalScreen):
+            palette = Palette(recent_first(self._commands(), self._recent))
+            # Until it is open, so that it gets what is typed right after the key.
+            await self.push_screen(palette, self._run)
+
+    def _run(self, command: Command | None) -> None:
+        if command:
+            older = [identity for identity in self._recent if identity != command.identity]
+            self._recent = [command.identity, *older]
+            command.run()
+
+    def _commands(self) -> list[Command]:
+        """All actions, the more used ones first."""
+        active = active_bindings(self.screen)
+        # Moving in a list is done by its keys only.
+        here = [*(binding for binding in active[Scope.LIST] if binding.show), *active[Scope.SCREEN]]
+        tabs = [screen.TAB.key for screen in MAIN_SCREENS]
+        general = [binding for binding in active[Scope.EVERYWHERE] if binding.key not in tabs]
+        return [
+            *self._pressed(binding for binding in here if binding.key != "escape"),
+            *(self._going(kind) for kind in MAIN_SCREENS),
+            *(command for kind in MAIN_SCREENS for command in self._elsewhere(kind)),
+            *(
+                Command(f"colours {name}", f"Colours: {name}, {what}", "", partial(self._choose_theme, name))
+                for name, what in MEANINGS.items()
+            ),
+            *self._pressed(general),
+        ]
+
+    def _pressed(self, bindings: Iterable[Binding]) -> list[Command]:
+        """Commands that press a key of the bindings."""
+        return [
+            Command(
+                f"{self.current_mode} {keys[-1]}",
+                name,
+                " ".join(map(key_label, keys)),
+                partial(self.simulate_key, keys[-1]),
+            )
+            for name, keys in keys_by_name(bindings).items()
+        ]
+
+    def _going(self, kind: type[MainScreen]) -> Command:
+        tab = kind.TAB
+        return Command(f"go {tab.name}", f"Go to {tab.title}", tab.key, partial(self.switch_mode, tab.name))
+
+    def _elsewhere(self, kind: type[MainScreen]) -> list[Command]:
+        """What works on another main screen."""
+        if self.current_mode == kind.TAB.name:
+            return []
+        bindings = [item for item in kind.BINDINGS if isinstance(item, Binding) and item.key != "escape"]
+        return [
+            Command(
+                f"{kind.TAB.name} {keys[-1]}",
+                f"{kind.TAB.title}: {name[:1].lower()}{name[1:]}",
+                f"{kind.TAB.key} {' '.join(map(key_label, keys))}",
+                partial(self._press_on, kind, keys[-1]),
+            )
+            for name, keys in keys_by_name(bindings).items()
+        ]
+
+    @work
+    async def _press_on(self, kind: type[MainScreen], key: str) -> None:
+        """Goes to a main screen and presses a key there."""
+        await self.switch_mode(kind.TAB.name)
+        self.simulate_key(key)
+
+    def _choose_theme(self, name: str) -> None:
+        self.theme = name
+        try:
+            save_theme(name)
+        except (OSError, RuntimeError) as error:
+            told = f"✗ The colours are not kept for the next time: {theme_file()} cannot be written ({error})"
+            self.screen.query_one(Footer).show_status(told, TextRole.ERROR)
 
 
 def run(url: str, key: str | None = None) -> None:

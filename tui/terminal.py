@@ -1,7 +1,6 @@
-"""The user's terminal: its colours, styled text, and its clipboard.
+"""Styled text, and the clipboard of the user's terminal.
 
-Colours are the terminal's own foreground and background, one accent, four meanings. Other themes
-work too, as widgets name colours by their role only.
+Widgets name colours by their role only: one accent, four meanings, and the foreground in two strengths.
 """
 
 from __future__ import annotations
@@ -11,42 +10,15 @@ import os
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Iterable
 
+from textual import events
 from textual.app import App
 from textual.content import Content
-from textual.theme import Theme
+from textual.style import Style
 
 from gatekeeper.client.formats import TextRole, sanitized
 
+KEY = "key"
 TMUX = ("tmux", "load-buffer", "-")
-THEME = Theme(
-    name="gatekeeper",
-    ansi=True,
-    # The terminal's own cyan, so that it fits its background.
-    primary="ansi_cyan",
-    accent="ansi_cyan",
-    # Okabe and Ito's palette, which people with any colour vision tell apart. Terminals with 16 colours show
-    # the nearest that they have.
-    secondary="#56B4E9",
-    success="#009E73",
-    warning="#E69F00",
-    error="#D55E00",
-    # The terminal's own, light or dark.
-    foreground="ansi_default",
-    background="ansi_default",
-    surface="ansi_default",
-    panel="ansi_default",
-    variables={
-        "ansi-background": "ansi_default",
-        "ansi-foreground": "ansi_default",
-        "border": "ansi_bright_black",
-        "border-blurred": "ansi_bright_black",
-        "block-cursor-foreground": "ansi_black",
-        "block-cursor-background": "ansi_cyan",
-        "input-selection-background": "ansi_cyan",
-        "input-selection-foreground": "ansi_black",
-    },
-)
-
 # By role, so that another theme can be chosen.
 STYLES = {
     TextRole.PLAIN: "",
@@ -74,8 +46,23 @@ def lines(rows: Iterable[Iterable[tuple[str, TextRole]]]) -> Content:
     return Content("\n").join(styled_cells(row) for row in rows)
 
 
+def clickable(text: Content, key: str) -> Content:
+    """The text, which presses a key when clicked."""
+    return text.stylize(Style.from_meta({KEY: key}))
+
+
 class ClipboardApp(App[None]):
-    """An application whose screens can copy to the clipboard."""
+    """An application whose screens can copy to the clipboard, and show keys that can be clicked."""
+
+    def on_click(self, event: events.Click) -> None:
+        key = event.style.meta.get(KEY)
+        if isinstance(key, str):
+            self.simulate_key(key)
+
+    async def go_back(self) -> None:
+        """Does what esc does on the present screen: a dialog may ask before it closes."""
+        if escape := self.screen.active_bindings.get("escape"):
+            await self.run_action(escape.binding.action, escape.node)
 
     async def copy(self, text: str) -> str:
         """Copies the text; returns a few words that say where to."""

@@ -148,9 +148,10 @@ def gateway_fixture() -> Callable[..., Any]:
 
 
 @pytest.fixture(autouse=True)
-def _stable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The person's zone is Amsterdam's; no colours, no tmux, no proxy of the machine that tests."""
+def _stable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The person's zone is Amsterdam's; no colours or theme, no tmux, no proxy of the machine that tests."""
     monkeypatch.setenv("TZ", "Europe/Amsterdam")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     time.tzset()
     for name in ("TMUX", "NO_COLOR", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)

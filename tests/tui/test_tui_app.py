@@ -34,28 +34,96 @@ def test_the_digits_go_to_the_screens_and_1_and_5_nowhere(play):
     play(script)
 
 
-def test_help_the_palette_and_quitting(play, golden):
+def test_help_names_every_key_by_where_it_works(play, golden):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("question_mark")
-        await stage.sees("keys here")
+        await stage.sees("on this screen")
         golden("help-120x40", stage.text())
-        await stage.press("j", "k", "escape")
+        await stage.press("escape")
         await stage.sees("6 calls")
+        await stage.resize(80, 24)
         await stage.press("4", "question_mark")
-        await stage.sees("delete")
+        await stage.sees("Help: Keys")
+        assert "signs" not in stage.text()
+        await stage.press(*["j"] * 40)
+        await stage.sees("no price is known")
         await stage.press("q")
         await stage.sees("5 keys")
-        await stage.press("ctrl+p")
-        await stage.until(lambda: stage.app.screen.query("CommandInput"), "the palette")
-        await stage.press(*"spend by")
-        await stage.sees("Spend by tag")
-        await stage.press("down", "enter")
-        await stage.sees("Spend by tag · last 30 days")
         await stage.press("q")
         await stage.until(lambda: not stage.app.is_running, "it to quit")
 
     play(script, size=(120, 40))
+
+
+def test_q_leaves_a_detail_or_a_dialog_and_quits_only_then(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("g", "enter")
+        await stage.sees("POST /v1beta")
+        await stage.press("q")
+        await stage.sees("6 calls")
+        await stage.press("4")
+        await stage.sees("5 keys")
+        await stage.press("b")
+        await stage.sees("Block nightly-eval?")
+        await stage.press("q")
+        await stage.misses("Block nightly-eval?")
+        assert not stage.gateway.asked("/key/block")
+        # In a field it is text.
+        await stage.press("slash", "q")
+        await stage.sees("/ q")
+        await stage.press("escape")
+        await stage.press("q")
+        await stage.until(lambda: not stage.app.is_running, "it to quit")
+
+    play(script)
+
+
+def test_the_palette_has_first_what_works_here_and_what_was_used_last(play, golden):
+    async def script(stage):
+        await stage.sees("6 calls")
+        # What is typed right after the key is not lost.
+        await stage.press("ctrl+p", *"ke unb")
+        await stage.sees("No action has all these words")
+        await stage.press(*["backspace"] * 6)
+        golden("palette-80x24", stage.text())
+        await stage.press(*"spend by")
+        await stage.press("enter")
+        await stage.sees("Spend by model")
+        await stage.press("ctrl+p")
+        await stage.sees("▶By tag")
+        await stage.press("escape")
+        await stage.misses("what to do")
+
+    play(script, size=(80, 24))
+
+
+def test_what_is_shown_of_keys_can_be_clicked(play):
+    async def click(stage, text):
+        row, line = next(item for item in enumerate(stage.text().split("\n")) if text in item[1])
+        await stage.pilot.click(offset=(line.index(text) + 1, row))
+        await stage.settle()
+
+    async def script(stage):
+        await stage.sees("6 calls")
+        await click(stage, "4 Keys")
+        await stage.sees("5 keys")
+        # The first click selects, the second opens.
+        await click(stage, "intern-bot")
+        await stage.sees("▶intern-bot")
+        await click(stage, "b block")
+        await stage.sees("Block intern-bot?")
+        await click(stage, "esc no")
+        await stage.misses("Block intern-bot?")
+        await click(stage, "? help")
+        await stage.sees("Help: Keys")
+        await stage.press("q", "ctrl+p")
+        await stage.sees("what to do")
+        await click(stage, "Go to Spend")
+        await stage.sees("Spend by tag")
+
+    play(script, size=(100, 40))
 
 
 def test_the_master_key_is_asked_for_and_never_shown(gateway):

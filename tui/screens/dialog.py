@@ -1,11 +1,10 @@
-"""Modal screens: dialogs, the two for confirmation, and help."""
+"""Modal screens: dialogs, the two for confirmation, and what scrolls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
-from textual import on
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -13,31 +12,22 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from gatekeeper.client.formats import Cell, TextRole, sanitized
-from tui.terminal import lines, styled_text
-from tui.widgets.frame import KEYS
+from gatekeeper.client.formats import sanitized
+from tui.bindings import key_of_label
+from tui.terminal import ClipboardApp, clickable, styled_text
 
 T = TypeVar("T")
 
-# The signs of lists and their meanings.
-SIGNS = (
-    ("✓", TextRole.SUCCESS, "succeeded"),
-    ("◌", TextRole.PENDING, "in flight, with its running time"),
-    ("⊘", TextRole.WARNING, "refused or cut by the gateway; a budget used up"),
-    ("↯", TextRole.WARNING, "the client disconnected"),
-    ("✗", TextRole.ERROR, "failed: at Google, on the way, or a killed gateway"),
-    ("●", TextRole.SUCCESS, "an active key"),
-    ("○", TextRole.DIM, "an inactive key: blocked or expired"),
-    ("?", TextRole.WARNING, "unknown cost: no price is known"),
-    ("–", TextRole.DIM, "nothing, or not reported"),
-    ("out", TextRole.DIM, "tokens of the output, thoughts included"),
-)
-
 
 class Dialog(ModalScreen[T]):
-    """A frame in the middle of the screen; esc cancels."""
+    """A frame in the middle of the screen; esc cancels, and q where it is not text."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "cancel")]
+    app = getters.app(ClipboardApp)
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "cancel"),
+        Binding("q", "back", show=False),
+    ]
     DEFAULT_CSS = """
     Dialog { align: center middle; background: transparent; }
     Dialog > Vertical {
@@ -57,6 +47,9 @@ class Dialog(ModalScreen[T]):
     Dialog.-invalid .error { display: block; }
     """
 
+    async def action_back(self) -> None:
+        await self.app.go_back()
+
     def show_error(self, text: str) -> None:
         """Shows an error, and stays open."""
         self.query_one(".error", Static).update(styled_text(f"✗ {text}"))
@@ -64,8 +57,11 @@ class Dialog(ModalScreen[T]):
 
 
 def key_help(**keys: str) -> Content:
-    """The line of a dialog that shows its keys."""
-    parts = (Content.assemble((key, "bold $accent"), f" {what}") for key, what in keys.items())
+    """The line of a dialog that shows its keys, which can be clicked."""
+    parts = (
+        clickable(Content.assemble((key, "bold $accent"), f" {what}"), key_of_label(key))
+        for key, what in keys.items()
+    )
     return Content("   ").join(parts)
 
 
@@ -129,46 +125,21 @@ class ScrolledDialog(Dialog[None]):
     DEFAULT_CSS = """
     ScrolledDialog VerticalScroll {
         width: 76;
+        margin: 1 0;
         max-width: 100%;
         height: auto;
         max-height: 100%;
         padding: 1 2;
         border: solid $accent;
         background: $background;
-        scrollbar-size: 0 0;
+        scrollbar-size: 1 1;
+        scrollbar-color: $border;
+        scrollbar-background: $background;
+        border-title-color: $accent;
+        border-title-style: bold;
+        border-subtitle-color: $foreground;
     }
     """
 
     def action_scroll(self, by: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
-
-
-class HelpScreen(ScrolledDialog):
-    """The key bindings it is given, and the meanings of the signs."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter", "dismiss", "back")]
-    DEFAULT_CSS = "HelpScreen VerticalScroll { width: 72; }"
-
-    def __init__(self, bindings: Iterable[Binding]) -> None:
-        super().__init__()
-        self._bindings_here = list(bindings)
-
-    def compose(self) -> ComposeResult:
-        signs = [[(f"{sign:>12}", role), (f"  {meaning}", TextRole.PLAIN)] for sign, role, meaning in SIGNS]
-        head: list[Cell] = [("keys here", TextRole.DIM)]
-        with VerticalScroll():
-            yield Static(
-                lines([head, *key_lines(self._bindings_here), [], [("signs", TextRole.DIM)], *signs])
-            )
-
-
-def key_lines(bindings: Iterable[Binding]) -> list[list[Cell]]:
-    """One line for each description, with all its keys."""
-    keys: dict[str, list[str]] = {}
-    for binding in bindings:
-        if binding.description:
-            keys.setdefault(binding.description, []).append(KEYS.get(binding.key, binding.key))
-    return [
-        [(f"{' '.join(names):>12}", TextRole.ACCENT), (f"  {what}", TextRole.PLAIN)]
-        for what, names in keys.items()
-    ]

@@ -4,54 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import events, getters
 from textual.app import RenderResult
 from textual.binding import Binding
 from textual.content import Content
 from textual.reactive import reactive
-from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client import formats
 from gatekeeper.client.formats import TextRole
+from tui.bindings import key_label
 from tui.session import LIVE, Figures, Session, Tab
-from tui.terminal import STYLES, ClipboardApp, styled_text
+from tui.terminal import STYLES, clickable, styled_text
 
-KEY = "key"
 # A sandbox's costs are not real: shown first, and at every width.
 SANDBOX = f"{STYLES[TextRole.WARNING]} bold reverse"
 STATUS_SECONDS = 5
 # In less there is no room for the product's name beside five tabs and the figures.
 NAME_WIDTH = 100
-# Textual's names of keys, and how they are shown.
-KEYS = {
-    "question_mark": "?",
-    "slash": "/",
-    "escape": "esc",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-}
 Note = tuple[str, TextRole]
 
 
-class KeyClickWidget(Widget):
-    """A widget with clickable keys."""
-
-    app = getters.app(ClipboardApp)
-
-    def on_click(self, event: events.Click) -> None:
-        key = event.style.meta.get(KEY)
-        if isinstance(key, str):
-            self.app.simulate_key(key)
-
-
-def clickable(text: Content, key: str) -> Content:
-    """The text, which presses a key when clicked."""
-    return text.stylize(Style.from_meta({KEY: key}))
-
-
-class Header(KeyClickWidget):
+class Header(Widget):
     """The tabs, and on the right the state of the connection, the figures, the gateway, and the time.
 
     A click on a tab goes there.
@@ -157,7 +131,7 @@ class Banner(Static):
         self.remove_class("-visible")
 
 
-class Footer(KeyClickWidget):
+class Footer(Widget):
     """The active keys, or for a few seconds a status.
 
     Bindings of the application are on the right, those of the screen on the left.
@@ -213,7 +187,7 @@ def key_line(bindings: Iterable[Binding], room: int | None = None) -> Content:
     """Keys with their descriptions, as many as fit; each can be clicked."""
     line = Content("")
     for binding in bindings:
-        key = binding.key_display or KEYS.get(binding.key, binding.key)
+        key = binding.key_display or key_label(binding.key)
         item = clickable(
             Content.assemble((key, STYLES[TextRole.ACCENT]), f" {binding.description}"), binding.key
         )

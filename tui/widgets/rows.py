@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -27,7 +28,6 @@ Layout = Callable[[int], Sequence[Column[T]]]
 
 HEADER_ROWS = 1
 MARKER = "▶"
-BOLD = Style(bold=True)
 
 
 class Rows(ScrollView, can_focus=True, inherit_bindings=False):
@@ -42,7 +42,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pagedown,ctrl+d", "page(1)", "page down", show=False),
         Binding("pageup,ctrl+u", "page(-1)", "page up", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{role}" for role in TextRole}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", *(f"rows--{role}" for role in TextRole)}
     DEFAULT_CSS = """
     Rows {
         height: 1fr;
@@ -56,6 +56,12 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     Rows > .rows--pending { color: $secondary; }
     Rows > .rows--warning { color: $warning; }
     Rows > .rows--error { color: $error; }
+    Rows > .rows--cursor {
+        color: $block-cursor-foreground;
+        background: $block-cursor-background;
+        text-style: bold;
+    }
+    Rows:nocolor > .rows--cursor { text-style: bold reverse; }
     """
 
     cursor: reactive[int] = reactive(0, init=False)
@@ -74,6 +80,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._role_styles: dict[TextRole, Style] = {}
+        self._cursor_style: Style | None = None
         self._base_style: Style | None = None
 
     def row_count(self) -> int:
@@ -117,6 +124,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         super().notify_style_update()
         # Another theme has other styles.
         self._role_styles.clear()
+        self._cursor_style = None
         self._base_style = None
 
     def resized(self) -> None:
@@ -163,8 +171,10 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if index != self.cursor:
             # A space in the marker's column, so that nothing moves with the cursor.
             return [Segment(" "), *segments]
-        bold = [Segment(text, style + BOLD if style else BOLD) for text, style, _ in segments]
-        return [Segment(MARKER, self.style_of(TextRole.ACCENT)), *bold]
+        # In colours of its own over the whole width, which are seen from afar: signs and words tell the rest.
+        text = MARKER + "".join(segment.text for segment in segments)
+        self._cursor_style = self._cursor_style or self.get_component_rich_style("rows--cursor")
+        return [Segment(text + " " * (self.size.width - cell_len(text)), self._cursor_style)]
 
     def action_move(self, by: int) -> None:
         self.cursor += by
@@ -183,10 +193,14 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if self.row_count():
             self.post_message(self.RowActivated(self, self.cursor))
 
+    def row_at(self, y: int) -> int | None:
+        """The index of the row at this line of the widget; None for the titles and the space below."""
+        index = self.top + y - HEADER_ROWS
+        return index if y >= HEADER_ROWS and index < self.row_count() else None
+
     def on_click(self, event: events.Click) -> None:
-        index = self.top + event.y - HEADER_ROWS
-        # Neither the titles nor the space below the last row is a row.
-        if event.y < HEADER_ROWS or index >= self.row_count():
+        index = self.row_at(event.y)
+        if index is None:
             return
         if index == self.cursor:
             self.action_open()
