@@ -80,6 +80,11 @@ def parse_time(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
 
 
+def is_relative(text: str) -> bool:
+    """Whether this point in time depends on now: a duration back from it, or a day by its name."""
+    return bool(_SPAN.fullmatch(text)) or days_ago(text, EPOCH.date()) is not None
+
+
 def days_ago(name: str, today: date) -> int | None:
     """How many days ago the day of that name began, whatever its case; None: it is no day's name."""
     match name.lower():

@@ -18,6 +18,7 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
+from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client.account_types import Kind, LimitedAccount
 from gatekeeper.client.api_types import ApiResponse
 from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
@@ -132,7 +133,15 @@ def _add_views(group: click.Group, kind: Kind) -> None:
         if as_json:
             print_json(response.raw)
             return
-        print_table(_columns(), response.value.groups or response.value.users)
+        if accounts := response.value.groups or response.value.users:
+            print_table(_columns(), accounts)
+        elif q:
+            print_note(f"No {NOUNS[kind]} with limits has {q!r} in its name.")
+        else:
+            print_note(
+                f"No {NOUNS[kind]} has limits yet. Give one limits: gatekeeper {kind}s create NAME "
+                "--max-budget 100"
+            )
         if response.value.next_cursor:
             print_note(f"There are more: --cursor {response.value.next_cursor}")
 
@@ -150,10 +159,10 @@ def _columns() -> list[Column[LimitedAccount]]:
 
     return [
         Column("name", 20, lambda account: (account.name, TextRole.ACCENT)),
-        Column("keys", 6, _keys, right=True),
-        Column("spend", 21, budget_cell),
-        Column("rate", 12, rate_cell),
-        Column("state", 22, state),
+        TableColumn("keys", 0, _keys, right=True, drop=3),
+        Column("spend", 0, budget_cell),
+        TableColumn("rate", 0, rate_cell, drop=2),
+        Column("state", 0, state),
     ]
 
 

@@ -10,12 +10,12 @@ import msgspec
 
 from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option
 from gatekeeper.cli.output import print_json, print_note, print_table
+from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client.audit_types import AuditChange
-from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, round_money
-from gatekeeper.client.moments import moment
+from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now, round_money
+from gatekeeper.client.moments import moment, short_moment
 
 MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
-DETAIL_WIDTH = 60  # cells of the column that says what changed, before it is cut
 
 
 @click.command("audit", epilog=examples("audit --changed ci --since 7d", "audit --action delete --by ann"))
@@ -44,7 +44,12 @@ def audit(
     if as_json:
         print_json(response.raw)
         return
-    print_table(COLUMNS, response.value.changes)
+    if response.value.changes:
+        print_table(COLUMNS, response.value.changes)
+    else:
+        given = {"--action": action, "--changed": changed, "--by": by, "--since": since, "--until": until}
+        asked = " ".join(f"{name} {text}" for name, text in given.items() if text)
+        print_note(f"No change matches {asked}." if asked else "Nothing has been changed yet.")
     if response.value.next_cursor:
         print_note(f"There are more: --cursor {response.value.next_cursor}")
 
@@ -61,10 +66,9 @@ def changed_thing(change: AuditChange) -> str:
 
 
 def changed_fields(change: AuditChange) -> str:
-    """`rpm_limit 3 → 7, …`, cut where it is long: `--json` has all of it."""
+    """`rpm_limit 3 → 7, …`"""
     fields = ((name, _change(value)) for name, value in change.detail.items())
-    text = ", ".join(f"{name} {_value(was)} → {_value(now)}" for name, (was, now) in fields)
-    return text if len(text) <= DETAIL_WIDTH else f"{text[: DETAIL_WIDTH - 1]}…"
+    return ", ".join(f"{name} {_value(was)} → {_value(now)}" for name, (was, now) in fields)
 
 
 def _change(value: object) -> tuple[object, object]:
@@ -88,11 +92,19 @@ def _plain(text: str | None) -> Cell:
     return text or EMPTY, TextRole.PLAIN
 
 
+def _at(change: AuditChange) -> Cell:
+    return moment(change.at, "seconds"), TextRole.DIM
+
+
+def _short_at(change: AuditChange) -> Cell:
+    return short_moment(change.at, local_now()), TextRole.DIM
+
+
 COLUMNS: list[Column[AuditChange]] = [
-    Column("at", 24, lambda change: _plain(moment(change.at, "seconds"))),
-    Column("by", 12, lambda change: _plain(change.by_alias or change.by)),
-    Column("from", 12, lambda change: _plain(change.address)),
-    Column("action", 12, lambda change: _plain(change.action)),
-    Column("what", 16, lambda change: _plain(changed_thing(change))),
-    Column("changes", DETAIL_WIDTH, lambda change: _plain(changed_fields(change))),
+    TableColumn("at", 0, _at, short=_short_at),
+    TableColumn("by", 8, lambda change: _plain(change.by_alias or change.by)),
+    TableColumn("from", 0, lambda change: _plain(change.address), drop=2),
+    TableColumn("action", 0, lambda change: _plain(change.action)),
+    TableColumn("what", 12, lambda change: _plain(changed_thing(change))),
+    TableColumn("changes", 24, lambda change: _plain(changed_fields(change))),
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import msgspec
 
+from gatekeeper.cli.call_filter import CallFilter, call_filter_options, explain_no_calls, query_option
 from gatekeeper.cli.conventions import (
     OneOf,
     OrderedGroup,
@@ -29,49 +29,15 @@ from gatekeeper.cli.output import (
 from gatekeeper.client import call_columns
 from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
 from gatekeeper.client.api_types import Call
-from gatekeeper.client.call_text import call_state, call_text
-from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row, local_now
+from gatekeeper.client.call_text import call_text
+from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, local_now
 from gatekeeper.client.moments import moment
-from gatekeeper.client.reasons import cause
 from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
-
-T = TypeVar("T")
 
 FORMATS = ("csv", "ndjson", "parquet")
 Print = Callable[[CallFinished], None]
 
 TEXT_WIDTH = 100
-# Characters of an error in a list; `calls show` prints all of it.
-ERROR_WIDTH = 80
-
-
-def call_filter_options(command: Callable[..., T]) -> Callable[..., T]:
-    """Adds `--query`, `--since` and `--until`."""
-    # click lists the option that is added last first: hence in reverse order.
-    for option in (
-        click.option(
-            "--until",
-            metavar="TIME",
-            help="Only calls started before TIME; without an offset in the gateway's time zone.",
-        ),
-        click.option(
-            "--since",
-            metavar="TIME",
-            help="Only calls started at or after TIME: 1h, 2026-11-24, or as printed.",
-        ),
-        query_option,
-    ):
-        command = option(command)
-    return command
-
-
-query_option = click.option(
-    "--query",
-    "-q",
-    "q",
-    metavar="FILTER",
-    help="A filter: 'model:gemini-2.5* status:4xx -tag:ci cost:>0.01'.",
-)
 
 
 @click.group("calls", cls=OrderedGroup, epilog=examples("calls tail --query status:>=400"))
@@ -90,15 +56,25 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
     """
     from gatekeeper.client.admin_api import follow
 
-    # Column titles are printed only once the connection is open: hence inside the call.
-    call_api(
-        target,
-        lambda client: follow(client, q, Tail(print_call_json if as_json else call_line_printer(width()))),
-    )
+    tail = Tail(print_call_json) if as_json else Tail(*call_line_printer(width()))
+    call_api(target, lambda client: follow(client, q, tail), q=q)
 
 
-@calls.command("list", epilog=examples("calls list --query model:gemini-2.5-pro --since 1h"))
+@calls.command(
+    "list",
+    epilog=examples(
+        "calls list --query model:gemini-2.5-pro --since yesterday",
+        "calls list --sort=-cost --limit 10",
+        "calls list --running",
+    ),
+)
 @call_filter_options
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    help="By cost, duration, tokens, started or any other column; -COLUMN: from high to low.",
+)
+@click.option("--running", is_flag=True, help="The calls in flight, the newest first.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Calls at most.")
 @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
 @json_option
@@ -108,16 +84,30 @@ def list_calls(
     q: str | None,
     since: str | None,
     until: str | None,
+    sort: str | None,
+    running: bool,
     limit: int,
     cursor: str | None,
     as_json: bool,
 ) -> None:
-    """List finished calls, the newest first."""
-    response = call_api(target, lambda client: client.calls(q, since, until, limit, cursor))
+    """List finished calls, the newest first, or those in flight."""
+    if running and sort:
+        raise click.UsageError("--running has its own order: leave --sort out", click.get_current_context())
+    wanted = CallFilter(q, since, until)
+    response = call_api(
+        target, lambda client: client.calls(*wanted, limit, cursor, sort=sort, running=running), q=q
+    )
     if as_json:
         print_json(response.raw)
         return
-    print_table(COLUMNS, response.value.calls)
+    from gatekeeper.cli.call_tables import IN_FLIGHT, sorted_table
+
+    if response.value.calls:
+        print_table(IN_FLIGHT if running else sorted_table(sort), response.value.calls)
+    elif running:
+        print_note(f"No call is in flight{' that matches ' if any(wanted) else ''}{wanted}.")
+    elif not response.value.partial:
+        print_note(call_api(target, lambda client: explain_no_calls(client, wanted)))
     note_partial(response.raw)
     if response.value.next_cursor:
         print_note(f"There are more: --cursor {response.value.next_cursor}")
@@ -169,64 +159,32 @@ def export(
 
     The columns are those of the analytics file.
     """
-    from gatekeeper.cli.export import ExportFilter, export_calls
+    from gatekeeper.cli.export import export_calls
 
     # The extension of FILE decides the format, unless --format is given.
     extension = out.suffix.removeprefix(".")
     file_format = file_format or (extension if extension in FORMATS else "ndjson")
-    written = export_calls(target, ExportFilter(q, since, until), file_format, out)
+    wanted = CallFilter(q, since, until)
+    written = export_calls(target, wanted, file_format, out)
     print_note(f"{written:,} calls")
-
-
-def started_cell(call: Call) -> Cell:
-    return moment(call.started_at, "seconds"), TextRole.DIM
-
-
-def state_cell(call: Call) -> Cell:
-    state = call_state(call, local_now())
-    return str(state), state.role
-
-
-def tags_cell(call: Call) -> Cell:
-    """Also of a failed call: the reason has a column of its own here, unlike on a screen."""
-    return " ".join(call.tags or ()), TextRole.DIM
-
-
-def error_cell(call: Call) -> Cell:
-    """Why it failed, in words, then the sentence."""
-    known = cause(call)
-    text = ": ".join(part for part in (known.words if known else "", call.error_message) if part)
-    return text if len(text) <= ERROR_WIDTH else text[: ERROR_WIDTH - 1] + "…", TextRole.ERROR
-
-
-# Widths are 0: a table is printed when all rows are known, each column as wide as its widest cell.
-COLUMNS: tuple[Column[Call], ...] = (
-    Column("started", 0, started_cell),
-    Column("id", 0, lambda call: (call.id, TextRole.PLAIN)),
-    Column("key", 0, call_columns.key_cell),
-    Column("model", 0, call_columns.model_cell),
-    Column("action", 0, call_columns.action_cell),
-    Column("status", 0, state_cell),
-    call_columns.TOTAL,
-    call_columns.IN,
-    call_columns.CACHED,
-    call_columns.OUT,
-    call_columns.COST,
-    Column("tags", 0, tags_cell),
-    Column("error", 0, error_cell),
-)
+    if not written:
+        print_note(call_api(target, lambda client: explain_no_calls(client, wanted)))
 
 
 class Tail:
-    """Prints each call as it ends; gaps and changes of the connection are reported on stderr."""
+    """Prints each call as it ends, after the titles once the connection is open; gaps and changes of the
+    connection are reported on stderr."""
 
-    def __init__(self, show: Print) -> None:
+    def __init__(self, show: Print, titles: Callable[[], None] = lambda: None) -> None:
         self._show = show
+        self._titles = titles
         self._was_connected = False
 
     def connected(self) -> None:
         if self._was_connected:
             print_note("Reconnected.")
+        else:
+            self._titles()
         self._was_connected = True
 
     def received(self, event: StreamEvent) -> None:
@@ -257,18 +215,20 @@ def print_call_json(event: CallFinished) -> None:
     print_json(msgspec.json.format(event.raw.encode(), indent=-1))
 
 
-def call_line_printer(width: int) -> Print:
-    """A printer of the columns that fit into `width` cells, after it has printed their titles."""
+def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
+    """Prints a call in the columns that fit into `width` cells; and their titles."""
     _, *others = call_columns.call_columns(width - STARTED.width, local_now)
     columns = [STARTED, *others]
     widths = column_widths(columns, width)
-    print_cells([(header_row(columns, widths), TextRole.DIM)])
+
+    def titles() -> None:
+        print_cells([(header_row(columns, widths), TextRole.DIM)])
 
     def show(event: CallFinished) -> None:
         call: Call = event.value
         print_cells(cells(columns, widths, call))
 
-    return show
+    return show, titles
 
 
 # Wide enough for a date, a time to the second and a zone.

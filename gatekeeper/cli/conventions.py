@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -50,12 +50,14 @@ class ExitStatus(IntEnum):
 
 
 class CommandError(Exception):
-    """Why a command failed: one line for people, or one for each fault, and the exit status."""
+    """Why a command failed: one line for people, or one for each fault, and the exit status. `excerpt` is
+    printed below, as it is."""
 
     def __init__(self, message: str, status: ExitStatus, *more: str) -> None:
         super().__init__(message)
         self.status = status
         self.messages = (message, *more)
+        self.excerpt: Sequence[str] = ()
 
 
 def examples(*commands: str) -> str:
@@ -133,9 +135,14 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
     return with_target
 
 
-def call_api(target: Target, request: Callable[[Client], Awaitable[T]], tls: SSLContext | None = None) -> T:
+def call_api(
+    target: Target,
+    request: Callable[[Client], Awaitable[T]],
+    tls: SSLContext | None = None,
+    q: str | None = None,
+) -> T:
     """The gateway's response to `request`; without `tls` it needs a certificate that this machine trusts.
-    Raises CommandError with the exit status for what went wrong."""
+    Raises CommandError with the exit status for what went wrong, which points into the filter `q`."""
     # asyncio, because the terminal application shares the client, and Textual runs on nothing else.
     import asyncio
 
@@ -145,19 +152,25 @@ def call_api(target: Target, request: Callable[[Client], Awaitable[T]], tls: SSL
         async with Client(target.url, target.key, tls) as client:
             return await request(client)
 
-    with map_api_errors():
+    with map_api_errors(q):
         return asyncio.run(called())
 
 
 @contextmanager
-def map_api_errors() -> Generator[None]:
-    """Turns errors of the API into CommandErrors."""
+def map_api_errors(q: str | None = None) -> Generator[None]:
+    """Turns errors of the API into CommandErrors, those in the filter `q` with a pointer to the place."""
     from gatekeeper.client.api_errors import ApiError
 
     try:
         yield
     except ApiError as error:
-        raise CommandError(str(error), status_of(error)) from None
+        failed = CommandError(str(error), status_of(error))
+        if q and error.problem.column:
+            from gatekeeper.cli.call_filter import pointer
+            from gatekeeper.cli.output import width
+
+            failed.excerpt = pointer(q, error.problem.column, width())
+        raise failed from None
 
 
 def status_of(error: ApiError) -> ExitStatus:

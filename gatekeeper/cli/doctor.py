@@ -285,5 +285,5 @@ def columns(settings: Settings) -> list[Column[Setting]]:
         Column("setting", 0, lambda setting: (setting.name, TextRole.PLAIN)),
         Column("value", 0, lambda setting: (shown(settings, setting) or "not set", TextRole.ACCENT)),
         Column("from", 0, lambda setting: (settings.sources[setting.name], TextRole.PLAIN)),
-        Column("meaning", 0, lambda setting: (setting.meaning, TextRole.DIM)),
+        Column("meaning", 16, lambda setting: (setting.meaning, TextRole.DIM)),
     ]

@@ -13,29 +13,23 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gatekeeper.cli.call_filter import CallFilter
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_types import PartialResult
 from gatekeeper.ledger.call import COLUMNS
-from gatekeeper.times import parse_span, parse_time
+from gatekeeper.times import is_relative, parse_time
 
 # The API's largest page.
 PAGE_SIZE = 1000
 STDOUT = Path("-")
-
-
-class ExportFilter(NamedTuple):
-    """Which calls to export: the API's parameters, as text."""
-
-    q: str | None
-    since: str | None
-    until: str | None
 
 
 class Page(PartialResult, frozen=True, kw_only=True):
@@ -48,30 +42,31 @@ class Page(PartialResult, frozen=True, kw_only=True):
 Calls = list[msgspec.Raw]
 
 
-def export_calls(target: Target, export_filter: ExportFilter, file_format: str, out: Path) -> int:
+def export_calls(target: Target, wanted: CallFilter, file_format: str, out: Path) -> int:
     """Writes the calls, newest first, and returns their number. The file is replaced only once complete.
 
     Raises CommandError, also where the gateway cannot reach all of its calls.
     """
     with destination(out) as file:
-        return EXPORTERS[file_format](target, export_filter, file)
+        return EXPORTERS[file_format](target, wanted, file)
 
 
-def export_ndjson(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> int:
+def export_ndjson(target: Target, wanted: CallFilter, file: IO[bytes]) -> int:
     """Compact, because what Google sent may contain newlines between its members."""
     return call_api(
         target,
         lambda client: fetch(
             client,
-            export_filter,
+            wanted,
             lambda calls: file.writelines(
                 msgspec.json.format(bytes(call), indent=-1) + b"\n" for call in calls
             ),
         ),
+        q=wanted.q,
     )
 
 
-def export_csv(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> int:
+def export_csv(target: Target, wanted: CallFilter, file: IO[bytes]) -> int:
     def write(rows: Iterable[Iterable[str]]) -> None:
         # The csv module writes the line ends: nothing else may translate them.
         text = io.StringIO(newline="")
@@ -80,18 +75,18 @@ def export_csv(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> 
 
     write([COLUMNS])
     return call_api(
-        target, lambda client: fetch(client, export_filter, lambda calls: write(map(csv_row, calls)))
+        target, lambda client: fetch(client, wanted, lambda calls: write(map(csv_row, calls))), q=wanted.q
     )
 
 
-def export_parquet(target: Target, export_filter: ExportFilter, file: IO[bytes]) -> int:
+def export_parquet(target: Target, wanted: CallFilter, file: IO[bytes]) -> int:
     """By DuckDB from NDJSON on disk: all calls may not fit into memory."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as folder:
         lines, parquet = Path(folder) / "calls.ndjson", Path(folder) / "calls.parquet"
         with lines.open("wb") as ndjson:
-            count = export_ndjson(target, export_filter, ndjson)
+            count = export_ndjson(target, wanted, ndjson)
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
             calls = con.read_json(str(lines), columns=COLUMNS, format="newline_delimited")
@@ -119,20 +114,23 @@ def csv_cell(value: bytes) -> str:
     return msgspec.json.format(value, indent=-1).decode()
 
 
-async def fetch(client: Client, export_filter: ExportFilter, write: Callable[[Calls], object]) -> int:
+async def fetch(client: Client, wanted: CallFilter, write: Callable[[Calls], object]) -> int:
     count = 0
-    async for page in pages(client, export_filter):
+    async for page in pages(client, wanted):
         write(page.calls)
         count += len(page.calls)
     return count
 
 
-async def pages(client: Client, export_filter: ExportFilter) -> AsyncGenerator[Page]:
+async def pages(client: Client, wanted: CallFilter) -> AsyncGenerator[Page]:
     """Every page. A relative time is resolved once, so all pages use the same bounds."""
-    # Otherwise `1h` would be a different hour for each page.
-    since, until, cursor = absolute_time(export_filter.since), absolute_time(export_filter.until), None
+    since, until, cursor = (
+        await absolute_time(client, wanted.since),
+        await absolute_time(client, wanted.until),
+        None,
+    )
     while True:
-        response = await client.calls(export_filter.q, since, until, PAGE_SIZE, cursor)
+        response = await client.calls(wanted.q, since, until, PAGE_SIZE, cursor)
         page = msgspec.json.decode(response.raw, type=Page)
         if page.partial:
             raise CommandError(
@@ -145,13 +143,14 @@ async def pages(client: Client, export_filter: ExportFilter) -> AsyncGenerator[P
             return
 
 
-def absolute_time(time: str | None) -> str | None:
+async def absolute_time(client: Client, time: str | None) -> str | None:
     """A relative time as a timestamp; everything else unchanged, for the gateway to validate."""
-    try:
-        parse_span(time or "")
-    except ValueError:
+    # Otherwise `1h` or `today` would be different times for different pages.
+    if time is None or not is_relative(time):
         return time
-    return parse_time(time or "", datetime.now(UTC)).isoformat()
+    # A day by its name is one of the gateway's.
+    zone = "UTC" if time[0].isdigit() else (await client.root()).value.timezone or "UTC"
+    return parse_time(time, datetime.now(ZoneInfo(zone))).isoformat()
 
 
 @contextmanager

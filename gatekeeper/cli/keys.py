@@ -22,12 +22,12 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.key_explain import explain
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.key_import import import_keys
+from gatekeeper.cli.key_table import KEYS
 from gatekeeper.cli.known_names import call_named
-from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized, width
+from gatekeeper.cli.output import print_fields, print_json, print_note, print_table, sanitized
 from gatekeeper.client.api_types import ApiResponse, Key, Keys, NewKey
 from gatekeeper.client.formats import local_now
 from gatekeeper.client.key_text import key_details
-from gatekeeper.client.list_columns import key_columns
 
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client
@@ -104,7 +104,12 @@ def list_keys(
     if as_json:
         print_json(response.raw)
         return
-    print_table(key_columns(width(), local_now), response.value.keys)
+    if response.value.keys:
+        print_table(KEYS, response.value.keys)
+    elif q:
+        print_note(f"No key has {q!r} in its alias, tags, user or group.")
+    else:
+        print_note("No keys yet. Make one: gatekeeper keys create --alias NAME")
     if response.value.next_cursor:
         print_note(f"There are more: --cursor {response.value.next_cursor}")
 

@@ -117,6 +117,8 @@ def run(args: Sequence[str]) -> int:
     except CommandError as error:
         for message in error.messages:
             print_error(message)
+        for line in error.excerpt:
+            print(line, file=sys.stderr)
         return error.status
     except click.ClickException as error:
         print_usage_error(error)

@@ -1,4 +1,7 @@
-"""What commands print: JSON documents, styled text, and tables sized to their contents.
+"""What commands print: JSON documents, styled text, and tables.
+
+Tables fit the width of the terminal. Elsewhere, as in a pipe or a file, they have every column and nothing is
+cut, as with kubectl, unless COLUMNS is in the environment (shells set it, but do not export it).
 
 Colour only on a terminal and if NO_COLOR (https://no-color.org) is not set. Untrusted text (tags, paths, user
 agents) is printed without control characters: a terminal would execute them.
@@ -18,6 +21,7 @@ import click
 import msgspec
 from rich.cells import cell_len
 
+from gatekeeper.cli.table_layout import GAP, lay_out
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import PartialResult
 from gatekeeper.client.formats import WIDE, Cell, Column, TextRole, padded
@@ -27,7 +31,9 @@ T = TypeVar("T")
 # They can occur in strings only, so that escaping them keeps the JSON the same. C0 is escaped in any JSON.
 TERMINAL_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-GAP = "  "
+
+NAMED_COLUMNS = 6
+"""Of those that a table lacks, so many are named at most."""
 
 
 class Style(TypedDict, total=False):
@@ -68,6 +74,12 @@ def print_note(text: str) -> None:
     click.echo(text, err=True)
 
 
+def print_aside(text: str) -> None:
+    """A note that may be overlooked."""
+    plain = plain_terminal() or not sys.stderr.isatty()
+    click.echo(text if plain else click.style(text, **STYLES[TextRole.DIM]), err=True)
+
+
 def print_warning(text: str) -> None:
     """Prints a note that must not be overlooked."""
     styled = click.style(f"⚠ {sanitized(text)}", fg="yellow", bold=True)
@@ -76,7 +88,14 @@ def print_warning(text: str) -> None:
 
 def width() -> int:
     """Cells in a line; without a terminal wide enough for every column."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    return limited_width() or WIDE
+
+
+def limited_width() -> int | None:
+    """The cells in a line that output has to fit; None where there is no such limit."""
+    # Python's own, which prefers COLUMNS.
+    limited = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return shutil.get_terminal_size().columns if limited else None
 
 
 @cache
@@ -113,22 +132,24 @@ def print_cells(cells: Iterable[Cell]) -> None:
 
 
 def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None = None) -> None:
-    """Prints a table, each column as wide as its widest cell; `last` is set off below."""
-    lines = [[(column.title, TextRole.DIM) for column in columns]]
-    lines += [cells_of(columns, row) for row in rows]
-    foot = [] if last is None else cells_of(columns, last)
-    widths = [
-        # Without a last row the titles take its place: they count anyway.
-        max(cell_len(text) for text, _ in cells)
-        for cells in zip(*lines, foot or lines[0], strict=True)
-    ]
-    for line in lines:
-        print_row(columns, widths, line)
-    if foot:
+    """Prints a table that fits (`table_layout`), and on stderr which columns it lacks. `last` is set off
+    below."""
+    known = list(rows)
+    everything = known if last is None else [*known, last]
+    shown, widths, dropped = lay_out(columns, everything, limited_width(), foot=last is not None)
+    print_row(shown, widths, [(column.title, TextRole.DIM) for column in shown])
+    for row in known:
+        print_row(shown, widths, cells_of(shown, row))
+    if last is not None:
+        foot = cells_of(shown, last)
         # A last column of texts is of any width.
-        ruled = [*widths[:-1], widths[-1] if columns[-1].right else cell_len(foot[-1][0])]
+        ruled = [*widths[:-1], widths[-1] if shown[-1].right else min(widths[-1], cell_len(foot[-1][0]))]
         print_cells([(GAP.join("─" * size for size in ruled), TextRole.DIM)])
-        print_row(columns, widths, foot)
+        print_row(shown, widths, foot)
+    if dropped:
+        more = len(dropped) - NAMED_COLUMNS
+        names = ", ".join(dropped[:NAMED_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+        print_aside(f"No room for {names}: a wider terminal or --json has them.")
 
 
 def cells_of(columns: Sequence[Column[T]], row: T) -> list[Cell]:

@@ -16,7 +16,7 @@ import msgspec
 
 from gatekeeper.cli.catalogue import loaded_catalogue
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
-from gatekeeper.cli.export import ExportFilter, pages
+from gatekeeper.cli.export import CallFilter, pages
 from gatekeeper.cli.output import print_cells, print_json, print_note, print_table
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.formats import EMPTY, UNKNOWN, Cell, Column, TextRole, pluralized
@@ -80,16 +80,16 @@ def read_file(path: Path, pacific: tzinfo) -> BillingExport:
         raise CommandError(f"{path}: {error}", ExitStatus.REJECTED) from None
 
 
-def filter_of(period: Period, q: str | None, pacific: tzinfo) -> ExportFilter:
+def filter_of(period: Period, q: str | None, pacific: tzinfo) -> CallFilter:
     """The calls of the export's days."""
     since, until = (
         datetime.combine(day, datetime.min.time(), pacific).isoformat()
         for day in (period.first, period.last + timedelta(days=1))
     )
-    return ExportFilter(f"{q or ''} {MAY_COST}".strip(), since, until)
+    return CallFilter(f"{q or ''} {MAY_COST}".strip(), since, until)
 
 
-async def add_calls(client: Client, ledger: LedgerCharges, wanted: ExportFilter) -> None:
+async def add_calls(client: Client, ledger: LedgerCharges, wanted: CallFilter) -> None:
     read = 0
     async for page in pages(client, wanted):
         for call in page.calls:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from gatekeeper.cli.calls import call_filter_options
+from gatekeeper.cli.call_filter import CallFilter, call_filter_options, explain_no_calls
 from gatekeeper.cli.conventions import (
     Target,
     call_api,
@@ -20,6 +21,7 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table, print_warning
+from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
 from gatekeeper.client import formats
 from gatekeeper.client.formats import Cell, Column, TextRole
 from gatekeeper.client.list_columns import share_cell, spent_cell
@@ -84,13 +86,17 @@ def spend(
         )
         return
     refuse_options("without --reconcile", "data", "prices", "config")
-    response = call_api(target, lambda client: client.spend(by, since, until, q, limit))
+    wanted = CallFilter(q, since, until)
+    response = call_api(target, lambda client: client.spend(by, since, until, q, limit), q=q)
     if as_json:
         print_json(response.raw)
         return
     groups = [] if by == "none" else by.split(",")
     total, rest = response.value.total, response.value.rest
     rows = (*response.value.rows, rest) if rest else response.value.rows
+    if not (total.calls or total.spent or total.unpriced_calls or response.value.partial):
+        print_note(call_api(target, lambda client: explain_no_calls(client, wanted)))
+        return
     print_table(spend_columns(groups, response.value), rows if groups else (), total)
     note_partial(response.raw)
     if said := span_text(response.value, groups):
@@ -140,7 +146,7 @@ def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
                 return (f"… {row.rows:,} more rows" if number == 0 else ""), TextRole.WARNING
             return group_cell(row, group)
 
-        return Column(group, 0, cell)
+        return Column(group, 24 if len(groups) == 1 else 14, cell)
 
     def bar(row: SpendRow) -> Cell:
         # The total and the rest have none: next to them the other bars would be too short to see.
@@ -150,8 +156,8 @@ def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
     return [
         *(name(group, number) for number, group in enumerate(groups)),
         Column("cost", 0, spent_cell, right=True),
-        Column("", 0, bar),
-        Column("share", 0, lambda row: share_cell(row, total.cost_usd), right=True),
+        TableColumn("", 0, bar, drop=FIRST_TO_GO, name="bars"),
+        TableColumn("share", 0, lambda row: share_cell(row, total.cost_usd), right=True, drop=6),
         *NUMBERS,
     ]
 
@@ -165,11 +171,20 @@ def count_cell(number: int, role: TextRole) -> Cell:
     return formats.count(number), role if number else TextRole.DIM
 
 
+def number_column(title: str, drop: int, cell: Callable[[SpendRow], Cell]) -> TableColumn[SpendRow]:
+    return TableColumn(title, 0, cell, right=True, drop=drop)
+
+
+def tokens_cell(number: int | None) -> Cell:
+    return formats.tokens(number), TextRole.PLAIN
+
+
 NUMBERS: tuple[Column[SpendRow], ...] = (
-    Column("calls", 0, lambda row: count_cell(row.calls, TextRole.PLAIN), right=True),
-    Column("errors", 0, lambda row: count_cell(row.errors, TextRole.ERROR), right=True),
-    Column("in", 0, lambda row: (formats.tokens(row.prompt_tokens), TextRole.PLAIN), right=True),
-    Column("cached", 0, lambda row: (formats.tokens(row.cached_tokens), TextRole.PLAIN), right=True),
-    Column("out", 0, lambda row: (formats.tokens(row.output_tokens), TextRole.PLAIN), right=True),
-    Column("unpriced", 0, lambda row: count_cell(row.unpriced_calls, TextRole.WARNING), right=True),
+    number_column("calls", 0, lambda row: count_cell(row.calls, TextRole.PLAIN)),
+    number_column("errors", 7, lambda row: count_cell(row.errors, TextRole.ERROR)),
+    number_column("in", 4, lambda row: tokens_cell(row.prompt_tokens)),
+    number_column("cached", 2, lambda row: tokens_cell(row.cached_tokens)),
+    number_column("out", 5, lambda row: tokens_cell(row.output_tokens)),
+    # A warning below the table has their number, too.
+    number_column("unpriced", 3, lambda row: count_cell(row.unpriced_calls, TextRole.WARNING)),
 )

@@ -21,11 +21,14 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table
+from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
 from gatekeeper.client.formats import Cell, Column, TextRole
 
 # Time limit of a query on the file itself, in seconds; a gateway has its own limit.
 QUERY_SECONDS = 300.0
 # DuckDB's names of the types whose values are right-aligned.
+# To how many cells a text is cut where a table is too wide.
+TEXT_WIDTH = 16
 NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL\(.*\))\Z")
 
 
@@ -138,6 +141,8 @@ def unreadable(file: Path, problem: str) -> str:
 def print_rows(document: bytes) -> None:
     result = msgspec.json.decode(document, type=Rows)
     print_table([column(result, number) for number in range(len(result.columns))], result.rows)
+    if not result.rows:
+        print_note("No rows.")
     note_partial(document)
     if result.truncated:
         print_note(f"There are more than these {len(result.rows):,} rows.")
@@ -145,7 +150,11 @@ def print_rows(document: bytes) -> None:
 
 def column(result: Rows, number: int) -> Column[list[object]]:
     right = bool(NUMBER.match(result.types[number]))
-    return Column(result.columns[number], 0, lambda row: cell(row[number]), right=right)
+    # Nobody but the one who asked knows what is essential: the last columns are left out first.
+    drop = FIRST_TO_GO + len(result.columns) - number if number else 0
+    return TableColumn(
+        result.columns[number], TEXT_WIDTH, lambda row: cell(row[number]), right=right, drop=drop
+    )
 
 
 def cell(value: object) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from gatekeeper.client import formats
 from gatekeeper.client.formats import EMPTY
 
 
@@ -13,3 +14,11 @@ def moment(at: datetime | None, timespec: str = "milliseconds") -> str:
     if at is None:
         return EMPTY
     return at.astimezone().isoformat(" ", timespec).replace("+00:00", "Z")
+
+
+def short_moment(at: datetime | None, now: datetime) -> str:
+    """The time of day if that is today, else the day and the minute: `14:07:21`, `24 Nov 14:07`."""
+    if at is None:
+        return EMPTY
+    local = at.astimezone()
+    return formats.clock(at) if local.date() == now.date() else f"{formats.day(at)} {local:%H:%M}"

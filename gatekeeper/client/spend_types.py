@@ -11,8 +11,8 @@ import msgspec
 from gatekeeper.client.api_types import PartialResult
 from gatekeeper.client.formats import pluralized
 
-# Finds the `unpriced_calls`: no cost is negative, so only an unknown one is not at least 0.
-UNPRICED = "-cost:>=0"
+# Finds the `unpriced_calls`.
+UNPRICED = "cost:none"
 
 
 class SpendRow(msgspec.Struct, frozen=True):

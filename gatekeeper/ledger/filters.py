@@ -221,7 +221,7 @@ FIELDS: dict[str, ValueParser] = {
 
 def parse(filter_text: str, *, now: datetime) -> Filter:
     """Parses a filter. `now` has a zone. Raises FilterError."""
-    return Filter(tuple(parse_terms(filter_text, now)))
+    return Filter(tuple(term for term, _, _ in parse_terms(filter_text, now)))
 
 
 TERM_PREFIX = re.compile(r"(?P<minus>-?)(?:(?P<field>[A-Za-z_]+):)?")
@@ -229,7 +229,8 @@ VALUE = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"(?=[\s,]|$)|(?P<bare>[^\s,"]+)
 BLANKS = re.compile(r"\s*")
 
 
-def parse_terms(source: str, now: datetime) -> Iterator[Term]:
+def parse_terms(source: str, now: datetime) -> Iterator[tuple[Term, int, int]]:
+    """Each term, where it begins, and where it ends."""
     if len(source) > MAX_FILTER_LENGTH:
         raise FilterError(MAX_FILTER_LENGTH + 1, f"a filter has at most {MAX_FILTER_LENGTH} characters")
     position = match_end(BLANKS, source, 0)
@@ -242,8 +243,13 @@ def parse_terms(source: str, now: datetime) -> Iterator[Term]:
         left -= len(term.alternatives)
         if left < 0:
             raise FilterError(position + 1, f"a filter has at most {MAX_VALUES} terms, or values of terms")
-        yield term
+        yield term, position, end
         position = match_end(BLANKS, source, end)
+
+
+def term_texts(source: str, *, now: datetime) -> list[str]:
+    """The terms of a filter as they are written. Raises FilterError."""
+    return [source[start:end] for _, start, end in parse_terms(source, now)]
 
 
 def parse_term(source: str, start: int, now: datetime) -> tuple[Term, int]:

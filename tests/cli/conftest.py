@@ -22,7 +22,7 @@ import pytest
 
 from gatekeeper.cli.main import run
 
-SETTINGS = ("GATEKEEPER_", "LITELLM_", "GEMINI_", "GOOGLE_", "DATABASE_URL", "NO_COLOR")
+SETTINGS = ("GATEKEEPER_", "LITELLM_", "GEMINI_", "GOOGLE_", "DATABASE_URL", "NO_COLOR", "COLUMNS")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Answering:
     def to(self, asked: Asked) -> tuple[int, str, bytes]:
         self.asked.append(asked)
         answer = self.answers[f"{asked.method} {asked.path}"]
+        if callable(answer):
+            answer = answer(asked)
         if isinstance(answer, list):
             answer = answer.pop(0)
         status, document = answer if isinstance(answer, tuple) else (200, answer)

@@ -158,7 +158,7 @@ def test_without_a_gateway_and_calls_there_is_nothing_to_do(cli: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("--since", "yesterday"), 2, "--since"),
+        (("--since", "tomorrow"), 2, "--since"),
         (("--since", "1d", "--until", "then"), 2, "--until"),
         (("--since", "1h", "--until", "2h"), 2, "--until 2h is not after --since 1h"),
         (("--since", "2026-11-24", "--until", "2026-11-24"), 2, "--until 2026-11-24 is not after"),

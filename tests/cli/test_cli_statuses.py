@@ -195,7 +195,7 @@ def test_open_mode_sends_no_key(on: Any, gateway: Any) -> None:
 
 
 def test_a_fault_of_ours_is_one_line(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway.answers = {"GET /key/list": {"keys": [], "next_cursor": None}}
+    gateway.answers = {"GET /key/list": {"keys": [{}], "next_cursor": None}}
     monkeypatch.setattr("gatekeeper.cli.keys.print_table", None)
     ended = on("keys", "list", "--key", MASTER)
     assert ended.status == 1

@@ -57,7 +57,7 @@ DRILLS = [
     (["g"], ["enter"], f"tag:checkout {SUMMED}"),
     (["j"], ["enter"], f"tag:eval {SUMMED}"),
     (["G", "k"], ["enter"], f"-tag:* {SUMMED}"),
-    (["g"], ["u"], f"-cost:>=0 {SUMMED}"),
+    (["g"], ["u"], f"cost:none {SUMMED}"),
 ]
 
 

@@ -1,0 +1,109 @@
+"""Which calls a command is about: its options, the pointer to an error in a filter, and what to say where no
+call matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from gatekeeper.client.admin_api import Client
+
+T = TypeVar("T")
+
+INDENT = "  "
+MAX_PARTS = 8  # of a filter, that are looked for one by one
+FIRST_CALL = (
+    "No calls yet. Send one: curl {url}/gemini/v1beta/models/gemini-2.5-flash:generateContent "
+    '-H \'x-goog-api-key: KEY\' -d \'{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}\' '
+    "(a KEY: gatekeeper keys create --quiet)"
+)
+
+query_option = click.option(
+    "--query",
+    "-q",
+    "q",
+    metavar="FILTER",
+    help="A filter: 'model:gemini-2.5* status:4xx -tag:ci cost:>0.01 since:yesterday'.",
+)
+
+
+def call_filter_options(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds `--query`, `--since` and `--until`."""
+    # click lists the option that is added last first: hence in reverse order.
+    for option in (
+        click.option(
+            "--until",
+            metavar="TIME",
+            help="Only calls started before TIME; without an offset in the gateway's time zone.",
+        ),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Only calls started at or after TIME: 1h, today, monday, 2026-11-24, or as printed.",
+        ),
+        query_option,
+    ):
+        command = option(command)
+    return command
+
+
+class CallFilter(NamedTuple):
+    """The API's parameters, as text."""
+
+    q: str | None
+    since: str | None = None
+    until: str | None = None
+
+    def parts(self) -> list[CallFilter]:
+        """Its conditions one by one: each term, and the span of time."""
+        terms = [CallFilter(term) for term in terms_of(self.q or "")]
+        return [*terms, CallFilter(None, self.since, self.until)] if self.since or self.until else terms
+
+    def __str__(self) -> str:
+        words = ((None, self.q), ("--since", self.since), ("--until", self.until))
+        return " ".join(word for name, text in words if text for word in (name, text) if word)
+
+
+def terms_of(q: str) -> list[str]:
+    """The terms of a filter, as they are written; the whole of it if this version cannot parse it."""
+    from gatekeeper.client.formats import local_now
+    from gatekeeper.ledger.filters import FilterError, term_texts
+
+    try:
+        return term_texts(q, now=local_now())
+    except FilterError:
+        return [q]
+
+
+async def explain_no_calls(client: Client, wanted: CallFilter) -> str:
+    """Why no finished call was found: there are none, or which part of the filter matches none."""
+    if not (await client.calls(limit=1)).value.calls:
+        return FIRST_CALL.format(url=client.url)
+    parts = wanted.parts()
+    if len(parts) == 1 or len(parts) > MAX_PARTS:
+        return f"No call matches {wanted}."
+    alone = [part for part in parts if not (await client.calls(*part, limit=1)).value.calls]
+    if not alone:
+        return f"No call matches all of {wanted}, though each part alone does."
+    return f"No call matches {', nor '.join(map(str, alone))}."
+
+
+def pointer(q: str, column: int, width: int) -> list[str]:
+    """The filter, and below it a caret under the column (from 1) of its error; of a filter that is too long
+    for `width` cells the part around it."""
+    from rich.cells import cell_len
+
+    from gatekeeper.client.formats import padded, sanitized
+
+    text = sanitized(q, replacement="�")
+    room, at = max(width - len(INDENT), 20), min(column - 1, len(text))
+    start = 0
+    while cell_len(text[start:at]) > room // 2 and cell_len(text) > room:
+        start += 1
+    before = ("…" if start else "") + text[start:at]
+    shown = before + text[at:]
+    line = padded(shown, min(cell_len(shown), room), right=False)
+    return [INDENT + line, INDENT + " " * cell_len(before) + "^"]
