@@ -191,11 +191,11 @@ def status_of(error: ApiError) -> ExitStatus:
 
 
 def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Adds a flag for each of these settings, as text or None (the settings validate it), and `--config`,
-    which the command gets as `config`."""
+    """Adds a flag for each of these settings, as `setting_options`, and `--config`, which the command gets as
+    `config`."""
     from pathlib import Path
 
-    from gatekeeper.settings import DEFAULT_FILE, SETTINGS
+    from gatekeeper.settings import DEFAULT_FILE
 
     def add(command: Callable[..., T]) -> Callable[..., T]:
         command = click.option(
@@ -204,6 +204,16 @@ def setting_flags(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]
             metavar="FILE",
             help=f"Settings in TOML.  [default: {DEFAULT_FILE}, if there is one]",
         )(command)
+        return setting_options(*names)(command)
+
+    return add
+
+
+def setting_options(*names: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Adds a flag for each of these settings, as text or None (the settings validate it)."""
+    from gatekeeper.settings import SETTINGS
+
+    def add(command: Callable[..., T]) -> Callable[..., T]:
         # click lists the option that is added last first: hence in reverse order.
         for setting in reversed([setting for setting in SETTINGS if setting.name in names]):
             command = _flag(setting)(command)

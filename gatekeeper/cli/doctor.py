@@ -28,11 +28,11 @@ from gatekeeper.cli.conventions import (
     local_json_option,
     setting_flags,
 )
+from gatekeeper.cli.deadline import ProbeError
 from gatekeeper.cli.output import print_cells, print_json, print_table
 from gatekeeper.cli.price_findings import SET_CLOCK, check_prices
 from gatekeeper.cli.probes import (
     Finding,
-    ProbeError,
     check_certificate,
     check_folder,
     check_kind,

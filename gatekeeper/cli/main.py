@@ -33,6 +33,7 @@ class Command(NamedTuple):
 # `--help` lists them in this order.
 COMMANDS = {
     "serve": Command("Run the gateway.", "processes"),
+    "init": Command("Write gatekeeper.toml, by a few questions or by flags.", "init"),
     "sandbox": Command("Run the simulated Gemini API alone.", "processes"),
     "tui": Command("Watch calls, spend and keys in the terminal.", "processes"),
     "keys": Command("Create, list, change, block and delete virtual keys.", "keys"),

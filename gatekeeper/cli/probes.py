@@ -12,17 +12,16 @@ import re
 import shutil
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from gatekeeper.cli.deadline import run_with_timeout
 from gatekeeper.client import formats
 from gatekeeper.data_dir import ANALYTICS_FILE, LOCK_FILE, is_locked
 from gatekeeper.settings import Settings
@@ -30,8 +29,6 @@ from gatekeeper.startup import certificate_problem, data_kind_mismatch, is_key_e
 
 if TYPE_CHECKING:
     from gatekeeper.server.certificate import Certificate
-
-T = TypeVar("T")
 
 # Below this free space calls may soon fail to be recorded.
 MIN_FREE_BYTES = 10**9
@@ -164,51 +161,9 @@ def check_certificate(settings: Settings, now: datetime) -> tuple[Certificate | 
     return found, told
 
 
-class ProbeError(Exception):
-    """Why the upstream cannot be reached, in a few words."""
-
-
 def upstream_clock(url: str) -> datetime | None:
     """The upstream's `Date`, if it sends one. Raises ProbeError after a few seconds at most."""
     return run_with_timeout(CONNECT_TIMEOUT + 1, lambda: fetch_date(urlsplit(url)))
-
-
-def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
-    """Runs `work` in a thread that is abandoned at the timeout: a DNS lookup has no time limit.
-
-    Raises ProbeError.
-    """
-    done: SimpleQueue[T | OSError] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            done.put(work())
-        except OSError as error:
-            done.put(error)
-
-    # A daemon thread, so that the process can exit while it still waits.
-    Thread(target=run, daemon=True).start()
-    try:
-        result = done.get(timeout=seconds)
-    except Empty:
-        raise ProbeError(f"no response within {seconds:g} s") from None
-    if isinstance(result, OSError):
-        raise ProbeError(error_text(result))
-    return result
-
-
-def error_text(error: OSError) -> str:
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {error.verify_message}"
-        case ssl.SSLError():
-            return "no TLS connection can be made"
-        case socket.gaierror():
-            return "its name is not known here"
-        case TimeoutError():
-            return "it does not respond"
-        case _:
-            return error.strerror or type(error).__name__
 
 
 def fetch_date(url: SplitResult) -> datetime | None:

@@ -20,14 +20,12 @@ import pytest
 from rig.certificate import make_certificate
 
 from gatekeeper.cli.conventions import Target
+from gatekeeper.cli.deadline import ProbeError, error_text, run_with_timeout
 from gatekeeper.cli.doctor import check_gateway, check_upstream, document, is_local
 from gatekeeper.cli.price_findings import check_prices
 from gatekeeper.cli.probes import (
     PROC_LOCKS,
-    ProbeError,
-    error_text,
     parse_date_header,
-    run_with_timeout,
     upstream_clock,
 )
 from gatekeeper.cli.running_gateway import Readiness, Running, ToldSetting, ToldSettings

@@ -1,0 +1,54 @@
+"""Work with a deadline: what asks the network must not keep a command waiting."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class ProbeError(Exception):
+    """Why something cannot be reached, in a few words."""
+
+
+def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
+    """Runs `work` in a thread that is abandoned at the timeout: a DNS lookup has no time limit.
+
+    Raises ProbeError.
+    """
+    done: SimpleQueue[T | OSError] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(work())
+        except OSError as error:
+            done.put(error)
+
+    # A daemon thread, so that the process can exit while it still waits.
+    Thread(target=run, daemon=True).start()
+    try:
+        result = done.get(timeout=seconds)
+    except Empty:
+        raise ProbeError(f"no response within {seconds:g} s") from None
+    if isinstance(result, OSError):
+        raise ProbeError(error_text(result))
+    return result
+
+
+def error_text(error: OSError) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return "no TLS connection can be made"
+        case socket.gaierror():
+            return "its name is not known here"
+        case TimeoutError():
+            return "it does not respond"
+        case _:
+            return error.strerror or type(error).__name__

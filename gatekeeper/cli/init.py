@@ -1,0 +1,169 @@
+"""`gatekeeper init`: writes a settings file, by a few questions on a terminal or by flags alone.
+
+Secrets are read from the environment, a hidden prompt or stdin, never from the command line, which shells
+keep in their history; none is printed. The file is private and complete at once, or not there at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from gatekeeper.cli.conventions import CommandError, ExitStatus, examples, setting_options
+from gatekeeper.cli.deadline import ProbeError
+from gatekeeper.cli.google_key_probe import refusal
+from gatekeeper.cli.init_questions import asked
+from gatekeeper.cli.output import print_cells, print_note, print_warning
+from gatekeeper.client.formats import TextRole
+from gatekeeper.setting_parsers import GOOGLE_API_URL
+from gatekeeper.settings import DEFAULT_FILE, SETTINGS, SettingError, load
+from gatekeeper.settings_text import settings_text
+
+# Prints the master key of a settings file.
+KEY_OF_FILE = r"""sed -n 's/^master_key = "\(.*\)"$/\1/p'"""
+FLAGS = ("host", "port", "data", "upstream", "sandbox")
+GOOGLE_KEY, MASTER_KEY = "gemini_api_key", "master_key"
+NO_KEY = (
+    "there is no Google key: set GEMINI_API_KEY (https://aistudio.google.com/apikey), give it on stdin with "
+    "--google-key-stdin, or try it without one: --sandbox"
+)
+
+
+@click.command(
+    "init",
+    epilog=examples(
+        "init",
+        "init --sandbox --open",
+        "init --config /etc/gatekeeper.toml --data /var/lib/gatekeeper --force --no-check",
+        "init --google-key-stdin < key.txt  # without a terminal, or with GEMINI_API_KEY set",
+    ),
+)
+@setting_options(*FLAGS)
+@click.option("--google-key-stdin", is_flag=True, help="Read the Google key from stdin.")
+@click.option("--open", "open_mode", is_flag=True, help="No master key: open mode, for this machine only.")
+@click.option("--no-check", is_flag=True, help="Do not ask Google whether it accepts the key.")
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FILE,
+    metavar="FILE",
+    show_default=True,
+    help="The file to write.",
+)
+def init(
+    config: Path,
+    google_key_stdin: bool,
+    open_mode: bool,
+    no_check: bool,
+    force: bool,
+    **flags: object,
+) -> None:
+    """Write gatekeeper.toml: settings, the Google key, and a new master key.
+
+    On a terminal it asks for what no flag says. The Google key is taken from GEMINI_API_KEY, a hidden prompt
+    or stdin, and Google is asked whether it accepts it. Only you can read the file (0600).
+    """
+    if config.exists() and not force:
+        raise CommandError(f"{config} is there already: --force replaces it", ExitStatus.REJECTED)
+    given = {name: str(value) for name, value in flags.items() if value is not None}
+    if not flags.get("sandbox") and (key := google_key(google_key_stdin)):
+        given[GOOGLE_KEY] = key
+    if master := os.environ.get("GATEKEEPER_MASTER_KEY", ""):
+        given[MASTER_KEY] = master
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        given, open_mode = asked(given, open_mode)
+    if open_mode:
+        given.pop(MASTER_KEY, None)
+    else:
+        given.setdefault(MASTER_KEY, new_master_key())
+    if GOOGLE_KEY not in given and "sandbox" not in given:
+        raise CommandError(NO_KEY, ExitStatus.USAGE)
+    if GOOGLE_KEY in given and not no_check:
+        check_google_key(given.get("upstream", GOOGLE_API_URL), given[GOOGLE_KEY])
+    write(config, given)
+    print_next(config, given)
+
+
+def new_master_key() -> str:
+    # Imported here: `--help` does without what the keys import.
+    from gatekeeper.keys.secrets import new_secret
+
+    return new_secret()
+
+
+def google_key(from_stdin: bool) -> str:
+    """By stdin or the environment; empty if there is none."""
+    if from_stdin:
+        return sys.stdin.readline().strip()
+    return (os.environ.get("GEMINI_API_KEY") or os.environ.get("GOOGLE_API_KEY") or "").strip()
+
+
+def check_google_key(upstream: str, keys: str) -> None:
+    """Asks the upstream about each key. Raises CommandError if one is refused; that it cannot be asked is no
+    reason not to write the file."""
+    for number, key in enumerate(keys.split(","), 1):
+        which = f"the Google key (number {number})" if "," in keys else "the Google key"
+        try:
+            refused = refusal(upstream, key.strip())
+        except ProbeError as error:
+            print_warning(
+                f"Whether Google accepts {which} is not known: {upstream} cannot be asked ({error})"
+            )
+            return
+        if refused:
+            raise CommandError(
+                f"{upstream} refuses {which}: {refused.rstrip('.')}. Nothing was written (--no-check does)",
+                ExitStatus.REJECTED,
+            )
+    print_note("Google accepts the key.")
+
+
+def write(file: Path, given: Mapping[str, str]) -> None:
+    """Raises CommandError for settings that `serve` would not take."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        # Private from the first byte on.
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+                opened.write(settings_text(given))
+            load({}, {}, draft)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+    except SettingError as error:
+        raise CommandError(str(error).replace(str(draft), str(file)), ExitStatus.USAGE) from None
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", ExitStatus.REJECTED) from None
+
+
+def print_next(file: Path, given: Mapping[str, str]) -> None:
+    """What was written, and what to run now."""
+    names = [setting.name for setting in SETTINGS if setting.name in given]
+    print_cells([(f"wrote {file} (0600): ", TextRole.PLAIN), (", ".join(names), TextRole.ACCENT)])
+    option = "" if str(file) == DEFAULT_FILE else f" --config {shlex.quote(str(file))}"
+    print_cells([("run next", TextRole.DIM)])
+    print(f"  gatekeeper serve{option}")
+    if MASTER_KEY in given:
+        print("in another terminal, as the administrator")
+        if not os.environ.get("GATEKEEPER_MASTER_KEY"):
+            print(f'  export GATEKEEPER_MASTER_KEY="$({KEY_OF_FILE} {shlex.quote(str(file))})"')
+    where = {"host": given.get("host", "127.0.0.1"), "port": given.get("port", "4000")}
+    if where != {"host": "127.0.0.1", "port": "4000"}:
+        print(f"  export GATEKEEPER_URL={url_of(where['host'], int(where['port']))}")
+    if MASTER_KEY in given:
+        print("  gatekeeper keys create --alias me --max-budget 10 --budget-duration 1mo")
+    print("  gatekeeper tui")
+
+
+def url_of(host: str, port: int) -> str:
+    from gatekeeper.addresses import WILDCARD_HOSTS, local_url
+
+    return local_url(WILDCARD_HOSTS.get(host, host), port, "http")
