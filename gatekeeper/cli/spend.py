@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -21,20 +19,16 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import note_partial, print_json, print_note, print_table, print_warning
-from gatekeeper.cli.table_layout import FIRST_TO_GO, TableColumn
-from gatekeeper.client import formats
-from gatekeeper.client.formats import Cell, Column, TextRole
-from gatekeeper.client.list_columns import share_cell, spent_cell
+from gatekeeper.cli.spend_table import spend_columns
 from gatekeeper.client.moments import moment
-from gatekeeper.client.spend_types import UNPRICED, Spend, SpendRest, SpendRow, unpriced_text
-
-BAR_WIDTH = 20
+from gatekeeper.client.spend_types import UNPRICED, Spend, unpriced_text
 
 
 @click.command(
     "spend",
     epilog=examples(
         "spend --by tag --since 30d",
+        "spend --by key --since monday --compare",
         "spend --by day,model --query tag:team-a --json",
         "spend --reconcile 'Reports, 2026-11.csv'",
     ),
@@ -48,6 +42,11 @@ BAR_WIDTH = 20
 )
 @call_filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Beside the period before --since; after --since monday beside the same days of last week.",
+)
 @click.option(
     "--reconcile",
     "bill",
@@ -65,6 +64,7 @@ def spend(
     since: str | None,
     until: str | None,
     limit: int,
+    compare: bool,
     as_json: bool,
     bill: Path | None,
     config: Path | None,
@@ -80,13 +80,18 @@ def spend(
     if bill is not None:
         from gatekeeper.cli.reconcile import reconcile
 
-        refuse_options("with --reconcile", "by", "since", "until", "limit")
+        refuse_options("with --reconcile", "by", "since", "until", "limit", "compare")
         reconcile(
             target, bill, load_settings({"data": data, "prices": prices}, config).own_prices, q, as_json
         )
         return
     refuse_options("without --reconcile", "data", "prices", "config")
     wanted = CallFilter(q, since, until)
+    if compare:
+        from gatekeeper.cli.spend_compare import print_comparison
+
+        print_comparison(target, by, wanted, limit, as_json=as_json)
+        return
     response = call_api(target, lambda client: client.spend(by, since, until, q, limit), q=q)
     if as_json:
         print_json(response.raw)
@@ -131,60 +136,3 @@ def unpriced(spend: Spend, q: str | None) -> list[str]:
     bounds = (("--since", spend.since), ("--until", spend.until))
     given = [word for name, at in bounds if at for word in (name, moment(at, "auto"))]
     return ["gatekeeper", "calls", "list", "--query", f"{q or ''} {UNPRICED}".strip(), *given]
-
-
-def spend_columns(groups: list[str], spend: Spend) -> list[Column[SpendRow]]:
-    """The groups, then their sums. Bars are relative to the most expensive row."""
-    total = spend.total
-    highest = max((row.spent for row in spend.rows), default=Decimal(0))
-
-    def name(group: str, number: int) -> Column[SpendRow]:
-        def cell(row: SpendRow) -> Cell:
-            if row is total:
-                return ("total" if number == 0 else ""), TextRole.PLAIN
-            if isinstance(row, SpendRest):
-                return (f"… {row.rows:,} more rows" if number == 0 else ""), TextRole.WARNING
-            return group_cell(row, group)
-
-        return Column(group, 24 if len(groups) == 1 else 14, cell)
-
-    def bar(row: SpendRow) -> Cell:
-        # The total and the rest have none: next to them the other bars would be too short to see.
-        one = row is not total and not isinstance(row, SpendRest)
-        return (formats.bar(formats.share(row.spent, highest), BAR_WIDTH) if one else ""), TextRole.ACCENT
-
-    return [
-        *(name(group, number) for number, group in enumerate(groups)),
-        Column("cost", 0, spent_cell, right=True),
-        TableColumn("", 0, bar, drop=FIRST_TO_GO, name="bars"),
-        TableColumn("share", 0, lambda row: share_cell(row, total.cost_usd), right=True, drop=6),
-        *NUMBERS,
-    ]
-
-
-def group_cell(row: SpendRow, group: str) -> Cell:
-    value: str | None = getattr(row, group)
-    return (f"no {group}", TextRole.DIM) if value is None else (value, TextRole.PLAIN)
-
-
-def count_cell(number: int, role: TextRole) -> Cell:
-    return formats.count(number), role if number else TextRole.DIM
-
-
-def number_column(title: str, drop: int, cell: Callable[[SpendRow], Cell]) -> TableColumn[SpendRow]:
-    return TableColumn(title, 0, cell, right=True, drop=drop)
-
-
-def tokens_cell(number: int | None) -> Cell:
-    return formats.tokens(number), TextRole.PLAIN
-
-
-NUMBERS: tuple[Column[SpendRow], ...] = (
-    number_column("calls", 0, lambda row: count_cell(row.calls, TextRole.PLAIN)),
-    number_column("errors", 7, lambda row: count_cell(row.errors, TextRole.ERROR)),
-    number_column("in", 4, lambda row: tokens_cell(row.prompt_tokens)),
-    number_column("cached", 2, lambda row: tokens_cell(row.cached_tokens)),
-    number_column("out", 5, lambda row: tokens_cell(row.output_tokens)),
-    # A warning below the table has their number, too.
-    number_column("unpriced", 3, lambda row: count_cell(row.unpriced_calls, TextRole.WARNING)),
-)
