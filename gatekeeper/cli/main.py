@@ -28,6 +28,8 @@ class Command(NamedTuple):
 
     meaning: str
     module: str
+    attribute: str | None = None
+    """Its name there, if that is another one."""
 
 
 # `--help` lists them in this order.
@@ -39,6 +41,7 @@ COMMANDS = {
     "keys": Command("Create, list, change, block and delete virtual keys.", "keys"),
     "groups": Command("Give limits and budgets to groups of keys.", "accounts"),
     "users": Command("Give limits and budgets to end users.", "accounts"),
+    "import": Command("Bring keys, budgets and spend of LiteLLM.", "imports", "import_"),
     "audit": Command("Show who changed what, from where and when.", "audit"),
     "calls": Command("Follow, search, show and export calls.", "calls"),
     "spend": Command("Sum up spend by tag, model or key; compare it with Google's bill.", "spend"),
@@ -67,8 +70,9 @@ class LazyGroup(OrderedGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"gatekeeper.cli.{COMMANDS[cmd_name].module}")
-        return getattr(module, cmd_name)
+        command = COMMANDS[cmd_name]
+        module = importlib.import_module(f"gatekeeper.cli.{command.module}")
+        return getattr(module, command.attribute or cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         """As click's, which would exit with status 1 where stdout was closed."""

@@ -27,10 +27,11 @@ COLUMN = re.compile(r"\bcolumn (\d+)\b")
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with one of several keys: `index` is its place, from 0."""
+    """What is wrong with one of several: `index` is its place, from 0, in `list` where there are several."""
 
     index: int
     detail: str
+    list: str = ""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gatekeeper.client.api_types import ApiResponse, KeyInfo, Keys, MadeKeys, NewKey
 from gatekeeper.client.connection import Connection
 from gatekeeper.client.explain_types import Explanation
+from gatekeeper.client.import_types import Imported
 
 
 class KeyApi(Connection):
@@ -63,6 +64,10 @@ class KeyApi(Connection):
     async def key_bulk(self, keys: Sequence[Mapping[str, object]], *, dry_run: bool) -> ApiResponse[MadeKeys]:
         """Creates keys, all of them or none; with `dry_run` only looks for faults."""
         return await self._post("/key/bulk", MadeKeys, {"keys": keys, "dry_run": dry_run})
+
+    async def import_all(self, lists: Mapping[str, object], *, dry_run: bool) -> ApiResponse[Imported]:
+        """Imports the `keys`, `groups` and `users` of another gateway, all of them or none."""
+        return await self._post("/import", Imported, {**lists, "dry_run": dry_run})
 
 
 def key_selector(keys: tuple[str, ...]) -> dict[str, object]:

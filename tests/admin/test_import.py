@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from litellm.rows import SECRETS, recorded_texts
 
 from gatekeeper.keys.secrets import hash_secret, key_name
+from gatekeeper.litellm.models import ModelNames
+from gatekeeper.litellm.plan import make_plan
+from gatekeeper.litellm.tables import read_tables
 from gatekeeper.times import iso
 
 SECRET = "sk-of-a-client-that-moves"
@@ -158,3 +164,22 @@ async def test_one_fault_keeps_all_from_being_imported(guarded):
 async def test_a_request_in_another_form_is_refused(guarded, body, field):
     answer = await guarded.client.post("/import", json=body)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+async def test_rows_of_litellm_arrive_as_a_whole(guarded):
+    """From its tables to a client that uses its old secret."""
+    plan = make_plan(read_tables(recorded_texts()), ModelNames(), datetime(2026, 11, 29, 14, tzinfo=UTC))
+    lists = {f"{kind}s": [item.document for item in plan.coming(kind)] for kind in ("group", "user", "key")}
+    assert await guarded.post("/import", lists) == {"groups": 3, "users": 2, "keys": 4, "skipped": []}
+    info = (await guarded.as_key("GET", "/key/info", SECRETS["web-frontend"])).json()["info"]
+    wanted = {
+        "key_alias": "web-frontend", "models": ["gemini-2.5-pro", "gemini-2.5-flash"], "group": "shop",
+        "max_budget": "50.000000000000", "spend": "12.400000000000", "budget_duration": "1mo",
+    }  # fmt: skip
+    assert {name: info[name] for name in wanted} == wanted
+    group = await guarded.get("/group/info", group="shop")
+    assert (group["spend"], group["keys"]) == ("123.456000000000", 2)
+    made = await guarded.post("/key/generate", {"team_id": "9f1d2c3b-team"})
+    assert made["group"] == "shop"
+    again = await guarded.post("/import", lists)
+    assert (again["keys"], len(again["skipped"])) == (0, 9)
