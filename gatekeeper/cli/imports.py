@@ -53,7 +53,7 @@ COLUMNS: list[Column[Line]] = [
 ]
 
 
-@click.group("import", cls=OrderedGroup)
+@click.group("import", cls=OrderedGroup, epilog=examples("import litellm --csv exported/ --dry-run"))
 def import_() -> None:
     """Bring keys, budgets and spend of another gateway."""
 

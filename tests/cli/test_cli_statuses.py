@@ -109,7 +109,7 @@ def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["nix"], "there is no command 'nix'; there are serve, sandbox, tui, keys, "),
+        (["nix"], "there is no command 'nix'; there are serve, init, "),
         (["kyes"], "there is no command 'kyes'; did you mean keys? See gatekeeper --help."),
         (["keys", "lst"], "there is no command 'lst'; did you mean list? See gatekeeper keys --help."),
         (["calls", "list", "--limt", "5"], "there is no option --limt; did you mean --limit? See "),
