@@ -37,6 +37,7 @@ async def editing(stage, *keys):
     await stage.press("4")
     await stage.sees("old-script")
     await stage.press("j", "j")
+    await stage.misses("loading its calls")
     if keys:
         await stage.press(keys[0])
         await stage.until(lambda: isinstance(stage.app.screen, Dialog), "the dialog")

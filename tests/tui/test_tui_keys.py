@@ -25,6 +25,7 @@ async def opened(stage):
     await stage.press("4")
     await stage.sees("old-script")
     await stage.press("j", "j")
+    await stage.misses("loading its calls")
 
 
 def posted(stage, path):

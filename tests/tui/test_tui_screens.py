@@ -17,6 +17,7 @@ def pictures(golden):
     async def take(stage, name):
         for width, height in SIZES:
             await stage.resize(width, height)
+            await stage.misses("loading its calls")
             golden(f"{name}-{width}x{height}", stage.text())
 
     return take

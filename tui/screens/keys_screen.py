@@ -16,13 +16,18 @@ from gatekeeper.client.api_types import GoogleKey, Key
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.list_columns import key_columns
 from tui.key_list import ORDERS, PAGE, KeyList, load_keys
+from tui.screens.call_screen import CallScreen
 from tui.screens.key_actions import KEY_ACTIONS, new_key
 from tui.screens.key_details import KeyDetails
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.rotate_dialog import has_old_secret
 from tui.session import Session, Tab
 from tui.widgets.filter_line import FilterLine, ShowCalls, term
+from tui.widgets.key_preview import KeyPreview
 from tui.widgets.rows import Rows, Table
+
+# The size from which the screen shows more of the selected key.
+ROOMY_WIDTH, ROOMY_HEIGHT = 120, 40
 
 
 def google_key_states(keys: Sequence[GoogleKey]) -> str:
@@ -49,15 +54,19 @@ class KeysScreen(TableScreen):
         Binding("d", "change('delete')", "delete"),
         Binding("x", "change('end_grace')", "refuse the old secret"),
         Binding("y", "copy_id", "copy id"),
+        Binding("tab", "last_calls", "last calls of the key", show=False),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
     DEFAULT_CSS = """
-    KeysScreen.-empty Table { display: none; }
+    KeysScreen.-empty #keys { display: none; }
+    KeysScreen.-roomy KeyPreview { display: block; }
+    KeysScreen.-empty KeyPreview { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.table: Table[Key] = Table(lambda key: key.token_id)
+        self.table: Table[Key] = Table(lambda key: key.token_id, "keys")
+        self.preview = KeyPreview(session)
         self._shown = KeyList()
         self._order = ORDERS[0]
         self._wanted = 0
@@ -67,6 +76,7 @@ class KeysScreen(TableScreen):
     def body(self) -> ComposeResult:
         yield EmptyState()
         yield self.table
+        yield self.preview
 
     @property
     def rows(self) -> Rows:
@@ -84,8 +94,18 @@ class KeysScreen(TableScreen):
     def reload(self) -> None:
         self.load(self._shown.q, len(self._shown.keys))
 
+    def on_resize(self) -> None:
+        size = self.size
+        self.set_class(size.width >= ROOMY_WIDTH and size.height >= ROOMY_HEIGHT, "-roomy")
+        # Once it has its size.
+        self.call_after_refresh(self._show_preview)
+
+    def _show_preview(self) -> None:
+        self.preview.show(self.table.selected)
+
     def _moved(self) -> None:
         self.refresh_bindings()
+        self._show_preview()
         self._load_more()
 
     def _load_more(self) -> None:
@@ -96,7 +116,9 @@ class KeysScreen(TableScreen):
             self.load(self._shown.q, count + PAGE)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is not always an old secret."""
+        """There is not always an old secret, nor room for the last calls."""
+        if action == "last_calls":
+            return self.preview.display
         if parameters == ("end_grace",):
             key = self.table.selected
             return key is not None and has_old_secret(key, self.session.clock())
@@ -133,6 +155,7 @@ class KeysScreen(TableScreen):
         text = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
         none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " creates one")
         self._show_empty_text(Content(text) if found.q else none)
+        self.call_after_refresh(self._show_preview)
 
     def _show_found(self) -> None:
         """How many keys by which order; that there are further ones."""
@@ -146,8 +169,14 @@ class KeysScreen(TableScreen):
         self.show_empty(self.table.row_count() == 0, otherwise)
 
     def action_clear(self) -> None:
-        if self._shown.q:
+        if self.preview.calls.has_focus:
+            self.table.focus()
+        elif self._shown.q:
             self.load("")
+
+    def action_last_calls(self) -> None:
+        """To the last calls of the selected key, and back."""
+        self.set_focus(self.table if self.preview.calls.has_focus else self.preview.calls)
 
     def action_sort(self) -> None:
         """The next order, from its first key."""
@@ -159,7 +188,12 @@ class KeysScreen(TableScreen):
         self.table.focus()
         self.load(message.text)
 
-    @on(Table.RowActivated)
+    @on(Table.RowActivated, "#last-calls")
+    def _open_call(self) -> None:
+        if call := self.preview.calls.selected:
+            self.app.push_screen(CallScreen(self.session, call.id))
+
+    @on(Table.RowActivated, "#keys")
     def _open(self) -> None:
         if key := self.table.selected:
             self.post_message(ShowCalls(term("key", key.label)))
