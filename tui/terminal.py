@@ -14,6 +14,7 @@ from textual import events
 from textual.app import App
 from textual.content import Content
 from textual.style import Style
+from textual.widgets import Static
 
 from gatekeeper.client.formats import TextRole, sanitized
 
@@ -44,6 +45,12 @@ def styled_text(text: str, role: TextRole = TextRole.PLAIN) -> Content:
 def lines(rows: Iterable[Iterable[tuple[str, TextRole]]]) -> Content:
     """Several lines of such texts."""
     return Content("\n").join(styled_cells(row) for row in rows)
+
+
+def update(widget: Static, content: str | Content) -> None:
+    """Shows a text. One that is shown already costs nothing: Textual would lay out the screen again."""
+    if widget.content != content:
+        widget.update(content)
 
 
 def clickable(text: Content, key: str) -> Content:

@@ -146,6 +146,8 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
 @gateway_options
 def tui(target: Target) -> None:
     """Watch live calls, spend and keys in the terminal."""
+    # Before the imports, which make most of the objects.
+    tune_gc()
     from tui.app import run
 
     with map_api_errors():

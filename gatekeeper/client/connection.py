@@ -12,6 +12,7 @@ import msgspec
 
 from gatekeeper.client import api_errors
 from gatekeeper.client.api_types import ApiResponse
+from gatekeeper.client.transport import load_transport
 
 T = TypeVar("T")
 Params = Mapping[str, str | int | None]
@@ -34,6 +35,7 @@ class Connection:
         if tls is None and urlsplit(url).scheme == "https":
             tls = httpx2.create_ssl_context()
         headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
+        load_transport()
         # Proxies of the environment cannot reach this machine's loopback address.
         self._http = httpx2.AsyncClient(
             base_url=self.url,

@@ -146,12 +146,13 @@ def test_an_address_that_is_none_is_refused_before_anything_is_drawn():
 
 
 def test_it_knows_nothing_of_the_gateways_insides():
-    """By what is loaded: of the gateway's package nothing but the client."""
+    """By what is loaded: of the gateway's package nothing but the client, and nothing of what it runs on."""
     asked = (
         "import sys, tui.app\n"
+        "tui.app.GatekeeperApp('http://127.0.0.1:1')\n"
         "inside = {name for name in sys.modules if name.startswith('gatekeeper.')}\n"
         "client = {name for name in inside if name.startswith('gatekeeper.client')}\n"
-        "print((inside - client) | {'trio', 'duckdb'} & set(sys.modules))\n"
+        "print((inside - client) | {'trio', 'duckdb', 'h2'} & set(sys.modules))\n"
     )
     told = subprocess.run(
         [sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=dict(os.environ)

@@ -19,7 +19,7 @@ from textual.widgets import Static
 from gatekeeper.client.api_errors import ApiError, BadRequest
 from gatekeeper.client.formats import TextRole
 from tui.session import Session, Tab
-from tui.terminal import ClipboardApp, styled_text
+from tui.terminal import ClipboardApp, styled_text, update
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.frame import Banner, Footer, Header
 from tui.widgets.rows import Rows
@@ -111,7 +111,7 @@ class MainScreen(Screen[None]):
         self.set_class(empty, "-empty")
         state = self.query_one(EmptyState)
         state.set_class(empty, "-visible")
-        state.update(otherwise)
+        update(state, otherwise)
 
     def show_status(self, text: str, role: TextRole = TextRole.SUCCESS) -> None:
         """Shows a line in the footer for a few seconds."""

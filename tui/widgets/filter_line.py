@@ -20,6 +20,7 @@ from textual.widgets import Input, Label
 from gatekeeper.client.api_errors import Problem
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.formats import sanitized
+from tui.terminal import update
 
 # Values that need no quotes. A leading minus would negate the term.
 BARE = re.compile(r"[\w./@+][\w./@+-]*")
@@ -87,7 +88,7 @@ class FilterLine(Widget):
 
     def show_found(self, text: str) -> None:
         """Shows the number of matches."""
-        self.query_one("#found", Label).update(text)
+        update(self.query_one("#found", Label), text)
 
     def set_applied(self, text: str) -> None:
         """Shows the filter that was applied, without an error."""

@@ -21,7 +21,7 @@ from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_columns import call_cells, call_columns
 from gatekeeper.client.call_text import elapsed_ms
 from gatekeeper.client.formats import Column, TextRole, column_widths, header_row
-from gatekeeper.client.stream_events import CallAmended, CallFinished, CallStarted, StreamGap
+from gatekeeper.client.stream_events import CallAmended, CallFinished, CallStarted, StreamGap, StreamTick
 from tui.line_buffer import Line, LineBuffer
 from tui.session import EventsReceived
 from tui.widgets.rows import HEADER_ROWS, Rows
@@ -103,7 +103,9 @@ class LogView(Rows):
         self._change_lines(lambda: self.buffer.add_marker(text))
 
     def on_events_received(self, message: EventsReceived) -> None:
-        self._change_lines(lambda: self._read(message))
+        # The tick of each second changes no line: to draw all again is most of what idling costs.
+        if not all(isinstance(event, StreamTick) for event in message.events):
+            self._change_lines(lambda: self._read(message))
 
     def _read(self, message: EventsReceived) -> None:
         for event in message.events:
