@@ -52,11 +52,9 @@ class LastCalls(Table[Call]):
     def selected_identity(self) -> object:
         return super().selected_identity if self.cursor >= 0 else None
 
-    def on_focus(self) -> None:
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        super().watch_has_focus(_has_focus)
         self.cursor = 0
-
-    def on_blur(self) -> None:
-        self.cursor = -1
 
 
 class KeyFacts(Widget):
