@@ -41,6 +41,12 @@ def error_cell(call: Call) -> Cell:
     ), TextRole.ERROR
 
 
+def brief_error_cell(call: Call) -> Cell:
+    """Why it failed, in words; of a reason without any, the sentence."""
+    known = cause(call)
+    return (known.words if known else call.error_message or ""), TextRole.ERROR
+
+
 def _number(column: Column[Call], drop: int) -> TableColumn[Call]:
     return TableColumn(column.title, 0, column.cell, right=True, drop=drop)
 
@@ -49,7 +55,7 @@ STARTED: TableColumn[Call] = TableColumn("started", 0, started_cell, short=short
 ID: TableColumn[Call] = TableColumn("id", 0, lambda call: (call.id, TextRole.PLAIN), drop=FIRST_TO_GO)
 KEY: TableColumn[Call] = TableColumn("key", 8, call_columns.key_cell)
 MODEL: TableColumn[Call] = TableColumn(
-    "model", 12, call_columns.model_cell, short=call_columns.short_model_cell
+    "model", 14, call_columns.model_cell, short=call_columns.short_model_cell
 )
 ACTION: TableColumn[Call] = TableColumn("action", 0, call_columns.action_cell, drop=3)
 STATUS: TableColumn[Call] = TableColumn("status", 0, state_cell)
@@ -68,7 +74,7 @@ FINISHED: tuple[Column[Call], ...] = (
     _number(call_columns.OUT, 7),
     call_columns.COST,
     TAGS,
-    TableColumn("error", 18, error_cell, drop=9),
+    TableColumn("error", 19, error_cell, drop=9, brief=brief_error_cell),
 )
 """At 80 cells: when, whose, which model, how it ended, how long it took, what it cost, and errors if any."""
 

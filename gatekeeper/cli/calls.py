@@ -30,7 +30,7 @@ from gatekeeper.client import call_columns
 from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_text
-from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, local_now
+from gatekeeper.client.formats import MEDIUM, Column, TextRole, cells, column_widths, header_row, local_now
 from gatekeeper.client.moments import moment
 from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
 
@@ -217,8 +217,10 @@ def print_call_json(event: CallFinished) -> None:
 
 def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
     """Prints a call in the columns that fit into `width` cells; and their titles."""
-    _, *others = call_columns.call_columns(width - STARTED.width, local_now)
-    columns = [STARTED, *others]
+    columns = call_columns.call_columns(width, local_now)
+    if width >= MEDIUM:
+        _, *others = call_columns.call_columns(width - STARTED.width, local_now)
+        columns = [STARTED, *others]
     widths = column_widths(columns, width)
 
     def titles() -> None:

@@ -47,6 +47,7 @@ from gatekeeper.cli.running_gateway import (
     check_its_prices,
     check_running,
 )
+from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.cli.unpriced_check import check_unpriced, of_file, of_gateway
 from gatekeeper.client.formats import Column, TextRole, padded
 from gatekeeper.settings import SETTINGS, OwnPrices, Setting, Settings, masked
@@ -285,5 +286,5 @@ def columns(settings: Settings) -> list[Column[Setting]]:
         Column("setting", 0, lambda setting: (setting.name, TextRole.PLAIN)),
         Column("value", 0, lambda setting: (shown(settings, setting) or "not set", TextRole.ACCENT)),
         Column("from", 0, lambda setting: (settings.sources[setting.name], TextRole.PLAIN)),
-        Column("meaning", 16, lambda setting: (setting.meaning, TextRole.DIM)),
+        TableColumn("meaning", 30, lambda setting: (setting.meaning, TextRole.DIM), drop=2),
     ]

@@ -1,15 +1,16 @@
 """Which columns of a table fit into a number of cells, and how wide each is. Pure.
 
 Where a table is too wide, this happens until it is not, in this order: the columns marked `FIRST_TO_GO` (ids,
-bars) and those that say nothing in any row go; texts take their short form; columns go in the order of their
-`drop`, as long as cutting texts would not be enough; texts are cut, the longest first.
+bars) and those that say nothing in any row go; texts take their `short` form; where cutting texts would not
+be enough, they take their `brief` form, and then columns go in the order of their `drop`; texts are cut, the
+longest first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from rich.cells import cell_len
 
@@ -27,12 +28,14 @@ class TableColumn(Column[T], Generic[T]):
     """A column of a printed table. `width` is to how many cells its texts may be cut, 0: they are never cut.
 
     `drop` is the column's place in the order in which columns are left out, 0: it never is. `name` is what it
-    is called when it is, if not by its title. `short` makes a shorter cell.
+    is called when it is, if not by its title. `short` makes a cell that says the same in less room, `brief`
+    one that says less.
     """
 
     drop: int = 0
     name: str = ""
     short: Callable[[T], Cell] | None = None
+    brief: Callable[[T], Cell] | None = None
 
 
 class Layout(NamedTuple, Generic[T]):
@@ -70,7 +73,10 @@ def lay_out(columns: Sequence[Column[T]], rows: Sequence[T], width: int | None, 
         shown.remove(gone)
     for number, each in enumerate(shown):
         if _total(shown) > width:
-            shown[number] = _shortened(each, rows)
+            shown[number] = _with_cell(each, "short", rows)
+    for number, each in enumerate(shown):
+        if _least_total(shown) > width:
+            shown[number] = _with_cell(each, "brief", rows)
     while _least_total(shown) > width and (gone := _next_to_go(shown)):
         removed.append(_name(gone.column))
         shown.remove(gone)
@@ -107,11 +113,10 @@ def _next_to_go(columns: Sequence[_Measured[T]], latest: int | None = None) -> _
     return min(going, key=lambda each: each.drop, default=None)
 
 
-def _shortened(measured: _Measured[T], rows: Sequence[T]) -> _Measured[T]:
+def _with_cell(measured: _Measured[T], form: Literal["short", "brief"], rows: Sequence[T]) -> _Measured[T]:
     column = measured.column
-    if not isinstance(column, TableColumn) or column.short is None:
-        return measured
-    return _measured(replace(column, cell=column.short), rows)
+    cell = getattr(column, form, None)
+    return _measured(replace(column, cell=cell), rows) if cell else measured
 
 
 def _cut(columns: Sequence[_Measured[T]], width: int) -> list[int]:
