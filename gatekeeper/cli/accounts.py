@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import click
 
+from gatekeeper.cli import live_values
 from gatekeeper.cli.confirmation import confirmed
 from gatekeeper.cli.conventions import (
     CommandError,
@@ -25,8 +29,11 @@ from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
 from gatekeeper.client.key_text import key_details
 from gatekeeper.client.list_columns import budget_cell, key_state, rate_cell
 
+T = TypeVar("T")
+
 NOUNS: dict[Kind, str] = {"group": "group of keys", "user": "end user"}
 EXAMPLES: dict[Kind, str] = {"group": "shop", "user": "alice"}
+SOURCES: dict[Kind, live_values.Source] = {"group": live_values.group_names, "user": live_values.user_names}
 KEYS_ONLY = ("key_alias", "duration", "tags", "user_id", "group", "share", "role")
 FIELDS = tuple(field for field in KEY_FIELDS if field.name not in KEYS_ONLY)
 
@@ -56,7 +63,7 @@ def _add_changes(group: click.Group, kind: Kind) -> None:
         _change(target, kind, "generate", name, fields, as_json, "created")
 
     @group.command("edit", epilog=examples(f"{kind}s edit {EXAMPLES[kind]} --max-budget 800 --unset rpm"))
-    @click.argument("name")
+    @_name_argument(kind)
     @field_options(FIELDS)
     @unset_option(FIELDS)
     @json_option
@@ -74,9 +81,13 @@ def _add_changes(group: click.Group, kind: Kind) -> None:
     del create, edit
 
 
+def _name_argument(kind: Kind) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    return click.argument("name", shell_complete=live_values.of(SOURCES[kind]))
+
+
 def _add_switches(group: click.Group, kind: Kind) -> None:
     @group.command("block", epilog=examples(f"{kind}s block {EXAMPLES[kind]}"))
-    @click.argument("name")
+    @_name_argument(kind)
     @json_option
     @gateway_options
     def block(target: Target, name: str, as_json: bool) -> None:
@@ -84,7 +95,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
         _change(target, kind, "block", name, {}, as_json, "blocked")
 
     @group.command("unblock", epilog=examples(f"{kind}s unblock {EXAMPLES[kind]}"))
-    @click.argument("name")
+    @_name_argument(kind)
     @json_option
     @gateway_options
     def unblock(target: Target, name: str, as_json: bool) -> None:
@@ -92,7 +103,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
         _change(target, kind, "unblock", name, {}, as_json, "unblocked")
 
     @group.command("delete", epilog=examples(f"{kind}s delete {EXAMPLES[kind]} --yes"))
-    @click.argument("name")
+    @_name_argument(kind)
     @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
     @click.option("--force", is_flag=True, help="Also a group that keys name, which lose its limits.")
     @json_option
@@ -109,7 +120,7 @@ def _add_switches(group: click.Group, kind: Kind) -> None:
 
 def _add_views(group: click.Group, kind: Kind) -> None:
     @group.command("show", epilog=examples(f"{kind}s show {EXAMPLES[kind]}"))
-    @click.argument("name")
+    @_name_argument(kind)
     @json_option
     @gateway_options
     def show(target: Target, name: str, as_json: bool) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from gatekeeper.cli.query_completion import complete_query
+
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client
 
@@ -26,6 +28,7 @@ query_option = click.option(
     "-q",
     "q",
     metavar="FILTER",
+    shell_complete=complete_query,
     help="A filter: 'model:gemini-2.5* status:4xx -tag:ci cost:>0.01 since:yesterday'.",
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from gatekeeper.cli import live_values
 from gatekeeper.cli.call_filter import CallFilter, call_filter_options, explain_no_calls, query_option
 from gatekeeper.cli.conventions import (
     OneOf,
@@ -114,7 +115,7 @@ def list_calls(
 
 
 @calls.command("show", epilog=examples("calls show 019ab8a0-5c1f-7cc3-9a52-0d8f3f1f2b11"))
-@click.argument("id")
+@click.argument("id", shell_complete=live_values.of(live_values.call_ids))
 @json_option
 @gateway_options
 def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the API's name

@@ -20,7 +20,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def refusal(upstream: str, key: str) -> str | None:
-    """Google's sentence if it refuses the key, None if it accepts it. Raises ProbeError if it tells neither."""
+    """What Google says if it refuses the key, None if it accepts it. Raises ProbeError if it says neither."""
     status, body = run_with_timeout(TIMEOUT + 1, lambda: _ask(upstream, key))
     if status == 200:
         return None

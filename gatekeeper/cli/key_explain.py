@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import click
 
+from gatekeeper.cli import live_values
 from gatekeeper.cli.conventions import (
     ExitStatus,
     Target,
@@ -27,8 +28,14 @@ from gatekeeper.client.moments import moment
     "explain",
     epilog=examples("keys explain ci --model gemini-2.5-pro --max-output-tokens 8192 --input-tokens 200000"),
 )
-@click.argument("name")
-@click.option("--model", "-m", metavar="MODEL", help="The model that would be called.")
+@click.argument("name", shell_complete=live_values.of(live_values.key_names))
+@click.option(
+    "--model",
+    "-m",
+    metavar="MODEL",
+    help="The model that would be called.",
+    shell_complete=live_values.of(live_values.model_names),
+)
 @click.option("--action", metavar="ACTION", help="What would be called; without it generateContent.")
 @click.option("--path", metavar="PATH", help="Instead of both: the path after /gemini.")
 @click.option("--max-output-tokens", type=int, metavar="N", help="The limit that the request would name.")

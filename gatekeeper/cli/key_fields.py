@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from gatekeeper.cli import live_values
 from gatekeeper.suggestions import did_you_mean
 
 T = TypeVar("T")
@@ -148,7 +149,27 @@ def text_option(field: KeyField) -> Callable[[Callable[..., T]], Callable[..., T
         metavar=field.metavar,
         help=field.meaning,
         callback=functools.partial(read_field, field),
+        shell_complete=completion_of(field),
     )
+
+
+def completion_of(field: KeyField) -> live_values.Complete:
+    """Of a few fixed words, or of what the gateway knows; nothing for what nobody can know."""
+    if "|" in field.metavar:
+        return live_values.of(live_values.words(*field.metavar.split("|")))
+    many = field.read is words
+    return (live_values.list_of if many else live_values.of)(SOURCES.get(field.name, live_values.words()))
+
+
+SOURCES: dict[str, live_values.Source] = {
+    "models": live_values.model_names,
+    "tags": live_values.tags,
+    "group": live_values.group_names,
+    "user_id": live_values.users,
+    "service_tiers": live_values.words("standard", "flex", "priority", "batch"),
+    "duration": live_values.words("12h", "7d", "30d"),
+    "budget_duration": live_values.words("1d", "7d", "30d", "1mo"),
+}
 
 
 def switch_option(field: KeyField) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -204,4 +225,5 @@ def unset_option(known: Sequence[KeyField]) -> Callable[[Callable[..., T]], Call
         metavar="A,B",
         callback=functools.partial(parse_unset, known),
         help="What to remove, by option name: rpm,max-budget.",
+        shell_complete=live_values.list_of(live_values.words(*(field.flag for field in known))),
     )

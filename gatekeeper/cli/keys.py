@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from gatekeeper.cli import live_values
 from gatekeeper.cli.confirmation import confirmed
 from gatekeeper.cli.conventions import (
     CommandError,
@@ -32,6 +33,10 @@ from gatekeeper.client.key_text import key_details
 if TYPE_CHECKING:
     from gatekeeper.client.admin_api import Client
 
+key_argument = click.argument("name", shell_complete=live_values.of(live_values.key_names))
+keys_argument = click.argument(
+    "names", nargs=-1, required=True, shell_complete=live_values.of(live_values.key_names)
+)
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print the secret and nothing else.")
 
 
@@ -70,7 +75,7 @@ def create(
 
 
 @keys.command("rotate", epilog=examples("keys rotate ci --quiet"))
-@click.argument("name")
+@key_argument
 @click.option("--grace", metavar="SPAN", help="How long the old secret goes on working, too: 24h.")
 @click.option("--end-grace", is_flag=True, help="No new secret: only stop the one before it.")
 @quiet_option
@@ -115,7 +120,7 @@ def list_keys(
 
 
 @keys.command("show", epilog=examples("keys show ci"))
-@click.argument("name")
+@key_argument
 @json_option
 @gateway_options
 def show(target: Target, name: str, as_json: bool) -> None:
@@ -128,7 +133,7 @@ def show(target: Target, name: str, as_json: bool) -> None:
 
 
 @keys.command("edit", epilog=examples("keys edit ci --max-budget 20 --unset rpm"))
-@click.argument("name")
+@key_argument
 @field_options(KEY_FIELDS)
 @unset_option(KEY_FIELDS)
 @json_option
@@ -146,7 +151,7 @@ def edit(target: Target, name: str, fields: dict[str, object], unset: dict[str, 
 
 
 @keys.command("block", epilog=examples("keys block ci"))
-@click.argument("names", nargs=-1, required=True)
+@keys_argument
 @json_option
 @gateway_options
 def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
@@ -155,7 +160,7 @@ def block(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @keys.command("unblock", epilog=examples("keys unblock ci"))
-@click.argument("names", nargs=-1, required=True)
+@keys_argument
 @json_option
 @gateway_options
 def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
@@ -164,7 +169,7 @@ def unblock(target: Target, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @keys.command("delete", epilog=examples("keys delete ci --yes"))
-@click.argument("names", nargs=-1, required=True)
+@keys_argument
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 @gateway_options

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -21,6 +21,9 @@ from click.exceptions import NoArgsIsHelpError
 from gatekeeper import __version__
 from gatekeeper.cli.conventions import INTERRUPTED, CommandError, ExitStatus, OrderedGroup, examples
 from gatekeeper.runtime import reserve_standard_fds
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Command(NamedTuple):
@@ -48,10 +51,13 @@ COMMANDS = {
     "sql": Command("Ask the analytics file in SQL.", "sql"),
     "prices": Command("Show the price catalogue; price one call, or past calls anew.", "prices"),
     "doctor": Command("Check the set-up, and say what to do.", "doctor"),
+    "completion": Command("Print what completes commands in bash, zsh or fish.", "completion"),
     "config": Command("Print every setting in effect, and where it came from.", "doctor"),
 }
 
 PROG = "gatekeeper"
+# By this variable the scripts of `gatekeeper completion` ask what may be typed next.
+COMPLETE = "_GATEKEEPER_COMPLETE"
 EMPTY_CHECK_EXEMPT = tuple(
     (noun, verb) for noun in ("keys", "groups", "users") for verb in ("create", "edit")
 )
@@ -73,6 +79,17 @@ class LazyGroup(OrderedGroup):
         command = COMMANDS[cmd_name]
         module = importlib.import_module(f"gatekeeper.cli.{command.module}")
         return getattr(module, command.attribute or cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """As click's, which would import every command for the sake of its help."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=command.meaning)
+            for name, command in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         """As click's, which would exit with status 1 where stdout was closed."""
@@ -113,6 +130,11 @@ def main() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Runs one command. Returns the exit status; errors have been printed on stderr."""
+    if shell := os.environ.get(COMPLETE):
+        from gatekeeper.cli.completion import answer
+
+        sys.stdout.write(answer(gatekeeper, shell, args))
+        return ExitStatus.OK
     try:
         reject_empty_arguments(args)
         # In standalone mode click would print errors itself and exit with its own statuses.

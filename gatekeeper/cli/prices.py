@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from gatekeeper.cli import live_values
 from gatekeeper.cli.catalogue import loaded_catalogue, model_question, moment, own_prices
 from gatekeeper.cli.conventions import (
     CommandError,
@@ -38,6 +39,10 @@ from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import plain_decimal, quote_document
 from gatekeeper.pricing.tariff import TIERS
 
+model_argument = click.argument(
+    "model", required=False, shell_complete=live_values.of(live_values.priced_models)
+)
+
 
 @click.group("prices", cls=OrderedGroup, epilog=examples("prices show gemini-2.5-flash"))
 def prices() -> None:
@@ -55,7 +60,7 @@ prices.add_command(check)
 
 
 @prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro --at 2025-10-01"))
-@click.argument("model", required=False)
+@model_argument
 @click.option("--at", metavar="DAY", default="0s", help="Prices of that day: 2026-11-24.  [default: today]")
 @local_json_option
 @setting_flags("data", "prices")
@@ -96,7 +101,7 @@ def show(
         "prices quote --call call.json --json",
     ),
 )
-@click.argument("model", required=False)
+@model_argument
 @tokens_options
 @click.option("--usage", metavar="FILE", help="Instead of numbers: a usageMetadata object; - is stdin.")
 @click.option(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from gatekeeper.cli import live_values
 from gatekeeper.cli.call_filter import CallFilter, call_filter_options, explain_no_calls
 from gatekeeper.cli.conventions import (
     Target,
@@ -22,6 +23,8 @@ from gatekeeper.cli.output import note_partial, print_json, print_note, print_ta
 from gatekeeper.cli.spend_table import spend_columns
 from gatekeeper.client.moments import moment
 from gatekeeper.client.spend_types import UNPRICED, Spend, unpriced_text
+
+GROUPS = ("tag", "model", "key", "user", "day", "week", "hour", "minute")
 
 
 @click.command(
@@ -38,7 +41,8 @@ from gatekeeper.client.spend_types import UNPRICED, Spend, unpriced_text
     default="tag",
     show_default=True,
     metavar="GROUP[,GROUP]",
-    help="One or two of tag, model, key, user, day, week, hour, minute.",
+    shell_complete=live_values.list_of(live_values.words(*GROUPS)),
+    help=f"One or two of {', '.join(GROUPS)}.",
 )
 @call_filter_options
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")

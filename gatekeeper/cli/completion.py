@@ -1,0 +1,159 @@
+"""Completion of the command line: the scripts for bash, zsh and fish, and what they ask for.
+
+A script runs `gatekeeper` itself, with `_GATEKEEPER_COMPLETE` in the environment and what has been typed as
+arguments:
+
+- bash gives the line up to the cursor as one argument, because its own words are split at `:` and `=`;
+- zsh and fish give the words up to the cursor, without their quotes.
+
+The first line of the answer says how to go on: `words` follow, one a line, for zsh and fish with their
+meaning behind a tab; or `files` of the current folder are meant. Whatever goes wrong, there is nothing to
+complete, and nothing is printed into the line that somebody types.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from gatekeeper.cli.conventions import OneOf, examples
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SHELLS = ("bash", "zsh", "fish")
+QUERY = ("--query", "-q")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+BASH = """\
+_gatekeeper() {
+    local line reply=()
+    while IFS= read -r line; do reply+=("$line"); done < <(
+        _GATEKEEPER_COMPLETE=bash "$1" "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
+    COMPREPLY=("${reply[@]:1}")
+    if [[ ${reply[0]-} == files ]]; then
+        compopt -o default
+    elif [[ ${COMPREPLY[0]-} == *[:=,] ]]; then
+        compopt -o nospace
+    fi
+}
+complete -F _gatekeeper gatekeeper
+"""
+ZSH = """\
+#compdef gatekeeper
+_gatekeeper() {
+    local -a reply values meanings parts part_meanings
+    local line value meaning
+    reply=("${(@f)$(_GATEKEEPER_COMPLETE=zsh ${words[1]} "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+    if [[ $reply[1] == files ]]; then
+        _files
+        return
+    fi
+    for line in "${(@)reply[2,-1]}"; do
+        value=${line%%$'\\t'*} meaning=${line#*$'\\t'}
+        meaning=${meaning:+$value  -- $meaning}
+        if [[ $value == *[:=,] ]]; then
+            parts+=("$value") part_meanings+=("${meaning:-$value}")
+        else
+            values+=("$value") meanings+=("${meaning:-$value}")
+        fi
+    done
+    (( $#values )) && compadd -l -d meanings -a values
+    (( $#parts )) && compadd -S '' -l -d part_meanings -a parts
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _gatekeeper "$@"
+else
+    compdef _gatekeeper gatekeeper
+fi
+"""
+FISH = """\
+function __gatekeeper_complete
+    set -l typed (commandline -opc) (commandline -ct)
+    set -l reply (_GATEKEEPER_COMPLETE=fish $typed[1] $typed[2..-1] 2>/dev/null)
+    if test "$reply[1]" = files
+        __fish_complete_path (commandline -ct)
+    else if set -q reply[2]
+        printf '%s\\n' $reply[2..-1]
+    end
+end
+complete -c gatekeeper -f -a '(__gatekeeper_complete)'
+"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
+
+@click.command(
+    "completion",
+    epilog=examples(
+        "completion bash >> ~/.bashrc",
+        "completion zsh > ~/.zsh/completions/_gatekeeper  # a folder of $fpath",
+        "completion fish > ~/.config/fish/completions/gatekeeper.fish",
+    ),
+)
+@click.argument("shell", type=OneOf(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script that completes `gatekeeper` in bash, zsh or fish.
+
+    It completes commands, options and choices; of a gateway that answers at once also names of keys, groups
+    and users, models, tags, ids of calls, and the terms of --query.
+    """
+    click.echo(SCRIPTS[shell], nl=False)
+
+
+def answer(root: click.Group, shell: str, args: Sequence[str]) -> str:
+    """What a script is told; empty if there is nothing to complete, or anything is wrong."""
+    try:
+        return bash_answer(root, *args) if shell == "bash" else words_answer(root, args)
+    except Exception:  # noqa: BLE001 - in the middle of somebody's line no error can be told
+        return ""
+
+
+def bash_answer(root: click.Group, line: str, breaks: str = " :=") -> str:
+    """What bash puts in place of its own last word, quoted as that is."""
+    from gatekeeper.cli.shell_words import split
+
+    words, last = split(line)
+    # Before the program's name there may be variables.
+    start = next(place for place, word in enumerate(words) if word.rpartition("/")[2] == "gatekeeper")
+    items = completions(root, words[start + 1 :], last.text)
+    if is_files(items):
+        return "files\n"
+    values = [last.replacement(value, breaks) for value in items]
+    if last.quote and len(values) == 1 and values[0].endswith(":"):
+        # A single word would get the closing quote, and no value could follow.
+        values.append(f"{values[0]}…")
+    return "\n".join(["words", *values, ""])
+
+
+def words_answer(root: click.Group, args: Sequence[str]) -> str:
+    *before, last = args or [""]
+    # A quote that is still open stays with the word in zsh.
+    opened = last[:1] in ("'", '"') and last.count(last[0]) % 2
+    items = completions(root, before, last[1:] if opened else last)
+    if is_files(items):
+        return "files\n"
+    return "\n".join(["words", *(f"{value}\t{item.help or ''}" for value, item in items.items()), ""])
+
+
+def is_files(items: Mapping[str, CompletionItem[str]]) -> bool:
+    return any(item.type in ("file", "dir") for item in items.values())
+
+
+def completions(root: click.Group, before: Sequence[str], last: str) -> dict[str, CompletionItem[str]]:
+    """The words that may stand in place of `last`, by what they are as a whole."""
+    from click.shell_completion import ShellComplete
+
+    shell = ShellComplete(root, {}, "gatekeeper", "")
+    option, equals, value = last.partition("=")
+    joined = bool(equals) and option.startswith("--")
+    # The option and its value are two words to click.
+    before, last, prefix = ([*before, option], value, f"{option}=") if joined else (before, last, "")
+    if before and before[-1] in QUERY and last.startswith("-"):
+        # Click would take a term that is negated for an option.
+        last, prefix = last[1:], f"{prefix}-"
+    found = shell.get_completions([*before], last)
+    # Whatever the gateway says: no line break, and no control character for the terminal.
+    return {prefix + item.value: item for item in found if not UNSAFE.search(item.value)}
