@@ -29,6 +29,7 @@ from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window, initial_window_end
 
 ORIGIN = "litellm"
+AT_ONCE = 100  # of them, between two turns of calls: some milliseconds
 
 
 def origin(metadata: dict[str, object]) -> str | None:
@@ -88,7 +89,7 @@ class KeyImport:
         """All of them or none; returns what was skipped. With `dry_run` nothing is written, but every error
         is raised: ImportRefused, and the StoreErrors of the store."""
         async with self._lock:
-            batch = self._batch(incoming, now, by)
+            batch = await self._batch(incoming, now, by)
             if not dry_run:
                 keys, accounts = [key for key, _ in batch.keys], [account for account, _ in batch.accounts]
                 await trio.to_thread.run_sync(self._store.import_all, keys, accounts)
@@ -98,10 +99,12 @@ class KeyImport:
                     self._accounts.add(account)
         return batch.skipped
 
-    def _batch(self, incoming: Sequence[Incoming], now: int, by: Actor | str) -> _Batch:
+    async def _batch(self, incoming: Sequence[Incoming], now: int, by: Actor | str) -> _Batch:
         batch, taken = _Batch([], [], []), TakenNames(set(), set())
         names: set[tuple[str, str]] = set()
         for number, each in enumerate(incoming):
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
             try:
                 if reason := self._known(each):
                     batch.skipped.append(Skipped(number, reason))
