@@ -30,7 +30,7 @@ def state_cell(key: Key) -> Cell:
 
 
 KEYS: tuple[Column[Key], ...] = (
-    TableColumn("key", 12, name_cell),
+    TableColumn("key", 20, name_cell),
     TableColumn("secret", 0, secret_cell, drop=2),
     TableColumn("models", 8, models_cell, drop=5),
     TableColumn("tags", 8, key_tags_cell, drop=3),

@@ -13,11 +13,9 @@ So for each group of `/spend` there is a term that finds exactly its calls: `tag
 value in quotes, `label` with the value of `key` (the alias, else the id; `key` finds either), `-tag:*` for
 null.
 
-A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters.
-
-A number may be `none`: it is not known. Numbers of a call in flight are those so far, most of them unknown.
-
-A day, or a date or time without a zone, is in the zone of the `now` that is passed to `parse`.
+A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters. A number may be
+`none`: it is not known. Numbers of a call in flight are those so far, most of them unknown. A day, or a date
+or time without a zone, is in the zone of the `now` that is passed to `parse`.
 """
 
 from __future__ import annotations
@@ -41,6 +39,7 @@ from gatekeeper.ledger.predicates import (
     IsUnknown,
     Sql,
 )
+from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import parse_span, parse_time, to_micros
 
 MAX_FILTER_LENGTH = 4096  # characters of a filter
@@ -288,8 +287,9 @@ def field_parser(field: str | None) -> ValueParser:
     if field is None:
         return lambda value, _now: Contains(FREE_TEXT, value.text)
     if field not in FIELDS:
+        near = did_you_mean(field, FIELDS, "there are").replace("?", "? There are")
         raise ValueError(
-            f'no field is called "{field}"; there are {", ".join(FIELDS)}. '
+            f'no field is called "{field}"; {near} {", ".join(FIELDS)}. '
             "To look for text with a colon, put it in quotes"
         )
     return FIELDS[field]

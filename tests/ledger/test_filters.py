@@ -227,8 +227,8 @@ def test_money_compares_to_the_last_of_twelve_places() -> None:
 @pytest.mark.parametrize(
     ("text", "column", "told"),
     [
-        ("modle:x", 1, "key, model, tag, user, status"),
-        ("key:a foo:b", 7, 'no field is called "foo"'),
+        ("modle:x", 1, 'no field is called "modle"; did you mean model? There are key, model, tag, user'),
+        ("key:a foo:b", 7, 'no field is called "foo"; there are key, model'),
         ("key:a  -foo:b", 8, 'no field is called "foo"'),
         ("key:", 1, "value is missing"),
         ("key:a,", 1, "value is missing"),

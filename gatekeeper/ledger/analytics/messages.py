@@ -16,6 +16,7 @@ import msgspec
 from gatekeeper.data_dir import ANALYTICS_FILE
 from gatekeeper.ledger.call import AMENDED_COLUMNS, COLUMNS, Call, Position
 from gatekeeper.pricing.cost_notes import GIVEN_UP
+from gatekeeper.suggestions import did_you_mean
 
 TEMP_DIR = f"{ANALYTICS_FILE}.query.tmp"
 """The folder, in the data folder, where a query spills data that exceeds its memory."""
@@ -66,8 +67,9 @@ class SortError(ValueError):
     field = "sort"
 
     def __init__(self, sort: str, allowed: list[str]) -> None:
+        near = did_you_mean(sort.removeprefix("-"), allowed, "sort by").replace("?", "? Sort by")
         super().__init__(
-            f'calls cannot be sorted by "{sort}"; sort by {", ".join(allowed)}, '
+            f'calls cannot be sorted by "{sort}"; {near} {", ".join(allowed)}, '
             "with `-` before it from high to low"
         )
         self.allowed = allowed
