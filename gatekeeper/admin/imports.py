@@ -50,8 +50,12 @@ async def import_all() -> Response:
     if not isinstance(dry_run, bool):
         raise invalid("dry_run", "`dry_run` is true or false", "give true or false")
     places, incoming = await _parse_all(body)
+    gateway = current_gateway()
+    master = gateway.settings.master_key
     try:
-        skipped = await current_gateway().registry.imports.add(incoming, dry_run=dry_run, **change_context())
+        skipped = await gateway.registry.imports.add(
+            incoming, dry_run=dry_run, master_hash=master and hash_secret(master), **change_context()
+        )
     except ImportRefused as error:
         fault = _fault(places[error.number], error.cause)
         raise _refusal([fault], problem_of(error.cause).status) from None
@@ -75,7 +79,7 @@ async def _parse_all(body: Document) -> tuple[list[Place], list[Incoming]]:
         for number, document in enumerate(given):
             place = Place(name, number)
             try:
-                incoming.append(_checked(parse_incoming(kind, document, now)))
+                incoming.append(parse_incoming(kind, document, now))
                 places.append(place)
             except FieldError as error:
                 faults.append(_fault(place, error))
@@ -84,14 +88,6 @@ async def _parse_all(body: Document) -> tuple[list[Place], list[Incoming]]:
     if faults:
         raise _refusal(faults, 400)
     return places, incoming
-
-
-def _checked(incoming: Incoming) -> Incoming:
-    """Raises FieldError for a key that would have the secret of the master key."""
-    master = current_gateway().settings.master_key
-    if master and incoming.changes.get("secret_hash") == hash_secret(master):
-        raise FieldError("secret_hash", None, "leave it out", "This is the master key")
-    return incoming
 
 
 def _fault(place: Place, error: Exception) -> Document:

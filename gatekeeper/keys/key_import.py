@@ -84,12 +84,18 @@ class KeyImport:
         self._accounts = accounts
 
     async def add(
-        self, incoming: Sequence[Incoming], *, now: int, by: Actor | str, dry_run: bool = False
+        self,
+        incoming: Sequence[Incoming],
+        *,
+        now: int,
+        by: Actor | str,
+        dry_run: bool = False,
+        master_hash: str | None = None,
     ) -> list[Skipped]:
-        """All of them or none; returns what was skipped. With `dry_run` nothing is written, but every error
-        is raised: ImportRefused, and the StoreErrors of the store."""
+        """All of them or none; returns what was skipped, as the master key of this digest is. With `dry_run`
+        nothing is written, but every error is raised: ImportRefused, and the StoreErrors of the store."""
         async with self._lock:
-            batch = await self._batch(incoming, now, by)
+            batch = await self._batch(incoming, now, by, master_hash)
             if not dry_run:
                 keys, accounts = [key for key, _ in batch.keys], [account for account, _ in batch.accounts]
                 await trio.to_thread.run_sync(self._store.import_all, keys, accounts)
@@ -99,14 +105,18 @@ class KeyImport:
                     self._accounts.add(account)
         return batch.skipped
 
-    async def _batch(self, incoming: Sequence[Incoming], now: int, by: Actor | str) -> _Batch:
+    async def _batch(
+        self, incoming: Sequence[Incoming], now: int, by: Actor | str, master_hash: str | None
+    ) -> _Batch:
         batch, taken = _Batch([], [], []), TakenNames(set(), set())
         names: set[tuple[str, str]] = set()
         for number, each in enumerate(incoming):
             if number % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
             try:
-                if reason := self._known(each):
+                if each.kind == "key" and each.changes["secret_hash"] == master_hash:
+                    batch.skipped.append(Skipped(number, "it is this gateway's master key"))
+                elif reason := self._known(each):
                     batch.skipped.append(Skipped(number, reason))
                 elif each.kind == "key":
                     batch.keys.append(self._key(each, taken, now, by))

@@ -13,7 +13,8 @@ from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, Foreign, is_unset
 from gatekeeper.litellm.cells import Row, dollars
 from gatekeeper.litellm.models import ModelNames
 
-# LiteLLM's 30d and 7d end with the calendar's month and week; the words are what it takes, too.
+# LiteLLM's 30d and 7d end with the calendar's month and week (findings/litellm-30d-ends-with-the-month.sh);
+# the words are what it takes, too.
 PERIODS = {
     "30d": "1mo",
     "7d": "1w",

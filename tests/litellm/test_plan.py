@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from litellm.rows import SECRETS, key_row, recorded_texts, tables_of
 
 from gatekeeper.keys.import_fields import parse_incoming
@@ -260,3 +263,54 @@ def test_a_table_that_rows_refer_to_must_be_there():
             )
     with pytest.raises(TableError, match="no table LiteLLM_VerificationToken"):
         read_tables({})
+
+
+NAMES = st.sampled_from(
+    [
+        "gemini/gemini-2.5-pro",
+        "gemini-2.5-flash",
+        "gpt-4o",
+        "openai/*",
+        "fast",
+        "GEMINI-PRO",
+        "",
+        "*x",
+        "gemini/",
+        "no-default-models",
+        "vertex_ai/claude-3",
+        "models/gemini-2.5-pro",
+        "gemini 2",
+        "anthropic/claude",
+        'a"b{,}',
+    ]
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4))
+def test_no_list_of_names_allows_more_than_it_did(names):
+    """What is allowed here is one of the names, or the key does not come."""
+    literal = "{" + ",".join('"' + name.replace('"', '\\"') + '"' for name in names) + "}"
+    key = only_key(keys=[key_row(models=literal)])
+    globs = key.document.get("models", [])
+    assert globs or key.reasons
+    assert set(globs) <= {name.removeprefix("gemini/").removeprefix("vertex_ai/") for name in names}
+
+
+AMOUNTS = st.one_of(st.none(), st.integers(0, 1000).map(lambda cents: str(cents / 100)))
+PERIODS = st.sampled_from([None, "1d", "7d", "30d", "1mo", "2h", "daily"])
+
+
+@given(AMOUNTS, PERIODS, AMOUNTS, PERIODS, AMOUNTS)
+def test_a_budget_stays_a_budget(own, period, tiers, tier_period, spend):
+    cells = {
+        "max_budget": own or "",
+        "budget_duration": period or "",
+        "spend": spend or "0",
+    }
+    tier = {"budget_id": "b1", "max_budget": tiers or "", "budget_duration": tier_period or ""}
+    document = only_key(keys=[key_row(budget_id="b1", **cells)], budgets=[tier]).document
+    wanted = own if own is not None else tiers
+    assert (wanted is None) == ("max_budget" not in document)
+    assert wanted is None or Decimal(str(document["max_budget"])) == Decimal(wanted)
+    assert ("budget_duration" in document) == bool(period or tier_period)
+    assert Decimal(str(document.get("spend", "0"))) == Decimal(spend or "0")
