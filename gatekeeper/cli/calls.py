@@ -41,7 +41,7 @@ Print = Callable[[CallFinished], None]
 TEXT_WIDTH = 100
 
 
-@click.group("calls", cls=OrderedGroup, epilog=examples("calls tail --query status:>=400"))
+@click.group("calls", cls=OrderedGroup, epilog=examples("calls tail --query 'status:>=400'"))
 def calls() -> None:
     """Follow, search, show and export calls."""
 

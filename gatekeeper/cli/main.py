@@ -106,7 +106,7 @@ class LazyGroup(OrderedGroup):
 # The names of the help option are those of every command below, too.
 @click.group(
     cls=LazyGroup,
-    epilog=examples("serve --sandbox"),
+    epilog=examples("serve --sandbox", "init", "keys create --alias me", "tui"),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name=PROG, message="%(prog)s %(version)s")
