@@ -25,6 +25,7 @@ from gatekeeper.cli.output import (
     print_json,
     print_note,
     print_table,
+    print_wrapped,
     width,
 )
 from gatekeeper.client import call_columns
@@ -128,7 +129,7 @@ def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the AP
         print_json(response.raw)
         return
     for line in call_text(response.value, min(width(), TEXT_WIDTH), local_now(), moment):
-        print_cells(line)
+        print_wrapped(line or [("", TextRole.PLAIN)])
     if response.value.usage is not None:
         import json
 

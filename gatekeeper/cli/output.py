@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
+from textwrap import wrap
 from typing import TypedDict, TypeVar
 
 import click
@@ -32,6 +33,8 @@ T = TypeVar("T")
 TERMINAL_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+# Cells in which a text is readable.
+MIN_ROOM = 24
 NAMED_COLUMNS = 6
 """Of those that a table lacks, so many are named at most."""
 
@@ -131,6 +134,22 @@ def print_cells(cells: Iterable[Cell]) -> None:
     click.echo("".join(paint(text, role) for text, role in line))
 
 
+def print_wrapped(cells: Sequence[Cell]) -> None:
+    """Prints one line of styled texts, of which the last goes on below its own beginning where it is wider
+    than the terminal."""
+    *before, (text, role) = map(sanitized_cell, cells)
+    inset = text[: len(text) - len(text.lstrip())]
+    at = sum(cell_len(text) for text, _ in before) + len(inset)
+    room = (limited_width() or 0) - at
+    if room < MIN_ROOM or cell_len(text) - len(inset) <= room:
+        print_cells([*before, (text, role)])
+        return
+    first, *others = wrap(text.lstrip(), room, break_long_words=False, break_on_hyphens=False)
+    print_cells([*before, (inset + first, role)])
+    for line in others:
+        print_cells([(" " * at, TextRole.PLAIN), (line, role)])
+
+
 def print_table(columns: Sequence[Column[T]], rows: Iterable[T], last: T | None = None) -> None:
     """Prints a table that fits (`table_layout`), and on stderr which columns it lacks. `last` is set off
     below."""
@@ -168,4 +187,4 @@ def print_fields(facts: Iterable[tuple[str, str | None]]) -> None:
     known = [(name, value) for name, value in facts if value]
     size = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        print_cells([(name.ljust(size) + GAP, TextRole.DIM), (value, TextRole.PLAIN)])
+        print_wrapped([(name.ljust(size) + GAP, TextRole.DIM), (value, TextRole.PLAIN)])
