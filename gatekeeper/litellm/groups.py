@@ -29,12 +29,12 @@ class Group(NamedTuple):
 
 def team_groups(tables: Tables, names: ModelNames, now: datetime) -> dict[str, Group]:
     """By `team_id`. A team is called by its alias, or by its id if another one has that alias, too."""
-    titles = [row.text("team_alias") for row in tables.teams.values()]
+    titles = [printable(row.text("team_alias") or "") for row in tables.teams.values()]
     found: dict[str, Group] = {}
     for team, row in tables.teams.items():
         if team == DASHBOARD:
             continue
-        alias = row.text("team_alias")
+        alias = printable(row.text("team_alias") or "")
         name = alias if alias and titles.count(alias) == 1 and alias not in tables.teams else team
         draft = draft_limits(row, None, names, now)
         for field in TEAM_FIELDS:
@@ -54,7 +54,9 @@ def user_groups(tables: Tables, names: ModelNames, now: datetime, taken: set[str
     """By `user_id`, of internal users with limits; `taken` are the names of other groups."""
     found: dict[str, Group] = {}
     for user, row in tables.users.items():
-        if user == PROXY_BUDGET or not (has_limits(row) or names.of(row.names("models")).globs):
+        models = names.of(row.names("models"))
+        # One whose models are none of Google's may use none with such a key.
+        if user == PROXY_BUDGET or not (has_limits(row) or models.globs or not models.is_usable):
             continue
         title = row.text("user_alias") or row.text("user_email") or user
         name = printable(title if title not in taken else f"{title} ({user})")
@@ -81,7 +83,7 @@ def organization_limits(tables: Tables, row: Row) -> list[str]:
 
 def printable(text: str) -> str:
     """The text as a name may be."""
-    return "".join(character if character.isprintable() else " " for character in text)[:TITLE]
+    return "".join(character if character.isprintable() else " " for character in text)[:TITLE].strip()
 
 
 def _mark(group: Group) -> None:

@@ -63,12 +63,12 @@ def _put_names(draft: Draft, row: Row) -> None:
         if RESERVED_ALIAS.fullmatch(name):
             draft.notes.append("its alias looks like an id or a secret: it has none here")
         else:
-            draft.put("key_alias", name)
+            draft.put("key_alias", name or None)
             if name != alias:
                 draft.notes.append("its alias is shortened, or has other characters")
     user = row.text("user_id")
     if user is not None and user != ADMINISTRATOR:
-        draft.put("user_id", printable(user))
+        draft.put("user_id", printable(user) or None)
 
 
 def _put_routes(draft: Draft, row: Row) -> None:

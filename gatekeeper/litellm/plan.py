@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from gatekeeper.keys.fields import FieldError
+from gatekeeper.keys.import_fields import parse_incoming
+from gatekeeper.keys.litellm_fields import Foreign
 from gatekeeper.litellm.cells import Row
 from gatekeeper.litellm.groups import Group, printable, team_groups, user_groups
 from gatekeeper.litellm.keys import Context, draft_key
 from gatekeeper.litellm.limits import Draft, draft_limits, has_limits
 from gatekeeper.litellm.models import ModelNames
 from gatekeeper.litellm.tables import DASHBOARD, PROXY_BUDGET, Tables
+
+REGION = Foreign("calls go to the one address of the Gemini API")
 
 
 class Item(NamedTuple):
@@ -64,7 +69,8 @@ def make_plan(tables: Tables, names: ModelNames, now: datetime, *, allow_wider: 
     used = {each.document.get("group") for each in plan.keys}
     groups = [*teams.values(), *(group for group in users.values() if group.name in used)]
     plan.groups = by_name(group_item(group, allow_wider) for group in groups)
-    plan.users = by_name(end_users(tables, names, now, allow_wider))
+    plan.keys = [without_group(key, plan.groups) for key in plan.keys]
+    plan.users = by_name(end_users(tables, names, now))
     plan.remarks += remarks(tables, now)
     if any(draft.lost and not draft.unusable for _, draft in drafts) and not allow_wider:
         plan.remarks.append("what is left out because of a limit that is not here comes with --allow-wider")
@@ -80,12 +86,31 @@ def by_name(items: Iterable[Item]) -> list[Item]:
 def item(kind: str, name: str, draft: Draft, allow_wider: bool) -> Item:
     notes = [*draft.notes, *(f"without {lost}" for lost in draft.lost if allow_wider)]
     wider = [] if allow_wider else [f"it would be without {lost}" for lost in draft.lost]
-    return Item(kind, name, draft.fields, notes, [*draft.unusable, *wider])
+    return checked(Item(kind, name, draft.fields, notes, [*draft.unusable, *wider]))
+
+
+def checked(item: Item) -> Item:
+    """With the reason if the gateway would not take it: one of them must not keep out all others."""
+    try:
+        if not item.reasons:
+            parse_incoming(item.kind, item.document, 0)
+    except FieldError as error:
+        return item._replace(reasons=[str(error)])
+    return item
 
 
 def group_item(group: Group, allow_wider: bool) -> Item:
     group.draft.fields["group"] = group.name
     return item("group", group.name, group.draft, allow_wider)
+
+
+def without_group(key: Item, groups: list[Item]) -> Item:
+    """The key, left out if its group is: it would have none of its limits."""
+    left = {group.name for group in groups if group.reasons}
+    group = key.document.get("group")
+    return (
+        key._replace(reasons=[f"its group {group} is left out"]) if not key.reasons and group in left else key
+    )
 
 
 def key_title(row: Row, draft: Draft) -> str:
@@ -110,20 +135,24 @@ def rename_twins(drafts: list[Draft]) -> None:
         seen.add(alias)
 
 
-def end_users(tables: Tables, names: ModelNames, now: datetime, allow_wider: bool) -> Iterable[Item]:
-    """Those with limits: an end user without any needs no record."""
+def end_users(tables: Tables, names: ModelNames, now: datetime) -> Iterable[Item]:
+    """Those with limits: an end user without any needs no record. None is left out, because without a record
+    it would have no limit at all."""
     for user, row in tables.end_users.items():
-        budget = tables.budget(row)
-        draft = draft_limits(row, budget, names, now)
-        if not draft.fields.keys() - {"spend", "budget_duration", "budget_reset_at"} and not draft.unusable:
+        draft = draft_limits(row, tables.budget(row), names, now)
+        draft.leave("allowed_model_region", row.text("allowed_model_region"), REGION)
+        draft.notes += [f"without {lost}" for lost in draft.lost]
+        if draft.unusable:
+            draft.notes += [f"blocked, because {reason}" for reason in draft.unusable]
+            draft.fields["blocked"] = True
+        if not draft.fields.keys() - {"spend", "budget_duration", "budget_reset_at"}:
             continue
-        name = printable(user)
         spend = draft.fields.get("spend")
-        draft.fields["user_id"] = name
+        draft.fields["user_id"] = printable(user)
         draft.fields["metadata"] = {
             "litellm": {"was": f"end user {user}", **({"spend": spend} if spend else {})}
         }
-        yield item("user", name, draft, allow_wider)
+        yield checked(Item("user", printable(user), draft.fields, draft.notes, []))
 
 
 def remarks(tables: Tables, now: datetime) -> Iterable[str]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+
 import pytest
 from litellm.rows import RECORDED, SECRETS, key_row, text_of
 
@@ -113,10 +118,88 @@ def test_files_are_known_by_the_names_of_their_tables(on, gateway, tmp_path):
 )
 def test_usage_is_said_before_anything_is_asked(on, gateway, monkeypatch, args, said):
     # Whatever is installed here.
-    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     ended = on("import", "litellm", *args)
     assert (ended.status, said in ended.err, gateway.asked) == (2, True, []), ended.err
     assert "s3cretPW" not in ended.err
+
+
+class Postgres(ModuleType):
+    """What is used of psycopg, in front of the recorded tables: the real one is not installed for tests."""
+
+    class Error(Exception):
+        pass
+
+    class OperationalError(Error):
+        pass
+
+    class InsufficientPrivilege(Error):
+        pass
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__("psycopg")
+        self.error = error
+        self.done: list[object] = []
+
+    def connect(self, address, **options):
+        self.done.append(address)
+        if self.error:
+            raise self.error
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def execute(self, query, params=()):
+        self.done.append((query, params))
+        name = params[0].strip('"')
+        exists = "to_regclass" in query and (RECORDED / f"{name}.csv").exists() and "Member" not in name
+        return SimpleNamespace(fetchone=lambda: (name if exists else None,))
+
+    def cursor(self):
+        return self
+
+    @contextmanager
+    def copy(self, statement):
+        (name,) = re.findall(r'COPY \(SELECT \* FROM "(\w+)"\) TO STDOUT \(FORMAT csv, HEADER\)', statement)
+        content = (RECORDED / f"{name}.csv").read_bytes()
+        # In parts, which end anywhere.
+        yield [memoryview(content[at : at + 7]) for at in range(0, len(content), 7)]
+
+
+def test_a_database_gives_what_its_exported_files_do(on, gateway, monkeypatch):
+    gateway.answers = {"POST /import": ANSWER}
+    by_files = on("import", "litellm", "--csv", str(RECORDED))
+    psycopg = Postgres()
+    monkeypatch.setitem(sys.modules, "psycopg", psycopg)
+    monkeypatch.setenv("LITELLM_DATABASE_URL", "postgresql://u:s3cretPW@h/d?schema=of%20llm&pool_timeout=1")
+    assert on("import", "litellm") == by_files
+    assert gateway.asked[0].body == gateway.asked[1].body
+    assert psycopg.done[0] == "postgresql://u:s3cretPW@h/d"
+    assert psycopg.done[1] == ("SELECT set_config('search_path', %s, true)", ('"of llm"',))
+    assert (psycopg.read_only, psycopg.isolation_level) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            Postgres.OperationalError('no host "s3cret/PW"\n  Is it running?'),
+            3,
+            'no host "***" Is it running?',
+        ),
+        (Postgres.Error("invalid URI: postgresql://u:s3cret%2FPW@h"), 6, "cannot be read (Error)"),
+        (Postgres.InsufficientPrivilege("denied"), 6, "USER may select from LiteLLM's tables"),
+    ],
+)
+def test_a_database_that_cannot_be_read_is_said_without_the_password(on, monkeypatch, error, status, said):
+    monkeypatch.setitem(sys.modules, "psycopg", Postgres(error))
+    ended = on("import", "litellm", "--database", "postgresql://u:s3cret%2FPW@h/d")
+    assert (ended.status, said in ended.err) == (status, True), ended.err
+    assert "s3cret" not in ended.err
 
 
 def test_an_address_keeps_what_libpq_knows():

@@ -254,6 +254,49 @@ def test_an_internal_users_budget_is_that_of_the_keys_without_a_team():
     assert [group.name for group in plan.groups] == ["shop", "shop (u1)"]  # u3 has no key
 
 
+def test_an_internal_user_who_may_use_no_model_has_no_key_that_may():
+    users = [{"user_id": "u1", "models": "{no-default-models}"}, {"user_id": "u2", "models": "{gpt-4o}"}]
+    rows = [key_row(token=f"{number}" * 64, user_id=f"u{number}", models=models) for number, models in
+            ((1, "{}"), (2, "{gemini-2.5-pro}"))]  # fmt: skip
+    for key in plan_of(keys=rows, users=users, allow_wider=True).keys:
+        assert "none of its models is Google's" in key.reasons[0]
+
+
+def test_an_end_user_is_never_left_out():
+    """Without a record it would have no limit at all."""
+    rows = [
+        {"user_id": "a", "budget_id": "b1", "allowed_model_region": "eu"},
+        {"user_id": "b", "models": "{gpt-4o}"},
+        {"user_id": "c", "budget_id": "b2"},
+        {"user_id": "d"},
+    ]
+    budgets = [{"budget_id": "b1", "max_budget": "5", "tpd_limit": "9"},
+               {"budget_id": "b2", "max_budget": "5", "budget_duration": "sometimes"}]  # fmt: skip
+    users = {item.name: item for item in plan_of(keys=[], end_users=rows, budgets=budgets).users}
+    assert users.keys() == {"a", "b", "c"}
+    assert not any(item.reasons for item in users.values())
+    assert "`tpd_limit`" in users["a"].notes[0]
+    assert "`allowed_model_region`" in users["a"].notes[1]
+    assert [item.document.get("blocked") for item in users.values()] == [None, True, True]
+
+
+def test_what_the_gateway_would_not_take_keeps_out_itself_only():
+    rows = [
+        key_row(token="1" * 64, metadata=f'{{"tags": ["{"x" * 129}"]}}'),
+        key_row(token="2" * 64, metadata=f'{{"mine": "{"x" * 17_000}"}}'),
+        key_row(token="3" * 64, key_alias=" ", user_id="\t"),
+    ]
+    keys = {key.document["secret_hash"][0]: key for key in plan_of(keys=rows).keys}
+    assert "`tags`" in keys["1"].reasons[0]
+    assert "`metadata`" in keys["2"].reasons[0]
+    assert (keys["3"].reasons, "user_id" in keys["3"].document) == ([], False)
+    # Of a group that does not come no key does.
+    teams = [{**TEAM, "models": "{" + ",".join(f"gemini-{n}" for n in range(1001)) + "}"}]
+    plan = plan_of(keys=[key_row(team_id="t1")], teams=teams)
+    assert "`models`" in plan.groups[0].reasons[0]
+    assert plan.keys[0].reasons == ["its group t1 is left out"]
+
+
 def test_a_table_that_rows_refer_to_must_be_there():
     texts = recorded_texts()
     for table in ("LiteLLM_TeamTable", "LiteLLM_BudgetTable"):
