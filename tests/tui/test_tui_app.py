@@ -84,7 +84,7 @@ def test_the_palette_has_first_what_works_here_and_what_was_used_last(play, gold
     async def script(stage):
         await stage.sees("6 calls")
         # What is typed right after the key is not lost.
-        await stage.press("ctrl+p", *"ke unb")
+        await stage.press("ctrl+p", *"ke zzz")
         await stage.sees("No action has all these words")
         await stage.press(*["backspace"] * 6)
         golden("palette-80x24", stage.text())

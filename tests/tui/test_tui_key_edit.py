@@ -164,7 +164,7 @@ def test_a_key_is_rotated_at_once(play, answers):
 def test_an_old_secret_can_be_refused_before_its_time(play, answers):
     async def script(stage):
         await editing(stage)
-        await stage.sees("x refuse the old secret")
+        await stage.sees("x end grace")
         await stage.press("x")
         await stage.sees("Refuse the old secret of web-frontend?")
         await stage.sees("sk-...0000 works until 2026-11-25 09:00+01:00. Its last use: 3 min.")
@@ -176,7 +176,7 @@ def test_an_old_secret_can_be_refused_before_its_time(play, answers):
         await stage.sees("✓ the old secret of web-frontend is refused")
         assert stage.gateway.asked("/key/end_grace")[0].body == {"key": WEB}
         await stage.press("j", "x")
-        await stage.misses("x refuse the old secret")
+        await stage.misses("x end grace")
         assert len(stage.gateway.asked("/key/end_grace")) == 1
 
     play(script, {**answers, "POST /key/end_grace": {}}, size=(150, 24))
@@ -251,3 +251,55 @@ def test_the_order_is_chosen_and_shown(play, sample):
         assert stage.app.screen.table.cursor == 0
 
     play(script, sample())
+
+
+MADE = {"key": SECRET, "token_id": "key_9", "key_alias": "new"}
+WORDS = {
+    "NAME": "web-frontend",
+    "BUDGET": "900",
+    "FIFTY": "50",
+    "MONTH": "1mo",
+    "ROLE": "viewer",
+    "NEW": "anna",
+}
+
+
+@pytest.mark.parametrize(
+    ("strokes", "path", "body"),
+    [
+        (
+            "4 / NAME enter e BUDGET enter",
+            "/key/update",
+            {"key": WEB, "max_budget": "900", "updated_at": CHANGED_AT},
+        ),
+        (
+            "4 n NEW tab FIFTY tab MONTH enter",
+            "/key/generate",
+            {"key_alias": "anna", "max_budget": "50", "budget_duration": "1mo"},
+        ),
+        ("4 / NAME enter b y", "/key/block", {"key": WEB}),
+        ("4 / NAME enter r enter", "/key/regenerate", {"key": WEB, "grace": "24h"}),
+        ("4 n NEW up ROLE enter", "/key/generate", {"key_alias": "anna", "role": "viewer"}),
+    ],
+    ids=["raise a budget", "a key with $50 a month", "stop that key", "rotate", "a read-only colleague"],
+)
+def test_what_is_done_often_takes_six_strokes_beside_typing(play, answers, strokes, path, body):
+    keys = answers["GET /key/list"]["keys"]
+    answers["GET /key/list"] = lambda request: {
+        "keys": [key for key in keys if request.query.get("q", "") in (key["key_alias"] or "")]
+    }
+    changes = {f"POST /key/{verb}": {} for verb in ("update", "block")}
+    secrets = {f"POST /key/{verb}": MADE for verb in ("generate", "regenerate")}
+
+    async def script(stage):
+        for stroke in strokes.split():
+            await stage.press(*(WORDS.get(stroke) or [{"/": "slash"}.get(stroke, stroke)]))
+            if stroke in ("4", "NAME", "enter"):
+                await stage.still()
+            if stroke in ("n", "e", "b", "r"):
+                await stage.until(lambda: isinstance(stage.app.screen, Dialog), "the dialog")
+        await stage.until(lambda: stage.gateway.asked(path), "the change")
+        assert [request.body for request in stage.gateway.asked(path)] == [body]
+
+    assert sum(stroke not in WORDS for stroke in strokes.split()) <= 6
+    play(script, {**answers, **changes, **secrets})

@@ -45,16 +45,20 @@ class KeysScreen(TableScreen):
     HINT = "text in alias, tags, user or group"
     RELOAD_SECONDS = 10
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "change('edit')", "edit"),
-        Binding("n", "new", "new"),
-        Binding("b", "change('block')", "block"),
-        Binding("r", "change('rotate')", "rotate"),
-        Binding("i", "details", "details"),
-        Binding("s", "sort", "sort"),
-        Binding("d", "change('delete')", "delete"),
-        Binding("x", "change('end_grace')", "refuse the old secret"),
-        Binding("y", "copy_id", "copy id"),
-        Binding("tab", "last_calls", "last calls of the key", show=False),
+        Binding("e", "change('edit')", "edit", tooltip="change the key's limits, budget, tags, role …"),
+        Binding("n", "new", "new", tooltip="create a key"),
+        Binding("b", "change('block')", "block", tooltip="block the key, or unblock it"),
+        Binding("r", "change('rotate')", "rotate", tooltip="give the key a new secret"),
+        Binding("i", "details", "details", tooltip="show all that is known of the key"),
+        Binding("s", "sort", "sort", tooltip="sort by used budget, spend, last use or name"),
+        Binding("d", "change('delete')", "delete", tooltip="delete the key for good"),
+        Binding(
+            "x", "change('end_grace')", "end grace", tooltip="refuse the key's old secret before its time"
+        ),
+        Binding("y", "copy_id", "copy id", tooltip="copy the key's id"),
+        Binding(
+            "tab", "last_calls", "last calls", False, tooltip="go to the last calls of the key, and back"
+        ),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
     DEFAULT_CSS = """
