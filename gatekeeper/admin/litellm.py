@@ -5,33 +5,41 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from gatekeeper.keys.litellm_fields import Foreign
+
 _PAGE = "use `limit` and the `cursor` that a page ends with"
 _SEARCH = "use `q`, a text of alias, tags, user or group"
 
-LITELLM_PARAMETERS: dict[str, str] = {
-    "page": _PAGE,
-    "size": "use `limit`",
-    "page_size": "use `limit`",
-    "team_id": _SEARCH,
-    "organization_id": _SEARCH,
-    "project_id": _SEARCH,
-    "agent_id": _SEARCH,
-    "access_group_id": _SEARCH,
-    "user_id": _SEARCH,
-    "key_alias": _SEARCH,
-    "search": _SEARCH,
-    "substring_matching": "`q` finds parts of texts",
-    "key_hash": "GET /key/info?key= takes a secret, a `token_id` or an alias",
-    "return_full_object": "keys are always whole: leave it out",
-    "include_team_keys": "all keys are listed: leave it out",
-    "include_created_by_keys": "all keys are listed: leave it out",
-    "sort_by": "use `sort`: budget_used, created_at, expires, key_alias, last_used_at or spend",
-    "sort_order": "use `sort`, with `-` before the name from high to low",
-    "expand": "there are no related objects: leave it out",
-    "status": "`blocked` and `expires` of each key say it",
-    "expires": "`expires` of each key says it; sort=expires lists by it",
+LITELLM_PARAMETERS: dict[str, Foreign] = {
+    "page": Foreign(_PAGE),
+    "size": Foreign("use `limit`"),
+    "page_size": Foreign("use `limit`"),
+    "team_id": Foreign(_SEARCH),
+    "organization_id": Foreign(_SEARCH),
+    "project_id": Foreign(_SEARCH),
+    "agent_id": Foreign(_SEARCH),
+    "access_group_id": Foreign(_SEARCH),
+    "user_id": Foreign(_SEARCH),
+    "key_alias": Foreign(_SEARCH),
+    "search": Foreign(_SEARCH),
+    "substring_matching": Foreign("`q` finds parts of texts"),
+    "key_hash": Foreign("GET /key/info?key= takes a secret, a `token_id` or an alias"),
+    "return_full_object": Foreign("keys are always whole: leave it out", taken=("true",)),
+    "include_team_keys": Foreign("all keys are listed: leave it out", taken=("true", "false")),
+    "include_created_by_keys": Foreign("all keys are listed: leave it out", taken=("true", "false")),
+    "sort_by": Foreign("use `sort`: budget_used, created_at, expires, key_alias, last_used_at or spend"),
+    "sort_order": Foreign("use `sort`, with `-` before the name from high to low"),
+    "expand": Foreign("there are no related objects: leave it out"),
+    "status": Foreign("`blocked` and `expires` of each key say it"),
+    "expires": Foreign("`expires` of each key says it; sort=expires lists by it"),
 }
-"""Parameters of LiteLLM's `/key/list`."""
+"""Parameters of LiteLLM's `/key/list`. Some values change nothing here: its own client sends those."""
+
+
+def is_taken(path: str, name: str, value: str) -> bool:
+    """Whether this is a parameter of LiteLLM's that changes nothing."""
+    parameter = LITELLM_PARAMETERS.get(name)
+    return path == "/key/list" and parameter is not None and value.lower() in parameter.taken
 
 
 class Moved(NamedTuple):

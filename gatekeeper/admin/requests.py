@@ -14,7 +14,7 @@ from quart import Response, current_app, request
 
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.litellm import LITELLM_PARAMETERS
+from gatekeeper.admin.litellm import LITELLM_PARAMETERS, is_taken
 from gatekeeper.admin.parameters import PARAMETERS
 from gatekeeper.admin.problems import invalid
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, is_unset
@@ -132,7 +132,11 @@ async def check_parameters() -> None:
 
 def read_query() -> Query:
     """The parameters, which `check_parameters` has let pass. Raises Problem for one that is invalid."""
-    given = {name: text for name, text in request.args.items() if text or name in REJECT_EMPTY}
+    given = {
+        name: text
+        for name, text in request.args.items()
+        if (text or name in REJECT_EMPTY) and not is_taken(request.path, name, text)
+    }
     return msgspec.structs.replace(
         Query(), **{name: _parse_value(name, text) for name, text in given.items()}
     )
@@ -140,7 +144,10 @@ def read_query() -> Query:
 
 def _check_parameter(name: str, allowed: tuple[str, ...]) -> None:
     if name not in allowed:
-        known = _known(allowed, LITELLM_PARAMETERS.get(name))
+        if is_taken(request.path, name, request.args[name]):
+            return
+        foreign = LITELLM_PARAMETERS.get(name)
+        known = _known(allowed, foreign and foreign.instead)
         raise invalid(name, f"`{name}` is not a parameter of {request.path}; {known}", list(allowed))
     # Of two values, one would be ignored silently.
     times = len(request.args.getlist(name))

@@ -124,7 +124,8 @@ def said(values: tuple[object, ...]) -> str:
 
 def test_the_document_has_the_tables_of_the_code() -> None:
     assert table("fields") == field_rows()
-    assert table("parameters") == list(LITELLM_PARAMETERS.items())
+    parameters = [(name, said(each.taken), each.instead) for name, each in LITELLM_PARAMETERS.items()]
+    assert table("parameters") == parameters
     assert table("routes") == [tuple(moved) for moved in LITELLM_ROUTES]
 
 
@@ -247,7 +248,17 @@ async def test_a_parameter_of_key_list_is_answered_with_what_there_is(admin) -> 
     for name in PARAMETERS_OF_LIST:
         answer = await admin.client.get("/key/list", params={name: "1"})
         assert (answer.status_code, answer.json()["field"]) == (400, name)
-        assert LITELLM_PARAMETERS[name] in answer.json()["detail"]
+        assert LITELLM_PARAMETERS[name].instead in answer.json()["detail"]
+
+
+async def test_what_litellms_own_client_sends_for_a_list_is_taken(admin) -> None:
+    await admin.post("/key/generate", {"key_alias": "web"})
+    for value in ("true", "True"):
+        query = {"return_full_object": value, "include_team_keys": "false", "include_created_by_keys": value}
+        (key,) = (await admin.get("/key/list", **query))["keys"]
+        assert key["key_alias"] == "web"
+    answer = await admin.client.get("/group/list", params={"return_full_object": "true"})
+    assert answer.status_code == 400
 
 
 ROUTES = sorted({moved.route for moved in LITELLM_ROUTES})
