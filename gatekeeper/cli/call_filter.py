@@ -18,9 +18,10 @@ T = TypeVar("T")
 INDENT = "  "
 MAX_PARTS = 8  # of a filter, that are looked for one by one
 FIRST_CALL = (
-    "No calls yet. Send one: curl {url}/gemini/v1beta/models/gemini-2.5-flash:generateContent "
-    '-H \'x-goog-api-key: KEY\' -d \'{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}\' '
-    "(a KEY: gatekeeper keys create --quiet)"
+    "No calls yet. Make a key (gatekeeper keys create --quiet) and send one: "
+    "curl {url}/gemini/v1beta/models/gemini-2.5-flash:generateContent -H 'x-goog-api-key: KEY' "
+    "-H 'Content-Type: application/json' "
+    """-d '{{"contents":[{{"parts":[{{"text":"Hello"}}]}}]}}'"""
 )
 
 query_option = click.option(
@@ -83,15 +84,17 @@ def terms_of(q: str) -> list[str]:
 
 async def explain_no_calls(client: Client, wanted: CallFilter) -> str:
     """Why no finished call was found: there are none, or which part of the filter matches none."""
+    from gatekeeper.client.formats import sanitized
+
     if not (await client.calls(limit=1)).value.calls:
         return FIRST_CALL.format(url=client.url)
     parts = wanted.parts()
     if len(parts) == 1 or len(parts) > MAX_PARTS:
-        return f"No call matches {wanted}."
+        return sanitized(f"No call matches {wanted}.")
     alone = [part for part in parts if not (await client.calls(*part, limit=1)).value.calls]
     if not alone:
-        return f"No call matches all of {wanted}, though each part alone does."
-    return f"No call matches {', nor '.join(map(str, alone))}."
+        return sanitized(f"No call matches all of {wanted}, though each part alone does.")
+    return sanitized(f"No call matches {', nor '.join(map(str, alone))}.")
 
 
 def pointer(q: str, column: int, width: int) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import msgspec
+from rich.cells import cell_len
 
 from gatekeeper.cli import live_values
 from gatekeeper.cli.call_filter import CallFilter, call_filter_options, explain_no_calls, query_option
@@ -20,19 +21,30 @@ from gatekeeper.cli.conventions import (
     json_option,
 )
 from gatekeeper.cli.output import (
+    limited_width,
     note_partial,
     print_cells,
     print_json,
     print_note,
     print_table,
     print_wrapped,
+    sanitized,
     width,
 )
 from gatekeeper.client import call_columns
 from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_text
-from gatekeeper.client.formats import MEDIUM, Column, TextRole, cells, column_widths, header_row, local_now
+from gatekeeper.client.formats import (
+    MEDIUM,
+    Cell,
+    Column,
+    TextRole,
+    cells,
+    column_widths,
+    header_row,
+    local_now,
+)
 from gatekeeper.client.moments import moment
 from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
 
@@ -107,7 +119,7 @@ def list_calls(
     if response.value.calls:
         print_table(IN_FLIGHT if running else sorted_table(sort), response.value.calls)
     elif running:
-        print_note(f"No call is in flight{' that matches ' if any(wanted) else ''}{wanted}.")
+        print_note(sanitized(f"No call is in flight{' that matches ' if any(wanted) else ''}{wanted}."))
     elif not response.value.partial:
         print_note(call_api(target, lambda client: explain_no_calls(client, wanted)))
     note_partial(response.raw)
@@ -228,11 +240,22 @@ def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
     def titles() -> None:
         print_cells([(header_row(columns, widths), TextRole.DIM)])
 
+    line = uncut_cells if limited_width() is None else cells
+
     def show(event: CallFinished) -> None:
         call: Call = event.value
-        print_cells(cells(columns, widths, call))
+        print_cells(line(columns, widths, call))
 
     return show, titles
+
+
+def uncut_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Call) -> list[Cell]:
+    """As `cells`, for a pipe: a text that is too long for its column is not cut."""
+    uncut: list[Cell] = []
+    for column, (padded, role), size in zip(columns, cells(columns, widths, call), widths, strict=True):
+        text = sanitized(column.cell(call)[0])
+        uncut.append((padded if cell_len(text) <= size else f"{text} ", role))
+    return uncut
 
 
 # Wide enough for a date, a time to the second and a zone.

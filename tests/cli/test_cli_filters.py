@@ -107,15 +107,15 @@ NOTHING_SPENT = {"rows": [], "total": {"calls": 0, "cost_usd": "0.000000000000"}
 @pytest.mark.parametrize(
     ("words", "answers", "said"),
     [
-        ("calls list", {"GET /calls": EMPTY}, "No calls yet. Send one: curl http://127.0.0.1"),
-        ("calls list -q tag:a", {"GET /calls": EMPTY}, "No calls yet. Send one: curl http://127.0.0.1"),
+        ("calls list", {"GET /calls": EMPTY}, "No calls yet. Make a key (gatekeeper keys create"),
+        ("calls list -q tag:a", {"GET /calls": EMPTY}, "No calls yet. Make a key (gatekeeper keys create"),
         ("calls list --running", {"GET /calls": EMPTY}, "No call is in flight.\n"),
         (
             "calls list --running -q tag:a",
             {"GET /calls": EMPTY},
             "No call is in flight that matches tag:a.\n",
         ),
-        ("spend", {"GET /spend": NOTHING_SPENT, "GET /calls": EMPTY}, "No calls yet. Send one: curl"),
+        ("spend", {"GET /spend": NOTHING_SPENT, "GET /calls": EMPTY}, "No calls yet. Make a key"),
         ("spend --by none", {"GET /spend": NOTHING_SPENT, "GET /calls": EMPTY}, "No calls yet."),
         ("keys list", {"GET /key/list": {"keys": []}}, "No keys yet. Make one: gatekeeper keys create"),
         ("keys list -q ci", {"GET /key/list": {"keys": []}}, "No key has 'ci' in its alias, tags, user or"),

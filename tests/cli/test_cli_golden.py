@@ -126,7 +126,7 @@ def test_in_a_pipe_nothing_is_left_out_or_cut(
     cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLUMNS")
-    for name in ("calls-list", "spend", "keys-list", "audit", "sql", "spend-compare"):
+    for name in ("calls-list", "spend", "keys-list", "audit", "sql", "spend-compare", "calls-tail"):
         text = shown(printed(cli, gateway, CASES[name]))
         assert "No room" not in text, name
         assert "…" not in text.replace("sk-…", ""), name
