@@ -25,9 +25,7 @@ def name_group(body: Document) -> None:
         raise FieldError(FIELD, team, "give the id of a team, or use `group`")
     if body.get("group") is not None:
         raise FieldError(FIELD, None, "leave one of them out", "`team_id` and `group` both name a group")
-    group = next(
-        (each for each in current_gateway().registry.accounts.of_kind("group") if is_of(each, team)), None
-    )
+    group = group_of(team)
     if group is None:
         raise FieldError(
             FIELD,
@@ -38,6 +36,9 @@ def name_group(body: Document) -> None:
     body["group"] = group.record.name
 
 
-def is_of(group: NamedAccount, team: str) -> bool:
-    """Whether the group stands for this team."""
-    return team == group.record.name or origin(group.record.metadata) == f"team {team}"
+def group_of(team: str) -> NamedAccount | None:
+    """The group that stands for this team."""
+    accounts, was = current_gateway().registry.accounts, f"team {team}"
+    if group := accounts.find("group", team):
+        return group
+    return next((each for each in accounts.of_kind("group") if origin(each.record.metadata) == was), None)

@@ -128,7 +128,7 @@ def read_plan(
 
     names = ModelNames(dict(map(own_name, models)))
     # A file that is named means more than a variable that is set.
-    if bool(files) == bool(database) and not files:
+    if not files and not database:
         raise CommandError("give LiteLLM's tables by --database URL or by --csv PATH", ExitStatus.USAGE)
     try:
         texts = read_files(files) if files else read_database(database or "")
