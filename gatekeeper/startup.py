@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gatekeeper import __version__, addresses, data_dir, setting_parsers
 from gatekeeper.addresses import DEFAULT_URL, WILDCARD_HOSTS, local_url
-from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError, Fault
 from gatekeeper.runtime import NonBlockingWriter
 from gatekeeper.setting_parsers import GOOGLE_API_URL
 from gatekeeper.settings import OwnPrices, Settings
 
 if TYPE_CHECKING:
+    from gatekeeper.pricing.catalogue import Catalogue
     from gatekeeper.server.certificate import Certificate, CertificateError
 
 BUILT_IN_PRICES = Path(__file__).parent / "pricing" / "prices.toml"
@@ -184,6 +184,9 @@ def _url_option(url: str) -> str:
 def load_catalogue(own: OwnPrices | None = None) -> Catalogue:
     """The built-in catalogue, with the user's own prices over it if there are some. Raises FileNotFoundError,
     or CatalogueError that names the file and the line of each fault."""
+    # Imported here: the help of the commands does without the parser of prices.
+    from gatekeeper.pricing.catalogue import Catalogue
+
     catalogue = read_prices(BUILT_IN_PRICES, Catalogue.parse)
     if own is None:
         return catalogue

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, load_settings
-from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.faults import CatalogueError
 from gatekeeper.settings import OwnPrices
 from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import parse_time
 
+if TYPE_CHECKING:
+    from gatekeeper.pricing.catalogue import Catalogue
+
 
 def loaded_catalogue(own: OwnPrices | None = None) -> Catalogue:
     """The built-in catalogue, with the user's own prices over it if there are some. Raises CommandError."""
+    from gatekeeper.pricing.faults import CatalogueError
     from gatekeeper.startup import load_catalogue
 
     try:

@@ -151,10 +151,9 @@ def print_next(file: Path, given: Mapping[str, str]) -> None:
     option = "" if str(file) == DEFAULT_FILE else f" --config {shlex.quote(str(file))}"
     print_cells([("run next", TextRole.DIM)])
     print(f"  gatekeeper serve{option}")
-    if MASTER_KEY in given:
-        print("in another terminal, as the administrator")
-        if not os.environ.get("GATEKEEPER_MASTER_KEY"):
-            print(f'  export GATEKEEPER_MASTER_KEY="$({KEY_OF_FILE} {shlex.quote(str(file))})"')
+    print_cells([("in another terminal", TextRole.DIM)])
+    if MASTER_KEY in given and not os.environ.get("GATEKEEPER_MASTER_KEY"):
+        print(f'  export GATEKEEPER_MASTER_KEY="$({KEY_OF_FILE} {shlex.quote(str(file))})"')
     where = {"host": given.get("host", "127.0.0.1"), "port": given.get("port", "4000")}
     if where != {"host": "127.0.0.1", "port": "4000"}:
         print(f"  export GATEKEEPER_URL={url_of(where['host'], int(where['port']))}")

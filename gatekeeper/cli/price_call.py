@@ -9,21 +9,28 @@ The storage of a cache is a call of `cachedContents` with the `ttl` of its reque
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
 
 from gatekeeper.cli.catalogue import moment
 from gatekeeper.cli.conventions import CommandError, ExitStatus
+from gatekeeper.cli.output import print_cells
+from gatekeeper.client import formats
+from gatekeeper.client.formats import TextRole
 from gatekeeper.gemini.actions import CACHE_STORAGE_ACTION
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units
 from gatekeeper.gemini.request_parser import read_request
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.token_counts import read_count
 from gatekeeper.gemini.usage import read_usage
+from gatekeeper.money import usd
 from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue
+from gatekeeper.pricing.cost_line import CostLine
 from gatekeeper.pricing.quote import Quote
+from gatekeeper.pricing.quote_document import plain_decimal
 from gatekeeper.pricing.row import free_reason
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
@@ -126,3 +133,36 @@ def token_seconds(call: Call) -> int | None:
     except ValueError:
         return None
     return usage.total * seconds if usage and usage.total is not None else None
+
+
+# For people
+
+UNITS_IN_WORDS = {
+    "per_1m_tokens": " / 1M",
+    "per_1m_token_hours": " / 1M h",
+    "per_1k": " / 1k",
+    "per_second": " / s",
+    "each": "",
+}
+
+
+def quantity_of(line: CostLine) -> str:
+    whole, point, fraction = plain_decimal(line.quantity).partition(".")
+    return f"{int(whole):,}{point}{fraction}"
+
+
+def print_quote(quote: Quote) -> None:
+    """Prints the arithmetic line by line, to the last decimal, and the total."""
+    print_cells([(quote.model, TextRole.ACCENT), (f"  prices of {quote.price_version}", TextRole.DIM)])
+    size = max((len(quantity_of(line)) for line in quote.lines), default=0)
+    name = max((len(line.component) for line in quote.lines), default=0)
+    for line in quote.lines:
+        price = formats.price(Decimal(usd(line.unit_pico)))
+        unit = UNITS_IN_WORDS[line.unit]
+        print(f"{quantity_of(line):>{size}} {line.component:<{name}} × {price}{unit} = ${usd(line.pico)}")
+    if quote.cost_pico is None:
+        print_cells([("total unknown", TextRole.WARNING)])
+    else:
+        print_cells([(f"total ${usd(quote.cost_pico)}", TextRole.ACCENT)])
+    for note in quote.notes:
+        print_cells([(f"note: {note}", TextRole.DIM)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -10,11 +11,11 @@ import msgspec
 from gatekeeper.cli.catalogue import loaded_catalogue
 from gatekeeper.cli.conventions import CommandError, ExitStatus, examples, local_json_option
 from gatekeeper.cli.output import print_cells, print_json
-from gatekeeper.cli.price_tables import print_changes
 from gatekeeper.client.formats import TextRole
-from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.faults import CatalogueError
-from gatekeeper.pricing.price_changes import Changes, changes, changes_document
+
+if TYPE_CHECKING:
+    from gatekeeper.pricing.catalogue import Catalogue
+    from gatekeeper.pricing.price_changes import Changes
 
 
 @click.command("check", epilog=examples("prices check prices.toml", "prices check data/prices.toml --json"))
@@ -25,6 +26,9 @@ def check(file: Path, as_json: bool) -> None:
 
     A file with faults is rejected: each is printed with its line.
     """
+    from gatekeeper.cli.price_tables import print_changes
+    from gatekeeper.pricing.price_changes import changes, changes_document
+
     built_in = loaded_catalogue()
     catalogue = read_own(file, built_in)
     found = changes(built_in, catalogue)
@@ -38,6 +42,7 @@ def check(file: Path, as_json: bool) -> None:
 
 def read_own(file: Path, built_in: Catalogue) -> Catalogue:
     """The catalogue with a file of own prices over it. Raises CommandError with a message for each fault."""
+    from gatekeeper.pricing.faults import CatalogueError
     from gatekeeper.startup import read_prices
 
     try:

@@ -7,7 +7,6 @@ that is free; its cost is unknown where the response shows usage other than toke
 from __future__ import annotations
 
 from datetime import UTC
-from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -24,19 +23,10 @@ from gatekeeper.cli.conventions import (
     local_json_option,
     setting_flags,
 )
-from gatekeeper.cli.output import print_cells, print_json, print_note
-from gatekeeper.cli.price_call import quote_call, quote_usage
+from gatekeeper.cli.output import print_json, print_note
 from gatekeeper.cli.price_check import check
-from gatekeeper.cli.price_tables import print_model, print_prices
 from gatekeeper.cli.price_tokens import TokenNumbers, refuse_contradictions, tokens_options
 from gatekeeper.cli.reprice import reprice
-from gatekeeper.client import formats
-from gatekeeper.client.formats import TextRole
-from gatekeeper.money import usd
-from gatekeeper.pricing.catalogue_document import catalogue_document
-from gatekeeper.pricing.cost_line import CostLine
-from gatekeeper.pricing.quote import Quote
-from gatekeeper.pricing.quote_document import plain_decimal, quote_document
 from gatekeeper.pricing.tariff import TIERS
 
 model_argument = click.argument(
@@ -71,6 +61,10 @@ def show(
 
     Without --at also what MODEL cost before, and what it will cost. Your own prices count too.
     """
+    # Imported here, as in `quote`: the help does without the parsers of prices and usage.
+    from gatekeeper.cli.price_tables import print_model, print_prices
+    from gatekeeper.pricing.catalogue_document import catalogue_document
+
     day = moment(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
     own = own_prices(config, data, prices)
     catalogue = loaded_catalogue(own)
@@ -136,6 +130,9 @@ def quote(
     Without a known price the cost is unknown, never 0.
     """
     refuse_contradictions(model, tokens, usage, call)
+    from gatekeeper.cli.price_call import print_quote, quote_call, quote_usage
+    from gatekeeper.pricing.quote_document import quote_document
+
     catalogue = loaded_catalogue(own_prices(config, data, prices))
     if call is not None:
         quoted = quote_call(catalogue, read(call))
@@ -157,34 +154,3 @@ def read(name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
-
-
-UNITS_IN_WORDS = {
-    "per_1m_tokens": " / 1M",
-    "per_1m_token_hours": " / 1M h",
-    "per_1k": " / 1k",
-    "per_second": " / s",
-    "each": "",
-}
-
-
-def quantity_of(line: CostLine) -> str:
-    whole, point, fraction = plain_decimal(line.quantity).partition(".")
-    return f"{int(whole):,}{point}{fraction}"
-
-
-def print_quote(quote: Quote) -> None:
-    """Prints the arithmetic line by line, to the last decimal, and the total."""
-    print_cells([(quote.model, TextRole.ACCENT), (f"  prices of {quote.price_version}", TextRole.DIM)])
-    size = max((len(quantity_of(line)) for line in quote.lines), default=0)
-    name = max((len(line.component) for line in quote.lines), default=0)
-    for line in quote.lines:
-        price = formats.price(Decimal(usd(line.unit_pico)))
-        unit = UNITS_IN_WORDS[line.unit]
-        print(f"{quantity_of(line):>{size}} {line.component:<{name}} × {price}{unit} = ${usd(line.pico)}")
-    if quote.cost_pico is None:
-        print_cells([("total unknown", TextRole.WARNING)])
-    else:
-        print_cells([(f"total ${usd(quote.cost_pico)}", TextRole.ACCENT)])
-    for note in quote.notes:
-        print_cells([(f"note: {note}", TextRole.DIM)])

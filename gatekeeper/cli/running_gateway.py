@@ -108,8 +108,10 @@ async def _ask(client: Client) -> Running:
     try:
         told = msgspec.json.decode((await client.settings()).raw, type=ToldSettings)
         return msgspec.structs.replace(running, told=told, prices=(await client.prices()).value)
-    except (Unauthorized, msgspec.DecodeError, ApiError) as error:
-        return msgspec.structs.replace(running, refused=str(error))
+    except Unauthorized:
+        return msgspec.structs.replace(running, refused="it does not accept this key")
+    except (msgspec.DecodeError, ApiError) as error:
+        return msgspec.structs.replace(running, refused=str(error).rstrip("."))
 
 
 def check_running(running: Running, has_key: bool) -> Iterator[Finding]:

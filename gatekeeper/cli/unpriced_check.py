@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,7 +16,9 @@ from gatekeeper.cli.sql import Rows, query_file
 from gatekeeper.client.formats import pluralized
 from gatekeeper.client.spend_types import UnpricedModel
 from gatekeeper.data_dir import ANALYTICS_FILE
-from gatekeeper.pricing.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from gatekeeper.pricing.catalogue import Catalogue
 
 DAYS = 30
 CHECK = "unpriced"
