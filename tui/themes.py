@@ -67,7 +67,7 @@ TERMINAL = Theme(
         "ansi-foreground": "ansi_default",
         "border": "ansi_bright_black",
         "border-blurred": "ansi_bright_black",
-        "block-cursor-foreground": "ansi_black",
+        "block-cursor-foreground": "ansi_default",
         "block-cursor-background": "ansi_cyan",
         "input-selection-background": "ansi_cyan",
         "input-selection-foreground": "ansi_black",

@@ -36,6 +36,7 @@ from gatekeeper.sandbox.errors import COMMANDS, LONG_DECODE
 # After this time the gateway reopens the file by itself if no other program has it open.
 LOAN_SECONDS = 3600
 FILE_PLACEHOLDER = "{file}"
+WEB_HOST, WEB_PORT = "127.0.0.1", 4080
 
 EPILOG = f"""\b
 Settings without a flag, by environment variable. In the file they have the names
@@ -64,7 +65,9 @@ def serve(config: Path | None, **flags: object) -> int:
     return main(settings)
 
 
-def validate_host(context: click.Context, option: click.Parameter, text: str) -> str:
+def validate_host(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
     try:
         return setting_parsers.host(text)
     except ValueError as allowed:
@@ -142,16 +145,64 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
             nursery.cancel_scope.cancel()
 
 
-@click.command("tui", epilog=examples("tui --url http://127.0.0.1:4000"))
+@click.command("tui", epilog=examples("tui --url http://127.0.0.1:4000", "tui --web"))
+@click.option("--web", is_flag=True, help="Serve it to browsers, which have to present the master key.")
+@click.option(
+    "--host",
+    metavar="HOST",
+    callback=validate_host,
+    help=f"With --web: address to listen on.  [default: {WEB_HOST}]",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help=f"With --web: port to listen on.  [default: {WEB_PORT}]",
+)
 @gateway_options
-def tui(target: Target) -> None:
-    """Watch live calls, spend and keys in the terminal."""
+def tui(target: Target, web: bool, host: str | None, port: int | None) -> None:
+    """Watch live calls, spend and keys in the terminal, or in a browser."""
+    if web:
+        serve_web(target, host or WEB_HOST, port or WEB_PORT)
+        return
+    if host or port:
+        raise CommandError("--host and --port are where --web listens; add --web", ExitStatus.USAGE)
     # Before the imports, which make most of the objects.
     tune_gc()
     from tui.app import run
 
     with map_api_errors():
         run(target.url, target.key)
+
+
+def serve_web(target: Target, host: str, port: int) -> None:
+    """Serves the terminal application to browsers until it is stopped."""
+    try:
+        from gatekeeper.web import server, sign_in
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"--web needs the package {error.name}, which is not installed; install what it needs with: "
+            "pip install 'gatekeeper-gemini[web]'",
+            ExitStatus.USAGE,
+        ) from None
+
+    def announce(open_mode: bool) -> None:
+        asks = "for no key (open mode)" if open_mode else "for the master key"
+        print(
+            f"terminal application at {addresses.local_url(host, port)}; it asks {asks}. Stop it with ctrl+c"
+        )
+        if not addresses.is_loopback(host):
+            print("what browsers send is not encrypted: put a proxy with TLS in front of it", file=sys.stderr)
+
+    try:
+        with map_api_errors():
+            server.serve(target.url, host, port, announce)
+    except sign_in.Refused as error:
+        raise CommandError(f"--host {host}: {error}", ExitStatus.USAGE) from None
+    except OSError as error:
+        where = addresses.host_port(host, port)
+        raise CommandError(
+            f"cannot listen on {where}: {error.strerror}; {addresses.bind_remedy(error)}", ExitStatus.USAGE
+        ) from None
 
 
 def run_with_file(target: Target, program: str, fallback: Callable[[CommandError], Path]) -> int:

@@ -4,7 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from google.genai import _api_client
 from rig.standin import StandIn, standing_in
+
+# With aiohttp, which the extra `web` needs, the SDK would go by that, and warn of it at each client.
+_api_client.has_aiohttp = False
 
 
 @pytest.fixture

@@ -56,12 +56,12 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     Rows > .rows--pending { color: $secondary; }
     Rows > .rows--warning { color: $warning; }
     Rows > .rows--error { color: $error; }
+    /* Reversed: also where there are no colours, and where bold text is in a brighter colour. */
     Rows > .rows--cursor {
-        color: $block-cursor-foreground;
-        background: $block-cursor-background;
-        text-style: bold;
+        color: $block-cursor-background;
+        background: $block-cursor-foreground;
+        text-style: bold reverse;
     }
-    Rows:nocolor > .rows--cursor { text-style: bold reverse; }
     """
 
     cursor: reactive[int] = reactive(0, init=False)
