@@ -22,22 +22,24 @@ from tui.screens.help_screen import HelpScreen
 from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
 from tui.screens.main_screen import MainScreen
+from tui.screens.overview_screen import OverviewScreen
 from tui.screens.palette import Command, Palette, recent_first
 from tui.screens.spend_screen import SpendScreen
 from tui.session import LIVE, OFFLINE, Connected, Disconnected, EventsReceived, Session
 from tui.terminal import ClipboardApp
 from tui.themes import MEANINGS, THEMES, save_theme, saved_theme, theme_file
-from tui.widgets.filter_line import ShowCalls
+from tui.widgets.filter_line import ShowCalls, ShowKeys
 from tui.widgets.frame import Footer, Header
 
 # The main screens, in the order of the header. A new one is a module with a `MainScreen`, and an entry here.
-MAIN_SCREENS: tuple[type[MainScreen], ...] = (LogsScreen, SpendScreen, KeysScreen)
+MAIN_SCREENS: tuple[type[MainScreen], ...] = (OverviewScreen, LogsScreen, SpendScreen, KeysScreen)
 
 
 class GatekeeperApp(ClipboardApp):
     """The application for the gateway at `url` with its `key`. Raises BadRequest if `url` is invalid."""
 
     TITLE = "gatekeeper"
+    FIRST: ClassVar[type[MainScreen]] = OverviewScreen
     # Textual's; there is one of our own.
     ENABLE_COMMAND_PALETTE = False
     CSS = """
@@ -80,7 +82,9 @@ class GatekeeperApp(ClipboardApp):
         return screen
 
     def on_mount(self) -> None:
+        # The log is opened, too: it has the calls from now on, and the stream, whose ticks all screens need.
         self.switch_mode(LogsScreen.TAB.name)
+        self.switch_mode(self.FIRST.TAB.name)
         self._load_gateway_info()
         self.run_worker(self._activity.run(), group="activity")
 
@@ -133,6 +137,14 @@ class GatekeeperApp(ClipboardApp):
         for screen in self._opened:
             if isinstance(screen, LogsScreen):
                 screen.show_calls(message.filter, back_to)
+
+    @on(ShowKeys)
+    def _show_keys(self, message: ShowKeys) -> None:
+        back_to = self.current_mode
+        self.switch_mode(KeysScreen.TAB.name)
+        for screen in self._opened:
+            if isinstance(screen, KeysScreen):
+                screen.show_keys(message.text, back_to)
 
     def action_help(self) -> None:
         title = self.screen.TAB.title if isinstance(self.screen, MainScreen) else "this view"

@@ -34,7 +34,14 @@ def readiness(gateway: Gateway) -> Document:
             warnings=warnings,
         )
     told = [{"label": each.label, "state": each.state} for each in _google_key_health(gateway)]
-    return {"ready": True, "reasons": reasons, "warnings": warnings, "google_keys": told}
+    behind = round(gateway.ledger.analytics.follower.lag_seconds, 1)
+    return {
+        "ready": True,
+        "reasons": reasons,
+        "warnings": warnings,
+        "google_keys": told,
+        "analytics_lag_seconds": behind,
+    }
 
 
 Probe = Callable[[Gateway], Document]

@@ -13,6 +13,7 @@ from gatekeeper.openapi.schema import (
     mapping,
     members,
     nullable,
+    number,
     text,
     texts,
     time,
@@ -92,6 +93,10 @@ READINESS = component(
                     "One of them.",
                     {"label": text("Its label.", "team-a"), "state": choice("Its health.", STATES)},
                 ),
+            ),
+            "analytics_lag_seconds": number(
+                "Seconds since the first call ended that the analytics file lacks; sums have it.",
+                0.4,
             ),
         },
     ),

@@ -142,15 +142,23 @@ class Client(KeyApi, AccountApi):
 
     async def ready(self) -> ApiResponse[bool]:
         """Whether it accepts calls; the document has the reasons if not."""
+        response = await self._readyz()
+        return ApiResponse(response.is_success, response.content)
+
+    async def readiness(self) -> ApiResponse[Readiness]:
+        """How the gateway is; needs no key."""
+        content = (await self._readyz()).content
+        try:
+            return ApiResponse(msgspec.json.decode(content, type=Readiness), content)
+        except msgspec.DecodeError:
+            raise api_errors.not_a_gateway(self.url) from None
+
+    async def _readyz(self) -> httpx2.Response:
         response = await self._send("GET", "/readyz")
         # 503 is a valid response here: it has the reasons.
         if response.status_code not in (200, 503):
             raise api_errors.from_response(response.status_code, response.content, self.url)
-        return ApiResponse(response.is_success, response.content)
-
-    async def readiness(self) -> ApiResponse[Readiness]:
-        """How a gateway that takes calls is; needs no key."""
-        return await self._get("/readyz", Readiness)
+        return response
 
     async def root(self) -> ApiResponse[GatewayInfo]:
         """Name, version and mode of the gateway; needs no key."""

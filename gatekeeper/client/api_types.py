@@ -230,9 +230,14 @@ class GoogleKey(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """The document of `GET /readyz` of a gateway that takes calls."""
+    """The document of `GET /readyz`: whether it takes calls, why not, and other problems. `google_keys` and
+    `analytics_lag_seconds` (None: not told) are those of a gateway that takes calls."""
 
+    ready: bool = False
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     google_keys: list[GoogleKey] = []
+    analytics_lag_seconds: float | None = None
 
 
 class Tick(msgspec.Struct, frozen=True):

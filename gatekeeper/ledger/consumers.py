@@ -166,17 +166,18 @@ class Follower:
     def lag(self) -> Lag:
         mark = self._journal.clamp(self.consumer.watermark)
         size = bytes_after(self._journal.folder, mark, self._journal.write_position.segment)
-        return Lag(size, self._lag_seconds)
+        return Lag(size, self.lag_seconds)
 
     @property
-    def _lag_seconds(self) -> float:
+    def lag_seconds(self) -> float:
+        """Seconds since a call ended that it may lack; 0 where it lacks none."""
         since = self._lagging_since
         return 0.0 if since is None else trio.current_time() - since
 
     @property
     def is_lagging(self) -> bool:
         """Whether it fails, is slow, or hangs."""
-        return self.retries.failing or (not self._deferred and self._lag_seconds > SLOW_SECONDS)
+        return self.retries.failing or (not self._deferred and self.lag_seconds > SLOW_SECONDS)
 
     # Called in a worker thread
 

@@ -42,7 +42,13 @@ async def test_its_settings_have_their_sources_and_no_secret(serve, tmp_path):
     assert "of-the-tests" not in answer.text.replace(told["data"]["value"], "")
 
 
-READY = {"ready": True, "reasons": [], "warnings": [], "google_keys": [{"label": "#1", "state": "ok"}]}
+READY = {
+    "ready": True,
+    "reasons": [],
+    "warnings": [],
+    "google_keys": [{"label": "#1", "state": "ok"}],
+    "analytics_lag_seconds": 0.0,
+}
 
 
 async def test_in_open_mode_it_says_so(admin):

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from rig.overview_sums import overview
+
 SAMPLE = json.loads(Path(__file__).with_name("sample.json").read_text())
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 
@@ -165,6 +167,11 @@ def sample_answers() -> dict[str, Any]:
         f"GET /calls/{detail['id']}": detail,
         f"GET /calls/{SAMPLE['started']['id']}": SAMPLE["started"],
         "GET /key/list": {"keys": deepcopy(SAMPLE["keys"]), "next_cursor": None},
+        "GET /readyz": {
+            "ready": True,
+            "google_keys": [{"label": "#1", "state": "ok"}],
+            "analytics_lag_seconds": 0.4,
+        },
         "GET /spend": spend,
     }
 
@@ -175,8 +182,23 @@ def empty_answers() -> dict[str, Any]:
         "GET /": {"name": "gatekeeper", "version": "0.1.0", "mode": "open"},
         "GET /calls": {"calls": [], "next_cursor": None},
         "GET /key/list": {"keys": [], "next_cursor": None},
+        "GET /readyz": {"ready": True, "google_keys": [{"label": "#1", "state": "ok"}]},
         "GET /spend": {"rows": [], "total": {"calls": 0, "cost_usd": "0.000000000000"}},
     }
+
+
+def sorted_keys(request: Request) -> Any:
+    """All keys; if asked so, those with the fullest budgets first, and last those that may not call."""
+    found = SAMPLE["keys"]
+    if request.query.get("sort") == "-budget_used":
+        found = sorted(found, key=budget_used, reverse=True)
+    return {"keys": found, "next_cursor": None}
+
+
+def budget_used(key: dict[str, Any]) -> float:
+    if key.get("blocked"):
+        return -2
+    return float(key["spend"]) / float(key["max_budget"]) if key.get("max_budget") else -1
 
 
 def spend(request: Request) -> Any:
@@ -185,6 +207,9 @@ def spend(request: Request) -> Any:
     if since == "60s":
         return {"total": {"calls": 42, "errors": 3, "cost_usd": "0.120000000000"}}
     bounds = {"since": since, "until": NOW.isoformat() if until == "0s" else until, "timezone": "UTC"}
+    models = {"unpriced_models": SAMPLE["spend"]["unpriced_models"]}
+    if found := overview(request.query["by"], since):
+        return {**found, **(models if found["total"]["unpriced_calls"] else {}), **bounds}
     unit, _, group = request.query["by"].rpartition(",")
     rows = [{**row, group: row["tag"]} for row in SAMPLE["spend"]["tag"]]
     if group in ("day", "hour"):

@@ -18,6 +18,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tui.app import GatekeeperApp
+from tui.screens.logs_screen import LogsScreen
 
 HERE = Path(__file__).parent
 PATIENCE = 5.0
@@ -86,6 +87,12 @@ def tells_figures(answers: dict[str, Any]) -> bool:
     return "GET /" in answers and "GET /calls/stream" not in answers and not isinstance(sums, tuple)
 
 
+class LogsFirst(GatekeeperApp):
+    """Most tests begin with the log."""
+
+    FIRST = LogsScreen
+
+
 Script = Callable[[Stage], Awaitable[None]]
 
 
@@ -94,6 +101,7 @@ def play(
     answers: dict[str, Any] | None = None,
     size: tuple[int, int] = (120, 24),
     held: bool = False,
+    start: type[GatekeeperApp] = LogsFirst,
 ) -> None:
     """Runs the application before a gateway, which may hold its answers back, and the script before that."""
 
@@ -101,7 +109,7 @@ def play(
         async with gateway(sample_answers() if answers is None else answers) as served:
             if held:
                 served.hold()
-            app = GatekeeperApp(served.url, clock=lambda: NOW)
+            app = start(served.url, clock=lambda: NOW)
             async with app.run_test(size=size) as pilot:
                 stage = Stage(served, app, pilot)
                 if not held and tells_figures(served.answers):

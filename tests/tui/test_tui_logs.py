@@ -140,7 +140,7 @@ def test_clicks_choose_and_open(play):
         await stage.sees("$12.402100000000")
         await stage.pilot.click("Footer", offset=(50, 1))
         await stage.press("escape")
-        await stage.pilot.click("Header", offset=(23, 0))
+        await stage.pilot.click("Header", offset=(34, 0))
         await stage.sees("Spend by tag")
 
     play(script)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on, work
@@ -74,6 +75,7 @@ class KeysScreen(TableScreen):
         self._shown = KeyList()
         self._order = ORDERS[0]
         self._wanted = 0
+        self._back_to: str | None = None
         self._loaded = False
         self._google_keys = ""
 
@@ -128,6 +130,11 @@ class KeysScreen(TableScreen):
             return key is not None and has_old_secret(key, self.session.clock())
         return super().check_action(action, parameters)
 
+    def show_keys(self, q: str, back_to: str) -> None:
+        """Shows the keys that contain a text; esc goes back to the screen `back_to`."""
+        self._shown, self._back_to = replace(self._shown, q=q), back_to
+        self.reload()
+
     @work(exclusive=True, group="load")
     async def load(self, q: str, wanted: int = PAGE) -> None:
         """Shows the keys that contain a text; if they cannot be loaded, the shown ones stay."""
@@ -172,11 +179,15 @@ class KeysScreen(TableScreen):
     def _show_empty_text(self, otherwise: Content) -> None:
         self.show_empty(self.table.row_count() == 0, otherwise)
 
-    def action_clear(self) -> None:
+    async def action_clear(self) -> None:
         if self.preview.calls.has_focus:
             self.table.focus()
-        elif self._shown.q:
+            return
+        back_to, self._back_to = self._back_to, None
+        if self._shown.q:
             self.load("")
+        if back_to:
+            await self.app.run_action(f"app.switch_mode('{back_to}')")
 
     def action_last_calls(self) -> None:
         """To the last calls of the selected key, and back."""

@@ -149,6 +149,13 @@ def similar_calls_filter(call: Call) -> str:
 
 
 @dataclass
+class ShowKeys(Message):
+    """The keys that contain this text are to be shown; esc leads back."""
+
+    text: str
+
+
+@dataclass
 class ShowCalls(Message):
     """The calls that match this filter are to be shown; esc leads back."""
 
