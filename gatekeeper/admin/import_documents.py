@@ -36,12 +36,19 @@ _NAMING = {
     "secret_hash": text("The SHA-256 of its secret, in hex.", _DIGEST, pattern="^[0-9a-f]{64}$"),
     "key_name": text("The masked secret.", "sk-...wxyz", pattern=r"^sk-\.\.\.[!-~]{0,4}$"),
 }
+_ENDS = {
+    "previous_secret_hash": nullable(
+        text("The SHA-256 of the secret before the last rotation.", _DIGEST[::-1], pattern="^[0-9a-f]{64}$")
+    ),
+    "previous_expires": nullable(time("Until when that one is valid.")),
+    "expires": nullable(time("When it expires; null: never.")),
+}
 IMPORTED_KEY = component(
     "ImportedKey",
     members(
         "A key of another gateway: its secret's digest, and the fields of a key.",
-        {**_NAMING, **_OF_KEY, "expires": nullable(time("When it expires; null: never.")), **_PAST},
-        optional=[*_OF_KEY, "expires", *_PAST],
+        {**_NAMING, **_OF_KEY, **_ENDS, **_PAST},
+        optional=[*_OF_KEY, *_ENDS, *_PAST],
         additionalProperties=False,
         examples=[
             {

@@ -203,8 +203,8 @@ def report_document(plan: Plan, skipped: Skipped, dry_run: bool) -> dict[str, ob
 
 
 def shown(item: Item) -> dict[str, object]:
-    """What is sent of it, without the digest of its secret."""
-    return {name: value for name, value in item.document.items() if name != "secret_hash"}
+    """What is sent of it, without the digests of its secrets."""
+    return {name: value for name, value in item.document.items() if not name.endswith("secret_hash")}
 
 
 def summed_up(item: Item) -> str:

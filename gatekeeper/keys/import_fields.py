@@ -20,6 +20,7 @@ from gatekeeper.keys.fields import (
     parse_name,
 )
 from gatekeeper.keys.key_import import Incoming
+from gatekeeper.keys.virtual_key import PreviousSecret
 from gatekeeper.times import to_micros
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -47,6 +48,9 @@ def moment(value: object) -> int:
     return to_micros(found)
 
 
+UNKNOWN_NAME = "sk-...????"
+"""The masked form of a secret of which only the digest is known."""
+_DIGEST = "give the SHA-256 of the secret, 64 lower-case hex digits"
 _MOMENT = "give a time in ISO 8601 with its zone, as 2026-11-24T13:00:00Z, or null"
 PAST = {
     "spend": Field("spend", values.amount, "give dollars with at most 12 decimal places, or null for none"),
@@ -55,8 +59,10 @@ PAST = {
 """What an account has spent elsewhere in the running period of its budget, and when that ends."""
 IMPORT_FIELDS = {
     **{name: field for name, field in FIELDS.items() if name not in NOT_IMPORTED},
-    "secret_hash": Field("secret_hash", digest, "give the SHA-256 of the secret, 64 lower-case hex digits"),
+    "secret_hash": Field("secret_hash", digest, _DIGEST),
     "key_name": Field("key_name", masked, "give the masked secret, as sk-...wxyz"),
+    "previous_secret_hash": Field("previous_hash", digest, f"{_DIGEST} or null"),
+    "previous_expires": Field("previous_until", moment, _MOMENT),
     "expires": Field("expires_at", moment, _MOMENT),
     **PAST,
 }
@@ -84,8 +90,21 @@ def parse_incoming(kind: str, document: dict[str, object], now: int) -> Incoming
     for needed in ("secret_hash", "key_name") if kind == "key" else ():
         if changes.get(needed) is None:
             raise FieldError(needed, None, IMPORT_FIELDS[needed].allowed, f"`{needed}` is missing")
+    if kind == "key":
+        end = changes.pop("previous_until", None)
+        changes["previous"] = _previous(changes.pop("previous_hash", None), end)
     spend, reset_at = changes.pop("spend", 0), changes.pop("reset_at", None)
     if reset_at is not None and changes.get("budget_duration") is None:
         problem = "There is no period that ends"
         raise FieldError("budget_reset_at", None, "give `budget_duration`, too", problem)
     return Incoming(kind, name, changes, cast("int", spend), cast("int | None", reset_at))
+
+
+def _previous(secret_hash: object, until: object) -> PreviousSecret | None:
+    """Raises FieldError for a secret without an end, or an end without a secret."""
+    if (secret_hash is None) != (until is None):
+        missing = "previous_expires" if until is None else "previous_secret_hash"
+        raise FieldError(missing, None, IMPORT_FIELDS[missing].allowed, f"`{missing}` is missing")
+    if secret_hash is None:
+        return None
+    return PreviousSecret(cast("str", secret_hash), UNKNOWN_NAME, cast("int", until))

@@ -156,13 +156,20 @@ class KeyImport:
             token_id=new_token_id(), secret_hash="", key_name="", created_at=now, updated_at=now
         )
         record = share_values(replace(plain, **incoming.changes))
-        if record.secret_hash in taken.secrets:
+        previous = record.previous and record.previous.secret_hash
+        if record.secret_hash in taken.secrets or (previous and self._is_taken(previous, record, taken)):
             raise SecretConflict
         self._index.check_new(record, None, taken)
+        if previous:
+            taken.secrets.add(previous)
         state = KeyState(record=record, zone=self._accounts.zone)
         self._begin(state, incoming, Window(), now)
         change = change_of("import", state, now, by, set_fields(state))
         return KeyWrite(record, state.window, change, state.spend_pico), state
+
+    def _is_taken(self, previous: str, record: KeyRecord, taken: TakenNames) -> bool:
+        """Whether the secret before the last rotation is another key's, or the same as the one now."""
+        return previous == record.secret_hash or previous in taken.secrets or previous in self._index.by_hash
 
     def _account(self, incoming: Incoming, now: int, by: Actor | str) -> tuple[AccountWrite, NamedAccount]:
         kind, name = incoming.kind, incoming.name

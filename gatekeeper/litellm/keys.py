@@ -42,6 +42,7 @@ def draft_key(row: Row, context: Context) -> Draft:
     draft.fields["key_name"] = masked if masked.startswith("sk-...") else "sk-...????"
     if len(digest) != 64 or digest.strip("0123456789abcdef"):
         draft.unusable.append("its token is no SHA-256: LiteLLM has stored something else")
+    _put_previous(draft, digest, context)
     _put_names(draft, row)
     _put_routes(draft, row)
     _put_group(draft, row, context)
@@ -54,6 +55,22 @@ def draft_key(row: Row, context: Context) -> Draft:
     draft.lost += _project_limits(row, context.tables)
     _put_metadata(draft, row, context)
     return draft
+
+
+def _put_previous(draft: Draft, digest: str, context: Context) -> None:
+    """The secret before the last rotation, which is valid for some time more; a key has one such here."""
+    found = [
+        (until, row.text("token"))
+        for row in context.tables.rotated
+        if row.text("active_token_id") == digest and (until := row.time("revoke_at")) and until > context.now
+    ]
+    if found:
+        until, secret = max(found, key=lambda each: each[0])
+        draft.fields["previous_secret_hash"] = secret
+        draft.fields["previous_expires"] = until.astimezone(UTC).isoformat()
+        draft.notes.append(f"its secret before the last rotation is valid until {until:%Y-%m-%d %H:%M} UTC")
+    if len(found) > 1:
+        draft.notes.append(f"of its older secrets only the last one comes; there are {len(found)}")
 
 
 def _put_names(draft: Draft, row: Row) -> None:

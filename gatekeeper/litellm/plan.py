@@ -71,7 +71,7 @@ def make_plan(tables: Tables, names: ModelNames, now: datetime, *, allow_wider: 
     plan.groups = by_name(group_item(group, allow_wider) for group in groups)
     plan.keys = [without_group(key, plan.groups) for key in plan.keys]
     plan.users = by_name(end_users(tables, names, now))
-    plan.remarks += remarks(tables, now)
+    plan.remarks += remarks(tables)
     if any(draft.lost and not draft.unusable for _, draft in drafts) and not allow_wider:
         plan.remarks.append("what is left out because of a limit that is not here comes with --allow-wider")
     if any(draft.respelled for draft in (*(each.draft for each in groups), *(draft for _, draft in drafts))):
@@ -155,7 +155,7 @@ def end_users(tables: Tables, names: ModelNames, now: datetime) -> Iterable[Item
         yield checked(Item("user", printable(user), draft.fields, draft.notes, []))
 
 
-def remarks(tables: Tables, now: datetime) -> Iterable[str]:
+def remarks(tables: Tables) -> Iterable[str]:
     """Limits of LiteLLM's that are neither a key's nor a group's."""
     if (proxy := tables.users.get(PROXY_BUDGET)) and (budget := proxy.amount("max_budget")):
         spent = proxy.amount("spend") or "0"
@@ -167,6 +167,3 @@ def remarks(tables: Tables, now: datetime) -> Iterable[str]:
     limited = [name for name, budget in budgets if budget and has_limits(budget)]
     if limited:
         yield f"tags have no budgets here: {', '.join(limited[:10])}{' …' if len(limited) > 10 else ''}"
-    grace = [row for row in tables.rotated if (until := row.time("revoke_at")) and until > now]
-    if grace:
-        yield f"secrets that were rotated, and are valid for a time, are not brought: {len(grace)}"

@@ -22,7 +22,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "LiteLLM_ProjectTable": ("project_id", "budget_id"),
     "LiteLLM_TeamMembership": ("user_id", "team_id", "budget_id"),
     "LiteLLM_TagTable": ("tag_name", "budget_id"),
-    "LiteLLM_DeprecatedVerificationToken": ("token", "revoke_at"),
+    "LiteLLM_DeprecatedVerificationToken": ("token", "active_token_id", "revoke_at"),
 }
 """Each with the columns that every release has."""
 KEYS = "LiteLLM_VerificationToken"

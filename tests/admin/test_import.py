@@ -21,6 +21,11 @@ def key(secret=SECRET, **fields):
     return {"secret_hash": hash_secret(secret), "key_name": key_name(secret), **fields}
 
 
+def before(secret):
+    """The members of a secret before the last rotation."""
+    return {"previous_secret_hash": hash_secret(secret), "previous_expires": "2030-01-01T00:00:00Z"}
+
+
 def everything(now):
     return {
         "keys": [
@@ -107,6 +112,26 @@ async def test_a_key_that_was_deleted_or_rotated_here_does_not_come_back(guarded
         assert (await guarded.as_key("GET", "/key/info", secret)).status_code == 401
 
 
+async def test_a_secret_before_a_rotation_is_valid_until_its_end(guarded):
+    old, older = "sk-the-one-before-that", "sk-one-that-is-over"
+    now = guarded.gateway.now_micros()
+    body = {
+        "keys": [
+            key(previous_secret_hash=hash_secret(old), previous_expires=iso(now + HOUR)),
+            key(
+                "sk-another-one-of-them",
+                previous_secret_hash=hash_secret(older),
+                previous_expires=iso(now - HOUR),
+            ),
+        ]
+    }
+    await guarded.post("/import", body)
+    info = (await guarded.as_key("GET", "/key/info", old)).json()["info"]
+    assert (info["key_name"], info["previous_key_name"]) == ("sk-...oves", "sk-...????")
+    assert (await guarded.as_key("GET", "/key/info", older)).status_code == 401
+    assert len((await guarded.post("/import", body))["skipped"]) == 2
+
+
 async def test_the_master_key_becomes_no_key(guarded):
     answer = await guarded.post("/import", {"keys": [key("master-of-the-tests"), key()]})
     assert answer["keys"] == 1
@@ -132,6 +157,11 @@ FAULTS = [
     ({"keys": [key(), key()]}, 409, [("keys", 1, "key")]),
     ({"keys": [key(key_alias="there")]}, 409, [("keys", 0, "key_alias")]),
     ({"keys": [key(key_alias=SECRET)]}, 400, [("keys", 0, "key_alias")]),
+    ({"keys": [key(previous_secret_hash="1" * 64)]}, 400, [("keys", 0, "previous_expires")]),
+    ({"keys": [key(previous_expires="2030-01-01T00:00:00Z")]}, 400, [("keys", 0, "previous_secret_hash")]),
+    ({"keys": [key(**before(SECRET))]}, 409, [("keys", 0, "key")]),
+    ({"keys": [key(), key("sk-another-one-of-them", **before(SECRET))]}, 409, [("keys", 1, "key")]),
+    ({"keys": [key(**before("sk-of-a-key-that-is-here"))]}, 409, [("keys", 0, "key")]),
     ({"groups": [{}]}, 400, [("groups", 0, "group")]),
     ({"groups": [{"group": "a"}, {"group": "a"}]}, 409, [("groups", 1, "group")]),
     ({"groups": [{"group": "made here"}]}, 409, [("groups", 0, "group")]),
@@ -146,7 +176,7 @@ FAULTS = [
 
 
 async def test_one_fault_keeps_all_from_being_imported(guarded):
-    await guarded.post("/key/generate", {"key_alias": "there"})
+    await guarded.post("/key/generate", {"key_alias": "there", "key": "sk-of-a-key-that-is-here"})
     await guarded.post("/group/generate", {"group": "made here"})
     for body, status, faults in FAULTS:
         for dry_run in (True, False):

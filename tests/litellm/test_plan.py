@@ -8,14 +8,14 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from litellm.rows import SECRETS, key_row, recorded_texts, tables_of
+from litellm.rows import SECRETS, key_row, recorded_texts, tables_of, text_of
 
 from gatekeeper.keys.import_fields import parse_incoming
 from gatekeeper.keys.secrets import hash_secret, key_name
 from gatekeeper.litellm.cells import TableError
 from gatekeeper.litellm.models import ModelNames
 from gatekeeper.litellm.plan import Plan, make_plan
-from gatekeeper.litellm.tables import read_tables
+from gatekeeper.litellm.tables import TABLES, read_tables
 
 NOW = datetime(2026, 11, 29, 14, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def test_recorded_rows_come_as_they_were():
     assert "one for each session, are left out: 1" in said
     assert "$10000 of which $777.5" in said
     assert "tags have no budgets here: checkout" in said
-    assert "secrets that were rotated" in said
+    assert "here they are 1mo and 1w" in said
 
 
 def test_both_gateways_store_the_same_digest_of_a_secret():
@@ -252,6 +252,25 @@ def test_an_internal_users_budget_is_that_of_the_keys_without_a_team():
     plan = plan_of(keys=rows, users=users, teams=teams)
     assert [key.document.get("group") for key in plan.keys] == ["shop (u1)", "shop", None]
     assert [group.name for group in plan.groups] == ["shop", "shop (u1)"]  # u3 has no key
+
+
+def test_the_secret_before_a_rotation_comes_with_its_end():
+    row = {"active_token_id": "0" * 64}
+    texts = {table: text_of(table, []) for table in TABLES}
+    texts["LiteLLM_VerificationToken"] = text_of("LiteLLM_VerificationToken", [key_row()])
+    texts["LiteLLM_DeprecatedVerificationToken"] = text_of(
+        "LiteLLM_DeprecatedVerificationToken",
+        [
+            {**row, "token": "1" * 64, "revoke_at": "2026-11-29 13:59:00"},  # it is over
+            {**row, "token": "2" * 64, "revoke_at": "2026-12-01 00:00:00"},
+            {**row, "token": "3" * 64, "revoke_at": "2026-11-30 00:00:00"},
+            {"token": "4" * 64, "active_token_id": "9" * 64, "revoke_at": "2026-11-30 00:00:00"},
+        ],
+    )
+    (key,) = make_plan(read_tables(texts), ModelNames(), NOW).keys
+    assert key.document["previous_secret_hash"] == "2" * 64
+    assert key.document["previous_expires"] == "2026-12-01T00:00:00+00:00"
+    assert "there are 2" in key.notes[1]
 
 
 def test_an_internal_user_who_may_use_no_model_has_no_key_that_may():
