@@ -89,6 +89,8 @@ async def explain_no_calls(client: Client, wanted: CallFilter) -> str:
     if not (await client.calls(limit=1)).value.calls:
         return FIRST_CALL.format(url=client.url)
     parts = wanted.parts()
+    if not parts:
+        return "No more calls."
     if len(parts) == 1 or len(parts) > MAX_PARTS:
         return sanitized(f"No call matches {wanted}.")
     alone = [part for part in parts if not (await client.calls(*part, limit=1)).value.calls]

@@ -141,6 +141,12 @@ def test_an_empty_result_says_what_to_do(
     assert on(*words.split(), "--json").document == next(iter(answers.values()))
 
 
+def test_a_page_after_the_last_is_told(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /calls": [EMPTY, {"calls": [CALL], "next_cursor": None}]}
+    ended = on("calls", "list", "--cursor", "1")
+    assert (ended.status, ended.out, ended.err) == (0, "", "No more calls.\n")
+
+
 def test_an_empty_export_is_told_the_same(on: Any, gateway: Any) -> None:
     gateway.answers = {"GET /calls": EMPTY}
     count, why = on("calls", "export").err.splitlines()
