@@ -12,6 +12,7 @@ from gatekeeper.keys.audit import ACTIONS
 from gatekeeper.keys.listing import SORTS
 from gatekeeper.ledger.analytics.call_pages import SORTS as CALL_SORTS
 from gatekeeper.openapi.schema import Schema, choice, integer, text
+from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import parse_time
 
 MAX_LIMIT = 1000
@@ -51,7 +52,8 @@ def names(text: str) -> tuple[str, ...]:
 def actions(text: str) -> tuple[str, ...]:
     found = names(text)
     if unknown := [name for name in found if name not in ACTIONS]:
-        raise ValueError(f'there is no action "{unknown[0]}"; there are {", ".join(ACTIONS)}')
+        known = did_you_mean(unknown[0], ACTIONS, f"there are {', '.join(ACTIONS)}")
+        raise ValueError(f'there is no action "{unknown[0]}"; {known}')
     return found
 
 

@@ -120,7 +120,8 @@ def text(*columns: str) -> ValueParser:
 def outcome(value: Value, now: datetime) -> Condition:
     condition = text("outcome")(value, now)
     if isinstance(condition, Equals) and value.text not in set(Outcome):
-        raise ValueError(f'no outcome is called "{value.text}"; there are {", ".join(Outcome)}')
+        known = did_you_mean(value.text, Outcome, f"there are {', '.join(Outcome)}")
+        raise ValueError(f'no outcome is called "{value.text}"; {known}')
     return condition
 
 
