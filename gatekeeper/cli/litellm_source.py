@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus
-from gatekeeper.litellm.tables import TABLES
+from gatekeeper.litellm.tables import KEYS, TABLES
 
 CONNECT_TIMEOUT = 10  # seconds
 SCHEMA = "schema"
@@ -86,7 +86,12 @@ def read_database(url: str) -> dict[str, str]:
             if schema:
                 quoted = '"' + schema.replace('"', '""') + '"'
                 connection.execute("SELECT set_config('search_path', %s, true)", (quoted,))
-            return {table: copied(connection, table) for table in TABLES if has_table(connection, table)}
+            # A table that this release of LiteLLM has not got is one without rows; that of the keys has all.
+            return {
+                table: copied(connection, table) if has_table(connection, table) else without_rows(table)
+                for table in TABLES
+                if table != KEYS or has_table(connection, table)
+            }
     except psycopg.OperationalError as error:
         said = without_password(str(error), url)
         raise CommandError(f"the database of LiteLLM: {said}", ExitStatus.UNREACHABLE) from None
@@ -138,6 +143,10 @@ def without_password(text: str, url: str) -> str:
 def has_table(connection: Connection, table: str) -> bool:
     row = connection.execute("SELECT to_regclass(%s)", (f'"{table}"',)).fetchone()
     return row is not None and row[0] is not None
+
+
+def without_rows(table: str) -> str:
+    return ",".join(TABLES[table]) + "\n"
 
 
 def copied(connection: Connection, table: str) -> str:

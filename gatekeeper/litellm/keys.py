@@ -105,6 +105,7 @@ def _put_routes(draft: Draft, row: Row) -> None:
 
 def _put_group(draft: Draft, row: Row, context: Context) -> None:
     team, user = row.text("team_id"), row.text("user_id")
+    context.tables.find(context.tables.users, user, "LiteLLM_UserTable")
     if team is not None:
         context.tables.find(context.tables.teams, team, "LiteLLM_TeamTable")
         group = context.teams.get(team)

@@ -57,8 +57,9 @@ class Tables(NamedTuple):
         return self.find(self.budgets, row.text("budget_id"), "LiteLLM_BudgetTable")
 
     def membership(self, user: str | None, team: str | None) -> Row | None:
-        """What limits this internal user in this team, if there is a row of it."""
-        return self.members.get(f"{user}\n{team}")
+        """What limits this internal user in this team, if there is a row of it. Raises TableError."""
+        name = user and team and f"{user}\n{team}"
+        return self.find(self.members, name or None, "LiteLLM_TeamMembership")
 
 
 def read_tables(texts: Mapping[str, str]) -> Tables:

@@ -318,7 +318,7 @@ def test_what_the_gateway_would_not_take_keeps_out_itself_only():
 
 def test_a_table_that_rows_refer_to_must_be_there():
     texts = recorded_texts()
-    for table in ("LiteLLM_TeamTable", "LiteLLM_BudgetTable"):
+    for table in ("LiteLLM_TeamTable", "LiteLLM_BudgetTable", "LiteLLM_UserTable", "LiteLLM_TeamMembership"):
         with pytest.raises(TableError, match=f"rows refer to {table}, which is not there"):
             make_plan(
                 read_tables({name: text for name, text in texts.items() if name != table}), ModelNames(), NOW
