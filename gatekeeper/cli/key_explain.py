@@ -18,6 +18,7 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.cli.key_fields import json_value, words
 from gatekeeper.cli.known_names import call_named
 from gatekeeper.cli.output import print_fields, print_json, print_table
+from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client import formats
 from gatekeeper.client.explain_types import Explanation, LimitLeft
 from gatekeeper.client.formats import Column, TextRole
@@ -100,10 +101,10 @@ def _resets(left: LimitLeft) -> str:
 
 
 COLUMNS: tuple[Column[LimitLeft], ...] = (
-    Column("whose", 8, lambda left: (left.whose, TextRole.PLAIN)),
-    Column("limit", 8, lambda left: (left.limit, TextRole.PLAIN)),
-    Column("of", 8, lambda left: (_amount(left.value), TextRole.PLAIN), right=True),
-    Column("used", 8, lambda left: (_amount(left.used), TextRole.PLAIN), right=True),
-    Column("left", 8, lambda left: (_amount(left.left), TextRole.PLAIN), right=True),
-    Column("resets", 8, lambda left: (_resets(left), TextRole.DIM)),
+    Column("whose", 20, lambda left: (left.whose, TextRole.PLAIN)),
+    Column("limit", 0, lambda left: (left.limit, TextRole.PLAIN)),
+    Column("of", 0, lambda left: (_amount(left.value), TextRole.PLAIN), right=True),
+    TableColumn("used", 0, lambda left: (_amount(left.used), TextRole.PLAIN), right=True, drop=3),
+    Column("left", 0, lambda left: (_amount(left.left), TextRole.PLAIN), right=True),
+    TableColumn("resets", 0, lambda left: (_resets(left), TextRole.DIM), drop=2),
 )

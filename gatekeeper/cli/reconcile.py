@@ -184,7 +184,7 @@ def columns(period: Period) -> list[Column[Compared]]:
         Column("ours", 0, ours, right=True),
         Column("difference", 0, difference, right=True),
         # Last, as some are wider than a terminal: the amounts stay in their columns.
-        Column("SKU", 0, sku),
+        Column("SKU", 24, sku),
     ]
 
 

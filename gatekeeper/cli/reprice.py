@@ -31,6 +31,7 @@ from gatekeeper.cli.conventions import (
 )
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.processes import end_loan
+from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client.formats import Cell, Column, TextRole, pluralized
 from gatekeeper.settings import OwnPrices
 from gatekeeper.times import to_micros
@@ -257,7 +258,7 @@ def model_cell(row: ModelChange | CallChange) -> Cell:
 
 
 MODEL_COLUMNS: tuple[Column[ModelChange], ...] = (
-    Column("model", 0, model_cell),
+    Column("model", 24, model_cell),
     Column("calls", 0, lambda row: (f"{row.calls:,}", TextRole.PLAIN), right=True),
     Column("changed", 0, lambda row: (f"{row.changed:,}", TextRole.PLAIN), right=True),
     Column("before", 0, lambda row: dollars(row.old_usd), right=True),
@@ -266,8 +267,8 @@ MODEL_COLUMNS: tuple[Column[ModelChange], ...] = (
 )
 CALL_COLUMNS: tuple[Column[CallChange], ...] = (
     Column("largest changes", 0, lambda row: (row.id, TextRole.PLAIN)),
-    Column("model", 0, model_cell),
-    Column("before", 0, lambda row: dollars(row.old_usd), right=True),
+    TableColumn("model", 14, model_cell, drop=3),
+    TableColumn("before", 0, lambda row: dollars(row.old_usd), right=True, drop=2),
     Column("after", 0, lambda row: dollars(row.new_usd), right=True),
     Column("difference", 0, lambda row: difference(row.difference_usd), right=True),
 )
