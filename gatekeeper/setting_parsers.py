@@ -120,6 +120,10 @@ def file(text: str) -> Path:
     return Path(text)
 
 
+PATHS: dict[object, str] = {folder: "dir", file: "file"}
+"""What a shell completes for these."""
+
+
 def url(text: str) -> str:
     """An absolute URL without a trailing slash; its path is kept as a prefix.
 

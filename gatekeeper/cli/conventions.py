@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from ssl import SSLContext
 
+    from click.shell_completion import CompletionItem
+
     from gatekeeper.client.admin_api import Client
     from gatekeeper.client.api_errors import ApiError
     from gatekeeper.settings import Setting, Settings
@@ -223,13 +225,32 @@ def setting_options(*names: str) -> Callable[[Callable[..., T]], Callable[..., T
 
 
 def _flag(setting: Setting) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    from gatekeeper import setting_parsers
+
     meaning = setting.meaning[0].upper() + setting.meaning[1:]
     if setting.name == "sandbox":
         # None where it is not given, so that the environment and the file still count.
         return click.option("--sandbox", is_flag=True, default=None, help=f"{meaning}.")
     default = f"; default: {setting.default}" if setting.default else ""
     described = f"{meaning}.  [env: {setting.environment[0]}{default}]"
-    return click.option(f"--{setting.name}", metavar=setting.name.upper(), help=described)
+    kind = setting_parsers.PATHS.get(setting.parse)
+    complete = _path_completion(kind) if kind else None
+    return click.option(
+        f"--{setting.name}", metavar=setting.name.upper(), help=described, shell_complete=complete
+    )
+
+
+def _path_completion(
+    kind: str,
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, typed: str
+    ) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(typed, type=kind)]
+
+    return complete
 
 
 def load_settings(flags: Mapping[str, object], config: Path | None) -> Settings:

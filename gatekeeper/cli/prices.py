@@ -97,10 +97,16 @@ def show(
 )
 @model_argument
 @tokens_options
-@click.option("--usage", metavar="FILE", help="Instead of numbers: a usageMetadata object; - is stdin.")
+@click.option(
+    "--usage",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="Instead of numbers: a usageMetadata object; - is stdin.",
+)
 @click.option(
     "--call",
     metavar="FILE",
+    type=click.Path(allow_dash=True),
     help="Instead of all that: a complete call, with model, at, tier, action, usage; - is stdin.",
 )
 @click.option(
