@@ -155,12 +155,19 @@ def _put_by_model(draft: Draft, name: str, given: object, names: ModelNames) -> 
     found: dict[str, object] = {}
     for model, number in cast("dict[str, object]", given).items():
         if (google := names.google(model)) is None:
-            continue
-        if not isinstance(number, int) or number <= 0:
+            _leave_model(draft, name, model)
+        elif not isinstance(number, int) or number <= 0:
             draft.lost.append(f"`{name}` of {model} (it is no whole number from 1)")
         else:
             found[google] = min(number, cast("int", found.get(google, number)))
     draft.put(name, found)
+
+
+def _leave_model(draft: Draft, name: str, model: str) -> None:
+    """A limit of a model that is none of Google's by its name. Where any model may be used it may be one of
+    them behind a name of the installation's own."""
+    if "models" not in draft.fields:
+        draft.lost.append(f"`{name}` of {model} (which is no model of Google's; --model says if it is one)")
 
 
 def _put_model_budgets(draft: Draft, given: Mapping[str, object], names: ModelNames) -> None:
@@ -169,6 +176,7 @@ def _put_model_budgets(draft: Draft, given: Mapping[str, object], names: ModelNa
     periods: set[str | None] = set()
     for model, value in given.items():
         if (google := names.google(model)) is None:
+            _leave_model(draft, "model_max_budget", model)
             continue
         members = cast("Mapping[str, object]", value) if isinstance(value, dict) else {"max_budget": value}
         for name in ("tpm_limit", "rpm_limit"):

@@ -93,6 +93,8 @@ LOST = [
     ({"metadata": '{"denied_passthrough_routes": ["/x"]}'}, {}, "denied_passthrough_routes"),
     ({"metadata": '{"model_rpm_limit": {"gemini-2.5-pro": "5"}}'}, {}, "model_rpm_limit"),
     ({"metadata": '{"model_rpm_limit": {"gemini-2.5-pro": 0}}'}, {}, "model_rpm_limit"),
+    ({"metadata": '{"model_tpm_limit": {"fast": 5}}'}, {}, "`model_tpm_limit` of fast"),
+    ({"model_max_budget": '{"fast": {"budget_limit": 5}}'}, {}, "`model_max_budget` of fast"),
     ({"policies": "{a}"}, {}, "policies"),
     ({"access_group_ids": "{a}"}, {}, "access_group_ids"),
     ({"object_permission_id": "o"}, {}, "object_permission"),
@@ -203,7 +205,7 @@ def test_budgets_of_models_have_the_period_of_the_budget():
     budget = '{"budget_limit": 0.00001, "time_period": "30d"}'
     given = f'{{"gemini/gemini-2.5-pro": {budget}, "gpt-4o": {{"budget_limit": 1}}}}'
     for cells in ({}, {"budget_duration": "30d", "max_budget": "5"}):
-        key = only_key(keys=[key_row(model_max_budget=given, **cells)])
+        key = only_key(keys=[key_row(model_max_budget=given, models="{gemini/gemini-2.5-*,gpt-4o}", **cells)])
         assert key.document["model_max_budget"] == {"gemini-2.5-pro": "0.00001"}
         assert (key.document["budget_duration"], key.reasons) == ("1mo", [])
 
