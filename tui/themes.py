@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from textual.color import Color
 from textual.theme import Theme
 
 # What is said of a theme in the palette.
@@ -22,7 +23,26 @@ NAMES = tuple(MEANINGS)
 DEFAULT = NAMES[0]
 
 
-def own_colours(name: str, dark: bool, cursor: tuple[str, str], border: str, **colours: str) -> Theme:
+# Okabe and Ito's palette, which people with any colour vision tell apart.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#CC79A7", "#999999")
+# How far the pattern of a chart's group goes from its colour to the background.
+PATTERN = 0.18
+
+
+def series_variables(colours: tuple[str, ...], background: str) -> dict[str, str]:
+    """Variables of a chart: `series-1` is its largest group, `series-1-pattern` the colour of its texture."""
+    variables: dict[str, str] = {}
+    for number, colour in enumerate(colours, start=1):
+        # The texture of the largest is solid.
+        factor = PATTERN if number > 1 else 0
+        pattern = Color.parse(colour).blend(Color.parse(background), factor)
+        variables |= {f"series-{number}": colour, f"series-{number}-pattern": pattern.hex}
+    return variables
+
+
+def own_colours(
+    name: str, dark: bool, cursor: tuple[str, str], border: str, series: tuple[str, ...], **colours: str
+) -> Theme:
     """A theme of RGB colours by their roles; `cursor` is text and background of the selected row."""
     text, background = cursor
     return Theme(
@@ -45,6 +65,7 @@ def own_colours(name: str, dark: bool, cursor: tuple[str, str], border: str, **c
             "block-cursor-background": background,
             "input-selection-foreground": text,
             "input-selection-background": background,
+            **series_variables(series, colours["background"]),
         },
     )
 
@@ -71,9 +92,10 @@ TERMINAL = Theme(
         "block-cursor-background": "ansi_cyan",
         "input-selection-background": "ansi_cyan",
         "input-selection-foreground": "ansi_black",
+        **series_variables(OKABE_ITO, "#808080"),
     },
 )
-# Okabe and Ito's palette, which people with any colour vision tell apart; vermilion a little lighter.
+# Okabe and Ito's hues, blue and vermilion lighter.
 DARK = own_colours(
     "dark",
     dark=True,
@@ -86,6 +108,7 @@ DARK = own_colours(
     foreground="#e4e7ec",
     background="#10141a",
     border="#4a5361",
+    series=("#3d94d6", "#E69F00", "#1fb587", "#9ad4f5", "#d98bb5", "#999999"),
 )
 # The same hues, darker.
 LIGHT = own_colours(
@@ -100,6 +123,7 @@ LIGHT = own_colours(
     foreground="#16191d",
     background="#fbfbf8",
     border="#a9b0b8",
+    series=("#00437a", "#935c00", "#00734f", "#2b7ba8", "#a03f78", "#6b6b6b"),
 )
 HIGH_CONTRAST = own_colours(
     "high-contrast",
@@ -113,6 +137,7 @@ HIGH_CONTRAST = own_colours(
     foreground="#ffffff",
     background="#000000",
     border="#ffffff",
+    series=("#4db8ff", "#ffb000", "#00ff9c", "#b3e5ff", "#ff9ed2", "#c0c0c0"),
 )
 THEMES = (TERMINAL, DARK, LIGHT, HIGH_CONTRAST)
 

@@ -73,6 +73,8 @@ def test_every_text_of_every_screen_has_contrast(play, theme):
         await readable("Go to Spend")
         await stage.press("escape", "3")
         await readable("total $1,204")
+        await stage.press("1")
+        await readable("last hour")
         await stage.press("4")
         await readable("old-script")
         await stage.press("n")
@@ -91,6 +93,10 @@ def test_every_role_has_contrast_on_every_background(theme):
     for ground in map(Color.parse, grounds):
         assert all(contrast(Color.parse(role), ground) >= LEAST[theme.name] for role in roles)
     variables = {name: Color.parse(value) for name, value in theme.variables.items()}
+    # Of charts, too, whose colours may be those of names.
+    charts = [colour for name, colour in variables.items() if name[-1].isdigit()]
+    assert len(charts) == 6
+    assert all(contrast(colour, Color.parse(theme.background)) >= LEAST[theme.name] for colour in charts)
     for text in ("block-cursor", "input-selection"):
         seen = contrast(variables[f"{text}-foreground"], variables[f"{text}-background"])
         assert seen >= LEAST[theme.name]

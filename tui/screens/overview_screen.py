@@ -99,6 +99,7 @@ class OverviewScreen(TableScreen):
     OverviewScreen #verdict { height: auto; max-height: 1; padding: 0 1; }
     OverviewScreen #spend { height: 2; padding: 0 1; }
     OverviewScreen HourCharts { height: 4; padding: 0 1; border-top: solid $border; }
+    OverviewScreen HourCharts { border-title-color: $foreground; border-title-style: dim; }
     OverviewScreen #tops { height: 2fr; min-height: 6; border-top: solid $border; }
     OverviewScreen #tops Panel { width: 1fr; padding: 0 1 0 0; }
     OverviewScreen #lowest { height: 1fr; border-top: solid $border; }

@@ -21,21 +21,17 @@ from tui.terminal import ClipboardApp
 
 @dataclass(frozen=True, slots=True)
 class SeriesStyle:
-    """The colour of a group (Okabe and Ito's), and its texture, which identifies it without colour; in colour
-    the texture is a pattern in `shade`."""
+    """The colour of a group by the theme's variable, and its texture, which identifies it without colour; in
+    colour the texture is a pattern in `shade`."""
 
     texture: str
     colour: str
     shade: str
 
 
-SERIES_STYLES = (
-    SeriesStyle("█", "#0072B2", "#0072B2"),
-    SeriesStyle("▓", "#E69F00", "#F2B02E"),
-    SeriesStyle("▒", "#009E73", "#008763"),
-    SeriesStyle("░", "#56B4E9", "#6EC2F2"),
-    SeriesStyle("▚", "#CC79A7", "#B8648F"),
-    SeriesStyle("·", "#999999", "#808080"),
+SERIES_STYLES = tuple(
+    SeriesStyle(texture, f"$series-{number}", f"$series-{number}-pattern")
+    for number, texture in enumerate("█▓▒░▚·", start=1)
 )
 NAMED = len(SERIES_STYLES) - 1
 OTHERS = "(others)"
