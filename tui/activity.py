@@ -19,7 +19,8 @@ from gatekeeper.client.api_types import Tick
 from gatekeeper.client.spend_types import SpendRow
 from gatekeeper.client.stream_events import StreamEvent, StreamTick
 from tui.session import Figures, Session
-from tui.spending import NOW, utc_timestamp
+from tui.spend.periods import utc_timestamp
+from tui.spend.sums import NOW
 
 # Ticks, one a second, of which the figures are the sums.
 MINUTE = 60

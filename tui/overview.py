@@ -15,7 +15,8 @@ from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Key, Readiness
 from gatekeeper.client.spend_types import Spend, SpendRow
-from tui.spending import NOW, utc_timestamp
+from tui.spend.periods import utc_timestamp
+from tui.spend.sums import NOW
 
 # The groups whose largest are shown.
 TOPS = ("tag", "key", "model")

@@ -14,7 +14,6 @@ from gatekeeper.client.health_text import Finding
 from gatekeeper.client.list_columns import bar_cell, budget_cell, key_state, name_cell, share_cell
 from gatekeeper.client.spend_types import SpendRow
 from tui.overview import MINUTES, Comparison, OverviewData
-from tui.spending import group_of
 
 # Cells of the charts' names.
 NAME_WIDTH = 11
@@ -157,7 +156,7 @@ def top_columns(data: OverviewData, by: str, width: int) -> list[Column[SpendRow
     def name(row: SpendRow) -> Cell:
         if row.other:
             return f"… {row.groups or 0:,} more", TextRole.DIM
-        value = group_of(row, by)
+        value = row.group(by)
         if value is None:
             return f"no {by}", TextRole.DIM
         return (value.removeprefix("gemini-") if by == "model" and width < 40 else value), TextRole.PLAIN

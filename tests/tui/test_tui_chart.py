@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from gatekeeper.client.formats import LEVELS
 from gatekeeper.client.spend_types import Spend, SpendRow
 from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, cells, chart_edges, eighths, segment_edges
-from tui.spending import SPANS, SpendData, SpendRequest, scaled_to_total
+from tui.spend import periods
+from tui.spend.periods import ROLLING, Stretch
+from tui.spend.ranking import Ranking
+from tui.spend.sums import SpendData, SpendRequest, scaled_to_total
 from tui.widgets.bars import (
     AXIS,
     NAMED,
@@ -43,38 +46,45 @@ money = st.integers(0, 4).flatmap(lambda power: st.integers(0, 10**power)).map(l
 @st.composite
 def pictures(draw):
     """A gateway's documents for a span: sums by group and time, of calls that may have several tags."""
-    span = draw(st.sampled_from(SPANS))
-    axis = [span.label(start) for start in span.axis(NOW, UTC)]
+    span = draw(st.sampled_from(ROLLING))
+    unit = draw(st.sampled_from(span.units))
+    covered = Stretch(span.start(NOW, UTC), NOW)
+    axis = [periods.bar_label(start, unit, UTC) for start in periods.axis(unit, covered, UTC)]
     groups = draw(st.lists(st.sampled_from([*"abcdefg", None]), min_size=1, unique=True))
     spent = {
         label: [draw(money) for _ in groups]
         for label in draw(st.lists(st.sampled_from(axis), unique=True, max_size=12))
     }
     both = [
-        SpendRow(**{span.unit: label}, tag=tag, cost_usd=cost)
+        SpendRow(**{unit: label}, tag=tag, cost_usd=cost)
         for label, costs in spent.items()
         for tag, cost in zip(groups, costs, strict=True)
     ]
     by_time = []
     for label, costs in spent.items():
         once = draw(st.sampled_from([1, Decimal("0.5"), Decimal("0.9")]))  # of what the tags add up to
-        by_time.append(SpendRow(**{span.unit: label}, cost_usd=max(sum(costs) * once, max(costs))))
+        by_time.append(SpendRow(**{unit: label}, cost_usd=max(sum(costs) * once, max(costs))))
     ranking = [
         SpendRow(tag=tag, cost_usd=sum((costs[number] for costs in spent.values()), Decimal(0)))
         for number, tag in enumerate(groups)
     ]
-    sums = (Spend(tuple(ranking)), Spend(tuple(by_time)), Spend(tuple(both)))
-    return SpendData(SpendRequest("tag", span), axis, "S", "U", *sums, SpendRow())
+    ranked = Ranking("tag", "", covered, Spend(tuple(ranking)), Spend(), "")
+    request = SpendRequest("tag", span, unit)
+    return SpendData(request, UTC, axis, covered, ranked, Spend(tuple(by_time)), Spend(tuple(both)))
 
 
 def true_bars(data, width, named):
     """What each bar is to show: for each of its groups, and the others, its share of the total."""
-    rows = sorted(data.ranking.rows, key=lambda row: -row.cost_usd)
+    rows = sorted(data.ranking.spend.rows, key=lambda row: -row.cost_usd)
     leaders = [row.tag for row in rows[:named] if row.cost_usd]
     bars = []
     for label in data.axis:
-        total = sum(row.cost_usd for row in data.by_time.rows if label in (row.day, row.hour))
-        sums = {row.tag: row.cost_usd for row in data.by_time_and_group.rows if label in (row.day, row.hour)}
+        total = sum(row.cost_usd for row in data.by_time.rows if label in (row.day, row.week, row.hour))
+        sums = {
+            row.tag: row.cost_usd
+            for row in data.by_time_and_group.rows
+            if label in (row.day, row.week, row.hour)
+        }
         whole = sum(sums.values())
         own = [sums.pop(leader, Decimal(0)) for leader in leaders]
         parts = [*own, *[Decimal(0)] * (NAMED - len(own)), sum(sums.values(), Decimal(0))]

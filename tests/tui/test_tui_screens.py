@@ -34,25 +34,11 @@ def test_full(play, pictures):
         await stage.press("g", "enter")
         await stage.sees("prices 2026-11-20")
         await pictures(stage, "call-full")
-        await stage.press("escape", "3")
-        await stage.sees("total $1,204")
-        await pictures(stage, "spend-full")
-        await stage.press("4")
+        await stage.press("escape", "4")
         await stage.sees("old-script")
         await pictures(stage, "keys-full")
 
     play(script)
-
-
-def test_without_colour_textures_tell_the_groups_apart(play, golden, monkeypatch):
-    async def script(stage):
-        await stage.press("3")
-        await stage.sees("total $1,204")
-        await stage.still()
-        golden("spend-no-color-80x24", stage.text())
-
-    monkeypatch.setenv("NO_COLOR", "1")
-    play(script, size=(80, 24))
 
 
 def test_empty(play, empty, pictures):
@@ -60,9 +46,6 @@ def test_empty(play, empty, pictures):
         await stage.sees("No calls yet")
         await stage.sees("● live")
         await pictures(stage, "logs-empty")
-        await stage.press("3")
-        await stage.sees("No calls in this")
-        await pictures(stage, "spend-empty")
         await stage.press("4")
         await stage.sees("No keys yet")
         await pictures(stage, "keys-empty")
@@ -82,10 +65,7 @@ def test_errors(play, sample, pictures):
         await stage.press("enter")
         await stage.sees("No call has this id.")
         await pictures(stage, "call-error")
-        await stage.press("escape", "3")
-        await stage.sees("Trying again.")
-        await pictures(stage, "spend-error")
-        await stage.press("4")
+        await stage.press("escape", "4")
         await stage.sees("Trying again.")
         await pictures(stage, "keys-error")
 
@@ -101,10 +81,7 @@ def test_loading(play, pictures):
         await stage.press("enter")
         await stage.sees("loading the call")
         await pictures(stage, "call-loading")
-        await stage.press("escape", "3")
-        await stage.sees("loading")
-        await pictures(stage, "spend-loading")
-        await stage.press("4")
+        await stage.press("escape", "4")
         await stage.sees("loading the keys")
         await pictures(stage, "keys-loading")
 

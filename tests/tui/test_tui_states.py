@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,10 @@ from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_
 from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, padded, pluralized
 from gatekeeper.client.list_columns import key_columns, key_state
 from gatekeeper.client.spend_types import Spend, SpendRow
-from tui.screens.spend_screen import sums
-from tui.spending import SpendData, SpendRequest, spend_columns
+from tui.spend.columns import change_share_cell, compared_columns, share_cell, spend_columns
+from tui.spend.periods import Stretch
+from tui.spend.ranking import Line, Ranking
+from tui.spend.text import saved_text, sums
 from tui.terminal import lines
 from tui.widgets import filter_line
 
@@ -147,11 +150,11 @@ def str_cell(row):
 
 @pytest.mark.parametrize("width", range(80, 240, 10))
 def test_columns_fill_the_screen_and_do_not_run_over(width):
-    data = SpendData(SpendRequest(), (), "", "", Spend(), Spend(), Spend(), SpendRow())
     layouts = (
         call_columns(width, lambda: NOW),
         key_columns(width, lambda: NOW),
-        spend_columns(data, width),
+        spend_columns("tag", None, lambda _: None, width),
+        compared_columns("tag", None, width),
     )
     for columns in layouts:
         assert sum(column_widths(columns, width - 1)) + len(columns) - 1 == width - 1
@@ -230,12 +233,65 @@ def test_sums_of_what_nobody_knows_are_not_0(refused):
     """Nor where refused calls, which cost nothing, are among them."""
     sums_of = {"calls": 3 + refused, "unpriced_calls": 3, "cost_usd": Decimal(0) if refused else None}
     row = SpendRow(tag="a", **sums_of)
-    ranking = Spend((row,), SpendRow(**sums_of))
-    data = SpendData(SpendRequest(), (), "", "", ranking, Spend(), Spend(), SpendRow(cost_usd=Decimal(5)))
-    columns = {column.title: column.cell(row)[0].strip() for column in spend_columns(data, 120)}
+    ranking = Ranking(
+        "tag",
+        "",
+        Stretch(NOW, NOW),
+        Spend((row,), SpendRow(**sums_of)),
+        Spend(total=SpendRow(cost_usd=Decimal(5))),
+        "",
+    )
+    [line] = ranking.lines(compared=False)
+    columns = {
+        column.title: column.cell(line)[0].strip()
+        for column in spend_columns("tag", None, lambda _: None, 120)
+    }
     expected = {"spend": "?", "share": "?", "trend": "–", "cost/call": "–", "tokens": "–", "cached": "–"}
     assert {name: columns[name] for name in expected} == expected
-    assert [[text for text, _ in line] for line in sums(data)] == [["total ", "?"]]
+    assert [[text for text, _ in line] for line in sums(ranking)] == [["total ", "?"]]
+
+
+def spent(cost, calls=1):
+    cost_usd = None if cost is None else Decimal(cost)
+    return SpendRow(tag="a", calls=calls, cost_usd=cost_usd, unpriced_calls=0 if cost else calls)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "shown"),
+    [
+        ("2", "1", "▲ 100.0 %"),
+        ("1", "2", "▼ 50.0 %"),
+        ("1", "1", "–"),
+        ("1.0001", "1", "▲ <0.1 %"),
+        ("0.9999", "1", "▼ <0.1 %"),
+        ("11", "1", "▲ 11 ×"),
+        ("20000", "1", "▲ >9,999 ×"),
+        (None, "1", "?"),
+        ("1", None, "?"),
+    ],
+)
+def test_a_change_is_relative_to_the_period_before(now, before, shown):
+    line = Line((("tag", "a"),), spent(now), spent(before), before_known=True)
+    assert change_share_cell(line)[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("fraction", "shown"), [(0, "–"), (0.0001, "<0.1 %"), (0.0005, "0.1 %"), (0.084, "8.4 %"), (1, "100.0 %")]
+)
+def test_shares_have_one_decimal(fraction, shown):
+    assert share_cell(fraction)[0] == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (80, "✓ saved to /home/ann/a.csv, readable by you only"),
+        (30, "✓ saved to /home/ann/a.csv"),
+        (20, "✓ saved to …/a.csv"),
+    ],
+)
+def test_a_saved_file_is_named_at_every_width(width, said):
+    assert saved_text(Path("/home/ann/a.csv"), width) == said
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])

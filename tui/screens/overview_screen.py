@@ -27,7 +27,7 @@ from tui.overview_text import budget_columns, comparison_line, hour_charts, top_
 from tui.screens.dialog import ScrolledDialog
 from tui.screens.main_screen import EmptyState, TableScreen, curl, welcome
 from tui.session import Session, Tab
-from tui.spending import group_of, utc_timestamp
+from tui.spend.periods import utc_timestamp
 from tui.terminal import lines, styled_cells
 from tui.widgets.filter_line import FilterLine, ShowCalls, ShowKeys, group_filter
 from tui.widgets.rows import Rows, Table
@@ -115,7 +115,7 @@ class OverviewScreen(TableScreen):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self.tops: dict[str, Panel[SpendRow]] = {
-            by: Panel(lambda row, by=by: (group_of(row, by), row.other), id=by) for by in TOPS
+            by: Panel(lambda row, by=by: (row.group(by), row.other), id=by) for by in TOPS
         }
         self.budgets: Panel[Key] = Panel(lambda key: key.token_id, id="budgets")
         self._request = OverviewRequest()
@@ -252,7 +252,7 @@ class OverviewScreen(TableScreen):
         if self.rows is self.budgets:
             return self.budgets.selected.label if self.budgets.selected else None
         row = self.tops[by].selected if (by := self.rows.id) else None
-        return group_of(row, by) if row and by else None
+        return row.group(by) if row and by else None
 
     @on(Table.RowActivated)
     def _open(self, message: Table.RowActivated) -> None:
@@ -265,7 +265,7 @@ class OverviewScreen(TableScreen):
 
     def _open_group(self, by: str, row: SpendRow) -> None:
         """A key leads to its limits, all else to its calls of the period."""
-        name = group_of(row, by)
+        name = row.group(by)
         if row.other:
             self.show_status(f"This row sums many {by}s: 3 Spend has them all.", TextRole.WARNING)
         elif by == "key" and name not in NO_KEYS:

@@ -2,63 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
-from gatekeeper.client.formats import Cell, TextRole
-from gatekeeper.client.spend_types import UNPRICED, Spend, SpendRow, unpriced_text
+from gatekeeper.client.formats import TextRole
+from gatekeeper.client.spend_types import UNPRICED
 from tui.screens.main_screen import EmptyState, TableScreen
+from tui.screens.range_dialog import RangeDialog
 from tui.session import Session, Tab
-from tui.spending import GROUPS, SPANS, SpendData, SpendRequest, group_of, load_spend, spend_columns
-from tui.terminal import styled_cells
-from tui.widgets import filter_line
-from tui.widgets.bars import Bars, bars_as_one
+from tui.spend.export import write_csv
+from tui.spend.periods import Range
+from tui.spend.ranking import GROUPS, Ranking, path_filter
+from tui.spend.sums import SpendData, SpendRequest, load_bar, load_first, load_range, load_spend
+from tui.spend.table import SpendTable
+from tui.spend.text import bar_titles, empty_text, found_text, headline, saved_text, sums, titles, warnings
+from tui.widgets.bar_chart import BarChart
 from tui.widgets.filter_line import FilterLine, ShowCalls
-from tui.widgets.rows import Rows, Table
+from tui.widgets.rows import Rows
 
 
 class SpendScreen(TableScreen):
-    """Also reloads when the request changes."""
+    """Also reloads when the request changes. The list ranks the groups of the range, or of a bar of it."""
 
     TAB = Tab("3", "spend", "Spend", "Spend by tag")
     HINT = "filter:  key:ALIAS  model:gemini-2.5*  tag:a,b  user:U"
     RELOAD_SECONDS = 30
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "group(1)", "by tag·model·key·user"),
-        Binding("B", "group(-1)", "back", show=False),
-        Binding("left_square_bracket", "span(-1)", "shorter range", show=False),
-        Binding("right_square_bracket", "span(1)", "range", key_display="[ ]"),
-        Binding("u", "unpriced", "calls without a price", show=False),
-        Binding("escape", "clear", "clear the filter", show=False),
+        Binding("h", "bar(-1)", "bar", key_display="h l", tooltip="select the bar before"),
+        Binding("l", "bar(1)", show=False, tooltip="select the next bar"),
+        Binding("comma", "bar(-1)", show=False),
+        Binding("full_stop", "bar(1)", show=False),
+        Binding("b", "group(1)", "by", tooltip="by tag, model, key or user"),
+        Binding("B", "group(-1)", show=False, tooltip="by the group before"),
+        Binding("t", "choose_range", "time", tooltip="choose the range of time"),
+        Binding("c", "compare", "compare", tooltip="compare with the period before"),
+        Binding("i", "unit", "hour·day·week", tooltip="bars of an hour, a day or a week"),
+        Binding("right_square_bracket", "range(1)", "range", key_display="[ ]", tooltip="a longer range"),
+        Binding("left_square_bracket", "range(-1)", show=False, tooltip="a shorter range, an earlier day"),
+        Binding("e", "export", "export", tooltip="export the list as CSV"),
+        Binding("u", "unpriced", show=False, tooltip="show the calls without a price"),
+        Binding("escape", "back", show=False, tooltip="leave the bar, clear the filter"),
     ]
     DEFAULT_CSS = """
     SpendScreen #headline { height: 1; padding: 0 1; }
-    SpendScreen Bars { height: 40%; min-height: 11; max-height: 20; border-bottom: solid $border; }
+    SpendScreen BarChart { height: 40%; min-height: 11; max-height: 20; border-bottom: solid $border; }
     SpendScreen #warning { height: auto; padding: 0 1; color: $warning; display: none; }
     SpendScreen #warning.-visible { display: block; }
-    SpendScreen.-empty Bars, SpendScreen.-empty Table { display: none; }
+    SpendScreen.-empty BarChart, SpendScreen.-empty Table { display: none; }
     """
+    chart = getters.query_one(BarChart)
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.table: Table[SpendRow] = Table(self._identity)
-        self._request = SpendRequest()
+        self.table = SpendTable()
+        self._request: SpendRequest | None = None
         self._data: SpendData | None = None
+        # The ranking of the selected bar.
+        self._of_bar: Ranking | None = None
+        self._compared = False
         self._selections: dict[str, object] = {}
 
     def body(self) -> ComposeResult:
         yield Static(id="headline")
         yield EmptyState()
-        yield Bars()
+        yield BarChart()
         yield self.table
         yield Static(id="warning")
 
@@ -77,94 +92,169 @@ class SpendScreen(TableScreen):
         self.load(self._request)
 
     @property
-    def _shown(self) -> SpendRequest:
-        """The request whose data is shown; the latest one may still be loading."""
-        return self._data.request if self._data else self._request
+    def _ranking(self) -> Ranking | None:
+        return self._of_bar or (self._data.ranking if self._data else None)
 
-    def _identity(self, row: SpendRow) -> object:
-        return self._shown.by, group_of(row, self._shown.by), row.other
+    @property
+    def _asked(self) -> SpendRequest:
+        """The latest request; the data of one before it may still be shown."""
+        return self._request or SpendRequest()
 
-    @work(exclusive=True)
-    async def load(self, request: SpendRequest) -> None:
-        """Loads and shows the data of a request; what was shown stays on an error."""
+    @work(exclusive=True, group="sums")
+    async def load(self, request: SpendRequest | None) -> None:
+        """Loads and shows the data of a request, by default what fits the ledger. On an error all stays."""
+        session, opened = self.session, tuple(self.table.opened)
+        args = session.client, session.clock(), session.zone
         try:
-            data = await load_spend(self.session.client, request, self.session.clock(), self.session.zone)
+            data = await (load_spend(*args, request, opened) if request else load_first(*args))
+            bars = self._bars_in(data)
+            of_bar = await load_bar(session.client, data, bars, opened) if bars else None
         except ApiError as error:
             self.show_load_error(error)
         else:
-            self._show(data)
+            self._request = data.request
+            self._show(data, of_bar)
+            if opened != tuple(self.table.opened):  # meanwhile
+                self.load_ranking()
+
+    @work(exclusive=True, group="ranking")
+    async def load_ranking(self) -> None:
+        """Loads the list again: of another bar, or with other rows opened."""
+        data, bars, opened = self._data, self.chart.selected, tuple(self.table.opened)
+        if data is None:
+            return
+        client = self.session.client
+        try:
+            ranking = await (
+                load_bar(client, data, bars, opened) if bars else load_range(client, data, opened)
+            )
+        except ApiError as error:
+            self.show_error(error)
+            return
+        if data is self._data and bars == self.chart.selected:
+            self._show(data if bars else replace(data, ranking=ranking), ranking if bars else None)
+
+    def _bars_in(self, data: SpendData) -> tuple[int, int] | None:
+        """The selected bars in other data; None if they are not there."""
+        return data.bars_of(self._data, self.chart.selected) if self._data else None
 
     def show_empty_error(self, error: ApiError) -> None:
         super().show_empty_error(error)
         self._show_headline()
 
-    def _show(self, data: SpendData) -> None:
+    def _show(self, data: SpendData, of_bar: Ranking | None) -> None:
         # Each grouping keeps its own selected row.
-        self._selections[self._shown.by] = self.table.selected_identity
-        self._data, self._request = data, data.request
+        if shown := self._ranking:
+            self._selections[shown.by] = self.table.selected_identity
+        bars = self._bars_in(data)
+        self._data, self._of_bar = data, of_bar if bars else None
         self.filter_line.set_applied(data.request.q)
-        self.query_one(Bars).chart = data.chart()
-        self.table.show(data.rows, lambda width: spend_columns(data, width))
+        self.chart.chart = data.chart()
+        self.chart.cursor = bars[0] if bars else None
+        self._show_rows()
         self.table.select(self._selections.get(data.request.by))
-        counts = ((data.ranking.total.calls, "call"), (data.groups, "group"))
-        self.filter_line.show_found(" in ".join(formats.pluralized(number, noun) for number, noun in counts))
-        self._warn(data)
-        self._show_empty_text(
-            Content("No calls in this period." + (" esc clears the filter" if data.request.q else ""))
-        )
+        self._show_empty_text(empty_text(data))
+        # Another bar may have been selected meanwhile.
+        if bars and not (of_bar and of_bar.covered == data.bar(bars)):
+            self.load_ranking()
 
-    def _warn(self, data: SpendData) -> None:
+    def _show_rows(self) -> None:
+        """Shows the list, and what is said about it."""
+        if self._data and (ranking := self._ranking):
+            self.table.show_ranking(ranking, self._data.trend, self._compared)
+            self.filter_line.show_found(found_text(ranking))
+            self._warn(ranking)
+
+    def _warn(self, ranking: Ranking) -> None:
         line = self.query_one("#warning", Static)
-        warnings = list(missing_data(data.ranking, self.size.width - 2))
-        line.update("\n".join(warnings))
-        line.set_class(bool(warnings), "-visible")
+        texts = list(warnings(ranking, self.size.width - 2, bool(ranking.q)))
+        line.update(Content("\n".join(texts)))
+        line.set_class(bool(texts), "-visible")
 
     def _show_empty_text(self, otherwise: Content) -> None:
         """Shows the headline, and `otherwise` where there is no data."""
         self.show_empty(self._data is None or not self._data.ranking.rows, otherwise)
         self._show_headline()
 
-    def _headline(self) -> Content:
-        request = self._shown
-        left = f"Spend by {request.by} · {request.span.title} · per {self._bar()}"
-        room = self.size.width - 2 - len(left)
-        nothing: list[Cell] = []
-        # The longest that fits.
-        right = next((line for line in sums(self._data) if length(line) + 2 <= room), nothing)
-        return styled_cells([(left, TextRole.PLAIN), (" " * (room - length(right)), TextRole.PLAIN), *right])
-
-    def _bar(self) -> str:
-        """The time that one bar covers, with the zone if it differs from the local one."""
-        bars = self.query_one(Bars)
-        size = bars_as_one(len(bars.chart.bars), bars.content_size.width or self.size.width)
-        unit = self._shown.span.unit
-        zone = self.session.other_zone
-        return (unit if size == 1 else f"{size} {unit}s") + (f" ({zone})" if zone else "")
+    def _show_headline(self) -> None:
+        data, ranking, zone = self._data, self._ranking, self.session.other_zone
+        if data and self._of_bar:
+            left = bar_titles(data, self._of_bar, zone)
+        else:
+            request = data.request if data else self._asked
+            title = request.range.title(self.session.clock(), data.zone if data else self.session.zone)
+            left = titles(request, title, self.chart.bar_size(request.unit), zone)
+        line = headline(left, list(sums(ranking)), self.size.width - 2)
+        self.query_one("#headline", Static).update(line)
 
     def on_resize(self) -> None:
-        self._show_headline()
-        if self._data:
-            self._warn(self._data)
-
-    def _show_headline(self) -> None:
-        self.query_one("#headline", Static).update(self._headline())
+        self.call_after_refresh(self._show_headline)
+        if ranking := self._ranking:
+            self._warn(ranking)
 
     def action_group(self, by: int) -> None:
-        group = GROUPS[(GROUPS.index(self._request.by) + by) % len(GROUPS)]
-        self._load(replace(self._request, by=group))
+        group = GROUPS[(GROUPS.index(self._asked.by) + by) % len(GROUPS)]
+        self.table.opened.clear()
+        self._load(replace(self._asked, by=group))
 
-    def action_span(self, by: int) -> None:
-        number = SPANS.index(self._request.span) + by
-        self._load(replace(self._request, span=SPANS[max(min(number, len(SPANS) - 1), 0)]))
+    def action_range(self, by: int) -> None:
+        self._load_range(self._asked.range.stepped(by))
+
+    @work
+    async def action_choose_range(self) -> None:
+        dialog = RangeDialog(self._asked.range, self.session.clock(), self.session.zone)
+        if chosen := await self.app.push_screen_wait(dialog):
+            self._load_range(chosen)
+
+    def _load_range(self, chosen: Range) -> None:
+        if chosen != self._asked.range:
+            self.chart.cursor = None
+            self._load(replace(self._asked, range=chosen, unit=chosen.units[0]))
+
+    def action_unit(self) -> None:
+        units = self._asked.range.units
+        if len(units) == 1:
+            self.show_status(f"This range is shown by {units[0]} only.", TextRole.WARNING)
+            return
+        self.chart.cursor = None
+        unit = units[(units.index(self._asked.unit) + 1) % len(units)]
+        self._load(replace(self._asked, unit=unit))
 
     def _load(self, request: SpendRequest) -> None:
         """Set at once: the next key press applies to this request."""
         self._request = request
         self.load(request)
 
-    def action_clear(self) -> None:
-        if self._request.q:
-            self.load(replace(self._request, q=""))
+    def action_compare(self) -> None:
+        self._compared = not self._compared
+        self._show_rows()
+
+    def action_bar(self, by: int) -> None:
+        self.chart.move(by)
+
+    @on(BarChart.Selected)
+    def _select_bar(self) -> None:
+        self.chart.focus()
+        self.load_ranking()
+
+    @on(BarChart.Left)
+    def _leave_bar(self) -> None:
+        self.table.focus()
+
+    @on(BarChart.Opened)
+    def _open_bar(self) -> None:
+        if self.chart.selected and self._data:
+            self.post_message(ShowCalls(self._data.bar_filter(self.chart.selected)))
+
+    def action_back(self) -> None:
+        self.table.focus()
+        if self.chart.cursor is not None and self._data:
+            self.chart.cursor = None
+            self._show(self._data, None)
+            # Other rows may have been opened since.
+            self.load_ranking()
+        elif self._asked.q:
+            self._load(replace(self._asked, q=""))
 
     def action_unpriced(self) -> None:
         self._show_calls_of(UNPRICED)
@@ -172,48 +262,38 @@ class SpendScreen(TableScreen):
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
         self.table.focus()
-        self.load(replace(self._request, q=message.text))
+        self.load(replace(self._asked, q=message.text))
 
-    @on(Table.RowActivated)
+    def action_open_row(self) -> None:
+        if self.table.open_row():
+            self.load_ranking()
+
+    def action_close_row(self) -> None:
+        if self.table.close_row():
+            self.load_ranking()
+
+    @on(SpendTable.RowActivated)
     def _open(self) -> None:
-        row = self.table.selected
-        if row and row.other:
-            self.show_status(f"This row sums many {self._shown.by}s: / filters the calls.", TextRole.WARNING)
-        elif row:
-            self._show_calls_of(filter_line.group_filter(self._shown.by, group_of(row, self._shown.by)))
+        line = self.table.selected
+        if line and line.row.other:
+            self.show_status(f"This row sums many {line.by}s: / filters the calls.", TextRole.WARNING)
+        elif line and line.gone:
+            self.show_status(f"{line.name} has no calls in this period, only before.", TextRole.WARNING)
+        elif line:
+            self._show_calls_of(path_filter(line.path))
 
     def _show_calls_of(self, term: str) -> None:
         """Shows exactly the calls of a sum."""
-        if self._data:
-            self.post_message(ShowCalls(self._data.drill_down_filter(term)))
+        if ranking := self._ranking:
+            self.post_message(ShowCalls(ranking.drill_down_filter(term)))
 
-
-def sums(data: SpendData | None) -> Iterator[list[Cell]]:
-    """The total and its change from the preceding period, from the longest form to the shortest."""
-    if data is None:
-        return
-    total, preceding = data.ranking.total.known_cost, data.preceding.spent
-    least: list[Cell] = [("total ", TextRole.DIM), (formats.money(total), TextRole.ACCENT)]
-    if preceding > 0 and total is not None:
-        change = float(total / preceding) - 1
-        sign = "▲" if change >= 0 else "▼"
-        span = data.request.span.title.removeprefix("last ")
-        compared = f"  {sign} {formats.percent(abs(change))}"
-        yield [*least, (f"{compared} to the {span} before", TextRole.DIM)]
-        yield [*least, (compared, TextRole.DIM)]
-    yield least
-
-
-SIGN, SHOW_UNPRICED = "? ", " · u shows them"
-
-
-def missing_data(ranking: Spend, width: int) -> Iterator[str]:
-    """Warnings about calls that the sums leave out, for lines of so many cells."""
-    if ranking.partial:
-        yield f"? older calls are missing: {ranking.partial_reason}"
-    if unpriced := unpriced_text(ranking, width - len(SIGN + SHOW_UNPRICED)):
-        yield f"{SIGN}{unpriced}{SHOW_UNPRICED}"
-
-
-def length(cells: list[Cell]) -> int:
-    return sum(len(text) for text, _ in cells)
+    def action_export(self) -> None:
+        if not (self._data and (ranking := self._ranking) and ranking.rows):
+            self.show_status("There is nothing to export.", TextRole.WARNING)
+            return
+        try:
+            path = write_csv(Path.cwd(), ranking, self._compared, self._data.zone)
+        except OSError as error:
+            self.show_status(f"✗ It could not be saved: {error.strerror}", TextRole.ERROR)
+        else:
+            self.show_status(saved_text(path, self.size.width - 2))

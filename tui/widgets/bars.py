@@ -1,4 +1,4 @@
-"""A chart of stacked bars over time: height is cost, colour and texture are the group."""
+"""How a chart of stacked bars over time is drawn: height is cost, colour and texture are the group."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rich.cells import cell_len
-from textual import getters
 from textual.content import Content
-from textual.reactive import reactive
-from textual.widget import Widget
 
 from gatekeeper.client import formats
 from gatekeeper.client.formats import padded
 from tui import bar_segments
 from tui.bar_segments import CELL, MIN_VISIBLE_SHARE, Cell, chart_edges
-from tui.terminal import ClipboardApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +35,19 @@ OTHERS = "(others)"
 SMALL_CHART_GROUPS = 3
 WIDE, TALL_ROWS = 100, 8
 AXIS = 10
+# A bar wider than this looks like a wall.
+MAX_STEP = 20
+CURSOR = "▲"
 # Lines other than bars: legend, axis, labels.
 NON_BAR_LINES = 3
 # With fewer rows of bars a note is left out.
 MIN_BAR_ROWS = 3
 # Cells of the legend that a group takes in addition to its name.
 LEGEND_SPACE = 5
-AXIS_MAXIMA = tuple(map(Decimal, ("1", "1.2", "1.6", "2", "2.4", "3", "4", "5", "6", "8", "10")))
+# Steps of a quarter at most: the highest bar has at least 80 % of the height.
+AXIS_MAXIMA = tuple(
+    map(Decimal, ("1", "1.2", "1.5", "1.8", "2", "2.4", "3", "3.6", "4", "5", "6", "7", "8", "10"))
+)
 OMITTED_NOTE = "low bars leave some groups out"
 
 
@@ -77,27 +79,9 @@ class Chart:
     note: str = ""
 
 
-class Bars(Widget):
-    """Draws a chart; where there are more bars than cells, neighbours are merged."""
-
-    DEFAULT_CSS = """
-    Bars {
-        height: 12;
-        padding: 0 1;
-    }
-    """
-
-    app = getters.app(ClipboardApp)
-
-    chart: reactive[Chart] = reactive(Chart())
-
-    def render(self) -> Content:
-        size = self.content_size
-        return draw(self.chart, size.width, size.height, colour=not self.app.no_color)
-
-
-def draw(chart: Chart, width: int, height: int, colour: bool = True) -> Content:
-    """The chart: legend and note, rows from the top down, axis with labels."""
+def draw(chart: Chart, width: int, height: int, colour: bool = True, cursor: int | None = None) -> Content:
+    """The chart: legend and note, rows from the top down, axis with labels. The drawn bar `cursor` is marked
+    on the axis."""
     note = [Content.styled(chart.note, "dim")] if chart.note and height > NON_BAR_LINES + MIN_BAR_ROWS else []
     rows = height - NON_BAR_LINES - len(note)
     if rows < 1 or not chart.bars:
@@ -107,7 +91,7 @@ def draw(chart: Chart, width: int, height: int, colour: bool = True) -> Content:
         parts_by_style(bar, len(names)) for bar in merged(chart.bars, bars_as_one(len(chart.bars), width))
     ]
     top = axis_maximum(max(bar.total for bar in bars))
-    step = max((width - AXIS) // len(bars), 1)
+    step = bar_step(len(bars), width)
     heights = [bar_segments.eighths(float(bar.total), float(top), rows) for bar in bars]
     all_edges = bar_edges([bar.sums for bar in bars], heights, colour)
     omitted = OMITTED_NOTE if any(map(omits_groups, bars, all_edges)) else ""
@@ -117,9 +101,27 @@ def draw(chart: Chart, width: int, height: int, colour: bool = True) -> Content:
     for row in reversed(range(rows)):
         pieces = (piece for column in columns for piece in bar_piece(column[row], step, colour))
         lines.append(Content.assemble((axis_tick(row, rows, top), "dim"), *pieces))
-    lines.append(Content.styled("$0 ┼".rjust(AXIS) + "─" * step * len(bars), "dim"))
+    lines.append(axis_line(step, len(bars), cursor))
     lines.append(Content.styled(" " * AXIS + labels([bar.label for bar in bars], step), "dim"))
     return Content("\n").join(lines)
+
+
+def bar_step(bars: int, width: int) -> int:
+    """The cells from one drawn bar to the next."""
+    return max(min((width - AXIS) // max(bars, 1), MAX_STEP), 1)
+
+
+def axis_line(step: int, bars: int, cursor: int | None) -> Content:
+    """The axis below the bars, with the cursor under its bar."""
+    line = "─" * step * bars
+    if cursor is None:
+        return Content.styled("$0 ┼".rjust(AXIS) + line, "dim")
+    before, thick = step * cursor, bar_thickness(step)
+    return Content.assemble(
+        ("$0 ┼".rjust(AXIS) + line[:before], "dim"),
+        (CURSOR * thick, "bold $accent"),
+        (line[before + thick :], "dim"),
+    )
 
 
 def parts_by_style(bar: Bar, named: int) -> Bar:
@@ -187,9 +189,14 @@ def round_number(amount: Decimal) -> str:
     return f"${amount.normalize():,f}"
 
 
+def bar_thickness(step: int) -> int:
+    """The cells of a bar: one is left between two, if there is room."""
+    return step - 1 if step > 1 else 1
+
+
 def bar_piece(cell: Cell, step: int, colour: bool) -> tuple[tuple[str, str], tuple[str, str]]:
     """A bar's piece in one row, and the gap after it if there is room."""
-    thick = step - 1 if step > 1 else 1
+    thick = bar_thickness(step)
     glyph = " " if cell.lower is None else formats.LEVELS[cell.level]
     if cell.lower is not None and cell.level == CELL:
         glyph = SERIES_STYLES[cell.lower].texture
