@@ -123,7 +123,7 @@ FIELDS = (
         "none, or dollars: 50",
         lambda key: amount_text(key.max_budget),
         read_amount,
-        "no budget: this key can spend without limit",
+        "no budget: it can spend without limit",
         is_limit=True,
     ),
     Field(

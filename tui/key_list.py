@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gatekeeper.client.account_types import Kind
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.api_types import Key
 
@@ -27,6 +28,8 @@ ORDERS = (
     Order("last used", "-last_used_at"),
     Order("name", "key_alias"),
 )
+# Groups and end users have this one only.
+BY_NAME = Order("name", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,17 @@ async def load_keys(client: Client, q: str, order: Order, wanted: int) -> KeyLis
         if cursor is None or len(found) >= wanted:
             break
     return KeyList(q, order, tuple(found.values()), cursor is not None)
+
+
+async def load_accounts(client: Client, kind: Kind, q: str, wanted: int) -> KeyList:
+    """The same of groups or end users, whose name contains a text, by name. Raises ApiError."""
+    found: list[Key] = []
+    cursor: str | None = None
+    while True:
+        limit = min(max(wanted - len(found), PAGE), MAX_PAGE)
+        page = (await client.account_list(kind, q or None, limit, cursor)).value
+        found += page.groups or page.users
+        cursor = page.next_cursor
+        if cursor is None or len(found) >= wanted:
+            break
+    return KeyList(q, BY_NAME, found, cursor is not None)

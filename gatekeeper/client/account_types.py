@@ -21,6 +21,10 @@ class LimitedAccount(Key, frozen=True):
     def name(self) -> str:
         return self.group or self.user_id or ""
 
+    @property
+    def label(self) -> str:
+        return self.name
+
 
 class AccountPage(msgspec.Struct, frozen=True):
     """One of the two lists is there."""

@@ -75,10 +75,10 @@ def test_what_is_saved_unchanged_is_not_sent(play, answers):
 def test_a_cleared_field_is_reset_after_a_second_enter(play, answers):
     async def script(stage):
         await editing(stage, "e", "backspace", "enter")
-        await stage.sees("✗ budget was cleared: no budget: this key can spend without limit.")
+        await stage.sees("✗ budget was cleared: no budget: it can spend without limit.")
         assert updates(stage) == []
         await stage.press(*["down"] * 7, "backspace", "enter")
-        await stage.sees("was cleared: no tags.")
+        await stage.sees("cleared: no tags.")
         await stage.press("enter")
         await stage.sees("✓ web-frontend: budget, tags changed")
         assert updates(stage) == [{"key": WEB, "max_budget": None, "tags": None, "updated_at": CHANGED_AT}]
@@ -198,10 +198,10 @@ def test_dialogs(play, answers, golden, width, height):
         await stage.sees("spent $612.40")
         await picture(stage, "key-edit")
         await stage.press("backspace", "enter")
-        await stage.sees("enter again")
+        await stage.sees("confirm.")
         await picture(stage, "key-edit-cleared")
         await stage.press("escape")
-        await stage.misses("enter again")
+        await stage.misses("confirm.")
         await stage.press("r")
         await stage.sees("Rotate web-frontend")
         await picture(stage, "key-rotate")

@@ -105,15 +105,15 @@ def test_what_a_key_may_do_without_limits_is_said_before_it_is_made(play, sample
     async def script(stage):
         await opened(stage)
         await stage.press("n")
-        await stage.sees("no budget: this key can spend without limit")
+        await stage.sees("no budget: it can spend without limit")
         await stage.sees("without limit · any model")
         await stage.press("down", *"20", "down", "down", *"x")
         await stage.misses("without limit")
         await stage.misses("any model")
         await stage.sees("never expires")
         await stage.press("up", "up", "backspace", "enter")
-        await stage.sees("✗ budget was cleared: no budget: this key can spend without limit.")
-        await stage.sees("enter again to confirm.")
+        await stage.sees("✗ budget was cleared: no budget: it can spend without limit.")
+        await stage.sees("confirm.")
         assert posted(stage, "/key/generate") == []
         await stage.press(*"1", "backspace", "enter")
         await stage.until(lambda: stage.app.screen._confirmed, "to be asked again")

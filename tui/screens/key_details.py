@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid, VerticalScroll
 from textual.widgets import Static
 
+from gatekeeper.client.account_types import LimitedAccount
 from gatekeeper.client.api_types import Key
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.key_text import key_details
@@ -20,6 +21,9 @@ from tui.terminal import styled_text
 class KeyDetails(ScrolledDialog):
     """`now` tells what is over."""
 
+    # Groups and end users have no such things.
+    KEYS_ONLY = ("expires", "last used", "tags", "role", "group", "user")
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("i,q,enter", "dismiss", "back")]
     DEFAULT_CSS = """
     KeyDetails Grid { grid-size: 2; grid-columns: 12 1fr; grid-rows: auto; height: auto; }
@@ -29,13 +33,14 @@ class KeyDetails(ScrolledDialog):
         super().__init__()
         self._key = key
         self._now = now
+        self._left_out = self.KEYS_ONLY if isinstance(key, LimitedAccount) else ()
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
             yield Static(styled_text(self._key.label), classes="title")
             with Grid():
                 for name, value in key_details(self._key, self._now):
-                    if value and name != "alias":
+                    if value and name != "alias" and name not in self._left_out:
                         yield Static(styled_text(name, TextRole.DIM))
                         yield Static(styled_text(value))
             yield Static(key_help(esc="back", j="down", k="up"), classes="keys")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import on, work
@@ -15,11 +14,10 @@ from gatekeeper.client import formats
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import GoogleKey, Key
 from gatekeeper.client.formats import TextRole
-from gatekeeper.client.list_columns import key_columns
-from tui.key_list import ORDERS, PAGE, KeyList, load_keys
+from tui.key_list import ORDERS, PAGE, KeyList
 from tui.screens.call_screen import CallScreen
-from tui.screens.key_actions import KEY_ACTIONS, new_key
 from tui.screens.key_details import KeyDetails
+from tui.screens.key_views import KEYS, VIEWS, KeyView
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.rotate_dialog import has_old_secret
 from tui.session import Session, Tab
@@ -51,8 +49,9 @@ class KeysScreen(TableScreen):
         Binding("b", "change('block')", "block", tooltip="block the key, or unblock it"),
         Binding("r", "change('rotate')", "rotate", tooltip="give the key a new secret"),
         Binding("i", "details", "details", tooltip="show all that is known of the key"),
-        Binding("s", "sort", "sort", tooltip="sort by used budget, spend, last use or name"),
         Binding("d", "change('delete')", "delete", tooltip="delete the key for good"),
+        Binding("s", "sort", "sort", tooltip="sort by used budget, spend, last use or name"),
+        Binding("v", "view", "groups", tooltip="show keys, groups of keys, or end users"),
         Binding(
             "x", "change('end_grace')", "end grace", tooltip="refuse the key's old secret before its time"
         ),
@@ -65,14 +64,17 @@ class KeysScreen(TableScreen):
     DEFAULT_CSS = """
     KeysScreen.-empty #keys { display: none; }
     KeysScreen.-roomy KeyPreview { display: block; }
-    KeysScreen.-empty KeyPreview { display: none; }
+    KeysScreen.-empty KeyPreview, KeysScreen.-accounts KeyPreview { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.table: Table[Key] = Table(lambda key: key.token_id, "keys")
+        self.table: Table[Key] = Table(lambda key: key.token_id or key.label, "keys")
         self.preview = KeyPreview(session)
         self._shown = KeyList()
+        self._view = KEYS
+        # The view and the text that were asked for last, and may not be shown yet.
+        self._asked: tuple[KeyView, str] = (KEYS, "")
         self._order = ORDERS[0]
         self._wanted = 0
         self._back_to: str | None = None
@@ -98,7 +100,7 @@ class KeysScreen(TableScreen):
         self.watch(self.table, "scroll_y", self._load_more, init=False)
 
     def reload(self) -> None:
-        self.load(self._shown.q, len(self._shown.keys))
+        self.load(*self._asked, len(self._shown.keys))
 
     def on_resize(self) -> None:
         size = self.size
@@ -107,7 +109,7 @@ class KeysScreen(TableScreen):
         self.call_after_refresh(self._show_preview)
 
     def _show_preview(self) -> None:
-        self.preview.show(self.table.selected)
+        self.preview.show(self.table.selected if self._view is KEYS else None)
 
     def _moved(self) -> None:
         self.refresh_bindings()
@@ -119,34 +121,39 @@ class KeysScreen(TableScreen):
         count = len(self._shown.keys)
         seen = max(self.table.cursor, self.table.top + self.table.page)
         if self._shown.more and seen + PAGE // 2 > count >= self._wanted:
-            self.load(self._shown.q, count + PAGE)
+            self.load(self._view, self._shown.q, count + PAGE)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is not always an old secret, nor room for the last calls."""
+        """What there is nothing for: an old secret, room for the last calls, a secret of a group."""
         if action == "last_calls":
             return self.preview.display
         if parameters == ("end_grace",):
             key = self.table.selected
-            return key is not None and has_old_secret(key, self.session.clock())
+            return self._view is KEYS and key is not None and has_old_secret(key, self.session.clock())
+        if action == "change":
+            return parameters[0] in self._view.actions
+        if action == "sort":
+            return len(self._view.orders) > 1
         return super().check_action(action, parameters)
 
     def show_keys(self, q: str, back_to: str) -> None:
         """Shows the keys that contain a text; esc goes back to the screen `back_to`."""
-        self._shown, self._back_to = replace(self._shown, q=q), back_to
+        self._asked, self._back_to = (KEYS, q), back_to
         self.reload()
 
     @work(exclusive=True, group="load")
-    async def load(self, q: str, wanted: int = PAGE) -> None:
-        """Shows the keys that contain a text; if they cannot be loaded, the shown ones stay."""
-        self._wanted = wanted
+    async def load(self, view: KeyView, q: str, wanted: int = PAGE) -> None:
+        """Shows those of a view that contain a text; if they cannot be loaded, the shown ones stay."""
+        self._asked, self._wanted = (view, q), wanted
+        order = self._order if self._order in view.orders else view.orders[0]
         try:
-            found = await load_keys(self.session.client, q, self._order, wanted)
+            found = await view.load(self.session.client, q, order, wanted)
         except ApiError as error:
-            self._wanted = 0
+            self._asked, self._wanted = (self._view, self._shown.q), 0
             self.show_load_error(error)
         else:
-            self._google_keys = await self._google_key_states()
-            self._show(found)
+            self._google_keys = await self._google_key_states() if view is KEYS else ""
+            self._show(view, found)
 
     async def _google_key_states(self) -> str:
         """How the gateway's own keys are; empty if that cannot be known."""
@@ -155,23 +162,26 @@ class KeysScreen(TableScreen):
         except ApiError:
             return ""
 
-    def _show(self, found: KeyList) -> None:
-        sorted_anew = found.order != self._shown.order
-        self._shown, self._loaded = found, True
+    def _show(self, view: KeyView, found: KeyList) -> None:
+        from_first = found.order != self._shown.order
+        self._view, self._shown, self._loaded = view, found, True
         self.filter_line.set_applied(found.q)
-        self.table.show(found.keys, lambda width: key_columns(width, self.session.clock))
-        if sorted_anew:
+        self.filter_line.input.placeholder = view.hint
+        self.table.show(found.keys, lambda width: view.columns(width, self.session.clock))
+        if from_first:
             self.table.cursor = 0
         self._show_found()
-        text = "No key has this text in its alias, tags, user or group.\n\nesc clears the filter"
-        none = Content.assemble("No keys yet.\n\n", ("n", "bold $accent"), " creates one")
+        text = f"No {view.noun} has this text.\n\nesc clears the filter"
+        none = Content.assemble(f"No {view.noun}s yet.\n\n", ("n", "bold $accent"), f" {view.first}")
         self._show_empty_text(Content(text) if found.q else none)
+        self.refresh_bindings()
+        self.set_class(view is not KEYS, "-accounts")
         self.call_after_refresh(self._show_preview)
 
     def _show_found(self) -> None:
-        """How many keys by which order; that there are further ones."""
+        """How many there are by which order; that there are further ones."""
         found = self._shown
-        count = formats.pluralized(len(found.keys), "key")
+        count = formats.pluralized(len(found.keys), self._view.noun)
         more = f"first {count}, more below" if found.more else count
         order = f" by {found.order.name}" if found.keys else ""
         self.filter_line.show_found(f"{more}{order}{self._google_keys}")
@@ -184,10 +194,16 @@ class KeysScreen(TableScreen):
             self.table.focus()
             return
         back_to, self._back_to = self._back_to, None
-        if self._shown.q:
-            self.load("")
+        if self._shown.q or self._view is not KEYS:
+            # First the text, then back from groups and end users.
+            self.load(self._view if self._shown.q else KEYS, "")
         if back_to:
             await self.app.run_action(f"app.switch_mode('{back_to}')")
+
+    def action_view(self) -> None:
+        """Keys, groups and end users in turn."""
+        view, _ = self._asked
+        self.load(VIEWS[(VIEWS.index(view) + 1) % len(VIEWS)], "")
 
     def action_last_calls(self) -> None:
         """To the last calls of the selected key, and back."""
@@ -196,12 +212,13 @@ class KeysScreen(TableScreen):
     def action_sort(self) -> None:
         """The next order, from its first key."""
         self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
-        self.load(self._shown.q)
+        self.load(*self._asked)
 
     @on(FilterLine.Applied)
     def _filter(self, message: FilterLine.Applied) -> None:
         self.table.focus()
-        self.load(message.text)
+        view, _ = self._asked
+        self.load(view, message.text)
 
     @on(Table.RowActivated, "#last-calls")
     def _open_call(self) -> None:
@@ -210,8 +227,13 @@ class KeysScreen(TableScreen):
 
     @on(Table.RowActivated, "#keys")
     def _open(self) -> None:
-        if key := self.table.selected:
-            self.post_message(ShowCalls(term("key", key.label)))
+        """Shows its calls; of a group, the keys that name it."""
+        if not (key := self.table.selected):
+            return
+        if self._view.kind == "group":
+            self.load(KEYS, key.label)
+        else:
+            self.post_message(ShowCalls(term(self._view.kind or "key", key.label)))
 
     def action_details(self) -> None:
         if key := self._selected_or_warn():
@@ -219,22 +241,23 @@ class KeysScreen(TableScreen):
 
     def action_copy_id(self) -> None:
         if key := self._selected_or_warn():
-            self.copy(key.token_id, f"id of {key.label}")
+            what = f"id of {key.label}" if key.token_id else f"{self._view.noun} {key.label}"
+            self.copy(key.token_id or key.label, what)
 
     def _selected_or_warn(self) -> Key | None:
         key = self.table.selected
         if key is None:
-            self.show_status("There is no key under the cursor.", TextRole.WARNING)
+            self.show_status(f"There is no {self._view.noun} under the cursor.", TextRole.WARNING)
         return key
 
     @work
     async def action_new(self) -> None:
-        await self._finish(new_key(self.app, self.session))
+        await self._finish(self._view.create(self.app, self.session))
 
     @work
     async def action_change(self, name: str) -> None:
         if key := self._selected_or_warn():
-            await self._finish(KEY_ACTIONS[name](self.app, self.session, key))
+            await self._finish(self._view.actions[name](self.app, self.session, key))
 
     async def _finish(self, action: Awaitable[str | None]) -> None:
         try:
