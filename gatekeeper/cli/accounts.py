@@ -18,6 +18,7 @@ from gatekeeper.cli.conventions import (
     examples,
     gateway_options,
     json_option,
+    limit_option,
 )
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
 from gatekeeper.cli.known_names import call_named
@@ -134,7 +135,7 @@ def _add_views(group: click.Group, kind: Kind) -> None:
 
     @group.command("list", epilog=examples(f"{kind}s list --query {EXAMPLES[kind]}"))
     @click.option("--query", "-q", "q", metavar="TEXT", help="Only names with this text.")
-    @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="At most.")
+    @limit_option(1000, "Names")
     @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
     @json_option
     @gateway_options

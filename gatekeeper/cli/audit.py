@@ -8,7 +8,8 @@ from decimal import Decimal
 import click
 import msgspec
 
-from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option
+from gatekeeper.cli import live_values
+from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option, limit_option
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client.audit_types import AuditChange
@@ -19,12 +20,27 @@ MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
 
 
 @click.command("audit", epilog=examples("audit --changed ci --since 7d", "audit --action delete --by ann"))
-@click.option("--action", metavar="A,B", help="Only these: create, update, block, delete, file.lend.")
-@click.option("--changed", metavar="KEYS", help="Only changes of these keys, by id or alias at that time.")
-@click.option("--by", metavar="WHO", help="Only by these: ids or aliases of keys, master, open, gateway.")
+@click.option(
+    "--action",
+    metavar="A,B",
+    help="Only these: create, update, block, delete, file.lend.",
+    shell_complete=live_values.list_of(live_values.audit_actions),
+)
+@click.option(
+    "--changed",
+    metavar="KEYS",
+    help="Only changes of these keys, by id or alias at that time.",
+    shell_complete=live_values.list_of(live_values.key_names),
+)
+@click.option(
+    "--by",
+    metavar="WHO",
+    help="Only by these: ids or aliases of keys, master, open, gateway.",
+    shell_complete=live_values.list_of(live_values.who),
+)
 @click.option("--since", metavar="TIME", help="From this time on: 2026-11-24, 7d.")
 @click.option("--until", metavar="TIME", help="Before this time.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Rows at most.")
+@limit_option(100, "Rows")
 @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
 @json_option
 @gateway_options

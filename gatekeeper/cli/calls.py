@@ -19,6 +19,7 @@ from gatekeeper.cli.conventions import (
     examples,
     gateway_options,
     json_option,
+    limit_option,
 )
 from gatekeeper.cli.output import (
     limited_width,
@@ -89,7 +90,7 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
     help="By cost, duration, tokens, started or any other column; -COLUMN: from high to low.",
 )
 @click.option("--running", is_flag=True, help="The calls in flight, the newest first.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Calls at most.")
+@limit_option(50, "Calls")
 @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
 @json_option
 @gateway_options
@@ -169,9 +170,9 @@ def show(target: Target, id: str, as_json: bool) -> None:  # noqa: A002 - the AP
 def export(
     target: Target, q: str | None, since: str | None, until: str | None, file_format: str | None, out: Path
 ) -> None:
-    """Write all finished calls, the newest first, as a file for other programs.
+    """Write finished calls to a file for other programs.
 
-    The columns are those of the analytics file.
+    All that match, the newest first. The columns are those of the analytics file.
     """
     from gatekeeper.cli.export import export_calls
 

@@ -37,6 +37,18 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the AP
 local_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+def limit_option(default: int, of: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """How many rows a response has at most; the API allows no more."""
+    return click.option(
+        "--limit",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        default=default,
+        show_default=True,
+        help=f"{of} at most.",
+    )
+
+
 class ExitStatus(IntEnum):
     """The exit statuses, which scripts may rely on."""
 

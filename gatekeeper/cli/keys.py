@@ -19,6 +19,7 @@ from gatekeeper.cli.conventions import (
     examples,
     gateway_options,
     json_option,
+    limit_option,
 )
 from gatekeeper.cli.key_explain import explain
 from gatekeeper.cli.key_fields import KEY_FIELDS, field_options, unset_option
@@ -48,10 +49,6 @@ def keys() -> None:
 
     A key is named by its alias, its id or its secret.
     """
-
-
-keys.add_command(explain)
-keys.add_command(import_keys)
 
 
 @keys.command("create", epilog=examples("keys create --alias ci --models 'gemini-2.5*' --quiet"))
@@ -97,7 +94,7 @@ def rotate(target: Target, name: str, grace: str | None, end_grace: bool, quiet:
 @click.option(
     "--sort", metavar="FIELD", help="key_alias, created_at, expires, last_used_at or spend; -FIELD: down."
 )
-@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Keys at most.")
+@limit_option(1000, "Keys")
 @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")
 @json_option
 @gateway_options
@@ -221,3 +218,7 @@ def print_new(response: ApiResponse[NewKey], quiet: bool, as_json: bool) -> None
     else:
         print_fields(key_details(response.value, local_now()))
         print_note("Keep the key now: it is not shown again.")
+
+
+keys.add_command(explain)
+keys.add_command(import_keys)

@@ -141,6 +141,18 @@ def users(context: click.Context) -> Values:
     return named(fetched(context, "/spend?by=user&since=30d&limit=200", "rows"), "user")
 
 
+def who(context: click.Context) -> Values:
+    """Who may have changed something."""
+    yield from ((name, "") for name in ("master", "open", "gateway"))
+    yield from key_names(context)
+
+
+def audit_actions(_context: click.Context) -> Values:
+    from gatekeeper.keys.audit import ACTIONS
+
+    return ((action, "") for action in ACTIONS)
+
+
 def call_ids(context: click.Context) -> Values:
     """The latest calls."""
     for call in fetched(context, f"/calls?limit={CALLS}", "calls"):

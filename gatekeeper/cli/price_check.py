@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @local_json_option
 def check(file: Path, as_json: bool) -> None:
-    """Show what FILE would change as the prices.toml of a data folder, against the built-in prices.
+    """Show what a file of your own prices changes.
 
-    A file with faults is rejected: each is printed with its line.
+    FILE against the built-in prices, as if it were the prices.toml of a data folder. A file with faults is
+    rejected: each is printed with its line.
     """
     from gatekeeper.cli.price_tables import print_changes
     from gatekeeper.pricing.price_changes import changes, changes_document

@@ -43,12 +43,6 @@ def prices() -> None:
     """
 
 
-prices.add_command(reprice)
-
-
-prices.add_command(check)
-
-
 @prices.command("show", epilog=examples("prices show", "prices show gemini-2.5-pro --at 2025-10-01"))
 @model_argument
 @click.option("--at", metavar="DAY", default="0s", help="Prices of that day: 2026-11-24.  [default: today]")
@@ -160,3 +154,7 @@ def read(name: str) -> bytes:
             return file.read()
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror}", ExitStatus.USAGE) from None
+
+
+prices.add_command(check)
+prices.add_command(reprice)

@@ -155,6 +155,7 @@ async def serve_until_stopped(listeners: list[socket.socket]) -> None:
 )
 @click.option(
     "--port",
+    metavar="PORT",
     type=click.IntRange(1, 65535),
     help=f"With --web: port to listen on.  [default: {WEB_PORT}]",
 )

@@ -16,6 +16,7 @@ from gatekeeper.cli.conventions import (
     examples,
     gateway_options,
     json_option,
+    limit_option,
     load_settings,
     setting_flags,
 )
@@ -45,7 +46,7 @@ GROUPS = ("tag", "model", "key", "user", "day", "week", "hour", "minute")
     help=f"One or two of {', '.join(GROUPS)}.",
 )
 @call_filter_options
-@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
+@limit_option(1000, "Rows")
 @click.option(
     "--compare",
     is_flag=True,

@@ -17,6 +17,7 @@ from gatekeeper.cli.conventions import (
     examples,
     gateway_options,
     json_option,
+    limit_option,
     load_settings,
     setting_flags,
 )
@@ -54,7 +55,7 @@ class Rows(msgspec.Struct):
     metavar="PROGRAM",
     help="Run PROGRAM with {file} replaced by the file's path; the gateway closes it meanwhile.",
 )
-@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True, help="Rows at most.")
+@limit_option(1000, "Rows")
 @json_option
 @setting_flags("data")
 @gateway_options

@@ -97,6 +97,8 @@ def typed(cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Typed:
         (["users", "delete", "a"], ["alice"]),
         (["calls", "show", ""], ["019ab8a0-1"]),
         (["spend", "--by", "day,m"], ["day,model", "day,minute"]),
+        (["audit", "--action", "create,rege"], ["create,regenerate"]),
+        (["audit", "--by", "m"], ["master"]),
         (["prices", "show", "gemini-2.5-flash-image-"], ["gemini-2.5-flash-image-preview"]),
         (["keys", "list", ""], []),
         (["nonsense", ""], []),
