@@ -53,7 +53,7 @@ def _number(column: Column[Call], drop: int) -> TableColumn[Call]:
 
 STARTED: TableColumn[Call] = TableColumn("started", 0, started_cell, short=short_started_cell)
 ID: TableColumn[Call] = TableColumn("id", 0, lambda call: (call.id, TextRole.PLAIN), drop=FIRST_TO_GO)
-KEY: TableColumn[Call] = TableColumn("key", 8, call_columns.key_cell)
+KEY: TableColumn[Call] = TableColumn("key", 14, call_columns.key_cell)
 MODEL: TableColumn[Call] = TableColumn(
     "model", 14, call_columns.model_cell, short=call_columns.short_model_cell
 )
@@ -74,7 +74,7 @@ FINISHED: tuple[Column[Call], ...] = (
     _number(call_columns.OUT, 7),
     call_columns.COST,
     TAGS,
-    TableColumn("error", 19, error_cell, drop=9, brief=brief_error_cell),
+    TableColumn("error", 60, error_cell, drop=9, brief=brief_error_cell),
 )
 """At 80 cells: when, whose, which model, how it ended, how long it took, what it cost, and errors if any."""
 

@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 GAP = "  "
 FIRST_TO_GO = 1
+BRIEF_WIDTH = 19
+"""To so many cells the brief form of a text may be cut."""
 _SAYS_NOTHING = ("", EMPTY, "0")
 
 
@@ -116,7 +118,10 @@ def _next_to_go(columns: Sequence[_Measured[T]], latest: int | None = None) -> _
 def _with_cell(measured: _Measured[T], form: Literal["short", "brief"], rows: Sequence[T]) -> _Measured[T]:
     column = measured.column
     cell = getattr(column, form, None)
-    return _measured(replace(column, cell=cell), rows) if cell else measured
+    if cell is None:
+        return measured
+    width = min(column.width, BRIEF_WIDTH) if form == "brief" else column.width
+    return _measured(replace(column, cell=cell, width=width), rows)
 
 
 def _cut(columns: Sequence[_Measured[T]], width: int) -> list[int]:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,13 +124,21 @@ def test_a_reader_that_has_enough_is_no_fault(gateway: Any) -> None:
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
-def test_colour_only_for_a_terminal_that_wants_it(gateway: Any, no_color: str, coloured: bool) -> None:
-    gateway.answers = {"GET /calls": {"calls": [{"id": "1", "status": 200, "outcome": "ok"}]}}
+def test_a_terminal_has_a_table_that_fits_and_colour_if_it_wants_it(
+    gateway: Any, no_color: str, coloured: bool
+) -> None:
+    gateway.answers = {"GET /calls": {"calls": [{"id": "i" * 36, "status": 200, "outcome": "ok"}]}}
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
     environment = os.environ | {"NO_COLOR": no_color, "TERM": "xterm"}
-    subprocess.run(
-        [*COMMAND, "calls", "list", "--url", gateway.url], stdout=theirs, env=environment, check=True
+    ended = subprocess.run(
+        [*COMMAND, "calls", "list", "--url", gateway.url],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=True,
     )
+    assert ended.stderr == b"No room for id: a wider terminal or --json has them.\n"
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
