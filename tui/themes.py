@@ -19,8 +19,10 @@ MEANINGS = {
     "light": "for any colour vision",
     "high-contrast": "white, yellow and cyan on black",
 }
-NAMES = tuple(MEANINGS)
-DEFAULT = NAMES[0]
+
+DEFAULT = "terminal"
+# Set by textual-serve for what runs in a browser.
+DRIVER_VARIABLE = "TEXTUAL_DRIVER"
 
 
 # Okabe and Ito's palette, which people with any colour vision tell apart.
@@ -152,12 +154,14 @@ def theme_file() -> Path:
 
 def saved_theme() -> str:
     """The name of the chosen theme; the default where none was chosen, or one that does not exist."""
+    # A page has no colours of a terminal's own that its user had chosen.
+    default = DARK.name if os.environ.get(DRIVER_VARIABLE, "").endswith(":WebDriver") else DEFAULT
     try:
         name = theme_file().read_text().strip()
     except (OSError, ValueError, RuntimeError):
         # Without a home folder or with an unreadable file the default is as good.
-        return DEFAULT
-    return name if name in MEANINGS else DEFAULT
+        return default
+    return name if name in MEANINGS else default
 
 
 def save_theme(name: str) -> None:

@@ -25,7 +25,7 @@ button.other { background: transparent; color: var(--text); border-color: var(--
 .error { color: var(--error); }
 #terminal { position: fixed; inset: 0; padding: .25rem; }
 .notice { position: fixed; inset: 0; background: var(--ground); z-index: 1; }
-body.terminal { background: #000; }
+body.terminal { background: #10141a; }
 .ended, body.-first-byte .starting, body.-closed .starting { display: none; }
 body.-closed .ended { display: grid; }
 .ended form, .ended a { display: inline-block; width: auto; margin: 0 1rem 0 0; }
@@ -74,6 +74,17 @@ TERMINAL = """<!DOCTYPE html>
 const address = new URL("terminal", location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 document.getElementById("terminal").dataset.sessionWebsocketUrl = address.href;
+// What the application copies; browsers permit it on https and localhost.
+const Plain = window.WebSocket;
+window.WebSocket = class extends Plain {{
+  constructor(...given) {{
+    super(...given);
+    this.addEventListener("message", ({{data}}) => {{
+      const [kind, text] = typeof data === "string" ? JSON.parse(data) : [];
+      if (kind === "copy") navigator.clipboard?.writeText(text);
+    }});
+  }}
+}};
 // What is typed goes to the terminal, without a click on it; after its end to the button.
 new MutationObserver(() => {{
   const ended = document.body.classList.contains("-closed");

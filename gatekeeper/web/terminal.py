@@ -7,6 +7,8 @@ used: that asks nobody for a key, and logs local variables.
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 import shlex
 import sys
 
@@ -23,6 +25,8 @@ COMMAND = f"exec {shlex.join([sys.executable, '-m', 'gatekeeper', 'tui'])}"
 STOP_SECONDS = 5.0
 # Sizes of a terminal in cells: least, most, and where none is told.
 WIDTHS, HEIGHTS = (20, 500, 80), (5, 200, 24)
+# OSC 52, which xterm.js leaves out; Textual writes it in one piece.
+CLIPBOARD = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07")
 # What a message of the page's script has in its list.
 Value = str | float | bool | None | dict[str, float]
 
@@ -58,6 +62,13 @@ class Terminal(AppService):
         """Forwards what the process writes until it ends, however it does."""
         await super().run()
         await self.remote_close()
+
+    async def on_data(self, payload: bytes) -> None:
+        """Forwards what the process writes; what it asks the terminal to copy, the page copies."""
+        for encoded in CLIPBOARD.findall(payload):
+            text = base64.b64decode(encoded).decode()
+            await self.remote_write_str(msgspec.json.encode(["copy", text]).decode())
+        await self.remote_write_bytes(CLIPBOARD.sub(b"", payload))
 
     async def stop(self) -> None:
         """Ends the process; one that does not end by itself is killed."""

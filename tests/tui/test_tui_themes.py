@@ -157,6 +157,11 @@ def test_a_file_with_another_name_is_as_none(text):
     assert saved_theme() == ("light" if text == "light\n" else "terminal")
 
 
+def test_in_a_browser_the_default_has_colours_of_its_own(monkeypatch):
+    monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.web_driver:WebDriver")
+    assert saved_theme() == "dark"
+
+
 def test_a_relative_folder_of_settings_is_ignored(monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/ann")

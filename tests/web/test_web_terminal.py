@@ -161,6 +161,8 @@ def test_the_terminal_is_the_application_with_the_key_in_its_environment(monkeyp
             await socket.send_json(["resize", {"width": 1e9, "height": 40}])
             await socket.send_json(["stdin", "4"])
             await read(socket, "old-script")
+            await socket.send_json(["stdin", "y"])
+            await read(socket, '["copy","0193f000')
             await socket.send_json(["stdin", "q"])
             while (await socket.receive(timeout=20)).type is not aiohttp.WSMsgType.CLOSE:
                 pass
