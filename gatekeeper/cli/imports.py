@@ -81,7 +81,7 @@ def import_() -> None:
     help='A file LiteLLM_….csv of `\\copy "LiteLLM_…" to … csv header`, or a folder of them.',
 )
 @click.option(
-    "--model", "models", multiple=True, metavar="NAME=MODEL", help="Google's id of a name of your own."
+    "--model", "models", multiple=True, metavar="NAME=MODEL", help="Google's model behind a name of your own."
 )
 @click.option(
     "--allow-wider", is_flag=True, help="Import also what would have fewer limits than it has there."
@@ -98,7 +98,7 @@ def litellm(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Bring LiteLLM's keys, teams and end users, with budgets and what is spent of them.
+    """Bring LiteLLM's keys, teams, end users and their spend.
 
     Clients keep their secrets: both store the same SHA-256 of them. What a budget has spent counts on in the
     running period. What is there already is left as it is, so it may be run again. What would have fewer
