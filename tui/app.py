@@ -28,7 +28,7 @@ from tui.screens.spend_screen import SpendScreen
 from tui.session import LIVE, OFFLINE, Connected, Disconnected, EventsReceived, Session
 from tui.terminal import ClipboardApp
 from tui.themes import MEANINGS, THEMES, save_theme, saved_theme, theme_file
-from tui.widgets.filter_line import ShowCalls, ShowKeys
+from tui.widgets.filter_line import ShowCalls, ShowKey, ShowKeys
 from tui.widgets.frame import Footer, Header
 
 # The main screens, in the order of the header. A new one is a module with a `MainScreen`, and an entry here.
@@ -145,6 +145,14 @@ class GatekeeperApp(ClipboardApp):
         for screen in self._opened:
             if isinstance(screen, KeysScreen):
                 screen.show_keys(message.text, back_to)
+
+    @on(ShowKey)
+    def _show_key(self, message: ShowKey) -> None:
+        back_to = self.current_mode
+        self.switch_mode(KeysScreen.TAB.name)
+        for screen in self._opened:
+            if isinstance(screen, KeysScreen):
+                screen.show_key(message, back_to)
 
     def action_help(self) -> None:
         title = self.screen.TAB.title if isinstance(self.screen, MainScreen) else "this view"

@@ -68,6 +68,9 @@ class LineBuffer:
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines)
 
+    def __reversed__(self) -> Iterator[Line]:
+        return reversed(self._lines)
+
     def index(self, line: Line) -> int:
         """The index of a line; where it would be, if it was removed."""
         return bisect_left(self._lines, line.sort_key, key=SORT_KEY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -33,7 +34,6 @@ from gatekeeper.cli.output import (
     width,
 )
 from gatekeeper.client import call_columns
-from gatekeeper.client.api_errors import ApiError, ServerError, Unreachable
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_text import call_text
 from gatekeeper.client.formats import (
@@ -47,7 +47,10 @@ from gatekeeper.client.formats import (
     local_now,
 )
 from gatekeeper.client.moments import moment
-from gatekeeper.client.stream_events import CallFinished, StreamEvent, StreamGap
+from gatekeeper.client.stream_events import CallFinished
+
+if TYPE_CHECKING:
+    from gatekeeper.client.admin_api import Client
 
 FORMATS = ("csv", "ndjson", "parquet")
 Print = Callable[[CallFinished], None]
@@ -69,10 +72,18 @@ def tail(target: Target, q: str | None, as_json: bool) -> None:
 
     Reconnect and resume after a lost connection.
     """
+    from gatekeeper.cli.tail import Tail
     from gatekeeper.client.admin_api import follow
 
-    tail = Tail(print_call_json) if as_json else Tail(*call_line_printer(width()))
-    call_api(target, lambda client: follow(client, q, tail), q=q)
+    async def run(client: Client) -> None:
+        show, titles = (print_call_json, no_titles) if as_json else call_line_printer(width())
+        listener = Tail(client, q, show, titles)
+        try:
+            await follow(client, q, listener)
+        finally:
+            await listener.caught_up()
+
+    call_api(target, run, q=q)
 
 
 @calls.command(
@@ -186,43 +197,8 @@ def export(
         print_note(call_api(target, lambda client: explain_no_calls(client, wanted)))
 
 
-class Tail:
-    """Prints each call as it ends, after the titles once the connection is open; gaps and changes of the
-    connection are reported on stderr."""
-
-    def __init__(self, show: Print, titles: Callable[[], None] = lambda: None) -> None:
-        self._show = show
-        self._titles = titles
-        self._was_connected = False
-
-    def connected(self) -> None:
-        if self._was_connected:
-            print_note("Reconnected.")
-        else:
-            self._titles()
-        self._was_connected = True
-
-    def received(self, event: StreamEvent) -> None:
-        match event:
-            case CallFinished():
-                self._show(event)
-            case StreamGap():
-                print_note(f"{gap_text(event.value.missed)}: `gatekeeper calls list` has their calls.")
-            case _:
-                pass
-
-    def disconnected(self, error: ApiError, wait: float) -> None:
-        """Raises the error where a retry cannot help, and where the very first connection failed."""
-        # A wrong key, name or filter stays wrong, however often the request is repeated.
-        if not self._was_connected or not isinstance(error, Unreachable | ServerError):
-            raise error
-        print_note(f"{error} Retrying in {wait:g} s.")
-
-
-def gap_text(missed: int | None) -> str:
-    if missed is None:
-        return "The gateway was restarted; calls that ended meanwhile are missing here"
-    return f"{missed:,} events were missed here"
+def no_titles() -> None:
+    """JSON has none."""
 
 
 def print_call_json(event: CallFinished) -> None:

@@ -23,20 +23,12 @@ import msgspec
 from gatekeeper.cli.call_filter import CallFilter
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_types import PartialResult
+from gatekeeper.client.call_export import csv_cell
+from gatekeeper.client.raw_calls import PAGE_SIZE, RawPage
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import is_relative, parse_time
 
-# The API's largest page.
-PAGE_SIZE = 1000
 STDOUT = Path("-")
-
-
-class Page(PartialResult, frozen=True, kw_only=True):
-    """A page of `/calls` whose calls stay undecoded."""
-
-    calls: list[msgspec.Raw]
-    next_cursor: str | None = None
 
 
 Calls = list[msgspec.Raw]
@@ -105,15 +97,6 @@ def csv_row(call: msgspec.Raw) -> list[str]:
     return [csv_cell(bytes(values.get(name, b"null"))) for name in COLUMNS]
 
 
-def csv_cell(value: bytes) -> str:
-    """Empty for null, a string without its quotes, everything else as JSON."""
-    if value == b"null":
-        return ""
-    if value.startswith(b'"'):
-        return msgspec.json.decode(value, type=str)
-    return msgspec.json.format(value, indent=-1).decode()
-
-
 async def fetch(client: Client, wanted: CallFilter, write: Callable[[Calls], object]) -> int:
     count = 0
     async for page in pages(client, wanted):
@@ -122,7 +105,7 @@ async def fetch(client: Client, wanted: CallFilter, write: Callable[[Calls], obj
     return count
 
 
-async def pages(client: Client, wanted: CallFilter) -> AsyncGenerator[Page]:
+async def pages(client: Client, wanted: CallFilter) -> AsyncGenerator[RawPage]:
     """Every page. A relative time is resolved once, so all pages use the same bounds."""
     since, until, cursor = (
         await absolute_time(client, wanted.since),
@@ -131,7 +114,7 @@ async def pages(client: Client, wanted: CallFilter) -> AsyncGenerator[Page]:
     )
     while True:
         response = await client.calls(wanted.q, since, until, PAGE_SIZE, cursor)
-        page = msgspec.json.decode(response.raw, type=Page)
+        page = msgspec.json.decode(response.raw, type=RawPage)
         if page.partial:
             raise CommandError(
                 f"{page.partial_reason}, so the export would be incomplete: try again later",

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import zip_longest
+from typing import cast
+
+from rich.cells import cell_len
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import Call, CallDetail
 from gatekeeper.client.chain_text import chain_lines
-from gatekeeper.client.cost_text import INDENT, NAME_WIDTH, NUMBER_WIDTH, cost_notes, cost_text
+from gatekeeper.client.cost_text import INDENT, STACKED, Widths, cost_notes, cost_text
 from gatekeeper.client.formats import Cell, State, TextRole, padded
+from gatekeeper.client.reasons import cause
+from gatekeeper.client.timing_text import timing
 
 TextLine = list[Cell]
 Moment = Callable[[datetime | None], str]
 """Shows a time."""
 
-# Phases of a call's time, in order: texture, name, role.
-PHASES = (
-    ("▓", "gateway", TextRole.PENDING),
-    ("░", "waiting for Google", TextRole.DIM),
-    ("█", "body", TextRole.SUCCESS),
-)
+# Cells of a text from which the cost stands beside the tokens, and between the two.
+WIDE, SIDE_GAP = 98, 2
+SIDE_TOKENS, SIDE_COST = Widths(16, 9), Widths(13, 9)
 
 # By outcome. Words have 5 cells at most, as the status column has 7 with the sign.
 OUTCOMES = {
@@ -73,8 +76,7 @@ def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = form
         title_lines(call, width, now),
         identity(call, moment),
         timing(call, width),
-        tokens(call),
-        cost(call),
+        *tokens_and_cost(call, width),
         chain_lines(call, width),
         other_facts(call),
     )
@@ -86,9 +88,18 @@ def call_text(call: CallDetail, width: int, now: datetime, moment: Moment = form
 
 
 def failure(call: CallDetail, now: datetime) -> list[TextLine]:
-    """The error message, if there is one."""
+    """Why it failed: in words, the whole message, and what to do about it."""
+    known = cause(call)
+    if known is None:
+        return []
     state = call_state(call, now)
-    return [[(f"{state.sign} {call.error_message}", state.role)]] if call.error_message else []
+    text: list[TextLine] = [[(f"{state.sign} {known.words}", state.role)]]
+    if call.error_message:
+        text.append([(call.error_message, TextRole.PLAIN)])
+    if known.remedy:
+        # Backticks are Markdown's.
+        text.append([("what to do: ", TextRole.DIM), (known.remedy.replace("`", ""), TextRole.PLAIN)])
+    return text
 
 
 def title_lines(call: CallDetail, width: int, now: datetime) -> list[TextLine]:
@@ -112,7 +123,8 @@ def identity(call: CallDetail, moment: Moment) -> list[TextLine]:
         "key": f"{call.key_alias}  ({call.key_id})" if call.key_alias else call.key_id,
         "request": f"{call.method or ''} {call.path or ''}".strip() or None,
         "model": f"{call.model}  served by {served}" if served else call.model,
-        "action": call.action,
+        # Most paths end with it.
+        "action": None if (call.path or "").endswith(f":{call.action}") else call.action,
         "resource": call.resource,
         "tags": "  ".join(call.tags) if call.tags else None,
         "user": call.user_id,
@@ -131,53 +143,30 @@ def field_line(name: str, value: str, role: TextRole = TextRole.PLAIN) -> TextLi
     return [(INDENT, TextRole.PLAIN), (padded(name, 10, right=False), TextRole.DIM), (value, role)]
 
 
-def phases(call: CallDetail) -> list[float | None]:
-    """Milliseconds in the gateway, waiting for Google's first byte, and from there to the last."""
-    first, own, total = call.first_byte_ms, call.gateway_ms, call.duration_ms
-    waiting = max(first - own, 0) if first is not None and own is not None else None
-    streaming = max(total - first, 0) if total is not None and first is not None else None
-    return [own, waiting, streaming]
+def tokens_and_cost(call: CallDetail, width: int) -> tuple[list[TextLine], ...]:
+    """Tokens and cost, beside each other where both have room."""
+    right = cost(call, SIDE_COST)
+    for left in (tokens(call, SIDE_TOKENS), tokens(call, SIDE_TOKENS, notes=False)):
+        column = line_width(left) + SIDE_GAP
+        if width >= WIDE and left and right and column + line_width(right) <= width:
+            return (beside(left, right, column),)
+    return tokens(call), cost(call)
 
 
-def timing(call: CallDetail, width: int) -> list[TextLine]:
-    """A bar of the phases in proportion, and their durations."""
-    if call.duration_ms is None:
-        return running(call) if call.outcome is None else []
-    spent = phases(call)
-    room = width - 2 * len(INDENT)
-    bar: TextLine = [(INDENT, TextRole.PLAIN)]
-    legend: TextLine = [(INDENT, TextRole.PLAIN)]
-    for (texture, name, role), part in zip(PHASES, spent, strict=True):
-        if part is not None:
-            # A texture for each, so that they differ without colour too.
-            bar.append((texture * phase_width(part, call.duration_ms, room), role))
-            legend += [
-                (f"{texture} ", role),
-                (f"{name} ", TextRole.DIM),
-                (f"{formats.duration(part)}   ", TextRole.PLAIN),
-            ]
-    legend += [("total ", TextRole.DIM), (formats.duration(call.duration_ms), TextRole.PLAIN)]
-    return [bar, legend] if len(bar) > 1 else [legend]
+def line_width(text: list[TextLine]) -> int:
+    return max((sum(cell_len(cell) for cell, _ in line) for line in text), default=0)
 
 
-def running(call: CallDetail) -> list[TextLine]:
-    """The known times of a call in flight."""
-    if call.first_byte_ms is None:
-        return [[(f"{INDENT}no byte of the response yet", TextRole.PENDING)]]
-    own, waited, _ = phases(call)
-    known = ((PHASES[0], own), (PHASES[1], waited))
-    parts = [f"{name} {formats.duration(part)}" for (_, name, _), part in known if part is not None]
-    first = f"first byte after {formats.duration(call.first_byte_ms)}"
-    return [[(f"{INDENT}{'   '.join([first, *parts])}   still streaming", TextRole.PENDING)]]
+def beside(left: list[TextLine], right: list[TextLine], column: int) -> list[TextLine]:
+    """Two texts as one, the second from a column on."""
+    text: list[TextLine] = []
+    for one, other in zip_longest(left, right, fillvalue=cast("TextLine", [])):
+        gap = " " * (column - line_width([one])) if other else ""
+        text.append([*one, (gap, TextRole.PLAIN), *other])
+    return text
 
 
-def phase_width(part: float, whole: float, room: int) -> int:
-    """Cells for a phase, at least one."""
-    # One cell for each phase is reserved, as each may be rounded up.
-    return max(round(part / whole * (room - len(PHASES))), 1) if part > 0 and whole > 0 else 0
-
-
-def tokens(call: CallDetail) -> list[TextLine]:
+def tokens(call: CallDetail, widths: Widths = STACKED, notes: bool = True) -> list[TextLine]:
     """Tokens by kind, as Google reported them; kinds that it did not report are left out. Then what is noted
     of them."""
     kinds = {
@@ -189,7 +178,9 @@ def tokens(call: CallDetail) -> list[TextLine]:
         "total": (call.total_tokens, "as reported by Google"),
     }
     known = [
-        row(name, formats.count(number), note) for name, (number, note) in kinds.items() if number is not None
+        row(name, formats.count(number), note if notes else "", widths)
+        for name, (number, note) in kinds.items()
+        if number is not None
     ]
     remarks = [title(call.usage_note)] if call.usage_note and call.usage_note not in cost_notes(call) else []
     so_far = " so far" if call.outcome is None else ""
@@ -200,23 +191,23 @@ def title(text: str) -> TextLine:
     return [(INDENT + text, TextRole.DIM)]
 
 
-def row(name: str, number: str, note: str = "") -> TextLine:
+def row(name: str, number: str, note: str, widths: Widths) -> TextLine:
     """A name, a right-aligned number and a note."""
     cells = [
-        (INDENT + padded(name, NAME_WIDTH, right=False), TextRole.PLAIN),
-        (padded(number, NUMBER_WIDTH, right=True), TextRole.PLAIN),
+        (INDENT + padded(name, widths.name, right=False), TextRole.PLAIN),
+        (padded(number, widths.number, right=True), TextRole.PLAIN),
     ]
     return [*cells, (f"  {note}", TextRole.DIM)] if note else cells
 
 
-def cost(call: CallDetail) -> list[TextLine]:
+def cost(call: CallDetail, widths: Widths = STACKED) -> list[TextLine]:
     """The arithmetic of the cost."""
     # In flight the cost is not unknown, only not final.
     if call.outcome is None and call.cost_usd is None:
         return []
     # Without tokens a note is about what else is charged: pictures, films, a result that is awaited.
     note = None if tokens(call) or call.usage_note in cost_notes(call) else call.usage_note
-    return [*cost_text(call), *([title(note)] if note else [])]
+    return [*cost_text(call, widths), *([title(note)] if note else [])]
 
 
 def other_facts(call: CallDetail) -> list[TextLine]:
@@ -229,6 +220,8 @@ def other_facts(call: CallDetail) -> list[TextLine]:
         "client": call.user_agent,
         "upstream": f"Google key {call.upstream_key}" if call.upstream_key else None,
         "trace": call.trace_id,
+        # The chain has it, if that is known.
+        "continues": None if call.chain else call.continues,
     }
     return [field_line(name, value) for name, value in facts.items() if value]
 

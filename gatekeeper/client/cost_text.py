@@ -6,14 +6,25 @@ Pure. It computes no sums: every amount comes from the gateway.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from gatekeeper.client import formats
 from gatekeeper.client.api_types import CallDetail, Cost, CostLine
 from gatekeeper.client.formats import Cell, TextRole, padded
 
 INDENT = "  "
-# Least widths of the columns, in cells.
-NAME_WIDTH, NUMBER_WIDTH, DOLLARS_WIDTH = 22, 10, 18
+DOLLARS_WIDTH = 18
+
+
+class Widths(NamedTuple):
+    """Least widths of a name and a number, in cells."""
+
+    name: int
+    number: int
+
+
+# Where the cost is below the tokens.
+STACKED = Widths(22, 10)
 MAX_PLACES = 12
 """Decimals of a quantity: token-hours, of a storage that is charged by the second, may not end."""
 
@@ -29,13 +40,13 @@ UNKNOWN = "unknown"
 NO_PRICE = "no price for this model or kind of call"
 
 
-def cost_text(call: CallDetail) -> list[list[Cell]]:
+def cost_text(call: CallDetail, widths: Widths = STACKED) -> list[list[Cell]]:
     """Lines, totals and notes of a finished call. If the row has another cost than the catalogue in force
     gives, both are totals: that of the row first."""
     arithmetic = call.cost or Cost()
     lines = arithmetic.lines or ()
-    names = max([NAME_WIDTH, *(len(line.component) + 1 for line in lines)])
-    numbers = max([NUMBER_WIDTH, *(len(quantity(line.quantity)) for line in lines)])
+    names = max([widths.name, *(len(line.component) + 1 for line in lines)])
+    numbers = max([widths.number, *(len(quantity(line.quantity)) for line in lines)])
     notes = cost_notes(call)
     text = [[(f"{INDENT}cost", TextRole.DIM)], *(cost_line(line, names, numbers) for line in lines)]
     version = call.price_version or arithmetic.price_version

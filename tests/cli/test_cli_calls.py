@@ -116,7 +116,7 @@ def test_show_has_the_arithmetic_and_the_usage(on: Any, gateway: Any) -> None:
         "✓ 200",
         "POST /v1beta/models/gemini-2.5-flash:generateContent",
         "2026-11-24 13:07:21.418Z",
-        "input text                 1,042   $0.000312600000  at $0.30 per 1M tokens",
+        "input text       1,042   $0.000312600000  at $0.30 per 1M tokens",
         "$0.001107600000  prices 2026-11-24",
         "so far",
         '"candidatesTokenCount": 318',
@@ -141,20 +141,24 @@ STREAMS = [
 
 def test_tail_goes_on_where_it_broke(on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
-    gateway.answers = {"GET /calls/stream": list(STREAMS)}
+    gateway.answers = {"GET /calls/stream": list(STREAMS), "GET /calls": {"calls": [], "next_cursor": None}}
     ended = on("calls", "tail", "--query", "status:>0")
     head, first, second = ended.out.splitlines()
     assert head.split()[:3] == ["started", "key", "model"]
     assert first.split()[:6] == ["2026-11-24", "13:07:21Z", "ci", "gemini-2.5-flash", "generate", "✓"]
     assert second.split()[:3] == ["2026-11-24", "13:07:20Z", "key_1"]
     assert ended.status == 4
-    lost, again, gap, _, why = ended.err.splitlines()
+    lost, again, *others, why = ended.err.splitlines()
     assert "has ended the connection. Retrying in 0.01 s" in lost
     assert again == "Reconnected."
-    assert gap.startswith("3 events were missed here")
+    assert "3 events of the stream were missed: 0 calls printed from the ledger." in others
     assert "master key" in why
-    assert [asked.headers.get("last-event-id") for asked in gateway.asked] == [None, "8", "13"]
-    assert {asked.query["q"] for asked in gateway.asked} == {"status:>0"}
+    streams = [asked for asked in gateway.asked if asked.path == "/calls/stream"]
+    assert [asked.headers.get("last-event-id") for asked in streams] == [None, "8", "13"]
+    assert [asked.query["q"] for asked in gateway.asked if asked.path == "/calls"] == [
+        "status:>0",
+        "status:>0 outcome:interrupted",
+    ]
 
 
 def test_tail_goes_on_after_a_restart_of_the_gateway(
@@ -163,19 +167,51 @@ def test_tail_goes_on_after_a_restart_of_the_gateway(
     """Then nobody knows how many events were missed."""
     monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
     anew = event(1, "gap", {"missed": None}) + event(2, "call.finished", REFUSED)
-    gateway.answers = {"GET /calls/stream": [event(8, "call.finished", CALL), anew, (401, {})]}
+    ledger = {"calls": [REFUSED, CALL], "next_cursor": None}
+    streams = [event(7, "call.started", REFUSED) + event(8, "call.finished", CALL), anew, (401, {})]
+    gateway.answers = {"GET /calls/stream": streams, "GET /calls": ledger}
     ended = on("calls", "tail", "--json")
     assert [json.loads(line) for line in ended.out.splitlines()] == [CALL, REFUSED]
     assert "was restarted" in ended.err
     assert ended.status == 4
-    assert [asked.headers.get("last-event-id") for asked in gateway.asked] == [None, "8", "2"]
+    asked = [asked for asked in gateway.asked if asked.path == "/calls/stream"]
+    assert [request.headers.get("last-event-id") for request in asked] == [None, "8", "2"]
+
+
+def test_tail_prints_from_the_ledger_what_it_missed(
+    on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also calls that the killed gateway had in flight; not those of before, and none a second time."""
+    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    later = {**CALL, "id": f"f{CALL['id'][1:]}"}
+    started, killed = {**REFUSED, "outcome": None}, {**REFUSED, "outcome": "interrupted"}
+    before = {**CALL, "id": f"0{CALL['id'][1:]}"}
+    streams = [event(7, "call.started", started) + event(8, "call.finished", CALL)]
+    gateway.answers = {
+        "GET /calls/stream": [*streams, event(1, "gap", {"missed": None}), (401, {})],
+        "GET /calls": {"calls": [later, CALL, killed, before], "next_cursor": None},
+    }
+    lines = on("calls", "tail", "--json").out.splitlines()
+    assert [json.loads(line) for line in lines] == [CALL, killed, later]
+
+
+def test_tail_says_where_what_it_missed_cannot_be_read(
+    on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
+    streams = [event(8, "call.finished", CALL), event(1, "gap", {"missed": None}), (401, {})]
+    gateway.answers = {"GET /calls/stream": streams, "GET /calls": (500, {"detail": "The disk is full."})}
+    told = on("calls", "tail").err
+    assert "calls that ended meanwhile were missed, and could not be read: " in told
+    assert "The disk is full." in told
+    assert "`gatekeeper calls list` has them." in told
 
 
 def test_tail_as_json_is_one_finished_call_a_line(
     on: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatekeeper.client.admin_api.RETRY_DELAYS", (0.01,))
-    gateway.answers = {"GET /calls/stream": list(STREAMS)}
+    gateway.answers = {"GET /calls/stream": list(STREAMS), "GET /calls": {"calls": [], "next_cursor": None}}
     lines = on("calls", "tail", "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == [CALL, REFUSED]
 

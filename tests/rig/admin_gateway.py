@@ -109,13 +109,31 @@ class Gateway:
             writer.close()
 
     def _answer(self, request: Request) -> bytes:
-        answer = self.answers.get(f"{request.method} {request.path}", (404, {"title": "Not found"}))
-        if callable(answer):
-            answer = answer(request)
+        answer = self._answer_to(request.method, request.path, request)
+        if request.path == "/calls" and not isinstance(answer, tuple):
+            answer = self._some_calls(request) or answer
         status, document = answer if isinstance(answer, tuple) else (200, answer)
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         return head.encode() + body
+
+    def _answer_to(self, method: str, path: str, request: Request) -> Any:
+        answer = self.answers.get(f"{method} {path}", (404, {"title": "Not found"}))
+        return answer(request) if callable(answer) else answer
+
+    def _some_calls(self, request: Request) -> Any:
+        """Calls by their ids, and those in flight: of what single calls are answered with."""
+        q, running = request.query.get("q", ""), "running" in request.query
+        ids = [name for term in q.split(" ") if term.startswith("id:") for name in term[3:].split(",")]
+        if not ids and not running and "outcome:interrupted" not in q:
+            return None
+        names = ids or [path.removeprefix("GET /calls/") for path in self.answers if "GET /calls/0" in path]
+        found = [self._answer_to("GET", f"/calls/{name}", request) for name in names]
+        calls = [call for call in found if not isinstance(call, tuple)]
+        calls = [call for call in calls if (call.get("outcome") is None) == running]
+        if not ids and not running:
+            calls = [call for call in calls if call["outcome"] == "interrupted"]
+        return {"calls": sorted(calls, key=lambda call: call["id"])[::-1], "next_cursor": None}
 
     async def _stream(self, request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(
@@ -203,6 +221,9 @@ def budget_used(key: dict[str, Any]) -> float:
 
 def spend(request: Request) -> Any:
     """Sums by tag, and by day in a pattern of their own; other groups are the tags under another name."""
+    if request.query["by"] == "none" and "since" not in request.query:
+        # Of the calls that `GET /calls` answers with.
+        return {"total": {"calls": len(SAMPLE["calls"]), "cost_usd": "12.403606600000", "unpriced_calls": 1}}
     since, until = request.query["since"], request.query["until"]
     if since == "60s":
         return {"total": {"calls": 42, "errors": 3, "cost_usd": "0.120000000000"}}

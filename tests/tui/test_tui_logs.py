@@ -106,7 +106,8 @@ def test_why_a_call_failed_is_told_beside_its_status_and_first_in_its_detail(pla
         await stage.press("g", "j", "j", "enter")
         await stage.sees("✗ 429  refused or failed by Google")
         first = next(line for line in stage.text().splitlines() if line.strip())
-        assert first.startswith(" ✗ You exceeded your current quota. (quota GenerateRequestsPerMinute")
+        assert first.startswith(" ✗ Google: quota exceeded")
+        await stage.sees("You exceeded your current quota. (quota GenerateRequestsPerMinutePerProjectPer")
         await stage.press("escape")
         await stage.resize(80, 24)
         await stage.sees("⊘ 403   model not allowed")
@@ -221,7 +222,7 @@ def test_ids_are_copied_and_calls_like_one_are_found(play):
         await stage.press("g", "j", "j", "m")
         await stage.sees("/ key:web-frontend model:gemini-2.5-flash outcome:upstream_error")
         await stage.press("escape")
-        await stage.sees("6 calls")
+        await stage.sees("/ key:ALIAS")
         await stage.press("g", "enter")
         await stage.sees("tokens")
         await stage.press("m")
@@ -246,9 +247,9 @@ def test_a_call_in_full(play):
         await stage.resize(80, 24)
         await stage.press("G")
         await stage.sees("Google key 1")
-        await stage.press("k", "g")
+        await stage.press("up", "g")
         await stage.sees(CALLS[0]["id"])
-        await stage.press("j", "j")
+        await stage.press("down", "down")
         await stage.misses(CALLS[0]["id"])
         await stage.press("escape")
         await stage.sees("6 calls")
@@ -360,7 +361,7 @@ def test_a_lost_gateway_is_told_and_found_again_without_loss_or_double(play, sam
         assert all(len(lines_of(stage, mark)) == 1 for mark in ("✗ crash", "✗ 429", "⊘ 403", "↯ abort"))
 
     answers = {**sample(), "GET /calls": lambda _: {"calls": calls[::-1], "next_cursor": None}}
-    answers[f"GET /calls/{STARTED['id']}"] = FINISHED
+    answers[f"GET /calls/{STARTED['id']}"] = {**FINISHED, "outcome": "interrupted", "status": None}
     play(script, answers)
 
 

@@ -29,7 +29,7 @@ def test_full(play, pictures):
         await stage.sees("● live")
         stage.gateway.publish("call.started", STARTED)
         stage.gateway.publish("tick", {"calls": 1, "errors": 0, "in_flight": 3, "tokens": 0, "cost_usd": "0"})
-        await stage.sees("7 calls · 3 in flight")
+        await stage.sees("of unknown cost · 3 in flight")
         await pictures(stage, "logs-full")
         await stage.press("g", "enter")
         await stage.sees("prices 2026-11-20")

@@ -10,10 +10,11 @@ import pytest
 
 from gatekeeper.client.api_types import Call, CallDetail, Cost, Key
 from gatekeeper.client.call_columns import call_columns, cost_cell
-from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_text, timing
+from gatekeeper.client.call_text import OUTCOMES, byte_counts, call_state, call_text
 from gatekeeper.client.formats import Column, TextRole, cells, column_widths, header_row, padded, pluralized
 from gatekeeper.client.list_columns import key_columns, key_state
 from gatekeeper.client.spend_types import Spend, SpendRow
+from gatekeeper.client.timing_text import timing
 from tui.spend.columns import change_share_cell, compared_columns, share_cell, spend_columns
 from tui.spend.periods import Stretch
 from tui.spend.ranking import Line, Ranking
@@ -199,7 +200,7 @@ def test_an_unknown_cost_is_said_in_words():
     [
         ((100.0, 50.0, 25.0), "▓" * 18 + "░" * 18 + "█" * 36),
         ((100.0, 100.0, 0.0), "░" * 73),
-        ((0.0, 0.0, 0.0), ""),
+        ((0.0, 0.0, 0.0), None),
         ((100.0, None, None), None),
         ((None, None, None), None),
     ],

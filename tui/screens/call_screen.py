@@ -1,7 +1,8 @@
-"""The detail screen of one call."""
+"""The detail screen of one call, from which one goes on to the next ones, its key, and calls like it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -13,30 +14,40 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.api_errors import ApiError, Unreachable
 from gatekeeper.client.api_types import CallDetail
 from gatekeeper.client.call_text import call_text
+from gatekeeper.client.curl_text import curl_command
 from gatekeeper.client.formats import TextRole
 from tui.session import Session
 from tui.terminal import ClipboardApp, lines, styled_text
-from tui.widgets.filter_line import ShowCalls, similar_calls_filter
+from tui.widgets.filter_line import ShowCalls, ShowKey, similar_calls_filter
 from tui.widgets.frame import Footer
 
 RELOAD_SECONDS = 1.0
+# Ids of calls that were made without a virtual key.
+NO_KEY = {"open": "in open mode, without a virtual key", "master": "with the master key"}
+
+Step = Callable[[int], str | None]
+"""Moves the list's cursor by 1 or -1 and returns the id of the call there; None at the end."""
 
 
 class CallScreen(Screen[None]):
-    """Loads the call when opened, and every second while it is in flight."""
+    """Loads the call when opened, and every second while it is in flight or the gateway cannot be reached."""
 
     app = getters.app(ClipboardApp)
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy_id", "copy id"),
+        Binding("q,escape", "app.pop_screen", "back"),
+        Binding("k", "key", "its key"),
+        Binding("n", "step(1)", "next"),
+        Binding("p", "step(-1)", "previous"),
         Binding("u", "usage", "raw usage"),
+        Binding("c", "curl", "copy as curl"),
         Binding("m", "similar", "more like this"),
-        Binding("escape", "app.pop_screen", "back"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
+        Binding("y", "copy_id", "copy id"),
+        Binding("down", "scroll(1)", "down", show=False),
+        Binding("up", "scroll(-1)", "up", show=False),
         Binding("g,home", "scroll_home", "top", show=False),
         Binding("G,end", "scroll_end", "end", show=False),
     ]
@@ -45,10 +56,12 @@ class CallScreen(Screen[None]):
     CallScreen Static { height: auto; }
     """
 
-    def __init__(self, session: Session, id: str) -> None:  # noqa: A002 - the API's name
+    def __init__(self, session: Session, id: str, step: Step | None = None) -> None:  # noqa: A002 - the API's name
+        """`step` is what `n` and `p` do, if they do anything."""
         super().__init__()
         self._session = session
         self._call_id = id
+        self._step = step
         self._call: CallDetail | None = None
         self._raw = False
 
@@ -66,17 +79,30 @@ class CallScreen(Screen[None]):
             self._call = (await self._session.client.call(self._call_id)).value
         except ApiError as error:
             self._show_error(error)
+            if isinstance(error, Unreachable) or self._in_flight:
+                self._read_later()
             return
         self._update_text(self._call)
         # A finished call does not change any more.
-        if self._call.outcome is None:
-            self.set_timer(RELOAD_SECONDS, self._read)
+        if self._in_flight:
+            self._read_later()
+
+    @property
+    def _in_flight(self) -> bool:
+        return self._call is not None and self._call.outcome is None
+
+    def _read_later(self) -> None:
+        shown = self._call_id
+        self.set_timer(RELOAD_SECONDS, lambda: self._read() if self._call_id == shown else None)
 
     def _show_error(self, error: ApiError) -> None:
         if self._call:
-            self.query_one(Footer).show_status(f"✗ {error}", TextRole.ERROR)
+            self._say(f"✗ {error}", TextRole.ERROR)
         else:
             self.query_one(Static).update(styled_text(f"✗ {error}", TextRole.ERROR))
+
+    def _say(self, text: str, role: TextRole) -> None:
+        self.query_one(Footer).show_status(text, role)
 
     def _update_text(self, call: CallDetail) -> None:
         # Without the padding on both sides.
@@ -92,15 +118,48 @@ class CallScreen(Screen[None]):
         if self._call:
             self._update_text(self._call)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """There is not always a next call."""
+        return action != "step" or self._step is not None
+
+    def action_step(self, by: int) -> None:
+        call_id = self._step(by) if self._step else None
+        if call_id is None:
+            self._say("There is no later call." if by > 0 else "There is no earlier call.", TextRole.WARNING)
+            return
+        self._call_id, self._call = call_id, None
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+        self._read()
+
     def action_usage(self) -> None:
         self._raw = not self._raw
         self.on_resize()
         if self._raw:
             self.query_one(VerticalScroll).scroll_end(animate=False)
 
+    def action_key(self) -> None:
+        if not self._call or not (key := self._call.key_id):
+            self._say("It is not known which key made this call.", TextRole.WARNING)
+        elif key in NO_KEY:
+            self._say(f"The call was made {NO_KEY[key]}.", TextRole.WARNING)
+        else:
+            self.post_message(ShowKey(key, self._call.key_alias or ""))
+            self.dismiss()
+
     @work
     async def action_copy_id(self) -> None:
-        self.query_one(Footer).show_status(f"✓ id {await self.app.copy(self._call_id)}", TextRole.SUCCESS)
+        self._say(f"✓ id {await self.app.copy(self._call_id)}", TextRole.SUCCESS)
+
+    @work
+    async def action_curl(self) -> None:
+        if not self._call:
+            return
+        command = curl_command(self._call, self._session.client.url)
+        if command is None:
+            self._say("curl cannot repeat this call: it was a Live session or an upload.", TextRole.WARNING)
+        else:
+            told = await self.app.copy(command)
+            self._say(f"✓ a curl command, with $GATEKEEPER_KEY for the key, {told}", TextRole.SUCCESS)
 
     def action_similar(self) -> None:
         if self._call:

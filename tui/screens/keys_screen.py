@@ -21,7 +21,7 @@ from tui.screens.key_views import KEYS, VIEWS, KeyView
 from tui.screens.main_screen import EmptyState, TableScreen
 from tui.screens.rotate_dialog import has_old_secret
 from tui.session import Session, Tab
-from tui.widgets.filter_line import FilterLine, ShowCalls, term
+from tui.widgets.filter_line import FilterLine, ShowCalls, ShowKey, term
 from tui.widgets.key_preview import KeyPreview
 from tui.widgets.rows import Rows, Table
 
@@ -80,6 +80,7 @@ class KeysScreen(TableScreen):
         self._back_to: str | None = None
         self._loaded = False
         self._google_keys = ""
+        self._jump: ShowKey | None = None
 
     def body(self) -> ComposeResult:
         yield EmptyState()
@@ -141,6 +142,11 @@ class KeysScreen(TableScreen):
         self._asked, self._back_to = (KEYS, q), back_to
         self.reload()
 
+    def show_key(self, wanted: ShowKey, back_to: str) -> None:
+        """The same for one key, which is looked for by its alias."""
+        self._jump = wanted
+        self.show_keys(wanted.alias, back_to)
+
     @work(exclusive=True, group="load")
     async def load(self, view: KeyView, q: str, wanted: int = PAGE) -> None:
         """Shows those of a view that contain a text; if they cannot be loaded, the shown ones stay."""
@@ -170,6 +176,8 @@ class KeysScreen(TableScreen):
         self.table.show(found.keys, lambda width: view.columns(width, self.session.clock))
         if from_first:
             self.table.cursor = 0
+        if self._jump and self._jump.alias == found.q:
+            self._arrive(self._jump)
         self._show_found()
         text = f"No {view.noun} has this text.\n\nesc clears the filter"
         none = Content.assemble(f"No {view.noun}s yet.\n\n", ("n", "bold $accent"), f" {view.first}")
@@ -177,6 +185,15 @@ class KeysScreen(TableScreen):
         self.refresh_bindings()
         self.set_class(view is not KEYS, "-accounts")
         self.call_after_refresh(self._show_preview)
+
+    def _arrive(self, wanted: ShowKey) -> None:
+        self._jump = None
+        self.table.select(wanted.token_id)
+        self.table.focus()
+        if self.table.selected_identity != wanted.token_id:
+            self.show_status(
+                f"The key {wanted.alias or wanted.token_id} does not exist any more.", TextRole.WARNING
+            )
 
     def _show_found(self) -> None:
         """How many there are by which order; that there are further ones."""

@@ -1,8 +1,8 @@
-"""The Logs screen: live calls at the bottom, older ones above, filtered by the line on top."""
+"""The Logs screen: live calls at the bottom, older ones above, filtered by the line on top; or the filter's
+calls in another order, or only those in flight."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 
 from textual import on, work
@@ -12,57 +12,61 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gatekeeper.client import formats
-from gatekeeper.client.api_errors import ApiError, BadRequest, NotFound
-from gatekeeper.client.api_types import Calls
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.api_types import Call
+from gatekeeper.client.curl_text import curl_command
 from gatekeeper.client.formats import TextRole
-from gatekeeper.client.stream_events import StreamGap, StreamTick
+from gatekeeper.client.stream_events import CallFinished
+from tui.call_totals import MIN_SECONDS, CallTotals, totals_text
 from tui.screens.call_screen import CallScreen
+from tui.screens.export_calls import ExportCalls
 from tui.screens.main_screen import EmptyState, MainScreen, curl, welcome
-from tui.session import Connected, Disconnected, EventsReceived, Session, Tab, post_events
+from tui.session import EventsReceived, Session, Tab
 from tui.terminal import styled_text
 from tui.widgets.filter_line import FilterLine, similar_calls_filter
-from tui.widgets.log import CAPACITY, LogView
+from tui.widgets.followed_log import PAGE_SIZE, FollowedLog
+from tui.widgets.log import LogView
 from tui.widgets.rows import Rows
+from tui.widgets.sorted_calls import ORDERS, Order, SortedCalls
 
-PAGE_SIZE = 200
-OLDER_PAGE_SIZE = 1000
-MAX_REFRESHED = 100
-RELOAD_SECONDS = 5
-POLL_SECONDS = 1.0
-# Visible calls in flight that are requested each time.
-MAX_POLLED = 8
+UNREPEATABLE = "curl cannot repeat this call: it was a Live session or an upload."
 
 
 class LogsScreen(MainScreen):
-    """Keeps the stream open while another screen is shown, so that no event is missed."""
+    """The log keeps its stream open while another screen is shown."""
 
     TAB = Tab("2", "logs", "Logs", "Logs")
     HINT = "key:ALIAS  model:gemini-2.5*  tag:a,b  status:4xx  cost:>0.01  lat:>2s  since:1h  or any text"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "sort"),
+        Binding("I", "running_only", "in flight"),
         Binding("y", "copy_id", "copy id"),
+        Binding("c", "curl", "copy as curl"),
         Binding("m", "similar", "more like this"),
+        Binding("e", "export", "export"),
         Binding("escape", "back", "back", show=False),
     ]
     DEFAULT_CSS = """
-    LogsScreen #paused {
+    LogsScreen #notice {
         height: 1;
         padding: 0 1;
         text-align: right;
         color: $secondary;
     }
-    LogsScreen.-empty LogView { display: none; }
+    LogsScreen SortedCalls { display: none; }
+    LogsScreen.-sorted SortedCalls { display: block; }
+    LogsScreen.-empty LogView, LogsScreen.-sorted LogView { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._q = ""
-        self._older: str | None = None
-        self._loaded = False
-        self._partial = False
         self._error: ApiError | None = None
-        self._in_flight: int | None = None
-        self._lost_at: datetime | None = None
         self._back_to: str | None = None
+        self._order: Order | None = None
+        self._sorted_at = ""
+        self._totals = CallTotals(session.client)
+        # Whether calls have ended since the totals were requested.
+        self._stale = False
 
     def show_connection(self) -> None:
         super().show_connection()
@@ -70,183 +74,118 @@ class LogsScreen(MainScreen):
 
     def body(self) -> ComposeResult:
         yield EmptyState()
-        yield LogView(self.session.clock)
-        yield Static(id="paused")
+        yield FollowedLog(self.session)
+        yield SortedCalls(self.session)
+        yield Static(id="notice")
 
     def on_mount(self) -> None:
         self._update_status()
-        self._follow()
         self.apply_filter("")
-        self.set_interval(POLL_SECONDS, self._poll_running)
+        self.set_interval(MIN_SECONDS, self._refresh_totals_if_stale)
 
     @property
-    def log_view(self) -> LogView:
-        return self.query_one(LogView)
+    def log_view(self) -> FollowedLog:
+        return self.query_one(FollowedLog)
+
+    @property
+    def sorted_calls(self) -> SortedCalls:
+        return self.query_one(SortedCalls)
 
     @property
     def rows(self) -> Rows:
-        return self.log_view
+        return self.sorted_calls if self._order else self.log_view
 
     @property
     def is_loaded(self) -> bool:
-        return self._loaded
+        return self.log_view.loaded
 
-    def _follow(self) -> None:
-        """Opens the stream for the current filter; the previous one is closed."""
-        # Posted to the log, not to this screen: messages bubble up, so that both receive them.
-        events = post_events(self.session.client, self._q or None, self.log_view.post_message)
-        self.run_worker(events, group="events", exclusive=True)
+    @property
+    def selected(self) -> Call | None:
+        """The call under the cursor of whichever list is shown."""
+        return self.sorted_calls.selected if self._order else self.log_view.selected
 
     def show_calls(self, q: str, back_to: str | None) -> None:
         """Applies a filter; esc goes back to the screen `back_to`, if given."""
         self._back_to = back_to
         self.apply_filter(q)
 
-    @work(exclusive=True, group="filter")
-    async def apply_filter(self, q: str) -> None:
-        """Shows the calls that match a filter. An invalid one is marked, and the shown calls stay."""
-        try:
-            page = (await self.session.client.calls(q or None, limit=PAGE_SIZE)).value
-        except ApiError as error:
-            self.show_load_error(error)
-            if not isinstance(error, BadRequest) and not self.is_loaded:
-                self.set_timer(RELOAD_SECONDS, lambda: self.apply_filter(q))
-        else:
-            self._show(q, page)
+    def apply_filter(self, q: str) -> None:
+        """Shows the calls that match a filter, live."""
+        self._show_live()
+        self.log_view.apply_filter(q)
+
+    @on(FollowedLog.FilterApplied)
+    def _filter_applied(self, message: FollowedLog.FilterApplied) -> None:
+        self.filter_line.set_applied(message.q)
+        if self._order:
+            self._load_sorted(self._order)
+        self._refresh_totals()
+
+    @on(FollowedLog.LoadFailed)
+    def _load_failed(self, message: FollowedLog.LoadFailed) -> None:
+        self.show_load_error(message.error)
 
     def show_empty_error(self, error: ApiError) -> None:
         self._error = error
         self._update_status()
 
-    def _show(self, q: str, page: Calls) -> None:
-        self.filter_line.set_applied(q)
-        if q != self._q:
-            # Another filter is another stream: the current lines may not match it.
-            self._q = q
-            self.log_view.clear()
-            self._follow()
-        self._add_newest_page(page)
-        self.log_view.focus()
-
-    def _add_newest_page(self, page: Calls) -> None:
-        """Adds the newest page of calls that match the filter."""
-        self._loaded, self._older, self._partial = True, page.next_cursor, page.partial
-        self.log_view.add_calls(page.calls)
-
-    @on(LogView.OlderRequested)
-    def _read_older(self) -> None:
-        # A page that would be trimmed at once is not loaded.
-        if self._older and len(self.log_view.buffer) + OLDER_PAGE_SIZE <= CAPACITY:
-            self._fetch_older(self._older)
-
-    @work(exclusive=True, group="older")
-    async def _fetch_older(self, cursor: str) -> None:
-        # One page at a time: no second request until it has arrived.
-        self._older = None
-        try:
-            page = (
-                await self.session.client.calls(self._q or None, limit=OLDER_PAGE_SIZE, cursor=cursor)
-            ).value
-        except ApiError as error:
-            self._older = cursor
-            self.show_error(error)
-        else:
-            self._older = page.next_cursor
-            self.log_view.add_calls(page.calls)
-
-    @on(Connected)
-    def _connected(self) -> None:
-        if self._lost_at:
-            away = f"{formats.clock(self._lost_at)} to {formats.clock(self.session.clock())}"
-            self.log_view.add_marker(f"disconnected {away}; missed calls were loaded from the ledger")
-            self._lost_at = None
-        self._catch_up()
-
-    @on(Disconnected)
-    def _disconnected(self) -> None:
-        self._in_flight = None
-        if self._loaded:
-            # Of several failed attempts the first one is the time of the loss.
-            self._lost_at = self._lost_at or self.session.clock()
-        self._update_status()
-
-    @work(exclusive=True, group="catch up")
-    async def _catch_up(self) -> None:
-        """Loads calls that ended before the stream was open, and refreshes those whose end was missed."""
-        # A copy: calls that start during the request are received by the stream.
-        before = list(self.log_view.buffer)
-        try:
-            page = (await self.session.client.calls(self._q or None, limit=PAGE_SIZE)).value
-            if self._loaded:
-                self.log_view.add_calls(page.calls)
-            else:
-                self._add_newest_page(page)
-            # In flight as far as the log knows; some ended while disconnected.
-            unsure = [line.call.id for line in before if line.call and line.in_flight]
-            for call_id in unsure[-MAX_REFRESHED:]:
-                await self._refresh_call(call_id)
-        except ApiError as error:
-            self.show_error(error)
-
-    async def _refresh_call(self, id: str) -> None:  # noqa: A002 - the API's name
-        try:
-            self.log_view.add_calls([(await self.session.client.call(id)).value])
-        except NotFound:
-            self.log_view.drop(id)
-
-    def _poll_running(self) -> None:
-        """Requests the progress of long calls: the stream has only the start and the end of a call."""
-        if (
-            self.is_current
-            and not self.session.connection_error
-            and (ids := self.log_view.running(POLL_SECONDS))
-        ):
-            self._refresh_running_calls(ids[-MAX_POLLED:])
-
-    @work(exclusive=True, group="running")
-    async def _refresh_running_calls(self, ids: list[str]) -> None:
-        for id in ids:  # noqa: A001 - the API's name
-            try:
-                call = (await self.session.client.call(id)).value
-            except ApiError:
-                # It has just ended, or the connection broke: the stream reports either.
-                return
-            if self.log_view.buffer.get(id):
-                self.log_view.add_calls([call])
-
     @on(EventsReceived)
     def _events_received(self, message: EventsReceived) -> None:
-        ticks = [event.value for event in message.events if isinstance(event, StreamTick)]
-        if ticks:
-            self._in_flight = ticks[-1].in_flight
+        # Not for the ticks of an idle gateway, which can then close its analytics file.
+        self._stale = self._stale or any(isinstance(event, CallFinished) for event in message.events)
+
+    def _refresh_totals_if_stale(self) -> None:
+        if self._stale and self.is_current and not self.session.connection_error:
+            self._refresh_totals()
+
+    @work(exclusive=True, group="totals")
+    async def _refresh_totals(self) -> None:
+        if await self._totals.refresh(self.log_view.q):
+            self._stale = False
             self._update_status()
-        if any(isinstance(event, StreamGap) for event in message.events):
-            self._catch_up()
+
+    def on_resize(self) -> None:
+        self._update_status()
 
     @on(LogView.Changed)
     def _update_status(self) -> None:
-        """Updates counts, pause notice and empty text to the content of the log."""
+        """Updates counts, notice and empty text to the content of the log."""
         log = self.log_view
-        partial_note = "older calls unavailable · " if self._partial else ""
-        more = "newest " if self._older or log.buffer.trimmed else ""
-        known = self._loaded or log.buffer.calls > 0
-        calls = formats.pluralized(log.buffer.calls, "call") if known else ""
-        running = "" if self._in_flight is None else f" · {self._in_flight:,} in flight"
-        self.filter_line.show_found(f"{partial_note}{more}{calls}{running}")
-        paused = "" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)"
-        self.query_one("#paused", Static).update(paused)
-        empty = not len(log.buffer)
+        self.filter_line.show_found(self._found_text())
+        self.query_one("#notice", Static).update(self._notice())
+        empty = not self._order and not len(log.buffer)
         self.show_empty(empty, self._empty_text() if empty else Content(""))
+
+    def _found_text(self) -> str:
+        log = self.log_view
+        if not log.loaded and not log.buffer.calls:
+            return ""
+        partial = "older calls unavailable · " if log.partial else ""
+        row = None if log.running_only else self._totals.row
+        text = totals_text(row, log.buffer.calls, log.has_older, self.size.width)
+        return partial + text + ("" if log.in_flight is None else f" · {log.in_flight:,} in flight")
+
+    def _notice(self) -> str:
+        """What the list is, where it is not the live log of all calls."""
+        log = self.log_view
+        if self._order:
+            most = "longest" if self._order.words == "duration" else f"most {self._order.words}"
+            return f"▼ {most} first, as of {self._sorted_at}, not live  (s next order, esc live)"
+        only = "◌ in flight only  (I all)   " if log.running_only else ""
+        return only + ("" if log.following else f"❚❚ paused  {log.unseen:,} new  (G follows)")
 
     def _empty_text(self) -> Content:
         """The text shown instead of calls where there are none."""
+        log = self.log_view
         if self.session.connection_error:
             return Content.styled("Nothing to show until the gateway responds.", "dim")
-        if self._error and not self._loaded:
+        if self._error and not log.loaded:
             return styled_text(f"✗ {self._error}", TextRole.ERROR)
-        if not self._loaded:
+        if not log.loaded:
             return Content.styled("◌ loading the latest calls…", "$secondary")
-        if self._q:
+        if log.running_only:
+            return Content("No call is in flight. New ones appear here at once.\n\nI all calls")
+        if log.q:
             return Content("No call matches this filter. New ones appear here at once.\n\nesc clears it")
         return welcome(self.session)
 
@@ -254,27 +193,98 @@ class LogsScreen(MainScreen):
     def _filter(self, message: FilterLine.Applied) -> None:
         self._back_to = None
         self.apply_filter(message.text)
+        # At once: the next key is meant for the list.
+        self.rows.focus()
 
-    @on(LogView.RowActivated)
+    @on(Rows.RowActivated)
     def _open(self) -> None:
-        if call := self.log_view.selected:
-            self.app.push_screen(CallScreen(self.session, call.id))
+        if call := self.selected:
+            self.app.push_screen(CallScreen(self.session, call.id, self._step))
+
+    def _step(self, by: int) -> str | None:
+        """Moves the cursor to the next call, and returns its id; None at the end."""
+        rows = self.rows
+        before = rows.cursor
+        while True:
+            last = rows.cursor
+            rows.action_move(by)
+            # On a marker there is no call: the next one is meant.
+            if rows.cursor == last:
+                rows.cursor = before
+                return None
+            if call := self.selected:
+                return call.id
+
+    def action_sort(self) -> None:
+        number = ORDERS.index(self._order) + 1 if self._order else 0
+        if number == len(ORDERS):
+            self._show_live()
+        else:
+            self._load_sorted(ORDERS[number])
+
+    @work(exclusive=True, group="sort")
+    async def _load_sorted(self, order: Order) -> None:
+        client = self.session.client
+        try:
+            page = (await client.calls(self.log_view.q or None, limit=PAGE_SIZE, sort=order.sort)).value
+        except ApiError as error:
+            self.show_error(error)
+            return
+        self._order, self._sorted_at = order, formats.clock(self.session.clock())
+        self.set_class(True, "-sorted")
+        self.sorted_calls.show_calls(page.calls)
+        self.sorted_calls.action_first()
+        self.sorted_calls.focus()
+        self._update_status()
+
+    def _show_live(self) -> None:
+        if self._order:
+            self._order = None
+            self.set_class(False, "-sorted")
+            self.log_view.focus()
+            self._update_status()
+
+    def action_running_only(self) -> None:
+        self._show_live()
+        self.log_view.show_running_only(not self.log_view.running_only)
 
     def action_copy_id(self) -> None:
-        if call := self.log_view.selected:
+        if call := self.selected:
             self.copy(call.id, f"id {formats.short_id(call.id)}")
-        elif self._loaded and not self._q:
+        elif self.is_loaded and not self.log_view.q:
             self.copy(curl(self.session), "the command")
 
+    def action_curl(self) -> None:
+        if call := self._selected_or_warn():
+            if command := curl_command(call, self.session.client.url):
+                self.copy(command, "a curl command, with $GATEKEEPER_KEY for the key,")
+            else:
+                self.show_status(UNREPEATABLE, TextRole.WARNING)
+
     def action_similar(self) -> None:
-        if call := self.log_view.selected:
+        if call := self._selected_or_warn():
             self.apply_filter(similar_calls_filter(call))
-        else:
+
+    def _selected_or_warn(self) -> Call | None:
+        call = self.selected
+        if call is None:
             self.show_status("There is no call under the cursor.", TextRole.WARNING)
+        return call
+
+    @work
+    async def action_export(self) -> None:
+        if written := await self.app.push_screen_wait(ExportCalls(self.session, self.log_view.q)):
+            self.show_status(f"✓ {written}")
 
     async def action_back(self) -> None:
+        if self._order:
+            self._show_live()
+            return
+        if self.log_view.running_only:
+            self.action_running_only()
+            return
         back_to, self._back_to = self._back_to, None
-        if self._q:
+        if self.log_view.q:
             self.apply_filter("")
         if back_to:
             await self.app.run_action(f"app.switch_mode('{back_to}')")

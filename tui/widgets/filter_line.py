@@ -160,3 +160,11 @@ class ShowCalls(Message):
     """The calls that match this filter are to be shown; esc leads back."""
 
     filter: str
+
+
+@dataclass
+class ShowKey(Message):
+    """The key of this id and alias (empty: it has none) is to be shown among the keys."""
+
+    token_id: str
+    alias: str

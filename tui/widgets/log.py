@@ -67,6 +67,8 @@ class LogView(Rows):
         super().__init__(id=id)
         self.buffer = LineBuffer(capacity)
         self._clock = clock
+        self.running_only = False
+        """Whether calls leave the log at their end."""
         self._seen = ""
         self._layout = Layout([], [])
         self._frame = 0
@@ -110,6 +112,8 @@ class LogView(Rows):
     def _read(self, message: EventsReceived) -> None:
         for event in message.events:
             match event:
+                case CallFinished() | CallAmended() if self.running_only:
+                    self.buffer.drop(event.value.id)
                 case CallStarted() | CallFinished() | CallAmended():
                     self.buffer.add((event.value,))
                 case StreamGap(value=gap) if gap.missed:

@@ -1,0 +1,110 @@
+"""The calls that a follower of the stream has missed, from the ledger, after a gap in the stream.
+
+Missed may be calls that began after the last event, which have greater ids (UUID version 7: by start); those
+that were in flight then, also where a killed gateway has ended them as `interrupted`; and, as not every
+filter matches calls in flight, any that began shortly before. What is yielded may be known already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_types import Call
+from gatekeeper.client.raw_calls import read_page
+from gatekeeper.client.stream_events import CallFinished
+
+# Ids of one request: a filter has at most 100 values.
+IDS_PER_REQUEST = 40
+MAX_PAGES = 100
+# Milliseconds before the last known start. A call that began earlier, and whose start did not match the
+# filter, has most likely ended before the gap.
+SLACK_MS = 60_000
+DIGITS = 12  # hexadecimal digits of a UUID's timestamp, in milliseconds (RFC 9562, 5.7)
+
+
+async def missed_calls(
+    client: Client,
+    q: str | None,
+    newest: str,
+    running: Collection[str],
+    max_pages: int = MAX_PAGES,
+) -> AsyncGenerator[list[CallFinished], None]:
+    """Finished calls of the filter, page by page. `newest` is the greatest id known, `running` are the ids of
+    calls whose end is not known. Raises ApiError."""
+    oldest, cursor, left = id_before(newest, SLACK_MS), None, dict.fromkeys(running)
+    for _ in range(max_pages):
+        page = await read_page(client, q, cursor)
+        cursor = page.next_cursor
+        for event in page.calls:
+            left.pop(event.value.id, None)
+        yield page.calls
+        if cursor is None or page.calls[-1].value.id < oldest:
+            break
+    for ids in in_parts(left):
+        yield (await read_page(client, joined(q, id_term(ids)))).calls
+    # Those of a filter that matches them only now.
+    yield (await read_page(client, joined(q, "outcome:interrupted"))).calls
+
+
+def in_parts(ids: Collection[str]) -> Iterator[Sequence[str]]:
+    rest = iter(ids)
+    while part := list(islice(rest, IDS_PER_REQUEST)):
+        yield part
+
+
+def id_term(ids: Iterable[str]) -> str:
+    """A filter for the calls of these ids."""
+    return f"id:{','.join(ids)}"
+
+
+def joined(q: str | None, term: str) -> str:
+    return f"{q} {term}" if q else term
+
+
+def id_before(id: str, milliseconds: int) -> str:  # noqa: A002 - the API's name
+    """The smallest id of a call that began that long before this one; of an id without a time, the id."""
+    try:
+        began = int(id.replace("-", "")[:DIGITS], 16)
+    except ValueError:
+        return id
+    return first_id(max(began - milliseconds, 0))
+
+
+def first_id(milliseconds: int) -> str:
+    """A prefix of the smallest id from this time on, in milliseconds since 1970."""
+    digits = f"{milliseconds:0{DIGITS}x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+class SeenCalls:
+    """What a follower has seen: it tells new ends from known ones, in bounded memory."""
+
+    def __init__(self, began: float, capacity: int = 100_000) -> None:
+        """`began` is when it began to follow, in seconds since 1970: earlier calls were not to be seen."""
+        self.oldest = self.newest = first_id(int(began * 1000))
+        self.running: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
+        self._capacity = capacity
+
+    def starts(self, call: Call) -> None:
+        """The call has begun, or was in flight when the stream did."""
+        if call.id not in self._ended:
+            self.running[call.id] = None
+        self.newest = max(self.newest, call.id)
+
+    def ends(self, call: Call) -> bool:
+        """Whether this end, of the stream, is new."""
+        self.running.pop(call.id, None)
+        self.newest = max(self.newest, call.id)
+        if call.id in self._ended:
+            return False
+        self._ended[call.id] = None
+        while len(self._ended) > self._capacity:
+            del self._ended[next(iter(self._ended))]
+        return True
+
+    def missed(self, call: Call) -> bool:
+        """Whether this end, of the ledger, is new, and was to be seen."""
+        return (call.id in self.running or call.id >= self.oldest) and self.ends(call)
