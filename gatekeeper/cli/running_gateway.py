@@ -14,7 +14,7 @@ import msgspec
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
 from gatekeeper.cli.price_findings import FIX_PRICES, SET_CLOCK, catalogue_age
 from gatekeeper.cli.probes import Finding, check_disk_space, check_in_use, trust_only
-from gatekeeper.client.api_errors import ApiError, Unauthorized
+from gatekeeper.client.api_errors import ApiError, BadRequest, Unauthorized
 from gatekeeper.client.api_types import GatewayInfo, GoogleKey, Prices
 from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.settings import Settings
@@ -87,6 +87,12 @@ def ask(target: Target, certificate: Path | None) -> Running | Finding:
     # Imported here: `--help` does without.
     import asyncio
 
+    from gatekeeper.client.connection import address_host
+
+    try:
+        address_host(target.url)
+    except BadRequest as error:
+        return Finding("gateway", str(error).rstrip("."), "change it, or unset GATEKEEPER_URL")
     try:
         return call_api(
             target,

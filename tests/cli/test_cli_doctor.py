@@ -267,6 +267,13 @@ def test_the_key_of_the_settings_file_stays_on_this_machine(cli: Any, gateway: A
     assert not is_local("nonsense")
 
 
+def test_an_address_that_is_none(doctor: Any) -> None:
+    ended = doctor("--url", "nonsense", "--json")
+    assert ended.status == 7
+    assert findings(ended) == {"gateway": "change it, or unset GATEKEEPER_URL"}
+    assert "'nonsense' is not an address of a gateway: --url and GATEKEEPER_URL take http" in ended.out
+
+
 @pytest.mark.parametrize("answer", [(404, {}), b"<html>"], ids=["no gateway", "no JSON"])
 def test_something_else_at_the_address(doctor: Any, gateway: Any, answer: object) -> None:
     gateway.answers = {"GET /readyz": answer}
