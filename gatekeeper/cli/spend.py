@@ -80,6 +80,8 @@ def spend(
 
     A call with several tags counts under each; the total counts it once.
 
+    --compare --json prints both of the API's documents, as `current` and `before`.
+
     --reconcile also takes your own prices: the file --prices, else prices.toml in the folder --data.
     """
     if bill is not None:
