@@ -126,8 +126,8 @@ def test_a_refused_value_leads_to_its_field(play, answers):
 def test_a_key_is_rotated_with_a_grace(play, answers):
     async def script(stage):
         await editing(stage, "r")
-        await stage.sees("The old secret (sk-...9f2c) goes on working for 24h beside the new")
-        await stage.sees("one. The one before it (sk-...0000) is refused at once.")
+        await stage.sees("The old secret (sk-...9f2c) works for 24h more, beside the new one.")
+        await stage.sees("The one before it (sk-...0000) is refused at once.")
         await stage.press("enter")
         await stage.sees(SECRET)
         await stage.sees("The old one (sk-...9f2c) works until 2026-11-25 14:07+01:00.")

@@ -48,7 +48,7 @@ class KeysScreen(TableScreen):
         Binding("n", "new", "new", tooltip="create a key"),
         Binding("b", "change('block')", "block", tooltip="block the key, or unblock it"),
         Binding("r", "change('rotate')", "rotate", tooltip="give the key a new secret"),
-        Binding("i", "details", "details", tooltip="show all that is known of the key"),
+        Binding("i", "details", "info", tooltip="show all that is known of the key"),
         Binding("d", "change('delete')", "delete", tooltip="delete the key for good"),
         Binding("s", "sort", "sort", tooltip="sort by used budget, spend, last use or name"),
         Binding("v", "view", "groups", tooltip="show keys, groups of keys, or end users"),

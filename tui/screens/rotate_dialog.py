@@ -54,7 +54,7 @@ class RotateDialog(Dialog[NewKey | None]):
         grace = self.query_one(Input).value.strip()
         old = f"The old secret ({self._key.key_name})"
         if grace:
-            text, role = f"{old} goes on working for {grace} beside the new one.", TextRole.PLAIN
+            text, role = f"{old} works for {grace} more, beside the new one.", TextRole.PLAIN
         else:
             text, role = f"{old} is refused at once, wherever it is in use.", TextRole.WARNING
         if has_old_secret(self._key, self._now):
