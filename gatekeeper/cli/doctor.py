@@ -29,7 +29,7 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.deadline import ProbeError
-from gatekeeper.cli.output import print_cells, print_json, print_table
+from gatekeeper.cli.output import print_json, print_table, print_wrapped
 from gatekeeper.cli.price_findings import SET_CLOCK, check_prices
 from gatekeeper.cli.probes import (
     Finding,
@@ -164,7 +164,7 @@ def print_finding(finding: Finding) -> bool:
     """Prints a finding; returns whether the check passed."""
     ok = finding.remedy is None
     sign = ("✓ ", TextRole.SUCCESS) if ok else ("✗ ", TextRole.ERROR)
-    print_cells(
+    print_wrapped(
         [
             sign,
             (padded(finding.check, NAME_WIDTH, right=False), TextRole.PLAIN),
@@ -172,7 +172,7 @@ def print_finding(finding: Finding) -> bool:
         ]
     )
     if finding.remedy:
-        print_cells([(" " * (NAME_WIDTH + 2) + f"→ {finding.remedy}", TextRole.WARNING)])
+        print_wrapped([(" " * (NAME_WIDTH + 2) + "→ ", TextRole.WARNING), (finding.remedy, TextRole.WARNING)])
     return ok
 
 

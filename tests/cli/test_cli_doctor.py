@@ -331,6 +331,18 @@ def test_what_takes_connections_and_does_not_answer(
     assert set(found) == {"port", "gateway"}
 
 
+def test_long_findings_go_on_below_their_beginning(
+    cli: Any, free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = cli("doctor", "--upstream", f"http://127.0.0.1:{free}").out.splitlines()
+    at = lines.index("                → either set GEMINI_API_KEY")
+    assert lines[at + 1 : at + 3] == [
+        "                  (https://aistudio.google.com/apikey), or try it without one:",
+        "                  gatekeeper serve --sandbox",
+    ]
+
+
 # Single checks
 
 
