@@ -69,7 +69,7 @@ def test_questions_groups_and_ranges(play, ledger):
             await stage.press(key)
             await stage.sees(f"Spend by {group} · last 30 days · per day")
         await stage.press("right_square_bracket", "right_square_bracket")
-        await stage.sees("last 90 days · per day")
+        await stage.sees("last 90 days · per week")
         await stage.press("left_square_bracket", "left_square_bracket")
         await stage.sees("last 7 days · per day")
         await stage.press("left_square_bracket", "left_square_bracket")
@@ -255,6 +255,8 @@ def test_bars_drawn_as_one_are_selected_together(play, ledger):
     async def script(stage):
         await opened(stage)
         await stage.press("right_square_bracket")
+        await stage.sees("last 90 days · per week")
+        await stage.press("i")
         await stage.sees("last 90 days · per 2 days")
         await stage.press("h", "h")
         await stage.sees("Spend by tag · 21–22 Nov")

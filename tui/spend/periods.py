@@ -121,7 +121,7 @@ class Calendar:
 
 Range = Rolling | Calendar
 LAST_24_HOURS, LAST_7_DAYS = Rolling(0, (HOUR,)), Rolling(7, (DAY, HOUR))
-LAST_30_DAYS, LAST_90_DAYS = Rolling(30, (DAY, WEEK)), Rolling(90, (DAY, WEEK))
+LAST_30_DAYS, LAST_90_DAYS = Rolling(30, (DAY, WEEK)), Rolling(90, (WEEK, DAY))
 ROLLING = (LAST_24_HOURS, LAST_7_DAYS, LAST_30_DAYS, LAST_90_DAYS)
 # By the keys that choose them.
 RANGES: dict[str, Range] = {
