@@ -80,6 +80,21 @@ class LazyGroup(OrderedGroup):
         module = importlib.import_module(f"gatekeeper.cli.{command.module}")
         return getattr(module, command.attribute or cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As that of each group, but a command of a command is found, too: `quote` of `prices`."""
+        word = args[0]
+        if word not in COMMANDS:
+            commands = ((name, self.get_command(ctx, name)) for name in COMMANDS)
+            if meant := [
+                f"{name} {word}" for name, each in commands if word in getattr(each, "commands", ())
+            ]:
+                raise click.UsageError(
+                    f"there is no command {word!r}; did you mean {' or '.join(meant)}?", ctx
+                )
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """As click's, which would import every command for the sake of its help."""
         from click.shell_completion import CompletionItem

@@ -111,6 +111,8 @@ def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
     [
         (["nix"], "there is no command 'nix'; there are serve, init, "),
         (["kyes"], "there is no command 'kyes'; did you mean keys? See gatekeeper --help."),
+        (["quote", "m", "--input", "5"], "no command 'quote'; did you mean prices quote? See gatekeeper"),
+        (["block", "ci"], "did you mean keys block or groups block or users block? See gatekeeper --help."),
         (["keys", "lst"], "there is no command 'lst'; did you mean list? See gatekeeper keys --help."),
         (["calls", "list", "--limt", "5"], "there is no option --limt; did you mean --limit? See "),
         (["calls", "list", "--xyzzy"], "there is no option --xyzzy. See gatekeeper calls list --help."),
