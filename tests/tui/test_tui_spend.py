@@ -224,7 +224,11 @@ def test_enter_shows_the_calls_of_the_bar_or_of_a_row_in_it(play, ledger):
         await opened(stage)
         await stage.press("h", "h", "enter")
         await calls(stage, MONDAY)
-        await stage.press("j", "j", "enter")
+        # Not marked as what enter opens.
+        assert "▷checkout" in stage.text()
+        await stage.press("j")
+        await stage.sees("▶checkout")
+        await stage.press("j", "enter")
         await calls(stage, f"tag:eu {MONDAY}")
         await stage.press("u")
         await calls(stage, f"cost:none {MONDAY}")
