@@ -18,6 +18,7 @@ from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.formats import TextRole, local_now
 from tui.activity import Activity
 from tui.bindings import Scope, active_bindings, key_label, keys_by_name
+from tui.screens.audit_screen import AuditScreen
 from tui.screens.help_screen import HelpScreen
 from tui.screens.keys_screen import KeysScreen
 from tui.screens.logs_screen import LogsScreen
@@ -32,7 +33,13 @@ from tui.widgets.filter_line import ShowCalls, ShowKey, ShowKeys
 from tui.widgets.frame import Footer, Header
 
 # The main screens, in the order of the header. A new one is a module with a `MainScreen`, and an entry here.
-MAIN_SCREENS: tuple[type[MainScreen], ...] = (OverviewScreen, LogsScreen, SpendScreen, KeysScreen)
+MAIN_SCREENS: tuple[type[MainScreen], ...] = (
+    OverviewScreen,
+    LogsScreen,
+    SpendScreen,
+    KeysScreen,
+    AuditScreen,
+)
 
 
 class GatekeeperApp(ClipboardApp):

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-
 import click
-import msgspec
 
 from gatekeeper.cli import live_values
 from gatekeeper.cli.conventions import Target, call_api, examples, gateway_options, json_option, limit_option
 from gatekeeper.cli.output import print_json, print_note, print_table
 from gatekeeper.cli.table_layout import TableColumn
+from gatekeeper.client.audit_text import changed_fields, changed_thing
 from gatekeeper.client.audit_types import AuditChange
-from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now, round_money
+from gatekeeper.client.formats import EMPTY, Cell, Column, TextRole, local_now
 from gatekeeper.client.moments import moment, short_moment
-
-MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
 
 
 @click.command("audit", epilog=examples("audit --changed ci --since 7d", "audit --action delete --by ann"))
 @click.option(
     "--action",
     metavar="A,B",
-    help="Only these: create, update, block, delete, file.lend.",
+    help="Only these kinds: create, update, block, group.delete …",
     shell_complete=live_values.list_of(live_values.audit_actions),
 )
 @click.option(
@@ -68,40 +63,6 @@ def audit(
         print_note(f"No change matches {asked}." if asked else "Nothing has been changed yet.")
     if response.value.next_cursor:
         print_note(f"There are more: --cursor {response.value.next_cursor}")
-
-
-class FieldChange(msgspec.Struct, frozen=True, rename={"was": "from", "now": "to"}):
-    """How one field changed."""
-
-    was: object
-    now: object
-
-
-def changed_thing(change: AuditChange) -> str:
-    return change.key_alias or change.token_id or change.target or EMPTY
-
-
-def changed_fields(change: AuditChange) -> str:
-    """`rpm_limit 3 → 7, …`"""
-    fields = ((name, _change(value)) for name, value in change.detail.items())
-    return ", ".join(f"{name} {_value(was)} → {_value(now)}" for name, (was, now) in fields)
-
-
-def _change(value: object) -> tuple[object, object]:
-    """From what to what; a text for what has no "from", as a deleted key's fields."""
-    try:
-        change = msgspec.convert(value, FieldChange)
-    except msgspec.ValidationError:
-        return "…", None
-    return change.was, change.now
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return EMPTY
-    if isinstance(value, str) and MONEY.fullmatch(value):
-        return round_money(Decimal(value))
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _plain(text: str | None) -> Cell:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from rig.audit_changes import changes
 from rig.overview_sums import overview
 
 SAMPLE = json.loads(Path(__file__).with_name("sample.json").read_text())
@@ -191,6 +192,7 @@ def sample_answers() -> dict[str, Any]:
             "analytics_lag_seconds": 0.4,
         },
         "GET /spend": spend,
+        "GET /audit": audit,
     }
 
 
@@ -200,6 +202,7 @@ def empty_answers() -> dict[str, Any]:
         "GET /": {"name": "gatekeeper", "version": "0.1.0", "mode": "open"},
         "GET /calls": {"calls": [], "next_cursor": None},
         "GET /key/list": {"keys": [], "next_cursor": None},
+        "GET /audit": {"changes": [], "next_cursor": None},
         "GET /readyz": {"ready": True, "google_keys": [{"label": "#1", "state": "ok"}]},
         "GET /spend": {"rows": [], "total": {"calls": 0, "cost_usd": "0.000000000000"}},
     }
@@ -217,6 +220,18 @@ def budget_used(key: dict[str, Any]) -> float:
     if key.get("blocked"):
         return -2
     return float(key["spend"]) / float(key["max_budget"]) if key.get("max_budget") else -1
+
+
+def audit(request: Request) -> Any:
+    """A page of the audit log; an action that there is not is refused."""
+    query = request.query
+    if query.get("action") == "nonsense":
+        detail = '`action`: there is no action "nonsense"; there are create, update, block'
+        return 400, {"title": "Bad Request", "detail": detail, "field": "action"}
+    found = changes(query.get("action"), query.get("by"), int(query.get("cursor", "999999")))
+    limit = int(query["limit"])
+    more = len(found) > limit
+    return {"changes": found[:limit], "next_cursor": str(found[limit - 1]["id"]) if more else None}
 
 
 def spend(request: Request) -> Any:

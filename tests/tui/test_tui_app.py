@@ -18,14 +18,14 @@ from tui.session import Connected, Disconnected, EventsReceived
 SECRET = "sk-master-0123456789"
 
 
-def test_the_digits_go_to_the_screens_and_5_nowhere(play):
+def test_the_digits_go_to_the_screens(play):
     async def script(stage):
         await stage.sees("6 calls")
         for key, told in (
             ("3", "Spend by tag"),
             ("4", "text in alias"),
             ("2", "6 calls"),
-            ("5", "6 calls"),
+            ("5", "newest 200 changes"),
             ("1", "fullest budgets"),
         ):
             await stage.press(key)

@@ -1,0 +1,77 @@
+"""A change of the audit log in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from gatekeeper.client.audit_types import AuditChange
+from gatekeeper.client.formats import EMPTY, round_money
+
+MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
+
+
+class FieldChange(NamedTuple):
+    """What a field was, and what it is now."""
+
+    name: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.was} → {self.now}"
+
+
+class _FromTo(msgspec.Struct, frozen=True, rename={"was": "from", "now": "to"}):
+    was: object
+    now: object
+
+
+def changed_thing(change: AuditChange) -> str:
+    """What was changed: the alias of a key, else its id, else the name of what it is."""
+    return change.key_alias or change.token_id or change.target or EMPTY
+
+
+def changed_fields(change: AuditChange) -> str:
+    """`rpm_limit 3 → 7, …`"""
+    return ", ".join(
+        f"{name} … → {EMPTY}" if fields is None else str(fields) for name, fields in _changes(change)
+    )
+
+
+def field_changes(change: AuditChange) -> list[FieldChange]:
+    """All of it: of something deleted, each field that it had."""
+    found: list[FieldChange] = []
+    for name, fields in _changes(change):
+        if fields is not None:
+            found.append(fields)
+        elif isinstance(whole := change.detail[name], Mapping):
+            members = msgspec.convert(whole, dict[str, object]).items()
+            found += [FieldChange(member, value_text(value), EMPTY) for member, value in members if value]
+        else:
+            found.append(FieldChange(name, value_text(whole), EMPTY))
+    return found
+
+
+def _changes(change: AuditChange) -> Iterator[tuple[str, FieldChange | None]]:
+    """Each field with how it changed; None for what is no change but was there as a whole."""
+    for name, value in change.detail.items():
+        try:
+            each = msgspec.convert(value, _FromTo)
+        except msgspec.ValidationError:
+            yield name, None
+        else:
+            yield name, FieldChange(name, value_text(each.was), value_text(each.now))
+
+
+def value_text(value: object) -> str:
+    """A value of a field: money without trailing zeros, text as it is, anything else as JSON."""
+    if value is None:
+        return EMPTY
+    if isinstance(value, str):
+        return round_money(Decimal(value)) if MONEY.fullmatch(value) else value
+    return msgspec.json.encode(value).decode()

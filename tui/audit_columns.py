@@ -1,0 +1,104 @@
+"""How a change of the audit log is shown: as a row, by the width of the screen, and as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gatekeeper.client import formats
+from gatekeeper.client.audit_text import FieldChange, changed_fields, changed_thing, field_changes
+from gatekeeper.client.audit_types import AuditChange
+from gatekeeper.client.formats import MEDIUM, Cell, Column, TextRole
+
+# What takes something away, or lets nobody in.
+SEVERE = ("delete", "remove", "block")
+
+
+def audit_columns(width: int, now: Callable[[], datetime]) -> list[Column[AuditChange]]:
+    """The columns for a list of `width` cells."""
+
+    def when(change: AuditChange) -> Cell:
+        return when_text(change.at, now()), TextRole.DIM
+
+    start = [Column("when", 12, when), Column("who", 10, who_cell, stretch=1)]
+    what = Column("what", 12, what_cell, stretch=1)
+    changes = Column("changes", 20, changes_cell, stretch=4)
+    if width < MEDIUM:
+        return [*start, Column("action", 13, action_cell), what, changes]
+    middle = [Column("role", 8, role_cell), Column("from", 15, address_cell)]
+    return [*start, *middle, Column("action", 18, action_cell), what, changes]
+
+
+def when_text(at: datetime | None, now: datetime) -> str:
+    """The time of day if that was today, else day and time; with the year if that is another."""
+    if at is None:
+        return formats.EMPTY
+    local, today = at.astimezone(), now.astimezone()
+    if local.date() == today.date():
+        return formats.clock(at)
+    if local.year == today.year:
+        return f"{formats.day(at)} {local:%H:%M}"
+    return f"{formats.day(at)} {local.year}"
+
+
+def who(change: AuditChange) -> str:
+    return change.by_alias or change.by or formats.EMPTY
+
+
+def who_cell(change: AuditChange) -> Cell:
+    return who(change), TextRole.PLAIN
+
+
+def role_cell(change: AuditChange) -> Cell:
+    return change.role or formats.EMPTY, TextRole.DIM
+
+
+def address_cell(change: AuditChange) -> Cell:
+    return change.address or formats.EMPTY, TextRole.DIM
+
+
+def action_cell(change: AuditChange) -> Cell:
+    return change.action, action_role(change)
+
+
+def action_role(change: AuditChange) -> TextRole:
+    return TextRole.WARNING if change.action.rpartition(".")[2] in SEVERE else TextRole.PLAIN
+
+
+def what_cell(change: AuditChange) -> Cell:
+    return changed_thing(change), TextRole.PLAIN
+
+
+def changes_cell(change: AuditChange) -> Cell:
+    return changed_fields(change), TextRole.DIM
+
+
+def entry_lines(change: AuditChange) -> list[list[Cell]]:
+    """All of a change: when, who, from where, what, and each field from what to what."""
+    by = f"{change.by_alias} ({change.by})" if change.by_alias else change.by
+    thing = changed_thing(change)
+    known = {
+        "when": formats.moment(change.at),
+        "who": by + (f", as {change.role}" if change.role else ""),
+        "from": change.address or "by the gateway itself",
+        "what": thing if change.token_id in (None, thing) else f"{thing} ({change.token_id})",
+    }
+    fields = field_changes(change)
+    width = max((len(field.name) for field in fields), default=0)
+    return [
+        [(change.action, action_role(change)), (f"  {thing}   change {change.id}", TextRole.PLAIN)],
+        [],
+        *([(f"{name:<6}", TextRole.DIM), (text, TextRole.PLAIN)] for name, text in known.items()),
+        [],
+        *(field_line(field, width) for field in fields),
+        *([] if fields else [[("no field changed", TextRole.DIM)]]),
+    ]
+
+
+def field_line(field: FieldChange, width: int) -> list[Cell]:
+    return [
+        (f"{field.name:<{width}}  ", TextRole.DIM),
+        (field.was, TextRole.PLAIN),
+        (" → ", TextRole.DIM),
+        (field.now, TextRole.ACCENT),
+    ]
