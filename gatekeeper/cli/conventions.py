@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 # 128 + SIGINT, as shells report it.
 INTERRUPTED = 130
+# The names of the option of every command.
+HELP = ["-h", "--help"]
 # Settings that also have a flag.
 FLAGS = ("host", "port", "data", "prices", "upstream", "sandbox")
 

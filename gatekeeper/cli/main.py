@@ -19,7 +19,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from gatekeeper import __version__
-from gatekeeper.cli.conventions import INTERRUPTED, CommandError, ExitStatus, OrderedGroup, examples
+from gatekeeper.cli.conventions import HELP, INTERRUPTED, CommandError, ExitStatus, OrderedGroup, examples
 from gatekeeper.runtime import reserve_standard_fds
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ COMMANDS = {
     "prices": Command("Show the price catalogue; price one call, or past calls anew.", "prices"),
     "doctor": Command("Check the set-up, and say what to do.", "doctor"),
     "completion": Command("Print what completes commands in bash, zsh or fish.", "completion"),
+    "man": Command("Show the manual page.", "man"),
     "config": Command("Print every setting in effect, and where it came from.", "doctor"),
 }
 
@@ -122,7 +123,7 @@ class LazyGroup(OrderedGroup):
 @click.group(
     cls=LazyGroup,
     epilog=examples("serve --sandbox", "init", "keys create --alias me", "tui"),
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP},
 )
 @click.version_option(__version__, prog_name=PROG, message="%(prog)s %(version)s")
 def gatekeeper() -> None:
