@@ -28,6 +28,7 @@ SHELLS = ("bash", "zsh", "fish")
 QUERY = ("--query", "-q")
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+# bash 3.2, which macOS has, lacks `compopt`, and then offers no files.
 BASH = """\
 _gatekeeper() {
     local line reply=()
@@ -35,9 +36,9 @@ _gatekeeper() {
         _GATEKEEPER_COMPLETE=bash "$1" "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
     COMPREPLY=("${reply[@]:1}")
     if [[ ${reply[0]-} == files ]]; then
-        compopt -o default
+        compopt -o default 2>/dev/null
     elif [[ ${COMPREPLY[0]-} == *[:=,] ]]; then
-        compopt -o nospace
+        compopt -o nospace 2>/dev/null
     fi
 }
 complete -F _gatekeeper gatekeeper

@@ -70,7 +70,7 @@ def init(
     On a terminal it asks for what no flag says. The Google key is taken from GEMINI_API_KEY, a hidden prompt
     or stdin, and Google is asked whether it accepts it. Only you can read the file (0600).
     """
-    if config.exists() and not force:
+    if not force and os.access(config, os.F_OK):
         raise CommandError(f"{config} is there already: --force replaces it", ExitStatus.REJECTED)
     given = {name: str(value) for name, value in flags.items() if value is not None}
     if not flags.get("sandbox") and (key := google_key(google_key_stdin)):
