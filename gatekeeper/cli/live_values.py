@@ -56,7 +56,9 @@ def get(url: str, path: str, key: object) -> bytes:
             "GET", parts.path + path, headers={"Authorization": f"Bearer {key}"} if key else {}
         )
         response = connection.getresponse()
-        return response.read(MAX_BYTES) if response.status == 200 else b"{}"
+        # Read in any case: a connection that is closed with something unread is reset.
+        body = response.read(MAX_BYTES)
+        return body if response.status == 200 else b"{}"
     except HTTPException:
         raise ValueError(url) from None
     finally:
