@@ -58,11 +58,11 @@ def get(url: str, path: str, key: object) -> bytes:
         response = connection.getresponse()
         # Read in any case: a connection that is closed with something unread is reset.
         body = response.read(MAX_BYTES)
-        return body if response.status == 200 else b"{}"
     except HTTPException:
         raise ValueError(url) from None
     finally:
         connection.close()
+    return body if response.status == 200 else b"{}"
 
 
 def of(source: Source) -> Complete:
