@@ -1,6 +1,6 @@
 """Every setting: its name, its sources, its parser, and its meaning.
 
-This table is the only definition: command line, `gatekeeper config` and the README's table follow it.
+This table is the only definition: command line, `gatekeeper config` and docs/settings.md follow it.
 """
 
 from __future__ import annotations

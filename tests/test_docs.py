@@ -1,28 +1,45 @@
-"""The README's tables and commands against the code."""
+"""The documents' tables, commands and links against the code."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gatekeeper.admin.call_documents import COLUMN_MEANINGS
+from gatekeeper.admin.calls import MAX_LOAN_SECONDS
+from gatekeeper.admin.key_documents import MAX_BULK_KEYS
+from gatekeeper.admin.keys import MAX_GRACE
+from gatekeeper.admin.parameters import MAX_LIMIT
+from gatekeeper.admin.requests import MAX_BODY_BYTES
 from gatekeeper.client.reasons import GATEWAY_REASONS
+from gatekeeper.gemini.meter import MAX_BUFFERED_BYTES
+from gatekeeper.ledger import call
 from gatekeeper.ledger.call import COLUMNS, Call
+from gatekeeper.ledger.consumers import SINK_RETENTION_BYTES
+from gatekeeper.ledger.filters import FIELDS, MAX_FILTER_LENGTH, MAX_VALUES, parse
 from gatekeeper.refusals import STATUS, Reason
+from gatekeeper.serve import server_config
+from gatekeeper.server.websocket_stream import MAX_MESSAGE_BYTES
 from gatekeeper.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "bench" / "README.md"]
 
 
-def table(name: str) -> list[list[str]]:
-    """The body of the table after `<!-- name -->`, cell by cell."""
-    block = README.split(f"<!-- {name} -->\n")[1].split("\n\n")[0]
+def table(document: str, name: str) -> list[list[str]]:
+    """The body of the table after `<!-- name -->` in a document of docs/, cell by cell."""
+    block = (
+        (ROOT / "docs" / document).read_text(encoding="utf-8").split(f"<!-- {name} -->\n")[1].split("\n\n")[0]
+    )
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
 
 
-def test_every_setting_is_in_the_readme_as_it_is() -> None:
+def test_every_setting_is_documented_as_it_is() -> None:
     expected = [
         [
             f"`{setting.name}`",
@@ -32,11 +49,11 @@ def test_every_setting_is_in_the_readme_as_it_is() -> None:
         ]
         for setting in SETTINGS
     ]
-    assert table("settings") == expected
+    assert table("settings.md", "settings") == expected
 
 
-def test_every_reason_is_in_the_readme_once_with_status_cause_and_remedy() -> None:
-    rows = table("reasons")
+def test_every_reason_is_documented_once_with_status_cause_and_remedy() -> None:
+    rows = table("errors.md", "reasons")
     documented = [(reason.strip("`"), int(status)) for reason, status, _, _ in rows]
     assert sorted(documented) == sorted((reason.value, status.code) for reason, status in STATUS.items())
     assert set(STATUS) == set(Reason)
@@ -85,3 +102,69 @@ def test_what_the_documents_of_measurements_name_is_there() -> None:
 def test_the_words_of_our_own_are_few() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert len(text.split("## Words\n")[1].strip().splitlines()) <= 10
+
+
+def test_every_column_is_documented_with_its_type_and_meaning() -> None:
+    expected = [[f"`{name}`", kind, COLUMN_MEANINGS[name].meaning] for name, kind in COLUMNS.items()]
+    assert table("data.md", "columns") == expected
+
+
+def test_every_field_of_filters_is_documented_with_an_example_that_parses() -> None:
+    rows = table("filter.md", "fields")
+    assert sorted(name.strip("`") for name, _, _ in rows) == sorted(FIELDS)
+    for name, _, example in rows:
+        assert len(parse(example.strip("`"), now=datetime.now(UTC)).terms) == 1
+        assert example.startswith(f"{name.rstrip('`')}:")
+
+
+@pytest.mark.parametrize(
+    ("what", "limit"),
+    [
+        ("head of a request", f"{server_config().h11_max_incomplete_size >> 10} KiB"),
+        ("message of a Live session", f"{MAX_MESSAGE_BYTES >> 20} MiB"),
+        ("body of a request to the admin API", f"{MAX_BODY_BYTES >> 20} MiB; `/key/bulk` more"),
+        ("response that is metered whole (no stream)", f"{MAX_BUFFERED_BYTES >> 20} MiB"),
+        ("tags of a call", f"{call.MAX_TAGS} of {call.MAX_TAG_LENGTH} characters"),
+        ("end user, user agent", f"{call.MAX_LENGTHS['user_id']} characters"),
+        ("path in a row", f"{call.MAX_LENGTHS['path']:,} characters"),
+        ("error message in a row", f"{call.MAX_LENGTHS['error_message']} characters"),
+        ("other texts in a row", f"{call.MAX_TEXT} characters"),
+        ("`usage` in a row", f"{call.MAX_USAGE_BYTES >> 10} KiB"),
+        ("filter", f"{MAX_FILTER_LENGTH:,} characters, {MAX_VALUES} values"),
+        ("rows of a page", f"{MAX_LIMIT:,}"),
+        ("keys of one `/key/bulk`", f"{MAX_BULK_KEYS:,}"),
+        ("grace of a replaced secret", f"{MAX_GRACE // 86_400} days"),
+        ("loan of the analytics file", f"{MAX_LOAN_SECONDS // 3600} hour"),
+        ("journal kept for a sink that lags", f"{SINK_RETENTION_BYTES >> 20} MiB"),
+    ],
+)
+def test_limits_are_documented_as_they_are(what: str, limit: str) -> None:
+    documented = {name: said for name, said, _ in table("limits.md", "limits")}
+    assert documented[what] == limit
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = (document.parent / path).resolve() if path else document
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", name).lower().replace(" ", "-") for name in headings}
+
+
+def test_what_is_installed_is_this_package() -> None:
+    """`gatekeeper` alone is somebody else's package."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    sources = [*DOCUMENTS, *ROOT.glob("gatekeeper/**/*.py"), *ROOT.glob("tui/**/*.py")]
+    found = {
+        match
+        for path in sources
+        for match in re.findall(r"([\w-]+)\[(\w+)\]'", path.read_text(encoding="utf-8"))
+    }
+    extras = {extra for name, extra in found if name == named["name"]}
+    assert extras <= set(named["optional-dependencies"])
+    assert not {name for name, extra in found if name.startswith("gatekeeper")} - {named["name"]}

@@ -86,7 +86,7 @@ PARAMETERS: dict[str, Parameter] = {
     "q": Parameter(
         str,
         text(
-            "What to look for. Of calls and spend: a filter, in the grammar of the README. Of keys: a text "
+            "What to look for. Of calls and spend: a filter (its grammar: docs/filter.md). Of keys: a text "
             "in alias, tags, user or group. Of groups and end users: a text in the name.",
             "web",
         ),

@@ -70,7 +70,7 @@ def import_() -> None:
     envvar="LITELLM_DATABASE_URL",
     show_envvar=True,
     metavar="URL",
-    help="LiteLLM's PostgreSQL. It is only read. Needs gatekeeper[litellm].",
+    help="LiteLLM's PostgreSQL. It is only read. Needs gatekeeper-gemini[litellm].",
 )
 @click.option(
     "--csv",

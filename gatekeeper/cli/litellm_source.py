@@ -110,8 +110,8 @@ def driver() -> Driver:
         return cast("Driver", importlib.import_module("psycopg"))
     except ImportError:
         raise CommandError(
-            "--database needs psycopg, which is not installed: `pip install 'gatekeeper[litellm]'`, or "
-            "export the tables and give them by --csv",
+            "--database needs psycopg, which is not installed: `pip install 'gatekeeper-gemini[litellm]'`, "
+            "or export the tables and give them by --csv",
             ExitStatus.USAGE,
         ) from None
 

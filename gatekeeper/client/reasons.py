@@ -1,6 +1,6 @@
 """Why a call failed, in words, and what to do about it, for the terminal application and the command line.
 
-A reason of the gateway begins with `GATEKEEPER_`; its remedy is the one of README's table. Any other is
+A reason of the gateway begins with `GATEKEEPER_`; its remedy is the one of docs/errors.md. Any other is
 Google's: a canonical status of google.rpc.Code, or the reason of an ErrorInfo
 (https://ai.google.dev/gemini-api/docs/troubleshooting). Without a reason the outcome says it.
 """

@@ -20,7 +20,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # A block that is not run says why in the line before it.
 BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```sh\n(.*?)```", re.DOTALL | re.MULTILINE)
 # These run until they are stopped, or set up an environment; the gate runs two of them.
-RUNNING = re.compile(r"^(export |python3 -m venv|(\.venv/bin/)?gatekeeper (serve|tui)\b)")
+RUNNING = re.compile(r"^(export |python3 -m venv|pip install |(\.venv/bin/)?gatekeeper (serve|tui)\b)")
 PROGRAM = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?gatekeeper (?=[a-z-])")
 SHELL = re.compile(r"[|<>$;&`]")
 
