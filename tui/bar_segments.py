@@ -50,18 +50,14 @@ def eighths(amount: float, top: float, rows: int) -> int:
     return min(max(round(amount / top * rows * CELL), 1), rows * CELL)
 
 
-def segment_edges(parts: Sequence[float], height: int, shared: bool = True) -> list[int]:
-    """The upper edge of each part of a bar; `shared`: whether a cell may hold two parts."""
+def whole_cell_edges(parts: Sequence[float], height: int) -> list[int]:
+    """The upper edge of each part of a bar without colour, between two cells or at the top."""
     total = sum(parts)
     if total <= 0 or height <= 0:
         return [0] * len(parts)
-    true = [edge / total * height for edge in accumulate(parts)]
-    rounded = [round(edge) for edge in true]
-    if shared and is_valid(parts, rounded):
-        return rounded
     candidates: dict[int, Candidate] = {0: (0.0, [])}
-    for part, edge in zip(parts, true, strict=True):
-        positions = candidate_positions(edge, height) if shared else between_cells(edge, height, len(parts))
+    for part, edge in zip(parts, accumulate(parts), strict=True):
+        positions = between_cells(edge / total * height, height, len(parts))
         candidates = extend_candidates(candidates, part / total * height, height, positions)
     return candidates[height][1]
 
@@ -80,13 +76,8 @@ def shares_cell(lower: int, upper: int) -> bool:
     return lower != upper and lower % CELL > 0 and lower // CELL == upper // CELL
 
 
-def candidate_positions(edge: float, height: int) -> Iterable[int]:
-    """The candidate positions of an edge whose exact position is `edge`."""
-    return range(max(int(edge) - MAX_SHIFT, 0), min(int(edge) + MAX_SHIFT, height) + 1)
-
-
 def between_cells(edge: float, height: int, parts: int) -> Iterable[int]:
-    """The same for an edge that must be between two cells, or at the top."""
+    """The candidate positions of an edge whose exact position is `edge`."""
     reach = CELL * parts
     lowest = max((int(edge) - reach) // CELL * CELL, 0)
     return {*range(lowest, min(int(edge) + reach, height) + 1, CELL), height}
@@ -101,7 +92,7 @@ def extend_candidates(
         steps = (
             (cost + placement_cost(position - before, size, height), [*path, position])
             for before, (cost, path) in candidates.items()
-            if before <= position and not shares_cell(before, position) and (size > 0 or before == position)
+            if before <= position and (size > 0 or before == position)
         )
         if best := min(steps, default=None):
             extended[position] = best
@@ -152,10 +143,8 @@ def group_at(edges: Sequence[int], eighth: int) -> int | None:
 
 
 def chart_edges(bars: Sequence[Sequence[float]], heights: Sequence[int]) -> list[list[int]]:
-    """The edges of all bars of a chart. A single bar has no error to carry."""
+    """The edges of all bars of a chart."""
     pairs = list(zip(bars, heights, strict=True))
-    if sum(height > 0 for height in heights) < 2:
-        return [segment_edges(parts, height) for parts, height in pairs]
     residual = [0.0] * len(bars[0])
     drawn: list[list[int]] = []
     for parts, height in pairs:

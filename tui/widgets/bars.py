@@ -151,10 +151,7 @@ def bar_edges(bars: Sequence[Sequence[float]], heights: Sequence[int], colour: b
     """The upper edges of the bars' parts, in eighths of a cell."""
     if colour:
         return chart_edges(bars, heights)
-    return [
-        bar_segments.segment_edges(parts, height, shared=False)
-        for parts, height in zip(bars, heights, strict=True)
-    ]
+    return [bar_segments.whole_cell_edges(parts, height) for parts, height in zip(bars, heights, strict=True)]
 
 
 def omits_groups(bar: Bar, edges: Sequence[int]) -> bool:
