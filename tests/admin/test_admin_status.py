@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import msgspec
 import trio
 
+from gatekeeper.cli.running_gateway import Readiness, Running, ToldSettings
 from gatekeeper.client.api_types import GatewayInfo
 from gatekeeper.ledger.analytics import worker
 from gatekeeper.ledger.call import Outcome
+from gatekeeper.setting_definitions import SETTINGS
 
 
 async def test_it_says_what_it_is(guarded):
@@ -40,6 +44,27 @@ async def test_its_settings_have_their_sources_and_no_secret(serve, tmp_path):
     assert told["sandbox"]["value"] is False
     assert Path(told["data"]["value"]).is_absolute()
     assert "of-the-tests" not in answer.text.replace(told["data"]["value"], "")
+
+
+async def test_doctor_reads_the_settings_as_they_are(serve):
+    """Every kind of value: paths, lists, networks, money, numbers, switches."""
+    given = {
+        "GATEKEEPER_MASTER_KEY": "master-of-the-tests",
+        "GATEKEEPER_TRUSTED_PROXIES": "10.0.0.0/8,::1",
+        "GATEKEEPER_ALLOWED_ORIGINS": "https://a.example,https://b.example:8443",
+        "GATEKEEPER_MAX_BUDGET": "1234.56",
+        "GATEKEEPER_READ_TIMEOUT": "0.25",
+        "GATEKEEPER_TPM_LIMIT": "100000",
+        "GATEKEEPER_TIMEZONE": "Europe/Berlin",
+        "GATEKEEPER_PUBLIC_URL": "https://gateway.example",
+    }
+    async with serve(**given) as admin:
+        answer = await admin.client.get("/settings", headers={"Authorization": "Bearer master-of-the-tests"})
+        own = admin.gateway.settings
+    told = msgspec.json.decode(answer.content, type=ToldSettings)
+    read = Running(url="", info=GatewayInfo(), readiness=Readiness(), told=told).settings()
+    secrets = {setting.name: None for setting in SETTINGS if setting.secret}
+    assert read == dataclasses.replace(own, **secrets, data=own.data.absolute())
 
 
 READY = {
