@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.audit_types import AuditChange
-from tui import new_file
 from tui.audit_filter import AuditRequest
+from tui.export_file import new_file
 
 PAGE = 1000
 COLUMNS = AuditChange.__struct_fields__
@@ -40,37 +40,29 @@ async def export(client: Client, request: AuditRequest, path: Path) -> int:
     """Writes all changes that match to a new file; returns how many. Raises ApiError and OSError; then there
     is no file."""
     count = 0
-    file = new_file.create(path)
-    try:
-        with file:
-            write = write_lines if path.suffix == ".ndjson" else write_csv
-            async for changes in pages(client, request):
-                write(file, changes, first=count == 0)
-                count += len(changes)
-    except BaseException:
-        discard(path)
-        raise
+    text_of = as_lines if path.suffix == ".ndjson" else as_rows
+    with new_file(path) as file:
+        async for changes in pages(client, request):
+            file.write(text_of(changes, first=count == 0).encode())
+            count += len(changes)
     return count
 
 
-def discard(path: Path) -> None:
-    """Removes what was written of a file."""
-    path.unlink()
-
-
-def write_lines(file: IO[str], changes: list[msgspec.Raw], first: bool) -> None:  # noqa: ARG001
+def as_lines(changes: Sequence[msgspec.Raw], first: bool) -> str:  # noqa: ARG001
     """One JSON document in each line."""
-    file.writelines(f"{bytes(change).decode()}\n" for change in changes)
+    return "".join(f"{bytes(change).decode()}\n" for change in changes)
 
 
-def write_csv(file: IO[str], changes: list[msgspec.Raw], first: bool) -> None:
-    """A row for each change; `detail` is JSON."""
-    table = csv.writer(file)
+def as_rows(changes: Sequence[msgspec.Raw], first: bool) -> str:
+    """CSV: a row for each change, and before the `first` the names; `detail` is JSON."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
     if first:
         table.writerow(COLUMNS)
     for change in changes:
         fields = msgspec.json.decode(change, type=dict[str, msgspec.Raw])
         table.writerow([_cell(fields.get(name)) for name in COLUMNS])
+    return text.getvalue()
 
 
 def _cell(value: msgspec.Raw | None) -> str:

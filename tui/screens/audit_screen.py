@@ -20,6 +20,7 @@ from gatekeeper.client.formats import TextRole
 from tui import audit_export
 from tui.audit_columns import audit_columns
 from tui.audit_filter import AuditFilterError, AuditRequest, parse, problem_at
+from tui.export_file import suggested_name
 from tui.screens.audit_entry import AuditEntry
 from tui.screens.export_dialog import ExportDialog
 from tui.screens.main_screen import EmptyState, TableScreen
@@ -191,7 +192,7 @@ class AuditScreen(TableScreen):
 
     @work
     async def action_export(self) -> None:
-        name = f"audit-{self.session.clock():%Y-%m-%d}.csv"
+        name = suggested_name("audit", self.session.clock(), "csv")
         path = await self.app.push_screen_wait(ExportDialog("changes", name))
         if path:
             await self._export(path)
