@@ -105,11 +105,10 @@ def named_chart(data: OverviewData, measure: Measure, width: int, rows: int) -> 
     thick = max((width - NAME_WIDTH - FIGURE_WIDTH - 1) // len(values), 1)
     room = width - NAME_WIDTH - thick * len(values) - 1
     words = figures(values, measure.count(data.by_minute.total))
-    line = " · ".join(words)
-    # One below the other, else in a line, else only the last minute's, whose words are in the title.
+    # One below the other, else in a line as many as fit, else the last minute's without its words.
+    joined = [" · ".join(words[:count]) for count in range(len(words), 0, -1)]
+    line = next((line for line in joined if len(line) <= room), words[0].partition(" ")[0])
     told = words if rows >= len(words) and room >= max(map(len, words)) else [line]
-    if len(told) == 1 and len(line) > room:
-        told = [words[0].partition(" ")[0]]
     return [
         [
             (f"{measure.title if row == 0 else '':<{NAME_WIDTH}}", TextRole.DIM),

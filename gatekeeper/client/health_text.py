@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import GoogleKey, Key, Readiness
-from gatekeeper.client.formats import TextRole, pluralized
-from gatekeeper.client.list_columns import budget_used
-from gatekeeper.client.spend_types import Spend, unpriced_text
+from gatekeeper.client.formats import TextRole, percent, pluralized, share
+from gatekeeper.client.list_columns import NEAR_LIMIT, budget_used
+from gatekeeper.client.spend_types import Spend, SpendRow, unpriced_text
 
 # Google keys that calls are made with.
 WELL = ("ok", "full")
 # Seconds after which the analytics file is worth a line: it is written every few seconds.
 SLOW_FILE_SECONDS = 30
+# The part of the last hour's calls that fail from which on somebody should look.
+FAILING = 0.1
 # Keys that are named at most.
 NAMED_KEYS = 5
 
@@ -35,9 +37,12 @@ class Finding:
         return f"{self.sign} {self.text}"
 
 
-def findings(health: Readiness | ApiError, keys: Sequence[Key] | ApiError, sums: Spend) -> list[Finding]:
-    """What there is to say, the worst first. `sums` are those of the calls whose price is looked at."""
-    found = [*_readiness(health), *_budgets(keys), *_sums(sums)]
+def findings(
+    health: Readiness | ApiError, keys: Sequence[Key] | ApiError, hour: SpendRow, sums: Spend
+) -> list[Finding]:
+    """What there is to say, the worst first. `hour` are the sums of the last hour, `sums` those of the calls
+    whose price is looked at."""
+    found = [*_readiness(health), *_failures(hour), *_budgets(keys), *_sums(sums)]
     order = (TextRole.ERROR, TextRole.WARNING, TextRole.PENDING, TextRole.SUCCESS)
     return sorted(found, key=lambda each: order.index(each.role))
 
@@ -70,14 +75,25 @@ def _google_keys(keys: Sequence[GoogleKey]) -> Iterator[Finding]:
         yield Finding("✓", f"{pluralized(len(keys), 'Google key')} ok", TextRole.SUCCESS)
 
 
+def _failures(hour: SpendRow) -> Iterator[Finding]:
+    failed = share(hour.errors, hour.calls)
+    if failed >= FAILING:
+        counts = f"{hour.errors:,} of {pluralized(hour.calls, 'call')}"
+        yield Finding("✗", f"{counts} failed in the last hour ({percent(failed)})", TextRole.WARNING)
+
+
 def _budgets(keys: Sequence[Key] | ApiError) -> Iterator[Finding]:
     if isinstance(keys, ApiError):
         yield Finding("✗", f"budgets are unknown: {keys}", TextRole.ERROR)
         return
-    full = [key.label for key in keys if (budget_used(key) or 0) >= 1]
-    if full:
-        named = ", ".join([*full[:NAMED_KEYS], *(["…"] if len(full) > NAMED_KEYS else [])])
-        yield Finding("⊘", f"budget used up: {named}", TextRole.WARNING)
+    used = [(key.label, budget_used(key) or 0) for key in keys]
+    for what, full in (
+        ("used up", [name for name, part in used if part >= 1]),
+        ("nearly used up", [name for name, part in used if NEAR_LIMIT <= part < 1]),
+    ):
+        if full:
+            named = ", ".join([*full[:NAMED_KEYS], *(["…"] if len(full) > NAMED_KEYS else [])])
+            yield Finding("⊘", f"budget {what}: {named}", TextRole.WARNING)
 
 
 def _sums(sums: Spend) -> Iterator[Finding]:

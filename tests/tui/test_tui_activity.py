@@ -33,7 +33,7 @@ def test_a_minute_of_ticks_takes_the_place_of_the_gateways_sums_on_every_screen(
         seconds(stage, 60)
         await stage.sees("0/min  ✗ 0  $1,075 today")
 
-    play(script, size=(90, 24))
+    play(script, size=(98, 24))
 
 
 def test_an_idle_gateway_is_not_asked_and_a_busy_one_not_with_each_tick(play):
@@ -46,7 +46,7 @@ def test_an_idle_gateway_is_not_asked_and_a_busy_one_not_with_each_tick(play):
         await stage.sees("0/min  ✗ 0")
         assert len(asked(stage)) == before <= 4
 
-    play(script, size=(90, 24))
+    play(script, size=(98, 24))
 
 
 def test_calls_that_end_are_in_todays_spend_soon(play, monkeypatch):
@@ -61,7 +61,7 @@ def test_calls_that_end_are_in_todays_spend_soon(play, monkeypatch):
         seconds(stage, 1, calls=1)
         await stage.sees("2/min  ✗ 0  ? today")
 
-    play(script, empty_answers(), size=(90, 24))
+    play(script, empty_answers(), size=(98, 24))
 
 
 def test_figures_are_gone_with_the_gateway_and_new_with_the_next_connection(play, monkeypatch):
@@ -76,7 +76,7 @@ def test_figures_are_gone_with_the_gateway_and_new_with_the_next_connection(play
         await stage.gateway.start()
         await stage.sees("42/min")
 
-    play(script, size=(90, 24))
+    play(script, size=(98, 24))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_today_is_a_day_of_the_gateways_zone_and_the_next_day_another(play, zone
         seconds(stage, 1)
         await stage.until(lambda: asked(stage)[-2][:10] in ("2026-11-25", "2026-11-26"), "the next day")
 
-    play(script, answers, size=(90, 24))
+    play(script, answers, size=(98, 24))
 
 
 def test_who_may_not_see_sums_sees_none(play):
@@ -108,4 +108,4 @@ def test_who_may_not_see_sums_sees_none(play):
         await stage.sees("7 calls")
         assert "/min" not in stage.text()
 
-    play(script, answers, size=(90, 24))
+    play(script, answers, size=(98, 24))

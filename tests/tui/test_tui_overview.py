@@ -111,6 +111,22 @@ HEALTH = [
 ]
 
 
+def test_calls_that_fail_and_budgets_that_end_are_not_well(see, sample):
+    async def script(stage):
+        await shown(stage)
+        lines = [line.rpartition("│ ")[2] for line in stage.text().splitlines()]
+        first = lines.index("✗ 12 of 100 calls failed in the last hour (12 %)")
+        assert lines[first + 1 : first + 3] == [
+            "⊘ budget used up: nightly-eval",
+            "⊘ budget nearly used up: intern-bot",
+        ]
+
+    total = {"calls": 100, "errors": 12, "cost_usd": "1.000000000000"}
+    answers = {**sample(), "GET /key/list": sorted_keys}
+    answers["GET /spend"] = {"rows": [{"tag": "checkout", **total}], "total": total}
+    see(script, answers, size=(200, 60))
+
+
 @pytest.mark.parametrize(("status", "document", "said"), HEALTH)
 def test_the_first_line_says_what_is_worst(see, sample, status, document, said):
     async def script(stage):
@@ -133,7 +149,7 @@ def test_it_asks_for_the_same_part_of_the_day_and_of_the_month_before(see):
         await shown(stage)
         until = "2026-11-24T13:07:32Z"
         asked = {
-            (ask.query["by"], ask.query["since"], ask.query["until"], ask.query.get("top"))
+            tuple(ask.query.get(name) for name in ("by", "since", "until", "top"))
             for ask in stage.gateway.asked("/spend")
         }
         assert asked >= {

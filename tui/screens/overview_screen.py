@@ -193,7 +193,7 @@ class OverviewScreen(TableScreen):
 
     def _show(self, data: OverviewData) -> None:
         self._data, self._request = data, data.request
-        self._found = findings(data.health, data.keys, data.longest.current)
+        self._found = findings(data.health, data.keys, data.by_minute.total, data.longest.current)
         self.query_one(HourCharts).data = data
         for by, panel in self.tops.items():
             panel.show(data.tops[by].rows, lambda width, by=by: top_columns(data, by, width))
