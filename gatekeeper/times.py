@@ -2,8 +2,8 @@
 
 A duration is a number and a unit, `30d`, `1.5h`. Units have a fixed length, so that the same text always
 means the same number of seconds: a month (`mo`) is 30 days, a day 24 hours even if the clocks change.
-A point in time is a duration back from now, a day by its name (`today`, `yesterday`, `monday`), or a date or
-time in ISO 8601.
+A point in time is a duration back from now, a day by its name (`today`, `yesterday`, `monday`), the first of
+a month (`this-month`, `last-month`), or a date or time in ISO 8601.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def parse_time(text: str, now: datetime) -> datetime:
     except ValueError:
         raise ValueError(
             f'"{text}" is not a time: write a duration back from now like 1h or 7d, today, yesterday or a '
-            "weekday, a date like 2026-11-24, or a time like 2026-11-24T13:00:00Z"
+            "weekday, this-month, last-month, a date like 2026-11-24, or a time like 2026-11-24T13:00:00Z"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
 
@@ -86,12 +86,16 @@ def is_relative(text: str) -> bool:
 
 
 def days_ago(name: str, today: date) -> int | None:
-    """How many days ago the day of that name began, whatever its case; None: it is no day's name."""
+    """How many days ago the day or month of that name began, whatever its case; None: it is no such name."""
     match name.lower():
         case "today":
             return 0
         case "yesterday":
             return 1
+        case "this-month":
+            return today.day - 1
+        case "last-month":
+            return today.day - 1 + (today - timedelta(days=today.day)).day
         case weekday if weekday in WEEKDAYS:
             return (today.weekday() - WEEKDAYS.index(weekday)) % len(WEEKDAYS)
         case _:

@@ -1,6 +1,6 @@
 """Durations and points of time as people write them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -61,6 +61,8 @@ def test_a_span_may_be_a_fraction_of_a_millisecond() -> None:
         ("monday", datetime(2026, 11, 23, tzinfo=UTC)),
         ("Tuesday", datetime(2026, 11, 24, tzinfo=UTC)),
         ("wednesday", datetime(2026, 11, 18, tzinfo=UTC)),
+        ("this-month", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("last-month", datetime(2026, 10, 1, tzinfo=UTC)),
         ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
         ("2026-11-01T13:30:00Z", datetime(2026, 11, 1, 13, 30, tzinfo=UTC)),
         ("2026-11-01T13:30:00", datetime(2026, 11, 1, 13, 30, tzinfo=UTC)),
@@ -69,6 +71,15 @@ def test_a_span_may_be_a_fraction_of_a_millisecond() -> None:
 )
 def test_a_time_is_a_duration_back_from_now_or_a_date_or_a_time(text: str, moment: datetime) -> None:
     assert parse_time(text, NOW) == moment
+
+
+@given(st.dates(min_value=date(2, 1, 1)))
+def test_months_begin_on_their_first(today: date) -> None:
+    now = datetime.combine(today, time(12), UTC)
+    first, before = parse_time("this-month", now), parse_time("last-month", now)
+    assert (first.year, first.month, first.day, first.hour) == (today.year, today.month, 1, 0)
+    assert (before.day, before.hour) == (1, 0)
+    assert (first - timedelta(days=1)).replace(day=1) == before
 
 
 def test_what_names_no_zone_is_in_the_zone_of_now() -> None:

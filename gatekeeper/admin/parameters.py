@@ -77,8 +77,8 @@ def false_only(text: str) -> bool:
 
 
 _TIME = (
-    "a duration back from now, `today`, `yesterday`, a weekday (the latest one), or a date or time in ISO "
-    "8601; days and times without a zone are in the setting `timezone`"
+    "a duration back from now, `today`, `yesterday`, a weekday (the latest one), `this-month`, `last-month`, "
+    "or a date or time in ISO 8601; days and times without a zone are in the setting `timezone`"
 )
 _KEY = "Its secret, `token_id` or alias."
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LAST_TERM = re.compile(
     r"(?P<before>.*\s)?(?P<minus>-?)(?:(?P<field>\w+):(?P<values>.*,)?)?(?P<typed>[^\s:]*)\Z", re.DOTALL
 )
-TIMES = ("today", "yesterday", "monday", "1h", "24h", "7d", "30d")
+TIMES = ("today", "yesterday", "monday", "this-month", "last-month", "1h", "24h", "7d", "30d")
 MONEY = (">0.01", ">1", "none")
 # Fields whose values come from elsewhere complete nothing.
 SOURCES: dict[str, Source] = {

@@ -377,7 +377,7 @@ a_span = unknown | st.builds(
 )
 a_time = st.sampled_from(
     [
-        *("0s", "1h", "12d", "today", "yesterday", "friday"),
+        *("0s", "1h", "12d", "today", "yesterday", "friday", "last-month"),
         *("2026-11-24", "2026-11-24T12:00:00Z", "0001-01-01", "9999-12-31"),
     ]
 )
