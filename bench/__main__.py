@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from bench import bodies, cpu, open_streams, servers, soak, start, streams, tls, writer
+from bench import bodies, cpu, open_streams, servers, soak, start, streams, tls, tui, writer
 from bench.figures import Figure, table, write
 
 PARTS: dict[str, Callable[[servers.Setting], list[Figure]]] = {
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[servers.Setting], list[Figure]]] = {
     "open-streams": open_streams.figures,
     "writer": writer.figures,
     "tls": tls.figures,
+    "tui": tui.figures,
     "soak": soak.figures,
 }
 LONG = ("soak",)  # only when asked for

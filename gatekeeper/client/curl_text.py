@@ -67,7 +67,6 @@ def placeholder(call: Call) -> dict[str, object] | None:
         "interactions.create": {"model": model, "input": "Hello", **streamed},
         "openai.chat.completions": {"model": model, "messages": MESSAGES, **streamed},
         "openai.embeddings": {"model": model, "input": "Hello"},
-        "openai.responses": {"model": model, "input": "Hello", **streamed},
         "openai.images.generations": {"model": model, "prompt": "A key"},
         "cachedContents.create": {"model": f"models/{model}", **PROMPT},
     }

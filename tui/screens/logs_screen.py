@@ -152,7 +152,8 @@ class LogsScreen(MainScreen):
         """Updates counts, notice and empty text to the content of the log."""
         log = self.log_view
         self.filter_line.show_found(self._found_text())
-        self.query_one("#notice", Static).update(self._notice())
+        # One line over the whole width, whatever it says: no other layout.
+        self.query_one("#notice", Static).update(self._notice(), layout=False)
         empty = not self._order and not len(log.buffer)
         self.show_empty(empty, self._empty_text() if empty else Content(""))
 

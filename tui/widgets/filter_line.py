@@ -65,6 +65,7 @@ class FilterLine(Widget):
         super().__init__()
         self._hint = hint
         self._applied = ""
+        self._found = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
