@@ -84,7 +84,7 @@ def records() -> Iterator[Record]:
 
 def spend(request: Request) -> Any:
     query = request.query
-    since, until = moment(query["since"]), moment(query["until"])
+    since, until = moment(query.get("since", "2026-01-01T00:00:00Z")), moment(query.get("until", "0s"))
     found = [one for one in ledger() if since <= one.at < until and one.matches(query.get("q", ""))]
     names = [name for name in query["by"].split(",") if name != "none"]
     period = [name for name in names if name in ("day", "week", "hour")]
