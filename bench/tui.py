@@ -26,7 +26,7 @@ from bench import servers
 from bench.figures import Figure, table
 
 WIDTH, HEIGHT = 120, 40
-RATE, FAST_RATE = 500.0, 4000.0  # calls a second
+RATE, FAST_RATE, QUIET_RATE = 500.0, 4000.0, 1.0  # calls a second
 STARTED, ROW, PAUSED = b"Overview", b"web-frontend", b"paused"
 FULL = 20_000  # calls after which the log has as many lines as it keeps
 PATIENCE = 20.0
@@ -136,6 +136,7 @@ def figures(setting: servers.Setting) -> list[Figure]:
     cpu: list[float] = []
     rate: list[float] = []
     p95: list[float] = []
+    quiet: list[float] = []
     idle: list[float] = []
     for _ in range(rounds):
         with opened(RATE, setting) as (terminal, rows):
@@ -145,6 +146,9 @@ def figures(setting: servers.Setting) -> list[Figure]:
             cpu.append(cpu_share(terminal, seconds))
             rate.append((sent(terminal.server.url) - before) / (time.monotonic() - began))
             p95.append(quantiles(key_presses(terminal, presses), n=20)[-1])
+        with opened(QUIET_RATE, setting) as (terminal, _):
+            terminal.watch(2)
+            quiet.append(quantiles(key_presses(terminal, presses), n=20)[-1])
         with opened(0, setting) as (terminal, _):
             terminal.watch(2)
             idle.append(cpu_share(terminal, seconds))
@@ -155,6 +159,7 @@ def figures(setting: servers.Setting) -> list[Figure]:
         Figure(work, "calls a second reached", rate),
         Figure(work, "CPU, % of a core", cpu, at_most=20),
         Figure(work, "key press to screen, p95, ms", p95, at_most=50),
+        Figure(work, "the same at one call a second", quiet),
         Figure(work, "first rows, s", first, at_most=0.6),
         Figure(work, f"RSS added by {calls:,} calls, MiB", [added], at_most=10),
         Figure(work, "calls a second at full speed", [reached]),

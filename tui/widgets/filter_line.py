@@ -65,7 +65,6 @@ class FilterLine(Widget):
         super().__init__()
         self._hint = hint
         self._applied = ""
-        self._found = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
