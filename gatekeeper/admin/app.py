@@ -20,6 +20,7 @@ from gatekeeper.admin import (
     imports,
     key_bulk,
     keys,
+    quotes,
     settings,
     spend,
     status,
@@ -47,6 +48,7 @@ BLUEPRINTS = (
     imports.blueprint,
     calls.blueprint,
     spend.blueprint,
+    quotes.blueprint,
     audit.blueprint,
     documentation.blueprint,
 )

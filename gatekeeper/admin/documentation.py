@@ -44,6 +44,7 @@ TAGS = {
     "explain": "Whether a call would be admitted.",
     "calls": "Calls to `/gemini`, and queries on them.",
     "spend": "What calls cost, and prices.",
+    "quotes": "What a call would cost.",
     "documentation": "This description.",
     "gemini": "Google's API, with a virtual key.",
 }

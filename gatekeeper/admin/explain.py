@@ -9,6 +9,7 @@ import msgspec
 from quart import Blueprint, Response
 
 from gatekeeper.admin import explain_documents
+from gatekeeper.admin.field_values import read_count, read_text
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.key_names import find_key
 from gatekeeper.admin.problems import invalid
@@ -32,7 +33,7 @@ async def explain() -> Response:
 
     The call is given as `path` and `body`, or by `model` and what matters of its body."""
     fields = await read_fields()
-    name = _text(fields, "key")
+    name = read_text(fields, "key")
     if name is None:
         raise invalid("key", "`key` is missing: a key's secret, token_id or alias", "a text")
     explained = await current_gateway().proxy.explain(find_key("key", name), _question(fields))
@@ -41,17 +42,17 @@ async def explain() -> Response:
 
 def _question(fields: Document) -> Question:
     return Question(
-        method=(_text(fields, "method") or "POST").upper(),
+        method=(read_text(fields, "method") or "POST").upper(),
         path=_path(fields),
         body=_body(fields),
         tags=_tags(fields),
-        user_id=_text(fields, "user_id"),
+        user_id=read_text(fields, "user_id"),
         address=_address(fields),
     )
 
 
 def _path(fields: Document) -> str:
-    path, model, action = (_text(fields, name) for name in ("path", "model", "action"))
+    path, model, action = (read_text(fields, name) for name in ("path", "model", "action"))
     if path is not None:
         if model or action:
             raise invalid("path", "`path` has both model and action: give it, or those", "leave one out")
@@ -68,36 +69,19 @@ def _body(fields: Document) -> bytes:
         if not isinstance(given, dict):
             raise invalid("body", "`body` is the JSON object that would be sent", "a JSON object")
         return msgspec.json.encode(given)
-    limit = _count(fields, "max_output_tokens")
+    limit = read_count(fields, "max_output_tokens", MAX_TOKENS)
     settings = {} if limit is None else {"generationConfig": {"maxOutputTokens": limit}}
-    prompt = FOUR_BYTES * (_count(fields, "input_tokens") or 0)
+    prompt = FOUR_BYTES * (read_count(fields, "input_tokens", MAX_TOKENS) or 0)
     return msgspec.json.encode({"contents": [{"parts": [{"text": prompt}]}], **settings})
 
 
-def _text(fields: Document, name: str) -> str | None:
-    value = fields.get(name)
-    if value is not None and not (isinstance(value, str) and value and value.isprintable()):
-        raise invalid(name, f"`{name}` is not a text", "a text of printable characters, or null")
-    return value
-
-
 def _address(fields: Document) -> str:
-    address = _text(fields, "address")
+    address = read_text(fields, "address")
     try:
         return "" if address is None else str(ip_address(address))
     except ValueError:
         allowed = "an IPv4 or IPv6 address, as 192.0.2.7"
         raise invalid("address", f"`address` is {allowed}", allowed) from None
-
-
-def _count(fields: Document, name: str) -> int | None:
-    value = fields.get(name)
-    # In Python, JSON's true is an int.
-    if value is not None and (
-        not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_TOKENS
-    ):
-        raise invalid(name, f"`{name}` is a whole number from 0 to {MAX_TOKENS}", f"0 to {MAX_TOKENS}")
-    return value
 
 
 def _tags(fields: Document) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ ROUTES: dict[str, Permission] = {
     "GET /spend/logs": Role.VIEWER,
     "GET /models": Role.VIEWER,
     "GET /prices": Role.VIEWER,
+    "POST /prices/quote": Role.VIEWER,  # changes nothing
     "GET /settings": Role.VIEWER,
     "GET /audit": Role.VIEWER,
     "POST /sql": Role.VIEWER,  # one SELECT

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.cli.conventions import CommandError, ExitStatus, load_settings
 from gatekeeper.settings import OwnPrices
-from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import parse_time
 
 if TYPE_CHECKING:
@@ -31,15 +30,6 @@ def loaded_catalogue(own: OwnPrices | None = None) -> Catalogue:
 def own_prices(config: Path | None, data: str | None, prices: str | None) -> OwnPrices:
     """The file of the user's own prices, by flags, environment and settings file. Raises CommandError."""
     return load_settings({"data": data, "prices": prices}, config).own_prices
-
-
-def model_question(catalogue: Catalogue, model: str) -> str:
-    """Which known model one that is not in the catalogue resembles; empty if it is known, or none does."""
-    name = model.removeprefix("models/")
-    if catalogue.find(catalogue.resolve_alias(name, datetime.now(UTC).date())) is not None:
-        return ""
-    known = (known for each in catalogue.models() for known in each.ids if "*" not in known)
-    return did_you_mean(name, [*known, *catalogue.aliases])
 
 
 def moment(text: str, given_as: str, status: ExitStatus) -> datetime:

@@ -8,6 +8,7 @@ The storage of a cache is a call of `cachedContents` with the `ttl` of its reque
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -26,6 +27,7 @@ from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.token_counts import read_count
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.money import usd
+from gatekeeper.pricing import described_call
 from gatekeeper.pricing import quote as pricing
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_line import CostLine
@@ -59,23 +61,19 @@ class Call(msgspec.Struct):
     usage: Members | list[Members] | None = None
 
 
-def quote_usage(catalogue: Catalogue, model: str, document: bytes, at: datetime, tier: str) -> Quote:
-    """Prices a `usageMetadata` object. Raises CommandError for what is not a JSON object, and for a whole
-    response: it has no counts of its own, and its cost would be unknown."""
-    usage = decoded(document, Members)
-    if "usageMetadata" in usage:
-        raise CommandError(
-            "this is a response: give the object in its usageMetadata, or all of the call with --call",
-            ExitStatus.REJECTED,
-        )
-    return pricing.quote(
-        catalogue,
-        model=model,
-        model_version=None,
-        usage=read_usage(msgspec.json.encode(usage)),
-        at=at,
-        tier=tier,
-    )
+def quote_usage(
+    catalogue: Catalogue, model: str, usage: Mapping[str, object], at: datetime, tier: str
+) -> Quote:
+    """Prices a `usageMetadata` object. Raises CommandError for a whole response."""
+    try:
+        return described_call.quote_usage(catalogue, model, usage, at=at, tier=tier)
+    except described_call.NotUsageError as error:
+        raise CommandError(f"{error}, or all of the call with --call", ExitStatus.REJECTED) from None
+
+
+def usage_of(document: bytes) -> Members:
+    """Raises CommandError for what is not a JSON object."""
+    return decoded(document, Members)
 
 
 def quote_call(catalogue: Catalogue, document: bytes) -> Quote:

@@ -4,45 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import click
 import msgspec
 from click.core import ParameterSource
 
+from gatekeeper.pricing.token_numbers import CACHED_IS_PART, MEANINGS, MOST_TOKENS, TokenNumbers
+
 T = TypeVar("T")
-
-
-class TokenNumbers(NamedTuple):
-    """Tokens of text; None where not given. `input` includes `cached`, `output` is without `thoughts`, as in
-    the API's `usageMetadata`."""
-
-    input: int | None = None
-    output: int | None = None
-    cached: int | None = None
-    thoughts: int | None = None
-
-    def usage(self) -> bytes:
-        """As the `usageMetadata` of an answer: whatever is not given is not used."""
-        prompt, output, cached, thoughts = (number or 0 for number in self)
-        return msgspec.json.encode(
-            {
-                "promptTokenCount": prompt,
-                "candidatesTokenCount": output,
-                "cachedContentTokenCount": cached,
-                "thoughtsTokenCount": thoughts,
-                "totalTokenCount": prompt + output + thoughts,
-            }
-        )
-
-
-# In the order of `TokenNumbers`.
-MEANINGS = {
-    "input": "Tokens of the prompt, cached ones included.",
-    "output": "Tokens of the answer, without thoughts.",
-    "cached": "How many of the prompt's tokens come from a cache.",
-    "thoughts": "Tokens of thinking.",
-}
 
 
 def tokens_options(command: Callable[..., T]) -> Callable[..., T]:
@@ -56,8 +26,9 @@ def tokens_options(command: Callable[..., T]) -> Callable[..., T]:
     decorated: Callable[..., T] = with_tokens
     # click lists the option that is added last first: hence in reverse order.
     for name, meaning in reversed(MEANINGS.items()):
-        # As many digits as a count of the API may have.
-        option = click.option(f"--{name}", metavar="TOKENS", type=click.IntRange(0, 10**15), help=meaning)
+        option = click.option(
+            f"--{name}", metavar="TOKENS", type=click.IntRange(0, MOST_TOKENS), help=meaning
+        )
         decorated = option(decorated)
     return decorated
 
@@ -71,17 +42,15 @@ def refuse_contradictions(
     if ways := [way for way, given in (("--usage", usage), ("--call", call)) if given is not None]:
         if excluded := [*ways[1:], *numbers]:
             raise click.UsageError(f"{ways[0]} and {excluded[0]} exclude each other", context)
-    elif tokens.input is None and tokens.output is None:
+    elif not tokens.are_given:
         raise click.UsageError("Give MODEL with --input, --output or --usage FILE; or --call FILE", context)
     if call is None and model is None:
         raise click.UsageError(f"{(ways or numbers)[0]} needs MODEL, the model that was called", context)
     if call is not None:
         refuse_with_call(model, context)
-    if tokens.cached is not None and tokens.cached > (tokens.input or 0):
-        raise click.UsageError(
-            "--cached is more than --input: cached tokens are a part of the prompt, and count in --input too",
-            context,
-        )
+    if tokens.contradict:
+        why = CACHED_IS_PART.format(input="--input")
+        raise click.UsageError(f"--cached is more than --input: {why}", context)
 
 
 def refuse_with_call(model: str | None, context: click.Context) -> None:

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from gatekeeper.cli import live_values
-from gatekeeper.cli.catalogue import loaded_catalogue, model_question, moment, own_prices
+from gatekeeper.cli.catalogue import loaded_catalogue, moment, own_prices
 from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
@@ -23,11 +23,12 @@ from gatekeeper.cli.conventions import (
     local_json_option,
     setting_flags,
 )
-from gatekeeper.cli.output import print_json, print_note
+from gatekeeper.cli.output import print_json
 from gatekeeper.cli.price_check import check
-from gatekeeper.cli.price_tokens import TokenNumbers, refuse_contradictions, tokens_options
+from gatekeeper.cli.price_tokens import refuse_contradictions, tokens_options
 from gatekeeper.cli.reprice import reprice
 from gatekeeper.pricing.tariff import TIERS
+from gatekeeper.pricing.token_numbers import TokenNumbers
 
 model_argument = click.argument(
     "model", required=False, shell_complete=live_values.of(live_values.priced_models)
@@ -58,13 +59,14 @@ def show(
     # Imported here, as in `quote`: the help does without the parsers of prices and usage.
     from gatekeeper.cli.price_tables import print_model, print_prices
     from gatekeeper.pricing.catalogue_document import catalogue_document
+    from gatekeeper.pricing.described_call import model_question
 
     day = moment(at, "--at", ExitStatus.USAGE).astimezone(UTC).date()
     own = own_prices(config, data, prices)
     catalogue = loaded_catalogue(own)
     known = catalogue.find(catalogue.resolve_alias(model, day)) if model else None
     if model and known is None:
-        question = model_question(catalogue, model)
+        question = model_question(catalogue, model, day)
         raise CommandError(
             f"{model} is not in the price catalogue of {catalogue.version}; {question}".removesuffix("; "),
             ExitStatus.NOT_FOUND,
@@ -130,21 +132,20 @@ def quote(
     Without a known price the cost is unknown, never 0.
     """
     refuse_contradictions(model, tokens, usage, call)
-    from gatekeeper.cli.price_call import print_quote, quote_call, quote_usage
+    from gatekeeper.cli.price_call import print_quote, quote_call, quote_usage, usage_of
     from gatekeeper.pricing.quote_document import quote_document
 
     catalogue = loaded_catalogue(own_prices(config, data, prices))
     if call is not None:
         quoted = quote_call(catalogue, read(call))
     else:
-        document = read(usage) if usage else tokens.usage()
-        quoted = quote_usage(catalogue, model or "", document, moment(at, "--at", ExitStatus.USAGE), tier)
+        begun = moment(at, "--at", ExitStatus.USAGE)
+        used = usage_of(read(usage)) if usage else tokens.usage()
+        quoted = quote_usage(catalogue, model or "", used, begun, tier)
     if as_json:
         print_json(msgspec.json.encode(quote_document(quoted)))
     else:
         print_quote(quoted)
-    if model and (question := model_question(catalogue, model)):
-        print_note(f"{question[0].upper()}{question[1:]}")
 
 
 def read(name: str) -> bytes:

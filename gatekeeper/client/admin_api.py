@@ -25,12 +25,12 @@ from gatekeeper.client.api_types import (
     Calls,
     FileLoan,
     GatewayInfo,
-    Prices,
     Readiness,
 )
 from gatekeeper.client.audit_types import AuditPage
 from gatekeeper.client.connection import without_none
 from gatekeeper.client.key_api import KeyApi
+from gatekeeper.client.price_api import PriceApi
 from gatekeeper.client.spend_types import Spend
 from gatekeeper.client.stream_events import StreamEvent, read_event
 
@@ -40,7 +40,7 @@ STREAM_TIMEOUT = httpx2.Timeout(20, connect=5)
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)
 
 
-class Client(KeyApi, AccountApi):
+class Client(KeyApi, AccountApi, PriceApi):
     """All of it."""
 
     async def calls(
@@ -131,10 +131,6 @@ class Client(KeyApi, AccountApi):
     async def end_loan(self) -> ApiResponse[object]:
         """Ends the loan."""
         return await self._post("/sql/return", object, {})
-
-    async def prices(self) -> ApiResponse[Prices]:
-        """The price catalogue in force."""
-        return await self._get("/prices", Prices)
 
     async def settings(self) -> ApiResponse[object]:
         """What the gateway runs with."""

@@ -33,6 +33,7 @@ FIRST = {
     "GET /spend/logs": "viewer",
     "GET /models": "viewer",
     "GET /prices": "viewer",
+    "POST /prices/quote": "viewer",
     "GET /settings": "viewer",
     "GET /audit": "viewer",
     "POST /sql": "viewer",

@@ -144,7 +144,7 @@ def test_a_quote_by_numbers_of_tokens(
 def test_a_mistyped_model_is_suggested(cli: Any) -> None:
     quoted = cli("prices", "quote", "gemini-2.5-flsh", "--input", "5", "--json")
     assert (quoted.status, quoted.document["cost_usd"]) == (0, None)
-    assert quoted.err == "Did you mean gemini-2.5-flash?\n"
+    assert quoted.document["notes"][-1] == "did you mean gemini-2.5-flash?"
     shown = cli("prices", "show", "models/gemini-2.5-flsh")
     assert (shown.status, shown.out) == (5, "")
     assert shown.err.endswith("; did you mean gemini-2.5-flash?\n")

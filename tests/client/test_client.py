@@ -49,6 +49,26 @@ def test_one_call_comes_with_its_usage_and_arithmetic(gateway, sample):
     ]
 
 
+def test_a_quote_has_exact_amounts_and_unknown_is_none(gateway):
+    line = {"component": "input_text", "quantity": "1000", "unit": "per_1m_tokens", "unit_usd": "0.3"}
+    document = {"model": "m", "cost_usd": "0.0003", "lines": [{**line, "usd": "0.0003"}]}
+    document |= {"price_version": "v", "notes": []}
+    answers = {"POST /prices/quote": document}
+    answer, (asked,) = ask(gateway, answers, lambda client: client.quote({"model": "m", "input": 1000}))
+    assert asked.body == {"model": "m", "input": 1000}
+    assert answer.value.cost_usd == answer.value.lines[0].usd == Decimal("0.0003")
+    answers = {"POST /prices/quote": {**document, "cost_usd": None, "lines": [], "notes": ["why"]}}
+    answer, _ = ask(gateway, answers, lambda client: client.quote({"model": "m", "input": 1}))
+    assert (answer.value.cost_usd, answer.value.notes) == (None, ("why",))
+
+
+def test_names_of_models_are_those_with_a_price_the_ones_in_use_first(gateway):
+    seen = [{"model": "b", "priced": True}, {"model": "x", "priced": False}]
+    answers = {"GET /models": {"seen": seen, "priced": ["a", "b", "c-*"]}}
+    answer, _ = ask(gateway, answers, lambda client: client.models())
+    assert answer.value.names() == ["b", "a"]
+
+
 def test_an_id_cannot_leave_its_place_in_the_path(gateway):
     _, (asked,) = ask(
         gateway, {"GET /calls/..%2Fkey%2Flist%3Fx": {}}, lambda client: client.call("../key/list?x")

@@ -1,0 +1,50 @@
+"""A call that is told by numbers of tokens, as by the options of `prices quote`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# As many digits as a count of the API may have.
+MOST_TOKENS = 10**15
+
+
+class TokenNumbers(NamedTuple):
+    """Tokens of text; None where not given. `input` includes `cached`, `output` is without `thoughts`, as in
+    the API's `usageMetadata`."""
+
+    input: int | None = None
+    output: int | None = None
+    cached: int | None = None
+    thoughts: int | None = None
+
+    @property
+    def are_given(self) -> bool:
+        """Whether they tell a call: one has at least a prompt or an answer."""
+        return self.input is not None or self.output is not None
+
+    @property
+    def contradict(self) -> bool:
+        """Whether more of the prompt is cached than there is."""
+        return self.cached is not None and self.cached > (self.input or 0)
+
+    def usage(self) -> dict[str, object]:
+        """As the `usageMetadata` of an answer: whatever is not given is not used."""
+        prompt, output, cached, thoughts = (number or 0 for number in self)
+        return {
+            "promptTokenCount": prompt,
+            "candidatesTokenCount": output,
+            "cachedContentTokenCount": cached,
+            "thoughtsTokenCount": thoughts,
+            "totalTokenCount": prompt + output + thoughts,
+        }
+
+
+# In the order of `TokenNumbers`.
+MEANINGS = {
+    "input": "Tokens of the prompt, cached ones included.",
+    "output": "Tokens of the answer, without thoughts.",
+    "cached": "How many of the prompt's tokens come from a cache.",
+    "thoughts": "Tokens of thinking.",
+}
+CACHED_IS_PART = "cached tokens are a part of the prompt, and count in {input} too"
+"""Why numbers contradict each other; `input` is how that number is named where it was given."""
