@@ -122,6 +122,10 @@ class OverviewData:
         """The same sums some time later, if no call has ended since."""
         return replace(self, now=self.now + elapsed, health=health)
 
+    def shows_the_same_as(self, earlier: OverviewData) -> bool:
+        """Whether its charts and its health look as they did."""
+        return self.health == earlier.health and minute_of(self.now) == minute_of(earlier.now)
+
 
 def minute_of(moment: datetime) -> datetime:
     """Its start, in UTC: local minutes are missing or doubled where clocks change."""

@@ -189,7 +189,11 @@ class OverviewScreen(TableScreen):
     @work(exclusive=True, group="load")
     async def _load_health(self, data: OverviewData, now: datetime) -> None:
         elapsed, self._loaded_at = now - self._loaded_at, now
-        self._show(data.later(elapsed, await load_health(self.session.client)))
+        later = data.later(elapsed, await load_health(self.session.client))
+        if later.shows_the_same_as(data):
+            self._data = later
+        else:
+            self._show(later)
 
     def _show(self, data: OverviewData) -> None:
         self._data, self._request = data, data.request
