@@ -217,7 +217,7 @@ def call_line_printer(width: int) -> tuple[Print, Callable[[], None]]:
     def titles() -> None:
         print_cells([(header_row(columns, widths), TextRole.DIM)])
 
-    line = uncut_cells if limited_width() is None else cells
+    line = uncut_cells if limited_width() is None else call_columns.call_cells
 
     def show(event: CallFinished) -> None:
         call: Call = event.value
