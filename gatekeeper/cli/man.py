@@ -105,7 +105,7 @@ def section(context: click.Context) -> Iterator[str]:
     yield f".SS {quoted(f'{context.command_path} {usage}')}"
     yield from paragraphs(command.help or "")
     for parameter in command.get_params(context):
-        told = parameter.name in COMMON or HELP[0] in parameter.opts
+        told = parameter.name in COMMON or not {*HELP}.isdisjoint(parameter.opts)
         if isinstance(parameter, click.Option) and not told:
             yield from option(parameter, context)
     # The variables have a section of their own.
