@@ -102,7 +102,7 @@ def a_persons_way(terminal: Terminal, url: str, width: int, height: int) -> None
     terminal.type("Enter")
     screen = terminal.shows("per 1M")
     assert "web-frontend" in screen
-    assert re.search(r"total +101 ", screen), "tokens"
+    assert re.search(r"total +101\b", screen), "tokens"
     terminal.type("G")
     screen = terminal.shows("output text")
     assert re.search(r"\$0\.000\d{9}", screen), "the exact cost"
