@@ -209,6 +209,7 @@ class FollowedLog(LogView):
         """The progress of calls in flight. One that is neither in flight any more nor in the ledger, or does
         not match the filter at its end, goes."""
         client = self.session.client
+        self._gone.intersection_update(unsure)
         for ids in in_parts([name for name in unsure if (line := self.buffer.get(name)) and line.in_flight]):
             running = (await client.calls(id_term(ids), limit=len(ids), running=True)).value.calls
             gone = set(ids) - {call.id for call in running}
