@@ -115,9 +115,11 @@ class GatekeeperApp(ClipboardApp):
         self._activity.received(message.events)
 
     def _refresh_header(self) -> None:
-        # Dialogs have none; under them it is seen by its clock's next second.
-        for header in self.screen.query(Header):
-            header.refresh()
+        # Dialogs have none; under them it is seen by its clock's next second. While the application ends,
+        # there is no screen.
+        for screen in self.screen_stack[-1:]:
+            for header in screen.query(Header):
+                header.refresh()
 
     def _show_connection(self) -> None:
         for screen in self._opened:

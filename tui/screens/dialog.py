@@ -121,6 +121,10 @@ class ScrolledDialog(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "scroll(1)", show=False),
         Binding("k,up", "scroll(-1)", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", show=False),
+        Binding("g,home", "page(-100)", show=False),
+        Binding("G,end", "page(100)", show=False),
     ]
     DEFAULT_CSS = """
     ScrolledDialog VerticalScroll {
@@ -143,3 +147,6 @@ class ScrolledDialog(Dialog[None]):
 
     def action_scroll(self, by: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def action_page(self, by: int) -> None:
+        self.action_scroll(by * self.query_one(VerticalScroll).size.height)
