@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -138,21 +139,43 @@ async def absolute_time(client: Client, time: str | None) -> str | None:
 
 @contextmanager
 def destination(out: Path) -> Generator[IO[bytes]]:
-    """Stdout for `-`. A file is written under a temporary name next to it and renamed at the end."""
+    """Stdout for `-`; a pipe or a device as it is. Raises CommandError where it cannot be written."""
     if out == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    # In the same folder, because only within a file system a rename is atomic.
-    part = out.with_name(f"{out.name}.part")
+    # A link stays, as with a shell's redirection.
+    target = Path(os.path.realpath(out))
     try:
-        with part.open("wb") as file:
+        # A pipe or a device, such as /dev/stdout, must not become a file.
+        place = new_file if target.is_file() or not target.exists() else opened
+        with place(target) as file:
             yield file
-        part.replace(out)
+    except BrokenPipeError:
+        # The reader of a pipe has enough, as `head` has.
+        raise
     except OSError as error:
         raise CommandError(
             f"{out} cannot be written: {error.strerror}. Check --out", ExitStatus.USAGE
         ) from None
+
+
+@contextmanager
+def opened(target: Path) -> Generator[IO[bytes]]:
+    """What is there already."""
+    with target.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def new_file(target: Path) -> Generator[IO[bytes]]:
+    """A file that is written under a temporary name next to it and renamed at the end."""
+    # In the same folder, because only within a file system a rename is atomic.
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(target)
     finally:
         # After the rename there is none; after an error it is incomplete.
         part.unlink(missing_ok=True)

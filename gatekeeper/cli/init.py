@@ -70,6 +70,8 @@ def init(
     On a terminal it asks for what no flag says. The Google key is taken from GEMINI_API_KEY, a hidden prompt
     or stdin, and Google is asked whether it accepts it. Only you can read the file (0600).
     """
+    if os.access(config, os.F_OK) and not config.is_file():
+        raise CommandError(f"{config} is no file: give the path of one by --config", ExitStatus.REJECTED)
     if not force and os.access(config, os.F_OK):
         raise CommandError(f"{config} is there already: --force replaces it", ExitStatus.REJECTED)
     given = {name: str(value) for name, value in flags.items() if value is not None}
@@ -127,7 +129,9 @@ def check_google_key(upstream: str, keys: str) -> None:
 
 def write(file: Path, given: Mapping[str, str]) -> None:
     """Raises CommandError for settings that `serve` would not take."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    # A link stays, and what it leads to is replaced.
+    target = Path(os.path.realpath(file))
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         # Private from the first byte on.
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -135,7 +139,7 @@ def write(file: Path, given: Mapping[str, str]) -> None:
             with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
                 opened.write(settings_text(given))
             load({}, {}, draft)
-            draft.replace(file)
+            draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
     except SettingError as error:

@@ -6,6 +6,7 @@ one-line descriptions are therefore here.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import io
@@ -62,6 +63,9 @@ COMPLETE = "_GATEKEEPER_COMPLETE"
 EMPTY_CHECK_EXEMPT = tuple(
     (noun, verb) for noun in ("keys", "groups", "users") for verb in ("create", "edit")
 )
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class OutputClosed(Exception):
@@ -171,6 +175,10 @@ def run(args: Sequence[str]) -> int:
         return INTERRUPTED
     except (OutputClosed, BrokenPipeError):
         return silence_stdout()
+    except OSError as error:
+        # A file of ours has its name in the error; stdout has none.
+        unwritable = error.errno in UNWRITABLE and error.filename is None
+        return report_unwritable(error) if unwritable else report_internal_error(error)
     except Exception as error:  # noqa: BLE001 - the last boundary: a person reads what comes out of it
         return report_internal_error(error)
     return status if isinstance(status, int) else ExitStatus.OK
@@ -227,6 +235,15 @@ def silence_stdout() -> int:
     """A closed pipe is no error. Buffered output is discarded, or the interpreter would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitStatus.OK
+
+
+def report_unwritable(error: OSError) -> int:
+    """A full disk is no fault of ours, but whoever reads the file must know; a new secret may be lost."""
+    silence_stdout()
+    print_error(
+        f"stdout cannot be written: {error.strerror}. What the command has changed at the gateway is changed"
+    )
+    return ExitStatus.INTERNAL_ERROR
 
 
 def report_internal_error(error: Exception) -> int:

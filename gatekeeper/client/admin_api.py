@@ -81,7 +81,7 @@ class Client(KeyApi, AccountApi, PriceApi):
                 if not source.response.is_success:
                     # Read here: after the block the stream is closed.
                     body = await source.response.aread()
-                    raise api_errors.from_response(source.response.status_code, body, self.url)
+                    raise self._failure(source.response.status_code, body)
                 if on_open:
                     on_open()
                 async for event in source:
@@ -153,7 +153,7 @@ class Client(KeyApi, AccountApi, PriceApi):
         response = await self._send("GET", "/readyz")
         # 503 is a valid response here: it has the reasons.
         if response.status_code not in (200, 503):
-            raise api_errors.from_response(response.status_code, response.content, self.url)
+            raise self._failure(response.status_code, response.content)
         return response
 
     async def root(self) -> ApiResponse[GatewayInfo]:

@@ -105,13 +105,16 @@ def from_transport_error(error: httpx2.TransportError, address: str) -> ApiError
             return Unreachable(f"The connection to the gateway at {address} was interrupted. Try again.")
 
 
-def from_response(status: int, body: bytes, address: str) -> ApiError:
-    """An unsuccessful response as an ApiError."""
+def from_response(status: int, body: bytes, address: str, *, has_key: bool) -> ApiError:
+    """An unsuccessful response, to a request with or without a key, as an ApiError."""
     problem = read_problem(body)
     text = sentence(problem.detail or problem.title)
     match status // 100:
         case 4:
-            return client_error(status, text, address, problem)
+            # Each 404 of a gateway has a problem document.
+            if status == 404 and not text:
+                return not_a_gateway(address)
+            return client_error(status, text, address, problem, has_key=has_key)
         case 5:
             reason = text or "It gave no reason; its own log may."
             return ServerError(f"The gateway at {address} failed ({status}). {reason}", problem)
@@ -119,9 +122,14 @@ def from_response(status: int, body: bytes, address: str) -> ApiError:
             return not_a_gateway(address)
 
 
-def client_error(status: int, text: str, address: str, problem: Problem) -> ApiError:
+def client_error(status: int, text: str, address: str, problem: Problem, *, has_key: bool) -> ApiError:
     """The error for a 4xx response."""
     match status:
+        case 401 if has_key:
+            return Unauthorized(
+                f"The gateway at {address} does not accept the key that it was sent: check {KEY_OPTIONS}.",
+                problem,
+            )
         case 401:
             return Unauthorized(
                 f"The gateway at {address} requires the master key: {KEY_OPTIONS}.",
@@ -134,7 +142,7 @@ def client_error(status: int, text: str, address: str, problem: Problem) -> ApiE
                 f"{reason} Use the master key, or one with that role: {KEY_OPTIONS}.", problem
             )
         case 404:
-            return NotFound(text or f"Not found on the gateway at {address}.", problem)
+            return NotFound(text, problem)
         case _:
             return BadRequest(text or f"The gateway refused the request ({status}).", problem)
 

@@ -37,6 +37,7 @@ class Connection:
         headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
         load_transport()
         # Proxies of the environment cannot reach this machine's loopback address.
+        self._has_key = bool(key)
         self._http = httpx2.AsyncClient(
             base_url=self.url,
             headers=headers,
@@ -73,9 +74,12 @@ class Connection:
             # `from None`, here and above: the cause's message may quote the header that carries the key.
             raise api_errors.from_transport_error(error, self.url) from None
 
+    def _failure(self, status: int, body: bytes) -> api_errors.ApiError:
+        return api_errors.from_response(status, body, self.url, has_key=self._has_key)
+
     def _read(self, response: httpx2.Response, kind: type[T]) -> ApiResponse[T]:
         if not response.is_success:
-            raise api_errors.from_response(response.status_code, response.content, self.url)
+            raise self._failure(response.status_code, response.content)
         try:
             return ApiResponse(msgspec.json.decode(response.content, type=kind), response.content)
         except msgspec.DecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shlex
 import time
@@ -310,6 +311,22 @@ def test_an_export_is_never_a_part_of_it(on: Any, gateway: Any) -> None:
     ended = on("calls", "export")
     assert (ended.status, ended.out) == (6, "")
     assert "locked, so the export would be incomplete" in ended.err
+
+
+def test_an_export_into_a_pipe_or_a_link_leaves_it_what_it_is(on: Any, gateway: Any, tmp_path: Path) -> None:
+    """A device is written as a pipe is."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    gateway.answers = {"GET /calls": [pages(CALL)[0] | {"next_cursor": None} for _ in range(2)]}
+    for out in (pipe, link):
+        assert on("calls", "export", "--format", "ndjson", "--out", str(out)).status == 0
+    assert json.loads(os.read(reader, 1 << 16))["id"] == CALL["id"] == json.loads(file.read_text())["id"]
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
 
 
 def test_a_file_that_cannot_be_written(on: Any, gateway: Any) -> None:

@@ -153,6 +153,23 @@ def test_a_file_that_is_there_is_kept_without_force(cli: Any) -> None:
     assert written()["sandbox"] is True
 
 
+def test_what_is_no_file_is_never_replaced_and_a_link_stays(cli: Any, tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    for out in (pipe, tmp_path):
+        ended = cli("init", "--sandbox", "--force", "--config", str(out))
+        assert (ended.status, ended.out) == (6, "")
+        assert f"{out} is no file" in ended.err
+    assert pipe.is_fifo()
+    file.write_text("port = 4001")
+    assert cli("init", "--sandbox", "--config", str(link)).status == 6
+    assert cli("init", "--sandbox", "--force", "--config", str(link)).status == 0
+    assert link.is_symlink()
+    assert tomllib.loads(file.read_text())["sandbox"] is True
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize(
     ("args", "status", "said"),
     [

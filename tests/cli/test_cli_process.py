@@ -111,6 +111,32 @@ def test_ctrl_c_is_quiet(gateway: Any) -> None:
     ] == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["calls list --json", "keys create", "calls export --format csv", "--help", "man", "completion zsh"],
+)
+def test_output_that_cannot_be_written_is_said_and_no_success(gateway: Any, words: str) -> None:
+    gateway.answers = {
+        "GET /calls": {"calls": [], "next_cursor": None},
+        "POST /key/generate": {"key": "sk-of-the-tests", "token_id": "key_1", "key_alias": "me"},
+    }
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*COMMAND, *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "GATEKEEPER_URL": gateway.url},
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "gatekeeper: stdout cannot be written: No space left on device. "
+        "What the command has changed at the gateway is changed."
+    )
+    assert "internal error" not in ended.stderr
+
+
 def test_a_reader_that_has_enough_is_no_fault(gateway: Any) -> None:
     call = {"id": "x" * 36, "path": "y" * 200, "tags": ["z" * 200]}
     gateway.answers = {"GET /calls": {"calls": [call] * 1000, "next_cursor": None}}

@@ -147,7 +147,7 @@ FAILURES = [
         401,
         {"title": "Unauthorized"},
         api_errors.Unauthorized,
-        "requires the master key: --key or GATEKEEPER_MASTER_KEY",
+        "does not accept the key that it was sent: check --key or GATEKEEPER_MASTER_KEY",
     ),
     (
         403,
@@ -156,7 +156,7 @@ FAILURES = [
         "That is a virtual key. Use the master key",
     ),
     (404, {"detail": "No call has this id."}, api_errors.NotFound, "No call has this id."),
-    (404, b"nothing", api_errors.NotFound, "Not found on the gateway"),
+    (404, b"nothing", api_errors.ServerError, "is not a gatekeeper gateway"),
     (
         400,
         {"title": "Bad", "detail": "limit is at most 1000"},
