@@ -25,6 +25,7 @@ from tui.screens.logs_screen import LogsScreen
 from tui.screens.main_screen import MainScreen
 from tui.screens.overview_screen import OverviewScreen
 from tui.screens.palette import Command, Palette, recent_first
+from tui.screens.quote_dialog import QuoteDialog
 from tui.screens.spend_screen import SpendScreen
 from tui.session import LIVE, OFFLINE, Connected, Disconnected, EventsReceived, Session
 from tui.terminal import ClipboardApp
@@ -57,6 +58,7 @@ class GatekeeperApp(ClipboardApp):
             Binding(tab.key, f"switch_mode('{tab.name}')", tab.meaning, False, tooltip=f"Go to {tab.title}")
             for tab in (kind.TAB for kind in MAIN_SCREENS)
         ),
+        Binding("w", "quote", "what would it cost", show=False, tooltip="What would a call cost?"),
         Binding("question_mark", "help", "help", tooltip="Help: all keys of this screen"),
         Binding("q", "back_or_quit", "quit", tooltip="Quit; in a detail or dialog: back"),
         # With priority they also work in a text field.
@@ -166,6 +168,9 @@ class GatekeeperApp(ClipboardApp):
     def action_help(self) -> None:
         title = self.screen.TAB.title if isinstance(self.screen, MainScreen) else "this view"
         self.push_screen(HelpScreen(title, active_bindings(self.screen)))
+
+    def action_quote(self) -> None:
+        self.push_screen(QuoteDialog(self.session.client))
 
     async def action_back_or_quit(self) -> None:
         # Of a detail only the detail is left.

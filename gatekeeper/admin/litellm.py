@@ -73,7 +73,7 @@ LITELLM_ROUTES = (
     Moved("/global/activity/{by}", "GET /spend?by=day,model"),
     Moved("/spend/keys", "GET /spend?by=key"),
     Moved("/spend/users", "GET /spend?by=user"),
-    Moved("/spend/calculate", "gatekeeper prices quote"),
+    Moved("/spend/calculate", "POST /prices/quote"),
     Moved("/spend/logs/{version}", "GET /spend/logs, or GET /calls"),
     Moved("/provider/budgets", "GET /spend?by=model"),
     Moved("/team/{action}", "/group/…: a `group` of keys"),

@@ -66,22 +66,24 @@ def cost_notes(call: CallDetail) -> tuple[str, ...]:
     return (notes,) if isinstance(notes, str) else tuple(notes or ())
 
 
-def total_line(amount: Decimal | None, said: str, width: int, name: str = "total") -> list[Cell]:
+def total_line(
+    amount: Decimal | None, said: str, width: int, name: str = "total", dollars: int = DOLLARS_WIDTH
+) -> list[Cell]:
     role = TextRole.WARNING if amount is None else TextRole.ACCENT
     return [
         (INDENT + padded(name, width, right=False), TextRole.PLAIN),
-        (padded(formats.exact_money(amount), DOLLARS_WIDTH, right=True), role),
+        (padded(formats.exact_money(amount), dollars, right=True), role),
         (f"  {said}", TextRole.DIM),
     ]
 
 
-def cost_line(line: CostLine, names: int, numbers: int) -> list[Cell]:
+def cost_line(line: CostLine, names: int, numbers: int, dollars: int = DOLLARS_WIDTH) -> list[Cell]:
     """One component: quantity, cost and unit price."""
     unit = UNITS.get(line.unit, line.unit.replace("_", " "))
     return [
         (INDENT + padded(line.component.replace("_", " "), names, right=False), TextRole.PLAIN),
         (padded(quantity(line.quantity), numbers, right=True), TextRole.PLAIN),
-        (padded(formats.exact_money(line.usd), DOLLARS_WIDTH, right=True), TextRole.PLAIN),
+        (padded(formats.exact_money(line.usd), dollars, right=True), TextRole.PLAIN),
         (f"  at {formats.price(line.unit_usd)} {unit}", TextRole.DIM),
     ]
 

@@ -19,6 +19,8 @@ from gatekeeper.client.api_types import CallDetail
 from gatekeeper.client.call_text import call_text
 from gatekeeper.client.curl_text import curl_command
 from gatekeeper.client.formats import TextRole
+from tui.quote_fields import texts_of
+from tui.screens.quote_dialog import QuoteDialog
 from tui.session import Session
 from tui.terminal import ClipboardApp, lines, styled_text
 from tui.widgets.filter_line import ShowCalls, ShowKey, similar_calls_filter
@@ -46,6 +48,7 @@ class CallScreen(Screen[None]):
         Binding("c", "curl", "copy as curl"),
         Binding("m", "similar", "more like this"),
         Binding("y", "copy_id", "copy id"),
+        Binding("w", "quote", "quote", tooltip="what would it cost with other numbers?"),
         Binding("down", "scroll(1)", "down", show=False),
         Binding("up", "scroll(-1)", "up", show=False),
         Binding("g,home", "scroll_home", "top", show=False),
@@ -145,6 +148,10 @@ class CallScreen(Screen[None]):
         else:
             self.post_message(ShowKey(key, self._call.key_alias or ""))
             self.dismiss()
+
+    def action_quote(self) -> None:
+        if self._call:
+            self.app.push_screen(QuoteDialog(self._session.client, texts_of(self._call)))
 
     @work
     async def action_copy_id(self) -> None:

@@ -46,6 +46,8 @@ class MainScreen(Screen[None]):
 
     app = getters.app(ClipboardApp)
 
+    # Textual would give it to the filter, which would get the keys that are typed while the screen opens.
+    AUTO_FOCUS = ""
     TAB: ClassVar[Tab]
     HINT: ClassVar[str]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "filter", "filter", priority=True)]

@@ -1,0 +1,155 @@
+"""The dialog that asks what a call would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.suggester import Suggester
+from textual.widgets import Input, Label, Static
+
+from gatekeeper.client.admin_api import Client
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.formats import TextRole
+from gatekeeper.client.price_types import Quote
+from gatekeeper.client.quote_text import quote_text
+from tui.quote_fields import FIELDS, TIERS, WORDS, completion, question
+from tui.screens.dialog import Dialog, key_help
+from tui.terminal import lines, styled_text, update
+
+TITLE = Content.assemble("What would it cost?", ("   tokens of text, at the prices in force", "not bold dim"))
+
+
+class Completion(Suggester):
+    """Completes to one of the names, which may come later."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._names = names
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return completion(value, self._names)
+
+
+class QuoteDialog(Dialog[None]):
+    """Asks the gateway, shows its answer, and stays open for the next question. `texts` are the fields that
+    are filled in at first; if they are a question, it is asked at once."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # With priority they take effect at once, so that text typed right after them is in the next field.
+        Binding("tab", "complete", show=False, priority=True),
+        Binding("down", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab,up", "app.focus_previous", show=False, priority=True),
+    ]
+    DEFAULT_CSS = """
+    /* At the top: its fields stay where they are when an answer comes. */
+    QuoteDialog { align: center top; }
+    QuoteDialog > VerticalScroll {
+        width: 78;
+        margin: 1 0 0 0;
+        max-width: 100%;
+        height: auto;
+        max-height: 100%;
+        padding: 0 2;
+        border: solid $accent;
+        background: $background;
+        scrollbar-size: 0 0;
+    }
+    QuoteDialog Horizontal { height: 1; }
+    QuoteDialog Horizontal Label { width: 11; text-style: dim; }
+    QuoteDialog Input { width: 1fr; }
+    QuoteDialog .changed, QuoteDialog .answer, QuoteDialog .notes { display: none; }
+    QuoteDialog Static.changed { height: 1; padding: 0 0 0 2; }
+    QuoteDialog .notes { padding: 0 0 0 2; text-style: dim; }
+    QuoteDialog.-answered .changed, QuoteDialog.-answered .answer { display: block; }
+    QuoteDialog.-noted .notes { display: block; }
+    """
+
+    def __init__(self, client: Client, texts: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._client = client
+        self._texts = texts or {}
+        self._answered: dict[str, object] = {}
+        self._names: dict[str, list[str]] = {"model": [], "tier": list(TIERS)}
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(can_focus=False):
+            yield Static(TITLE, classes="title")
+            for name, hint in FIELDS.items():
+                with Horizontal():
+                    yield Label(name)
+                    suggester = Completion(self._names[name]) if name in WORDS else None
+                    yield Input(self._texts.get(name, ""), hint, suggester=suggester, id=name)
+            yield Static(classes="changed")
+            yield Static(classes="answer")
+            yield Static(classes="notes")
+            yield Static(classes="error")
+            yield Static(key_help(enter="ask", tab="complete, next", esc="close"), classes="keys")
+
+    def on_mount(self) -> None:
+        self._load_models()
+        if {"input", "output"} & question(self._texts).keys():
+            self._ask()
+
+    @work
+    async def _load_models(self) -> None:
+        """Loads what the model is completed to. Without it the question can be asked all the same."""
+        try:
+            self._names["model"] += (await self._client.models()).value.names()
+        except ApiError:
+            return
+
+    def _typed(self) -> dict[str, str]:
+        return {name: self.query_one(f"#{name}", Input).value for name in FIELDS}
+
+    def action_complete(self) -> None:
+        """Completes a name, as shown behind the cursor; where there is nothing to complete, goes on."""
+        field = self.focused
+        names = self._names.get((field and field.id) or "", ())
+        if isinstance(field, Input) and (completed := completion(field.value, names)):
+            field.value = completed
+            field.cursor_position = len(completed)
+        else:
+            self.focus_next()
+
+    @on(Input.Changed)
+    def _show_change(self) -> None:
+        """Says so while the answer is not that to the question as it is now."""
+        changed = question(self._typed()) != self._answered
+        told = "Before the change; enter asks anew:" if changed else ""
+        update(self.query_one(".changed", Static), styled_text(told, TextRole.WARNING))
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self._ask()
+
+    @work(exclusive=True, group="ask")
+    async def _ask(self) -> None:
+        asked = question(self._typed())
+        try:
+            quote = (await self._client.quote(asked)).value
+        except ApiError as error:
+            self._show_refusal(error)
+        else:
+            self._answered = asked
+            self._show_answer(quote, str(asked.get("tier", TIERS[0])))
+
+    def _show_answer(self, quote: Quote, tier: str) -> None:
+        self.remove_class("-invalid")
+        self.add_class("-answered")
+        self.set_class(bool(quote.notes), "-noted")
+        self.query_one(".answer", Static).update(lines(quote_text(quote, tier)))
+        self.query_one(".notes", Static).update(styled_text("; ".join(quote.notes)))
+        self._show_change()
+
+    def _show_refusal(self, error: ApiError) -> None:
+        """Shows an error in place of the last answer, and leads to its field."""
+        self.remove_class("-answered", "-noted")
+        if error.problem.field in FIELDS:
+            self.set_focus(self.query_one(f"#{error.problem.field}", Input))
+        self.show_error(str(error))
