@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
+from gatekeeper.suggestions import did_you_mean
+
 MILLISECONDS = {
     "ms": 1,
     "s": 1_000,
@@ -28,6 +30,7 @@ MAX_SPAN = 100 * 365 * MILLISECONDS["d"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000  # microseconds
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NAMED_DAYS = ("today", "yesterday", *WEEKDAYS, "this-month", "last-month")
 _SPAN = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|mo|m|h|d|w)")
 
 
@@ -73,8 +76,9 @@ def parse_time(text: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        near = did_you_mean(text, NAMED_DAYS, "write").replace("?", "? Write")
         raise ValueError(
-            f'"{text}" is not a time: write a duration back from now like 1h or 7d, today, yesterday or a '
+            f'"{text}" is not a time: {near} a duration back from now like 1h or 7d, today, yesterday or a '
             "weekday, this-month, last-month, a date like 2026-11-24, or a time like 2026-11-24T13:00:00Z"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)

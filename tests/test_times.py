@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatekeeper.times import WEEKDAYS, parse_duration, parse_span, parse_time, to_micros
+from gatekeeper.times import NAMED_DAYS, WEEKDAYS, parse_duration, parse_span, parse_time, to_micros
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -110,6 +110,13 @@ def test_a_weekday_is_the_latest_one(now: datetime, name: str) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time|too long"):
         parse_time(text, NOW)
+
+
+@pytest.mark.parametrize("text", NAMED_DAYS)
+def test_a_mistyped_day_is_answered_with_the_one_that_was_meant(text: str) -> None:
+    parse_time(text, NOW)
+    with pytest.raises(ValueError, match=f"is not a time: did you mean {text}[?] Write a duration"):
+        parse_time(f"{text}y", NOW)
 
 
 @given(st.datetimes(timezones=st.timezones()).filter(lambda moment: moment.year > 1))

@@ -143,7 +143,8 @@ SUMS: dict[str, Schema] = {
     "errors": integer("Those whose outcome is not `ok`.", 848),
     "prompt_tokens": nullable(integer("Their sum.", 1_200_000_000)),
     "cached_tokens": nullable(integer("Their sum.", 732_000_000)),
-    "output_tokens": nullable(integer("Their sum.", 96_000_000)),
+    "output_tokens": nullable(integer("Their sum, without thoughts.", 96_000_000)),
+    "thoughts_tokens": nullable(integer("Their sum.", 41_000_000)),
     "total_tokens": nullable(
         integer("The sum of the totals as Google reports them, thoughts and tools included.", 1_340_000_000)
     ),

@@ -227,7 +227,9 @@ def said_of(error: click.UsageError) -> str:
 
     parameters = error.ctx.command.get_params(error.ctx)
     options = [name for each in parameters for name in (*each.opts, *each.secondary_opts) if name[:1] == "-"]
-    known = did_you_mean(error.option_name, options)
+    named = any(isinstance(each, click.Argument) for each in parameters)
+    otherwise = "what begins with - and is no option goes after --" if named else ""
+    known = did_you_mean(error.option_name, options, otherwise)
     return f"there is no option {error.option_name}{'; ' if known else ''}{known}"
 
 

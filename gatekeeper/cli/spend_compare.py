@@ -76,7 +76,10 @@ async def both_periods(
     current = await client.spend(by, wanted.since, wanted.until or "0s", wanted.q, MAX_ROWS)
     since, until = current.value.since, current.value.until
     if since is None or until is None or since >= until:
-        raise click.UsageError("--until is not after --since", click.get_current_context())
+        later = (
+            "--until is not after --since" if wanted.until else f"--since {wanted.since} is not before now"
+        )
+        raise click.UsageError(later, click.get_current_context())
     zone = ZoneInfo(current.value.timezone)
     span = Span(since.astimezone(zone), until.astimezone(zone))
     earlier = period_before(span, wanted.since or "", is_open=wanted.until is None)

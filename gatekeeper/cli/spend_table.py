@@ -78,7 +78,7 @@ NUMBERS: tuple[Column[SpendRow], ...] = (
     number_column("errors", 7, lambda row: count_cell(row.errors, TextRole.ERROR)),
     number_column("in", 4, lambda row: tokens_cell(row.prompt_tokens)),
     number_column("cached", 2, lambda row: tokens_cell(row.cached_tokens)),
-    number_column("out", 5, lambda row: tokens_cell(row.output_tokens)),
+    number_column("out", 5, lambda row: tokens_cell(row.charged_output)),
     # A warning below the table has their number, too.
     number_column("unpriced", 3, lambda row: count_cell(row.unpriced_calls, TextRole.WARNING)),
 )

@@ -123,6 +123,8 @@ def spent_cell(row: SpendRow) -> Cell:
 
 
 def share_cell(row: SpendRow, whole: Decimal | None) -> Cell:
-    """The group's share of the total."""
+    """The group's share of the total; more than all where calls with several tags are under more than one."""
     cost = row.known_cost
-    return formats.UNKNOWN if cost is None else formats.percent(formats.share(cost, whole)), TextRole.PLAIN
+    if cost is None:
+        return formats.UNKNOWN, TextRole.PLAIN
+    return formats.percent(float(cost / whole) if whole else 0), TextRole.PLAIN

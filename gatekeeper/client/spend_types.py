@@ -34,6 +34,7 @@ class SpendRow(msgspec.Struct, frozen=True):
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     output_tokens: int | None = None
+    thoughts_tokens: int | None = None
     total_tokens: int | None = None
     cost_usd: Decimal | None = None
     unpriced_calls: int = 0
@@ -43,6 +44,12 @@ class SpendRow(msgspec.Struct, frozen=True):
     def group(self, by: str) -> str | None:
         """The value of `tag`, `model`, `key` or `user`; None for calls without one."""
         return {"tag": self.tag, "model": self.model, "key": self.key, "user": self.user}[by]
+
+    @property
+    def charged_output(self) -> int | None:
+        """Candidates and thoughts, as in the column of one call; None where neither was reported."""
+        known = [number for number in (self.output_tokens, self.thoughts_tokens) if number is not None]
+        return sum(known) if known else None
 
     @property
     def spent(self) -> Decimal:

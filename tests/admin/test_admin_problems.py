@@ -70,6 +70,7 @@ WRONG = [
     Wrong("GET", "/calls/stream?q=tag:", 400, {"field": "q", "column": 1}),
     Wrong("GET", "/key/info", 400, {"field": "key"}),
     Wrong("GET", "/spend/logs?start_date=24.11.2026", 400, {"field": "start_date"}),
+    Wrong("GET", "/spend?by=modle", 400, {"field": "by"}, says="did you mean model? Write one or two of"),
     Wrong("GET", "/spend/logs?summarize=true", 400, {"field": "summarize"}, says="/spend?by="),
     # Bodies
     Wrong("POST", "/key/generate", 400, {"field": "body"}, body='{"key_alias": '),

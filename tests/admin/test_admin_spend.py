@@ -17,6 +17,7 @@ NOTHING = {
     "prompt_tokens": 0,
     "cached_tokens": 0,
     "output_tokens": 0,
+    "thoughts_tokens": 0,
     "total_tokens": 0,
     "cost_usd": "0.000000000000",
     "unpriced_calls": 0,
@@ -121,6 +122,13 @@ async def test_tags_as_litellm_answers_them(admin):
         {"individual_request_tag": "jobs", "log_count": 1, "total_spend": Decimal("0.001188700000")},
         {"individual_request_tag": "free", "log_count": 1, "total_spend": None},
     ]
+
+
+async def test_thoughts_are_summed_apart_as_they_are_in_a_call(admin):
+    admin.priced(thoughts_tokens=81)
+    admin.priced(thoughts_tokens=19)
+    total = (await admin.get("/spend"))["total"]
+    assert (total["output_tokens"], total["thoughts_tokens"]) == (662, 100)
 
 
 async def test_logs_as_litellm_answers_them(admin):

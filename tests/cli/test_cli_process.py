@@ -13,6 +13,7 @@ import termios
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -120,7 +121,7 @@ def test_output_that_cannot_be_written_is_said_and_no_success(gateway: Any, word
         "GET /calls": {"calls": [], "next_cursor": None},
         "POST /key/generate": {"key": "sk-of-the-tests", "token_id": "key_1", "key_alias": "me"},
     }
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [*COMMAND, *words.split()],
             stdout=full,

@@ -154,3 +154,13 @@ def test_what_cannot_be_compared_is_refused(cli: Any, arguments: list[str], said
     ended = cli("spend", *arguments)
     assert ended.status == 2
     assert said in ended.err
+
+
+def test_a_period_that_has_not_begun_is_said_to_be_none(on: Any, gateway: Any) -> None:
+    bounds = {"since": "2026-12-24T00:00:00Z", "until": "2026-11-24T13:07:00Z", "timezone": "UTC"}
+    gateway.answers = {"GET /spend": {"rows": [], "total": {"calls": 0}, **bounds}}
+    ended = on("spend", "--compare", "--since", "2026-12-24")
+    assert (ended.status, ended.out) == (2, "")
+    assert "--since 2026-12-24 is not before now" in ended.err
+    ended = on("spend", "--compare", "--since", "2026-12-24", "--until", "2026-11-24")
+    assert "--until is not after --since" in ended.err

@@ -118,6 +118,10 @@ def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
         (["calls", "list", "--xyzzy"], "there is no option --xyzzy. See gatekeeper calls list --help."),
         (["keys", "create", "--no-stor"], "did you mean --no-store?"),
         (
+            ["keys", "show", "-dash"],
+            "there is no option -d; what begins with - and is no option goes after --",
+        ),
+        (
             ["keys", "edit", "ci", "--unset", "rpm,max-budgt"],
             "no 'max-budgt' to remove; did you mean max-budget?",
         ),

@@ -86,7 +86,8 @@ COST = {
 
 
 def spent(cost: str | None, calls: int, errors: int = 0, unpriced: int = 0, **groups: Any) -> dict[str, Any]:
-    tokens = {"prompt_tokens": calls * 5120, "cached_tokens": calls * 3000, "output_tokens": calls * 476}
+    tokens = {"prompt_tokens": calls * 5120, "cached_tokens": calls * 3000}
+    tokens |= {"output_tokens": calls * 300, "thoughts_tokens": calls * 176}
     sums = {"calls": calls, "errors": errors, **tokens, "total_tokens": calls * 5596, "cost_usd": cost}
     return {**groups, **sums, "unpriced_calls": unpriced}
 

@@ -23,6 +23,7 @@ from gatekeeper.ledger.analytics.messages import GroupingError
 from gatekeeper.ledger.call import COLUMNS, Document
 from gatekeeper.ledger.predicates import KEY_LABEL_SQL, Sql
 from gatekeeper.money import usd
+from gatekeeper.suggestions import did_you_mean
 from gatekeeper.times import iso
 
 if TYPE_CHECKING:  # importing `GROUPS` alone must not load DuckDB
@@ -50,6 +51,7 @@ SUMS = {
     "prompt_tokens": "sum(prompt_tokens)",
     "cached_tokens": "sum(cached_tokens)",
     "output_tokens": "sum(output_tokens)",
+    "thoughts_tokens": "sum(thoughts_tokens)",
     "total_tokens": "sum(total_tokens)",
     "cost_usd": "sum(cost_usd)",
     "unpriced_calls": "count(*) - count(cost_usd)",
@@ -216,8 +218,11 @@ def parse_groups(by: list[str], top: int | None = None) -> list[str]:
     """Checks that these are one or two groups, or `none`. Raises GroupingError with what is allowed."""
     groups = [] if by == ["none"] else by
     if len(groups) > 2 or len(set(groups)) < len(groups) or not set(groups) <= set(GROUPS):
+        unknown = [name for name in groups if name not in GROUPS]
+        near = did_you_mean(unknown[0], GROUPS, "write") if unknown else "write"
         raise GroupingError(
-            f'"{",".join(by)}" is not a valid grouping; write one or two of {", ".join(GROUPS)}, or none',
+            f'"{",".join(by)}" is not a valid grouping; {near.replace("?", "? Write")} one or two of '
+            f"{', '.join(GROUPS)}, or none",
             [*GROUPS, "none"],
         )
     if top and not split_periods(groups)[1]:
