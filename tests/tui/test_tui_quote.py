@@ -150,6 +150,8 @@ def test_a_call_fills_it_in_and_is_asked_about_at_once(play, answers):
         await stage.press(*"gemini-2.5-pro", "enter")
         await stage.until(lambda: len(asked(stage)) == 2, "the second question")
         assert asked(stage)[1] == {"model": "gemini-2.5-pro", **counts, "tier": "standard"}
+        await stage.press(*"gemini-9", "enter")
+        await stage.sees("gemini-9 is not in the price catalogue")
         await stage.press("escape")
         await stage.sees("more like this")
 

@@ -125,7 +125,9 @@ class QuoteDialog(Dialog[None]):
         update(self.query_one(".changed", Static), styled_text(told, TextRole.WARNING))
 
     @on(Input.Submitted)
-    def _submitted(self) -> None:
+    def _submitted(self, event: Input.Submitted) -> None:
+        # What is typed next replaces it: the next question has another value.
+        event.input.select_all()
         self._ask()
 
     @work(exclusive=True, group="ask")
