@@ -341,14 +341,16 @@ def test_a_file_that_cannot_be_written(on: Any, gateway: Any) -> None:
 SPEND = {
     "rows": [
         {"tag": "team-a", "model": "gemini-2.5-pro", "calls": 1204, "errors": 3, "prompt_tokens": 1200000,
-         "cached_tokens": None, "output_tokens": 8000, "thoughts_tokens": 1000, "cost_usd": "12.400000000000", "unpriced_calls": 0},
+         "cached_tokens": None, "output_tokens": 8000, "thoughts_tokens": 1000,
+         "cost_usd": "12.400000000000", "unpriced_calls": 0},
         {"tag": "team-a", "model": "gemini-2.5-flash", "calls": 10, "errors": 0, "prompt_tokens": 500,
          "cached_tokens": 100, "output_tokens": 90, "cost_usd": "3.100000000000", "unpriced_calls": 0},
         {"tag": None, "model": "gemini-9", "calls": 2, "errors": 0, "prompt_tokens": 5, "cached_tokens": None,
          "output_tokens": 6, "cost_usd": None, "unpriced_calls": 2},
     ],
     "total": {"calls": 1216, "errors": 3, "prompt_tokens": 1200505, "cached_tokens": 100,
-              "output_tokens": 8096, "thoughts_tokens": 1000, "cost_usd": "15.500000000000", "unpriced_calls": 2},
+              "output_tokens": 8096, "thoughts_tokens": 1000,
+              "cost_usd": "15.500000000000", "unpriced_calls": 2},
     "unpriced_models": [{"model": "gemini-9", "calls": 2}],
 }  # fmt: skip
 TABLE = """\
