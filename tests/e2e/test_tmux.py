@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 import trio
 from rig.process import PATIENCE, serving
+from rig.tmux import Terminal
 
 GENERATE = "/gemini/v1beta/models/gemini-2.5-flash:generateContent"
 STREAM = "/gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
 BODY = {"contents": [{"parts": [{"text": "Write a haiku about keys"}]}]}
-
-
-class Terminal:
-    """A tmux session with one program in it, on a server of its own."""
-
-    def __init__(self, name: str, width: int, height: int, command: str) -> None:
-        self.server = ("tmux", "-L", name, "-f", "/dev/null")
-        self.tmux("new-session", "-d", "-s", "t", "-x", str(width), "-y", str(height), command)
-
-    def tmux(self, *words: str) -> str:
-        # pytest loads readline, which exports the size of pytest's own terminal.
-        env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        return subprocess.run(
-            [*self.server, *words], capture_output=True, text=True, check=True, env=env
-        ).stdout
-
-    def screen(self) -> str:
-        return self.tmux("capture-pane", "-p", "-t", "t")
-
-    def type(self, *keys: str) -> None:
-        self.tmux("send-keys", "-t", "t", *keys)
-
-    def shows(self, wanted: str | Callable[[str], object]) -> str:
-        """The screen, once it has a text or fits."""
-        fits = wanted if callable(wanted) else lambda screen: wanted in screen
-        deadline = time.monotonic() + PATIENCE
-        while not fits(screen := self.screen()):
-            assert time.monotonic() < deadline, f"still waiting for {wanted!r} in\n{screen}"
-            time.sleep(0.05)
-        return screen
 
 
 @pytest.fixture
@@ -56,7 +26,7 @@ def terminals() -> Iterator[list[Terminal]]:
     opened: list[Terminal] = []
     yield opened
     for terminal in opened:
-        subprocess.run([*terminal.server, "kill-server"], capture_output=True, check=False)
+        terminal.close()
 
 
 def call(url: str, secret: str, path: str = GENERATE) -> int:
