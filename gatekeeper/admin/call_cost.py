@@ -66,5 +66,6 @@ def _difference(call: Document, recorded: int | None, in_force: str) -> str:
     said = f"the row has {short_usd(recorded)} USD"
     if not is_priced_by_usage(call["usage_note"]):
         return f"{said}, which is not the price of its usage alone: see usage_note"
-    by = f" by the catalogue {call['price_version']}, this is by {in_force}"
+    version = call["price_version"]
+    by = f" by the catalogue {version}, this is by {in_force}" if version else f", this is by {in_force}"
     return f"{said}{by}; to change the row: {REPRICE}"
