@@ -9,9 +9,8 @@ text is literal, so that any tag or alias can be matched exactly. A value withou
 is searched, ignoring case, in the columns of `FREE_TEXT`. A negated term matches if the plain one does not,
 hence also if the field is empty: `-tag:*` finds the calls without a tag.
 
-So for each group of `/spend` there is a term that finds exactly its calls: `tag`, `model` and `user` with the
-value in quotes, `label` with the value of `key` (the alias, else the id; `key` finds either), `-tag:*` for
-null.
+So for each group of `/spend` a term finds exactly its calls: `tag`, `model` and `user` with the value in
+quotes, `label` with the value of `key` (the alias, else the id; `key` finds either), `-tag:*` for null.
 
 A filter has at most `MAX_VALUES` values in all its terms, and `MAX_FILTER_LENGTH` characters. A number may be
 `none`: it is not known. Numbers of a call in flight are those so far, most of them unknown. A day, or a date
