@@ -4,8 +4,10 @@ tests.pictures` writes them, and a test compares them with what the application 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
+import time
 from pathlib import Path
 
 # What the tests share is imported as they import it.
@@ -33,6 +35,7 @@ async def pictures() -> dict[str, str]:
     async with gateway(sample_answers()) as served:
         app = GatekeeperApp(served.url, clock=lambda: NOW)
         async with app.run_test(size=SIZE) as pilot:
+            app.theme = "dark"
             for name, (key, shown) in SCREENS.items():
                 await pilot.press(key)
                 await loaded(app, shown)
@@ -59,6 +62,9 @@ def without_fonts(svg: str, name: str) -> str:
 
 
 def main() -> None:
+    # The person's zone, as in the tests.
+    os.environ["TZ"] = "Europe/Amsterdam"
+    time.tzset()
     FOLDER.mkdir(exist_ok=True)
     for name, svg in asyncio.run(pictures()).items():
         (FOLDER / f"{name}.svg").write_text(svg)
