@@ -27,6 +27,10 @@ PAIR = re.compile(r'[ \t]*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",; \t]*))[ \t]*
 NODE = re.compile(r"\[(?P<v6>[^\]]*)\](?::\w*)?|(?P<v4>[0-9.]+)(?::\w*)?|(?P<bare>[0-9A-Fa-f:.]+(?:%\w+)?)")
 
 
+RequestScope = Mapping[str, Any]
+"""ASGI's scope of a request."""
+
+
 class Origin(NamedTuple):
     """How the client made its request, as far as it is told; `port` and `prefix` may be empty."""
 
@@ -37,7 +41,7 @@ class Origin(NamedTuple):
     prefix: str = ""
 
 
-def public_base(scope: Mapping[str, Any], settings: Settings) -> str:
+def public_base(scope: RequestScope, settings: Settings) -> str:
     """The gateway's URL without a trailing slash and without `/gemini`, such as `https://gateway.example`."""
     if settings.public_url:
         return settings.public_url
@@ -47,12 +51,12 @@ def public_base(scope: Mapping[str, Any], settings: Settings) -> str:
     return f"{scheme}://{_authority(scope, scheme, origin)}{prefix if URL_PREFIX.fullmatch(prefix) else ''}"
 
 
-def client_address(scope: Mapping[str, Any], settings: Settings) -> str:
+def client_address(scope: RequestScope, settings: Settings) -> str:
     """The IP address of the client; of the proxy in front of it where that does not tell. It may be empty."""
     return _origin(scope, settings.trusted_proxies or ()).client
 
 
-def _authority(scope: Mapping[str, Any], scheme: str, origin: Origin) -> str:
+def _authority(scope: RequestScope, scheme: str, origin: Origin) -> str:
     """Host and port for a URL: as the proxy tells, else of the request, else the address listened on."""
     hosts = _values(scope, b"host")
     # Of several fields none can be relied on.
@@ -68,7 +72,7 @@ def _authority(scope: Mapping[str, Any], scheme: str, origin: Origin) -> str:
     return host if port is None else f"{host}:{port}"
 
 
-def _origin(scope: Mapping[str, Any], trusted: Sequence[Network]) -> Origin:
+def _origin(scope: RequestScope, trusted: Sequence[Network]) -> Origin:
     peer = (scope.get("client") or ("",))[0]
     address = _address(peer) if trusted else None
     if address is None or not _is_trusted(address, trusted):
@@ -139,10 +143,10 @@ def forwarded_elements(text: str) -> list[dict[str, str]]:
     return elements if any(elements) else []
 
 
-def _list(scope: Mapping[str, Any], name: bytes) -> list[str]:
+def _list(scope: RequestScope, name: bytes) -> list[str]:
     """The items of a header that is a list, over all its fields."""
     return [item.strip() for value in _values(scope, name) for item in value.split(",") if item.strip()]
 
 
-def _values(scope: Mapping[str, Any], name: bytes) -> list[str]:
+def _values(scope: RequestScope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for field, value in scope["headers"] if field == name]

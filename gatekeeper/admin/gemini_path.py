@@ -4,9 +4,8 @@ for every method, by how to get there and by what the gateway itself refuses."""
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any
 
-from gatekeeper.openapi.schema import array, choice, component, integer, mapping, members, text
+from gatekeeper.openapi.schema import Document, array, choice, component, integer, mapping, members, text
 from gatekeeper.refusals import STATUS
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -52,7 +51,7 @@ REFUSAL = component(
 )
 
 SECURITY: list[dict[str, list[str]]] = [{"googleKeyHeader": []}, {"googleKeyQuery": []}, {"bearer": []}]
-SECURITY_SCHEMES: dict[str, Any] = {
+SECURITY_SCHEMES: Document = {
     "googleKeyHeader": {
         "type": "apiKey",
         "in": "header",
@@ -73,7 +72,7 @@ _HEADERS = {
 }
 
 
-def gemini_paths() -> dict[str, Any]:
+def gemini_paths() -> Document:
     """The path item."""
     rest = {
         "name": "rest",
@@ -96,7 +95,7 @@ def gemini_paths() -> dict[str, Any]:
     }
 
 
-def _operation(method: str) -> dict[str, Any]:
+def _operation(method: str) -> Document:
     body = {"requestBody": {"content": {"application/json": {"schema": {}, "example": _EXAMPLE}}}}
     return {
         "operationId": f"gemini.{method}",
@@ -108,7 +107,7 @@ def _operation(method: str) -> dict[str, Any]:
     }
 
 
-def _responses() -> dict[str, Any]:
+def _responses() -> Document:
     by_code = groupby(
         sorted(STATUS, key=lambda reason: STATUS[reason].code), lambda reason: STATUS[reason].code
     )

@@ -4,7 +4,7 @@ and as the API returns them."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -106,7 +106,7 @@ def _rate_left(
     return LimitLeft(title, name, limit, used, max(0, limit - used))
 
 
-def explanation_document(explained: Explanation) -> dict[str, Any]:
+def explanation_document(explained: Explanation) -> dict[str, object]:
     """The explanation as the API returns it, JSON-ready."""
     refusal, reserves = explained.refusal, explained.reserves_pico
     return {

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gatekeeper.openapi.operation import Operation
-from gatekeeper.openapi.schema import COMPONENTS, Schema, example_of, resolved
-
-Document = dict[str, Any]
+from gatekeeper.openapi.operation import Operation, ViewFunction
+from gatekeeper.openapi.schema import COMPONENTS, Document, Schema, example_of, resolved
 
 
 class Route(NamedTuple):
@@ -21,7 +19,7 @@ class Route(NamedTuple):
     path_parameters: tuple[str, ...]
     method: str
     endpoint: str
-    view: Callable[..., Any]
+    view: ViewFunction
     operation: Operation
     access: str | None
 

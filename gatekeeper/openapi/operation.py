@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from gatekeeper.openapi.schema import Schema
 
-View = TypeVar("View", bound=Callable[..., Any])
+ViewFunction = Callable[..., Any]
+View = TypeVar("View", bound=ViewFunction)
 
 
 class Operation(NamedTuple):
@@ -29,7 +30,7 @@ class Operation(NamedTuple):
     problems: tuple[int, ...] = ()
 
 
-_OPERATIONS: dict[Callable[..., Any], Operation] = {}
+_OPERATIONS: dict[ViewFunction, Operation] = {}
 
 
 def describe(operation: Operation) -> Callable[[View], View]:
@@ -42,6 +43,6 @@ def describe(operation: Operation) -> Callable[[View], View]:
     return register
 
 
-def operation_of(view: Callable[..., Any]) -> Operation | None:
+def operation_of(view: ViewFunction) -> Operation | None:
     """The description of a view."""
     return _OPERATIONS.get(view)

@@ -6,11 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
-from typing import Any
 
-from gatekeeper.openapi.schema import Schema
-
-Document = dict[str, Any]
+from gatekeeper.openapi.schema import Document, Schema
 
 _CODE = re.compile(r"`([^`]+)`")
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-Schema = dict[str, Any]
+Document = dict[str, Any]
+"""A JSON object."""
+Schema = Document
 """A JSON Schema."""
 
 COMPONENTS: dict[str, Schema] = {}

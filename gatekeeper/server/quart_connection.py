@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope
@@ -20,6 +20,7 @@ from quart.typing import ResponseTypes
 from quart.wrappers import Request
 from quart_trio.asgi import TrioASGIHTTPConnection
 
+from gatekeeper.server.asgi_types import Message
 from gatekeeper.server.request_validation import MalformedRequest
 
 BODY_READ_TIMEOUT = 5.0  # seconds that a response waits for the rest of its request
@@ -50,7 +51,7 @@ class QuartConnection(TrioASGIHTTPConnection):
                 request.body.set_complete()
                 self._request_complete.set()
         self._request_complete.set()
-        self._malformed = cast("dict[str, Any]", message).get("malformed")
+        self._malformed = cast("Message", message).get("malformed")
         if not self._response_complete:
             nursery.cancel_scope.cancel()
 
