@@ -125,7 +125,7 @@ def settled(terminal: Terminal, before: str) -> str:
         # The header has figures that change by themselves.
         now = terminal.screen().partition("\n")[2]
         changed = now != before or time.monotonic() > begun + 1
-        if changed and re.sub(r"\d", "", now) == re.sub(r"\d", "", last):
+        if changed and "◌ loading" not in now and re.sub(r"\d", "", now) == re.sub(r"\d", "", last):
             return now
         last = now
 
