@@ -67,8 +67,7 @@ class GatekeeperApp(ClipboardApp):
     ]
 
     def __init__(self, url: str, key: str | None = None, clock: Callable[[], datetime] = local_now) -> None:
-        # Textual evaluates NO_COLOR here, before the theme asks for the terminal's own colours.
-        super().__init__(ansi_color=True)
+        super().__init__()
         self.ansi_color = None
         self.session = Session(Client(url, key), clock, tabs=tuple(kind.TAB for kind in MAIN_SCREENS))
         self._activity = Activity(self.session, self._refresh_header)
@@ -96,6 +95,7 @@ class GatekeeperApp(ClipboardApp):
         self.switch_mode(self.FIRST.TAB.name)
         self._load_gateway_info()
         self.run_worker(self._activity.run(), group="activity")
+        self.run_worker(self.keyboard.run(), group="keyboard")
 
     async def on_unmount(self) -> None:
         await self.session.client.close()

@@ -17,6 +17,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from gatekeeper.client.formats import TextRole, sanitized
+from tui.keyboard import Keyboard
 
 KEY = "key"
 TMUX = ("tmux", "load-buffer", "-")
@@ -59,7 +60,21 @@ def clickable(text: Content, key: str) -> Content:
 
 
 class ClipboardApp(App[None]):
-    """An application whose screens can copy to the clipboard, and show keys that can be clicked."""
+    """An application whose screens can copy to the clipboard, and show keys that can be clicked.
+
+    What is typed is kept until `keyboard` runs.
+    """
+
+    def __init__(self) -> None:
+        # Textual evaluates NO_COLOR here, before the theme asks for the terminal's own colours.
+        super().__init__(ansi_color=True)
+        self.keyboard = Keyboard(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            self.keyboard.typed(event)
+        else:
+            await super().on_event(event)
 
     def on_click(self, event: events.Click) -> None:
         key = event.style.meta.get(KEY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -65,6 +66,9 @@ class Stage:
     async def settle(self) -> None:
         """Until all that was said so far has been heard."""
         await self.pilot._wait_for_screen()
+        with contextlib.suppress(TimeoutError):
+            # Nothing typed takes effect after q.
+            await asyncio.wait_for(self.app.keyboard.idle(), 0 if self.app._exit else PATIENCE)
         self.app.screen._on_timer_update()
 
     async def until(self, condition: Callable[[], object], what: str) -> None:

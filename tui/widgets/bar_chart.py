@@ -87,8 +87,8 @@ class BarChart(Widget, can_focus=True, inherit_bindings=False):
     def move(self, by: int) -> None:
         """Moves to a neighbour; where no bar is selected, to the last one or the first."""
         drawn = -(-len(self.chart.bars) // self.together)
-        now = self.cursor
-        self.action_move_to((drawn if by < 0 else -1) + by if now is None else now // self.together + by)
+        now = (drawn if by < 0 else -1) if self.cursor is None else self.cursor // self.together
+        self.action_move_to(max(now + by, 0))
 
     def action_move_to(self, drawn: int) -> None:
         """Moves to a drawn bar; -1 is the last."""

@@ -96,12 +96,14 @@ class KeyPreview(Horizontal):
         self._activity: KeyActivity | None = None
         self._pause: Timer | None = None
         self._loading: Worker[None] | None = None
+        self._facts = KeyFacts(session)
+        self._spend = Static(id="spend")
         self.calls = LastCalls("last-calls")
 
     def compose(self) -> ComposeResult:
-        yield KeyFacts(self._session)
+        yield self._facts
         with Vertical():
-            yield Static(id="spend")
+            yield self._spend
             yield self.calls
 
     def show(self, key: Key | None) -> None:
@@ -113,7 +115,7 @@ class KeyPreview(Horizontal):
                 self._loading.cancel()
             self._activity = None
         self._key = key
-        self.query_one(KeyFacts).key = key
+        self._facts.key = key
         self._show_activity()
         if self._pause:
             self._pause.stop()
@@ -145,7 +147,7 @@ class KeyPreview(Horizontal):
             self._show_spend([[("◌ loading its calls…", TextRole.PENDING)]] if self._key else [])
 
     def _show_spend(self, rows: list[list[Cell]]) -> None:
-        self.query_one("#spend", Static).update(lines(rows))
+        self._spend.update(lines(rows))
 
     def _columns(self, width: int) -> list[Column[Call]]:
         return last_call_columns(width, self._session.clock)
