@@ -36,7 +36,7 @@ def comparison_line(comparison: Comparison, width: int) -> list[Cell]:
     ]
     errors = f"{formats.tokens(total.errors)} failed"
     more: list[Cell] = [
-        (f"   {formats.tokens(total.calls)} calls", TextRole.PLAIN),
+        (f"   {formats.tokens(total.calls)} call{'s' * (total.calls != 1)}", TextRole.PLAIN),
         (f"   {errors}", TextRole.ERROR if total.errors else TextRole.DIM),
         (f" ({formats.percent(formats.share(total.errors, total.calls))})", TextRole.DIM),
         (f"   {formats.tokens(total.total_tokens)} tokens", TextRole.PLAIN),

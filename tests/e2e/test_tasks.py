@@ -33,7 +33,7 @@ SEEN = {
     "Who spent most yesterday, on what?": ["yesterday", "▾ web", "  2.5-pro"],
     "Why did this call fail?": ["what to do:"],
     "Stop that key": ["○ blocked"],
-    "Rotate a secret": ["The secret of web"],
+    "Rotate a secret": ["The secret of shop"],
     "Last month as CSV": ["✓ saved to"],
     "The ten dearest calls": ["$12.40"],
     "Which model has no price?": ["gemini-9-ultra (1)"],
