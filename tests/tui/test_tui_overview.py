@@ -67,7 +67,7 @@ def test_the_first_start_shows_the_first_call_and_then_what_it_cost(see, empty, 
         stage.gateway.answers["GET /spend"] = {"rows": [{**one, "tag": "checkout"}], "total": one}
         stage.gateway.publish("tick", {"calls": 1, "errors": 0, "in_flight": 0, "tokens": 24})
         await shown(stage)
-        assert "1 calls" in stage.text()
+        assert "1 call" in stage.text()
 
     see(script, empty())
 
