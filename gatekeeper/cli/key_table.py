@@ -26,7 +26,8 @@ def used_cell(key: Key) -> Cell:
 
 def state_cell(key: Key) -> Cell:
     state = key_state(key, local_now())
-    return str(state), state.role
+    # A role is what makes a key dangerous to lose.
+    return (f"{state}, {key.role}" if key.role else str(state)), state.role
 
 
 KEYS: tuple[Column[Key], ...] = (

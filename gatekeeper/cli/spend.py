@@ -142,4 +142,6 @@ def unpriced(spend: Spend, q: str | None) -> list[str]:
     """The command that lists the summed calls without a known price."""
     bounds = (("--since", spend.since), ("--until", spend.until))
     given = [word for name, at in bounds if at for word in (name, moment(at, "auto"))]
-    return ["gatekeeper", "calls", "list", "--query", f"{q or ''} {UNPRICED}".strip(), *given]
+    known = (q or "").split()
+    wanted = " ".join(filter(None, (q, None if UNPRICED in known else UNPRICED)))
+    return ["gatekeeper", "calls", "list", "--query", wanted, *given]

@@ -405,6 +405,11 @@ def test_what_a_sum_stands_for_is_told_and_can_be_listed(on: Any, gateway: Any) 
     }
 
 
+def test_a_filter_for_unpriced_calls_is_not_told_to_name_them_twice(on: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /spend": SPEND}
+    assert on("spend", "--query", "cost:none tag:a").err.endswith("calls list --query 'cost:none tag:a'\n")
+
+
 def test_rows_that_are_missing_are_counted_and_added_up(on: Any, gateway: Any) -> None:
     # More than all: calls with several tags are in several rows.
     rest = {**SPEND["total"], "rows": 1400, "cost_usd": "31.00"}

@@ -180,7 +180,7 @@ def test_list_is_a_table_with_bars(on: Any, gateway: Any) -> None:
     cells = [cell.strip() for cell in first.split("  ") if cell]
     assert cells[:5] == ["ci", "sk-…wxyz", "gemini-2.5*", "team-a x�[31m", "$5.00 of $20/30d"]
     assert cells[5].startswith("███")
-    assert cells[6:] == ["60/min", "never", "● active"]
+    assert cells[6:] == ["60/min", "never", "● active, viewer"]
     assert [cell.strip() for cell in second.split("  ") if cell] == [
         "key_2", "sk-…zzzz", "any", "$0", "no budget", "–", "never", "○ blocked",
     ]  # fmt: skip
