@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
+from gatekeeper.cli.conventions import CommandError, Target, call_api
 from gatekeeper.cli.price_findings import FIX_PRICES, SET_CLOCK, catalogue_age
 from gatekeeper.cli.probes import Finding, check_disk_space, check_in_use, trust_only
-from gatekeeper.client.api_errors import ApiError, BadRequest, Unauthorized
+from gatekeeper.client.api_errors import ApiError, BadRequest, NobodyThere, Unauthorized, Unreachable
 from gatekeeper.client.api_types import GatewayInfo, GoogleKey, Prices
 from gatekeeper.setting_definitions import SETTINGS, Setting
 from gatekeeper.settings import Settings
@@ -27,6 +27,7 @@ ASK_SECONDS = 3
 # Between two clocks.
 MAX_CLOCK_SKEW = timedelta(minutes=2)
 NOT_A_GATEWAY = "find out what listens there; stop it, or choose another --port"
+CHECK_ADDRESS = "check --url or GATEKEEPER_URL, and SSL_CERT_FILE"
 LOOK_AT_LOG = "look at its log, and at the disk"
 GIVE_KEY = "give its master key, or a key with a role: --key or GATEKEEPER_MASTER_KEY"
 
@@ -96,16 +97,26 @@ def ask(target: Target, certificate: Path | None) -> Running | Finding:
     try:
         return call_api(
             target,
-            lambda client: asyncio.wait_for(_ask(client), ASK_SECONDS),
+            lambda client: asyncio.wait_for(_ask_whoever_is_there(client), ASK_SECONDS),
             trust_only(certificate) if certificate else None,
         )
     except TimeoutError:
         return Finding("gateway", f"{target.url} accepts connections and does not respond", NOT_A_GATEWAY)
-    except (CommandError, msgspec.DecodeError) as error:
-        if isinstance(error, CommandError) and error.status is ExitStatus.UNREACHABLE:
-            # No remedy, as it is no error: `doctor` is also run before the first start.
-            return Finding("gateway", f"none runs at {target.url}: this is about one that is started here")
-        return Finding("gateway", f"something else responds at {target.url}", NOT_A_GATEWAY)
+    except CommandError as error:
+        return Finding("gateway", str(error).rstrip("."), CHECK_ADDRESS)
+
+
+async def _ask_whoever_is_there(client: Client) -> Running | Finding:
+    try:
+        return await _ask(client)
+    except NobodyThere:
+        # No remedy, as it is no error: `doctor` is also run before the first start.
+        return Finding("gateway", f"none runs at {client.url}: this is about one that is started here")
+    except (Unreachable, BadRequest) as error:
+        # TLS that is not trusted, or spoken by one side only.
+        return Finding("gateway", str(error).rstrip("."), CHECK_ADDRESS)
+    except (ApiError, msgspec.DecodeError):
+        return Finding("gateway", f"something else responds at {client.url}", NOT_A_GATEWAY)
 
 
 async def _ask(client: Client) -> Running:

@@ -2,6 +2,7 @@
 
     ApiError
       Unreachable
+        NobodyThere
       Unauthorized
       NotFound
       BadRequest
@@ -57,6 +58,10 @@ class Unreachable(ApiError):
     """No connection, no response in time, or an interrupted response."""
 
 
+class NobodyThere(Unreachable):
+    """Nothing listens at the address, or its host's name is not known."""
+
+
 class Unauthorized(ApiError):
     """No key, an unknown one, or one without the permission (401, 403)."""
 
@@ -90,9 +95,8 @@ def from_transport_error(error: httpx2.TransportError, address: str) -> ApiError
             )
         case httpx2.ConnectError() if "WRONG_VERSION_NUMBER" in str(error):
             return Unreachable(f"The server at {address} does not speak TLS. Try http:// in its address.")
-        # Nothing listens there, or the name cannot be resolved.
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
-            return Unreachable(
+            return NobodyThere(
                 f"No gateway responds at {address}. Start one with `gatekeeper serve` (add "
                 "--sandbox to try it without a Google key), or give its address: --url or GATEKEEPER_URL."
             )

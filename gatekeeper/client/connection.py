@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from ssl import SSLContext
 from typing import Self, TypeVar
@@ -33,7 +34,7 @@ class Connection:
         host = address_host(url)
         # Reading the machine's trust store takes 150 ms: not for plain HTTP.
         if tls is None and urlsplit(url).scheme == "https":
-            tls = httpx2.create_ssl_context()
+            tls = machine_trust()
         headers = {b"authorization": b"Bearer " + key.encode()} if key else {}
         load_transport()
         # Proxies of the environment cannot reach this machine's loopback address.
@@ -84,6 +85,17 @@ class Connection:
             return ApiResponse(msgspec.json.decode(response.content, type=kind), response.content)
         except msgspec.DecodeError:
             raise api_errors.not_a_gateway(self.url) from None
+
+
+def machine_trust() -> SSLContext:
+    """The trust store of the machine and SSL_CERT_FILE. Raises BadRequest where that cannot be read."""
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:
+        file = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "the trust store"
+        raise api_errors.BadRequest(
+            f"{file} (SSL_CERT_FILE) cannot be read as certificates: {error.strerror or error.args[0]}."
+        ) from None
 
 
 def address_host(url: str) -> str:

@@ -282,6 +282,28 @@ def test_something_else_at_the_address(doctor: Any, gateway: Any, answer: object
     assert "something else responds" in ended.out
 
 
+def test_a_gateway_whose_certificate_is_not_trusted_is_not_taken_for_none(
+    cli: Any, secured: tuple[str, Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = cli("doctor", "--url", secured[0])
+    assert ended.status == 7
+    assert "is not trusted: self-signed certificate" in " ".join(ended.out.split())
+    assert "none runs" not in ended.out
+    monkeypatch.setenv("SSL_CERT_FILE", "no-such.pem")
+    for command, status in (("doctor", 7), ("calls list", 6)):
+        ended = cli(*command.split(), "--url", secured[0])
+        assert ended.status == status
+        assert (
+            "no-such.pem (SSL_CERT_FILE) cannot be read as certificates: No such file"
+            in f"{ended.out}{ended.err}"
+        )
+
+
+def test_a_gateway_that_speaks_tls_where_the_address_does_not(doctor: Any, gateway: Any) -> None:
+    gateway.answers = {"GET /readyz": (400, {"detail": "This port speaks TLS: use https:// in the URL"})}
+    assert "This port speaks TLS: use https://" in doctor("--url", gateway.url).out
+
+
 def test_a_folder_that_another_gateway_uses(doctor: Any, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with (tmp_path / "data" / "gatekeeper.lock").open("w") as lock:
