@@ -59,17 +59,43 @@ CASES = {
         "keys create --alias web-frontend",
         {"POST /key/generate": {**answers.KEYS[0], "key": "sk-not-a-secret-of-anybody"}},
     ),
+    "keys-rotate": Case(
+        "keys rotate web-frontend --grace 24h",
+        {
+            "POST /key/regenerate": {
+                **answers.KEYS[0],
+                "key": "sk-not-a-secret-of-anybody",
+                "previous_key_name": "sk-...old4",
+                "previous_expires": "2026-11-25T13:07:32.000000Z",
+            }
+        },
+    ),
+    "keys-edit": Case("keys edit web-frontend --rpm 60", {"POST /key/update": answers.KEYS[0]}),
+    "keys-unblock": Case("keys unblock web-frontend", {"POST /key/unblock": answers.KEYS[0]}),
+    "keys-delete": Case(
+        "keys delete web-frontend --yes",
+        {
+            "GET /key/info": {"key": answers.KEYS[0]["token_id"], "info": answers.KEYS[0]},
+            "POST /key/delete": {"deleted_keys": [answers.KEYS[0]["token_id"]]},
+        },
+    ),
     "keys-block": Case("keys block web-frontend", {"POST /key/block": answers.KEYS[0]}),
     "keys-explain": Case(
         "keys explain web-frontend --model gemini-2.5-pro", {"POST /key/explain": answers.EXPLANATION}
     ),
     "groups-list": Case("groups list", {"GET /group/list": {"groups": answers.GROUPS, **PAGE}}),
     "groups-show": Case("groups show shop", {"GET /group/info": answers.GROUPS[0]}),
+    "groups-create": Case("groups create shop --max-budget 500", {"POST /group/generate": answers.GROUPS[0]}),
+    "users-show": Case("users show user-17", {"GET /user/info": answers.USERS[0]}),
     "users-list": Case("users list", {"GET /user/list": {"users": answers.USERS, **PAGE}}),
     "audit": Case("audit", {"GET /audit": {"changes": answers.CHANGES, "next_cursor": "6"}}),
     "sql": Case("sql 'SELECT 1'", {"POST /sql": answers.SQL}),
     "prices-quote": Case("prices quote gemini-2.5-pro --input 1000 --output 500 --at 2026-11-20", {}),
+    "prices-show": Case("prices show gemini-2.5-flash --at 2026-11-20", {}),
     "config": Case("config", {}),
+    "init": Case("init --sandbox --open --config made.toml", {}),
+    "no-changes": Case("audit --since 1h", {"GET /audit": {"changes": [], **PAGE}}),
+    "wrong-key": Case("keys list --key wrong", {"GET /key/list": (401, {})}),
     "no-calls": Case("calls list", {"GET /calls": {"calls": [], **PAGE}}),
     "no-keys": Case("keys list", {"GET /key/list": {"keys": [], **PAGE}}),
     "filter-error": Case(
@@ -77,7 +103,7 @@ CASES = {
         {"GET /calls": (400, {"detail": 'column 12: no field is called "colour"', "column": 12})},
     ),
 }
-LOCAL = ("prices", "config")
+LOCAL = ("prices", "config", "init")
 
 
 @pytest.fixture(autouse=True)
@@ -96,8 +122,9 @@ def printed(cli: Any, gateway: Any, case: Case) -> Any:
 
 
 def shown(ended: Any) -> str:
-    # The port of the gateway, and the catalogue, are not the same every time.
+    # The port of the gateway, the catalogue, and the day of its check are not the same every time.
     text = re.sub(r"127\.0\.0\.1:\d{5}", "127.0.0.1:40000", f"{ended.out}{ended.err}")
+    text = re.sub(r"(?<=checked     )[\d-]+", "2026-11-20", text)
     return re.sub(r"\d{4}-\d\d-\d\d-[0-9a-f]{10}", "2026-11-20-1a2b3c4d", text)
 
 
