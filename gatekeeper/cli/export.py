@@ -16,18 +16,22 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from gatekeeper.cli.call_filter import CallFilter
 from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
+from gatekeeper.cli.output import sanitized
 from gatekeeper.client.admin_api import Client
 from gatekeeper.client.call_export import csv_cell
 from gatekeeper.client.raw_calls import PAGE_SIZE, RawPage
 from gatekeeper.ledger.call import COLUMNS
 from gatekeeper.times import is_relative, parse_time
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 STDOUT = Path("-")
 
@@ -40,6 +44,8 @@ def export_calls(target: Target, wanted: CallFilter, file_format: str, out: Path
 
     Raises CommandError, also where the gateway cannot reach all of its calls.
     """
+    if file_format == "parquet" and out == STDOUT and sys.stdout.isatty():
+        raise CommandError("Parquet is no text: give a file by --out, or a pipe", ExitStatus.USAGE)
     with destination(out) as file:
         return EXPORTERS[file_format](target, wanted, file)
 
@@ -141,7 +147,7 @@ async def absolute_time(client: Client, time: str | None) -> str | None:
 def destination(out: Path) -> Generator[IO[bytes]]:
     """Stdout for `-`; a pipe or a device as it is. Raises CommandError where it cannot be written."""
     if out == STDOUT:
-        yield sys.stdout.buffer
+        yield OnTerminal() if sys.stdout.isatty() else sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     # A link stays, as with a shell's redirection.
@@ -158,6 +164,19 @@ def destination(out: Path) -> Generator[IO[bytes]]:
         raise CommandError(
             f"{out} cannot be written: {error.strerror}. Check --out", ExitStatus.USAGE
         ) from None
+
+
+class OnTerminal(io.BytesIO):
+    """Writes lines to stdout without the control characters that a terminal would execute."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        lines = bytes(data).decode(errors="replace").split("\n")
+        return sys.stdout.write("\n".join(map(sanitized, lines)))
+
+    def writelines(self, lines: Iterable[ReadableBuffer], /) -> None:
+        # That of BytesIO does not call `write`.
+        for line in lines:
+            self.write(line)
 
 
 @contextmanager

@@ -174,6 +174,24 @@ def test_a_terminal_has_a_table_that_fits_and_colour_if_it_wants_it(
     assert ("\x1b" in shown) == coloured
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_an_export_to_a_terminal_has_nothing_that_it_would_execute(gateway: Any, form: str) -> None:
+    gateway.answers = {
+        "GET /calls": {"calls": [{"id": "1", "user_agent": "a\x1b[2Jb\x9b31mc"}], "next_cursor": None}
+    }
+    ours, theirs = pty.openpty()
+    arguments = [*COMMAND, "calls", "export", "--url", gateway.url, "--format"]
+    subprocess.run([*arguments, form], stdout=theirs, stderr=subprocess.PIPE, check=True)
+    refused = subprocess.run([*arguments, "parquet"], stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "31mc" in shown
+    assert not set("\x1b\x9b") & set(shown)
+    assert refused.returncode == 2
+    assert b"give a file by --out" in refused.stderr
+
+
 def test_the_sandbox_alone_until_it_is_stopped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
