@@ -6,6 +6,7 @@ table is in `setting_definitions`.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -268,6 +269,9 @@ def masked(setting: Setting, value: object) -> str | None:
 def _shown(value: object, secret: bool) -> str:
     if isinstance(value, GoogleKey):
         return f"{value.label} {_masked(value.secret)} (project {value.project})"
+    if isinstance(value, bool | float):
+        # As TOML writes it.
+        return json.dumps(value).removesuffix(".0")
     return _masked(str(value)) if secret else str(value)
 
 
