@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from rig.bytecode import compile_share, keep_bytecode
 from rig.routes import compile_routes_once
 
 MEMORY = Path("/dev/shm")
@@ -26,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
         memory = os.statvfs(MEMORY)
         if memory.f_bavail * memory.f_frsize > ENOUGH:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    compile_share(config)
 
 
 @pytest.hookimpl(trylast=True)
@@ -37,4 +39,5 @@ def pytest_collection_finish() -> None:
 
 
 gc.disable()
+keep_bytecode()
 compile_routes_once()
