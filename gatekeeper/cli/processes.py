@@ -36,6 +36,7 @@ from gatekeeper.sandbox.errors import COMMANDS, LONG_DECODE
 # After this time the gateway reopens the file by itself if no other program has it open.
 LOAN_SECONDS = 3600
 FILE_PLACEHOLDER = "{file}"
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 WEB_HOST, WEB_PORT = "127.0.0.1", 4080
 
 EPILOG = f"""\b
@@ -239,25 +240,30 @@ def command_line(program: str) -> list[str]:
 
 
 def run(words: list[str], file: Path) -> int:
-    """Runs the program in the foreground: ctrl+c goes to it, not to this command."""
+    """Runs the program in the foreground: ctrl+c goes to it, not to this command, and what would end this
+    command ends the program, or it would go on with a file that nobody returns."""
     if not file.exists():
         raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REJECTED)
     command = [word.replace(FILE_PLACEHOLDER, str(file)) for word in words]
     # Restored afterwards, so that ctrl+c ends this command again.
-    previous = signal.signal(signal.SIGINT, ignore_sigint)
+    previous = [(one, signal.signal(one, ignore)) for one in (signal.SIGINT, *ENDING)]
     try:
-        code = subprocess.run(command, check=False).returncode
+        process = subprocess.Popen(command)
+        for one in ENDING:
+            signal.signal(one, lambda number, _frame: process.send_signal(number))
+        code = process.wait()
     except OSError as error:
         raise CommandError(
             f"{command[0]} cannot be run: {error.strerror}. Check --exec", ExitStatus.USAGE
         ) from None
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for one, handler in previous:
+            signal.signal(one, handler)
     # 128 + the signal's number, as shells report it.
     return code if code >= 0 else 128 - code
 
 
-def ignore_sigint(_signal: int, _frame: object) -> None:
+def ignore(_signal: int, _frame: object) -> None:
     """Does nothing. Unlike SIG_IGN, a handler is not inherited by the program."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import signal
 import socket
 import subprocess
@@ -190,6 +191,23 @@ def test_an_export_to_a_terminal_has_nothing_that_it_would_execute(gateway: Any,
     assert not set("\x1b\x9b") & set(shown)
     assert refused.returncode == 2
     assert b"give a file by --out" in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_what_ends_the_command_ends_its_program_and_returns_the_file(
+    gateway: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    gateway.answers = {"POST /sql/lend": {"file": str(tmp_path)}, "POST /sql/return": {"returned": True}}
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    program = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{file}}"
+    with started("sql", "--exec", program, "--url", gateway.url) as process:
+        assert process.stdout
+        child = int(process.stdout.readline())
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 128 + number
+    assert gateway.asked[-1].path == "/sql/return"
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
 
 
 def test_the_sandbox_alone_until_it_is_stopped() -> None:
