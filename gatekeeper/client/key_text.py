@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -16,10 +16,12 @@ from gatekeeper.client.moments import moment
 BAR_WIDTH = 20
 
 
-def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
-    """Names and values; None for a field that is not set."""
+def key_details(
+    key: Key, now: datetime, written: Callable[[datetime], str] = moment
+) -> Iterator[tuple[str, str | None]]:
+    """Names and values, with times as `written`; None for a field that is not set."""
     yield "key", key.key if isinstance(key, NewKey) else key.key_name
-    yield "old secret", previous_secret(key)
+    yield "old secret", previous_secret(key, written)
     yield "alias", key.key_alias
     yield "id", key.token_id
     yield "state", str(key_state(key, now))
@@ -28,7 +30,7 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "spend", spent(key)
     yield "estimated", estimated(key)
     yield "soft budget", None if key.soft_budget is None else formats.round_money(key.soft_budget)
-    yield "resets", moment(key.budget_reset_at) if key.budget_reset_at else None
+    yield "resets", written(key.budget_reset_at) if key.budget_reset_at else None
     yield "limits", limits(key)
     yield "tags", listed(key.tags)
     yield "user", key.user_id
@@ -39,15 +41,15 @@ def key_details(key: Key, now: datetime) -> Iterator[tuple[str, str | None]]:
     yield "unpriced", "allowed, charged the most that a call can cost" if key.allow_unpriced else None
     yield from policies(key)
     yield "role", key.role
-    yield "expires", moment(key.expires) if key.expires else "never"
-    yield "created", moment(key.created_at) if key.created_at else None
+    yield "expires", written(key.expires) if key.expires else "never"
+    yield "created", written(key.created_at) if key.created_at else None
     yield "last used", formats.ago(key.last_used_at, now)
 
 
-def previous_secret(key: Key) -> str | None:
+def previous_secret(key: Key, written: Callable[[datetime], str]) -> str | None:
     if key.previous_expires is None:
         return None
-    return f"{key.previous_key_name} until {moment(key.previous_expires)}"
+    return f"{key.previous_key_name} until {written(key.previous_expires)}"
 
 
 def policies(key: Key) -> Iterator[tuple[str, str | None]]:

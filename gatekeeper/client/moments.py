@@ -22,3 +22,10 @@ def short_moment(at: datetime | None, now: datetime) -> str:
         return EMPTY
     local = at.astimezone()
     return formats.clock(at) if local.date() == now.date() else f"{formats.day(at)} {local:%H:%M}"
+
+
+def plain_moment(at: datetime, now: datetime) -> str:
+    """The day and the minute, for people: `1 Dec 00:00`, of another year `1 Dec 2027 00:00`."""
+    local = at.astimezone()
+    year = "" if local.year == now.astimezone().year else f" {local.year}"
+    return f"{formats.day(at)}{year} {local:%H:%M}"

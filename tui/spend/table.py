@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.segment import Segment
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
 
 from gatekeeper.client.formats import Column
 from tui.spend.columns import Trend, compared_columns, spend_columns
 from tui.spend.ranking import Line, Path, Ranking
 from tui.widgets.bar_chart import BarChart
 from tui.widgets.rows import Table
-
-HOLLOW_MARKER = "▷"
 
 
 class SpendTable(Table[Line]):
@@ -30,17 +28,9 @@ class SpendTable(Table[Line]):
         super().__init__(lambda line: line.identity)
         self.opened: list[Path] = []
 
-    def on_focus(self) -> None:
-        self.refresh()
-
-    def on_blur(self) -> None:
-        self.refresh()
-
-    def _marked(self, index: int) -> list[Segment]:
-        # While the bars have the keys, enter opens a bar and not the row: it must not look as if.
-        if index == self.cursor and isinstance(self.screen.focused, BarChart):
-            return [Segment(HOLLOW_MARKER), *self.row_segments(index)]
-        return super()._marked(index)
+    def yields_keys_to(self, focused: Widget | None) -> bool:
+        # Enter opens a bar then, and not the row.
+        return isinstance(focused, BarChart) or super().yields_keys_to(focused)
 
     def show_ranking(self, ranking: Ranking, trend: Trend, compared: bool) -> None:
         """Shows the rows, with those of the preceding period if `compared`."""

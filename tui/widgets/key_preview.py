@@ -22,6 +22,7 @@ from gatekeeper.client.api_types import Call, Key
 from gatekeeper.client.call_columns import call_columns, tags_cell
 from gatekeeper.client.formats import Cell, Column, TextRole
 from gatekeeper.client.key_text import key_details
+from gatekeeper.client.moments import plain_moment
 from tui.key_activity import DAYS, LAST_CALLS, KeyActivity, load_activity
 from tui.session import Session
 from tui.terminal import lines
@@ -157,7 +158,7 @@ def fact_lines(key: Key, now: datetime, width: int) -> Iterator[list[Cell]]:
     """The key's name and what it may do, each in a line or two of so many cells."""
     yield [(formats.padded(key.label, width, right=False), TextRole.ACCENT)]
     room = max(width - NAME_WIDTH, 1)
-    for name, value in key_details(key, now):
+    for name, value in key_details(key, now, lambda at: plain_moment(at, now)):
         if value and name not in LEFT_OUT:
             parts = textwrap.wrap(value, room, max_lines=MAX_LINES, placeholder=" …")
             for number, part in enumerate(parts):

@@ -20,6 +20,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row
 
@@ -28,6 +29,8 @@ Layout = Callable[[int], Sequence[Column[T]]]
 
 HEADER_ROWS = 1
 MARKER = "▶"
+# While another list has the keys.
+HOLLOW_MARKER = "▷"
 
 
 class Rows(ScrollView, can_focus=True, inherit_bindings=False):
@@ -133,6 +136,16 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = self.validate_cursor(self.cursor)
         self.refresh()
 
+    def yields_keys_to(self, focused: Widget | None) -> bool:
+        """Whether keys move another list's cursor: then the one here must not look as if."""
+        return isinstance(focused, Rows) and focused is not self
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
     def on_resize(self) -> None:
         self.resized()
 
@@ -171,6 +184,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if index != self.cursor:
             # A space in the marker's column, so that nothing moves with the cursor.
             return [Segment(" "), *segments]
+        if self.yields_keys_to(self.screen.focused):
+            return [Segment(HOLLOW_MARKER), *segments]
         # In colours of its own over the whole width, which are seen from afar: signs and words tell the rest.
         text = MARKER + "".join(segment.text for segment in segments)
         self._cursor_style = self._cursor_style or self.get_component_rich_style("rows--cursor")
