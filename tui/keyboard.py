@@ -40,7 +40,9 @@ class Keyboard:
         """Until cancelled."""
         while True:
             event = await self._typed.get()
-            await self._pass_on(event)
+            # While the application ends, there is no screen.
+            if self._app.screen_stack:
+                await self._pass_on(event)
             await self._taken_effect()
             self._typed.task_done()
 
@@ -66,4 +68,6 @@ async def caught_up(node: MessagePump) -> None:
     done = asyncio.Event()
     if node.call_later(done.set):
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
+            # Not `wait_for`, which takes no notice of a cancellation once the other is done.
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await done.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -38,3 +39,20 @@ def test_nothing_typed_in_one_burst_is_lost(play: Callable[..., None], text: str
         await stage.sees(seen)
 
     play(script, start=GatekeeperApp)
+
+
+def test_a_key_that_arrives_while_the_application_ends_is_dropped(gateway: Callable[..., Any]) -> None:
+    async def run() -> None:
+        async with gateway({}) as served:
+            app = GatekeeperApp(served.url)
+            async with app.run_test():
+                pass
+            # Its screens are gone; only then its worker is.
+            app.keyboard.typed(events.Key("j", "j"))
+            typing = asyncio.create_task(app.keyboard.run())
+            await asyncio.wait(
+                {typing, asyncio.create_task(app.keyboard.idle())}, return_when="FIRST_COMPLETED"
+            )
+            assert typing.cancel(), typing.exception()
+
+    asyncio.run(run())

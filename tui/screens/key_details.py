@@ -14,6 +14,7 @@ from gatekeeper.client.account_types import LimitedAccount
 from gatekeeper.client.api_types import Key
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.key_text import key_details
+from gatekeeper.client.moments import plain_moment
 from tui.screens.dialog import ScrolledDialog, key_help
 from tui.terminal import styled_text
 
@@ -39,7 +40,7 @@ class KeyDetails(ScrolledDialog):
         with VerticalScroll():
             yield Static(styled_text(self._key.label), classes="title")
             with Grid():
-                for name, value in key_details(self._key, self._now):
+                for name, value in key_details(self._key, self._now, lambda at: plain_moment(at, self._now)):
                     if value and name != "alias" and name not in self._left_out:
                         yield Static(styled_text(name, TextRole.DIM))
                         yield Static(styled_text(value))
