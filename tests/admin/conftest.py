@@ -14,6 +14,7 @@ import httpx2
 import msgspec
 import pytest
 import trio
+from rig.prepared import http_client, put_new_keys_file
 from uuid_utils import uuid7
 
 from gatekeeper.admin.app import AdminApi
@@ -126,6 +127,7 @@ class Admin:
 async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
     """All of a gateway that the admin API stands on, behind its server on a loopback port."""
     settings = load({"data": data, "upstream": UPSTREAM}, environ)
+    put_new_keys_file(settings.keys_file)
     store = SqliteKeyStore(settings.keys_file)
     registry = KeyRegistry(store)
     await registry.load()
@@ -165,7 +167,7 @@ async def running(data: Path, environ: dict[str, str]) -> AsyncIterator[Admin]:
                 listener = socket.create_server(("127.0.0.1", 0))
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 server.start_soon(serve_listener, app, server_config(), listener, stop, app.inline_app)
-                async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
+                async with http_client(url) as client:
                     yield Admin(await app.admin_api(), app.gateway, client, stop)
                 ledger.events.close()
                 stop.set()

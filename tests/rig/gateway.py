@@ -26,6 +26,7 @@ from gatekeeper.server.certificate import ServerCertificate
 from gatekeeper.server.listener import serve_listener
 from gatekeeper.settings import load
 from gatekeeper.startup import load_catalogue
+from rig.prepared import http_client, put_new_keys_file
 
 CATALOGUE = load_catalogue()
 GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
@@ -107,6 +108,7 @@ async def running(
         given = {"data": data, "upstream": upstream, "port": port, "gemini_api_key": GOOGLE_KEY, **flags}
         settings = load({"drain_timeout": 1, **given}, {}, config)
         data.mkdir(exist_ok=True)
+        put_new_keys_file(settings.keys_file)
         url = f"{settings.scheme}://127.0.0.1:{port}"
         certificate = read_certificate(settings)
         async with open_gateway(settings, CATALOGUE) as gateway, trio.open_nursery() as nursery:
@@ -114,7 +116,7 @@ async def running(
             nursery.start_soon(
                 serve_listener, app, server_config(), listener, stop, app.inline_app, certificate
             )
-            async with httpx2.AsyncClient(base_url=url, timeout=10, verify=False) as client:
+            async with http_client(url) as client:
                 yield Running(gateway, url, client, certificate)
             gateway.ledger.events.close()
             gateway.proxy.cut_all()
