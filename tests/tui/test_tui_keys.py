@@ -70,6 +70,22 @@ def test_a_key_is_made_and_its_secret_shown_once(play, sample, tmp_path, monkeyp
     play(script, {**sample(), "POST /key/generate": MADE})
 
 
+@pytest.mark.parametrize(
+    ("keys", "path"), [(["n", "x"], "/key/generate"), (["r"], "/key/regenerate")], ids=["new", "rotate"]
+)
+def test_a_secret_is_not_lost_while_the_gateway_is_slow(play, sample, keys, path):
+    async def script(stage):
+        await opened(stage)
+        stage.gateway.hold()
+        await stage.press(*keys, "enter", "enter", "escape")
+        await stage.sees("waiting for the gateway's answer")
+        stage.gateway.released.set()
+        await stage.sees(SECRET)
+        assert len(posted(stage, path)) == 1
+
+    play(script, {**sample(), f"POST {path}": MADE})
+
+
 def test_a_secret_is_not_lost_by_one_key(play, sample):
     async def script(stage):
         await opened(stage)

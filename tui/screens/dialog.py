@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import ClassVar, TypeVar
 
-from textual import getters, on
+from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -12,11 +13,14 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from gatekeeper.client.formats import sanitized
+from gatekeeper.client.api_errors import ApiError
+from gatekeeper.client.formats import TextRole, sanitized
 from tui.bindings import key_of_label
 from tui.terminal import ClipboardApp, clickable, styled_text
 
 T = TypeVar("T")
+# Then it is said that the gateway has not answered yet.
+SLOW_SECONDS = 0.5
 
 
 class Dialog(ModalScreen[T]):
@@ -53,6 +57,49 @@ class Dialog(ModalScreen[T]):
     def show_error(self, text: str) -> None:
         """Shows an error, and stays open."""
         self.query_one(".error", Static).update(styled_text(f"✗ {text}"))
+        self.add_class("-invalid")
+
+
+class ChangeDialog(Dialog[T]):
+    """Has the gateway change something. It is open until the gateway has answered: the answer may be a
+    secret, which nobody would ever see otherwise. It stays open where the gateway refuses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_sent = False
+
+    @work
+    async def change(self, sent: Coroutine[object, object, T]) -> None:
+        """Returns the answer as the dialog's result. Sent once: enter is pressed again on a slow gateway."""
+        if self._is_sent:
+            sent.close()
+            self._say_it_is_sent()
+            return
+        self._is_sent = True
+        waiting = self.set_timer(SLOW_SECONDS, self._say_it_is_sent)
+        try:
+            result = await sent
+        except ApiError as error:
+            self._is_sent = False
+            await self.refused(error)
+        else:
+            self.dismiss(result)
+        finally:
+            waiting.stop()
+
+    async def refused(self, error: ApiError) -> None:
+        """Shows why."""
+        self.show_error(str(error))
+
+    async def action_dismiss(self, result: T | None = None) -> None:
+        if self._is_sent:
+            self._say_it_is_sent()
+        else:
+            await super().action_dismiss(result)
+
+    def _say_it_is_sent(self) -> None:
+        told = "◌ It is sent: waiting for the gateway's answer, which this dialog stays open for."
+        self.query_one(".error", Static).update(styled_text(told, TextRole.PENDING))
         self.add_class("-invalid")
 
 

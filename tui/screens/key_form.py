@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar, TypeVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -19,7 +19,7 @@ from gatekeeper.client.api_types import Key, NewKey
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.list_columns import budget_cell
 from tui.key_fields import FIELDS, Field, Unreadable, read_changes, texts_of
-from tui.screens.dialog import Dialog, key_help
+from tui.screens.dialog import ChangeDialog, key_help
 from tui.terminal import styled_text
 
 T = TypeVar("T")
@@ -27,8 +27,8 @@ Change = Callable[[dict[str, object]], Awaitable[object]]
 Clock = Callable[[], datetime]
 
 
-class KeyForm(Dialog[T]):
-    """One line for each field. Stays open with the gateway's error where the gateway rejects the fields."""
+class KeyForm(ChangeDialog[T]):
+    """One line for each field, which also show what the gateway rejects."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # With priority they take effect at once, so that text typed right after them is in the next field.
@@ -116,16 +116,9 @@ class KeyForm(Dialog[T]):
             cleared = "; ".join(f"{field.title} was cleared: {field.without}" for field in gone)
             self._show_error_of(None, f"{cleared}. Press enter again to confirm.")
         else:
-            self._save(changes)
+            self.change(self._send(changes))
 
-    @work(exclusive=True)
-    async def _save(self, changes: dict[str, object]) -> None:
-        try:
-            self.dismiss(await self._send(changes))
-        except ApiError as error:
-            await self._refused(error)
-
-    async def _refused(self, error: ApiError) -> None:
+    async def refused(self, error: ApiError) -> None:
         self._show_error_of(error.problem.field, str(error))
 
     def _show_error_of(self, name: str | None, text: str) -> None:
@@ -187,9 +180,9 @@ class EditDialog(KeyForm[Sequence[str] | None]):
             await self._change({**changes, **expected})
         return [field.title for field in self._before if field.name in changes]
 
-    async def _refused(self, error: ApiError) -> None:
+    async def refused(self, error: ApiError) -> None:
         if error.problem.field != "updated_at":
-            await super()._refused(error)
+            await super().refused(error)
             return
         try:
             self._reload(await self._read())

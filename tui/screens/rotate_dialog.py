@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Label, Static
 
 from gatekeeper.client.admin_api import Client
-from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.api_types import Key, NewKey
 from gatekeeper.client.formats import TextRole
 from gatekeeper.client.moments import moment
-from tui.screens.dialog import Dialog, key_help
+from tui.screens.dialog import ChangeDialog, key_help
 from tui.terminal import styled_text
 
 # Long enough for a deployment on the next morning.
 GRACE = "24h"
 
 
-class RotateDialog(Dialog[NewKey | None]):
-    """Asks how long the old secret goes on working. Stays open where the gateway refuses."""
+class RotateDialog(ChangeDialog[NewKey | None]):
+    """Asks how long the old secret goes on working."""
 
     DEFAULT_CSS = """
     RotateDialog Horizontal { height: 1; margin: 1 0 0 0; }
@@ -63,14 +62,10 @@ class RotateDialog(Dialog[NewKey | None]):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        self._rotate(event.value.strip() or None)
+        self.change(self._rotate(event.value.strip() or None))
 
-    @work(exclusive=True)
-    async def _rotate(self, grace: str | None) -> None:
-        try:
-            self.dismiss((await self._client.key_regenerate(self._key.token_id, grace)).value)
-        except ApiError as error:
-            self.show_error(str(error))
+    async def _rotate(self, grace: str | None) -> NewKey | None:
+        return (await self._client.key_regenerate(self._key.token_id, grace)).value
 
 
 def has_old_secret(key: Key, now: datetime) -> bool:
