@@ -6,6 +6,7 @@ Each command imports what it runs only when it runs, so that `--help` does not l
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import socket
@@ -170,10 +171,25 @@ def tui(target: Target, web: bool, host: str | None, port: int | None) -> None:
         raise CommandError("--host and --port are where --web listens; add --web", ExitStatus.USAGE)
     # Before the imports, which make most of the objects.
     tune_gc()
+    refuse_without_terminal(target)
     from tui.app import run
 
     with map_api_errors():
         run(target.url, target.key)
+
+
+def refuse_without_terminal(target: Target) -> None:
+    """In a pipe or a cron job it would only print control sequences. Raises CommandError."""
+    from gatekeeper.client.connection import address_host
+
+    with map_api_errors():
+        address_host(target.url)
+    # Textual draws on stderr, and by another driver where it is served to a browser.
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
+        raise CommandError(
+            "tui needs a terminal; for scripts there are keys, calls, spend and audit, with --json",
+            ExitStatus.USAGE,
+        )
 
 
 def serve_web(target: Target, host: str, port: int) -> None:

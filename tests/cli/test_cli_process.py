@@ -210,6 +210,16 @@ def test_what_ends_the_command_ends_its_program_and_returns_the_file(
         os.kill(child, 0)
 
 
+def test_the_terminal_application_needs_a_terminal() -> None:
+    ended = subprocess.run(
+        [*COMMAND, "tui"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "gatekeeper: tui needs a terminal; for scripts there are keys, calls, spend and audit, with --json.\n"
+    )
+
+
 def test_the_sandbox_alone_until_it_is_stopped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
