@@ -38,6 +38,7 @@ async def test_a_lent_file_is_whole_and_another_program_s_until_it_is_returned(a
     late = admin.priced()
     calls = await admin.get("/calls")
     assert ([call["id"] for call in calls["calls"]], calls["partial"]) == ([late.id], True)
+    assert "POST /sql/return ends that" in calls["partial_reason"]
     assert (await admin.get("/spend"))["partial"]
     assert await admin.post("/sql/return") == {"returned": True}
     calls = await admin.get("/calls")

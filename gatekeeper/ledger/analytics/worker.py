@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 # Why the file cannot be read; shown to clients as `partial_reason`.
 LOCKED_BY_OTHER = "another program has the analytics file"
+LENT = "the analytics file is lent to another program; POST /sql/return ends that"
 UNUSABLE = "the analytics file is damaged or cannot be written"
 
 T = TypeVar("T")
@@ -202,7 +203,7 @@ class Analytics:
 
             self._projection = Projection(self._folder)
         if self.is_lent():
-            self.missing_reason = LOCKED_BY_OTHER
+            self.missing_reason = LENT
         else:
             self._attach(self._projection)
         return self._projection
