@@ -94,7 +94,7 @@ class Analytics:
     # Queries: on all calls that have ended by now. They raise AnalyticsError.
 
     async def calls(
-        self, wanted: Filter, limit: int, cursor: str | None, order: Order = NEWEST_FIRST
+        self, wanted: Filter, limit: int, cursor: str | None = None, order: Order = NEWEST_FIRST
     ) -> AnalyticsResult[list[Document]]:
         """At most `limit` finished calls; see `call_pages.calls`."""
         return await self.query(lambda con: call_pages.calls(con, wanted, limit, cursor, order))
