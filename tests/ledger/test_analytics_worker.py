@@ -13,7 +13,7 @@ from rig.rotation import rotate
 from trio.testing import MockClock
 
 from gatekeeper.data_dir import ANALYTICS_FILE as NAME
-from gatekeeper.ledger.analytics.worker import LOCKED_BY_OTHER, UNUSABLE
+from gatekeeper.ledger.analytics.worker import LENT, UNUSABLE
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.filters import Filter
 from gatekeeper.ledger.ledger import Ledger
@@ -134,7 +134,7 @@ async def test_why_the_file_is_out_of_reach_is_told_apart(ledger: Ledger, tmp_pa
     await ledger.analytics.lend(60)
     ids = made(ledger, 2)
     assert await found(ledger) == ids
-    assert ledger.analytics.missing_reason == LOCKED_BY_OTHER
+    assert ledger.analytics.missing_reason == LENT
     ledger.analytics.end_loan()
     (tmp_path / NAME).write_bytes(b"no database" * 1000)
     assert await found(ledger) == ids
