@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from rig.admin_gateway import NOW, Gateway, empty_answers, gateway, sample_answers
+from rig.stylesheets import parse_stylesheets_once
 from textual import events
 from textual.geometry import Size
 from textual.keys import _character_to_key
@@ -20,6 +21,8 @@ from textual.pilot import Pilot
 
 from tui.app import GatekeeperApp
 from tui.screens.logs_screen import LogsScreen
+
+parse_stylesheets_once()
 
 HERE = Path(__file__).parent
 PATIENCE = 5.0
