@@ -24,6 +24,44 @@ BURSTS = {
 }
 
 
+# Keys that move, in one burst on a low screen; what is seen then, and what is not any more.
+MOVES = {
+    "a list": (["4", "ctrl+d"], "▶0193f000", "▶nightly-eval"),
+    "a list, and back": (["4", "ctrl+d", "ctrl+u"], "▶nightly-eval", "▶0193f000"),
+    "help, to its end": (["?", *["ctrl+d"] * 7], "thoughts included", "on this screen"),
+    "help, and back": (["?", *["ctrl+d"] * 7, *["ctrl+u"] * 7], "on this screen", "thoughts included"),
+    "the palette": (["ctrl+p", "ctrl+n", "ctrl+n", "up"], "▶", "▶Open"),
+}
+
+
+@pytest.mark.parametrize(("keys", "seen", "missed"), MOVES.values(), ids=MOVES)
+def test_every_key_that_moves_does(
+    play: Callable[..., None], keys: list[str], seen: str, missed: str
+) -> None:
+    async def script(stage: Any) -> None:
+        if keys[0] == "4":
+            await stage.press("4")
+            await stage.sees("old-script")
+        for key in keys:
+            char = key if len(key) == 1 else None
+            stage.app.post_message(events.Key(_character_to_key(key) if char else key, char))
+        await stage.settle()
+        await stage.sees(seen)
+        assert missed not in stage.text()
+
+    play(script, start=GatekeeperApp, size=(80, 12))
+
+
+def test_ctrl_q_ends_it_in_a_dialog_too(play: Callable[..., None]) -> None:
+    async def script(stage: Any) -> None:
+        await burst(stage, "4nabc")
+        await stage.sees("New key")
+        await stage.press("ctrl+q")
+        await stage.until(lambda: stage.app._exit, "the end")
+
+    play(script)
+
+
 async def burst(stage: Any, text: str) -> None:
     names = {"⏎": "enter", "⎋": "escape"}
     for char in text:

@@ -174,7 +174,7 @@ class CallScreen(Screen[None]):
             self.dismiss()
 
     def action_scroll(self, by: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False, immediate=True)
 
     def action_scroll_home(self) -> None:
         self.query_one(VerticalScroll).scroll_home(animate=False)

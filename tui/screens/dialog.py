@@ -193,7 +193,7 @@ class ScrolledDialog(Dialog[None]):
     """
 
     def action_scroll(self, by: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False, immediate=True)
 
     def action_page(self, by: int) -> None:
         self.action_scroll(by * self.query_one(VerticalScroll).size.height)
