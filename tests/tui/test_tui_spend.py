@@ -210,6 +210,24 @@ def test_the_bar_under_the_cursor_is_what_is_ranked(play, ledger):
     play(script, ledger)
 
 
+def test_a_range_is_not_exported_before_it_is_loaded(play, ledger, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def script(stage):
+        await opened(stage)
+        stage.gateway.hold()
+        await stage.press("t", "7", "e")
+        await stage.sees("not loaded yet")
+        assert not list(tmp_path.glob("*.csv"))
+        stage.gateway.released.set()
+        await stage.sees("last 7 days")
+        await stage.press("e")
+        await stage.sees("✓")
+        assert len(list(tmp_path.glob("*.csv"))) == 1
+
+    play(script, ledger)
+
+
 def axis(stage):
     return next(line for line in stage.text().splitlines() if "$0 ┼" in line)
 

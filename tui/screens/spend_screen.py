@@ -288,8 +288,9 @@ class SpendScreen(TableScreen):
             self.post_message(ShowCalls(ranking.drill_down_filter(term)))
 
     def action_export(self) -> None:
-        if not (self._data and (ranking := self._ranking) and ranking.rows):
-            self.show_status("There is nothing to export.", TextRole.WARNING)
+        why = "" if self._data and self._data.request == self._asked else ": it is not loaded yet"
+        if why or not (self._data and (ranking := self._ranking) and ranking.rows):
+            self.show_status(f"There is nothing to export{why}.", TextRole.WARNING)
             return
         try:
             path = write_csv(Path.cwd(), ranking, self._compared, self._data.zone)
