@@ -181,11 +181,11 @@ def test_what_curl_cannot_repeat_is_said(play, sample):
     async def script(stage):
         await stage.sees("1 call")
         await stage.press("c")
-        await stage.sees("curl cannot repeat this call")
+        await stage.sees("curl cannot repeat")
         await stage.press("enter")
         await stage.sees("↯ abort")
         await stage.press("c")
-        await stage.sees("curl cannot repeat this call")
+        await stage.sees("curl cannot repeat")
 
     play(script, answers)
 

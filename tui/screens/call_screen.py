@@ -6,13 +6,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
-from textual import getters, work
-from textual.app import ComposeResult
+from textual import work
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError, Unreachable
 from gatekeeper.client.api_types import CallDetail
@@ -20,11 +16,11 @@ from gatekeeper.client.call_text import call_text
 from gatekeeper.client.curl_text import curl_command
 from gatekeeper.client.formats import TextRole
 from tui.quote_fields import texts_of
+from tui.screens.detail_screen import DetailScreen
 from tui.screens.quote_dialog import QuoteDialog
 from tui.session import Session
-from tui.terminal import ClipboardApp, lines, styled_text
+from tui.terminal import lines, styled_text
 from tui.widgets.filter_line import ShowCalls, ShowKey, similar_calls_filter
-from tui.widgets.frame import Footer
 
 RELOAD_SECONDS = 1.0
 # Ids of calls that were made without a virtual key.
@@ -34,13 +30,10 @@ Step = Callable[[int], str | None]
 """Moves the list's cursor by 1 or -1 and returns the id of the call there; None at the end."""
 
 
-class CallScreen(Screen[None]):
+class CallScreen(DetailScreen):
     """Loads the call when opened, and every second while it is in flight or the gateway cannot be reached."""
 
-    app = getters.app(ClipboardApp)
-
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,escape", "app.pop_screen", "back"),
         Binding("k", "key", "its key"),
         Binding("n", "step(1)", "next"),
         Binding("p", "step(-1)", "previous"),
@@ -49,15 +42,7 @@ class CallScreen(Screen[None]):
         Binding("m", "similar", "more like this"),
         Binding("y", "copy_id", "copy id"),
         Binding("w", "quote", "quote", tooltip="what would it cost with other numbers?"),
-        Binding("down", "scroll(1)", "down", show=False),
-        Binding("up", "scroll(-1)", "up", show=False),
-        Binding("g,home", "scroll_home", "top", show=False),
-        Binding("G,end", "scroll_end", "end", show=False),
     ]
-    DEFAULT_CSS = """
-    CallScreen VerticalScroll { padding: 1 1 0 1; scrollbar-size: 0 0; }
-    CallScreen Static { height: auto; }
-    """
 
     def __init__(self, session: Session, id: str, step: Step | None = None) -> None:  # noqa: A002 - the API's name
         """`step` is what `n` and `p` do, if they do anything."""
@@ -68,10 +53,8 @@ class CallScreen(Screen[None]):
         self._call: CallDetail | None = None
         self._raw = False
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static(Content.styled("◌ loading the call…", "$secondary"))
-        yield Footer()
+    def first_text(self) -> Content:
+        return Content.styled("◌ loading the call…", "$secondary")
 
     def on_mount(self) -> None:
         self._read()
@@ -100,12 +83,9 @@ class CallScreen(Screen[None]):
 
     def _show_error(self, error: ApiError) -> None:
         if self._call:
-            self._say(f"✗ {error}", TextRole.ERROR)
+            self.show_status(f"✗ {error}", TextRole.ERROR)
         else:
-            self.query_one(Static).update(styled_text(f"✗ {error}", TextRole.ERROR))
-
-    def _say(self, text: str, role: TextRole) -> None:
-        self.query_one(Footer).show_status(text, role)
+            self.show_text(styled_text(f"✗ {error}", TextRole.ERROR))
 
     def _update_text(self, call: CallDetail) -> None:
         # Without the padding on both sides.
@@ -115,7 +95,7 @@ class CallScreen(Screen[None]):
             text = Content("\n").join(
                 [text, Content.styled("usage as Google sent it", "dim"), raw_usage(call)]
             )
-        self.query_one(Static).update(text)
+        self.show_text(text)
 
     def on_resize(self) -> None:
         if self._call:
@@ -128,23 +108,25 @@ class CallScreen(Screen[None]):
     def action_step(self, by: int) -> None:
         call_id = self._step(by) if self._step else None
         if call_id is None:
-            self._say("There is no later call." if by > 0 else "There is no earlier call.", TextRole.WARNING)
+            self.show_status(
+                "There is no later call." if by > 0 else "There is no earlier call.", TextRole.WARNING
+            )
             return
         self._call_id, self._call = call_id, None
-        self.query_one(VerticalScroll).scroll_home(animate=False)
+        self.action_scroll_home()
         self._read()
 
     def action_usage(self) -> None:
         self._raw = not self._raw
         self.on_resize()
         if self._raw:
-            self.query_one(VerticalScroll).scroll_end(animate=False)
+            self.action_scroll_end()
 
     def action_key(self) -> None:
         if not self._call or not (key := self._call.key_id):
-            self._say("It is not known which key made this call.", TextRole.WARNING)
+            self.show_status("It is not known which key made this call.", TextRole.WARNING)
         elif key in NO_KEY:
-            self._say(f"The call was made {NO_KEY[key]}.", TextRole.WARNING)
+            self.show_status(f"The call was made {NO_KEY[key]}.", TextRole.WARNING)
         else:
             self.post_message(ShowKey(key, self._call.key_alias or ""))
             self.dismiss()
@@ -155,7 +137,7 @@ class CallScreen(Screen[None]):
 
     @work
     async def action_copy_id(self) -> None:
-        self._say(f"✓ id {await self.app.copy(self._call_id)}", TextRole.SUCCESS)
+        self.show_status(f"✓ id {await self.app.copy(self._call_id)}")
 
     @work
     async def action_curl(self) -> None:
@@ -163,24 +145,17 @@ class CallScreen(Screen[None]):
             return
         command = curl_command(self._call, self._session.client.url)
         if command is None:
-            self._say("curl cannot repeat this call: it was a Live session or an upload.", TextRole.WARNING)
+            self.show_status(
+                "curl cannot repeat this call: it was a Live session or an upload.", TextRole.WARNING
+            )
         else:
             told = await self.app.copy(command)
-            self._say(f"✓ a curl command, with $GATEKEEPER_KEY for the key, {told}", TextRole.SUCCESS)
+            self.show_status(f"✓ a curl command, with $GATEKEEPER_KEY for the key, {told}")
 
     def action_similar(self) -> None:
         if self._call:
             self.post_message(ShowCalls(similar_calls_filter(self._call)))
             self.dismiss()
-
-    def action_scroll(self, by: int) -> None:
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False, immediate=True)
-
-    def action_scroll_home(self) -> None:
-        self.query_one(VerticalScroll).scroll_home(animate=False)
-
-    def action_scroll_end(self) -> None:
-        self.query_one(VerticalScroll).scroll_end(animate=False)
 
 
 def raw_usage(call: CallDetail) -> Content:
