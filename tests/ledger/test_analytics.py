@@ -685,7 +685,15 @@ def spent(analytics: Analytics) -> Analytics:
             output_tokens=1,
             total_tokens=11,
         ),
-        made(2, tags=["a"], key_alias="alpha", cost_pico=7, prompt_tokens=20, cached_tokens=4),
+        made(
+            2,
+            tags=["a"],
+            key_alias="alpha",
+            cost_pico=7,
+            prompt_tokens=20,
+            cached_tokens=4,
+            thoughts_tokens=6,
+        ),
         made(3, tags=[], key_id="tok2", model="n", user_id="ada", cost_pico=0, outcome=Outcome.REFUSED),
         made(4, tags=["c"], key_id="tok2", model="n", prompt_tokens=3, outcome=Outcome.CUT),
         made(5, tags=["a,c"], key_id="tok2", model=None, cost_pico=100),
@@ -700,16 +708,16 @@ def table(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 def test_spend_by_tag_counts_a_call_under_each_tag_and_once_in_the_total(spent: Analytics) -> None:
     answer = spent.spend(["tag"])
-    names = "tag calls errors prompt_tokens cached_tokens output_tokens total_tokens cost_usd unpriced_calls"
-    assert list(answer["rows"][0]) == names.split()
+    tokens = ["prompt_tokens", "cached_tokens", "output_tokens", "thoughts_tokens", "total_tokens"]
+    assert list(answer["rows"][0]) == ["tag", "calls", "errors", *tokens, "cost_usd", "unpriced_calls"]
     assert table(answer) == [
-        ("a,c", 1, 0, None, None, None, None, "0.000000000100", 0),
-        ("a", 2, 0, 30, 4, 1, 11, "0.000000000012", 0),
-        ("b", 1, 0, 10, None, 1, 11, "0.000000000005", 0),
-        (None, 1, 1, None, None, None, None, "0.000000000000", 0),
-        ("c", 1, 1, 3, None, None, None, None, 1),
+        ("a,c", 1, 0, None, None, None, None, None, "0.000000000100", 0),
+        ("a", 2, 0, 30, 4, 1, 6, 11, "0.000000000012", 0),
+        ("b", 1, 0, 10, None, 1, None, 11, "0.000000000005", 0),
+        (None, 1, 1, None, None, None, None, None, "0.000000000000", 0),
+        ("c", 1, 1, 3, None, None, None, None, None, 1),
     ]
-    assert tuple(answer["total"].values()) == (5, 2, 33, 4, 1, 11, "0.000000000112", 1)
+    assert tuple(answer["total"].values()) == (5, 2, 33, 4, 1, 6, 11, "0.000000000112", 1)
 
 
 @pytest.mark.parametrize(
@@ -748,7 +756,7 @@ def test_spend_of_everything_of_a_filter_and_of_nothing(spent: Analytics) -> Non
     assert [(row["user"], row["calls"]) for row in some["rows"]] == [(None, 1), ("ada", 1)]
     assert spent.spend(["tag"], until=NOON) == {
         "rows": [],
-        "total": dict(zip(everything["total"], (0, 0, 0, 0, 0, 0, usd(0), 0), strict=True)),
+        "total": dict(zip(everything["total"], (0, 0, 0, 0, 0, 0, 0, usd(0), 0), strict=True)),
         "unpriced_models": [],
     }
 

@@ -55,7 +55,7 @@ def bodies(stage, path):
     return [request.body for request in stage.gateway.asked(path)]
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
 @pytest.mark.parametrize("kind", ["group", "user"])
 def test_their_limits_and_spend_are_shown(play, answers, golden, kind, width, height):
     async def script(stage):

@@ -34,12 +34,11 @@ def test_the_digits_go_to_the_screens(play):
     play(script)
 
 
-def test_help_names_every_key_by_where_it_works(play, golden):
+def test_help_names_every_key_by_where_it_works(play):
     async def script(stage):
         await stage.sees("6 calls")
         await stage.press("question_mark")
         await stage.sees("on this screen")
-        golden("help-120x40", stage.text())
         await stage.press("escape")
         await stage.sees("6 calls")
         await stage.resize(80, 24)
@@ -82,14 +81,13 @@ def test_q_leaves_a_detail_or_a_dialog_and_quits_only_then(play):
     play(script)
 
 
-def test_the_palette_has_first_what_works_here_and_what_was_used_last(play, golden):
+def test_the_palette_has_first_what_works_here_and_what_was_used_last(play):
     async def script(stage):
         await stage.sees("6 calls")
         # What is typed right after the key is not lost.
         await stage.press("ctrl+p", *"ke zzz")
         await stage.sees("No action has all these words")
         await stage.press(*["backspace"] * 6)
-        golden("palette-80x24", stage.text())
         await stage.press(*"spend by")
         await stage.press("enter")
         await stage.sees("Spend by model")
@@ -216,3 +214,19 @@ def test_events_come_in_batches_between_connected_and_lost(gateway):
     assert len(batches) <= 3
     assert isinstance(posted[-1].error, Unreachable)
     assert posted[-1].wait == 0.5
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
+def test_help_and_palette_look_as_they_should(play, golden, width, height):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("question_mark")
+        await stage.sees("on this screen")
+        await stage.still()
+        golden(f"help-{width}x{height}", stage.text())
+        await stage.press("escape", "ctrl+p")
+        await stage.sees("what to do")
+        await stage.still()
+        golden(f"palette-{width}x{height}", stage.text())
+
+    play(script, size=(width, height))

@@ -182,7 +182,7 @@ def test_an_old_secret_can_be_refused_before_its_time(play, answers):
     play(script, {**answers, "POST /key/end_grace": {}}, size=(150, 24))
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
 def test_dialogs(play, answers, golden, width, height):
     async def picture(stage, name):
         await stage.still()

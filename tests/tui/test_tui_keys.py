@@ -287,7 +287,7 @@ def test_the_gateway_s_google_keys_are_told_where_there_are_several(play, sample
     play(script, {**sample(), "GET /readyz": ready})
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
 def test_all_of_a_key_is_shown(play, sample, golden, width, height):
     answers = sample()
     answers["GET /key/list"]["keys"][2] |= {

@@ -93,7 +93,7 @@ def test_the_answer_stays_for_the_next_question(play, answers, golden):
         await stage.press("ctrl+p", *"what would", "enter")
         await stage.sees("What would it cost?")
         await stage.until(lambda: stage.app.screen._names["model"], "the models")
-        for width, height in ((80, 24), (120, 40)):
+        for width, height in ((80, 24), (120, 40), (200, 60)):
             await resize(stage, width, height)
             golden(f"quote-empty-{width}x{height}", stage.text())
         await stage.press("g", "tab", "down", *"250000", "down", *"4000", "down", *"200k")
@@ -101,7 +101,7 @@ def test_the_answer_stays_for_the_next_question(play, answers, golden):
         await stage.sees("$0.235")
         whole = {"model": "gemini-2.5-pro", "input": 250_000, "output": 4000, "cached": 200_000}
         assert asked(stage) == [{**whole, "tier": "flex"}]
-        for width, height in ((80, 24), (120, 40)):
+        for width, height in ((80, 24), (120, 40), (200, 60)):
             await resize(stage, width, height)
             golden(f"quote-{width}x{height}", stage.text())
         await stage.press("shift+tab", "up", "up", "up", "up", *"gemini-9")
@@ -110,7 +110,7 @@ def test_the_answer_stays_for_the_next_question(play, answers, golden):
         await stage.sees("gemini-9 is not in the price catalogue")
         await stage.misses("Before the change")
         assert asked(stage)[1:] == [{**whole, "model": "gemini-9", "tier": "flex"}]
-        for width, height in ((80, 24), (120, 40)):
+        for width, height in ((80, 24), (120, 40), (200, 60)):
             await resize(stage, width, height)
             golden(f"quote-unknown-{width}x{height}", stage.text())
 
