@@ -32,22 +32,29 @@ def timing(call: CallDetail, width: int) -> list[TextLine]:
     """A bar of the phases in proportion, and their durations."""
     if call.duration_ms is None:
         return running(call) if call.outcome is None else []
-    spent = phases(call)
     room = width - 2 * len(INDENT)
     bar: TextLine = [(INDENT, TextRole.PLAIN)]
-    legend: TextLine = [(INDENT, TextRole.PLAIN)]
-    for (texture, name, role), part in zip(PHASES, spent, strict=True):
+    parts: list[TextLine] = []
+    for (texture, name, role), part in zip(PHASES, phases(call), strict=True):
         # A phase that there was not: Google was not asked, or had sent all at once.
         if part:
             # A texture for each, so that they differ without colour too.
             bar.append((texture * phase_width(part, call.duration_ms, room), role))
-            legend += [
-                (f"{texture} ", role),
-                (f"{name} ", TextRole.DIM),
-                (f"{formats.duration(part)}   ", TextRole.PLAIN),
-            ]
-    legend += [("total ", TextRole.DIM), (formats.duration(call.duration_ms), TextRole.PLAIN)]
+            spent = (formats.duration(part), TextRole.PLAIN)
+            parts.append([(f"{texture} ", role), (f"{name} ", TextRole.DIM), spent])
+    parts.append([("total ", TextRole.DIM), (formats.duration(call.duration_ms), TextRole.PLAIN)])
+    legend = joined(parts, width)
     return [bar, legend] if len(bar) > 1 else [legend]
+
+
+def joined(parts: list[TextLine], width: int) -> TextLine:
+    """The parts in one line, as far apart as `width` permits."""
+    used = len(INDENT) + sum(len(text) for part in parts for text, _ in part)
+    gap = max(min(3, (width - used) // max(len(parts) - 1, 1)), 1)
+    line: TextLine = [(INDENT, TextRole.PLAIN)]
+    for number, part in enumerate(parts):
+        line += [*([(" " * gap, TextRole.PLAIN)] if number else []), *part]
+    return line
 
 
 def running(call: CallDetail) -> list[TextLine]:
