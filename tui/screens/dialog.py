@@ -34,7 +34,7 @@ class Dialog(ModalScreen[T]):
     ]
     DEFAULT_CSS = """
     Dialog { align: center middle; background: transparent; }
-    Dialog > Vertical {
+    Dialog > Vertical, Dialog > VerticalScroll {
         width: 76;
         max-width: 100%;
         height: auto;
@@ -42,6 +42,7 @@ class Dialog(ModalScreen[T]):
         padding: 1 2;
         border: solid $accent;
         background: $background;
+        scrollbar-size: 0 0;
     }
     Dialog Static { height: auto; }
     Dialog .title { text-style: bold; margin: 0 0 1 0; }
@@ -174,15 +175,8 @@ class ScrolledDialog(Dialog[None]):
         Binding("G,end", "page(100)", show=False),
     ]
     DEFAULT_CSS = """
-    ScrolledDialog VerticalScroll {
-        width: 76;
+    ScrolledDialog > VerticalScroll {
         margin: 1 0;
-        max-width: 100%;
-        height: auto;
-        max-height: 100%;
-        padding: 1 2;
-        border: solid $accent;
-        background: $background;
         scrollbar-size: 1 1;
         scrollbar-color: $border;
         scrollbar-background: $background;

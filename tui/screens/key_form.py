@@ -38,13 +38,7 @@ class KeyForm(ChangeDialog[T]):
     DEFAULT_CSS = """
     KeyForm > VerticalScroll {
         width: 78;
-        max-width: 100%;
-        height: auto;
-        max-height: 100%;
         padding: 0 2;
-        border: solid $accent;
-        background: $background;
-        scrollbar-size: 0 0;
     }
     KeyForm Horizontal { height: 1; }
     KeyForm Horizontal Label { width: 17; text-style: dim; }

@@ -52,13 +52,7 @@ class QuoteDialog(Dialog[None]):
     QuoteDialog > VerticalScroll {
         width: 78;
         margin: 1 0 0 0;
-        max-width: 100%;
-        height: auto;
-        max-height: 100%;
         padding: 0 2;
-        border: solid $accent;
-        background: $background;
-        scrollbar-size: 0 0;
     }
     QuoteDialog Horizontal { height: 1; }
     QuoteDialog Horizontal Label { width: 11; text-style: dim; }
