@@ -197,7 +197,7 @@ def budget_columns(count: int, width: int, now: Callable[[], datetime]) -> list[
         return str(current), current.role
 
     bar_width = 10 if width < 100 else 24
-    title = "fullest budgets" if count else "no key that may call has a budget"
+    title = "fullest budgets" if count else "no active key has a budget"
     name = Column(title, 15 if count else len(title), name_cell, stretch=1)
     if not count:
         return [name]

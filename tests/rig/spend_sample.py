@@ -142,6 +142,7 @@ def sums(members: list[Record]) -> dict[str, Any]:
         "prompt_tokens": calls * 5200,
         "cached_tokens": calls * 1200 if any(one.key == "web-frontend" for one in members) else 0,
         "output_tokens": calls * 410,
+        "total_tokens": calls * 5610,
         "cost_usd": f"{cost(members):.12f}" if known else None,
         "unpriced_calls": unpriced,
     }

@@ -79,6 +79,26 @@ def test_questions_groups_and_ranges(play, ledger):
     play(script, ledger)
 
 
+def test_the_tokens_of_a_row_are_all_of_its_tokens(play, sample, tmp_path, monkeypatch):
+    """As on the Overview: thoughts, too."""
+    row = {"tag": "a", "calls": 1, "prompt_tokens": 6, "output_tokens": 18, "thoughts_tokens": 600}
+    row |= {"total_tokens": 624, "cost_usd": "0.5"}
+
+    async def script(stage):
+        await stage.press("3")
+        await stage.until(lambda: "624" in stage.text().partition("tokens")[2], "all tokens")
+        await stage.press("e")
+        await stage.sees("✓ saved to")
+        [file] = tmp_path.glob("*.csv")
+        assert [line.split(",")[6:10] for line in file.read_text().splitlines()[:2]] == [
+            ["cached_tokens", "output_tokens", "thoughts_tokens", "total_tokens"],
+            ["", "18", "600", "624"],
+        ]
+
+    monkeypatch.chdir(tmp_path)
+    play(script, {**sample(), "GET /spend": {"rows": [row], "total": row}})
+
+
 # What an administrator wants to know, in at most six keys.
 TASKS = [
     ("3ty", ["Spend by tag · yesterday · per hour", "▶checkout ", "$21.39"]),

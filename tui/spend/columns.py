@@ -138,8 +138,7 @@ def mean_cost_cell(line: Line) -> Cell:
 
 
 def tokens_cell(line: Line) -> Cell:
-    known = [number for number in (line.row.prompt_tokens, line.row.output_tokens) if number is not None]
-    return formats.tokens(sum(known) if known else None), TextRole.PLAIN
+    return formats.tokens(line.row.total_tokens), TextRole.PLAIN
 
 
 def cached_cell(line: Line) -> Cell:

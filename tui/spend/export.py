@@ -13,7 +13,8 @@ from gatekeeper.client.spend_types import SpendRow
 from tui.spend.periods import Stretch, utc_timestamp
 from tui.spend.ranking import Line, Ranking
 
-SUMS = ("calls", "errors", "prompt_tokens", "cached_tokens", "output_tokens", "cost_usd", "unpriced_calls")
+TOKENS = ("prompt_tokens", "cached_tokens", "output_tokens", "thoughts_tokens", "total_tokens")
+SUMS = ("calls", "errors", *TOKENS, "cost_usd", "unpriced_calls")
 RANGE = ("since", "until", "filter")
 # More files of one name are not numbered, they are a mistake.
 MAX_NUMBER = 999
@@ -54,7 +55,8 @@ def table(ranking: Ranking, lines: Sequence[Line], compared: bool) -> Iterator[l
 
 
 def sums(row: SpendRow) -> list[object]:
-    cells: list[object] = [row.calls, row.errors, row.prompt_tokens, row.cached_tokens, row.output_tokens]
+    tokens = (getattr(row, name) for name in TOKENS)
+    cells: list[object] = [row.calls, row.errors, *tokens]
     cost = "" if row.known_cost is None else f"{row.known_cost:f}"
     return ["" if cell is None else cell for cell in cells] + [cost, row.unpriced_calls]
 
