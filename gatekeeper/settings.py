@@ -141,7 +141,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path |
             sources[setting.name] = str(file)
             continue
         text, source = _find(setting, flags, environ, table, file)
-        found[setting.name] = None if text is None else _parse(setting, text, source)
+        found[setting.name] = None if text is None else parse_setting(setting, text, source)
         sources[setting.name] = source
     # Sandbox and real spend never share a data folder; only the default changes, an explicit one is kept.
     if found["sandbox"] and sources["data"] == "default":
@@ -218,7 +218,8 @@ def _texts(value: object) -> list[str]:
     return texts if len(texts) == len(items) else []
 
 
-def _parse(setting: Setting, text: str, source: str) -> object:
+def parse_setting(setting: Setting, text: str, source: str) -> object:
+    """Its value; `source` says where the text came from. Raises SettingError."""
     try:
         return setting.parse(text)
     except ValueError as allowed:

@@ -156,5 +156,11 @@ def completions(root: click.Group, before: Sequence[str], last: str) -> dict[str
         # Click would take a term that is negated for an option.
         last, prefix = last[1:], f"{prefix}-"
     found = shell.get_completions([*before], last)
-    # Whatever the gateway says: no line break, and no control character for the terminal.
-    return {prefix + item.value: item for item in found if not UNSAFE.search(item.value)}
+    return {prefix + item.value: item for item in found if may_stand(item, after_dashes="--" in before)}
+
+
+def may_stand(item: CompletionItem[str], *, after_dashes: bool) -> bool:
+    """Whatever the gateway says: no line break, no control character for the terminal, and no name that the
+    command would take for an option."""
+    is_option = item.is_argument and item.value.startswith("-") and not after_dashes
+    return not (is_option or UNSAFE.search(item.value))

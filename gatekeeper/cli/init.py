@@ -22,7 +22,7 @@ from gatekeeper.cli.init_questions import asked
 from gatekeeper.cli.output import print_cells, print_note, print_warning
 from gatekeeper.client.formats import TextRole
 from gatekeeper.setting_parsers import GOOGLE_API_URL
-from gatekeeper.settings import DEFAULT_FILE, SETTINGS, SettingError, load
+from gatekeeper.settings import DEFAULT_FILE, SETTINGS, SettingError, load, parse_setting
 from gatekeeper.settings_text import settings_text
 
 # Prints the master key of a settings file.
@@ -74,11 +74,7 @@ def init(
         raise CommandError(f"{config} is no file: give the path of one by --config", ExitStatus.REJECTED)
     if not force and os.access(config, os.F_OK):
         raise CommandError(f"{config} is there already: --force replaces it", ExitStatus.REJECTED)
-    given = {name: str(value) for name, value in flags.items() if value is not None}
-    if not flags.get("sandbox") and (key := google_key(google_key_stdin)):
-        given[GOOGLE_KEY] = key
-    if master := os.environ.get("GATEKEEPER_MASTER_KEY", ""):
-        given[MASTER_KEY] = master
+    given = found(flags, google_key_stdin)
     if sys.stdin.isatty() and sys.stderr.isatty():
         given, open_mode = asked(given, open_mode)
     if open_mode:
@@ -100,11 +96,31 @@ def new_master_key() -> str:
     return new_secret()
 
 
-def google_key(from_stdin: bool) -> str:
-    """By stdin or the environment; empty if there is none."""
-    if from_stdin:
-        return sys.stdin.readline().strip()
-    return (os.environ.get("GEMINI_API_KEY") or os.environ.get("GOOGLE_API_KEY") or "").strip()
+def found(flags: Mapping[str, object], google_key_stdin: bool) -> dict[str, str]:
+    """The settings that flags, environment and stdin have. Raises CommandError for one that `serve` would not
+    take, which says where it came from."""
+    given = {name: (str(value), f"--{name}") for name, value in flags.items() if value is not None}
+    if not flags.get("sandbox"):
+        given[GOOGLE_KEY] = (
+            (sys.stdin.readline().strip(), "--google-key-stdin")
+            if google_key_stdin
+            else variable("GEMINI_API_KEY", "GOOGLE_API_KEY")
+        )
+    given[MASTER_KEY] = variable("GATEKEEPER_MASTER_KEY")
+    settings = {setting.name: setting for setting in SETTINGS}
+    try:
+        for name, (text, source) in given.items():
+            if text:
+                parse_setting(settings[name], text, source)
+    except SettingError as error:
+        raise CommandError(str(error), ExitStatus.USAGE) from None
+    return {name: text for name, (text, _) in given.items() if text}
+
+
+def variable(*names: str) -> tuple[str, str]:
+    """The first of these variables that is set, and its name; empty if none is."""
+    values = ((os.environ.get(name, "").strip(), name) for name in names)
+    return next((value for value in values if value[0]), ("", ""))
 
 
 def check_google_key(upstream: str, keys: str) -> None:

@@ -68,10 +68,8 @@ def get(url: str, path: str, key: object) -> bytes:
 def of(source: Source) -> Complete:
     """Completes one value."""
 
-    def complete(
-        context: click.Context, _parameter: click.Parameter, typed: str
-    ) -> list[CompletionItem[str]]:
-        return items(source(context), typed)
+    def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+        return items(source(context), typed, is_argument=isinstance(parameter, click.Argument))
 
     return complete
 
@@ -90,11 +88,16 @@ def list_of(source: Source) -> Complete:
     return complete
 
 
-def items(values: Values, typed: str, prefix: str = "") -> list[CompletionItem[str]]:
+def items(
+    values: Values, typed: str, prefix: str = "", *, is_argument: bool = False
+) -> list[CompletionItem[str]]:
+    """`is_argument`: they are no values of an option."""
     from click.shell_completion import CompletionItem
 
     return [
-        CompletionItem(prefix + value, help=meaning) for value, meaning in values if value.startswith(typed)
+        CompletionItem(prefix + value, help=meaning, is_argument=is_argument)
+        for value, meaning in values
+        if value.startswith(typed)
     ]
 
 

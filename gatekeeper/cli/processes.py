@@ -1,5 +1,4 @@
-"""What the command line starts: the gateway, the simulated API, the terminal application, and a program that
-borrows the analytics file.
+"""What the command line starts: the gateway, the simulated API and the terminal application.
 
 Each command imports what it runs only when it runs, so that `--help` does not load a server.
 """
@@ -7,12 +6,9 @@ Each command imports what it runs only when it runs, so that `--help` does not l
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -23,7 +19,6 @@ from gatekeeper.cli.conventions import (
     CommandError,
     ExitStatus,
     Target,
-    call_api,
     examples,
     gateway_options,
     load_settings,
@@ -34,10 +29,6 @@ from gatekeeper.cli.conventions import (
 from gatekeeper.runtime import tune_gc
 from gatekeeper.sandbox.errors import COMMANDS, LONG_DECODE
 
-# After this time the gateway reopens the file by itself if no other program has it open.
-LOAN_SECONDS = 3600
-FILE_PLACEHOLDER = "{file}"
-ENDING = (signal.SIGTERM, signal.SIGHUP)
 WEB_HOST, WEB_PORT = "127.0.0.1", 4080
 
 EPILOG = f"""\b
@@ -221,73 +212,3 @@ def serve_web(target: Target, host: str, port: int) -> None:
         raise CommandError(
             f"cannot listen on {where}: {error.strerror}; {addresses.bind_remedy(error)}", ExitStatus.USAGE
         ) from None
-
-
-def run_with_file(target: Target, program: str, fallback: Callable[[CommandError], Path]) -> int:
-    """Runs the program with `{file}` replaced by the file's path; returns its exit status.
-
-    `fallback` gives the path where no gateway lends the file, or raises CommandError. Raises CommandError
-    also if the program cannot be run.
-    """
-    words = command_line(program)
-    try:
-        file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
-    except CommandError as error:
-        return run(words, fallback(error))
-    try:
-        return run(words, file)
-    finally:
-        # Also if the program fails.
-        end_loan(target)
-
-
-def command_line(program: str) -> list[str]:
-    """Splits the text as a shell would; no shell is used."""
-    try:
-        words = shlex.split(program)
-    except ValueError as error:
-        raise CommandError(f"--exec: {error}", ExitStatus.USAGE) from None
-    if not any(FILE_PLACEHOLDER in word for word in words):
-        raise CommandError(
-            f"--exec needs {FILE_PLACEHOLDER} where the path belongs: 'duckdb {FILE_PLACEHOLDER}'",
-            ExitStatus.USAGE,
-        )
-    return words
-
-
-def run(words: list[str], file: Path) -> int:
-    """Runs the program in the foreground: ctrl+c goes to it, not to this command, and what would end this
-    command ends the program, or it would go on with a file that nobody returns."""
-    if not file.exists():
-        raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REJECTED)
-    command = [word.replace(FILE_PLACEHOLDER, str(file)) for word in words]
-    # Restored afterwards, so that ctrl+c ends this command again.
-    previous = [(one, signal.signal(one, ignore)) for one in (signal.SIGINT, *ENDING)]
-    try:
-        process = subprocess.Popen(command)
-        for one in ENDING:
-            signal.signal(one, lambda number, _frame: process.send_signal(number))
-        code = process.wait()
-    except OSError as error:
-        raise CommandError(
-            f"{command[0]} cannot be run: {error.strerror}. Check --exec", ExitStatus.USAGE
-        ) from None
-    finally:
-        for one, handler in previous:
-            signal.signal(one, handler)
-    # 128 + the signal's number, as shells report it.
-    return code if code >= 0 else 128 - code
-
-
-def ignore(_signal: int, _frame: object) -> None:
-    """Does nothing. Unlike SIG_IGN, a handler is not inherited by the program."""
-
-
-def end_loan(target: Target) -> None:
-    """Ends the loan. If the gateway is gone, so is the loan."""
-    try:
-        call_api(target, lambda client: client.end_loan())
-    except CommandError as error:
-        from gatekeeper.cli.output import print_note
-
-        print_note(f"The file could not be returned: {error}")

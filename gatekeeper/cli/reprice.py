@@ -17,6 +17,7 @@ from uuid import uuid4
 import click
 import msgspec
 
+from gatekeeper.cli.borrowed_file import end_loan
 from gatekeeper.cli.catalogue import loaded_catalogue, moment
 from gatekeeper.cli.conventions import (
     CommandError,
@@ -30,7 +31,6 @@ from gatekeeper.cli.conventions import (
     setting_flags,
 )
 from gatekeeper.cli.output import print_json, print_note, print_table
-from gatekeeper.cli.processes import end_loan
 from gatekeeper.cli.table_layout import TableColumn
 from gatekeeper.client.formats import Cell, Column, TextRole, pluralized
 from gatekeeper.settings import OwnPrices

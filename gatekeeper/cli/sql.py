@@ -82,7 +82,7 @@ def sql(
         return fallback_file(error, load_settings({"data": data}, config).data / ANALYTICS_FILE)
 
     if program is not None:
-        from gatekeeper.cli.processes import run_with_file
+        from gatekeeper.cli.borrowed_file import run_with_file
 
         return run_with_file(target, program, fallback)
     document = query_document(target, query or "", limit, fallback)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,8 +12,11 @@ import msgspec
 
 from gatekeeper.client.audit_types import AuditChange
 from gatekeeper.client.formats import EMPTY, round_money
+from gatekeeper.client.moments import moment
 
-MONEY = re.compile(r"[0-9]+\.[0-9]{12}")  # as the API writes it
+# As the API writes them.
+MONEY = re.compile(r"[0-9]+\.[0-9]{12}")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
 class FieldChange(NamedTuple):
@@ -69,9 +73,20 @@ def _changes(change: AuditChange) -> Iterator[tuple[str, FieldChange | None]]:
 
 
 def value_text(value: object) -> str:
-    """A value of a field: money without trailing zeros, text as it is, anything else as JSON."""
+    """A value of a field: money without trailing zeros, a time in this machine's zone, text as it is,
+    anything else as JSON."""
     if value is None:
         return EMPTY
-    if isinstance(value, str):
-        return round_money(Decimal(value)) if MONEY.fullmatch(value) else value
-    return msgspec.json.encode(value).decode()
+    if not isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    if MONEY.fullmatch(value):
+        return round_money(Decimal(value))
+    return _time_text(value) if TIME.fullmatch(value) else value
+
+
+def _time_text(text: str) -> str:
+    """Text that only looks like a time stays as it is: an alias may be anything."""
+    try:
+        return moment(datetime.fromisoformat(text), "seconds")
+    except (ValueError, OverflowError):
+        return text

@@ -50,6 +50,21 @@ def test_changes_are_a_table(on, gateway):
     assert gateway.asked[0].query == asked
 
 
+def test_times_of_a_change_are_for_people(on, gateway):
+    detail = {
+        "previous_expires": {"from": None, "to": "2026-11-25T13:07:32.418000Z"},
+        "expires": {"from": "2026-12-31T00:00:00.000000Z", "to": None},
+        "key_alias": {"from": "2026-12-31", "to": "2026-99-31T00:00:00.000000Z"},
+    }
+    gateway.answers = {"GET /audit": {"changes": [UPDATE | {"detail": detail}]}}
+    for words in (
+        "previous_expires – → 2026-11-25 13:07:32Z",
+        "expires 2026-12-31 00:00:00Z → –",
+        "key_alias 2026-12-31 → 2026-99-31T00:00:00.000000Z",
+    ):
+        assert words in on("audit").out
+
+
 def test_json_is_the_document(on, gateway):
     document = {"changes": [UPDATE], "next_cursor": None}
     gateway.answers = {"GET /audit": document}

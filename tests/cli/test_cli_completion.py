@@ -36,6 +36,7 @@ KNOWN = {
             {"token_id": "key_2", "key_alias": "web two", "blocked": True},
             {"token_id": "key_3", "key_alias": None},
             {"token_id": "key_4", "key_alias": "two\nlines"},
+            {"token_id": "key_5", "key_alias": "-dash"},
         ]
     },
     "GET /group/list": {"groups": [{"group": "shop"}]},
@@ -87,6 +88,9 @@ def typed(cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Typed:
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["keys", "show", ""], ["web-frontend", "web two", "key_3"]),
         (["keys", "block", "web two", "key"], ["key_3"]),
+        (["keys", "show", "--", ""], ["web-frontend", "web two", "key_3", "-dash"]),
+        (["keys", "block", "--", "key_3", "-"], ["-dash"]),
+        (["audit", "--changed", ""], ["web-frontend", "web two", "key_3", "-dash"]),
         (["keys", "create", "--role", ""], ["admin", "operator", "viewer"]),
         (["keys", "create", "--models", "x,gemini-99"], ["x,gemini-99"]),
         (["keys", "create", "--tags", "checkout,"], ["checkout,a, b"]),

@@ -114,6 +114,32 @@ def test_without_a_key_it_says_where_one_may_come_from(cli: Any, args: list[str]
     assert not FILE.exists()
 
 
+@pytest.mark.parametrize(
+    ("variables", "args", "said"),
+    [
+        ({"GEMINI_API_KEY": "a b"}, [], "gemini_api_key: the value (set by GEMINI_API_KEY)"),
+        ({"GOOGLE_API_KEY": "a b"}, ["--no-check"], "gemini_api_key: the value (set by GOOGLE_API_KEY)"),
+        ({}, ["--google-key-stdin"], "gemini_api_key: the value (set by --google-key-stdin)"),
+        (
+            {"GATEKEEPER_MASTER_KEY": "caf\u00e9"},
+            ["--sandbox"],
+            "master_key: the value (set by GATEKEEPER_MASTER_KEY)",
+        ),
+        ({}, ["--sandbox", "--port", "99999"], "port: '99999' (set by --port)"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_told_with_where_it_came_from(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], args: list[str], said: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ended = cli("init", *args, typed="a b\n")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(f"gatekeeper: {said} is not allowed")
+    assert ended.err.count("\n") == 1, "Google is not asked about such a key"
+    assert not FILE.exists()
+
+
 def test_a_key_that_google_refuses_is_not_written(cli: Any, google: str) -> None:
     args = ("init", "--upstream", google, "--google-key-stdin")
     ended = cli(*args, typed=f"{KEY},invalid\n")
@@ -173,7 +199,7 @@ def test_what_is_no_file_is_never_replaced_and_a_link_stays(cli: Any, tmp_path: 
 @pytest.mark.parametrize(
     ("args", "status", "said"),
     [
-        (["--port", "0"], 2, "port: '0' (set by gatekeeper.toml) is not allowed; it takes a whole number"),
+        (["--port", "0"], 2, "port: '0' (set by --port) is not allowed; it takes a whole number"),
         (["--open", "--host", "0.0.0.0"], 2, "Set GATEKEEPER_MASTER_KEY, or listen on 127.0.0.1"),
         (["--config", "nix/gatekeeper.toml"], 6, "nix/gatekeeper.toml cannot be written: No such file"),
     ],

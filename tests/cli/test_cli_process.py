@@ -210,6 +210,36 @@ def test_what_ends_the_command_ends_its_program_and_returns_the_file(
         os.kill(child, 0)
 
 
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+)
+def test_what_ends_the_command_while_it_asks_for_the_file_has_it_returned(
+    gateway: Any, tmp_path: Path, number: signal.Signals
+) -> None:
+    with started("sql", "--exec", "touch {file}/run", "--url", gateway.url) as process:
+
+        def lend(_asked: Any) -> object:
+            process.send_signal(number)
+            return {"file": str(tmp_path)}
+
+        gateway.answers = {"POST /sql/lend": lend, "POST /sql/return": {"returned": True}}
+        assert process.wait(timeout=10) == 128 + number
+    assert [asked.path for asked in gateway.asked] == ["/sql/lend", "/sql/return"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_who_insists_does_not_wait_for_a_gateway_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with started("sql", "--exec", "true {file}", "--url", url) as process:
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=10) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+
+
 def test_the_terminal_application_needs_a_terminal() -> None:
     ended = subprocess.run(
         [*COMMAND, "tui"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False

@@ -1,0 +1,112 @@
+"""`gatekeeper sql --exec`: a program that borrows the analytics file, which is returned however it ends."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from gatekeeper.cli.conventions import CommandError, ExitStatus, Target, call_api
+
+# After this time the gateway reopens the file by itself if no other program has it open.
+LOAN_SECONDS = 3600
+FILE_PLACEHOLDER = "{file}"
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Borrower:
+    """What has the file, and the signals that it gets in place of this command: until it runs they are kept,
+    because a loan that is asked for must first be known to be returned."""
+
+    def __init__(self) -> None:
+        self.kept: list[int] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, words: list[str], file: Path) -> int:
+        """Runs the program in the foreground; returns its exit status. Raises CommandError."""
+        if not file.exists():
+            raise CommandError(f"the gateway's file {file} is not on this machine", ExitStatus.REJECTED)
+        command = [word.replace(FILE_PLACEHOLDER, str(file)) for word in words]
+        try:
+            self._process = subprocess.Popen(command)
+        except OSError as error:
+            raise CommandError(
+                f"{command[0]} cannot be run: {error.strerror}. Check --exec", ExitStatus.USAGE
+            ) from None
+        for number in self.kept:
+            self._process.send_signal(number)
+        code = self._process.wait()
+        return code if code >= 0 else status_of(-code)
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._process is None:
+            if self.kept:  # the gateway does not answer, and somebody insists
+                raise SystemExit(status_of(number))
+            self.kept.append(number)
+        # ctrl+c goes to the program already: it is in the foreground, too.
+        elif number in ENDING:
+            self._process.send_signal(number)
+
+
+@contextmanager
+def signals_to(borrower: Borrower) -> Generator[None]:
+    """What would end this command goes to the borrower. Unlike SIG_IGN, a handler is not inherited by its
+    program."""
+    previous = [(each, signal.signal(each, borrower.on_signal)) for each in (signal.SIGINT, *ENDING)]
+    try:
+        yield
+    finally:
+        for each, handler in previous:
+            signal.signal(each, handler)
+
+
+def status_of(number: int) -> int:
+    """As shells report the end by a signal."""
+    return 128 + number
+
+
+def run_with_file(target: Target, program: str, fallback: Callable[[CommandError], Path]) -> int:
+    """Runs the program with `{file}` replaced by the file's path; returns its exit status.
+
+    `fallback` gives the path where no gateway lends the file, or raises CommandError. Raises CommandError
+    also if the program cannot be run.
+    """
+    words, borrower = command_line(program), Borrower()
+    with signals_to(borrower):
+        try:
+            file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
+        except CommandError as error:
+            return status_of(borrower.kept[0]) if borrower.kept else borrower.run(words, fallback(error))
+        try:
+            return status_of(borrower.kept[0]) if borrower.kept else borrower.run(words, file)
+        finally:
+            # Also if the program fails.
+            end_loan(target)
+
+
+def command_line(program: str) -> list[str]:
+    """Splits the text as a shell would; no shell is used."""
+    try:
+        words = shlex.split(program)
+    except ValueError as error:
+        raise CommandError(f"--exec: {error}", ExitStatus.USAGE) from None
+    if not any(FILE_PLACEHOLDER in word for word in words):
+        raise CommandError(
+            f"--exec needs {FILE_PLACEHOLDER} where the path belongs: 'duckdb {FILE_PLACEHOLDER}'",
+            ExitStatus.USAGE,
+        )
+    return words
+
+
+def end_loan(target: Target) -> None:
+    """Ends the loan. If the gateway is gone, so is the loan."""
+    try:
+        call_api(target, lambda client: client.end_loan())
+    except CommandError as error:
+        from gatekeeper.cli.output import print_note
+
+        print_note(f"The file could not be returned: {error}")
