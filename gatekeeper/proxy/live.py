@@ -7,6 +7,7 @@ the body of an HTTP response. Google's own refusal of a handshake is relayed as 
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 from time import time_ns
 from typing import Any
@@ -53,6 +54,7 @@ GOING_AWAY, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1008, 1011
 # Each side has a handshake of its own in these.
 OWN_HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-extensions", b"sec-websocket-accept")
 MAX_REFUSAL_BODY = 1024 * 1024  # bytes of Google's refusal of a handshake
+TOKEN = re.compile(r"[!-~]+")  # visible ASCII
 TOKEN_UNKNOWN = Refusal(
     Reason.KEY_UNKNOWN,
     "This gateway does not know this ephemeral token, or it has expired: create one through this gateway.",
@@ -101,7 +103,7 @@ class LiveCarrier:
 
     async def find_session(self, call: ProxyCall) -> Session | None:
         """That of the client's ephemeral token. One that this gateway does not know is Google's to judge in
-        open mode; otherwise it is refused."""
+        open mode, if a header can carry it; otherwise it is refused."""
         credential, token = call.credential, ephemeral_token(call.headers, call.head.query)
         if token is None:
             return None
@@ -110,7 +112,8 @@ class LiveCarrier:
         other_key = credential.secret not in (None, token)
         if session is None and other_key:
             return None
-        if session is None and not call.context.settings.open_mode:
+        # From a query it comes percent-decoded: with a line end it would be further headers upstream.
+        if session is None and not (call.context.settings.open_mode and TOKEN.fullmatch(token)):
             raise Refused(TOKEN_UNKNOWN)
         self._token = token
         call.credential = credential if other_key else credential._replace(secret=None)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -105,6 +106,17 @@ async def test_the_subprotocol_is_googles_choice(tmp_path: Path) -> None:
     ):
         assert client.subprotocol == "two"
         assert google.requests[0].headers["Sec-WebSocket-Protocol"] == "one, two"
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Injected: 1", "a\nb", "\0", "a b", "\u20ac", "ä"])
+async def test_a_token_that_no_header_can_carry_does_not_go_up(
+    gateway: Running, google: LiveStandIn, token: str
+) -> None:
+    """In the query a token may have any character; upstream it is a header's value."""
+    async with session(gateway, f"{LIVE_PATH}?access_token={quote(token)}", None) as client:
+        await refused(client, 1008, "GATEKEEPER_KEY_UNKNOWN")
+    assert google.requests == []
+    assert (await gateway.row())["outcome"] == "refused"
 
 
 # How it ends
