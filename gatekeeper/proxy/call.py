@@ -53,8 +53,6 @@ from gatekeeper.server.client_stream import ClientDisconnected, MalformedBody
 
 MAX_REQUEST_HEAD = 64 * 1024  # bytes of a request's head; Google takes less
 FINAL_ERROR_TIMEOUT = 5.0  # seconds to send the error of a failed call
-
-
 NOT_PARSED = Route(action=None)
 
 
@@ -115,7 +113,8 @@ class ProxyCall:
                     self.begin()
                     await self.carrier.relay(self)
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
-                self.failure = self.failure or to_call_failed(error)
+                failed = to_call_failed(error, response_started=self.carrier.response_started)
+                self.failure = self.failure or failed
             # Outside the scope: the final error has to be sent even if that was cancelled.
             await self.send_final_error()
         finally:

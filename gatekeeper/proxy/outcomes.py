@@ -220,9 +220,15 @@ def malformed_refusal(malformed: MalformedRequest) -> Refused:
     return Refused(Refusal(reason, malformed.message))
 
 
-def to_call_failed(error: CallFailed | ClientDisconnected | MalformedBody) -> CallFailed:
-    """The errors of `server` as failures of a call."""
+def to_call_failed(
+    error: CallFailed | ClientDisconnected | MalformedBody, *, response_started: bool = True
+) -> CallFailed:
+    """The errors of `server` as failures of a call. A response that breaks off ends the client's, which is
+    told of it only if it was sent nothing yet: some are read before they are passed on (lists, tokens)."""
     match error:
+        case UpstreamBroken(refusal=None) if not response_started:
+            why = f"{DEFAULT_MESSAGES[Outcome.UPSTREAM_BROKEN]} {MAY_HAVE_RUN}."
+            return UpstreamBroken(Refusal(Reason.UPSTREAM_UNREACHABLE, why))
         case ClientDisconnected():
             return ClientGone()
         case MalformedBody():

@@ -335,6 +335,19 @@ async def test_what_cannot_be_read_is_not_passed_on(
     assert (row["outcome"], row["reason"]) == ("upstream_broken", "GATEKEEPER_UPSTREAM_UNREACHABLE")
 
 
+async def test_a_page_that_breaks_off_is_an_error(client: Client, google: StandIn) -> None:
+    async def cut(reply: Reply) -> None:
+        await reply.raw(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"f')
+        await reply.stream.aclose()
+
+    google.script = cut
+    answer = await client.ask(FILES)
+    assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_UNREACHABLE")
+    row = await client.gateway.row()
+    assert (row["status"], row["outcome"]) == (502, "upstream_broken")
+    assert row["error_message"].startswith("The response of the Gemini API ended early.")
+
+
 async def test_a_page_that_is_too_large_is_not_read(
     client: Client, google: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

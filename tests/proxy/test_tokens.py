@@ -89,6 +89,19 @@ async def test_other_responses_pass_as_they_are(
     assert await created(gateway) is None
 
 
+async def test_a_response_that_breaks_off_is_an_error(gateway: Running, google: StandIn) -> None:
+    async def cut(reply: Reply) -> None:
+        await reply.raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(CREATED) + 1) + CREATED)
+        await reply.stream.aclose()
+
+    google.script = cut
+    answer = await exchange(gateway.url, LINE, body=b"{}")
+    assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_UNREACHABLE")
+    row = await gateway.row()
+    assert (row["status"], row["outcome"], row["reason"]) == (502, "upstream_broken", answer.reason)
+    assert await created(gateway) is None
+
+
 async def test_a_token_that_cannot_be_stored_is_not_handed_out(
     gateway: Running, answering: StandIn, tmp_path: Path
 ) -> None:
