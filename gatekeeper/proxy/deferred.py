@@ -57,10 +57,10 @@ class DeferredCharges:
         once the row is in the journal. Errors are logged: a charge stays pending then."""
         try:
             # Also of one that is not: it frees what was buffered.
-            known = meter.result() if isinstance(meter, ResultMeter) else None
+            known = meter.result(is_complete=is_complete) if isinstance(meter, ResultMeter) else None
             if row.pending or row.resource:
                 self._call_ended(row, meter if is_complete else None, catalogue)
-            if known and is_complete:
+            if known:
                 self.amend(known)
         except Exception as error:  # noqa: BLE001
             self._errors.record_exception(error)

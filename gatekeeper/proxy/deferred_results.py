@@ -43,8 +43,12 @@ class BodyReader(Protocol):
 
 class ResultReader(BodyReader, Protocol):
     def finish(self) -> Call | None:
-        """The row as it is from now on; None if nothing new is known. To be called once, at the body's
-        end."""
+        """The row as it is from now on; None if nothing new is known. To be called once, at the body's end:
+        it takes what is left of free allowances."""
+        ...
+
+    def discard(self) -> None:
+        """Frees what was buffered of a body that has not come to its end. In place of `finish`."""
         ...
 
 
@@ -84,10 +88,13 @@ class ResultMeter(TappedMeter):
         super().__init__(meter, reader, is_gzip=is_gzip)
         self._reader = reader
 
-    def result(self) -> Call | None:
-        """The row as it is from now on; None if nothing new is known. Once, at the response's end."""
-        known = self._reader.finish()
-        return known if self.is_whole() else None
+    def result(self, *, is_complete: bool) -> Call | None:
+        """The row as it is from now on; None if nothing new is known. Once, at the response's end, whether it
+        is complete or not."""
+        if self.is_whole() and is_complete:
+            return self._reader.finish()
+        self._reader.discard()
+        return None
 
 
 class CacheMeter(TappedMeter):
@@ -146,6 +153,8 @@ class VideoResult:
             return None
         return charged_video(self._call, operation, self._catalogue)
 
+    def discard(self) -> None: ...
+
 
 def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -> Call:
     """The row once the operation has ended. Where it does not say how many videos it made, all that were
@@ -202,6 +211,8 @@ class BatchResult:
         if summary.state is BatchState.SUCCEEDED and (summary.requests or 1) > read:
             return None  # asked for a part of the document
         return self._charged(summary)
+
+    def discard(self) -> None: ...
 
     def _charged(self, summary: BatchSummary) -> Call:
         free = self._cost.take_free_searches(self._take)

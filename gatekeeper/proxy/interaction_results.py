@@ -45,6 +45,10 @@ class InteractionResult:
             call.usage_note = call.usage_note or f"the interaction is {said.finish_reason}: no price is known"
         return replace(call, pending=PendingCharge(begun_by=call.id))
 
+    def discard(self) -> None:
+        # All meters share one quota of what they buffer, and only this gives it back.
+        self._meter.finish()
+
 
 def reader_of(call: Call, context: ProxyContext, media_type: bytes | None) -> ResultReader | None:
     """The reader for the resource that tells what `call` costs."""

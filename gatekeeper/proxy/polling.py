@@ -73,6 +73,7 @@ class PendingPoller:
             (b"accept-encoding", b"identity"),
             (b"x-goog-api-key", key.encode("latin-1")),
         ]
+        is_whole = False
         try:
             with trio.fail_after(POLL_TIMEOUT):
                 connection = await context.upstream.acquire()
@@ -83,8 +84,10 @@ class PendingPoller:
                     context.upstream.release(connection)
         except (ConnectFailed, ConnectionLost, trio.TooSlowError) as error:
             context.poll_errors.record_exception(error)
+        if not is_whole:
+            reader.discard()
             return False
-        known = reader.finish() if is_whole else None
+        known = reader.finish()
         if known is not None:
             context.deferred.amend(known)
         return known is not None

@@ -356,6 +356,23 @@ async def test_a_poll_that_fails_settles_nothing(
     assert ("poll_failed" in capsys.readouterr().err) == (answer in ("hangs up", "nobody listens"))
 
 
+async def test_a_poll_that_breaks_off_keeps_nothing_in_memory(gateway: Running, google: StandIn) -> None:
+    google.script = Google(interactions=INTERACTION)
+    await gateway.client.post(f"{VERSION}/interactions", json={}, headers={"x-goog-api-key": "k"})
+
+    async def script(reply: Reply) -> None:
+        body = json.dumps(DONE | {"x": "y z" * 3000}).encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        await reply.raw(head % len(body) + body[: len(body) // 2])
+        await reply.stream.aclose()
+
+    google.script = script
+    before = BUFFER_QUOTA.used
+    await poller(gateway).round()
+    assert (await first(gateway))["cost_usd"] is None
+    assert BUFFER_QUOTA.used == before
+
+
 @pytest.mark.parametrize(
     ("resource", "target"),
     [

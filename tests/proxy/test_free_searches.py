@@ -124,3 +124,29 @@ async def test_what_was_not_answered_takes_nothing(gateway: Running, google: Sta
     call = await called(gateway, google, "gemini-3.8-flash", 2, status=500)
     assert call["cost_usd"] == "0.000000000000"
     assert gateway.gateway.proxy.context.free_searches.used == {}
+
+
+async def test_a_result_that_breaks_off_takes_nothing(google: StandIn, tmp_path: Path) -> None:
+    model, file, version = "gemini-3.1-flash-lite", "files/batch-b1", "/gemini/v1beta"
+    grounding = {"webSearchQueries": QUERIES}
+    searched = {"candidates": [{"groundingMetadata": grounding}], "usageMetadata": TOKENS}
+    line = json.dumps({"key": "k", "response": searched | {"modelVersion": model}}).encode() + b"\n"
+    state = {"state": "BATCH_STATE_SUCCEEDED", "batchStats": {"requestCount": "1"}}
+    batch = {"name": "batches/b1", "metadata": state, "done": True, "response": {"responsesFile": file}}
+
+    async def cut(reply: Reply) -> None:
+        await reply.raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(line) + 1) + line)
+        await reply.stream.aclose()
+
+    async with running(tmp_path, google.url) as gateway:
+        google.script = partial(Reply.json, body=json.dumps(batch).encode())
+        await exchange(gateway.url, f"POST {version}/models/{model}:batchGenerateContent", body=b"{}")
+        await exchange(gateway.url, f"GET {version}/batches/b1")
+        # 5,000 queries a month are free: two and a half of these.
+        for _ in range(3):
+            google.script = cut
+            assert not (await exchange(gateway.url, f"GET {version}/{file}:download?alt=media")).whole
+        google.script = partial(Reply.json, body=line)
+        assert (await exchange(gateway.url, f"GET {version}/{file}:download?alt=media")).whole
+        # Half of 0.25 and 1.50 dollars a million
+        assert (await gateway.rows())[0]["cost_usd"] == "0.000200000000"
