@@ -48,9 +48,11 @@ class EarlyNote:
         try:
             call.meter.feed(chunk)
         except CutByGateway:
-            # What has used the budget up is the client's, and the error comes after it.
-            await self._write(chunk)
-            raise
+            # What the client will have in full cannot be cut any more.
+            if not ends:
+                # What has used the budget up is the client's, and the error comes after it.
+                await self._write(chunk)
+                raise
         self._chunks += 1
         if self._chunks <= CHUNKS_LOOKED_AT and call.row.made is None:
             with call.context.accounting_errors.recorded():

@@ -14,8 +14,11 @@ from gatekeeper.refusals import Refusal
 
 
 def with_search_limit(call: ProxyCall, meter: Meter) -> Meter:
-    """The meter of a call's response. Only a stream can be cut: one that comes as a whole has been made."""
-    limited = call.row.stream and any(account.record.max_searches is not None for account in call.accounts)
+    """The meter of a call's response. Only a stream can be cut: one that comes as a whole has been made. So
+    has what a read shows as a stream (an interaction's events): its searches were another call's."""
+    if not (call.row.stream and call.route.billable):
+        return meter
+    limited = any(account.record.max_searches is not None for account in call.accounts)
     return LimitedMeter(meter, partial(check_searches, call)) if limited else meter
 
 

@@ -256,6 +256,46 @@ async def test_a_large_body_is_refused_as_soon_as_it_cannot_be_seen(
     assert (answer.status, answer.reason, google.asked) == (403, "GATEKEEPER_POLICY", [])
 
 
+SEARCHED = {"id": "i1", "status": "completed", "model": "gemini-2.5-flash"} | {
+    "steps": [{"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}],
+    "usage": {"total_input_tokens": 1000, "total_output_tokens": 100, "total_tokens": 1100},
+}
+WHOLE = b"event: interaction.completed\ndata: " + json.dumps({"interaction": SEARCHED}).encode() + b"\n\n"
+
+
+async def test_a_stream_that_comes_in_one_piece_cannot_be_cut(guarded: Running, google: StandIn) -> None:
+    async def stream(reply: Reply) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n"
+        await reply.raw(head % len(WHOLE) + WHOLE)
+
+    google.script = stream
+    secret = await guarded.key(searches=1)
+    asked = {**M, "input": "x", "stream": True, "tools": [{"type": "google_search"}]}
+    line, headers = f"POST /gemini{INTERACTION}", [f"x-goog-api-key: {secret}"]
+    answer = await exchange(guarded.url, line, body=json.dumps(asked).encode(), headers=headers)
+    assert (answer.whole, answer.body) == (True, WHOLE)
+    row = await guarded.row()
+    assert (row["outcome"], row["finish_reason"]) == ("ok", "completed")
+
+
+async def test_an_interaction_that_is_read_as_a_stream_is_not_cut_and_is_charged(
+    guarded: Running, google: StandIn
+) -> None:
+    """Its searches are those of the call that made it."""
+    secret = await guarded.key(searches=1)
+    headers = [f"x-goog-api-key: {secret}"]
+    begun = json.dumps({"id": "i1", "status": "in_progress", "model": "gemini-2.5-flash"}).encode()
+    google.script = lambda reply: reply.json(begun)
+    asked = json.dumps({**M, "input": "x", "background": True}).encode()
+    await exchange(guarded.url, f"POST /gemini{INTERACTION}", body=asked, headers=headers)
+    google.script = lambda reply: reply.chunked([WHOLE])
+    answer = await exchange(guarded.url, f"GET /gemini{INTERACTION}/i1?stream=true", headers=headers)
+    assert (answer.whole, answer.body) == (True, WHOLE)
+    first, read = await guarded.rows()
+    assert (read["outcome"], first["finish_reason"]) == ("ok", "completed")
+    assert first["cost_usd"] is not None
+
+
 async def test_an_answer_that_comes_as_a_whole_has_been_made(guarded: Running, google: StandIn) -> None:
     google.script = lambda reply: reply.json(chunk("a", "b"))
     secret = await guarded.key(searches=1)
