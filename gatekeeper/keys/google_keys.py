@@ -100,17 +100,23 @@ class GoogleKeys:
         pinned = self.find(label)
         if pinned is not None:
             return self._lease(pinned, want, now)
-        serving = [pooled for pooled in self if serves(pooled, want)]
-        if want.project is not None:
-            # Without one of its project, Google says that there is no such resource.
-            serving = [pooled for pooled in serving if pooled.key.project == want.project] or serving
-        else:
-            serving = [pooled for pooled in serving if not pooled.draining]
+        serving = self._serving(want)
         if len(serving) == 1:
             return self._lease(serving[0], want, now)
         some = self._cool_downs.of_call(want)
         best = min(serving, key=lambda pooled: _rank(pooled, want, some, now), default=None)
         return best and self._lease(best, want, now)
+
+    def is_for(self, want: Want) -> bool:
+        """Whether `choose` would find a key."""
+        return (self._only is not None and not self._cool_downs) or bool(self._serving(want))
+
+    def _serving(self, want: Want) -> list[PooledKey]:
+        serving = [pooled for pooled in self if serves(pooled, want)]
+        if want.project is not None:
+            # Without one of its project, Google says that there is no such resource.
+            return [pooled for pooled in serving if pooled.key.project == want.project] or serving
+        return [pooled for pooled in serving if not pooled.draining]
 
     def choose_another(self, want: Want, now: int, tried: Collection[str]) -> Lease | None:
         """A healthy key for a request that could not be made with those that were `tried`."""

@@ -94,6 +94,11 @@ class CallKeys:
         self._is_session = label == self._lease.key.label
         row.upstream_key = self._lease.key.label
 
+    def check(self, model: str | None) -> None:
+        """Raises Refused where `choose` and `choose_by_body` would; nothing is taken."""
+        if not self._pool.is_for(Want(model)):
+            raise no_key_for(model)
+
     def choose_by_body(self, row: Call, named: RequestSummary) -> None:
         """Chooses again if the body has named a model, or resources, for which another key is needed. To be
         called before anything goes upstream. Raises Refused."""

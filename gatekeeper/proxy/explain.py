@@ -47,17 +47,21 @@ async def _ask(
         call.row.user_id = question.user_id
         fill_in(call.row, key)
         call.key, call.accounts = key, call.context.registry.accounts.of(key, call.row.user_id)
-        await call.context.check_path(key, call.head.path)
         call.admit()
+        await call.context.check_path(key, call.head.path)
+        call.keys.check(call.route.model)
         call.progress.body = question.body
         await check_buffered(call, question.body)
         reserves = reservable(call, question.body)
         take_rates_of(call, is_seen=True)
+        # As the body of a call chooses among the Google keys, after its rates were taken.
+        call.keys.check(call.route.model or next(iter(call.request_parser.summary.models), None))
     except CallFailed as failed:
         return failed.refusal, None
-    # Nobody has seen what it took: there was no checkpoint in between.
-    for taken in call.rates_taken:
-        taken.undo()
+    finally:
+        # Nobody has seen what it took: there was no checkpoint in between.
+        for taken in call.rates_taken:
+            taken.undo()
     return None, reserves
 
 

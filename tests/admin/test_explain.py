@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.google_key import GoogleKey
+from gatekeeper.ledger.call import Call, MadeResources, Outcome
+
 MODEL = "gemini-2.5-flash"
 PATH = f"/v1beta/models/{MODEL}:generateContent"
 BODY = {"contents": [{"parts": [{"text": ""}]}]}
@@ -45,6 +48,39 @@ async def test_a_refusal_is_that_of_a_real_call(admin, fields, question, body, r
     )
     assert (answer.status_code, answer.json()["error"]) == (error["code"], error)
     assert explained["reserves"] is None
+
+
+async def assert_both_are_refused(admin, key, question, reason) -> None:
+    explained = await admin.post("/key/explain", {"key": key["token_id"], **question})
+    assert explained["refusal"]["error"]["details"][0]["reason"] == reason
+    answer = await admin.client.request(
+        question.get("method", "POST"),
+        f"/gemini{question.get('path', PATH)}",
+        json=question.get("body", BODY),
+        headers={"x-goog-api-key": key["key"]},
+    )
+    assert answer.json()["error"] == explained["refusal"]["error"]
+
+
+async def test_a_key_that_may_do_nothing_is_not_told_whose_a_file_is(admin) -> None:
+    other, key = [await admin.post("/key/generate", {"blocked": blocked}) for blocked in (False, True)]
+    made = Call(id="m", started_at=1, method="POST", path="/", outcome=Outcome.OK, key_id=other["token_id"])
+    made.made = MadeResources(("files/x",))
+    admin.gateway.proxy.context.owners.apply(made)
+    question = {"path": "/v1beta/files/x", "method": "GET"}
+    await assert_both_are_refused(admin, key, question, "GATEKEEPER_KEY_BLOCKED")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [{"model": MODEL}, {"path": "/v1beta/interactions", "body": {"model": MODEL, "input": "x"}}],
+)
+async def test_a_model_that_no_google_key_is_for(admin, question) -> None:
+    pool = admin.gateway.google_keys.pool
+    pool.add(GoogleKey(label="pro", secret="x", project="pro", models=("gemini-2.5-pro",)))
+    pool.remove("#1")
+    key = await admin.post("/key/generate", {})
+    await assert_both_are_refused(admin, key, question, "GATEKEEPER_MODEL_NOT_ALLOWED")
 
 
 async def test_an_admitted_call_is_told_what_it_reserves_and_what_is_left(admin) -> None:
