@@ -8,15 +8,12 @@ together by the response's headers.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
-import msgspec
-
 from gatekeeper.gemini.inline_data import InlineDataTruncator
+from gatekeeper.gemini.meter_layers import GzipMeter, Meter
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.splitters import ArraySplitter, Delimiters, Document, SingleDocument, SseDecoder
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
@@ -24,33 +21,7 @@ from gatekeeper.gemini.upstream_error import TEXT_LIMIT, read_error
 # Largest size of a unary body, an event or an element of an array that is still parsed, and the limit of what
 # all meters together buffer of incomplete ones; a long run of base64 counts as `MAX_RUN_BYTES`.
 MAX_BUFFERED_BYTES = 64 * 2**20
-# Bytes inflated at once: a small chunk of zeros must not become all of its gigabytes in memory.
-_INFLATE_STEP = 2**20
 _SPACE_OR_BOM = b" \t\r\n\xef\xbb\xbf"
-
-
-class Meter(Protocol):
-    @property
-    def summary(self) -> ResponseSummary:
-        """What the response has reported so far."""
-        ...
-
-    @property
-    def delimiters(self) -> Delimiters | None:
-        """How to append one more document at the current position of the body; None where that is
-        impossible."""
-        ...
-
-    @property
-    def body_bytes(self) -> int:
-        """Bytes of the body so far, inflated, without most of its inline media; 0 where it is not parsed."""
-        ...
-
-    def feed(self, chunk: bytes) -> None: ...
-
-    def finish(self) -> ResponseSummary:
-        """Parses what only the end completes, and frees the buffer. To be called once, at the end."""
-        ...
 
 
 class DocumentSplitter(Protocol):
@@ -152,66 +123,6 @@ class JsonMeter:
         understood = [self._parser.read(document, is_whole=ended) for document in documents]
         complete = ended and all(understood)
         return self._parser.summary(complete=complete, truncated=self._splitter.truncated)
-
-
-class OuterMeter:
-    """A layer around another meter: what all of them pass on. Each has a `feed` of its own."""
-
-    __slots__ = ("_meter",)
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    @property
-    def summary(self) -> ResponseSummary:
-        return self._meter.summary
-
-    @property
-    def delimiters(self) -> Delimiters | None:
-        return self._meter.delimiters
-
-    @property
-    def body_bytes(self) -> int:
-        return self._meter.body_bytes
-
-    def finish(self) -> ResponseSummary:
-        return self._meter.finish()
-
-
-class GzipMeter(OuterMeter):
-    """Inflates for another meter, a bounded piece at a time, up to the first invalid byte."""
-
-    def __init__(self, meter: Meter) -> None:
-        super().__init__(meter)
-        self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-
-    @property
-    def delimiters(self) -> None:
-        """None: nothing can be appended to what is compressed."""
-        return None
-
-    def feed(self, chunk: bytes) -> None:
-        if self._gzip.eof:
-            # Zlib would buffer what follows.
-            return
-        # zlib raises again for every chunk after an invalid byte.
-        with suppress(zlib.error):
-            for piece in self._inflate(chunk):
-                self._meter.feed(piece)
-
-    def finish(self) -> ResponseSummary:
-        summary = self._meter.finish()
-        return summary if self._gzip.eof else msgspec.structs.replace(summary, complete=False)
-
-    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
-        """A piece that is not full is the last one: zlib has then consumed the chunk and holds nothing
-        back."""
-        full = True
-        while full:
-            piece = self._gzip.decompress(chunk, _INFLATE_STEP)
-            chunk = self._gzip.unconsumed_tail
-            full = len(piece) == _INFLATE_STEP
-            yield piece
 
 
 class Unmetered:

@@ -15,7 +15,8 @@ from time import time_ns
 import trio
 import uuid_utils
 
-from gatekeeper.gemini.meter import NO_METER, Meter
+from gatekeeper.gemini.meter import NO_METER
+from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.request_parser import NOTHING_NAMED, RequestParser
 from gatekeeper.gemini.resources import recorded_path
 from gatekeeper.gemini.routes import Route, route

@@ -7,7 +7,7 @@ from time import monotonic_ns, time_ns
 
 import trio
 
-from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.references import Reference
 from gatekeeper.gemini.response_parser import ResponseSummary

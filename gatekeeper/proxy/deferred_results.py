@@ -21,7 +21,7 @@ from gatekeeper.gemini.batch_summary import BatchState, BatchSummary
 from gatekeeper.gemini.billed_units import DEFAULT_RESOLUTION, VIDEO_SECOND
 from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 from gatekeeper.gemini.inline_data import InlineDataTruncator
-from gatekeeper.gemini.meter import GzipMeter, Meter, OuterMeter
+from gatekeeper.gemini.meter_layers import GzipMeter, Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gatekeeper.gemini.meter import Meter, OuterMeter
+from gatekeeper.gemini.meter_layers import Meter, OuterMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.proxy.outcomes import CutByGateway
 

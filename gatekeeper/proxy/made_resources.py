@@ -8,7 +8,7 @@ from itertools import islice
 import msgspec
 
 from gatekeeper.gemini.found_names import MAX_NAMES, FoundNames
-from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.owned import Named, root_of
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.response_resource import collection_of

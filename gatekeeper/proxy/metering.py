@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gatekeeper.gemini.actions import CACHE_CREATE, Billing
 from gatekeeper.gemini.evasion import header_risk, query_risk
-from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, Meter, meter_for
+from gatekeeper.gemini.meter import GZIP, IDENTITY, NO_METER, meter_for
+from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.owned import named_in_path
 from gatekeeper.gemini.reading import reading_of
 from gatekeeper.proxy.cache_storage import is_stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.keys.policies import too_many_searches
 from gatekeeper.proxy.call import ProxyCall

@@ -11,7 +11,7 @@ from functools import partial
 from time import time_ns
 
 from gatekeeper.gemini.growing_usage import growing_usage
-from gatekeeper.gemini.meter import Meter
+from gatekeeper.gemini.meter_layers import Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
 from gatekeeper.keys.admission import short_of_budget

@@ -24,7 +24,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, GzipMeter, Meter, meter_for
+from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, meter_for
+from gatekeeper.gemini.meter_layers import GzipMeter, Meter
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.splitters import Delimiters, SingleDocument
 from gatekeeper.gemini.upstream_error import TEXT_LIMIT, Quota, UpstreamError
@@ -526,8 +527,17 @@ def test_what_follows_gzip_is_ignored_and_not_held():
     meter = GzipMeter(meter_for(content_type, None))
     for piece in (gzip.compress(body) + b"x", b"y" * 100):
         meter.feed(piece)
-    assert meter._gzip.unused_data == b"x"
+    assert not meter._gzip.unused_data
     assert meter.finish() == read([body])
+
+
+@pytest.mark.parametrize("step", [1, 17, 100_000])
+def test_gzip_may_have_several_members(step: int):
+    body, content_type = sse(*ANSWER)
+    for cut in range(0, len(body) + 1, 50):
+        members = gzip.compress(body[:cut]) + gzip.compress(b"") + gzip.compress(body[cut:])
+        assert read(slivers(members, step), content_type, b"gzip") == read([body], content_type)
+    assert not read([gzip.compress(body), gzip.compress(body)[:-9]], content_type, b"gzip").complete
 
 
 EVENT, ELEMENT, NEXT = (
