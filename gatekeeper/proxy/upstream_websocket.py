@@ -32,10 +32,12 @@ class UpstreamHandshake:
         """The subprotocol that was chosen, if any. Raises ConnectionLost for a response of 101 that is not a
         WebSocket server's (RFC 6455 §4.1)."""
         fields = head.fields
+        options = b",".join(value for name, value in head.headers if name == b"connection")
         chosen = fields.get(PROTOCOL)
         offered = [name.strip() for value in self._offered for name in value.split(b",")]
         if (
             fields.get(b"upgrade", b"").lower() != b"websocket"
+            or b"upgrade" not in [option.strip() for option in options.lower().split(b",")]
             or fields.get(b"sec-websocket-accept") != generate_accept_token(self._key)
             or b"sec-websocket-extensions" in fields
             or (chosen is not None and chosen not in offered)

@@ -24,6 +24,7 @@ ALLOWED_BYTES = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
 NEEDS_FIELD_CHECK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
 CHUNK_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
 HANDSHAKE_HEADER_PREFIXES = (b"connection", b"sec-websocket-")
+ONCE_IN_HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-version")  # RFC 6455 §11.3.1 and §11.3.5
 LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
 REQUEST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})[ \t]+(?:https?://[^/?#\s]*)?([^\s?#]*)", re.IGNORECASE
@@ -114,6 +115,9 @@ def framing_error(method: bytes, version: bytes, headers: list[tuple[bytes, byte
     if is_websocket_upgrade(method, headers):
         if not all(value.isascii() for name, value in headers if name.startswith(HANDSHAKE_HEADER_PREFIXES)):
             return "a header of the WebSocket handshake is not ASCII"
+        names = [name for name, _ in headers]
+        if any(names.count(name) > 1 for name in ONCE_IN_HANDSHAKE):
+            return "a header of the WebSocket handshake comes twice"
         return handshake_error(fields, version)
     return None
 

@@ -47,7 +47,7 @@ class WebSocket:
     def __init__(self, http: h11.Connection, request: h11.Request, read: Read, write: Write) -> None:
         self._http = http
         http.next_event()  # the end of the request, which lets h11 switch protocols
-        self._headers = dict(request.headers)
+        self._headers = list(request.headers)
         self._read = read
         self._write = write
         self._responded = False
@@ -57,9 +57,9 @@ class WebSocket:
 
     @property
     def subprotocols(self) -> list[str]:
-        """Those that the client offers."""
-        offered = self._headers.get(b"sec-websocket-protocol", b"").decode("ascii").split(",")
-        return [name.strip() for name in offered if name.strip()]
+        """Those that the client offers, in all fields of that name (RFC 6455 §11.3.4)."""
+        fields = [value.decode("ascii") for name, value in self._headers if name == b"sec-websocket-protocol"]
+        return [stripped for name in ",".join(fields).split(",") if (stripped := name.strip())]
 
     @property
     def is_open(self) -> bool:
@@ -79,7 +79,7 @@ class WebSocket:
 
     async def accept(self, headers: Headers, subprotocol: str | None = None) -> None:
         """Answers the handshake with 101. `subprotocol` is one of `subprotocols`."""
-        token = generate_accept_token(self._headers[b"sec-websocket-key"])
+        token = generate_accept_token(dict(self._headers)[b"sec-websocket-key"])
         fields = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", token)]
         if subprotocol is not None:
             fields.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))

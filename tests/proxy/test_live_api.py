@@ -17,9 +17,10 @@ from rig.wire import connect, head
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Opcode
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 from websockets.trio.client import ClientConnection
 from websockets.trio.server import ServerConnection
+from websockets.utils import accept_key
 
 from gatekeeper.proxy import live_session
 
@@ -446,9 +447,18 @@ async def test_googles_refusal_of_the_gateways_key_is_the_operators(
     assert (row["outcome"], row["status"]) == ("upstream_error", 101)
 
 
-async def test_a_handshake_that_is_not_answered_by_websocket(gateway: Running, google: LiveStandIn) -> None:
-    headers = Headers({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": "wrong"})
-    google.refuse = lambda _: Response(101, "X", headers, b"")
+@pytest.mark.parametrize("wrong", ["Upgrade", "Connection", "Sec-WebSocket-Accept"])
+async def test_a_handshake_that_is_not_answered_by_websocket(
+    gateway: Running, google: LiveStandIn, wrong: str
+) -> None:
+    """RFC 6455 §4.1: the client checks three of its fields."""
+
+    def answer(request: Request) -> Response:
+        token = accept_key(request.headers["Sec-WebSocket-Key"])
+        right = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": token}
+        return Response(101, "X", Headers(right | {wrong: "keep-alive"}), b"")
+
+    google.refuse = answer
     async with session(gateway) as client:
         await refused(client, 1011, "GATEKEEPER_UPSTREAM_UNREACHABLE")
     assert (await gateway.row())["outcome"] == "upstream_unreachable"

@@ -118,6 +118,15 @@ async def test_the_handshake_chooses_a_subprotocol_and_no_extension() -> None:
         assert await websocket.recv() == "uncompressed"
 
 
+async def test_subprotocols_may_come_in_several_fields() -> None:
+    """RFC 6455 §11.3.4."""
+    fields = [*UPGRADE, "Sec-WebSocket-Protocol: first, second", "Sec-WebSocket-Protocol: third"]
+    async with served(Echo()) as address, await connect(f"http://{address}") as stream:
+        await stream.send_all(head("GET /direct/a", fields))
+        answer = await stream.receive_some(4096)
+    assert b"\r\nsec-websocket-protocol: first\r\n" in answer
+
+
 async def test_codes_and_reasons_go_both_ways() -> None:
     app = Echo()
     async with served(app) as address:
@@ -161,8 +170,11 @@ async def test_a_handshake_is_refused_over_http(path: str, status: int, body: by
         ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
         [*UPGRADE[:2], "Sec-WebSocket-Version: 8", UPGRADE[3]],
         [*UPGRADE, "Content-Length: 2"],
+        [*UPGRADE, UPGRADE[3]],
+        [*UPGRADE, UPGRADE[2]],
+        [*UPGRADE[:2], UPGRADE[2], UPGRADE[3], "Sec-WebSocket-Version: 8"],
     ],
-    ids=["no key", "version 8", "a body"],
+    ids=["no key", "version 8", "a body", "two keys", "a version twice", "two versions"],
 )
 async def test_a_handshake_that_is_none_is_a_bad_request(fields: list[str]) -> None:
     said: list[str] = []
