@@ -117,7 +117,10 @@ class WebTerminals:
 
 def same_origin(origin: str | None, host: str) -> bool:
     """Whether a page of this server sent the request; the scheme may be that of a proxy before it."""
-    return origin is not None and urlsplit(origin).netloc.lower() == host.lower()
+    try:
+        return origin is not None and urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # brackets that do not match, say
+        return False
 
 
 def html(text: str, nonce: str, status: int = 200) -> web.Response:

@@ -181,6 +181,15 @@ def test_an_open_gateway_is_for_pages_of_this_machine_only():
     visit(script, mode="open")
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "http://a]b"])
+def test_an_origin_that_is_no_url_is_another_site(origin):
+    async def script(browser):
+        assert await browser.refused_terminal(Origin=origin) == 403
+        assert (await browser.post("/sign-in", origin, key="k"))[0] == 403
+
+    visit(script)
+
+
 def test_a_gateway_that_has_become_open_lets_nobody_in_from_elsewhere():
     async def checked():
         async with gateway(answers("open")) as behind:
