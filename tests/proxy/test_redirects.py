@@ -95,6 +95,8 @@ def test_what_two_parsers_could_read_differently_is_no_address(location: bytes) 
         (b"https://storage.googleapis.com/", True),
         (b"https://a.b.googleusercontent.com/", True),
         (b"https://storage.googleapis.com:443/", True),
+        (b"https://%b.googleapis.com/" % (63 * b"a"), True),
+        (b"https://%b.googleapis.com/" % (64 * b"a"), False),
         (b"https://googleapis.com/", False),
         (b"https://.googleapis.com/", False),
         (b"https://-.googleapis.com/", False),
