@@ -29,10 +29,8 @@ REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 FOLLOWED_METHODS = frozenset({"GET", "HEAD"})
 MAX_REDIRECTS = 5
 
-# A label has at most 63 characters: Python resolves a longer one by raising UnicodeError, which is no OSError.
-GOOGLE_HOST = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:googleapis|googleusercontent)\.com"
-)
+# A label has at most 63 characters: for a longer one `getaddrinfo` raises UnicodeError, which is no OSError.
+GOOGLE_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:googleapis|googleusercontent)\.com")
 # Visible ASCII without the backslash, which browsers read as a slash. An authority has no userinfo, and a
 # scheme is followed by one: whatever two parsers could read differently leads nowhere.
 REFERENCE = re.compile(
