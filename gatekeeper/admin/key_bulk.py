@@ -11,13 +11,13 @@ from gatekeeper.admin import key_documents
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.error_responses import problem_of
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.key_body import parse_key
 from gatekeeper.admin.key_documents import MAX_BULK_KEYS
 from gatekeeper.admin.key_names import check_may_set_role
 from gatekeeper.admin.keys import change_context, key_response
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
-from gatekeeper.admin.team import name_group
-from gatekeeper.keys.fields import FieldError, KeyFields, parse_fields
+from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.key_writer import CreationRefused
 from gatekeeper.openapi.operation import describe
 
@@ -63,8 +63,7 @@ async def _parse_all(given: list[Document]) -> list[KeyFields]:
         if not is_admin:
             check_may_set_role(document, f"keys[{number}].role")
         try:
-            name_group(document)
-            found.append(parse_fields(document, now=now))
+            found.append(parse_key(document, now))
         except FieldError as error:
             faults.append(_fault(number, error))
         if number % AT_ONCE == 0:

@@ -17,6 +17,7 @@ from quart import Blueprint, Response
 from gatekeeper.admin import key_documents
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.gateway import current_gateway
+from gatekeeper.admin.key_body import parse_key
 from gatekeeper.admin.key_names import (
     NAME,
     KeySelection,
@@ -30,10 +31,8 @@ from gatekeeper.admin.parameters import DEFAULT_LIMIT
 from gatekeeper.admin.precondition import pop_expected
 from gatekeeper.admin.problems import invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields, read_object, read_query
-from gatekeeper.admin.team import name_group
 from gatekeeper.keys import field_values as values
 from gatekeeper.keys.audit import Actor
-from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.key_changes import Edit
 from gatekeeper.keys.key_index import KeyNotFound, has_secret
 from gatekeeper.keys.key_writer import Check, blocking, unblocked, updating, without_previous
@@ -62,8 +61,7 @@ async def generate() -> Response:
     """Takes the fields of a key, all optional. Only this response and that of `regenerate` have a secret."""
     body = await read_object()
     check_may_set_role(body)
-    name_group(body)
-    fields = parse_fields(body, now=current_gateway().now_micros())
+    fields = parse_key(body, current_gateway().now_micros())
     secret, state = await current_gateway().registry.create(fields, **change_context())
     return json_response(key_response(state, secret))
 
@@ -74,14 +72,13 @@ async def update() -> Response:
     """Sets the given fields and no others; null resets a field."""
     body = await read_object()
     check_may_set_role(body)
-    name_group(body)
     # Before the fields are parsed: the names of keys are not fields of a key.
     selection, expected = pop_key_names(body), pop_expected(body)
     if len(selection.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
     if len(selection.token_ids) > 1 and expected is not None:
         raise invalid("updated_at", "Several keys have no common `updated_at`", "change them one by one")
-    fields = parse_fields(body, now=current_gateway().now_micros(), update=True)
+    fields = parse_key(body, current_gateway().now_micros(), update=True)
 
     def check(record: KeyRecord) -> None:
         check_may_change(record)

@@ -130,6 +130,23 @@ async def test_a_batch_with_one_unknown_key_changes_nothing(admin):
     assert (await admin.get("/key/info", key=made["key"]))["info"]["blocked"] is False
 
 
+async def test_the_master_key_is_no_name_of_a_virtual_key(guarded):
+    """Whoever has it is the administrator, whatever limits a key of that name was given."""
+    await guarded.post("/key/generate", {"key_alias": "ci"})
+    master = guarded.gateway.settings.master_key
+    for path, body, field in (
+        ("/key/generate", {"key": master, "max_budget": 1}, "key"),
+        ("/key/generate", {"key_alias": master}, "key_alias"),
+        ("/key/bulk", {"keys": [{}, {"key": master}]}, "keys[1].key"),
+        ("/key/update", {"key": "ci", "key_alias": master}, "key_alias"),
+    ):
+        answer = await guarded.client.post(path, json=body)
+        assert (answer.status_code, answer.json()["field"]) == (400, field)
+        assert "the gateway's master key" in answer.json()["detail"]
+        assert master not in answer.text
+    assert [key["key_alias"] for key in (await guarded.get("/key/list"))["keys"]] == ["ci"]
+
+
 async def test_regenerate_ends_the_old_secret_and_keeps_the_rest(admin):
     made = await admin.post("/key/generate", {"key_alias": "web"})
     fresh = await admin.post("/key/regenerate", {"key": "web"})
