@@ -171,6 +171,8 @@ _BY_MEDIA_TYPE: dict[bytes, Callable[[int], DocumentSplitter]] = {
     b"application/json": SingleDocument,
     b"text/event-stream": SseDecoder,
 }
+# What servers say that do not know: the body tells (RFC 9110 §8.3), an object or array by its first byte.
+_UNTOLD = (b"", b"text/plain", b"application/octet-stream")
 IDENTITY = (b"", b"identity")
 GZIP = (b"gzip", b"x-gzip")
 
@@ -206,6 +208,8 @@ def _format_of(
     encoding = (content_encoding or b"").strip().lower()
     splitter = _BY_MEDIA_TYPE.get(media_type)
     is_plain_error = is_error and media_type == b"text/plain"
+    if media_type in _UNTOLD and not is_plain_error:
+        splitter = SseDecoder
     if not (splitter or is_plain_error) or encoding not in IDENTITY + GZIP:
         return None
     return splitter, encoding in GZIP

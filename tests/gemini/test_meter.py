@@ -483,8 +483,10 @@ def test_what_all_meters_hold_is_bounded(form: Form, monkeypatch: pytest.MonkeyP
         (b"application/json", b"gzip, gzip", False),
         (b"text/html", None, False),
         (b"application/x-protobuf", b"gzip", False),
-        (b"", None, False),
-        (None, None, False),
+        (b"", None, True),
+        (None, b"gzip", True),
+        (b"text/plain; charset=utf-8", None, True),
+        (None, b"br", False),
     ],
 )
 def test_which_answers_are_read(content_type: bytes | None, encoding: bytes | None, metered: bool):
@@ -502,6 +504,15 @@ def test_nothing_reads_nothing():
 def test_gzip_changes_nothing(form: Form, encoding: bytes, step: int):
     body, content_type = form(*ANSWER)
     assert read(slivers(gzip.compress(body), step), content_type, encoding) == read([body], content_type)
+
+
+@FORMS
+@pytest.mark.parametrize("told", [None, b"text/plain", b"application/octet-stream"])
+def test_a_body_whose_format_nobody_told_is_read_by_its_first_byte(form: Form, told: bytes | None):
+    body, content_type = form(*ANSWER)
+    meter = meter_for(told, None)
+    meter.feed(body)
+    assert meter.finish() == read([body], content_type)
 
 
 def test_gzip_is_read_as_far_as_it_goes():
@@ -816,4 +827,3 @@ def test_an_error_in_plain_text_is_its_own_message(coding: bytes | None) -> None
     assert len(summary.error.message) < 1001
     assert summary.error.reason is None
     assert meter_for(b"text/plain", None, status=400).finish().error is None
-    assert meter_for(b"text/plain", None) is NO_METER

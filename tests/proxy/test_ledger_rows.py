@@ -116,6 +116,22 @@ async def test_a_gzipped_answer_passes_zipped_and_is_metered(gateway: Running, g
     assert (await gateway.row())["prompt_tokens"] == 1042
 
 
+async def test_answers_that_do_not_tell_their_format_are_metered(gateway: Running, google: StandIn) -> None:
+    """A server that leaves Content-Type out, or names none in particular, has charged all the same."""
+    bodies = (ANSWER, b"[" + ANSWER + b"]", b"data: " + ANSWER.replace(b"\n", b"") + b"\r\n\r\n")
+    for body in bodies:
+        for told in (b"", b"Content-Type: application/octet-stream\r\n"):
+
+            async def answer(reply: Reply, body: bytes = body, told: bytes = told) -> None:
+                await reply.raw(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (told, len(body)) + body)
+
+            google.script = answer
+            passed = await exchange(gateway.url, f"POST /gemini{GENERATE}?key=k", body=b"{}")
+            assert passed.body == body
+    rows = await gateway.rows()
+    assert [(row["total_tokens"], row["cost_usd"]) for row in rows] == [(1360, "0.001107600000")] * 6
+
+
 @pytest.mark.parametrize(
     ("model", "cost"), [("gemini-2.5-flash", "0.001107600000"), ("gemini-9-ultra", None), ("a/b", None)]
 )
