@@ -4,6 +4,7 @@ with the program; and what `serve` prints when it is ready: its address, mode an
 
 from __future__ import annotations
 
+import functools
 import socket
 import stat
 import sys
@@ -184,10 +185,7 @@ def _url_option(url: str) -> str:
 def load_catalogue(own: OwnPrices | None = None) -> Catalogue:
     """The built-in catalogue, with the user's own prices over it if there are some. Raises FileNotFoundError,
     or CatalogueError that names the file and the line of each fault."""
-    # Imported here: the help of the commands does without the parser of prices.
-    from gatekeeper.pricing.catalogue import Catalogue
-
-    catalogue = read_prices(BUILT_IN_PRICES, Catalogue.parse)
+    catalogue = read_prices(BUILT_IN_PRICES, _built_in)
     if own is None:
         return catalogue
     try:
@@ -201,6 +199,15 @@ def load_catalogue(own: OwnPrices | None = None) -> Catalogue:
         else:
             return catalogue
         raise CatalogueError([Fault(1, missing)], str(own.file)) from None
+
+
+@functools.lru_cache(1)
+def _built_in(text: str) -> Catalogue:
+    """Parsed once, and not again when only the user's own prices have changed."""
+    # Imported here: the help of the commands does without the parser of prices.
+    from gatekeeper.pricing.catalogue import Catalogue
+
+    return Catalogue.parse(text)
 
 
 def read_prices(path: Path, parse: Callable[[str], Catalogue]) -> Catalogue:

@@ -1,27 +1,40 @@
 """Processes of `gatekeeper` without their start-up: each is forked from one that has imported everything.
 
-Importing costs half a second of CPU, and the suite starts a hundred gateways. A forked one is a process like
-any other: its own folder, environment, standard streams, signals and end. What only a program that was
-executed shows (how it is found, what it imports, closed streams) is tested with `rig.process.COMMAND`.
+Importing costs half a second of CPU, and the suite starts some hundred gateways and commands. A forked one is
+a process like any other: its own folder, environment, standard streams, signals and end. What only a program
+that was executed shows (how it is found, what it imports, closed streams) is tested with
+`rig.process.COMMAND`.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import trio
 
+from rig.routes import compile_routes_once
+
+if TYPE_CHECKING:
+    from gatekeeper.gateway import Gateway
+
 MOST = 2**16  # bytes of a request: words and environment
+# What a process comes to by the first request that it sends, gets or logs; the tests of these have their own.
+IMPORTED_LATER = ("anyio._backends._asyncio", "duckdb", "encodings.idna", "httpcore2", "rich.progress")
+NOT_IMPORTED = ("gatekeeper.__main__", "gatekeeper.web")
 ROOT = Path(__file__).parents[1]
 
 
@@ -100,9 +113,7 @@ def _parent() -> socket.socket:
 
 def forked(number: int) -> None:
     """In that process: takes requests until its socket is closed. Each child runs the program and exits."""
-    from gatekeeper import serve  # noqa: F401
-    from gatekeeper.cli.main import main
-
+    main = import_all()
     endings: dict[int, socket.socket] = {}
     woken, wake = socket.socketpair()
     wake.setblocking(False)
@@ -124,6 +135,27 @@ def forked(number: int) -> None:
             os.close(each)
         ending.send(str(pid).encode())
         endings[pid] = ending
+
+
+def import_all() -> Callable[[], None]:
+    """What each of the children would import, and the prices and routes that it would read and compile. All
+    that is kept out of their garbage collections, which would copy it. Returns the program."""
+    import gatekeeper
+    from gatekeeper.admin.app import AdminApi
+    from gatekeeper.cli.main import main
+    from gatekeeper.startup import load_catalogue
+
+    for module in pkgutil.walk_packages(gatekeeper.__path__, "gatekeeper."):
+        if not module.name.startswith(NOT_IMPORTED):
+            importlib.import_module(module.name)
+    for name in IMPORTED_LATER:
+        importlib.import_module(name)
+    load_catalogue()
+    compile_routes_once()
+    AdminApi(cast("Gateway", None))
+    gc.collect()
+    gc.freeze()
+    return main
 
 
 def _next(
