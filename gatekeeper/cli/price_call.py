@@ -35,7 +35,7 @@ from gatekeeper.pricing.quote import Quote
 from gatekeeper.pricing.quote_document import plain_decimal
 from gatekeeper.pricing.row import free_reason
 from gatekeeper.pricing.unit_lines import GROUNDING
-from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS
+from gatekeeper.pricing.units import CACHE_TOKEN_SECONDS, PIECES, UNITS
 from gatekeeper.times import parse_duration
 
 T = TypeVar("T")
@@ -135,14 +135,6 @@ def token_seconds(call: Call) -> int | None:
 
 # For people
 
-UNITS_IN_WORDS = {
-    "per_1m_tokens": " / 1M",
-    "per_1m_token_hours": " / 1M h",
-    "per_1k": " / 1k",
-    "per_second": " / s",
-    "each": "",
-}
-
 
 def quantity_of(line: CostLine) -> str:
     whole, point, fraction = plain_decimal(line.quantity).partition(".")
@@ -156,7 +148,7 @@ def print_quote(quote: Quote) -> None:
     name = max((len(line.component) for line in quote.lines), default=0)
     for line in quote.lines:
         price = formats.price(Decimal(usd(line.unit_pico)))
-        unit = UNITS_IN_WORDS[line.unit]
+        unit = "" if line.unit == PIECES.name else f" / {UNITS[line.unit].short}"
         print(f"{quantity_of(line):>{size}} {line.component:<{name}} × {price}{unit} = ${usd(line.pico)}")
     if quote.cost_pico is None:
         print_cells([("total unknown", TextRole.WARNING)])

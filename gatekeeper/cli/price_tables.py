@@ -22,13 +22,6 @@ from gatekeeper.settings import OwnPrices
 
 T = TypeVar("T")
 
-UNITS = {
-    "per_1m_tokens": "1M",
-    "per_1m_token_hours": "1M h",
-    "per_1k": "1k",
-    "per_second": "s",
-    "each": "each",
-}
 UNITS_NOTE = "dollars for 1M tokens (h: for an hour), 1k searches, 1 s, 1 piece"
 MARKS = {"likely": "~", "doubtful": "?", "own": "*"}
 MARKS_NOTE = {
@@ -175,7 +168,7 @@ def print_day(tariffs: dict[str, Tariff], marks: set[str]) -> None:
     ]
     columns: list[Column[Line]] = [
         Column("component", 0, lambda line: (line.component, TextRole.PLAIN)),
-        Column("unit", 0, lambda line: (UNITS[unit_of(line.component).name], TextRole.DIM)),
+        Column("unit", 0, lambda line: (unit_of(line.component).short, TextRole.DIM)),
     ]
     print_table([*columns, *(tier_column(tier) for tier in TIERS if tier in tariffs)], lines)
 

@@ -99,7 +99,6 @@ class JsonRequestParser:
             input_files=tuple(names(Field.INPUT_FILE, ())),
             stream=bool(names(Field.STREAM)),
             background=bool(names(Field.BACKGROUND)),
-            include_usage=bool(names(Field.INCLUDE_USAGE)),
             tools=tuple(names(Field.TOOL, ())),
             file_search_stores=tuple(names(Field.FILE_SEARCH_STORE, ())),
             vector_stores=tuple(names(Field.VECTOR_STORE, ())),

@@ -27,7 +27,6 @@ class Field(Enum):
     INPUT_FILE = auto()
     STREAM = auto()
     BACKGROUND = auto()
-    INCLUDE_USAGE = auto()
     CONTINUATION = auto()
     TOOL = auto()
     FILE_SEARCH_STORE = auto()
@@ -188,7 +187,6 @@ REQUEST.add(
     messages=MESSAGE,
     stream=Field.STREAM,
     background=Field.BACKGROUND,
-    stream_options=Node().add(include_usage=Field.INCLUDE_USAGE),
     parameters=Node().add(
         sample_count=Quantity.SAMPLES,
         number_of_videos=Quantity.SAMPLES,
@@ -210,6 +208,6 @@ REQUEST.add(
     interaction=REQUEST,
 )
 
-FLAGS = frozenset({Field.STREAM, Field.BACKGROUND, Field.INCLUDE_USAGE})
+FLAGS = frozenset({Field.STREAM, Field.BACKGROUND})
 LISTED = frozenset({Field.FILE_SEARCH_STORE, Field.VECTOR_STORE})
 """Members whose value is a list of names."""

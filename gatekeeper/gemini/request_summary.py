@@ -22,8 +22,6 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """Those among the files that hold a batch's requests."""
     stream: bool = False
     background: bool = False
-    include_usage: bool = False
-    """OpenAI-style `stream_options.include_usage`: without it a stream reports no usage."""
     continuation: str | None = None
     """The digest of the token of the long decode that it goes on; the last one's."""
     media: RequestedMedia = NOTHING_SAID

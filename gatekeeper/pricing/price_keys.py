@@ -20,6 +20,7 @@ from gatekeeper.pricing.units import (
     MUSIC,
     SEARCH_QUERY,
     SEARCH_REQUEST,
+    VIDEO_RESOLUTIONS,
     VIDEO_SECOND,
     unit_of,
 )
@@ -43,20 +44,13 @@ COMPONENTS = (
     *(f"live_{kind}{name}" for kind in ("input_", "output_") for name in MODALITIES),
     *(f"embedding_input_{name}" for name in MODALITIES),
     *(CACHE_STORAGE, SEARCH_REQUEST, SEARCH_QUERY, MAPS_REQUEST, MAPS_QUERY, IMAGE, MUSIC),
-    *(f"{VIDEO_SECOND}{resolution}" for resolution in ("720p", "1080p", "4k")),
+    *(f"{VIDEO_SECOND}{resolution}" for resolution in VIDEO_RESOLUTIONS),
 )
 """All that Google charges for, in the order in which it is shown."""
 _EMBEDDINGS = {f"embedding_{name}": f"embedding_input_{name}" for name in MODALITIES}
 PRICE_KEYS = (*KINDS, *OUTPUTS, *_EMBEDDINGS, *COMPONENTS)
 
 _PRICE = re.compile(r"\d{1,6}(\.\d{1,12})?\Z", re.ASCII)
-_UNITS_IN_WORDS = {
-    "per_1m_tokens": "1M tokens",
-    "per_1m_token_hours": "1M token-hours",
-    "per_1k": "1,000",
-    "per_second": "1 second",
-    "each": "one",
-}
 
 
 def components_of(key: str, inputs: Iterable[Modality]) -> tuple[str, ...]:
@@ -80,7 +74,7 @@ def price_of(key: str, value: object) -> int:
     if amount is None or amount % unit.size:
         places = 12 - (len(str(unit.size)) - 1)
         raise ValueError(
-            f"{key} is {value!r}; allowed: dollars for {_UNITS_IN_WORDS[unit.name]} in quotes, as a decimal "
+            f"{key} is {value!r}; allowed: dollars for {unit.words} in quotes, as a decimal "
             f'with at most {places} places, such as "0.30"'
         )
     return amount // unit.size

@@ -18,18 +18,21 @@ __all__ = ["IMAGE", "MAPS_QUERY", "MUSIC", "SEARCH_QUERY", "VIDEO_SECOND"]
 
 
 class Unit(NamedTuple):
-    """The unit of a price: its name in quotes and exports, and how many single tokens, token-hours, searches,
-    seconds or pieces the price is for."""
+    """The unit of a price: its name in quotes and exports, how many single tokens, token-hours, searches,
+    seconds or pieces the price is for, that in words, and as short as a table has it."""
 
     name: str
     size: int
+    words: str
+    short: str
 
 
-TOKENS = Unit("per_1m_tokens", 10**6)
-TOKEN_HOURS = Unit("per_1m_token_hours", 10**6)
-SEARCHES = Unit("per_1k", 1000)
-SECONDS = Unit("per_second", 1)
-PIECES = Unit("each", 1)
+TOKENS = Unit("per_1m_tokens", 10**6, "1M tokens", "1M")
+TOKEN_HOURS = Unit("per_1m_token_hours", 10**6, "1M token-hours", "1M h")
+SEARCHES = Unit("per_1k", 1000, "1,000", "1k")
+SECONDS = Unit("per_second", 1, "1 second", "s")
+PIECES = Unit("each", 1, "one", "each")
+UNITS = {unit.name: unit for unit in (TOKENS, TOKEN_HOURS, SEARCHES, SECONDS, PIECES)}
 
 CACHE_STORAGE = "cache_storage_token_hour"
 SEARCH_REQUEST, MAPS_REQUEST = "grounding_search_request", "grounding_maps_request"

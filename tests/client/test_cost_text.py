@@ -9,6 +9,7 @@ import pytest
 from gatekeeper.client.api_types import CallDetail, Cost, CostLine
 from gatekeeper.client.call_text import cost, tokens
 from gatekeeper.client.cost_text import cost_text, quantity
+from gatekeeper.pricing.units import UNITS
 
 
 def shown(call: CallDetail) -> list[str]:
@@ -32,6 +33,7 @@ def test_each_unit_is_in_words_and_the_columns_are_aligned() -> None:
         price_version="2026-11-28",
         notes=("1 of 3 searches are within Google's free allowance",),
     )
+    assert {line.unit for line in found.lines or ()} == set(UNITS)
     assert shown(CallDetail(id="x", outcome="ok", cost_usd=Decimal("9.25"), cost=found)) == [
         "  cost",
         "  input text                      1,204   $0.000361200000  at $0.30 per 1M tokens",

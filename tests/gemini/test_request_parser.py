@@ -95,7 +95,7 @@ NAMED = [
     ({"stream": True, "background": True}, {"stream": True, "background": True}),
     ({"stream": False, "background": None}, {}),
     ({"stream": "true", "model": True}, {}),
-    ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True, "include_usage": True}),
+    ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True}),
     ({"tools": [{"functionDeclarations": [{"name": "model", "parameters": {"model": "no"}}]}]}, {}),
     ({"contents": [{"parts": [{"functionCall": {"args": {"model": "no"}}}]}]}, {}),
     ({"model": ["no"], "agent": {"model": "no"}, "requests": 1}, {}),

@@ -16,7 +16,7 @@ from gatekeeper.keys.access_request import AccessRequest
 from gatekeeper.keys.account import Account, NamedAccount
 from gatekeeper.keys.admission import admit, admit_body
 from gatekeeper.keys.limits import Limits, NamedRecord
-from gatekeeper.keys.policies import too_many_searches
+from gatekeeper.keys.policies import POLICY_RULES, too_many_searches
 from gatekeeper.refusals import Reason
 
 GENERATE, STREAM, INTERACTION = "generateContent", "streamGenerateContent", "interactions.create"
@@ -208,10 +208,23 @@ def test_what_the_body_says_is_not_asked_of_the_head() -> None:
         assert admit_body([account(limits)], request, 0) is None
 
 
+def test_no_policy_is_left_out_here() -> None:
+    """One that `has_policies` does not know lets a request pass whose body nobody has parsed."""
+    unset = Limits()
+    tried = {
+        name
+        for limits in ALL
+        for name in unset.__struct_fields__
+        if getattr(limits, name) != getattr(unset, name)
+    }
+    assert tried == {name for names in POLICY_RULES.values() for name in names}
+
+
 @pytest.mark.parametrize("limits", ALL, ids=str)
 def test_a_policy_needs_the_body(limits: Limits) -> None:
     assert limits.needs_body
     assert limits.needs_settings
+    assert limits.has_policies
     assert not Limits(models=("*", "a"), allowed_ips=("::1",)).needs_body
     assert Limits(models=("a",)).needs_body
 
