@@ -19,6 +19,8 @@ from gatekeeper.pricing.quote import Quote, quote
 
 UNREADABLE_UNITS = "billed_units of the row is not an object of counts"
 NO_MODEL = "the row names no model"
+NEVER_RAN = ("refused", "upstream_unreachable")
+"""Outcomes of calls that Google did not run."""
 
 
 class PricedColumns(NamedTuple):
@@ -63,6 +65,11 @@ def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
         action=row.action or "",
         billed_units=units,
     )
+
+
+def has_failed(outcome: str | None, status: int | None) -> bool:
+    """Whether Google charges nothing because it did not run the call, or answered with an error."""
+    return outcome in NEVER_RAN or (status or 0) >= 400
 
 
 def free_reason(outcome: str | None, status: int | None, action: str | None) -> str | None:

@@ -16,7 +16,7 @@ from gatekeeper.gemini.routes import Route
 from gatekeeper.keys.rates import Admitted, ExpectedTokens
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.expected import RequestSize
-from gatekeeper.proxy.settlement import NEVER_RAN
+from gatekeeper.pricing.row import has_failed
 
 UNKNOWN_LENGTH = 256 * 1024  # bytes, of a body that does not announce its length
 
@@ -63,5 +63,4 @@ def used_tokens(row: Call) -> int | None:
     known = [row.prompt_tokens, row.output_tokens, row.thoughts_tokens, row.tool_tokens]
     if any(known):
         return sum(filter(None, known))
-    failed = row.outcome in NEVER_RAN or (row.status or 0) >= 400
-    return 0 if failed or row.cost_pico == 0 else None
+    return 0 if has_failed(row.outcome, row.status) or row.cost_pico == 0 else None

@@ -29,6 +29,7 @@ from gatekeeper.pricing.cost_notes import PENDING_VIDEOS
 from gatekeeper.pricing.estimate import bound_note, budget_rest_note, estimate
 from gatekeeper.pricing.expected import EXPECTED_ACTIONS, expected_quote, expected_usage
 from gatekeeper.pricing.quote import NO_BILLED_UNITS, searches_charged
+from gatekeeper.pricing.row import has_failed
 from gatekeeper.pricing.unit_lines import GROUNDING
 from gatekeeper.proxy.awaited import awaited_charge, awaited_note
 from gatekeeper.proxy.call_quote import call_quote, set_tokens
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from gatekeeper.gemini.response_parser import ResponseSummary
 
 
-NEVER_RAN = (Outcome.REFUSED, Outcome.UPSTREAM_UNREACHABLE)
 ENDED_EARLY = (Outcome.CLIENT_DISCONNECTED, Outcome.CUT, Outcome.UPSTREAM_BROKEN)
 PARTIAL_USAGE_NOTE = "the response ended early: these are the last tokens that it reported"
 
@@ -202,9 +202,9 @@ def _outcome(call: Call, failure: CallFailed | None, summary: ResponseSummary) -
 def _has_failed(call: Call, progress: Progress) -> bool:
     """Whether Google has not run the call, or has answered with an error: it charges nothing then."""
     # The client may have left before it was sent a status.
-    status = call.status or progress.upstream_status or 0
+    status = call.status or progress.upstream_status
     never_sent = call.outcome is Outcome.CLIENT_DISCONNECTED and progress.request_sent is False
-    return call.outcome in NEVER_RAN or never_sent or status >= 400
+    return never_sent or has_failed(call.outcome, status)
 
 
 def _units(call: Call, asked: RequestSummary, summary: ResponseSummary, *, failed: bool) -> BilledUnits:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import msgspec
 import pytest
 from rig.analytics import Analytics
@@ -19,12 +20,13 @@ from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.adjustments import KeyCharge, charges, mark_run
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import FileUnusable
-from gatekeeper.ledger.analytics.reprice import Run, reprice
+from gatekeeper.ledger.analytics.reprice import HAS_FAILED, Run, reprice
 from gatekeeper.ledger.analytics.reprice_report import Report
 from gatekeeper.ledger.call import Call, Outcome, Position
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import GIVEN_UP, PENDING_VIDEOS, SUM_DIFFERS, SUMS_INCOMPLETE
 from gatekeeper.pricing.estimate import estimate
+from gatekeeper.pricing.row import has_failed
 from gatekeeper.startup import load_catalogue
 from gatekeeper.times import to_micros
 
@@ -49,6 +51,15 @@ def catalogue(price: str = "2", version: str = "new") -> Catalogue:
     """)
     # As the file names it: another version may be a hash of the content.
     return msgspec.structs.replace(found, version=version)
+
+
+def test_sql_and_python_agree_on_what_has_failed() -> None:
+    cases = [(outcome, status) for outcome in (*Outcome, None) for status in (None, 0, 200, 399, 400, 599)]
+    rows = duckdb.execute(
+        f"SELECT {HAS_FAILED} FROM (SELECT unnest(?) AS outcome, unnest(?) AS status)",
+        [[outcome and outcome.value for outcome, _ in cases], [status for _, status in cases]],
+    ).fetchall()
+    assert [failed for (failed,) in rows] == [has_failed(*case) for case in cases]
 
 
 def call(number: int, **known: Any) -> Call:

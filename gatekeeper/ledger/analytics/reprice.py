@@ -24,6 +24,7 @@ from gatekeeper.ledger.analytics.reprice_report import CHANGED, IN_PERIOD, Reaso
 from gatekeeper.ledger.analytics.row_prices import priced
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import BUDGET_NOTE, NOT_BY_USAGE
+from gatekeeper.pricing.row import NEVER_RAN
 
 BATCH = 20_000  # distinct calls
 
@@ -39,8 +40,10 @@ class Run(NamedTuple):
     catalogue: Catalogue
 
 
+# `has_failed` of gatekeeper/pricing/row.py, in SQL.
+HAS_FAILED = f"(coalesce(outcome, '') IN {NEVER_RAN} OR coalesce(status, 0) >= 400)"
 _HAS_PRICE = f"""
-    coalesce(outcome, '') NOT IN ('refused', 'upstream_unreachable') AND coalesce(status, 0) < 400
+    NOT {HAS_FAILED}
     AND NOT (cost_usd IS NOT DISTINCT FROM 0 AND price_version IS NULL)
     AND (usage IS NOT NULL OR (billed_units IS NOT NULL AND total_tokens IS NULL AND prompt_tokens IS NULL))
     AND NOT list_bool_or([contains(replace(coalesce(usage_note, ''), '{BUDGET_NOTE}', ''), text)
