@@ -4,7 +4,8 @@ Members count where Google's reference has them (`request_grammar`), in both spe
 accepts (`cachedContent`, `cached_content`), and all values count if a key is repeated: it is not published
 which of them Google takes.
 
-The limit is that of `json_tokens`: 256 KiB, long strings not counted. Of what comes later nothing is known.
+The limit is that of `json_tokens`: 16 MiB, long strings not counted, of which 256 KiB may be names and
+settings. Of what comes later nothing is known.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gatekeeper.gemini.json_tokens import (
     LITERAL,
     MAX_DEPTH,
     MAX_STRING_BYTES,
+    MAX_TOKEN_BYTES,
     OPEN,
     REST,
     JsonTokens,
@@ -44,19 +46,24 @@ from gatekeeper.gemini.requested_media import MediaCollector, Quantity
 from gatekeeper.gemini.requested_settings import Setting, SettingsCollector
 
 MAX_NAME = 256  # characters that are kept of a name
+MAX_KEPT = 256 * 1024  # of all that is kept of a request
 OWN_VOICE = "voice_"  # Google's own voices have names like `Puck`
 _NUMBERS = frozenset({Quantity, Setting})  # what may be said by a number
 # What is collected among others too.
 _WIDER = {Field.AGENT: Field.MODEL, Field.INPUT_FILE: Field.FILE, Field.FILE_ID: Field.FILE}
-# Prompts are long; only the names of files in them are of interest, whose letters may be escaped or encoded.
-_FILE_WORDS = (b"file", b"File", b"\\u00", b"%6", b"%46", b"%25")
+# Prompts are long, and only the files that they refer to are of interest: without one of these keys, whose
+# letters may be escaped, they refer to none. No text has such a key, for a quote in it is escaped.
+_ESCAPED_LETTERS = (b"\\u004", b"\\u005", b"\\u006", b"\\u007")
+_CONTENT_KEYS = (b'"fileData"', b'"file_data"', *_ESCAPED_LETTERS)
+_MESSAGE_KEYS = (b'"uri"', b'"url"', b'"fileId"', b'"file_id"', *_ESCAPED_LETTERS)
 
 
 class JsonRequestParser:
-    """Parses one JSON document."""
+    """Parses one JSON document, up to `limit` bytes of it without long strings."""
 
-    def __init__(self) -> None:
-        self._tokens = JsonTokens()
+    def __init__(self, limit: int = MAX_TOKEN_BYTES) -> None:
+        self._tokens = JsonTokens(limit)
+        self._kept = 0
         self._names: dict[Field, dict[str, None]] = {}
         self._continuation: TokenDigest | None = None
         self._media = MediaCollector()
@@ -139,6 +146,7 @@ class JsonRequestParser:
                 self._meaning = None
             elif isinstance(self._meaning, Setting):
                 self._settings.add(self._meaning, text, is_literal=kind is LITERAL)
+                self._keep(len(text) + 1)
                 self._meaning = None
 
     def _open(self, bracket: bytes) -> None:
@@ -152,7 +160,7 @@ class JsonRequestParser:
         self._tokens.failed = len(self._around) > MAX_DEPTH
         if meaning is CONTENT or meaning is MESSAGE:
             self._settings.contents()
-            self._tokens.pass_over_without(*_FILE_WORDS)
+            self._tokens.pass_over_without(*(_CONTENT_KEYS if meaning is CONTENT else _MESSAGE_KEYS))
         if bracket == b"{" and isinstance(meaning, Node):
             self._members, self._meaning = meaning, None
             if meaning is REQUEST:
@@ -187,7 +195,15 @@ class JsonRequestParser:
                 self._name(wider, name)
 
     def _name(self, field: Field, name: str) -> None:
-        self._names.setdefault(field, {})[name] = None
+        names = self._names.setdefault(field, {})
+        if name not in names:
+            names[name] = None
+            self._keep(len(name))
+
+    def _keep(self, size: int) -> None:
+        """Ends the parsing where a client would have this process fill its memory with names."""
+        self._kept += size
+        self._tokens.failed = self._tokens.failed or self._kept > MAX_KEPT
 
 
 def name_of(field: Field, text: str, *, is_cut: bool = False) -> str:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import TypeAlias
 
-MAX_TOKEN_BYTES = 256 * 1024
-"""Of a document, without the rest of long strings; then it fails."""
+MAX_TOKEN_BYTES = 16 * 2**20
+"""Of a document, without the rest of long strings; then it fails. A conversation of two million tokens, the
+most that a model takes, has fewer."""
 MAX_STRING_BYTES = 1024
 MAX_DEPTH = 128
 """Of nested containers; Google's parser takes 100."""
@@ -73,8 +74,9 @@ class JsonTokens:
     `whole`, to be set after each KEY: whether all of its value is wanted, if that is a string. What is beyond
     `MAX_STRING_BYTES` of it follows as REST, in any number of pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_TOKEN_BYTES) -> None:
         self.failed = False
+        self._limit = limit
         self.whole = False
         self._rest = b""  # the beginning of a token, at the end of the bytes so far
         self._passed_over = 0  # containers that are open in the one that is passed over, with itself
@@ -93,7 +95,7 @@ class JsonTokens:
                 if self.whole and not self._passed_over:
                     yield REST, chunk[start : at if self._in_string else at - 1]
                 continue
-            room = min(_STEP, MAX_TOKEN_BYTES - self._read)
+            room = min(_STEP, self._limit - self._read)
             piece = chunk[at : at + room]
             self.failed = not piece
             at += len(piece)

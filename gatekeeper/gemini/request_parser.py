@@ -22,6 +22,8 @@ from gatekeeper.gemini.requested_media import MediaCollector, Quantity
 
 # Bytes of a compressed body that are inflated at once, and in all.
 _INFLATE_STEP, MAX_INFLATED_BYTES = 64 * 1024, 16 * 2**20
+# Without long strings: one small chunk may inflate to all of it, and other calls wait while it is parsed.
+MAX_INFLATED_TOKEN_BYTES = 256 * 1024
 
 
 class RequestParser(Protocol):
@@ -148,16 +150,18 @@ def request_parser(
     if action and action.endswith(_UPLOADS):
         return NOTHING_NAMED
     boundary = form_boundary(content_type) if action in _FORMS else None
-    parser = FormRequestParser(boundary) if boundary else JsonRequestParser()
     encoding = (content_encoding or b"").strip().lower()
     if encoding in (b"", b"identity"):
-        return parser
+        return FormRequestParser(boundary) if boundary else JsonRequestParser()
     bits = _WINDOW_BITS.get(encoding)
-    return InflatingRequestParser(parser, bits) if bits else UNKNOWN
+    if bits is None:
+        return UNKNOWN
+    inflated = FormRequestParser(boundary) if boundary else JsonRequestParser(MAX_INFLATED_TOKEN_BYTES)
+    return InflatingRequestParser(inflated, bits)
 
 
 def read_request(body: bytes) -> RequestSummary:
-    """What a whole body, or the first message of a Live session (`setup.model`), names."""
+    """What a whole body names."""
     parser = JsonRequestParser()
     parser.feed(body)
     return parser.summary

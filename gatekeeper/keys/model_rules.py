@@ -34,7 +34,7 @@ def models_in_body_allowed(account: Account, request: AccessRequest, _now: int) 
     if request.action in PLAIN_ACTIONS and request.model is not None:
         return None
     if not asked.understood:
-        seen = "plain or gzip JSON, of at most 256 KiB without its long strings"
+        seen = "plain JSON, of at most 16 MiB without its long strings"
         return _unknown(account, request, f"may name any in its body, which is not {seen}: send it so")
     if request.model is None and not asked.models and request.billable:
         return _unknown(account, request, "names none, in its path or its body: name one")

@@ -192,7 +192,7 @@ def _service_tiers(limits: Limits, request: AccessRequest, asked: RequestSummary
 def _unseen(limited: str, request: AccessRequest) -> str:
     return (
         f"{limited}, and this gateway cannot look at all of the body of this {request.what}: send it as "
-        "plain or gzip JSON, of at most 256 KiB without its long strings."
+        "plain JSON, of at most 16 MiB without its long strings."
     )
 
 

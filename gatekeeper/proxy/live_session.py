@@ -15,7 +15,7 @@ import trio
 
 from gatekeeper.gemini.live import LiveMeter
 from gatekeeper.gemini.references import names_a_file, references
-from gatekeeper.gemini.request_parser import UnreadRequest, read_request
+from gatekeeper.gemini.request_parser import UnreadRequest, request_parser
 from gatekeeper.gemini.request_summary import RequestSummary
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.upstream_error import UpstreamError
@@ -34,7 +34,7 @@ from gatekeeper.proxy.outcomes import (
     google_key_error,
 )
 from gatekeeper.proxy.references import UNSEEN
-from gatekeeper.proxy.request_body import take_rates
+from gatekeeper.proxy.request_body import parse_in_turns, take_rates
 from gatekeeper.proxy.reserve import reserve
 from gatekeeper.proxy.search_limit import search_refusal
 from gatekeeper.proxy.settlement import apply_request
@@ -112,7 +112,7 @@ class LiveSession:
         while isinstance(received := await self.client.receive(), Message):
             self.received_bytes += len(received.payload)
             is_first = self.model_pending
-            refusal = await self._admit_setup(received) if is_first else self._searching(received)
+            refusal = await (self._admit_setup if is_first else self._searching)(received)
             if refusal := refusal or await self._hidden(received, is_first=is_first):
                 # Google charges for what came before a later message.
                 self._end(Refused(refusal) if is_first else CutByGateway(refusal))
@@ -126,7 +126,7 @@ class LiveSession:
     async def _admit_setup(self, first: Message) -> Refusal | None:
         """What the key's limits say about the model, before the first message goes up."""
         call, self.model_pending = self.call, False
-        named = self._asked = read_request(first.payload)
+        named = self._asked = await _read(first)
         apply_request(call.row, named)
         # What was not understood may name another one.
         for model in named.models if named.models and named.understood else (*named.models, None):
@@ -147,11 +147,11 @@ class LiveSession:
         demands = model_demands(call.accounts, models, counts_tokens=True)
         return take_rates(call, demands, UNBOUNDED) if demands else None
 
-    def _searching(self, later: Message) -> Refusal | None:
+    async def _searching(self, later: Message) -> Refusal | None:
         """What the key's limits say about the tools that a later message puts in place of the first one's."""
         if not (self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload)):
             return None
-        named = read_request(later.payload)
+        named = await _read(later)
         asked = msgspec.structs.replace(self._asked, tools=named.tools, understood=named.understood)
         request = msgspec.structs.replace(self.call.access_request(), asked=asked)
         return admit_body(self.call.accounts, request, time_ns() // 1000)
@@ -161,7 +161,7 @@ class LiveSession:
         # A later one can refer to files only, and most are sound.
         if self.call.key is None or not (is_first or names_a_file(message.payload)):
             return None
-        named = read_request(message.payload)
+        named = await _read(message)
         try:
             await self.call.context.check_references(self.call.key, references(named))
         except Refused as refused:
@@ -239,3 +239,10 @@ def close_error(code: int, reason: str) -> UpstreamError:
     """How Google ended a session, as an error of its API."""
     message = f"The session was closed with {code}{': ' if reason else ''}{reason}"
     return UpstreamError(code=code, status=None, message=message, reason=None, retry_delay=None)
+
+
+async def _read(message: Message) -> RequestSummary:
+    """What a message names: the first one `setup.model`."""
+    parser = request_parser(None, None)
+    await parse_in_turns(parser, message.payload)
+    return parser.summary

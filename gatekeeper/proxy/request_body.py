@@ -11,6 +11,7 @@ from gatekeeper.gemini.actions import INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTION
 from gatekeeper.gemini.references import names_a_file
 from gatekeeper.gemini.request_parser import (
     NOTHING_NAMED,
+    RequestParser,
     may_name_model,
     may_name_more,
     may_name_settings,
@@ -62,11 +63,16 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
 async def parse_body(call: ProxyCall, body: bytes) -> None:
     """Parses a buffered body, so that all of it is known before its first byte goes upstream."""
     attach_parser(call)
+    await parse_in_turns(call.request_parser, body)
+    apply_body(call)
+
+
+async def parse_in_turns(parser: RequestParser, body: bytes) -> None:
+    """Feeds all of it to the parser, and lets other calls have their turns."""
     for start in range(0, len(body), PARSED_AT_ONCE):
         if start:
             await trio.lowlevel.checkpoint()
-        call.request_parser.feed(body[start : start + PARSED_AT_ONCE])
-    apply_body(call)
+        parser.feed(body[start : start + PARSED_AT_ONCE])
 
 
 def begin_streaming(call: ProxyCall) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatekeeper.gemini.json_request import MAX_KEPT
 from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
 from gatekeeper.gemini.request_parser import (
     MAX_INFLATED_BYTES,
@@ -148,6 +149,21 @@ def test_every_spelling_and_every_repetition_counts(body: bytes, models: tuple[s
 )
 def test_what_is_not_understood_says_so(body: bytes, models: tuple[str, ...]) -> None:
     assert read_request(body) == summary(models=models, understood=False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"requests": ['
+        + b",".join(b'{"model": "%0250d"}' % number for number in range(MAX_KEPT // 249))
+        + b"]}",
+        b'{"requests": [' + b'{"serviceTier": "%01000d"},' % 0 * (MAX_KEPT // 1000) + b"{}]}",
+    ],
+)
+def test_a_request_that_names_too_much_is_not_understood(body: bytes) -> None:
+    named = read_request(body)
+    assert not named.understood
+    assert sum(map(len, named.models)) < MAX_KEPT + 250
 
 
 def test_what_comes_after_a_large_prompt_is_seen() -> None:

@@ -14,6 +14,7 @@ from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
 
+from gatekeeper.gemini.json_request import MAX_KEPT
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
 
 MASTER = "master-of-the-tests"
@@ -199,7 +200,47 @@ async def test_another_spelling_of_a_name_is_no_way_around(google: StandIn, tmp_
                 assert (refused.status, refused.reason) == (404, "GATEKEEPER_NOT_FOUND")
 
 
-LATE = b'{"contents": [{"role": "user", "parts": [' + b'{"text": "x"}, ' * 30_000
+# A session of a coding agent: hundreds of messages that speak of files, each beyond what is kept of a string.
+TURNS = [
+    f"{number}: The agent reads src/files/env.py, its environment. " + "x" * 1500 for number in range(400)
+]
+SESSION = {"contents": [{"role": "user", "parts": [{"text": turn}]} for turn in TURNS]}
+MESSAGES = {"model": "m", "messages": [{"role": "user", "content": turn} for turn in TURNS]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "last", "status"),
+    [
+        (GENERATE, SESSION, {}, 200),
+        ("/v1beta/openai/chat/completions", MESSAGES, {}, 200),
+        (GENERATE, SESSION, {"parts": [{"fileData": {"fileUri": "files/f"}}]}, 404),
+        (GENERATE, SESSION, {"parts": [{"file_data": {"file_uri": "files/f"}}]}, 404),
+        ("/v1beta/openai/chat/completions", MESSAGES, {"content": [{"file": {"file_id": "files/f"}}]}, 404),
+        (
+            "/v1beta/openai/chat/completions",
+            MESSAGES,
+            {"content": [{"image_url": {"url": URI}}]},
+            404,
+        ),
+    ],
+)
+async def test_a_long_session_is_looked_at_to_its_end(
+    gateway: Running, google: StandIn, path: str, body: dict[str, Any], last: dict[str, Any], status: int
+) -> None:
+    key, stranger = await owner(gateway, "files/f"), await gateway.key(models=["m", "gemini-2.5-flash"])
+    google.asked.clear()
+    name = "contents" if "contents" in body else "messages"
+    data = json.dumps({**body, name: [*body[name], {"role": "user", **last}]}).encode()
+    for asking, expected in ((stranger, status), (key, 200)):
+        for how in ({"body": data}, {"chunks": [data[:-200], data[-200:-40], data[-40:]]}):
+            answered = await ask(gateway, asking, path, **how)
+            assert answered.status == expected
+            assert [asked.body for asked in google.asked] == ([data] if expected == 200 else [])
+            google.asked.clear()
+
+
+NAMES = b",".join(b'{"model": "%0250d"}' % number for number in range(MAX_KEPT // 250 + 1))
+LATE = b'{"requests": [' + NAMES + b'], "contents": [{"role": "user", "parts": ['
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import exchange
 
+from gatekeeper.gemini.json_request import MAX_KEPT
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
 
 MODEL = "/models/gemini-2.5-flash"
@@ -94,7 +95,9 @@ async def test_what_is_not_seen_is_allowed_where_the_path_decides(
 ) -> None:
     google.script = lambda reply: reply.json(b"{}")
     secret = await guarded.key(models=["gemini-2.5*"])
-    for number, body in enumerate([b'{"model": "gemini-2.5-flash"', b'{"x": [' + b"1," * 2**18 + b"1]}"]):
+    names = [b'{"model": "gemini-2.5-%0240d"}' % number for number in range(MAX_KEPT // 240)]
+    long = b'{"requests": [' + b",".join(names) + b"]}"
+    for number, body in enumerate([b'{"model": "gemini-2.5-flash"', long]):
         answer = await exchange(guarded.url, f"POST /gemini/v1beta{path}?key={secret}", body=body)
         assert answer.status == (200 if may else 403)
         assert len(google.asked) == ((number + 1) if may else 0)

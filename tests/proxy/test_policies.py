@@ -15,7 +15,7 @@ from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, read
 from websockets.trio.server import ServerConnection
 
-from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
+from gatekeeper.gemini.json_request import MAX_KEPT
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
 
 MODEL = "/v1beta/models/gemini-2.5-flash"
@@ -138,7 +138,7 @@ async def test_what_a_policy_rules_out_does_not_go_up(
         b"",
         b"no JSON",
         b'{"store": false',
-        b'{"x": [' + b"1," * (MAX_TOKEN_BYTES // 2) + b'1], "store": false}',
+        b'{"requests": [' + b'{"serviceTier": "%01000d"},' % 0 * (MAX_KEPT // 1000) + b'{}], "store": false}',
     ],
 )
 async def test_a_body_that_is_not_seen_to_its_end_does_not_go_up(
