@@ -127,4 +127,7 @@ class KeyIndex:
 
 def has_secret(record: KeyRecord, digest: str, now: int) -> bool:
     """Whether the digest is that of the key's secret, or of its previous one within its grace period."""
-    return digest == record.secret_hash or (record.previous is not None and now < record.previous.expires_at)
+    previous = record.previous
+    return digest == record.secret_hash or (
+        previous is not None and digest == previous.secret_hash and now < previous.expires_at
+    )

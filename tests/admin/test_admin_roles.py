@@ -243,6 +243,16 @@ async def test_a_key_sees_itself_whatever_it_asks(guarded, own):
     assert answers[0].json()["detail"].replace("other", "nobody") == answers[1].json()["detail"]
 
 
+async def test_a_key_with_two_secrets_has_no_other_names(guarded):
+    old, other = [await guarded.post("/key/generate", {"key_alias": name}) for name in ("mine", "other")]
+    new = (await guarded.post("/key/regenerate", {"key": "mine", "grace": "1h"}))["key"]
+    statuses = [
+        (await guarded.as_key("GET", "/key/info", new, key=name)).status_code
+        for name in (old["key"], new, "mine", other["key"], "other", "nobody")
+    ]
+    assert statuses == [200, 200, 200, 404, 404, 404]
+
+
 @pytest.mark.parametrize(
     "q", ["", "key:other", "-key:mine", "key:mine,other", "-key:nobody", "tag:*", "-tag:*"]
 )
