@@ -124,7 +124,9 @@ class Owners:
         if missing:
             found = await trio.to_thread.run_sync(self._store.find, missing)
             for name in missing:
-                self._know(name, found.get(name))
+                # What a call has made or deleted meanwhile is newer than the answer, and maybe stored by now.
+                if name not in self._unstored and name not in self._known:
+                    self._know(name, found.get(name))
             self._trim()
 
     def owner_of(self, resource: str) -> Owner | None:

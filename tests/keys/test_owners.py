@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -98,6 +99,31 @@ async def test_what_memory_does_not_hold_is_hidden_until_it_is_looked_up(tmp_pat
     assert [owner and owner.key_id for owner in map(owners.owner_of, names[:2])] == ["one", "one"]
     await owners.prepare(["files/never"])
     assert owners.may_see(state("two"), "files/never")
+
+
+async def test_what_is_made_while_its_name_is_looked_up_has_its_maker(tmp_path: Path) -> None:
+    class Slow(SqliteOwnerStore):
+        """By the time that its answer arrives, a call has made or deleted what was asked for."""
+
+        meanwhile: Call
+
+        def find(self, names: Sequence[str]) -> dict[str, Owner]:
+            found = super().find(names)
+            trio.from_thread.run_sync(owners.apply, self.meanwhile)
+            trio.from_thread.run(owners.store, [self.meanwhile])
+            return found
+
+    store = Slow(SqliteKeyStore(tmp_path / "keys"))
+    await Owners(store, nobody, shows_unowned=True).store([made(f"files/{n}", "one", n) for n in range(5)])
+    owners = Owners(store, nobody, shows_unowned=True, limit=2)
+    await owners.load()
+    for store.meanwhile, seen in (
+        (made("files/new", "one", 9), [True, False]),
+        (gone("files/0"), [True, True]),
+    ):
+        name = store.meanwhile.resource or "files/new"
+        await owners.prepare([name])
+        assert [owners.may_see(state(key), name) for key in ("one", "two")] == seen
 
 
 async def test_what_a_key_shares_is_seen_by_its_group_or_by_all(tmp_path: Path) -> None:
