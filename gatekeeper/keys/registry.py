@@ -199,9 +199,11 @@ class KeyRegistry(KeyWriter):
         """Adds the differences of calls that were priced again, each for the window of its delta, once for
         each run: returns False if it was counted before. Raises StoreFailed, and may then be repeated."""
         async with self._write_lock:
-            # Of a window that is over nothing counts, and no call has ended in the next one at that time.
+            # Of a window that is over nothing counts, and no call has ended in the next one at that time. The
+            # store gets the window as it is now: since the delta was asked for its end may have been changed
+            # by people, and its start by a clock that was set back, at which the store would drop the spend.
             current = {
-                token_id: delta
+                token_id: delta._replace(window=state.window)
                 for token_id, delta in deltas.items()
                 if (state := self._index.by_id.get(token_id)) and state.window_start <= delta.window.start
             }

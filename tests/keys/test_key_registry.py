@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -392,14 +393,48 @@ async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):
         assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [5]
 
 
+async def test_a_difference_leaves_a_window_that_was_changed_while_it_was_looked_for(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        token_id, seen = state.record.token_id, state.window
+        await update(registry, "a", NOW + 1, budget_duration="1d")
+        assert await registry.adjust("run-1", {token_id: SpendDelta(seen, 3)})
+        expected = documents(registry, NOW + 2)
+
+    async with running(path) as again:
+        assert documents(again, NOW + 2) == expected
+
+
+async def test_a_difference_keeps_what_a_window_that_was_moved_back_has_counted(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", budget_duration="1h")
+        token_id = state.record.token_id
+        # The second one ends by a clock that has been set back, into the window before.
+        journal = [Settlement(token_id, 10, NOW + HOUR + 1), Settlement(token_id, 5, NOW + HOUR - 1)]
+        registry.settle(journal[0])
+        seen = state.window
+        registry.settle(journal[1])
+        await registry.store_spend(journal, 0, 2)
+        assert await registry.adjust("run-1", {token_id: SpendDelta(seen, 3)})
+        assert state.spend_pico == 18
+
+    async with running(path) as again:
+        assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [18]
+
+
 async def test_a_difference_that_is_not_stored_is_not_counted(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
-        deltas = {state.record.token_id: SpendDelta(state.window._replace(end=2**70), 3)}
-        with pytest.raises((StoreFailed, OverflowError)):
-            await registry.adjust("run-1", deltas)
+        deltas = {state.record.token_id: SpendDelta(state.window, 3)}
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute(
+                "CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no space'); END"
+            )
+            with pytest.raises(StoreFailed):
+                await registry.adjust("run-1", deltas)
+            other.execute("DROP TRIGGER fails")
         assert state.spend_pico == 0
-        assert await registry.adjust("run-1", {state.record.token_id: SpendDelta(state.window, 3)})
+        assert await registry.adjust("run-1", deltas)
         assert state.spend_pico == 3
 
 
