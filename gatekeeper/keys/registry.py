@@ -152,7 +152,8 @@ class KeyRegistry(KeyWriter):
         reached: list[Account] = []
         _, cost_pico, ended_at, estimated, is_use, *_ = settlement
         for account in self.accounts_of(settlement):
-            before = account.spend_pico
+            # Of the window that the call ends in: the spend of the one before would hide that it is reached.
+            before = spend.current_spend(account, ended_at)[0]
             spend.settle(account, cost_pico, ended_at, estimated=estimated, is_use=is_use)
             if before < (account.record.soft_budget_pico or 0) <= account.spend_pico:
                 reached.append(account)

@@ -422,6 +422,14 @@ async def test_a_difference_keeps_what_a_window_that_was_moved_back_has_counted(
         assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [18]
 
 
+async def test_a_soft_budget_is_reached_anew_in_each_window(path):
+    async with running(path) as registry:
+        _, state = await create(registry, soft_budget="0.5", budget_duration="1h")
+        dollar = 10**12
+        calls = [Settlement(state.record.token_id, dollar, NOW + at) for at in (1, 2, HOUR + 1, HOUR + 2)]
+        assert [registry.settle(call) for call in calls] == [[state], [], [state], []]
+
+
 async def test_a_difference_that_is_not_stored_is_not_counted(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
