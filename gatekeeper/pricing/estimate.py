@@ -10,7 +10,8 @@ An estimate is charged to a key's budget and is never a cost: the ledger's cost 
   (which is what a compressed request counts as). Output that was not reported counts as the longest possible
   one: 65,536 tokens.
 - Of a model that is charged by piece or second, and of calls that make pictures or films with an unknown one,
-  the most pieces that one request can ask for (`MOST_PIECES`) at the highest price.
+  the most pieces that one request can ask for (`MOST_PIECES`) at the highest price; so of pieces and seconds
+  whose number is not known.
 """
 
 from __future__ import annotations
@@ -75,10 +76,8 @@ def estimate(
     """An upper bound for a call that reached Google and has no known cost. The parameters are those of
     `quote.quote`; `request_bytes` None: the length of the request is not known."""
     name = model_version or model or ""
-    assumed = {
-        component: DEFAULT_QUERY_COUNT if count is None else count
-        for component, count in billed_units.items()
-    }
+    prices = highest_prices(catalogue, name, at.astimezone(UTC).date())
+    assumed = dict(_assumed(prices, unit, count) for unit, count in billed_units.items())
     exact = quote(
         catalogue,
         model=model or name,
@@ -90,15 +89,27 @@ def estimate(
         billed_units=assumed,
     )
     if exact.cost_pico is not None:
-        return _with_note(exact.cost_pico, "the searches at their list price")
+        what = "the searches" if not GROUNDING.keys().isdisjoint(assumed) else "all that it can have made"
+        return _with_note(exact.cost_pico, f"{what} at their list price")
     input_tokens, output_tokens, assumption = _tokens(usage, action, request_bytes)
-    prices = highest_prices(catalogue, name, at.astimezone(UTC).date())
     tokens = input_tokens * prices.input_pico + output_tokens * prices.output_pico
     return _with_note(
         tokens + (prices.units(assumed) or most_pieces(prices, action)),
         f"{input_tokens:,} tokens of input and {output_tokens:,} of output{assumption} "
         "at the model's highest prices",
     )
+
+
+def _assumed(prices: Prices, unit: str, count: int | None) -> tuple[str, int]:
+    """A unit with as much of it as there can be, if that is not known."""
+    if count is not None:
+        return unit, count
+    if unit.startswith(VIDEO_SECOND):
+        # What is not known is the request's body, and so neither is the resolution that it asks for.
+        unit = max(
+            (VIDEO_SECOND + size for size in VIDEO_RESOLUTIONS), key=lambda name: prices.units({name: 1})
+        )
+    return unit, MOST_PIECES.get(unit, DEFAULT_QUERY_COUNT)
 
 
 def most_pieces(prices: Prices, action: str | None) -> int:

@@ -136,6 +136,23 @@ CASES = {
         {"model": "films-2", "action": "predictLongRunning", "usage": None},
         (300 * 50 + 65_536 * 100 + 32 * 600_000) * MICRO,
     ),
+    "a film of unknown length": (
+        {
+            "model": "films",
+            "action": "predictLongRunning",
+            "usage": None,
+            "billed_units": {"output_video_second_720p": None},
+        },
+        32 * 600_000 * MICRO,
+    ),
+    "pictures of an unknown number": (
+        {"model": "pictures", "action": "predict", "usage": None, "billed_units": {"image_each": None}},
+        160_000 * MICRO,
+    ),
+    "pictures of which one is known": (
+        {"model": "pictures", "action": "predict", "usage": None, "billed_units": {"image_each": 1}},
+        40_000 * MICRO,
+    ),
     "a free model": ({"model": "free-1", "usage": None}, 0),
     "an empty prompt in a tier without a price": (
         {"usage": Usage(prompt=0, output=7), "tier": "golden"},
@@ -195,6 +212,12 @@ def test_the_note_says_how_much_and_why() -> None:
     assert estimated(None).note == (
         "estimated for the budget: 0.65656 USD, 300 tokens of input and 65,536 of output "
         "(input and output not reported, the most there can be) at the model's highest prices"
+    )
+    assert estimated(model="gemini-3-text", billed_units={SEARCH: None}).note == (
+        "estimated for the budget: 0.142 USD, the searches at their list price"
+    )
+    assert estimated(None, "pictures", action="predict", billed_units={"image_each": None}).note == (
+        "estimated for the budget: 0.16 USD, all that it can have made at their list price"
     )
     assert estimated(tier="golden").note == (
         "estimated for the budget: 0.005 USD, 1,000 tokens of input and 100 of output "
