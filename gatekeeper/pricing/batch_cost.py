@@ -223,31 +223,47 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_element = msgspec.json.Decoder(_Element).decode
 
 
+class PricedSum(NamedTuple):
+    """What one sum of a batch costs, and the largest prompt in it, which has decided on its price band."""
+
+    quote: Quote
+    largest_prompt: int
+
+
 def priced_again(
     catalogue: Catalogue, usage: bytes, *, model: str | None, action: str | None, at: datetime
 ) -> Quote | None:
     """The cost of a batch by the `usage` of its row; None if that is not a list of such sums. Never
     raises."""
+    sums = priced_sums(catalogue, usage, model=model, action=action, at=at)
+    return sum_of_quotes(each.quote for each in sums) if sums else None
+
+
+def priced_sums(
+    catalogue: Catalogue, usage: bytes, *, model: str | None, action: str | None, at: datetime
+) -> list[PricedSum]:
+    """Each sum by itself; none if `usage` is not a list of them. Never raises."""
     if not usage.lstrip().startswith(b"["):
-        return None
+        return []
     try:
         elements = [_Priced(_decode_element(raw), read_usage(bytes(raw))) for raw in _decode_list(usage)]
     # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
     except (ValueError, RecursionError):
-        return None
-    if not elements:
-        return None
-    return sum_of_quotes(
-        quote(
-            catalogue,
-            model=model or element.model,
-            model_version=element.model,
-            usage=counts,
-            at=at,
-            tier=BATCH,
-            action=action,
-            billed_units=element.billed_units,
-            largest_prompt=element.largest_prompt_token_count,
+        return []
+    return [
+        PricedSum(
+            quote(
+                catalogue,
+                model=model or element.model,
+                model_version=element.model,
+                usage=counts,
+                at=at,
+                tier=BATCH,
+                action=action,
+                billed_units=element.billed_units,
+                largest_prompt=element.largest_prompt_token_count,
+            ),
+            element.largest_prompt_token_count,
         )
         for element, counts in elements
-    )
+    ]

@@ -13,9 +13,9 @@ import msgspec
 
 from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.pricing.batch_cost import priced_again
+from gatekeeper.pricing.batch_cost import PricedSum, priced_sums
 from gatekeeper.pricing.catalogue import Catalogue
-from gatekeeper.pricing.quote import Quote, quote
+from gatekeeper.pricing.quote import Quote, quote, sum_of_quotes
 
 UNREADABLE_UNITS = "billed_units of the row is not an object of counts"
 NO_MODEL = "the row names no model"
@@ -44,12 +44,8 @@ def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
     model = row.model or row.model_version
     if model is None:
         return Quote("", None, (), catalogue.version, (NO_MODEL,))
-    if row.usage and b'"responses"' in row.usage:
-        batch = priced_again(
-            catalogue, row.usage, model=row.model, action=row.action or "", at=row.started_at
-        )
-        if batch is not None:
-            return batch
+    if sums := row_sums(catalogue, row):
+        return sum_of_quotes(each.quote for each in sums)
     try:
         units = {} if row.billed_units is None else _decode_units(row.billed_units)
     # msgspec's errors are ValueErrors; deep nesting exceeds the recursion limit.
@@ -70,6 +66,13 @@ def row_quote(catalogue: Catalogue, row: PricedColumns) -> Quote:
 def has_failed(outcome: str | None, status: int | None) -> bool:
     """Whether Google charges nothing because it did not run the call, or answered with an error."""
     return outcome in NEVER_RAN or (status or 0) >= 400
+
+
+def row_sums(catalogue: Catalogue, row: PricedColumns) -> list[PricedSum]:
+    """Of a batch's row, what each of its sums costs; none of any other row. Never raises."""
+    if not (row.usage and b'"responses"' in row.usage):
+        return []
+    return priced_sums(catalogue, row.usage, model=row.model, action=row.action or "", at=row.started_at)
 
 
 def free_reason(outcome: str | None, status: int | None, action: str | None) -> str | None:

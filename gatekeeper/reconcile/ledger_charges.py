@@ -4,7 +4,7 @@ that may be there otherwise. Pure."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import StrEnum
@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from gatekeeper.gemini.actions import BATCHES
+from gatekeeper.gemini.actions import BATCHES, OPENAI_BATCH
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_line import CostLine
-from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote
+from gatekeeper.pricing.quote import Quote
+from gatekeeper.pricing.row import PricedColumns, free_reason, row_quote, row_sums
 from gatekeeper.pricing.sku import LONG_PROMPT, Charge, component_charge, model_family
 from gatekeeper.reconcile.billing_row import to_pico
 
@@ -80,6 +81,21 @@ class Amount(NamedTuple):
         return Amount(self.quantity + quantity, self.pico + pico)
 
 
+class _Part(NamedTuple):
+    """A call, or one sum of a batch: its cost, and the prompt that decides on `long`."""
+
+    quote: Quote
+    prompt: int
+
+
+class _Line(NamedTuple):
+    """A line of a part's cost."""
+
+    model: str
+    prompt: int
+    line: CostLine
+
+
 class LedgerCharges:
     """Adds rows up. `otherwise_priced` counts those whose cost is not that of this catalogue: their lines are
     scaled to the cost in the ledger."""
@@ -98,30 +114,35 @@ class LedgerCharges:
             return
         self.calls += 1
         local = row.started_at.astimezone(self._pacific)
-        quote = row_quote(self._catalogue, _priced_columns(row))
+        columns = _priced_columns(row)
+        quote = row_quote(self._catalogue, columns)
+        # A batch's own prompt is the sum of all its requests', and decides on nothing.
+        parts = [_Part(each.quote, each.largest_prompt) for each in row_sums(self._catalogue, columns)]
+        parts = parts or [_Part(quote, row.prompt_tokens or 0)]
         cost = None if row.cost_usd is None else to_pico(row.cost_usd)
         if cost is not None:
-            tier = "batch" if row.action in BATCHES else row.service_tier or "standard"
-            is_long = (row.prompt_tokens or 0) > LONG_PROMPT
-            for line, pico in self._shares(quote.lines, cost):
-                key = local.date(), _charge(line.component, quote.model, tier, is_long)
+            tier = "batch" if _is_batch(row) else row.service_tier or "standard"
+            for (model, prompt, line), pico in self._shares(parts, cost):
+                key = local.date(), _charge(line.component, model, tier, prompt > LONG_PROMPT)
                 self.sums[key] = self.sums.get(key, Amount()).plus(line.quantity, pico)
         else:
             self.unpriced[quote.model] += 1
         for reason in _reasons(row, local):
-            self._suspect(row, local, quote.model, cost, reason)
+            for model in dict.fromkeys(part.quote.model for part in parts):
+                self._suspect(row, local, model, cost, reason)
 
-    def _shares(self, lines: Iterable[CostLine], cost: int) -> list[tuple[CostLine, int]]:
+    def _shares(self, parts: Sequence[_Part], cost: int) -> list[tuple[_Line, int]]:
         """The lines with their parts of the cost."""
-        known = list(lines)
-        total = sum(line.pico for line in known)
+        known = [_Line(quote.model, prompt, line) for quote, prompt in parts for line in quote.lines]
+        total = sum(each.line.pico for each in known)
         if total == cost:
-            return [(line, line.pico) for line in known]
+            return [(each, each.line.pico) for each in known]
         self.otherwise_priced += 1
         if not total:
-            return [(CostLine(UNKNOWN, 1, "", cost, cost), cost)]
-        shares = [(line, line.pico * cost // total) for line in known]
+            return [(_Line(parts[0].quote.model, 0, CostLine(UNKNOWN, 1, "", cost, cost)), cost)]
+        shares = [(each, each.line.pico * cost // total) for each in known]
         last, rest = shares[-1][0], sum(pico for _, pico in shares[:-1])
+        # The last one takes what rounding down has left: the parts add up to the cost in the ledger.
         return [*shares[:-1], (last, cost - rest)]
 
     def _suspect(self, row: LedgerRow, local: datetime, model: str, cost: int | None, reason: Reason) -> None:
@@ -160,12 +181,16 @@ def _charge(component: str, model: str, tier: str, is_long: bool) -> Charge:
     return component_charge(component, model, tier, LONG_PROMPT + 1 if is_long else 0)
 
 
+def _is_batch(row: LedgerRow) -> bool:
+    return row.action in BATCHES or row.action == OPENAI_BATCH
+
+
 def _reasons(row: LedgerRow, local: datetime) -> Iterable[Reason]:
     if row.cost_usd is None:
         yield Reason.UNPRICED
     if row.outcome in ENDED_EARLY:
         yield Reason.ENDED_EARLY
-    if row.action in BATCHES:
+    if _is_batch(row):
         yield Reason.BATCH
     if row.usage_note:
         yield Reason.NOTE

@@ -33,7 +33,7 @@ ABSENT = "not on the bill: gemini-2.5-flash output text standard short"
 CACHED = "Generate content cached input token count gemini 2.5 flash input"
 
 
-def call(usage: dict[str, int] | None = None, at: datetime = NOON, **fields: Any) -> LedgerRow:
+def call(usage: Any = None, at: datetime = NOON, **fields: Any) -> LedgerRow:
     """1,000 tokens in at $0.30 and 100 out at $2.50 for a million."""
     known: dict[str, Any] = {
         "id": "i",
@@ -138,6 +138,48 @@ CASES = {
         [(24, INPUT, 300, 0), (24, "not on the bill: gemini-9 components unknown", 0, 500_000)],
     ),
 }  # fmt: skip
+
+
+def sums(*parts: tuple[str, int, int]) -> list[dict[str, Any]]:
+    """The usage of a batch: model, tokens of all prompts and of the largest, without output."""
+    return [
+        {
+            "responses": 3,
+            "model": model,
+            "largestPromptTokenCount": largest,
+            "promptTokenCount": prompts,
+            "candidatesTokenCount": 0,
+            "totalTokenCount": prompts,
+        }
+        for model, prompts, largest in parts
+    ]
+
+
+@pytest.mark.parametrize("action", ["batchGenerateContent", "openai.batches"])
+def test_a_batch_is_billed_by_the_prompts_and_models_of_its_responses(action: str) -> None:
+    usage = sums(
+        ("gemini-2.5-pro", 400_000, 150_000), ("gemini-2.5-pro", 300_000, 300_000), (MODEL, 1000, 1000)
+    )
+    row = call(usage, action=action, model=None, prompt_tokens=701_000, cost_usd="0.625150000000")
+    assert shown(compared([billed(INPUT, "0.0003")], row)) == [
+        (24, INPUT, 300, 0),
+        (24, "not on the bill: gemini-2.5-flash input text batch short", 0, 150),
+        (24, "not on the bill: gemini-2.5-pro input text batch long", 0, 375_000),
+        (24, "not on the bill: gemini-2.5-pro input text batch short", 0, 250_000),
+    ]
+
+
+def test_a_batch_of_several_models_may_explain_the_difference_of_each() -> None:
+    usage = sums(("gemini-2.5-pro", 4000, 1500), (MODEL, 1000, 1000))
+    row = call(usage, action="openai.batches", model=None, cost_usd="0.002650000000")
+    bill = BillingExport(rows=[billed(f"{INPUT} batch", "0.0003")])
+    ledger = ledger_of(row)
+    found = explain(compare(bill, ledger, FAMILIES), ledger, period_of(bill))
+    assert [(each.compared.charge and each.compared.charge.family, len(each.calls)) for each in found] == [
+        ("gemini-2.5-pro", 1),
+        (MODEL, 1),
+    ]
+    assert {suspect.reason for each in found for suspect in each.calls} == {Reason.BATCH}
 
 
 @pytest.mark.parametrize(("bill", "calls", "rows"), CASES.values(), ids=CASES.keys())
