@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -19,25 +19,28 @@ class ProbeError(Exception):
 def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
     """Runs `work` in a thread that is abandoned at the timeout: a DNS lookup has no time limit.
 
-    Raises ProbeError.
+    Raises ProbeError, and whatever else `work` raises.
     """
-    done: SimpleQueue[T | OSError] = SimpleQueue()
+    done: SimpleQueue[tuple[T, None] | tuple[None, Exception]] = SimpleQueue()
 
     def run() -> None:
         try:
-            done.put(work())
-        except OSError as error:
-            done.put(error)
+            done.put((work(), None))
+        # All of them: what nobody catches in a thread is printed, and waited for until the timeout.
+        except Exception as error:  # noqa: BLE001  raised where somebody waits for it
+            done.put((None, error))
 
     # A daemon thread, so that the process can exit while it still waits.
     Thread(target=run, daemon=True).start()
     try:
-        result = done.get(timeout=seconds)
+        result, error = done.get(timeout=seconds)
     except Empty:
         raise ProbeError(f"no response within {seconds:g} s") from None
-    if isinstance(result, OSError):
-        raise ProbeError(error_text(result))
-    return result
+    if isinstance(error, OSError):
+        raise ProbeError(error_text(error))
+    if error is not None:
+        raise error
+    return cast("T", result)
 
 
 def error_text(error: OSError) -> str:

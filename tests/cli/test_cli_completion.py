@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,23 @@ def test_the_key_goes_to_the_gateway_that_the_line_names(typed: Typed, gateway: 
 def test_a_gateway_that_does_not_tell_has_nothing_to_offer(typed: Typed, gateway: Any, answer: Any) -> None:
     gateway.answers = {"GET /key/list": [answer] if answer == [] else answer}
     assert typed("keys", "show", "") == []
+
+
+def test_what_no_gateway_answers_is_not_waited_for(typed: Typed) -> None:
+    """Else the deadline would pass, which is long here."""
+    assert typed("keys", "show", "--key", "sk-€", "") == []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        thread = threading.Thread(target=speak_smtp, args=(other,))
+        thread.start()
+        assert typed("keys", "show", "--url", f"http://127.0.0.1:{other.getsockname()[1]}", "") == []
+        thread.join()
+
+
+def speak_smtp(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"220 mail.example ESMTP\r\n")
 
 
 def test_where_no_gateway_answers_in_time_nothing_is_said(
