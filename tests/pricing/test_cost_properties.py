@@ -20,20 +20,15 @@ from hypothesis import strategies as st
 
 from gatekeeper.gemini.meter import meter_for
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.quote import Quote, quote
 from gatekeeper.pricing.tariff import MODALITIES, TIERS
 from gatekeeper.pricing.units import unit_of
-from gatekeeper.startup import BUILT_IN_PRICES
+from gatekeeper.startup import load_catalogue
 
 DAY = date(2026, 11, 24)
 ALWAYS_REPORTED = ("promptTokenCount", "candidatesTokenCount")
 PROPERTY = settings(max_examples=80, deadline=None)
-
-
-@cache
-def shipped() -> Catalogue:
-    return Catalogue.parse(BUILT_IN_PRICES.read_text("utf-8"))
+SHIPPED = load_catalogue()
 
 
 class Priced(NamedTuple):
@@ -48,7 +43,7 @@ class Priced(NamedTuple):
 
     def quote_bytes(self, usage: bytes, **units: int) -> Quote:
         return quote(
-            shipped(),
+            SHIPPED,
             model=self.model,
             model_version=None,
             usage=read_usage(usage),
@@ -69,7 +64,7 @@ def models() -> list[Priced]:
     """One id of each entry; both contexts have prices for the same components."""
     return [
         Priced(name, tier, frozenset(tariff.prices))
-        for entry in shipped().models()
+        for entry in SHIPPED.models()
         for name in entry.ids[:1]
         for tier in TIERS
         if "*" not in name and (tariff := entry.tariff(tier, DAY, 1)) and "input_text" in tariff.prices

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from hypothesis import given, settings
@@ -13,26 +12,19 @@ from rig.examples import examples
 
 from gatekeeper.gemini.growing_usage import growing_usage
 from gatekeeper.gemini.usage import read_usage
-from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.estimate import estimate
 from gatekeeper.pricing.stream_cost import StreamCost
-from gatekeeper.startup import BUILT_IN_PRICES
+from gatekeeper.startup import load_catalogue
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 COUNTS = st.integers(0, 300_000)
-
-
-@cache
-def shipped() -> Catalogue:
-    return Catalogue.parse(BUILT_IN_PRICES.read_text("utf-8"))
-
-
-MODELS = sorted({name for model in shipped().models() for name in model.ids if "*" not in name})
+SHIPPED = load_catalogue()
+MODELS = sorted({name for model in SHIPPED.models() for name in model.ids if "*" not in name})
 
 
 def calculated(model: str, action: str, usage: bytes) -> int:
     return estimate(
-        shipped(), model=model, model_version=None, usage=read_usage(usage), at=AT, tier="standard",
+        SHIPPED, model=model, model_version=None, usage=read_usage(usage), at=AT, tier="standard",
         action=action, request_bytes=None,
     ).pico  # fmt: skip
 
