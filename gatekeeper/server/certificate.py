@@ -43,11 +43,14 @@ def load(certificate: Path, key: Path) -> Certificate:
     _check_pem(CERTIFICATE, certificate, PEM_CERTIFICATE, "holds no certificate in PEM format")
     _check_pem(KEY, key, PEM_KEY, "holds no private key in PEM format")
 
+    # Without a callback OpenSSL would ask for the passphrase on the terminal, and wait for it.
     def encrypted() -> NoReturn:
         raise CertificateError(KEY, key, "is encrypted: store the key without a passphrase")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A renegotiation (TLS 1.2) wants to read for what is to be written, and a client may ask for any number
+    # of them.
     context.options |= ssl.OP_NO_RENEGOTIATION
     # A client that offers HTTP/2 too is told that it is not spoken here.
     context.set_alpn_protocols(["http/1.1"])
@@ -82,10 +85,14 @@ def _examine(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
     module `ssl` reads no certificate by itself. Raises SSLError where such a client would not connect."""
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.check_hostname = False
+    # Without it the file would have to hold a root; mostly it holds a certificate of one's own, or
+    # intermediates.
     client_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     client_context.load_verify_locations(certificate)
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client, server = client_context.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
+    # TLS 1.3, which both sides speak, needs no more: hello, the server's certificate, the client's check of
+    # it.
     for side in (client, server, client):
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
@@ -109,6 +116,7 @@ class ServerCertificate:
     def __init__(self, certificate: Path, key: Path) -> None:
         """Raises CertificateError."""
         self._files = (certificate, key)
+        # Before the files are read: one that changes meanwhile is then seen as changed.
         self._loaded = self._look()
         self._warned: date | None = None
         self.current = load(certificate, key)

@@ -107,6 +107,7 @@ class ClientSocket:
 
     def reset(self) -> None:
         """Closes the connection so that the client sees that something is missing."""
+        # First, because closing wakes the task that reads: it must not wait for a descriptor that is gone.
         self.disconnected = True
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
@@ -131,6 +132,8 @@ class ClientSocket:
         if not data:
             return data
         if self.send_lock.locked():
+            # TLS numbers its records as they are encrypted, and this write is the next one to get the lock,
+            # which is fair: so what is encrypted now goes out in its turn.
             return data if self.tls is None else self.tls.encrypt(data)
         return self.write_nowait(data)
 
@@ -140,6 +143,8 @@ class ClientSocket:
         if self.tls is not None:
             data = self.tls.encrypt(data)
         try:
+            # Not by trio's `send`, which passes a checkpoint each time. A socket that is closed has the
+            # descriptor -1, which is an OSError too.
             written = os.write(self.socket.fileno(), data)
         except BlockingIOError:
             return data

@@ -22,6 +22,8 @@ from gatekeeper.server.connection import ClientConnection
 from gatekeeper.server.exchange import ClientDisconnected, PlainExchange, ResponseFraming
 from gatekeeper.server.request_validation import MalformedRequest
 
+# Bytes, and seconds, of what a client still sends behind its response. The seconds are within those that a
+# final error has (`FINAL_ERROR_TIMEOUT` of `proxy.call`).
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
 
@@ -51,6 +53,7 @@ class ClientStream:
         self.edit_headers: Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]] | None = None
         self._head = b""  # of the response; sent together with the first piece of its body
         self._remaining: int | None = None
+        # HTTP/1.0 has no chunks: a body of unknown length ends with its connection (RFC 9112 §6.3).
         self._close_delimited = scope["http_version"] == "1.0"
         self._finished = False
         self.trailers: list[tuple[bytes, bytes]] = []  # of the request, once its body has ended
@@ -113,6 +116,7 @@ class ClientStream:
         of the body: a write for the head alone costs as much as a tenth of the call."""
         if self.edit_headers is not None:
             headers = self.edit_headers(headers)
+        # RFC 9110 §6.4.1: neither has content.
         self._bodyless = self._bodyless or status in (204, 304)
         length = next((value for name, value in headers if name == b"content-length"), None)
         self._remaining = int(length) if length is not None and length.isdigit() else None
@@ -139,6 +143,8 @@ class ClientStream:
         """Sends an ASGI message (the slow path)."""
         if self.write_blocked:
             raise ClientDisconnected
+        # Set until the send returns, so that one that was cancelled half-way leaves it set, as
+        # `_write_framed` does.
         self.write_blocked = True
         await self._send(message)
         self.write_blocked = False
@@ -151,6 +157,8 @@ class ClientStream:
         if self._remaining is not None:
             self._remaining -= len(chunk)
         if self._raw_connection is None:
+            # ASGI has no other sign of the end: a body of known length ends with its last byte, others in
+            # `finish`.
             self._finished = self._remaining == 0
             message = {"type": "http.response.body", "body": chunk, "more_body": not self._finished}
             await self._send_asgi(message)

@@ -97,6 +97,8 @@ class ClientConnection(ClientSocket):
                     if self.closing:
                         continue
                     if begun := self._begin_plain(data):
+                        # What was received belongs to the exchange now, which lets go of it: a call may run
+                        # for minutes.
                         data = surplus = b""
                         surplus = await self._run_plain(*begun)
                     else:
@@ -111,14 +113,17 @@ class ClientConnection(ClientSocket):
     async def _serve_all(self, http: Http1, data: bytes) -> None:
         """Serves requests until the client has disconnected or the last response is complete. A client that
         has only half-closed stays connected as long as a response is pending."""
+        # A scope can be entered once, and that of `_serve_plain` was.
         self.read_scope = trio.CancelScope()
         try:
             with self.read_scope:
                 while data:
                     data = await self._process(http, data) or await self.receive()
+                # A half-closed client has nothing more to send, and still reads.
                 if http.response_pending and not self.disconnected:
                     await http.response_done.wait()
             self._send_close_notify()
+            # Hypercorn passes it on as `http.disconnect` to the application that runs.
             await http.handle(Closed())
         finally:
             self._close_socket()
@@ -174,6 +179,8 @@ class ClientConnection(ClientSocket):
             # Otherwise the connection is closed, which shows that the response is incomplete.
             if not exchange.response_started:
                 await self._send_raw(exchange.internal_error())
+        # Closed after this response: what was written may be incomplete, the rest of the request was not
+        # read, or the server was told to stop.
         if self.write_failed or not exchange.is_reusable or self.context.terminated.is_set():
             await self.protocol_send(Closed())
             return b""
@@ -192,6 +199,7 @@ class ClientConnection(ClientSocket):
         """Whether the request that is being read may be complete with the bytes so far."""
         if self.exchange is not None:
             return not self.exchange.unread or len(self.peek_unread()) >= self.exchange.unread
+        # `peek_unread` is asked only where h11 is within a body: it is several system calls.
         return self.http is None or self.http.may_be_complete(self.peek_unread)
 
     def _begin_lingering_close(self) -> None:
@@ -205,6 +213,8 @@ class ClientConnection(ClientSocket):
         peer_may_send = self.http is not None and self.http.peer_may_send
         if self.exchange is not None:
             peer_may_send = self.exchange.unread > 0
+        # A deadline of now ends the reading at once: without a request under way there is nothing to wait
+        # for.
         self.read_scope.deadline = trio.current_time() + (LINGER_SECONDS if peer_may_send else 0.0)
         self._send_close_notify()
         with contextlib.suppress(OSError):

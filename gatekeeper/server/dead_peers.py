@@ -21,6 +21,8 @@ def detect_dead_peer(of: Socket) -> None:
     """Sets the options; what a listener accepts inherits them."""
     if sys.platform == "linux":
         milliseconds = int(DEAD_PEER_SECONDS * 1000)
+        # With keep-alive this also decides when a silent connection is given up, in place of the number of
+        # probes (tcp(7)).
         of.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         of.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(DEAD_PEER_SECONDS))
         of.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

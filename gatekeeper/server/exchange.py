@@ -79,6 +79,7 @@ class PlainExchange:
     # The request
 
     def _take(self, received: bytes) -> None:
+        # A client may send its next request before it has the response (pipelining, RFC 9112 §9.3.2).
         if len(received) > self.unread:
             received, self.surplus = received[: self.unread], received[self.unread :]
         self._received = received
@@ -119,7 +120,9 @@ class PlainExchange:
             if length is None:
                 headers = [*headers, (b"transfer-encoding", b"chunked")]
             else:
+                # Digits only: it was parsed by llhttp, or made by the gateway.
                 self._remaining = int(length)
+        # RFC 9112 §9.6: `Connection: close` goes only into the last response of a connection.
         return encode_head(status, (*headers, *self.closing_headers), reason)
 
     def encode_informational(self, status: int, headers: Headers, reason: bytes) -> bytes:

@@ -45,6 +45,7 @@ from gatekeeper.server.task_protocol import DISCONNECT_MESSAGE, PutMessage, Task
 from gatekeeper.server.websocket import WebSocket, run_websocket
 from gatekeeper.server.websocket_stream import Read, Write
 
+# h11.ERROR: what it sends is no valid request, and may go on.
 PEER_MAY_SEND_STATES = (h11.IDLE, h11.SEND_BODY, h11.ERROR)
 END_OF_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 PIECES_AT_ONCE = 64  # of a body, before other tasks get their turn
@@ -95,6 +96,7 @@ class Http1(TaskProtocol):
 
     def may_be_complete(self, unread: Callable[[], bytes]) -> bool:
         """Whether the request that is being read may be complete with the bytes so far; True if unknown."""
+        # A head that is incomplete is no request yet: nobody waits for the client then.
         if self.connection.their_state is not h11.SEND_BODY:
             return True
         buffered = bytes(self.buffer) + unread()
@@ -184,6 +186,7 @@ class Http1(TaskProtocol):
             if self.connection.our_state is h11.SEND_RESPONSE:
                 await self._send_error_response(500)
         self.running_inline = False
+        # Hypercorn's: the next request on this connection, or its end.
         await self._maybe_recycle()
         # A refused call waits for nothing: without this, pipelined ones would hold up everybody else's.
         if self.buffer:
@@ -208,6 +211,7 @@ class Http1(TaskProtocol):
                 self.input_closed = True
                 return {**DISCONNECT_MESSAGE, "malformed": self._malformed(error, "trailer section")}
             if isinstance(event, h11.Data):
+                # h11 0.16 gives a bytearray here; the body of ASGI is bytes.
                 return {"type": "http.request", "body": bytes(event.data), "more_body": True}
             if isinstance(event, h11.EndOfMessage):
                 return {**END_OF_BODY, "trailers": list(event.headers)}
@@ -258,11 +262,14 @@ class Http1(TaskProtocol):
         begin."""
         stream = self.stream
         if isinstance(stream, HTTPStream):
+            # As if it had sent the head: before that Hypercorn's stream takes no body, and sends a 500 when
+            # the application ends.
             stream.state = ASGIHTTPState.RESPONSE
             stream.response = {"type": "http.response.start", "status": status, "headers": headers}
         elif not self.running_inline:
             raise FramingError
         if self.input_closed:
+            # Nothing more is read: the client must not send another request here.
             headers = [*headers, *self.closing_headers]
         return self._encode(response_head(status, headers, reason))
 

@@ -97,6 +97,7 @@ class Listener:
     async def sweep(self) -> None:
         """One task that closes idle connections, where Hypercorn starts and cancels one for each request."""
         while True:
+            # A timeout of a second should not take two.
             await trio.sleep(min(SWEEP_SECONDS, self.config.keep_alive_timeout / 4))
             now = trio.current_time()
             for connection in self.open:
@@ -121,9 +122,11 @@ async def serve_listener(
             accepting.start_soon(server.sweep)
             await stop.wait()
             accepting.cancel_scope.cancel()
+        # Before the connections are told: one whose request ends in between then closes by itself.
         await server.context.terminated.set()
         for connection in server.open:
             connection.stop()
+        # After the accepting has ended: no handshake begins any more.
         if server.tls:
             server.tls.cancel_handshakes()
         connections.cancel_scope.deadline = trio.current_time() + config.graceful_timeout

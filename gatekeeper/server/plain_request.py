@@ -17,9 +17,13 @@ from gatekeeper.server.request_validation import line_error
 HEAD_END = b"\r\n\r\n"
 # HEAD has a response without a body, and CONNECT and TRACE are refused.
 METHODS = rb"(?:GET|POST|PUT|PATCH|DELETE|OPTIONS)"
+# A chunked body (RFC 9112 §7.1), a client that waits for 100 (RFC 9110 §10.1.1), another protocol.
 NOT_PLAIN = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
+# Of two, one server may take the first and the next one the last: request smuggling (RFC 9112 §3.2, §6.3,
+# §11.2).
 ONCE = (b"host", b"content-length", b"connection")
 KEEP_ALIVE = b"keep-alive"
+# 18 digits are below 2^63: nothing has to be compared with MAX_CONTENT_LENGTH.
 LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
@@ -51,6 +55,7 @@ class Headers:
         first = dict(self.fields)
         if b"host" not in first or not NOT_PLAIN.isdisjoint(first):
             return None
+        # Counting is for the few heads in which any name comes twice.
         if len(first) < len(self.fields):
             names = [name for name, _ in self.fields]
             if any(names.count(name) > 1 for name in ONCE):
@@ -80,6 +85,7 @@ class PlainRequests:
             return None
         raw, headers = received[:end], Headers()
         try:
+            # One for each request: it calls one object, and an error leaves llhttp's parser unusable.
             httptools.HttpRequestParser(headers).feed_data(raw)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return None

@@ -1,12 +1,8 @@
 """One HTTP request between Hypercorn and Quart, with workarounds for two of their bugs.
 
-- After a response that precedes the end of its request (401, 413) Hypercorn closes the connection while the
-  client still sends: a reset, and the response is never read. So the body is read first, within bounds;
-  Quart discards what is beyond its limit.
-- With the response's last byte Hypercorn sends `http.disconnect` to the application. Quart-trio then cancels
-  the request, of which that very send is a part, and Hypercorn's work at a request's end (closing the
-  connection, or starting the keep-alive timer) is not done: the client waits for ever. So after the last
-  response message a disconnect is ignored.
+- A response that precedes the end of its request (401, 413) is lost: it waits for that (`_send_response`).
+- A response ends without Hypercorn's work at the end of a request: a disconnect is ignored from its last
+  message on (`handle_messages`).
 """
 
 from __future__ import annotations
@@ -52,6 +48,9 @@ class QuartConnection(TrioASGIHTTPConnection):
                 self._request_complete.set()
         self._request_complete.set()
         self._malformed = cast("Message", message).get("malformed")
+        # With the response's last byte Hypercorn 0.18 sends `http.disconnect`. Quart-trio would cancel the
+        # request, of which that very send is a part, and Hypercorn would neither close the connection nor
+        # start the keep-alive timer: the client waits for ever.
         if not self._response_complete:
             nursery.cancel_scope.cancel()
 
@@ -61,7 +60,9 @@ class QuartConnection(TrioASGIHTTPConnection):
             self._response_complete = message["type"] == "http.response.body" and not message["more_body"]
             await send(message)
 
-        # A client that does not send its announced body still gets the response, then a reset.
+        # Hypercorn would close the connection while the client still sends: a reset, and the response is
+        # never read. Quart discards what is beyond its limit. A client that does not send its announced body
+        # still gets the response, then a reset.
         with trio.move_on_after(BODY_READ_TIMEOUT):
             await self._request_complete.wait()
         await super()._send_response(tracked, response)

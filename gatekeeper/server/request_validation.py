@@ -20,9 +20,13 @@ MAX_CONTENT_LENGTH = 2**63 - 1  # bytes of a body or a chunk: the largest signed
 MAX_CHUNK_LINE = 4096  # bytes of a chunk's size line
 WRONG_WEBSOCKET_VERSION = "Sec-WebSocket-Version is not 13"
 WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+# All but controls and DEL; obs-text (0x80 and above) is allowed in values (RFC 9110 §5.5).
 ALLOWED_BYTES = bytes([*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)])
+# Most heads have none of these: their fields need not be looked at one by one (`framing_error`).
 NEEDS_FIELD_CHECK = re.compile(rb"[0-9]{19}|\n(?:transfer-encoding|upgrade)", re.IGNORECASE)  # in a head
+# Blanks before an extension are tolerated (RFC 9112 §7.1.1), 16 digits are 64 bits.
 CHUNK_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t -~]*)?\r\n")
+# `websocket` decodes them as ASCII.
 HANDSHAKE_HEADER_PREFIXES = (b"connection", b"sec-websocket-")
 ONCE_IN_HANDSHAKE = (b"sec-websocket-key", b"sec-websocket-version")  # RFC 6455 §11.3.1 and §11.3.5
 LAST_CHUNK = re.compile(rb"(?:\A|\r\n)0")
@@ -95,6 +99,7 @@ def request_error(
     # (request smuggling).
     if not method.isupper():
         return "the method is not in upper case"
+    # RFC 9110 §9.3.6. Its target is an authority, which no route has.
     if method == b"CONNECT":
         return "CONNECT asks for a tunnel, and this is no forward proxy"
     if target != b"*" and not TARGET.match(target):

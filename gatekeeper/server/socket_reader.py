@@ -35,7 +35,9 @@ class SocketReader:
             await trio.lowlevel.wait_readable(self._socket.fileno())
             try:
                 data = os.read(self._socket.fileno(), READ_SIZE)
+            # The system may report a socket as readable that is not (select(2), BUGS).
             except BlockingIOError:
                 continue
+            # A read that was not filled has emptied the socket: to try again would be the exception in vain.
             self._reads_left = READS_IN_A_ROW if len(data) == READ_SIZE else 0
             return data

@@ -42,6 +42,7 @@ class TaskProtocol(H11Protocol):
             self.head_truncated = True
         if self.head_truncated and not isinstance(event, StreamClosed):
             return
+        # No request is read any more: the client is told, or it would send one and lose it (RFC 9112 §9.6).
         if self.input_closed and isinstance(event, Response):
             event = Response(STREAM_ID, [*event.headers, *self.closing_headers], event.status_code)
         await super().stream_send(event)
@@ -60,6 +61,7 @@ class TaskProtocol(H11Protocol):
         await stream.handle(StreamClosed(stream_id=STREAM_ID))
         channel = cast("trio.MemorySendChannel[Message]", getattr(put, "__self__", None))
         try:
+            # Without a task where it fits, as nearly always.
             channel.send_nowait(DISCONNECT_MESSAGE)
         except trio.WouldBlock:
             self.task_group.spawn(self._deliver_disconnect, put)  # pyright: ignore[reportUnknownMemberType]

@@ -119,6 +119,7 @@ class TlsSession:
         try:
             while not self._input_ended:
                 self._feed(os.read(descriptor, RECEIVE_BYTES))
+                # It begins with what was ahead before: `_decrypt` takes that along.
                 self._ahead = self._decrypt()
         except BlockingIOError:
             pass
@@ -139,6 +140,7 @@ class TlsSession:
         try:
             while part := self._session.read(RECORD_BYTES):
                 parts.append(part)
+            # An empty read is the client's close_notify.
             self._input_ended = True
         except ssl.SSLWantReadError:
             pass
@@ -183,6 +185,7 @@ class TlsAcceptor:
             with scope:
                 await session.handshake(stream)
                 return session
+            # Cancelled by `cancel_handshakes`, not by its timeout.
             if scope.deadline > trio.current_time():
                 return None
             self._failures.record("timeout", seconds=HANDSHAKE_TIMEOUT)

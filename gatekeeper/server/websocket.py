@@ -130,6 +130,7 @@ class WebSocket:
     def peer_may_send(self) -> bool:
         """Whether the client may still send after `finish`."""
         stream = self._stream
+        # A client that was refused by HTTP, or told that its frames are none, may not have read that yet.
         return stream is None or (stream.peer_close is not None and stream.peer_close.violation)
 
     async def finish(self) -> None:
@@ -161,6 +162,7 @@ class AsgiWebSocket:
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
+        # ASGI: before `websocket.accept` there is nothing to receive but the connect.
         await self._websocket.opened.wait()
         received = await self._websocket.receive()
         if isinstance(received, Close):
@@ -188,6 +190,7 @@ class AsgiWebSocket:
                 await websocket.send(Message(bytes(payload), text is not None))
             case "websocket.close" if websocket.is_open:
                 await websocket.close(message.get("code") or 1000, message.get("reason") or "")
+            # ASGI: a close before the accept refuses the handshake, by 403.
             case "websocket.close":
                 await websocket.respond(403, NO_BODY, b"")
             case "websocket.http.response.start":

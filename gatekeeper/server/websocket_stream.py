@@ -126,6 +126,7 @@ class WebSocketStream:
         return Message(piece, isinstance(event, TextMessage))
 
     async def _answer(self, ping: Ping) -> None:
+        # After the peer's Close frame wsproto sends no pong, and none is needed (RFC 6455 §5.5.2).
         if self._protocol.state is ConnectionState.OPEN:
             try:
                 await self._write_frame(self._protocol.send(ping.response()))
@@ -158,7 +159,10 @@ class WebSocketStream:
         MAX_REASON_BYTES. A connection that is lost, or takes nothing, is left as it is."""
         if self.close_sent:
             return
+        # Before the write, which waits: a message of another task must not follow the Close frame (RFC 6455
+        # §5.5.1).
         self.close_sent = True
+        # The enum's member: wsproto 1.3 looks for it by identity, and sends 1000 in place of the number.
         without_code = CloseConnection(CloseReason.NO_STATUS_RCVD)
         event = without_code if code in (NO_CODE, LOST) else CloseConnection(code, reason)
         with trio.move_on_after(CLOSE_WRITE_TIMEOUT):
@@ -202,5 +206,6 @@ def data_frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
         head = struct.pack("!BBQ", FIN | opcode, mask_bit | 127, length)
     if not masked:
         return head + payload
+    # Unpredictable for each frame (RFC 6455 §5.3): a page must not choose the bytes on the wire.
     key = os.urandom(4)
     return b"".join((head, key, XorMaskerSimple(key).process(bytearray(payload))))
