@@ -23,6 +23,7 @@ def request_refusal(context: ProxyContext, head: RequestHead, route: Route) -> R
     if unavailable := context.unavailable_refusal():
         return unavailable
     settings = context.settings
+    # With a master key a page of another site has no key to send; which pages may use one is for CORS.
     if settings.open_mode and (why := head.cross_site_reason(context.allowed_origins)):
         return Refusal(Reason.POLICY, f"{why}.")
     if route.wrong_base_url:

@@ -91,12 +91,15 @@ class Proxy:
             calls = tuple(self.open_calls)
             asked = may_be_left(calls)
             for call in calls:
+                # A call that goes on without its client is asked each time: it has bounds of its own
+                # (`Progress.goes_on`).
                 if call.progress.left_at is not None or (call in asked and call.carrier.is_disconnected()):
                     call.leave()
                 if now > call.deadline and call.timeout_failure is not None:
                     # While a write to the client is blocked the timeout is the client's.
                     if not call.carrier.write_blocked:
                         call.end(call.timeout_failure())
+                    # The call is finished without this client, for whom the write would wait for ever.
                     elif call.leave():
                         call.progress.stop_writing()
                 elif refusal := call.carrier.revocation(call):
@@ -107,6 +110,7 @@ class Proxy:
     async def charge_deferred(self) -> None:
         """Charges what is due without a request: the storage of cached contents."""
         while True:
+            # Before the first sleep: what fell due while no gateway ran is charged at the start.
             self.context.deferred.sweep(time_ns() // 1000, self.context.catalogue)
             await trio.sleep(CHARGE_SECONDS)
 

@@ -84,6 +84,7 @@ def _strip_credentials(query: bytes) -> tuple[str | None, bytes]:
         if parameter not in CREDENTIAL_PARAMETERS:
             if (
                 parameter in ALLOWED_PARAMETERS
+                # Decoded once more: it is not known whether Google's front end reads `%256bey` as `key`.
                 or alphanumerics(unquote_plus(parameter)) not in CREDENTIAL_LOOKALIKES
             ):
                 kept.append(pair)
@@ -116,6 +117,7 @@ class Authenticator:
         """Raises Refused for a missing or unknown key. In open mode any key is accepted, and none; a virtual
         key counts as itself there too, so that its spend and limits can be tried out, and one that was
         deleted or given another secret is refused in open mode too."""
+        # No key has the empty digest: without a secret none is found below.
         digest = hash_secret(secret) if secret else ""
         # Compared in constant time: the time must not show how many characters of a guess are right.
         if self._master_digest and hmac.compare_digest(digest, self._master_digest):

@@ -21,6 +21,7 @@ def awaited_charge(call: Call, asked: RequestSummary) -> PendingCharge | None:
     if call.outcome not in (Outcome.OK, Outcome.CLIENT_DISCONNECTED) or made is None:
         return None
     if call.action in INTERACTIONS:
+        # One that was not in the background ends with its response: it is charged by what was seen of that.
         if call.outcome is not Outcome.OK or call.finish_reason != IN_PROGRESS:
             return None
         is_awaited = made.startswith("interactions/")

@@ -77,6 +77,7 @@ def _periods(start: int, stop: int, *, ended: bool) -> Iterator[tuple[int, int]]
     """Start and whole seconds of each period of at most a day. Parts of a second wait for the next one; at
     the end they are rounded."""
     while (left := stop - start) > 0:
+        # Rounded up: in the last second of a day the period would be empty, and nothing be charged any more.
         to_midnight = -(-(DAY - start % DAY) // SECOND)
         seconds = min(to_midnight, (left + SECOND // 2) // SECOND if ended else left // SECOND)
         if not seconds:

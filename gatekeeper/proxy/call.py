@@ -100,12 +100,12 @@ class ProxyCall:
         self.timeout_failure: Callable[[], CallFailed] | None = None
 
     async def run(self) -> None:
-        """The call's lifecycle. It is always settled, and there is no await between its last byte and its
-        line in the journal."""
+        """The call's lifecycle. It is always settled."""
         try:
             try:
                 with self.scope:
                     self.parse()
+                    # First: what goes on with an upload, or has an ephemeral token, may have no key.
                     if self.route.upload or self.carrier.is_stream:
                         self.session = await self.carrier.find_session(self)
                     self.authenticate()
@@ -119,6 +119,7 @@ class ProxyCall:
             # Outside the scope: the final error has to be sent even if that was cancelled.
             await self.send_final_error()
         finally:
+            # No await between the last byte and the journal's line: a cancellation could come between them.
             self.carrier.release()
             self.settle()
 
@@ -186,9 +187,7 @@ class ProxyCall:
             self.context.ledger.begin(self.row)
 
     async def send_final_error(self) -> None:
-        """Sends the client the error of a failed call: a full response, or one more stream event if the
-        response had started. The connection is then aborted, not ended cleanly: most clients would take a
-        clean end for a complete response."""
+        """Sends the client the error of a failed call: a full response, or one more event of a stream."""
         if (failure := self.failure) is None:
             return
         if failure.refusal is not None:
@@ -197,6 +196,7 @@ class ProxyCall:
                     await self.carrier.final_error(failure.refusal, self)
                 else:
                     await self.refuse(failure.refusal)
+        # Not ended cleanly: most clients would take that for a complete response.
         self.carrier.abort()
 
     async def refuse(self, refusal: Refusal) -> None:

@@ -23,6 +23,7 @@ class CallBudget:
 
     def chargeable(self) -> int | None:
         """What the budgets have for a call whose cost is unknown; None without any."""
+        # By the time of day, as the periods of budgets are.
         return self._budgets.available(self.reservation, time_ns() // 1000) if self.reservation else None
 
     def most(self) -> int | None:

@@ -40,6 +40,7 @@ OVERLOADED = frozenset({500, 503, 504})
 MAX_OVERLOADED = 2
 """More keys that are asked after such an answer: a request may be what Google stumbles over."""
 REMEDY = "put a valid key in its place"
+# Google answers 403 for a file or a cache that is not there, so as not to tell whether it is.
 NOT_FOUND = frozenset({403, 404})
 READS = frozenset({"GET", "HEAD"})
 MAKES_NOTHING = METERED_ACTIONS | {"countTokens", "openai.chat.completions", OPENAI_EMBEDDING}
@@ -83,6 +84,7 @@ class CallKeys:
     def choose(self, row: Call, route: Route, label: str | None) -> None:
         """Chooses the key by the request's head; `label` is the one of the call's session. Raises Refused."""
         is_counted = route.model is not None or route.billing is not Billing.FREE
+        # What no model is billed for has quotas of its own: it cools down by its action.
         action = None if is_counted else route.action or row.method
         want = Want(route.model, action)
         if self._projects.matter and row.resource is not None:
@@ -165,6 +167,7 @@ class CallKeys:
         """Raises AnotherKey if there is another key for the request."""
         now, tried = now_micros(), {*self.tried, lease.key.label}
         if status in NOT_FOUND and not refused:
+            # All keys of a project see the same resources.
             tried.update(self._pool.labels_of(lease.key.project))
         another = self._pool.choose_another(lease.want, now, tried)
         if another is None:
@@ -187,6 +190,7 @@ class CallKeys:
 
     def _note_refusal(self, lease: Lease, error: UpstreamError | None, now: int) -> None:
         why = (error and (error.reason or error.status or error.message)) or "no reason given"
+        # With a single key each call that it fails is logged by `finish`.
         if lease.is_refused(why, now) and len(self._pool) > 1:
             log.error("google_key_refused", key=lease.key.label, why=why, remedy=REMEDY)
 

@@ -50,6 +50,7 @@ def settle_rates(taken: Sequence[Admitted], row: Call, now: int) -> None:
     """To be called at the end of a call, whichever it is. One that was refused has taken nothing."""
     output = row.output_tokens
     for admitted in taken:
+        # Google did not run it: it has used nothing of a rate.
         if row.outcome is Outcome.REFUSED:
             admitted.undo()
         else:

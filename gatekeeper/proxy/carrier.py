@@ -47,6 +47,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, scope: Scope) -> RequestHead:
         path, query, headers = scope["raw_path"], scope["query_string"], scope["headers"]
+        # Reversed, because the last one of a name stays in a dict, and the first one counts.
         fields = dict(reversed(headers))
         return cls(
             scope.get("method", "GET"),  # a WebSocket handshake is always a GET

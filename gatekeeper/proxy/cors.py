@@ -76,6 +76,7 @@ def preflight_headers(headers: Headers) -> Headers:
         (b"access-control-max-age", PREFLIGHT_SECONDS),
         (b"vary", PREFLIGHT_VARY),
     ]
+    # They are echoed: nothing but names may come back in a header of the gateway's.
     if names and FIELD_NAMES.fullmatch(names):
         answer.append((b"access-control-allow-headers", names))
     # https://wicg.github.io/private-network-access/: a page of the Internet asks for a gateway in a LAN.

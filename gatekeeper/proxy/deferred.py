@@ -84,6 +84,7 @@ class DeferredCharges:
     def amend(self, known: Call) -> None:
         """Completes the row of a call, unless somebody else was first."""
         before = known.pending and self.pending.begun_by(known.pending.begun_by)
+        # Somebody else has read the same result meanwhile.
         if before is None or before.pending == known.pending:
             return
         if known.charged_pico is not None:
@@ -94,6 +95,8 @@ class DeferredCharges:
             charged_before=charge.cost_pico if charge else 0,
             estimated_before=charge is not None and charge.estimated,
         )
+        # The journal first: if anything raises, the charge stays pending, and the next read of its result
+        # completes it.
         self._ledger.amend(amendment)
         self._registry.replay(correction(amendment))
         self.pending.apply(known)
@@ -118,6 +121,7 @@ class DeferredCharges:
 
     def _accrue(self, state: Call, now: int, catalogue: Catalogue, *, ended: bool = False) -> None:
         for row in storage_rows(state, now, catalogue, ended=ended):
+            # Nothing is left to be charged: it is the row of before, without anything pending.
             if row.id == state.id:
                 self.amend(row)
                 return

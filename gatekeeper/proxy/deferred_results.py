@@ -117,6 +117,7 @@ class _Document:
         self.text = bytearray()
 
     def feed(self, chunk: bytes) -> None:
+        # A document that is longer is cut, and so no JSON: it tells nothing.
         if len(self.text) <= MAX_DOCUMENT_BYTES:
             self.text += self._truncator.feed(chunk)
 
@@ -167,6 +168,7 @@ def charged_video(call: Call, operation: VideoOperation, catalogue: Catalogue) -
         units = dict.fromkeys(units or [VIDEO_SECOND + DEFAULT_RESOLUTION], 0)
         note = "no video was made, so none is charged"
     elif made is not None and made != asked:
+        # Exact: each count is seconds x samples, and `asked` is the number of samples.
         units = {name: None if count is None else count // asked * made for name, count in units.items()}
         note = f"{made} of {asked} videos were made, and are charged"
     charged = replace(call, billed_units=units)

@@ -42,6 +42,7 @@ async def _connect(family: socket.AddressFamily, address: tuple[object, ...]) ->
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:
         await _shake_hands(connecting, address)
+    # Also where the call is cancelled: nobody else knows the socket yet.
     except BaseException:
         connecting.close()
         raise

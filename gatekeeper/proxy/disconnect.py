@@ -123,12 +123,14 @@ class LeavableClient:
 
     async def write(self, chunk: bytes, *, ends: bool = False) -> None:
         if self._progress.left_at is None:
+            # `stop_writing` leaves it, not the call: that goes on without the client.
             with trio.CancelScope() as self._progress.writing:
                 try:
                     await self._stream.write(chunk, ends=ends)
                 except ClientDisconnected:
                     self._go_on()
             return
+        # What goes nowhere counts, too: it is what `MAX_BYTES` bounds.
         self._progress.received_bytes += len(chunk)
         self._go_on()
 

@@ -28,6 +28,7 @@ def may_make(call: ProxyCall) -> bool:
     route, status = call.route, call.progress.upstream_status or 0
     return (
         call.row.method in ("POST", "PUT")
+        # What is not parsed names nothing.
         and call.meter is not NO_METER
         and status // 100 == 2
         and route.billing is not Billing.METERED

@@ -27,6 +27,7 @@ class KeyMasker:
         encoded = [key.encode() for key in keys]
         self._patterns = [re.compile(b"".join(map(_encoded_forms, key))) for key in encoded]
         self._signs = (*encoded, *ESCAPES)
+        # The longest forms of a character, `\u0041` and `&#x41;`, have six bytes.
         self.overlap_bytes = max((6 * len(key) for key in encoded), default=1) - 1
         """How many bytes at the end of a piece may be the beginning of a key."""
 
@@ -161,6 +162,7 @@ class ErrorResponse:
             return self.status == 401
         error = self.error
         if error is None or self.contains_key:
+            # An error of these statuses that repeats the gateway's key is about that, whatever it says.
             return self.contains_key
         return (error.reason or "").startswith(KEY_ERROR_REASONS) or bool(
             KEY_ERROR_MESSAGES[self.status].search(error.message)
@@ -169,6 +171,7 @@ class ErrorResponse:
     @property
     def error(self) -> UpstreamError | None:
         """What it says, as far as it was buffered."""
+        # Without a Content-Encoding: it was decoded as it was buffered.
         meter = meter_for(first_value(self.headers, b"content-type"), None)
         meter.feed(self._decoded)
         return meter.finish().error

@@ -216,6 +216,7 @@ class FilteredListRelay(Relay):
         own = [self.is_own(item) for item in page.items]
         self.fill.take(page, own, self.places.after(self.place, page.next_token))
         self.first_head = self.first_head or head
+        # A page without items does not tell how the member is called that has them.
         if self.form is None or (self.form.member is None and page.member is not None):
             self.form = page
 

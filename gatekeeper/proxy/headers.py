@@ -103,6 +103,7 @@ def upstream_headers(
         dropped |= LENGTH
     if dropped:
         kept = [field for field in kept if field[0].replace(b"_", b"-") not in dropped]
+    # First, as RFC 9110 §7.2 asks for.
     kept.insert(0, (b"host", host))
     codings = _joined(headers, names, b"accept-encoding")
     kept.append((b"accept-encoding", b"gzip" if accepts_gzip(codings) else b"identity"))
@@ -155,7 +156,9 @@ def accepts_gzip(value: bytes) -> bool:
     weights: dict[bytes, bool] = {}
     for item in b"".join(value.lower().split()).split(b","):
         coding, _, weight = item.partition(b";q=")
+        # `q=0`, `q=0.0` … are "not acceptable" (RFC 9110 §12.4.2).
         weights[coding] = not weight or weight.strip(b"0.") != b""
+    # A coding's own weight goes before that of `*`.
     return next((weights[name] for name in (b"gzip", b"x-gzip", b"*") if name in weights), False)
 
 

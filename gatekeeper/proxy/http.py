@@ -50,6 +50,7 @@ class HttpCarrier:
         return override_refusal(call)
 
     async def find_session(self, call: ProxyCall) -> Session | None:
+        # First: the next line may refuse the request, and `refuse` has to know.
         self._continues_upload = has_upload_id(call)
         return await find_upload(call)
 

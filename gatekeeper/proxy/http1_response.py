@@ -71,6 +71,7 @@ class HeadBuffer:
             head, rest = received[: end + len(HEAD_END)], received[end + len(HEAD_END) :]
             self._received = bytearray()
             return bytes(head), bytes(rest)
+        # At once: what is no HTTP (TLS, a greeting of SMTP) may never send an empty line.
         if not ANY_VERSION.startswith(received[: len(ANY_VERSION)]):
             raise MalformedResponse("it does not begin with HTTP/1")
         if BARE_LF.search(received, start):
@@ -101,6 +102,7 @@ class _Found:
         self.headers.append((name.lower(), value))
 
     def on_message_begin(self) -> None:
+        # llhttp reads on by itself: what follows a complete response is another one to it.
         self.excess = self.ended
 
     def on_message_complete(self) -> None:
@@ -125,6 +127,7 @@ class SizedBody:
 
     def feed(self, data: bytes) -> bytes:
         missing = self._missing - len(data)
+        # Without data the connection has ended.
         if missing > 0 and data:
             self._missing = missing
             return data
@@ -233,12 +236,15 @@ def parse_response(raw_head: bytes, *, to_head_request: bool) -> Response:
     except (HttpParserError, HttpParserUpgrade) as error:
         if not found.ended:  # otherwise it only stops at the head of another protocol
             raise MalformedResponse(str(error)) from None
+    # llhttp reports trailers as further headers: they are kept apart.
     headers, found.headers = found.headers, []
     if b" \r\n" in raw_head or b"\t\r\n" in raw_head:
         headers = [(name, value.rstrip(BLANKS)) for name, value in headers]
     head = ResponseHead.of(parser.get_status_code(), headers, found.reason)
     _check(head)
+    # An upstream of HTTP/1.0 closes unless it says otherwise (RFC 9112 §9.3): its connections are not kept.
     keep_alive = raw_head.startswith(VERSION_1_1) and not (b"connection" in head.fields and _closes(headers))
+    # RFC 9112 §6.3: these have no body, whatever their fields announce.
     if to_head_request or head.status < 200 or head.status in BODYLESS:
         return Response(_without_wrong_length(head), SizedBody(0), keep_alive)
     length = head.fields.get(b"content-length")

@@ -105,6 +105,7 @@ class KeySpend:
             settled += filter(None, map(settlement, calls[start : start + READ_AT_ONCE]))
         settled += [charge for amendment in batch.amendments for charge in correction(amendment)]
         reported = [token for call in calls if call.continuations for token in continuations(call)]
+        # The first run is of what the last process left behind; later calls have updated it at their end.
         if self.replaying:
             self._registry.replay(settled)
             self._long_decodes.add(reported)

@@ -133,6 +133,8 @@ class LiveCarrier:
         pool = call.context.upstream
         try:
             while True:
+                # A new one: it is never given back, and a kept one might have been closed by the upstream
+                # meanwhile.
                 connection = await pool.connect()
                 try:
                     return await self._shake_hands(call, connection)
@@ -171,6 +173,7 @@ class LiveCarrier:
         mask = call.context.mask
         error = ErrorResponse(mask, head.status, head.headers, partial(connection.read_chunk))
         await error.buffer()
+        # With a client's token what Google says is about that, and no other key could be tried.
         if self._token is None:
             call.keys.failed(call.row, error, repeatable=True)
         body = error.first_chunk() or b""

@@ -42,6 +42,7 @@ from gatekeeper.proxy.spend_limit import SpendWatch
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.server.websocket_stream import LOST, NO_CODE, Close, Message, WebSocketLost, WebSocketStream
 
+# As long as clients wait: with five seconds an upstream that still answered lost its last messages.
 CLOSING_TIMEOUT = 10.0  # seconds for one side's answer to the other's Close frame
 MESSAGE_TOO_BIG = 1009
 USAGE = b"usageMetadata"
@@ -149,6 +150,7 @@ class LiveSession:
 
     async def _searching(self, later: Message) -> Refusal | None:
         """What the key's limits say about the tools that a later message puts in place of the first one's."""
+        # `tools` in any spelling; letters may be escaped.
         if not (self._limits_searches and (b"ools" in later.payload or b"\\u00" in later.payload)):
             return None
         named = await _read(later)
@@ -210,6 +212,7 @@ class LiveSession:
 
     async def _upstream_ended(self, end: Close) -> None:
         call, abrupt = self.call, end.violation or end.code == LOST
+        # NUL stands for no token: an empty text would be found everywhere.
         reason = call.context.mask.text(end.reason.replace(self.token or "\0", "[token]")) or ""
         if (closed := self.client.peer_close) is not None:
             if closed.code != LOST and not closed.violation:
@@ -221,6 +224,7 @@ class LiveSession:
             self._end(UpstreamBroken())
         # Google accepts a handshake before it checks the key.
         elif self.token is None and is_key_error_message(end.reason):
+            # Too late for another key: the client has seen an open session.
             call.keys.note_refusal(close_error(end.code, reason))
             self._end(google_key_error(call.row.upstream_key or ""))
         else:

@@ -29,6 +29,7 @@ def choose_meter(call: ProxyCall, head: ResponseHead) -> Meter:
         meter = meter_for(media_type, encoding, *reading, status=head.status)
     else:
         meter = NO_METER
+    # A 206 is a part, of which nothing may be concluded.
     if head.status != 200:
         return meter
     if may_tell(call.route.action, named_in_path(call.head.path)):

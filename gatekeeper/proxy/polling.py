@@ -53,6 +53,7 @@ class PendingPoller:
         now, polls = trio.current_time(), 0
         for name, state in waiting.items():
             due = self._due.get(name) or Due(now, self._interval)
+            # What is over the limit stays due: a later round polls it.
             if due.at > now or polls == MAX_POLLS:
                 continue
             polls += 1

@@ -96,6 +96,7 @@ def without_credentials(target: bytes) -> bytes:
 def is_of_upstream(address: Address, upstream: UpstreamPool) -> bool:
     """Whether the address is below the configured upstream's URL."""
     origin = upstream.origin
+    # Scheme and port.
     if address.origin[::2] != origin[::2] or not is_same_host(address.origin.host, origin.host):
         return False
     path = normalized_path(address.target.partition(b"?")[0])
@@ -152,6 +153,7 @@ async def follow_redirects(
         except ConnectFailed as error:
             raise unreachable(f"it redirected to {address.origin.host}, and there was {error}") from None
         try:
+            # The Google key and the client's own fields are for the upstream only.
             headers = _headers(request.headers, None if with_key else pool.authority)
             await connection.send_request(request.method, address.target, headers, b"")
             head = await connection.read_head()
@@ -159,6 +161,7 @@ async def follow_redirects(
                 yield FollowedResponse(connection, head, with_key)
                 return
         finally:
+            # Never kept: most are of a pool that was made for this address only.
             pool.close(connection)
     call.context.redirect_errors.record("too_many", limit=MAX_REDIRECTS)
     raise too_many_redirects(MAX_REDIRECTS)

@@ -206,6 +206,7 @@ class Relay:
         """A proxy must forward 1xx responses, except those that it has asked for (RFC 9110 §15.2). A 100 is
         such a one: the server here has sent its own, when it began to read the body."""
         if response.status != HTTPStatus.CONTINUE:
+            # The client has seen a part of this answer: another one must not follow it.
             self.is_repeatable = False
             headers = self.mask.headers(downstream_headers(response.headers, self.call.row.id))
             await self.client.write_informational(response.status, headers, self.mask(response.reason))
@@ -225,6 +226,7 @@ class Relay:
         if head.status // 100 == 2:
             self.call.keys.succeeded()
             if self.call.row.stream:
+                # It will not be sent again, and a stream may go on for long.
                 self.progress.release_body()
             first = connection.buffered_chunk()
         else:

@@ -70,6 +70,7 @@ async def parse_body(call: ProxyCall, body: bytes) -> None:
 async def parse_in_turns(parser: RequestParser, body: bytes) -> None:
     """Feeds all of it to the parser, and lets other calls have their turns."""
     for start in range(0, len(body), PARSED_AT_ONCE):
+        # None before the first piece: most bodies have only one.
         if start:
             await trio.lowlevel.checkpoint()
         parser.feed(body[start : start + PARSED_AT_ONCE])
@@ -104,6 +105,7 @@ async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -
     Refused, and what `receive` raises."""
     if call.route.upload or not call.keys.body_matters:
         return []
+    # One of its own: that of the call is fed as the chunks go up.
     parser = request_parser(
         call.route.action, call.fields.get(b"content-encoding"), call.fields.get(b"content-type")
     )
@@ -228,6 +230,7 @@ class BodyGate:
     async def send(self, connection: UpstreamConnection, chunk: bytes) -> None:
         """Sends a chunk as soon as the next one is there, or at once; then looks at it. Raises Refused where
         it turns out that the rest will not be seen."""
+        # One chunk behind: a body that is refused then lacks its end, and Google runs nothing.
         ready, self._held = (self._held, chunk) if self._holds else (chunk, b"")
         if ready:
             await connection.send_body(ready)

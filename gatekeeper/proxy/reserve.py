@@ -27,6 +27,7 @@ from gatekeeper.refusals import Refusal
 from gatekeeper.times import utc_day
 
 NOT_ANSWERED = ResponseSummary(complete=True)
+# 10^12 dollars, above any budget that can be set: nothing is known of the call.
 UNKNOWN_BOUND = Bound(10**24, is_firm=False, input_pico=0, usual_pico=10**24)
 MEDIA_WORDS = (b"nline", b"audio", b"image", b"video", b"\\u00")
 
@@ -110,6 +111,7 @@ def _demand(call: ProxyCall, known: Bound, model: str, body: bytes | None) -> De
     if not row.stream or row.action in USAGE_AT_END:  # cut too late, if at all
         return Demand(firm, known.is_firm, expected, likely, calls=experience.calls)
     first, step = experience.first_event
+    # The first event is charged with the prompt, which may be longer than any before.
     first = max(first, -(-size // TEXT_BYTES) * known.input_pico)
     # It is metered: what an answer of usual length may cost is enough to begin with.
     usual = expected or min(firm, known.usual_pico)

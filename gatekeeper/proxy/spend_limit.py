@@ -80,6 +80,7 @@ class SpendWatch:
                 # A part of the next event is here already: the call ends after all of it.
                 self._events_ahead = 2
             needed = cost + self._events_ahead * self._largest_step
+            # A firm bound holds for the next event too; one that the call has gone beyond was none.
             most = self._most
             self._keep(needed if most is None or cost > most else min(needed, most))
 
@@ -99,8 +100,10 @@ class SpendWatch:
         if needed <= reservation.pico + short:
             return
         times, by = GROWTH
+        # A quarter more at once, or each event would ask; without that much just what is needed.
         for wanted in (needed * times // by, needed):
             if budgets.extend(reservation, wanted, now):
+                # For a kill: the journal's record of a running call has what is charged then.
                 self._call.row.charged_pico = reservation.pico
                 self._call.record_begin()
                 return

@@ -34,6 +34,7 @@ class TokenRelay(Relay):
 
     async def receive_request_chunk(self) -> bytes:
         chunk = await super().receive_request_chunk()
+        # A body that is longer is cut, and its times count as Google's defaults.
         self.received = (self.received + chunk)[:MAX_BODY]
         return chunk
 

@@ -59,6 +59,7 @@ async def find_upload(call: ProxyCall) -> UploadSession | None:
         return None
     found = None
     try:
+        # Of several the gateway could take another than whoever reads the request next.
         if len(ids) == 1:
             found = await call.context.sessions.find_upload(ids[0], call.row.started_at)
     except StoreFailed as error:
@@ -82,6 +83,7 @@ class UploadRelay(Relay):
         self.session = call.session if isinstance(call.session, UploadSession) else None
         self.upload_id = ""
         if self.session is not None:
+            # Exactly one: `find_upload` has refused any other number.
             (self.upload_id,) = upload_ids(call.credential.query)
             self.upstream = call.context.upstream_at(self.session.host)
 

@@ -83,6 +83,7 @@ class UpstreamPool:
         except ssl.SSLError as error:
             raise ConnectFailed(f"TLS failed ({error.reason})") from None
         except OSError as error:
+            # trio says that all attempts have failed; why is in the cause.
             raise ConnectFailed(str(error.__cause__ or error) or type(error).__name__) from None
         self.open += 1
         return connection
@@ -103,6 +104,7 @@ class UpstreamPool:
         """Keeps a connection whose request and response are complete; closes any other. Never awaits, so it
         works in a cancelled task too."""
         if connection.prepare_reuse():
+            # The deque is in this order: `close_expired` looks at its beginning only.
             connection.idle_since = trio.current_time()
             self._idle.append(connection)
         else:

@@ -111,6 +111,7 @@ class UpstreamConnection:
         self._request_sent = self._response_started = self._keep_alive = False
         self._body = NO_BODY
         self._is_head_request = method == "HEAD"
+        # Asked before the request is written, and only where it is needed: it is a system call.
         self._acked_before = self._stream.acked_bytes() if self.reused else None
 
     async def _write(self, data: bytes) -> None:
@@ -146,6 +147,8 @@ class UpstreamConnection:
             if head.status >= 200:
                 self._begin_body(response, received)
                 return head
+            # RFC 9110 §15.2.2: behind it another protocol is spoken, so it cannot be passed over like other
+            # 1xx.
             if head.status == SWITCHING_PROTOCOLS:
                 if not self._request.asks_to_switch:
                     raise ConnectionLost("it switches to a protocol that nobody asked for")
@@ -157,6 +160,7 @@ class UpstreamConnection:
     async def _next_response(self, buffer: HeadBuffer, received: bytes) -> tuple[Response, bytes]:
         """The next response, which may be an informational one, and what was received behind its head."""
         try:
+            # Several responses may have come together: a 103 and the one that follows it.
             found = buffer.feed(received) if received else None
             while found is None:
                 received = await self._receive()
@@ -215,6 +219,7 @@ class UpstreamConnection:
 
     def prepare_reuse(self) -> bool:
         """Prepares the connection for the next call; False if it cannot be reused."""
+        # A response may come before the request has been read: its rest would be read as the next one.
         return self._request_sent and self._keep_alive and self.is_complete
 
     def close(self) -> None:

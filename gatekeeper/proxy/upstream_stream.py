@@ -54,6 +54,7 @@ class SocketStream:
 
     def is_readable(self) -> bool:
         """Whether something has arrived, the end of the connection included."""
+        # By `poll`: `select` cannot look at descriptors from 1,024 on.
         return bool(self._poller.poll(0))
 
     def acked_bytes(self) -> int | None:

@@ -39,6 +39,7 @@ class TlsStream(SocketStream):
                 if data := await super().read():
                     self._incoming.write(data)
                 else:
+                    # OpenSSL then says itself that the handshake was broken off (SSLEOFError).
                     self._incoming.write_eof()
             else:
                 return await self._flush()
@@ -66,6 +67,7 @@ class TlsStream(SocketStream):
         """All that can be decrypted with these bytes; empty if no record with data is complete. Raises
         ssl.SSLError."""
         parts: list[bytes] = []
+        # Once also without new data: records may have come with the end of the handshake.
         for start in range(0, len(data) or 1, FED_AT_ONCE):
             self._incoming.write(data[start : start + FED_AT_ONCE])
             self._read_records(parts)
@@ -96,11 +98,13 @@ class TlsStream(SocketStream):
             raise trio.BrokenResourceError("it has the keys changed again and again, and reads nothing")
 
     async def write(self, data: bytes) -> None:
+        # All of it at once: a memory buffer has no end.
         self._session.write(data)
         await self._flush()
 
     async def _flush(self) -> None:
         self._writing = True
+        # While one write waits the reading task may have left an answer of TLS.
         while encrypted := self._unsent + self._outgoing.read():
             self._unsent = b""
             await super().write(encrypted)
