@@ -14,7 +14,7 @@ from gatekeeper.admin.calls import MAX_LOAN_SECONDS
 from gatekeeper.admin.key_documents import MAX_BULK_KEYS
 from gatekeeper.admin.keys import MAX_GRACE
 from gatekeeper.admin.parameters import MAX_LIMIT
-from gatekeeper.admin.requests import MAX_BODY_BYTES
+from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES
 from gatekeeper.client.reasons import GATEWAY_REASONS
 from gatekeeper.gemini.meter import MAX_BUFFERED_BYTES
 from gatekeeper.ledger import call
@@ -122,7 +122,10 @@ def test_every_field_of_filters_is_documented_with_an_example_that_parses() -> N
     [
         ("head of a request", f"{server_config().h11_max_incomplete_size >> 10} KiB"),
         ("message of a Live session", f"{MAX_MESSAGE_BYTES >> 20} MiB"),
-        ("body of a request to the admin API", f"{MAX_BODY_BYTES >> 20} MiB; `/key/bulk` more"),
+        (
+            "body of a request to the admin API",
+            f"{MAX_BODY_BYTES >> 20} MiB; {' and '.join(f'`{path}`' for path in LARGE_BODIES)} 16 MiB",
+        ),
         ("response that is metered whole (no stream)", f"{MAX_BUFFERED_BYTES >> 20} MiB"),
         ("tags of a call", f"{call.MAX_TAGS} of {call.MAX_TAG_LENGTH} characters"),
         ("end user, user agent", f"{call.MAX_LENGTHS['user_id']} characters"),

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from gatekeeper.admin.litellm import moved_route
 from gatekeeper.admin.problems import Problem, invalid, invalid_cursor, malformed_problem
+from gatekeeper.admin.requests import LARGE_BODIES, MAX_BODY_BYTES
 from gatekeeper.keys.account_changes import AccountExists, AccountNotFound, GroupInUse
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.key_index import KeyAmbiguous, KeyNotFound
@@ -23,6 +24,7 @@ from gatekeeper.ledger.analytics.messages import (
     QueryTimeout,
     QueryUnavailable,
     SortError,
+    mebibytes,
 )
 from gatekeeper.ledger.filters import FilterError
 from gatekeeper.logs import log
@@ -101,7 +103,8 @@ def _http_problem(error: HTTPException) -> Problem:
         case HTTPStatus.METHOD_NOT_ALLOWED:
             detail = f"{request.path} does not take {request.method}; it takes {headers.get('Allow')}"
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            detail = "The body is too large: the admin API takes at most 1 MiB, and /key/bulk 16 MiB"
+            most = mebibytes(LARGE_BODIES.get(request.path, MAX_BODY_BYTES))
+            detail = f"The body is too large: {request.path} takes at most {most}"
         case _:
             detail = error.description or HTTPStatus(status).description
     return Problem(status, detail, headers=headers)

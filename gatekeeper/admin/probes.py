@@ -96,7 +96,7 @@ def _warnings(gateway: Gateway) -> Iterator[str]:
         yield f"{_lag_warning(gateway, follower)} ({size:,} bytes of the journal behind, for {seconds:.0f} s)"
     for follower in ledger.consumers.with_lost_calls:
         calls = f"{follower.lost} call{'s' * (follower.lost > 1)}"
-        yield f"{follower.name} lacks {calls}, which which the journal deleted before it had consumed them"
+        yield f"{follower.name} lacks {calls}, which the journal deleted before it had consumed them"
     if lines := ledger.journal.damaged_lines:
         yield f"{lines} damaged line{'s' * (lines > 1)} of the journal had to be skipped"
     if lost := ledger.journal.lost_refused_calls:

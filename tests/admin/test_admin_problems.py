@@ -76,7 +76,10 @@ WRONG = [
     Wrong("POST", "/key/generate", 400, {"field": "body"}, body='{"key_alias": '),
     Wrong("POST", "/key/generate", 400, {"field": "body"}, body='["key"]'),
     Wrong("POST", "/key/generate", 400, {"field": "body"}, body="[" * 100_000),
-    Wrong("POST", "/key/generate", 413, body=" " * (1024 * 1024 + 1), says="1 MiB"),
+    Wrong(
+        "POST", "/key/generate", 413, body=" " * (1024 * 1024 + 1), says="/key/generate takes at most 1 MiB"
+    ),
+    Wrong("POST", "/import", 413, body=" " * (16 * 1024 * 1024 + 1), says="/import takes at most 16 MiB"),
     Wrong("POST", "/key/generate", 400, {"field": "colour"}, body='{"colour": "red"}', says="`colour`"),
     Wrong("POST", "/key/generate", 400, {"field": "duration"}, body='{"duration": "soon"}', says="30d"),
     Wrong("POST", "/key/generate", 409, {"field": "key_alias"}, body='{"key_alias": "taken"}', says="taken"),

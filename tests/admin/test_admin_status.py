@@ -138,6 +138,15 @@ async def test_rows_that_cannot_move_for_long_make_it_unready_until_they_can(adm
     assert await admin.get("/readyz") == READY
 
 
+async def test_calls_that_a_sink_lacks_are_a_warning(admin):
+    follower = admin.ledger.consumers.follow(admin.ledger.metrics)
+    for lost, calls in ((1, "1 call"), (3, "3 calls")):
+        follower.lost = lost
+        assert (await admin.get("/readyz"))["warnings"] == [
+            f"CallMetrics lacks {calls}, which the journal deleted before it had consumed them"
+        ]
+
+
 async def test_damaged_lines_of_the_journal_are_a_warning(serve, tmp_path):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "00000001.ndjson").write_bytes(b"no line\nnor this\n")
