@@ -58,8 +58,7 @@ def user_groups(tables: Tables, names: ModelNames, now: datetime, taken: set[str
         # One whose models are none of Google's may use none with such a key.
         if user == PROXY_BUDGET or not (has_limits(row) or models.globs or not models.is_usable):
             continue
-        title = row.text("user_alias") or row.text("user_email") or user
-        name = printable(title if title not in taken else f"{title} ({user})")
+        name = _user_title(user, row, taken)
         taken.add(name)
         found[user] = Group(name, f"internal user {user}", draft_limits(row, None, names, now))
         found[user].draft.notes.append(
@@ -67,6 +66,18 @@ def user_groups(tables: Tables, names: ModelNames, now: datetime, taken: set[str
         )
         _mark(found[user])
     return found
+
+
+def _user_title(user: str, row: Row, taken: set[str]) -> str:
+    """The name of an internal user's group."""
+    # As names are here before they are compared: blanks at their ends are all that some differ in.
+    texts = (row.text("user_alias"), row.text("user_email"), user)
+    title = next((title for text in texts if (title := printable(text or ""))), user)
+    if title not in taken:
+        return title
+    # The id is what must not be cut off.
+    end = f" ({user})"
+    return printable(title[: max(0, TITLE - len(end))] + end)
 
 
 def organization_limits(tables: Tables, row: Row) -> list[str]:

@@ -256,6 +256,30 @@ def test_an_internal_users_budget_is_that_of_the_keys_without_a_team():
     assert [group.name for group in plan.groups] == ["shop", "shop (u1)"]  # u3 has no key
 
 
+def test_groups_of_internal_users_have_names_of_their_own_that_can_be_seen():
+    users = [
+        {"user_id": "u1", "user_alias": "shop ", "max_budget": "5"},
+        {"user_id": "u2", "user_alias": " ", "user_email": "ann@shop.example", "max_budget": "5"},
+        {"user_id": "u3", "user_alias": "a" * 200, "max_budget": "5"},
+        {"user_id": "u4", "user_alias": "a" * 200, "max_budget": "5"},
+        {"user_id": "t1", "max_budget": "5"},
+    ]
+    teams = [{**TEAM, "team_alias": "shop"}, {**TEAM, "team_id": "t2", "team_alias": "t1 "}]
+    rows = [key_row(token=f"{number}" * 64, user_id=row["user_id"]) for number, row in enumerate(users)]
+    plan = plan_of(keys=rows, users=users, teams=teams)
+    assert [group.reasons for group in plan.groups] == [[]] * 7
+    names = {group.document["metadata"]["litellm"]["was"]: group.name for group in plan.groups}
+    assert names == {
+        "team t1": "shop",
+        "team t2": "t2",
+        "internal user u1": "shop (u1)",
+        "internal user u2": "ann@shop.example",
+        "internal user u3": "a" * 200,
+        "internal user u4": "a" * 195 + " (u4)",
+        "internal user t1": "t1",
+    }
+
+
 def test_the_secret_before_a_rotation_comes_with_its_end():
     row = {"active_token_id": "0" * 64}
     texts = {table: text_of(table, []) for table in TABLES}
