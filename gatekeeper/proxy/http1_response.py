@@ -23,7 +23,8 @@ ANY_VERSION = b"HTTP/1."
 BARE_LF = re.compile(rb"(?<!\r)\n")
 REASON = re.compile(rb"[\t -~\x80-\xff]*")
 MAX_LENGTH_DIGITS = 20  # of a Content-Length
-BODYLESS = (204, 304)
+NO_CONTENT = 204
+BODYLESS = (NO_CONTENT, 304)
 SWITCHING_PROTOCOLS = 101
 BLANKS = b" \t"
 TOO_LONG = "it sent more than its Content-Length"
@@ -275,8 +276,9 @@ def _closes(headers: Headers) -> bool:
 
 def _without_wrong_length(head: ResponseHead) -> ResponseHead:
     """If both framing fields are present `transfer-encoding` counts (RFC 9112 §6.3), and `content-length` is
-    dropped: it may be wrong."""
-    if not (b"transfer-encoding" in head.fields and b"content-length" in head.fields):
+    dropped: it may be wrong. So it is from what must not have one: a 204 and 1xx (RFC 9110 §8.6)."""
+    is_wrong = b"transfer-encoding" in head.fields or head.status < 200 or head.status == NO_CONTENT
+    if not (is_wrong and b"content-length" in head.fields):
         return head
     kept = [field for field in head.headers if field[0] != b"content-length"]
     return ResponseHead.of(head.status, kept, head.reason)

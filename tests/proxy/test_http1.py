@@ -212,6 +212,17 @@ async def test_a_response_without_a_body_keeps_its_headers_and_the_connection(
     )
 
 
+async def test_what_must_not_have_a_length_has_none(gateway: Running, google: StandIn) -> None:
+    """RFC 9110 §8.6: a client that takes it for the length of a body waits for one."""
+    length = b"Content-Length: 5\r\n\r\n"
+    hint, last = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n" + length, b"HTTP/1.1 204 X\r\n" + length
+    google.script = lambda reply: reply.raw(hint + last)
+    answer = await exchange(gateway.url, f"DELETE {FILES}")
+    assert (answer.status, [name for name, _ in answer.fields]) == (204, ["x-gatekeeper-call-id"])
+    ((_, _, hinted),) = answer.informational
+    assert set(hinted) == {"link", "x-gatekeeper-call-id"}
+
+
 # One after the other, and HTTP/1.0
 
 

@@ -61,7 +61,7 @@ def plain(headers: Headers) -> Headers:
 
 def read_by_h11(received: list[bytes], *, to_head_request: bool = False) -> Read:
     """The same by h11, and what the gateway asked beside that while it was on h11: a Content-Length beside
-    chunks agrees, and nothing follows the response."""
+    chunks agrees, and nothing follows the response. RFC 9110 §8.6: 1xx and 204 have no Content-Length."""
     http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     http.send(h11.Request(method="HEAD" if to_head_request else "GET", target="/", headers=[("host", "x")]))
     http.send(h11.EndOfMessage())
@@ -75,6 +75,7 @@ def read_by_h11(received: list[bytes], *, to_head_request: bool = False) -> Read
                 if b"transfer-encoding" in fields and b"content-length" in fields:
                     is_bodyless = to_head_request or event.status_code in (204, 304)
                     declared = None if is_bodyless else int(fields[b"content-length"])
+                if b"transfer-encoding" in fields or event.status_code < 200 or event.status_code == 204:
                     headers = [field for field in headers if field[0] != b"content-length"]
                 heads.append((event.status_code, bytes(event.reason), headers))
             elif isinstance(event, h11.Data):
