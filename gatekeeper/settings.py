@@ -163,6 +163,8 @@ def _read_file(config: Path | None) -> tuple[Path, dict[str, object]]:
         raise SettingError(f"{file}: cannot be read ({problem.strerror}){where}") from None
     except ValueError as problem:  # invalid TOML or UTF-8, or an integer with too many digits
         raise SettingError(f"{file}: is not valid TOML: {problem}") from None
+    except RecursionError:
+        raise SettingError(f"{file}: is not valid TOML: nested too deeply") from None
     names = [setting.name for setting in SETTINGS]
     for name in table:
         if name not in names:

@@ -193,6 +193,7 @@ def test_an_unknown_name_is_an_error_that_lists_what_is_allowed(file: File) -> N
         f"master_key = {SECRET}",
         "port = 1\nport = 2",
         "port = 1" + "0" * 5000,
+        "port = " + "[" * 3000,
     ],
 )
 def test_a_file_that_is_half_written_is_an_error_that_gives_no_secret_away(text: str, file: File) -> None:
