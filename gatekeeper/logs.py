@@ -101,10 +101,19 @@ class StdlibLogBridge(logging.Handler):
     """Forwards the libraries' log records; of an exception its type and stack frames, not its text."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, object] = {"logger": record.name, "detail": record.getMessage()}
+        fields: dict[str, object] = {"logger": record.name, "detail": _detail(record.msg, record.args)}
         if record.exc_info and (error := record.exc_info[1]):
             fields |= {"kind": type(error).__name__, "trace": _stack_frames(error)}
         log.log(record.levelno, "library", **fields)
+
+
+def _detail(message: object, args: object) -> str:
+    """A message of the standard library's form. One that its arguments do not fit stays as it is: it is the
+    fault of whoever logs, who must not fail by it."""
+    try:
+        return str(message) % args if args else str(message)
+    except (TypeError, ValueError, KeyError):
+        return str(message)
 
 
 class RateLimitedLog:
@@ -162,10 +171,10 @@ class HypercornLogger:
     async def debug(self, message: str, *args: object, **_: object) -> None: ...
 
     async def warning(self, message: str, *args: object, **_: object) -> None:
-        log.warning("server", detail=message % args if args else message)
+        log.warning("server", detail=_detail(message, args))
 
     async def error(self, message: str, *args: object, **_: object) -> None:
-        log.error("server", detail=message % args if args else message)
+        log.error("server", detail=_detail(message, args))
 
     critical = error
 

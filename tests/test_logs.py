@@ -46,6 +46,16 @@ def logged(code: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in ended.stderr.splitlines()]
 
 
+def test_a_library_does_not_fail_by_a_line_that_it_has_got_wrong() -> None:
+    lines = logged(
+        "import logging\n"
+        "logging.getLogger('lib').warning('%d of %d', 'a')\n"
+        "logging.getLogger('lib').warning('%(a)s', {'b': 1})\n"
+        "logging.getLogger('lib').warning('100 % of %s', 'it')\n"
+    )
+    assert [line["detail"] for line in lines] == ["%d of %d", "%(a)s", "100 % of %s"]
+
+
 def test_the_libraries_lines_are_ours_without_an_errors_text() -> None:
     lines = logged(
         "import logging\n"
