@@ -123,6 +123,11 @@ class Target(NamedTuple):
         return f"Target({self.url!r}, key not shown)"
 
 
+def stripped(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """As `serve` reads the same variables: a secret that was mounted or piped often ends in a line break."""
+    return (text or "").strip() or None
+
+
 def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
     """Adds `--url` and `--key`; the command gets them as its first argument, a `Target`."""
     from gatekeeper.addresses import DEFAULT_URL
@@ -134,6 +139,7 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
         metavar="URL",
         show_default=True,
         show_envvar=True,
+        callback=stripped,
         help="Address of the gateway.",
     )
     @click.option(
@@ -142,11 +148,12 @@ def gateway_options(command: Callable[..., T]) -> Callable[..., T]:
         envvar=["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"],
         metavar="KEY",
         show_envvar=True,
+        callback=stripped,
         help="Its master key, or a key with a role; none in open mode.",
     )
     @functools.wraps(command)
-    def with_target(url: str, key: str | None, **options: object) -> T:
-        return command(Target(url, key), **options)
+    def with_target(url: str | None, key: str | None, **options: object) -> T:
+        return command(Target(url or DEFAULT_URL, key), **options)
 
     return with_target
 

@@ -27,6 +27,7 @@ from gatekeeper.cli.conventions import (
     load_settings,
     local_json_option,
     setting_flags,
+    stripped,
 )
 from gatekeeper.cli.deadline import ProbeError
 from gatekeeper.cli.output import print_json, print_table, print_wrapped
@@ -64,6 +65,7 @@ NAME_WIDTH = 14
     envvar="GATEKEEPER_URL",
     metavar="URL",
     show_envvar=True,
+    callback=stripped,
     help="Where a gateway runs, if elsewhere than set.",
 )
 @click.option(
@@ -71,6 +73,7 @@ NAME_WIDTH = 14
     envvar=["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"],
     metavar="KEY",
     show_envvar=True,
+    callback=stripped,
     help="Its master key, or a key with a role.",
 )
 @local_json_option

@@ -184,14 +184,18 @@ def test_a_key_that_no_header_can_carry(on: Any) -> None:
 
 
 @pytest.mark.parametrize("variable", ["GATEKEEPER_MASTER_KEY", "LITELLM_MASTER_KEY"])
+@pytest.mark.parametrize("around", ["{}", " {}\n"], ids=["plain", "as a file has it"])
 def test_the_environment_has_address_and_key(
-    cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch, variable: str
+    cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch, variable: str, around: str
 ) -> None:
+    """Read as `serve` reads them: blanks and a line break around them are not theirs."""
     gateway.answers = {"GET /key/list": {"keys": [], "next_cursor": None}}
-    monkeypatch.setenv("GATEKEEPER_URL", f"{gateway.url}/")
-    monkeypatch.setenv(variable, MASTER)
+    monkeypatch.setenv("GATEKEEPER_URL", around.format(f"{gateway.url}/"))
+    monkeypatch.setenv(variable, around.format(MASTER))
     assert cli("keys", "list").status == 0
-    assert gateway.asked[0].headers["authorization"] == f"Bearer {MASTER}"
+    cli("doctor")
+    assert {asked.headers["authorization"] for asked in gateway.asked} == {f"Bearer {MASTER}"}
+    assert len(gateway.asked) > 1
 
 
 def test_open_mode_sends_no_key(on: Any, gateway: Any) -> None:
