@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 from msgspec.structs import replace
 
-from gatekeeper.gemini.actions import INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
+from gatekeeper.gemini.actions import CACHE_UPDATE, INTERACTIONS, PLAIN_ACTIONS, PRICED_ACTIONS
 from gatekeeper.gemini.references import names_a_file
 from gatekeeper.gemini.request_parser import (
     NOTHING_NAMED,
@@ -131,17 +131,24 @@ def admit_body(call: ProxyCall) -> None:
         return
     asked = call.request_parser.summary
     if call.access and has_body_rules(call.accounts):
-        if asked.cached_contents:
-            asked = replace(asked, models=(*asked.models, *_models_of_caches(call, asked)))
+        if caches := _caches(call, asked):
+            asked = replace(asked, models=(*asked.models, *_models_of(call, caches)))
         request = replace(call.access, asked=asked)
         if refusal := admit_by_body(call.accounts, request, call.row.started_at):
             raise Refused(refusal)
     _admit_models(call, asked)
 
 
-def _models_of_caches(call: ProxyCall, asked: RequestSummary) -> list[str]:
-    """The models of cached contents that were made through this gateway and still exist."""
-    made = [call.context.deferred.pending.find(name) for name in asked.cached_contents]
+def _caches(call: ProxyCall, asked: RequestSummary) -> Sequence[str]:
+    """The cached contents that a call uses, or keeps for longer."""
+    route = call.route
+    updated = route.resource if route.action == CACHE_UPDATE else None
+    return (*asked.cached_contents, updated) if updated else asked.cached_contents
+
+
+def _models_of(call: ProxyCall, caches: Sequence[str]) -> list[str]:
+    """The models of those that were made through this gateway and still exist."""
+    made = [call.context.deferred.pending.find(name) for name in caches]
     return [row.model for row in made if row and row.model]
 
 

@@ -116,7 +116,7 @@ async def test_a_key_of_all_models_is_not_asked_for_one(guarded: Running, google
         assert answer.status == 200
 
 
-async def test_the_model_of_a_cached_content_must_be_allowed(guarded: Running, google: StandIn) -> None:
+async def test_the_model_of_a_cached_content_that_is_used_or_kept_longer_must_be_allowed(guarded: Running, google: StandIn) -> None:
     cache = {
         "name": "cachedContents/c",
         "model": "models/gemini-3-pro",
@@ -134,6 +134,8 @@ async def test_the_model_of_a_cached_content_must_be_allowed(guarded: Running, g
         secret = await guarded.key(group="g", models=models)
         body = b'{"contents": [], "cachedContent": "cachedContents/c"}'
         line = f"POST /gemini/v1beta{MODEL}:generateContent?key={secret}"
-        answer = await exchange(guarded.url, line, body=body)
-        assert answer.status == status
-        assert status == 200 or answer.reason == "GATEKEEPER_MODEL_NOT_ALLOWED"
+        update = f"PATCH /gemini/v1beta/cachedContents/c?updateMask=ttl&key={secret}"
+        for asking, said in ((line, body), (update, b'{"ttl": "600s"}')):
+            answer = await exchange(guarded.url, asking, body=said)
+            assert answer.status == status
+            assert status == 200 or answer.reason == "GATEKEEPER_MODEL_NOT_ALLOWED"
