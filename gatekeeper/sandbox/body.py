@@ -11,6 +11,7 @@ import re
 MAX_BODY_BYTES = 100 * 1024 * 1024
 # Of a part's head, and of the metadata.
 MAX_PART_BYTES = 1024 * 1024
+BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
 class BodyBuffer:
@@ -55,7 +56,8 @@ class MultipartBody(BodyBuffer):
         self.media = BodyBuffer(limit)
         self.media_type = ""
         self.complete: bool = False
-        self._delimiter = b"\r\n--" + boundary
+        # Google takes both line ends: its own client in Python sends LF.
+        self._delimiter = b"\n--" + boundary
         # A delimiter begins with a line end, which the first one lacks.
         self._pending = b"\r\n"
         self._parts: int = 0
@@ -71,9 +73,10 @@ class MultipartBody(BodyBuffer):
 
     def _take_head(self) -> bool:
         """Takes a part's head from the pending bytes; False if it has not arrived yet."""
-        head, blank_line, rest = self._pending.partition(b"\r\n\r\n")
+        blank_line = BLANK_LINE.search(self._pending)
         if not blank_line:
             return False
+        head, rest = self._pending[: blank_line.start()], self._pending[blank_line.end() :]
         self._pending, self._in_head, self._parts = rest, False, self._parts + 1
         kind = re.search(rb"(?im)^content-type:\s*([^\r\n]+)", head)
         if self._parts == 2 and kind:
@@ -83,9 +86,11 @@ class MultipartBody(BodyBuffer):
     def _take_body(self) -> bool:
         """Takes what has arrived of a part's body; False if its end has not."""
         body, delimiter, rest = self._pending.partition(self._delimiter)
-        if not delimiter:
-            # The last bytes may be the beginning of a delimiter.
-            cut = max(0, len(self._pending) - len(self._delimiter) + 1)
+        if delimiter:
+            body = body.removesuffix(b"\r")
+        else:
+            # The last bytes may be the beginning of a delimiter, or the return before it.
+            cut = max(0, len(self._pending) - len(self._delimiter))
             body, rest = self._pending[:cut], self._pending[cut:]
         if body and self._parts:
             (self.metadata if self._parts == 1 else self.media).feed(body)
