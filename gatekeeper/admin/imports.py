@@ -15,7 +15,7 @@ from quart import Blueprint, Response
 from gatekeeper.admin.error_responses import problem_of
 from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.import_documents import IMPORT, KINDS, MAX_IMPORTED
-from gatekeeper.admin.key_bulk import AT_ONCE, MAX_FAULTS, are_objects
+from gatekeeper.admin.key_bulk import MAX_FAULTS, are_objects
 from gatekeeper.admin.keys import change_context
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
@@ -23,6 +23,7 @@ from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.import_fields import parse_incoming
 from gatekeeper.keys.key_import import ImportRefused, Incoming
 from gatekeeper.keys.secrets import hash_secret
+from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("imports", __name__)

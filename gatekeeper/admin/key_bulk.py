@@ -19,12 +19,12 @@ from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, json_response, read_fields
 from gatekeeper.keys.fields import FieldError, KeyFields
 from gatekeeper.keys.key_writer import CreationRefused
+from gatekeeper.keys.turns import AT_ONCE, mapped
 from gatekeeper.openapi.operation import describe
 
 blueprint = Blueprint("key_bulk", __name__)
 
 MAX_FAULTS = 100  # that are told
-AT_ONCE = 100  # keys, between two turns of calls: some milliseconds
 
 
 @blueprint.post("/key/bulk")
@@ -46,11 +46,7 @@ async def bulk() -> Response:
         raise _refusal([_fault(error.index, error.cause)], problem_of(error.cause).status) from None
     if dry_run:
         return json_response({"keys": [], "valid": len(made)})
-    documents: list[Document] = []
-    for secret, state in made:
-        documents.append(key_response(state, secret))
-        if len(documents) % AT_ONCE == 0:
-            await trio.lowlevel.checkpoint()
+    documents = await mapped(lambda key: key_response(key[1], key[0]), made)
     return json_response({"keys": documents, "valid": len(made)})
 
 

@@ -15,6 +15,7 @@ from gatekeeper.admin.gateway import current_gateway
 from gatekeeper.admin.problems import Problem, invalid
 from gatekeeper.admin.requests import Document, described, read_fields
 from gatekeeper.keys.key_index import KeyNotFound
+from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.openapi.schema import property_names
 
@@ -32,10 +33,10 @@ class KeySelection(NamedTuple):
 
 async def read_key_names() -> KeySelection:
     """The keys named by a body that has no other fields. Raises Problem, KeyNotFound, KeyAmbiguous."""
-    return pop_key_names(await read_fields())
+    return await pop_key_names(await read_fields())
 
 
-def pop_key_names(body: Document) -> KeySelection:
+async def pop_key_names(body: Document) -> KeySelection:
     """Removes the names of keys from a body and returns the keys. Raises Problem, KeyNotFound,
     KeyAmbiguous."""
     fields = [field for field in NAMING_FIELDS if field in property_names(described().body or {})]
@@ -48,10 +49,16 @@ def pop_key_names(body: Document) -> KeySelection:
     if not _are_names(names):
         raise invalid(field, f"`{field}` names no key: {NAME}", "a text, or for several a list of texts")
     # All are looked up before anything is changed; a key named twice is changed once.
-    states = {state.record.token_id: state for state in (find_key(field, name) for name in names)}
-    for state in states.values():
-        check_may_change(state.record)
-    return KeySelection(list(states), single=field in SINGLE)
+    states = await mapped(lambda name: changeable_key(field, name), names)
+    token_ids = list(dict.fromkeys(state.record.token_id for state in states))
+    return KeySelection(token_ids, single=field in SINGLE)
+
+
+def changeable_key(field: str, name: str) -> KeyState:
+    """As `find_key`. Raises Problem, too, if the caller must not change it."""
+    state = find_key(field, name)
+    check_may_change(state.record)
+    return state
 
 
 def find_key(field: str, name: str) -> KeyState:

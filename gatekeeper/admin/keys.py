@@ -10,6 +10,7 @@ a role, or an operator could make itself an admin by a new secret of one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from quart import Blueprint, Response
@@ -39,6 +40,7 @@ from gatekeeper.keys.key_writer import Check, blocking, unblocked, updating, wit
 from gatekeeper.keys.listing import NEWEST_FIRST
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.store import ChangedMeanwhile
+from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import MICROS_PER_SECOND
 from gatekeeper.openapi.operation import describe
@@ -73,7 +75,7 @@ async def update() -> Response:
     body = await read_object()
     check_may_set_role(body)
     # Before the fields are parsed: the names of keys are not fields of a key.
-    selection, expected = pop_key_names(body), pop_expected(body)
+    selection, expected = await pop_key_names(body), pop_expected(body)
     if len(selection.token_ids) > 1 and body.get("key_alias") is not None:
         raise invalid("key_alias", "Several keys cannot have one alias", "rename them one by one")
     if len(selection.token_ids) > 1 and expected is not None:
@@ -109,11 +111,11 @@ async def regenerate() -> Response:
     the same key. One that is still valid from an earlier rotation becomes invalid at once. `token_id`, alias,
     spend and limits stay."""
     body = await read_fields()
-    selection, grace_until = pop_key_names(body), parse_grace(body.get("grace"))
+    selection, grace_until = await pop_key_names(body), parse_grace(body.get("grace"))
     rotated = await current_gateway().registry.rotate(
         selection.token_ids, grace_until=grace_until, check=check_may_change, **change_context()
     )
-    return key_responses(selection, [key_response(state, secret) for secret, state in rotated])
+    return await key_responses(selection, rotated)
 
 
 @blueprint.post("/key/end_grace")
@@ -207,8 +209,10 @@ async def change_all(
     states = await current_gateway().registry.edit(
         action, selection.token_ids, edit, check=check, **change_context()
     )
-    return key_responses(selection, [key_response(state) for state in states])
+    return await key_responses(selection, [(None, state) for state in states])
 
 
-def key_responses(selection: KeySelection, documents: list[Document]) -> Response:
+async def key_responses(selection: KeySelection, keys: Sequence[tuple[str | None, KeyState]]) -> Response:
+    """Each with its secret, if that is new."""
+    documents = await mapped(lambda key: key_response(key[1], key[0]), keys)
     return json_response(documents[0] if selection.single else {"keys": documents})

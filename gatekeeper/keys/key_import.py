@@ -25,11 +25,11 @@ from gatekeeper.keys.limits import NamedRecord
 from gatekeeper.keys.secrets import new_token_id
 from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.store import AccountWrite, KeyStore, KeyWrite, SecretConflict
+from gatekeeper.keys.turns import AT_ONCE, mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.keys.windows import Window, initial_window_end
 
 ORIGIN = "litellm"
-AT_ONCE = 100  # of them, between two turns of calls: some milliseconds
 
 
 def origin(metadata: dict[str, object]) -> str | None:
@@ -99,10 +99,8 @@ class KeyImport:
             if not dry_run:
                 keys, accounts = [key for key, _ in batch.keys], [account for account, _ in batch.accounts]
                 await trio.to_thread.run_sync(self._store.import_all, keys, accounts)
-                for _, state in batch.keys:
-                    self._index.add(state)
-                for _, account in batch.accounts:
-                    self._accounts.add(account)
+                await mapped(self._index.add, [state for _, state in batch.keys])
+                await mapped(self._accounts.add, [account for _, account in batch.accounts])
         return batch.skipped
 
     async def _batch(

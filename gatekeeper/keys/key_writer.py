@@ -19,6 +19,7 @@ from gatekeeper.keys.secrets import hash_secret, key_name, new_secret, new_token
 from gatekeeper.keys.shared_values import share_values
 from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.store import KeyStore, KeyWrite
+from gatekeeper.keys.turns import mapped
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.keys.windows import initial_window_end
 
@@ -65,7 +66,7 @@ class KeyWriter:
     ) -> list[tuple[str, KeyState]]:
         """New keys, all of them or none; with `dry_run` none, but every error is raised. The error for one of
         them has its number in the list, counted from 0, as `index`."""
-        made = [_new_key(fields, now, by, self._zone) for fields in given]
+        made = await mapped(lambda fields: _new_key(fields, now, by, self._zone), [*given])
         taken = TakenNames(set(), set())
         async with self._write_lock:
             for number, (secret, state, _, chosen) in enumerate(made):
@@ -76,8 +77,7 @@ class KeyWriter:
             if not dry_run:
                 writes = [write for _, _, write, _ in made]
                 await trio.to_thread.run_sync(self._store.insert_all, writes)
-                for _, state, _, _ in made:
-                    self._index.add(state)
+                await mapped(self._index.add, [state for _, state, _, _ in made])
         return [(secret, state) for secret, state, *_ in made]
 
     async def _create_waiting(self) -> None:
@@ -155,22 +155,14 @@ class KeyWriter:
     ) -> list[KeyState]:
         """The same change of several keys, in one transaction."""
         async with self._write_lock:
-            states = self._require(names, now, check)
-            edited = [edited_state(state, edit, now) for state in states]
-            for before, after in zip(states, edited, strict=True):
+            states = await self._require(names, now, check)
+            edited = await mapped(lambda state: (state, edited_state(state, edit, now)), states)
+            for before, after in edited:
                 if after.record.key_alias != before.record.key_alias:
                     self._index.check_alias(after.record)
-            writes = [
-                KeyWrite(
-                    after.record,
-                    after.window,
-                    change_of(action, after, now, by, difference(key_document(before), key_document(after))),
-                )
-                for before, after in zip(states, edited, strict=True)
-            ]
+            writes = await mapped(lambda pair: _edit_write(action, *pair, now, by), edited)
             await trio.to_thread.run_sync(self._store.update_all, writes)
-            for state, after in zip(states, edited, strict=True):
-                self._replace(state, after)
+            await mapped(lambda pair: self._replace(*pair), edited)
         return states
 
     def _replace(self, state: KeyState, edited: KeyState) -> None:
@@ -190,28 +182,32 @@ class KeyWriter:
     ) -> list[KeyState]:
         """Deletes keys, in one transaction."""
         async with self._write_lock:
-            states = self._require(names, now, check)
-            changes = [change_of("delete", state, now, by, {"key": key_document(state)}) for state in states]
+            states = await self._require(names, now, check)
+            changes = await mapped(
+                lambda state: change_of("delete", state, now, by, {"key": key_document(state)}), states
+            )
             await trio.to_thread.run_sync(self._store.delete_all, changes)
-            for state in states:
-                self._index.remove(state)
-                if (sharing := sharing_of(state.record)).share:
-                    self._former[state.record.token_id] = sharing
+            await mapped(self._remove, states)
         return states
 
-    def _require(self, names: Sequence[str], now: int, check: Check) -> list[KeyState]:
+    def _remove(self, state: KeyState) -> None:
+        self._index.remove(state)
+        if (sharing := sharing_of(state.record)).share:
+            self._former[state.record.token_id] = sharing
+
+    async def _require(self, names: Sequence[str], now: int, check: Check) -> list[KeyState]:
         """The keys of these names, each once, in the budget window of `now`."""
-        found: dict[str, KeyState] = {}
-        for name in names:
+
+        def found(name: str) -> KeyState:
             # An id first: whoever has looked a key up means no other one.
             state = self._index.by_id.get(name) or self._index.named(name, now)
             if state is None:
                 raise KeyNotFound(name)
             check(state.record)
-            found[state.record.token_id] = state
-        for state in found.values():
             spend.roll_window(state, now)
-        return list(found.values())
+            return state
+
+        return list({state.record.token_id: state for state in await mapped(found, names)}.values())
 
 
 class CreationRefused(Exception):
@@ -250,6 +246,11 @@ def _new_key(
     state = KeyState(record=record, budget_reset_at=window_end, zone=zone)
     change = change_of("create", state, now, by, set_fields(state))
     return secret, state, KeyWrite(record, state.window, change), fields.secret is not None
+
+
+def _edit_write(action: str, before: KeyState, after: KeyState, now: int, by: Actor | str) -> KeyWrite:
+    detail = difference(key_document(before), key_document(after))
+    return KeyWrite(after.record, after.window, change_of(action, after, now, by, detail))
 
 
 def updating(fields: KeyFields) -> Edit:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +29,8 @@ from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import AliasConflict, SecretConflict, StoreFailed
-from gatekeeper.keys.virtual_key import KeyState, key_document
+from gatekeeper.keys.turns import AT_ONCE
+from gatekeeper.keys.virtual_key import KeyRecord, KeyState, key_document
 from gatekeeper.ledger.call import Position
 from gatekeeper.times import iso
 
@@ -564,3 +567,38 @@ async def test_what_calls_have_cost_survives_a_restart(tmp_path):
     assert again.costs.of("key_2", "gemini-2.5-flash", "generateContent").expected(10, 1) == 1000
     assert again.costs.of("key_1", "gemini-2.5-pro", "generateContent").likely(10, 1) is None
     store.close()
+
+
+async def test_calls_have_their_turns_while_many_keys_are_made_changed_and_deleted(path: Path) -> None:
+    """One request may name 10,000 keys; what all of them take at once would hold up every stream."""
+    many, counts, checked, edited = 5 * AT_ONCE, [0], Counter[int](), Counter[int]()
+
+    def check(_record: KeyRecord) -> None:
+        checked[len(counts)] += 1
+
+    def edit(record: KeyRecord) -> KeyRecord:
+        edited[len(counts)] += 1
+        return msgspec.structs.replace(record, blocked_at=NOW)
+
+    async with running(path) as registry, trio.open_nursery() as nursery:
+
+        async def look() -> None:
+            while True:
+                await trio.lowlevel.checkpoint()
+                counts.append(sum(1 for _ in registry.states(NOW)))
+
+        nursery.start_soon(look)
+        made = await registry.create_all([parse_fields({}, now=NOW)] * many, now=NOW, by=MASTER)
+        names = [state.record.token_id for _, state in made]
+        await registry.edit("block", names, edit, now=NOW, by=MASTER, check=check)
+        assert all(state.record.blocked_at == NOW for state in registry.states(NOW))
+        await registry.delete_all(names, now=NOW, by=MASTER)
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert (max(counts), counts[-1]) == (many, 0)
+    # Twice, because trio has those that can run take turns in a random order.
+    assert max(abs(after - before) for before, after in pairwise(counts)) <= 2 * AT_ONCE
+    for steps in (checked, edited):
+        assert sum(steps.values()) == many
+        assert max(steps.values()) <= 2 * AT_ONCE
