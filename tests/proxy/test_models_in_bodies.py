@@ -116,7 +116,7 @@ async def test_a_key_of_all_models_is_not_asked_for_one(guarded: Running, google
         assert answer.status == 200
 
 
-async def test_the_model_of_a_cached_content_that_is_used_or_kept_longer_must_be_allowed(guarded: Running, google: StandIn) -> None:
+async def test_the_model_of_a_cached_content_must_be_allowed(guarded: Running, google: StandIn) -> None:
     cache = {
         "name": "cachedContents/c",
         "model": "models/gemini-3-pro",
