@@ -115,5 +115,6 @@ def billing_of(action: str) -> Billing:
     if not collections:
         return MODEL_ACTIONS.get(action, Billing.UNKNOWN)
     read = verb in FREE_STANDARD_VERBS and (FREE_COLLECTIONS | BILLABLE_COLLECTIONS).issuperset(collections)
+    # Google has no writes on models: one there is nobody's, and not free by its name.
     write = verb in FREE_VERBS and FREE_COLLECTIONS.issuperset(collections) and collections != ["models"]
     return Billing.FREE if read or write else Billing.UNKNOWN

@@ -37,6 +37,7 @@ def created_token(request: bytes, response: bytes, now: int) -> CreatedToken | N
     name = answer.get("name")
     if not isinstance(name, str) or not name.startswith(NAME_PREFIX):
         return None
+    # What the response repeats is what Google has made of the request.
     fields = {**_members(request), **answer}
     uses = fields.get("uses")
     return CreatedToken(

@@ -76,6 +76,7 @@ class _Results:
             found = _decode_result(result)
             response = bytes(found.response)
             if response.startswith(b"{"):
+                # No response of Google's own has a member `body`.
                 response = bytes(_decode_http(response).body) or response
         # Invalid JSON or UTF-8; deep nesting exceeds the recursion limit.
         except (ValueError, RecursionError):
@@ -110,6 +111,7 @@ class BatchDocumentReader:
     def feed(self, chunk: bytes) -> list[ResponseSummary]:
         found: list[ResponseSummary] = []
         for array, element in self._arrays.feed(self._truncator.feed(chunk)):
+            # A batch that has ended has its responses twice; the first list of results counts.
             if self._counted not in (None, array):
                 continue
             if element is None:
@@ -207,6 +209,7 @@ class _OutermostArrays:
             elif opens:
                 start = at if self._depth == 0 else start
                 self._depth += 1
+            # The end of the array itself: what follows is the skeleton's again.
             elif self._depth == 0:
                 start, self._depth = at, None
             else:

@@ -91,6 +91,7 @@ def _openai_summary(document: dict[str, object]) -> BatchSummary:
 
 
 def _state(value: object) -> BatchState:
+    # By number, as `enum-encoding=int` sends it. `type`, because True is an int to isinstance.
     if type(value) is int and 0 <= value < len(BatchState):
         return BatchState(value)
     name = as_text(value) or ""

@@ -184,6 +184,7 @@ def query_risk(query: bytes) -> MeteringRisk | None:
             break
     else:
         return MeteringRisk(overrides_method=True, rejection="the query is percent-encoded too many times")
+    # `=fields=x` counts as `fields`: it is not published which spellings Google accepts.
     pairs = [piece.lstrip("=").partition("=")[::2] for piece in SEPARATORS.split(text)]
     named = [(name, alphanumerics(name), value) for name, value in pairs]
     for name, folded, _ in named:
@@ -212,6 +213,7 @@ def _header_risk(names: tuple[bytes, ...], media_types: bytes) -> MeteringRisk |
             if RISKY_HEADER.search(text)
         ]
         if risks:
+            # The gravest: True is more than False, and `overrides_method` comes first.
             return max(risks)
     if UNSUPPORTED_MEDIA_TYPE.search(media_types):
         return MeteringRisk(overrides_method=False, rejection="billable calls must use JSON, not protobuf")

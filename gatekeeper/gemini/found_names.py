@@ -76,6 +76,7 @@ class FoundNames:
             elif kind is CLOSE:
                 self._close()
             elif kind is STRING and callable(self._meaning):
+                # Google's ids need no escapes; of encoders some write the slash as `\/`.
                 self._add(self._meaning(text.decode(errors="replace").replace("\\/", "/")))
 
     def _open(self, bracket: bytes) -> None:
@@ -83,6 +84,7 @@ class FoundNames:
             self._tokens.pass_over()
             return
         self._around.append((self._members, self._meaning))
+        # An array keeps the meaning: each of its elements has it.
         if bracket == b"{":
             self._members, self._meaning = self._meaning, None
 

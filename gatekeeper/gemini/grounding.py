@@ -46,6 +46,7 @@ class Searches:
     @property
     def counts(self) -> dict[str, int | None]:
         """None: it searched, but no query is listed."""
+        # It searched, so that 0 queries are queries that are not listed.
         return {component: len(queries) or None for component, queries in self._queries.items()}
 
 

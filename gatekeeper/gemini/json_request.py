@@ -153,6 +153,8 @@ class JsonRequestParser:
         meaning = self._meaning
         if bracket == b"{" and isinstance(meaning, Tool):
             self._name(Field.TOOL, meaning.name)
+        # An empty node is false: that of a tool with nothing of interest in it, which is named and passed
+        # over.
         if not (meaning if isinstance(meaning, Node) else bracket == b"[" and meaning in LISTED):
             self._tokens.pass_over()
             return

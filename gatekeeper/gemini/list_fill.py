@@ -68,6 +68,7 @@ class ListFill:
             self._keep(page, own[:room])
             self._finish(self.items[-1].id)
         elif room and not self._is_cut:
+            # As far as the last item that there is room for, those of others before it included.
             self.ask, self._is_cut = Ask(asked.place, own[room - 1] + 1), True
         elif self.items:
             # There is more, from this page on: what was looked for, or the page is larger than asked.
@@ -78,6 +79,8 @@ class ListFill:
 
     def go_on(self, place: str | None) -> None:
         """Asks for the page at this place next; at None the list has come to its end."""
+        # The page was asked for once more only to end where there is room: what is behind it is the client's
+        # next.
         if place is None or (self._is_cut and self.items):
             self._finish(place)
         else:

@@ -118,6 +118,7 @@ class LiveMeter:
             self._pass_over(message)
             return
         content = found.server_content
+        # A new turn has begun: a usage that comes now is of this one.
         if content is not None or found.tool_call:
             self._ended_without_usage = False
         if usage not in (b"", b"null"):

@@ -108,6 +108,7 @@ class JsonMeter:
         growth = splitter.buffered_bytes - self._counted_bytes
         # Most chunks leave nothing buffered: they do not touch the count that all meters share.
         if growth:
+            # Only the document that goes beyond: those of other responses are not given up for it.
             if growth > 0 and BUFFER_QUOTA.used + growth > BUFFER_QUOTA.limit:
                 splitter.discard_partial()
             self._count(splitter.buffered_bytes)
@@ -117,6 +118,7 @@ class JsonMeter:
         self._counted_bytes = buffered_bytes
 
     def finish(self) -> ResponseSummary:
+        # An empty body has chosen none.
         self._splitter = self._splitter or self._default(MAX_BUFFERED_BYTES)
         documents, ended = self._splitter.finish()
         self._count(0)

@@ -63,6 +63,7 @@ class ValuesNode(Node):
     """An object whose keys are the client's own: `value` has the members of each value."""
 
     def __init__(self, value: Node) -> None:
+        # Not empty: `JsonRequestParser` passes over empty nodes.
         super().__init__({b"": value})
         self.value = value
 

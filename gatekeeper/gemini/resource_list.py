@@ -166,10 +166,11 @@ def write_page(form: ListPage, items: Sequence[Item], kind: ListKind, token: str
     name = form.member or kind.collection
     if items or kind.is_openai:
         members = {name: _array([item.text for item in items], indent), **members}
+    # In the order of Google's page; what that does not have comes last.
     ordered = sorted(members, key=[*form.members, name, *members].index)
     colon = b": " if form.is_indented else b":"
     written = [msgspec.json.encode(key) + colon + members[key] for key in ordered]
-    body = (b"," + indent).join(indent[:0] + pair for pair in written)
+    body = (b"," + indent).join(written)
     end = b"\n" if form.is_indented and written else b""
     return b"{" + (indent if written else b"") + body + end + b"}" + form.ends
 

@@ -113,6 +113,7 @@ def route(
     if known.billing is Billing.METERED or (known.billable and method not in FREE_METHODS):
         rejection = disallowed_parameter(query) or (risk and risk.rejection)
     else:
+        # The graver one: `overrides_method` decides, and comes first in both.
         risk = max(filter(None, (query_risk(query), risk)), default=None)
         rejection = risk and risk.rejection
         if not known.billable and risk and risk.overrides_method:

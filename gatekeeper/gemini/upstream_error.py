@@ -74,6 +74,7 @@ def read_error(error: dict[str, object]) -> UpstreamError:
 def _detail(error: dict[str, object], kind: str, member: str) -> object:
     for detail in as_list(error.get("details")):
         named = as_object(detail) or {}
+        # `type.googleapis.com/google.rpc.…`: what stands before the last slash is free (google.protobuf.Any).
         if str(named.get("@type")).endswith(kind):
             return named.get(member)
     return None

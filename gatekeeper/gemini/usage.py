@@ -121,6 +121,7 @@ def _google_usage(found: UsageMetadata) -> Usage:
     if is_live:
         output, output_details = found.response_token_count, found.response_tokens_details
     known = (prompt or 0) + (output or 0) + (tool or 0)
+    # Reported of gemini-3.8-live: prompt 522, response 42, thoughts 136, total 564 (Google's forum, 188765).
     beside = thoughts if is_live and thoughts and output and known == total else 0
     proved = None if known + (thoughts or 0) != total else 0
     return _noted(
@@ -195,6 +196,8 @@ def _other_usage(found: OtherUsage) -> Usage:
 
 def _openai_usage(found: OtherUsage) -> Usage:
     total, prompt, output = found.total_tokens, found.prompt_tokens, found.completion_tokens
+    # Of embeddings that report 0 tokens beside their vectors: a cost of 0 would let a budget have them for
+    # nothing.
     if prompt == 0 and not (total or output):
         return Usage(note=NO_TOKENS)
     thoughts = found.completion_tokens_details and found.completion_tokens_details.reasoning_tokens
