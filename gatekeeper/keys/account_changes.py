@@ -139,6 +139,7 @@ class AccountChanges:
         """Removes the record with its spend. Raises GroupInUse if `count_keys` counts any."""
         async with self._lock:
             account = self.find(kind, name, now)
+            # Only now: a key that names the group may have been made while this waited for the lock.
             if keys := count_keys():
                 raise GroupInUse(name, keys)
             detail: dict[str, object] = {kind: account_document(account)}
@@ -152,6 +153,7 @@ class AccountChanges:
         async with self._lock:
             account = self.find(kind, name, now)
             before = account.record
+            # Later than before, whatever the clock says: `updated_at` tells one change from another.
             record = replace(edit(before), updated_at=max(now, before.updated_at + 1))
             end = account.budget_reset_at
             if record.budget_duration != before.budget_duration:

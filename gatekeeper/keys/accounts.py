@@ -27,6 +27,7 @@ class Accounts:
     def of(self, key: KeyState | None, user: str | None) -> tuple[Account, ...]:
         """The accounts of a call, from the widest to the narrowest. `user` is its end user."""
         group = self.groups.get(key.record.group) if key and key.record.group else None
+        # By the same rule it is the first of these whose limit a refusal names.
         found = (self.gateway, group, key, self.users.get(user) if user else None)
         return tuple(filter(None, found))
 
@@ -49,8 +50,11 @@ class Accounts:
         if found is None:
             limits = model_limits(record, glob)
             found = ModelAccount(record=limits, owner=owner, glob=glob, zone=owner.zone)
+            # From the owner's running period on: it is made when a call first needs it, not when the budget
+            # is set.
             found.window_start, found.budget_reset_at = owner.window
             self._models[found.id] = found
+        # None for a glob that has been taken away: calls that run have still reserved of it.
         elif found.record.max_budget_pico != record.model_max_budget_pico.get(glob):
             found.record = model_limits(record, glob)
         if found.record.budget_duration != record.budget_duration:

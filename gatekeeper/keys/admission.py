@@ -27,6 +27,7 @@ from gatekeeper.money import short_usd, usd
 from gatekeeper.refusals import Reason, Refusal
 from gatekeeper.times import iso
 
+# When the calls end that hold what is left of a budget is not known: a client asks again after so long.
 RETRY_SECONDS = 5.0
 ANY_LIMIT: tuple[str, ...] = ()
 """Of a rule that is asked for every account."""
@@ -36,6 +37,8 @@ NON_CANONICAL_PATH = re.compile(r"%|\\|//|/\.{1,2}(/|\Z)")
 
 def admit(accounts: Iterable[Account], request: AccessRequest, now: int) -> Refusal | None:
     """The refusal by the request's head, or None."""
+    # Of most calls nothing is refused: each account is asked only the rules that could. Which refusal is told
+    # follows from the order of the rules over all accounts together, and is looked for once there is one.
     for account in accounts:
         for rule in _rules(account)[0]:
             if rule(account, request, now):
@@ -119,6 +122,7 @@ def _route_allowed(account: Account, request: AccessRequest, _now: int) -> Refus
 def _ephemeral_token_allowed(account: Account, request: AccessRequest, _now: int) -> Refusal | None:
     """An ephemeral token opens Live calls at Google directly, past this gateway, where no limit would
     hold."""
+    # The text first: of nearly all calls it is all that is looked at.
     if "auth_tokens" not in (request.action or ""):
         return None
     *collections, verb = (request.action or "").split(".")
@@ -159,6 +163,7 @@ def _cost_known(account: Account, request: AccessRequest, _now: int) -> Refusal 
     if not may_count(account, request.model):
         return None
     what = request.action or request.path
+    # A route that this version does not know may cost anything, also where its model has a price.
     if request.billing is Billing.UNKNOWN and request.action not in PRICED_ACTIONS:
         return cost_unknown_refusal(account, request, f"cannot tell what {what} costs")
     # Its calls are charged an upper bound instead.
@@ -270,6 +275,7 @@ _ABOUT = sorted({name for names in (*RULES.values(), *BODY_RULES.values()) for n
 def _rules(account: Account) -> tuple[Sequence[Rule], Sequence[Rule]]:
     """Those of both steps that may refuse a call of this account."""
     known = account.rules
+    # A record is never changed, only replaced: the same object has the same limits.
     if known is None or known[0] is not account.record:
         limits = frozenset(name for name in _ABOUT if _is_set(getattr(account.record, name, None)))
         known = account.rules = (account.record, _rules_about(limits))
@@ -277,6 +283,7 @@ def _rules(account: Account) -> tuple[Sequence[Rule], Sequence[Rule]]:
 
 
 def _is_set(limit: object) -> bool:
+    # Not isinstance: False is an int to Python, and sets no limit.
     return bool(limit) or type(limit) is int  # a limit of 0 is one
 
 

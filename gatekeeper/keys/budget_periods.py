@@ -80,6 +80,7 @@ def boundaries(duration: str, anchor: int, at: int, zone: tzinfo) -> Boundaries:
         return _days(number * days, _monday(anchor, zone) if unit == "w" else _date(anchor, zone), at, zone)
     length = MILLISECONDS[unit] * MILLISECOND
     offset = HOURS_AT.astimezone(zone).utcoffset() or timedelta()
+    # By the zone's clock: where that is half an hour off, full hours are not those of UTC.
     base = anchor - (anchor + offset // timedelta(microseconds=1)) % length
     before = base + (at - base) // (number * length) * number * length
     return Boundaries(before, before + number * length)
@@ -114,4 +115,5 @@ def _monday(at: int, zone: tzinfo) -> date:
 
 def _midnight(day: date, zone: tzinfo) -> int:
     """The first moment of a day; where there is no midnight, the moment when the clocks skip it."""
+    # A time that clocks skip has the offset from before (PEP 495, fold 0): that is the moment of the change.
     return to_micros(datetime(day.year, day.month, day.day, tzinfo=zone))

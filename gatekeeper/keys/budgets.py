@@ -3,7 +3,7 @@ budget. In memory and synchronous, but for the wait of a call that only other ca
 
 What is reserved for a call (`amount`), by the `Demand` that is made of its request:
 
-- A `bound` that the call cannot exceed is reserved as it is, times how much it was exceeded lately.
+- A `bound` that the call cannot exceed is reserved as it is, times the most by which one was exceeded.
 - Where nothing bounds a call (no `maxOutputTokens`, a file of unknown length), or a stream that can be cut,
   what such calls of the key (else of all keys) and the model have cost lately is enough: `expected`. While
   few of the key's own are known, only some run at once (`CAUTION`): the next may be far dearer.
@@ -111,6 +111,7 @@ def tightest(accounts: Sequence[Account], now: int) -> Account:
     """The account with the least room; of several the narrowest. There is at least one."""
     if len(accounts) == 1:
         return accounts[0]
+    # `min` takes the first of equal ones, and accounts are from the widest to the narrowest.
     return min(reversed(accounts), key=lambda account: room(account, now))
 
 
@@ -190,6 +191,8 @@ class Budgets:
         """As `try_reserve`, but waits where that may help, behind those that wait already. The demand is
         asked for again after that: by then more is known of what such calls cost."""
         found = self.reserve_at_once(accounts, demand, clock)
+        # Behind those that wait for one of its accounts, whichever would be short: else it would overtake
+        # them.
         short_of = next((account for account in accounts if account in self._queues), None)
         with trio.move_on_after(MAX_WAIT):
             while found is Short.WAIT:
@@ -229,6 +232,7 @@ class Budgets:
 
     def extend(self, reservation: Reservation, pico: int, now: int) -> bool:
         """Reserves `pico` in all for a call that runs, if there is so much left."""
+        # All of them or none: `release` gives the same amount back to each.
         more = pico - reservation.pico
         if any(room(account, now) < more for account in reservation.accounts):
             return False

@@ -84,6 +84,7 @@ class CoolDowns:
     def begin(self, scope: Scope, cool_down: CoolDown, now: int) -> bool:
         """Begins one, or prolongs it; returns whether it was not known that it is needed."""
         before = self._all.get(scope)
+        # Calls that had begun before it get the same answer after it: no news, and no strike.
         if before is not None and now < before.until:
             before.until = max(before.until, cool_down.until)
             return False

@@ -126,6 +126,7 @@ class CostHistory:
 
     def note_events(self, name: CostName, first_pico: int, step_pico: int) -> None:
         """Takes what a stream has cost by its first event, and the largest step after it."""
+        # It is stored with the end of its call: `note` marks the entry as changed.
         largest = self._largest.get(name) or self._largest.setdefault(name, Largest())
         if first_pico != largest.first_pico:
             largest.first_pico = max(first_pico, _faded(largest.first_pico))
@@ -152,6 +153,8 @@ class CostHistory:
                 largest.request_bytes = max(request_bytes, _faded(largest.request_bytes))
             largest.calls += 1
             if bound_pico:
+                # Unlike the others it does not fade: a bound that was exceeded once is no bound
+                # (test_cost_history.py).
                 largest.excess = max(largest.excess, cost_pico / bound_pico)
             self._changed.add(name)
         while len(self._largest) > MAX_ENTRIES:

@@ -79,6 +79,8 @@ def parse_fields(
     changes = {
         _field(name, table).attribute: _value(name, value, now, table) for name, value in given.items()
     }
+    # A list that a script's variable left empty would remove the limit. Of a new key it sets none, because
+    # LiteLLM's clients send it for "all".
     if update and (widened := next((name for name in LISTED_LIMITS if given.get(name) in ([], {})), None)):
         raise FieldError(widened, given[widened], "name what the key may use, or give null for no limit")
     secret = cast("str | None", changes.pop("secret", None))

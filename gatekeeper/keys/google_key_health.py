@@ -62,6 +62,7 @@ class PooledKey:
     def is_full(self, now: int) -> bool:
         """Whether it has had as much of the last minute as was set."""
         rpm, tpm = self.key.rpm, self.key.tpm
+        # The call itself is one more request; how many tokens it has Google counts only when it is over.
         return (rpm is not None and self.requests.sum(now) + 1 > rpm) or (
             tpm is not None and self.tokens.sum(now) >= tpm
         )
@@ -70,6 +71,7 @@ class PooledKey:
         """How busy it is for its weight: the least is the next. `counted`: the calls of the last minute
         matter, too."""
         weight = self.key.weight
+        # With the call itself, or weights would not count while there was none: 0 by any weight is 0.
         recent = self.requests.sum(now) + 1 if counted else 0
         return self.in_flight / weight, recent / weight, self.last_used
 

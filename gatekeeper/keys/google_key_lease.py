@@ -49,6 +49,7 @@ class Lease:
         if self.pooled is not None and self.pooled.refused is not None:
             self.pooled.refused = None
         for scope, cool_down in self._tried:
+            # A call that was made in spite of it has succeeded: there is nothing more to wait for.
             cool_down.until = min(cool_down.until, now)
             cool_down.allowed *= 2
             if cool_down.allowed > RAMPED:

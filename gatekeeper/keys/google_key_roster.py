@@ -83,6 +83,7 @@ class GoogleKeyRoster:
             if any(pooled.key.secret == key.secret for pooled in self.pool):
                 raise GoogleKeyConflict("key", "another label has this Google key")
             change = Change.of("google_key.add", now, by, described(key), target=key.label)
+            # Before the pool has it: of what is made with it the next start must know the project.
             await trio.to_thread.run_sync(self._store.put, StoredGoogleKey(key), change)
             self._stored.add(key.label)
             self.pool.add(key)

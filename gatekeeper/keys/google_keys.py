@@ -23,6 +23,7 @@ class GoogleKeys:
     def __init__(self, keys: Iterable[GoogleKey]) -> None:
         self._keys: dict[str, PooledKey] = {}
         self._cool_downs = CoolDowns()
+        # Of removed keys, too: rows and resources name their labels, and their secrets go on being masked.
         self._projects: dict[str, str] = {}
         self._secrets: dict[str, None] = {}
         self._only: PooledKey | None = None
@@ -94,6 +95,7 @@ class GoogleKeys:
     def choose(self, want: Want, now: int, label: str | None = None) -> Lease | None:
         """The key for a call: the one with this label if it is still here, else the best one. None if none is
         for its model."""
+        # By far the usual case, and on the path of each call: one key, of which Google has refused nothing.
         if (only := self._only) is not None and not self._cool_downs:
             return self._lease(only, want, now)
         self._cool_downs.forget(now)

@@ -157,6 +157,7 @@ class KeyImport:
         previous = record.previous and record.previous.secret_hash
         if record.secret_hash in taken.secrets or (previous and self._is_taken(previous, record, taken)):
             raise SecretConflict
+        # Without the secret its digest only can be compared, which was done above and in `_known`.
         self._index.check_new(record, None, taken)
         if previous:
             taken.secrets.add(previous)

@@ -69,6 +69,7 @@ class KeyIndex:
 
     def remove(self, state: KeyState) -> None:
         record = state.record
+        # `add` takes it away again if the key has only been changed.
         self.revoked.add(record.secret_hash)
         del self.by_hash[record.secret_hash], self.by_id[record.token_id]
         if record.key_alias is not None:
@@ -127,6 +128,7 @@ class KeyIndex:
 
 def has_secret(record: KeyRecord, digest: str, now: int) -> bool:
     """Whether the digest is that of the key's secret, or of its previous one within its grace period."""
+    # The digest of any other text is none of them, though the caller may have found the key by another name.
     previous = record.previous
     return digest == record.secret_hash or (
         previous is not None and digest == previous.secret_hash and now < previous.expires_at

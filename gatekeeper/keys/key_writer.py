@@ -51,6 +51,7 @@ class KeyWriter:
         self._waiting.append(creation)
         try:
             async with self._write_lock:
+                # Whoever had the lock before has created this one, too, if it was waiting by then.
                 if not creation.outcome:
                     await self._create_waiting()
         finally:
@@ -82,6 +83,7 @@ class KeyWriter:
 
     async def _create_waiting(self) -> None:
         """All keys that wait to be created, in one transaction. A name that is taken is that key's error."""
+        # A copy: those that come while the disk is waited for are in the next transaction.
         waiting, taken = list(self._waiting), TakenNames(set(), set())
         accepted: list[_Creation] = []
         refused: list[tuple[_Creation, Exception]] = []

@@ -82,6 +82,7 @@ class PageSearch:
         if (after := self._after) is not None:
             found = [each for each in found if (each[0] < after if self._descending else each[0] > after)]
         choose = heapq.nlargest if self._descending else heapq.nsmallest
+        # Not sorted as a whole: a sort of 100,000 keys for each page would hold up calls for 0.2 s.
         self._first = choose(self._limit + 1, found, key=_first)
 
     def page(self) -> Page:

@@ -62,6 +62,7 @@ class LongDecodes:
         """Takes what a call that has just ended, or one that is replayed, has reported."""
         for continuation in reported:
             key = continuation.key_id, continuation.digest
+            # Taken out first, so that it becomes the latest: a dict keeps the place of a key that it has.
             self._calls.pop(key, None)
             self._calls[key] = continuation
         while len(self._calls) > self._limit:

@@ -92,4 +92,5 @@ class MinuteWindow:
         """Counts what was used beyond what had been taken, also if that is more than the limit."""
         beyond = self.used(now) + amount - limit
         bucket = self.take(amount, now)
+        # Rounded up: rounded down the amount would be worked off faster than the limit allows.
         bucket.at = max(bucket.at, now + -(-max(beyond, 0) * MINUTE // limit))

@@ -79,6 +79,7 @@ class Owners:
         self._sharing = sharing
         self._shows_unowned = shows_unowned
         self._limit = limit
+        # Never evicted: until they are stored nobody else knows them.
         self._unstored: dict[str, Owner | None] = {}
         self._known: dict[str, Owner | None] = {}  # as the store has it; those that were used last, last
         self._is_complete = True  # whether the store has no name that is in neither
@@ -101,6 +102,7 @@ class Owners:
         changes: dict[str, Owner | None] = {}
         latest = 0
         for call in calls:
+            # The time of calls, not the clock: what is replayed long after must not be too old at once.
             latest = call.started_at
             if _may_change(call):
                 changes.update(changes_of(call))
@@ -137,6 +139,7 @@ class Owners:
         if root in self._unstored:
             return self._unstored[root]
         owner = self._known.get(root)
+        # Only where names are evicted does their order matter.
         if not self._is_complete and root in self._known:
             self._know(root, owner)  # it was used last
         return owner
@@ -182,6 +185,7 @@ class Owners:
 
     def _know(self, name: str, owner: Owner | None) -> None:
         self._known.pop(name, None)
+        # That a name has no owner is news only where memory lacks some that the store has.
         if owner is not None or not self._is_complete:
             self._known[name] = owner
 

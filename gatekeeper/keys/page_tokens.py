@@ -32,6 +32,7 @@ class PageTokens:
 
     def unseal(self, sealed: str, *scope: str) -> str | None:
         """The place that was sealed for the same scope; None for any other text."""
+        # Before it is decoded: anybody may send one of any length.
         if len(sealed) > MAX_LENGTH or not sealed.isascii():
             return None
         try:
@@ -44,6 +45,7 @@ class PageTokens:
         return plain.decode()
 
     def _tag(self, plain: bytes, scope: tuple[str, ...]) -> bytes:
+        # The number of parts goes first: else the end of one scope could be read as the beginning of a place.
         scoped = "\0".join(scope).encode() + b"\0" + plain
         return hmac.digest(self._key, b"%d " % len(scope) + scoped, "sha3_256")[:TAG_SIZE]
 

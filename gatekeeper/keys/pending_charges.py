@@ -48,6 +48,7 @@ class PendingCharges:
         """Takes the state that a row says, if it says one."""
         if (pending := call.pending) is None:
             return
+        # Popped, so that it becomes the latest in the dict's order, as its row does in the store's.
         before = self._states.pop(pending.begun_by, None)
         if before and before.pending and before.pending.resource:
             self._by_resource.pop(before.pending.resource, None)

@@ -21,6 +21,7 @@ NETWORKS = (
 
 def max_searches(value: object) -> int | None:
     """None: any number."""
+    # Flags are ints to Python, as they are meant here: false is 0, and true is told apart below.
     if not isinstance(value, int) or not 0 <= value < 2**31:
         raise ValueError
     return None if value is True else int(value)

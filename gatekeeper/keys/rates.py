@@ -201,6 +201,7 @@ class Rates:
         account, and has at least one limit."""
         if not demands:
             return NOTHING_TAKEN
+        # A new one is kept only where the call is admitted: a refusal takes nothing, no memory either.
         counters = [self._counters.get(demand.account) or Counter(now) for demand in demands]
         if exceeded := _exceeded(demands, counters, expected, now):
             return exceeded

@@ -193,6 +193,8 @@ class KeyRegistry(KeyWriter):
                 await trio.to_thread.run_sync(self._store.add_spend, deltas, segment, offset, costs)
                 stored = True
             finally:
+                # Also if this was cancelled before the thread began: nobody else knows any more what has
+                # changed.
                 if not stored:
                     self.costs.not_stored(costs)
 

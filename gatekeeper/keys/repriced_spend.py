@@ -36,6 +36,7 @@ async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: P
         }
         if await registry.adjust(run_id, deltas) and deltas:
             log.info("repriced_calls_charged", run_id=run_id, keys=len(deltas))
+        # Last: after a crash in between the run is looked at again, and `adjust` charges it once.
         remove_mark(folder, run_id)
 
 

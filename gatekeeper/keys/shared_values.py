@@ -36,11 +36,13 @@ def share_values(record: KeyRecord) -> KeyRecord:
     """The same record, with values of earlier ones where they are equal. Records are never changed, nor may
     their values be."""
     if len(_known) > MAX_SHARED:
+        # What records have of it stays theirs; only later ones share anew.
         _known.clear()
     for name, value in zip(_FIELDS, _values_of(record), strict=True):
         if value is None or value is _EMPTY:
             continue
         if value.__class__ is not dict:
+            # The record is frozen, but nobody else's yet, and the value is equal.
             force_setattr(record, name, _known.setdefault(value, value))
         elif not value:
             force_setattr(record, name, _EMPTY)

@@ -118,6 +118,7 @@ def spend_deltas(
             deltas[account.id] = SpendDelta(
                 account.window,
                 before.spend_pico + sum([settlement.cost_pico for settlement in counted]),
+                # As memory has it, which may be later than these calls: the store keeps the latest.
                 account.last_used_at,
                 before.estimated_pico + sum([each.cost_pico for each in counted if each.estimated]),
             )

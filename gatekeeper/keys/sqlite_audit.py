@@ -42,6 +42,7 @@ class SqliteAuditStore:
 
 def _conditions(wanted: AuditFilter) -> tuple[str, list[object]]:
     bounds = (
+        # Always there, so that there is a WHERE that others can be added to.
         ("id < ?", LAST_ID if wanted.before is None else wanted.before),
         ("at >= ?", wanted.since),
         ("at < ?", wanted.until),

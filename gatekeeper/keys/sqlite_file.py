@@ -165,6 +165,7 @@ class SqliteFile:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with self._map_errors():
+                # One transaction is one fsync, of the log, and a reader of the file does not keep it waiting.
                 self._db.execute("PRAGMA journal_mode = WAL")
                 # With a write-ahead log NORMAL would lose the last commits in a power failure.
                 self._db.execute("PRAGMA synchronous = FULL")
@@ -191,6 +192,8 @@ class SqliteFile:
                 # Not `executescript`, which commits an open transaction before it begins.
                 for statement in script.split(";\n"):
                     db.execute(statement)
+            # SQLite takes no parameters in a PRAGMA. In the same transaction: a half-migrated file cannot be
+            # left.
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
@@ -208,6 +211,8 @@ class SqliteFile:
         pages, which keys may not fill in months: a copy of the file alone would be empty."""
         # The data is on disk in the log already. Passive: neither waits for a reader nor blocks one.
         with self._lock, suppress(sqlite3.Error):
+            # SQLite answers: whether it was blocked, the frames of the log, and how many of them the file has
+            # now.
             _, logged, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._last_checkpoint, self.has_unmoved = monotonic(), logged != moved
 

@@ -44,6 +44,7 @@ class SqliteFreeSearchStore:
         expired = max(each.period.starts for each in searches) - KEPT
         with self._file.transaction() as db:
             db.executemany(
+                # What a killed process had stored already is offered again by the replay of the journal.
                 "INSERT OR IGNORE INTO free_searches (call_id, project, pool, starts, taken) "
                 "VALUES (?, ?, ?, ?, ?)",
                 [

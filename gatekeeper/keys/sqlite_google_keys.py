@@ -32,6 +32,8 @@ class SqliteGoogleKeyStore:
         record = msgspec.json.encode(asdict(stored.key)).decode()
         with self._file.write_transaction() as db:
             db.execute(
+                # Not INSERT OR REPLACE, which would give the row a new rowid, and so the key another place in
+                # the pool.
                 "INSERT INTO google_keys (label, record, draining) VALUES (?, ?, ?) "
                 "ON CONFLICT (label) DO UPDATE SET record = excluded.record, draining = excluded.draining",
                 (stored.key.label, record, int(stored.draining)),

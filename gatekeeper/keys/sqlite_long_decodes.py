@@ -32,6 +32,7 @@ class SqliteContinuationStore:
             db.execute("DELETE FROM continuations WHERE ended_at <= ?", (expired_before,))
             db.execute(
                 "DELETE FROM continuations WHERE rowid IN "
+                # SQLite has no OFFSET without a LIMIT; -1 is none.
                 "(SELECT rowid FROM continuations ORDER BY ended_at DESC LIMIT -1 OFFSET ?)",
                 (limit,),
             )

@@ -29,6 +29,7 @@ class SqliteOwnerStore:
         with self._file.transaction() as db:
             rows = db.execute(
                 "SELECT name, key_id, user_id, google_key, made_at FROM owners "
+                # One parameter for any number of names: SQLite takes 32,766 at most.
                 "WHERE name IN (SELECT value FROM json_each(?))",
                 (msgspec.json.encode(names).decode(),),
             ).fetchall()
@@ -50,6 +51,8 @@ class SqliteOwnerStore:
             )
             # "0" follows "/".
             db.execute(
+                # INDEXED BY makes it an error where the index cannot be used: each store would read all names
+                # then.
                 "DELETE FROM owners INDEXED BY owners_of_files "
                 "WHERE name >= 'files/' AND name < 'files0' AND made_at < ?",
                 (files_before,),

@@ -34,4 +34,5 @@ class SqlitePendingStore:
 
 
 def _json(row: Call) -> str:
+    # `usage` is as Google sent it, and need not be UTF-8.
     return msgspec.json.encode(row).decode(errors="replace")

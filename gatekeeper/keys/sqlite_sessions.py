@@ -21,6 +21,7 @@ class SqliteSessionStore:
     def insert(self, digest: str, session: AnySession, now: int, limit: int) -> None:
         kind = KINDS[type(session)]
         with self._file.transaction() as db:
+            # First: what has expired must not count against the limit of the key.
             db.execute("DELETE FROM sessions WHERE expires_at <= ?", (now,))
             (count,) = db.execute(
                 "SELECT count(*) FROM sessions WHERE key_id = ? AND kind = ?", (session.key_id, kind)

@@ -34,6 +34,8 @@ class SqliteKeyStore(SqliteFile):
     """Keys, their spend and the audit log in one SQLite file, which other stores may share."""
 
     def load(self) -> LoadedKeys:
+        # Nothing of it is garbage: the collector would look at ever more keys again and again while they are
+        # read.
         with self.transaction() as db, collection_paused():
             rows = db.execute(
                 "SELECT record, spend_pico, estimated_pico, window_start, budget_reset_at, last_used_at "
@@ -126,6 +128,7 @@ class SqliteKeyStore(SqliteFile):
 
     def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta], change: Change) -> bool:
         with self.write_transaction() as db:
+            # In the transaction of the spend: a run that is offered again after a crash counts once.
             if not db.execute("INSERT OR IGNORE INTO repriced VALUES (?)", (run_id,)).rowcount:
                 return False
             for token_id, delta in spend_deltas.items():
