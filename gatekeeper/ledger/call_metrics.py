@@ -43,6 +43,7 @@ class Histogram:
         """Counts a duration; None, which is not known, is not counted."""
         if milliseconds is not None:
             seconds = milliseconds / 1000
+            # To the left of an equal bound: those of Prometheus (`le`) are inclusive.
             self._counts[bisect_left(self.bounds, seconds)] += 1
             self.sum += seconds
 

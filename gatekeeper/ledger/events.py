@@ -142,6 +142,7 @@ class EventStream:
         elif kind == "call.finished":
             self.in_flight.pop(call.id, None)
             self._count(call)
+        # Twice: its text as SSE, which it keeps once a subscriber has read it, is about as large.
         self._publish(CallEvent(self.next_id, kind, call, 2 * size))
 
     def publish_warning(self, call: Call, warning: dict[str, str | None]) -> None:
@@ -217,6 +218,8 @@ class Subscription:
         if last_event_id is None:
             self._next = stream.next_id
             self._in_flight.extend(stream.in_flight.values())
+        # One before the first: the id of the calls in flight that a subscription begins with
+        # (`_in_flight_events`).
         elif stream.first_id - 1 <= last_event_id < stream.next_id:
             self._next = last_event_id + 1
         else:  # from before this start, or unknown: send everything in the ring
@@ -233,6 +236,7 @@ class Subscription:
 
     async def batch(self, limit: int) -> list[Event]:
         """Up to `limit` available events; waits for the first. Empty if the stream is closed."""
+        # Also where events wait already: a subscriber of a busy gateway must not keep others from running.
         await trio.lowlevel.checkpoint()
         while not (events := list(islice(self._pending(), limit))):
             if self._in_flight or self._next < self._stream.next_id:

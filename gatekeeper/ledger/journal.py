@@ -6,14 +6,9 @@ A call writes a `begin` before it waits or goes upstream, and an `end` when it i
 charge that no request made, only an `end`. An `amend` completes the row of an ended call. Each is a `write`
 on the event loop. Slow work is in threads: `sync` (backlog, rotation, fdatasync), `read`, `discard`.
 
-Why each call becomes exactly one row:
-
-- Only durable lines are read.
-- No process appends to a segment of an earlier one.
-- Segments are discarded oldest first, without holes.
-- Disk space for thousands of lines is preallocated. When preallocation fails the journal is `full`: the rest
-  is reserved for the ends of open calls, and refused calls wait in memory.
-- If writing fails even so, lines wait in memory in their order; `begin` and `end` never raise.
+Each call becomes exactly one row, whatever fails. Disk space for thousands of lines is preallocated. When
+that fails the journal is `full`: the rest is reserved for the ends of open calls, and refused calls wait in
+memory. If writing fails even so, lines wait in memory; `begin` and `end` never raise.
 """
 
 from __future__ import annotations
@@ -127,6 +122,7 @@ class Journal:
         must not be changed any more."""
         line = encode_end(call)
         with self._writing:
+            # The end of a call that has begun has its reserved space (`full`); no other one may take that.
             begun = self._open.pop(call.id, None) is not None
             if not begun and self.full:
                 self._defer(line)
@@ -147,6 +143,7 @@ class Journal:
 
     def _append(self, line: bytes, entry: JournalEntry | None = None) -> Position | None:
         """Returns the position after an entry that was written."""
+        # Behind those that wait: consumers get lines in their order, an amendment after its call.
         if not self._backlog:
             try:
                 self._segment.append(line)
@@ -268,6 +265,7 @@ class Journal:
     def _replay(self, after: Position, record: JournalRecord | None, open_calls: dict[str, Call]) -> None:
         if record is None:
             self._damaged.add(after)
+        # A call's later begin knows more of it (`Ledger.begin_again`).
         elif record.begin:
             open_calls[record.begin.id] = record.begin
         elif record.end:
@@ -288,6 +286,7 @@ class Journal:
         # An ended call is not in `_open`, but its line is not durable yet: it could be lost with its begin.
         self.sync()
         if not self._backlog and self.durable_position >= goal:
+            # Oldest first: a begin that outlives its end, by a crash in between, would make a second row.
             for number in segment_numbers(self.folder):
                 if number < keep:
                     before_delete(number)

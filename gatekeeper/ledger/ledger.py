@@ -15,6 +15,7 @@ from gatekeeper.ledger.journal import Journal
 from gatekeeper.logs import log
 from gatekeeper.refusals import Reason, Refusal
 
+# So much a power failure may take. A killed process loses nothing: the kernel has each line by then.
 SYNC_INTERVAL = 0.1  # seconds between two group syncs
 
 
@@ -120,6 +121,7 @@ class Ledger:
                 self._dirty = False
                 found = self.journal.error  # may have been set by a write on the hot path
                 await trio.to_thread.run_sync(self.journal.sync)
+                # Twice, so that of an error which is over by now both its begin and its end are logged.
                 self._report_error(self.journal.error or found)
                 self._report_error(self.journal.error)
 

@@ -125,6 +125,7 @@ def earlier_segments(folder: Path) -> list[int]:
     for number in numbers:
         path = segment_path(folder, number)
         with suppress(OSError):
+            # To the size that it has: what is freed lies behind that (FALLOC_FL_KEEP_SIZE).
             os.truncate(path, path.stat().st_size)
     return numbers
 
@@ -214,7 +215,9 @@ def fsync(path: Path) -> None:
         os.close(fd)
 
 
+# FALLOC_FL_KEEP_SIZE of <linux/falloc.h>.
 _KEEP_SIZE = 1
+# What file systems without it answer, and kernels without the call.
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 

@@ -36,6 +36,7 @@ class KeyCharge(NamedTuple):
 def mark_run(folder: Path, run_id: str) -> None:
     """Durable when it returns. Raises OSError."""
     (folder / f"{MARK}{run_id}").touch(mode=0o600)
+    # The entry of the folder is all that there is of it.
     fsync(folder)
 
 

@@ -69,6 +69,7 @@ class Order(NamedTuple):
         if self.column == "id":
             return last["id"]
         value = last[self.column]
+        # As text: an exact cost, as a number of JSON, would come back as a float.
         content = msgspec.json.encode((self.sort, None if value is None else str(value), last["id"]))
         # Without the padding, which would have to be percent-encoded in a query.
         return base64.urlsafe_b64encode(content).decode().rstrip("=")
@@ -83,6 +84,7 @@ class Order(NamedTuple):
         if value is None:
             return f"{self.column} IS NULL AND {older}", [call_id]
         return (
+            # Rows without a value come last, in both directions, and so after every one that has one.
             f"({self.column} {comparison} ? OR {self.column} = ? AND {older} OR {self.column} IS NULL)",
             [value, value, call_id],
         )
@@ -94,6 +96,7 @@ class Order(NamedTuple):
             sort, text, call_id = msgspec.json.decode(decoded, type=tuple[str, str | None, str])
         except (binascii.Error, ValueError):
             raise CursorError(f'"{cursor}" is not the cursor of a page') from None
+        # By DuckDB, which knows what is a value of its column. A cursor may have been made up by anybody.
         rows = con.execute(f"SELECT TRY_CAST(? AS {COLUMNS[self.column]})", [text]).fetchall()
         if sort != self.sort or (rows[0][0] is None) != (text is None):
             raise CursorError(f'"{cursor}" is not the cursor of a page sorted by {self.sort}')

@@ -47,6 +47,7 @@ def _first(con: DuckDBPyConnection, call_id: str) -> str:
     """The first call of the chain, as far as the file has it."""
     seen: dict[str, None] = {}
     following: str | None = call_id
+    # `seen`, because a file that others have written may link calls in a circle.
     while following and following not in seen and len(seen) < MAX_HOPS:
         row = con.execute(_BEFORE, [following]).fetchone()
         if row is None:

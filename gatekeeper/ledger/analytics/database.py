@@ -35,6 +35,7 @@ PENDING_ONLY_VIEW = f"""
     CREATE OR REPLACE VIEW calls AS SELECT {messages.COLUMN_NAMES} FROM pending;
     DROP VIEW IF EXISTS adjustments
 """  # noqa: S608
+# By the watermark, which moves in the transaction of the rows: each is in one of the two, never in both.
 UNION_VIEW = f"""
     CREATE OR REPLACE VIEW calls AS SELECT {messages.COLUMN_NAMES} FROM file.calls
     UNION ALL SELECT {messages.COLUMN_NAMES} FROM pending
@@ -137,6 +138,7 @@ class Database:
         # The format of 1.5, which newer versions of DuckDB read, too; 1.5 could not read that of 2.0.
         self.con.execute(f"ATTACH '{_quoted(self._new_file)}' AS file (STORAGE_VERSION 'v1.5.0')")
         self.con.execute(SCHEMA)
+        # Closed under this name, whose write-ahead log would not follow the rename.
         self.con.execute("DETACH file")
         # The rename is the last step, because others open the file by its name; fsync makes it durable.
         self._new_file.rename(self._path)
@@ -150,6 +152,7 @@ class Database:
         )
         missing = COLUMNS.keys() - {name for (name,) in found.fetchall()}
         if missing <= set(messages.ADDED_COLUMNS):
+            # In the order of a new file: DuckDB adds a column behind all others.
             for name in sorted(missing, key=list(COLUMNS).index):
                 self.con.execute(f"ALTER TABLE file.calls ADD COLUMN {name} {COLUMNS[name]}")
             if "billed_units" in missing:
@@ -162,6 +165,7 @@ class Database:
         Raises RowsRejected, FileUnusable; then the instance must be closed.
         """
         assert self.watermark is not None  # noqa: S101
+        # Rows that are offered again, and an empty batch, must not move it back.
         mark = max(self.watermark, last)
         with self.map_errors(inserting=True):
             # The watermark is in the same transaction: a crash leaves both or neither.

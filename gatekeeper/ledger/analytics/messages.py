@@ -238,6 +238,7 @@ _ENCODER = msgspec.json.Encoder()
 
 def encode_row(position: Position, call: Call) -> str:
     """The JSON of one row; a JSON array of rows is the first parameter of an INSERT."""
+    # Its bytes are Google's, and need not be UTF-8, which the parameter of a query must be.
     usage = None if call.usage is None else bytes(call.usage).decode(errors="replace")
     bare = msgspec.structs.replace(call, usage=None)
     return _ENCODER.encode(InsertItem(position.segment, position.offset, usage, bare)).decode()
@@ -247,6 +248,7 @@ def drop_text_columns(item: str) -> str:
     """The row of a call that DuckDB rejected, with only its numbers and `_CONTROLLED_COLUMNS`."""
     bare = msgspec.json.decode(item, type=InsertItem)
     bare.usage = None
+    # Columns that a `Call` must have a text in.
     kept: dict[str, object] = {"tags": [], "method": "…", "path": "…", "usage_note": TEXT_DROPPED_NOTE}
     bare.call = msgspec.structs.replace(bare.call, **dict.fromkeys(_TEXTS) | kept)
     return _ENCODER.encode(bare).decode()

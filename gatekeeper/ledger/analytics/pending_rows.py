@@ -71,6 +71,7 @@ class PendingRows:
         for row in islice(self._rows, start, start + most):
             batch.append(row)
             size += len(row.item)
+            # Only now: a batch has at least one row, however large that is.
             if size >= BATCH_CHARS:
                 break
         return batch
@@ -81,6 +82,7 @@ class PendingRows:
             row = self._rows.popleft()
             self.size -= len(row.item)
             self.amends_file -= row.amends
+            # The file has it: what amends it from now on is no row of the queue.
             self._by_call.pop(row.call_id, None)
 
     def strip_first(self) -> bool:

@@ -115,6 +115,7 @@ class Projection:
     def open_read_only(self) -> bool:
         """Flushes and reopens the file read-only, for other processes to read, until `reopen_read_write`.
         Returns whether that succeeded."""
+        # What cannot be moved into the file now is read beside it (`pending_batch`).
         with suppress(AnalyticsError):
             self.flush()
         self._reopen(read_only=True)

@@ -59,7 +59,9 @@ SUMS = {
 ZERO_SUMS: Document = {name: usd(0) if name == "cost_usd" else 0 for name in SUMS}
 
 _SELECT_SUMS = ", ".join(
-    f"CAST({name} AS VARCHAR)" if name == "cost_usd" else f"TRY_CAST({name} AS BIGINT)" for name in SUMS
+    # DuckDB sums BIGINTs as HUGEINT: one that is larger than JSON's readers take is NULL, and no error.
+    f"CAST({name} AS VARCHAR)" if name == "cost_usd" else f"TRY_CAST({name} AS BIGINT)"
+    for name in SUMS
 )
 _SUMS_OF_SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
 # A call without tags would vanish in unnest; it is counted under NULL.
@@ -242,6 +244,7 @@ def _fetch(
     names, query, values = grouped
     columns = ", ".join(f'"{name}"' for name in names)
     some = f"SELECT {columns}, {_SELECT_SUMS} FROM ({query} LIMIT ?)"  # noqa: S608
+    # To DuckDB a LIMIT of NULL is none. One row more shows whether there are others.
     found = con.execute(some, [*values, None if limit is None else limit + 1]).fetchall()
     rows = [dict(zip([*names, *SUMS], row, strict=True)) for row in found[:limit]]
     for period in split_periods(names)[0]:

@@ -42,6 +42,8 @@ class Run(NamedTuple):
 
 # `has_failed` of gatekeeper/pricing/row.py, in SQL.
 HAS_FAILED = f"(coalesce(outcome, '') IN {NEVER_RAN} OR coalesce(status, 0) >= 400)"
+# A cost of 0 without a catalogue is that of a free call, whatever its model costs. The text of BUDGET_NOTE
+# has that of ESTIMATED in it, which is one of NOT_BY_USAGE.
 _HAS_PRICE = f"""
     NOT {HAS_FAILED}
     AND NOT (cost_usd IS NOT DISTINCT FROM 0 AND price_version IS NULL)
@@ -111,6 +113,8 @@ def reprice(
             return report
         con.execute(_INSERT_ADJUSTMENTS, [run.id, run.at, run.catalogue.version])
         con.execute(_UPDATE_CALLS, [run.catalogue.version])
+        # The mark first: without one nobody would look for a run that has committed, and keys were never
+        # charged it.
         before_commit()
         con.execute("COMMIT")
         return report

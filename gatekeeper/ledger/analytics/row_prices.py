@@ -98,6 +98,7 @@ def _price(catalogue: Catalogue, row: DistinctCall) -> tuple[int | None, str | N
     )
     if quoted.cost_pico is None:
         return None, quoted.notes[-1]
+    # Of a count of tokens that cannot be true: one such row must not end the transaction of all.
     if quoted.cost_pico >= MAX_PICO:
         return None, "the cost is too large for the column cost_usd"
     return quoted.cost_pico, None

@@ -32,6 +32,7 @@ from gatekeeper.logs import log
 MIB = 1024 * 1024
 STARTUP_SECONDS = 4.0  # seconds that a process may take to start, in addition to the query's limit
 READ_SIZE = 64 * 1024
+# -P: no module of the current folder in place of one of ours.
 COMMAND = (sys.executable, "-P", "-m", "gatekeeper.ledger.analytics.sql_guard")
 ENV_PREFIXES = ("PYTHON", "COVERAGE", "LD_", "LC_", "LANG", "PATH", "TMPDIR")
 """Prefixes of the environment variables that a subprocess gets; none of them contains a key."""
@@ -81,6 +82,7 @@ class SqlRunner:
     async def _execute(self, query: str, limit: int) -> bytes:
         try:
             async with self._shared() as share:
+                # In a thread: the rows that are not in the file may be 8 MiB of JSON.
                 line = await trio.to_thread.run_sync(self._request, query, limit, share)
                 return await self._run_process(line)
         except trio.TooSlowError:
@@ -132,6 +134,7 @@ class SqlRunner:
                 return b""
             while chunk := await process.stdout.receive_some(READ_SIZE):
                 output += chunk
+                # The process refuses such a result itself. Some more than that, as its kind comes before it.
                 if len(output) > self.limits.response + READ_SIZE:
                     raise QueryRefused(too_large(self.limits.response))
         return bytes(output)
