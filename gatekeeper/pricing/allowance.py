@@ -29,6 +29,7 @@ class Allowance(NamedTuple):
         return day.replace(day=1) if self.monthly else day
 
 
+# `gemini-pro` is the alias of 1.0, and Robotics-ER 1.x pays by request, as 2.5 does.
 _LATER = re.compile(r"gemini-(?!1\.|2\.|pro\Z|robotics-er-1\.)")
 # By the kind of search, and by model: Gemini 2.5 and older is charged by request, the later ones by query.
 ALLOWANCES: dict[str, tuple[tuple[re.Pattern[str], Allowance], ...]] = {
@@ -87,6 +88,8 @@ class FreeSearches:
             return 0
         period = Period(self._project_of(google_key), allowance.pool, allowance.period(day))
         before = self.used.get(period, 0)
+        # More may be counted than there are: a replay of the journal counts what each call has taken,
+        # unasked.
         taken = min(searches, max(0, allowance.limit - before))
         self.used[period] = before + taken
         return taken

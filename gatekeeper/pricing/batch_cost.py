@@ -84,12 +84,14 @@ class BatchCost:
 
     def _is_unknown(self, *notes: str) -> None:
         self.cost_pico = None
+        # Bounded: thousands of responses may each have a note of their own.
         self._notes.update(dict.fromkeys(notes[: MAX_GROUPS - len(self._notes)]))
 
     def _add_to_group(self, model: str, usage: Usage, units: Mapping[str, int | None]) -> None:
         prompt = usage.prompt or 0
         found = self._catalogue.find(model)
         tariff = found.tariff(BATCH, self._at.astimezone(UTC).date(), prompt) if found else None
+        # By price band, too: a sum over several would be priced by the largest prompt in it.
         key = model, tariff.above if tariff else -1
         group = self._groups.get(key)
         if group is None:
@@ -161,6 +163,7 @@ class _Group:
     def searches(self, kind: str) -> int | None:
         """How many are charged of a kind; None without a price, or if that is not known."""
         component = self._charged_as(kind)
+        # Searches that cost nothing must not use the allowance up.
         return self._units.get(component) if self._prices.get(component) else None
 
     def take_free(self, kind: str, searches: int, free: int) -> int:
@@ -186,6 +189,7 @@ class _Group:
         if self._units:
             members["billedUnits"] = self._units
         counts = encode_usage(self._usage) if self._usage else b"{}"
+        # Two objects become one: `encode_usage` alone knows the spelling that `read_usage` takes.
         return msgspec.Raw(msgspec.json.encode(members)[:-1] + b"," + counts[1:])
 
 

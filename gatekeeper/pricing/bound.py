@@ -70,6 +70,7 @@ def bound(catalogue: Catalogue, model: str, day: date, asked: Asked) -> Bound:
     pico = prompt * input_pico + (MAX_OUTPUT_TOKENS if output is None else output) * prices.output_pico
     pico += _pieces(prices, asked)
     if asked.searches:
+        # By query or by request, whichever is dearer: which of the two the model pays is in the same prices.
         pico += asked.searches * max(prices.units_pico.get(name, 0) for name in GROUNDING)
     usual = (asked.request_bytes or 0) * input_pico + USUAL_OUTPUT * prices.output_pico
     return Bound(pico, whole and output is not None, input_pico, usual)
@@ -109,4 +110,5 @@ def _prices(catalogue: Catalogue, name: str, day: date, tiers: tuple[str, ...], 
 
 
 def _holds(row: Tariff, day: date, *, is_long: bool) -> bool:
+    # Also those that begin below: the prices of 1.5 part at 128k tokens, which such a prompt may have.
     return row.starts <= day < row.ends and (is_long or row.above < SHORT_PROMPT)

@@ -74,6 +74,7 @@ class Catalogue(msgspec.Struct, frozen=True, eq=False):
             globs=self.globs,
             aliases=aliases,
             own_globs=own.globs,
+            # Made once: each call of a model that two globs match would else put two price lists together.
             of_both={
                 (name, over): _over((name,), model, theirs)
                 for name, model in self.globs
@@ -137,6 +138,7 @@ def _layer(file: PriceFile) -> _Layer:
         for ids, source, note, rows in file.entries
     )
     by_id = {name: model for model in models for name in model.ids}
+    # The sort is stable: of globs of one length the first in the file wins.
     globs = sorted((item for item in by_id.items() if "*" in item[0]), key=lambda item: -len(item[0]))
     return _Layer(models, by_id, tuple(globs))
 
@@ -154,6 +156,7 @@ def _overlaid(built_in: Catalogue, own: _Layer) -> Iterator[PricedModel]:
     for name in dict.fromkeys((*layer.by_id, *own.by_id)):
         theirs, ours = layer.find(name), own.find(name)
         found = [model for model in (theirs, ours) if model]
+        # By identity, by which models are compared; of one that is missing it is that of None.
         together.setdefault((id(theirs), id(ours)), (found, []))[1].append(name)
     for (model, *over), names in together.values():
         ids = tuple(names)

@@ -28,6 +28,7 @@ from gatekeeper.gemini.token_counts import Details
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.tariff import MODALITIES
 
+# A page of a PDF is read as a picture; "document" has no price of its own on Google's page.
 PRICED_AS = {"document": "image"}
 
 # By modality or by component, in the order in which lines are shown
@@ -50,6 +51,7 @@ def generation_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:
     for modality, count in _output_by_modality(output, usage, priced).items():
         tokens[f"output_{modality}"] = count
     # Output with one price with thoughts and another without: all of it is billed at one of them.
+    # The 2.5 Flash previews of April and May 2025 had both (Google's pricing page of then).
     if "output_text_thinking" in priced and "output_text" in tokens:
         # Responses of v1 omit their thoughts from the counts, but not from the total.
         thought = bool(usage.thoughts) or output > (usage.output or 0)
@@ -58,6 +60,7 @@ def generation_components(usage: Usage, priced: Collection[str] = ()) -> Tokens:
 
 
 def _output_by_modality(output: int, usage: Usage, priced: Collection[str]) -> Tokens:
+    # A TTS model has no price for text: without details all that it puts out is audio.
     remainder = "text" if "output_audio" not in priced or "output_text" in priced else "audio"
     return _by_modality("candidates", output, usage.output_details, remainder)
 
@@ -117,6 +120,7 @@ def billed_output_tokens(usage: Usage) -> int:
     input_tokens = _known_prompt(usage) + (usage.tool or 0)
     # A total below the input contradicts itself: then the single counts are used.
     if usage.total is not None and usage.total + usage.beside_total >= input_tokens:
+        # `beside_total`: thoughts that the total of a Live turn leaves out (a receipt of gemini-3.8-live).
         return usage.total + usage.beside_total - input_tokens
     if usage.output is None and usage.thoughts is None:
         raise UnpricedError("the usage reports no output: neither a total nor candidates nor thoughts")

@@ -166,6 +166,7 @@ def _output(usage: Usage, input_tokens: int) -> int | None:
         counts.append(usage.total - input_tokens)
     if usage.output is not None or usage.thoughts is not None:
         counts.append((usage.output or 0) + (usage.thoughts or 0))
+    # The larger one, where they contradict each other: this is an upper bound.
     return max(counts, default=None)
 
 
@@ -184,6 +185,7 @@ def prices_of(rows: Iterable[Tariff], catalogue: Catalogue, day: date) -> Prices
     everywhere = _everywhere(catalogue, day)
     tokens = {name: price for name, price in highest.items() if unit_of(name) is TOKENS}
     units = {name: price for name, price in highest.items() if name not in tokens}
+    # A request that searches is charged once or by query: as dear as either, so that the bound holds.
     for query, kind in GROUNDING.items():
         known = units if kind.request in units or query in units else everywhere
         units[query] = max(known.get(query, 0), known.get(kind.request, 0))

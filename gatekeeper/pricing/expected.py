@@ -51,6 +51,7 @@ class RequestSize:
 
     def feed(self, chunk: bytes) -> None:
         """Takes a chunk as it arrived; one that is longer than a piece is mostly all text or all media."""
+        # Media if nothing else than base64's letters is at both of its ends.
         if len(chunk) >= _PIECE and not (chunk[:_SAMPLE] + chunk[-_SAMPLE:]).translate(None, BASE64):
             self.media += len(chunk)
         else:

@@ -86,6 +86,7 @@ def read_price_file(text: str, built_in: BuiltIn | None = None) -> PriceFile:
 
 
 def _syntax_fault(text: str, error: Exception) -> Fault:
+    # tomllib tells the place of an error in its text only.
     where = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
     if where is None:
         return Fault(1, "not valid TOML: nested too deeply, or a number has too many digits")

@@ -60,9 +60,11 @@ def id_of(_: str, value: object) -> str:
 
 def day_of(key: str, value: object) -> date:
     """A day, in quotes or as TOML's own."""
+    # To Python a time is a date, too, and TOML has both.
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     try:
+        # The pattern, because `fromisoformat` takes 20261124 and 2026-W48-2 as well since Python 3.11.
         if isinstance(value, str) and _DAY.match(value):
             return date.fromisoformat(value)
     except ValueError:  # of no calendar

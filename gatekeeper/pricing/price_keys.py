@@ -71,6 +71,7 @@ def price_of(key: str, value: object) -> int:
     (component,) = components_of(key, MODALITIES[:1])
     unit = unit_of(component)
     amount = pico(value) if isinstance(value, str) and _PRICE.match(value) else None
+    # The price of one must be whole pico-dollars, or each line of a cost would have to be rounded.
     if amount is None or amount % unit.size:
         places = 12 - (len(str(unit.size)) - 1)
         raise ValueError(

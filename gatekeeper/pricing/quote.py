@@ -97,6 +97,7 @@ def quote(
     if action in FREE_ACTIONS:
         return Quote(priced, 0, (), catalogue.version, tuple(notes))
     try:
+        # The cached part counts for the threshold, output and tool use do not ("prompts <= 200k tokens").
         prompt = (usage and usage.prompt) if largest_prompt is None else largest_prompt
         tariff = terms.tariff(prompt or 0)
         lines = _token_lines(priced, tariff, usage, action, has_units=bool(billed_units))
@@ -119,6 +120,7 @@ def searches_charged(
     """How many searches of each kind a call is charged for, before the free allowance of its project; empty
     if its model has no price for them. `model` is the one that served."""
     try:
+        # Of any prompt: searches have one price, however long it is.
         tariff = _terms(catalogue, model, model, day, _billed_tier(tier, usage, None), None).tariff(0)
     except UnpricedError:
         return {}
@@ -250,6 +252,7 @@ def _token_lines(
     name: str, tariff: Tariff, usage: Usage | None, action: str | None, *, has_units: bool
 ) -> tuple[CostLine, ...]:
     kind = _kind_of(tariff)
+    # Tokens that Imagen or Veo report beside their pieces are not charged.
     if kind is None or action in _BY_PIECE:
         if not has_units:
             raise UnpricedError("the response does not say what it made")

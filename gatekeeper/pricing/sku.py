@@ -70,6 +70,7 @@ _COMPONENT = re.compile(
     rf"(?:live_|embedding_)?(?P<kind>input|cached|output)_(?P<modality>{'|'.join(MODALITIES)})"
     r"(?:_thinking|_not_thinking)?"
 )
+# Bills name gemini-2.5-flash-preview-09-2025 and gemini-2.0-flash-001 as the models without that.
 _NO_NAME = re.compile(r"-(?:preview|exp|latest)(?=-|\Z)")
 _VERSION = re.compile(r"(?:-\d{2}-\d{4}|-\d{2}-\d{2}|-\d{3})\Z")
 
@@ -127,6 +128,7 @@ def sku_charge(description: str, families: Collection[str]) -> Charge | None:
     """What a SKU charges for, by its description; None if that is not known for sure."""
     text = " ".join(_spelled(description).split())
     if found := _TOKENS.fullmatch(text):
+        # Several readings of one text that differ are as good as none.
         charges = set(_token_charges(found["before"].split(), found["kind"], found["rest"].split(), families))
         return charges.pop() if len(charges) == 1 else None
     if found := _STORAGE.fullmatch(text):

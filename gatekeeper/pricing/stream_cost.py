@@ -29,5 +29,6 @@ class StreamCost:
             return self._pico
         grown = output - self._output
         if self._token_pico is None and grown:
+            # Exact: the difference of two costs is so many tokens times one price.
             self._token_pico = (calculate() - self._pico) // grown
         return self._pico + grown * (self._token_pico or 0)

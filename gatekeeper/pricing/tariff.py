@@ -109,7 +109,9 @@ def _add_up(tier: str, rows: tuple[Tariff, ...], over: tuple[Tariff, ...]) -> It
     # Later ones win.
     layers = [*_tierless(rows), *_tierless(over), *own] if tier != TIERS[0] else own
     for (starts, ends), (above, up_to) in product(periods_of(layers), contexts_of(layers)):
+        # The smallest prompt of the context, of which all others have the same rows.
         prompt = above + 1
+        # Where only the searches of the standard tier hold, this tier has no price list at all.
         if not any(row.covers(starts, prompt) for row in own):
             continue
         last = {name: row for row in layers if row.covers(starts, prompt) for name in row.prices}

@@ -75,6 +75,7 @@ class _Scanner:
     def _latest(self, path: Path) -> Path:
         """The last table of an array of tables; any other path as it is."""
         count = self._counts.get(path)
+        # A header below an array of tables is about the last of them (TOML 1.0).
         return (*path, count - 1) if count else path
 
     def _pair(self, table: Path) -> None:

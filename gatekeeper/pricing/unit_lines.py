@@ -59,6 +59,7 @@ def charged_searches(tariff: Tariff, component: str, queries: int | None) -> tup
     once."""
     by_request = GROUNDING[component].request
     if component not in tariff.prices and by_request in tariff.prices:
+        # One, too, where it is not known how often it searched: a request pays once.
         return by_request, 0 if queries == 0 else 1
     return component, queries
 
