@@ -37,6 +37,7 @@ class Sandbox:
         head = request_of(scope, BodyBuffer())
         # Before the body arrives: an interrupted upload must keep the bytes received so far.
         content = self._api.body_buffer(head)
+        # A client that has gone gets no response, but an upload keeps what it has sent.
         if await receive_body(receive, content):
             response = self._api.respond(request_of(scope, content))
             # Only a response that takes a while is worth a task that waits for the client's disconnect.

@@ -52,6 +52,7 @@ class AuthTokens:
         if min(limits) <= now:
             raise invalid("The expiration time must be in the future.")
         setup = message(field(body, "bidiGenerateContentSetup"))
+        # A token only opens sessions, so that the earlier of its two times is its end.
         token = AuthToken(f"auth_tokens/{secrets.token_hex(32)}", setup, uses or None, min(limits))
         self._tokens.put(token)
         return json_response({"name": token.name})

@@ -49,6 +49,7 @@ class BatchCalls:
 
     def embed(self, request: Request, at: Parameters) -> HttpResponse:
         model = resolve_model(at.name, at.version, "asyncBatchEmbedContent")
+        # As embedContent with other field names: a batch has counts in place of a usage.
         run = partial(embed_content, model=model, find_file=self._files.find)
         return self.start("EmbedContent", request, at, run)
 

@@ -77,6 +77,7 @@ class Batch:
             results = [self.result(request) for request in self.requests]
             self.failed = sum(result.failed for result in results)
             self.output, self.ended = self.write(results), now
+            # The prompts are not needed any more, and may be most of what it holds.
             self.requests = []
 
     def result(self, request: BatchRequest) -> BatchResult:
@@ -151,6 +152,7 @@ def batch_resource(batch: Batch) -> Json:
     """The batch as the operation that Google makes of it, field by field as recorded."""
     created = format_timestamp(batch.created)
     ended = format_timestamp(batch.ended) if batch.ended else ""
+    # Of what is empty Google sends nothing: it is filtered below.
     metadata: Json = {
         "@type": f"{NAMESPACE}{batch.kind}Batch",
         "model": f"models/{batch.model}",
@@ -167,6 +169,7 @@ def batch_resource(batch: Batch) -> Json:
         "name": batch.name,
         "metadata": {name: value for name, value in metadata.items() if value},
     }
+    # 1 is CANCELLED (google.rpc.Code).
     if batch.cancelled:
         return known | {"done": True, "error": {"code": 1, "message": "Batch was cancelled."}}
     if batch.ended:
@@ -181,4 +184,5 @@ def batch_stats(batch: Batch) -> Json:
         "failedRequestCount": batch.failed,
         "pendingRequestCount": 0 if batch.ended else batch.count,
     }
+    # int64 is a string in protobuf's JSON, and zeros are left out.
     return {name: str(number) for name, number in counts.items() if number}

@@ -35,6 +35,7 @@ class CachedContent:
     created: float
     updated: float
     expires: float
+    # Counted, not weighed: the store takes `MAX_CACHES` of them.
     size: int = 1
 
     def resource(self) -> Json:
@@ -105,6 +106,7 @@ class CachedContents:
         """Raises GoogleError (403)."""
         cache = self._caches.get(name)
         if cache is None:
+            # 403, as Google: it does not tell whether there is one of somebody else.
             raise cache_not_found()
         return cache
 

@@ -86,6 +86,7 @@ class Calls:
         contents = checked_contents(body)
         prompt_text = last_user_text(contents)
         command = parse_command(prompt_text)
+        # Before everything else is checked: a prompt with a command need not be of a valid request.
         raise_for_command(command, name, version, method)
         cached = self.cached(body, model)
         hop = read_hop(body, prompt_text)
@@ -180,6 +181,7 @@ UNARY_TIME_SHARE = 1 / 3
 def random_delays(chunks: int, rng: Random, command: Command | None) -> list[float]:
     """Seconds before each of `chunks` chunks."""
     seconds = [rng.uniform(*FIRST_SECONDS), *(rng.uniform(*NEXT_SECONDS) for _ in range(chunks - 1))]
+    # The delays keep their proportions.
     stretch = LONG_SECONDS / sum(seconds) if command is Command.LONG else 1
     return [second * stretch for second in seconds]
 

@@ -129,6 +129,7 @@ class Collection:
         return self.put(name, {**own, **given, **self._defaults(body, name)})
 
     def put(self, name: str, document: Json) -> Record:
+        # Python's form of it is about as long as its JSON.
         record = Record(name, document, OVERHEAD_BYTES + len(str(document)))
         self._records.put(record)
         return record
@@ -154,6 +155,7 @@ class Collection:
         query, style = request.query, self.style
         some, more = page(found, query.get(style.page_size), query.get(style.page_token))
         listed: Json = {self._listed: [item.document for item in some]} if some else {}
+        # `page` calls it as the older APIs do.
         following: Json = {style.next_page: more["nextPageToken"]} if more else {}
         return json_response(listed | following)
 

@@ -92,6 +92,7 @@ def download_response(content: Content, kind: str, request: Request) -> HttpResp
         return response(416, b"text/html; charset=UTF-8", b"", size, *common)
     place = (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, content.size))
     head = response(206 if asked else 200, kind.encode(), b"", *common, *((place,) if asked else ()))
+    # The head was made for an empty body.
     length = (b"content-length", b"%d" % (end - start))
     headers = tuple(length if name == b"content-length" else (name, value) for name, value in head.headers)
     return HttpResponse(head.status, headers, content.pieces(start, end))

@@ -32,6 +32,7 @@ class Corpora:
     def routes(self) -> tuple[Route, ...]:
         chunks = self.chunks.path
         return (
+            # Before those of the collection, which has the same one: the first that matches answers.
             Route("DELETE", "/{v}/corpora/{id}", partial(delete, self.corpora, self.documents)),
             *self.corpora.routes(),
             *self.documents.routes(),

@@ -199,6 +199,7 @@ def parse_command(prompt_text: str) -> Command | None:
 
 def raise_for_command(command: Command | None, model: str, version: str, method: str) -> None:
     """Raises the GoogleError of `command`, if it is one for an error."""
+    # These name the model in their message; the others have one text each.
     match command:
         case Command.EXHAUSTED:
             raise quota_exceeded(model)

@@ -108,6 +108,7 @@ class GenerateResponse:
 
     def chunk(self, at: int) -> Json:
         unfinished = [(index, item) for index, item in enumerate(self.candidates) if at < len(item.deltas)]
+        # A candidate that has ended keeps its count: the usage is that of all so far.
         output_tokens = sum(item.deltas[min(at, len(item.deltas) - 1)].tokens for item in self.candidates)
         document: Json = {"candidates": [item.document(index, at) for index, item in unfinished]}
         return {
@@ -169,6 +170,7 @@ def generate_candidate(call: Call, index: int, max_tokens: int, thoughts: int) -
     if function is not None:
         return function_call_candidate(function, before, max_tokens)
     full_text = until_stop(text_for(call, rng), call.config.stop_sequences)
+    # What fits into the tokens, by the rule that counts them.
     truncated = full_text[: max_tokens * CHARACTERS_PER_TOKEN]
     written = before + deltas(truncated, rng)
     if truncated == full_text and not call.hop.is_last:
@@ -217,6 +219,7 @@ def deltas(full_text: str, rng: Random) -> list[Delta]:
 def joined(parts: list[Json]) -> list[Json]:
     """Merges consecutive texts; thoughts and output stay separate."""
     result: list[Json] = []
+    # By the fields that a part has: a thought has one more than a text.
     for names, group in groupby(parts, set):
         some = list(group)
         together: Json = some[0] | {"text": "".join(str(part.get("text")) for part in some)}

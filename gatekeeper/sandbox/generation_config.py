@@ -40,6 +40,7 @@ class Config:
     def thoughts(self, model: Model, rng: Random) -> int:
         """Number of thought tokens: at most half of the output, so that some remains for the text."""
         most = min(self.thinking_budget, self.output_limit(model) // 2) if model.thinking else 0
+        # Seeded with the prompt: the same call has the same usage each time.
         return rng.randint(most // 4, most)
 
 

@@ -85,6 +85,7 @@ def parse_int(value: object) -> int | None:
         return None
     try:
         number = float(value)
+        # int() raises OverflowError for infinity and ValueError for what is no number.
         return int(number) if number == int(number) else None
     except (ValueError, OverflowError):
         return None
@@ -124,6 +125,7 @@ def enums_as_numbers(value: object) -> object:
 def enum_as_number(key: str, value: object) -> object:
     if key in ENUM_NUMBERS and isinstance(value, str):
         return ENUM_NUMBERS[key].get(value, value)
+    # It may have fields of these names, whose values are the user's.
     return value if key == "args" else enums_as_numbers(value)
 
 

@@ -22,6 +22,7 @@ def predict(request: Request, at: Parameters) -> HttpResponse:
     body = request.json()
     instances = messages(field(body, "instances"))
     prompt = text(field(instances[0], "prompt")) if instances else ""
+    # 0 is how proto3 reads a number that is left out.
     count = parse_int(field(message(field(body, "parameters")), "sampleCount") or 1)
     if not prompt:
         raise invalid("* PredictRequest.instances: prompt is not specified\n")

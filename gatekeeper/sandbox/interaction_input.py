@@ -26,6 +26,7 @@ def input_contents(given: object) -> list[Json]:
     items = [{"type": "text", "text": item} if isinstance(item, str) else item for item in repeated(given)]
     found = messages(items)
     if any(item.get("role") or "content" in item or is_step(item) for item in found):
+        # A content without parts is an error in a generate request: a thought, say, leaves none.
         return [content for item in found if (content := turn(item))["parts"]]
     parts = [part for item in found for part in part_of(item)]
     return [{"role": "user", "parts": parts}] if parts else []

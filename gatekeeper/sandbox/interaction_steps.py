@@ -112,6 +112,7 @@ def events(document: Json, text_pieces: list[str]) -> Iterator[Json]:
         for delta in deltas:
             yield {"event_type": "step.delta", "index": index, "delta": delta}
         yield {"event_type": "step.stop", "index": index}
+    # The steps have come in the events before.
     whole: Json = {name: value for name, value in document.items() if name != "steps"}
     yield {"event_type": "interaction.completed", "interaction": whole}
 

@@ -112,6 +112,7 @@ class Interactions:
         if streamed:
             answer = stream_response(interaction, generated, call.command)
         else:
+            # In the background nobody waits for the answer.
             wait = 0 if interaction.polls_until_done else unary_seconds(generated)
             answer = response(200, JSON_TYPE, sorted_json(interaction.now()), seconds=wait)
         return apply_fault(call.command, answer)
@@ -144,6 +145,7 @@ class Interactions:
         if body.get("store") is not False:
             self._interactions.put(interaction)
         else:
+            # What is not stored cannot be named.
             del interaction.document["id"]
         return interaction
 
@@ -177,8 +179,10 @@ class Interactions:
     def get(self, request: Request, at: Parameters) -> HttpResponse:
         interaction = self.require(at.name)
         if request.query.get("stream") == "true":
+            # Whoever reads the events waits for the last one: it is done then.
             interaction.polls_until_done = 0
             return replay_response(interaction, request.query.get("last_event_id", ""))
+        # As it is at this GET; the next one finds it a step further.
         document = interaction.now()
         interaction.polls_until_done = max(0, interaction.polls_until_done - 1)
         return response(200, JSON_TYPE, sorted_json(document))
@@ -230,6 +234,7 @@ def replay_response(interaction: Interaction, after: str) -> HttpResponse:
     """All events, each with the id that a client gives as `last_event_id` to have the rest."""
     found = events(interaction.document, interaction.pieces)
     numbered = [event | {"event_id": str(number)} for number, event in enumerate(found, 1)]
+    # Ids count from 1, so that the id of an event is the index of the one behind it.
     rest = numbered[int(after) :] if after.isdecimal() else numbered
     return event_stream([*((0.0, event_bytes(event)) for event in rest), (0.0, DONE)])
 

@@ -107,9 +107,11 @@ class LiveSession:
             raise close_for(error) from error
 
     def open(self, given: Json) -> Iterator[Outgoing]:
+        # What the token demands cannot be overridden by who has only the token.
         self.setup = given | self.demanded
         model = text(json_field(self.setup, "model")).removeprefix("models/")
         probe: Json = {"contents": [{"parts": [{"text": "hi"}]}]}
+        # Only for its checks: an unknown model or a bad configuration closes the session at once.
         self.calls.call(self.request() | probe, self.version, model, METHOD)
         if handle := text(json_field(message(json_field(self.setup, "sessionResumption")), "handle")):
             found = self.saved.get(handle)
@@ -169,6 +171,7 @@ class LiveSession:
 
     def speak(self, generated: GenerateResponse) -> Iterator[Outgoing]:
         pieces = [delta for item in generated.candidates[:1] for delta in item.deltas]
+        # The delays are those of the longest candidate; only the first one speaks.
         for seconds, delta in zip(chunk_delays(generated), pieces, strict=False):
             if not self.audible:
                 yield seconds, {"serverContent": {"modelTurn": {"role": "model", "parts": delta.parts}}}

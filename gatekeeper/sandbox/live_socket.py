@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
 PATH = re.compile(
+    # @google/genai asks for `//ws/…` where its base URL has no path
+    # (findings/google-genai-js-live-path-and-cookie.sh).
     r"/+ws/google\.ai\.generativelanguage\.(?P<version>v1(?:(?:beta|alpha|main)\d*)?)\.GenerativeService"
     r"\.BidiGenerateContent(?P<constrained>Constrained)?"
 )

@@ -195,6 +195,7 @@ def choice(candidate: Json, name: str) -> Json:
     }
     found: Json = {"index": candidate.get("index", 0), name: said}
     if reason := text(candidate.get("finishReason")):
+        # OpenAI says why it stopped, Google says STOP for calls of functions too.
         found["finish_reason"] = "tool_calls" if calls else FINISH_REASONS.get(reason, "stop")
     return found
 

@@ -35,6 +35,7 @@ class Operation:
 
     def resource(self) -> Json:
         known: Json = {"name": self.name, **({"metadata": self.metadata} if self.metadata else {})}
+        # 1 is CANCELLED (google.rpc.Code).
         if self.cancelled:
             return known | {"done": True, "error": {"code": 1, "message": "Operation was cancelled."}}
         return known if self.polls_until_done else known | {"done": True, "response": self.response}
@@ -73,6 +74,7 @@ class Operations:
 
     def get(self, _request: Request, at: Parameters) -> HttpResponse:
         operation = self.require(at.path)
+        # As it is at this GET; the next one finds it a step further.
         document = operation.resource()
         operation.polls_until_done = max(0, operation.polls_until_done - 1)
         return json_response(document)

@@ -38,6 +38,7 @@ class Projects:
     def routes(self) -> tuple[Route, ...]:
         webhook, route = f"{self.webhooks.path}/{{id}}", self.webhooks.route
         return (
+            # Before those of the collection: the first that matches answers.
             route("POST", self.webhooks.path, self.create_webhook),
             *self.webhooks.routes(),
             route("POST", f"{webhook}:ping", self.ping),

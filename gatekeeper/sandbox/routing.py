@@ -63,6 +63,8 @@ class RouteTable:
 
     def add(self, routes: Iterable[Route]) -> None:
         for route in routes:
+            # A name in a path has no slash (`PLACEHOLDERS`), so that the number of slashes is that of the
+            # route.
             shape = route.method, route.path.count("/")
             self._by_shape.setdefault(shape, []).append(route)
 

@@ -36,6 +36,7 @@ class FileSearchStores:
     def routes(self, uploads: Uploads) -> tuple[Route, ...]:
         return (
             Route("POST", "/{v}/fileSearchStores", self.create),
+            # Before those of the collection: the first that matches answers.
             Route("DELETE", STORE, partial(delete, self.stores, self.documents)),
             *self.stores.routes(),
             *self.documents.routes(),

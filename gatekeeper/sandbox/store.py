@@ -93,6 +93,7 @@ def page(items: Sequence[T], size: str | None, token: str | None) -> tuple[Seque
         raise invalid("page_size must be a positive number.")
     # The token is an index, encoded so that it is as opaque to clients as Google's.
     start = parse_page_token(token) if token else 0
+    # A size beyond the maximum is not refused (https://google.aip.dev/158).
     end = start + min(limit, MAX_PAGE_SIZE)
     more: Json = {"nextPageToken": base64.urlsafe_b64encode(b"at:%d" % end).decode()}
     return items[start:end], more if end < len(items) else {}

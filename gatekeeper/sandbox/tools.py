@@ -209,6 +209,7 @@ class SchemaValueGenerator:
         required = repeated(field(schema, "required"))
         order = [text(name) for name in repeated(field(schema, "propertyOrdering"))]
         names = [name for name in order if name in properties]
+        # An order that names only some properties comes first.
         names += [name for name in properties if name not in names]
         wanted = [name for name in names if depth <= OPTIONAL_DEPTH or name in required]
         return {name: self.value(message(properties[name]), depth + 1) for name in wanted}

@@ -30,6 +30,7 @@ class TunedModels:
     def routes(self) -> tuple[Route, ...]:
         dynamic = "/{v}/dynamic/{id}"
         return (
+            # Before those of the collection: the first that matches answers.
             Route("POST", "/{v}/tunedModels", self.create),
             Route("GET", TUNED, self.get),
             *self.models.routes(),

@@ -80,6 +80,7 @@ def body_offset(request: Request) -> int | None:
         offset = request.headers.get("x-goog-upload-offset", "0")
         return int(offset) if "upload" in upload_commands(request) and offset.isdecimal() else None
     if "content-range" not in request.headers:
+        # A PUT without a range brings the whole file.
         return 0 if request.method == "PUT" else None
     place = CONTENT_RANGE.fullmatch(request.headers["content-range"])
     return int(place[1]) if place and place[1] else None
@@ -181,6 +182,7 @@ class Uploads:
             return response(499, PLAIN, b"")
         place = CONTENT_RANGE.fullmatch(request.headers.get("content-range", ""))
         received = session.content.size
+        # Complete: asked once more, without a range, or up to the size that the range announces.
         if session.document or place is None or place[3] == str(received):
             return json_response(session.finish())
         return response(308, PLAIN, b"", *([(b"range", b"bytes=0-%d" % (received - 1))] if received else []))

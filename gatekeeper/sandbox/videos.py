@@ -73,6 +73,7 @@ class Videos:
     def read(self, _request: Request, at: Parameters) -> HttpResponse:
         model, _, identity = at.name.rpartition("_")
         operation = self._operations.require(f"models/{model}/operations/{identity}")
+        # As it is at this GET; the next one finds it a step further.
         document = self.video(operation.name)
         operation.polls_until_done = max(0, operation.polls_until_done - 1)
         return compact(document)

@@ -129,6 +129,7 @@ def error_response(error: GoogleError, request: Request) -> HttpResponse:
     media type of an event stream."""
     if not request.path.endswith(":streamGenerateContent"):
         return json_response(error.document(), status=error.code)
+    # As recorded: an error is no event, whatever its media type says.
     if request.response_format == "sse":
         return response(error.code, b"text/event-stream", indented(error.document()) + b"\n")
     return response(error.code, JSON_TYPE, b"[" + indented(error.document()) + b"\n]")
