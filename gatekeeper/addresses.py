@@ -79,6 +79,7 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
 def _listening(family: int, address: tuple[object, ...], backlog: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # So that a restart need not wait for the last run's connections to leave TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # IPv6 only, except for `::`: otherwise the two families could not be bound to the same port.
@@ -116,6 +117,7 @@ def is_own_url(url: str, port: int) -> bool:
 def is_local_address(address: str) -> bool:
     """Whether an IP address is one of this machine's: then it is its own source address."""
     to = parse_ip(address)
+    # 0.0.0.0 is none, but connecting to it reaches this machine.
     if to.is_loopback or to.is_unspecified:
         return True
     family = socket.AF_INET if to.version == 4 else socket.AF_INET6
@@ -130,6 +132,7 @@ def is_local_address(address: str) -> bool:
 
 def parse_ip(address: str) -> Address:
     """Without the zone of a link-local address; an IPv4-mapped IPv6 address as IPv4. Raises ValueError."""
+    # The zone is the name of an interface: it does not tell one address from another here.
     found = ip_address(address.partition("%")[0])
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 

@@ -68,12 +68,14 @@ class Gatekeeper:
         if scope["raw_path"].startswith(PROXY_PREFIX):
             await self.gateway.proxy(scope, receive, send)
         elif scope["type"] == "websocket":  # only `/gemini` has one
+            # Before an accept this is a 403 (ASGI).
             await send({"type": "websocket.close", "code": 1008, "reason": None})
         elif malformed := scope["state"].get("malformed"):
             await reject_malformed(malformed, send)
         elif is_gemini_path(scope["raw_path"]):
             base = public_base(scope, self.gateway.settings)
             await send_base_url_error(scope, receive, send, base, self.allowed_origins)
+        # Once it is loaded it answers the probes itself.
         elif self._admin_api is None and (probe := probe_of(scope)):
             await answer_probe(probe, self.gateway, send)
         else:
@@ -81,6 +83,7 @@ class Gatekeeper:
 
     async def admin_api(self) -> AdminApi:
         """The admin API, loaded now unless it has been."""
+        # The first requests may come together.
         async with self._loading:
             if self._admin_api is None:
                 # In a thread, or all calls would wait.
@@ -108,6 +111,7 @@ def to_origin_form(scope: WWWScope) -> WWWScope:
     if absolute is None:
         return scope
     path = absolute[2] or b"/"
+    # RFC 9112 §3.2.2: the host of the target counts, not the field.
     others = [field for field in scope["headers"] if field[0] != b"host"]
     changed = {
         "raw_path": path,

@@ -113,6 +113,8 @@ def _flock(path: Path, flags: int, reported: Path, kind: int = fcntl.LOCK_EX) ->
     file = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         try:
+            # `flock`, which is the descriptor's: a POSIX lock is lost when the process closes any other
+            # descriptor of the file.
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataInUse(reported) from None

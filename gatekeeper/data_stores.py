@@ -70,6 +70,8 @@ async def open_data(settings: Settings) -> AsyncGenerator[DataStores]:
     try:
         yield stores
     finally:
+        # A stop that is cut short still writes what calls have left in memory. The ledger first: closing it
+        # stores the spend in the keys' database.
         with trio.CancelScope(shield=True):
             await stores.ledger.close()
             stores.store.close()
@@ -94,6 +96,7 @@ async def _open(settings: Settings) -> DataStores:
         AuditLog(SqliteAuditStore(store)),
     )
     sessions = Sessions(SqliteSessionStore(store))
+    # Expired ones only: uploads and tokens outlive a restart.
     await sessions.purge(time_ns() // 1000)
     ledger = Ledger(settings.data, settings.timezone)
     # Spend is brought up to the journal's end before the first call, or a budget that was used up would

@@ -121,6 +121,7 @@ def _project(value: object) -> str:
 
 
 def _weight(value: object) -> float:
+    # True is an int to isinstance.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_WEIGHT:
         raise ValueError
     return float(value)
@@ -135,6 +136,7 @@ def _models(value: object) -> tuple[str, ...]:
 
 
 def _per_minute(value: object) -> int:
+    # `type`, because True is an int to isinstance.
     if type(value) is not int or not 0 < value <= MAX_PER_MINUTE:
         raise ValueError
     return value

@@ -47,6 +47,7 @@ def secret_members(environ: Mapping[str, str], folder: Path) -> dict[str, Callab
         try:
             return (folder / path).read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
+            # UnicodeDecodeError, the only ValueError here, has none.
             why = getattr(error, "strerror", None) or "it is not UTF-8"
             raise ValueError(f"the path of a file that can be read ({why})") from None
 

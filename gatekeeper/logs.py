@@ -93,6 +93,7 @@ def configure_logs() -> None:
         writer.write(line(level, event, {**fields, **lost}))
 
     log.sink = write
+    # `force` removes what a library has set up before.
     logging.basicConfig(handlers=[StdlibLogBridge()], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
 
@@ -129,6 +130,7 @@ class RateLimitedLog:
         self._counts[kind] += 1
         if monotonic() >= self._due.get(kind, 0.0):
             log.error(self._event, kind=kind, count=self._counts.pop(kind), **fields)
+            # Not by the time of day, which may be set back: nothing would be logged until then.
             self._due[kind] = monotonic() + MINUTE
 
     def record_exception(self, error: Exception) -> None:

@@ -26,6 +26,7 @@ def pico(amount: str | float | Decimal) -> int:
     Raises ValueError for an amount that is not a finite number, has more than 12 places, or is out of range.
     """
     try:
+        # By its text: Decimal(0.1) has 55 digits.
         scaled = Decimal(str(amount)).scaleb(12, EXACT)
     except (InvalidOperation, Inexact):
         raise ValueError(f"{amount!r} is no amount of dollars") from None

@@ -58,6 +58,7 @@ class PriceWatch:
 
     async def _load(self) -> None:
         context = self._context
+        # Before it is read: a change in between is seen the next time.
         self._loaded = file_state(self._own.file)
         try:
             # In a thread: a large file takes longer than a call may wait.

@@ -98,6 +98,7 @@ def _walk(nodes: Sequence[str], trusted: Sequence[Network]) -> tuple[int, str | 
     """From the last proxy towards the client: how many of the nodes are trusted proxies, and the address of
     the first that is not; of the furthest proxy where what it names is no address."""
     hops, found = 0, None
+    # From the right, where the proxies nearest to the gateway have appended theirs.
     for node in reversed(nodes[-MAX_HOPS:]):
         if (address := _address(node)) is None:
             break
@@ -133,6 +134,7 @@ def forwarded_elements(text: str) -> list[dict[str, str]]:
     place = 0
     while place < len(text):
         pair = PAIR.match(text, place)
+        # RFC 7239 §4: a parameter comes once in an element.
         if pair is None or pair[1].lower() in elements[-1]:
             return []
         value = re.sub(r"\\(.)", r"\1", pair[2]) if pair[2] is not None else pair[3]

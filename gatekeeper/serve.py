@@ -56,6 +56,7 @@ def main(settings: Settings) -> int:
         preflight(settings)
         certificate = read_certificate(settings)
         runtime.raise_descriptor_limit()
+        # Before any file is made.
         data_dir.set_private_umask()
         catalogue = read_catalogue(settings)
         # The port first: if it is taken, nothing may be left behind in the data folder.
@@ -218,6 +219,7 @@ async def open_gateway(settings: Settings, catalogue: Catalogue) -> AsyncGenerat
             yield Gateway(settings, registry, data.audit, data.google_keys, ledger, proxy)
             # After the last call. The ledger is closed last, by `open_data`: it gets the lines of all calls.
             for each in proxy.context.upstreams():
+                # Those of running calls are closed by the calls.
                 each.close_idle()
             nursery.cancel_scope.cancel()
     except DataUnusable as error:
@@ -258,6 +260,7 @@ async def drain(gateway: Gateway, signals: AsyncIterator[int], stop: trio.Event)
     gateway.ledger.close_streams_and_queries()
     with trio.move_on_after(gateway.settings.drain_timeout):
         await wait_for_calls(gateway, signals)
+    # Before the listeners are told: a call's last event goes out while they wait (CLOSE_TIMEOUT).
     gateway.proxy.cut_all()
     stop.set()
 

@@ -46,6 +46,7 @@ def host(text: str) -> str:
     """A host name or an address; IPv6 without the brackets that it has in a URL."""
     allowed = "an address or host name without a port, such as 127.0.0.1"
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    # A URL, or a host with a port, is what is given here by mistake.
     if not _is_host(bare) or any(c in "/@?#,[]" for c in bare):
         raise ValueError(allowed)
     # Only an IPv6 address has colons, or brackets.

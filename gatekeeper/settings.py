@@ -136,6 +136,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], config: Path |
     found: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for setting in SETTINGS:
+        # They have no form as text, which the other sources need.
         if setting.is_tables and setting.name in table:
             found[setting.name] = _read_tables(setting, table[setting.name], environ, file)
             sources[setting.name] = str(file)

@@ -15,6 +15,7 @@ def controlling_terminal() -> int | None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return None
     try:
+        # O_NOCTTY: a service without a terminal must not get one by looking for it.
         return os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return None

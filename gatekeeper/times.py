@@ -81,6 +81,7 @@ def parse_time(text: str, now: datetime) -> datetime:
             f'"{text}" is not a time: {near} a duration back from now like 1h or 7d, today, yesterday or a '
             "weekday, this-month, last-month, a date like 2026-11-24, or a time like 2026-11-24T13:00:00Z"
         ) from None
+    # What people write without a zone is meant in the configured one.
     return moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo)
 
 

@@ -105,6 +105,7 @@ class WebTerminals:
         if self._terminals >= MAX_TERMINALS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_TERMINALS} terminals are open: close one first.\n")
         socket = web.WebSocketResponse(heartbeat=15, max_msg_size=MAX_MESSAGE_BYTES)
+        # Before the first await: two that ask at once must not both be the last that fits.
         self._terminals += 1
         try:
             await socket.prepare(request)

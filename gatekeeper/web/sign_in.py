@@ -72,6 +72,7 @@ class SignIns:
     def add(self, key: str) -> str:
         """Signs a browser in; returns its token."""
         now = self._clock()
+        # Here, where one is added: no task has to look for what has expired.
         self._by_digest = {digest: one for digest, one in self._by_digest.items() if one.until > now}
         token = secrets.token_urlsafe(32)
         self._by_digest[digest_of(token)] = SignedIn(key, now + SIGNED_IN_SECONDS)

@@ -21,6 +21,7 @@ from textual_serve.download_manager import DownloadManager
 URL_VARIABLE, KEY_VARIABLE = "GATEKEEPER_URL", "GATEKEEPER_MASTER_KEY"
 # Not passed on: the key of another, and the server's own terminal, whose buffer would get what is copied.
 REMOVED = (KEY_VARIABLE, "LITELLM_MASTER_KEY", "TMUX")
+# textual-serve starts it by a shell: by `exec` the process that is ended is the application itself.
 COMMAND = f"exec {shlex.join([sys.executable, '-m', 'gatekeeper', 'tui'])}"
 STOP_SECONDS = 5.0
 # Sizes of a terminal in cells: least, most, and where none is told.
@@ -73,6 +74,7 @@ class Terminal(AppService):
     async def stop(self) -> None:
         """Ends the process; one that does not end by itself is killed."""
         try:
+            # An application that hangs must not keep the page's place for ever.
             async with asyncio.timeout(STOP_SECONDS):
                 await super().stop()
                 if self._process:
