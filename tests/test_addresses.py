@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from rig.cases import cases
 from rig.process import free_port
 
 from gatekeeper.addresses import bind, bind_remedy, host_port, is_local_address, is_own_url, local_url
@@ -26,7 +27,7 @@ def outgoing() -> str:
         return probe.getsockname()[0]
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         "http://127.0.0.1:4000",
@@ -57,7 +58,7 @@ def test_a_port_that_goes_without_saying(url: str, port: int) -> None:
     assert not is_own_url(url, PORT)
 
 
-@pytest.mark.parametrize("address", ["192.0.2.77", "2001:db8::77", "::ffff:192.0.2.77", "fe80::77%nowhere"])
+@cases("address", ["192.0.2.77", "2001:db8::77", "::ffff:192.0.2.77", "fe80::77%nowhere"])
 def test_others_are_not(address: str) -> None:
     """Addresses that are for documentation only; nothing is sent to them."""
     assert not is_local_address(address)
@@ -68,7 +69,7 @@ def test_a_name_is_not_looked_up_where_the_ports_differ(monkeypatch: pytest.Monk
     assert not is_own_url("https://generativelanguage.googleapis.com", PORT)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("host", "shown", "url"),
     [
         ("127.0.0.1", "127.0.0.1:4000", "http://127.0.0.1:4000"),
@@ -93,7 +94,7 @@ def reaches(host: str, port: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
+@cases(
     ("host", "reached", "not_reached"),
     [
         ("127.0.0.1", ["127.0.0.1"], ["127.0.0.2", "::1"]),
@@ -129,7 +130,7 @@ def test_of_several_addresses_all_must_be_free(monkeypatch: pytest.MonkeyPatch) 
         """It was let go."""
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fault", "said"),
     [
         (OSError(errno.EADDRNOTAVAIL, ""), "name an address of this machine: --host"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.admin.call_documents import COLUMN_MEANINGS
 from gatekeeper.admin.calls import MAX_LOAN_SECONDS
@@ -117,7 +118,7 @@ def test_every_field_of_filters_is_documented_with_an_example_that_parses() -> N
         assert example.startswith(f"{name.rstrip('`')}:")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("what", "limit"),
     [
         ("head of a request", f"{server_config().h11_max_incomplete_size >> 10} KiB"),
@@ -146,7 +147,7 @@ def test_limits_are_documented_as_they_are(what: str, limit: str) -> None:
     assert documented[what] == limit
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@cases("document", DOCUMENTS)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.google_key import MAX_WEIGHT, GoogleKey, GoogleKeyError, read_google_key
 from gatekeeper.settings import SETTINGS, SettingError, load, masked
@@ -67,7 +68,7 @@ def test_a_secret_may_be_in_a_file_beside_the_settings(tmp_path: Path) -> None:
     assert [key.secret for key in load({}, {}, file).own_google_keys] == [SECRET]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "place", "shown", "allowed"),
     [
         ("google_keys = 1", "google_keys", "the value", "tables"),

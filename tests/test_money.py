@@ -8,13 +8,14 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.money import PICO, pico, short_usd, usd
 
 EDGE = 10**30  # far beyond DECIMAL(18,12)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "text"),
     [
         (0, "0.000000000000"),
@@ -30,7 +31,7 @@ def test_an_amount_is_shown_with_its_twelve_places(amount: int, text: str) -> No
     assert usd(amount) == text
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "text"),
     [(0, "0"), (3 * PICO // 10, "0.3"), (20 * PICO, "20"), (1, "0.000000000001"), (-PICO // 2, "-0.5")],
 )
@@ -45,7 +46,7 @@ def test_dollars_and_pico_dollars_are_each_others_inverse(amount: int) -> None:
     assert Fraction(usd(amount)) * PICO == amount
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "expected"),
     [
         (0.1, PICO // 10),
@@ -73,7 +74,7 @@ def test_no_float_adds_an_error_of_its_own(digits: int, places: int) -> None:
     assert pico(float(written)) == written * PICO
 
 
-@pytest.mark.parametrize(
+@cases(
     "amount",
     [
         "0.0000000000001",

@@ -6,9 +6,9 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.public_url import client_address, forwarded_elements, public_base
 from gatekeeper.settings import Settings, load
@@ -26,7 +26,7 @@ def scope(
     return {"scheme": scheme, "headers": fields, "client": (peer, 50000), "server": server}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("request_scope", "base"),
     [
         (scope(HOST), "http://gw.example"),
@@ -97,7 +97,7 @@ TOLD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("headers", "base"), TOLD)
+@cases(("headers", "base"), TOLD)
 def test_a_trusted_proxy_tells_how_it_was_reached_and_nobody_else(
     headers: list[tuple[str, str]], base: str
 ) -> None:
@@ -114,7 +114,7 @@ def test_the_setting_wins() -> None:
         assert public_base(scope(*headers), fixed) == "https://fixed.example/llm"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "address"),
     [
         ([], PROXY),
@@ -150,7 +150,7 @@ def test_the_client_is_the_last_address_that_is_no_trusted_proxys(
     assert client_address(scope(*headers, peer="192.0.2.4"), BEHIND) == "192.0.2.4"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "elements"),
     [
         ("", []),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper import setting_parsers
 from gatekeeper.addresses import is_loopback
@@ -81,7 +82,7 @@ def test_an_empty_variable_counts_as_unset(empty: str, file: File) -> None:
     assert settings.master_key is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("variable", "text", "name", "value"),
     [
         ("GEMINI_API_KEY", "AIza1, AQ.2 ,", "gemini_api_key", ("AIza1", "AQ.2")),
@@ -112,7 +113,7 @@ def test_keys_live_in_the_data_folder_unless_said_otherwise() -> None:
     assert load({"data": "d"}, {}).keys_file == Path("d/keys.sqlite")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("flags", "data"),
     [
         ({"sandbox": True}, "data-sandbox"),
@@ -135,7 +136,7 @@ def test_the_file_of_the_current_folder_is_read_unless_another_is_named(file: Fi
 # The file
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "name", "value"),
     [
         ("port = 4000", "port", 4000),
@@ -155,7 +156,7 @@ def test_toml_types_are_taken_as_they_are_meant(line: str, name: str, value: obj
     assert getattr(load({}, {}, file(line)), name) == value
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "told"),
     [
         ("port = true", ["port", "'True'", "a whole number from 1 to 65535"]),
@@ -185,7 +186,7 @@ def test_an_unknown_name_is_an_error_that_lists_what_is_allowed(file: File) -> N
         assert SECRET not in message
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "port = ",
@@ -300,9 +301,7 @@ def test_every_setting_is_tried() -> None:
     assert REFUSED.keys() == BY_NAME.keys()
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [(name, text) for name, texts in REFUSED.items() for text in texts]
-)
+@cases(("name", "text"), [(name, text) for name, texts in REFUSED.items() for text in texts])
 def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: str) -> None:
     message = refusal({name: text}, {})
     shown = "the value" if BY_NAME[name].secret or "@" in text else repr(text)
@@ -312,7 +311,7 @@ def test_a_value_that_does_not_parse_is_an_error_that_says_all(name: str, text: 
     assert "\n" not in message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "text", "value"),
     [
         ("host", "[::1]", "::1"),
@@ -350,7 +349,7 @@ def test_what_is_at_the_edge_is_taken(name: str, text: str, value: object) -> No
     assert getattr(load({name: text}, {}), name) == value
 
 
-@pytest.mark.parametrize(
+@cases(
     ("given", "base"),
     [
         ("https://generativelanguage.googleapis.com/v1beta", setting_parsers.GOOGLE_API_URL),
@@ -390,7 +389,7 @@ def test_postgres_is_refused_for_what_it_is(url: str) -> None:
 # Secrets
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "environ"),
     [
         ("gemini_api_key", {"GEMINI_API_KEY": f"{SECRET} {SECRET}"}),
@@ -405,8 +404,8 @@ def test_an_error_does_not_show_a_secret(name: str, environ: dict[str, str]) -> 
     assert SECRET not in message
 
 
-@pytest.mark.parametrize("value", [f'{{ key = "{SECRET}" }}', f'[["{SECRET}"]]'])
-@pytest.mark.parametrize("name", ["gemini_api_key", "master_key", "database_url"])
+@cases("value", [f'{{ key = "{SECRET}" }}', f'[["{SECRET}"]]'])
+@cases("name", ["gemini_api_key", "master_key", "database_url"])
 def test_nor_does_one_for_a_wrong_type(name: str, value: str, file: File) -> None:
     message = refusal({}, {}, file(f"{name} = {value}"))
     assert message.startswith(f"{name}: the value (set by ")
@@ -424,7 +423,7 @@ def test_settings_that_are_printed_show_no_secret() -> None:
     assert SECRET not in f"{settings} {settings!r}"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "value", "shown"),
     [
         ("port", 4000, "4000"),
@@ -453,15 +452,13 @@ def test_no_secret_can_be_read_from_its_mask(secret: str) -> None:
 # Open mode
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"])
+@cases("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"])
 def test_open_mode_listens_on_loopback(host: str) -> None:
     assert is_loopback(host)
     assert load({"host": host}, {}).open_mode
 
 
-@pytest.mark.parametrize(
-    "host", ["0.0.0.0", "::", "192.168.1.5", "gateway.example", "localhost.example", "127.1"]
-)
+@cases("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.example", "localhost.example", "127.1"])
 def test_and_nowhere_else(host: str) -> None:
     assert not is_loopback(host)
     message = refusal({}, {"GATEKEEPER_HOST": host})

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.suggestions import did_you_mean, nearest
 
 WORDS = ("keys", "calls", "Web-Frontend", "gemini-2.5-flash", "gemini-2.5-pro")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("word", "expected"),
     [
         ("kyes", "keys"),

@@ -7,13 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.times import NAMED_DAYS, WEEKDAYS, parse_duration, parse_span, parse_time, to_micros
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "seconds"),
     [
         ("30s", 30),
@@ -31,9 +32,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize(
-    "text", ["", "30", "d", "-1d", "1 d", "1D", "1y", "1e3s", ".5h", "1.h", "١d", "1d2h"]
-)
+@cases("text", ["", "30", "d", "-1d", "1 d", "1D", "1y", "1e3s", ".5h", "1.h", "١d", "1d2h"])
 def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(ValueError, match="a number and one of ms s m h d w mo"):
         parse_duration(text)
@@ -51,7 +50,7 @@ def test_a_span_may_be_a_fraction_of_a_millisecond() -> None:
     assert parse_span("2s") == 2_000
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "moment"),
     [
         ("1h", NOW - timedelta(hours=1)),
@@ -106,13 +105,13 @@ def test_a_weekday_is_the_latest_one(now: datetime, name: str) -> None:
     assert 0 <= (now.date() - began.date()).days < 7
 
 
-@pytest.mark.parametrize("text", ["", "tomorrow", "mon", "2026-13-01", "12", "1h ago", "99999d"])
+@cases("text", ["", "tomorrow", "mon", "2026-13-01", "12", "1h ago", "99999d"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a time|too long"):
         parse_time(text, NOW)
 
 
-@pytest.mark.parametrize("text", NAMED_DAYS)
+@cases("text", NAMED_DAYS)
 def test_a_mistyped_day_is_answered_with_the_one_that_was_meant(text: str) -> None:
     parse_time(text, NOW)
     with pytest.raises(ValueError, match=f"is not a time: did you mean {text}[?] Write a duration"):

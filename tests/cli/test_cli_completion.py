@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.cli.main import COMMANDS
 from gatekeeper.cli.shell_words import split
@@ -71,7 +72,7 @@ def typed(cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Typed:
     return offered
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "offered"),
     [
         ([""], list(COMMANDS)),
@@ -111,13 +112,12 @@ def typed(cli: Any, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Typed:
         (["nonsense", ""], []),
         (["keys", "nonsense", ""], []),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )  # fmt: skip
 def test_what_is_offered(typed: Typed, words: list[str], offered: list[str]) -> None:
     assert typed(*words) == offered
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "offered"),
     [
         ("ta", ["tag:"]),
@@ -145,9 +145,7 @@ def test_the_key_goes_to_the_gateway_that_the_line_names(typed: Typed, gateway: 
     assert asked == [("/key/list", f"Bearer {MASTER}"), ("/key/list", "Bearer sk-another")]
 
 
-@pytest.mark.parametrize(
-    "answer", [(401, {}), (500, {}), b"no document", [], {"keys": "no list"}, {"keys": [1]}], ids=str
-)
+@cases("answer", [(401, {}), (500, {}), b"no document", [], {"keys": "no list"}, {"keys": [1]}])
 def test_a_gateway_that_does_not_tell_has_nothing_to_offer(typed: Typed, gateway: Any, answer: Any) -> None:
     gateway.answers = {"GET /key/list": [answer] if answer == [] else answer}
     assert typed("keys", "show", "") == []
@@ -187,7 +185,7 @@ def test_where_no_gateway_answers_in_time_nothing_is_said(
 # The words of bash
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "offered"),
     [
         ("gatekeeper ke", ["keys"]),

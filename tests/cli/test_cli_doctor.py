@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from rig.cases import cases
 from rig.certificate import make_certificate
 
 from gatekeeper.cli.conventions import Target
@@ -205,7 +206,7 @@ def test_a_running_gateway_is_asked_what_it_is(
     assert cli("doctor", "--port", port).status == 0, "where one runs that this shell would start"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "change", "check", "said", "remedy"),
     [
         ("GET /readyz", (503, {"ready": False, "reasons": ["it is stopping"]}), "gateway", "stopping", "log"),
@@ -368,7 +369,7 @@ def test_long_findings_go_on_below_their_beginning(
 # Single checks
 
 
-@pytest.mark.parametrize(
+@cases(
     ("days", "faulty"),
     [(-30, {"clock"}), (0, set()), (80, set()), (100, {"prices"})],
 )
@@ -439,7 +440,7 @@ def test_what_takes_too_long_is_left_behind() -> None:
     assert time.monotonic() - begun < 5
 
 
-@pytest.mark.parametrize(
+@cases(
     ("error", "text"),
     [
         (socket.gaierror(-2, "x"), "name"),

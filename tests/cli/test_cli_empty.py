@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-import pytest
+from rig.cases import cases
 
 from gatekeeper.cli.main import gatekeeper
 
@@ -42,7 +42,7 @@ def given(option: str) -> list[list[str]]:
     return [[option, ""], [f"{option}="]] if option.startswith("--") else [[option, ""]]
 
 
-@pytest.mark.parametrize(("command", "option"), OTHERS)
+@cases(("command", "option"), OTHERS)
 def test_an_empty_option_is_refused_by_its_name(cli: Any, command: str, option: str) -> None:
     for words in given(option):
         ended = cli(*command.split(), *ARGUMENTS.get(command, []), *words)
@@ -50,7 +50,7 @@ def test_an_empty_option_is_refused_by_its_name(cli: Any, command: str, option: 
         assert ended.err == f"gatekeeper: {option} is empty: give it a value, or leave it out.\n"
 
 
-@pytest.mark.parametrize(
+@cases(
     "words", [["calls", "show", ""], ["sql", ""], ["prices", "show", ""], ["keys", "block", "ci", ""], [""]]
 )
 def test_and_so_is_an_empty_argument(cli: Any, words: list[str]) -> None:
@@ -59,7 +59,7 @@ def test_and_so_is_an_empty_argument(cli: Any, words: list[str]) -> None:
     assert "an argument is empty" in ended.err
 
 
-@pytest.mark.parametrize(("command", "option"), OF_KEYS)
+@cases(("command", "option"), OF_KEYS)
 def test_with_keys_it_is_no_fault_of_ours(on: Any, gateway: Any, command: str, option: str) -> None:
     gateway.answers = defaultdict(dict)
     arguments = [] if command == "keys create" else ["NAME"]

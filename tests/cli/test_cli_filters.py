@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rig.cases import cases
 
 from gatekeeper.cli.call_filter import pointer, terms_of
 from gatekeeper.ledger.call import COLUMNS
@@ -21,7 +21,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("command", "route"),
     [
         ("calls list", "/calls"),
@@ -78,7 +78,7 @@ def matching(*terms: str) -> Any:
     return answer
 
 
-@pytest.mark.parametrize(
+@cases(
     ("found", "words", "said"),
     [
         ((), ["-q", "user:bob"], "No call matches user:bob."),
@@ -104,7 +104,7 @@ EMPTY = {"calls": [], "next_cursor": None}
 NOTHING_SPENT = {"rows": [], "total": {"calls": 0, "cost_usd": "0.000000000000"}}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "answers", "said"),
     [
         ("calls list", {"GET /calls": EMPTY}, "No calls yet. Make a key (gatekeeper keys create"),

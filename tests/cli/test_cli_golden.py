@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from rich.cells import cell_len
 from rig import cli_answers as answers
+from rig.cases import cases
 
 HERE = Path(__file__).parent
 WIDTH = 80
@@ -128,7 +129,7 @@ def shown(ended: Any) -> str:
     return re.sub(r"\d{4}-\d\d-\d\d-[0-9a-f]{10}", "2026-11-20-1a2b3c4d", text)
 
 
-@pytest.mark.parametrize("name", CASES)
+@cases("name", CASES)
 def test_what_a_command_prints_in_80_cells(cli: Any, gateway: Any, name: str) -> None:
     text = f"$ gatekeeper {CASES[name].words}\n{shown(printed(cli, gateway, CASES[name]))}"
     file = HERE / "golden" / f"{name}.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rig.cases import cases
 
 MADE = {
     "keys": [{"key_alias": "a", "token_id": "key_1", "key": "sk-1"}, {"token_id": "key_2", "key": 'sk-2,"'}],
@@ -61,7 +62,7 @@ def test_a_dry_run_looks_for_faults_only(on, gateway, csv_file, tmp_path):
     assert gateway.asked[0].body["dry_run"] is True
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "said"),
     [
         ("alias,colour\na,b\n", "'colour'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+from rig.cases import cases
 
 KEYS = {
     "keys": [{"token_id": "1", "key_alias": "web-frontend"}, {"token_id": "2", "key_alias": "nightly-eval"}]
@@ -17,7 +17,7 @@ NAMED = {
 NOT_FOUND = (404, {"detail": "there is none of that name"})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("args", "path", "question"),
     [
         (["keys", "show", "web-fronted"], "GET /key/info", "Did you mean web-frontend?"),
@@ -32,7 +32,6 @@ NOT_FOUND = (404, {"detail": "there is none of that name"})
         (["groups", "show", "shp"], "GET /group/info", "Did you mean shop?"),
         (["users", "block", "alcie"], "POST /user/block", "Did you mean alice?"),
     ],
-    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
 def test_the_nearest_name_is_suggested(
     on: Any, gateway: Any, args: list[str], path: str, question: str

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import pytest
+from rig.cases import cases
 
 from gatekeeper.cli.main import gatekeeper
 from gatekeeper.cli.man import all_commands, escaped, man_page
@@ -58,7 +59,7 @@ def test_man_shows_it_without_a_warning(locale: str) -> None:
     assert "gatekeeper calls tail --query 'tag:team-a -outcome:ok'\n" in ended.stdout, "as it can be pasted"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "roff"),
     [
         (".x", r"\&.x"),

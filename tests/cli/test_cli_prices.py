@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.startup import load_catalogue
 
@@ -60,7 +61,7 @@ def test_a_quote_as_json(cli: Any, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "cost", "said"),
     [
         ({}, "0.0011076", ""),
@@ -93,7 +94,6 @@ def test_a_quote_as_json(cli: Any, tmp_path: Path) -> None:
         ({"response": [{}, grounded({"groundingChunks": [{"maps": {}}]})]}, "0.0261076", ""),
         ({"response": grounded(None)}, "0.0011076", ""),
     ],
-    ids=str,
 )  # fmt: skip
 def test_a_whole_call(cli: Any, change: dict[str, Any], cost: str | None, said: str) -> None:
     document = cli("prices", "quote", "--call", "-", "--json", typed=json.dumps(CALL | change)).document
@@ -109,7 +109,7 @@ def test_an_unknown_cost_is_no_failure(cli: Any) -> None:
     assert "note: gemini-9 is not in the price catalogue" in ended.out
 
 
-@pytest.mark.parametrize(
+@cases(
     ("numbers", "cost", "components"),
     [
         ({"input": 1000, "output": 500}, "0.00155", {"input_text": "1000", "output_text": "500"}),
@@ -127,7 +127,6 @@ def test_an_unknown_cost_is_no_failure(cli: Any) -> None:
             {"input_text": "1000", "output_text": "500"},
         ),
     ],
-    ids=str,
 )
 def test_a_quote_by_numbers_of_tokens(
     cli: Any, numbers: dict[str, Any], cost: str, components: dict[str, str]
@@ -158,8 +157,8 @@ def test_a_whole_response_is_no_usage(cli: Any) -> None:
     assert "give the object in its usageMetadata" in ended.err
 
 
-@pytest.mark.parametrize("option", ["--usage", "--call"])
-@pytest.mark.parametrize("typed", ["", "{", "[]", '"x"', '{"usage": 5', "\ufeff", '{"model": 5}'])
+@cases("option", ["--usage", "--call"])
+@cases("typed", ["", "{", "[]", '"x"', '{"usage": 5', "\ufeff", '{"model": 5}'])
 def test_what_is_no_such_json(cli: Any, option: str, typed: str) -> None:
     model = ["gemini-2.5-flash"] if option == "--usage" else []
     ended = cli("prices", "quote", *model, option, "-", typed=typed)
@@ -210,7 +209,7 @@ def test_show_of_a_model_has_all_that_it_costs_in_each_tier_and_what_it_cost_bef
     assert ["cached_audio", "batch", ">200k", "2025-10-15", "$0.625"] in rows
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "at", "row"),
     [
         ("gemini-2.5-pro", "2025-10-14", "cached_text 1M $0.31 $0.125~ $0.225~ $0.31?"),
@@ -459,7 +458,7 @@ def test_check_as_json(cli: Any, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("content", ["", "\ufeff", "# Nothing.\n", '\ufeffchecked = "2026-12-24"\r\n'])
+@cases("content", ["", "\ufeff", "# Nothing.\n", '\ufeffchecked = "2026-12-24"\r\n'])
 def test_check_of_a_file_that_changes_nothing(cli: Any, tmp_path: Path, content: str) -> None:
     (tmp_path / "mine.toml").write_text(content)
     assert cli("prices", "check", "mine.toml").out == "mine.toml: changes nothing\n"

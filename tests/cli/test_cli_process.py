@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import click
 import pytest
+from rig.cases import cases
 
 from gatekeeper.cli.main import COMMANDS, gatekeeper
 
@@ -56,7 +57,7 @@ def test_help_loads_nothing_heavy() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("line", lines_of_commands(), ids=" ".join)
+@cases("line", lines_of_commands())
 def test_each_help_has_an_example(cli: Any, line: list[str]) -> None:
     ended = cli(*line, "--help")
     assert (ended.status, ended.err) == (0, "")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.cli.reconcile import usd_text
 
@@ -144,7 +145,7 @@ def test_a_file_that_does_not_do_asks_nobody(
     assert told in ended.err
 
 
-@pytest.mark.parametrize("option", ["--by=day", "--since=1h", "--until=1h", "--limit=5"])
+@cases("option", ["--by=day", "--since=1h", "--until=1h", "--limit=5"])
 def test_an_option_without_effect_is_refused(on: Any, option: str) -> None:
     ended = on("--reconcile", str(EXPORTS / "console.csv"), option)
     assert ended.status == 2
@@ -178,7 +179,7 @@ def test_sums_need_no_prices(on: Any) -> None:
     assert "--data has no effect without --reconcile" in ended.err
 
 
-@pytest.mark.parametrize(
+@cases(
     ("pico", "shown"),
     [
         (0, "$0.000000"),

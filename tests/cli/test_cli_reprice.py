@@ -10,6 +10,7 @@ import duckdb
 import msgspec
 import pytest
 from rig.analytics import Analytics
+from rig.cases import cases
 
 from gatekeeper.ledger.analytics import row_prices
 from gatekeeper.ledger.analytics.adjustments import MARK
@@ -155,7 +156,7 @@ def test_without_a_gateway_and_calls_there_is_nothing_to_do(cli: Any, tmp_path: 
 
 
 @pytest.mark.usefixtures("lending")
-@pytest.mark.parametrize(
+@cases(
     ("arguments", "status", "said"),
     [
         (("--since", "tomorrow"), 2, "--since"),

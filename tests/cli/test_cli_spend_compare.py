@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.cli.spend_compare import Span, period_before
 from gatekeeper.times import WEEKDAYS
@@ -21,7 +22,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=BERLIN)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("given_as", "since", "until", "is_open", "before"),
     [
         ("today", "2026-11-24", "2026-11-24T13:07", True, ("2026-11-23", "2026-11-23T13:07")),

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 MASTER = "sk-master-that-nobody-may-see"
 QUERIES = [
@@ -48,7 +49,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("answer", "detail", "status", "said"),
     [
         (401, "", 4, "--key or GATEKEEPER_MASTER_KEY"),
@@ -79,8 +80,9 @@ def test_the_address_may_end_as_sdks_are_given_it(cli: Any, gateway: Any, end: s
     assert cli("keys", "list", "--url", f"{gateway.url}{end}").status == 0
 
 
-@pytest.mark.parametrize("args", QUERIES, ids=" ".join)
+@cases("args", QUERIES)
 def test_every_command_shows_the_key_to_the_gateway_only(on: Any, gateway: Any, args: list[str]) -> None:
+    gateway.asked.clear()
     gateway.answers = dict.fromkeys(PATHS, (403, {"detail": "this is a virtual key"}))
     ended = on(*args, "--key", MASTER)
     assert ended.status == 4
@@ -106,7 +108,7 @@ def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
     assert "is not a gatekeeper gateway" in ended.err
 
 
-@pytest.mark.parametrize(
+@cases(
     ("args", "said"),
     [
         (["nix"], "there is no command 'nix'; there are serve, init, "),
@@ -159,7 +161,6 @@ def test_an_answer_that_is_no_document(on: Any, gateway: Any) -> None:
         (["prices", "quote", "m", "--usage", "-", "--tier", "gold"], "'gold'"),
         (["prices", "quote", "m", "--usage", "-", "--at", "soon"], "soon"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_usage(cli: Any, args: list[str], said: str) -> None:
     ended = cli(*args)
@@ -169,8 +170,8 @@ def test_wrong_usage(cli: Any, args: list[str], said: str) -> None:
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("args", [["keys", "list"], ["tui"]], ids=" ".join)
-@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1:4000", "http://"])
+@cases("args", [["keys", "list"], ["tui"]])
+@cases("url", ["nonsense", "ftp://127.0.0.1:4000", "http://"])
 def test_an_address_that_is_none(cli: Any, args: list[str], url: str) -> None:
     ended = cli(*args, "--url", url)
     assert ended.status == 6

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from decimal import Decimal
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.client import api_errors, api_types, stream_events
 from gatekeeper.client.admin_api import Client
@@ -196,7 +197,7 @@ def test_a_refused_filter_points_at_its_column(gateway, problem, column):
     assert caught.value.problem.column == column
 
 
-@pytest.mark.parametrize("url", ["localhost:4000", "ftp://x", "http://", "http://[", "", "http://x:999999"])
+@cases("url", ["localhost:4000", "ftp://x", "http://", "http://[", "", "http://x:999999"])
 def test_an_address_that_is_none(url):
     with pytest.raises(api_errors.BadRequest, match="is not an address of a gateway"):
         Client(url)

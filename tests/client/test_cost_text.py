@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.client.api_types import CallDetail, Cost, CostLine
 from gatekeeper.client.call_text import cost, tokens
@@ -64,7 +64,7 @@ def test_a_free_call_says_why() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("number", "text"),
     [
         (None, "–"),
@@ -80,7 +80,7 @@ def test_a_quantity(number: Decimal | None, text: str) -> None:
 PENDING, PARTIAL = "the charge is pending: batches/b will tell it", "the response ended early"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("call", "said"),
     [
         # Known by the note alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.curl_text import curl_command
@@ -34,7 +35,7 @@ def test_a_call_with_tags_and_user() -> None:
     assert "x-gatekeeper-user: $(id)" in given
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "said"),
     [
         ({"method": "GET", "path": "/v1beta/models"}, "curl -X GET"),

@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.client import formats
 
 NOW = datetime(2026, 11, 24, 13, 7, 32, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "shown"),
     [
         (None, "?"),
@@ -49,7 +50,7 @@ def test_shown_money_is_within_half_of_its_last_two_digits(amount):
     assert abs(shown - amount) <= amount * Decimal("0.051")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "shown"),
     [
         ("800.000000000000", "$800"),
@@ -65,7 +66,7 @@ def test_round_money(amount, shown):
     assert formats.round_money(None if amount is None else Decimal(amount)) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "shown"),
     [
         ("0.0000672", "$0.000067200000"),
@@ -78,7 +79,7 @@ def test_exact_money(amount, shown):
     assert formats.exact_money(None if amount is None else Decimal(amount)) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("amount", "shown"),
     [("0.3", "$0.30"), ("0.075", "$0.075"), ("10", "$10.00"), ("1E+1", "$10.00"), (None, "?")],
 )
@@ -86,7 +87,7 @@ def test_price(amount, shown):
     assert formats.price(None if amount is None else Decimal(amount)) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "padded"),
     [("$0.0041", "$0.0041 "), ("$12.40", "$12.40   "), ("?", "?      "), ("$0.00011", "$0.00011")],
 )
@@ -94,7 +95,7 @@ def test_decimal_points_stand_below_each_other(text, padded):
     assert formats.align_decimal(text, 5) == padded
 
 
-@pytest.mark.parametrize(
+@cases(
     ("number", "shown"),
     [
         (None, "–"),
@@ -122,7 +123,7 @@ def test_tokens_take_no_more_than_six_cells(number):
     assert len(formats.tokens(number)) <= 6
 
 
-@pytest.mark.parametrize(
+@cases(
     ("number", "shown"),
     [
         (None, "–"),
@@ -137,7 +138,7 @@ def test_size(number, shown):
     assert formats.size(number) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("milliseconds", "shown"),
     [
         (None, "–"),
@@ -157,7 +158,7 @@ def test_duration(milliseconds, shown):
     assert formats.duration(milliseconds) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("seconds", "shown"),
     [
         (0, "now"),
@@ -189,7 +190,7 @@ def test_short_id(name, shown):
     assert formats.short_id(name) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("part", "whole", "shown"),
     [
         (612, 1284, "48 %"),
@@ -205,7 +206,7 @@ def test_share(part, whole, shown):
     assert formats.percent(formats.share(part, whole)) == shown
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fraction", "drawn"),
     [(0, "    "), (0.001, "▏   "), (0.5, "██  "), (0.53, "██▏ "), (1, "████"), (7, "████"), (-1, "    ")],
 )

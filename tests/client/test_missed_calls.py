@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.missed_calls import SeenCalls, first_id, id_before, id_term, in_parts, joined
@@ -40,7 +40,7 @@ def test_its_memory_is_bounded() -> None:
     assert [seen.ends(Call(id=name)) for name in IDS[2:5]] == [False] * 3
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "milliseconds", "bound"),
     [
         ("01a20dab-04ca-7c40-9d0a-5f1d9c1c0001", 0x4CA, "01a20dab-0000"),

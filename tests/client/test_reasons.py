@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 from rich.cells import cell_len
+from rig.cases import cases
 
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.call_columns import call_cells, call_columns
@@ -27,8 +27,8 @@ def test_words_fit_the_narrowest_screen_and_tell_reasons_of_the_gateway_apart() 
     assert len(set(words)) == len(words)
 
 
-@pytest.mark.parametrize("width", [80, 100, 120, 160, 200])
-@pytest.mark.parametrize("reason", [*GATEWAY_REASONS, *GOOGLE_REASONS])
+@cases("width", [80, 100, 120, 160, 200])
+@cases("reason", [*GATEWAY_REASONS, *GOOGLE_REASONS])
 def test_the_words_are_in_a_list_of_any_width(width: int, reason: str) -> None:
     outcome = "refused" if reason in GATEWAY_REASONS else "upstream_error"
     call = Call(
@@ -44,7 +44,7 @@ def test_the_words_are_in_a_list_of_any_width(width: int, reason: str) -> None:
     assert ("eval eu" in text) == (width >= 120)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "words"),
     [
         ({}, None),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.client.spend_types import Spend, SpendRow, UnpricedModel, unpriced_text
 
 MODELS = tuple(UnpricedModel(f"gemini-{n}", 1000 - n) for n in range(7))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("calls", "models", "cut", "width", "told"),
     [
         (0, (), False, None, None),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.splitters import ArraySplitter
 
@@ -31,7 +32,7 @@ def cut(stream: bytes, at: list[int]) -> list[bytes]:
 CUTS = st.lists(st.integers(0, 100_000), max_size=12)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "elements"),
     [
         pytest.param(b"[]", [], id="empty"),
@@ -50,7 +51,7 @@ CUTS = st.lists(st.integers(0, 100_000), max_size=12)
         pytest.param(b"[{}] [{}] }", [b"{}"], id="what follows the end"),
     ],
 )
-@pytest.mark.parametrize("step", [1, 2, 3, PLENTY])
+@cases("step", [1, 2, 3, PLENTY])
 def test_the_elements(body: bytes, elements: list[bytes], step: int):
     chunks = [body[start : start + step] for start in range(0, len(body), step)]
     assert read(chunks) == (elements, True, False)
@@ -65,7 +66,7 @@ def test_an_element_comes_with_its_last_byte():
     assert splitter.feed(b": 2}") == [b'{"b": 2}']
 
 
-@pytest.mark.parametrize("body", [b"", b"[", b'[{"a":1}', b'[{"a":1},', b'[{"a":"]', b"]", b"}", b"]["])
+@cases("body", [b"", b"[", b'[{"a":1}', b'[{"a":1},', b'[{"a":"]', b"]", b"}", b"]["])
 def test_an_array_that_was_not_closed(body: bytes):
     _, closed, _ = read([body])
     assert not closed

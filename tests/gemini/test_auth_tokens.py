@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.auth_tokens import MAX_LIFETIME, created_token
 
@@ -16,7 +16,7 @@ NAMED = b'{"name": "auth_tokens/secret"}'
 HALF_AN_HOUR, MINUTE = NOW + 1800 * SECOND, NOW + 60 * SECOND
 
 
-@pytest.mark.parametrize(
+@cases(
     ("request_body", "response", "expected"),
     [
         (b"", NAMED, (HALF_AN_HOUR, MINUTE, 1)),
@@ -51,9 +51,7 @@ def test_a_created_token(request_body: bytes, response: bytes, expected: tuple[i
     assert found == ("auth_tokens/secret", *expected)
 
 
-@pytest.mark.parametrize(
-    "response", [b"", b"{}", b'{"name": 1}', b'{"name": "files/x"}', b"\x1f\x8b", b"[" * 9999]
-)
+@cases("response", [b"", b"{}", b'{"name": 1}', b'{"name": "files/x"}', b"\x1f\x8b", b"[" * 9999])
 def test_no_token(response: bytes) -> None:
     assert created_token(NAMED, response, NOW) is None
 

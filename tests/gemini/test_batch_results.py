@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.recordings import RECORDINGS, recorded
 
 from gatekeeper.gemini.batch_results import (
@@ -152,7 +153,7 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize(("document", "expected"), STATES.values(), ids=STATES.keys())
+@cases(("document", "expected"), STATES.values(), ids=STATES.keys())
 def test_what_a_batch_says_of_itself(document: Json, expected: BatchSummary) -> None:
     assert read(BatchDocumentReader(), written(document)) == ([], expected)
 
@@ -176,7 +177,7 @@ TOKEN_COUNTS = {
 }
 
 
-@pytest.mark.parametrize(("response", "usage_"), TOKEN_COUNTS.values(), ids=TOKEN_COUNTS.keys())
+@cases(("response", "usage_"), TOKEN_COUNTS.values(), ids=TOKEN_COUNTS.keys())
 def test_the_token_count_of_an_embedding_is_its_usage(response: bytes, usage_: bytes | None) -> None:
     (found,), said = read(ResultFileReader(), b'{"response": %b}\n' % response)
     assert (found.usage, said.responses) == (usage_, 1)
@@ -203,7 +204,7 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("line", UNREADABLE.values(), ids=UNREADABLE.keys())
+@cases("line", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_cannot_be_read_is_counted_and_the_next_one_is_read(line: bytes) -> None:
     good = json.dumps(RESULTS[0]).encode()
     responses, said = read(ResultFileReader(), line + b"\n" + good)
@@ -217,9 +218,7 @@ def test_a_line_that_is_no_result_is_unread() -> None:
     assert read(ResultFileReader(), b'{"key": "1"}\n5')[1].unread == 2
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]]]", b'{"a": ', b'{"a": "' + b"x y " * MAX_BATCH_BYTES, b"5", INLINE[:-50]]
-)
+@cases("body", [b"", b"[]]]", b'{"a": ', b'{"a": "' + b"x y " * MAX_BATCH_BYTES, b"5", INLINE[:-50]])
 def test_what_is_no_batch_says_nothing_and_does_not_raise(body: bytes) -> None:
     _, said = read(BatchDocumentReader(), body)
     assert (said.name, said.done, said.complete) == (None, False, body == b"5" and said.complete)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.billed_units import BilledUnits, billed_units, video_units
 from gatekeeper.gemini.grounding import counted_searches
@@ -67,7 +68,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize(("request_", "response", "count"), PICTURES.values(), ids=PICTURES.keys())
+@cases(("request_", "response", "count"), PICTURES.values(), ids=PICTURES.keys())
 def test_pictures(request_: RequestSummary, response: ResponseSummary, count: int | None) -> None:
     assert billed_units("predict", IMAGEN, request_, response) == {IMAGE: count}
     assert billed_units(None, IMAGEN, request_, response) == {IMAGE: count}
@@ -85,8 +86,8 @@ OPENAI = {
 }
 
 
-@pytest.mark.parametrize(("body", "response", "units"), OPENAI.values(), ids=OPENAI.keys())
-@pytest.mark.parametrize("action", ["openai.images.generations", "openai.images.edits"])
+@cases(("body", "response", "units"), OPENAI.values(), ids=OPENAI.keys())
+@cases("action", ["openai.images.generations", "openai.images.edits"])
 def test_pictures_in_openais_form(action: str, body: Json, response: Json, units: BilledUnits) -> None:
     assert billed_units(action, IMAGEN, asked(body), said(response)) == units
 
@@ -121,8 +122,8 @@ VIDEOS: dict[str, tuple[RequestSummary, BilledUnits]] = {
 }
 
 
-@pytest.mark.parametrize(("request_", "units"), VIDEOS.values(), ids=VIDEOS.keys())
-@pytest.mark.parametrize("action", ["predictLongRunning", "openai.videos", None])
+@cases(("request_", "units"), VIDEOS.values(), ids=VIDEOS.keys())
+@cases("action", ["predictLongRunning", "openai.videos", None])
 def test_videos(action: str | None, request_: RequestSummary, units: BilledUnits) -> None:
     assert billed_units(action, VEO, request_, NOTHING) == units
 
@@ -143,8 +144,8 @@ SONGS = {
 }
 
 
-@pytest.mark.parametrize(("response", "count"), SONGS.values(), ids=SONGS.keys())
-@pytest.mark.parametrize("action", ["generateContent", "interactions.create", None])
+@cases(("response", "count"), SONGS.values(), ids=SONGS.keys())
+@cases("action", ["generateContent", "interactions.create", None])
 def test_songs(action: str | None, response: ResponseSummary, count: int | None) -> None:
     assert billed_units(action, LYRIA, asked(), response) == {MUSIC: count}
 
@@ -181,7 +182,7 @@ COUNTED = {
 }
 
 
-@pytest.mark.parametrize(("counted", "units"), COUNTED.values(), ids=COUNTED.keys())
+@cases(("counted", "units"), COUNTED.values(), ids=COUNTED.keys())
 def test_searches_that_an_interactions_usage_counts(counted: object, units: BilledUnits) -> None:
     interaction: Json = {"id": "i", "usage": json.loads(usage(counted))}
     response = said(interaction, collection="interactions")
@@ -231,7 +232,7 @@ STEPS: dict[str, tuple[list[Json], BilledUnits]] = {
 }
 
 
-@pytest.mark.parametrize(("documents", "units"), STEPS.values(), ids=STEPS.keys())
+@cases(("documents", "units"), STEPS.values(), ids=STEPS.keys())
 def test_searches_among_the_steps_count_where_the_usage_has_no_number(
     documents: list[Json], units: BilledUnits
 ) -> None:

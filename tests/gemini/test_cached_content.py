@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.cached_content import CachedContent, read_cached_content
 
@@ -37,7 +37,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize(("member", "value"), [(name, value) for name in ODD for value in ODD[name]])
+@cases(("member", "value"), [(name, value) for name in ODD for value in ODD[name]])
 def test_what_is_odd_is_not_said(member: str, value: object) -> None:
     found = read_cached_content(json.dumps(CACHE | {member: value}).encode())
     assert found is not None
@@ -46,8 +46,6 @@ def test_what_is_odd_is_not_said(member: str, value: object) -> None:
         assert getattr(found, field) is None
 
 
-@pytest.mark.parametrize(
-    "document", [b"", b"{", b"[]", b"{}", b"7", b'{"name": 7}', b'{"name": "files/x"}', b"[" * 99_999]
-)
+@cases("document", [b"", b"{", b"[]", b"{}", b"7", b'{"name": 7}', b'{"name": "files/x"}', b"[" * 99_999])
 def test_other_documents_are_none(document: bytes) -> None:
     assert read_cached_content(document) is None

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.continuation import DIGEST_LENGTH, MAX_TOKENS, token_digest
 from gatekeeper.gemini.inline_data import MAX_RUN_BYTES
@@ -58,7 +59,7 @@ def test_a_digest_is_short_and_of_all_of_the_token() -> None:
     assert token_digest(same) not in same
 
 
-@pytest.mark.parametrize(
+@cases(
     "spelled",
     [
         TOKEN,
@@ -117,7 +118,7 @@ def test_both_ways_at_every_length_and_cut(size: int, at: list[int]) -> None:
     assert asked(json.dumps(request).encode(), at) == expected
 
 
-@pytest.mark.parametrize("step", [1, 7, 64, 4096, 10**6])
+@cases("step", [1, 7, 64, 4096, 10**6])
 def test_a_picture_beside_the_token_is_still_truncated(step: int) -> None:
     token, picture = "T" * 9000, "i" * 50_000
     parts = [{"inlineData": {"data": picture}}, {"thoughtSignature": picture}]
@@ -131,7 +132,7 @@ def test_a_picture_beside_the_token_is_still_truncated(step: int) -> None:
     assert meter.finish().continuations == (token_digest(token),)
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [
         {"continuationToken": TOKEN},
@@ -145,7 +146,7 @@ def test_where_a_request_has_it(body: dict[str, object]) -> None:
     assert read_request(json.dumps(body).encode()).continuation == token_digest(TOKEN)
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [
         {"continuationToken": ""},
@@ -163,7 +164,7 @@ def test_what_is_no_token_of_a_request(body: dict[str, object]) -> None:
     assert found.continuation in (None, token_digest("a"))
 
 
-@pytest.mark.parametrize(
+@cases(
     "event",
     [
         {"event_type": "interaction.status_update", "status": "in_progress", "continuation_token": TOKEN},
@@ -176,7 +177,7 @@ def test_where_a_response_has_it(event: dict[str, object]) -> None:
     assert metered(json.dumps(event).encode()).continuations == (token_digest(TOKEN),)
 
 
-@pytest.mark.parametrize("token", [4, {"a": 1}, [TOKEN], "", None])
+@cases("token", [4, {"a": 1}, [TOKEN], "", None])
 def test_what_is_no_token_of_a_response(token: object) -> None:
     assert metered(json.dumps(response(token)).encode()).continuations == ()  # type: ignore[arg-type]
 

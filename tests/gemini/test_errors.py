@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.errors import error_body, error_document, error_event, error_headers
 from gatekeeper.gemini.splitters import Delimiters
@@ -36,7 +36,7 @@ CONTRACT = {
 }
 
 
-@pytest.mark.parametrize("reason", Reason)
+@cases("reason", Reason)
 def test_every_reason_is_answered_as_the_contract_says(reason: Reason) -> None:
     assert STATUS[reason] == CONTRACT[reason.value]
     refusal = Refusal(reason, "No.")
@@ -86,7 +86,7 @@ def test_the_body_tells_every_wait_in_whole_seconds_and_never_too_short(seconds:
     assert headers.get(b"x-should-retry") == (None if seconds <= 60 else b"false")
 
 
-@pytest.mark.parametrize("reason", Reason)
+@cases("reason", Reason)
 def test_clients_are_told_to_give_up_where_only_a_person_can_help(reason: Reason) -> None:
     headers = dict(error_headers(Refusal(reason, "No."), b""))
     hopeless = (Reason.BUDGET_EXCEEDED, Reason.TOO_MANY_PARALLEL, Reason.UPSTREAM_KEY_INVALID)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.spellings import HARMFUL, METERED, Spelling, spellings
 
 from gatekeeper.gemini.actions import Billing
@@ -26,7 +27,7 @@ def refused(known: Route) -> bool:
     return known.rejection is not None or known.wrong_base_url
 
 
-@pytest.mark.parametrize("path", METERED)
+@cases("path", METERED)
 def test_another_spelling_of_a_metered_call_is_refused_or_metered(path: str) -> None:
     plain = route("POST", f"/{path}".encode(), b"")
     assert plain.billing is Billing.METERED

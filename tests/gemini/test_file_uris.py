@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.file_uris import file_of
 
@@ -37,6 +37,6 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("uri", "file"), FILES.items(), ids=ascii)
+@cases(("uri", "file"), FILES.items())
 def test_a_uri_names_a_file_of_googles_or_none(uri: str, file: str | None) -> None:
     assert file_of(uri) == file

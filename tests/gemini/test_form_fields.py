@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.form_fields import MAX_HEAD_BYTES, FormFields, form_boundary
 from gatekeeper.gemini.request_parser import RequestParser, request_parser
@@ -58,7 +58,7 @@ def test_byte_by_byte_and_compressed_it_is_the_same() -> None:
     assert fed(parser(encoding=b"gzip"), gzip.compress(FORM)) == SUMMARY
 
 
-@pytest.mark.parametrize(
+@cases(
     ("content_type", "boundary"),
     [
         (TYPE, BOUNDARY),
@@ -99,7 +99,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG.keys())
+@cases("body", WRONG.values(), ids=WRONG.keys())
 def test_what_is_not_understood_says_so(body: bytes) -> None:
     assert not fed(parser(), body).understood
     assert not fed(parser(), *[body[at : at + 7] for at in range(0, len(body), 7)]).understood

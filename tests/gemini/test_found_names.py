@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.found_names import MAX_NAMES, FoundNames
 
@@ -59,7 +59,7 @@ def found(body: bytes, *sizes: int) -> list[str]:
     return list(names.names)
 
 
-@pytest.mark.parametrize(("answer", "expected"), ANSWERS.values(), ids=ANSWERS)
+@cases(("answer", "expected"), ANSWERS.values(), ids=ANSWERS)
 def test_what_was_made_is_found(answer: Any, expected: list[str]) -> None:
     assert found(json.dumps(answer).encode()) == expected
     assert found(json.dumps(answer, indent=1).replace("/", "\\/").encode()) == expected

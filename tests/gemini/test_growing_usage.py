@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.growing_usage import growing_usage
 
@@ -16,7 +17,7 @@ def encoded(**members: object) -> bytes:
     return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "output"),
     [
         (encoded(**PLAIN), 20),
@@ -42,7 +43,7 @@ def test_the_output_of_a_usage_that_reports_only_that(usage: bytes, output: int 
     assert (found and found.output) == output
 
 
-@pytest.mark.parametrize(
+@cases(
     ("other", "is_same"),
     [
         ({**THINKING, "candidatesTokenCount": 90, "totalTokenCount": 1095}, True),

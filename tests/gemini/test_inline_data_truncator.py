@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.inline_data import MAX_RUN_BYTES, InlineDataTruncator
 
@@ -35,7 +35,7 @@ def test_text_behind_a_long_run_is_left_or_lost_with_it(pieces: list[bytes], ste
         assert left == body
 
 
-@pytest.mark.parametrize("step", [1, 4096, 65536, 10**7])
+@cases("step", [1, 4096, 65536, 10**7])
 def test_of_megabytes_little_is_left(step: int):
     body = b'{"data": "' + b"iVBORw0KGgo+/" * 20_000 + b'", "mimeType": "image/png"}'
     abridger = InlineDataTruncator()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.json_tokens import (
     CLOSE,
@@ -97,7 +98,7 @@ def test_a_document_has_its_tokens_in_any_chunks(
     assert not parser.failed
 
 
-@pytest.mark.parametrize("size", range(1, 9))
+@cases("size", range(1, 9))
 def test_escapes_and_literals_may_be_split_anywhere(size: int) -> None:
     body = rb'{"a\"b" : "c\\", "\\" : ["d\"", "\\\"e"  , true],"f" :null}'
     found = list(tokens(JsonTokens(), split(body, [size])))
@@ -105,7 +106,7 @@ def test_escapes_and_literals_may_be_split_anywhere(size: int) -> None:
     assert b" ".join(text for _, text in found) == rb"{ a\"b c\\ \\ [ d\" \\\"e true ] f null }"
 
 
-@pytest.mark.parametrize("size", range(1, 30))
+@cases("size", range(1, 30))
 def test_a_number_is_a_token_where_it_is_wanted(size: int) -> None:
     parser, found = JsonTokens(), list[Token]()
     for chunk in split(rb'{"n": 12, "m":7,"n":   -1.5e3}, {"n": [1], "\u006e":"2","n" :true}', [size]):
@@ -134,7 +135,7 @@ def test_whatever_is_no_document_is_no_error(body: bytes, size: int) -> None:
     assert list(tokens(parser, split(body, [size]))) == list(tokens(whole, [body]))
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [b"{'a': 1}", b"{a: 1}", b"[tru1]", b"// x", b"\x00[", "{}".encode("utf-16"), b"--limit\r\nC:", b"<a/>"],
 )
@@ -155,8 +156,8 @@ def test_a_byte_order_mark_is_white_space() -> None:
     assert list(JsonTokens().feed('\N{ZERO WIDTH NO-BREAK SPACE}["a"]'.encode()))[1] == (STRING, b"a")
 
 
-@pytest.mark.parametrize("opened", [b"[", b'{"a":'])
-@pytest.mark.parametrize("pass_over", [False, True])
+@cases("opened", [b"[", b'{"a":'])
+@cases("pass_over", [False, True])
 def test_endless_nesting_ends_it_where_it_is_passed_over(opened: bytes, pass_over: bool) -> None:
     parser = JsonTokens()
     found = list(tokens(parser, [opened * 1000], opened[:1] if pass_over else b""))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.list_fill import Ask, ListFill
 from gatekeeper.gemini.resource_list import Item, ListPage
@@ -132,7 +133,7 @@ def test_small_pages_do_not_cost_a_request_for_each_item_of_others() -> None:
     assert len(upstream.asked) == 11
 
 
-@pytest.mark.parametrize(
+@cases(
     ("collection", "size", "asked"),
     [
         ("files", None, [None, 100]),

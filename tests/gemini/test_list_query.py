@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.list_query import BadListQuery, parse_list_query
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "size", "token", "others"),
     [
         (b"", None, None, ()),
@@ -40,7 +41,7 @@ def test_openai(query: bytes, size: int | None, token: str | None) -> None:
     assert (found.size, found.token) == (size, token)
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         b"fields=files(name)",
@@ -73,7 +74,7 @@ def test_what_cannot_be_filtered(query: bytes) -> None:
         parse_list_query(query, is_openai=False)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "is_openai", "snake_case", "written"),
     [
         (b"", False, False, b"pageSize=5&pageToken=a%2Bb%3D"),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.recordings import RECORDINGS, recorded_sessions
 
 from gatekeeper.gemini.live import REPEATED_NOTE, LiveMeter
@@ -44,7 +45,7 @@ def turns_of(summary: ResponseSummary) -> list[Any] | None:
     return None if summary.usage is None else json.loads(summary.usage)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("messages", "turns"),
     [
         pytest.param([{"setupComplete": {"sessionId": "s"}}], None, id="no turn"),
@@ -110,7 +111,7 @@ UNREADABLE = [
 ]
 
 
-@pytest.mark.parametrize("message", UNREADABLE, ids=lambda message: repr(message[:50]))
+@cases("message", UNREADABLE)
 def test_a_turn_whose_usage_cannot_be_read_makes_the_sum_unknown(message: bytes) -> None:
     meter = fed({**TURN_COMPLETE, "usageMetadata": FIRST})
     meter.feed(message)
@@ -121,7 +122,7 @@ def test_a_turn_whose_usage_cannot_be_read_makes_the_sum_unknown(message: bytes)
     assert read_usage(summary.usage or b"").invalid == ("usage",)  # pyright: ignore[reportOptionalMemberAccess]
 
 
-@pytest.mark.parametrize(
+@cases(
     "message",
     [b"", b"\x00\xff", b"[1]", b'{"x": "\xff"', b'{"a":' * 100_000, b'{"error": 1}'],
 )

@@ -23,6 +23,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, meter_for
 from gatekeeper.gemini.meter_layers import GzipMeter, Meter
@@ -135,7 +136,7 @@ def test_members_below_the_top_are_not_mistaken(form: Form):
     assert read([body], content_type) == ResponseSummary(complete=True)
 
 
-@pytest.mark.parametrize("odd", [None, 5, [], "x", True])
+@cases("odd", [None, 5, [], "x", True])
 def test_members_of_another_type_say_nothing(odd: Any):
     document = chunk("a", 9) | {"usageMetadata": odd, "error": odd, "modelVersion": None}
     document["candidates"][0]["finishReason"] = None
@@ -153,7 +154,7 @@ def test_the_last_usage_counts_even_if_it_is_none(wrong: str):
     assert read([sse(*documents)[0]], SSE_TYPE).usage_note is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("reasons", "joined"),
     [
         (["STOP"], "STOP"),
@@ -212,7 +213,7 @@ def test_an_error_is_found_in_every_form(form: Form):
     assert (summary.error, summary.complete) == (expected, True)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("error", "expected"),
     [
         pytest.param(
@@ -252,7 +253,7 @@ def test_what_an_error_says(error: Any, expected: UpstreamError):
     assert read([unary({"error": error})[0]]).error == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("delay", "seconds"),
     [
         ("0s", 0.0),
@@ -302,7 +303,7 @@ def test_a_unary_answer_that_has_arrived_is_read_before_its_end_is_known():
 # Bodies that are not as they should be
 
 
-@pytest.mark.parametrize(
+@cases(
     "event",
     [
         b"[DONE]",
@@ -317,7 +318,6 @@ def test_a_unary_answer_that_has_arrived_is_read_before_its_end_is_known():
         b'{"modelVersion":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"error":{"code":' + b"9" * 10_000 + b"}}",
     ],
-    ids=lambda event: repr(event[:30]),
 )
 def test_an_event_that_is_no_answer_is_passed_over(event: bytes):
     before, after = sse(ANSWER[0])[0], sse(ANSWER[2])[0]
@@ -349,7 +349,7 @@ def test_a_usage_that_is_nested_too_deeply_is_the_last_one_and_unknown():
     assert usage(read([deep, sse(ANSWER[0])[0]], SSE_TYPE))["totalTokenCount"] == 30
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "content_type", "complete"),
     [
         (b"", JSON_TYPE, False),
@@ -471,7 +471,7 @@ def test_what_all_meters_hold_is_bounded(form: Form, monkeypatch: pytest.MonkeyP
 # Which meter, and compression
 
 
-@pytest.mark.parametrize(
+@cases(
     ("content_type", "encoding", "metered"),
     [
         (b"application/json", None, True),
@@ -558,7 +558,7 @@ EVENT, ELEMENT, NEXT = (
 )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sent", "content_type", "encoding", "delimiters"),
     [
         (b"", SSE_TYPE, None, EVENT),
@@ -580,7 +580,7 @@ EVENT, ELEMENT, NEXT = (
         (b"<html>", b"text/html", None, None),
     ],
 )
-@pytest.mark.parametrize("step", [1, 100])
+@cases("step", [1, 100])
 def test_where_one_more_document_may_stand(
     sent: bytes, content_type: bytes, encoding: bytes | None, delimiters: Delimiters | None, step: int
 ):
@@ -621,7 +621,7 @@ class Sizes:
         return self.summary
 
 
-@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 2**20 + 100, 5 * 2**20])
+@cases("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 2**20 + 100, 5 * 2**20])
 def test_inflated_bytes_come_in_bounded_pieces_and_none_is_kept_back(size: int):
     sizes = Sizes()
     meter = GzipMeter(sizes)
@@ -794,7 +794,7 @@ def test_recorded_answers_are_read_as_indexed(kind: str):
     assert compared
 
 
-@pytest.mark.parametrize(
+@cases(
     ("grounding", "billed_units"),
     [
         ({"webSearchQueries": ["a", "", "b", "a"]}, {"grounding_search_query": 2}),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.owned import NOTHING, UNCLEAR, Named, named_in_path, root_of
 
@@ -31,7 +31,7 @@ ROOTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "root"), ROOTS.items(), ids=[name or "nothing" for name in ROOTS])
+@cases(("name", "root"), ROOTS.items(), ids=[name or "nothing" for name in ROOTS])
 def test_a_name_has_the_root_that_has_an_owner(name: str, root: str | None) -> None:
     assert root_of(name) == root
 
@@ -76,7 +76,7 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize(("path", "named"), NAMED.items(), ids=ascii)
+@cases(("path", "named"), NAMED.items())
 def test_a_path_names_one_resource_for_all_who_read_it(path: str, named: Named) -> None:
     assert named_in_path(path.encode()) == named
 

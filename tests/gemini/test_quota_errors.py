@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.quota_errors import SECOND, Exhausted, exhausted, next_pacific_midnight
 from gatekeeper.gemini.upstream_error import MAX_QUOTAS, UpstreamError, read_error
@@ -36,7 +36,7 @@ def after(seconds: float) -> int:
     return NOW + round(seconds * SECOND)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("error", "model", "expected"),
     [
         (None, "m", [Exhausted("quota", after(60), ("m",))]),
@@ -69,7 +69,7 @@ def test_a_429_says_which_quota_is_used_up(
     assert exhausted(error, model, NOW) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("now", "midnight"),
     [
         ("2026-11-29T12:00:00", "2026-11-30T08:00:00"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.file_uris import MAX_URI
 from gatekeeper.gemini.references import ReferenceScan, may_refer, names_a_file, references
@@ -103,7 +104,7 @@ REFERENCES: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "names"), REFERENCES, ids=lambda case: json.dumps(case)[:70])
+@cases(("body", "names"), REFERENCES)
 def test_a_body_refers_to_these(body: dict[str, Any], names: list[str]) -> None:
     for text in (json.dumps(body), json.dumps(body, ensure_ascii=False).replace("/", "\\/")):
         found = [name for name, _ in references(read_request(text.encode()))]

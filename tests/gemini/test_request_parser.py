@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.json_request import MAX_KEPT
 from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
@@ -111,13 +112,13 @@ def summary(**named: Any) -> RequestSummary:
     return RequestSummary(**named)
 
 
-@pytest.mark.parametrize(("body", "named"), NAMED, ids=str)
+@cases(("body", "named"), NAMED)
 def test_a_request_names_it(body: Any, named: dict[str, Any]) -> None:
     assert read_request(json.dumps(body).encode()) == summary(**named)
     assert read_request(json.dumps(body, indent=2).encode("utf-8-sig")) == summary(**named)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "models"),
     [
         (b'{"model": "a", "model": "b"}', ("a", "b")),
@@ -133,7 +134,7 @@ def test_every_spelling_and_every_repetition_counts(body: bytes, models: tuple[s
     assert read_request(body) == summary(models=models)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "models"),
     [
         (b"", ()),
@@ -193,7 +194,7 @@ def test_chunks_and_compression_change_nothing(
     assert parser.summary == summary(**case[1])
 
 
-@pytest.mark.parametrize("encoding", [b"br", b"zstd", b"gzip, gzip", b"gzip", b"deflate"])
+@cases("encoding", [b"br", b"zstd", b"gzip, gzip", b"gzip", b"deflate"])
 def test_an_encoding_that_is_not_read_leaves_it_unknown(encoding: bytes) -> None:
     parser = request_parser(None, encoding)
     parser.feed(b'{"model": "m"}')
@@ -201,8 +202,8 @@ def test_an_encoding_that_is_not_read_leaves_it_unknown(encoding: bytes) -> None
     assert parser.summary == summary(understood=False)
 
 
-@pytest.mark.parametrize("more", [gzip.compress(b'{"model": "b"}', mtime=0), b"x"])
-@pytest.mark.parametrize("at_once", [True, False])
+@cases("more", [gzip.compress(b'{"model": "b"}', mtime=0), b"x"])
+@cases("at_once", [True, False])
 def test_what_follows_a_compressed_body_is_not_understood(more: bytes, at_once: bool) -> None:
     parser = request_parser(None, b"gzip")
     body = gzip.compress(b'{"model": "a"}')
@@ -221,7 +222,7 @@ def test_a_small_body_that_inflates_to_a_large_one_is_read_to_a_limit() -> None:
     assert failed.summary == summary(understood=False)
 
 
-@pytest.mark.parametrize(
+@cases(
     "action", ["files.upload", "novelties.upload", "fileSearchStores.uploadToFileSearchStore", "openai.files"]
 )
 def test_a_file_names_nothing(action: str) -> None:
@@ -230,7 +231,7 @@ def test_a_file_names_nothing(action: str) -> None:
     assert parser.summary == summary()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "worth"),
     [
         (b'{"contents": [{"parts": [{"text": "hi\\n"}]}]}', False),

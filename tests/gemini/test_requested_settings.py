@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.json_request import JsonRequestParser
 from gatekeeper.gemini.request_parser import read_request
@@ -103,7 +103,7 @@ ASKED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "asked"), ASKED, ids=str)
+@cases(("body", "asked"), ASKED)
 def test_a_request_asks_for_it(body: Any, asked: dict[str, Any]) -> None:
     assert read_request(json.dumps(body).encode()) == RequestSummary(**asked)
 
@@ -121,7 +121,7 @@ def test_what_has_not_ended_leaves_the_output_open() -> None:
     assert parser.summary == RequestSummary(max_output_tokens=9, store=True, service_tiers=("flex",))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("raw", "number"),
     [(b"1e999999999", None), (b"NaN", None), (b"-3", -3), (b"\xff", None), (b"10e-1", 1), (b"1" * 32, None)],
 )
@@ -190,7 +190,7 @@ def test_no_body_is_too_broken_to_be_looked_at(pieces: list[bytes]) -> None:
         assert parser.summary.max_output_tokens in (None, 5)
 
 
-@pytest.mark.parametrize(
+@cases(
     "rest",
     [b"}", b'"maxOutputTokens": 5}', b'"generationConfig": {}}', b'"contents": []}', b'"store": false}]}'],
 )
@@ -198,8 +198,8 @@ def test_brackets_that_do_not_match_limit_nothing(rest: bytes) -> None:
     assert read_request(b'{"maxOutputTokens": 5, "requests": [}' + rest).max_output_tokens in (None, 5)
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
-@pytest.mark.parametrize(
+@cases("size", [1, 7, 1000])
+@cases(
     "body",
     [
         b"""{"labels": {'a': '}, "store": false, "b": {'}}""",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.owned import NOTHING, named_in_path
 from gatekeeper.gemini.resource_list import (
@@ -47,7 +48,7 @@ COMPACT = (
 )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("method", "path", "kind"),
     [
         ("GET", b"/v1beta/files", FILES),
@@ -92,7 +93,7 @@ def test_every_list_of_google_is_filtered_or_belongs_to_one_parent() -> None:
         assert (found is None) == (of_all or resource != "-"), path
 
 
-@pytest.mark.parametrize(
+@cases(
     ("kind", "document", "names", "token"),
     [
         (FILES, PRETTY, ["files/a", "files/b"], "Cg9maWxlcy9i"),
@@ -125,7 +126,7 @@ def test_what_is_read_of_a_page(kind: ListKind, document: bytes, names: list[str
     assert page.next_token == token
 
 
-@pytest.mark.parametrize(
+@cases(
     "document",
     [
         b"",
@@ -149,7 +150,7 @@ def test_another_form_is_not_understood(document: bytes) -> None:
         read_page(document, FILES)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("kind", "document"),
     [
         (FILES, PRETTY),
@@ -248,8 +249,6 @@ def test_nothing_raises_but_unreadable_lists(document: bytes) -> None:
         assert isinstance(read_page(document, FILES), ListPage)
 
 
-@pytest.mark.parametrize(
-    ("position", "name"), [("b", "batches/b"), ("batches/b", "batches/b"), ("", None), ("a b", None)]
-)
+@cases(("position", "name"), [("b", "batches/b"), ("batches/b", "batches/b"), ("", None), ("a b", None)])
 def test_the_item_that_a_page_begins_after(position: str, name: str | None) -> None:
     assert position_name(position, OPENAI) == name

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
 from gatekeeper.gemini.usage_faults import UNREADABLE_NOTE
@@ -29,7 +30,7 @@ def parsed(*documents: Any, collection: str | None = None) -> ResponseSummary:
     return parser.summary(complete=True, truncated=False)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("documents", "usage", "status", "tier"),
     [
         pytest.param([CREATED], PART, "in_progress", None, id="cut at once"),
@@ -82,7 +83,7 @@ def chat(*reasons: str | None, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("documents", "usage", "reason"),
     [
         pytest.param([chat(None), chat("stop"), chat(usage=PART)], PART, "stop", id="a last chunk"),
@@ -115,7 +116,7 @@ def test_usage_that_is_no_text_is_not_taken(document: bytes) -> None:
     assert parser.summary(complete=False, truncated=False) == ResponseSummary(usage_note=UNREADABLE_NOTE)
 
 
-@pytest.mark.parametrize(
+@cases(
     "odd",
     [
         {"metadata": "text"},
@@ -132,7 +133,7 @@ def test_a_member_of_another_type_does_not_invalidate_the_others(odd: dict[str, 
     assert (summary.model_version, json.loads(summary.usage or b"")) == ("gemini-3.8-pro", WHOLE)
 
 
-@pytest.mark.parametrize("document", [b"[1]", b"1", b"[[{}]]", b"[DONE]", b"[" * 2000])
+@cases("document", [b"[1]", b"1", b"[[{}]]", b"[DONE]", b"[" * 2000])
 def test_what_is_no_object_is_no_response(document: bytes) -> None:
     assert not ResponseParser().read(document)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.reading import Reading, reading_of
 from gatekeeper.gemini.response_parser import ResponseParser, ResponseSummary
@@ -23,7 +23,7 @@ def parsed(*documents: Any, action: str | None = None, counts_usage: bool = True
 INTERACTION = {"id": "v1_Chc-x", "object": "interaction", "status": "completed", "model": "gemini-3.8-pro"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("action", "document", "resource"),
     [
         ("files.upload", {"file": {"name": "files/abc-123", "displayName": "a"}}, "files/abc-123"),
@@ -65,7 +65,7 @@ def test_a_response_says_what_it_made(action: str | None, document: Any, resourc
     assert parsed(document, action=action).resource == resource
 
 
-@pytest.mark.parametrize(
+@cases(
     ("feedback", "reason"),
     [
         ({"blockReason": "PROHIBITED_CONTENT", "safetyRatings": []}, "PROHIBITED_CONTENT"),
@@ -83,7 +83,7 @@ def test_a_blocked_prompt_says_why(feedback: Any, reason: str | None) -> None:
     assert parsed(blocked, {"usageMetadata": {"promptTokenCount": 4}}).block_reason == reason
 
 
-@pytest.mark.parametrize(
+@cases(
     ("method", "path", "reading"),
     [
         ("POST", "/v1beta/cachedContents", Reading(None, counts_usage=True)),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.actions import billing_of
 from gatekeeper.gemini.routes import MAX_PATH_LENGTH, Billing, Route, route
@@ -28,7 +29,7 @@ class Case(NamedTuple):
         return self.path.replace("{v}", version).encode()
 
 
-def cases() -> Iterator[Case]:
+def of_methods() -> Iterator[Case]:
     for line in TABLE:
         billing, method, path, *names = line.split("\t")
         action, model, resource = (None if name == "-" else name for name in names)
@@ -38,16 +39,16 @@ def cases() -> Iterator[Case]:
         yield Case(method, path, known)
 
 
-CASES = list(cases())
+CASES = list(of_methods())
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.method} {case.path}")
+@cases("case", CASES)
 def test_a_method_of_google_in_every_version(case: Case) -> None:
     for version in VERSIONS:
         assert route(case.method, case.at(version), b"") == case.known
 
 
-@pytest.mark.parametrize(
+@cases(
     ("method", "path", "resource"),
     [
         ("GET", "/v1beta/files/%66", "files/f"),
@@ -65,7 +66,7 @@ def test_a_resource_is_named_as_google_writes_it_or_not_at_all(
     assert route(method, path.encode(), b"").resource == resource
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "stream"),
     [
         (b"", False),
@@ -82,7 +83,7 @@ def test_an_interaction_may_be_read_as_a_stream(query: bytes, stream: bool) -> N
     assert not route("GET", b"/v1beta/files/f", query).stream
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     ["/", "/v1beta", "/v1beta/", "/models/m:countTokens", "/V1beta/files", "/v/files", "/$discovery/rest"],
 )
@@ -92,7 +93,7 @@ def test_a_path_that_no_table_knows_has_no_action_and_is_not_free(path: str) -> 
     assert found.billable
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "/v1beta/models/m:",
@@ -114,7 +115,7 @@ def test_an_odd_path_is_never_free_by_accident(path: str) -> None:
     assert route("POST", path.encode(), b"").billing is Billing.UNKNOWN
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "/batch",
@@ -253,7 +254,7 @@ def test_a_path_that_nobody_can_read_safely_is_refused_even_where_it_looks_free(
 GENERATE = b"/v1beta/models/m:generateContent"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "named"),
     [
         ("fields=candidates", "`fields`"),
@@ -291,7 +292,7 @@ def test_a_parameter_that_hides_the_usage_is_objected_to(query: str, named: str)
     assert route("GET", b"/v1beta/files/f:download", query.encode()).rejection is None
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         "",
@@ -352,7 +353,7 @@ def test_the_path_is_rejected_before_the_query() -> None:
     assert "canonical form" in (route("POST", b"/" + GENERATE, b"fields=x").rejection or "")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "passes"),
     [
         (b"pageSize=2&filter=x", True),
@@ -377,7 +378,7 @@ def test_a_costly_call_is_not_made_in_a_form_that_nobody_reads(form: bytes) -> N
     assert route("POST", b"/v1beta/files", b"", frozenset(), form).rejection is None
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "/",
@@ -401,7 +402,7 @@ def test_a_path_that_leads_above_its_root_and_a_strange_method_are_refused_even_
     assert "it has DELETE, GET" in (route("BREW", b"/v1beta/files", b"").rejection or "")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.method} {case.path}")
+@cases("case", CASES)
 def test_what_an_action_costs_is_told_by_its_name_too(case: Case) -> None:
     action = case.known.action or ""
     if not action.startswith("openai.") and "upload" not in case.path:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.splitters import SseDecoder
 
@@ -29,7 +30,7 @@ def cut(stream: bytes, at: list[int]) -> list[bytes]:
 CUTS = st.lists(st.integers(0, 10_000), max_size=12)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("stream", "events"),
     [
         pytest.param(b'data: {"a":1}\r\n\r\n', [b'{"a":1}'], id="as Google ends its lines"),
@@ -52,13 +53,13 @@ CUTS = st.lists(st.integers(0, 10_000), max_size=12)
         ),
     ],
 )
-@pytest.mark.parametrize("step", [1, 2, 5, PLENTY])
+@cases("step", [1, 2, 5, PLENTY])
 def test_the_data_of_each_event(stream: bytes, events: list[bytes], step: int):
     chunks = [stream[start : start + step] for start in range(0, len(stream), step)]
     assert read(chunks) == (events, [], True, False)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("stream", "rest"),
     [
         pytest.param(b"data: 1", [b"1"], id="within a line"),
@@ -73,7 +74,7 @@ def test_an_unfinished_event_is_told_apart_and_not_lost(stream: bytes, rest: lis
     assert read([stream]) == ([], rest, False, False)
 
 
-@pytest.mark.parametrize(
+@cases(
     "event",
     [
         pytest.param(b"data: 3456789\r\ndata: 2\r\n\r\n", id="at its first line"),

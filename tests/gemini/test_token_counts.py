@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT, read_count, read_details, read_tier
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "count"),
     [
         (0, 0),
@@ -33,7 +33,7 @@ def test_details_are_read_by_the_name_of_their_count() -> None:
     assert read_details(value, "tokens") == (("text", 4),)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "tier"),
     [("FLEX", "flex"), ("", None), ("UNSPECIFIED", None), (2, "2"), ([], None), (None, None)],
 )

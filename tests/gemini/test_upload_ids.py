@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.upload_ids import upload_ids, without_upload_ids
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "ids"),
     [
         ("", []),

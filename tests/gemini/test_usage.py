@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.token_counts import MAX_TOKEN_COUNT, read_count
 from gatekeeper.gemini.usage import MAX_USAGE_BYTES, PROMPT_UNDER_REPORTED, read_usage
@@ -65,7 +66,7 @@ def test_every_reported_count_has_its_place() -> None:
 
 
 # prompt, cached, output, thoughts, tool, total
-@pytest.mark.parametrize(
+@cases(
     ("members", "expected"),
     [
         pytest.param(
@@ -118,7 +119,7 @@ def test_a_missing_count_is_0_only_where_the_total_proves_it(
     assert counts(usage_of(**members)) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "expected"),
     [
         (0, 0),
@@ -145,7 +146,7 @@ def test_a_count_is_a_whole_number_that_a_call_can_have(value: Any, expected: in
     assert (usage.prompt, usage.output) == (expected, 2)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "expected"),
     [
         ("standard", "standard"),
@@ -160,7 +161,7 @@ def test_the_tier_is_in_lower_case_and_never_guessed(value: Any, expected: str |
     assert usage_of(serviceTier=value).service_tier == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("details", "expected"),
     [
         ([{"modality": 1, "tokenCount": 3}, {"modality": 4, "tokenCount": 4}], [("text", 3), ("audio", 4)]),
@@ -182,7 +183,7 @@ def test_embedding_2_spells_its_details_in_its_own_way() -> None:
     assert usage.prompt_details == (("image", 258),)
 
 
-@pytest.mark.parametrize(
+@cases(
     "raw",
     [b"", b"null", b"[]", b"[", b'"x"', b"7", b"{", b'{"total', b"\xff", b'{"serviceTier": "\xff"}'],
 )  # fmt: skip
@@ -202,7 +203,7 @@ INTERACTION = {
 }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("members", "expected"),
     [
         pytest.param(INTERACTION, (10, 0, 29, 174, 0, 213), id="an interaction"),
@@ -260,7 +261,7 @@ def test_details_of_an_interaction_are_read_by_modality() -> None:
     assert {usage.cached_details, usage.output_details, usage.tool_details} == {(("audio", 3),)}
 
 
-@pytest.mark.parametrize("number", [-1, 6, True, 2.0, None])
+@cases("number", [-1, 6, True, 2.0, None])
 def test_a_modality_of_no_known_number_is_unspecified(number: object) -> None:
     details = [{"modality": number, "tokenCount": 3}]
     assert usage_of(promptTokensDetails=details, promptTokenCount=3).prompt_details == (
@@ -451,7 +452,7 @@ CONTRADICTIONS = {
 }
 
 
-@pytest.mark.parametrize(("members", "note"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+@cases(("members", "note"), CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
 def test_what_contradicts_itself_is_kept_and_noted(members: dict[str, Any], note: str | None) -> None:
     usage = usage_of(**members)
     assert (usage.note, usage.invalid) == (note, ())
@@ -540,7 +541,7 @@ FAULTS: dict[str, tuple[dict[str, Any], tuple[str, ...], str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("members", "invalid", "note"), FAULTS.values(), ids=FAULTS.keys())
+@cases(("members", "invalid", "note"), FAULTS.values(), ids=FAULTS.keys())
 def test_what_is_no_count_is_unknown_and_named(
     members: dict[str, Any], invalid: tuple[str, ...], note: str | None
 ) -> None:

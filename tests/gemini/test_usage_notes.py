@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.usage import (
     MAX_USAGE_BYTES,
@@ -79,7 +80,7 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CONTRADICTIONS)
+@cases("name", CONTRADICTIONS)
 def test_each_contradiction_is_noted(name: str) -> None:
     members, note = CONTRADICTIONS[name]
     assert read(members).note == note
@@ -96,7 +97,7 @@ def test_candidates_come_before_live_s_word_for_them() -> None:
     assert read({"promptTokenCount": 1, "candidatesTokenCount": 2, "responseTokenCount": 3}).output == 2
 
 
-@pytest.mark.parametrize(
+@cases(
     ("prompt", "hidden", "noted"),
     [(0, USUAL_OVERHEAD + 1, True), (1, USUAL_OVERHEAD, False), (500, 500, False), (500, 501, True)],
 )
@@ -137,7 +138,7 @@ BESIDE_INVALID: dict[str, tuple[dict[str, Any], Usage]] = {
 }
 
 
-@pytest.mark.parametrize("name", BESIDE_INVALID)
+@cases("name", BESIDE_INVALID)
 def test_what_is_valid_beside_an_invalid_count_is_kept(name: str) -> None:
     members, expected = BESIDE_INVALID[name]
     found = read(members)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.video_operation import VideoOperation, read_video_operation
 
@@ -47,7 +47,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("document", "expected"), CASES.values(), ids=CASES.keys())
+@cases(("document", "expected"), CASES.values(), ids=CASES.keys())
 def test_how_it_ended(document: object, expected: VideoOperation | None) -> None:
     assert read_video_operation(json.dumps(document).encode()) == expected
 

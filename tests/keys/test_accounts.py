@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from msgspec.structs import replace
+from rig.cases import cases
 
 from gatekeeper.keys.account import GATEWAY, Account, AccountId, NamedAccount
 from gatekeeper.keys.accounts import Accounts
@@ -39,7 +39,7 @@ def accounts(*added: NamedAccount) -> Accounts:
 GATE, TEAM, USER = group("gateway", ""), group(), group("user", "team")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("state", "user", "found"),
     [
         (None, None, ["gateway"]),
@@ -168,7 +168,7 @@ def test_the_stored_spend_of_a_part_counts_also_once_it_has_a_budget_again() -> 
     assert (again.record.max_budget_pico, again.spend_pico) == (9, 4)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("account", "id_", "title", "metadata"),
     [
         (GATE, GATEWAY, "This gateway", {"gateway": ""}),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.budget_periods import Period, boundaries, period
 from gatekeeper.times import to_micros
@@ -55,12 +55,12 @@ CALENDARS = [
 ]
 
 
-@pytest.mark.parametrize(("duration", "parsed"), PERIODS)
+@cases(("duration", "parsed"), PERIODS)
 def test_a_duration_is_so_many_of_a_unit(duration, parsed):
     assert period(duration) == parsed
 
 
-@pytest.mark.parametrize(("zone", "duration", "now", "ends"), CALENDARS)
+@cases(("zone", "duration", "now", "ends"), CALENDARS)
 def test_windows_follow_the_calendar(zone, duration, now, ends):
     where = ZoneInfo(zone)
     anchor = at = to_micros(datetime.fromisoformat(now).replace(tzinfo=where))

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.account import Account, NamedAccount
 from gatekeeper.keys.admission import RETRY_SECONDS, short_of_budget
@@ -84,7 +85,7 @@ AMOUNTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@cases(
     ("demand", "left", "reserved", "found"), [case[1:] for case in AMOUNTS], ids=[case[0] for case in AMOUNTS]
 )
 def test_what_is_reserved(demand: Demand, left: int, reserved: int, found: int | Short) -> None:
@@ -349,7 +350,7 @@ SHORT = [
 ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("spent", "reserved", "own", "needed", "reset", "wait"),
     [case[1:] for case in SHORT],
     ids=[c[0] for c in SHORT],
@@ -364,7 +365,7 @@ def test_who_is_short_is_told_to_wait_as_long_as_it_takes(spent, reserved, own, 
     assert ("the rest of this call" in refusal.message) is (own > 0)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("calls", "most", "wanted"),
     [
         (0, 4000, 1000),  # a quarter each

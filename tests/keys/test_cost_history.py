@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys import cost_history
 from gatekeeper.keys.cost_history import CostHistory
@@ -98,7 +99,7 @@ def row(**members: object) -> Call:
     return Call(**(given | members))  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("members", "own", "other"),
     [
         ({}, 1250, 2000),

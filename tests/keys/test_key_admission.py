@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rig.cases import cases
 
 from gatekeeper.gemini.routes import Billing
 from gatekeeper.keys.access_request import AccessRequest
@@ -205,9 +206,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "call", "reason"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
-)
+@cases(("fields", "call", "reason"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_a_call_is_admitted_or_refused_with_its_reason(fields, call, reason):
     refusal = admit([living(**fields)], call, NOW)
 
@@ -223,7 +222,7 @@ ORDER = [
 ]
 
 
-@pytest.mark.parametrize("first", range(len(ORDER)))
+@cases("first", range(len(ORDER)))
 def test_the_first_reason_of_the_order_is_given(first):
     fields = {name: value for limit, _ in ORDER[first:] for name, value in limit.items()}
 
@@ -233,7 +232,7 @@ def test_the_first_reason_of_the_order_is_given(first):
     assert refusal.reason == ORDER[first][1]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "call", "words"),
     [
         ({"blocked_at": NOW}, request(), ["team-a", iso(NOW), "unblock"]),
@@ -305,7 +304,7 @@ def test_a_client_is_told_to_wait_only_where_that_helps(budget, reset_at, retry_
     assert refusal.retry_after == retry_after
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "reason"),
     [
         ({}, None),
@@ -364,7 +363,7 @@ def test_a_long_text_and_a_glob_of_many_stars_are_quick():
     assert not matches("*a" * 12 + "b", "a" * 5_000)
 
 
-@pytest.mark.parametrize("field", sorted(set(KeyRecord.__struct_fields__) - NO_LIMITS))
+@cases("field", sorted(set(KeyRecord.__struct_fields__) - NO_LIMITS))
 def test_no_limit_is_passed_by_with_an_ephemeral_token(field: str) -> None:
     """At Google itself none of this gateway's limits holds. A new field of a key fails here until it is named
     in the rule or above."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.budget_periods import period
 from gatekeeper.keys.spend import (
@@ -65,7 +66,7 @@ def test_windows_follow_each_other_and_hold_every_moment(end, passed, duration, 
     assert window.end == initial_window_end(duration, window.start, zone) or window.start == end
 
 
-@pytest.mark.parametrize(
+@cases(
     ("now", "spend", "end"),
     [
         (NOW - 1, 7, NOW),
@@ -92,7 +93,7 @@ def test_without_a_duration_the_budget_is_for_good():
     assert state.window == Window(0, None)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("duration", "zone", "end"),
     [
         (None, "UTC", None),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
+from rig.cases import cases
 from rig.logs import capture_logs
 
 from gatekeeper.keys.secrets import DELAY, FREE_ATTEMPTS, MAX_ADDRESSES, MAX_DELAYED, AuthFailures, network_of
@@ -64,7 +64,7 @@ async def test_what_is_kept_of_addresses_is_bounded(autojump_clock):
     assert len(failures._addresses) == MAX_ADDRESSES
 
 
-@pytest.mark.parametrize(
+@cases(
     ("client", "name"),
     [
         ("10.0.0.1", "10.0.0.1"),

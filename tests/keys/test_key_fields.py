@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.fields import FIELDS, FieldError, KeyFields, parse_fields
 from gatekeeper.keys.limits import OnDisconnect
@@ -69,7 +70,7 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "attribute", "stored"), TAKEN)
+@cases(("field", "value", "attribute", "stored"), TAKEN)
 def test_a_field_is_taken(field, value, attribute, stored):
     assert parse_fields({field: value}, now=NOW) == KeyFields({attribute: stored})
 
@@ -78,7 +79,7 @@ def test_every_field_of_the_table_is_tried():
     assert {case[0] for case in TAKEN} | {"key"} == set(FIELDS)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "attribute", "unset"),
     [
         ("key_alias", "key_alias", None),
@@ -170,7 +171,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("field", "value"), [(name, bad) for name, bads in REFUSED.items() for bad in bads])
+@cases(("field", "value"), [(name, bad) for name, bads in REFUSED.items() for bad in bads])
 def test_a_value_that_is_not_allowed_is_named(field, value):
     with pytest.raises(FieldError) as caught:
         parse_fields({field: value}, now=NOW)
@@ -181,9 +182,7 @@ def test_a_value_that_is_not_allowed_is_named(field, value):
     assert str(caught.value).endswith(caught.value.allowed)
 
 
-@pytest.mark.parametrize(
-    "secret", ["short", "x" * 15, "with blank 0123456789", "ünicode-0123456789", "a\n" * 9]
-)
+@cases("secret", ["short", "x" * 15, "with blank 0123456789", "ünicode-0123456789", "a\n" * 9])
 def test_a_bad_secret_is_not_repeated(secret):
     with pytest.raises(FieldError) as caught:
         parse_fields({"key": secret}, now=NOW)
@@ -209,7 +208,7 @@ def test_an_alias_that_gives_the_secret_away_is_refused():
     assert "0123456789abcdef" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "words"),
     [
         ("max_budgt", "did you mean `max_budget`?"),
@@ -229,7 +228,7 @@ def test_an_unknown_field_is_named_with_the_nearest(name, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("body", [None, [], "x", 7, [{"key_alias": "a"}]])
+@cases("body", [None, [], "x", 7, [{"key_alias": "a"}]])
 def test_a_body_is_an_object(body):
     with pytest.raises(FieldError, match="JSON object") as caught:
         parse_fields(body, now=NOW)

@@ -7,6 +7,7 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.fields import FieldError
 from gatekeeper.keys.listing import NEWEST_FIRST, SORTS, PageSearch
@@ -39,7 +40,7 @@ def listed(states=KEYS, *, q="", limit=1000, cursor=None, sort=NEWEST_FIRST):
     return search.page()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("q", "found"),
     [
         ("", [4, 3, 2, 1]),
@@ -56,7 +57,7 @@ def test_text_is_found_in_alias_tags_user_and_group(q, found):
     assert ids(listed(q=q).states) == found
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sort", "order"),
     [
         ("created_at", [1, 2, 3, 4]),
@@ -116,7 +117,7 @@ def forged(text: bytes) -> str:
     return base64.urlsafe_b64encode(text).decode()
 
 
-@pytest.mark.parametrize(
+@cases(
     "cursor",
     [
         "",
@@ -136,7 +137,7 @@ def test_a_cursor_of_no_page_is_refused(cursor):
     assert caught.value.field == "cursor"
 
 
-@pytest.mark.parametrize("sort", ["", "-", "name", "--spend", "max_budget"])
+@cases("sort", ["", "-", "name", "--spend", "max_budget"])
 def test_an_unknown_sort_is_refused_with_those_there_are(sort):
     with pytest.raises(FieldError, match="key_alias") as caught:
         listed(sort=sort)

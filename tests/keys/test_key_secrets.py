@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.keys.secrets import (
     hash_secret,
@@ -31,7 +31,7 @@ def test_a_token_id_is_new_each_time():
     assert all(re.fullmatch(r"key_[0-9a-f]{16}", token_id) for token_id in made)
 
 
-@pytest.mark.parametrize("secret", ["sk-1", "ключ", "", "\ud800"])
+@cases("secret", ["sk-1", "ключ", "", "\ud800"])
 def test_any_text_has_a_digest(secret):
     assert hash_secret(secret) == hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -40,7 +40,7 @@ def test_a_key_is_recognised_by_its_last_letters():
     assert key_name("sk-0123456789abcdefwxyz") == "sk-...wxyz"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "mask"),
     [
         ("team-a", "team-a"),
@@ -54,8 +54,6 @@ def test_a_name_that_may_be_a_secret_is_masked(name, mask):
     assert redacted_name(name) == mask
 
 
-@pytest.mark.parametrize(
-    ("candidate", "same"), [("master-1", True), ("master-2", False), ("", False), ("master-1 ", False)]
-)
+@cases(("candidate", "same"), [("master-1", True), ("master-2", False), ("", False), ("master-1 ", False)])
 def test_only_the_master_key_is_the_master_key(candidate, same):
     assert matches_master(candidate, "master-1") is same

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.page_tokens import MAX_LENGTH, PageTokens
 
@@ -28,7 +28,7 @@ def test_nothing_of_it_can_be_read() -> None:
     assert PLACE[3:] not in sealed
 
 
-@pytest.mark.parametrize(
+@cases(
     ("tokens", "scope"),
     [
         (TOKENS, ("key_2", "files")),

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.actions import Billing, billing_of
 from gatekeeper.gemini.request_parser import read_request
@@ -121,7 +121,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("limits", "action", "body", "policy"), CASES, ids=str)
+@cases(("limits", "action", "body", "policy"), CASES)
 def test_a_policy_refuses_what_it_rules_out(
     limits: Limits, action: str, body: object, policy: str | None
 ) -> None:
@@ -136,15 +136,15 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("limits", ALL, ids=str)
-@pytest.mark.parametrize("action", TEXTS)
+@cases("limits", ALL)
+@cases("action", TEXTS)
 def test_what_is_not_seen_is_refused(limits: Limits, action: str) -> None:
     assert reason(limits, asked(action, None)) is not None
     assert reason(Limits(), asked(action, None)) is None
 
 
-@pytest.mark.parametrize("limits", ALL, ids=str)
-@pytest.mark.parametrize(
+@cases("limits", ALL)
+@cases(
     "action",
     [
         *("files.upload", "files.list", "countTokens", "fileSearchStores.uploadToFileSearchStore"),
@@ -161,7 +161,7 @@ def test_what_makes_nothing_is_not_asked(limits: Limits, action: str) -> None:
     assert reason(limits, asked(action, None)) is None
 
 
-@pytest.mark.parametrize("action", ["embedContent", "predict", "openai.embeddings", "predictLongRunning"])
+@cases("action", ["embedContent", "predict", "openai.embeddings", "predictLongRunning"])
 def test_what_writes_no_text_has_a_tier_only(action: str) -> None:
     limits = Limits(max_searches=0, only_unstored=True, max_output_tokens=9, service_tiers=("standard",))
     assert reason(limits, asked(action, {})) is None
@@ -220,7 +220,7 @@ def test_no_policy_is_left_out_here() -> None:
     assert tried == {name for names in POLICY_RULES.values() for name in names}
 
 
-@pytest.mark.parametrize("limits", ALL, ids=str)
+@cases("limits", ALL)
 def test_a_policy_needs_the_body(limits: Limits) -> None:
     assert limits.needs_body
     assert limits.needs_settings
@@ -229,14 +229,14 @@ def test_a_policy_needs_the_body(limits: Limits) -> None:
     assert Limits(models=("a",)).needs_body
 
 
-@pytest.mark.parametrize(
+@cases(
     ("limit", "searches", "cut"), [(2, 3, True), (2, 2, False), (0, 1, True), (0, 0, False), (None, 9, False)]
 )
 def test_a_response_may_show_so_many_searches(limit: int | None, searches: int, cut: bool) -> None:
     assert bool(too_many_searches(account(Limits(max_searches=limit)), searches)) == cut
 
 
-@pytest.mark.parametrize(
+@cases(
     ("networks", "client", "allowed"),
     [
         ((), "", True),
@@ -251,7 +251,7 @@ def test_a_response_may_show_so_many_searches(limit: int | None, searches: int, 
         (("0.0.0.0/0", "::/0"), "unix", False),
     ],
 )
-@pytest.mark.parametrize("action", ["files.list", GENERATE])
+@cases("action", ["files.list", GENERATE])
 def test_a_call_comes_from_an_allowed_network(
     networks: tuple[str, ...], client: str, allowed: bool, action: str
 ) -> None:

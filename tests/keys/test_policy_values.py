@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import nan
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.keys import policy_values
 
@@ -34,12 +35,12 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("parse", "value", "parsed"), GOOD)
+@cases(("parse", "value", "parsed"), GOOD)
 def test_a_value_is_taken(parse: Callable[[object], object], value: object, parsed: object) -> None:
     assert parse(value) == parsed
 
 
-@pytest.mark.parametrize(("parse", "value"), BAD)
+@cases(("parse", "value"), BAD)
 def test_no_other_value_is(parse: Callable[[object], object], value: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         parse(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.keys.account import Account, AccountId, NamedAccount
 from gatekeeper.keys.limits import NamedRecord
@@ -24,7 +24,7 @@ def group(**limits: object) -> Account:
 KEY, GROUP = AccountId("key", "key_1"), AccountId("group", "shop")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("accounts", "counts_tokens", "demands"),
     [
         ([key(), group()], True, []),
@@ -42,7 +42,7 @@ def test_the_rates_of_accounts(accounts, counts_tokens, demands):
 PRO, FLASH = KEY._replace(model="*-pro"), KEY._replace(model="models/*-flash")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("models", "counts_tokens", "demands"),
     [
         (["gemini-2.5-pro"], True, [(PRO, (5, None))]),
@@ -63,7 +63,7 @@ def test_the_rates_of_models(models, counts_tokens, demands):
     assert found == [Demand(account, RateLimits(*limits)) for account, limits in demands]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("exceeded", "reason", "wait", "message", "metadata"),
     [
         (

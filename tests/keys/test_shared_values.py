@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
+from rig.cases import cases
 
 from gatekeeper.keys import shared_values
 from gatekeeper.keys.limits import OnDisconnect
@@ -34,7 +34,7 @@ def test_equal_values_are_one_object() -> None:
     assert first.updated_at is first.created_at
 
 
-@pytest.mark.parametrize(
+@cases(
     "fields",
     [
         {"max_budget_pico": 0, "rpm_limit": 1, "allow_unpriced": True},

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.litellm.cells import Row, TableError, read_rows
 
@@ -30,7 +31,7 @@ def test_an_array_comes_back_as_it_was(items: list[str]) -> None:
     assert row(a=array_literal(items)).names("a") == items
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "names"),
     [
         ("", []), ("{}", []), ("{a}", ["a"]), ("{gemini/gemini-2.5-pro,b}", ["gemini/gemini-2.5-pro", "b"]),
@@ -41,7 +42,7 @@ def test_an_array_in_either_form(text, names):
     assert row(a=text).names("a") == names
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "dollars"),
     [
         ("", None), ("0", "0"), ("12.4", "12.4"), ("0.30000000000000004", "0.3"), ("1e-07", "0.0000001"),
@@ -53,7 +54,7 @@ def test_an_amount_is_a_decimal_without_the_noise_of_floats(text, dollars):
     assert row(a=text).amount("a") == dollars
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "moment"),
     [
         ("2026-12-01 00:00:00", datetime(2026, 12, 1, tzinfo=UTC)),
@@ -85,16 +86,14 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("method", "text"), [*BAD.items(), ("names", "a,b"), ("document", '"{"'), ("amount", "NaN")]
-)
+@cases(("method", "text"), [*BAD.items(), ("names", "a,b"), ("document", '"{"'), ("amount", "NaN")])
 def test_a_cell_that_is_something_else_is_named_and_not_repeated(method, text):
     with pytest.raises(TableError, match="LiteLLM_X, row 3: the column secret is not") as caught:
         getattr(row(secret=text + "xyzzy" if method != "amount" else text), method)("secret")
     assert "xyzzy" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "said"),
     [
         ("a,b\n1,2\n", "has no column token: export the whole table"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from litellm.rows import SECRETS, key_row, recorded_texts, tables_of, text_of
+from rig.cases import cases
 
 from gatekeeper.keys.import_fields import parse_incoming
 from gatekeeper.keys.secrets import hash_secret, key_name
@@ -132,7 +133,7 @@ LOST = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("cells", "others", "named"), LOST, ids=[named for *_, named in LOST])
+@cases(("cells", "others", "named"), LOST, ids=[named for *_, named in LOST])
 def test_a_key_that_would_have_a_limit_less_is_left_out(cells, others, named):
     left = only_key(keys=[key_row(**cells)], **others)
     assert any(named in reason for reason in left.reasons), left
@@ -155,7 +156,7 @@ UNUSABLE = [
 ]
 
 
-@pytest.mark.parametrize(("cells", "said"), UNUSABLE)
+@cases(("cells", "said"), UNUSABLE)
 def test_what_cannot_come_is_left_out_whatever_is_allowed(cells, said):
     left = only_key(keys=[key_row(**cells)], allow_wider=True)
     assert said in left.reasons[0]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.response_parser import ResponseSummary
 from gatekeeper.gemini.usage import read_usage
@@ -110,7 +111,7 @@ SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@cases("name", SEARCHES)
 def test_searches_are_charged_for_each_response(name: str) -> None:
     model, units, charged = SEARCHES[name]
     found = cost(*[response(model, units, **counts(10)) for _ in range(2)], model=model)
@@ -210,7 +211,7 @@ def test_responses_of_all_shapes_cost_in_their_sum_what_they_do_alone(used: list
     assert found.notes == ()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("used", "written"),
     [
         (counts(10, 3), (3, 0, 13)),
@@ -248,9 +249,7 @@ def test_a_sum_that_costs_something_else_is_told() -> None:
     assert (found.cost_pico, found.notes) == (10 * 225_000 + 10 * 100_000, (SUM_DIFFERS,))
 
 
-@pytest.mark.parametrize(
-    "usage", [b'{"responses": 1}', b"[]", b'[{"responses": 1}]', b'["responses"', b"[" * 9999]
-)
+@cases("usage", [b'{"responses": 1}', b"[]", b'[{"responses": 1}]', b'["responses"', b"[" * 9999])
 def test_other_usage_is_no_batch(usage: bytes) -> None:
     assert priced_again(CATALOGUE, usage, model=PRO, action=ACTION, at=AT) is None
 
@@ -279,7 +278,7 @@ FREE: dict[str, tuple[list[ResponseSummary], int, dict[str, int], int]] = {
 }
 
 
-@pytest.mark.parametrize(("responses", "left", "free", "off"), FREE.values(), ids=FREE.keys())
+@cases(("responses", "left", "free", "off"), FREE.values(), ids=FREE.keys())
 def test_free_searches_are_taken_off(
     responses: list[ResponseSummary], left: int, free: dict[str, int], off: int
 ) -> None:

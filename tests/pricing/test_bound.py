@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.actions import EMBEDDING, IMAGE_ACTIONS, OPENAI_EMBEDDING
 from gatekeeper.gemini.usage_total import Usage
@@ -72,9 +73,7 @@ DIFFERENCES: list[tuple[str, dict[str, Any], int, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("more", "pico", "is_firm"), [case[1:] for case in DIFFERENCES], ids=[case[0] for case in DIFFERENCES]
-)
+@cases(("more", "pico", "is_firm"), [case[1:] for case in DIFFERENCES], ids=[case[0] for case in DIFFERENCES])
 def test_what_makes_a_request_dearer(more: dict[str, Any], pico: int, is_firm: bool) -> None:
     found = of(**more)
     assert (found.pico - of().pico, found.is_firm) == (pico, is_firm)

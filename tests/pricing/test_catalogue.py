@@ -6,9 +6,9 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.money import pico
 from gatekeeper.pricing.catalogue import Catalogue
@@ -49,7 +49,7 @@ def test_a_price_is_exact_for_a_single_token() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("row", "more", "expected"),
     [
         ('cached = "0.10"', 'inputs = ["text", "audio"]', ["cached_text", "cached_audio"]),
@@ -100,7 +100,7 @@ def test_rows_hold_by_tier_context_and_day() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("asked", "expected"),
     [
         ("gemini-2.5-flash", "exact"),
@@ -128,7 +128,7 @@ def test_exact_wins_over_glob_longer_over_shorter_and_nothing_else_counts(
     assert (found and found.source) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("day", "expected"),
     [
         (date(2025, 9, 24), "latest"),
@@ -187,7 +187,7 @@ def test_the_shipped_catalogue_prices_every_current_model_in_every_tier_it_names
             assert {"input_text", "input_audio", "cached_text", "output_text"} <= tariff.prices.keys()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "component", "usd", "tier"),
     [
         ("gemini-2.5-flash-image", "output_image", "30", "standard"),
@@ -216,7 +216,7 @@ def test_the_shipped_catalogue_prices_what_is_charged_in_each_unit(
     assert tariff.prices[component] * unit_of(component).size == pico(usd)
 
 
-@pytest.mark.parametrize("model", ["gemini-3.8-flash-lite", "lyria-realtime-exp", "imagen-5", "veo-3.1"])
+@cases("model", ["gemini-3.8-flash-lite", "lyria-realtime-exp", "imagen-5", "veo-3.1"])
 def test_a_model_without_a_known_price_is_unknown_to_the_shipped_catalogue(model: str) -> None:
     assert SHIPPED.find(model) is None
 
@@ -324,7 +324,7 @@ def test_the_document_of_one_model_has_its_rows_with_their_bounds_and_every_alia
     assert len(catalogue_document(found)["models"]) == 2
 
 
-@pytest.mark.parametrize(
+@cases(
     ("other", "same"),
     [
         (entry(rows='# A comment.\n { input = "0.300", tier = "standard" } '), True),

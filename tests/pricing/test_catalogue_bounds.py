@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.catalogue_document import bounds_document, catalogue_document
@@ -34,7 +34,7 @@ prices = [{ tier = "standard", input = "2", output = "20" }]
 )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("day", "shown"),
     [
         (date(2026, 6, 30), 0),
@@ -55,7 +55,7 @@ def test_a_bound_of_0_tokens_is_a_bound() -> None:
     assert bounds_document(Tariff(tier="standard", prices={}))["prompt_above"] is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("steps", "day", "model"),
     [
         ("[]", date(2026, 10, 1), "text-2"),
@@ -70,7 +70,7 @@ def test_an_own_alias_goes_on_from_its_first_day(steps: str, day: date, model: s
     assert CATALOGUE.with_own(f"[aliases]\nlatest = {steps}").resolve_alias("latest", day) == model
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "sources"),
     [("text-1", 1), ("models/text-9", 1), ("text-*", 2), ("*-2", 1), ("nothing-*", 0), ("nothing", 0)],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.token_counts import Details
 from gatekeeper.gemini.usage import read_usage
@@ -19,7 +20,7 @@ from gatekeeper.pricing.components import (
 )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "expected"),
     [
         pytest.param(Usage(prompt=10, output=24, total=431), 421, id="v1 leaves thoughts out"),
@@ -43,7 +44,7 @@ def test_the_total_is_the_arbiter_of_output(usage: Usage, expected: int) -> None
     assert generation_components(usage).get("output_text", 0) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "reason"),
     [
         (Usage(), "no promptTokenCount"),
@@ -110,7 +111,7 @@ def nonzero(usage: Usage, *priced: str) -> dict[str, int]:
 TEXT_AND_AUDIO: Details = (("text", 20), ("audio", 80))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "expected"),
     [
         pytest.param(Usage(prompt=9, total=9), {"input_text": 9}, id="no details at all: text"),
@@ -182,7 +183,7 @@ def test_tokens_go_to_their_components(usage: Usage, expected: dict[str, int]) -
     assert nonzero(usage) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "component"),
     [
         (Usage(prompt=10, output=5, total=15, thoughts=0), "output_text_not_thinking"),
@@ -251,9 +252,7 @@ def test_details_that_fit_are_believed_to_the_token(prompt: int, details: Detail
 KNOWN = Usage(prompt=10, output=5, total=15)
 
 
-@pytest.mark.parametrize(
-    "invalid", ["usage", "prompt", "cached", "tool", "total", "prompt_details", "output"]
-)
+@cases("invalid", ["usage", "prompt", "cached", "tool", "total", "prompt_details", "output"])
 def test_a_count_that_is_none_leaves_the_call_unpriced(invalid: str) -> None:
     total = None if invalid in ("total", "output") else KNOWN.total
     usage = Usage(prompt=10, output=5, total=total, invalid=(invalid,))

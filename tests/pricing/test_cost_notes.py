@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.pricing.cost_notes import (
     BUDGET_NOTE,
@@ -15,17 +15,17 @@ from gatekeeper.pricing.estimate import reserved_note
 BUDGET = f"{BUDGET_NOTE} 0.25 USD, what was reserved for it"
 
 
-@pytest.mark.parametrize("text", NOT_BY_USAGE)
+@cases("text", NOT_BY_USAGE)
 def test_a_cost_of_something_else_than_the_usage_is_told_apart(text: str) -> None:
     assert not is_priced_by_usage(f"the first; {text} and more; {BUDGET}")
 
 
-@pytest.mark.parametrize("note", [None, "", BUDGET, f"the total leaves the thoughts out; {BUDGET}"])
+@cases("note", [None, "", BUDGET, f"the total leaves the thoughts out; {BUDGET}"])
 def test_other_notes_leave_the_cost_to_the_usage(note: str | None) -> None:
     assert is_priced_by_usage(note)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("note", "earlier", "kept"),
     [
         (None, None, None),

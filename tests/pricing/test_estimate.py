@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
@@ -198,7 +198,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("call", "pico"), CASES.values(), ids=CASES.keys())
+@cases(("call", "pico"), CASES.values(), ids=CASES.keys())
 def test_the_rule(call: dict[str, Any], pico: int) -> None:
     assert estimated(**call).pico == pico
 

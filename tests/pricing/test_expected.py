@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.cost_notes import is_priced_by_usage
@@ -31,7 +32,7 @@ def size_of(body: bytes) -> RequestSize:
     return size
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "response_bytes", "action", "is_compressed", "tokens"),
     [
         (b"", 0, "generateContent", False, (1, 0)),

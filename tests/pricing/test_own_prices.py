@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError
@@ -101,7 +102,7 @@ def test_a_context_of_its_own_where_the_built_in_file_has_the_other() -> None:
     assert price(found, "long", "input_text", prompt=200_001) == 7
 
 
-@pytest.mark.parametrize(
+@cases(
     ("ids", "tier", "component"),
     [
         ('"new"', "standard", "input_text"),
@@ -141,7 +142,7 @@ def test_an_own_glob_covers_models_that_are_built_in() -> None:
     assert [model.ids for model in found.models_of("free-*")] == [("free-*",)]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("ids", "expected"),
     [('"free-x"', [7, 0, 0]), ('"free-x*"', [7, 7, 0]), ('"free-*"', [7, 7, 7]), ('"free*"', [7, 7, 7])],
 )
@@ -180,7 +181,7 @@ def test_an_alias_of_nothing_known() -> None:
         BUILT_IN.with_own('[aliases]\nmine = [{ from = "2026-08-01", model = "x" }]')
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "checked", "same"),
     [
         ("", "2026-11-24", True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.price_changes import PriceChange, changes, changes_document
@@ -91,7 +91,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected", "added"), CASES.values(), ids=CASES.keys())
+@cases(("text", "expected", "added"), CASES.values(), ids=CASES.keys())
 def test_each_price_that_changes_is_told_once(text: str, expected: list[str], added: tuple[str, ...]) -> None:
     found = changes(BUILT_IN, BUILT_IN.with_own(text))
     assert [told(change) for change in found.prices] == expected

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.faults import CatalogueError, Fault
@@ -37,7 +38,7 @@ def alias(*steps: str) -> str:
     return file(FULL) + "[aliases]\nl = [\n" + ",\n".join(steps) + "\n]\n"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "line", "named", "allowed"),
     [
         ("\nchecked = x", 2, "not valid TOML: Invalid value", ""),
@@ -128,7 +129,7 @@ JAN, FEB, MAR = (f'"2026-0{month}-01"' for month in (1, 2, 3))
 UP_TO, ABOVE = 'context = "<=200k"', 'context = ">200k"'
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rows", "line", "named"),
     [
         # a hole between two periods

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.gemini.actions import EMBEDDING, GENERATING
 from gatekeeper.gemini.usage_total import Usage
@@ -70,7 +71,7 @@ def cost(usage: Usage | None = PLAIN, model: str = "text", **call: Any) -> int |
     return found if found is None else found // MILLION
 
 
-@pytest.mark.parametrize(
+@cases(
     ("call", "model", "expected"),
     [
         ({"model": "text"}, "text", 2000),
@@ -93,7 +94,7 @@ def test_the_model_that_served_is_priced(call: dict[str, Any], model: str, expec
     assert found.price_version == CATALOGUE.version
 
 
-@pytest.mark.parametrize(
+@cases(
     ("said", "known", "action", "expected"),
     [
         (None, "standard", "generateContent", 2000),
@@ -114,7 +115,7 @@ def test_the_tier_is_the_billed_one_and_a_batch_is_a_batch(
     assert cost(usage, tier=known, action=action) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "call", "note"),
     [
         (PLAIN, {"model": "gemini-9"}, "gemini-9 is not in the price catalogue of 2026-11-24-"),
@@ -140,7 +141,7 @@ def test_an_unknown_cost_is_none_and_says_why(usage: Usage | None, call: dict[st
     assert note in found.notes[-1]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("usage", "call", "notes"),
     [
         (PLAIN, {}, []),
@@ -309,7 +310,7 @@ def test_any_usage_has_a_cost_or_a_reason(usage: Usage | None, model: str, actio
         assert found.cost_pico == sum(line.pico for line in found.lines) >= 0
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "action", "day", "reason"),
     [
         ("text", "generateContent", 20, None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.pricing.catalogue import Catalogue
@@ -72,7 +72,7 @@ def test_one_unknown_cost_makes_the_sum_unknown() -> None:
     assert found == Quote("a, b", None, (), "version", ("why",))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("quantity", "text"),
     [
         (100, "100"),
@@ -89,7 +89,7 @@ def test_a_quantity_is_written_without_exponent_and_trailing_zeros(
     assert plain_decimal(quantity) == text
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "units", "charged"),
     [
         ("by-query", {SEARCH: 2}, {SEARCH: 2}),
@@ -114,7 +114,7 @@ def test_searches_are_charged_as_the_model_pays_for_them(
     assert found == charged
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "action", "units", "cost"),
     [
         # The tokens of what is paid by the piece cost nothing beside it, whatever is reported.

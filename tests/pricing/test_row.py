@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.pricing.catalogue import Catalogue
 from gatekeeper.pricing.row import NO_MODEL, UNREADABLE_UNITS, PricedColumns, free_reason, row_quote
@@ -60,7 +60,7 @@ COSTS: dict[str, tuple[dict[str, Any], int | None]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "cost"), COSTS.values(), ids=COSTS.keys())
+@cases(("change", "cost"), COSTS.values(), ids=COSTS.keys())
 def test_the_cost_of_a_row(change: dict[str, Any], cost: int | None) -> None:
     found = row_quote(CATALOGUE, ROW._replace(**change))
     assert found.cost_pico == cost
@@ -69,7 +69,7 @@ def test_the_cost_of_a_row(change: dict[str, Any], cost: int | None) -> None:
     assert cost is not None or found.notes
 
 
-@pytest.mark.parametrize("raw", [b"{", b'{"image_each": "3"}', b"[]", b"[" * 100_000, b"\xff"])
+@cases("raw", [b"{", b'{"image_each": "3"}', b"[]", b"[" * 100_000, b"\xff"])
 def test_units_that_cannot_be_read_leave_the_cost_unknown(raw: bytes) -> None:
     found = row_quote(CATALOGUE, ROW._replace(billed_units=raw))
     assert (found.cost_pico, found.notes) == (None, (UNREADABLE_UNITS,))
@@ -86,7 +86,7 @@ def test_no_row_raises(usage: bytes, units: bytes, model: str, tier: str, action
     assert row_quote(CATALOGUE, row).price_version == CATALOGUE.version
 
 
-@pytest.mark.parametrize(
+@cases(
     ("outcome", "status", "action", "why"),
     [
         ("refused", 200, "generateContent", "the gateway refused the call, so Google did not get it"),

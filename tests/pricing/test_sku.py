@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.pricing.sku import Charge, component_charge, families_of, model_family, sku_charge
 from gatekeeper.startup import load_catalogue
@@ -99,13 +99,13 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("description", "charge"), CASES.items(), ids=CASES.keys())
+@cases(("description", "charge"), CASES.items(), ids=CASES.keys())
 def test_a_sku_is_read(description: str, charge: Charge) -> None:
     assert sku_charge(description, FAMILIES) == charge
     assert sku_charge(f"  {description.upper()} ", FAMILIES) == charge
 
 
-@pytest.mark.parametrize("description", UNKNOWN)
+@cases("description", UNKNOWN)
 def test_what_is_not_known_for_sure_is_unknown(description: str) -> None:
     assert sku_charge(description, FAMILIES) is None
 
@@ -119,7 +119,7 @@ def test_any_words_are_read_or_unknown(description: str) -> None:
     assert charge is None or charge.family in FAMILIES | {"gemini-2.5", "gemini-3"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "family"),
     [
         ("models/gemini-2.5-flash", "gemini-2.5-flash"),
@@ -136,7 +136,7 @@ def test_a_model_without_its_version(model: str, family: str) -> None:
     assert families_of([model, "gemma-*"]) == {family}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("component", "model", "prompt", "charge"),
     [
         ("input_text", "gemini-2.5-pro", 200_000, Charge("gemini-2.5-pro", "input", "text", "flex", "short")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.pricing.tariff import Tariff
 
@@ -13,7 +13,7 @@ LONG = Tariff(tier="standard", prices={}, starts=JULY, ends=AUGUST, above=200_00
 SHORT = Tariff(tier="standard", prices={}, starts=JULY, ends=AUGUST, up_to=200_000)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("tariff", "day", "prompt", "covered"),
     [
         (LONG, JULY, 200_001, True),
@@ -30,7 +30,7 @@ def test_a_call_at_the_bounds(tariff: Tariff, day: date, prompt: int, covered: b
     assert tariff.covers(day, prompt) is covered
 
 
-@pytest.mark.parametrize(
+@cases(
     ("one", "other", "overlap"),
     [
         (SHORT, SHORT, True),

@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.pricing.allowance import FreeSearches, Period, allowance_of, period_of
 from gatekeeper.pricing.components import UnpricedError
@@ -22,7 +23,7 @@ BY_QUERY = {SEARCH: 14 * CENT // 10, MAPS: 14 * CENT // 10}
 FREE = "1 of 2 searches are within Google's free allowance"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("prices", "units", "lines", "notes"),
     [
         (BY_QUERY, {SEARCH: 2}, [(SEARCH, 2, "per_1k", 28 * 10**9)], []),
@@ -88,7 +89,7 @@ def test_the_price_of_a_line_is_that_of_its_unit() -> None:
     assert twice == CostLine("image_each", 3, "each", CENT, 3 * CENT)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("token_seconds", "price", "pico"),
     [(3600, 1, 1), (1800, 1, 0), (5400, 1, 2), (9000, 1, 2), (1, 10**6, 278), (3600 * 10**15, 10**6, 10**21)],
 )
@@ -101,7 +102,7 @@ def test_storage_is_rounded_half_even_to_a_pico_dollar(token_seconds: int, price
 DAY = date(2026, 11, 28)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "kind", "pool", "limit", "starts"),
     [
         ("gemini-2.5-flash", SEARCH, "search, Gemini 2.5 Flash", 1500, DAY),
@@ -122,7 +123,7 @@ def test_an_allowance_is_shared_by_the_models_of_its_pool(
     assert (allowance.pool, allowance.limit, allowance.period(DAY)) == (pool, limit, starts)
 
 
-@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemini-robotics-er-1.5", "x"])
+@cases("model", ["gemini-2.0-flash", "gemini-1.5-pro", "gemini-robotics-er-1.5", "x"])
 def test_other_models_have_no_allowance(model: str) -> None:
     assert allowance_of(model, SEARCH) is None
     assert period_of("#1", model, SEARCH, DAY) is None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.gemini.response_parser import ResponseParser
 from gatekeeper.gemini.usage import read_usage
@@ -236,7 +237,7 @@ WORKED = {
 }
 
 
-@pytest.mark.parametrize("worked", WORKED.values(), ids=WORKED)
+@cases("worked", WORKED.values(), ids=WORKED)
 def test_worked_calls(worked: Worked) -> None:
     found = quote_document(
         quote(

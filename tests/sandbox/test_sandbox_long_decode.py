@@ -6,6 +6,7 @@ import base64
 import itertools
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.sandbox.google_json import Json
 
@@ -55,7 +56,7 @@ def test_a_token_comes_back_as_sdks_send_it(offline):
         )
 
 
-@pytest.mark.parametrize("token", ["nonsense", "e30=", "é", "bm8="])
+@cases("token", ["nonsense", "e30=", "é", "bm8="])
 def test_another_token_is_refused(offline, token):
     path = "/v1beta/models/gemini-3.8-flash:generateContent"
     answer = offline.post(path, prompt("a", continuationToken=token))
@@ -63,6 +64,6 @@ def test_another_token_is_refused(offline, token):
     assert offline.document(answer)["error"]["message"] == "The continuation token is not valid."
 
 
-@pytest.mark.parametrize("words", ["!hops", "!hops=0 a", "!hops=100 a", "!hops=3a", "a !hops=3", "!hops=-1"])
+@cases("words", ["!hops", "!hops=0 a", "!hops=100 a", "!hops=3a", "a !hops=3", "!hops=-1"])
 def test_what_is_no_command(offline, words):
     assert offline.generate(prompt(words))["candidates"][0]["finishReason"] == "STOP"

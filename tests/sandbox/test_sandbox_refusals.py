@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from rig.cases import cases
 
 FLASH, OLD = "gemini-3.8-flash", "gemini-2.0-flash"
 
@@ -14,7 +15,7 @@ def prompt(text: str, **rest: object) -> dict:
     return {"contents": [{"role": "user", "parts": [{"text": text}]}], **rest}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "message"),
     [
         ({}, "contents is not specified"),

@@ -6,9 +6,9 @@ import json
 from datetime import date, datetime
 from uuid import UUID
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.sandbox.texts import seeded_random
 from gatekeeper.sandbox.tools import SchemaValueGenerator
@@ -100,7 +100,7 @@ def test_json_without_a_schema_is_an_object(offline):
     assert isinstance(json.loads(offline.text_of(offline.generate(body))), dict)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("form", "read"),
     [("date-time", datetime.fromisoformat), ("date", date.fromisoformat), ("uuid", UUID), ("email", str)],
 )

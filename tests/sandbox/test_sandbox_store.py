@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.store import (
@@ -60,9 +61,7 @@ def test_pages_follow_each_other_to_the_end():
     assert seen == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-@pytest.mark.parametrize(
-    ("size", "token"), [("0", None), ("x", None), ("-1", None), (None, "nonsense"), (None, "!")]
-)
+@cases(("size", "token"), [("0", None), ("x", None), ("-1", None), (None, "nonsense"), (None, "!")])
 def test_what_is_no_page_is_refused(size, token):
     with pytest.raises(GoogleError):
         page(range(7), size, token)
@@ -74,7 +73,7 @@ def test_times_are_written_and_read_as_google_writes_them():
     assert parse_duration("3.5s") == 3.5
 
 
-@pytest.mark.parametrize("bad", ["", "5", "-5s", "5m", "tomorrow"])
+@cases("bad", ["", "5", "-5s", "5m", "tomorrow"])
 def test_other_durations_and_times_are_refused(bad):
     with pytest.raises(GoogleError):
         parse_duration(bad)

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 FLASH, OLD = "gemini-3.8-flash", "gemini-2.0-flash"
 PNG = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}
@@ -138,7 +139,7 @@ def test_whatever_is_sent_gets_an_answer_of_google_s(offline, body):
         assert json.loads(offline.said(answer)) is not None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("part", "modality", "tokens"),
     [
         (PNG, "IMAGE", 258),
@@ -154,7 +155,7 @@ def test_media_count_by_modality(offline, part, modality, tokens):
     assert usage["promptTokenCount"] == tokens
 
 
-@pytest.mark.parametrize(
+@cases(
     ("model", "config", "thinks"),
     [
         (FLASH, {}, True),
