@@ -17,8 +17,15 @@ from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.deferred_results import ResultReader
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.interaction_results import reader_of
+from gatekeeper.proxy.outcomes import CallFailed
+from gatekeeper.proxy.redirects import follow_redirects, is_redirect
 from gatekeeper.proxy.upstream import ConnectFailed
-from gatekeeper.proxy.upstream_connection import ConnectionLost, UpstreamConnection
+from gatekeeper.proxy.upstream_connection import (
+    ConnectionLost,
+    ResponseHead,
+    UpstreamConnection,
+    UpstreamRequest,
+)
 
 MAX_DELAY = 3600.0  # seconds between two polls of the same resource
 MAX_POLLS = 50  # of one round
@@ -77,13 +84,9 @@ class PendingPoller:
         is_whole = False
         try:
             with trio.fail_after(POLL_TIMEOUT):
-                connection = await context.upstream.acquire()
-                try:
-                    await connection.send_request("GET", context.upstream.prefix + target, headers, b"")
-                    is_whole = await read_result(connection, reader)
-                finally:
-                    context.upstream.release(connection)
-        except (ConnectFailed, ConnectionLost, trio.TooSlowError) as error:
+                request = UpstreamRequest("GET", context.upstream.prefix + target, headers)
+                is_whole = await ask(context, request, reader)
+        except (ConnectFailed, ConnectionLost, CallFailed, trio.TooSlowError) as error:
             context.poll_errors.record_exception(error)
         if not is_whole:
             reader.discard()
@@ -105,9 +108,23 @@ def poll_target(state: Call) -> bytes | None:
     return VERSION + (b"openai/" if resource.startswith("videos/") else b"") + name
 
 
-async def read_result(connection: UpstreamConnection, reader: ResultReader) -> bool:
+async def ask(context: ProxyContext, request: UpstreamRequest, reader: ResultReader) -> bool:
+    """Whether all of a result was read. Raises ConnectFailed, ConnectionLost and CallFailed."""
+    connection = await context.upstream.acquire()
+    try:
+        await connection.send_request(*request, b"")
+        head = await connection.read_head()
+        if not is_redirect(head):
+            return await read_result(connection, head, reader)
+        # So Google answers the download of a file that a batch has generated, to `/download/…`.
+        async with follow_redirects(context, request, head, lambda: None) as response:
+            return await read_result(response.connection, response.head, reader)
+    finally:
+        context.upstream.release(connection)
+
+
+async def read_result(connection: UpstreamConnection, head: ResponseHead, reader: ResultReader) -> bool:
     """Whether all of a result was read. Raises ConnectionLost."""
-    head = await connection.read_head()
     if head.status != 200 or head.fields.get(b"content-encoding", b"identity") != b"identity":
         return False
     chunk = connection.buffered_chunk() or b""

@@ -19,6 +19,7 @@ from gatekeeper.gemini.evasion import normalized_path
 from gatekeeper.proxy.authenticate import extract_credential
 from gatekeeper.proxy.call import ProxyCall
 from gatekeeper.proxy.carrier import PREFIX
+from gatekeeper.proxy.context import ProxyContext
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.outcomes import foreign_redirect, too_many_redirects, unreachable
 from gatekeeper.proxy.upstream import ConnectFailed, Origin, UpstreamPool
@@ -64,6 +65,10 @@ class FollowedResponse(NamedTuple):
     connection: UpstreamConnection
     head: ResponseHead
     with_key: bool
+
+
+def is_redirect(head: ResponseHead) -> bool:
+    return head.status in REDIRECT_STATUSES and b"location" in head.fields
 
 
 def resolve(location: bytes, base: Address) -> Address | None:
@@ -137,14 +142,14 @@ def local_location(call: ProxyCall, location: bytes, target: bytes) -> Headers:
 
 @asynccontextmanager
 async def follow_redirects(
-    call: ProxyCall, request: UpstreamRequest, head: ResponseHead, before_request: Callable[[], None]
+    context: ProxyContext, request: UpstreamRequest, head: ResponseHead, before_request: Callable[[], None]
 ) -> AsyncGenerator[FollowedResponse]:
     """The response to a GET or HEAD whose first response is a redirect. `before_request` is called before
     each further request. Raises CallFailed, and ConnectionLost for a connection without a response."""
-    upstream = call.context.upstream
+    upstream = context.upstream
     address = Address(upstream.origin, request.target)
     for _ in range(MAX_REDIRECTS):
-        address = _next_address(call, head, address)
+        address = _next_address(context, head, address)
         with_key = is_of_upstream(address, upstream)
         pool = upstream if with_key else upstream.of_other_host(address.origin.host)
         before_request()
@@ -157,28 +162,26 @@ async def follow_redirects(
             headers = _headers(request.headers, None if with_key else pool.authority)
             await connection.send_request(request.method, address.target, headers, b"")
             head = await connection.read_head()
-            if not (head.status in REDIRECT_STATUSES and b"location" in head.fields):
+            if not is_redirect(head):
                 yield FollowedResponse(connection, head, with_key)
                 return
         finally:
             # Never kept: most are of a pool that was made for this address only.
             pool.close(connection)
-    call.context.redirect_errors.record("too_many", limit=MAX_REDIRECTS)
+    context.redirect_errors.record("too_many", limit=MAX_REDIRECTS)
     raise too_many_redirects(MAX_REDIRECTS)
 
 
-def _next_address(call: ProxyCall, head: ResponseHead, base: Address) -> Address:
+def _next_address(context: ProxyContext, head: ResponseHead, base: Address) -> Address:
     """Raises CallFailed for an address that may not be requested."""
     address = resolve(head.fields[b"location"], base)
-    if address is not None and (
-        is_of_upstream(address, call.context.upstream) or is_at_google(address.origin)
-    ):
+    if address is not None and (is_of_upstream(address, context.upstream) or is_at_google(address.origin)):
         # Others may be signed as they are.
-        has_key = call.context.mask(address.target) != address.target
+        has_key = context.mask(address.target) != address.target
         return address._replace(target=without_credentials(address.target)) if has_key else address
     # Its host only: path and query may hold a signature, or a key.
     host = None if address is None else address.origin.host[:255]
-    call.context.redirect_errors.record("foreign_host" if host else "no_plain_url", host=host)
+    context.redirect_errors.record("foreign_host" if host else "no_plain_url", host=host)
     raise foreign_redirect(host)
 
 

@@ -29,7 +29,7 @@ from gatekeeper.proxy.outcomes import (
     to_call_failed,
     unreachable,
 )
-from gatekeeper.proxy.redirects import FOLLOWED_METHODS, REDIRECT_STATUSES, follow_redirects, local_location
+from gatekeeper.proxy.redirects import FOLLOWED_METHODS, follow_redirects, is_redirect, local_location
 from gatekeeper.proxy.request_body import BodyGate, admit_buffered, apply_body, begin_streaming, look_ahead
 from gatekeeper.proxy.search_limit import with_search_limit
 from gatekeeper.proxy.spend_limit import with_spend_limit
@@ -196,7 +196,9 @@ class Relay:
     async def relay_response(self, connection: UpstreamConnection) -> None:
         head = await connection.read_head(self.relay_informational)
         if self.is_followed(head):
-            redirected = follow_redirects(self.call, self.request(), head, self.set_first_byte_deadline)
+            redirected = follow_redirects(
+                self.call.context, self.request(), head, self.set_first_byte_deadline
+            )
             async with redirected as response:
                 await self.relay_final_response(*response)
         else:
@@ -213,8 +215,7 @@ class Relay:
 
     def is_followed(self, head: ResponseHead) -> bool:
         """Whether the response is a redirect that the gateway follows."""
-        method = self.call.row.method
-        return head.status in REDIRECT_STATUSES and method in FOLLOWED_METHODS and b"location" in head.fields
+        return self.call.row.method in FOLLOWED_METHODS and is_redirect(head)
 
     async def relay_final_response(
         self, connection: UpstreamConnection, head: ResponseHead, with_key: bool = True

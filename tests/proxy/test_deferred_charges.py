@@ -533,6 +533,20 @@ async def test_a_batch_in_openais_form_is_charged_by_its_file(sandboxed: Running
     assert Decimal(detail["cost"]["cost_usd"]) == cost
 
 
+async def test_a_file_of_results_is_polled_through_googles_redirect(sandboxed: Running) -> None:
+    file = await upload(sandboxed, [{"key": "1", "request": PROMPT}])
+    asked = {"batch": {"inputConfig": {"fileName": file}}}
+    await sandboxed.client.post(BATCH, json=asked, headers={"x-goog-api-key": "k"})
+    polling = poller(sandboxed)
+    for _ in range(3):
+        # Whenever it is due
+        polling._due.clear()
+        await polling.round()
+    row = next(row for row in await sandboxed.rows() if row["action"] == "batchGenerateContent")
+    assert row["prompt_tokens"] is not None
+    assert row["cost_usd"] is not None
+
+
 async def test_a_batch_of_embeddings_is_charged_by_its_responses(sandboxed: Running) -> None:
     client, key = sandboxed.client, {"x-goog-api-key": "k"}
     request = {"request": {"content": {"parts": [{"text": "Hello there, you"}]}}}
