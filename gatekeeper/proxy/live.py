@@ -34,6 +34,7 @@ from gatekeeper.proxy.outcomes import (
 )
 from gatekeeper.proxy.request_body import take_rates
 from gatekeeper.proxy.upstream import ConnectFailed
+from gatekeeper.proxy.upstream_body import UpstreamBody
 from gatekeeper.proxy.upstream_connection import (
     BODYLESS,
     SWITCHING_PROTOCOLS,
@@ -171,7 +172,7 @@ class LiveCarrier:
     ) -> None:
         """Google's response to a handshake that it does not accept."""
         mask = call.context.mask
-        error = ErrorResponse(mask, head.status, head.headers, partial(connection.read_chunk))
+        error = ErrorResponse(mask, head.status, head.headers, UpstreamBody(connection))
         await error.buffer()
         # With a client's token what Google says is about that, and no other key could be tried.
         if self._token is None:

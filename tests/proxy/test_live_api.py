@@ -12,6 +12,7 @@ import pytest
 import trio
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.live import LIVE_PATH, SETUP, LiveStandIn, ended, live_standing_in, nothing_is_left, session
+from rig.standin import Reply, standing_in
 from rig.websocket import UPGRADE, frame, opened, rest
 from rig.wire import connect, head
 from websockets.datastructures import Headers
@@ -445,6 +446,25 @@ async def test_googles_refusal_of_the_gateways_key_is_the_operators(
         await refused(client, 1011, "GATEKEEPER_UPSTREAM_KEY_INVALID")
     row = await gateway.row()
     assert (row["outcome"], row["status"]) == ("upstream_error", 101)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "outcome"),
+    [(401, "UPSTREAM_KEY_INVALID", "upstream_error"), (400, "UPSTREAM_UNREACHABLE", "upstream_broken")],
+)
+async def test_a_refusal_of_a_handshake_that_breaks_off(
+    tmp_path: Path, status: int, reason: str, outcome: str
+) -> None:
+    async def cut(reply: Reply) -> None:
+        head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        await reply.raw(head % status)
+        await reply.stream.aclose()
+
+    async with standing_in() as google, running(tmp_path / "data", google.url) as gateway:
+        google.script = cut
+        async with session(gateway) as client:
+            await refused(client, 1011, f"GATEKEEPER_{reason}")
+        assert (await gateway.row())["outcome"] == outcome
 
 
 @pytest.mark.parametrize("wrong", ["Upgrade", "Connection", "Sec-WebSocket-Accept"])
