@@ -30,6 +30,9 @@ async def check_refused_keys(context: ProxyContext, seconds: float = CHECK_SECON
 
 async def check(context: ProxyContext, label: str) -> None:
     """Asks Google for one model with this key. Errors leave it as it is."""
+    # In place of one that was removed while another was looked at, any other would be chosen.
+    if context.google_keys.find(label) is None:
+        return
     # By its label: among the others a key that was refused comes last.
     lease = context.google_keys.choose(Want(action="models.list"), time_ns() // 1000, label)
     if lease is None:

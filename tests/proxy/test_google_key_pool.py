@@ -451,6 +451,13 @@ async def test_a_refused_key_is_looked_at_again_and_comes_back(google: StandIn, 
     assert used(projects)[-4:].count("a") >= 2
 
 
+async def test_a_key_that_was_removed_meanwhile_is_not_looked_at(google: StandIn, tmp_path: Path) -> None:
+    async with pooled(tmp_path, google, TWO) as (gateway, projects):
+        with capture_logs() as logs:
+            await check(gateway.gateway.proxy.context, "removed")
+    assert (used(projects), logs) == ([], [])
+
+
 async def test_keys_of_one_project_share_its_free_searches(google: StandIn, tmp_path: Path) -> None:
     model = "gemini-3-flash-preview"
     grounding = {"webSearchQueries": [f"query {number}" for number in range(3000)]}
