@@ -88,8 +88,6 @@ class FreeSearches:
             return 0
         period = Period(self._project_of(google_key), allowance.pool, allowance.period(day))
         before = self.used.get(period, 0)
-        # More may be counted than there are: a replay of the journal counts what each call has taken,
-        # unasked.
         taken = min(searches, max(0, allowance.limit - before))
         self.used[period] = before + taken
         return taken

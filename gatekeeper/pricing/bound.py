@@ -70,7 +70,7 @@ def bound(catalogue: Catalogue, model: str, day: date, asked: Asked) -> Bound:
     pico = prompt * input_pico + (MAX_OUTPUT_TOKENS if output is None else output) * prices.output_pico
     pico += _pieces(prices, asked)
     if asked.searches:
-        # By query or by request, whichever is dearer: which of the two the model pays is in the same prices.
+        # Of Google Search and Maps the dearer: a tool may use either.
         pico += asked.searches * max(prices.units_pico.get(name, 0) for name in GROUNDING)
     usual = (asked.request_bytes or 0) * input_pico + USUAL_OUTPUT * prices.output_pico
     return Bound(pico, whole and output is not None, input_pico, usual)

@@ -9,7 +9,7 @@ import msgspec
 from gatekeeper.pricing.units import CACHE_STORAGE, unit_of
 
 SECONDS_PER_HOUR = 3600
-# 60 digits: of Python's usual 28 a month of a million cached tokens, times a price, may need more.
+# Of Python's usual 28 digits 12 decimals leave 16: `quantize` raises for more hours than that.
 _HOURS, _SHOWN = Context(prec=60, rounding=ROUND_HALF_EVEN), Decimal(1).scaleb(-12)
 
 

@@ -64,7 +64,7 @@ def _price_changes(before: PricedModel | None, model: PricedModel) -> list[Price
         there = before and before.tariff(tariff.tier, tariff.starts, tariff.above + 1)
         for component, new in tariff.prices.items():
             old = there.prices.get(component) if there else None
-            # Of a user's own file only what differs is a change: the same price may be in it for clarity.
+            # A file of one's own may repeat what is built in.
             if old == new:
                 continue
             alike = (component, old, new, tariff.tier, tariff.above, tariff.up_to, tariff.starts)

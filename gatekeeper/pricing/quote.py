@@ -252,7 +252,6 @@ def _token_lines(
     name: str, tariff: Tariff, usage: Usage | None, action: str | None, *, has_units: bool
 ) -> tuple[CostLine, ...]:
     kind = _kind_of(tariff)
-    # Tokens that Imagen or Veo report beside their pieces are not charged.
     if kind is None or action in _BY_PIECE:
         if not has_units:
             raise UnpricedError("the response does not say what it made")

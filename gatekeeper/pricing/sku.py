@@ -70,7 +70,7 @@ _COMPONENT = re.compile(
     rf"(?:live_|embedding_)?(?P<kind>input|cached|output)_(?P<modality>{'|'.join(MODALITIES)})"
     r"(?:_thinking|_not_thinking)?"
 )
-# Bills name gemini-2.5-flash-preview-09-2025 and gemini-2.0-flash-001 as the models without that.
+# As of gemini-2.5-flash-preview-09-2025 and gemini-2.0-flash-001, which a bill names without.
 _NO_NAME = re.compile(r"-(?:preview|exp|latest)(?=-|\Z)")
 _VERSION = re.compile(r"(?:-\d{2}-\d{4}|-\d{2}-\d{2}|-\d{3})\Z")
 
