@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import cast
 
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, Foreign, is_unset
@@ -172,7 +172,7 @@ def _leave_model(draft: Draft, name: str, model: str) -> None:
 
 def _put_model_budgets(draft: Draft, given: Mapping[str, object], names: ModelNames) -> None:
     """Budgets of models have the period of the budget that they are part of; in LiteLLM each has its own."""
-    found: dict[str, object] = {}
+    found: dict[str, str] = {}
     periods: set[str | None] = set()
     for model, value in given.items():
         if (google := names.google(model)) is None:
@@ -191,7 +191,8 @@ def _put_model_budgets(draft: Draft, given: Mapping[str, object], names: ModelNa
             draft.lost.append(f"`model_max_budget` of {model} (it is no amount)")
             continue
         if amount is not None:
-            found[google] = amount
+            # Two of LiteLLM's names may be one model here: the narrower limit holds, as in `_put_by_model`.
+            found[google] = min(amount, found.get(google, amount), key=Decimal)
     if not found:
         return
     draft.fields["model_max_budget"] = found

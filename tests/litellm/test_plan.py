@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -279,6 +280,20 @@ def test_groups_of_internal_users_have_names_of_their_own_that_can_be_seen():
         "internal user u4": "a" * 195 + " (u4)",
         "internal user t1": "t1",
     }
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_two_names_of_one_model_the_narrower_limit_comes(reverse):
+    for name, numbers, left in (
+        ("model_max_budget", {"gemini/gemini-2.5-pro": 5, "gemini-2.5-pro": 10}, "5"),
+        ("model_max_budget", {"gemini/gemini-2.5-pro": "infinity", "gemini-2.5-pro": 10}, "10"),
+        ("model_rpm_limit", {"gemini/gemini-2.5-pro": 5, "gemini-2.5-pro": 10}, 5),
+    ):
+        given = dict(sorted(numbers.items(), reverse=reverse))
+        column = name if name == "model_max_budget" else "metadata"
+        cells = {column: json.dumps(given if column == name else {name: given})}
+        (key,) = plan_of(keys=[key_row(**cells)]).keys
+        assert key.document[name] == {"gemini-2.5-pro": left}, (name, numbers)
 
 
 def test_the_secret_before_a_rotation_comes_with_its_end():
