@@ -9,8 +9,8 @@ from quart import Blueprint, Response
 from gatekeeper.admin.access import current_caller
 from gatekeeper.admin.audit_documents import AUDIT
 from gatekeeper.admin.gateway import current_gateway
-from gatekeeper.admin.parameters import DEFAULT_LIMIT
-from gatekeeper.admin.problems import invalid_cursor
+from gatekeeper.admin.parameters import DEFAULT_LIMIT, names
+from gatekeeper.admin.problems import invalid, invalid_cursor
 from gatekeeper.admin.requests import json_response, read_query
 from gatekeeper.keys.audit import AuditFilter, Change, audit_document
 from gatekeeper.openapi.operation import describe
@@ -28,7 +28,7 @@ async def audit_log() -> Response:
     limit = query.limit or DEFAULT_LIMIT
     wanted = AuditFilter(
         actions=query.action,
-        keys=tuple(query.key.split(",")) if query.key else (),
+        keys=_names(query.key),
         by=query.by,
         since=_micros(query.since),
         until=_micros(query.until),
@@ -46,6 +46,14 @@ async def record_change(action: str, target: str, detail: dict[str, object]) -> 
     gateway = current_gateway()
     change = Change.of(action, gateway.now_micros(), current_caller().actor, detail, target=target)
     await gateway.audit.append(change)
+
+
+def _names(keys: str | None) -> tuple[str, ...]:
+    """Raises Problem for an empty one, which each change has that is of no key."""
+    try:
+        return names(keys) if keys else ()
+    except ValueError as allowed:
+        raise invalid("key", f"`key`: {allowed}", str(allowed)) from None
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -141,7 +141,7 @@ PARAMETERS: dict[str, Parameter] = {
         ),
     ),
     "key": Parameter(
-        str,
+        given,
         text(
             f"The key. {_KEY} Of changes: what was changed, by id, alias or name, joined by commas.",
             "web-frontend",

@@ -76,7 +76,7 @@ async def read_fields() -> Document:
 
 REJECT_EMPTY = (
     "since", "until", "by", "limit", "top", "action", "start_date", "end_date", "api_key", "user_id",
-    "request_id", "sort", "running",
+    "request_id", "sort", "running", "key",
 )  # fmt: skip
 """Parameters that must not be empty: treating them as absent would widen the query."""
 

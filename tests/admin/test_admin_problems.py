@@ -62,6 +62,8 @@ WRONG = [
     Wrong("GET", "/calls?running=true&cursor=nonsense", 400, {"field": "cursor"}),
     Wrong("GET", "/calls?since=tomorrow", 400, {"field": "since"}, says="yesterday"),
     Wrong("GET", "/spend?until=99999999d", 400, {"field": "until"}),
+    Wrong("GET", "/audit?key=", 400, {"field": "key"}, says="leave it out"),
+    Wrong("GET", "/audit?key=web,", 400, {"field": "key"}, says="one name, or several"),
     Wrong("GET", "/spend?by=colour", 400, {"field": "by"}, says="colour"),
     Wrong("GET", "/spend?by=tag,model,key", 400, {"field": "by"}),
     Wrong("GET", "/spend?by=tag,tag", 400, {"field": "by"}),
