@@ -61,6 +61,7 @@ def revalidation() -> Callable[[], bool]:
         if key is None:
             return True
         record = key.record
+        # Looked up by its secret, as each request is: a rotation ends the stream once the grace is over.
         is_same = gateway.registry.by_hash(caller.secret_hash) is key and record.role == caller.role
         has_expired = record.expires_at is not None and record.expires_at <= gateway.now_micros()
         return is_same and not record.blocked and not has_expired
@@ -75,6 +76,7 @@ async def check_access() -> None:
         return
     caller = g.caller = await _identify()
     role = caller.role
+    # What a key without a role sees of itself, one with any role sees of all.
     if not (needed is Open.TO_OWN_KEY if role is None or isinstance(needed, Open) else role.includes(needed)):
         raise _forbidden(role, needed)
 
@@ -93,6 +95,7 @@ async def _identify() -> Caller:
     if state := gateway.registry.by_hash(digest):
         record = state.record
         _check_usable(record, gateway.now_micros())
+        # Its group's and the gateway's networks hold as well, as on /gemini.
         _check_address(gateway.registry.accounts.of(state, None), address)
         return Caller(
             Actor(record.token_id, record.key_alias, record.role, address), record.role, state, digest
@@ -107,6 +110,7 @@ async def _identify() -> Caller:
 
 def _bearer_token() -> str:
     scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    # Names of schemes are case-insensitive (RFC 9110, 11.1).
     if scheme.lower() == "bearer" and (secret := token.strip()):
         return secret
     raise _unauthorised(

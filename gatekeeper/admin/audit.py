@@ -64,6 +64,7 @@ def _before(cursor: str | None) -> int | None:
     """The id of the last change of the previous page. Raises Problem."""
     if cursor is None:
         return None
+    # 19 digits may be more than the 64 bits of SQLite's ids.
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
         raise invalid_cursor("changes")
     return int(cursor)

@@ -75,6 +75,7 @@ async def running_calls(wanted: Filter, limit: int, cursor: str | None) -> list[
     before = None if cursor is None else parse_id(cursor)
     running, peeks = gateway.ledger.events.in_flight, gateway.proxy.peeks()
     found: list[Document] = []
+    # Ids grow with the time of the start (UUID version 7). A copy, as calls come and go during a checkpoint.
     for number, call_id in enumerate(sorted(running, reverse=True)):
         if number % CALLS_IN_ONE_GO == 0:
             await trio.lowlevel.checkpoint()
@@ -147,6 +148,8 @@ async def event_bytes(
         # A cancelled wait loses no event: see `Subscription`.
         with trio.move_on_at(due):
             batch = await subscription.batch(MAX_BATCH_EVENTS)
+        # After the wait, before anything is sent: what was changed meanwhile holds for what is to be seen
+        # now.
         if not is_allowed():
             return
         if batch is None:
@@ -199,6 +202,7 @@ async def lend_file() -> Response:
         )
     try:
         await record_change("file.lend", ANALYTICS_FILE, {"seconds": {"from": None, "to": seconds}})
+    # What is not logged is not lent.
     except StoreFailed:
         analytics.end_loan()
         raise
@@ -213,6 +217,7 @@ async def end_loan() -> Response:
     """Ends the loan. If rows were priced again meanwhile, the response waits until keys were charged that."""
     await read_fields()
     gateway = current_gateway()
+    # First: if it cannot be logged, nothing is changed, as the 503 says, and the request may be repeated.
     await record_change("file.return", ANALYTICS_FILE, {})
     gateway.ledger.analytics.end_loan()
     # Otherwise it is tried again in a second, and logged (`follow_repricing`).

@@ -70,6 +70,7 @@ def problem_of(error: Exception) -> Problem:
             return invalid(error.field, f"`{error.field}`: {error}", error.allowed)
         case QueryUnavailable() | QueryTimeout():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        # After QueryTimeout, which is one: a query that takes too long is nothing to be looked at in the log.
         case AnalyticsError():
             log.error("analytics_query_failed", detail=str(error))
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))

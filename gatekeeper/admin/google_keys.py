@@ -60,6 +60,7 @@ async def remove() -> Response:
     """No more calls are made with it; those that run go on. One of the settings is back after a restart."""
     label = await read_label()
     roster = current_gateway().google_keys
+    # Asked before: afterwards it is stored in no case.
     returns = not roster.is_stored(label)
     await made(roster.remove(label, **change_context()))
     return json_response({"removed": label, "returns_at_restart": returns})

@@ -32,6 +32,7 @@ Sample = tuple[tuple[str, ...], float]
 def expose(gateway: Gateway, counted: CallMetrics, accept: str) -> tuple[bytes, str]:
     """The metrics in the exposition format that `accept`, the request's header, asks for, and its media
     type."""
+    # Not the library's default one, which is a whole process's: the tests have several gateways in theirs.
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(Families(gateway, counted))
@@ -58,6 +59,7 @@ def _counters(counted: CallMetrics) -> Iterator[Metric]:
     yield _counter("failed_calls", "Calls whose outcome is not ok, by reason.", ("reason",), failures)
     tokens = counted.tokens.items()
     yield _counter("tokens", "Tokens of calls; cached is a part of prompt.", ("model", "type"), tokens)
+    # A float at last: Prometheus has no other numbers.
     costs = ((label, pico / PICO) for label, pico in _single(counted.cost_pico))
     yield _counter("cost_usd", "Known cost of calls, in US dollars.", ("model",), costs)
     unpriced = _single(counted.unpriced)

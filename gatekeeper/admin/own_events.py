@@ -24,6 +24,7 @@ class OwnEvents:
                 case Tick():
                     yield self._tick()
                 case Gap():
+                    # How many others there were would tell how busy other keys are.
                     yield Gap(event.id, None)
                 case CallEvent():
                     if event.kind == "call.finished":

@@ -44,6 +44,7 @@ def given(text: str) -> str:
 
 
 def names(text: str) -> tuple[str, ...]:
+    # An empty name would match what has none, and so widen what was asked for.
     if not all(found := tuple(text.split(","))):
         raise ValueError("give one name, or several with commas between them")
     return found

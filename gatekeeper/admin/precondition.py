@@ -16,6 +16,7 @@ def pop_expected(body: Document) -> int | None:
     `If-Match` says the same. Microseconds since 1970. Raises Problem."""
     text = body.pop("updated_at", None)
     if text is None and (header := request.headers.get("If-Match")):
+        # An entity tag is quoted, and may be a weak one (RFC 9110, 8.8.3).
         text = header.strip().removeprefix("W/").strip('"')
     if text is None:
         return None

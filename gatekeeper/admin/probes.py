@@ -54,6 +54,7 @@ def probe_of(scope: HTTPScope) -> Probe | None:
     is_plain = scope["method"] in ("GET", "HEAD") and not scope["query_string"]
     if not is_plain or any(name in BODY_FIELDS for name, _ in scope["headers"]):
         return None
+    # As it was written: what Quart would decode first, it answers itself.
     return PROBES.get(scope["raw_path"])
 
 

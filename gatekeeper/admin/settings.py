@@ -43,6 +43,7 @@ def told(settings: Settings, setting: Setting) -> str | float | bool | None:
     match getattr(settings, setting.name):
         case None:
             return None
+        # Before all that looks at the value.
         case _ if setting.secret:
             return HIDDEN
         case bool() | int() | float() as plain:

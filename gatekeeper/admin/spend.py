@@ -95,7 +95,10 @@ async def tags() -> Response:
     """A call with several tags counts under each, one without tags under none."""
     query = read_query()
     result = await current_gateway().ledger.analytics.spend(
-        ["tag"], Filter().in_period(*period(query)), limit=None
+        # LiteLLM's answer has no pages, so this has every tag.
+        ["tag"],
+        Filter().in_period(*period(query)),
+        limit=None,
     )
     return json_response(
         [
@@ -168,6 +171,7 @@ def spend_log_row(call: Document) -> Document:
         "end_user": call["user_id"] or "",
         "request_tags": call["tags"],
         "metadata": {"user_api_key_alias": call["key_alias"], "status_code": call["status"]},
+        # A text: the column of LiteLLM's table is one.
         "cache_hit": "False",
         "status": "success" if call["outcome"] == "ok" else "failure",
         "session_id": call["trace_id"],

@@ -124,6 +124,7 @@ def dollars(text: str) -> str | None:
 
 def read_rows(table: str, text: str, needed: tuple[str, ...]) -> list[Row]:
     """The rows of one table, which must have the `needed` columns. Raises TableError."""
+    # A setting of the whole module; csv has none for one reader.
     csv.field_size_limit(CELL_LENGTH)
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:

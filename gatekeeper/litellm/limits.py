@@ -77,6 +77,7 @@ def draft_limits(row: Row, budget: Row | None, names: ModelNames, now: datetime)
     LiteLLM does it. Raises TableError."""
     draft, metadata = Draft(), row.document("metadata")
     for name in ("max_budget", "soft_budget"):
+        # An amount is a text, so that "0" is one, too: only an empty cell leaves it to the budget.
         draft.put(name, row.amount(name) or (budget and budget.amount(name)))
     for name in COUNTS:
         own = row.whole(name)
@@ -159,6 +160,7 @@ def _put_by_model(draft: Draft, name: str, given: object, names: ModelNames) -> 
         elif not isinstance(number, int) or number <= 0:
             draft.lost.append(f"`{name}` of {model} (it is no whole number from 1)")
         else:
+            # Two of LiteLLM's names may be one model here: the narrower limit holds.
             found[google] = min(number, cast("int", found.get(google, number)))
     draft.put(name, found)
 

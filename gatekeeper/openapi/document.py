@@ -103,6 +103,7 @@ def _responses(api: ApiDescription, route: Route) -> Document:
     answer = {"schema": operation.answer, "example": example_of(operation.answer)}
     statuses = {*api.statuses, *operation.problems}
     statuses |= set() if route.access is None else set(api.guarded_statuses)
+    # Bodies that do not arrive or are too large are refused whatever the route takes of them.
     statuses |= set(api.body_statuses) if route.method == "POST" else set()
     meaning = resolved(operation.answer)["description"]
     ok = {"200": {"description": meaning, "content": {operation.media_type: answer}}}

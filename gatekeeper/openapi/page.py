@@ -88,6 +88,7 @@ def _content(title: str, content: Document) -> str:
     for media_type, described in content.items():
         schema = _reference(described["schema"])
         shown.append(f"<p>{escape(media_type)} {schema}</p>")
+        # That of an error is the same for every status: once among the schemas is enough.
         if "example" in described and "problem" not in media_type:
             shown.append(f"<pre>{escape(_json(described['example']))}</pre>")
     return "".join(shown)

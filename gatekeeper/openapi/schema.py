@@ -67,6 +67,7 @@ def anything(meaning: str, example: object) -> Schema:
 
 def nullable(schema: Schema) -> Schema:
     """The same, or null."""
+    # Neither has a `type` that null could be added to.
     if "$ref" in schema or "anyOf" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
     kinds: str | list[str] = schema["type"]

@@ -96,6 +96,7 @@ def read_export(data: bytes, pacific: tzinfo) -> BillingExport:
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
         for values in reader:
+            # The sums behind a report's rows have fewer cells than its header.
             fields = dict(zip(names, values, strict=False))
             _add(BillingRow(fields, columns, start + 1 + reader.line_num, pacific), columns, export)
     except csv.Error as error:
@@ -120,6 +121,7 @@ def _decode(data: bytes, notes: list[str]) -> str:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
+            # What Excel saves as CSV on Windows; a few of its bytes mean nothing.
             text = data.decode("cp1252", "replace")
             notes.append("The file is not UTF-8: it was read as Windows-1252.")
     if "\0" in text:

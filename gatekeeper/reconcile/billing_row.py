@@ -78,6 +78,7 @@ class BillingRow:
         return sum(to_pico(credit.amount) for credit in listed)
 
     def _parse(self, column: str, text: str) -> Decimal:
+        # As accountants write what is negative.
         in_brackets = text.startswith("(") and text.endswith(")")
         digits = text[1:-1] if in_brackets else text
         fits = len(digits) <= MAX_LENGTH and _NUMBER.fullmatch(digits)

@@ -140,6 +140,7 @@ class LedgerCharges:
         self.otherwise_priced += 1
         if not total:
             return [(_Line(parts[0].quote.model, 0, CostLine(UNKNOWN, 1, "", cost, cost)), cost)]
+        # In proportion: which of its prices another catalogue had is not known.
         shares = [(each, each.line.pico * cost // total) for each in known]
         last, rest = shares[-1][0], sum(pico for _, pico in shares[:-1])
         # The last one takes what rounding down has left: the parts add up to the cost in the ledger.
