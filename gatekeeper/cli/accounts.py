@@ -79,6 +79,7 @@ def _add_changes(group: click.Group, kind: Kind) -> None:
             raise click.UsageError(problem, click.get_current_context())
         _change(target, kind, "update", name, changes, as_json, "changed")
 
+    # click has them by now; their names here are used by nobody.
     del create, edit
 
 

@@ -147,6 +147,7 @@ def completions(root: click.Group, before: Sequence[str], last: str) -> dict[str
     """The words that may stand in place of `last`, by what they are as a whole."""
     from click.shell_completion import ShellComplete
 
+    # click's own, of no shell: what it finds is used, and nothing of what it prints.
     shell = ShellComplete(root, {}, "gatekeeper", "")
     option, equals, value = last.partition("=")
     joined = bool(equals) and option.startswith("--")

@@ -92,6 +92,7 @@ class OrderedGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        # Asked before click is, whose own message names no other command.
         if self.get_command(ctx, args[0]) is None:
             from gatekeeper.suggestions import did_you_mean
 

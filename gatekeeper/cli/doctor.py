@@ -110,6 +110,7 @@ def run_checks(
         return
     certificate, findings = check_certificate(settings, now)
     here = startup.gateway_url(settings, settings.host, settings.port, certificate)
+    # The key of a file that is here, sent to an address that somebody has typed, would be given away.
     own_key = settings.master_key if url is None or is_local(url) else None
     target, pinned = Target(url or here, key or own_key), None if url else settings.tls_cert
     found = ask(target, pinned)

@@ -88,7 +88,10 @@ def export_parquet(target: Target, wanted: CallFilter, file: IO[bytes]) -> int:
             count = export_ndjson(target, wanted, ndjson)
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
+            # With its columns named DuckDB infers none: of rows that all lack a value it would infer another
+            # type.
             calls = con.read_json(str(lines), columns=COLUMNS, format="newline_delimited")
+            # JSON is a type of DuckDB's own, which other readers of Parquet do not know.
             texts = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in ("usage", "billed_units"))
             calls.project(f"* REPLACE ({texts})").write_parquet(str(parquet))
         with parquet.open("rb") as made:

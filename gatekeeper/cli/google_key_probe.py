@@ -8,6 +8,7 @@ from gatekeeper.cli.deadline import ProbeError, run_with_timeout
 
 TIMEOUT = 5.0  # seconds
 PATH = "/v1beta/models?pageSize=1"
+# Google answers 400 to a key that it does not know (API_KEY_INVALID), 403 to one that it has suspended.
 UNACCEPTABLE = (400, 401, 403)
 
 

@@ -171,6 +171,7 @@ Skipped = dict[tuple[str, int], str]
 def states(plan: Plan, skipped: Skipped) -> Iterable[tuple[Item, str, list[str]]]:
     """Each item with what becomes of it, and what is to be said about it."""
     for kind in KINDS:
+        # Only what is sent has a place in the lists that the gateway answers about.
         sent = 0
         for item in (item for item in plan.items() if item.kind == kind):
             if item.reasons:

@@ -70,6 +70,7 @@ def init(
     On a terminal it asks for what no flag says. The Google key is taken from GEMINI_API_KEY, a hidden prompt
     or stdin, and Google is asked whether it accepts it. Only you can read the file (0600).
     """
+    # Not `exists`, which raises PermissionError for a folder that may not be looked into (Python 3.11).
     if os.access(config, os.F_OK) and not config.is_file():
         raise CommandError(f"{config} is no file: give the path of one by --config", ExitStatus.REJECTED)
     if not force and os.access(config, os.F_OK):

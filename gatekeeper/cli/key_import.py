@@ -43,6 +43,7 @@ class Row(NamedTuple):
 
 
 @click.command("import", epilog=examples("keys import new-keys.csv --out made.csv"))
+# -sig: Excel writes a byte order mark, which would be part of the first title.
 @click.argument("file", type=click.File(encoding="utf-8-sig"))
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="A new file for the secrets.")
 @click.option("--dry-run", is_flag=True, help="Look for faults only.")
@@ -97,6 +98,7 @@ def read_rows(file: TextIO) -> list[Row]:
     try:
         titles = [title.strip() for title in rows.fieldnames or ()]
         check_titles(titles)
+        # Set again, so that cells are found by the titles without their blanks.
         rows.fieldnames = titles
         keys: list[Row] = []
         faults: list[str] = []
@@ -152,6 +154,7 @@ def opened(out: Path | None, dry_run: bool) -> Generator[TextIO]:
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
         try:
             yield file
+        # No key was made then. Whatever else goes wrong comes later, and the file may have the only secrets.
         except CommandError:
             out.unlink()
             raise

@@ -36,6 +36,7 @@ def call_named(
 def suggestions(target: Target, noun: Noun, names: Sequence[str]) -> list[str]:
     """A question for each name that nothing has, and that resembles one that exists."""
     known: list[str] = []
+    # The first error is the one to be told; without names there is only no suggestion.
     with suppress(CommandError):
         known = call_api(target, lambda client: existing_names(client, noun))
     questions = [did_you_mean(name, known) for name in names if name not in known]

@@ -82,9 +82,11 @@ def read_database(url: str) -> dict[str, str]:
         with psycopg.connect(
             address, connect_timeout=CONNECT_TIMEOUT, client_encoding="utf8", application_name="gatekeeper"
         ) as connection:
+            # Before the first statement, with which psycopg begins its transaction.
             connection.read_only, connection.isolation_level = True, REPEATABLE_READ
             if schema:
                 quoted = '"' + schema.replace('"', '""') + '"'
+                # SET takes no parameters; the last one has it hold for this transaction only.
                 connection.execute("SELECT set_config('search_path', %s, true)", (quoted,))
             # A table that this release of LiteLLM has not got is one without rows; that of the keys has all.
             return {
@@ -141,6 +143,7 @@ def without_password(text: str, url: str) -> str:
 
 
 def has_table(connection: Connection, table: str) -> bool:
+    # In quotes: without them PostgreSQL reads a name in lower case.
     row = connection.execute("SELECT to_regclass(%s)", (f'"{table}"',)).fetchone()
     return row is not None and row[0] is not None
 

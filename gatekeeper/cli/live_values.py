@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+# Somebody has pressed the tab key, and waits before an empty line.
 SECONDS = 0.3
 MAX_BYTES = 4 * 1024 * 1024
 LIMIT = 1000

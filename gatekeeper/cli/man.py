@@ -39,6 +39,7 @@ def man(context: click.Context) -> None:
     """Show the manual page, or print it as roff where there is no terminal."""
     page = man_page(context.find_root().command)
     if sys.stdout.isatty() and shutil.which("man"):
+        # -l: a page that is no installed one; - is stdin.
         subprocess.run(["man", "-l", "-"], input=page.encode(), check=False)
     else:
         click.echo(page, nl=False)

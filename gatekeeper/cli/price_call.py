@@ -83,6 +83,7 @@ def quote_call(catalogue: Catalogue, document: bytes) -> Quote:
         return Quote(
             (call.model_version or call.model).removeprefix("models/"), 0, (), catalogue.version, (why,)
         )
+    # Only a Live session has a usage for each of its turns.
     units, action = units_of(call), LIVE if isinstance(call.usage, list) else call.action
     if action in CACHES and (stored := token_seconds(call)) is not None:
         units, action = {CACHE_TOKEN_SECONDS: stored}, CACHE_STORAGE_ACTION

@@ -190,6 +190,7 @@ def trust_only(certificate: Path) -> ssl.SSLContext:
     """For a connection to the gateway that has this certificate, by whatever name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
+    # The certificate is trusted by itself: OpenSSL would want its issuer's, too.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     # A certificate that cannot be read is told by the check of the settings.
     with contextlib.suppress(OSError):

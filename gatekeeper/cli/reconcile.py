@@ -32,6 +32,7 @@ from gatekeeper.settings import OwnPrices
 # Google's days.
 PACIFIC = "America/Los_Angeles"
 # What is known to cost nothing is on no bill.
+# Negated, not `cost:>0`: so calls of unknown cost match, too (a negated term matches what is empty).
 MAY_COST = "-cost:<=0"
 MAX_NAMED = 5  # models in a note
 PROGRESS_CALLS = 100_000  # between two notes

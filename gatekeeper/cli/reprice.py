@@ -133,6 +133,7 @@ def reprice_calls(
         )
 
     try:
+        # Before the loan, in which calls wait for the file.
         own = call_api(target, lambda client: client.prices()).value.own_file
         file = Path(call_api(target, lambda client: client.lend(LOAN_SECONDS)).value.file)
     except CommandError as error:
@@ -214,6 +215,7 @@ async def _in_stores(settings: Settings, file: Path, run: Run, *, dry_run: bool)
         try:
             report = _in_file(file, run, dry_run=dry_run)
         finally:
+            # Before the keys are charged, which looks into the file.
             analytics.end_loan()
         await charge_repriced(data.registry, analytics, settings.data)
         return report

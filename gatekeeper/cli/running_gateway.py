@@ -80,6 +80,7 @@ class Running(msgspec.Struct, frozen=True):
 
 def parsed(setting: Setting, told: ToldSetting) -> object:
     """Raises ValueError."""
+    # Of a secret the gateway tells that it is set, which is no value of it.
     return None if setting.secret or told.value is None else setting.parse(str(told.value))
 
 

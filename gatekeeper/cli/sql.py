@@ -126,6 +126,7 @@ def query_file(file: Path, query: str, limit: int) -> bytes:
         # As in the gateway, or the same query would show different times here.
         con.execute("SET TimeZone = 'UTC'")
         try:
+            # The same guard as in the gateway: what is allowed must not depend on whether one runs.
             return msgspec.json.encode(sql_guard.execute_select(con, query, limit, QUERY_SECONDS))
         except sql_guard.SqlError as error:
             raise CommandError(str(error), ExitStatus.REJECTED) from None

@@ -129,6 +129,7 @@ def _cut(columns: Sequence[_Measured[T]], width: int) -> list[int]:
     widths = [each.size for each in columns]
     for _ in range(_total(columns) - width):
         uncut = [(size, number) for number, size in enumerate(widths) if size > columns[number].least]
+        # The widest first, cell by cell, so that none is cut shorter than one that was longer.
         if uncut:
             widths[max(uncut)[1]] -= 1
     return widths

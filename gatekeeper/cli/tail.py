@@ -47,6 +47,8 @@ class Tail:
                 if self._seen.ends(event.value):
                     self._show(event)
             case StreamGap():
+                # Of the first gap, if there is another before its calls are found: all since then is looked
+                # for again.
                 self._known = self._known or self._seen.newest
                 if self._catching_up:
                     self._catching_up.cancel()

@@ -84,6 +84,7 @@ def from_transport_error(error: httpx2.TransportError, address: str) -> ApiError
     import httpx2
 
     match error:
+        # h11 refuses to send a header with control characters; nothing else of a request is ours to spoil.
         case httpx2.LocalProtocolError():
             return Unauthorized(
                 "The key has characters that no header may contain: check --key and GATEKEEPER_MASTER_KEY."

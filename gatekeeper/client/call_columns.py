@@ -170,6 +170,7 @@ def call_cells(columns: Sequence[Column[Call]], widths: Sequence[int], call: Cal
     """The cells of a call. If it failed without any usage, why takes the place of tokens and cost; and of the
     duration on a narrow screen, of the tags where there are none."""
     line = cells(columns, widths, call)
+    # A call that failed late has used something: what it cost must not be covered by why it failed.
     if cause(call) is None or call.total_tokens is not None or call.cost_usd:
         return line
     titles = [column.title for column in columns]

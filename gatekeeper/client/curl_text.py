@@ -30,6 +30,7 @@ def curl_command(call: Call, url: str) -> str | None:
     if not call.path or call.path.startswith(UNREPEATABLE):
         return None
     method = call.method or "POST"
+    # Without it Google streams one JSON array, which nobody can read before it has ended.
     query = "?alt=sse" if call.action == "streamGenerateContent" else ""
     options = [f"-X {method}" if method != "POST" else "", f"-H {KEY}", *header_options(call)]
     lines: list[str] = []

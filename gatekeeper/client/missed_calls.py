@@ -107,4 +107,5 @@ class SeenCalls:
 
     def missed(self, call: Call) -> bool:
         """Whether this end, of the ledger, is new, and was to be seen."""
+        # A filter may match a call only once it has ended: one from before this began was never to be shown.
         return (call.id in self.running or call.id >= self.oldest) and self.ends(call)

@@ -36,6 +36,7 @@ async def read_page(client: Client, q: str | None, cursor: str | None = None) ->
     page = msgspec.json.decode(response.raw, type=RawPage)
     calls = [
         CallFinished("", call, bytes(raw).decode())
+        # The same calls read twice: as values, and as the bytes that an export passes on.
         for call, raw in zip(response.value.calls, page.calls, strict=True)
     ]
     missing = page.partial_reason if page.partial else ""

@@ -59,6 +59,7 @@ class SpendRow(msgspec.Struct, frozen=True):
     @property
     def known_cost(self) -> Decimal | None:
         """The cost; None where no call has a known price, as 0 would be wrong."""
+        # A sum of 0 beside calls of unknown cost says nothing.
         return self.cost_usd if self.cost_usd or not self.unpriced_calls else None
 
 
