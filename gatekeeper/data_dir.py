@@ -21,6 +21,8 @@ from gatekeeper.settings import Settings
 
 KIND_FILE = "gatekeeper.kind"
 LOCK_FILE = "gatekeeper.lock"
+GATEWAY, REPRICING = "gateway", "prices reprice"
+"""Who may hold the locks; a repricing without a gateway ends by itself."""
 GOOGLE, SANDBOX = "google", "sandbox"
 ANALYTICS_FILE = "gatekeeper.duckdb"
 CONTENTS = ("keys.sqlite", "journal", ANALYTICS_FILE)
@@ -63,23 +65,26 @@ def _read_marker(marker: Path) -> str:
 
 
 class DataInUse(Exception):
-    """Another process holds the lock on `path`."""
+    """Another process holds the lock on `path`: a `holder`, if it has said so."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, holder: str = "") -> None:
         super().__init__(str(path))
-        self.path = path
+        self.path, self.holder = path, holder
 
 
 @contextmanager
-def lock_data(folder: Path, store: Path) -> Generator[None]:
-    """Locks the folder and the key database for this process.
+def lock_data(folder: Path, store: Path, holder: str = GATEWAY) -> Generator[None]:
+    """Locks the folder and the key database for this process, which is a `holder`.
 
     Raises DataInUse, with `folder` or `store`, and OSError if the folder is not writable.
     """
     with ExitStack() as held:
         # The folder itself is locked too, not only the file in it: a file can be removed and recreated, and
         # then two gateways hold a lock of the same name.
-        held.enter_context(_flock(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, folder))
+        file = held.enter_context(_flock(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, folder))
+        with suppress(OSError):  # a full disk
+            os.ftruncate(file, 0)
+            os.write(file, holder.encode())
         # May fail: a folder on NFS cannot be locked, the folder of the key database may be missing.
         with suppress(OSError):
             held.enter_context(_flock(folder, os.O_RDONLY, folder))
@@ -108,7 +113,7 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
-def _flock(path: Path, flags: int, reported: Path, kind: int = fcntl.LOCK_EX) -> Generator[None]:
+def _flock(path: Path, flags: int, reported: Path, kind: int = fcntl.LOCK_EX) -> Generator[int]:
     # A child process must not keep the lock after this process has ended.
     file = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
@@ -117,10 +122,18 @@ def _flock(path: Path, flags: int, reported: Path, kind: int = fcntl.LOCK_EX) ->
             # descriptor of the file.
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DataInUse(reported) from None
-        yield
+            raise DataInUse(reported, _holder(file)) from None
+        yield file
     finally:
         os.close(file)
+
+
+def _holder(file: int) -> str:
+    """What the one that has locked this file has written into it; a folder has nothing."""
+    try:
+        return os.read(file, 100).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def set_private_umask() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 
@@ -38,7 +39,7 @@ from gatekeeper.stop_signals import SIGNALS, StopSignals, controlling_terminal
 BACKLOG = 4096  # with Hypercorn's default of 100, hundreds of simultaneous connects wait for seconds
 KEEP_ALIVE = 75.0  # seconds an idle client connection is kept
 CLOSE_TIMEOUT = 6.0  # seconds after the drain's end for a cut call's final event
-POLL_INTERVAL = 0.05  # seconds between two checks whether admitted calls still run
+POLL_INTERVAL = 0.05  # seconds between two checks whether admitted calls still run, or others use the data
 
 
 class StartupError(Exception):
@@ -126,7 +127,7 @@ def locked_data_folder(settings: Settings) -> Generator[None]:
         try:
             # 0o700 from the first moment: whoever opens a folder keeps access when permissions change.
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            held.enter_context(data_dir.lock_data(data, settings.keys_file))
+            lock_when_repriced(settings, held)
         except data_dir.DataInUse as other:
             choice = "--data" if other.path == data else "DATABASE_URL"
             what = f"data folder {data}" if other.path == data else f"keys in {other.path}"
@@ -139,6 +140,23 @@ def locked_data_folder(settings: Settings) -> Generator[None]:
             ) from None
         mark_data_folder(settings)
         yield
+
+
+def lock_when_repriced(settings: Settings, held: ExitStack) -> None:
+    """Locks the data folder, after a repricing that was begun while no gateway ran: a service that is not
+    started again would cost more than to wait. Raises DataInUse and OSError."""
+    is_told = False
+    while True:
+        try:
+            return held.enter_context(data_dir.lock_data(settings.data, settings.keys_file))
+        except data_dir.DataInUse as other:
+            if other.holder != data_dir.REPRICING:
+                raise
+            if not is_told:
+                waits = f"gatekeeper: waits for `gatekeeper {other.holder}`, which uses {other.path}\n"
+                NonBlockingWriter(sys.stderr.fileno()).write(waits)
+            is_told = True
+            time.sleep(POLL_INTERVAL)
 
 
 def mark_data_folder(settings: Settings) -> None:

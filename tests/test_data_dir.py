@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.data_dir import DataInUse, is_locked, lock_data
+from gatekeeper.data_dir import GATEWAY, REPRICING, DataInUse, is_locked, lock_data
 
 
 @pytest.fixture
@@ -22,8 +22,12 @@ def test_a_folder_is_held_until_its_end(folder: Path, tmp_path: Path) -> None:
         assert is_locked(folder / "gatekeeper.lock")
         with pytest.raises(DataInUse) as caught, lock_data(folder, tmp_path / "others"):
             pass
-        assert caught.value.path == folder
+        assert (caught.value.path, caught.value.holder) == (folder, GATEWAY)
     assert not is_locked(folder)
+    with lock_data(folder, folder / "keys.sqlite", REPRICING):
+        with pytest.raises(DataInUse) as caught, lock_data(folder, tmp_path / "others"):
+            pass
+        assert caught.value.holder == REPRICING
     with lock_data(folder, folder / "keys.sqlite"):
         pass
 

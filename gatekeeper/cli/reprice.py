@@ -194,7 +194,7 @@ def _without_gateway(settings: Settings, error: CommandError, run: Run, *, dry_r
     configure_logs()
     data_dir.set_private_umask()
     try:
-        with data_dir.lock_data(settings.data, settings.keys_file):
+        with data_dir.lock_data(settings.data, settings.keys_file, data_dir.REPRICING):
             print_note(f"No gateway responds, so this is done in {settings.data}.")
             return trio.run(lambda: _in_stores(settings, file, run, dry_run=dry_run))
     except data_dir.DataInUse as other:

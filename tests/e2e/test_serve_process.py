@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 import trio
-from rig.process import PATIENCE, Served, command, free_port, rows_in_file, serving
+from rig.process import PATIENCE, Served, answers, command, end, free_port, rows_in_file, serving, start
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, connect, exchange, head, read
+
+from gatekeeper.data_dir import REPRICING, lock_data
 
 GENERATE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent?key=k"
 STREAM = "POST /gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse&key=k"
@@ -41,6 +44,24 @@ async def test_one_data_folder_and_one_store_of_keys_are_for_one_gateway(folder:
             assert run.stderr.decode().count("\n") == 1
             assert words in run.stderr
         assert (await first.client.get("/readyz")).status_code == 200
+
+
+async def test_a_start_waits_for_a_repricing_that_began_without_a_gateway(folder: Path) -> None:
+    """It would be told that another gateway has the folder, after which systemd does not start it again."""
+    data, said = folder / "data", folder / "stderr.txt"
+    data.mkdir(parents=True)
+    with lock_data(data, data / "keys.sqlite", REPRICING):
+        process = await start(folder, port := free_port(), "--sandbox")
+        with trio.fail_after(PATIENCE):
+            while not said.read_text():
+                await trio.sleep(0.01)
+        assert said.read_text() == "gatekeeper: waits for `gatekeeper prices reprice`, which uses data\n"
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            await answers(Served(process, folder, str(client.base_url), client))
+            assert (data / "gatekeeper.lock").read_text() == "gateway"
+    finally:
+        await end(process)
 
 
 async def test_files_are_the_owners_alone_those_of_earlier_runs_too(folder: Path) -> None:
