@@ -159,6 +159,8 @@ class Uploads:
         session = self.session(request)
         if session is None:
             raise GoogleError(404, "Upload session not found or expired.")
+        # It was empty when it was put there: only now its bytes count against the limit of all.
+        self._sessions.put(session)
         # The request has the session's content (`body_buffer`) only if it continues where that ends.
         if body_offset(request) is not None and session.content is not request.content:
             raise invalid(f"The upload is final or goes on at offset {session.content.size}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import partial
 
 import httpx2
 import pytest
@@ -12,10 +13,12 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatekeeper.sandbox import uploads
 from gatekeeper.sandbox.body import BodyBuffer, MultipartBody
 from gatekeeper.sandbox.content import BLOCK_BYTES, GeneratedBytes
 from gatekeeper.sandbox.errors import GoogleError
 from gatekeeper.sandbox.files import File, Files
+from gatekeeper.sandbox.server import serve_sandbox
 from gatekeeper.sandbox.store import MAX_KEPT_BYTES
 from gatekeeper.sandbox.uploads import GRANULARITY
 
@@ -41,6 +44,19 @@ async def go_on(url: str, command: str, offset: int = 0, data: bytes = b"") -> h
     headers = {"x-goog-upload-command": command, "x-goog-upload-offset": str(offset)}
     async with httpx2.AsyncClient(verify=False) as client:
         return await client.post(url, content=data, headers=headers)
+
+
+async def test_open_uploads_take_no_more_memory_than_all_may(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_TOTAL_BYTES", 1_000_000)
+    port = await nursery.start(partial(serve_sandbox, "127.0.0.1", 0, time_scale=0))
+    url = f"http://127.0.0.1:{port}"
+    async with httpx2.AsyncClient(base_url=url, headers={"x-goog-api-key": "any"}, verify=False) as google:
+        addresses = [await start(google), await start(google)]
+        for address in addresses:
+            assert (await go_on(address, "upload", 0, b"x" * 600_000)).status_code == 200
+        assert [(await go_on(address, "query")).status_code for address in addresses] == [403, 200]
 
 
 async def test_a_file_in_one_request(google):
