@@ -46,12 +46,13 @@ async def reserve(call: ProxyCall, body: bytes | None) -> None:
     if (wanted := wanted_by(call, body)) is None:
         return
     accounts, demand = wanted.accounts, wanted.demand
-    # The time that it waits is not the client's.
-    call.deadline = math.inf
     found = call.context.budgets.reserve_at_once(accounts, demand, now)
     if found is Short.WAIT:
         call.record_begin()
+        # The time that it waits is neither the client's nor the upstream's: both have as much left after it.
+        left, call.deadline = call.deadline - call.context.now(), math.inf
         found = await call.context.budgets.reserve(accounts, demand, now)
+        call.deadline = call.context.now() + left
     if not isinstance(found, Reservation):
         raise Refused(_refusal(accounts, demand()))
     if not found.accounts:  # their budgets were taken away while it waited

@@ -182,6 +182,19 @@ async def test_a_call_that_the_gateway_gives_up_counts(
         assert (await exchange(gateway.url, line, body=b"{}")).status == 429
 
 
+async def test_a_silent_upstream_is_given_up_after_a_body_in_pieces_too(
+    google: StandIn, tmp_path: Path
+) -> None:
+    """What such a body asks for is reserved once all of it is there, when the upstream's time runs already."""
+    google.script = Reply.hung_up
+    master = {"master_key": "master-of-the-tests"}
+    async with running(tmp_path / "data", google.url, first_byte_timeout=0.3, **master) as gateway:
+        line = f"POST /gemini{MODEL}:generateContent?key={await gateway.key(max_budget=5)}"
+        with trio.fail_after(5):
+            answer = await exchange(gateway.url, line, chunks=[b"{", b"}"])
+        assert (answer.status, answer.reason) == (504, "GATEKEEPER_UPSTREAM_TIMEOUT")
+
+
 async def test_a_call_counts_whose_connection_ends_before_a_response(
     guarded: Running, google: StandIn
 ) -> None:
