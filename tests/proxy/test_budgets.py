@@ -185,7 +185,7 @@ async def test_a_call_that_the_gateway_gives_up_counts(
 async def test_a_silent_upstream_is_given_up_after_a_body_in_pieces_too(
     google: StandIn, tmp_path: Path
 ) -> None:
-    """What such a body asks for is reserved once all of it is there, when the upstream's time runs already."""
+    """What such a body asks for is reserved once all of it is there: the upstream's time runs already."""
     google.script = Reply.hung_up
     master = {"master_key": "master-of-the-tests"}
     async with running(tmp_path / "data", google.url, first_byte_timeout=0.3, **master) as gateway:
