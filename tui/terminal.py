@@ -10,9 +10,10 @@ import os
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Iterable
 
-from textual import events
+from textual import events, getters
 from textual.app import App
 from textual.content import Content
+from textual.message_pump import MessagePump
 from textual.style import Style
 from textual.widgets import Static
 
@@ -69,6 +70,7 @@ class ClipboardApp(App[None]):
         # Textual evaluates NO_COLOR here, before the theme asks for the terminal's own colours.
         super().__init__(ansi_color=True)
         self.keyboard = Keyboard(self, super().on_event)
+        self._parsed_for = ""
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
@@ -81,6 +83,13 @@ class ClipboardApp(App[None]):
         if isinstance(key, str):
             self.simulate_key(key)
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual would parse all styles again for each screen that opens. They differ by theme only; see
+        `StyledOnce` for screens that were not shown when it changed."""
+        if self._parsed_for != self.theme:
+            self._parsed_for = self.theme
+            super().refresh_css(animate)
+
     async def go_back(self) -> None:
         """Does what esc does on the present screen: a dialog may ask before it closes."""
         if escape := self.screen.active_bindings.get("escape"):
@@ -89,6 +98,21 @@ class ClipboardApp(App[None]):
     async def copy(self, text: str) -> str:
         """Copies the text; returns a few words that say where to."""
         return await copy(text, self.copy_to_clipboard)
+
+
+class StyledOnce(MessagePump):
+    """A screen whose widgets are styled when they are mounted, and again after a change of the theme only.
+
+    Textual would style all of them whenever the screen is shown: for a form of many fields that takes longer
+    than all else that opens it.
+    """
+
+    app = getters.app(ClipboardApp)
+    _theme = ""
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        event.refresh_styles = self._theme not in ("", self.app.theme)
+        self._theme = self.app.theme
 
 
 async def copy(text: str, ask_terminal: Callable[[str], None]) -> str:

@@ -90,6 +90,25 @@ def test_every_text_of_every_screen_has_contrast(play, theme):
     play(script, size=(120, 50))
 
 
+def test_screens_that_were_open_have_the_colours_that_were_chosen_on_another(play):
+    async def script(stage):
+        await stage.sees("6 calls")
+        await stage.press("4")
+        await stage.sees("old-script")
+        await stage.press("2", "g", "enter")
+        await stage.sees("prices 2026-11-20")
+        await stage.press("1")
+        await stage.sees("last hour")
+        stage.app.theme = "high-contrast"
+        for key, what in (("2", "prices 2026-11-20"), ("q", "6 calls"), ("4", "old-script")):
+            await stage.press(key)
+            await stage.sees(what)
+            await stage.still()
+            assert unreadable(stage.app, LEAST["high-contrast"]) == {}
+
+    play(script, size=(120, 50))
+
+
 @pytest.mark.parametrize("theme", OWN, ids=lambda theme: theme.name)
 def test_every_role_has_contrast_on_every_background(theme):
     grounds = {theme.background, theme.surface, theme.panel}

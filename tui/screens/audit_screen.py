@@ -50,9 +50,6 @@ class AuditScreen(TableScreen):
         Binding("c", "calls", "its calls", tooltip="show the calls of the changed key"),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
-    DEFAULT_CSS = """
-    AuditScreen.-empty Table { display: none; }
-    """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)

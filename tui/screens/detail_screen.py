@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -13,14 +12,12 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from gatekeeper.client.formats import TextRole
-from tui.terminal import ClipboardApp
+from tui.terminal import StyledOnce
 from tui.widgets.frame import Footer
 
 
-class DetailScreen(Screen[None]):
+class DetailScreen(StyledOnce, Screen[None]):
     """A page whose first text is `first_text`."""
-
-    app = getters.app(ClipboardApp)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape", "app.pop_screen", "back"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import ClassVar, TypeVar
 
-from textual import getters, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -16,17 +16,15 @@ from textual.widgets import Input, Static
 from gatekeeper.client.api_errors import ApiError
 from gatekeeper.client.formats import TextRole, sanitized
 from tui.bindings import key_of_label
-from tui.terminal import ClipboardApp, clickable, styled_text
+from tui.terminal import StyledOnce, clickable, styled_text, update
 
 T = TypeVar("T")
 # Then it is said that the gateway has not answered yet.
 SLOW_SECONDS = 0.5
 
 
-class Dialog(ModalScreen[T]):
+class Dialog(StyledOnce, ModalScreen[T]):
     """A frame in the middle of the screen; esc cancels, and q where it is not text."""
-
-    app = getters.app(ClipboardApp)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "cancel"),
@@ -57,7 +55,7 @@ class Dialog(ModalScreen[T]):
 
     def show_error(self, text: str) -> None:
         """Shows an error, and stays open."""
-        self.query_one(".error", Static).update(styled_text(f"✗ {text}"))
+        update(self.query_one(".error", Static), styled_text(f"✗ {text}"))
         self.add_class("-invalid")
 
 

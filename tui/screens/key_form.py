@@ -20,7 +20,7 @@ from gatekeeper.client.formats import TextRole
 from gatekeeper.client.list_columns import budget_cell
 from tui.key_fields import FIELDS, Field, Unreadable, read_changes, texts_of
 from tui.screens.dialog import ChangeDialog, key_help
-from tui.terminal import styled_text
+from tui.terminal import styled_text, update
 
 T = TypeVar("T")
 Change = Callable[[dict[str, object]], Awaitable[object]]
@@ -93,7 +93,8 @@ class KeyForm(ChangeDialog[T]):
     def _show_missing_limits(self) -> None:
         """Shows what the key may do without the empty fields, before it is made."""
         missing = [field.without for field, text in self._typed().items() if field.is_limit and not text]
-        self.query_one(".missing-limits", Static).update(styled_text(" · ".join(missing), TextRole.WARNING))
+        text = styled_text(" · ".join(missing), TextRole.WARNING)
+        update(self.query_one(".missing-limits", Static), text)
 
     @on(Input.Submitted)
     def _submitted(self) -> None:

@@ -61,11 +61,6 @@ class KeysScreen(TableScreen):
         ),
         Binding("escape", "clear", "clear the filter", show=False),
     ]
-    DEFAULT_CSS = """
-    KeysScreen.-empty #keys { display: none; }
-    KeysScreen.-roomy KeyPreview { display: block; }
-    KeysScreen.-empty KeyPreview, KeysScreen.-accounts KeyPreview { display: none; }
-    """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -104,10 +99,19 @@ class KeysScreen(TableScreen):
         self.load(*self._asked, len(self._shown.keys))
 
     def on_resize(self) -> None:
-        size = self.size
-        self.set_class(size.width >= ROOMY_WIDTH and size.height >= ROOMY_HEIGHT, "-roomy")
+        self._place_preview()
         # Once it has its size.
         self.call_after_refresh(self._show_preview)
+
+    def show_empty(self, empty: bool, otherwise: Content) -> None:
+        super().show_empty(empty, otherwise)
+        self._place_preview()
+
+    def _place_preview(self) -> None:
+        """Below the keys, if there are any, and room for it."""
+        size = self.size
+        roomy = size.width >= ROOMY_WIDTH and size.height >= ROOMY_HEIGHT
+        self.preview.display = roomy and self.table.display and self._view is KEYS
 
     def _show_preview(self) -> None:
         self.preview.show(self.table.selected if self._view is KEYS else None)
@@ -183,7 +187,6 @@ class KeysScreen(TableScreen):
         none = Content.assemble(f"No {view.noun}s yet.\n\n", ("n", "bold $accent"), f" {view.first}")
         self._show_empty_text(Content(text) if found.q else none)
         self.refresh_bindings()
-        self.set_class(view is not KEYS, "-accounts")
         self.call_after_refresh(self._show_preview)
 
     def _arrive(self, wanted: ShowKey) -> None:

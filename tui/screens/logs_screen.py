@@ -54,8 +54,6 @@ class LogsScreen(MainScreen):
         color: $secondary;
     }
     LogsScreen SortedCalls { display: none; }
-    LogsScreen.-sorted SortedCalls { display: block; }
-    LogsScreen.-empty LogView, LogsScreen.-sorted LogView { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
@@ -232,7 +230,7 @@ class LogsScreen(MainScreen):
             self.show_error(error)
             return
         self._order, self._sorted_at = order, formats.clock(self.session.clock())
-        self.set_class(True, "-sorted")
+        self._show_list()
         self.sorted_calls.show_calls(page.calls)
         self.sorted_calls.action_first()
         self.sorted_calls.focus()
@@ -241,9 +239,14 @@ class LogsScreen(MainScreen):
     def _show_live(self) -> None:
         if self._order:
             self._order = None
-            self.set_class(False, "-sorted")
+            self._show_list()
             self.log_view.focus()
             self._update_status()
+
+    def _show_list(self) -> None:
+        """Shows that of the two lists which has the calls."""
+        self.log_view.display = not self._order
+        self.sorted_calls.display = bool(self._order)
 
     def action_running_only(self) -> None:
         self._show_live()

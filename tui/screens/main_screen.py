@@ -7,19 +7,21 @@ An `EmptyState` takes the place of an empty list: on the first start it shows ho
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual import getters, on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError, BadRequest
 from gatekeeper.client.formats import TextRole
 from tui.session import Session, Tab
-from tui.terminal import ClipboardApp, styled_text, update
+from tui.terminal import StyledOnce, styled_text, update
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.frame import Banner, Footer, Header
 from tui.widgets.rows import Rows
@@ -37,14 +39,11 @@ class EmptyState(Static):
         padding: 1 1;
         display: none;
     }
-    EmptyState.-visible { display: block; }
     """
 
 
-class MainScreen(Screen[None]):
+class MainScreen(StyledOnce, Screen[None]):
     """A main screen, reached by the digit of its tab. `HINT` is the placeholder of the filter line."""
-
-    app = getters.app(ClipboardApp)
 
     # Textual would give it to the filter, which would get the keys that are typed while the screen opens.
     AUTO_FOCUS = ""
@@ -73,6 +72,11 @@ class MainScreen(Screen[None]):
         raise NotImplementedError
 
     @property
+    def hidden_if_empty(self) -> Iterable[Widget]:
+        """What the `EmptyState` takes the place of."""
+        return (self.rows,)
+
+    @property
     def is_loaded(self) -> bool:
         """Whether something was loaded, which stays shown if it cannot be reloaded."""
         raise NotImplementedError
@@ -96,7 +100,8 @@ class MainScreen(Screen[None]):
     def _leave_filter(self) -> None:
         self.rows.focus()
 
-    def on_screen_resume(self) -> None:
+    @on(events.ScreenResume)
+    def _show_present_connection(self) -> None:
         self.show_connection()
 
     def show_connection(self) -> None:
@@ -110,9 +115,11 @@ class MainScreen(Screen[None]):
 
     def show_empty(self, empty: bool, otherwise: Content) -> None:
         """Shows `otherwise` in place of an empty list."""
-        self.set_class(empty, "-empty")
+        # Not by a class of the screen, for which all its widgets would be styled again.
+        for widget in self.hidden_if_empty:
+            widget.display = not empty
         state = self.query_one(EmptyState)
-        state.set_class(empty, "-visible")
+        state.display = empty
         update(state, otherwise)
 
     def show_status(self, text: str, role: TextRole = TextRole.SUCCESS) -> None:
@@ -154,7 +161,8 @@ class TableScreen(MainScreen):
     def on_mount(self) -> None:
         self.set_interval(self.RELOAD_SECONDS, self._reload_if_shown)
 
-    def on_screen_resume(self) -> None:
+    @on(events.ScreenResume)
+    def _reload_if_resumed(self) -> None:
         self.reload()
 
     def _reload_if_shown(self) -> None:

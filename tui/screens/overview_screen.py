@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, TypeVar
@@ -28,7 +28,7 @@ from tui.screens.dialog import ScrolledDialog
 from tui.screens.main_screen import EmptyState, TableScreen, curl, welcome
 from tui.session import Session, Tab
 from tui.spend.periods import utc_timestamp
-from tui.terminal import lines, styled_cells
+from tui.terminal import lines, styled_cells, update
 from tui.widgets.filter_line import FilterLine, ShowCalls, ShowKeys, group_filter
 from tui.widgets.rows import Rows, Table
 
@@ -108,8 +108,6 @@ class OverviewScreen(TableScreen):
     OverviewScreen.-wide #health { display: block; border-left: solid $border; }
     OverviewScreen.-tall HourCharts { height: 10; }
     OverviewScreen.-taller HourCharts { height: 11; }
-    OverviewScreen.-empty #spend, OverviewScreen.-empty HourCharts { display: none; }
-    OverviewScreen.-empty #tops, OverviewScreen.-empty #lowest { display: none; }
     """
 
     def __init__(self, session: Session) -> None:
@@ -125,6 +123,8 @@ class OverviewScreen(TableScreen):
         self._loaded_at = session.clock()
 
     def body(self) -> ComposeResult:
+        # Before the widgets are styled.
+        self._note_size(styled=False)
         yield Static(id="verdict")
         yield EmptyState()
         yield Static(id="spend")
@@ -144,6 +144,11 @@ class OverviewScreen(TableScreen):
         return next((panel for panel in self.panels if panel.has_focus), self.panels[0])
 
     @property
+    def hidden_if_empty(self) -> Iterable[Widget]:
+        names = ("#spend", "#tops", "#lowest")
+        return (self.query_one(HourCharts), *(self.query_one(name, Widget) for name in names))
+
+    @property
     def is_loaded(self) -> bool:
         return self._data is not None
 
@@ -152,11 +157,13 @@ class OverviewScreen(TableScreen):
         self.show_empty(empty=True, otherwise=Content.styled("◌ loading…", "$secondary"))
 
     def on_resize(self) -> None:
-        width, height = self.size
-        self.set_class(width >= WIDE, "-wide")
-        self.set_class(height >= TALL, "-tall")
-        self.set_class(height >= TALLER, "-taller")
+        self._note_size()
         self._show_texts()
+
+    def _note_size(self, styled: bool = True) -> None:
+        width, height = self.app.size
+        sizes = {"-wide": width >= WIDE, "-tall": height >= TALL, "-taller": height >= TALLER}
+        self.update_classes(sizes, styled)
 
     def reload(self) -> None:
         """Loads everything at first and if calls have ended, at most every `SETTLE_SECONDS`; the first call
@@ -212,9 +219,9 @@ class OverviewScreen(TableScreen):
             return
         width = self.size.width - 2
         spend = [comparison_line(each, width) for each in self._data.comparisons]
-        self.query_one("#spend", Static).update(lines(spend))
-        self.query_one("#verdict", Static).update(styled_cells(verdict(self._found, width)))
-        self.query_one("#health", Static).update(lines(finding_lines(self._found)))
+        update(self.query_one("#spend", Static), lines(spend))
+        update(self.query_one("#verdict", Static), styled_cells(verdict(self._found, width)))
+        update(self.query_one("#health", Static), lines(finding_lines(self._found)))
 
     def action_panel(self, by: int) -> None:
         panels = self.panels

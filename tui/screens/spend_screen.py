@@ -10,6 +10,7 @@ from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from gatekeeper.client.api_errors import ApiError
@@ -24,6 +25,7 @@ from tui.spend.ranking import GROUPS, Ranking, path_filter
 from tui.spend.sums import SpendData, SpendRequest, load_bar, load_first, load_range, load_spend
 from tui.spend.table import SpendTable
 from tui.spend.text import bar_titles, empty_text, found_text, headline, saved_text, sums, titles, warnings
+from tui.terminal import update
 from tui.widgets.bar_chart import BarChart
 from tui.widgets.filter_line import FilterLine, ShowCalls
 from tui.widgets.rows import Rows
@@ -56,7 +58,6 @@ class SpendScreen(TableScreen):
     SpendScreen BarChart { height: 40%; min-height: 11; max-height: 20; border-bottom: solid $border; }
     SpendScreen #warning { height: auto; padding: 0 1; color: $warning; display: none; }
     SpendScreen #warning.-visible { display: block; }
-    SpendScreen.-empty BarChart, SpendScreen.-empty Table { display: none; }
     """
     chart = getters.query_one(BarChart)
 
@@ -80,6 +81,10 @@ class SpendScreen(TableScreen):
     @property
     def rows(self) -> Rows:
         return self.table
+
+    @property
+    def hidden_if_empty(self) -> tuple[Widget, ...]:
+        return self.chart, self.table
 
     @property
     def is_loaded(self) -> bool:
@@ -168,7 +173,7 @@ class SpendScreen(TableScreen):
     def _warn(self, ranking: Ranking) -> None:
         line = self.query_one("#warning", Static)
         texts = list(warnings(ranking, self.size.width - 2, bool(ranking.q)))
-        line.update(Content("\n".join(texts)))
+        update(line, Content("\n".join(texts)))
         line.set_class(bool(texts), "-visible")
 
     def _show_empty_text(self, otherwise: Content) -> None:
@@ -185,7 +190,7 @@ class SpendScreen(TableScreen):
             title = request.range.title(self.session.clock(), data.zone if data else self.session.zone)
             left = titles(request, title, self.chart.bar_size(request.unit), zone)
         line = headline(left, list(sums(ranking)), self.size.width - 2)
-        self.query_one("#headline", Static).update(line)
+        update(self.query_one("#headline", Static), line)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_headline)

@@ -25,7 +25,7 @@ from gatekeeper.client.key_text import key_details
 from gatekeeper.client.moments import plain_moment
 from tui.key_activity import DAYS, LAST_CALLS, KeyActivity, load_activity
 from tui.session import Session
-from tui.terminal import lines
+from tui.terminal import lines, update
 from tui.widgets.bars import sparkline
 from tui.widgets.rows import Table
 
@@ -148,7 +148,7 @@ class KeyPreview(Horizontal):
             self._show_spend([[("◌ loading its calls…", TextRole.PENDING)]] if self._key else [])
 
     def _show_spend(self, rows: list[list[Cell]]) -> None:
-        self._spend.update(lines(rows))
+        update(self._spend, lines(rows))
 
     def _columns(self, width: int) -> list[Column[Call]]:
         return last_call_columns(width, self._session.clock)

@@ -171,8 +171,8 @@ class LogView(Rows):
         if self.following:
             self.show_row(self.cursor)
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
+    def restyled(self) -> None:
+        super().restyled()
         self._lay_out()
 
     def _lay_out(self) -> None:

@@ -13,16 +13,18 @@ from typing import ClassVar, Generic, TypeVar
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
+from textual import events, getters
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.style import Style as TextualStyle
 from textual.widget import Widget
 
 from gatekeeper.client.formats import Cell, Column, TextRole, cells, column_widths, header_row
+from tui.terminal import STYLES, ClipboardApp
 
 T = TypeVar("T")
 Layout = Callable[[int], Sequence[Column[T]]]
@@ -31,6 +33,8 @@ HEADER_ROWS = 1
 MARKER = "▶"
 # While another list has the keys.
 HOLLOW_MARKER = "▷"
+# Reversed: also where there are no colours, and where bold text is in a brighter colour.
+CURSOR_STYLE = "bold reverse $block-cursor-background on $block-cursor-foreground"
 
 
 class Rows(ScrollView, can_focus=True, inherit_bindings=False):
@@ -45,7 +49,6 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pagedown,ctrl+d", "page(1)", "page down", show=False),
         Binding("pageup,ctrl+u", "page(-1)", "page up", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", *(f"rows--{role}" for role in TextRole)}
     DEFAULT_CSS = """
     Rows {
         height: 1fr;
@@ -53,19 +56,9 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         overflow-y: auto;
         scrollbar-size: 0 0;
     }
-    Rows > .rows--dim { text-style: dim; }
-    Rows > .rows--accent { color: $accent; text-style: bold; }
-    Rows > .rows--success { color: $success; }
-    Rows > .rows--pending { color: $secondary; }
-    Rows > .rows--warning { color: $warning; }
-    Rows > .rows--error { color: $error; }
-    /* Reversed: also where there are no colours, and where bold text is in a brighter colour. */
-    Rows > .rows--cursor {
-        color: $block-cursor-background;
-        background: $block-cursor-foreground;
-        text-style: bold reverse;
-    }
     """
+
+    app = getters.app(ClipboardApp)
 
     cursor: reactive[int] = reactive(0, init=False)
 
@@ -82,8 +75,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self._role_styles: dict[TextRole, Style] = {}
-        self._cursor_style: Style | None = None
+        self._theme = ""
+        self._styles_of_theme: dict[str, Style] = {}
         self._base_style: Style | None = None
 
     def row_count(self) -> int:
@@ -115,9 +108,13 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def style_of(self, role: TextRole) -> Style:
         """The theme's style for a role."""
-        if role not in self._role_styles:
-            self._role_styles[role] = self.get_component_rich_style(f"rows--{role}", partial=True)
-        return self._role_styles[role]
+        return self._style(STYLES[role])
+
+    def _style(self, text: str) -> Style:
+        # Not by component classes, each of which costs Textual as much as a widget.
+        if text not in self._styles_of_theme:
+            self._styles_of_theme[text] = TextualStyle.parse(text).rich_style
+        return self._styles_of_theme[text]
 
     def styled_segments(self, cells: list[Cell]) -> list[Segment]:
         """Cells as segments."""
@@ -125,10 +122,15 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        # Another theme has other styles.
-        self._role_styles.clear()
-        self._cursor_style = None
         self._base_style = None
+        if self._theme != self.app.theme:
+            self._theme = self.app.theme
+            self.restyled()
+
+    def restyled(self) -> None:
+        """Forgets the styles of another theme, and what was drawn with them."""
+        self._styles_of_theme.clear()
+        self.refresh()
 
     def resized(self) -> None:
         """Updates the size; call it after the number of rows has changed."""
@@ -188,8 +190,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             return [Segment(HOLLOW_MARKER), *segments]
         # In colours of its own over the whole width, which are seen from afar: signs and words tell the rest.
         text = MARKER + "".join(segment.text for segment in segments)
-        self._cursor_style = self._cursor_style or self.get_component_rich_style("rows--cursor")
-        return [Segment(text + " " * (self.size.width - cell_len(text)), self._cursor_style)]
+        return [Segment(text + " " * (self.size.width - cell_len(text)), self._style(CURSOR_STYLE))]
 
     def action_move(self, by: int) -> None:
         self.cursor += by
