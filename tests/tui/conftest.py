@@ -17,6 +17,7 @@ from rig.stylesheets import parse_stylesheets_once
 from textual import events
 from textual.geometry import Size
 from textual.keys import _character_to_key
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 
 from tui.app import GatekeeperApp
@@ -26,6 +27,12 @@ parse_stylesheets_once()
 
 HERE = Path(__file__).parent
 PATIENCE = 5.0
+
+
+def waits(node: MessagePump) -> bool:
+    """Whether it has nothing to do, or does not run."""
+    queue = node._message_queue
+    return not node.is_running or (queue.empty() and bool(queue.ready_event._waiters))
 
 
 @dataclass
@@ -48,8 +55,6 @@ class Stage:
             name = _character_to_key(key) if len(key) == 1 else key
             self.app.post_message(events.Key(name, key if len(key) == 1 else None))
             await self.settle()
-        await self.settle()
-        await self.settle()
 
     async def resize(self, width: int, height: int) -> None:
         size = Size(width, height)
@@ -67,12 +72,21 @@ class Stage:
             looks.append(self.text())
 
     async def settle(self) -> None:
-        """Until all that was said so far has been heard."""
-        await self.pilot._wait_for_screen()
+        """Until all that was said so far has been heard, and all that was said of it."""
         with contextlib.suppress(TimeoutError):
             # Nothing typed takes effect after q.
             await asyncio.wait_for(self.app.keyboard.idle(), 0 if self.app._exit else PATIENCE)
+        await self._silence()
         self.app.screen._on_timer_update()
+        await self._silence()
+
+    async def _silence(self) -> None:
+        """Until the application and the widgets of its screen all wait for a message. To send one to each and
+        wait for it, as the pilot does, costs as much as what is tested."""
+        deadline = time.monotonic() + PATIENCE
+        while not all(map(waits, [self.app, *self.app.screen.walk_children(with_self=True)])):
+            assert time.monotonic() < deadline, f"not silent in {PATIENCE} s\n{self.text()}"
+            await asyncio.sleep(0)
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -168,5 +182,7 @@ def _stable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TZ", "Europe/Amsterdam")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     time.tzset()
+    # Drawn when a test looks, and not also sixty times a second before it does.
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", 0.2)
     for name in ("TMUX", "NO_COLOR", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
