@@ -74,16 +74,11 @@ async def info(kind: Kind) -> Response:
 async def list_all(kind: Kind) -> Response:
     """By name; `q` is a text in it, the cursor the last name of the page before."""
     query = read_query()
-    limit, text = query.limit or DEFAULT_LIMIT, query.q.casefold()
-    found = [
-        account
-        for account in _changes().list(kind.name, _now())
-        if text in account.record.name.casefold() and account.record.name > (query.cursor or "")
-    ]
-    page = found[:limit]
-    documents = [_document(kind, account) for account in page]
-    cursor = page[-1].record.name if len(found) > limit else None
-    return json_response({f"{kind.name}s": documents, "next_cursor": cursor})
+    page = await _changes().list(
+        kind.name, _now(), q=query.q, limit=query.limit or DEFAULT_LIMIT, after=query.cursor or ""
+    )
+    documents = [_document(kind, account) for account in page.accounts]
+    return json_response({f"{kind.name}s": documents, "next_cursor": page.next_cursor})
 
 
 def _pop_name(kind: Kind, body: Document) -> str:
