@@ -155,8 +155,10 @@ class KeyImport:
         )
         record = share_values(replace(plain, **incoming.changes))
         previous = record.previous and record.previous.secret_hash
-        if record.secret_hash in taken.secrets or (previous and self._is_taken(previous, record, taken)):
-            raise SecretConflict
+        if record.secret_hash in taken.secrets:
+            raise SecretConflict("secret_hash", "give it once")
+        if previous and self._is_taken(previous, record, taken):
+            raise SecretConflict("previous_secret_hash", "leave it out")
         # Without the secret its digest only can be compared, which was done above and in `_known`.
         self._index.check_new(record, None, taken)
         if previous:

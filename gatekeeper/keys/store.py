@@ -39,12 +39,13 @@ class AliasConflict(StoreError):
 
 
 class SecretConflict(StoreError):
-    """Another existing key has this secret."""
+    """Another existing key has this secret. `field` is the one that gave it."""
 
-    field = "key"
-
-    def __init__(self) -> None:
-        super().__init__("this secret belongs to another key: choose another, or leave `key` out to get one")
+    def __init__(
+        self, field: str = "key", remedy: str = "choose another, or leave `key` out to get one"
+    ) -> None:
+        super().__init__(f"this secret belongs to another key: {remedy}")
+        self.field = field
 
 
 class StoreFailed(StoreError):

@@ -154,14 +154,15 @@ FAULTS = [
     ({"keys": [key(expires="2030-01-01T00:00:00")]}, 400, [("keys", 0, "expires")]),
     ({"keys": [key(spend="-1")]}, 400, [("keys", 0, "spend")]),
     ({"keys": [key(budget_reset_at="2030-01-01T00:00:00Z")]}, 400, [("keys", 0, "budget_reset_at")]),
-    ({"keys": [key(), key()]}, 409, [("keys", 1, "key")]),
+    ({"keys": [key(), key()]}, 409, [("keys", 1, "secret_hash")]),
     ({"keys": [key(key_alias="there")]}, 409, [("keys", 0, "key_alias")]),
     ({"keys": [key(key_alias=SECRET)]}, 400, [("keys", 0, "key_alias")]),
     ({"keys": [key(previous_secret_hash="1" * 64)]}, 400, [("keys", 0, "previous_expires")]),
     ({"keys": [key(previous_expires="2030-01-01T00:00:00Z")]}, 400, [("keys", 0, "previous_secret_hash")]),
-    ({"keys": [key(**before(SECRET))]}, 409, [("keys", 0, "key")]),
-    ({"keys": [key(), key("sk-another-one-of-them", **before(SECRET))]}, 409, [("keys", 1, "key")]),
-    ({"keys": [key(**before("sk-of-a-key-that-is-here"))]}, 409, [("keys", 0, "key")]),
+    ({"keys": [key(**before(SECRET))]}, 409, [("keys", 0, "previous_secret_hash")]),
+    ({"keys": [key(), key("sk-another-one-of-them", **before(SECRET))]}, 409,
+     [("keys", 1, "previous_secret_hash")]),
+    ({"keys": [key(**before("sk-of-a-key-that-is-here"))]}, 409, [("keys", 0, "previous_secret_hash")]),
     ({"groups": [{}]}, 400, [("groups", 0, "group")]),
     ({"groups": [{"group": "a"}, {"group": "a"}]}, 409, [("groups", 1, "group")]),
     ({"groups": [{"group": "made here"}]}, 409, [("groups", 0, "group")]),
@@ -185,6 +186,7 @@ async def test_one_fault_keeps_all_from_being_imported(guarded):
             found = [(each["list"], each["index"], each["field"]) for each in problem["faults"]]
             assert (answer.status_code, found) == (status, faults), body
             assert SECRET not in answer.text
+            assert "`key`" not in problem["detail"] or faults[0][2] == "key"
     assert len((await guarded.get("/key/list"))["keys"]) == 1
     assert len((await guarded.get("/group/list"))["groups"]) == 1
 
