@@ -166,7 +166,7 @@ SOURCES: dict[str, live_values.Source] = {
     "tags": live_values.tags,
     "group": live_values.group_names,
     "user_id": live_values.users,
-    "service_tiers": live_values.words("standard", "flex", "priority", "batch"),
+    "service_tiers": live_values.words("standard", "flex", "priority", "batch", "deferred"),
     "duration": live_values.words("12h", "7d", "30d"),
     "budget_duration": live_values.words("1d", "7d", "30d", "1mo"),
 }

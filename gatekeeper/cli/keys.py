@@ -92,7 +92,9 @@ def rotate(target: Target, name: str, grace: str | None, end_grace: bool, quiet:
 @keys.command("list", epilog=examples("keys list --query team-a --sort=-spend"))
 @click.option("--query", "-q", "q", metavar="TEXT", help="Only keys with this in alias, tags, user or group.")
 @click.option(
-    "--sort", metavar="FIELD", help="key_alias, created_at, expires, last_used_at or spend; -FIELD: down."
+    "--sort",
+    metavar="FIELD",
+    help="budget_used, created_at, expires, key_alias, last_used_at or spend; -FIELD: down.",
 )
 @limit_option(1000, "Keys")
 @click.option("--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor.")

@@ -23,6 +23,7 @@ from rig.cases import cases
 
 from gatekeeper.cli.main import COMMANDS
 from gatekeeper.cli.shell_words import split
+from gatekeeper.keys.policies import SERVICE_TIERS
 
 MASTER = "sk-master-that-nobody-may-see"
 PATIENCE = 20.0
@@ -136,6 +137,11 @@ def test_what_is_offered(typed: Typed, words: list[str], offered: list[str]) -> 
 def test_the_terms_of_a_query(typed: Typed, query: str, offered: list[str]) -> None:
     assert typed("calls", "tail", "--query", query) == offered
     assert typed("spend", "-q", query) == offered
+
+
+def test_every_service_tier_that_a_key_may_have_is_offered(typed: Typed) -> None:
+    assert typed("keys", "create", "--service-tiers", "") == list(SERVICE_TIERS)
+    assert typed("keys", "create", "--service-tiers", "flex,d") == ["flex,deferred"]
 
 
 def test_the_key_goes_to_the_gateway_that_the_line_names(typed: Typed, gateway: Any, cli: Any) -> None:

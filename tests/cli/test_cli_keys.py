@@ -9,6 +9,7 @@ import pytest
 from rig.cases import cases
 
 from gatekeeper.cli.key_fields import KEY_FIELDS
+from gatekeeper.keys.listing import SORTS
 
 SECRET = "sk-abcdefghijklmnopqrstuvwxyz"
 KEY = {
@@ -170,6 +171,12 @@ def test_show_has_everything_but_the_secret(on: Any, gateway: Any) -> None:
     ended = on("keys", "show", "ci")
     assert ended.out == FACTS.format(key="sk-...wxyz")
     assert gateway.asked[0].query == {"key": "ci"}
+
+
+def test_list_says_what_keys_can_be_sorted_by(cli: Any) -> None:
+    told = " ".join(cli("keys", "list", "--help").out.split())
+    *others, last = sorted(SORTS)
+    assert f"{', '.join(others)} or {last}" in told
 
 
 def test_list_is_a_table_with_bars(on: Any, gateway: Any) -> None:
