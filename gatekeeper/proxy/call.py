@@ -114,8 +114,9 @@ class ProxyCall:
                     self.begin()
                     await self.carrier.relay(self)
             except (CallFailed, ClientDisconnected, MalformedBody) as error:
-                failed = to_call_failed(error, response_started=self.carrier.response_started)
-                self.failure = self.failure or failed
+                started = self.carrier.response_started
+                # Not by a variable: this frame is in the error's traceback, and each would keep the other.
+                self.failure = self.failure or to_call_failed(error, response_started=started)
             # Outside the scope: the final error has to be sent even if that was cancelled.
             await self.send_final_error()
         finally:
