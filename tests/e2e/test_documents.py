@@ -23,6 +23,7 @@ BLOCK = re.compile(r"(<!-- not run: [^\n]+ -->\n)?^```sh\n(.*?)```", re.DOTALL |
 RUNNING = re.compile(r"^(export |python3 -m venv|pip install |(\.venv/bin/)?gatekeeper (serve|tui)\b)")
 PROGRAM = re.compile(r"(?<![\w/.-])(?:\.venv/bin/)?gatekeeper (?=[a-z-])")
 SHELL = re.compile(r"[|<>$;&`]")
+QUOTED = re.compile(r"'[^']*'")
 
 
 def commands(document: Path) -> Iterator[str]:
@@ -51,7 +52,7 @@ async def test_the_commands_of_a_document_work_in_their_order(document: Path, tm
 async def run(line: str, home: Path, served: Served) -> CompletedProcess[bytes]:
     """A line as typed in a new person's home."""
     settings = {"GATEKEEPER_MASTER_KEY": MASTER, "GATEKEEPER_URL": served.url, "HOME": str(home)}
-    if PROGRAM.match(line) and not SHELL.search(line):
+    if PROGRAM.match(line) and not SHELL.search(QUOTED.sub("", line)):
         return await command(home, *shlex.split(line, comments=True)[1:], **settings)
     with trio.fail_after(PATIENCE):
         return await trio.run_process(
