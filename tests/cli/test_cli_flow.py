@@ -11,6 +11,7 @@ from typing import Any
 
 import trio
 from rig.gateway import running
+from rig.process import command
 from rig.standin import Reply, standing_in
 
 ANSWER = {
@@ -61,7 +62,7 @@ async def test_from_a_new_key_to_what_it_spent(cli: Any, tmp_path: Path) -> None
         assert "$0.0011 of $1" in (await ran("keys", "show", "ci")).out
 
         words = ["sql", "--exec", f"{shlex.quote(sys.executable)} -c {shlex.quote(COUNT)} {{file}}", *where]
-        lent = await trio.run_process([sys.executable, "-m", "gatekeeper", *words], check=False)
+        lent = await command(tmp_path, *words)
         assert lent.returncode == 41
         assert (await ran("sql", "SELECT count(*) FROM calls", "--json")).document["rows"] == [[1]]
 

@@ -12,14 +12,15 @@ import subprocess
 import sys
 import termios
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import click
 import pytest
 from rig.cases import cases
+from rig.process import started
 
 from gatekeeper.cli.main import COMMANDS, gatekeeper
 
@@ -87,63 +88,53 @@ def test_a_command_without_its_command_shows_what_there_is(cli: Any) -> None:
     assert "rotate" in ended.err
 
 
-@contextmanager
-def started(*args: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [*COMMAND, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-
-
 def test_ctrl_c_is_quiet(gateway: Any) -> None:
     gateway.answers = {"GET /calls/stream": b":\n\n"}
-    with started("calls", "tail", "--json", "--url", gateway.url) as process:
-        assert process.stderr
-        assert "Retrying" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
-    assert process.returncode == 130
-    assert out == ""
-    assert [
-        line for line in err.splitlines() if line and "Reconnected" not in line and "Retrying" not in line
-    ] == []
+    with started("calls", "tail", "--json", "--url", gateway.url) as command:
+        assert "Retrying" in command.stderr.readline()
+        command.process.send_signal(signal.SIGINT)
+        assert command.ended() == 130
+        assert command.stdout.read() == ""
+        said = command.stderr.read().splitlines()
+    assert [line for line in said if line and "Reconnected" not in line and "Retrying" not in line] == []
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["calls list --json", "keys create", "calls export --format csv", "--help", "man", "completion zsh"],
+UNWRITABLE = (
+    "gatekeeper: stdout cannot be written: No space left on device. "
+    "What the command has changed at the gateway is changed."
 )
-def test_output_that_cannot_be_written_is_said_and_no_success(gateway: Any, words: str) -> None:
+
+
+@pytest.mark.parametrize("words", ["--help", "man", "completion zsh"])
+def test_output_that_cannot_be_written_is_said_and_no_success(words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*COMMAND, *words.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, UNWRITABLE)
+    assert "internal error" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["calls list --json", "keys create", "calls export --format csv"])
+def test_and_so_is_what_a_gateway_has_answered(gateway: Any, words: str) -> None:
     gateway.answers = {
         "GET /calls": {"calls": [], "next_cursor": None},
         "POST /key/generate": {"key": "sk-of-the-tests", "token_id": "key_1", "key_alias": "me"},
     }
-    with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [*COMMAND, *words.split()],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            env={**os.environ, "GATEKEEPER_URL": gateway.url},
-        )
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == (
-        "gatekeeper: stdout cannot be written: No space left on device. "
-        "What the command has changed at the gateway is changed."
-    )
-    assert "internal error" not in ended.stderr
+    with (
+        Path("/dev/full").open("wb") as full,
+        started(*words.split(), stdout=full, GATEKEEPER_URL=gateway.url) as command,
+    ):
+        said = command.stderr.read()
+        assert (command.ended(), said.splitlines()[-1]) == (1, UNWRITABLE)
+    assert "internal error" not in said
 
 
 def test_a_reader_that_has_enough_is_no_fault(gateway: Any) -> None:
     call = {"id": "x" * 36, "path": "y" * 200, "tags": ["z" * 200]}
     gateway.answers = {"GET /calls": {"calls": [call] * 1000, "next_cursor": None}}
-    with started("calls", "list", "--url", gateway.url) as process:
+    words = [*COMMAND, "calls", "list", "--url", gateway.url]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("started")
         process.stdout.close()
@@ -152,25 +143,31 @@ def test_a_reader_that_has_enough_is_no_fault(gateway: Any) -> None:
         assert process.wait(10) == 0
 
 
+@contextmanager
+def terminal() -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
+    """A terminal of 60 columns for a command, and what it has shown once that has ended."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
+    with open(ours, "rb", buffering=0) as screen, open(theirs, "wb", buffering=0) as output:  # noqa: PTH123
+
+        def shown() -> str:
+            output.close()
+            return screen.read(65536).decode()
+
+        yield output, shown
+
+
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_a_terminal_has_a_table_that_fits_and_colour_if_it_wants_it(
     gateway: Any, no_color: str, coloured: bool
 ) -> None:
     gateway.answers = {"GET /calls": {"calls": [{"id": "i" * 36, "status": 200, "outcome": "ok"}]}}
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 60))
-    environment = os.environ | {"NO_COLOR": no_color, "TERM": "xterm"}
-    ended = subprocess.run(
-        [*COMMAND, "calls", "list", "--url", gateway.url],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        env=environment,
-        check=True,
-    )
-    assert ended.stderr == b"No room for id: a wider terminal or --json has them.\n"
-    os.close(theirs)
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
+    colours = {"NO_COLOR": no_color, "TERM": "xterm"}
+    with terminal() as (stdout, screen):
+        with started("calls", "list", "--url", gateway.url, stdout=stdout, **colours) as command:
+            assert command.stderr.read() == "No room for id: a wider terminal or --json has them.\n"
+            assert command.ended() == 0
+        shown = screen()
     assert "✓ 200" in shown
     assert ("\x1b[2m✓ 200" in shown) == coloured
     assert ("\x1b" in shown) == coloured
@@ -181,17 +178,16 @@ def test_an_export_to_a_terminal_has_nothing_that_it_would_execute(gateway: Any,
     gateway.answers = {
         "GET /calls": {"calls": [{"id": "1", "user_agent": "a\x1b[2Jb\x9b31mc"}], "next_cursor": None}
     }
-    ours, theirs = pty.openpty()
-    arguments = [*COMMAND, "calls", "export", "--url", gateway.url, "--format"]
-    subprocess.run([*arguments, form], stdout=theirs, stderr=subprocess.PIPE, check=True)
-    refused = subprocess.run([*arguments, "parquet"], stdout=theirs, stderr=subprocess.PIPE, check=False)
-    os.close(theirs)
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
+    words = ("calls", "export", "--url", gateway.url, "--format")
+    with terminal() as (stdout, screen):
+        with started(*words, form, stdout=stdout) as command:
+            assert command.ended() == 0
+        with started(*words, "parquet", stdout=stdout) as refused:
+            assert refused.ended() == 2
+            assert "give a file by --out" in refused.stderr.read()
+        shown = screen()
     assert "31mc" in shown
     assert not set("\x1b\x9b") & set(shown)
-    assert refused.returncode == 2
-    assert b"give a file by --out" in refused.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -201,11 +197,10 @@ def test_what_ends_the_command_ends_its_program_and_returns_the_file(
     gateway.answers = {"POST /sql/lend": {"file": str(tmp_path)}, "POST /sql/return": {"returned": True}}
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     program = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {{file}}"
-    with started("sql", "--exec", program, "--url", gateway.url) as process:
-        assert process.stdout
-        child = int(process.stdout.readline())
-        process.send_signal(number)
-        assert process.wait(timeout=10) == 128 + number
+    with started("sql", "--exec", program, "--url", gateway.url) as command:
+        child = int(command.stdout.readline())
+        command.process.send_signal(number)
+        assert command.ended() == 128 + number
     assert gateway.asked[-1].path == "/sql/return"
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
@@ -217,14 +212,14 @@ def test_what_ends_the_command_ends_its_program_and_returns_the_file(
 def test_what_ends_the_command_while_it_asks_for_the_file_has_it_returned(
     gateway: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with started("sql", "--exec", "touch {file}/run", "--url", gateway.url) as process:
+    with started("sql", "--exec", "touch {file}/run", "--url", gateway.url) as command:
 
         def lend(_asked: Any) -> object:
-            process.send_signal(number)
+            command.process.send_signal(number)
             return {"file": str(tmp_path)}
 
         gateway.answers = {"POST /sql/lend": lend, "POST /sql/return": {"returned": True}}
-        assert process.wait(timeout=10) == 128 + number
+        assert command.ended() == 128 + number
     assert [asked.path for asked in gateway.asked] == ["/sql/lend", "/sql/return"]
     assert not (tmp_path / "run").exists()
 
@@ -232,42 +227,36 @@ def test_what_ends_the_command_while_it_asks_for_the_file_has_it_returned(
 def test_who_insists_does_not_wait_for_a_gateway_that_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with started("sql", "--exec", "true {file}", "--url", url) as process:
+        with started("sql", "--exec", "true {file}", "--url", url) as command:
             connection, _ = silent.accept()
             with connection:
                 connection.recv(1)
-                process.send_signal(signal.SIGTERM)
-                process.send_signal(signal.SIGINT)
-                assert process.wait(timeout=10) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+                command.process.send_signal(signal.SIGTERM)
+                command.process.send_signal(signal.SIGINT)
+                assert command.ended() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 
 def test_the_terminal_application_needs_a_terminal() -> None:
-    ended = subprocess.run(
-        [*COMMAND, "tui"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        "gatekeeper: tui needs a terminal; for scripts there are keys, calls, spend and audit, with --json.\n"
-    )
+    with started("tui") as command:
+        assert (command.ended(), command.stdout.read()) == (2, "")
+        said = "tui needs a terminal; for scripts there are keys, calls, spend and audit, with --json"
+        assert command.stderr.read() == f"gatekeeper: {said}.\n"
 
 
 def test_the_sandbox_alone_until_it_is_stopped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        taken = subprocess.run(
-            [*COMMAND, "sandbox", "--port", str(port)], capture_output=True, text=True, check=False
-        )
-    assert taken.returncode == 2
-    assert f"cannot listen on 127.0.0.1:{port}" in taken.stderr
-    assert taken.stderr.count("\n") == 1
-    with started("sandbox", "--port", str(port)) as process:
-        assert process.stdout
+        with started("sandbox", "--port", str(port)) as refused:
+            assert refused.ended() == 2
+            said = refused.stderr.read()
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+    assert said.count("\n") == 1
+    with started("sandbox", "--port", str(port)) as command:
         url = f"http://127.0.0.1:{port}"
         assert (
-            process.stdout.readline() == f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
+            command.stdout.readline() == f"simulated Gemini API at {url}, for any key; stop it with ctrl+c\n"
         )
         with urllib.request.urlopen(f"{url}/v1beta/models?key=any", timeout=10) as answer:
             assert b"gemini-2.5-flash" in answer.read()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (0, "")
+        command.process.send_signal(signal.SIGINT)
+        assert (command.ended(), command.stderr.read()) == (0, "")

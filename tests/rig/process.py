@@ -9,11 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import duckdb
 import httpx2
@@ -107,6 +107,34 @@ async def command(folder: Path, *words: str, **settings: str) -> subprocess.Comp
         stdout.seek(0)
         stderr.seek(0)
         return subprocess.CompletedProcess([*COMMAND, *words], status, stdout.read(), stderr.read())
+
+
+class Started(NamedTuple):
+    """A command that runs: what it says is read from `stdout` and `stderr`."""
+
+    process: warm.Process
+    stdout: TextIO
+    stderr: TextIO
+
+    def ended(self) -> int:
+        """Its exit status."""
+        return self.process.join(PATIENCE)
+
+
+@contextmanager
+def started(*words: str, stdout: BinaryIO | None = None, **settings: str) -> Iterator[Started]:
+    """`gatekeeper` with these words in the current folder, for a test without an event loop; killed at the
+    end if it still runs. What it prints goes to `stdout` where that is given."""
+    (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+    with open(out) as from_out, open(err) as from_err:  # noqa: PTH123 - file descriptors
+        with open(to_out, "wb") as own_stdout, open(to_err, "wb") as stderr:  # noqa: PTH123
+            given = environment(settings)
+            process = warm.start([*words], Path.cwd(), given, stdout or own_stdout, stderr)
+        try:
+            yield Started(process, from_out, from_err)
+        finally:
+            process.kill()
+            process.join(PATIENCE)
 
 
 async def start(folder: Path, port: int, *flags: str, **settings: str) -> Process:

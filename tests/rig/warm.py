@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
 import socket
 import subprocess
@@ -60,6 +61,14 @@ class Process:
             await trio.lowlevel.wait_readable(self._ending)
         assert self.returncode is not None
         return self.returncode
+
+    def join(self, seconds: float) -> int:
+        """Its exit status, without an event loop. Raises TimeoutError."""
+        if self.returncode is None and not select.select([self._ending], [], [], seconds)[0]:
+            raise TimeoutError
+        status = self.poll()
+        assert status is not None
+        return status
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -162,8 +171,6 @@ def _next(
     requests: socket.socket, woken: socket.socket, endings: dict[int, socket.socket]
 ) -> tuple[list[str], str, dict[str, str], list[int]] | None:
     """The next request; meanwhile it tells how children end."""
-    import select
-
     while True:
         ready = select.select([requests, woken], [], [])[0]
         if woken in ready:
@@ -194,3 +201,6 @@ def _become(words: list[str], folder: str, environment: dict[str, Any], numbers:
     os.environ.update(environment)
     time.tzset()
     sys.argv = ["gatekeeper", *words]
+    # Those of the interpreter remember what kind of file they once had before them.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
