@@ -235,7 +235,7 @@ def replay_response(interaction: Interaction, after: str) -> HttpResponse:
     found = events(interaction.document, interaction.pieces)
     numbered = [event | {"event_id": str(number)} for number, event in enumerate(found, 1)]
     # Ids count from 1, so that the id of an event is the index of the one behind it.
-    rest = numbered[int(after) :] if after.isdecimal() else numbered
+    rest = numbered[int(after) :] if after.isdecimal() and len(after) < 10 else numbered
     return event_stream([*((0.0, event_bytes(event)) for event in rest), (0.0, DONE)])
 
 

@@ -114,8 +114,9 @@ def format_timestamp(seconds: float) -> str:
 def parse_timestamp(written: str) -> float:
     """An RFC 3339 time in seconds since 1970. Raises GoogleError (400)."""
     try:
-        return datetime.fromisoformat(written).timestamp()
-    except ValueError as error:
+        # In UTC, as it is written again: there the year may be beyond the last one.
+        return datetime.fromisoformat(written).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError) as error:
         raise invalid(f"Invalid time format: {written}") from error
 
 

@@ -53,6 +53,7 @@ async def test_a_call_counts_what_is_cached(google):
     [
         ({"contents": [{"parts": [{"text": "short"}]}]}, "total_token_count=2, min_total_token_count=1024"),
         ({"ttl": "soon"}, "Invalid duration format"),
+        ({"ttl": None, "expireTime": "9999-12-31T23:59:59-23:59"}, "Invalid time format"),
         ({"model": "models/gpt-4"}, "not supported for createCachedContent"),
     ],
 )

@@ -65,6 +65,8 @@ async def test_a_stream_tells_the_same(google):
     assert [event | {"event_id": str(at)} for at, event in enumerate(found, 1)] == again
     rest = await google.get(f"{PATH}/{ended['id']}", params={"stream": "true", "last_event_id": "3"})
     assert events(rest) == again[3:]
+    none = {"stream": "true", "last_event_id": "9" * 5000}
+    assert events(await google.get(f"{PATH}/{ended['id']}", params=none)) == again
 
 
 async def test_a_later_one_knows_the_earlier_ones(google):
