@@ -93,26 +93,25 @@ class Counter(msgspec.Struct, eq=False):
         if (limit := limits.requests) is not None and (wait := self.requests.wait(limit, 1, now)):
             longest = Rate.REQUESTS, limit, wait
         if (limit := limits.tokens) is not None and (
-            wait := self.tokens.wait(limit, self._amount(limit, expected), now)
+            wait := self.tokens.wait(limit, self.amount(limit, expected), now)
         ):
             longest = longest if longest and longest[2] >= wait else (Rate.TOKENS, limit, wait)
         return longest
 
-    def take(self, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
+    def take(self, account: AccountId, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
         """Counts a call for which there is room."""
         self.used_at, self.running = now, self.running + 1
-        taken = Taken(self, limits)
+        taken = Taken(account, self, limits)
         if limits.requests is not None:
             taken.request = self.requests.take(1, now)
-        if limits.tokens is not None:
-            taken.in_advance = taken.amount = self._amount(limits.tokens, expected)
-            taken.tokens = self.tokens.take(taken.amount, now)
+        taken.take_tokens(expected, now)
         return taken
 
     def is_idle(self, now: int) -> bool:
         return not (self.running or self.requests.used(now) or self.tokens.used(now))
 
-    def _amount(self, limit: int, expected: ExpectedTokens) -> int:
+    def amount(self, limit: int, expected: ExpectedTokens) -> int:
+        """The tokens that a call takes in advance."""
         output = self.usual_output if expected.output is None else expected.output
         return min(expected.prompt + output, limit)
 
@@ -120,6 +119,7 @@ class Counter(msgspec.Struct, eq=False):
 class Taken(msgspec.Struct, eq=False):
     """What one call has taken of one counter: a request, and of the tokens `in_advance`, by now `amount`."""
 
+    account: AccountId
     counter: Counter
     limits: RateLimits
     request: Bucket | None = None
@@ -143,8 +143,25 @@ class Taken(msgspec.Struct, eq=False):
     def undo(self) -> None:
         if self.request is not None:
             self.counter.requests.give_back(self.request, 1)
+        self.give_back_tokens()
+
+    def take_tokens(self, expected: ExpectedTokens, now: int) -> None:
+        """In advance, where there is room for them."""
+        if (limit := self.limits.tokens) is not None:
+            self.in_advance = self.amount = self.counter.amount(limit, expected)
+            self.tokens = self.counter.tokens.take(self.amount, now)
+
+    def give_back_tokens(self) -> None:
         if self.tokens is not None:
             self.counter.tokens.give_back(self.tokens, self.in_advance)
+            self.in_advance = self.amount = 0
+
+    def token_wait(self, expected: ExpectedTokens, now: int) -> Exceeded | None:
+        """Why they cannot be taken now."""
+        if (limit := self.limits.tokens) is None:
+            return None
+        wait = self.counter.tokens.wait(limit, self.counter.amount(limit, expected), now)
+        return Exceeded(self.account, Rate.TOKENS, limit, wait) if wait else None
 
 
 class Admitted:
@@ -169,6 +186,19 @@ class Admitted:
         """The call goes on, and has used so many tokens until now."""
         for taken in self._taken:
             taken.note(tokens, now)
+
+    def retake(self, expected: ExpectedTokens, now: int) -> Exceeded | None:
+        """Takes the tokens that the call is expected to use by what is known of it now, in place of those
+        that it had taken; or none of them, and then the call is to be refused."""
+        for taken in self._taken:
+            taken.give_back_tokens()
+        waits = [found for taken in self._taken if (found := taken.token_wait(expected, now))]
+        if waits:
+            return max(waits, key=lambda exceeded: exceeded.wait or 0)
+        for taken in self._taken:
+            taken.take_tokens(expected, now)
+        self._is_unbounded = expected.output is None
+        return None
 
     def undo(self) -> None:
         """The call was refused after all, and takes nothing."""
@@ -209,7 +239,7 @@ class Rates:
         for (account, limits), counter in zip(demands, counters, strict=True):
             self._counters[account] = counter
             self._counters.move_to_end(account)
-            taken.append(counter.take(limits, expected, now))
+            taken.append(counter.take(account, limits, expected, now))
         self._forget_idle(len(demands) + 1, now)  # more than the call has added
         return Admitted(taken, is_unbounded=expected.output is None)
 

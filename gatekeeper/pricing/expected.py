@@ -46,24 +46,26 @@ _SAMPLE = 256  # bytes at the ends of a piece that tell; prompts have blanks, qu
 class RequestSize:
     """Bytes of text and of inline media in a request, by samples: a long upload is not searched."""
 
-    text = 0
-    media = 0
+    def __init__(self) -> None:
+        self.media = 0
+        self._text = 0
+        self._rest = b""  # the beginning of a piece
+
+    @property
+    def text(self) -> int:
+        return self._text + len(self._rest)
 
     def feed(self, chunk: bytes) -> None:
-        """Takes a chunk as it arrived; one that is longer than a piece is mostly all text or all media."""
-        # Media if nothing else than base64's letters is at both of its ends.
-        if len(chunk) >= _PIECE and not (chunk[:_SAMPLE] + chunk[-_SAMPLE:]).translate(None, BASE64):
-            self.media += len(chunk)
-        else:
-            self.text += len(chunk)
-
-    def feed_all(self, body: bytes) -> None:
-        """Takes a buffered body."""
-        if len(body) < _PIECE:
-            self.text += len(body)
-            return
-        for at in range(0, len(body), _PIECE):
-            self.feed(body[at : at + _PIECE])
+        """Takes some of the bytes, however the network has cut them."""
+        data = self._rest + chunk
+        whole = len(data) - len(data) % _PIECE
+        for end in range(_PIECE, whole + 1, _PIECE):
+            sampled = data[end - _PIECE : end - _PIECE + _SAMPLE] + data[end - _SAMPLE : end]
+            if sampled.translate(None, BASE64):
+                self._text += _PIECE
+            else:
+                self.media += _PIECE
+        self._rest = data[whole:]
 
     def tokens(self, *, is_compressed: bool) -> int:
         text = self.text * COMPRESSION if is_compressed else self.text

@@ -1,8 +1,9 @@
 """What a call takes of the rates of its accounts, once nothing else refuses it, and gives back at its end.
 
 The tokens that it is expected to use: of its prompt by the size of its body (`RequestSize`), and its output
-as `keys.rates` says. A body that is still to be received when the call is admitted counts as text of the
-announced length, or as `UNKNOWN_LENGTH` bytes of it.
+as `keys.rates` says. A body that is still to be received when the call is admitted may be a picture or a
+book: it counts as the least that it can be, inline media of the announced length, until all of it was
+received (`Admitted.retake`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.pricing.expected import RequestSize
 from gatekeeper.pricing.row import has_failed
 
-UNKNOWN_LENGTH = 256 * 1024  # bytes, of a body that does not announce its length
-
 
 def expected_tokens(
     route: Route, asked: RequestSummary, size: RequestSize, *, is_compressed: bool
@@ -32,11 +31,11 @@ def expected_tokens(
     return ExpectedTokens(prompt, output and output * max(asked.candidate_count or 1, 1))
 
 
-def announced_size(length: int | None) -> RequestSize:
-    """Of a body that is still to be received, by its length."""
+def announced_tokens(length: int | None) -> ExpectedTokens:
+    """Of a body that is still to be received, by its length; None: not announced."""
     size = RequestSize()
-    size.text = UNKNOWN_LENGTH if length is None else length
-    return size
+    size.media = length or 0
+    return ExpectedTokens(size.tokens(is_compressed=False), 0)
 
 
 def note_rates(taken: Sequence[Admitted], summary: ResponseSummary, now: int) -> None:

@@ -63,7 +63,7 @@ class Progress:
 
     def release_body(self) -> None:
         """Keeps the size only of a body that will not be sent again: a stream may go on for long."""
-        self.size.feed_all(self.body)
+        self.size.feed(self.body)
         self.body = b""
 
     def goes_on(self, now: float) -> bool:
@@ -82,12 +82,12 @@ class Progress:
     def buffered_size(self) -> RequestSize:
         """That of a buffered body."""
         size = RequestSize()
-        size.feed_all(self.body)
+        size.feed(self.body)
         return size
 
     def request_size(self) -> RequestSize:
         """To be called once, at the end."""
-        self.size.feed_all(self.body)
+        self.size.feed(self.body)
         return self.size
 
 

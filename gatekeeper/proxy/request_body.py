@@ -24,7 +24,7 @@ from gatekeeper.keys.budgets import may_count
 from gatekeeper.keys.rate_rules import account_demands, model_demands, rate_refusal
 from gatekeeper.keys.rates import Demand, Exceeded, ExpectedTokens
 from gatekeeper.proxy.call import ProxyCall
-from gatekeeper.proxy.call_rates import announced_size, expected_tokens
+from gatekeeper.proxy.call_rates import announced_tokens, expected_tokens
 from gatekeeper.proxy.outcomes import Refused
 from gatekeeper.proxy.references import UnreadReferences, check_references, is_checked
 from gatekeeper.proxy.reserve import reserve
@@ -187,19 +187,28 @@ def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
     if is_seen or route.model:
         demands += model_demands(call.accounts, _models(call), counts_tokens=route.billable)
     if demands:
-        size = call.progress.buffered_size() if is_seen else announced_size(call.carrier.request_length())
-        expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
+        if is_seen:
+            size = call.progress.buffered_size()
+            expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
+        else:
+            expected = announced_tokens(call.carrier.request_length())
         if refusal := take_rates(call, demands, expected):
             raise Refused(refusal)
 
 
-def _take_rates_of_models(call: ProxyCall) -> None:
-    """Those that `take_rates_of` could not take, because only the body names the model. Raises Refused."""
+def _correct_rates(call: ProxyCall, *, path_has_model: bool) -> None:
+    """Takes the tokens of a streamed body by what it was, and the rates of its model where only the body
+    names that. Raises Refused."""
     route = call.route
-    if call.accounts:
+    if not call.accounts:
+        return
+    size, asked, context = call.progress.size, call.request_parser.summary, call.context
+    expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
+    for taken in call.rates_taken:
+        if exceeded := taken.retake(expected, context.micros()):
+            raise Refused(rate_refusal(exceeded, call.accounts))
+    if not path_has_model:
         demands = model_demands(call.accounts, _models(call), counts_tokens=route.billable)
-        size, asked = call.progress.size, call.request_parser.summary
-        expected = expected_tokens(route, asked, size, is_compressed=call.head.is_compressed)
         if demands and (refusal := take_rates(call, demands, expected)):
             raise Refused(refusal)
 
@@ -228,7 +237,7 @@ class BodyGate:
 
     def __init__(self, call: ProxyCall) -> None:
         self._call = call
-        self._holds = needs_body(call) or is_checked(call)
+        self._holds = needs_body(call) or is_checked(call) or bool(call.rates_taken)
         self._is_admitted = False
         self._path_has_model = bool(call.route.model)  # which the body's may become
         self._held = b""
@@ -252,8 +261,7 @@ class BodyGate:
         self._admit()
         await check_references(self._call, self._unread)
         await reserve(self._call, None)
-        if not self._path_has_model:
-            _take_rates_of_models(self._call)
+        _correct_rates(self._call, path_has_model=self._path_has_model)
         if self._held:
             await connection.send_body(self._held)
 

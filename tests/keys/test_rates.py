@@ -215,6 +215,18 @@ def test_a_call_that_is_refused_later_has_taken_nothing():
         admitted(rates, 0, some, prompt=10).undo()
 
 
+def test_what_is_known_later_is_taken_in_place_of_what_was_expected():
+    rates, tokens = Rates(), demand(tokens=100)
+    call = admitted(rates, 0, tokens, prompt=10)
+    assert call.retake(ExpectedTokens(90, 0), 5) is None
+    assert admit(rates, 6, tokens, prompt=20) == Exceeded(KEY, Rate.TOKENS, 100, MINUTE - 1)
+    assert call.retake(ExpectedTokens(30, 0), 7) is None
+    other = admitted(rates, 8, tokens, prompt=20)
+    assert other.retake(ExpectedTokens(71, 0), 9) == Exceeded(KEY, Rate.TOKENS, 100, MINUTE - 2)
+    other.undo()
+    admitted(rates, 10, tokens, prompt=70)
+
+
 def test_a_call_without_limits_takes_nothing():
     rates = Rates()
     admitted(rates, 0).settle(10, 10, 1)
@@ -261,6 +273,7 @@ class Logged:
         self, now: int, names: tuple[AccountId, ...], amounts: dict[AccountId, int], grant: Any
     ) -> None:
         self.at, self.names, self.amounts, self.grant = now, names, amounts, grant
+        self.tokens_at, self.goes_on = now, False
         self.used: int | None = None
         self.in_advance = amounts
 
@@ -319,6 +332,7 @@ class RatesMachine(RuleBasedStateMachine):
             if limits.parallel is not None:
                 assert sum(call.grant is not None for call in calls) <= limits.parallel
             if limits.tokens is not None:
+                latest = [call for call in calls if call.tokens_at > self.now - MINUTE]
                 in_advance = [min(call.tokens(name), call.in_advance[name]) for call in latest]
                 assert sum(in_advance) <= limits.tokens
                 ever = sum(call.tokens(name) for call in calls)
@@ -337,7 +351,7 @@ class RatesMachine(RuleBasedStateMachine):
 
     @rule(call=consumes(running), used=st.one_of(st.none(), st.integers(0, 300)))
     def end(self, call, used):
-        if call is not None:
+        if call is not None and call.grant is not None:
             call.grant.settle(used, used, self.now)
             call.used, call.grant = used, None
 
@@ -345,11 +359,26 @@ class RatesMachine(RuleBasedStateMachine):
     def goes_on(self, call, used):
         if call is not None and call.grant is not None:
             call.grant.note(used, self.now)
+            call.goes_on = True
             call.amounts = {name: max(used, amount) for name, amount in call.amounts.items()}
+
+    @rule(call=running, prompt=st.integers(0, 90), output=st.integers(0, 40))
+    def is_received(self, call, prompt, output):
+        if call is None or call.grant is None or call.goes_on:
+            return
+        if call.grant.retake(ExpectedTokens(prompt, output), self.now):
+            call.grant.undo()
+            self.log.remove(call)
+            call.grant = None
+            return
+        amounts = [taken.amount for taken in call.grant._taken]
+        call.amounts = call.in_advance = dict(zip(call.names, amounts, strict=True))
+        call.tokens_at = self.now
+        self.check_limits(call.names)
 
     @rule(call=consumes(running))
     def refuse_after_all(self, call):
-        if call is not None:
+        if call is not None and call.grant is not None:
             call.grant.undo()
             self.log.remove(call)
 

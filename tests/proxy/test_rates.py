@@ -227,6 +227,35 @@ async def test_a_body_that_is_streamed_counts_for_the_model_that_it_names(
     assert refusal(await chat(b"flash"))[1]["limit"] == "rpm_limit"
 
 
+BOUND = b'"generationConfig": {"maxOutputTokens": 50}'
+PICTURE = b'{"contents": [{"parts": [{"inlineData": {"data": "%b"}}]}], %b}' % (b"QUJD" * 500_000, BOUND)
+BOOK = b'{"contents": [{"parts": [{"text": "%b"}]}], %b}' % (b"It was the best of times. " * 80_000, BOUND)
+
+
+@pytest.mark.parametrize("model", [{}, {"model": "gemini-2.5-flash"}])
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_a_body_that_is_streamed_counts_by_what_is_in_it(
+    guarded: Running, google: StandIn, clock: Clock, model: dict[str, str], is_announced: bool
+) -> None:
+    """2 MB of base64 are some 2,000 tokens, 2 MB of text half a million."""
+    secret = await guarded.key(tpm_limit=10_000)
+    google.script = answering(300)
+
+    async def ask(body: bytes) -> Any:
+        path = FLASH if not model else CHAT
+        if model:
+            body = json.dumps({"max_tokens": 50, **model, **json.loads(body)}).encode()
+        how: dict[str, Any] = {"body": body} if is_announced else {"chunks": [body[:-50], body[-50:]]}
+        return await exchange(guarded.url, f"POST /gemini{path}?key={secret}", **how)
+
+    assert [(await ask(PICTURE)).status for _ in range(3)] == [200, 200, 200]
+    assert refusal(await ask(BOOK))[1]["limit"] == "tpm_limit"
+    # The refused one has taken nothing, and a quiet minute has room for it.
+    assert (await ask(PICTURE)).status == 200
+    clock.now += MINUTE
+    assert (await ask(BOOK)).status == 200
+
+
 async def reset_midway(gateway: Running, google: StandIn, secret: str) -> None:
     arrived = trio.Event()
 
