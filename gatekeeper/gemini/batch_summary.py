@@ -62,6 +62,7 @@ def batch_summary(document: dict[str, object]) -> BatchSummary:
     if document.get("object") == "batch":
         return _openai_summary(document)
     metadata = as_object(document.get("metadata")) or document
+    # One that has ended says it twice, one that runs in its metadata only.
     output = as_object(document.get("response")) or as_object(metadata.get("output")) or {}
     stats = as_object(metadata.get("batchStats")) or {}
     model = as_text(metadata.get("model"))

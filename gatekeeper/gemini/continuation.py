@@ -46,6 +46,7 @@ class TokenDigest:
             if incomplete := _INCOMPLETE_ESCAPE.search(pairs[-1]):
                 raw, self._rest = raw[: -len(incomplete[0])], incomplete[0]
             raw = _ESCAPE.sub(_unescape, raw)
+        # In one alphabet and without padding: SDKs decode a token and encode it again.
         self._hash.update(raw.translate(_TO_STANDARD, b"="))
 
     def digest(self) -> str:
@@ -78,6 +79,7 @@ class Continuations:
         self._digests.pop(digest, None)
         self._digests[digest] = None
         if len(self._digests) > MAX_TOKENS:
+            # The oldest: a dict keeps the order, and a token that comes again was moved to its end.
             del self._digests[next(iter(self._digests))]
 
     @property

@@ -52,6 +52,7 @@ class InlineDataTruncator:
         self._run = len(chunk) - len(chunk.rstrip(BASE64))
         kept = chunk if len(chunk) <= self._kept else self._truncate_runs(chunk, start)
         if self._run:
+            # Once for each run, at its beginning: behind that its key is out of sight.
             self._is_token = self._begins_token(chunk, len(chunk) - self._run)
         self._note_end(chunk)
         return kept

@@ -82,6 +82,7 @@ def _without(usage: Usage, invalid: tuple[str, ...]) -> Usage:
 
 def _beside_total(usage: Usage) -> int:
     counted = (usage.prompt or 0) + (usage.tool or 0)
+    # What a sum has beside its total was counted when its turns were added.
     if usage.is_sum or (usage.total is not None and usage.total >= counted):
         return usage.beside_total
     return counted + (usage.output or 0) + (usage.thoughts or 0) - (usage.total or 0)

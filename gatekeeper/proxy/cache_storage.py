@@ -88,6 +88,7 @@ def _periods(start: int, stop: int, *, ended: bool) -> Iterator[tuple[int, int]]
 
 def _call_id(start: int) -> str:
     """A new id of version 7 whose time is the start, as of every call: lists are in the order of ids."""
+    # The time is in the upper 48 bits, in milliseconds (RFC 9562 §5.7).
     rest = UUID(str(uuid_utils.uuid7())).int & (1 << 80) - 1
     return str(UUID(int=(start // 1000) << 80 | rest))
 

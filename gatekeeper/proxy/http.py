@@ -59,6 +59,7 @@ class HttpCarrier:
 
     async def relay(self, call: ProxyCall) -> None:
         route = call.route
+        # Before all else: what answers with a list must not pass unfiltered by another relay.
         if kind := filtered_kind(call):
             await FilteredListRelay(call, self.stream, kind).run()
         elif route.upload:

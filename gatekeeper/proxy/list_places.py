@@ -22,6 +22,7 @@ class Place(NamedTuple):
 
     @property
     def text(self) -> str:
+        # A project's label has no NUL, so that the first one ends it, whatever a token of Google's holds.
         return "\0".join(self)
 
     @classmethod
@@ -75,6 +76,7 @@ class ListPlaces:
         if len(self._projects) == 1:
             return True
         project = self._keys.project_of(name)
+        # One whose project has no key any more, or is not known, would be in no list at all.
         return project == Place.of(place).project or project not in self._projects
 
     def go_to(self, place: str) -> None:

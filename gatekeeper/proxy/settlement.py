@@ -73,6 +73,7 @@ def account_call(
     has_error = failure is not None or summary.error is not None
     call.error_message = error_message(failure, summary.error, secrets) if has_error else None
     usage = apply_summary(call, summary)
+    # Google bills the tier that its response names, which need not be the one that was asked for.
     call.service_tier = (
         (usage.service_tier if usage else None)
         or summary.service_tier
@@ -105,6 +106,7 @@ def account_call(
     # A budget must also hold if the cost stays unknown, or is only expected.
     uncertain = call.cost_pico is None or expected is not None or _was_abandoned(call, failure)
     if uncertain and route.billable and (chargeable_pico := chargeable()) is not None:
+        # A compressed body says nothing of how long its prompt is.
         size = None if is_compressed else call.request_bytes
         _estimate_charge(call, usage, size, catalogue, chargeable_pico, most_pico)
 
@@ -128,6 +130,7 @@ def apply_summary(call: Call, summary: ResponseSummary) -> Usage | None:
         named = call.resource
         if named is None or named.startswith("cachedContents/") or made.startswith(f"{named}/"):
             call.resource = made
+    # Of a Live session it is a sum that was kept along the way, so that its end takes no longer.
     usage = summary.read_usage
     if usage is None and summary.usage:
         usage = read_usage(summary.usage)
@@ -242,6 +245,7 @@ def _expected_cost(
 
 
 def _cost(call: Call, usage: Usage | None, catalogue: Catalogue, free_searches: FreeSearches) -> None:
+    # To make or prolong a cache costs nothing: its storage is charged in rows of its own (`cache_storage`).
     if call.outcome is Outcome.OK and call.action in (CACHE_CREATE, CACHE_UPDATE):
         call.cost_pico = 0
         return

@@ -17,6 +17,7 @@ from gatekeeper.server.dead_peers import detect_dead_peer
 from gatekeeper.server.socket_reader import SocketReader
 
 TCP_INFO: int | None = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+# By its place, because Python has no name for it; the struct only grows at its end.
 BYTES_ACKED = struct.Struct("120xQ")  # where Linux' `struct tcp_info` has `tcpi_bytes_acked`
 
 

@@ -86,6 +86,7 @@ class Api:
             return empty_404()
         route, parameters = found
         try:
+            # The address of an upload is all that its requests need.
             if not (route.open or self.uploads.authorizes(request)):
                 check_key(request)
             return route.respond(request, parameters)

@@ -60,6 +60,7 @@ class BatchCalls:
         file = text(field(given, "fileName"))
         if file:
             data = self._files.read(file)
+            # An empty line at the end is usual, and no request.
             requests = [file_request(line) for line in data.splitlines() if line.strip()]
             size, write = len(data), self.write_file
         else:

@@ -55,6 +55,7 @@ class Corpora:
         if count is None or not 1 <= count <= MAX_RESULTS:
             raise invalid(f"results_count must be between 1 and {MAX_RESULTS}.")
         scored = [(relevance(item.document, wanted), item.document) for item in self.chunks.below(at.path)]
+        # What shares no word with the query is not found at all.
         best = sorted((item for item in scored if item[0]), key=lambda item: -item[0])[:count]
         relevant: list[Json] = [{"chunkRelevanceScore": score, "chunk": chunk} for score, chunk in best]
         return json_response({"relevantChunks": relevant} if relevant else {})

@@ -61,6 +61,7 @@ def compact(document: Json, seconds: float = 0) -> HttpResponse:
 
 def embed(request: Request, _at: Parameters) -> HttpResponse:
     body = request.json()
+    # Of several texts the last one, as of the contents of a prompt.
     command = parse_command(text(([*repeated(body.get("input"))] or [""])[-1]))
     return apply_fault(command, compact(embeddings(body), EMBEDDING_SECONDS))
 

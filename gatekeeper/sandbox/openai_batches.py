@@ -41,6 +41,7 @@ class OpenAiBatches:
         data = self._files.read(file)
         requests = [parse_line(line) for line in data.splitlines() if line.strip()]
         run = self._openai.chat.answer if endpoint == CHAT else embeddings
+        # The input file in place of a display name, which this form does not have.
         batch = self._batches.start(endpoint, "", file, requests, run, self.write, len(data))
         return compact(batch_object(batch))
 

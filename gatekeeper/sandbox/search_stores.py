@@ -49,6 +49,7 @@ class FileSearchStores:
         """As recorded, the id is made of the display name and something random."""
         body = request.json()
         shown = re.sub(r"[^a-z0-9]", "", text(field(body, "displayName")).lower())[:40]
+        # An empty one has `make` choose an id.
         identity = f"{shown}-{random_id(12)}" if shown else ""
         return json_response(self.stores.make(at.path, body, identity).document)
 

@@ -71,6 +71,7 @@ class Videos:
         return compact(self.video(name))
 
     def read(self, _request: Request, at: Parameters) -> HttpResponse:
+        # The operation's id has no underscore (`random_id`): the last one separates them.
         model, _, identity = at.name.rpartition("_")
         operation = self._operations.require(f"models/{model}/operations/{identity}")
         # As it is at this GET; the next one finds it a step further.

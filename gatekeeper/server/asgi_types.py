@@ -36,6 +36,7 @@ def http_scope(
     path, _, query = target.partition(b"?")
     return {
         "type": "http",
+        # What Hypercorn 0.18 says of itself.
         "asgi": {"spec_version": "2.1", "version": "3.0"},
         "http_version": http_version,
         "method": method.decode(),

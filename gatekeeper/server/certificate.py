@@ -66,6 +66,7 @@ def load(certificate: Path, key: Path) -> Certificate:
         raise CertificateError(CERTIFICATE, certificate, f"or its key cannot be used: {reason}") from None
     except OSError as error:
         raise CertificateError(CERTIFICATE, certificate, f"cannot be read ({error.strerror})") from None
+    # Clients look at these only, and not at the common name (RFC 9525 §2).
     names = tuple(value for kind, value in found.get("subjectAltName", ()) if kind in ("DNS", "IP Address"))
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
     return Certificate(context, names, expires)
