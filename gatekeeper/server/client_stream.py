@@ -12,6 +12,7 @@ ASGI is used for most of it. Two operations bypass it through the connection tha
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -19,13 +20,20 @@ import trio
 
 from gatekeeper.server.asgi_types import Message, Receive, Scope, Send
 from gatekeeper.server.connection import ClientConnection
-from gatekeeper.server.exchange import ClientDisconnected, PlainExchange, ResponseFraming
+from gatekeeper.server.exchange import (
+    ClientDisconnected,
+    FramingError,
+    PlainExchange,
+    ResponseFraming,
+)
 from gatekeeper.server.request_validation import MalformedRequest
 
 # Bytes, and seconds, of what a client still sends behind its response. The seconds are within those that a
 # final error has (`FINAL_ERROR_TIMEOUT` of `proxy.call`).
 DISCARD_BYTES = 32 * 1024 * 1024
 DISCARD_TIMEOUT = 2.5
+# Seconds after which a client that sends no more, and was sent nothing yet, is asked whether it still reads.
+ASK_AFTER = 1.0
 
 
 class MalformedBody(Exception):
@@ -60,6 +68,7 @@ class ClientStream:
         self.body_ended = False
         self.response_started = False
         self.write_blocked = False  # a write waits for the client; stays True once one was cancelled half-way
+        self._ask_at: float | None = None  # on trio's clock, once the client sends no more
         self.received_bytes = 0
         self.sent_bytes = 0
 
@@ -224,5 +233,27 @@ class ClientStream:
 
     def is_disconnected(self) -> bool:
         """Whether the client has closed the connection. One that has only half-closed it has not: it still
-        reads the response."""
-        return self._connection is not None and self._connection.is_disconnected()
+        reads the response. Both look alike, until something is sent: then the one that reads nothing any more
+        resets the connection."""
+        if (connection := self._connection) is None:
+            return False
+        gone = connection.is_disconnected()
+        if not gone and connection.cleanly_half_closed:
+            now = trio.current_time()
+            if self._ask_at is None:
+                self._ask_at = now + ASK_AFTER
+            elif now >= self._ask_at:
+                self._ask_at = math.inf
+                self._ask_whether_it_reads(connection)
+        return gone
+
+    def _ask_whether_it_reads(self, connection: ClientConnection) -> None:
+        """By a 100, which a client must understand at any time before its response (RFC 9110 §15.2). A socket
+        that is closed on the other side is reset by it, which shows at the next look."""
+        if self.response_started or self._close_delimited or connection.send_lock.locked():
+            return
+        with contextlib.suppress(OSError, FramingError):
+            # What does not fit would have to go out before anything else: this client does not read.
+            self.write_blocked = bool(
+                connection.write_nowait(self._framing.encode_informational(100, [], b"Continue"))
+            )

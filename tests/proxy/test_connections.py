@@ -15,6 +15,7 @@ from rig.wire import PLAIN_AND_TLS, connect, exchange, head, read, reset
 
 from gatekeeper.proxy import asgi
 from gatekeeper.proxy.asgi import SWEEP_SECONDS
+from gatekeeper.server import client_stream
 from gatekeeper.server.asgi_types import Receive, Send
 from gatekeeper.server.listener import serve_listener
 
@@ -50,8 +51,8 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def after_a_while(reply: Reply) -> None:
-    """Later than two looks at all calls."""
-    await trio.sleep(2.5 * asgi.SWEEP_SECONDS)
+    """Later than three looks at all calls."""
+    await trio.sleep(4.5 * asgi.SWEEP_SECONDS)
     if b"stream" in reply.asked.target:
         await reply.chunked([EVENT, EVENT])
     else:
@@ -126,6 +127,48 @@ async def test_one_that_closed_is_found_out_by_the_first_writes(gateway: Running
         while google.open:
             await trio.sleep(0.01)
     assert (await gateway.row())["outcome"] == "client_disconnected"
+
+
+async def hangs(reply: Reply) -> None:
+    await reply.hung_up()
+
+
+@PLAIN_AND_TLS
+@pytest.mark.parametrize("line", [GENERATE, STREAM], ids=["unary", "stream"])
+@pytest.mark.parametrize("size", [2, 3_000_000])
+async def test_one_that_closed_is_found_out_while_its_response_is_awaited(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch, line: str, size: int
+) -> None:
+    """As by `curl --max-time`: nothing is unread, so that it breaks nothing off."""
+    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    google.script = hangs
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(line, [f"Content-Length: {size}"]) + b"x" * size)
+        with trio.fail_after(5):
+            while not google.asked:
+                await trio.sleep(0.01)
+    with trio.fail_after(5):
+        while google.open:
+            await trio.sleep(0.01)
+    row = await gateway.row()
+    assert (row["outcome"], row["status"]) == ("client_disconnected", None)
+
+
+@PLAIN_AND_TLS
+@pytest.mark.parametrize(("version", "asked"), [("1.1", [100]), ("1.0", [])])
+async def test_one_that_has_ended_its_side_is_asked_once_whether_it_reads(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch, version: str, asked: list[int]
+) -> None:
+    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    google.script = after_a_while
+    async with await connect(gateway.url) as client:
+        line = head(GENERATE, ["Content-Length: 2"]).replace(b"HTTP/1.1", b"HTTP/" + version.encode())
+        await client.send_all(line + b"{}")
+        await client.send_eof()
+        answer = await read(client)
+    assert [status for status, *_ in answer.informational] == asked
+    assert (answer.status, answer.whole) == (200, True)
+    assert (await gateway.row())["outcome"] == "ok"
 
 
 async def reads_nothing(stream: trio.SocketStream, number: int) -> None:
