@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
-from rig.recordings import RECORDINGS, recorded
+from rig.recordings import RECORDINGS, recorded_of
 
 from gatekeeper.gemini.batch_results import (
     MAX_BATCH_BYTES,
@@ -232,8 +232,8 @@ def test_no_bytes_raise(chunks: list[bytes]) -> None:
 
 @pytest.mark.skipif(not RECORDINGS, reason="needs recordings")
 def test_recorded_batches() -> None:
-    share = [each for at in range(4) for each in recorded(at) if each.kind == "batch"]
-    for recording in share:
+    recordings = list(recorded_of("batch"))
+    for recording in recordings:
         responses, said = read(BatchDocumentReader(), recording.body)
         usages = [found for each in responses if (found := read_usage(each.usage or b""))]
         total = int(recording.indexed["nested_total_sum"] or 0)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
-from rig.recordings import RECORDINGS, recorded_sessions
+from rig.recordings import RECORDINGS, recorded_of
 
 from gatekeeper.gemini.live import REPEATED_NOTE, LiveMeter
 from gatekeeper.gemini.response_parser import ResponseSummary
@@ -262,7 +262,7 @@ def test_a_summary_reads_the_session_while_it_runs() -> None:
 
 @pytest.mark.skipif(not RECORDINGS, reason="GATEKEEPER_RECORDINGS names no folder of recordings")
 def test_recorded_sessions_read_as_their_index_says() -> None:
-    sessions = list(recorded_sessions())
+    sessions = list(recorded_of("live"))
     assert len(sessions) == 4
     for session in sessions:
         meter = fed(*(json.loads(line) for line in session.body.splitlines()))

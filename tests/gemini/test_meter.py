@@ -6,16 +6,13 @@ is read as well and compared with what the index says of it.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
-import os
 import random
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.cases import cases
+from rig.recordings import RECORDINGS, recorded_of
 
 from gatekeeper.gemini.meter import BUFFER_QUOTA, MAX_BUFFERED_BYTES, NO_METER, meter_for
 from gatekeeper.gemini.meter_layers import GzipMeter, Meter
@@ -726,7 +724,6 @@ def test_work_grows_with_the_bytes_and_not_with_how_they_are_cut(form: Form):
 
 # Recordings
 
-RECORDINGS = os.environ.get("GATEKEEPER_RECORDINGS")
 KINDS = ("unary", "sse", "json_array_stream", "embed", "error")
 COLUMNS = {
     "prompt": "promptTokenCount",
@@ -739,20 +736,6 @@ COLUMNS = {
 NUMBERS = {"1": "STOP", "2": "MAX_TOKENS"}
 BARE_ERRORS = {"g2282e86bb0090ff": "CANCELLED"}
 """Errors within a stream that the index has not seen, because they come without `data:`."""
-
-
-def recordings(kind: str) -> Iterator[tuple[dict[str, str], bytes, bytes]]:
-    folder = Path(RECORDINGS or "")
-    with (folder / "index.csv").open(newline="") as index:
-        rows = {row["id"]: row for row in csv.DictReader(index) if row["kind"] == kind}
-    with (folder / "recorded.jsonl").open() as lines:
-        for recorded in map(json.loads, lines):
-            if recorded["kind"] == kind:
-                response = recorded["response"]
-                content_type = response["content_type"] or (
-                    "text/event-stream" if kind == "sse" else "application/json"
-                )
-                yield rows[recorded["id"]], (response["body"] or "").encode(), content_type.encode()
 
 
 def indexed(row: dict[str, str], body: bytes) -> tuple[dict[str, str], str | None, str | None]:
@@ -780,7 +763,8 @@ def understood(summary: ResponseSummary) -> tuple[dict[str, str], str | None, st
 @pytest.mark.parametrize("kind", KINDS)
 def test_recorded_answers_are_read_as_indexed(kind: str):
     compared = 0
-    for row, body, content_type in recordings(kind):
+    for each in recorded_of(kind):
+        row, body, content_type = each.indexed, each.body, each.content_type.encode()
         whole = read([body], content_type)
         assert understood(whole) == indexed(row, body), row["id"]
         assert (whole.usage is not None) == (row["has_usage"] == "true"), row["id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -307,12 +308,17 @@ def differs(recording: Recording, sizes: list[int]) -> dict[str, object]:
 USED = ("unary", "sse", "json_array_stream", "embed", "interactions", "openai_compat")
 
 
+@lru_cache(1)
+def played(share: int) -> list[Recording]:
+    source = recorded if RECORDINGS else written
+    return [each for each in source(share) if each.kind in USED and each.method == "POST"]
+
+
 @pytest.mark.parametrize("share", range(SHARES))
 @settings(max_examples=3, deadline=None)
 @given(sizes=st.lists(st.integers(1, 400), min_size=1, max_size=6))
 def test_recorded_usage_is_as_indexed_at_any_chunking(share: int, sizes: list[int]) -> None:
-    source = recorded if RECORDINGS else written
-    used = [each for each in source(share) if each.kind in USED and each.method == "POST"]
+    used = played(share)
     wrong = {each.id: found for each in used if (found := differs(each, sizes))}
     assert not wrong
     assert used

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rig.gateway import running
 from rig.live import SETUP, live_standing_in, session
-from rig.recordings import RECORDINGS, recorded_sessions
+from rig.recordings import RECORDINGS, recorded_of
 from websockets.trio.server import ServerConnection
 
 from gatekeeper.gemini.usage import read_usage
@@ -37,7 +37,7 @@ WRITTEN = [
 SESSIONS = {"written": [json.dumps(message, ensure_ascii=False) for message in WRITTEN]}
 if RECORDINGS:
     SESSIONS |= {
-        each.id: [line for line in each.body.decode().split("\n") if line] for each in recorded_sessions()
+        each.id: [line for line in each.body.decode().split("\n") if line] for each in recorded_of("live")
     }
 
 
