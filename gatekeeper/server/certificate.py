@@ -92,9 +92,9 @@ def _examine(context: ssl.SSLContext, certificate: Path) -> dict[str, Any]:
     client_context.load_verify_locations(certificate)
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client, server = client_context.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
-    # TLS 1.3, which both sides speak, needs no more: hello, the server's certificate, the client's check of
-    # it.
-    for side in (client, server, client):
+    # TLS 1.3 needs three steps: hello, the server's certificate, the client's check of it. TLS 1.2, which is
+    # the highest where OpenSSL's own configuration says so (MaxProtocol), needs five.
+    for side in (client, server, client, server, client):
         with suppress(ssl.SSLWantReadError):
             side.do_handshake()
     return client.getpeercert() or {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -170,3 +172,32 @@ async def test_the_end_is_warned_of_once_a_day(tmp_path: Path, ends: timedelta, 
     with capture_logs() as logged, trio.move_on_after(0.1):
         await server.watch()
     assert [line["event"] for line in logged] == ["certificate_expires"] * warned
+
+
+OPENSSL_CONFIGURATION = """\
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = usual
+[usual]
+MaxProtocol = TLSv1.2
+"""
+
+
+def test_where_tls_1_2_is_the_highest_a_certificate_is_read_too(file: Path) -> None:
+    """OpenSSL reads its configuration once, so that another process has to."""
+    configuration = file.with_name("openssl.cnf")
+    configuration.write_text(OPENSSL_CONFIGURATION)
+    code = (
+        "import pathlib, sys; from gatekeeper.server.certificate import load\n"
+        "file = pathlib.Path(sys.argv[1]); print(load(file, file).names)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(file)],
+        env=os.environ | {"OPENSSL_CONF": str(configuration)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "gw.example" in ended.stdout, ended.stderr
