@@ -231,10 +231,11 @@ class KeyRegistry(KeyWriter):
         return state
 
     def states(self, now: int) -> Iterable[KeyState]:
-        """All existing keys, in the budget window of `now`."""
-        for state in self._index.by_id.values():
+        """The keys that exist now, each in the budget window of `now` once it is its turn: keys may be made
+        and deleted in between."""
+        for state in [*self._index.by_id.values()]:
             spend.roll_window(state, now)
-        return self._index.by_id.values()
+            yield state
 
     async def list(
         self,

@@ -14,6 +14,8 @@ import trio
 
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.spend import SpendDelta
+from gatekeeper.keys.turns import AT_ONCE
+from gatekeeper.keys.windows import Window
 from gatekeeper.ledger.analytics.adjustments import charges, marked_runs, remove_mark
 from gatekeeper.ledger.analytics.worker import Analytics
 from gatekeeper.logs import log
@@ -26,7 +28,12 @@ async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: P
     AnalyticsError, StoreFailed, OSError."""
     if analytics.is_lent() or not marked_runs(folder):
         return
-    windows = {state.record.token_id: state.window for state in registry.states(time_ns() // 1000)}
+    windows: dict[str, Window] = {}
+    for number, state in enumerate(registry.states(time_ns() // 1000), start=1):
+        windows[state.record.token_id] = state.window
+        # While another program has the file all keys are looked at each second.
+        if number % AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
     starts = {token_id: window.start for token_id, window in windows.items()}
     found = await analytics.query(lambda con: charges(con, folder, starts))
     for run_id, by_key in (found.value or {}).items():

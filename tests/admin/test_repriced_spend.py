@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,8 +12,10 @@ import pytest
 import trio
 
 from gatekeeper.keys import repriced_spend
+from gatekeeper.keys.fields import parse_fields
 from gatekeeper.keys.repriced_spend import charge_repriced, follow_repricing
 from gatekeeper.keys.spend import Settlement
+from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.ledger.analytics.adjustments import MARK, mark_run, marked_runs
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.reprice import Run, reprice
@@ -115,6 +118,30 @@ async def test_a_restart_charges_a_run_whose_borrower_and_gateway_died(serve: An
         assert await spend(admin, key) == 2 * COST
     async with serve() as admin:
         assert await spend(admin, key) == 2 * COST
+
+
+async def test_calls_go_on_while_the_windows_of_many_keys_are_looked_at(admin: Any) -> None:
+    """It is done each second while another program has the file of a marked run."""
+    gateway = admin.gateway
+    fields = parse_fields({"max_budget": 1, "budget_duration": "1d"}, now=1)
+    made = await gateway.registry.create_all([fields] * 5 * AT_ONCE, now=1, by="master")
+    mark_run(gateway.settings.data, str(RUN))
+    rolled = [0]
+
+    async def look() -> None:
+        while True:
+            rolled.append(sum(state.window_start > 1 for _, state in made))
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        await charge_repriced(gateway.registry, gateway.ledger.analytics, gateway.settings.data)
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert rolled[-1] == 5 * AT_ONCE
+    # Twice, because trio has those that can run take turns in a random order.
+    assert max(after - before for before, after in pairwise(rolled)) <= 2 * AT_ONCE
 
 
 async def test_a_deleted_key_is_passed_over(admin: Any) -> None:
