@@ -3,21 +3,15 @@ their amount exactly. The answers are in `oracles/*.json`, made by `oracles/make
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import pytest
-from pricing.oracles.calls import cost_if, our_cost
-from pricing.oracles.comparison import REASONS, Answer, Compared, compare, explain
+from pricing.oracles.calls import cost_if
+from pricing.oracles.comparison import REASONS, Answer, compare, explain
 from pricing.oracles.document import prices_document
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "prices.md"
 PACKAGES = sorted(REASONS)
-
-
-@cache
-def compared(package: str) -> tuple[Compared, ...]:
-    return tuple(compare(package))
 
 
 def described(answer: Answer) -> str:
@@ -27,18 +21,18 @@ def described(answer: Answer) -> str:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_disagreement_is_unexplained(package: str) -> None:
-    assert [described(each.answer) for each in compared(package) if each.reasons is None] == []
+    assert [described(each.answer) for each in compare(package) if each.reasons is None] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_each_reason_explains_something(package: str) -> None:
-    used = {id(reason) for each in compared(package) for reason in each.reasons or ()}
+    used = {id(reason) for each in compare(package) for reason in each.reasons or ()}
     assert [reason.rule for reason in REASONS[package] if id(reason) not in used] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_reason_explains_one_amount_only(package: str) -> None:
-    for answer in {id(each.reasons[0]): each.answer for each in compared(package) if each.reasons}.values():
+    for answer in {id(each.reasons[0]): each.answer for each in compare(package) if each.reasons}.values():
         if answer.theirs:
             other = answer._replace(said=str(answer.theirs.scaleb(-12) * 101 / 100))
             assert explain(other, REASONS[package]) is None, described(answer)
@@ -46,8 +40,8 @@ def test_a_reason_explains_one_amount_only(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_arithmetic_behind_the_reasons_is_that_of_a_quote(package: str) -> None:
-    calls = [each.answer.call for each in compared(package)]
-    assert [call for call in calls if cost_if(call) != our_cost(call)] == []
+    answers = [each.answer for each in compare(package)]
+    assert [answer.call for answer in answers if cost_if(answer.call) != answer.ours] == []
 
 
 def test_the_document_of_the_prices_is_up_to_date() -> None:

@@ -89,9 +89,12 @@ def _given(
                 yield day, tier, given
 
 
-def compare(package: str) -> Iterator[Compared]:
-    for answer in answers(package):
-        yield Compared(answer, () if answer.is_by(answer.ours) else explain(answer, REASONS[package]))
+@cache
+def compare(package: str) -> tuple[Compared, ...]:
+    return tuple(
+        Compared(answer, () if answer.is_by(answer.ours) else explain(answer, REASONS[package]))
+        for answer in answers(package)
+    )
 
 
 def explain(answer: Answer, reasons: Sequence[Reason]) -> tuple[Reason, ...] | None:

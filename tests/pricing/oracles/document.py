@@ -41,7 +41,7 @@ def prices_document() -> str:
 
 
 def _comparison(package: str) -> Iterator[str]:
-    compared = list(compare(package))
+    compared = compare(package)
     yield _summary(package, compared)
     rules: dict[str, list[Reason]] = {}
     for reason in REASONS[package]:

@@ -40,11 +40,11 @@ class Reason:
     def is_for(self, call: Call) -> bool:
         """`until` is the first day on which it is not."""
         return (
-            any(fnmatchcase(call.model, glob) for glob in self.models)
-            and (not self.tiers or call.tier in self.tiers)
+            (not self.tiers or call.tier in self.tiers)
             and (not self.kinds or call.kind in self.kinds)
             and (not self.cases or call.case in self.cases)
             and self.since <= call.day.isoformat() < self.until
+            and any(fnmatchcase(call.model, glob) for glob in self.models)
         )
 
 
