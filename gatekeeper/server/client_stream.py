@@ -248,12 +248,20 @@ class ClientStream:
         return gone
 
     def _ask_whether_it_reads(self, connection: ClientConnection) -> None:
-        """By a 100, which a client must understand at any time before its response (RFC 9110 §15.2). A socket
-        that is closed on the other side is reset by it, which shows at the next look."""
-        if self.response_started or self._close_delimited or connection.send_lock.locked():
-            return
+        """By what changes nothing for one that does. A socket that is closed on the other side is reset by
+        it, and that shows at the next look."""
         with contextlib.suppress(OSError, FramingError):
-            # What does not fit would have to go out before anything else: this client does not read.
-            self.write_blocked = bool(
-                connection.write_nowait(self._framing.encode_informational(100, [], b"Continue"))
-            )
+            if not (self.write_blocked or connection.send_lock.locked()) and (asked := self._question()):
+                # What does not fit would have to go out before anything else: this client does not read.
+                self.write_blocked = bool(connection.write_nowait(asked))
+
+    def _question(self) -> bytes:
+        """Before the response a 100, which a client must understand at any time (RFC 9110 §15.2). Between
+        two chunks a zero before the size of the next one (RFC 9112 §7.1, `1*HEXDIG`). Empty where there is
+        none."""
+        if self._close_delimited:
+            return b""
+        if not self.response_started:
+            return self._framing.encode_informational(100, [], b"Continue")
+        is_between_chunks = self._raw_connection is not None and self._remaining is None and not self._head
+        return b"0" if is_between_chunks and not self._finished else b""

@@ -154,6 +154,62 @@ async def test_one_that_closed_is_found_out_while_its_response_is_awaited(
     assert (row["outcome"], row["status"]) == ("client_disconnected", None)
 
 
+async def hangs_after_an_event(reply: Reply) -> None:
+    await reply.chunked([EVENT], end=False)
+    await reply.hung_up()
+
+
+@PLAIN_AND_TLS
+async def test_one_that_closed_is_found_out_between_two_events(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    google.script = hangs_after_an_event
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(STREAM, ["Content-Length: 2"]) + b"{}")
+        received = b""
+        while EVENT not in received:
+            received += await client.receive_some()
+    with trio.fail_after(5):
+        while google.open:
+            await trio.sleep(0.01)
+    row = await gateway.row()
+    assert (row["outcome"], row["status"], row["total_tokens"]) == ("client_disconnected", 200, 1)
+
+
+@PLAIN_AND_TLS
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [("Content-Length: 2", b"{}"), ("Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n")],
+    ids=["plain", "by h11"],
+)
+async def test_one_that_has_ended_its_side_between_two_events_gets_the_others(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch, framing: str, body: bytes
+) -> None:
+    monkeypatch.setattr(client_stream, "ASK_AFTER", 0.0)
+    go_on = trio.Event()
+
+    async def waits(reply: Reply) -> None:
+        await reply.chunked([EVENT], end=False)
+        await go_on.wait()
+        await reply.raw(b"%x\r\n%b\r\n0\r\n\r\n" % (len(EVENT), EVENT))
+
+    google.script = waits
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(STREAM, [framing]) + body)
+        received = b""
+        while EVENT not in received:
+            received += await client.receive_some()
+        await client.send_eof()
+        with trio.fail_after(5):
+            while not received.endswith(b"\r\n0"):
+                received += await client.receive_some()
+        go_on.set()
+        answer = await read(client, received=received)
+    assert (answer.status, answer.body, answer.whole) == (200, 2 * EVENT, True)
+    assert (await gateway.row())["outcome"] == "ok"
+
+
 @PLAIN_AND_TLS
 @pytest.mark.parametrize(("version", "asked"), [("1.1", [100]), ("1.0", [])])
 async def test_one_that_has_ended_its_side_is_asked_once_whether_it_reads(
