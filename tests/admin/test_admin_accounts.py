@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from rig.cases import cases
 
 from gatekeeper.keys.spend import Settlement
 
@@ -179,7 +180,7 @@ async def test_every_change_is_in_the_log(guarded, kind, field):
     assert log[0]["detail"][kind]["rpm_limit"] == 2
 
 
-@pytest.mark.parametrize(("path", "ours"), [("/team/new", "/group/"), ("/customer/new", "/user/")])
+@cases(("path", "ours"), [("/team/new", "/group/"), ("/customer/new", "/user/")])
 async def test_what_litellm_calls_otherwise_is_pointed_at(admin, path, ours):
     answer = await admin.client.post(path, json={})
     assert (answer.status_code, ours in answer.json()["detail"]) == (404, True)

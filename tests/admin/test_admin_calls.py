@@ -6,7 +6,7 @@ import base64
 from uuid import UUID
 
 import msgspec
-import pytest
+from rig.cases import cases
 from uuid_utils import uuid7
 
 from gatekeeper.ledger.call import COLUMNS, Outcome
@@ -101,7 +101,7 @@ async def test_a_page_of_sorted_calls_stays_where_it_was_though_others_end(admin
     assert second["next_cursor"] is None
 
 
-@pytest.mark.parametrize("other", ["-duration", "cost", "started", None])
+@cases("other", ["-duration", "cost", "started", None])
 async def test_a_cursor_is_one_of_its_own_order(admin, other):
     for _ in range(2):
         admin.finish()
@@ -111,7 +111,7 @@ async def test_a_cursor_is_one_of_its_own_order(admin, other):
     assert (answer.status_code, answer.json()["field"]) == (400, "cursor")
 
 
-@pytest.mark.parametrize(
+@cases(
     "content",
     [
         b'["cost", "free", "019ab2c3-d4e5-7f60-8192-a3b4c5d6e7f8"]',
@@ -216,7 +216,7 @@ async def test_what_the_usage_alone_does_not_say_is_not_made_up(admin):
     assert "not the price of its usage" in (await admin.get(f"/calls/{more.id}"))["cost"]["notes"][-1]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "why"),
     [
         ({"status": 403, "outcome": Outcome.REFUSED}, "refused"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rig.cases import cases
 
 
 async def test_all_are_made_in_order_and_each_works(guarded):
@@ -51,14 +52,13 @@ async def test_a_dry_run_makes_none(admin):
     assert (await admin.get("/key/list"))["keys"] == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({}, "keys"), ({"keys": []}, "keys"), ({"keys": {}}, "keys"), ({"keys": ["a"]}, "keys"),
         ({"key": "a"}, "key"),
         ({"keys": [{}] * 10_001}, "keys"), ({"keys": [{}], "dry_run": 1}, "dry_run"),
     ],
-    ids=lambda value: str(value)[:20],
 )  # fmt: skip
 async def test_what_is_no_list_of_keys_is_refused(admin, body, field):
     answer = await admin.client.post("/key/bulk", json=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from rig.cases import cases
 
 from gatekeeper.keys.spend import Settlement
 
@@ -70,14 +71,13 @@ async def test_an_update_sets_what_is_given_and_no_more(admin):
     assert (await admin.get("/key/info", key="front"))["info"]["rpm_limit"] is None
 
 
-@pytest.mark.parametrize(
+@cases(
     "field",
     [
         {"models": []}, {"models": ""}, {"models": [""]}, {"allowed_routes": []}, {"allowed_routes": [" "]},
         {"max_budget": ""}, {"rpm_limit": ""}, {"duration": ""}, {"budget_duration": ""},
         {"model_rpm_limit": {}}, {"model_max_budget": {}},
     ],
-    ids=str,
 )  # fmt: skip
 async def test_an_empty_value_takes_no_limit_away(admin, field):
     limits = {"models": ["gemini-2.5*"], "allowed_routes": ["generateContent"], "max_budget": 1}

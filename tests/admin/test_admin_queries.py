@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import trio
 from rig import process
+from rig.cases import cases
 from rig.gateway import running
 from rig.standin import standing_in
 
@@ -72,7 +73,7 @@ async def test_one_that_cannot_be_interrupted_is_killed(admin, monkeypatch):
     assert (status, problem["detail"]) == (400, "The query took longer than 0.05 s and was ended")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("limits", "query", "words"),
     [
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-import pytest
+from rig.cases import cases
 
 from gatekeeper.ledger.call import Outcome
 
@@ -77,7 +77,7 @@ async def test_the_top_groups_and_the_rest_of_each_day(admin):
     assert "add one of tag, model, key, user" in refused.json()["detail"]
 
 
-@pytest.mark.parametrize("name", ["since", "until", "by", "limit", "top"])
+@cases("name", ["since", "until", "by", "limit", "top"])
 async def test_an_empty_parameter_does_not_widen_the_question(admin, name):
     refused = await admin.client.get("/spend", params={name: ""})
     assert (refused.status_code, refused.json()["field"]) == (400, name)

@@ -6,6 +6,7 @@ from time import time_ns
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.google_key import GoogleKey
 from gatekeeper.ledger.call import Call, MadeResources, Outcome
@@ -34,7 +35,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "question", "body", "reason"), CASES, ids=lambda value: str(value)[:40])
+@cases(("fields", "question", "body", "reason"), CASES)
 async def test_a_refusal_is_that_of_a_real_call(admin, fields, question, body, reason) -> None:
     key = await admin.post("/key/generate", fields)
     shape = {} if "path" in question else {"model": MODEL}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
 from litellm.rows import SECRETS, recorded_texts
+from rig.cases import cases
 
 from gatekeeper.keys.secrets import hash_secret, key_name
 from gatekeeper.litellm.models import ModelNames
@@ -191,7 +191,7 @@ async def test_one_fault_keeps_all_from_being_imported(guarded):
     assert len((await guarded.get("/group/list"))["groups"]) == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"keys": {}}, "keys"), ({"groups": ["a"]}, "groups"), ({"dry_run": 1}, "dry_run"),

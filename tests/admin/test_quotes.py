@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.cli.main import run
 from gatekeeper.startup import load_catalogue
@@ -75,7 +76,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("question", "field", "told"), REFUSED, ids=str)
+@cases(("question", "field", "told"), REFUSED)
 async def test_what_cannot_be_priced_is_refused_and_its_place_named(admin, question, field, told) -> None:
     answer = await admin.client.post("/prices/quote", json={"model": MODEL, **question})
     problem = answer.json()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import connect, exchange, read
@@ -13,7 +13,7 @@ from rig.wire import connect, exchange, read
 LINE = "POST /gemini/v1beta/models/gemini-2.5-flash:generateContent"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "named"),
     [
         (["Origin: https://evil.example"], "The Origin 'https://evil.example'"),
@@ -38,7 +38,7 @@ async def test_a_page_of_another_site_is_refused_and_recorded(
     assert google.asked == []
 
 
-@pytest.mark.parametrize(
+@cases(
     "headers",
     [
         [],

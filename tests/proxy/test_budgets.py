@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, read, reset
@@ -59,8 +60,8 @@ UNPRICED = {
 }
 
 
-@pytest.mark.parametrize("budget", ["0.0005", "1"])
-@pytest.mark.parametrize(("script", "least", "outcome"), UNPRICED.values(), ids=UNPRICED.keys())
+@cases("budget", ["0.0005", "1"])
+@cases(("script", "least", "outcome"), UNPRICED.values())
 async def test_an_answer_without_a_cost_uses_the_budget_up_and_its_row_has_none(
     guarded: Running, google: StandIn, script: Script, least: Decimal, outcome: str, budget: str
 ) -> None:
@@ -79,7 +80,7 @@ async def test_an_answer_without_a_cost_uses_the_budget_up_and_its_row_has_none(
     assert told == spend
 
 
-@pytest.mark.parametrize(("script", "status"), [(answer(usageMetadata=None), 200), (broken, 200)])
+@cases(("script", "status"), [(answer(usageMetadata=None), 200), (broken, 200)])
 async def test_an_answer_without_usage_is_charged_no_more_than_its_request_allows(
     guarded: Running, google: StandIn, status: int, script: Script
 ) -> None:
@@ -94,7 +95,7 @@ async def test_an_answer_without_usage_is_charged_no_more_than_its_request_allow
     assert row["usage_note"].endswith(" USD, the most that it can cost by its request")
 
 
-@pytest.mark.parametrize(("coding", "tokens"), [("gzip", "1,048,576"), ("identity", "2")])
+@cases(("coding", "tokens"), [("gzip", "1,048,576"), ("identity", "2")])
 async def test_what_a_zipped_request_holds_is_not_told_by_its_length(
     guarded: Running, google: StandIn, coding: str, tokens: str
 ) -> None:
@@ -128,7 +129,7 @@ async def test_without_a_budget_nothing_is_estimated(guarded: Running, google: S
     assert await standing(guarded, secret, spent=False) == (0, 0)
 
 
-@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent?alt=sse"])
+@cases("action", ["generateContent", "streamGenerateContent?alt=sse"])
 async def test_every_abandoned_call_counts(guarded: Running, google: StandIn, action: str) -> None:
     google.script = lambda reply: reply.hung_up()
     secret = await guarded.key(max_budget=1000)

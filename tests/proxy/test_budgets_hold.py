@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 import trio
 import trio.testing
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
@@ -190,7 +191,7 @@ async def silent_interaction(reply: Reply, output: int) -> None:
     await reply.chunked([interaction_event("step.delta", delta={"text": "bee"}), told])
 
 
-@pytest.mark.parametrize(("name", "script"), [("OpenAI's", openai), ("interaction", silent_interaction)])
+@cases(("name", "script"), [("OpenAI's", openai), ("interaction", silent_interaction)])
 async def test_streams_that_tell_their_usage_at_the_end_reserve_all_that_they_can_cost(
     guarded: Running, google: StandIn, name: str, script: Script
 ) -> None:
@@ -306,8 +307,8 @@ CUT = [
 ]
 
 
-@pytest.mark.parametrize(("streams", "begun", "budget"), CUT)
-@pytest.mark.parametrize("name", ENDLESS)
+@cases(("streams", "begun", "budget"), CUT)
+@cases("name", ENDLESS)
 async def test_a_stream_is_cut_where_the_budget_ends(
     guarded: Running, google: StandIn, name: str, streams: int, begun: int, budget: Decimal
 ) -> None:
@@ -390,7 +391,7 @@ BESIDE_USAGE: dict[str, tuple[Callable[[int], bytes], dict[str, object], Decimal
 }
 
 
-@pytest.mark.parametrize("name", BESIDE_USAGE)
+@cases("name", BESIDE_USAGE)
 async def test_a_stream_is_cut_for_whatever_it_costs(guarded: Running, google: StandIn, name: str) -> None:
     event, asked, budget, most = BESIDE_USAGE[name]
     google.script = lambda reply: endless(reply, event, SSE, 0)

@@ -14,6 +14,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 
@@ -248,7 +249,7 @@ async def test_it_is_charged_until_it_ends(gateway: Running, google: StandIn, na
     } == {"0.000000000000"}
 
 
-@pytest.mark.parametrize("missing", ["usageMetadata", "createTime", "expireTime"])
+@cases("missing", ["usageMetadata", "createTime", "expireTime"])
 async def test_without_tokens_or_times_the_row_says_so(
     gateway: Running, google: StandIn, missing: str
 ) -> None:

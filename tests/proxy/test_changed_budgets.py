@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
@@ -35,7 +36,7 @@ def reserved(gateway: Running, secret: str) -> int:
     return state.reserved_pico
 
 
-@pytest.mark.parametrize("fields", ENOUGH)
+@cases("fields", ENOUGH)
 async def test_a_stream_goes_on_where_its_budget_is_raised_or_taken_away(
     guarded: Running, google: StandIn, fields: dict[str, Any]
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 from hypercorn.config import Config
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, Script, StandIn, answer_ok
 from rig.wire import PLAIN_AND_TLS, connect, exchange, head, read, reset
@@ -59,7 +60,7 @@ async def after_a_while(reply: Reply) -> None:
         await answer_ok(reply)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "body", "status"),
     [
         (GENERATE, b"Content-Length: 2\r\n\r\n{}", 200),
@@ -266,7 +267,7 @@ async def test_one_that_breaks_off_with_a_request_in_waiting(gateway: Running, g
     assert len(google.asked) == 1, "what it had asked next is not asked"
 
 
-@pytest.mark.parametrize("answer", [answer_ok, lambda reply: reply.chunked([EVENT])], ids=["unary", "stream"])
+@cases("answer", [answer_ok, lambda reply: reply.chunked([EVENT])], ids=["unary", "stream"])
 @PLAIN_AND_TLS
 async def test_one_that_breaks_off_before_an_answer_with_a_request_in_waiting(
     gateway: Running, google: StandIn, answer: Script

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, Script, StandIn
 from rig.wire import exchange
@@ -55,7 +56,7 @@ async def slams_the_door(reply: Reply) -> None:
     await reply.stream.aclose()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("script", "message"),
     [
         (answering(500, message="It failed.\n\x1b[2JTry again."), "It failed. [2JTry again."),
@@ -105,7 +106,7 @@ async def test_our_own_refusals_say_so_with_their_numbers(guarded: Running, goog
     assert "has spent 0 USD of its budget of 0 USD" in poor
 
 
-@pytest.mark.parametrize("secret", ["sk-ending-in-word", "sk-ending-in-a--_"])
+@cases("secret", ["sk-ending-in-word", "sk-ending-in-a--_"])
 async def test_a_key_without_an_alias_is_named_as_everywhere_else(guarded: Running, secret: str) -> None:
     await guarded.key(max_budget=0.0, key=secret)
     await exchange(guarded.url, GENERATE, body=b"{}", headers=[f"x-goog-api-key: {secret}"])

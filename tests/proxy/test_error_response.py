@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, connect, exchange, head, read
@@ -69,7 +70,7 @@ async def test_what_google_says_of_our_key_is_our_fault(
     assert GOOGLE_KEY not in logged
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "body"),
     [
         (400, error(400, 'Invalid value: "API key not valid", or "has been suspended"')),
@@ -120,8 +121,8 @@ async def raw_answer(gateway: Running, coding: str) -> tuple[bytes, Answer]:
     return received, await read(receiver)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize(("status", "field", "body"), ECHOES.values(), ids=ECHOES.keys())
+@cases("zipped", [False, True])
+@cases(("status", "field", "body"), ECHOES.values())
 async def test_the_google_key_stays_here(
     gateway: Running, google: StandIn, status: int, field: str, body: bytes, zipped: bool
 ) -> None:
@@ -161,7 +162,7 @@ async def test_an_error_inside_a_stream_brings_no_key_into_the_row(gateway: Runn
     assert GOOGLE_KEY not in json.dumps(row)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("coding", "body"),
     [
         ("br", b"whatever"),
@@ -179,9 +180,9 @@ async def test_an_error_that_cannot_be_read_is_not_passed_on(
     assert (await gateway.row())["outcome"] == "upstream_broken"
 
 
-@pytest.mark.parametrize("echo", [b"", KEY])
-@pytest.mark.parametrize("size", [10, 100_000])
-@pytest.mark.parametrize("zipped", [False, True])
+@cases("echo", [b"", KEY])
+@cases("size", [10, 100_000])
+@cases("zipped", [False, True])
 async def test_an_error_that_breaks_off_is_passed_on_as_far_as_it_came(
     gateway: Running, google: StandIn, echo: bytes, size: int, zipped: bool
 ) -> None:
@@ -206,7 +207,7 @@ async def test_an_error_that_breaks_off_is_passed_on_as_far_as_it_came(
     assert (await gateway.row())["outcome"] == "upstream_broken"
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+@cases("method", ["TRACE", "CONNECT"])
 async def test_trace_and_connect_are_refused(gateway: Running, google: StandIn, method: str) -> None:
     answer = await exchange(gateway.url, f"{method} /gemini/v1beta/models?key=k")
     assert (answer.status, reason_of(answer)) == (400, "GATEKEEPER_BAD_REQUEST")

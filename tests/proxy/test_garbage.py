@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from types import CoroutineType
 
 import httpx2
-import pytest
 import trio
 import trio.testing
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, Script, StandIn, answer_ok
 from rig.wire import connect, exchange, head, read
@@ -74,7 +74,7 @@ async def all_ended(gateway: Running) -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "given"),
     [
         (f"POST {UNARY}", {"body": b"{}"}),
@@ -84,7 +84,6 @@ async def all_ended(gateway: Running) -> None:
         ("GET /key/list", {}),
         ("GET /prices", {}),
     ],
-    ids=str,
 )
 async def test_nothing_of_a_connection_is_left(
     gateway: Running, google: StandIn, line: str, given: dict[str, object]
@@ -100,7 +99,7 @@ async def test_nothing_of_a_connection_is_left(
     assert found == {}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "script", "fields"),
     [
         (UNARY, whole, {}),
@@ -114,7 +113,6 @@ async def test_nothing_of_a_connection_is_left(
         (STREAM, broken, LIMITS),
         (STREAM, costly, LIMITS),
     ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 async def test_nothing_of_a_call_is_left(
     guarded: Running, google: StandIn, path: str, script: Script, fields: dict[str, object]
@@ -150,7 +148,7 @@ def holders(size: int) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("size", [40_000, 200_000])  # of which the first arrives with its head
+@cases("size", [40_000, 200_000])  # of which the first arrives with its head
 async def test_a_stream_does_not_hold_its_prompt(guarded: Running, google: StandIn, size: int) -> None:
     going_on = trio.Event()
 

@@ -6,8 +6,8 @@ import gzip
 import json
 import re
 
-import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running
 from rig.standin import Reply, StandIn, answer_ok
 from rig.wire import connect, exchange, head, read
@@ -21,7 +21,7 @@ FINE = b'{"candidates": [], "usageMetadata": {"promptTokenCount": 1, "totalToken
 # Expect: 100-continue
 
 
-@pytest.mark.parametrize(
+@cases(
     ("framing", "body"),
     [
         ("Content-Length: 2", b"{}"),
@@ -138,8 +138,8 @@ TRAILERS = (
 )
 
 
-@pytest.mark.parametrize("status", [200, 404])
-@pytest.mark.parametrize("together", [True, False])
+@cases("status", [200, 404])
+@cases("together", [True, False])
 async def test_the_trailers_of_a_response_come_down(
     gateway: Running, google: StandIn, status: int, together: bool
 ) -> None:
@@ -163,7 +163,7 @@ async def test_the_trailers_of_a_response_come_down(
     assert google.connections == 1
 
 
-@pytest.mark.parametrize("method", ["POST", "HEAD"])
+@cases("method", ["POST", "HEAD"])
 async def test_trailers_where_the_client_has_no_chunks(
     gateway: Running, google: StandIn, method: str
 ) -> None:
@@ -184,7 +184,7 @@ async def test_trailers_where_the_client_has_no_chunks(
 # Without a body
 
 
-@pytest.mark.parametrize(
+@cases(
     ("method", "status", "headers"),
     [
         ("HEAD", 200, ["Content-Length: 12345", "ETag: e"]),
@@ -250,7 +250,7 @@ async def test_pipelined_requests_are_answered_in_order(gateway: Running, google
     await gateway.row(5)
 
 
-@pytest.mark.parametrize("framing", ["length", "chunked"])
+@cases("framing", ["length", "chunked"])
 async def test_http_1_0(gateway: Running, google: StandIn, framing: str) -> None:
     if framing == "chunked":
         google.script = lambda reply: reply.chunked([FINE], "application/json")
@@ -272,8 +272,8 @@ async def test_http_1_0(gateway: Running, google: StandIn, framing: str) -> None
 # Codings
 
 
-@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "deflate", "x-novelty"])
-@pytest.mark.parametrize("chunked", [True, False])
+@cases("coding", ["gzip", "br", "zstd", "deflate", "x-novelty"])
+@cases("chunked", [True, False])
 async def test_a_compressed_request_is_untouched(
     gateway: Running, google: StandIn, coding: str, chunked: bool
 ) -> None:
@@ -284,7 +284,7 @@ async def test_a_compressed_request_is_untouched(
     assert (google.asked[0].body, google.asked[0].header("content-encoding")) == (body, [coding])
 
 
-@pytest.mark.parametrize(("accepted", "coding"), [("gzip, br", "gzip"), ("br", None)])
+@cases(("accepted", "coding"), [("gzip, br", "gzip"), ("br", None)])
 async def test_a_response_comes_as_the_upstream_coded_it(
     gateway: Running, google: StandIn, accepted: str, coding: str | None
 ) -> None:

@@ -11,6 +11,7 @@ import h2.events
 import httpx2
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import connect, exchange
@@ -21,7 +22,7 @@ SAID = "HTTP/1.1"
 FINE = b'{"candidates": [], "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}'
 
 
-@pytest.mark.parametrize("body", [None, b"{}"])
+@cases("body", [None, b"{}"])
 async def test_an_upgrade_to_http2_is_ignored(gateway: Running, google: StandIn, body: bytes | None) -> None:
     answer = await exchange(gateway.url, f"POST {PATH}", body=body, headers=UPGRADE)
     assert (answer.status, answer.body, answer.whole) == (200, FINE, True)
@@ -40,7 +41,7 @@ def preface(body: bytes) -> bytes:
     return client.data_to_send()
 
 
-@pytest.mark.parametrize("piece", [1, 7, 24, 1_000_000])
+@cases("piece", [1, 7, 24, 1_000_000])
 async def test_prior_knowledge_of_http2_is_refused_with_a_reason(
     gateway: Running, google: StandIn, piece: int
 ) -> None:

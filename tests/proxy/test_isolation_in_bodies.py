@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import Answer, exchange
@@ -243,7 +244,7 @@ NAMES = b",".join(b'{"model": "%0250d"}' % number for number in range(MAX_KEPT /
 LATE = b'{"requests": [' + NAMES + b'], "contents": [{"role": "user", "parts": ['
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rest", "status"),
     [
         (b'{"text": "y"}]}]}', 200),

@@ -8,6 +8,7 @@ from time import perf_counter, time_ns
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.logs import capture_logs
 from rig.standin import Reply, StandIn
@@ -132,9 +133,7 @@ async def test_answers_that_do_not_tell_their_format_are_metered(gateway: Runnin
     assert [(row["total_tokens"], row["cost_usd"]) for row in rows] == [(1360, "0.001107600000")] * 6
 
 
-@pytest.mark.parametrize(
-    ("model", "cost"), [("gemini-2.5-flash", "0.001107600000"), ("gemini-9-ultra", None), ("a/b", None)]
-)
+@cases(("model", "cost"), [("gemini-2.5-flash", "0.001107600000"), ("gemini-9-ultra", None), ("a/b", None)])
 async def test_an_unknown_model_costs_null(
     gateway: Running, google: StandIn, model: str, cost: str | None
 ) -> None:
@@ -144,7 +143,7 @@ async def test_an_unknown_model_costs_null(
     assert (await gateway.row())["cost_usd"] == cost
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "action", "resource"),
     [
         ("POST /gemini/v1beta/models/gemini-2.5-flash:countTokens", "countTokens", None),
@@ -191,7 +190,7 @@ async def test_credentials(
         assert (row["key_id"], row["outcome"], row["cost_usd"]) == (None, "refused", "0.000000000000")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "line", "status", "reason"),
     [
         ({"blocked": True}, GENERATE, 403, "GATEKEEPER_KEY_BLOCKED"),
@@ -282,7 +281,7 @@ async def test_spend_uses_a_budget_up(guarded: Running, google: StandIn) -> None
     assert statuses == [200, 429, 429, 429]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("budget", "duration", "told", "headers"),
     [
         (1, "20s", True, {"retry-after"}),
@@ -332,7 +331,7 @@ async def test_a_json_array_stream_is_metered(gateway: Running, google: StandIn)
     assert (row["total_tokens"], row["stream"], row["outcome"]) == (1360, True, "ok")
 
 
-@pytest.mark.parametrize("path", ["auth_tokens/se.cret", "%61uth_tokens//se.cret/", "auth_tokens%2Fse.cret"])
+@cases("path", ["auth_tokens/se.cret", "%61uth_tokens//se.cret/", "auth_tokens%2Fse.cret"])
 async def test_the_name_of_an_ephemeral_token_is_in_no_row(
     gateway: Running, google: StandIn, path: str
 ) -> None:
@@ -343,7 +342,7 @@ async def test_the_name_of_an_ephemeral_token_is_in_no_row(
     assert b"se.cret" in google.asked[-1].target
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "recorded"),
     [
         (f"{GENERATE}&key=not-for-all", f"{GENERATE}&key=…"),
@@ -378,10 +377,8 @@ async def test_a_call_keeps_its_trace(gateway: Running, google: StandIn) -> None
     assert google.asked[-1].header("traceparent")
 
 
-@pytest.mark.parametrize("version", ["v1", "v1alpha", "v1beta", "v9"])
-@pytest.mark.parametrize(
-    "spelt", ["auth_tokens", "%61uth_tokens", "auth_tokens/", "Auth_Tokens", "authTokens"]
-)
+@cases("version", ["v1", "v1alpha", "v1beta", "v9"])
+@cases("spelt", ["auth_tokens", "%61uth_tokens", "auth_tokens/", "Auth_Tokens", "authTokens"])
 async def test_a_key_with_limits_makes_no_token_that_goes_past_the_gateway(
     guarded: Running, google: StandIn, version: str, spelt: str
 ) -> None:

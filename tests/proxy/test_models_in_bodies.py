@@ -6,7 +6,7 @@ import gzip
 import json
 from typing import Any
 
-import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import exchange
@@ -59,7 +59,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("sent", ["buffered", "large", "chunked", "gzip"])
+@cases("sent", ["buffered", "large", "chunked", "gzip"])
 async def test_every_model_that_is_named_must_be_allowed(
     guarded: Running, google: StandIn, sent: str
 ) -> None:
@@ -86,7 +86,7 @@ async def test_every_model_that_is_named_must_be_allowed(
                 assert answer.reason == "GATEKEEPER_MODEL_NOT_ALLOWED"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "may"),
     [(f"{MODEL}:generateContent", True), (f"{MODEL}:countTokens", False), ("/interactions", False)],
 )

@@ -6,7 +6,7 @@ import gzip
 import json
 from typing import Any
 
-import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
@@ -65,7 +65,7 @@ def sending(body: bytes, sent: str) -> tuple[bytes, dict[str, Any]]:
     return body, {"body": body}
 
 
-@pytest.mark.parametrize("sent", ["buffered", "large", "chunked", "gzip"])
+@cases("sent", ["buffered", "large", "chunked", "gzip"])
 async def test_a_row_has_what_the_body_names(gateway: Running, google: StandIn, sent: str) -> None:
     before = {"contents": [IMAGE], "padding": "x"} if sent == "large" else {}
     for path, named, *_ in NAMED:

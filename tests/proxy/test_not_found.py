@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import exchange
@@ -47,7 +47,7 @@ OUTSIDE = {
 }
 
 
-@pytest.mark.parametrize("path", INSIDE | OUTSIDE)
+@cases("path", INSIDE | OUTSIDE)
 async def test_a_wrong_base_url_is_told_the_right_one(gateway: Running, google: StandIn, path: str) -> None:
     answer = await exchange(gateway.url, f"POST {path}?key=k", body=b"{}")
     error = json.loads(answer.body)["error"]
@@ -73,7 +73,7 @@ def test_the_base_url_is_the_one_that_the_client_reached() -> None:
     assert f"{base}/v1beta/openai/ for OpenAI-style" in refusal.message
 
 
-@pytest.mark.parametrize("slashes", ["//", "///"])
+@cases("slashes", ["//", "///"])
 async def test_a_base_url_with_a_slash_at_its_end_works(
     gateway: Running, google: StandIn, slashes: str
 ) -> None:
@@ -84,7 +84,7 @@ async def test_a_base_url_with_a_slash_at_its_end_works(
     assert (row["action"], row["path"]) == ("generateContent", f"/v1beta/{GENERATE}")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "action", "model"),
     [
         ("GET /gemini/v1beta/openai/models/models/gemini-2.5-flash", "openai.models.get", "gemini-2.5-flash"),
@@ -109,7 +109,7 @@ async def test_the_admin_api_is_not_shadowed(gateway: Running) -> None:
     assert (await gateway.client.get("/nowhere")).headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("authority", ["localhost", "user:word@127.0.0.1:4000", "LOCALHOST:80"])
+@cases("authority", ["localhost", "user:word@127.0.0.1:4000", "LOCALHOST:80"])
 async def test_a_request_in_absolute_form_is_the_same_as_in_origin_form(
     gateway: Running, google: StandIn, authority: str
 ) -> None:
@@ -126,7 +126,7 @@ async def test_the_host_of_a_request_in_absolute_form_is_the_one_in_it(gateway: 
     assert (answer.status, answer.reason) == (403, "GATEKEEPER_POLICY")
 
 
-@pytest.mark.parametrize("method", ["BREW", "POSTS", "PROPFIND", "X" * 300])
+@cases("method", ["BREW", "POSTS", "PROPFIND", "X" * 300])
 async def test_a_method_that_google_has_not_is_refused(
     gateway: Running, google: StandIn, method: str
 ) -> None:
@@ -137,9 +137,7 @@ async def test_a_method_that_google_has_not_is_refused(
     assert google.asked == []
 
 
-@pytest.mark.parametrize(
-    "way", ["%2e%2e", "..", "%252e%252e", "v1beta/../..", "v1beta\\..\\%2e%2e", "x/.%2e/.."]
-)
+@cases("way", ["%2e%2e", "..", "%252e%252e", "v1beta/../..", "v1beta\\..\\%2e%2e", "x/.%2e/.."])
 async def test_a_path_that_leads_out_of_the_upstreams_prefix_is_refused(
     gateway: Running, google: StandIn, way: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.recordings import COMPLETION, COMPLETION_USAGE, ENDED, INTERACTION_STREAM, LAST_USAGE
 from rig.standin import StandIn
@@ -84,7 +84,7 @@ PIECES = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body", "response", "model", "units", "cost"), PIECES)
+@cases(("path", "body", "response", "model", "units", "cost"), PIECES)
 async def test_what_is_made_is_billed_by_piece(
     gateway: Running,
     google: StandIn,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.logs import capture_logs
 from rig.standin import Reply, Script, StandIn, standing_in
@@ -64,7 +65,7 @@ async def bad_chunk(reply: Reply) -> None:
     await reply.raw(STREAM_HEAD + b"%x\r\n%b\r\nnot hex\r\n" % (len(EVENT), EVENT))
 
 
-@pytest.mark.parametrize("script", [slams_the_door, half_a_head, nonsense])
+@cases("script", [slams_the_door, half_a_head, nonsense])
 async def test_no_answer_is_a_502_in_googles_shape(gateway: Running, google: StandIn, script: Script) -> None:
     google.script = script
     answer = await exchange(gateway.url, GENERATE, body=b"{}")
@@ -88,7 +89,7 @@ async def test_nobody_listens_there(tmp_path: Path) -> None:
         assert (row["outcome"], row["cost_usd"]) == ("upstream_unreachable", "0.000000000000")
 
 
-@pytest.mark.parametrize("script", [half_an_event, bad_chunk])
+@cases("script", [half_an_event, bad_chunk])
 async def test_a_broken_stream_ends_uncleanly(gateway: Running, google: StandIn, script: Script) -> None:
     google.script = script
     answer = await exchange(gateway.url, STREAM, body=b"{}")
@@ -108,7 +109,7 @@ async def test_a_broken_body_ends_uncleanly(gateway: Running, google: StandIn) -
     assert (row["outcome"], row["cost_usd"]) == ("upstream_broken", None)
 
 
-@pytest.mark.parametrize("with_reset", [False, True])
+@cases("with_reset", [False, True])
 async def test_a_request_that_arrived_is_not_sent_again(
     gateway: Running, google: StandIn, with_reset: bool
 ) -> None:
@@ -193,7 +194,7 @@ async def at_full_speed(reply: Reply) -> None:
         await reply.raw(b"%x\r\n%b\r\n" % (len(EVENT), EVENT))
 
 
-@pytest.mark.parametrize("script", [before_the_head, in_the_stream, at_full_speed])
+@cases("script", [before_the_head, in_the_stream, at_full_speed])
 async def test_a_client_that_goes_cancels_the_call(gateway: Running, google: StandIn, script: Script) -> None:
     google.script = script
     async with await connect(gateway.url) as client:
@@ -271,7 +272,7 @@ async def test_a_bad_google_key_is_an_alarm_and_not_the_clients_fault(
     )
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 429, 500, 503])
+@cases("status", [400, 403, 404, 429, 500, 503])
 async def test_googles_errors_pass_as_they_are(gateway: Running, google: StandIn, status: int) -> None:
     body = b'{\n  "error": {\n    "code": %d, "message": "m", "status": "SOMETHING"}}\n' % status
     google.script = lambda reply: reply.json(body, status=status)
@@ -312,7 +313,7 @@ async def test_a_head_that_is_too_large(gateway: Running) -> None:
     assert (await gateway.row())["outcome"] == "refused"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "headers"),
     [
         ("POST /gemini/v1beta/models/gemini-2.5-flash%3AgenerateContent?key=k", []),
@@ -429,8 +430,8 @@ async def cut_after(gateway: Running, line: str, sent: int, version: str = "1.1"
         return received, await read(receiver)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("action", ["streamGenerateContent", "somethingNew"])
-@pytest.mark.parametrize(("form", "chunks", "whole"), CUTS.values(), ids=CUTS.keys())
+@cases("action", ["streamGenerateContent", "somethingNew"])
+@cases(("form", "chunks", "whole"), CUTS.values())
 async def test_a_cut_stream_gets_the_error_where_one_more_fits_and_no_end(
     gateway: Running, google: StandIn, form: str, chunks: list[bytes], whole: bytes, action: str
 ) -> None:
@@ -453,7 +454,7 @@ async def test_a_cut_stream_gets_the_error_where_one_more_fits_and_no_end(
     assert (await gateway.row())["outcome"] == "cut"
 
 
-@pytest.mark.parametrize(("room", "fits"), [(5000, True), (10, False)])
+@cases(("room", "fits"), [(5000, True), (10, False)])
 async def test_a_cut_answer_of_known_length_gets_no_more_than_that(
     gateway: Running, google: StandIn, room: int, fits: bool
 ) -> None:

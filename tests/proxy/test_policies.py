@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.live import LiveStandIn, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
@@ -94,7 +95,7 @@ async def key_with(gateway: Running, limits: dict[str, Any], *, of_group: bool) 
     return await gateway.key(group="g")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sent", "of_group"),
     [("buffered", False), ("buffered", True), ("large", False), ("chunked", True), ("gzip", False)],
 )
@@ -132,7 +133,7 @@ async def test_what_a_policy_rules_out_does_not_go_up(
             assert google.asked[-1].body == body
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [
         b"",
@@ -184,8 +185,8 @@ def chunk(*queries: str) -> bytes:
     return json.dumps(document).encode()
 
 
-@pytest.mark.parametrize("form", ["sse", "array"])
-@pytest.mark.parametrize(("limit", "cut"), [(2, True), (3, False), (True, False)])
+@cases("form", ["sse", "array"])
+@cases(("limit", "cut"), [(2, True), (3, False), (True, False)])
 async def test_a_stream_is_cut_at_the_event_that_shows_too_many_searches(
     guarded: Running, google: StandIn, form: str, limit: int, cut: bool
 ) -> None:
@@ -222,7 +223,7 @@ async def test_a_stream_is_cut_at_the_event_that_shows_too_many_searches(
         assert row["cost_usd"] is not None
 
 
-@pytest.mark.parametrize("sent", ["buffered", "large"])
+@cases("sent", ["buffered", "large"])
 async def test_a_stream_of_an_interaction_is_cut_by_its_steps(
     guarded: Running, google: StandIn, sent: str
 ) -> None:
@@ -244,7 +245,7 @@ async def test_a_stream_of_an_interaction_is_cut_by_its_steps(
     assert (await guarded.row())["outcome"] == "cut"
 
 
-@pytest.mark.parametrize("coding", ["br", "identity", "gzip"])
+@cases("coding", ["br", "identity", "gzip"])
 async def test_a_large_body_is_refused_as_soon_as_it_cannot_be_seen(
     guarded: Running, google: StandIn, coding: str
 ) -> None:

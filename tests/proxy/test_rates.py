@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.live import SETUP, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
@@ -296,7 +297,7 @@ async def upstream_error(gateway: Running, google: StandIn, secret: str) -> None
 ENDS = [reset_midway, reset_while_sending, broken_upstream, upstream_error]
 
 
-@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+@cases("end", ENDS)
 async def test_a_call_gives_its_place_back_whatever_its_end(
     guarded: Running, google: StandIn, end: Any
 ) -> None:

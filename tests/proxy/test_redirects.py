@@ -13,6 +13,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.certificate import make_certificate
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
@@ -203,8 +204,8 @@ def redirecting(*steps: str, final: Callable[[Reply], object] | None = None) -> 
     return script
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("absolute", [True, False])
+@cases("status", [301, 302, 303, 307, 308])
+@cases("absolute", [True, False])
 async def test_a_download_by_a_redirect(
     gateway: Running, google: StandIn, status: int, absolute: bool
 ) -> None:
@@ -255,7 +256,7 @@ async def test_a_head_stays_a_head(gateway: Running, google: StandIn) -> None:
     assert [asked.method for asked in google.asked] == ["HEAD", "HEAD"]
 
 
-@pytest.mark.parametrize("size", [5, 300_000])
+@cases("size", [5, 300_000])
 async def test_what_a_get_has_for_a_body_stays_where_it_was_sent(
     gateway: Running, google: StandIn, size: int
 ) -> None:
@@ -266,7 +267,7 @@ async def test_what_a_get_has_for_a_body_stays_where_it_was_sent(
     assert google.asked[1].header("content-length") == []
 
 
-@pytest.mark.parametrize("status", [304, 404, 416, 503])
+@cases("status", [304, 404, 416, 503])
 async def test_an_error_at_the_end_of_redirects_comes_down(
     gateway: Running, google: StandIn, status: int
 ) -> None:
@@ -336,7 +337,7 @@ async def test_a_redirect_to_another_host_is_refused_and_logged(
     assert len(google.asked) == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("location", "local"),
     [
         ("{google}/v1beta/files/y?a=%2b", "/gemini/v1beta/files/y?a=%2b"),
@@ -346,7 +347,7 @@ async def test_a_redirect_to_another_host_is_refused_and_logged(
         ("https://evil.example/y", None),
     ],
 )
-@pytest.mark.parametrize("method", ["POST", "DELETE", "PATCH", "OPTIONS"])
+@cases("method", ["POST", "DELETE", "PATCH", "OPTIONS"])
 async def test_a_redirect_of_another_method_leads_to_this_gateway_or_nowhere(
     gateway: Running, google: StandIn, method: str, location: str, local: str | None
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Asked, Reply, StandIn, answer_ok
 from rig.wire import PLAIN_AND_TLS, connect, exchange, head, read
@@ -29,9 +29,7 @@ LENGTHS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("fields", "body", "received", "whole", "outcome"), LENGTHS.values(), ids=LENGTHS.keys()
-)
+@cases(("fields", "body", "received", "whole", "outcome"), LENGTHS.values())
 @PLAIN_AND_TLS
 async def test_a_body_is_as_long_as_it_said_or_broken(
     gateway: Running,
@@ -111,7 +109,7 @@ async def test_a_client_that_has_its_whole_answer_may_go(gateway: Running, googl
         assert (await gateway.row())["outcome"] == "ok"
 
 
-@pytest.mark.parametrize("size", [300_000, 3_000_000])
+@cases("size", [300_000, 3_000_000])
 @PLAIN_AND_TLS
 async def test_an_upload_has_its_answer_at_once(gateway: Running, google: StandIn, size: int) -> None:
     """Also where the body's end and the answer cross: nobody but the pump reads the request."""

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
@@ -190,7 +191,7 @@ async def test_what_a_strict_client_reads_comes_down(gateway: Running, google: S
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "sent"),
     [
         ("200 OK", "OK"),
@@ -216,7 +217,7 @@ async def test_the_upstreams_reason_phrase_comes_down(
         assert (answer.status, answer.phrase) == (int(line[:3]), sent)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "headers", "status", "phrase"),
     [
         (f"POST {GENERATE}", [], 401, "Unauthorized"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.live import ended, live_standing_in, session
 from rig.standin import StandIn
@@ -85,7 +86,7 @@ async def refusals(gateway: Running, secret: str, version: str, body: object) ->
     return found
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@cases("version", VERSIONS)
 async def test_no_method_that_may_cost_something_is_relayed(
     guarded: Running, google: StandIn, version: str
 ) -> None:
@@ -96,7 +97,7 @@ async def test_no_method_that_may_cost_something_is_relayed(
     assert len(HTTP) > 40
 
 
-@pytest.mark.parametrize("whose", list(SPENT)[1:])
+@cases("whose", list(SPENT)[1:])
 async def test_the_budget_of_all_that_a_key_belongs_to_counts(
     guarded: Running, google: StandIn, whose: str
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import PLAIN_AND_TLS, Answer, connect, read
@@ -264,7 +265,7 @@ async def test_head_has_no_body(gateway: Running) -> None:
     assert (head.split()[1], body) == (b"400", b"")
 
 
-@pytest.mark.parametrize(
+@cases(
     "sent",
     [
         post(LENGTH, line=f"POST {PATH}?key=k HTTP/1.0"),

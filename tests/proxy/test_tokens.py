@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
@@ -68,7 +69,7 @@ async def test_the_token_is_not_stored_in_clear(gateway: Running, answering: Sta
     assert "0123456789abcdef" not in str(rows)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "body"),
     [
         (400, CREATED),
@@ -122,7 +123,7 @@ async def test_a_key_has_so_many_tokens(gateway: Running, answering: StandIn) ->
     assert NAME.encode() not in answer.body
 
 
-@pytest.mark.parametrize(
+@cases(
     ("line", "status"),
     [
         (f"{LINE}", 400),

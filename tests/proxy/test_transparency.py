@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running
 from rig.standin import Reply, StandIn
 from rig.wire import PLAIN_AND_TLS, connect, exchange, head
@@ -12,7 +12,7 @@ GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
 STREAM = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "query"),
     [
         (GENERATE, "alt=json&quotaUser=%31+%2B"),
@@ -31,7 +31,7 @@ async def test_method_path_and_query_go_up_byte_for_byte(
         assert (asked.method, asked.target.decode()) == (method, path + ("?" + query if query else ""))
 
 
-@pytest.mark.parametrize(
+@cases(
     "body",
     [
         b'{"contents": [{"parts": [{"text": "hi"},]},],}',  # Google takes trailing commas
@@ -130,7 +130,7 @@ async def test_a_stream_passes_event_by_event(gateway: Running, google: StandIn)
             received += await client.receive_some()
 
 
-@pytest.mark.parametrize(("accepted", "sent"), [("br, gzip", "gzip"), ("br", "identity"), (None, "identity")])
+@cases(("accepted", "sent"), [("br, gzip", "gzip"), ("br", "identity"), (None, "identity")])
 async def test_the_upstream_is_asked_for_what_the_meter_can_read(
     gateway: Running, google: StandIn, accepted: str | None, sent: str
 ) -> None:

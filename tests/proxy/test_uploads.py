@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.gateway import GOOGLE_KEY, Running, running
 from rig.logs import capture_logs
 from rig.standin import Reply, StandIn
@@ -173,7 +174,7 @@ async def test_an_upload_in_one_request(
 # Where an address may lead
 
 
-@pytest.mark.parametrize(
+@cases(
     ("address", "target"),
     [
         ("{upstream}/upload/x?upload_id=G&b=1", "/upload/x?upload_id=G&b=1"),

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
@@ -82,7 +83,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(("answer", "body", "again"), ANSWERS.values(), ids=ANSWERS.keys())
+@cases(("answer", "body", "again"), ANSWERS.values())
 async def test_after_which_responses_a_connection_is_used_again(
     answer: bytes, body: bytes, again: bool
 ) -> None:
@@ -121,8 +122,8 @@ def reset(peer: socket.socket) -> None:
     peer.close()
 
 
-@pytest.mark.parametrize("unread", [0, 1, 4999])
-@pytest.mark.parametrize("close", [socket.socket.close, reset])
+@cases("unread", [0, 1, 4999])
+@cases("close", [socket.socket.close, reset])
 async def test_a_request_that_was_read_counts_as_delivered(
     unread: int, close: Callable[[socket.socket], None]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.standin import StandIn
 from rig.wire import exchange
@@ -80,8 +80,8 @@ def answered(usage: bytes) -> bytes:
     return json.dumps(said).encode()[:-1] + b', "usageMetadata": ' + usage + b"}"
 
 
-@pytest.mark.parametrize(("usage", "tokens", "cost", "note"), CASES.values(), ids=CASES.keys())
-@pytest.mark.parametrize("stream", [False, True])
+@cases(("usage", "tokens", "cost", "note"), CASES.values())
+@cases("stream", [False, True])
 async def test_it_passes_and_the_row_says_what_was_wrong(
     gateway: Running,
     google: StandIn,

@@ -46,6 +46,17 @@ class Running:
         self.url = url
         self.client = client
         self.certificate = certificate
+        self._first = START  # rows before it are not shown
+
+    async def begin_case(self) -> None:
+        """See `rig.cases`: it has no rows, no open call and no connection to the upstream."""
+        proxy = self.gateway.proxy
+        with trio.fail_after(5):
+            while proxy.open_calls:
+                await trio.sleep(0.001)
+        for upstream in proxy.context.upstreams():
+            upstream.close_idle()
+        self._first = self.gateway.ledger.journal.write_position
 
     async def rows(self) -> list[dict[str, Any]]:
         """All rows of the ledger, oldest first, as the API shows them: from the journal while it has all.
@@ -55,7 +66,7 @@ class Running:
         return (await self.gateway.ledger.analytics.calls(Filter(), 1000)).value[::-1]
 
     def _journal_rows(self) -> list[dict[str, Any]] | None:
-        journal, position = self.gateway.ledger.journal, START
+        journal, position = self.gateway.ledger.journal, self._first
         calls: dict[str, Call] = {}
         while True:
             entries, position = journal.read(position, 1000)

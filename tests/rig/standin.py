@@ -77,6 +77,10 @@ class StandIn:
         self.open = 0
         self.url = ""
 
+    async def begin_case(self) -> None:
+        """See `rig.cases`."""
+        self.asked, self.script, self.connections = [], answer_ok, 0
+
     async def handle(self, stream: trio.SocketStream) -> None:
         self.connections += 1
         self.open += 1
