@@ -172,7 +172,7 @@ class ErrorResponse:
     def error(self) -> UpstreamError | None:
         """What it says, as far as it was buffered."""
         # Without a Content-Encoding: it was decoded as it was buffered.
-        meter = meter_for(first_value(self.headers, b"content-type"), None)
+        meter = meter_for(first_value(self.headers, b"content-type"), None, status=self.status)
         meter.feed(self._decoded)
         return meter.finish().error
 

@@ -187,7 +187,8 @@ class LiveCarrier:
             headers.append((b"content-length", b"%d" % len(body)))
         await self.websocket.respond(head.status, headers, body, mask(head.reason))
         fields = dict(error.headers)
-        call.meter = meter_for(fields.get(b"content-type"), fields.get(b"content-encoding"))
+        formats = fields.get(b"content-type"), fields.get(b"content-encoding")
+        call.meter = meter_for(*formats, status=head.status)
         call.meter.feed(body)
         call.relay_complete = True
 

@@ -85,6 +85,22 @@ async def test_other_errors_pass(gateway: Running, google: StandIn, status: int,
     assert (answer.status, answer.body) == (status, body)
 
 
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(400, b"API key not valid. Please pass a valid API key."), (403, b"Consumer has been suspended.")],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+async def test_what_google_says_of_our_key_in_plain_text_is_our_fault_too(
+    gateway: Running, google: StandIn, status: int, text: bytes, zipped: bool
+) -> None:
+    """As its upload servers do."""
+    sent, coding = (gzip.compress(text), b"Content-Encoding: gzip\r\n") if zipped else (text, b"")
+    head = b"HTTP/1.1 %d X\r\nContent-Type: text/plain\r\n%bContent-Length: %d\r\n\r\n"
+    google.script = lambda reply: reply.raw(head % (status, coding, len(sent)) + sent)
+    answer = await exchange(gateway.url, "POST /gemini/upload/v1beta/files?key=k", body=b"x")
+    assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_KEY_INVALID")
+
+
 KEY = GOOGLE_KEY.encode()
 ESCAPED = "".join(f"\\u{ord(c):04x}" for c in GOOGLE_KEY).encode()
 JSON_TYPE = "Content-Type: application/json"

@@ -428,6 +428,16 @@ async def test_googles_refusal_of_a_handshake_is_relayed(
     await nothing_is_left(gateway, google)
 
 
+async def test_a_refusal_in_plain_text_is_in_the_row(gateway: Running, google: LiveStandIn) -> None:
+    headers = Headers({"Content-Type": "text/plain", "Content-Length": "8"})
+    google.refuse = lambda _: Response(404, "X", headers, b"no path\n")
+    with pytest.raises(InvalidStatus):
+        async with session(gateway):
+            pass
+    row = await gateway.row()
+    assert (row["status"], row["error_message"]) == (404, "no path")
+
+
 async def test_a_refusal_without_a_body_has_no_length(gateway: Running, google: LiveStandIn) -> None:
     google.refuse = lambda _: Response(204, "No Content", Headers(), b"")
     with pytest.raises(InvalidStatus) as raised:
