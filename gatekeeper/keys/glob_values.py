@@ -8,8 +8,10 @@ import re
 from gatekeeper.keys.litellm_fields import MODEL_GROUPS, ROUTE_GROUPS
 
 MODEL_COLLECTIONS = ("models", "tunedModels")
-# Google's ids of models are lower-case, and `:` begins the method.
-NOT_IN_MODELS = re.compile(r"[A-Z:]")
+# Google's ids of models are lower-case, and `:` begins the method. What other globs and patterns know
+# (`!gemini-2.5-pro`, `gemini-[23]*`, `(pro|flash)`) is no more than itself here.
+NOT_IN_MODELS = re.compile(r"[^a-z0-9._@/*?-]")
+NOT_IN_ROUTES = re.compile(r"[\s!^|(){}\[\]\\,]")
 # With which every path behind /gemini begins.
 FIRST_SEGMENT = re.compile(r"v[0-9][a-z0-9]*|upload|download|resumable|ws")
 
@@ -21,7 +23,7 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
         is_foreign = slash and not has_wildcard(collection) and collection not in MODEL_COLLECTIONS
         model = glob.removeprefix("models/").removeprefix("tunedModels/")
         is_one = model and glob not in MODEL_GROUPS
-        if is_foreign or not is_one or has_space(glob) or NOT_IN_MODELS.search(model):
+        if is_foreign or not is_one or NOT_IN_MODELS.search(model):
             raise ValueError
     return globs
 
@@ -29,7 +31,7 @@ def check_model_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
 def check_route_globs(globs: tuple[str, ...]) -> tuple[str, ...]:
     """The globs. Raises ValueError for one that neither an action nor a path matches."""
     for glob in globs:
-        if _is_foreign_path(glob) or glob in ROUTE_GROUPS or has_space(glob):
+        if _is_foreign_path(glob) or glob in ROUTE_GROUPS or NOT_IN_ROUTES.search(glob):
             raise ValueError
     return globs
 
@@ -44,7 +46,3 @@ def _is_foreign_path(glob: str) -> bool:
 
 def has_wildcard(glob: str) -> bool:
     return "*" in glob or "?" in glob
-
-
-def has_space(glob: str) -> bool:
-    return any(character.isspace() for character in glob)
