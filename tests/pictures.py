@@ -49,6 +49,7 @@ async def loaded(app: GatekeeperApp, shown: str) -> None:
         before = ""
         while True:
             await asyncio.sleep(0.05)
+            app.screen._on_timer_update()
             now = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
             if shown in now and now == before:
                 return

@@ -77,8 +77,13 @@ class Stage:
             # Nothing typed takes effect after q.
             await asyncio.wait_for(self.app.keyboard.idle(), 0 if self.app._exit else PATIENCE)
         await self._silence()
-        self.app.screen._on_timer_update()
+        self.draw()
         await self._silence()
+
+    def draw(self) -> None:
+        """As Textual's timer does, some of whose time is not waited for; also what a dialog covers."""
+        for screen in (*self.app._background_screens, self.app.screen):
+            screen._on_timer_update()
 
     async def _silence(self) -> None:
         """Until the application and the widgets of its screen all wait for a message. To send one to each and
@@ -93,7 +98,7 @@ class Stage:
         while not condition():
             assert time.monotonic() < deadline, f"not in {PATIENCE} s: {what}\n{self.text()}"
             await asyncio.sleep(0.02)
-            self.app.screen._on_timer_update()
+            self.draw()
 
     async def sees(self, text: str) -> None:
         await self.until(lambda: text in self.text(), f"to see {text!r}")
