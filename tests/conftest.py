@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if MEMORY.is_dir():
         memory = os.statvfs(MEMORY)
         if memory.f_bavail * memory.f_frsize > ENOUGH:
-            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+            # pytest's own, and those of `tempfile`
+            tempfile.tempdir = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     compile_share(config)
 
 

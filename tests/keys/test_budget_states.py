@@ -12,6 +12,7 @@ import trio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from rig.registry import key_store
 
 from gatekeeper.keys.account import Account, AccountId
 from gatekeeper.keys.budgets import Budgets, Demand, Reservation, limited
@@ -20,7 +21,6 @@ from gatekeeper.keys.limits import Limits
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
 from gatekeeper.keys.spend import Settlement, current_spend
-from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.money import usd
 
 START = 1_789_999_200_000_000  # a full hour
@@ -75,7 +75,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         """A gateway starts: from the store, and what the journal has beyond that."""
-        self.store = SqliteKeyStore(self.folder / "keys.db")
+        self.store = key_store(self.folder / "keys.db")
         self.registry = KeyRegistry(
             self.store, clock=lambda: self.now, gateway=Limits(max_budget_pico=GATEWAY_BUDGET)
         )

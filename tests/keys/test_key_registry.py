@@ -17,6 +17,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
+from rig.registry import key_store
 
 from gatekeeper.keys import registry as registry_module
 from gatekeeper.keys.audit import AuditEntry, AuditFilter
@@ -48,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 @contextlib.asynccontextmanager
 async def running(path: Path, pending: Iterable[Settlement] = ()):
     """A gateway's registry from start to stop."""
-    store = SqliteKeyStore(path)
+    store = key_store(path)
     registry = KeyRegistry(store)
     await registry.load()
     registry.replay(pending)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.registry import key_store
 
 from gatekeeper.keys.fields import FieldError, parse_fields
 from gatekeeper.keys.key_writer import without_previous
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.keys.store import SecretConflict
 
 NOW = 1_790_000_000_000_000
@@ -30,7 +30,7 @@ class Clock:
 
 @contextlib.asynccontextmanager
 async def running(path: Path, clock: Clock):
-    store = SqliteKeyStore(path)
+    store = key_store(path)
     registry = KeyRegistry(store, clock=clock)
     await registry.load()
     try:

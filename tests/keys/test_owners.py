@@ -10,6 +10,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.examples import examples
+from rig.registry import key_store
 
 from gatekeeper.gemini.owned import Named
 from gatekeeper.gemini.references import Reference
@@ -172,7 +173,7 @@ def test_each_name_has_its_latest_owner_whenever_the_process_is_killed(
 async def replay_steps(steps: list[tuple[str, int]], limit: int) -> None:
     """The process: memory first, the store behind it, the watermark last, maybe never."""
     with TemporaryDirectory() as folder:
-        keys = SqliteKeyStore(Path(folder) / "keys.sqlite")
+        keys = key_store(Path(folder) / "keys.sqlite")
         journal = Journal(Path(folder))
         owners = Owners(SqliteOwnerStore(keys), nobody, shows_unowned=False, limit=limit)
         watermark, offered, expected = Position(0, 0), 1, dict[str, str]()

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.registry import key_store
 
 from gatekeeper.keys.pending_charges import PendingCharges
 from gatekeeper.keys.sqlite_pending_charges import SqlitePendingStore
-from gatekeeper.keys.sqlite_store import SqliteKeyStore
 from gatekeeper.ledger.call import Amendment, Call, Outcome, PendingCharge, Position
 from gatekeeper.ledger.journal import Journal
 
@@ -57,7 +57,7 @@ def test_each_is_there_once_whenever_the_process_is_killed(steps: list[tuple[str
 async def replay_steps(steps: list[tuple[str, int]]) -> None:
     """The process: memory first, the store behind it, the watermark last, maybe never."""
     with TemporaryDirectory() as name:
-        store = SqliteKeyStore(Path(name) / "keys.sqlite")
+        store = key_store(Path(name) / "keys.sqlite")
         journal, pending = Journal(Path(name)), PendingCharges(SqlitePendingStore(store))
         watermark, stored, expected = Position(0, 0), Position(0, 0), dict[str, str]()
         for number, (step, which) in enumerate([*steps, ("kill", 0)]):

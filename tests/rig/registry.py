@@ -8,12 +8,19 @@ from pathlib import Path
 
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
+from rig.prepared import put_new_keys_file
+
+
+def key_store(path: Path) -> SqliteKeyStore:
+    """The store of this file. `tests/keys/test_key_store.py` sees how a new one is made."""
+    put_new_keys_file(path)
+    return SqliteKeyStore(path)
 
 
 @asynccontextmanager
 async def running(path: Path) -> AsyncIterator[KeyRegistry]:
     """One whose store is this file."""
-    store = SqliteKeyStore(path)
+    store = key_store(path)
     registry = KeyRegistry(store)
     await registry.load()
     try:
