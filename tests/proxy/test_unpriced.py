@@ -11,6 +11,7 @@ from rig.logs import capture_logs
 from rig.standin import StandIn
 from rig.wire import exchange
 
+from gatekeeper.gemini.json_tokens import MAX_TOKEN_BYTES
 from gatekeeper.ledger.call import Call
 from gatekeeper.proxy.relay import MAX_BUFFERED_BODY
 from gatekeeper.proxy.unpriced import MAX_MODELS, UnpricedModels
@@ -97,7 +98,7 @@ async def test_a_key_with_a_budget_is_charged_the_most_if_it_may_use_such_a_mode
 CHAT, INTERACTIONS = "/v1beta/openai/chat/completions", "/v1beta/interactions"
 FLASH = b'{"model": "gemini-2.5-flash", "messages": []}'
 LONG = b'{"model": "gemini-2.5-flash", "input": "' + b"x" * MAX_BUFFERED_BODY + b'"}'
-MANY = FLASH[:-1] + b', "x": [' + b"1, " * 2**17 + b"1]}"
+MANY = FLASH[:-1] + b', "x": [' + b" " * MAX_TOKEN_BYTES + b"1]}"
 UNPRICED, NO_ROUTE = "GATEKEEPER_MODEL_UNPRICED", "GATEKEEPER_ROUTE_NOT_ALLOWED"
 NAMED_IN_THE_BODY = {
     "a priced model": (CHAT, FLASH, None, ""),
