@@ -6,7 +6,10 @@ import { createGoogle } from "@ai-sdk/google";
 
 const google = createGoogle({ apiKey: KEY, baseURL: `${BASE}/v1beta` });
 // end of recipe
-import { embed, embedMany, generateObject, generateText, jsonSchema, streamText, tool } from "ai";
+import {
+  embed, embedMany, experimental_streamTranscribe, generateImage, generateObject, generateSpeech, generateText,
+  jsonSchema, streamText, tool, uploadFile,
+} from "ai";
 
 const model = google("gemini-2.5-flash");
 const told = async (result) => ({
@@ -38,6 +41,47 @@ operation("embed", () => embed({ model: google.textEmbedding("gemini-embedding-0
 operation("embed many", () =>
   embedMany({ model: google.textEmbedding("gemini-embedding-2"), values: ["three words here", "again"] }),
 );
+operation("image", async () => {
+  const { images } = await generateImage({ model: google.image("gemini-2.5-flash-image"), prompt: "Bees" });
+  return images.map(({ mediaType, base64 }) => ({ mediaType, base64 }));
+});
+operation("speech", async () => {
+  const { audio } = await generateSpeech({ model: google.speech("gemini-2.5-flash-preview-tts"), text: "Bees" });
+  return audio.uint8Array.length;
+});
+let file;
+operation("upload file", async () => {
+  const picture = { data: new Uint8Array(100_000), mediaType: "image/png", filename: "bees.png" };
+  file = (await uploadFile({ api: google.files(), ...picture })).providerReference;
+  return file;
+});
+operation("generate with file", async () => {
+  const content = [{ type: "text", text: "What is it?" }, { type: "file", mediaType: "image/png", data: file }];
+  return told(await generateText({ model, messages: [{ role: "user", content }] }));
+});
+operation("interaction", async () =>
+  told(await generateText({ model: google.interactions("gemini-2.5-flash"), prompt: "Tell me of bees" })),
+);
+operation("interaction as stream", async () => {
+  const { fullStream } = streamText({ model: google.interactions("gemini-2.5-flash"), prompt: "Tell me of bees" });
+  const kinds = [];
+  for await (const { type } of fullStream) kinds.push(type);
+  return kinds;
+});
+operation("live transcription", async () => {
+  const audio = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new Uint8Array(32_000));
+      controller.close();
+    },
+  });
+  const live = google.transcription("gemini-live-2.5-flash-preview");
+  const inputAudioFormat = { type: "audio/pcm", rate: 16_000 };
+  const { fullStream } = await experimental_streamTranscribe({ model: live, audio, inputAudioFormat });
+  const kinds = [];
+  for await (const { type } of fullStream) kinds.push(type);
+  return kinds;
+});
 operation("error 400", () => generateText({ model, prompt: "!400" }));
 operation("error 404", () => generateText({ model: google("bard-1"), prompt: "Say hello" }));
 operation("error 429", () => generateText({ model, prompt: "!429", maxRetries: 0 }));

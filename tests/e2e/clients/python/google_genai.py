@@ -53,6 +53,14 @@ def chat():
 
 
 @operation
+def long_session():
+    """Of a coding agent: 1.6 MB, in parts that speak of files."""
+    said = "The agent reads src/files/env.py. " + "x" * 3000
+    asked = [types.Part.from_text(text=f"{number}: {said}") for number in range(500)]
+    return client.models.generate_content(model=FLASH, contents=asked)
+
+
+@operation
 async def generate_async():
     return await client.aio.models.generate_content(model=FLASH, contents="Tell me of bees")
 

@@ -46,6 +46,14 @@ def structured_output():
 
 
 @operation
+def long_session():
+    """Of a coding agent: 1.6 MB, in messages that speak of files."""
+    said = "The agent reads src/files/env.py. " + "x" * 3000
+    messages = [{"role": "user", "content": f"{number}: {said}"} for number in range(500)]
+    return client.chat.completions.create(model=FLASH, messages=messages)
+
+
+@operation
 def embeddings():
     return client.embeddings.create(model="gemini-embedding-001", input=["three words here"])
 
