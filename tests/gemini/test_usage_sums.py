@@ -20,18 +20,26 @@ def test_each_note_is_kept_once() -> None:
 
 
 COUNT = st.integers(0, 1000)
+# Made once: to make a strategy takes longer than to draw from it.
+NONE_OR_COUNT = st.none() | COUNT
+TOTAL = st.none() | st.just("what was read") | st.integers(0, 3000)
+BESIDE = st.sampled_from([0, 5])
+FROM_1 = st.integers(1, 1000)
+NONE_SO_OFTEN = st.just(0) | COUNT
+EITHER = st.booleans()
 
 
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
     """Of one turn; its total is also below, at and just above what the turn has read."""
-    counts = {name: draw(st.none() | COUNT) for name in ("output", "thoughts", "tool")}
+    counts = {name: draw(NONE_OR_COUNT) for name in ("output", "thoughts", "tool")}
     prompt, beside = draw(COUNT), 0
     read = prompt + (counts["tool"] or 0)
-    total = draw(st.none() | st.just(read) | st.integers(0, 3000))
+    drawn = draw(TOTAL)
+    total = read if isinstance(drawn, str) else drawn
     # Only a total that is otherwise in order can leave something out.
     if total is not None and total >= read:
-        beside = draw(st.sampled_from([0, 5]))
+        beside = draw(BESIDE)
     return Usage(prompt=prompt, total=total, beside_total=beside, **counts)
 
 
@@ -55,15 +63,15 @@ def live_turns(draw: st.DrawFn) -> bytes:
     """As the Live API reports one: its total counts thoughts, leaves them out, or is missing."""
     counts = {
         "promptTokenCount": draw(COUNT),
-        "responseTokenCount": draw(st.integers(1, 1000)),
-        "toolUsePromptTokenCount": draw(st.just(0) | COUNT),
+        "responseTokenCount": draw(FROM_1),
+        "toolUsePromptTokenCount": draw(NONE_SO_OFTEN),
     }
-    thoughts = draw(st.just(0) | COUNT)
-    total = sum(counts.values()) + draw(st.sampled_from([0, thoughts]))
+    thoughts = draw(NONE_SO_OFTEN)
+    total = sum(counts.values()) + (thoughts if draw(EITHER) else 0)
     reported = {
         **counts,
         "thoughtsTokenCount": thoughts,
-        "totalTokenCount": draw(st.sampled_from([0, total])),
+        "totalTokenCount": total if draw(EITHER) else 0,
     }
     return json.dumps({name: count for name, count in reported.items() if count}).encode()
 

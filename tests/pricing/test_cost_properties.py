@@ -109,20 +109,21 @@ class Spent(NamedTuple):
 COUNT = st.integers(0, 2000) | st.integers(150_000, 250_000)
 
 
+@cache
+def split(components: frozenset[str], kind: str) -> st.SearchStrategy[dict[str, int]]:
+    """Tokens by the modalities that have a price; made once, which takes longer than to draw from it."""
+    names = [name for name in MODALITIES if f"{kind}_{name}" in components]
+    return st.dictionaries(st.sampled_from(names), COUNT) if names else st.just({})
+
+
+MODELS = st.sampled_from(models())
+
+
 @st.composite
 def calls(draw: st.DrawFn) -> tuple[Priced, Spent]:
-    priced = draw(st.sampled_from(models()))
-    of = {
-        kind: draw(
-            st.dictionaries(
-                st.sampled_from([name for name in MODALITIES if f"{kind}_{name}" in priced.components]), COUNT
-            )
-            if any(component.startswith(f"{kind}_") for component in priced.components)
-            else st.just({})
-        )
-        for kind in ("input", "cached")
-    }
-    return priced, Spent(of["input"], of["cached"], draw(COUNT), draw(COUNT), draw(COUNT))
+    priced = draw(MODELS)
+    fresh, cached = (draw(split(priced.components, kind)) for kind in ("input", "cached"))
+    return priced, Spent(fresh, cached, draw(COUNT), draw(COUNT), draw(COUNT))
 
 
 @PROPERTY

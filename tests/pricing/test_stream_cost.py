@@ -29,22 +29,26 @@ def calculated(model: str, action: str, usage: bytes) -> int:
     ).pico  # fmt: skip
 
 
+# Made once: to make a strategy takes longer than to draw from it.
+CHANGES = st.lists(st.booleans(), min_size=1, max_size=8)
+CHANGED = st.sampled_from(["promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount"])
+OUTPUT, THOUGHTS = st.integers(0, 100_000), st.sampled_from([0, 0, 7, 2_000])
+EITHER = st.booleans()
+
+
 @st.composite
 def usages(draw: st.DrawFn) -> list[bytes]:
     """Those of a stream's events: mostly only the output grows, and sometimes something else changes."""
     reported: dict[str, Any] = {"promptTokenCount": draw(COUNTS)}
     events: list[bytes] = []
-    for changes in draw(st.lists(st.booleans(), min_size=1, max_size=8)):
+    for changes in draw(CHANGES):
         if changes:
-            name = draw(
-                st.sampled_from(["promptTokenCount", "cachedContentTokenCount", "toolUsePromptTokenCount"])
-            )
-            reported[name] = draw(COUNTS)
-            if draw(st.booleans()):
+            reported[draw(CHANGED)] = draw(COUNTS)
+            if draw(EITHER):
                 prompt = {"modality": "TEXT", "tokenCount": draw(COUNTS)}
                 reported["promptTokensDetails"] = [prompt, {"modality": "AUDIO", "tokenCount": draw(COUNTS)}]
-        reported["candidatesTokenCount"] = draw(st.integers(0, 100_000))
-        reported["thoughtsTokenCount"] = draw(st.sampled_from([0, 0, 7, 2_000]))
+        reported["candidatesTokenCount"] = draw(OUTPUT)
+        reported["thoughtsTokenCount"] = draw(THOUGHTS)
         counted = sum(
             reported.get(f"{name}TokenCount", 0)
             for name in ("prompt", "candidates", "thoughts", "toolUsePrompt")
