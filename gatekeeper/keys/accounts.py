@@ -106,6 +106,11 @@ class Accounts:
         yield from self.groups.values()
         yield from self.users.values()
 
+    @property
+    def parts(self) -> Iterable[ModelAccount]:
+        """The parts of accounts that have, or had, a budget of their own."""
+        return self._models.values()
+
     def _named(self, kind: str) -> dict[str, NamedAccount]:
         return self.groups if kind == "group" else self.users
 

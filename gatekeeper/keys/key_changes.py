@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from gatekeeper.keys.account import AccountId
 from gatekeeper.keys.audit import Actor, Change
 from gatekeeper.keys.secrets import hash_secret, key_name
 from gatekeeper.keys.spend import SpendDelta
@@ -55,10 +56,18 @@ def edited_state(state: KeyState, edit: Edit, now: int) -> KeyState:
     return replace(state, record=record, budget_reset_at=end)
 
 
-def repricing(run_id: str, spends: Mapping[str, int], deltas: Mapping[str, SpendDelta], now: int) -> Change:
-    """The entry of the keys' spend that follows calls which were priced again."""
+def repricing(
+    run_id: str, spends: Mapping[AccountId, int], deltas: Mapping[AccountId, SpendDelta], now: int
+) -> Change:
+    """The entry of the spend that follows calls which were priced again."""
     detail: dict[str, object] = {
-        token_id: {"from": usd(before), "to": usd(before + deltas[token_id].spend_pico)}
-        for token_id, before in spends.items()
+        _name(account): {"from": usd(before), "to": usd(before + deltas[account].spend_pico)}
+        for account, before in spends.items()
     }
     return Change.of("prices.reprice", now, "gateway", detail, target=run_id)
+
+
+def _name(account: AccountId) -> str:
+    """A key's id, or `group team-a`, `user ann`, `gateway`, each with the models of a part of it."""
+    kind, name, model = account
+    return " ".join(filter(None, ("" if kind == "key" else kind, name, model)))

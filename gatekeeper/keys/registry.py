@@ -7,9 +7,11 @@ memory is updated at once and is authoritative, the store follows the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, tzinfo
+from itertools import chain
 from time import time_ns
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -26,11 +28,14 @@ from gatekeeper.keys.key_writer import KeyWriter
 from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.sharing import Sharing, sharing_of
-from gatekeeper.keys.spend import Settlement, SpendDelta
+from gatekeeper.keys.spend import Settlement
 from gatekeeper.keys.store import KeyStore, StoredAccount
+from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import initial_window_end
 from gatekeeper.ledger.call import Position
+
+A = TypeVar("A", bound=Account)
 
 NO_LIMITS = Limits()
 LISTED_AT_ONCE = 2000  # keys, between two turns of calls: some milliseconds
@@ -198,27 +203,27 @@ class KeyRegistry(KeyWriter):
                 if not stored:
                     self.costs.not_stored(costs)
 
-    async def adjust(self, run_id: str, deltas: Mapping[str, SpendDelta]) -> bool:
-        """Adds the differences of calls that were priced again, each for the window of its delta, once for
-        each run: returns False if it was counted before. Raises StoreFailed, and may then be repeated."""
+    async def adjust(self, run_id: str, settled: Sequence[Settlement]) -> bool:
+        """Adds the differences of calls that were priced again, once for each run: returns False if it was
+        counted before. Raises StoreFailed, and may then be repeated."""
         async with self._write_lock:
-            # Of a window that is over nothing counts, and no call has ended in the next one at that time. The
-            # store gets the window as it is now: since the delta was asked for its end may have been changed
-            # by people, and its start by a clock that was set back, at which the store would drop the spend.
-            current = {
-                token_id: delta._replace(window=state.window)
-                for token_id, delta in deltas.items()
-                if (state := self._index.by_id.get(token_id)) and state.window_start <= delta.window.start
+            # Under the lock, with the windows as they are now: if the store got one that people have changed
+            # since, or a clock that was set back, it would drop the spend.
+            accounts = {account.id: account for each in settled for account in self.accounts_of(each)}
+            deltas = {
+                id_: spend.refundable(accounts[id_], delta)
+                for id_, delta in spend.spend_deltas(self.accounts_of, settled).items()
+                if delta.spend_pico or delta.estimated_pico
             }
-            spends = {token_id: self._index.by_id[token_id].spend_pico for token_id in current}
-            change = repricing(run_id, spends, current, self._clock())
-            added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, current, change)
-            for token_id, delta in current.items() if added else ():
-                state = self._index.by_id[token_id]
-                # Again, because it may have rolled while the store was writing.
-                if state.window_start <= delta.window.start:
-                    state.spend_pico += delta.spend_pico
-                    state.estimated_pico += delta.estimated_pico
+            spends = {id_: accounts[id_].spend_pico for id_ in deltas}
+            change = repricing(run_id, spends, deltas, self._clock())
+            added = await trio.to_thread.run_sync(self._store.adjust_spend, run_id, deltas, change)
+            for id_, delta in deltas.items() if added else ():
+                account = accounts[id_]
+                # It may have rolled while the store was writing: of a window that is over nothing counts.
+                if account.window_start <= delta.window.start:
+                    account.spend_pico += delta.spend_pico
+                    account.estimated_pico += delta.estimated_pico
         return added
 
     # For people who read.
@@ -231,11 +236,18 @@ class KeyRegistry(KeyWriter):
         return state
 
     def states(self, now: int) -> Iterable[KeyState]:
-        """The keys that exist now, each in the budget window of `now` once it is its turn: keys may be made
-        and deleted in between."""
-        for state in [*self._index.by_id.values()]:
-            spend.roll_window(state, now)
-            yield state
+        """All existing keys, in the budget window of `now`."""
+        return _rolled(self._index.by_id.values(), now)
+
+    async def window_starts(self, now: int) -> set[int]:
+        """When the windows of all accounts that run at `now` began. Calls go on meanwhile."""
+        starts: set[int] = set()
+        of_others = _rolled(self.accounts, now), _rolled(self.accounts.parts, now)
+        for number, account in enumerate(chain(self.states(now), *of_others), start=1):
+            starts.add(account.window_start)
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        return starts
 
     async def list(
         self,
@@ -257,3 +269,10 @@ class KeyRegistry(KeyWriter):
         for state in found.states:
             spend.roll_window(state, now)
         return found
+
+
+def _rolled(accounts: Iterable[A], now: int) -> Iterable[A]:
+    # A copy, as there may be others once the next one is asked for.
+    for account in [*accounts]:
+        spend.roll_window(account, now)
+        yield account

@@ -1,8 +1,8 @@
-"""Keys' spend follows the calls that `prices reprice` has given another cost, each run exactly once.
+"""The spend of accounts follows the calls that `prices reprice` has given another cost, each run once.
 
-The run's differences are in the analytics file, committed with its rows; which runs keys were charged is in
-the key store, committed with their spend. The run's mark in the data folder only saves looking: it is removed
-last, so that after a crash in between the run is looked at again, and not charged twice.
+The run's differences are in the analytics file, committed with its rows; which runs were charged is in the
+key store, committed with the spend. The run's mark in the data folder only saves looking: it is removed last,
+so that after a crash in between the run is looked at again, and not charged twice.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from time import time_ns
 import trio
 
 from gatekeeper.keys.registry import KeyRegistry
-from gatekeeper.keys.spend import SpendDelta
-from gatekeeper.keys.turns import AT_ONCE
-from gatekeeper.keys.windows import Window
-from gatekeeper.ledger.analytics.adjustments import charges, marked_runs, remove_mark
+from gatekeeper.keys.spend import Settlement
+from gatekeeper.ledger.analytics.adjustments import Charge, charges, marked_runs, remove_mark
 from gatekeeper.ledger.analytics.worker import Analytics
 from gatekeeper.logs import log
 
@@ -24,27 +22,28 @@ CHECK_INTERVAL = 1.0  # seconds between two looks for marked runs
 
 
 async def charge_repriced(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:
-    """Charges the keys the differences of marked runs, unless another program has the analytics file. Raises
+    """Charges the differences of marked runs, unless another program has the analytics file. Raises
     AnalyticsError, StoreFailed, OSError."""
     if analytics.is_lent() or not marked_runs(folder):
         return
-    windows: dict[str, Window] = {}
-    for number, state in enumerate(registry.states(time_ns() // 1000), start=1):
-        windows[state.record.token_id] = state.window
-        # While another program has the file all keys are looked at each second.
-        if number % AT_ONCE == 0:
-            await trio.lowlevel.checkpoint()
-    starts = {token_id: window.start for token_id, window in windows.items()}
+    starts = await registry.window_starts(time_ns() // 1000)
     found = await analytics.query(lambda con: charges(con, folder, starts))
-    for run_id, by_key in (found.value or {}).items():
-        deltas = {
-            token_id: SpendDelta(windows[token_id], charge.pico, None, charge.estimated_pico)
-            for token_id, charge in by_key.items()
-        }
-        if await registry.adjust(run_id, deltas) and deltas:
-            log.info("repriced_calls_charged", run_id=run_id, keys=len(deltas))
+    for run_id, charged in (found.value or {}).items():
+        settled = [settlement for charge in charged for settlement in _settlements(registry, charge)]
+        if await registry.adjust(run_id, settled) and charged:
+            log.info("repriced_calls_charged", run_id=run_id, keys=len({each.key_id for each in charged}))
         # Last: after a crash in between the run is looked at again, and `adjust` charges it once.
         remove_mark(folder, run_id)
+
+
+def _settlements(registry: KeyRegistry, charge: Charge) -> tuple[Settlement, Settlement]:
+    key_id, user, model, ended_at, pico, estimated_pico = charge
+    # The file does not tell in which group the key was then.
+    group = state.record.group if (state := registry.by_id(key_id)) else None
+    known = Settlement(
+        key_id, pico - estimated_pico, ended_at, is_use=False, group=group, user=user, model=model
+    )
+    return known, known._replace(cost_pico=estimated_pico, estimated=True)
 
 
 async def follow_repricing(registry: KeyRegistry, analytics: Analytics, folder: Path) -> None:

@@ -125,6 +125,16 @@ def spend_deltas(
     return deltas
 
 
+def refundable(account: Account, delta: SpendDelta) -> SpendDelta:
+    """The delta, of which no more is taken back than the account was charged."""
+    # A group that the key has joined since, or a part whose models got their budget since, was not charged
+    # the calls: with a spend below 0 it would let calls pass beyond its budget.
+    return delta._replace(
+        spend_pico=max(delta.spend_pico, -account.spend_pico),
+        estimated_pico=max(delta.estimated_pico, -account.estimated_pico),
+    )
+
+
 def _by_accounts(settled: Iterable[Settlement]) -> Iterable[list[Settlement]]:
     """Those that cost the same accounts together: there are thousands, of a few keys."""
     found: dict[tuple[str | None, ...], list[Settlement]] = {}

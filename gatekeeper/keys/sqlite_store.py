@@ -118,21 +118,16 @@ class SqliteKeyStore(SqliteFile):
             # The caller repeats this if it does not know whether the transaction was committed.
             if _watermark(db) == (segment, offset):
                 return
-            for account, delta in spend_deltas.items():
-                if account.kind == "key" and not account.model:
-                    _add_spend(db, account.name, delta)
-                else:
-                    add_account_spend(db, account, delta)
+            _add_all(db, spend_deltas)
             put_costs(db, costs)
             db.execute('UPDATE watermark SET segment = ?, "offset" = ?', (segment, offset))
 
-    def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta], change: Change) -> bool:
+    def adjust_spend(self, run_id: str, spend_deltas: Mapping[AccountId, SpendDelta], change: Change) -> bool:
         with self.write_transaction() as db:
             # In the transaction of the spend: a run that is offered again after a crash counts once.
             if not db.execute("INSERT OR IGNORE INTO repriced VALUES (?)", (run_id,)).rowcount:
                 return False
-            for token_id, delta in spend_deltas.items():
-                _add_spend(db, token_id, delta)
+            _add_all(db, spend_deltas)
             insert_change(db, change)
             return True
 
@@ -197,6 +192,14 @@ def _revoke_secret(db: sqlite3.Connection, token_id: str | None, at: int) -> Non
 def _unrevoke_secret(db: sqlite3.Connection, record: KeyRecord) -> None:
     """The secret of an existing key is not revoked, though it may have been."""
     db.execute("DELETE FROM retired WHERE secret_hash = ?", (record.secret_hash,))
+
+
+def _add_all(db: sqlite3.Connection, spend_deltas: Mapping[AccountId, SpendDelta]) -> None:
+    for account, delta in spend_deltas.items():
+        if account.kind == "key" and not account.model:
+            _add_spend(db, account.name, delta)
+        else:
+            add_account_spend(db, account, delta)
 
 
 def _add_spend(db: sqlite3.Connection, token_id: str, delta: SpendDelta) -> None:

@@ -151,7 +151,7 @@ class KeyStore(Protocol):
         ignored."""
         ...
 
-    def adjust_spend(self, run_id: str, spend_deltas: Mapping[str, SpendDelta], change: Change) -> bool:
+    def adjust_spend(self, run_id: str, spend_deltas: Mapping[AccountId, SpendDelta], change: Change) -> bool:
         """Adds the differences of calls that were priced again; returns False, and adds nothing, if those of
         this run have been added before."""
         ...

@@ -1,10 +1,11 @@
-"""Keys' spend follows what was repriced while the file was lent, once, also if somebody dies in between."""
+"""Spend follows what was repriced while the file was lent, once, also if somebody dies in between."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +71,37 @@ async def test_the_spend_is_right_as_soon_as_the_file_is_back(admin: Any) -> Non
     assert (await admin.get("/spend", by="none"))["total"]["cost_usd"] == "0.003566100000"
     adjusted = await admin.post("/sql", {"query": "SELECT count(*) FROM adjustments"})
     assert adjusted["rows"] == [[3]]
+
+
+async def test_all_whose_budget_a_call_counted_against_follow(serve: Any) -> None:
+    async with serve() as admin:
+        await admin.post("/group/generate", {"group": "shop", "max_budget": 9})
+        await admin.post("/user/generate", {"user_id": "ann", "max_budget": 9})
+        fields = {"group": "shop", "model_max_budget": {"gemini-2.5*": 9, "veo*": 9}}
+        key = (await admin.post("/key/generate", fields))["token_id"]
+        call = admin.priced(key_id=key, user_id="ann", started_at=time_ns() // 1000, cost_pico=WRONG)
+        of_call = Settlement(key, WRONG, call.started_at, group="shop", user="ann", model=call.model)
+        admin.gateway.registry.settle(of_call)
+        await admin.gateway.registry.store_spend([of_call], 1, 1)
+        assert spends(admin) == dict.fromkeys(spends(admin), WRONG)
+        folder = await borrow(admin)
+        reprice_file(admin, folder)
+        await admin.post("/sql/return")
+        charged = spends(admin)
+        assert charged == dict.fromkeys(("shop", "ann", key, f"{key} gemini-2.5*"), COST)
+        (entry,) = (await admin.get("/audit", action="prices.reprice"))["changes"]
+        changed = {"from": "0.005000000000", "to": "0.001188700000"}
+        names = ("group shop", key, "user ann", f"{key} gemini-2.5*")
+        assert entry["detail"] == dict.fromkeys(names, changed)
+    async with serve() as admin:
+        assert spends(admin) == charged
+
+
+def spends(admin: Any) -> dict[str, int]:
+    """What each account has spent, and each part of one."""
+    registry = admin.gateway.registry
+    accounts = [*registry.states(time_ns() // 1000), *registry.accounts, *registry.accounts.parts]
+    return {" ".join(filter(None, account.id[1:])): account.spend_pico for account in accounts}
 
 
 async def test_a_second_run_charges_nothing(admin: Any) -> None:

@@ -21,11 +21,11 @@ from rig.registry import key_store
 
 from gatekeeper.keys import registry as registry_module
 from gatekeeper.keys.audit import AuditEntry, AuditFilter
-from gatekeeper.keys.fields import parse_fields
+from gatekeeper.keys.fields import GROUP_TABLE, parse_fields
 from gatekeeper.keys.key_index import KeyNotFound
 from gatekeeper.keys.registry import KeyRegistry
 from gatekeeper.keys.secrets import hash_secret
-from gatekeeper.keys.spend import Settlement, SpendDelta
+from gatekeeper.keys.spend import Settlement
 from gatekeeper.keys.sqlite_audit import SqliteAuditStore
 from gatekeeper.keys.sqlite_file import SqliteFile
 from gatekeeper.keys.sqlite_store import SqliteKeyStore
@@ -378,31 +378,30 @@ async def test_a_window_that_turned_before_the_crash_is_not_charged_again(path):
 async def test_the_difference_of_a_run_counts_once_and_in_its_window_only(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        token_id, window = state.record.token_id, state.window
+        token_id = state.record.token_id
         journal = [Settlement(token_id, 10, NOW + 1), Settlement(token_id, 5, NOW + HOUR + 1)]
         registry.settle(journal[0])
-        deltas = {token_id: SpendDelta(window, -3), "gone": SpendDelta(window, 7)}
-        assert [await registry.adjust("run-1", deltas) for _ in range(2)] == [True, False]
+        differences = [Settlement(token_id, -3, NOW + 1), Settlement("gone", 7, NOW + 1)]
+        assert [await registry.adjust("run-1", differences) for _ in range(2)] == [True, False]
         assert state.spend_pico == 7
         # Computed before the window turned.
         registry.settle(journal[1])
-        assert await registry.adjust("run-2", deltas)
+        assert await registry.adjust("run-2", differences)
         assert state.spend_pico == 5
     runs = [entry.change for entry in audit_entries(path) if entry.change.action == "prices.reprice"]
     assert [(change.target, change.by) for change in runs] == [("run-2", "gateway"), ("run-1", "gateway")]
     assert runs[1].detail == {token_id: {"from": "0.000000000010", "to": "0.000000000007"}}
 
     async with running(path, journal) as again:
-        assert not await again.adjust("run-1", deltas)
+        assert not await again.adjust("run-1", differences)
         assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [5]
 
 
 async def test_a_difference_leaves_a_window_that_was_changed_while_it_was_looked_for(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a", budget_duration="1h")
-        token_id, seen = state.record.token_id, state.window
         await update(registry, "a", NOW + 1, budget_duration="1d")
-        assert await registry.adjust("run-1", {token_id: SpendDelta(seen, 3)})
+        assert await registry.adjust("run-1", [Settlement(state.record.token_id, 3, NOW)])
         expected = documents(registry, NOW + 2)
 
     async with running(path) as again:
@@ -416,14 +415,30 @@ async def test_a_difference_keeps_what_a_window_that_was_moved_back_has_counted(
         # The second one ends by a clock that has been set back, into the window before.
         journal = [Settlement(token_id, 10, NOW + HOUR + 1), Settlement(token_id, 5, NOW + HOUR - 1)]
         registry.settle(journal[0])
-        seen = state.window
         registry.settle(journal[1])
         await registry.store_spend(journal, 0, 2)
-        assert await registry.adjust("run-1", {token_id: SpendDelta(seen, 3)})
+        assert await registry.adjust("run-1", [Settlement(token_id, 3, NOW + HOUR + 1)])
         assert state.spend_pico == 18
 
     async with running(path) as again:
         assert [state.spend_pico for state in again.states(NOW + HOUR + 2)] == [18]
+
+
+async def test_what_was_never_charged_is_not_taken_back(path):
+    """The key had another group when it made the call, and its models no budget of their own."""
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a")
+        call = Settlement(state.record.token_id, 10, NOW + 1, model="gemini-2.5-pro")
+        registry.settle(call)
+        given = parse_fields({"max_budget": 1}, now=NOW, table=GROUP_TABLE)
+        await registry.account_changes.create("group", "g", given, now=NOW, by=MASTER)
+        await update(registry, "a", NOW + 2, group="g", model_max_budget={"gemini*": 1})
+        assert await registry.adjust("run-1", [call._replace(cost_pico=-3, group="g")])
+        spent = {
+            account.id.kind + account.id.model: account.spend_pico
+            for account in [state, *registry.accounts, *registry.accounts.parts]
+        }
+        assert spent == {"key": 7, "group": 0, "keygemini*": 0}
 
 
 async def test_a_soft_budget_is_reached_anew_in_each_window(path):
@@ -437,16 +452,16 @@ async def test_a_soft_budget_is_reached_anew_in_each_window(path):
 async def test_a_difference_that_is_not_stored_is_not_counted(path):
     async with running(path) as registry:
         _, state = await create(registry, key_alias="a")
-        deltas = {state.record.token_id: SpendDelta(state.window, 3)}
+        differences = [Settlement(state.record.token_id, 3, NOW)]
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute(
                 "CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no space'); END"
             )
             with pytest.raises(StoreFailed):
-                await registry.adjust("run-1", deltas)
+                await registry.adjust("run-1", differences)
             other.execute("DROP TRIGGER fails")
         assert state.spend_pico == 0
-        assert await registry.adjust("run-1", deltas)
+        assert await registry.adjust("run-1", differences)
         assert state.spend_pico == 3
 
 
@@ -527,9 +542,9 @@ class Life:
 
     async def adjust(self, run_id, name, difference) -> None:
         if state := self.registry.find(name, self.now):
-            delta = SpendDelta(state.window, difference, None, difference)
+            settled = Settlement(state.record.token_id, difference, self.now, estimated=True)
             is_new = run_id not in self.adjusted
-            assert await self.registry.adjust(run_id, {state.record.token_id: delta}) is is_new
+            assert await self.registry.adjust(run_id, [settled]) is is_new
             self.adjusted.add(run_id)
 
     async def read(self) -> None:

@@ -17,7 +17,7 @@ from rig.analytics import Analytics
 
 from gatekeeper.gemini.usage_total import Usage
 from gatekeeper.ledger.analytics import row_prices
-from gatekeeper.ledger.analytics.adjustments import KeyCharge, charges, mark_run
+from gatekeeper.ledger.analytics.adjustments import Charge, charges, mark_run
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.messages import FileUnusable
 from gatekeeper.ledger.analytics.reprice import HAS_FAILED, Run, reprice
@@ -122,10 +122,10 @@ class File:
         with self.attached() as database:
             return database.con.execute(query).fetchall()
 
-    def charges(self, run: UUID = RUN, **windows: int) -> Any:
+    def charges(self, *window_starts: int, run: UUID = RUN) -> set[Charge]:
         mark_run(self.folder, str(run))
         with self.attached() as database:
-            return (charges(database.con, self.folder, windows) or {})[str(run)]
+            return set((charges(database.con, self.folder, window_starts) or {})[str(run)])
 
 
 @pytest.fixture
@@ -302,19 +302,24 @@ def test_a_run_that_fails_before_its_end_has_changed_nothing(file: File) -> None
     assert file.rows("FROM adjustments") == []
 
 
-# What keys are charged
+# What is charged
 
 
-def test_keys_are_charged_the_differences_of_their_windows(file: File) -> None:
-    file.add(call(1), call(2), call(3, key_id="k2"), call(4, key_id=None))
+def test_the_differences_are_told_by_key_end_user_and_window(file: File) -> None:
+    file.add(call(1), call(2), call(3, key_id="k2"), call(4, key_id=None), call(5, user_id="ann"))
     file.reprice()
     less = -996_000_000_000
-    assert file.charges(k1=0, k2=0) == {"k1": KeyCharge(2 * less, 0), "k2": KeyCharge(less, 0)}
-    # The call counts in the window in which it ended, 1.5 s after its start.
-    ended = call(2).started_at + 1_500_000
-    assert file.charges(k1=ended) == {"k1": KeyCharge(less, 0)}
-    assert file.charges(k1=ended + 1) == {}
-    assert file.charges() == {}
+    # A call counts in the window in which it ended, 1.5 s after its start.
+    first, second, third, _, fifth = (call(number).started_at + 1_500_000 for number in range(1, 6))
+    of_others = {
+        Charge("k2", None, "text", third, less, 0),
+        Charge("k1", "ann", "text", fifth, less, 0),
+    }
+    together = {Charge("k1", None, "text", first, 2 * less, 0), *of_others}
+    apart = {Charge("k1", None, "text", ended, less, 0) for ended in (first, second)} | of_others
+    assert file.charges() == file.charges(0) == file.charges(first) == together
+    assert file.charges(0, second) == file.charges(first + 1) == apart
+    assert file.charges(second + 1) == together
 
 
 def test_a_cost_takes_the_place_of_the_estimate_that_the_budget_was_charged(file: File) -> None:
@@ -323,12 +328,17 @@ def test_a_cost_takes_the_place_of_the_estimate_that_the_budget_was_charged(file
         action="generateContent", request_bytes=None,
     )  # fmt: skip
     file.add(call(1, cost_pico=None, price_version=None, usage_note=f"the first; {guess.note}"))
+
+    def charged(run: UUID = RUN) -> tuple[int, int]:
+        (charge,) = file.charges(0, run=run)
+        return charge.pico, charge.estimated_pico
+
     file.reprice()
     cost = 4_000_000_000
-    assert file.charges(k1=0) == {"k1": KeyCharge(cost - guess.pico, -guess.pico)}
+    assert charged() == (cost - guess.pico, -guess.pico)
     # A price that is taken away again: the estimate counts again.
     unknown, again = UUID(int=1), UUID(int=2)
     file.reprice(msgspec.structs.replace(catalogue(), exact={}), run=unknown)
-    assert file.charges(unknown, k1=0) == {"k1": KeyCharge(guess.pico - cost, guess.pico)}
+    assert charged(unknown) == (guess.pico - cost, guess.pico)
     file.reprice(run=again)
-    assert file.charges(again, k1=0) == {"k1": KeyCharge(cost - guess.pico, -guess.pico)}
+    assert charged(again) == (cost - guess.pico, -guess.pico)

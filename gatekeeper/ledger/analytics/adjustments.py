@@ -7,7 +7,7 @@ did not commit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,16 +19,25 @@ if TYPE_CHECKING:  # an idle gateway does not load DuckDB
 
 MARK = "gatekeeper.reprice."
 _CHARGES = """
-    SELECT key_id, CAST(sum(charge_usd) AS VARCHAR), CAST(sum(estimated_usd) AS VARCHAR)
-    FROM file.adjustments
-    JOIN (SELECT unnest(CAST(? AS VARCHAR[])) AS key_id, unnest(CAST(? AS BIGINT[])) AS start) USING (key_id)
-    WHERE run_id = TRY_CAST(? AS UUID) AND epoch_us(ended_at) >= start GROUP BY key_id
+    SELECT key_id, user_id, model, min(ended),
+           CAST(sum(charge_usd) AS VARCHAR), CAST(sum(estimated_usd) AS VARCHAR)
+    FROM (
+        SELECT adjustments.*, user_id, model, epoch_us(ended_at) AS ended
+        FROM file.adjustments LEFT JOIN file.calls ON calls.id = call_id
+        WHERE run_id = TRY_CAST(? AS UUID) AND adjustments.key_id IS NOT NULL
+    ) ASOF LEFT JOIN (SELECT unnest(CAST(? AS BIGINT[])) AS start) ON ended >= start
+    GROUP BY key_id, user_id, model, start
 """
 
 
-class KeyCharge(NamedTuple):
-    """By how much a key is charged more in its budget window, of which `estimated_pico` is estimates."""
+class Charge(NamedTuple):
+    """By how much calls of a key cost more, of which `estimated_pico` is estimates. `ended_at` is when the
+    first of them ended; no budget window began between that and the end of the last one."""
 
+    key_id: str
+    user: str | None
+    model: str | None
+    ended_at: int
     pico: int
     estimated_pico: int
 
@@ -48,21 +57,20 @@ def remove_mark(folder: Path, run_id: str) -> None:
     (folder / f"{MARK}{run_id}").unlink(missing_ok=True)
 
 
-Charges = dict[str, dict[str, KeyCharge]]
-"""By run, by key."""
-
-
-def charges(con: DuckDBPyConnection, folder: Path, window_starts: Mapping[str, int]) -> Charges | None:
-    """What the marked runs charge these keys for calls that ended in their windows; None while the file is
-    not attached."""
+def charges(
+    con: DuckDBPyConnection, folder: Path, window_starts: Collection[int]
+) -> dict[str, list[Charge]] | None:
+    """What the marked runs charge, by run; None while the file is not attached. Of the calls of one charge
+    either all or none count in a window that began at one of these times."""
     # Not before the file is attached: a program that has it may be about to mark its run, and to commit.
     if not con.execute("FROM duckdb_databases() WHERE database_name = 'file'").fetchall():
         return None
     return {run_id: _charges_of(con, run_id, window_starts) for run_id in marked_runs(folder)}
 
 
-def _charges_of(
-    con: DuckDBPyConnection, run_id: str, window_starts: Mapping[str, int]
-) -> dict[str, KeyCharge]:
-    found = con.execute(_CHARGES, [list(window_starts), list(window_starts.values()), run_id]).fetchall()
-    return {key_id: KeyCharge(pico(charge), pico(estimated)) for key_id, charge, estimated in found}
+def _charges_of(con: DuckDBPyConnection, run_id: str, window_starts: Collection[int]) -> list[Charge]:
+    found = con.execute(_CHARGES, [run_id, list(window_starts)]).fetchall()
+    return [
+        Charge(key_id, user, model, ended_at, pico(charge), pico(estimated))
+        for key_id, user, model, ended_at, charge, estimated in found
+    ]

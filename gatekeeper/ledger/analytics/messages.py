@@ -200,7 +200,7 @@ ADJUSTMENTS = {
     "estimated_usd": "DECIMAL(18,12)",
 }
 """The columns of the table `adjustments`: each row that a run of `prices reprice` changed, with its figures
-before and after. `charge_usd` is by how much the budget of the call's key is charged more (negative: less),
+before and after. `charge_usd` is by how much the budgets of the call are charged more (negative: less),
 `estimated_usd` which part of that are estimates; a call counts in the budget window in which it ended."""
 ADJUSTMENT_DEFINITIONS = ", ".join(f"{name} {kind}" for name, kind in ADJUSTMENTS.items())
 
