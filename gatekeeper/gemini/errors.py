@@ -4,12 +4,16 @@ event."""
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 
 import msgspec
 
 from gatekeeper.gemini.splitters import Delimiters
 from gatekeeper.refusals import NOT_RETRYABLE, STATUS, Refusal
 
+# A 401 must have one (RFC 9110 §15.5.2); the admin API's has the same. For this scheme browsers ask
+# nobody for a password.
+CHALLENGE = (b"www-authenticate", b'Bearer realm="gatekeeper"')
 # Seconds. Some clients sleep a longer `Retry-After` in full, silently for days.
 MAX_RETRY_AFTER = 60
 
@@ -49,6 +53,8 @@ def error_headers(refusal: Refusal, body: bytes) -> list[tuple[bytes, bytes]]:
         (b"content-type", b"application/json; charset=UTF-8"),
         (b"content-length", b"%d" % len(body)),
     ]
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        headers.append(CHALLENGE)
     wait = refusal.retry_after
     if wait is not None and wait <= MAX_RETRY_AFTER:
         # Rounded up: a client that comes a moment early would be refused again.

@@ -73,6 +73,14 @@ def test_the_headers_fit_the_body() -> None:
     ]
 
 
+@cases("reason", Reason)
+def test_a_401_says_how_to_authenticate(reason: Reason) -> None:
+    """RFC 9110 §15.5.2."""
+    refusal = Refusal(reason, "No.")
+    challenge = dict(error_headers(refusal, b"")).get(b"www-authenticate")
+    assert challenge == (b'Bearer realm="gatekeeper"' if refusal.status == 401 else None)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1e10))
 def test_the_body_tells_every_wait_in_whole_seconds_and_never_too_short(seconds: float) -> None:

@@ -241,6 +241,7 @@ async def test_an_answer_that_comes_before_the_body_is_done(gateway: Running, go
 async def test_a_refusal_reaches_a_client_that_is_still_sending(guarded: Running, google: StandIn) -> None:
     answer = await exchange(guarded.url, GENERATE, body=b"x" * 4_000_000)
     assert (answer.status, reason_of(answer.body)) == (401, "GATEKEEPER_KEY_UNKNOWN")
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
     assert not google.asked
 
 
