@@ -20,16 +20,20 @@ MICROS_PER_SECOND = 1_000_000
 PARALLEL_RETRY_AFTER = 1.0
 
 
-def account_demands(accounts: Iterable[Account], *, counts_tokens: bool) -> list[Demand]:
+def account_demands(
+    accounts: Iterable[Account], *, counts_tokens: bool, continues: bool = False
+) -> list[Demand]:
     """The limits that accounts have for all of their calls. `counts_tokens`: whether those of the call count;
-    those of a call that costs nothing do not."""
+    those of a call that costs nothing do not. `continues`: whether it goes on with an upload, whose start has
+    counted as a request: how many chunks a file has is the SDK's choice."""
     demands: list[Demand] = []
     for account in accounts:
         record = account.record
+        requests = None if continues else record.rpm_limit
         tokens = record.tpm_limit if counts_tokens else None
         # Of most keys, none: that has to cost nothing.
-        if record.rpm_limit is not None or tokens is not None or record.max_parallel_requests is not None:
-            limits = RateLimits(record.rpm_limit, tokens, record.max_parallel_requests)
+        if requests is not None or tokens is not None or record.max_parallel_requests is not None:
+            limits = RateLimits(requests, tokens, record.max_parallel_requests)
             demands.append(Demand(account.id, limits))
     return demands
 

@@ -183,7 +183,7 @@ def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
     if not call.accounts:
         return
     route, asked = call.route, call.request_parser.summary
-    demands = account_demands(call.accounts, counts_tokens=route.billable)
+    demands = account_demands(call.accounts, counts_tokens=route.billable, continues=call.session is not None)
     if is_seen or route.model:
         demands += model_demands(call.accounts, _models(call), counts_tokens=route.billable)
     if demands:

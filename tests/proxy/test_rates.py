@@ -13,6 +13,7 @@ from rig.cases import cases
 from rig.gateway import Running, running
 from rig.live import SETUP, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
+from rig.uploads import GoogleUploads, start
 from rig.wire import connect, exchange, head, reset
 from websockets.trio.server import ServerConnection
 
@@ -151,6 +152,19 @@ async def test_keys_of_a_group_and_calls_of_a_user_share_their_limits(
     clock.now += 1
     answer = await exchange(guarded.url, line, body=b"{}", headers=["x-gatekeeper-user: u-1"])
     assert answer.status == 200
+
+
+async def test_an_upload_is_one_request_in_however_many_chunks(
+    guarded: Running, google: StandIn, clock: Clock
+) -> None:
+    google.script = GoogleUploads(google.url)
+    secret = await guarded.key(rpm_limit=2)
+    upload = await start(guarded.url, f"x-goog-api-key: {secret}")
+    sent = [await upload.send("upload", b"x" * 1000, offset=1000 * number) for number in range(5)]
+    last = await upload.send("upload, finalize", b"x", offset=5000)
+    assert {answer.status for answer in (*sent, last)} == {200}
+    assert (await call(guarded, secret, "/v1beta/files/f", method="GET")).status != 429
+    assert refusal(await call(guarded, secret, "/v1beta/files/f", method="GET"))[1]["limit"] == "rpm_limit"
 
 
 async def test_the_settings_limit_all_clients_together(tmp_path: Path, google: StandIn) -> None:
