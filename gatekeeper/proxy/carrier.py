@@ -32,7 +32,7 @@ CallT = TypeVar("CallT", contravariant=True)
 class RequestHead(msgspec.Struct, frozen=True):
     """A request without its body. `path` is the part after `/gemini` and begins with one slash; `fields` are
     the headers' first values by name; `size` is in bytes; `scope` is what the server knows of the connection
-    and of the client's address. Where the body `is_compressed` its length does not bound the prompt."""
+    and of the client's address; `content_encoding` has the codings of all its fields, in lower case."""
 
     method: str
     path: bytes
@@ -42,7 +42,12 @@ class RequestHead(msgspec.Struct, frozen=True):
     scope: Scope
     size: int
     malformed: MalformedRequest | None
-    is_compressed: bool
+    content_encoding: bytes
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the body's length does not bound the prompt."""
+        return self.content_encoding not in (b"", b"identity")
 
     @classmethod
     def of(cls, scope: Scope) -> RequestHead:
@@ -58,7 +63,7 @@ class RequestHead(msgspec.Struct, frozen=True):
             scope,
             len(path) + len(query) + sum(map(len, chain.from_iterable(headers))),
             scope.get("state", {}).get("malformed"),
-            fields.get(b"content-encoding", b"") not in (b"", b"identity"),
+            content_encoding(headers) if b"content-encoding" in fields else b"",
         )
 
     def named(self, names: Collection[bytes]) -> Headers:
@@ -158,6 +163,12 @@ class Carrier(Protocol[CallT]):
     def is_disconnected(self) -> bool:
         """Whether the client has disconnected; polled by the sweep while the call runs."""
         ...
+
+
+def content_encoding(headers: Headers) -> bytes:
+    """The codings of a body, as whoever reads all fields of the name sees them (RFC 9110 §5.3): not the first
+    one only, behind which another could hide what the body refers to."""
+    return b",".join([value.strip() for name, value in headers if name == b"content-encoding"]).lower()
 
 
 def gemini_path(raw_path: bytes) -> bytes:

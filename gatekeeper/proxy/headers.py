@@ -41,6 +41,8 @@ NOT_FORWARDED = (
 )
 
 LENGTH = frozenset({b"content-length"})
+# By their own spelling only does the gateway read a body: another one could have it read in another way.
+DESCRIBES_BODY = LENGTH | {b"content-encoding", b"content-type"}
 _NAME: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
 
 # Fields of responses that are not relayed, by reason.
@@ -121,7 +123,7 @@ def is_forwarded(name: bytes) -> bool:
     """Whether a field of a request is sent upstream."""
     # Some servers read `_` as `-`: a header that is not forwarded is dropped with underscores too.
     plain = name.replace(b"_", b"-")
-    if plain != name and plain == b"content-length":
+    if plain != name and plain in DESCRIBES_BODY:
         return False
     return not (plain in NOT_FORWARDED or plain.startswith(b"x-forwarded-"))
 

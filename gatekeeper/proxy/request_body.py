@@ -39,8 +39,12 @@ PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
 
 def attach_parser(call: ProxyCall) -> None:
     """To be called before the body is fed to it."""
-    encoding, media_type = call.fields.get(b"content-encoding"), call.fields.get(b"content-type")
-    call.request_parser = request_parser(call.route.action, encoding, media_type)
+    call.request_parser = new_parser(call)
+
+
+def new_parser(call: ProxyCall) -> RequestParser:
+    """For the call's body."""
+    return request_parser(call.route.action, call.head.content_encoding, call.fields.get(b"content-type"))
 
 
 def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
@@ -106,9 +110,7 @@ async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -
     if call.route.upload or not call.keys.body_matters:
         return []
     # One of its own: that of the call is fed as the chunks go up.
-    parser = request_parser(
-        call.route.action, call.fields.get(b"content-encoding"), call.fields.get(b"content-type")
-    )
+    parser = new_parser(call)
     chunks: list[bytes] = []
     size = 0
     while size < LOOKED_AHEAD and (chunk := await receive()):

@@ -82,11 +82,13 @@ STAYS = [
     b"x-forwarded-proto",
     b"x-forwarded-anything",
     b"x-envoy-original-path",
-    # the same in underscores, and what frames a body
+    # the same in underscores, and what frames or describes a body
     b"x_goog_api_key",
     b"x_forwarded_for",
     b"transfer_encoding",
     b"content_length",
+    b"content_encoding",
+    b"content_type",
     b"x_gatekeeper-user",
     # the id of a call is made here
     b"x-gatekeeper-call-id",

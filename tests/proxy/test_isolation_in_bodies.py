@@ -272,6 +272,9 @@ async def test_what_cannot_be_read_at_all_may_refer_to_nothing(gateway: Running,
     body = json.dumps(FILE).encode()
     coded = [(body, "br"), (body, "gzip"), (gzip.compress(body) + b"x", "gzip")]
     ways = [{"body": data, "headers": [f"Content-Encoding: {coding}"]} for data, coding in coded]
+    twice = ["Content-Encoding: identity", "Content-Encoding: gzip"]
+    ways += [{"body": gzip.compress(body), "headers": fields} for fields in (twice, twice[::-1])]
+    ways += [{"body": gzip.compress(body), "headers": ["Content-Encoding: identity, gzip"]}]
     ways += [{"body": json.dumps(FILE).encode(wide)} for wide in ("utf-16", "utf-16-be", "utf-32")]
     for how in ways:
         refused = await ask(gateway, key, GENERATE, **how)
