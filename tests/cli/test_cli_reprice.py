@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,10 @@ def call(number: int, model: str, cost_pico: int | None, **known: Any) -> Call:
     )  # fmt: skip
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two calls at a wrong cost, one whose price was not known, and a refused one; nobody has the file."""
-    folder = tmp_path / "data"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("written")
     analytics = Analytics(folder)
     calls = [
         call(1, "gemini-2.5-flash", 10**12),
@@ -48,6 +48,12 @@ def folder(tmp_path: Path) -> Path:
     analytics.flush()
     analytics.release()
     return folder
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    """These calls for a test alone."""
+    return Path(shutil.copytree(written, tmp_path / "data"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,15 +36,20 @@ def nowhere() -> str:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """An analytics file that no gateway holds."""
-    path = tmp_path / "data" / "gatekeeper.duckdb"
-    path.parent.mkdir()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("written") / "gatekeeper.duckdb"
     with duckdb.connect(str(path)) as con:
         con.execute("CREATE TABLE calls (model VARCHAR, cost_usd DECIMAL(18,12))")
         con.execute("INSERT INTO calls VALUES ('gemini-2.5-pro', 0.5), (NULL, NULL)")
     return path
+
+
+@pytest.fixture
+def file(written: Path, tmp_path: Path) -> Path:
+    """An analytics file that no gateway holds."""
+    (tmp_path / "data").mkdir()
+    return Path(shutil.copy(written, tmp_path / "data"))
 
 
 def python(code: str) -> str:
