@@ -51,7 +51,10 @@ class Moved(NamedTuple):
 
 LITELLM_ROUTES = (
     Moved("/key/{key}/regenerate", 'POST /key/regenerate {"key": …}'),
-    Moved("/key/{key}/reset_spend", "POST /key/update with another `budget_duration` begins a new period"),
+    Moved(
+        "/key/{key}/reset_spend",
+        "POST /key/update with a higher `max_budget`; spend begins at 0 with each `budget_duration`",
+    ),
     Moved("/key/bulk_update", 'POST /key/update {"keys": […], …}'),
     Moved("/key/service-account/generate", "POST /key/generate"),
     Moved("/key/aliases", "GET /key/list"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from gatekeeper.admin.litellm import LITELLM_PARAMETERS, LITELLM_ROUTES, moved_route
 from gatekeeper.keys.fields import FIELDS
 from gatekeeper.keys.litellm_fields import LITELLM_FIELDS, MODEL_GROUPS, ROUTE_GROUPS, is_unset
+from gatekeeper.keys.spend import Settlement
 
 DOCUMENT = Path(__file__).parents[2].joinpath("docs/litellm.md").read_text(encoding="utf-8")
 
@@ -276,6 +278,29 @@ async def test_a_route_of_litellm_is_answered_with_the_one_here_and_without_the_
         assert moved, route
         assert moved.instead in answer.json()["detail"]
         assert secret not in answer.text
+
+
+async def test_what_is_named_in_place_of_litellms_is_there(admin) -> None:
+    there = {(method, rule.rule) for rule in admin.app.url_map.iter_rules() for method in rule.methods or ()}
+    told = [moved.instead for moved in LITELLM_ROUTES]
+    told += [each.instead for each in (*LITELLM_PARAMETERS.values(), *LITELLM_FIELDS.values())]
+    named = {found for text in told for found in re.findall(r"(GET|POST) (/[a-z_/]+)", text)}
+    assert named - there == set()
+    assert len(named) > 10
+
+
+async def test_in_place_of_a_reset_of_spend_a_key_may_call_with_a_higher_budget(admin) -> None:
+    moved = moved_route("/key/web/reset_spend")
+    assert moved
+    assert "POST /key/update with a higher `max_budget`" in moved.instead
+    limits = {"max_budget": "0.000001", "budget_duration": "1d"}
+    key = (await admin.post("/key/generate", limits))["token_id"]
+    admin.gateway.registry.settle(Settlement(key, 10**12, admin.gateway.now_micros()))
+    for change, admitted in (({"budget_duration": "30d"}, False), ({"max_budget": 2}, True)):
+        changed = await admin.post("/key/update", {"key": key, **change})
+        assert changed["spend"] == "1.000000000000"
+        call = {"key": key, "model": "gemini-2.5-flash", "max_output_tokens": 9}
+        assert (await admin.post("/key/explain", call))["admitted"] is admitted
 
 
 async def test_no_route_that_is_here_is_called_litellms(admin) -> None:
