@@ -99,6 +99,7 @@ def health(pooled: PooledKey, cool_downs: CoolingDown, now: int) -> KeyHealth:
     state = "full" if pooled.is_full(now) else "ok"
     if cool_downs:
         state = "cooling" if any(now < each.until for _, each in cool_downs) else "returning"
+    # What follows hides what is above: however busy a key is, none that drains or is refused gets calls.
     if pooled.draining:
         state = "draining"
     told = list(_told(cool_downs, now))

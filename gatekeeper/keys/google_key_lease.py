@@ -63,7 +63,9 @@ class Lease:
         """Google has sent nothing in time: the next calls are made with other keys."""
         of = self.want.model if self.want.action is None else self.want.action
         scope = Scope(project=False, name=self.key.label, of=of)
+        # Only of a call that tried after the one before: those that had begun earlier tell nothing new.
         strikes = max((each.strikes + 1 for tried, each in self._tried if tried == scope), default=0)
+        # The shift is bounded, or the number would grow with every strike.
         wait = min(TIMEOUT_WAIT << min(strikes, 10), MAX_TIMEOUT_WAIT)
         self._cool_downs.begin(scope, CoolDown(TIMEOUT_CAUSE, now + wait, strikes), now)
 
@@ -82,4 +84,5 @@ class Lease:
         of: tuple[str | None, ...] = quota.models or (action,)
         scopes = [Scope(quota.whole_project, name, each) for each in of]
         begin = self._cool_downs.begin
+        # Not `any`, which would leave out all after the first: each of them is to begin.
         return sum(begin(scope, CoolDown(quota.cause, quota.until), now) for scope in scopes) > 0

@@ -113,6 +113,7 @@ class GoogleKeyRoster:
                 self._stored.discard(label)
             else:
                 await trio.to_thread.run_sync(self._store.note, change)
+            # Last: where the store fails it is still used, as it would be after the next start.
             self.pool.remove(label)
 
     async def _set_draining(self, label: str, action: str, now: int, by: Actor, *, draining: bool) -> None:

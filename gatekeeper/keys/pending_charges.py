@@ -77,6 +77,7 @@ class PendingCharges:
         """Makes the states of rows, in their order, durable. Raises StoreFailed, and may then be repeated."""
         latest = {row.pending.begun_by: row for row in rows if row.pending}
         states = [row for row in latest.values() if row.pending and row.pending.resource]
+        # A row without a resource is the last one: nothing is to come of it any more.
         settled = [name for name, row in latest.items() if row.pending and not row.pending.resource]
         if latest:
             await trio.to_thread.run_sync(self._store.put, states, settled)

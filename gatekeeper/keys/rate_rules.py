@@ -50,6 +50,7 @@ def model_demands(
         for glob in _matching({**record.model_rpm_limit, **record.model_tpm_limit}, models):
             tokens = record.model_tpm_limit.get(glob) if counts_tokens else None
             limits = RateLimits(record.model_rpm_limit.get(glob), tokens)
+            # A glob of `model_tpm_limit` alone limits nothing of a call that costs nothing.
             if any(limit is not None for limit in limits):
                 demands.append(Demand(AccountId(account.id.kind, account.id.name, glob), limits))
     return demands

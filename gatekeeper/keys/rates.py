@@ -100,6 +100,7 @@ class Counter(msgspec.Struct, eq=False):
 
     def take(self, account: AccountId, limits: RateLimits, expected: ExpectedTokens, now: int) -> Taken:
         """Counts a call for which there is room."""
+        # Whatever is limited: a limit of parallel calls that is set later holds for those that run already.
         self.used_at, self.running = now, self.running + 1
         taken = Taken(account, self, limits)
         if limits.requests is not None:
@@ -131,6 +132,8 @@ class Taken(msgspec.Struct, eq=False):
         """The call has used so many tokens."""
         self.note(used, now)
         if self.tokens is not None:
+            # What was noted beyond the advance stands in other buckets (`charge`): this one gets back no more
+            # than it had.
             self.counter.tokens.give_back(self.tokens, min(self.amount - used, self.in_advance))
 
     def note(self, used: int, now: int) -> None:
@@ -261,6 +264,7 @@ class Rates:
             if counter.is_idle(now):
                 del self._counters[name]
             else:
+                # Calls run, or tokens were charged to a time to come: it is looked at again after as long.
                 counter.used_at = now
                 self._counters.move_to_end(name)
 
