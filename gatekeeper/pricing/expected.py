@@ -53,6 +53,7 @@ class RequestSize:
 
     @property
     def text(self) -> int:
+        # What is no whole piece counts as text, of which the same bytes are more tokens.
         return self._text + len(self._rest)
 
     def feed(self, chunk: bytes) -> None:
@@ -61,6 +62,7 @@ class RequestSize:
         whole = len(data) - len(data) % _PIECE
         for end in range(_PIECE, whole + 1, _PIECE):
             sampled = data[end - _PIECE : end - _PIECE + _SAMPLE] + data[end - _SAMPLE : end]
+            # What remains are bytes that base64 has not.
             if sampled.translate(None, BASE64):
                 self._text += _PIECE
             else:

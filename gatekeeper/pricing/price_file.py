@@ -173,6 +173,7 @@ class _Reading:
         def is_built_in(tier: str, component: str, day: date, prompt: int) -> bool:
             models = [model for models in concerned for model in models]
             tariffs = [model.tariff(tier, day, prompt) for model in models]
+            # Of every model that the glob takes in: one without this price would have none.
             return all(concerned) and all(tariff and component in tariff.prices for tariff in tariffs)
 
         for row, problem in gaps(rows, is_built_in):
