@@ -127,10 +127,10 @@ def read_plan(
     from gatekeeper.litellm.tables import read_tables
 
     names = ModelNames(dict(map(own_name, models)))
-    # A file that is named means more than a variable that is set.
     if not files and not database:
         raise CommandError("give LiteLLM's tables by --database URL or by --csv PATH", ExitStatus.USAGE)
     try:
+        # A file that is named means more than a variable that is set.
         texts = read_files(files) if files else read_database(database or "")
         return make_plan(read_tables(texts), names, datetime.now(UTC), allow_wider=allow_wider)
     except TableError as error:

@@ -105,8 +105,10 @@ def _put_routes(draft: Draft, row: Row) -> None:
 
 def _put_group(draft: Draft, row: Row, context: Context) -> None:
     team, user = row.text("team_id"), row.text("user_id")
+    # For its TableError alone: without that table the limits of users would be left out unseen.
     context.tables.find(context.tables.users, user, "LiteLLM_UserTable")
     if team is not None:
+        # For its TableError alone, as above.
         context.tables.find(context.tables.teams, team, "LiteLLM_TeamTable")
         group = context.teams.get(team)
         if group is None:
