@@ -12,7 +12,18 @@ from pathlib import Path
 import httpx2
 import pytest
 import trio
-from rig.process import COMMAND, PATIENCE, Served, answers, end, environment, free_port, rows_in_file
+from rig import warm
+from rig.process import (
+    COMMAND,
+    PATIENCE,
+    Process,
+    Served,
+    answers,
+    end,
+    environment,
+    free_port,
+    rows_in_file,
+)
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
 
@@ -23,6 +34,7 @@ BAD_KEY = (
     b'{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": '
     b'[{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]}}'
 )
+SETTINGS = {"GEMINI_API_KEY": "AIzaOfTheTests"}
 CALLS = 30
 LIMIT = 64 * 2**20  # bytes that a file may have
 
@@ -50,6 +62,12 @@ def full_disk(stack: ExitStack) -> int:
     device = os.open("/dev/full", os.O_WRONLY)
     stack.callback(os.close, device)
     return device
+
+
+def started(words: list[str], folder: Path, taker: int) -> warm.Process:
+    """What it says goes to that descriptor."""
+    with open(taker, "wb", buffering=0, closefd=False) as stream:
+        return warm.start(words, folder, environment(SETTINGS), stream, stream)
 
 
 @pytest.fixture
@@ -89,13 +107,15 @@ async def test_words_that_cannot_be_written_do_no_harm(
     port, taker = free_port(), place(stack) if place else None
     redirect, _, limit = redirection.partition("&& ")
     words = ["serve", "--port", str(port), "--data", "data", "--upstream", google.url]
-    process = await trio.lowlevel.open_process(
-        ["sh", "-c", f'{limit or ":"}; exec "$@" {redirect}', "sh", *COMMAND, *words],
-        cwd=folder,
-        env=environment({"GEMINI_API_KEY": "AIzaOfTheTests"}),
-        stdout=taker,
-        stderr=taker,
-    )
+    process: Process
+    if taker is not None:
+        process = started(words, folder, taker)
+    else:
+        process = await trio.lowlevel.open_process(
+            ["sh", "-c", f'{limit or ":"}; exec "$@" {redirect}', "sh", *COMMAND, *words],
+            cwd=folder,
+            env=environment(SETTINGS),
+        )
     try:
         async with httpx2.AsyncClient(timeout=PATIENCE, verify=False) as client:
             served = Served(process, folder, f"http://127.0.0.1:{port}", client)
