@@ -185,9 +185,11 @@ def take_rates_of(call: ProxyCall, *, is_seen: bool) -> None:
     if not call.accounts:
         return
     route, asked = call.route, call.request_parser.summary
-    demands = account_demands(call.accounts, counts_tokens=route.billable, continues=call.session is not None)
+    # The bytes of a file are no prompt.
+    counts_tokens = route.billable and not route.upload
+    demands = account_demands(call.accounts, counts_tokens=counts_tokens, continues=call.session is not None)
     if is_seen or route.model:
-        demands += model_demands(call.accounts, _models(call), counts_tokens=route.billable)
+        demands += model_demands(call.accounts, _models(call), counts_tokens=counts_tokens)
     if demands:
         if is_seen:
             size = call.progress.buffered_size()

@@ -13,7 +13,7 @@ from rig.cases import cases
 from rig.gateway import Running, running
 from rig.live import SETUP, ended, live_standing_in, session
 from rig.standin import Reply, StandIn
-from rig.uploads import GoogleUploads, start
+from rig.uploads import FILES, GoogleUploads, start
 from rig.wire import connect, exchange, head, reset
 from websockets.trio.server import ServerConnection
 
@@ -154,12 +154,13 @@ async def test_keys_of_a_group_and_calls_of_a_user_share_their_limits(
     assert answer.status == 200
 
 
+@pytest.mark.parametrize("target", [FILES, "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore"])
 async def test_an_upload_is_one_request_in_however_many_chunks(
-    guarded: Running, google: StandIn, clock: Clock
+    guarded: Running, google: StandIn, clock: Clock, target: str
 ) -> None:
     google.script = GoogleUploads(google.url)
-    secret = await guarded.key(rpm_limit=2)
-    upload = await start(guarded.url, f"x-goog-api-key: {secret}")
+    secret = await guarded.key(rpm_limit=2, tpm_limit=300)
+    upload = await start(guarded.url, f"x-goog-api-key: {secret}", target=target)
     sent = [await upload.send("upload", b"x" * 1000, offset=1000 * number) for number in range(5)]
     last = await upload.send("upload, finalize", b"x", offset=5000)
     assert {answer.status for answer in (*sent, last)} == {200}
