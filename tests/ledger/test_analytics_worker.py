@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 import uuid_utils
+from rig.disk import disk_ends_at
 from rig.rotation import rotate
 from trio.testing import MockClock
 
 from gatekeeper.data_dir import ANALYTICS_FILE as NAME
+from gatekeeper.ledger.analytics.pending_rows import BATCH_ROWS
 from gatekeeper.ledger.analytics.worker import LENT, UNUSABLE
 from gatekeeper.ledger.call import Call, Outcome
 from gatekeeper.ledger.filters import Filter
@@ -142,6 +144,17 @@ async def test_why_the_file_is_out_of_reach_is_told_apart(ledger: Ledger, tmp_pa
     (tmp_path / NAME).unlink()
     assert await found(ledger) == ids
     assert ledger.analytics.missing_reason is None
+
+
+async def test_rows_that_a_full_disk_keeps_from_a_shared_file_are_not_said_to_be_anothers(
+    ledger: Ledger,
+) -> None:
+    made(ledger)
+    await moved(ledger)
+    made(ledger, BATCH_ROWS + 1)
+    with disk_ends_at(1000):
+        async with ledger.analytics.shared() as snapshot:
+            assert (snapshot.attached, snapshot.missing_reason) == (True, UNUSABLE)
 
 
 async def test_an_idle_worker_takes_no_thread(

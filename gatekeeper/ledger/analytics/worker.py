@@ -275,9 +275,9 @@ class Analytics:
         self._read_journal(projection)
         attached = not self.is_lent() and projection.open_read_only()
         rows, all_of_them = projection.pending_batch()
-        return SharedSnapshot(
-            attached, rows, None if attached and all_of_them else self.missing_reason or LOCKED_BY_OTHER
-        )
+        # Rows that did not fit into one batch beside a file that is ours: it could not be written.
+        reason = self.missing_reason or (UNUSABLE if attached else LOCKED_BY_OTHER)
+        return SharedSnapshot(attached, rows, None if attached and all_of_them else reason)
 
     def _unshare(self) -> None:
         if self._projection is not None:
