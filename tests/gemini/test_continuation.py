@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -90,9 +91,15 @@ def test_escapes_do_not_count(escaped: str) -> None:
 @pytest.mark.parametrize("plain", ["=", "/", "\\", '"', "\n"])
 @given(at=CUTS)
 def test_escapes_in_a_long_token_may_be_cut(plain: str, at: list[int]) -> None:
+    body, expected = escaped_token(plain)
+    assert asked(body, at) == expected
+
+
+@cache
+def escaped_token(plain: str) -> tuple[bytes, str]:
     token = f"ab{plain}" * 700
     escaped = json.dumps(token).replace("=", "\\u003d").replace("/", "\\/")
-    assert asked(b'{"continuationToken": %b}' % escaped.encode(), at) == token_digest(token)
+    return b'{"continuationToken": %b}' % escaped.encode(), token_digest(token)
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.booleans(), CUTS)
@@ -107,15 +114,20 @@ def test_any_text_has_one_digest(token: str, ascii_only: bool, at: list[int]) ->
 @pytest.mark.parametrize("size", SIZES)
 @given(at=CUTS)
 def test_both_ways_at_every_length_and_cut(size: int, at: list[int]) -> None:
-    token = base64.b64encode(bytes(number % 251 for number in range(size))).decode()
-    expected = token_digest(token)
-    document = json.dumps(response(token)).encode()
+    document, request, expected = with_token(size)
     assert metered(document, at=at).continuations == (expected,)
     assert metered(b"[" + document + b"\n]", at=at).continuations == (expected,)
     events = b"data: " + document + b"\r\n\r\n"
     assert metered(events, b"text/event-stream", at).continuations == (expected,)
+    assert asked(request, at) == expected
+
+
+@cache
+def with_token(size: int) -> tuple[bytes, bytes, str]:
+    """A response and a request with a token of so many bytes, and its digest."""
+    token = base64.b64encode(bytes(number % 251 for number in range(size))).decode()
     request = {"contents": [{"parts": [{"text": "x" * 3000}]}], "continuationToken": token, "model": "m"}
-    assert asked(json.dumps(request).encode(), at) == expected
+    return json.dumps(response(token)).encode(), json.dumps(request).encode(), token_digest(token)
 
 
 @cases("step", [1, 7, 64, 4096, 10**6])
