@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -62,8 +63,11 @@ class Request:
         return self.query.get("alt") or self.query.get("$alt") or "json"
 
     def body(self) -> bytes:
-        """Raises GoogleError (400) for a larger body than Google accepts."""
+        """Inflated: Google's clients in Java send gzip. Raises GoogleError (400) for a larger body than
+        Google accepts."""
         data = self.content.data
+        if data is not None and self.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip"):
+            data = inflated(data)
         if data is None:
             raise invalid(f"Request payload size exceeds the limit: {MAX_BODY_BYTES} bytes.")
         return data
@@ -78,6 +82,20 @@ class Request:
         if not isinstance(document, dict):
             raise invalid_payload('Unknown name "": Root element must be a message.')
         return cast("Json", document)
+
+
+def inflated(data: bytes, limit: int = MAX_BODY_BYTES) -> bytes | None:
+    """None if it is larger than `limit`. Raises GoogleError (400) for what is no gzip."""
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        body = inflater.decompress(data, limit + 1)
+    except zlib.error:
+        body = b""
+    if len(body) > limit:
+        return None
+    if not inflater.eof:
+        raise invalid("The request's body is not compressed as its Content-Encoding says.")
+    return body
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 
 import pytest
 from rig.cases import cases
+
+from gatekeeper.sandbox.wire import inflated
 
 FLASH, OLD = "gemini-3.8-flash", "gemini-2.0-flash"
 
@@ -56,6 +59,20 @@ def test_commas_may_trail_but_stay_in_strings(offline, body):
 @pytest.mark.parametrize("body", [b'{,"contents": 1}', b'{"contents": [1,,]}', b'{"a": "x,]'])
 def test_other_stray_commas_are_errors(offline, body):
     assert offline.post(f"/v1beta/models/{FLASH}:generateContent", body).status == 400
+
+
+async def test_a_request_may_be_compressed(google):
+    path, plain = f"/v1beta/models/{FLASH}:countTokens", json.dumps(prompt("x" * 4000)).encode()
+    counted = (await google.post(path, content=plain)).json()
+
+    async def ask(body):
+        return await google.post(path, content=body, headers={"content-encoding": "gzip"})
+
+    assert (await ask(gzip.compress(plain))).json() == counted
+    for broken in (plain, gzip.compress(plain)[:-9]):
+        assert (await ask(broken)).status_code == 400
+    small = gzip.compress(plain)
+    assert (inflated(small, len(plain)), inflated(small, len(plain) - 1)) == (plain, None)
 
 
 def test_a_model_of_another_family_is_unknown(offline):
