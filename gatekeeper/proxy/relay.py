@@ -90,8 +90,6 @@ class Relay:
         headers = call_headers(self.call, self.upstream, chunked=self.chunked)
         return UpstreamRequest(self.call.row.method, self.target(), headers)
 
-    # The request
-
     async def send_buffered(self) -> None:
         """Sends a buffered body, and again where the call has got another Google key for it."""
         self.set_first_byte_deadline()
@@ -191,8 +189,6 @@ class Relay:
             self.set_first_byte_deadline()
         return chunk
 
-    # The response
-
     async def relay_response(self, connection: UpstreamConnection) -> None:
         head = await connection.read_head(self.relay_informational)
         if self.is_followed(head):
@@ -250,6 +246,8 @@ class Relay:
         await self.send_response_head(head, coalesce_with_body=first is not None)
         await self.relay_body(first, source)
         self.call.relay_complete = True
+        if self.stream.was_left():
+            self.call.failure = self.call.failure or ClientGone()
 
     def attach_meter(self, head: ResponseHead) -> None:
         """Chooses the meter for the response's body."""

@@ -247,6 +247,12 @@ class ClientStream:
                 self._ask_whether_it_reads(connection)
         return gone
 
+    def was_left(self) -> bool:
+        """Whether what was written last has reset the connection: that of a client which had closed it
+        before. One that closes it behind a response which it has got does not count."""
+        connection = self._connection
+        return connection is not None and connection.cleanly_half_closed and connection.is_disconnected()
+
     def _ask_whether_it_reads(self, connection: ClientConnection) -> None:
         """By what changes nothing for one that does. A socket that is closed on the other side is reset by
         it, and that shows at the next look."""

@@ -155,6 +155,30 @@ async def test_one_that_closed_is_found_out_while_its_response_is_awaited(
     assert (row["outcome"], row["status"]) == ("client_disconnected", None)
 
 
+@PLAIN_AND_TLS
+async def test_one_that_closed_before_its_response_came_in_one_piece(
+    gateway: Running, google: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row has the tokens that nobody got, and is not `ok`."""
+    monkeypatch.setattr(client_stream, "ASK_AFTER", 60.0)
+
+    async def answers_once_it_has_closed(reply: Reply) -> None:
+        (call,) = gateway.gateway.proxy.open_calls
+        while not call.carrier.client_socket.cleanly_half_closed:
+            await trio.sleep(0.001)
+        await answer_ok(reply)
+
+    google.script = answers_once_it_has_closed
+    async with await connect(gateway.url) as client:
+        await client.send_all(head(GENERATE, ["Content-Length: 2"]) + b"{}")
+        with trio.fail_after(5):
+            while not google.asked:
+                await trio.sleep(0.001)
+    row = await gateway.row()
+    assert (row["outcome"], row["total_tokens"], row["usage_note"]) == ("client_disconnected", 1, None)
+    assert row["cost_usd"] == "0.000000300000"
+
+
 async def hangs_after_an_event(reply: Reply) -> None:
     await reply.chunked([EVENT], end=False)
     await reply.hung_up()
