@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
+from itertools import chain
 
 from gatekeeper.keys.account import GATEWAY, Account, AccountId, ModelAccount, NamedAccount
 from gatekeeper.keys.globs import matches_model
@@ -22,7 +23,7 @@ class Accounts:
         """None while no limits are set for the whole gateway."""
         self.groups: dict[str, NamedAccount] = {}
         self.users: dict[str, NamedAccount] = {}
-        self._models: dict[AccountId, ModelAccount] = {}
+        self._parts: dict[AccountId, dict[str, ModelAccount]] = {}  # of each account, by glob
 
     def of(self, key: KeyState | None, user: str | None) -> tuple[Account, ...]:
         """The accounts of a call, from the widest to the narrowest. `user` is its end user."""
@@ -46,14 +47,15 @@ class Accounts:
 
     def _model_account(self, owner: Account, glob: str) -> ModelAccount:
         record = owner.record
-        found = self._models.get(AccountId(owner.id.kind, owner.id.name, glob))
+        parts = self._parts.setdefault(owner.id, {})
+        found = parts.get(glob)
         if found is None:
             limits = model_limits(record, glob)
             found = ModelAccount(record=limits, owner=owner, glob=glob, zone=owner.zone)
             # From the owner's running period on: it is made when a call first needs it, not when the budget
             # is set.
             found.window_start, found.budget_reset_at = owner.window
-            self._models[found.id] = found
+            parts[glob] = found
         # None for a glob that has been taken away: calls that run have still reserved of it.
         elif found.record.max_budget_pico != record.model_max_budget_pico.get(glob):
             found.record = model_limits(record, glob)
@@ -65,7 +67,7 @@ class Accounts:
     def follow(self, owner: Account, before: Limits) -> None:
         """Has the parts of an account whose record has changed take that over: their calls may be running."""
         for glob in {**before.model_max_budget_pico, **owner.record.model_max_budget_pico}:
-            if AccountId(owner.id.kind, owner.id.name, glob) in self._models:
+            if glob in self._parts.get(owner.id, {}):
                 self._model_account(owner, glob)
 
     def add(self, account: NamedAccount) -> None:
@@ -86,9 +88,13 @@ class Accounts:
 
     def remove(self, kind: str, name: str) -> None:
         """Removes a group or an end user, with its parts of models: a new one has spent nothing."""
-        self._named(kind).pop(name, None)
-        for id_ in [id_ for id_ in self._models if (id_.kind, id_.name) == (kind, name)]:
-            del self._models[id_]
+        if account := self._named(kind).pop(name, None):
+            self.remove_parts(account)
+
+    def remove_parts(self, owner: Account) -> None:
+        """Those of an account that is deleted."""
+        # Each has its owner: a deleted key would stay in memory with all that it is.
+        self._parts.pop(owner.id, None)
 
     def restore(
         self, id_: AccountId, owner: Account, spend_pico: int, estimated_pico: int, window: Window
@@ -109,7 +115,7 @@ class Accounts:
     @property
     def parts(self) -> Iterable[ModelAccount]:
         """The parts of accounts that have, or had, a budget of their own."""
-        return self._models.values()
+        return chain.from_iterable(parts.values() for parts in self._parts.values())
 
     def _named(self, kind: str) -> dict[str, NamedAccount]:
         return self.groups if kind == "group" else self.users

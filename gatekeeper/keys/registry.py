@@ -176,6 +176,10 @@ class KeyRegistry(KeyWriter):
         super()._replace(state, edited)
         self.accounts.follow(state, before)
 
+    def _remove(self, state: KeyState) -> None:
+        super()._remove(state)
+        self.accounts.remove_parts(state)
+
     def accounts_of(self, settlement: Settlement) -> Iterable[Account]:
         """The accounts in whose spend a call counts."""
         accounts = self.accounts

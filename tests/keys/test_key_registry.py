@@ -441,6 +441,15 @@ async def test_what_was_never_charged_is_not_taken_back(path):
         assert spent == {"key": 7, "group": 0, "keygemini*": 0}
 
 
+async def test_nothing_is_kept_of_a_deleted_key_but_its_secret(path):
+    async with running(path) as registry:
+        _, state = await create(registry, key_alias="a", model_max_budget={"gemini*": 1})
+        registry.settle(Settlement(state.record.token_id, 7, NOW + 1, model="gemini-2.5-pro"))
+        assert [part.spend_pico for part in registry.accounts.parts] == [7]
+        await registry.delete("a", now=NOW + 2, by=MASTER)
+        assert [*registry.accounts.parts] == []
+
+
 async def test_a_soft_budget_is_reached_anew_in_each_window(path):
     async with running(path) as registry:
         _, state = await create(registry, soft_budget="0.5", budget_duration="1h")
