@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
+import math
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,32 @@ from rig.bytecode import compile_share, keep_bytecode
 from rig.routes import compile_routes_once
 
 MEMORY = Path("/dev/shm")
+HUNG = 120.0  # seconds after which a test is shown, or up to a sixth less
 ENOUGH = 2 << 30  # bytes; the whole suite leaves a few hundred MiB
 
 # A machine that is busy is no fault: without this a property fails where its examples take long to make.
 settings.register_profile("gatekeeper", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gatekeeper")
+
+
+class HangWatch:
+    """Shows where a test hangs. pytest's `faulthandler_timeout` would start and join a thread for each test,
+    which takes a millisecond or more on a busy machine."""
+
+    def __init__(self) -> None:
+        # pytest puts a file in its place while a test runs.
+        self._stderr = os.dup(2)
+        self._since = -math.inf
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self) -> None:
+        if time.monotonic() > self._since + HUNG / 6:
+            self._since = time.monotonic()
+            faulthandler.dump_traceback_later(HUNG, file=self._stderr)
+
+    def pytest_unconfigure(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        os.close(self._stderr)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -30,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
             # pytest's own, and those of `tempfile`
             tempfile.tempdir = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     compile_share(config)
+    config.pluginmanager.register(HangWatch())
 
 
 @pytest.hookimpl(trylast=True)
