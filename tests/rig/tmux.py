@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -24,9 +25,19 @@ class Terminal:
             [*self.server, *words], capture_output=True, text=True, check=True, env=env
         ).stdout
 
-    def restart(self, command: str) -> None:
-        """Another program in place of the one that runs."""
-        self.tmux("respawn-pane", "-k", "-t", "t", command)
+    def restart(self) -> None:
+        """Starts the program anew, which is `rig.warm.repeated`. The screen is clean before."""
+        process, starts = self._state()
+        os.kill(process, signal.SIGUSR1)
+        deadline = time.monotonic() + PATIENCE
+        while self._state()[1] == starts:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def _state(self) -> tuple[int, str]:
+        """Of `rig.warm.repeated`: its process, and the title that it has given the terminal."""
+        process, title = self.tmux("display-message", "-p", "-t", "t", "#{pane_pid} #{pane_title}").split()
+        return int(process), title
 
     def screen(self) -> str:
         return self.tmux("capture-pane", "-p", "-t", "t")

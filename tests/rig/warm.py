@@ -12,6 +12,7 @@ import atexit
 import functools
 import gc
 import importlib
+import itertools
 import json
 import os
 import pkgutil
@@ -20,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +39,7 @@ MOST = 2**16  # bytes of a request: words and environment
 IMPORTED_LATER = ("anyio._backends._asyncio", "duckdb", "encodings.idna", "httpcore2", "rich.progress")
 NOT_IMPORTED = ("gatekeeper.__main__", "gatekeeper.web")
 ROOT = Path(__file__).parents[1]
+PYTHONPATH = os.pathsep.join(filter(None, sys.path))
 
 
 class Process:
@@ -107,7 +110,7 @@ def _parent() -> socket.socket:
         parent = subprocess.Popen(
             [sys.executable, "-c", f"from rig.warm import forked; forked({number})"],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | {"PYTHONPATH": PYTHONPATH},
             stdin=subprocess.DEVNULL,
             pass_fds=[number],
         )
@@ -144,6 +147,25 @@ def forked(number: int) -> None:
             os.close(each)
         ending.send(str(pid).encode())
         endings[pid] = ending
+
+
+def repeated(*words: str) -> None:
+    """In a terminal: the program with these words, killed and started anew at each SIGUSR1, with the terminal
+    as it was at first. The terminal's title is the number of starts."""
+    main = import_all()
+    importlib.import_module("tui.app")
+    gc.freeze()
+    sys.argv = ["gatekeeper", *words]
+    before = termios.tcgetattr(1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    for number in itertools.count(1):
+        termios.tcsetattr(1, termios.TCSAFLUSH, before)
+        os.write(1, b"\033c\033]2;%d\007" % number)
+        if not (pid := os.fork()):
+            main()
+        signal.sigwait({signal.SIGUSR1})
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def import_all() -> Callable[[], None]:
