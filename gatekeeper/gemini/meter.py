@@ -105,13 +105,15 @@ class JsonMeter:
         self.body_bytes += len(kept)
         for document in splitter.feed(kept):
             self._parser.read(document)
-        growth = splitter.buffered_bytes - self._counted_bytes
+        buffered = splitter.buffered_bytes
         # Most chunks leave nothing buffered: they do not touch the count that all meters share.
-        if growth:
+        if growth := buffered - self._counted_bytes:
             # Only the document that goes beyond: those of other responses are not given up for it.
             if growth > 0 and BUFFER_QUOTA.used + growth > BUFFER_QUOTA.limit:
                 splitter.discard_partial()
-            self._count(splitter.buffered_bytes)
+                growth = (buffered := splitter.buffered_bytes) - self._counted_bytes
+            BUFFER_QUOTA.used += growth
+            self._counted_bytes = buffered
 
     def _count(self, buffered_bytes: int) -> None:
         BUFFER_QUOTA.used += buffered_bytes - self._counted_bytes
