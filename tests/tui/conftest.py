@@ -15,6 +15,8 @@ import pytest
 from rig.admin_gateway import NOW, Gateway, empty_answers, gateway, sample_answers
 from rig.stylesheets import parse_stylesheets_once
 from textual import events
+from textual._compositor import Compositor
+from textual._context import visible_screen_stack
 from textual.geometry import Size
 from textual.keys import _character_to_key
 from textual.message_pump import MessagePump
@@ -45,6 +47,7 @@ class Stage:
 
     def text(self) -> str:
         """The screen, without the port that the gateway happens to have."""
+        visible_screen_stack.set(self.app._background_screens)
         strips = self.app.screen._compositor.render_strips()
         lines = (strip.text.rstrip() for strip in strips)
         return "\n".join(lines).replace(f":{self.gateway.port}", ":40000") + "\n"
@@ -142,6 +145,8 @@ def play(
                     # Otherwise they would come at any time, and change the header of a picture.
                     await stage.until(lambda: app.session.figures, "the header's figures")
                 await script(stage)
+                if app.screen_stack and not app._exit:
+                    stage.text()
 
     asyncio.run(run())
 
@@ -181,6 +186,18 @@ def gateway_fixture() -> Callable[..., Any]:
     return gateway
 
 
+def not_drawn(compositor: Compositor, full: bool = False, screen_stack: Any = None, **more: Any) -> Any:
+    """What Textual draws after each change, where there is no terminal: it would be thrown away. `text` draws
+    what has changed since a test looked."""
+    if full:
+        return RENDER_UPDATE(compositor, full, screen_stack, **more)
+    compositor._dirty_regions.clear()
+    return None
+
+
+RENDER_UPDATE = Compositor.render_update
+
+
 @pytest.fixture(autouse=True)
 def _stable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The person's zone is Amsterdam's; no colours or theme, no tmux, no proxy of the machine that tests."""
@@ -189,5 +206,6 @@ def _stable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     time.tzset()
     # Drawn when a test looks, and not also sixty times a second before it does.
     monkeypatch.setattr("textual.screen.UPDATE_PERIOD", 0.2)
+    monkeypatch.setattr(Compositor, "render_update", not_drawn)
     for name in ("TMUX", "NO_COLOR", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -47,7 +47,6 @@ class Dialog(StyledOnce, ModalScreen[T]):
     Dialog .keys { margin: 1 0 0 0; }
     Dialog Input, Dialog Input:focus { height: 1; border: none; padding: 0; background: transparent; }
     Dialog .error { color: $error; margin: 1 0 0 0; display: none; }
-    Dialog.-invalid .error { display: block; }
     """
 
     async def action_back(self) -> None:
@@ -55,8 +54,16 @@ class Dialog(StyledOnce, ModalScreen[T]):
 
     def show_error(self, text: str) -> None:
         """Shows an error, and stays open."""
-        update(self.query_one(".error", Static), styled_text(f"✗ {text}"))
-        self.add_class("-invalid")
+        self.show_in_error_line(styled_text(f"✗ {text}"))
+
+    def show_in_error_line(self, content: Content) -> None:
+        """Shows the line alone: for a class of the dialog all its fields would be styled again."""
+        line = self.query_one(".error", Static)
+        update(line, content)
+        line.display = True
+
+    def hide_error(self) -> None:
+        self.query_one(".error", Static).display = False
 
 
 class ChangeDialog(Dialog[T]):
@@ -98,8 +105,7 @@ class ChangeDialog(Dialog[T]):
 
     def _say_it_is_sent(self) -> None:
         told = "◌ It is sent: waiting for the gateway's answer, which this dialog stays open for."
-        self.query_one(".error", Static).update(styled_text(told, TextRole.PENDING))
-        self.add_class("-invalid")
+        self.show_in_error_line(styled_text(told, TextRole.PENDING))
 
 
 def key_help(**keys: str) -> Content:

@@ -53,7 +53,7 @@ class ExportCalls(Dialog[str]):
         if path.suffix.removeprefix(".") not in FORMATS:
             self.show_error(f"The name must end with .{' or .'.join(FORMATS)}.")
         else:
-            self.remove_class("-invalid")
+            self.hide_error()
             self._export(path)
 
     @work(exclusive=True)

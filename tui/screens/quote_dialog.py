@@ -60,8 +60,6 @@ class QuoteDialog(Dialog[None]):
     QuoteDialog .changed, QuoteDialog .answer, QuoteDialog .notes { display: none; }
     QuoteDialog Static.changed { height: 1; padding: 0 0 0 2; }
     QuoteDialog .notes { padding: 0 0 0 2; text-style: dim; }
-    QuoteDialog.-answered .changed, QuoteDialog.-answered .answer { display: block; }
-    QuoteDialog.-noted .notes { display: block; }
     """
 
     def __init__(self, client: Client, texts: Mapping[str, str] | None = None) -> None:
@@ -136,16 +134,19 @@ class QuoteDialog(Dialog[None]):
             self._show_answer(quote, str(asked.get("tier", TIERS[0])))
 
     def _show_answer(self, quote: Quote, tier: str) -> None:
-        self.remove_class("-invalid")
-        self.add_class("-answered")
-        self.set_class(bool(quote.notes), "-noted")
+        self.hide_error()
+        self._show_lines(answer=True, notes=bool(quote.notes))
         self.query_one(".answer", Static).update(lines(quote_text(quote, tier)))
         self.query_one(".notes", Static).update(styled_text("; ".join(quote.notes)))
         self._show_change()
 
+    def _show_lines(self, answer: bool, notes: bool) -> None:
+        self.query_one(".changed").display = self.query_one(".answer").display = answer
+        self.query_one(".notes").display = notes
+
     def _show_refusal(self, error: ApiError) -> None:
         """Shows an error in place of the last answer, and leads to its field."""
-        self.remove_class("-answered", "-noted")
+        self._show_lines(answer=False, notes=False)
         if error.problem.field in FIELDS:
             self.set_focus(self.query_one(f"#{error.problem.field}", Input))
         self.show_error(str(error))
