@@ -6,6 +6,7 @@ import sqlite3
 from typing import Any
 
 import pytest
+from rig.cases import cases
 
 from gatekeeper.keys.cool_downs import Want
 
@@ -134,7 +135,7 @@ async def test_what_is_no_key_is_refused(keyed, body: dict[str, Any], field: str
     assert list(await listed(keyed)) == ["#1", "taken"]
 
 
-@pytest.mark.parametrize("path", ["drain", "resume", "remove"])
+@cases("path", ["drain", "resume", "remove"])
 async def test_a_key_that_is_not_there_is_named(keyed, path: str) -> None:
     told = await problem(keyed, f"/google_key/{path}", {"label": "nobody"}, 404)
     assert told["detail"] == "no Google key has the label 'nobody'; there are #1"

@@ -191,7 +191,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("status", [-signal.SIGKILL, -signal.SIGSEGV, 1])
+@cases("status", [-signal.SIGKILL, -signal.SIGSEGV, 1])
 def test_an_answer_of_a_process_that_was_ended_is_none(status):
     with pytest.raises(QueryRefused, match="needed more than the 768 MiB"):
         parse_result(b"answer\n{}", status, Limits())

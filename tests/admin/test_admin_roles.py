@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rig.cases import cases
 from rig.event_stream import listening
 
 from gatekeeper.admin.own_events import OwnEvents
@@ -253,9 +254,7 @@ async def test_a_key_with_two_secrets_has_no_other_names(guarded):
     assert statuses == [200, 200, 200, 404, 404, 404]
 
 
-@pytest.mark.parametrize(
-    "q", ["", "key:other", "-key:mine", "key:mine,other", "-key:nobody", "tag:*", "-tag:*"]
-)
+@cases("q", ["", "key:other", "-key:mine", "key:mine,other", "-key:nobody", "tag:*", "-tag:*"])
 async def test_no_filter_widens_what_a_key_sees(guarded, own, q):
     _, _, calls = own
     listed = (await guarded.get("/calls", q=q))["calls"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rig import json_values
+from rig.cases import cases
 from rig.json_schema import faults
 
 from gatekeeper.admin.call_documents import COLUMN_MEANINGS
@@ -120,7 +121,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@cases("name", FIELDS)
 def test_a_field_takes_what_its_schema_says_and_nothing_else(name: str) -> None:
     for value in VALUES:
         try:

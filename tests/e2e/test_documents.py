@@ -10,6 +10,7 @@ from subprocess import CompletedProcess
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.process import COMMAND, PATIENCE, Served, command, environment, serving
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +66,6 @@ async def run(line: str, home: Path, served: Served) -> CompletedProcess[bytes]:
         )
 
 
-@pytest.mark.parametrize(
-    "wanted", ["curl ", "keys create", "keys list", "keys block", "spend", "calls", "sql"]
-)
+@cases("wanted", ["curl ", "keys create", "keys list", "keys block", "spend", "calls", "sql"])
 def test_nothing_was_overlooked(wanted: str) -> None:
     assert any(wanted in line for line in commands(ROOT / "README.md"))

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
+from rig.cases import cases
 
 from gatekeeper.ledger.analytics.code_pages import drop_code_pages
 from gatekeeper.ledger.analytics.messages import (
@@ -720,7 +721,7 @@ def test_spend_by_tag_counts_a_call_under_each_tag_and_once_in_the_total(spent: 
     assert tuple(answer["total"].values()) == (5, 2, 33, 4, 1, 6, 11, "0.000000000112", 1)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("by", "groups"),
     [
         (["model"], [(None,), ("m",), ("n",)]),
@@ -784,7 +785,7 @@ def test_a_limit_leaves_the_total_alone(spent: Analytics) -> None:
     assert (cut["rows"], cut["total"]) == (whole["rows"][:1], whole["total"])
 
 
-@pytest.mark.parametrize("by", [["hat"], ["tag", "none"], ["tag", "tag"], ["tag", "model", "key"], [""]])
+@cases("by", [["hat"], ["tag", "none"], ["tag", "tag"], ["tag", "model", "key"], [""]])
 def test_another_way_to_group_is_refused(spent: Analytics, by: list[str]) -> None:
     allowed = "one or two of tag, model, key, user, day, week, hour, minute, or none"
     with pytest.raises(ValueError, match=allowed):

@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.ledger.call import COLUMNS, Call, Outcome, call_document
 from gatekeeper.times import iso
@@ -55,7 +55,7 @@ def call(**fields: object) -> Call:
     return Call(**{"id": "1", "started_at": 0, "method": "GET", "path": "/v1beta/models", **fields})  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("micros", "text"),
     [
         (0, "1970-01-01T00:00:00.000000Z"),
@@ -91,9 +91,7 @@ def test_a_call_in_flight_shows_what_is_not_known_as_null() -> None:
     assert list(shown) == list(COLUMNS)
 
 
-@pytest.mark.parametrize(
-    ("pico", "usd"), [(None, None), (0, "0.000000000000"), (107_500_000, "0.000107500000")]
-)
+@cases(("pico", "usd"), [(None, None), (0, "0.000000000000"), (107_500_000, "0.000107500000")])
 def test_money_is_an_exact_decimal_and_unknown_is_null(pico: int | None, usd: str | None) -> None:
     assert call_document(call(cost_pico=pico))["cost_usd"] == usd
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
+from rig.cases import cases
 from rig.examples import examples
 
 from gatekeeper.ledger.analytics.call_pages import SORTS, parse_order, split_page
@@ -108,7 +109,7 @@ def test_any_text_is_a_cursor_or_refused_as_one(tmp_path: Path) -> None:
     analytics.release()
 
 
-@pytest.mark.parametrize("sort", ["", "-", "--cost", "tags", "usage", "cost;", "Cost", "continues"])
+@cases("sort", ["", "-", "--cost", "tags", "usage", "cost;", "Cost", "continues"])
 def test_any_other_sort_is_refused_and_those_there_are_are_named(sort: str) -> None:
     with pytest.raises(SortError, match="cost_usd") as caught:
         parse_order(sort)

@@ -7,6 +7,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 from trio.testing import wait_all_tasks_blocked
 
 from gatekeeper.ledger.call import Call, Outcome, call_document, memory_size
@@ -154,7 +155,7 @@ async def test_a_cancelled_wait_loses_nothing(cancelled_first: bool) -> None:
     assert brief(told + await what_is_there(subscription)) == ["call-1"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("last_event_id", "told"),
     [
         (None, []),
@@ -365,7 +366,7 @@ def test_statistics_tell_the_state() -> None:
 # Server-Sent Events
 
 
-@pytest.mark.parametrize(
+@cases(
     ("event", "text"),
     [
         (Gap(41, 7), b'id: 41\nevent: gap\ndata: {"missed":7}\n\n'),
@@ -382,8 +383,8 @@ def test_gaps_and_ticks_as_server_sent_events(event: Event, text: bytes) -> None
     assert encode_sse(event) == text
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("kind", ["call.started", "call.finished"])
+@cases("line_end", ["\n", "\r\n", "\r"])
+@cases("kind", ["call.started", "call.finished"])
 def test_a_call_is_one_event_with_its_document_on_one_line(kind: str, line_end: str) -> None:
     usage = msgspec.Raw(f'{{{line_end}  "promptTokenCount": 3{line_end}}}'.encode())
     call = a_call(1, usage=usage, user_agent="odd\r\nagent", cost_pico=1_500_000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.ledger.call import COLUMNS, Call, memory_size, truncate_fields
 from gatekeeper.ledger.journal_record import encode_end
@@ -22,7 +22,7 @@ def a_call(**known: Any) -> Call:
     return msgspec.structs.replace(Call(id="1", started_at=1, method="POST", path="/"), **known)
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@cases("name", TEXTS)
 def test_a_text_is_cut_at_its_limit_and_says_so(name: str) -> None:
     limit = LONGEST.get(name, 256)
     whole, longer = a_call(**{name: "ü" * limit}), a_call(**{name: "ü" * (limit + 1)})
@@ -32,7 +32,7 @@ def test_a_text_is_cut_at_its_limit_and_says_so(name: str) -> None:
     assert getattr(longer, name) == "ü" * (limit - 1) + "…"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("tags", "kept"),
     [
         ([], []),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
+from rig.cases import cases
 from rig.examples import examples
 
 from gatekeeper.ledger.call import Call, Outcome, Position
@@ -129,7 +130,7 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize("text", FOUND)
+@cases("text", FOUND)
 def test_finds(text: str) -> None:
     assert matches(text)
 
@@ -172,7 +173,7 @@ NOT_FOUND = [
 ]
 
 
-@pytest.mark.parametrize("text", NOT_FOUND)
+@cases("text", NOT_FOUND)
 def test_does_not_find(text: str) -> None:
     assert not matches(text)
 
@@ -212,7 +213,7 @@ QUOTED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "tag"), QUOTED)
+@cases(("text", "tag"), QUOTED)
 def test_a_quoted_value_names_exactly_what_it_says(text: str, tag: str) -> None:
     assert matches(text, tags=[tag])
     assert not matches(text, tags=[f"{tag[1:]}!"])
@@ -224,7 +225,7 @@ def test_money_compares_to_the_last_of_twelve_places() -> None:
     assert matches("cost:>99999.999999999998", cost_pico=99_999_999_999_999_999)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "column", "told"),
     [
         ("modle:x", 1, 'no field is called "modle"; did you mean model? There are key, model, tag, user'),
@@ -432,7 +433,7 @@ def test_memory_and_file_find_the_same_calls(known: list[Call], asked: list[str]
         analytics.release()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "column", "words"),
     [
         ("a " * 101, 201, "at most 100 terms"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rig.analytics import Analytics
+from rig.cases import cases
 from rig.examples import examples
 
 from gatekeeper.ledger.call import Call, Outcome, Position
@@ -141,7 +142,7 @@ def test_the_top_is_that_of_the_whole_range_and_other_comes_last(analytics: Anal
     ]
 
 
-@pytest.mark.parametrize(("by", "rest"), [(["model"], ["b", "c"]), (["hour"], ["a", "b"])])
+@cases(("by", "rest"), [(["model"], ["b", "c"]), (["hour"], ["a", "b"])])
 def test_rows_beyond_the_limit_are_counted_and_added_up(
     analytics: Analytics, by: list[str], rest: list[str]
 ) -> None:
@@ -189,7 +190,7 @@ def test_each_group_has_a_term_that_finds_exactly_its_calls(analytics: Analytics
         assert sum(row["calls"] for row in rows) >= len(calls)
 
 
-@pytest.mark.parametrize("by", [["none"], ["day"], ["day", "hour"]])
+@cases("by", [["none"], ["day"], ["day", "hour"]])
 def test_a_top_of_periods_alone_is_refused(analytics: Analytics, by: list[str]) -> None:
     with pytest.raises(ValueError, match="add one of tag, model, key, user"):
         analytics.spend(by, top=3)

@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 import pytest
 from rig.analytics import Analytics
+from rig.cases import cases
 
 from gatekeeper.ledger.analytics.database import Database
 from gatekeeper.ledger.analytics.sql_guard import SqlError, run_redacted
@@ -62,7 +63,7 @@ def sql(instance: Database) -> Sql:
     return lambda query, limit=1000, seconds=20.0: run_redacted(instance, query, limit, seconds)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "rows"),
     [
         ("SELECT count(*) FROM calls", [[3]]),
@@ -83,7 +84,7 @@ def test_a_select_is_answered(sql: Sql, query: str, rows: list[list[Any]]) -> No
     assert sql(query)["rows"] == rows
 
 
-@pytest.mark.parametrize(
+@cases(
     ("expression", "shown"),
     [
         ("min(started_at)", "2026-11-24T12:00:00.000001Z"),
@@ -123,7 +124,7 @@ def test_columns_types_and_the_limit(sql: Sql) -> None:
     assert sql("SELECT id FROM calls", limit=3)["truncated"] is False
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         "EXPLAIN SELECT 1",
@@ -137,7 +138,7 @@ def test_a_query_and_the_tables_can_be_looked_into(sql: Sql, query: str) -> None
     assert sql(query)["rows"]
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         "",

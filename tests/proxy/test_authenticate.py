@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.keys.virtual_key import KeyRecord, KeyState
 from gatekeeper.ledger.call import Call
@@ -16,7 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 KEY, BEARER = b"x-goog-api-key", b"authorization"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "query", "secret"),
     [
         ([], b"", None),
@@ -56,7 +56,7 @@ def test_the_credential_is_found(headers: Headers, query: bytes, secret: str | N
     assert extract_credential(headers, query).secret == secret
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "rest"),
     [
         (b"key=A", b""),
@@ -102,7 +102,7 @@ def test_a_credential_anywhere_leaves_the_rest_as_it_was(
     assert extract_credential([], b"&".join(with_it)).query == b"&".join(pairs)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("of_key", "of_request", "expected"),
     [
         ((), ["a"], ["a"]),
@@ -122,7 +122,7 @@ def test_the_tags_of_a_key_come_before_those_of_the_request(
 TWICE = [(b"accept", b"a"), (b"tags", b"x"), (b"accept", b"b"), (b"content-type", b"c")]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "named"),
     [
         ([], []),

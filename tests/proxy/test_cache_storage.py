@@ -84,7 +84,7 @@ CASES: dict[str, tuple[int, list[int], bool, list[int]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@cases("name", CASES)
 def test_what_accrues(name: str) -> None:
     expires, moments, deleted, expected = CASES[name]
     rows = accrued(made(expires=NOON + expires), *[NOON + moment for moment in moments], deleted=deleted)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.standin import StandIn
 from rig.wire import Answer, connect, exchange, head, read
@@ -77,7 +78,7 @@ async def test_a_page_of_the_internet_may_ask_for_a_gateway_in_a_private_network
     assert answer.headers["access-control-allow-private-network"] == "true"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "POST"])
+@cases("method", ["GET", "PUT", "DELETE", "PATCH", "POST"])
 async def test_any_method_and_none_of_the_headers(shared: Running, method: str) -> None:
     headers = [f"Origin: {PAGE}", f"Access-Control-Request-Method: {method}"]
     answer = await exchange(shared.url, "OPTIONS /gemini/upload/v1beta/files", headers=headers)
@@ -93,7 +94,7 @@ async def test_a_connection_lives_on_after_a_preflight(shared: Running) -> None:
                 assert (await read(client, "OPTIONS")).status == 204
 
 
-@pytest.mark.parametrize("origin", [OTHER, "null", "https://app.example.evil.example", f"{PAGE}:8443", ""])
+@cases("origin", [OTHER, "null", "https://app.example.evil.example", f"{PAGE}:8443", ""])
 async def test_a_preflight_of_another_origin_is_refused_in_words(
     shared: Running, google: StandIn, origin: str
 ) -> None:
@@ -120,7 +121,7 @@ async def test_without_the_setting_no_page_may(
         assert (answer.status, about_cors(answer)) == (200, {})
 
 
-@pytest.mark.parametrize(
+@cases(
     "headers",
     [
         [],
@@ -178,7 +179,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize(("line", "headers", "status"), REFUSALS.values(), ids=REFUSALS.keys())
+@cases(("line", "headers", "status"), REFUSALS.values())
 async def test_a_page_may_read_the_gateways_errors(
     shared: Running, line: str, headers: list[str], status: int
 ) -> None:
@@ -192,7 +193,7 @@ async def test_a_page_may_read_the_gateways_errors(
     assert "origin" in vary(answer)
 
 
-@pytest.mark.parametrize(("origin", "allowed"), [(PAGE, True), (OTHER, False)])
+@cases(("origin", "allowed"), [(PAGE, True), (OTHER, False)])
 async def test_a_page_with_a_base_url_without_gemini_reads_that(
     shared: Running, origin: str, allowed: bool
 ) -> None:

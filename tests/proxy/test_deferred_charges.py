@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import CATALOGUE, GOOGLE_KEY, Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import exchange
@@ -373,7 +374,7 @@ async def test_a_poll_that_breaks_off_keeps_nothing_in_memory(gateway: Running, 
     assert BUFFER_QUOTA.used == before
 
 
-@pytest.mark.parametrize(
+@cases(
     ("resource", "target"),
     [
         ("batches/b", b"/v1beta/batches/b"),

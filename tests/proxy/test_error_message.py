@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rig.cases import cases
@@ -119,7 +118,7 @@ async def test_a_call_that_went_well_has_none(google: StandIn, tmp_path: Path) -
         assert (await gateway.row())["error_message"] is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("ending", "error", "message"),
     [
         (None, None, None),

@@ -85,11 +85,11 @@ async def test_other_errors_pass(gateway: Running, google: StandIn, status: int,
     assert (answer.status, answer.body) == (status, body)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "text"),
     [(400, b"API key not valid. Please pass a valid API key."), (403, b"Consumer has been suspended.")],
 )
-@pytest.mark.parametrize("zipped", [False, True])
+@cases("zipped", [False, True])
 async def test_what_google_says_of_our_key_in_plain_text_is_our_fault_too(
     gateway: Running, google: StandIn, status: int, text: bytes, zipped: bool
 ) -> None:

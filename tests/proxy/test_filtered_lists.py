@@ -15,6 +15,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.owning import owns
 from rig.standin import Reply, StandIn, standing_in
@@ -142,7 +143,7 @@ async def test_a_page_token_shows_nothing_of_the_others(client: Client, google: 
     assert json.loads(again.body)["nextPageToken"] == token
 
 
-@pytest.mark.parametrize("token", ["files/007", "Cg9maWxlcy9i", "%00", "\u00e9", "A" * 30_000])
+@cases("token", ["files/007", "Cg9maWxlcy9i", "%00", "\u00e9", "A" * 30_000])
 async def test_a_token_of_googles_own_is_none_here(client: Client, google: StandIn, token: str) -> None:
     google.script = Lists(names(60))
     answer = await client.ask(f"{FILES}?pageToken={token.encode().decode('latin-1')}")
@@ -262,7 +263,7 @@ async def test_gzip_and_head(client: Client, google: StandIn) -> None:
     assert (row["method"], row["outcome"], row["response_bytes"]) == ("HEAD", "ok", 0)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("target", "headers"),
     [
         ("?fields=files(name)", ()),
@@ -288,7 +289,7 @@ async def test_what_changes_the_form_of_a_list_is_refused(
     assert (await Client(client.gateway, MASTER).ask(FILES + target, "POST")).status == 200
 
 
-@pytest.mark.parametrize("name", ["x-http-method-override", "x-http-method", "x-method-override"])
+@cases("name", ["x-http-method-override", "x-http-method", "x-method-override"])
 async def test_a_post_that_is_a_list_in_truth_is_refused(client: Client, google: StandIn, name: str) -> None:
     answer = await client.ask(FILES, "POST", f"{name}: GET", body=b"{}")
     assert (answer.status, answer.reason) == (400, "GATEKEEPER_BAD_REQUEST")
@@ -298,7 +299,7 @@ async def test_a_post_that_is_a_list_in_truth_is_refused(client: Client, google:
 SPELLINGS = ["/v1beta//files", "/v1beta/%66iles", "/v1alpha/x/../files", "/v1/files/", "/v9/files:list"]
 
 
-@pytest.mark.parametrize("path", [*SPELLINGS, "/download/v1beta/files", "/upload/v1beta/files"])
+@cases("path", [*SPELLINGS, "/download/v1beta/files", "/upload/v1beta/files"])
 async def test_every_spelling_of_a_list_is_filtered(client: Client, google: StandIn, path: str) -> None:
     google.script = Lists(names(9))
     answer = await client.ask(f"/gemini{path}")

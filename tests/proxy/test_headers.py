@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.proxy.headers import (
     Headers,
@@ -95,12 +95,12 @@ STAYS = [
 ]
 
 
-@pytest.mark.parametrize("name", UP)
+@cases("name", UP)
 def test_a_field_that_goes_up(name: bytes) -> None:
     assert up((name, b"1")) == [(name, b"1")]
 
 
-@pytest.mark.parametrize("name", STAYS)
+@cases("name", STAYS)
 def test_a_field_that_stays(name: bytes) -> None:
     assert up((name, b"1")) == []
 
@@ -117,7 +117,7 @@ def test_a_body_of_unknown_length_is_framed_anew() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("connection", "left"),
     [
         ([b"close"], [b"x-one", b"x-two"]),
@@ -153,7 +153,7 @@ def test_connection_cannot_take_the_frame_from_a_body() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("values", "narrowed"),
     [
         ([], b"identity"),
@@ -200,7 +200,7 @@ def test_no_credential_of_a_client_ever_goes_up(fields: Headers, chunked: bool) 
 # For the gateway itself
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "expected"),
     [
         ([], []),
@@ -226,7 +226,7 @@ def test_tags(headers: Headers, expected: list[str]) -> None:
     assert tags(headers) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("headers", "expected"),
     [
         ([], None),
@@ -250,7 +250,7 @@ def test_the_end_user(headers: Headers, expected: str | None) -> None:
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("traceparent", "expected"),
     [
         (b"00-%b-%b-01" % (TRACE, SPAN), TRACE.decode()),

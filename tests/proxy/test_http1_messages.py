@@ -9,6 +9,7 @@ import h11
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.proxy.headers import Headers
 from gatekeeper.proxy.http1_request import RequestBody, encode_head
@@ -208,7 +209,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sent", REFUSED.values(), ids=REFUSED.keys())
+@cases("sent", REFUSED.values())
 def test_a_head_that_is_refused(sent: bytes) -> None:
     assert not read([sent]).whole
     assert not read([sent[i : i + 1] for i in range(len(sent))]).whole
@@ -231,7 +232,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("sent", BROKEN.values(), ids=BROKEN.keys())
+@cases("sent", BROKEN.values())
 def test_a_body_that_is_broken_before_its_end(sent: bytes) -> None:
     """As soon as it is: nobody waits for the end of the connection."""
     found = HeadBuffer().feed(sent[:100])
@@ -292,7 +293,7 @@ def test_a_request_is_written_as_h11_reads_it(
     assert not http.trailing_data[0]
 
 
-@pytest.mark.parametrize(("piece", "trailers"), [(b"abc", []), (b"a", []), (b"ab", [(b"a", b"b")])])
+@cases(("piece", "trailers"), [(b"abc", []), (b"a", []), (b"ab", [(b"a", b"b")])])
 def test_a_body_that_is_not_as_announced_has_no_end(piece: bytes, trailers: Headers) -> None:
     body = RequestBody([(b"content-length", b"2")])
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 import trio
+from rig.cases import cases
 from rig.gateway import Running, running
 from rig.standin import Reply, StandIn
 from rig.wire import connect, exchange, head, read
@@ -131,7 +132,7 @@ def without_names(text: str, *names: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@cases("kind", KINDS.values())
 async def test_a_resource_is_its_keys_only(sandboxed: Running, kind: Kind) -> None:
     mine, other = await sandboxed.key(), await sandboxed.key()
     name = await made(sandboxed, mine, kind)
@@ -185,7 +186,7 @@ async def test_what_is_deleted_can_be_made_anew_by_another_key(sandboxed: Runnin
     assert [(await asked(sandboxed, key, "GET", name)).status_code for key in (one, two)] == [404, 200]
 
 
-@pytest.mark.parametrize("path", ["files/x;y", "files/y/../x", "files/%2578", "files/x%00"])
+@cases("path", ["files/x;y", "files/y/../x", "files/%2578", "files/x%00"])
 async def test_a_name_that_could_be_read_as_another_is_none(sandboxed: Running, path: str) -> None:
     key = await sandboxed.key()
     line = f"GET /gemini/v1beta/{path}"
@@ -245,9 +246,7 @@ async def test_owners_survive_a_restart(google: StandIn, tmp_path: Path) -> None
             assert statuses == [200, 404]
 
 
-@pytest.mark.parametrize(
-    ("share", "statuses"), [(None, [200, 404, 404]), ("group", [200, 200, 404]), ("all", [200] * 3)]
-)
+@cases(("share", "statuses"), [(None, [200, 404, 404]), ("group", [200, 200, 404]), ("all", [200] * 3)])
 async def test_a_key_shares_with_its_group_or_with_all(
     sandboxed: Running, share: str | None, statuses: list[int]
 ) -> None:

@@ -7,9 +7,9 @@ import json
 from itertools import pairwise
 from urllib.parse import quote
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.proxy.error_response import KeyMasker, MaskedStream
 
@@ -28,8 +28,8 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
-@pytest.mark.parametrize("key", KEYS)
+@cases("spelling", SPELLINGS.values())
+@cases("key", KEYS)
 def test_no_spelling_of_a_key_gets_through(spelling, key: str) -> None:
     spelt = spelling(key)
     for around in (b"%b", b"x%b\n", b"https://x/?key=%b&alt=sse", b"{%b}{%b}%%"):

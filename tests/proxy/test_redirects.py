@@ -33,7 +33,7 @@ BASE = Address(GOOGLE, b"/v1beta/files/x:download?alt=media")
 # Which addresses
 
 
-@pytest.mark.parametrize(
+@cases(
     ("location", "origin", "target"),
     [
         (b"/download/v1/files/x?alt=media", GOOGLE, b"/download/v1/files/x?alt=media"),
@@ -53,7 +53,7 @@ def test_the_address_of_a_location(location: bytes, origin: Origin, target: byte
     assert resolve(location, BASE) == Address(origin, target)
 
 
-@pytest.mark.parametrize(
+@cases(
     "location",
     [
         b"https://generativelanguage.googleapis.com@evil.example/",
@@ -90,7 +90,7 @@ def test_what_two_parsers_could_read_differently_is_no_address(location: bytes) 
     assert resolve(location, BASE) is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "expected"),
     [
         (b"https://storage.googleapis.com/", True),
@@ -154,7 +154,7 @@ def test_an_address_is_where_every_client_would_go(location: str) -> None:
     assert address.target.startswith(b"/")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("url", "location", "local"),
     [
         ("https://up", b"https://up/v1beta/x?a=b", b"/gemini/v1beta/x?a=b"),
@@ -468,7 +468,7 @@ async def test_storage_cannot_lead_elsewhere(gateway: Running, google: StandIn, 
     assert (answer.status, answer.reason) == (502, "GATEKEEPER_UPSTREAM_UNREACHABLE")
 
 
-@pytest.mark.parametrize(("status", "sent"), [(401, 502), (403, 403), (404, 404)])
+@cases(("status", "sent"), [(401, 502), (403, 403), (404, 404)])
 async def test_a_no_of_storage_is_not_about_anybodys_key(
     gateway: Running, google: StandIn, storage: StandIn, status: int, sent: int
 ) -> None:

@@ -108,12 +108,12 @@ WITHHELD = [
 ]
 
 
-@pytest.mark.parametrize("name", GOOGLES)
+@cases("name", GOOGLES)
 def test_a_field_that_comes_down(name: bytes) -> None:
     assert downstream_headers([(name, b"1")], "id") == [(name, b"1"), CALL_ID]
 
 
-@pytest.mark.parametrize("name", WITHHELD)
+@cases("name", WITHHELD)
 def test_a_field_that_does_not_come_down(name: bytes) -> None:
     assert downstream_headers([(name, b"1")], "id") == [CALL_ID]
 
@@ -129,7 +129,7 @@ def test_what_comes_down_keeps_its_order_its_repetitions_and_its_bytes() -> None
     assert downstream_headers([fields[0], (b"alt-svc", b"h3"), *fields[1:]], "id") == [*fields, CALL_ID]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("connection", "left"),
     [
         ([b"close"], [b"x-one", b"x-two"]),

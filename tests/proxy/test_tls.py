@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from rig.cases import cases
 from rig.certificate import make_certificate
 from rig.gateway import Running, running
 from rig.logs import capture_logs
@@ -60,7 +61,7 @@ async def until_end(stream: trio.SSLStream[trio.SocketStream]) -> bytes:
 # What is agreed on
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@cases("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_both_versions_carry_a_call(secure: Running, version: ssl.TLSVersion) -> None:
     async with await strict(secure.url, minimum_version=version, maximum_version=version) as client:
         await client.send_all(head(GENERATE, ["Content-Length: 2"]) + b"{}")
@@ -83,7 +84,7 @@ async def test_older_versions_are_refused_with_an_alert(secure: Running) -> None
     assert (line["kind"], line["remedy"]) == ("UNSUPPORTED_PROTOCOL", "the client needs TLS 1.2 or 1.3")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("offered", "chosen"),
     [(["h2", "http/1.1"], "http/1.1"), (["http/1.1"], "http/1.1"), (["h2"], None), ([], None)],
 )
@@ -180,7 +181,7 @@ async def test_a_whole_response_ends_with_close_notify(secure: Running) -> None:
             assert b"HTTP/1.1 " in await until_end(client)
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@cases("version", ["1.0", "1.1"])
 async def test_a_broken_one_does_not(secure: Running, google: StandIn, version: str) -> None:
     async def breaks_off(reply: Reply) -> None:
         await reply.chunked([b"data: {}\r\n\r\n"], end=False)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.owning import owns
 from rig.standin import Reply, StandIn
@@ -183,7 +184,7 @@ async def keys(guarded: Running, google: StandIn) -> Keys:
     return found
 
 
-@pytest.mark.parametrize("name", BODIES)
+@cases("name", BODIES)
 async def test_what_a_body_names_is_not_there_for_another_key(keys: Keys, google: StandIn, name: str) -> None:
     path, body = BODIES[name]
     answer = await keys.ask(keys.other, path, body)

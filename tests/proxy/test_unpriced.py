@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from rig.cases import cases
 from rig.gateway import Running
 from rig.logs import capture_logs
 from rig.standin import StandIn
@@ -42,7 +43,7 @@ def call(model: str | None, day: int = 0, cost: int | None = None, action: str =
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("unpriced", "remedy"),
     [
         (call("gemini-99"), "add its price to prices.toml"),
@@ -56,7 +57,7 @@ def test_only_a_price_that_can_be_added_is_asked_for(unpriced: Call, remedy: str
     assert [line["remedy"].startswith(remedy) for line in logged] == [True]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("calls", "named"),
     [
         ([call("m"), call("m"), call("n"), call("m", 1), call("m", 1)], ["m", "n", "m"]),

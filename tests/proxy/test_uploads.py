@@ -31,7 +31,7 @@ def uploads(google: StandIn) -> GoogleUploads:
 # The start
 
 
-@pytest.mark.parametrize(
+@cases(
     ("target", "headers"),
     [
         (FILES, START),
@@ -148,7 +148,7 @@ async def test_a_cancelled_upload_can_be_asked_about(gateway: Running, uploads: 
     assert (await upload.send("query")).headers["x-goog-upload-status"] == "cancelled"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("target", "headers"),
     [
         (FILES + "?uploadType=multipart", ["Content-Type: multipart/related; boundary=b"]),
@@ -157,7 +157,7 @@ async def test_a_cancelled_upload_can_be_asked_about(gateway: Running, uploads: 
         ("/v1beta/files", ["x-not-an-upload: 1"]),
     ],
 )
-@pytest.mark.parametrize("form", ["length", "chunked"])
+@cases("form", ["length", "chunked"])
 async def test_an_upload_in_one_request(
     gateway: Running, google: StandIn, uploads: GoogleUploads, target: str, headers: list[str], form: str
 ) -> None:

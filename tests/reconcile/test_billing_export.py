@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.money import usd
 from gatekeeper.reconcile.billing_export import BilledUsage, BillingExport, read_export
@@ -40,7 +41,7 @@ def sums(export: BillingExport) -> dict[tuple[date, str], str]:
     return {key: usd(pico) for key, pico in found.items()}
 
 
-@pytest.mark.parametrize("data", [CONSOLE, BIGQUERY], ids=["console", "bigquery"])
+@cases("data", [CONSOLE, BIGQUERY], ids=["console", "bigquery"])
 def test_both_forms_say_the_same(data: bytes) -> None:
     export = read(data)
     assert sums(export) == {
@@ -72,7 +73,7 @@ def test_a_row_of_a_month_has_its_last_day() -> None:
 SMALL = b"sku_description,usage_start_date,cost\nA,2026-11-24,1\n"
 
 
-@pytest.mark.parametrize(
+@cases(
     "data",
     [
         SMALL,
@@ -98,7 +99,7 @@ def test_windows_1252_is_read_and_told() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "pico"),
     [
         ("1234.56", 1_234_560_000_000_000),
@@ -148,7 +149,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("data", "told"), FAULTS.values(), ids=FAULTS.keys())
+@cases(("data", "told"), FAULTS.values())
 def test_a_file_that_does_not_do_is_told_where_and_why(data: Callable[[], bytes], told: str) -> None:
     with pytest.raises(ExportError) as caught:
         read(data())

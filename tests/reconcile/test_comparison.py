@@ -10,9 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.money import PICO
 from gatekeeper.pricing.sku import families_of
@@ -155,7 +155,7 @@ def sums(*parts: tuple[str, int, int]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("action", ["batchGenerateContent", "openai.batches"])
+@cases("action", ["batchGenerateContent", "openai.batches"])
 def test_a_batch_is_billed_by_the_prompts_and_models_of_its_responses(action: str) -> None:
     usage = sums(
         ("gemini-2.5-pro", 400_000, 150_000), ("gemini-2.5-pro", 300_000, 300_000), (MODEL, 1000, 1000)
@@ -182,7 +182,7 @@ def test_a_batch_of_several_models_may_explain_the_difference_of_each() -> None:
     assert {suspect.reason for each in found for suspect in each.calls} == {Reason.BATCH}
 
 
-@pytest.mark.parametrize(("bill", "calls", "rows"), CASES.values(), ids=CASES.keys())
+@cases(("bill", "calls", "rows"), CASES.values())
 def test_the_bill_beside_the_ledger(bill: list[BilledUsage], calls: list[LedgerRow], rows: list[Any]) -> None:
     assert shown(compared(bill, *calls)) == rows
 
@@ -212,7 +212,7 @@ def test_the_sums_are_those_of_the_ledger(costs: list[int]) -> None:
 LATE = NOON + timedelta(hours=11, minutes=55)  # five minutes before midnight
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "reason"),
     [
         ({"cost_usd": None}, Reason.UNPRICED),

@@ -76,10 +76,12 @@ class StandIn:
         self.connections = 0
         self.open = 0
         self.url = ""
+        self._first_script: Script | None = None  # what the fixtures of a test have left
 
     async def begin_case(self) -> None:
         """See `rig.cases`."""
-        self.asked, self.script, self.connections = [], answer_ok, 0
+        self._first_script = self._first_script or self.script
+        self.asked, self.script, self.connections = [], self._first_script, 0
 
     async def handle(self, stream: trio.SocketStream) -> None:
         self.connections += 1

@@ -11,9 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
 from hypercorn.config import Config
+from rig.cases import cases
 from rig.gateway import running
 from rig.logs import capture_logs
 from rig.standin import Reply, answer_ok, standing_in
@@ -93,7 +93,7 @@ async def test_the_two_ways_take_turns_on_one_connection() -> None:
     assert app.tasks[0] is app.tasks[2] is not app.tasks[1]
 
 
-@pytest.mark.parametrize("target", ["/direct/", "/other"])
+@cases("target", ["/direct/", "/other"])
 async def test_both_ways_answer_alike(target: str) -> None:
     async with served(Application()) as client:
         await client.send_all(head(f"HEAD {target}", []))
@@ -107,10 +107,8 @@ async def test_both_ways_answer_alike(target: str) -> None:
         assert b"chunk" in (await read(client, "POST")).body
 
 
-@pytest.mark.parametrize("target", ["/direct/", "/other"])
-@pytest.mark.parametrize(
-    ("body", "status", "whole"), [("raise before", 500, True), ("raise behind", 200, False)]
-)
+@cases("target", ["/direct/", "/other"])
+@cases(("body", "status", "whole"), [("raise before", 500, True), ("raise behind", 200, False)])
 async def test_what_an_application_raises_ends_its_request(
     target: str, body: str, status: int, whole: bool
 ) -> None:
@@ -146,7 +144,7 @@ class Hasty:
             self.now += 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sent", "requests", "pieces", "turns"),
     [
         (head("GET /direct/a", []) * 300, 300, 300, 100),

@@ -6,6 +6,7 @@ import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.cases import cases
 
 from gatekeeper.server.exchange import FramingError, PlainExchange
 from gatekeeper.server.plain_request import PlainRequest, PlainRequests
@@ -71,7 +72,7 @@ def by_h11(received: bytes) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]] | 
     return event.method, event.target, headers
 
 
-@pytest.mark.parametrize("line", LINES)
+@cases("line", LINES)
 def test_each_line_is_read_as_by_h11(line: bytes) -> None:
     for field in FIELDS:
         for received in (line + b"Host: x\r\n" + field + b"\r\n", line + field + b"\r\n"):
@@ -97,7 +98,7 @@ def test_a_changed_byte_is_read_as_by_h11(piece: bytes, at: int, replaces: bool)
         assert by_h11(received) == plain[:3]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "plain"),
     [
         (b"", True),

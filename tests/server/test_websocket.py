@@ -15,6 +15,7 @@ import trio
 from hypercorn.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rig.cases import cases
 from rig.certificate import make_certificate
 from rig.logs import capture_logs
 from rig.websocket import UPGRADE, frame, opened, rest
@@ -141,7 +142,7 @@ async def test_codes_and_reasons_go_both_ways() -> None:
     assert app.ends == [(4000, "why ä"), (4321, "ä" * 61)]
 
 
-@pytest.mark.parametrize(("said", "code"), [("return", 1006), ("raise", 1011)])
+@cases(("said", "code"), [("return", 1006), ("raise", 1011)])
 async def test_an_application_that_ends_without_a_close(said: str, code: int) -> None:
     with capture_logs() as logs:
         async with served(Echo()) as address, client(address) as websocket:
@@ -152,9 +153,7 @@ async def test_an_application_that_ends_without_a_close(said: str, code: int) ->
     assert bool(logs) is (said == "raise")
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "body"), [("plain", 403, b""), ("http", 429, b"latr"), ("raises", 500, b"")]
-)
+@cases(("path", "status", "body"), [("plain", 403, b""), ("http", 429, b"latr"), ("raises", 500, b"")])
 async def test_a_handshake_is_refused_over_http(path: str, status: int, body: bytes) -> None:
     with capture_logs():
         async with served(refuses) as address:
@@ -164,7 +163,7 @@ async def test_a_handshake_is_refused_over_http(path: str, status: int, body: by
     assert (refused.value.response.status_code, refused.value.response.body) == (status, body)
 
 
-@pytest.mark.parametrize(
+@cases(
     "fields",
     [
         ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
@@ -220,7 +219,7 @@ VIOLATIONS = {
 }
 
 
-@pytest.mark.parametrize(("sent", "code"), VIOLATIONS.values(), ids=VIOLATIONS.keys())
+@cases(("sent", "code"), VIOLATIONS.values())
 async def test_what_is_no_websocket_is_closed_with_a_reason(sent: bytes, code: int) -> None:
     app = Echo()
     async with served(app) as address, opened(f"http://{address}/direct/a") as stream:
