@@ -22,7 +22,6 @@ from gatekeeper.gemini.json_tokens import (
     LITERAL,
     MAX_DEPTH,
     MAX_STRING_BYTES,
-    MAX_TOKEN_BYTES,
     OPEN,
     REST,
     JsonTokens,
@@ -59,10 +58,10 @@ _MESSAGE_KEYS = (b'"uri"', b'"url"', b'"fileId"', b'"file_id"', *_ESCAPED_LETTER
 
 
 class JsonRequestParser:
-    """Parses one JSON document, up to `limit` bytes of it without long strings."""
+    """Parses one JSON document."""
 
-    def __init__(self, limit: int = MAX_TOKEN_BYTES) -> None:
-        self._tokens = JsonTokens(limit)
+    def __init__(self) -> None:
+        self._tokens = JsonTokens()
         self._kept = 0
         self._names: dict[Field, dict[str, None]] = {}
         self._continuation: TokenDigest | None = None

@@ -22,8 +22,6 @@ from gatekeeper.gemini.requested_media import MediaCollector, Quantity
 
 # Bytes of a compressed body that are inflated at once, and in all.
 _INFLATE_STEP, MAX_INFLATED_BYTES = 64 * 1024, 16 * 2**20
-# Without long strings: one small chunk may inflate to all of it, and other calls wait while it is parsed.
-MAX_INFLATED_TOKEN_BYTES = 256 * 1024
 
 
 class RequestParser(Protocol):
@@ -151,13 +149,11 @@ def request_parser(
         return NOTHING_NAMED
     boundary = form_boundary(content_type) if action in _FORMS else None
     encoding = (content_encoding or b"").strip().lower()
+    parser = FormRequestParser(boundary) if boundary else JsonRequestParser()
     if encoding in (b"", b"identity"):
-        return FormRequestParser(boundary) if boundary else JsonRequestParser()
+        return parser
     bits = _WINDOW_BITS.get(encoding)
-    if bits is None:
-        return UNKNOWN
-    inflated = FormRequestParser(boundary) if boundary else JsonRequestParser(MAX_INFLATED_TOKEN_BYTES)
-    return InflatingRequestParser(inflated, bits)
+    return InflatingRequestParser(parser, bits) if bits else UNKNOWN
 
 
 def read_request(body: bytes) -> RequestSummary:

@@ -9,9 +9,9 @@ from gatekeeper.refusals import Reason, Refusal
 
 UNSEEN = Refusal(
     Reason.BAD_REQUEST,
-    "Not relayed: this gateway looks at 16 MiB of a body (256 KiB if it is compressed), long strings not "
-    "counted, and the rest may refer to a file, a cache or another resource of somebody else. Send it as "
-    "plain JSON, in smaller requests.",
+    "Not relayed: this gateway looks at 16 MiB of a body, long strings not counted unless it is compressed, "
+    "and the rest may refer to a file, a cache or another resource of somebody else. Send it as plain JSON, "
+    "in smaller requests.",
 )
 
 

@@ -34,7 +34,9 @@ from gatekeeper.refusals import Refusal
 
 CONTINUING = PLAIN_ACTIONS | INTERACTIONS  # actions that may go on with a long decode
 LOOKED_AHEAD = 256 * 1024  # bytes
-PARSED_AT_ONCE = 16 * 1024  # bytes, between two turns of other calls
+# Bytes that are parsed between two turns of other calls, of a body and of a compressed one: DEFLATE makes at
+# most 1,032 bytes of each.
+PARSED_AT_ONCE, INFLATED_AT_ONCE = 16 * 1024, 256
 
 
 def attach_parser(call: ProxyCall) -> None:
@@ -67,17 +69,18 @@ def is_worth_parsing(call: ProxyCall, body: bytes) -> bool:
 async def parse_body(call: ProxyCall, body: bytes) -> None:
     """Parses a buffered body, so that all of it is known before its first byte goes upstream."""
     attach_parser(call)
-    await parse_in_turns(call.request_parser, body)
+    await parse_in_turns(call.request_parser, body, is_compressed=call.head.is_compressed)
     apply_body(call)
 
 
-async def parse_in_turns(parser: RequestParser, body: bytes) -> None:
+async def parse_in_turns(parser: RequestParser, body: bytes, *, is_compressed: bool = False) -> None:
     """Feeds all of it to the parser, and lets other calls have their turns."""
-    for start in range(0, len(body), PARSED_AT_ONCE):
+    step = INFLATED_AT_ONCE if is_compressed else PARSED_AT_ONCE
+    for start in range(0, len(body), step):
         # None before the first piece: most bodies have only one.
         if start:
             await trio.lowlevel.checkpoint()
-        parser.feed(body[start : start + PARSED_AT_ONCE])
+        parser.feed(body[start : start + step])
 
 
 def begin_streaming(call: ProxyCall) -> None:
@@ -114,7 +117,7 @@ async def look_ahead(call: ProxyCall, receive: Callable[[], Awaitable[bytes]]) -
     chunks: list[bytes] = []
     size = 0
     while size < LOOKED_AHEAD and (chunk := await receive()):
-        parser.feed(chunk)
+        await parse_in_turns(parser, chunk, is_compressed=call.head.is_compressed)
         chunks.append(chunk)
         size += len(chunk)
     call.keys.choose_by_body(call.row, parser.summary)
@@ -250,14 +253,20 @@ class BodyGate:
     async def send(self, connection: UpstreamConnection, chunk: bytes) -> None:
         """Sends a chunk as soon as the next one is there, or at once; then looks at it. Raises Refused where
         it turns out that the rest will not be seen."""
+        call = self._call
+        if call.head.is_compressed:
+            # Before it is sent: others have their turns meanwhile, and so would this call's response, which
+            # is read by what the body names.
+            await parse_in_turns(call.request_parser, chunk, is_compressed=True)
         # One chunk behind: a body that is refused then lacks its end, and Google runs nothing.
         ready, self._held = (self._held, chunk) if self._holds else (chunk, b"")
         if ready:
             await connection.send_body(ready)
-        self._call.request_parser.feed(chunk)
-        self._call.progress.size.feed(chunk)
+        if not call.head.is_compressed:
+            call.request_parser.feed(chunk)
+        call.progress.size.feed(chunk)
         self._unread.feed(chunk)
-        if self._holds and self._call.request_parser.failed:
+        if self._holds and call.request_parser.failed:
             self._admit()
 
     async def send_last(self, connection: UpstreamConnection) -> None:

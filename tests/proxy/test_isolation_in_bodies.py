@@ -231,9 +231,16 @@ async def test_a_long_session_is_looked_at_to_its_end(
     key, stranger = await owner(gateway, "files/f"), await gateway.key(models=["m", "gemini-2.5-flash"])
     google.asked.clear()
     name = "contents" if "contents" in body else "messages"
-    data = json.dumps({**body, name: [*body[name], {"role": "user", **last}]}).encode()
+    plain = json.dumps({**body, name: [*body[name], {"role": "user", **last}]}).encode()
+    zipped = gzip.compress(plain)
     for asking, expected in ((stranger, status), (key, 200)):
-        for how in ({"body": data}, {"chunks": [data[:-200], data[-200:-40], data[-40:]]}):
+        compressed = {"headers": ["Content-Encoding: gzip"]}
+        for how, data in (
+            ({"body": plain}, plain),
+            ({"chunks": [plain[:-200], plain[-200:-40], plain[-40:]]}, plain),
+            ({"body": zipped, **compressed}, zipped),
+            ({"chunks": [zipped[:-200], zipped[-200:]], **compressed}, zipped),
+        ):
             answered = await ask(gateway, asking, path, **how)
             assert answered.status == expected
             assert [asked.body for asked in google.asked] == ([data] if expected == 200 else [])
