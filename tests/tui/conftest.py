@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,19 @@ class Stage:
             assert time.monotonic() < deadline, f"not in {PATIENCE} s: {what}\n{self.text()}"
             await asyncio.sleep(0.02)
             self.draw()
+
+    async def each(self, cases: Iterable[tuple[Any, ...]], check: Callable[..., Awaitable[None]]) -> None:
+        """Several questions to one application, each of which makes the state that it needs. Raises what those
+        raise that fail, each with its case."""
+        failed: list[AssertionError] = []
+        for case in cases:
+            try:
+                await check(*case)
+            except AssertionError as error:
+                error.add_note(f"in the case {case!r}")
+                failed.append(error)
+        if failed:
+            raise ExceptionGroup(f"{len(failed)} cases", failed)
 
     async def sees(self, text: str) -> None:
         await self.until(lambda: text in self.text(), f"to see {text!r}")

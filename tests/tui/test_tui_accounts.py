@@ -55,15 +55,17 @@ def bodies(stage, path):
     return [request.body for request in stage.gateway.asked(path)]
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60)])
 @pytest.mark.parametrize("kind", ["group", "user"])
-def test_their_limits_and_spend_are_shown(play, answers, golden, kind, width, height):
+def test_their_limits_and_spend_are_shown(play, answers, golden, kind):
     async def script(stage):
-        await shown(stage, kind)
-        await stage.still()
-        golden(f"keys-{kind}s-{width}x{height}", stage.text())
+        async def at_a_size(width, height):
+            await stage.resize(width, height)
+            golden(f"keys-{kind}s-{width}x{height}", stage.text())
 
-    play(script, answers, size=(width, height))
+        await shown(stage, kind)
+        await stage.each([(80, 24), (120, 40), (200, 60)], at_a_size)
+
+    play(script, answers)
 
 
 def test_they_are_limited_like_keys(play, answers):

@@ -131,23 +131,27 @@ def test_the_filter_is_asked_for_and_cleared(play):
     play(script)
 
 
-@pytest.mark.parametrize(
-    ("text", "pointer", "said"),
-    [
-        ("web", 3, "web is no term: write action:update,delete"),
-        ("by:ann who:x", 10, "who:x is no term"),
-        ("by:ann by:bob", 10, "by: is given twice: join its values by commas"),
-        ("by:ann action:nonsense", 10, 'there is no action "nonsense"; there are create, update, block'),
-    ],
-)
-def test_what_is_no_filter_is_pointed_at(play, text, pointer, said):
+NO_FILTERS = [
+    ("web", 3, "web is no term: write action:update,delete"),
+    ("by:ann who:x", 10, "who:x is no term"),
+    ("by:ann by:bob", 10, "by: is given twice: join its values by commas"),
+    ("by:ann action:nonsense", 10, 'there is no action "nonsense"; there are create, update, block'),
+]
+
+
+def test_what_is_no_filter_is_pointed_at(play):
     async def script(stage):
+        async def pointed_at(text, pointer, said):
+            await stage.press("slash", *text, "enter")
+            await stage.sees(said)
+            line = next(line for line in stage.text().splitlines() if "^" in line)
+            assert line.index("^") == pointer
+            assert "web-frontend" in stage.text()
+            await stage.press("escape")
+            await stage.misses("^")
+
         await opened(stage)
-        await stage.press("slash", *text, "enter")
-        await stage.sees(said)
-        line = next(line for line in stage.text().splitlines() if "^" in line)
-        assert line.index("^") == pointer
-        assert "web-frontend" in stage.text()
+        await stage.each(NO_FILTERS, pointed_at)
 
     play(script)
 
