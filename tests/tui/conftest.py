@@ -104,8 +104,8 @@ class Stage:
             self.draw()
 
     async def each(self, cases: Iterable[tuple[Any, ...]], check: Callable[..., Awaitable[None]]) -> None:
-        """Several questions to one application, each of which makes the state that it needs. Raises what those
-        raise that fail, each with its case."""
+        """Several questions to one application, each of which makes the state that it needs. Raises what
+        those raise that fail, each with its case."""
         failed: list[AssertionError] = []
         for case in cases:
             try:

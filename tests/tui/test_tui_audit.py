@@ -142,13 +142,13 @@ NO_FILTERS = [
 def test_what_is_no_filter_is_pointed_at(play):
     async def script(stage):
         async def pointed_at(text, pointer, said):
+            await stage.press("escape")
+            await stage.misses("^")
             await stage.press("slash", *text, "enter")
             await stage.sees(said)
             line = next(line for line in stage.text().splitlines() if "^" in line)
             assert line.index("^") == pointer
             assert "web-frontend" in stage.text()
-            await stage.press("escape")
-            await stage.misses("^")
 
         await opened(stage)
         await stage.each(NO_FILTERS, pointed_at)
