@@ -20,7 +20,7 @@ from gatekeeper.keys import spend
 from gatekeeper.keys.account import GATEWAY, Account, NamedAccount
 from gatekeeper.keys.account_changes import AccountChanges
 from gatekeeper.keys.accounts import Accounts
-from gatekeeper.keys.cost_history import CostHistory
+from gatekeeper.keys.cost_history import CostHistory, CostName, Largest
 from gatekeeper.keys.key_changes import repricing
 from gatekeeper.keys.key_import import KeyImport
 from gatekeeper.keys.key_index import has_secret
@@ -29,7 +29,7 @@ from gatekeeper.keys.limits import Limits, NamedRecord
 from gatekeeper.keys.listing import NEWEST_FIRST, Page, PageSearch
 from gatekeeper.keys.sharing import Sharing, sharing_of
 from gatekeeper.keys.spend import Settlement
-from gatekeeper.keys.store import KeyStore, StoredAccount
+from gatekeeper.keys.store import KeyStore, LoadedKeys, StoredAccount
 from gatekeeper.keys.turns import AT_ONCE
 from gatekeeper.keys.virtual_key import KeyState
 from gatekeeper.keys.windows import initial_window_end
@@ -67,7 +67,8 @@ class KeyRegistry(KeyWriter):
     async def load(self) -> Position:
         """Reads all keys; to be called once, first. Their spend includes the journal up to the returned
         position: `replay` the calls after it."""
-        states, stored, watermark = await trio.to_thread.run_sync(self._store.load)
+        loaded, costs, revoked, self._former = await trio.to_thread.run_sync(self._read)
+        states, stored, watermark = loaded
         for state in states:
             state.zone = self.accounts.zone
             self._index.add(state)
@@ -75,10 +76,14 @@ class KeyRegistry(KeyWriter):
             self._add_gateway()
         for account in sorted(stored, key=lambda each: each.id.model):  # owners first
             self._restore(account)
-        self.costs.load(await trio.to_thread.run_sync(self._store.costs))
-        self._index.revoked = await trio.to_thread.run_sync(self._store.revoked_hashes)
-        self._former = await trio.to_thread.run_sync(self._store.former_sharing)
+        self.costs.load(costs)
+        self._index.revoked = revoked
         return watermark
+
+    def _read(self) -> tuple[LoadedKeys, list[tuple[CostName, Largest]], set[str], dict[str, Sharing]]:
+        """All that is stored. Blocks."""
+        store = self._store
+        return store.load(), store.costs(), store.revoked_hashes(), store.former_sharing()
 
     def _add_gateway(self) -> None:
         limits = msgspec.structs.asdict(self._gateway)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +36,19 @@ GOOGLE_KEY = "AIzaGoogleKeyOfTheTests"
 class Running:
     """The gateway under test. `url` is its address, `client` an HTTP client for it."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        url: str,
-        client: httpx2.AsyncClient,
-        certificate: ServerCertificate | None = None,
-    ) -> None:
+    def __init__(self, gateway: Gateway, url: str, certificate: ServerCertificate | None = None) -> None:
         self.gateway = gateway
         self.url = url
-        self.client = client
         self.certificate = certificate
         self._first = START  # rows before it are not shown
+
+    @cached_property
+    def client(self) -> httpx2.AsyncClient:
+        return http_client(self.url)
+
+    async def close_client(self) -> None:
+        if "client" in self.__dict__:
+            await self.client.aclose()
 
     async def begin_case(self) -> None:
         """See `rig.cases`: it has no rows, no open call and no connection to the upstream."""
@@ -127,8 +129,11 @@ async def running(
             nursery.start_soon(
                 serve_listener, app, server_config(), listener, stop, app.inline_app, certificate
             )
-            async with http_client(url) as client:
-                yield Running(gateway, url, client, certificate)
+            served = Running(gateway, url, certificate)
+            try:
+                yield served
+            finally:
+                await served.close_client()
             gateway.ledger.events.close()
             gateway.proxy.cut_all()
             stop.set()
