@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,7 +21,6 @@ from textual.widgets import Input, Label
 from gatekeeper.client.api_errors import Problem
 from gatekeeper.client.api_types import Call
 from gatekeeper.client.formats import sanitized
-from tui.terminal import update
 
 # Values that need no quotes. A leading minus would negate the term.
 BARE = re.compile(r"[\w./@+][\w./@+-]*")
@@ -88,7 +88,10 @@ class FilterLine(Widget):
 
     def show_found(self, text: str) -> None:
         """Shows the number of matches."""
-        update(self.query_one("#found", Label), text)
+        found = self.query_one("#found", Label)
+        if found.content != text:
+            # With as many cells as before the line looks the same: no other layout of the whole screen.
+            found.update(text, layout=cell_len(text) != found.content_size.width)
 
     def set_applied(self, text: str) -> None:
         """Shows the filter that was applied, without an error."""
