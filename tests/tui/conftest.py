@@ -118,6 +118,8 @@ class Stage:
 
     async def sees(self, text: str) -> None:
         await self.until(lambda: text in self.text(), f"to see {text!r}")
+        # A text may be drawn before what comes with it is laid out.
+        await self.settle()
 
     async def misses(self, text: str) -> None:
         await self.until(lambda: text not in self.text(), f"no more to see {text!r}")
