@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -76,17 +75,28 @@ class Stage:
 
     async def settle(self) -> None:
         """Until all that was said so far has been heard, and all that was said of it."""
-        with contextlib.suppress(TimeoutError):
-            # Nothing typed takes effect after q.
-            await asyncio.wait_for(self.app.keyboard.idle(), 0 if self.app._exit else PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        idle = asyncio.ensure_future(self.app.keyboard.idle())
+        # Nothing typed takes effect after q.
+        while not (idle.done() or self.app._exit) and time.monotonic() < deadline:
+            await asyncio.wait({idle}, timeout=0.01)
+        idle.cancel()
         await self._silence()
-        self.draw()
+        # A widget that is told its size may change what others are laid out by; in a batch nothing is yet.
+        while self.draw() and not self.app._exit and time.monotonic() < deadline:
+            await self._silence()
+            await asyncio.sleep(0)
         await self._silence()
 
-    def draw(self) -> None:
-        """As Textual's timer does, some of whose time is not waited for; also what a dialog covers."""
-        for screen in (*self.app._background_screens, self.app.screen):
+    def draw(self) -> bool:
+        """As Textual's timer does, some of whose time is not waited for; also what a dialog covers. Whether
+        there was more to do than to paint."""
+        screens = (*self.app._background_screens, self.app.screen)
+        current = [screen for screen in screens if screen.is_current]
+        is_due = any(each._layout_required or each._scroll_required or each._callbacks for each in current)
+        for screen in screens:
             screen._on_timer_update()
+        return is_due
 
     async def _silence(self) -> None:
         """Until the application and the widgets of its screen all wait for a message. To send one to each and
